@@ -1,0 +1,53 @@
+/** Every call of the master's API, by name: its method and path. Plain data, so that the CLI loads no schema to make a call. */
+export const masterPaths = {
+  health: 'GET /v1/health',
+  registerApp: 'POST /v1/apps',
+  listApps: 'GET /v1/apps',
+  getApp: 'GET /v1/apps/:app',
+  replaceApp: 'PUT /v1/apps/:app',
+  updateApp: 'PATCH /v1/apps/:app',
+  removeApp: 'DELETE /v1/apps/:app',
+  listTasks: 'GET /v1/apps/:app/tasks',
+  getTask: 'GET /v1/apps/:app/tasks/:revision',
+  getHost: 'GET /v1/hosts/:hostname',
+  listVolumes: 'GET /v1/volumes',
+  getVolume: 'GET /v1/volumes/:volume',
+  removeVolume: 'DELETE /v1/volumes/:volume',
+  leaseVolume: 'POST /v1/volumes/:volume/lease',
+  releaseVolume: 'DELETE /v1/volumes/:volume/lease',
+  listNodes: 'GET /v1/nodes',
+  announceNode: 'PUT /v1/nodes/:node',
+  createToken: 'POST /v1/tokens',
+  listTokens: 'GET /v1/tokens',
+  removeToken: 'DELETE /v1/tokens/:token',
+  listInstances: 'GET /v1/instances',
+  getInstance: 'GET /v1/apps/:app/instance',
+  wakeApp: 'POST /v1/apps/:app/wake',
+  sleepApp: 'POST /v1/apps/:app/sleep',
+  appLogs: 'GET /v1/apps/:app/logs',
+  changes: 'GET /v1/changes',
+} as const
+
+/** The same for the API of a node. `/server-health-check` needs no key. */
+export const nodePaths = {
+  health: 'GET /server-health-check',
+  listInstances: 'GET /v1/instances',
+  getInstance: 'GET /v1/instances/:app',
+  wakeInstance: 'POST /v1/instances/:app/wake',
+  sleepInstance: 'POST /v1/instances/:app/sleep',
+  forgetInstance: 'DELETE /v1/instances/:app',
+  instanceLogs: 'GET /v1/instances/:app/logs',
+  followInstance: 'GET /v1/instances/:app/events',
+  removeVolume: 'DELETE /v1/volumes/:volume',
+} as const
+
+/** Headers between a front and a node on a request for an app: which app, the node's key, what may be done. */
+export const HOP_APP = 'x-shadow-app'
+export const HOP_KEY = 'x-shadow-key'
+/** `never`: answer `app-asleep` rather than wake; for uptime checks that must not keep an app from sleeping. */
+export const WAKE_HEADER = 'x-shadow-wake'
+/** On an answer that is ours and not the app's: the phase of the app, and the code of the error. */
+export const STATE_HEADER = 'x-shadow-state'
+export const ERROR_HEADER = 'x-shadow-error'
+/** Which node answered. */
+export const NODE_HEADER = 'x-shadow-node'

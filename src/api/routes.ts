@@ -1,0 +1,215 @@
+import { z } from 'zod'
+import type { masterPaths, nodePaths } from './paths.ts'
+import {
+  AnnounceSchema,
+  AppNameSchema,
+  AppSchema,
+  HostnameSchema,
+  InstanceSchema,
+  NodeNameSchema,
+  NodeSchema,
+  PatchSchema,
+  RegisterSchema,
+  ReplaceSchema,
+  TaskSchema,
+  VolumeIdSchema,
+  VolumeSchema,
+} from './schemas.ts'
+
+/** One call: what it takes and gives, who may make it. `answer: "stream"` is NDJSON or server-sent events, not JSON. */
+type Route = {
+  readonly says: string
+  readonly params?: z.ZodObject
+  readonly query?: z.ZodObject
+  readonly body?: z.ZodType
+  readonly answer: z.ZodType | 'stream' | 'nothing'
+  readonly status?: number
+  readonly may: readonly Role[] | 'anyone'
+}
+
+export const ROLES = ['admin', 'node', 'proxy'] as const
+export type Role = (typeof ROLES)[number]
+
+const admin = ['admin'] as const
+const all = ROLES
+const app = z.strictObject({ app: AppNameSchema })
+const volume = z.strictObject({ volume: VolumeIdSchema })
+const paging = { after: z.string().optional(), limit: z.coerce.number().int().min(1).max(1000).default(500) }
+const page = <T>(item: z.ZodType<T>) => z.object({ items: z.array(item), next: z.string().nullable() })
+const flag = z
+  .enum(['true', 'false'])
+  .default('false')
+  .transform(value => value === 'true')
+const logQuery = z.strictObject({ follow: flag, tail: z.coerce.number().int().min(0).max(100_000).default(200) })
+
+export const masterRoutes = {
+  health: {
+    says: 'whether the master and its storage answer',
+    answer: z.object({ ok: z.boolean(), storage: z.string() }),
+    may: 'anyone',
+  },
+  registerApp: { says: 'register an app', body: RegisterSchema, answer: AppSchema, status: 201, may: admin },
+  listApps: { says: 'apps by name', query: z.strictObject(paging), answer: page(AppSchema), may: all },
+  getApp: { says: 'one app; ETag, If-None-Match', params: app, answer: AppSchema, may: all },
+  replaceApp: {
+    says: 'make a new revision from a whole definition; If-Match',
+    params: app,
+    body: ReplaceSchema,
+    answer: AppSchema,
+    may: admin,
+  },
+  updateApp: {
+    says: 'make a new revision by a JSON merge patch; If-Match',
+    params: app,
+    body: PatchSchema,
+    answer: AppSchema,
+    may: admin,
+  },
+  removeApp: {
+    says: 'remove an app; its volume stays unless withVolume',
+    params: app,
+    query: z.strictObject({ withVolume: flag }),
+    answer: 'nothing',
+    may: admin,
+  },
+  listTasks: {
+    says: 'the revisions of an app, newest first',
+    params: app,
+    answer: z.object({ items: z.array(TaskSchema) }),
+    may: admin,
+  },
+  getTask: {
+    says: 'one revision',
+    params: app.extend({ revision: z.coerce.number().int().min(1) }),
+    answer: TaskSchema,
+    may: all,
+  },
+  getHost: {
+    says: 'the app that has this hostname',
+    params: z.strictObject({ hostname: HostnameSchema }),
+    answer: AppSchema,
+    may: all,
+  },
+  listVolumes: { says: 'volumes by name', query: z.strictObject(paging), answer: page(VolumeSchema), may: all },
+  getVolume: { says: 'one volume', params: volume, answer: VolumeSchema, may: all },
+  removeVolume: {
+    says: 'delete a volume that no app has, and its data',
+    params: volume,
+    answer: 'nothing',
+    may: admin,
+  },
+  leaseVolume: {
+    says: 'take the volume for a node; volume-elsewhere where another holds it',
+    params: volume,
+    body: z.strictObject({ node: NodeNameSchema }),
+    answer: VolumeSchema,
+    may: ['admin', 'node'],
+  },
+  releaseVolume: {
+    says: 'give a lease up',
+    params: volume,
+    query: z.strictObject({ node: NodeNameSchema, epoch: z.coerce.number().int() }),
+    answer: 'nothing',
+    may: ['admin', 'node'],
+  },
+  listNodes: {
+    says: 'nodes that spoke lately; keys only for proxies and nodes',
+    answer: z.object({ items: z.array(NodeSchema) }),
+    may: all,
+  },
+  announceNode: {
+    says: 'a node speaks',
+    params: z.strictObject({ node: NodeNameSchema }),
+    body: AnnounceSchema,
+    answer: 'nothing',
+    may: ['admin', 'node'],
+  },
+  createToken: {
+    says: 'make a token; it is shown this once',
+    body: z.strictObject({ name: z.string().min(1).max(100), role: z.enum(ROLES) }),
+    answer: z.object({ id: z.string(), token: z.string() }),
+    status: 201,
+    may: admin,
+  },
+  listTokens: {
+    says: 'tokens, without their secrets',
+    answer: z.object({
+      items: z.array(z.object({ id: z.string(), name: z.string(), role: z.enum(ROLES), createdAt: z.iso.datetime() })),
+    }),
+    may: admin,
+  },
+  removeToken: { says: 'revoke a token', params: z.strictObject({ token: z.string() }), answer: 'nothing', may: admin },
+  listInstances: {
+    says: 'what every node has, with the nodes that did not answer',
+    answer: z.object({ items: z.array(InstanceSchema), silent: z.array(NodeNameSchema) }),
+    may: admin,
+  },
+  getInstance: { says: 'the instance of an app, asked of its node', params: app, answer: InstanceSchema, may: admin },
+  wakeApp: { says: 'wake an app and wait until it is ready', params: app, answer: InstanceSchema, may: admin },
+  sleepApp: { says: 'put an app to sleep now and wait until it is', params: app, answer: InstanceSchema, may: admin },
+  appLogs: { says: 'log lines as NDJSON, oldest first', params: app, query: logQuery, answer: 'stream', may: admin },
+  changes: { says: 'server-sent events: each app that changed', answer: 'stream', may: all },
+} satisfies Record<keyof typeof masterPaths, Route>
+
+export const nodeRoutes = {
+  health: {
+    says: 'every true means trouble: overall, that something is very wrong; overloaded, CPU load over all cores or memory over 80 %; container_backend, that Docker does not answer',
+    answer: z.object({
+      overall: z.boolean(),
+      overloaded: z.boolean(),
+      container_backend: z.boolean(),
+      cpu_utilization: z.number(),
+      memory_utilization: z.number(),
+    }),
+    may: 'anyone',
+  },
+  listInstances: { says: 'all instances here', answer: z.object({ items: z.array(InstanceSchema) }), may: admin },
+  getInstance: { says: 'one instance', params: app, answer: InstanceSchema, may: admin },
+  wakeInstance: { says: 'wake and wait until ready', params: app, answer: InstanceSchema, may: admin },
+  sleepInstance: { says: 'put to sleep and wait until it is', params: app, answer: InstanceSchema, may: admin },
+  forgetInstance: {
+    says: 'put to sleep and forget its definition and logs; its volume stays',
+    params: app,
+    answer: 'nothing',
+    may: admin,
+  },
+  instanceLogs: {
+    says: 'log lines as NDJSON, oldest first',
+    params: app,
+    query: logQuery,
+    answer: 'stream',
+    may: admin,
+  },
+  followInstance: {
+    says: 'server-sent events: the instance at each change of its phase or step',
+    params: app,
+    answer: 'stream',
+    may: admin,
+  },
+  removeVolume: {
+    says: 'delete the data of a volume that is not in use',
+    params: volume,
+    answer: 'nothing',
+    may: admin,
+  },
+} satisfies Record<keyof typeof nodePaths, Route>
+
+/** One event of `GET /v1/changes`. `revision` null: the app was removed. */
+export type Change = { readonly app: string; readonly revision: number | null; readonly domains: readonly string[] }
+
+export type Routes = Readonly<Record<string, Route>>
+type In<T> = T extends z.ZodType ? z.input<T> : never
+type Out<T> = T extends z.ZodType ? z.output<T> : undefined
+
+/** What the caller gives for a call. */
+export type CallInput<R> = (R extends { params: infer P } ? { params: In<P> } : { params?: undefined }) &
+  (R extends { query: infer Q } ? { query?: In<Q> } : { query?: undefined }) &
+  (R extends { body: infer B } ? { body: In<B> } : { body?: undefined })
+
+/** What the handler gets, parsed. */
+export type HandlerInput<R> = (R extends { params: infer P } ? { params: Out<P> } : unknown) &
+  (R extends { query: infer Q } ? { query: Out<Q> } : unknown) &
+  (R extends { body: infer B } ? { body: Out<B> } : unknown)
+
+/** What a call gives back. */
+export type CallAnswer<R> = R extends { answer: infer A } ? Out<A> : never

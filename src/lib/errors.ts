@@ -1,0 +1,145 @@
+/** Every way Shadow fails: the HTTP status and the exit code each owns, and what it means. The README prints this table. */
+const FAILURES = {
+  'bad-input': {
+    status: 400,
+    exit: 2,
+    means: 'the request, definition, flag or setting is not well formed; `faults` names each field',
+  },
+  unauthorised: { status: 401, exit: 6, means: 'no token, or one the master does not know' },
+  forbidden: { status: 403, exit: 6, means: 'the token is good but may not do this' },
+  'not-found': { status: 404, exit: 3, means: 'no such route, volume, node or token' },
+  'app-not-found': { status: 404, exit: 3, means: 'no app has this name' },
+  'host-unknown': { status: 404, exit: 3, means: 'no app has this hostname' },
+  'app-asleep': { status: 409, exit: 4, means: 'the app sleeps and the request said `X-Shadow-Wake: never`' },
+  'already-exists': { status: 409, exit: 4, means: 'something of this name exists' },
+  'domain-taken': { status: 409, exit: 4, means: 'another app has this domain' },
+  'volume-in-use': { status: 409, exit: 4, means: 'the volume is attached, or belongs to another app' },
+  'volume-elsewhere': { status: 421, exit: 4, means: 'another node holds the volume; `node` names it' },
+  changed: { status: 412, exit: 4, means: 'somebody else changed it since it was read' },
+  'too-large': { status: 413, exit: 2, means: 'the body is larger than what is taken here' },
+  'client-gone': { status: 499, exit: 1, means: 'the client left before its answer' },
+  internal: { status: 500, exit: 1, means: 'a fault of ours; the log has it under the id in the answer' },
+  'app-crashed': {
+    status: 500,
+    exit: 5,
+    means: 'the app ended before it was ready; the answer has its exit code and last lines',
+  },
+  'app-unreachable': { status: 502, exit: 5, means: 'the app was ready but refused or cut the connection' },
+  'node-unreachable': { status: 502, exit: 7, means: 'the node that has the app does not answer' },
+  'app-waking': { status: 503, exit: 5, means: 'the app is being woken; a browser sees the waiting page' },
+  'app-stuck': {
+    status: 503,
+    exit: 5,
+    means: 'a step of going to sleep failed; `shadow status` shows what is still held',
+  },
+  'queue-full': { status: 503, exit: 5, means: 'too many requests wait already for this app or node' },
+  'no-node': { status: 503, exit: 7, means: 'no healthy node can take the app' },
+  'master-unreachable': { status: 503, exit: 7, means: 'the master does not answer' },
+  'storage-unreachable': { status: 503, exit: 7, means: 'the storage behind the master does not answer' },
+  'storage-unfit': {
+    status: 503,
+    exit: 7,
+    means: 'the store ignores conditional writes, so two masters would overwrite each other',
+  },
+  'runtime-unreachable': { status: 503, exit: 7, means: 'Docker does not answer' },
+  'shutting-down': { status: 503, exit: 7, means: 'this daemon is stopping' },
+  'image-not-found': { status: 424, exit: 5, means: 'the image is neither on the node nor in its registry' },
+  'command-not-found': { status: 424, exit: 5, means: 'the image has no such command' },
+  'volume-broken': { status: 424, exit: 5, means: 'the filesystem of the volume cannot be repaired or mounted' },
+  'app-not-ready': { status: 504, exit: 5, means: 'the app did not answer on its port within its start deadline' },
+  'disk-full': { status: 507, exit: 7, means: 'no space is left where the data belongs' },
+  'data-in-use': { status: 409, exit: 4, means: 'another Shadow runs on this data folder' },
+} as const
+
+export type FailureCode = keyof typeof FAILURES
+export const failures: Readonly<Record<FailureCode, { status: number; exit: number; means: string }>> = FAILURES
+
+/** One thing wrong with one field of what was sent; `field` is a dotted path, such as `volume.size`. */
+export type Fault = { field: string; message: string }
+
+type Details = {
+  hint?: string | undefined
+  cause?: unknown
+  faults?: readonly Fault[] | undefined
+  /** How soon another try makes sense, in milliseconds; crosses the wire as `Retry-After`. */
+  retryAfterMs?: number | undefined
+  /** Facts a program may act on, such as `node` of `volume-elsewhere`. */
+  facts?: Readonly<Record<string, string | number>> | undefined
+}
+
+/** A problem document (RFC 9457) as it crosses the wire. */
+export type Problem = {
+  type: string
+  title: string
+  status: number
+  code: FailureCode
+  detail: string
+  hint?: string
+  faults?: readonly Fault[]
+  retryAfterMs?: number
+  facts?: Readonly<Record<string, string | number>>
+  id?: string
+}
+
+/** Our one error class: what happened, with the value; `hint` is the mend, `cause` what lies behind it (never sent). */
+export class ShadowError extends Error {
+  override name = 'ShadowError'
+  readonly code: FailureCode
+  readonly details: Details
+
+  constructor(code: FailureCode, message: string, details: Details = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+    this.code = code
+    this.details = details
+  }
+
+  get status(): number {
+    return FAILURES[this.code].status
+  }
+
+  get exitCode(): number {
+    return FAILURES[this.code].exit
+  }
+
+  /** The problem document of this error; `id` is what our log has the cause under. */
+  toProblem(id?: string): Problem {
+    const { hint, faults, retryAfterMs, facts } = this.details
+    return {
+      type: `urn:shadow:${this.code}`,
+      title: FAILURES[this.code].means,
+      status: this.status,
+      code: this.code,
+      detail: this.message,
+      ...(hint !== undefined && { hint }),
+      ...(faults !== undefined && { faults }),
+      ...(retryAfterMs !== undefined && { retryAfterMs }),
+      ...(facts !== undefined && { facts }),
+      ...(id !== undefined && { id }),
+    }
+  }
+}
+
+/** The error that a problem document tells of, as it was on the other side; undefined where the value is no problem document. */
+export function fromProblem(value: unknown): ShadowError | undefined {
+  if (typeof value !== 'object' || value === null || !('code' in value) || !('detail' in value)) return undefined
+  const problem = value as Problem
+  if (!Object.hasOwn(FAILURES, problem.code)) return undefined
+  const { hint, faults, retryAfterMs, facts } = problem
+  return new ShadowError(problem.code, problem.detail, { hint, faults, retryAfterMs, facts })
+}
+
+/** Any thrown value as a ShadowError; what is not ours becomes `internal` with the value as its cause. */
+export function asShadowError(thrown: unknown): ShadowError {
+  if (thrown instanceof ShadowError) return thrown
+  return new ShadowError('internal', 'something went wrong on our side', { cause: thrown })
+}
+
+/** Whether the value is a ShadowError of this code. */
+export function isFailure(thrown: unknown, ...codes: FailureCode[]): thrown is ShadowError {
+  return thrown instanceof ShadowError && codes.includes(thrown.code)
+}
+
+/** The system's code of an error, such as ENOENT, if it has one. */
+export function systemCode(thrown: unknown): string | undefined {
+  return thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : undefined
+}

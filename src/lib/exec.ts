@@ -1,0 +1,41 @@
+import { execFile } from 'node:child_process'
+
+/** A command that ended badly; `exitCode` is undefined where it could not be started or was killed. */
+export class ExecError extends Error {
+  override name = 'ExecError'
+  readonly command: string
+  readonly exitCode: number | undefined
+  readonly stderr: string
+
+  constructor(command: string, exitCode: number | undefined, stderr: string, cause: unknown) {
+    super(`${command}: ${stderr.trim() || (exitCode === undefined ? String(cause) : `exit code ${exitCode}`)}`, {
+      cause,
+    })
+    this.command = command
+    this.exitCode = exitCode
+    this.stderr = stderr
+  }
+}
+
+/** Runs a program without a shell and answers with its stdout; throws ExecError. Exit codes in `alsoGood` count as success. */
+export function exec(
+  file: string,
+  args: readonly string[],
+  options: { signal?: AbortSignal; alsoGood?: readonly number[] } = {},
+): Promise<string> {
+  return new Promise((resolve, reject) => {
+    execFile(
+      file,
+      args,
+      { signal: options.signal, env: { PATH: SYSTEM_PATH, LC_ALL: 'C' } },
+      (error, stdout, stderr) => {
+        const exitCode = error === null ? 0 : typeof error.code === 'number' ? error.code : undefined
+        if (exitCode !== undefined && (exitCode === 0 || options.alsoGood?.includes(exitCode))) return resolve(stdout)
+        reject(new ExecError([file, ...args].join(' '), exitCode, stderr, error))
+      },
+    )
+  })
+}
+
+// Root's tools (losetup, mkfs) are in sbin, which a service's or a user's PATH may lack.
+const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'

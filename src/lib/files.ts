@@ -1,0 +1,72 @@
+import { randomUUID } from 'node:crypto'
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { ShadowError, systemCode } from './errors.ts'
+
+/** The file's text, or undefined where there is none. */
+export async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined
+    throw error
+  }
+}
+
+/**
+ * Writes the file whole or not at all: a crash or a full disk leaves the old text or the new one. Synced before the rename
+ * and the folder after it, so that it outlives a power cut. Fails with `disk-full`.
+ */
+export async function writeWhole(path: string, text: string, mode = 0o644): Promise<void> {
+  const folder = dirname(path)
+  await mkdir(folder, { recursive: true })
+  const part = `${path}.${randomUUID()}.part`
+  try {
+    const file = await open(part, 'wx', mode)
+    try {
+      await file.writeFile(text)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(part, path)
+    await syncFolder(folder)
+  } catch (error) {
+    await rm(part, { force: true })
+    if (isNoSpace(error)) throw new ShadowError('disk-full', `no space left to write ${path}`, { cause: error })
+    throw error
+  }
+}
+
+export const isNoSpace = (error: unknown): boolean => ['ENOSPC', 'EDQUOT'].includes(systemCode(error) ?? '')
+
+/** Makes a rename or removal in the folder outlive a power cut. */
+export async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+/**
+ * Keeps the folder for this process alone until disposed of; fails with `data-in-use`. The lock is SQLite's (fcntl): the
+ * kernel frees it when its holder dies, however it dies.
+ */
+export async function lockFolder(folder: string): Promise<Disposable> {
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const file = `${folder}/lock`
+  const database = new DatabaseSync(file, { timeout: 0 })
+  try {
+    database.exec('BEGIN EXCLUSIVE')
+  } catch (cause) {
+    database.close()
+    throw new ShadowError('data-in-use', `another Shadow runs on ${folder}`, {
+      cause,
+      hint: `stop it, or choose another folder with --data (who has it: fuser ${file})`,
+    })
+  }
+  return { [Symbol.dispose]: () => database.close() }
+}

@@ -1,0 +1,103 @@
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import type { IncomingMessage, OutgoingHttpHeaders, RequestListener, Server, ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { asShadowError, ShadowError, systemCode } from '../errors.ts'
+import type { Log } from '../log.ts'
+import type { ListenAddress } from '../settings.ts'
+
+export type Handler = (request: IncomingMessage, response: ServerResponse, signal: AbortSignal) => Promise<void>
+
+/** The one place where errors become answers: `signal` aborts when the client leaves, and whoever left gets none. */
+export function door(handler: Handler, { log }: { log: Log }): RequestListener {
+  return (request, response) => {
+    const gone = new AbortController()
+    response.on('close', () => {
+      if (!response.writableFinished) gone.abort(new ShadowError('client-gone', 'the client left before its answer'))
+    })
+    handler(request, response, gone.signal).catch(thrown => {
+      if (!gone.signal.aborted) fail(request, response, thrown, log)
+    })
+  }
+}
+
+/** Answers with the error's problem document, logging what is our own fault under the id that the answer carries. */
+export function fail(request: IncomingMessage, response: ServerResponse, thrown: unknown, log: Log): void {
+  const error = asShadowError(thrown)
+  let id: string | undefined
+  if (error.code === 'internal') {
+    id = randomUUID()
+    log.error('request failed', { id, method: request.method, url: request.url, cause: error.cause ?? error })
+  }
+  if (response.headersSent) {
+    response.destroy() // half an answer must not look like a whole one
+    return
+  }
+  const { retryAfterMs } = error.details
+  const headers: OutgoingHttpHeaders = {
+    'content-type': 'application/problem+json',
+    'cache-control': 'no-store',
+    'x-shadow-error': error.code,
+    ...(retryAfterMs !== undefined && { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1_000))) }),
+    // An upload that is not going to be read would keep the connection busy.
+    ...(!request.complete && { connection: 'close' }),
+  }
+  response.writeHead(error.status, headers)
+  response.end(`${JSON.stringify(error.toProblem(id))}\n`)
+}
+
+/** Answers with JSON. */
+export function reply(
+  response: ServerResponse,
+  status: number,
+  value: unknown,
+  headers: Record<string, string> = {},
+): void {
+  response.writeHead(status, { 'content-type': 'application/json', ...headers })
+  response.end(value === undefined ? undefined : `${JSON.stringify(value)}\n`)
+}
+
+/** Reads a JSON body of at most `most` bytes; fails with `bad-input` or `too-large`. */
+export async function readJson(request: IncomingMessage, most = 1_048_576): Promise<unknown> {
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    length += chunk.length
+    if (length > most) throw new ShadowError('too-large', `the body is larger than ${most} bytes`)
+    chunks.push(chunk)
+  }
+  if (length === 0) return undefined
+  const body = Buffer.concat(chunks).toString()
+  try {
+    return JSON.parse(body)
+  } catch (cause) {
+    throw new ShadowError('bad-input', `the body is not JSON: ${(cause as Error).message}`, { cause })
+  }
+}
+
+/** A server that listens; `address` is what it really listens on (port 0 asks for any). */
+export type Listening = AsyncDisposable & { readonly address: string; readonly port: number }
+
+/** Opens the server; disposing it closes idle connections, and those in use once they are done or `drainMs` has passed. */
+export async function listen(server: Server, at: ListenAddress, drainMs = 0): Promise<Listening> {
+  server.listen(at.port, at.host)
+  try {
+    await once(server, 'listening')
+  } catch (cause) {
+    const why = systemCode(cause) === 'EADDRINUSE' ? 'it is in use' : String(cause)
+    throw new ShadowError('bad-input', `cannot listen on ${at.host}:${at.port}: ${why}`, { cause })
+  }
+  const { port } = server.address() as AddressInfo
+  const host = at.host.includes(':') ? `[${at.host}]` : at.host
+  return {
+    address: `${host}:${port}`,
+    port,
+    async [Symbol.asyncDispose]() {
+      const closed = new Promise<void>(resolve => server.close(() => resolve()))
+      server.closeIdleConnections()
+      const cut = setTimeout(() => server.closeAllConnections(), drainMs)
+      await closed
+      clearTimeout(cut)
+    },
+  }
+}

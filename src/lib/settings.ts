@@ -1,0 +1,111 @@
+import { type Fault, ShadowError } from './errors.ts'
+
+/** One setting of a daemon: the variable it is read from, its parser, its default as a person would write it, one sentence. */
+export type Setting<T> = {
+  readonly env: string
+  readonly parse: (text: string) => T
+  readonly fallback: string | undefined
+  readonly optional: boolean
+  readonly help: string
+}
+
+type Words = { default?: string; help: string }
+
+/** A setting that has a default, or must be given where it has none. */
+export function setting<T>(env: string, parse: (text: string) => T, words: Words): Setting<T> {
+  return { env, parse, fallback: words.default, optional: false, help: words.help }
+}
+
+/** A setting that may be left out; it is undefined then. */
+export function optionalSetting<T>(
+  env: string,
+  parse: (text: string) => T,
+  words: { help: string },
+): Setting<T | undefined> {
+  return { env, parse, fallback: undefined, optional: true, help: words.help }
+}
+
+export type SettingsTable = Readonly<Record<string, Setting<unknown>>>
+export type Values<Table extends SettingsTable> = {
+  readonly [Name in keyof Table]: Table[Name] extends Setting<infer T> ? T : never
+}
+
+/**
+ * Reads the table from the environment, flags (by the setting's name in the table) before it. Throws one `bad-input` that
+ * names every fault at once. An empty variable counts as not given.
+ */
+export function readSettings<Table extends SettingsTable>(
+  table: Table,
+  env: Readonly<Record<string, string | undefined>>,
+  flags: Readonly<Record<string, string | undefined>> = {},
+): Values<Table> {
+  const faults: Fault[] = []
+  const values: Record<string, unknown> = {}
+  for (const [name, one] of Object.entries(table)) {
+    const flag = flags[name]
+    const field = flag === undefined ? one.env : `--${kebab(name)}`
+    const text = flag ?? (env[one.env] || one.fallback)
+    if (text === undefined) {
+      if (!one.optional) faults.push({ field, message: `is not set; it is needed: ${one.help}` })
+      continue
+    }
+    try {
+      values[name] = one.parse(text)
+    } catch (error) {
+      if (!(error instanceof ShadowError)) throw error
+      faults.push({ field, message: error.message })
+    }
+  }
+  if (faults.length > 0) {
+    const told = faults.map(({ field, message }) => `  ${field}: ${message}`).join('\n')
+    throw new ShadowError('bad-input', `settings are wrong:\n${told}`, { faults, hint: 'shadow help settings' })
+  }
+  return values as Values<Table>
+}
+
+const kebab = (name: string): string => name.replace(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)
+
+/** Parser: the text as it is. */
+export const text = (value: string): string => value
+
+/** Parser: a whole number between the two, both included. */
+export const wholeNumber =
+  (least: number, most: number) =>
+  (value: string): number => {
+    const number = Number(value)
+    if (!/^\d+$/.test(value) || number < least || number > most)
+      throw new ShadowError('bad-input', `"${value}" is not a whole number from ${least} to ${most}`)
+    return number
+  }
+
+/** Parser: one of these words. */
+export const oneOf =
+  <const Words extends readonly string[]>(...words: Words) =>
+  (value: string): Words[number] => {
+    if (!words.includes(value)) throw new ShadowError('bad-input', `"${value}" is none of ${words.join(', ')}`)
+    return value
+  }
+
+/** Parser: an http or https URL, without a slash at its end. */
+export function url(value: string): string {
+  const parsed = URL.parse(value)
+  if (parsed === null || !/^https?:$/.test(parsed.protocol))
+    throw new ShadowError('bad-input', `"${value}" is not an http:// or https:// URL`)
+  return value.replace(/\/+$/, '')
+}
+
+export type ListenAddress = { readonly host: string; readonly port: number }
+
+/** Parser: `PORT`, `HOST:PORT` or `[IPV6]:PORT` to listen on; a port alone means the host given. */
+export const listenAddress =
+  (host: string) =>
+  (value: string): ListenAddress => {
+    const match = /^(?:(?:\[(?<v6>[0-9a-fA-F:.]+)\]|(?<name>[^:[\]]+)):)?(?<port>\d{1,5})$/.exec(value)
+    const port = Number(match?.groups?.['port'])
+    if (match === null || port > 65_535)
+      throw new ShadowError(
+        'bad-input',
+        `"${value}" is not an address to listen on; use PORT, HOST:PORT or [IPV6]:PORT`,
+      )
+    return { host: match.groups?.['v6'] ?? match.groups?.['name'] ?? host, port }
+  }

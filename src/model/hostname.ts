@@ -1,0 +1,35 @@
+import { domainToASCII } from 'node:url'
+import { ShadowError } from '../lib/errors.ts'
+
+/** A hostname as we compare them: lower case, ASCII (IDN in punycode), no port, no dot at the end. */
+export type Hostname = string & { readonly brand: 'Hostname' }
+
+/** Parses a domain that a person typed; fails with `bad-input`. */
+export function hostname(text: string): Hostname {
+  const fail = (why: string): never => {
+    throw new ShadowError('bad-input', `domain "${text.slice(0, 300)}": ${why}`)
+  }
+  if (/[/:?#@\s]/.test(text)) fail('give the hostname alone, without scheme, port or path')
+  const ascii = domainToASCII(text.replace(/\.$/, ''))
+  if (ascii === '') fail('it is not a hostname')
+  if (ascii.length > 253) fail(`it has ${ascii.length} characters; 253 at most`)
+  for (const label of ascii.split('.')) {
+    if (!/^(?!-)[a-z0-9_-]{1,63}(?<!-)$/.test(label)) fail(`"${label}" is not a label of 1 to 63 of a-z, 0-9 and -`)
+  }
+  if (/^\d+$/.test(ascii.slice(ascii.lastIndexOf('.') + 1))) fail('it is an IP address, not a name')
+  return ascii as Hostname
+}
+
+/** The hostname that a Host header names (RFC 9110, 7.2), or undefined where it names none that we could know. */
+export function hostOf(header: string | undefined): Hostname | undefined {
+  if (header === undefined) return undefined
+  const bare = header.replace(/:\d*$/, '')
+  // The common case pays for no parse.
+  if (/^[a-z0-9.-]{1,253}$/.test(bare) && !bare.endsWith('.')) return bare as Hostname
+  try {
+    return hostname(bare)
+  } catch (error) {
+    if (error instanceof ShadowError) return undefined
+    throw error
+  }
+}

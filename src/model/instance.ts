@@ -1,0 +1,44 @@
+import type { Problem } from '../lib/errors.ts'
+import type { AppName, NodeName } from './names.ts'
+
+export const PHASES = ['asleep', 'waking', 'awake', 'stopping', 'crashed', 'stuck'] as const
+/** Where an instance is in its life; the tiers between awake and asleep join this list as they come. */
+export type Phase = (typeof PHASES)[number]
+
+export const WAKE_STEPS = ['lease', 'attach', 'fsck', 'mount', 'image', 'create', 'start', 'ready'] as const
+export type WakeStep = (typeof WAKE_STEPS)[number]
+export const SLEEP_STEPS = ['stop', 'unmount', 'detach'] as const
+export type SleepStep = (typeof SLEEP_STEPS)[number]
+
+export type StopReason = 'idle' | 'asked' | 'updated' | 'removed' | 'shutdown' | 'died'
+
+/** What keeps an app awake. */
+export type HoldKind = 'request' | 'websocket'
+
+/** An instance as the node tells of it: enough for `ps`, `status` and `why`. Times are ISO 8601. */
+export type InstanceView = {
+  readonly app: AppName
+  readonly node: NodeName
+  readonly phase: Phase
+  readonly since: string
+  readonly revision: number
+  /** Requests that wait for the wake. */
+  readonly waiting: number
+  readonly holds: readonly { readonly kind: HoldKind; readonly what: string; readonly since: string }[]
+  /** When it goes to sleep if nothing comes. */
+  readonly sleepsAt: string | null
+  readonly wokenBy: string | null
+  /** Why it is not awake: `idle`, `asked`, … */
+  readonly stoppedBy: StopReason | null
+  readonly lastWake: { readonly ms: number; readonly steps: Readonly<Partial<Record<WakeStep, number>>> } | null
+  /** What is still held, for a stuck instance. */
+  readonly held: readonly string[]
+  readonly problem: Problem | null
+  /** For a crashed one: how often in a row, and when a request may try again. */
+  readonly failures: number
+  readonly retryAt: string | null
+  readonly container: { readonly id: string; readonly address: string } | null
+}
+
+/** One line of an app's log: what it wrote, or (`stream: "shadow"`) what happened to it. */
+export type LogLine = { readonly at: string; readonly stream: 'stdout' | 'stderr' | 'shadow'; readonly line: string }

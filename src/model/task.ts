@@ -1,0 +1,47 @@
+import type { AppName, VolumeId } from './names.ts'
+import type { Duration, Size } from './quantities.ts'
+
+/** How the node knows that the app is ready for its first request. */
+export type Readiness =
+  | { readonly kind: 'port' }
+  | { readonly kind: 'http'; readonly path: string }
+  | { readonly kind: 'log'; readonly line: string }
+
+/** One immutable revision of how to run an app. A change of it makes the next revision, never another text of this one. */
+export type TaskDefinition = {
+  readonly app: AppName
+  readonly revision: number
+  readonly image: string
+  /** Replaces the image's command; its entrypoint stays. */
+  readonly command?: readonly string[] | undefined
+  readonly env: Readonly<Record<string, string>>
+  readonly port: number
+  readonly volume?: { readonly id: VolumeId; readonly size: Size; readonly path: string } | undefined
+  readonly limits: { readonly memory: Size; readonly cpus: number; readonly pids: number }
+  readonly ready: Readiness
+  /** How long a start may take before it counts as failed. */
+  readonly startWithin: Duration
+  readonly sleep: {
+    /** How long after its last request, stream or WebSocket the app is put to sleep; `never` keeps it awake. */
+    readonly idleAfter: Duration | 'never'
+    /** From SIGTERM to SIGKILL. */
+    readonly grace: Duration
+    /** Whether an open WebSocket keeps the app awake. */
+    readonly webSockets: 'hold' | 'ignore'
+  }
+  readonly createdAt: string
+}
+
+export const TASK_DEFAULTS = {
+  port: 8000,
+  volumePath: '/data',
+  memory: '512MiB',
+  cpus: 1,
+  pids: 512,
+  startWithin: '60s',
+  idleAfter: '5m',
+  grace: '10s',
+} as const
+
+/** ext4 with its journal does not fit into less. */
+export const LEAST_VOLUME_BYTES = 16 * 2 ** 20

@@ -1,0 +1,46 @@
+import type { LogLine } from '../../model/instance.ts'
+import type { AppName, NodeName } from '../../model/names.ts'
+import type { TaskDefinition } from '../../model/task.ts'
+
+/** A container as it was found or made. `address` is where the app listens once it is ready: `ip:port`. */
+export type Container = { readonly id: string; readonly app: AppName; readonly revision: number }
+
+export type Exit = { readonly exitCode: number; readonly outOfMemory: boolean }
+
+/** Runs containers. Every call may be repeated: "already so" is success. Only containers with this node's label are ever touched. */
+export interface Runtime {
+  /** Whether the runtime answers. */
+  alive(signal: AbortSignal): Promise<boolean>
+  /** Makes the image present: found here, or pulled. Fails with `image-not-found`, `runtime-unreachable`. */
+  ensureImage(image: string, signal: AbortSignal): Promise<void>
+  /**
+   * Makes the app's container, not started; `mountedAt` is bound at the volume's path and may be mounted after this call, but
+   * before `start`. A container that is left over for the app is removed first. Fails with `image-not-found`.
+   */
+  create(task: TaskDefinition, mountedAt: string | undefined, signal: AbortSignal): Promise<Container>
+  /** Starts it and answers with its IP address. Fails with `command-not-found`. */
+  start(container: Container, signal: AbortSignal): Promise<string>
+  /** SIGTERM, `graceMs`, SIGKILL; resolves when no process of it runs any more. Gone or stopped already is success. */
+  stop(container: Container, graceMs: number): Promise<void>
+  /** Removes a stopped container. Gone already is success. */
+  remove(container: Container): Promise<void>
+  /** Resolves when the container's process has ended; undefined where the runtime forgot it or went away itself. */
+  exited(container: Container, signal: AbortSignal): Promise<Exit | undefined>
+  /** What it wrote, as it writes it, from `since` (ISO 8601) on; ends when the container does. */
+  output(container: Container, since: string | undefined, signal: AbortSignal): AsyncIterable<LogLine>
+  /** All containers of this node, running or not: what a run before this one left. */
+  leftBehind(): Promise<readonly FoundContainer[]>
+}
+
+export type FoundContainer = Container & {
+  readonly running: boolean
+  readonly ip: string | undefined
+  readonly startedAt: string
+}
+
+/** Labels that make a container ours. */
+export const LABEL_NODE = 'shadow.node'
+export const LABEL_APP = 'shadow.app'
+export const LABEL_REVISION = 'shadow.revision'
+
+export type RuntimeOptions = { readonly node: NodeName }

@@ -1,0 +1,84 @@
+import type { Clock } from '../lib/clock.ts'
+
+type Alarm = { due: number; callback: () => void }
+
+/** A clock that stands still until it is moved; `advance` rings what falls due, in order, letting promises settle in between. */
+export class HandClock implements Clock {
+  #now: number
+  readonly #alarms = new Set<Alarm>()
+
+  constructor(now = 1_800_000_000_000) {
+    this.#now = now
+  }
+
+  now(): number {
+    return this.#now
+  }
+
+  after(ms: number, callback: () => void): Disposable {
+    const alarm = { due: this.#now + ms, callback }
+    this.#alarms.add(alarm)
+    return { [Symbol.dispose]: () => void this.#alarms.delete(alarm) }
+  }
+
+  /** How many alarms wait. */
+  get waiting(): number {
+    return this.#alarms.size
+  }
+
+  async advance(ms: number): Promise<void> {
+    const end = this.#now + ms
+    for (;;) {
+      await settle()
+      const next = [...this.#alarms].sort((a, b) => a.due - b.due)[0]
+      if (next === undefined || next.due > end) break
+      this.#now = Math.max(this.#now, next.due)
+      this.#alarms.delete(next)
+      next.callback()
+    }
+    this.#now = end
+    await settle()
+  }
+}
+
+/** A clock that runs as the machine's does and can leap ahead: for journeys over real parts, where hours must pass. */
+export class LeapingClock implements Clock {
+  #ahead = 0
+  readonly #alarms = new Map<Alarm, NodeJS.Timeout>()
+
+  now(): number {
+    return Date.now() + this.#ahead
+  }
+
+  after(ms: number, callback: () => void): Disposable {
+    const alarm = { due: this.now() + ms, callback }
+    this.#arm(alarm)
+    return { [Symbol.dispose]: () => this.#disarm(alarm) }
+  }
+
+  /** Moves the clock ahead; what falls due rings now, in order. */
+  leap(ms: number): void {
+    this.#ahead += ms
+    for (const alarm of [...this.#alarms.keys()].sort((a, b) => a.due - b.due)) {
+      if (!this.#alarms.has(alarm)) continue
+      this.#disarm(alarm)
+      if (alarm.due <= this.now()) alarm.callback()
+      else this.#arm(alarm)
+    }
+  }
+
+  #arm(alarm: Alarm): void {
+    const ring = (): void => {
+      this.#alarms.delete(alarm)
+      alarm.callback()
+    }
+    this.#alarms.set(alarm, setTimeout(ring, Math.min(alarm.due - this.now(), 2_147_483_647)).unref())
+  }
+
+  #disarm(alarm: Alarm): void {
+    clearTimeout(this.#alarms.get(alarm))
+    this.#alarms.delete(alarm)
+  }
+}
+
+const settle = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
