@@ -15,6 +15,29 @@ export type StopReason = 'idle' | 'asked' | 'updated' | 'removed' | 'shutdown' |
 /** What keeps an app awake. */
 export type HoldKind = 'request' | 'websocket'
 
+/** What a request asks of a node before it is forwarded. */
+export type Ask = {
+  readonly kind: HoldKind
+  /** For `shadow why`: `GET / from 203.0.113.7`. */
+  readonly what: string
+  /** What waiting costs in memory: its head, and what is buffered of its body. */
+  readonly bytes: number
+  /** false: fails with `app-asleep` rather than wake. */
+  readonly mayWake: boolean
+  /** Set for a browser that can be shown the waiting page: fails with `app-waking` when the app is not ready by then. */
+  readonly patienceMs?: number | undefined
+}
+
+/** A way to the app, kept open until disposed of. */
+export type Held = Disposable & {
+  /** `ip:port` to forward to. */
+  readonly address: string
+  /** Put on the forwarded request, for the next hop. */
+  readonly headers: Readonly<Record<string, string>>
+  /** Stages in milliseconds if the request waited for a wake here. */
+  readonly waited?: Readonly<Record<string, number>> | undefined
+}
+
 /** An instance as the node tells of it: enough for `ps`, `status` and `why`. Times are ISO 8601. */
 export type InstanceView = {
   readonly app: AppName

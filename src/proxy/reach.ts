@@ -1,29 +1,6 @@
 import type { App, Node } from '../model/app.ts'
-import type { HoldKind, InstanceView } from '../model/instance.ts'
+import type { Ask, Held, InstanceView } from '../model/instance.ts'
 import type { AppName } from '../model/names.ts'
-
-/** What a request asks of a node before it is forwarded. */
-export type Ask = {
-  readonly kind: HoldKind
-  /** For `shadow why`: `GET / from 203.0.113.7`. */
-  readonly what: string
-  /** What waiting costs in memory: its head, and what is buffered of its body. */
-  readonly bytes: number
-  /** false: fails with `app-asleep` rather than wake. */
-  readonly mayWake: boolean
-  /** Set for a browser that can be shown the waiting page: fails with `app-waking` when the app is not ready by then. */
-  readonly patienceMs?: number | undefined
-}
-
-/** A way to the app, kept open until disposed of. */
-export type Held = Disposable & {
-  /** `ip:port` to forward to. */
-  readonly address: string
-  /** Put on the forwarded request, for the next hop. */
-  readonly headers: Readonly<Record<string, string>>
-  /** Stages in milliseconds if the request waited for a wake here. */
-  readonly waited?: Readonly<Record<string, number>> | undefined
-}
 
 /** How the front reaches an app on a node: over HTTP, or (`shadow up`) in the same process, one hop less. */
 export interface Reach {
