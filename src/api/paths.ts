@@ -44,6 +44,13 @@ export const nodePaths = {
 /** Headers between a front and a node on a request for an app: which app, the node's key, what may be done. */
 export const HOP_APP = 'x-shadow-app'
 export const HOP_KEY = 'x-shadow-key'
+/** How many milliseconds the request may wait for a wake before the node answers `app-waking`: it is a browser's. */
+export const HOP_PATIENCE = 'x-shadow-patience'
+/**
+ * `hop`: the `Expect: 100-continue` is the front's own and not the client's. It sends the body when the node says to go on, which it
+ * does once it holds the app (the forwarder's `expect: 'answer'`); a refusal before that leaves the body whole for another node.
+ */
+export const HOP_EXPECT = 'x-shadow-expect'
 /** `never`: answer `app-asleep` rather than wake; for uptime checks that must not keep an app from sleeping. */
 export const WAKE_HEADER = 'x-shadow-wake'
 /** On an answer that is ours and not the app's: the phase of the app, and the code of the error. */
