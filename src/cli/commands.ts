@@ -1,0 +1,33 @@
+import type { Command } from 'commander'
+import type { Terminal } from './terminal.ts'
+
+/** What a file of `commands/` exports: the options of its verb and what it does. */
+export type Define = (command: Command, terminal: Terminal) => void
+
+export type Verb = { readonly says: string; readonly load: () => Promise<{ define: Define }> }
+
+/** Every verb; only the one that is called is loaded. */
+export const verbs: Readonly<Record<string, Verb>> = {
+  up: { says: 'run everything on this machine: master, nodeproxy and proxy', load: () => import('./commands/up.ts') },
+  register: { says: 'register an app', load: () => import('./commands/register.ts') },
+  update: { says: 'change an app: makes its next revision', load: () => import('./commands/update.ts') },
+  remove: { says: 'remove an app', load: () => import('./commands/remove.ts') },
+  ps: { says: 'all apps and what they are doing', load: () => import('./commands/ps.ts') },
+  status: { says: 'everything about one app', load: () => import('./commands/status.ts') },
+  why: {
+    says: 'what woke an app, what keeps it awake, when it sleeps',
+    load: () => import('./commands/why.ts'),
+  },
+  logs: { says: 'what an app wrote and what happened to it', load: () => import('./commands/logs.ts') },
+  wake: { says: 'wake an app and wait until it is ready', load: () => import('./commands/wake.ts') },
+  sleep: { says: 'put an app to sleep now', load: () => import('./commands/sleep.ts') },
+  tasks: { says: 'the revisions of an app', load: () => import('./commands/tasks.ts') },
+  volume: { says: 'volumes: ls, rm', load: () => import('./commands/volume.ts') },
+  token: { says: 'tokens: create, ls, rm', load: () => import('./commands/token.ts') },
+  node: { says: 'nodes: ls', load: () => import('./commands/node.ts') },
+  context: { says: 'masters that this CLI knows: add, ls, use, rm', load: () => import('./commands/context.ts') },
+  master: { says: 'run a master', load: () => import('./commands/master.ts') },
+  nodeproxy: { says: 'run the node proxy of this machine', load: () => import('./commands/nodeproxy.ts') },
+  proxy: { says: 'run a front', load: () => import('./commands/proxy.ts') },
+  help: { says: 'help for a command, or: help settings, help errors', load: () => import('./commands/help.ts') },
+}

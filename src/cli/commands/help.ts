@@ -1,0 +1,35 @@
+import type { Command } from 'commander'
+import { errorsTable, settingsTables } from '../docs.ts'
+import { withExamples } from '../options.ts'
+import { print, table } from '../output.ts'
+import type { Terminal } from '../terminal.ts'
+
+type Flags = { readonly json?: true }
+
+export function define(command: Command, terminal: Terminal): void {
+  command
+    .argument('[topic...]', 'a command, settings or errors')
+    .option('--json', 'print settings or errors as JSON')
+    .action(async (topic: string[], flags: Flags) => {
+      if (topic[0] === 'settings') await settings(terminal, flags)
+      else if (topic[0] === 'errors') errors(terminal, flags)
+      else await command.parent?.parseAsync([...topic, '--help'], { from: 'user' })
+    })
+  withExamples(command, 'shadow help register', 'shadow help settings', 'shadow help errors')
+}
+
+async function settings(terminal: Terminal, { json }: Flags): Promise<void> {
+  const tables = await settingsTables()
+  const shown = tables.map(({ of, rows }) => {
+    const told = rows.map(row => [`  ${row.env}`, row.default ?? '-', row.help])
+    return `${of}\n${table(terminal, ['  SETTING', 'DEFAULT', 'WHAT IT SAYS'], told)}`
+  })
+  print(terminal, json, tables, () => shown.join('\n'))
+}
+
+function errors(terminal: Terminal, { json }: Flags): void {
+  print(terminal, json, errorsTable(), rows => {
+    const told = rows.map(({ code, status, exit, means }) => [code, String(status), String(exit), means])
+    return table(terminal, ['CODE', 'HTTP', 'EXIT', 'WHAT IT MEANS'], told)
+  })
+}

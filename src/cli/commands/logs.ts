@@ -1,0 +1,23 @@
+import type { Command } from 'commander'
+import { readLog, showLine } from '../log-lines.ts'
+import { orNearApps } from '../near-apps.ts'
+import { type CallFlags, callsMaster } from '../options.ts'
+import { findTarget } from '../target.ts'
+import type { Terminal } from '../terminal.ts'
+
+type Flags = CallFlags & { readonly follow?: true; readonly tail?: string }
+
+export function define(command: Command, terminal: Terminal): void {
+  command
+    .argument('<name>', 'the app')
+    .option('-f, --follow', 'go on as lines come')
+    .option('--tail <lines>', 'begin with this many of the last lines')
+    .action(async (name: string, flags: Flags) => {
+      const { master } = await findTarget(terminal, flags)
+      await orNearApps(master, name, async () => {
+        for await (const line of readLog(master, name, flags))
+          terminal.out(flags.json ? `${JSON.stringify(line)}\n` : showLine(terminal, line))
+      })
+    })
+  callsMaster(command, 'shadow logs blog -f', 'shadow logs blog --tail 100 --json')
+}

@@ -1,0 +1,33 @@
+import type { Command } from 'commander'
+import { sayBytes } from '../../model/quantities.ts'
+import { type CallFlags, callsMaster } from '../options.ts'
+import { print, table } from '../output.ts'
+import { findTarget } from '../target.ts'
+import type { Terminal } from '../terminal.ts'
+
+export function define(command: Command, terminal: Terminal): void {
+  const ls = command.command('ls').description('nodes that spoke lately')
+  callsMaster(ls, 'shadow node ls').action(async (flags: CallFlags) => {
+    const { master } = await findTarget(terminal, flags)
+    const { items } = await master.call('listNodes', {})
+    const nodes = items.map(({ key: _, ...told }) => told)
+    print(terminal, flags.json, { nodes }, () =>
+      table(
+        terminal,
+        ['NODE', 'ADDRESS', 'AWAKE', 'CPUS', 'CPU', 'MEMORY', 'USED', 'UNTIL'],
+        nodes.map(node => [
+          node.name,
+          node.address,
+          String(node.awake),
+          String(node.cpus),
+          percent(node.cpuUtilization),
+          sayBytes(node.memoryBytes),
+          percent(node.memoryUtilization),
+          node.until,
+        ]),
+      ),
+    )
+  })
+}
+
+const percent = (part: number): string => `${Math.round(part * 100)}%`

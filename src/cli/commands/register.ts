@@ -1,0 +1,36 @@
+import type { Command } from 'commander'
+import type { Register } from '../../api/schemas.ts'
+import { ShadowError } from '../../lib/errors.ts'
+import { type DefinitionFlags, definitionOptions, toPatch, withoutNulls } from '../definition.ts'
+import { type CallFlags, callsMaster } from '../options.ts'
+import { print } from '../output.ts'
+import { findTarget } from '../target.ts'
+import type { Terminal } from '../terminal.ts'
+import { urlsOf } from '../urls.ts'
+
+type Flags = CallFlags & DefinitionFlags
+
+export function define(command: Command, terminal: Terminal): void {
+  definitionOptions(
+    command
+      .argument('<name>', 'the name of the app; also the first label of its domain where none is given')
+      .argument('[command...]', "after --: what to run in place of the image's command")
+      .option('--image <image>', 'the container image; it is needed'),
+  ).action(async (name: string, words: string[], flags: Flags) => {
+    if (flags.image === undefined)
+      throw new ShadowError('bad-input', `no image is given for ${name}`, {
+        hint: 'shadow register NAME --image IMAGE',
+      })
+    const { master, front } = await findTarget(terminal, flags)
+    const definition = withoutNulls(await toPatch(flags, words))
+    // The flags are text of a person; the master's schema is what says whether they are a definition.
+    const app = await master.call('registerApp', { body: { name, ...definition } as Register })
+    print(terminal, flags.json, app, () => `${urlsOf(app, front).join('\n')}\n`)
+    terminal.err(`${app.name} is registered; its first request wakes it\n`)
+  })
+  callsMaster(
+    command,
+    'shadow register blog --image ghost --domain blog.localhost --volume 1GiB --idle-after 5m',
+    'shadow register site --image busybox --port 8080 -- httpd -f -p 8080',
+  )
+}

@@ -1,0 +1,30 @@
+import type { Command } from 'commander'
+import { confirm } from '../confirm.ts'
+import { orNearApps } from '../near-apps.ts'
+import { type CallFlags, callsMaster } from '../options.ts'
+import { print } from '../output.ts'
+import { findTarget } from '../target.ts'
+import type { Terminal } from '../terminal.ts'
+
+type Flags = CallFlags & { readonly withVolume?: true; readonly yes?: true }
+
+export function define(command: Command, terminal: Terminal): void {
+  command
+    .argument('<name>', 'the app')
+    .option('--with-volume', 'delete its volume and all data in it too')
+    .option('--yes', 'do not ask')
+    .action(async (name: string, flags: Flags) => {
+      const { master } = await findTarget(terminal, flags)
+      const app = await orNearApps(master, name, () => master.call('getApp', { params: { app: name } }))
+      const { volume } = app.task
+      const withVolume = flags.withVolume === true && volume !== undefined
+      await confirm(terminal, flags.yes, `removes ${name}${withVolume ? ' and all data of its volume' : ''}`, name)
+      const query = { withVolume: withVolume ? 'true' : 'false' } as const
+      const signal = new AbortController().signal // it ends when the app has stopped, however long its grace is
+      await master.call('removeApp', { params: { app: name }, query, signal })
+      const volumeKept = volume !== undefined && !withVolume ? volume.id : null
+      print(terminal, flags.json, { removed: name, volumeKept }, () => '')
+      terminal.err(`${name} is removed${volumeKept === null ? '' : `; its volume ${volumeKept} is kept`}\n`)
+    })
+  callsMaster(command, 'shadow remove blog --with-volume')
+}

@@ -1,0 +1,16 @@
+import type { Command } from 'commander'
+import { orNearApps } from '../near-apps.ts'
+import { type CallFlags, callsMaster } from '../options.ts'
+import { print } from '../output.ts'
+import { findTarget } from '../target.ts'
+import type { Terminal } from '../terminal.ts'
+
+export function define(command: Command, terminal: Terminal): void {
+  command.argument('<name>', 'the app').action(async (name: string, flags: CallFlags) => {
+    const { master } = await findTarget(terminal, flags)
+    const signal = new AbortController().signal // it ends when the app has stopped, however long its grace is
+    const instance = await orNearApps(master, name, () => master.call('sleepApp', { params: { app: name }, signal }))
+    print(terminal, flags.json, instance, () => `${name} is ${instance.phase}\n`)
+  })
+  callsMaster(command, 'shadow sleep blog')
+}

@@ -1,0 +1,89 @@
+import type { Command } from 'commander'
+import type { App, Volume } from '../../model/app.ts'
+import type { InstanceView, LogLine } from '../../model/instance.ts'
+import type { TaskDefinition } from '../../model/task.ts'
+import { instanceOf } from '../instance.ts'
+import { readLog, showLine } from '../log-lines.ts'
+import { orNearApps } from '../near-apps.ts'
+import { type CallFlags, callsMaster } from '../options.ts'
+import { facts, print } from '../output.ts'
+import { saySteps } from '../steps.ts'
+import { findTarget } from '../target.ts'
+import type { Terminal } from '../terminal.ts'
+import { urlsOf } from '../urls.ts'
+
+type Status = {
+  readonly app: App
+  readonly urls: readonly string[]
+  readonly instance: InstanceView | null
+  readonly volume: Volume | null
+  readonly lastLines: readonly LogLine[]
+}
+
+const LAST_LINES = 10
+
+export function define(command: Command, terminal: Terminal): void {
+  command.argument('<name>', 'the app').action(async (name: string, flags: CallFlags) => {
+    const { master, front } = await findTarget(terminal, flags)
+    const app = await orNearApps(master, name, () => master.call('getApp', { params: { app: name } }))
+    const { volume } = app.task
+    const [instance, stored] = await Promise.all([
+      instanceOf(master, name),
+      volume && master.call('getVolume', { params: { volume: volume.id } }),
+    ])
+    const lastLines = instance === undefined ? [] : await Array.fromAsync(readLog(master, name, { tail: LAST_LINES }))
+    const status = {
+      app,
+      urls: urlsOf(app, front),
+      instance: instance ?? null,
+      volume: stored ?? null,
+      lastLines,
+    }
+    print(terminal, flags.json, status, () => show(terminal, status))
+  })
+  callsMaster(command, 'shadow status blog')
+}
+
+function show(terminal: Terminal, { app, urls, instance, volume, lastLines }: Status): string {
+  const { task } = app
+  const told = facts(terminal, [
+    ['app', app.name],
+    ['state', `${instance?.phase ?? 'asleep'}${instance === null ? '' : ` since ${instance.since}`}`],
+    ['url', urls.join('\n') || undefined],
+    ['node', instance?.node],
+    ['woken by', instance?.wokenBy ?? undefined],
+    ['last wake', instance?.lastWake ? saySteps(instance.lastWake) : undefined],
+    ['waiting', instance?.waiting ? String(instance.waiting) : undefined],
+    [
+      'in use by',
+      instance?.holds.map(({ kind, what, since }) => `${kind} ${what} since ${since}`).join('\n') || undefined,
+    ],
+    ['sleeps at', instance?.sleepsAt ?? undefined],
+    ['problem', instance?.problem?.detail],
+    ['still held', instance?.held.join(', ') || undefined],
+    ['failures', instance?.failures ? `${instance.failures} in a row` : undefined],
+    ['next try', instance?.retryAt ?? undefined],
+    [
+      'container',
+      instance?.container ? `${instance.container.id.slice(0, 12)} at ${instance.container.address}` : undefined,
+    ],
+    ['revision', `${task.revision} of ${task.createdAt}`],
+    ['image', task.image],
+    ['command', task.command?.join(' ')],
+    ['environment', Object.keys(task.env).join(' ') || undefined],
+    ['port', String(task.port)],
+    ['ready', sayReady(task)],
+    ['limits', `memory ${task.limits.memory}, cpus ${task.limits.cpus}, pids ${task.limits.pids}`],
+    ['sleeps after', task.sleep.idleAfter],
+    ['volume', task.volume && `${task.volume.id}, ${task.volume.size} at ${task.volume.path}${sayLease(volume)}`],
+  ])
+  const lines = lastLines.map(line => showLine(terminal, line)).join('')
+  return lines === '' ? told : `${told}\n${lines}`
+}
+
+function sayReady({ ready, startWithin }: TaskDefinition): string {
+  const how = ready.kind === 'http' ? `http:${ready.path}` : ready.kind === 'log' ? `log:${ready.line}` : 'port'
+  return `${how} within ${startWithin}`
+}
+
+const sayLease = (volume: Volume | null): string => (volume?.lease ? `, on ${volume.lease.node}` : ', not made yet')

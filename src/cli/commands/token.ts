@@ -1,0 +1,42 @@
+import { type Command, Option } from 'commander'
+import type { Role } from '../../api/routes.ts'
+import { type CallFlags, callsMaster } from '../options.ts'
+import { print, table } from '../output.ts'
+import { findTarget } from '../target.ts'
+import type { Terminal } from '../terminal.ts'
+
+const ROLES = ['admin', 'node', 'proxy'] as const satisfies readonly Role[]
+
+export function define(command: Command, terminal: Terminal): void {
+  const create = command.command('create').description('make a token; it is shown this once').argument('<name>')
+  create.addOption(new Option('--role <role>', 'what it may do').choices(ROLES).default('admin'))
+  callsMaster(create, 'shadow token create laptop', 'shadow token create node-2 --role node').action(
+    async (name: string, flags: CallFlags & { role: Role }) => {
+      const { master } = await findTarget(terminal, flags)
+      const made = await master.call('createToken', { body: { name, role: flags.role } })
+      print(terminal, flags.json, made, () => `${made.token}\n`)
+      terminal.err(`keep it: it is not shown again (its id is ${made.id})\n`)
+    },
+  )
+
+  const ls = command.command('ls').description('all tokens, without their secrets')
+  callsMaster(ls, 'shadow token ls').action(async (flags: CallFlags) => {
+    const { master } = await findTarget(terminal, flags)
+    const { items } = await master.call('listTokens', {})
+    print(terminal, flags.json, { tokens: items }, () =>
+      table(
+        terminal,
+        ['ID', 'NAME', 'ROLE', 'MADE'],
+        items.map(({ id, name, role, createdAt }) => [id, name, role, createdAt]),
+      ),
+    )
+  })
+
+  const rm = command.command('rm').description('revoke a token').argument('<id>')
+  callsMaster(rm, 'shadow token rm 1f3a').action(async (id: string, flags: CallFlags) => {
+    const { master } = await findTarget(terminal, flags)
+    await master.call('removeToken', { params: { token: id } })
+    print(terminal, flags.json, { removed: id }, () => '')
+    terminal.err(`token ${id} is revoked\n`)
+  })
+}

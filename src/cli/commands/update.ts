@@ -1,0 +1,72 @@
+import type { Command } from 'commander'
+import type { MasterClient } from '../../api/client.ts'
+import { isFailure, ShadowError } from '../../lib/errors.ts'
+import { json } from '../../lib/http/client.ts'
+import type { App } from '../../model/app.ts'
+import { type DefinitionFlags, definitionOptions, toPatch } from '../definition.ts'
+import { orNearApps } from '../near-apps.ts'
+import { type CallFlags, callsMaster, collect } from '../options.ts'
+import { print } from '../output.ts'
+import { findTarget } from '../target.ts'
+import type { Terminal } from '../terminal.ts'
+
+type DomainFlags = { readonly addDomain?: readonly string[]; readonly removeDomain?: readonly string[] }
+type Flags = CallFlags & DefinitionFlags & DomainFlags
+
+const TRIES = 5
+
+export function define(command: Command, terminal: Terminal): void {
+  definitionOptions(
+    command
+      .argument('<name>', 'the app')
+      .argument('[command...]', "after --: what to run in place of the image's command")
+      .option('--image <image>', 'the container image'),
+  )
+    .option('--unset-env <k>', 'take a variable away; may be repeated', collect)
+    .option('--add-domain <hostname>', 'one more hostname; may be repeated', collect)
+    .option('--remove-domain <hostname>', 'one hostname less; may be repeated', collect)
+    .option('--no-volume', 'run without its volume, which is kept')
+    .option('--no-command', "go back to the image's command")
+    .action(async (name: string, words: string[], flags: Flags) => {
+      const { master } = await findTarget(terminal, flags)
+      const patch = await toPatch(flags, words)
+      if (Object.keys(patch).length === 0 && !changesDomains(flags))
+        throw new ShadowError('bad-input', 'nothing to change was given', { hint: 'shadow update --help' })
+      const app = await orNearApps(master, name, () =>
+        changesDomains(flags)
+          ? updateDomains(master, name, patch, flags)
+          : master.call('updateApp', { params: { app: name }, body: patch }),
+      )
+      print(terminal, flags.json, app, () => '')
+      terminal.err(`${app.name} is at revision ${app.task.revision}\n`)
+    })
+  callsMaster(
+    command,
+    'shadow update blog --image ghost:6 --env MAIL_FROM=blog@example.com',
+    'shadow update blog --add-domain www.example.com --unset-env DEBUG',
+  )
+}
+
+const changesDomains = (flags: DomainFlags): boolean =>
+  flags.addDomain !== undefined || flags.removeDomain !== undefined
+
+// The patch replaces the list of domains, so it must rest on the list it was made from.
+async function updateDomains(
+  master: MasterClient,
+  name: string,
+  patch: Record<string, unknown>,
+  flags: DomainFlags,
+): Promise<App> {
+  for (let tries = 1; ; tries++) {
+    const answer = await master.raw('getApp', { params: { app: name } })
+    const { domains } = (await json(answer)) as App
+    const kept = domains.filter(domain => !flags.removeDomain?.includes(domain))
+    const body = { ...patch, domains: [...new Set<string>([...kept, ...(flags.addDomain ?? [])])] }
+    try {
+      const headers = { 'if-match': answer.headers.etag ?? '*' }
+      return await master.call('updateApp', { params: { app: name }, body, headers })
+    } catch (error) {
+      if (!isFailure(error, 'changed') || tries === TRIES) throw error
+    }
+  }
+}

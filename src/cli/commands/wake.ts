@@ -1,0 +1,25 @@
+import type { Command } from 'commander'
+import { instanceOf } from '../instance.ts'
+import { orNearApps } from '../near-apps.ts'
+import { type CallFlags, callsMaster } from '../options.ts'
+import { print } from '../output.ts'
+import { saySteps } from '../steps.ts'
+import { findTarget } from '../target.ts'
+import type { Terminal } from '../terminal.ts'
+
+export function define(command: Command, terminal: Terminal): void {
+  command.argument('<name>', 'the app').action(async (name: string, flags: CallFlags) => {
+    const { master } = await findTarget(terminal, flags)
+    await orNearApps(master, name, async () => {
+      const before = await instanceOf(master, name)
+      const signal = new AbortController().signal // the wake has its own deadline
+      const instance = await master.call('wakeApp', { params: { app: name }, signal })
+      print(terminal, flags.json, instance, () => {
+        if (before?.phase === 'awake' && before.since === instance.since)
+          return `${name} is awake since ${instance.since}\n`
+        return `${name} is awake on ${instance.node}${instance.lastWake ? `\n${saySteps(instance.lastWake)}` : ''}\n`
+      })
+    })
+  })
+  callsMaster(command, 'shadow wake blog')
+}

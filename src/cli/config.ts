@@ -1,0 +1,33 @@
+import { homedir, userInfo } from 'node:os'
+import { join } from 'node:path'
+import { optionalSetting, type SettingsTable, text, url } from '../lib/settings.ts'
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+const SYSTEM_DATA = '/var/lib/shadow'
+
+/** What the CLI reads from the environment when it calls a master. */
+export const cliSettings = {
+  url: optionalSetting('SHADOW_URL', url, { help: 'the master that the CLI calls; needs SHADOW_TOKEN' }),
+  token: optionalSetting('SHADOW_TOKEN', text, { help: 'the token that the CLI shows to it' }),
+  context: optionalSetting('SHADOW_CONTEXT', text, { help: 'the context that the CLI uses, as --context does' }),
+  data: optionalSetting('SHADOW_DATA', text, {
+    help: `the data folder of shadow up on this machine; left out: ${SYSTEM_DATA} for root, a folder in the home for others`,
+  }),
+} satisfies SettingsTable
+
+/** The data folder of this machine's Shadow where none is named. */
+export function usualData(env: Environment): string {
+  if (userInfo().uid === 0) return SYSTEM_DATA
+  return join(env['XDG_DATA_HOME'] || join(homedir(), '.local/share'), 'shadow')
+}
+
+/** Where a running `shadow up` may have left its URL and token. */
+export function dataFolders(env: Environment): readonly string[] {
+  return env['SHADOW_DATA'] ? [env['SHADOW_DATA']] : [...new Set([usualData(env), SYSTEM_DATA])]
+}
+
+/** The file that holds the contexts of this user. */
+export function contextsFile(env: Environment): string {
+  return join(env['XDG_CONFIG_HOME'] || join(homedir(), '.config'), 'shadow/contexts.json')
+}

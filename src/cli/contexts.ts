@@ -1,0 +1,81 @@
+import { Low } from 'lowdb'
+import { ShadowError } from '../lib/errors.ts'
+import { readIfThere, writeWhole } from '../lib/files.ts'
+import { nearest } from './nearest.ts'
+
+/** A master by name: where it is, the token for it, and (for showing URLs) its front. */
+type Context = { readonly url: string; readonly token: string; readonly front?: string | undefined }
+
+type Stored = { current: string | null; contexts: Record<string, Context> }
+
+/** Opens the file of contexts, which only its user can read; it need not be there yet. */
+export async function openContexts(file: string): Promise<Contexts> {
+  const read = async (): Promise<Stored | null> => {
+    const text = await readIfThere(file)
+    return text === undefined ? null : parsed(file, text)
+  }
+  const write = (data: Stored): Promise<void> => writeWhole(file, `${JSON.stringify(data, null, 2)}\n`, 0o600)
+  const db = new Low<Stored>({ read, write }, { current: null, contexts: {} })
+  await db.read()
+  return new Contexts(db)
+}
+
+/** The masters that this user knows; the current one is called where no other is named. */
+class Contexts {
+  readonly #db: Low<Stored>
+
+  constructor(db: Low<Stored>) {
+    this.#db = db
+  }
+
+  get current(): string | null {
+    return this.#db.data.current
+  }
+
+  list(): readonly (Context & { name: string })[] {
+    return Object.entries(this.#db.data.contexts).map(([name, context]) => ({ name, ...context }))
+  }
+
+  /** The context of this name; fails with `not-found`. */
+  get(name: string): Context {
+    const context = Object.hasOwn(this.#db.data.contexts, name) ? this.#db.data.contexts[name] : undefined
+    if (context !== undefined) return context
+    const near = nearest(name, Object.keys(this.#db.data.contexts))
+    throw new ShadowError('not-found', `there is no context "${name}"`, {
+      hint: near.length > 0 ? `did you mean ${near.join(' or ')}?` : 'shadow context ls',
+    })
+  }
+
+  /** Keeps the context; the first one becomes the current one. */
+  async add(name: string, context: Context): Promise<void> {
+    await this.#db.update(data => {
+      data.contexts[name] = context
+      data.current ??= name
+    })
+  }
+
+  async use(name: string): Promise<void> {
+    this.get(name)
+    await this.#db.update(data => {
+      data.current = name
+    })
+  }
+
+  /** Forgets the context; when it was the current one, none is. */
+  async remove(name: string): Promise<void> {
+    this.get(name)
+    await this.#db.update(data => {
+      delete data.contexts[name]
+      if (data.current === name) data.current = null
+    })
+  }
+}
+
+function parsed(file: string, text: string): Stored {
+  try {
+    const { current, contexts } = JSON.parse(text)
+    return { current: current ?? null, contexts: { ...contexts } }
+  } catch (cause) {
+    throw new ShadowError('bad-input', `${file} is not JSON`, { cause, hint: `mend it or remove it: ${file}` })
+  }
+}

@@ -1,0 +1,134 @@
+import { readFile } from 'node:fs/promises'
+import { parseEnv } from 'node:util'
+import { type Command, Option } from 'commander'
+import { type Fault, ShadowError, systemCode } from '../lib/errors.ts'
+import { collect } from './options.ts'
+
+/** Flags of `register` and `update` as commander gives them. */
+export type DefinitionFlags = {
+  readonly image?: string
+  readonly domain?: readonly string[]
+  /** false: `--no-volume`. */
+  readonly volume?: string | false
+  readonly idleAfter?: string
+  readonly grace?: string
+  readonly ws?: string
+  readonly env?: readonly string[]
+  readonly envFile?: readonly string[]
+  readonly unsetEnv?: readonly string[]
+  readonly port?: string
+  readonly memory?: string
+  readonly cpus?: string
+  readonly pids?: string
+  readonly ready?: string
+  readonly startWithin?: string
+  /** false: `--no-command`. */
+  readonly command?: false
+}
+
+/** Adds the flags that say how to run an app. */
+export function definitionOptions(command: Command): Command {
+  return command
+    .option('--domain <hostname>', 'a hostname of the app; may be repeated', collect)
+    .option('--volume <size[:path]>', 'block storage that stays when the app sleeps: 1GiB, 1GiB:/var/lib/app')
+    .option('--idle-after <duration>', 'sleep this long after the last request: 90s, 5m, never')
+    .option('--env <k=v>', 'a variable of its environment; may be repeated', collect)
+    .option('--env-file <file>', 'variables from a file of K=V lines; may be repeated', collect)
+    .option('--port <port>', 'where the app listens')
+    .option('--memory <size>', 'most memory it may use: 512MiB')
+    .option('--cpus <number>', 'most processors it may use: 0.5')
+    .option('--pids <number>', 'most processes it may have')
+    .option('--ready <how>', 'how to tell that it is ready: port, http:/path, log:REGEX')
+    .option('--start-within <duration>', 'how long a start may take')
+    .option('--grace <duration>', 'time from SIGTERM to SIGKILL')
+    .addOption(new Option('--ws <policy>', 'whether an open WebSocket keeps it awake').choices(['hold', 'ignore']))
+}
+
+/**
+ * The flags as a merge patch of a definition; what was not given is left out. Meanings (sizes, durations, names) are the
+ * master's to check; only what cannot be put into a document is refused here, all of it at once.
+ */
+export async function toPatch(flags: DefinitionFlags, words: readonly string[]): Promise<Record<string, unknown>> {
+  const faults: Fault[] = []
+  const number = (flag: string, value: string | undefined): number | undefined => {
+    if (value === undefined) return undefined
+    if (value.trim() !== '' && Number.isFinite(Number(value))) return Number(value)
+    faults.push({ field: flag, message: `"${value}" is not a number` })
+    return undefined
+  }
+  const patch = pruned({
+    image: flags.image,
+    command: words.length > 0 ? words : flags.command === false ? null : undefined,
+    domains: flags.domain,
+    env: await environment(flags, faults),
+    port: number('--port', flags.port),
+    volume: volume(flags.volume),
+    limits: { memory: flags.memory, cpus: number('--cpus', flags.cpus), pids: number('--pids', flags.pids) },
+    ready: readiness(flags.ready, faults),
+    startWithin: flags.startWithin,
+    sleep: { idleAfter: flags.idleAfter, grace: flags.grace, webSockets: flags.ws },
+  })
+  if (faults.length > 0) throw new ShadowError('bad-input', 'the flags are wrong', { faults })
+  return patch
+}
+
+function volume(flag: string | false | undefined): unknown {
+  if (flag === undefined) return undefined
+  if (flag === false) return null
+  const colon = flag.indexOf(':')
+  return colon < 0 ? { size: flag } : { size: flag.slice(0, colon), path: flag.slice(colon + 1) }
+}
+
+function readiness(flag: string | undefined, faults: Fault[]): unknown {
+  if (flag === undefined) return undefined
+  if (flag === 'port') return { kind: 'port', path: null, line: null }
+  if (flag.startsWith('http:')) return { kind: 'http', path: flag.slice(5), line: null }
+  if (flag.startsWith('log:')) return { kind: 'log', line: flag.slice(4), path: null }
+  faults.push({ field: '--ready', message: `"${flag}" is none of port, http:/path, log:REGEX` })
+  return undefined
+}
+
+// Files first, then --env over them, then --unset-env.
+async function environment(flags: DefinitionFlags, faults: Fault[]): Promise<Record<string, string | null>> {
+  const env: Record<string, string | null> = {}
+  for (const file of flags.envFile ?? []) Object.assign(env, await environmentFile(file, faults))
+  for (const pair of flags.env ?? []) {
+    const equals = pair.indexOf('=')
+    if (equals > 0) env[pair.slice(0, equals)] = pair.slice(equals + 1)
+    else faults.push({ field: '--env', message: `"${pair}" is not K=V` })
+  }
+  for (const name of flags.unsetEnv ?? []) env[name] = null
+  return env
+}
+
+async function environmentFile(file: string, faults: Fault[]): Promise<Record<string, string | undefined>> {
+  try {
+    return parseEnv(await readFile(file, 'utf8'))
+  } catch (error) {
+    if (systemCode(error) === undefined) throw error
+    faults.push({ field: '--env-file', message: (error as Error).message })
+    return {}
+  }
+}
+
+// `--ready` and the like stand for a few fields at once: what was not said must not be sent, nor an empty group of it.
+function pruned(value: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, one]) => one !== undefined)
+      .map(([name, one]) => (isGroup(one) ? [name, pruned(one)] : [name, one]))
+      .filter(([, one]) => !isGroup(one) || Object.keys(one).length > 0),
+  )
+}
+
+const isGroup = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** The patch as a whole document: what it would take away is simply not there. */
+export function withoutNulls(patch: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(patch)
+      .filter(([, one]) => one !== null)
+      .map(([name, one]) => [name, isGroup(one) ? withoutNulls(one) : one]),
+  )
+}

@@ -1,0 +1,86 @@
+import type { App } from '../model/app.ts'
+import type { InstanceView, StopReason } from '../model/instance.ts'
+import { sayMs } from '../model/quantities.ts'
+import { saySteps } from './steps.ts'
+
+/** Why the app is as it is, in sentences: what woke it, what keeps it awake, when it sleeps; or why it does not run. */
+export function explain(
+  app: App,
+  instance: InstanceView | undefined,
+  urls: readonly string[],
+  now: number,
+): readonly string[] {
+  const wakesAgain =
+    urls.length > 0 ? `The next request to ${urls[0]} wakes it.` : 'It has no domain: shadow wake wakes it.'
+  if (instance === undefined) return [`${app.name} is asleep: nobody has used it yet.`, wakesAgain]
+  const ago = sayMs(Math.max(0, now - Date.parse(instance.since)))
+  const state = `${app.name} is ${instance.phase} on ${instance.node} since ${instance.since} (${ago}).`
+  switch (instance.phase) {
+    case 'awake':
+      return [state, ...awake(app, instance, now)]
+    case 'asleep':
+      return [state, ...stopped(app, instance.stoppedBy), wakesAgain]
+    case 'waking':
+      return [state, ...woken(instance), `${count(instance.waiting, 'request')} for it.`]
+    case 'stopping':
+      return [state, ...stopped(app, instance.stoppedBy), 'A request that comes now waits, and wakes it again.']
+    case 'crashed':
+      return [state, ...problem(instance), ...crashed(instance, now)]
+    case 'stuck':
+      return [
+        state,
+        `It still holds ${instance.held.join(', ')}.`,
+        ...problem(instance),
+        'The next wake or shadow sleep tries again to let go of it.',
+      ]
+  }
+}
+
+function awake(app: App, instance: InstanceView, now: number): readonly string[] {
+  const { idleAfter } = app.task.sleep
+  const told = woken(instance)
+  if (instance.lastWake !== null) told.push(`That wake took ${saySteps(instance.lastWake)}.`)
+  if (instance.holds.length > 0) {
+    told.push(`${count(instance.holds.length, 'hold')} it awake:`)
+    for (const { kind, what, since } of instance.holds)
+      told.push(`  ${kind} ${what}, for ${sayMs(Math.max(0, now - Date.parse(since)))}`)
+    told.push(idleAfter === 'never' ? NEVER : `It sleeps ${idleAfter} after the last of them has ended.`)
+  } else if (instance.sleepsAt !== null) {
+    const left = sayMs(Math.max(0, Date.parse(instance.sleepsAt) - now))
+    told.push(`Nobody uses it: it sleeps in ${left}, at ${instance.sleepsAt}, if nothing comes.`)
+  } else if (idleAfter === 'never') told.push(NEVER)
+  return told
+}
+
+const NEVER = 'Its definition says never to sleep (--idle-after never).'
+
+const woken = ({ wokenBy }: InstanceView): string[] => (wokenBy === null ? [] : [`It was woken by ${wokenBy}.`])
+
+const count = (number: number, what: 'request' | 'hold'): string => {
+  if (what === 'request') return number === 1 ? '1 request waits' : `${number} requests wait`
+  return number === 1 ? '1 use keeps' : `${number} uses keep`
+}
+
+function stopped(app: App, by: StopReason | null): readonly string[] {
+  const reasons: Record<StopReason, string> = {
+    idle: `It went to sleep because nobody used it for ${app.task.sleep.idleAfter}.`,
+    asked: 'It went to sleep because somebody asked for it.',
+    updated: 'It was stopped because its definition changed.',
+    removed: 'It was stopped because it was removed.',
+    shutdown: 'It was put to sleep because its node was stopped.',
+    died: 'Its container ended by itself.',
+  }
+  return by === null ? [] : [reasons[by]]
+}
+
+const problem = (instance: InstanceView): readonly string[] =>
+  instance.problem === null ? [] : [instance.problem.detail]
+
+function crashed(instance: InstanceView, now: number): readonly string[] {
+  const failed = instance.failures === 1 ? 'It failed once.' : `It failed ${instance.failures} times in a row.`
+  const wait = instance.retryAt === null ? 0 : Date.parse(instance.retryAt) - now
+  return [
+    failed,
+    wait > 0 ? `A request may try again in ${sayMs(wait)}, at ${instance.retryAt}.` : 'The next request tries again.',
+  ]
+}

@@ -1,0 +1,28 @@
+import type { MasterClient } from '../api/client.ts'
+import { ShadowError, systemCode } from '../lib/errors.ts'
+import { readLines } from '../lib/http/events.ts'
+import type { LogLine } from '../model/instance.ts'
+import { paint, type Terminal } from './terminal.ts'
+
+/** The app's log, oldest line first; with `follow` it goes on until the connection ends. */
+export async function* readLog(
+  master: MasterClient,
+  app: string,
+  { follow, tail }: { follow?: true; tail?: string | number },
+): AsyncGenerator<LogLine> {
+  const signal = new AbortController().signal // lines may be far apart
+  const query = { ...(follow && { follow: 'true' as const }), ...(tail !== undefined && { tail }) }
+  const { body } = await master.raw('appLogs', { params: { app }, query, signal })
+  try {
+    for await (const line of readLines(body)) if (line !== '') yield JSON.parse(line)
+  } catch (cause) {
+    if (systemCode(cause) === undefined) throw cause
+    throw new ShadowError('master-unreachable', 'the log was cut off', { cause, hint: `shadow logs ${app} -f` })
+  }
+}
+
+/** A line for people: its time, and what the app wrote or (after `#`) what happened to it. */
+export function showLine(terminal: Terminal, { at, stream, line }: LogLine): string {
+  const time = paint(terminal, 'dim', at.replace('T', ' ').replace(/\.\d+Z$/, 'Z'))
+  return stream === 'shadow' ? `${time} ${paint(terminal, 'cyan', `# ${line}`)}\n` : `${time}   ${line}\n`
+}

@@ -1,0 +1,31 @@
+import type { MasterClient } from '../api/client.ts'
+import { isFailure, ShadowError } from '../lib/errors.ts'
+import type { App } from '../model/app.ts'
+import { nearest } from './nearest.ts'
+
+/** Runs the calls; where the app is not known, the error names apps that may have been meant. */
+export async function orNearApps<T>(master: MasterClient, name: string, calls: () => Promise<T>): Promise<T> {
+  try {
+    return await calls()
+  } catch (error) {
+    if (!isFailure(error, 'app-not-found')) throw error
+    const near = nearest(
+      name,
+      (await allApps(master)).map(app => app.name),
+    )
+    if (near.length === 0) throw error
+    throw new ShadowError(error.code, error.message, { ...error.details, hint: `did you mean ${near.join(' or ')}?` })
+  }
+}
+
+/** All apps, page by page. */
+export async function allApps(master: MasterClient): Promise<readonly App[]> {
+  const apps: App[] = []
+  let after: string | undefined
+  do {
+    const page = await master.call('listApps', { query: { after } })
+    apps.push(...page.items)
+    after = page.next ?? undefined
+  } while (after !== undefined)
+  return apps
+}

@@ -1,0 +1,34 @@
+import { paint, type Terminal } from './terminal.ts'
+
+/** Prints one document as JSON, or what `asText` makes of it. */
+export function print<T>(
+  terminal: Terminal,
+  json: boolean | undefined,
+  document: T,
+  asText: (document: T) => string,
+): void {
+  terminal.out(json === true ? `${JSON.stringify(document)}\n` : asText(document))
+}
+
+/** Rows under a header, in columns as wide as they need to be. */
+export function table(terminal: Terminal, header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = header.map((title, column) => Math.max(title.length, ...rows.map(row => (row[column] ?? '').length)))
+  const line = (row: readonly string[]): string =>
+    row
+      .map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)))
+      .join('  ')
+      .trimEnd()
+  return `${[paint(terminal, 'dim', line(header)), ...rows.map(line)].join('\n')}\n`
+}
+
+/** Facts one under the other, their names in a column; a fact without a value is left out. */
+export function facts(terminal: Terminal, pairs: readonly (readonly [string, string | undefined])[]): string {
+  const told = pairs.filter(([, value]) => value !== undefined)
+  const width = Math.max(...told.map(([name]) => name.length))
+  return told
+    .map(([name, value = '']) => {
+      const indented = value.replaceAll('\n', `\n${' '.repeat(width + 2)}`)
+      return `${paint(terminal, 'dim', name.padEnd(width))}  ${indented}\n`
+    })
+    .join('')
+}

@@ -1,0 +1,72 @@
+import { join } from 'node:path'
+import { type MasterClient, masterClient } from '../api/client.ts'
+import { ShadowError, systemCode } from '../lib/errors.ts'
+import { readIfThere } from '../lib/files.ts'
+import { readSettings } from '../lib/settings.ts'
+import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
+import { cliSettings, contextsFile, dataFolders } from './config.ts'
+import type { Terminal } from './terminal.ts'
+
+/** The master that a command calls, and the front that shows its apps, as far as it is known. */
+export type Target = { readonly master: MasterClient; readonly front: string | undefined }
+
+type Place = { readonly url: string; readonly token: string; readonly front?: string | undefined }
+
+/** What `shadow up` leaves in `<data>/up.json`, for the CLI on the same machine. */
+export type UpFile = { readonly pid: number; readonly master: string; readonly front: string }
+
+const USUAL_MASTER = 'http://127.0.0.1:8080'
+
+/** Finds the master: --context, SHADOW_URL, the current context, or the Shadow on this machine, in this order. */
+export async function findTarget(terminal: Terminal, flags: { context?: string }): Promise<Target> {
+  const { url, token, front } = await findPlace(terminal, flags.context)
+  return { master: masterClient({ url, token, withinMs: MASTER_CALL_WITHIN }), front }
+}
+
+async function findPlace({ env }: Terminal, flag: string | undefined): Promise<Place> {
+  const settings = readSettings(cliSettings, env)
+  const named = flag ?? (settings.url === undefined ? settings.context : undefined)
+  if (named === undefined && settings.url !== undefined) {
+    if (settings.token === undefined)
+      throw new ShadowError('unauthorised', 'SHADOW_URL is set but SHADOW_TOKEN is not', {
+        hint: 'set both, or neither and use a context: shadow context add',
+      })
+    return { url: settings.url, token: settings.token }
+  }
+  const place = (await fromContexts(contextsFile(env), named)) ?? (await fromThisMachine(dataFolders(env)))
+  if (place !== undefined) return place
+  throw new ShadowError('master-unreachable', `no master is known: none runs on ${dataFolders(env).join(' or ')}`, {
+    hint: 'start one here with shadow up (SHADOW_DATA names another folder), or: shadow context add NAME --url URL --token TOKEN',
+  })
+}
+
+async function fromContexts(file: string, name: string | undefined): Promise<Place | undefined> {
+  if (name === undefined && (await readIfThere(file)) === undefined) return undefined
+  const { openContexts } = await import('./contexts.ts')
+  const contexts = await openContexts(file)
+  const chosen = name ?? contexts.current
+  return chosen === null ? undefined : contexts.get(chosen)
+}
+
+async function fromThisMachine(folders: readonly string[]): Promise<Place | undefined> {
+  for (const folder of folders) {
+    const token = await readToken(join(folder, 'tokens/admin'))
+    if (token === undefined) continue
+    const said = await readIfThere(join(folder, 'up.json'))
+    const up: Partial<UpFile> = said === undefined ? {} : JSON.parse(said)
+    return { url: up.master ?? USUAL_MASTER, token: token.trim(), front: up.front }
+  }
+  return undefined
+}
+
+async function readToken(file: string): Promise<string | undefined> {
+  try {
+    return await readIfThere(file)
+  } catch (cause) {
+    if (systemCode(cause) !== 'EACCES') throw cause
+    throw new ShadowError('forbidden', `${file} is not yours to read`, {
+      cause,
+      hint: 'run it as the user that Shadow runs as (sudo), or: shadow context add NAME --url URL --token TOKEN',
+    })
+  }
+}
