@@ -1,0 +1,141 @@
+import { execFileSync } from 'node:child_process'
+import { cpus } from 'node:os'
+import { parseArgs } from 'node:util'
+
+/** One thing that is measured: `measure` does it once and answers with the figure, in `unit`. */
+export type Case = { readonly name: string; readonly unit: string; readonly measure: () => number | Promise<number> }
+
+/** `p25` and `p75` are the spread of the median. */
+export type Row = {
+  readonly case: string
+  readonly unit: string
+  readonly p50: number
+  readonly p95: number
+  readonly p25: number
+  readonly p75: number
+  readonly n: number
+}
+
+/** What is aimed at: a ratio or a count of this run. For a ratio of medians, `low` and `high` are the middle half of the rounds' own ratios. */
+export type Aim = {
+  readonly id: string
+  readonly value: number
+  readonly limit: number
+  readonly met: boolean
+  readonly low?: number
+  readonly high?: number
+}
+
+export type Report = {
+  readonly bench: string
+  readonly machine: { readonly cores: number; readonly node: string; readonly docker?: string }
+  readonly rounds: number
+  readonly rows: readonly Row[]
+  readonly aims: readonly Aim[]
+  /** What each case is, where its name does not say it. */
+  readonly notes?: readonly string[]
+}
+
+/** Samples of each case by its name: one list a round. */
+export type Samples = ReadonlyMap<string, readonly (readonly number[])[]>
+
+/** The flags that every bench takes. */
+export function benchFlags(defaults: { rounds: number }): { json: boolean; rounds: number } {
+  const { values } = parseArgs({
+    options: { json: { type: 'boolean', default: false }, rounds: { type: 'string' } },
+  })
+  return { json: values.json, rounds: Number(values.rounds ?? defaults.rounds) }
+}
+
+/** Keeps this process, and what it starts from now on, on one core, so that peers and ours have the same. */
+export function pinTo(core: number): void {
+  execFileSync('taskset', ['-p', '-c', String(core), String(process.pid)], { stdio: 'ignore' })
+}
+
+/** Measures the cases by turns, round after round, the order turning too; one round before the first does not count. */
+export async function interleave(
+  cases: readonly Case[],
+  { rounds, times = 1 }: { rounds: number; times?: number },
+): Promise<Samples> {
+  const samples = new Map<string, number[][]>(cases.map(({ name }) => [name, []]))
+  for (let round = -1; round < rounds; round++) {
+    const turned = round % 2 === 0 ? cases : cases.toReversed()
+    for (const { name } of cases) if (round >= 0) samples.get(name)?.push([])
+    for (let time = 0; time < times; time++)
+      for (const { name, measure } of turned) {
+        const figure = await measure()
+        samples.get(name)?.at(-1)?.push(figure)
+      }
+  }
+  return samples
+}
+
+/** The row of a case in the report. */
+export function rowOf({ name, unit }: Pick<Case, 'name' | 'unit'>, samples: Samples): Row {
+  const all = (samples.get(name) ?? []).flat()
+  return {
+    case: name,
+    unit,
+    p50: round(quantile(all, 0.5)),
+    p95: round(quantile(all, 0.95)),
+    p25: round(quantile(all, 0.25)),
+    p75: round(quantile(all, 0.75)),
+    n: all.length,
+  }
+}
+
+/** Ours by the peer: the ratio of the medians, with the middle half of the ratios of each round. */
+export function ratioAim(id: string, limit: number, samples: Samples, ours: string, peer: string): Aim {
+  const median = (name: string): number => quantile((samples.get(name) ?? []).flat(), 0.5)
+  const peers = samples.get(peer) ?? []
+  const ratios = (samples.get(ours) ?? []).map((round, at) => quantile(round, 0.5) / quantile(peers[at] ?? [], 0.5))
+  return {
+    ...countAim(id, limit, median(ours) / median(peer)),
+    low: round(quantile(ratios, 0.25)),
+    high: round(quantile(ratios, 0.75)),
+  }
+}
+
+/** A figure of this run against its limit. */
+export function countAim(id: string, limit: number, value: number): Aim {
+  return { id, value: round(value), limit, met: value <= limit }
+}
+
+/** The value below which this part of the values lies. */
+export function quantile(values: readonly number[], part: number): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  const at = (sorted.length - 1) * part
+  const below = sorted[Math.floor(at)] ?? Number.NaN
+  const above = sorted[Math.ceil(at)] ?? Number.NaN
+  return below + (above - below) * (at - Math.floor(at))
+}
+
+/** What the figures were taken on. */
+export function machine(): Report['machine'] {
+  const docker = dockerVersion()
+  return { cores: cpus().length, node: process.versions.node, ...(docker !== undefined && { docker }) }
+}
+
+function dockerVersion(): string | undefined {
+  try {
+    const args = ['version', '--format', '{{.Server.Version}}']
+    return execFileSync('docker', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
+  } catch {
+    return undefined // a bench that needs Docker says so by itself
+  }
+}
+
+/** Prints the report: one object, or the same as tables. */
+export function print(report: Report, json: boolean): void {
+  if (json) {
+    console.log(JSON.stringify(report))
+    return
+  }
+  const { cores, node, docker } = report.machine
+  console.log(`${report.bench}: ${report.rounds} rounds on ${cores} cores, Node ${node}, Docker ${docker ?? '-'}`)
+  console.table(Object.fromEntries(report.rows.map(({ case: name, ...figures }) => [name, figures])))
+  if (report.aims.length > 0) console.table(Object.fromEntries(report.aims.map(({ id, ...figures }) => [id, figures])))
+  for (const note of report.notes ?? []) console.log(note)
+}
+
+const round = (value: number): number => Number(value.toPrecision(4))
