@@ -152,7 +152,7 @@ volume        blog, 1GiB at /data, on n1
 `,
   )
   const document = JSON.parse((await shadow('status blog --json', answers)).terminal.stdout)
-  assert.deepEqual(Object.keys(document), ['app', 'urls', 'instance', 'volume', 'lastLines'])
+  assert.deepEqual(Object.keys(document), ['app', 'urls', 'instance', 'problem', 'volume', 'lastLines'])
 })
 
 test('an app that never ran has a status too', async () => {
@@ -164,6 +164,17 @@ test('an app that never ran has a status too', async () => {
   })
   assert.equal(exit, 0)
   assert.match(terminal.stdout, /^state +asleep$/m)
+})
+
+test('status shows what it can while the node of the app does not answer', async () => {
+  const { exit, terminal } = await shadow('status blog', {
+    getApp: () => ({ ...blog, task: { ...task, volume: undefined } }),
+    getInstance: () => {
+      throw new ShadowError('node-unreachable', 'http://10.0.0.1:8081 does not answer')
+    },
+  })
+  assert.equal(exit, 0)
+  assert.match(terminal.stdout, /^state +unknown: http:\/\/10.0.0.1:8081 does not answer$/m)
 })
 
 test('logs prints what the app wrote and what happened to it, and NDJSON with --json', async () => {
