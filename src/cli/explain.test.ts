@@ -13,7 +13,7 @@ const appThat = (idleAfter: string): App =>
     name: 'blog',
     domains: ['blog.localhost'],
     task: { sleep: { idleAfter, grace: '10s', webSockets: 'hold' } },
-  }) as App
+  }) as unknown as App
 
 const instance = (change: Partial<InstanceView>): InstanceView =>
   ({
