@@ -381,7 +381,7 @@ describe('crashes', () => {
     await settled()
     assert.equal(lost, 1)
     assert.equal(instance.phase, 'awake')
-    await instance.look(await runtime.leftBehind(), () => undefined)
+    await instance.look(clock.now() + 1, await runtime.leftBehind(), () => undefined)
     release(held)
     runtime.end(container!, { exitCode: 1, outOfMemory: false })
     await settled()
@@ -392,7 +392,7 @@ describe('crashes', () => {
     const instance = anInstance()
     release(await hold(instance))
     runtime.containers.clear()
-    await instance.look([], () => undefined)
+    await instance.look(clock.now() + 1, [], () => undefined)
     await settled()
     assert.equal(instance.phase, 'crashed')
     assert.match(instance.view().problem?.detail ?? '', /removed from outside/)
@@ -580,7 +580,7 @@ describe('stuck', () => {
     volumes.failures.set('detach', new Error('busy'))
     await assert.rejects(instance.sleep('asked'), error => isFailure(error, 'app-stuck'))
     await assert.rejects(
-      instance.look([], () => undefined),
+      instance.look(clock.now() + 1, [], () => undefined),
       error => isFailure(error, 'app-stuck'),
     )
     volumes.failures.clear()

@@ -137,12 +137,13 @@ export class Instance {
     await this.#turn.take(() => this.#finishStopping())
   }
 
-  /** Compares with what the runtime has of this app, and mends what differs; `mounted`, whether its volume is. */
-  look(found: readonly FoundContainer[], strays: () => Unwind | undefined): Promise<void> {
+  /** Compares with what the runtime had of this app at the time `at`, and mends what differs; `strays` undoes what is left over. */
+  look(at: number, found: readonly FoundContainer[], strays: () => Unwind | undefined): Promise<void> {
     return this.#turn.take(async () => {
       if (this.#state.phase === 'stuck') return this.#finishStopping()
       if (this.#state.phase === 'awake') {
-        const { running } = this.#state
+        const { running, since } = this.#state
+        if (since >= at) return // it was woken after the look
         if (found.some(container => container.id === running.container.id)) return this.#watchAnew(running)
         return this.#died(running, undefined)
       }
@@ -168,6 +169,16 @@ export class Instance {
       if (why === 'removed') this.#gone = undefined // it is still here
       throw error
     }
+  }
+
+  /** Runs the deed while nothing of the app runs or is mounted; fails with `volume-in-use`. */
+  atRest<T>(deed: () => Promise<T>): Promise<T> {
+    return this.#turn.take(async () => {
+      if (this.#state.phase === 'asleep' || this.#state.phase === 'crashed') return deed()
+      throw new ShadowError('volume-in-use', `${this.app} uses the volume: it is ${this.#state.phase}`, {
+        hint: `shadow sleep ${this.app}`,
+      })
+    })
   }
 
   view(): InstanceView {
