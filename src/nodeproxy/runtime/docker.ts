@@ -157,7 +157,7 @@ export function docker({
 
   /** Waits for the end of the container; undefined where Docker does not know it. Aborting ends the call itself. */
   async function ended(container: Container, signal: AbortSignal): Promise<number | undefined> {
-    const answer = await ask(docker => openStream(docker, `/containers/${container.id}/wait`, 'POST'))
+    const answer = await ask(docker => openStream(docker, 'POST', `/containers/${container.id}/wait`))
     const chunks: Buffer[] = []
     for await (const chunk of abortable(answer, signal)) chunks.push(chunk)
     const told = JSON.parse(Buffer.concat(chunks).toString()) as { StatusCode: number }
@@ -169,11 +169,17 @@ export function docker({
     options: { follow: boolean; since?: string | undefined; tail?: number },
     signal: AbortSignal,
   ): AsyncGenerator<LogLine> {
-    const query = new URLSearchParams({ stdout: '1', stderr: '1', timestamps: '1', follow: options.follow ? '1' : '0' })
-    if (options.since !== undefined) query.set('since', sinceOf(options.since))
-    if (options.tail !== undefined) query.set('tail', `${options.tail}`)
+    const { follow, since, tail } = options
+    const query = {
+      stdout: true,
+      stderr: true,
+      timestamps: true,
+      follow,
+      ...(since !== undefined && { since: sinceOf(since) }),
+      ...(tail !== undefined && { tail }),
+    }
     signal.throwIfAborted()
-    const opened = ask(docker => openStream(docker, `/containers/${container.id}/logs?${query}`, 'GET'))
+    const opened = ask(docker => openStream(docker, 'GET', `/containers/${container.id}/logs?`, query))
     const answer = await orAborted(opened, signal).catch(error => {
       if (signal.aborted)
         opened.then(
@@ -346,11 +352,11 @@ function happens(promise: Promise<unknown>, clock: Clock, ms: number): Promise<b
 
 type Answer = AsyncIterable<Buffer> & { destroy(): void }
 
-/** Opens a call whose answer comes over time. */
-function openStream(docker: Docker, path: string, method: string): Promise<Answer> {
+/** Opens a call whose answer comes over time; a path with a query ends in `?` (dockerode cuts its last character off). */
+function openStream(docker: Docker, method: string, path: string, options: object = {}): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const statusCodes = { 200: true, 404: 'no such container', 500: 'server error' }
-    docker.modem.dial({ path, method, isStream: true, statusCodes }, (error, answer) =>
+    docker.modem.dial({ path, method, options, isStream: true, statusCodes }, (error, answer) =>
       error ? reject(error) : resolve(answer as Answer),
     )
   })

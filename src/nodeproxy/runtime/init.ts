@@ -23,9 +23,9 @@ const TRIES = 50
 export async function untilExecuted(pid: number): Promise<boolean> {
   for (let tried = 0; tried < TRIES; tried += 1) {
     try {
-      const init = await readlink(`/proc/${pid}/exe`)
       const [child] = (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).split(' ')
-      if (child && (await readlink(`/proc/${child}/exe`)) !== init) return true
+      // Its own program is read last: before it has a child it may still be the runtime about to become docker-init.
+      if (child && (await readlink(`/proc/${child}/exe`)) !== (await readlink(`/proc/${pid}/exe`))) return true
     } catch {
       // it ended while we looked; or /proc is not that of Docker's machine, and the next look at the container tells
       if (!(await isThere(pid))) return false

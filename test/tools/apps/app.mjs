@@ -6,6 +6,7 @@ import { dirname } from 'node:path'
 
 const { env } = process
 const DATA = env.DATA ?? '/data'
+const say = line => process.stdout.write(`${line}\n`)
 const boot = { id: randomUUID(), at: new Date().toISOString() }
 let requests = 0
 const downloads = new Map()
@@ -69,7 +70,7 @@ const routes = {
   },
   /** Answers after `?ms=N`. */
   '/slow': (_, response, url) => setTimeout(() => json(response, { boot }), Number(url.searchParams.get('ms') ?? 0)),
-  /** Answers with the head alone, and no more until `/slow-end`. */
+  /** Answers with `?code=N`. */
   '/status': (_, response, url) => response.writeHead(Number(url.searchParams.get('code') ?? 200)).end('as asked\n'),
   /** Cuts the connection: before the answer, or with `?after=N` after N bytes of a longer body. */
   '/cut': (request, response, url) => {
@@ -177,19 +178,19 @@ function framed(opcode, payload) {
 
 // IGNORE_SIGTERM=1: deaf to it. Else it says so and ends, as an app that saves its state would.
 process.on('SIGTERM', () => {
-  console.log('got SIGTERM')
+  say('got SIGTERM')
   if (env.IGNORE_SIGTERM !== '1') process.exit(0)
 })
 
-console.log(`booted ${boot.id}`)
+say(`booted ${boot.id}`)
 if (env.EXIT_AT_BOOT !== undefined) {
-  console.error('cannot go on')
+  process.stderr.write('cannot go on\n')
   process.exit(Number(env.EXIT_AT_BOOT))
 }
 setTimeout(
   () => {
     server.keepAliveTimeout = 60_000
-    server.listen(Number(env.PORT ?? 8000), '0.0.0.0', () => console.log(`listens on ${env.PORT}`))
+    server.listen(Number(env.PORT ?? 8000), '0.0.0.0', () => say(`listens on ${env.PORT}`))
   },
   Number(env.LISTEN_AFTER_MS ?? 0),
 )
