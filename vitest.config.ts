@@ -4,13 +4,19 @@ export default defineConfig({
   test: {
     reporters: ['default', './test/tools/summary.ts'],
     projects: [
-      { test: { name: 'unit', include: ['src/**/*.test.ts', 'test/layers.test.ts'], testTimeout: 20_000 } },
+      {
+        test: {
+          name: 'unit',
+          include: ['src/**/*.test.ts', 'test/layers.test.ts', 'test/tools/**/*.test.ts'],
+          testTimeout: 20_000,
+        },
+      },
       {
         // Journeys share one Docker, one loop-device table and two cores: one file at a time.
         test: {
           name: 'journeys',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/layers.test.ts'],
+          exclude: ['test/layers.test.ts', 'test/tools/**'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
           fileParallelism: false,

@@ -70,7 +70,7 @@ function stopped(app: App, by: StopReason | null): readonly string[] {
     shutdown: 'It was put to sleep because its node was stopped.',
     died: 'Its container ended by itself.',
   }
-  return by === null ? [] : [reasons[by]]
+  return [by === null ? 'Nobody has used it since its node started.' : reasons[by]]
 }
 
 const problem = (instance: InstanceView): readonly string[] =>

@@ -5,5 +5,6 @@ if (Number.parseInt(process.versions.node, 10) < 24) {
 } else {
   const { run } = await import('./run.ts')
   const { systemTerminal } = await import('./terminal.ts')
-  process.exitCode = await run(process.argv.slice(2), systemTerminal())
+  // At once: what a daemon that could not start has left open must not keep it here.
+  process.exit(await run(process.argv.slice(2), systemTerminal()))
 }

@@ -141,5 +141,6 @@ export function isFailure(thrown: unknown, ...codes: FailureCode[]): thrown is S
 
 /** The system's code of an error, such as ENOENT, if it has one. */
 export function systemCode(thrown: unknown): string | undefined {
+  if (thrown instanceof ShadowError) return undefined // its code is ours, not the system's
   return thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : undefined
 }

@@ -6,14 +6,22 @@ export class ExecError extends Error {
   readonly command: string
   readonly exitCode: number | undefined
   readonly stderr: string
+  readonly stdout: string
 
-  constructor(command: string, exitCode: number | undefined, stderr: string, cause: unknown) {
+  constructor(
+    command: string,
+    exitCode: number | undefined,
+    output: { stdout: string; stderr: string },
+    cause: unknown,
+  ) {
+    const { stdout, stderr } = output
     super(`${command}: ${stderr.trim() || (exitCode === undefined ? String(cause) : `exit code ${exitCode}`)}`, {
       cause,
     })
     this.command = command
     this.exitCode = exitCode
     this.stderr = stderr
+    this.stdout = stdout
   }
 }
 
@@ -31,7 +39,7 @@ export function exec(
       (error, stdout, stderr) => {
         const exitCode = error === null ? 0 : typeof error.code === 'number' ? error.code : undefined
         if (exitCode !== undefined && (exitCode === 0 || options.alsoGood?.includes(exitCode))) return resolve(stdout)
-        reject(new ExecError([file, ...args].join(' '), exitCode, stderr, error))
+        reject(new ExecError([file, ...args].join(' '), exitCode, { stdout, stderr }, error))
       },
     )
   })

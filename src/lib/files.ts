@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { ShadowError, systemCode } from './errors.ts'
 
@@ -14,15 +14,23 @@ export async function readIfThere(path: string): Promise<string | undefined> {
   }
 }
 
+type Whole = {
+  /** Where the text is put together; on the same filesystem. Left out: beside the file. */
+  parts?: string
+  /** Calls `put`, which shows the new text in one step, or throws to keep the old one: for whoever must look once more first. */
+  place?: (put: () => Promise<void>) => Promise<void>
+}
+
 /**
  * Writes the file whole or not at all: a crash or a full disk leaves the old text or the new one. Synced before the rename
  * and the folder after it, so that it outlives a power cut. Fails with `disk-full`.
  */
-export async function writeWhole(path: string, text: string, mode = 0o644): Promise<void> {
+export async function writeWhole(path: string, text: string, mode = 0o644, whole: Whole = {}): Promise<void> {
   const folder = dirname(path)
-  await mkdir(folder, { recursive: true })
-  const part = `${path}.${randomUUID()}.part`
+  const { parts = folder, place = put => put() } = whole
+  const part = `${parts}/${basename(path).slice(0, 100)}.${randomUUID()}.part`
   try {
+    const made = await mkdir(folder, { recursive: true })
     const file = await open(part, 'wx', mode)
     try {
       await file.writeFile(text)
@@ -30,8 +38,11 @@ export async function writeWhole(path: string, text: string, mode = 0o644): Prom
     } finally {
       await file.close()
     }
-    await rename(part, path)
+    await place(() => rename(part, path))
     await syncFolder(folder)
+    // A folder made on the way is an entry in its own folder, which has to outlive a power cut too.
+    for (let at = folder; made !== undefined && at.length >= made.length; at = dirname(at))
+      await syncFolder(dirname(at))
   } catch (error) {
     await rm(part, { force: true })
     if (isNoSpace(error)) throw new ShadowError('disk-full', `no space left to write ${path}`, { cause: error })

@@ -13,9 +13,15 @@ export function define(command: Command, terminal: Terminal): void {
     .action(async (topic: string[], flags: Flags) => {
       if (topic[0] === 'settings') await settings(terminal, flags)
       else if (topic[0] === 'errors') errors(terminal, flags)
-      else await command.parent?.parseAsync([...topic, '--help'], { from: 'user' })
+      else await helpOf(command.parent, topic)
     })
   withExamples(command, 'shadow help register', 'shadow help settings', 'shadow help errors')
+}
+
+// What is no command is left for the parser to say, with the names that come near.
+async function helpOf(shadow: Command | null, topic: readonly string[]): Promise<void> {
+  const known = topic.length === 0 || shadow?.commands.some(verb => verb.name() === topic[0])
+  await shadow?.parseAsync(known ? [...topic, '--help'] : topic, { from: 'user' })
 }
 
 async function settings(terminal: Terminal, { json }: Flags): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { isFailure, type Problem, ShadowError } from '../../lib/errors.ts'
 import type { App, Volume } from '../../model/app.ts'
 import type { InstanceView, LogLine } from '../../model/instance.ts'
 import type { TaskDefinition } from '../../model/task.ts'
@@ -16,6 +17,8 @@ type Status = {
   readonly app: App
   readonly urls: readonly string[]
   readonly instance: InstanceView | null
+  /** Why nothing is known of the instance: its node does not answer. */
+  readonly problem: Problem | null
   readonly volume: Volume | null
   readonly lastLines: readonly LogLine[]
 }
@@ -28,14 +31,17 @@ export function define(command: Command, terminal: Terminal): void {
     const app = await orNearApps(master, name, () => master.call('getApp', { params: { app: name } }))
     const { volume } = app.task
     const [instance, stored] = await Promise.all([
-      instanceOf(master, name),
+      instanceOf(master, name).catch(orUnknown),
       volume && master.call('getVolume', { params: { volume: volume.id } }),
     ])
-    const lastLines = instance === undefined ? [] : await Array.fromAsync(readLog(master, name, { tail: LAST_LINES }))
+    const unknown = instance instanceof ShadowError
+    const lastLines =
+      instance === undefined || unknown ? [] : await Array.fromAsync(readLog(master, name, { tail: LAST_LINES }))
     const status = {
       app,
       urls: urlsOf(app, front),
-      instance: instance ?? null,
+      instance: (unknown ? undefined : instance) ?? null,
+      problem: unknown ? instance.toProblem() : null,
       volume: stored ?? null,
       lastLines,
     }
@@ -44,11 +50,16 @@ export function define(command: Command, terminal: Terminal): void {
   callsMaster(command, 'shadow status blog')
 }
 
-function show(terminal: Terminal, { app, urls, instance, volume, lastLines }: Status): string {
+function orUnknown(error: unknown): ShadowError {
+  if (isFailure(error, 'node-unreachable')) return error
+  throw error
+}
+
+function show(terminal: Terminal, { app, urls, instance, problem, volume, lastLines }: Status): string {
   const { task } = app
   const told = facts(terminal, [
     ['app', app.name],
-    ['state', `${instance?.phase ?? 'asleep'}${instance === null ? '' : ` since ${instance.since}`}`],
+    ['state', sayState(instance, problem)],
     ['url', urls.join('\n') || undefined],
     ['node', instance?.node],
     ['woken by', instance?.wokenBy ?? undefined],
@@ -79,6 +90,11 @@ function show(terminal: Terminal, { app, urls, instance, volume, lastLines }: St
   ])
   const lines = lastLines.map(line => showLine(terminal, line)).join('')
   return lines === '' ? told : `${told}\n${lines}`
+}
+
+function sayState(instance: InstanceView | null, problem: Problem | null): string {
+  if (problem !== null) return `unknown: ${problem.detail}`
+  return instance === null ? 'asleep' : `${instance.phase} since ${instance.since}`
 }
 
 function sayReady({ ready, startWithin }: TaskDefinition): string {

@@ -1,64 +1,14 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../clock.ts'
+import { passOn, passOnHint, refusalOf, switchOver } from './answer.ts'
+import { type RequestHead, requestHead, strips } from './heads.ts'
+import { type Hop, UpstreamError } from './hop.ts'
+import { leaving } from './leaving.ts'
+import { splice } from './splice.ts'
+import { Upload } from './upload.ts'
+import { type Attempt, type Reply, Upstreams } from './upstream.ts'
 
-/** How far a request got before the upstream failed. */
-export type Stage = 'connect' | 'send' | 'head' | 'body'
-
-/** The upstream failed. `sent` false: it cannot have seen the request, so the same request may be forwarded again. */
-export class UpstreamError extends Error {
-  override name = 'UpstreamError'
-  readonly stage: Stage
-  readonly sent: boolean
-
-  constructor(stage: Stage, sent: boolean, message: string, cause: unknown) {
-    super(message, { cause })
-    this.stage = stage
-    this.sent = sent
-  }
-}
-
-/** The upstream's answer was one that the hop takes as a refusal: nothing of it was passed on. */
-export class Refusal extends Error {
-  override name = 'Refusal'
-  readonly status: number
-  readonly headers: IncomingMessage['headers']
-  readonly body: string
-  /** false: the request's body was not touched, so the same request may be forwarded again. */
-  readonly sent: boolean
-
-  constructor(answer: { status: number; headers: IncomingMessage['headers']; body: string; sent: boolean }) {
-    super(`the upstream refused with ${answer.status}`)
-    this.status = answer.status
-    this.headers = answer.headers
-    this.body = answer.body
-    this.sent = answer.sent
-  }
-}
-
-/** One hop: where to, and what is changed on the way. */
-export type Hop = {
-  /** `ip:port` of the upstream. */
-  readonly address: string
-  /** Headers whose names begin so are dropped both ways, trailers included; lower case. */
-  readonly strip?: string | undefined
-  /** Set on the forwarded request, after the stripping; what came by these names is dropped. */
-  readonly requestHeaders?: Readonly<Record<string, string>> | undefined
-  /** Added to the answer, asked for when its head is there. */
-  readonly responseHeaders?: (() => Readonly<Record<string, string>>) | undefined
-  /**
-   * X-Forwarded-For, -Proto and -Host: `replace` what a stranger claims, `append` to what a trusted proxy says, `keep` as they
-   * came from a hop of ours.
-   */
-  readonly forwarded: 'replace' | 'append' | 'keep'
-  /**
-   * Who is asked to go on before the body is sent. `pass` (default): the upstream, if the client asked. `ask`: the upstream in any case; so
-   * until it goes on, the request can be forwarded again elsewhere. `answer`: nobody; this hop goes on itself, the request having been
-   * forwarded to it with `ask`.
-   */
-  readonly expect?: 'pass' | 'ask' | 'answer' | undefined
-  /** Whether this answer is a refusal by the next hop, to be thrown as `Refusal` and not passed on. */
-  readonly refusal?: ((headers: IncomingMessage['headers']) => boolean) | undefined
-}
+export { type Hop, Refusal, type Stage, UpstreamError } from './hop.ts'
 
 export type ForwarderOptions = {
   readonly clock: Clock
@@ -75,26 +25,141 @@ export type ForwarderOptions = {
  * difference between the two.
  */
 export class Forwarder implements Disposable {
-  readonly options: ForwarderOptions
+  readonly #clock: Clock
+  readonly #upstreams: Upstreams
+  readonly #stalledAfterMs: number
+  readonly #pingEveryMs: number
 
-  constructor(options: ForwarderOptions) {
-    this.options = options
+  constructor({ clock, connectWithinMs = 5_000, stalledAfterMs = 300_000, pingEveryMs = 30_000 }: ForwarderOptions) {
+    this.#clock = clock
+    this.#upstreams = new Upstreams({ clock, connectWithinMs })
+    this.#stalledAfterMs = stalledAfterMs
+    this.#pingEveryMs = pingEveryMs
   }
 
   /**
    * Resolves when the last byte is with the client (for an upgrade: when both sides have closed). Rejects with `UpstreamError` or
-   * `Refusal`; with a ShadowError `client-gone` where the client left or stalled; with the signal's reason. Where `response.headersSent` by then, the
-   * client's connection was cut. Otherwise nothing was answered and the caller does.
+   * `Refusal`; with a ShadowError `client-gone` where the client left or stalled; with the signal's reason. Where
+   * `response.headersSent` by then, the client's connection was cut. Otherwise nothing was answered and the caller does.
    */
-  forward(request: IncomingMessage, response: ServerResponse, hop: Hop, signal: AbortSignal): Promise<void> {
-    void [request, response, hop, signal]
-    throw new Error('not built yet')
+  async forward(request: IncomingMessage, response: ServerResponse, hop: Hop, signal: AbortSignal): Promise<void> {
+    const upstream = await this.#forward(request, response, hop, signal)
+    if (upstream === undefined) return
+    const client = switchOver(upstream.message, response, hop)
+    if (upstream.switched.head.length > 0) upstream.switched.socket.unshift(upstream.switched.head)
+    const isWebSocket = upstream.message.headers.upgrade?.toLowerCase() === 'websocket'
+    await splice(client, upstream.switched.socket, {
+      clock: this.#clock,
+      pingEveryMs: isWebSocket ? this.#pingEveryMs : undefined,
+      stalledAfterMs: this.#stalledAfterMs,
+      signal,
+    })
   }
 
   /** Closes the idle connections to an upstream that is going away: another may get its address. */
   forget(address: string): void {
-    void address
+    this.#upstreams.forget(address)
   }
 
-  [Symbol.dispose](): void {}
+  [Symbol.dispose](): void {
+    this.#upstreams[Symbol.dispose]()
+  }
+
+  /** Forwards all but what comes after a switch of protocols; gives the upstream's side of that. */
+  async #forward(
+    request: IncomingMessage,
+    response: ServerResponse,
+    hop: Hop,
+    signal: AbortSignal,
+  ): Promise<Switched | undefined> {
+    const upload = new Upload(request, strips(hop))
+    using client = leaving({
+      socket: request.socket,
+      signal,
+      clock: this.#clock,
+      stalledAfterMs: this.#stalledAfterMs,
+      owes: () => upload.waitsForClient,
+    })
+    const exchange = { request, response, hop, upload, head: requestHead(request, hop), signal: client.signal }
+    let attempt = this.#attempt(exchange, false)
+    try {
+      let reply: Reply
+      try {
+        reply = await attempt.reply
+      } catch (error) {
+        if (!mayRepeat(error, attempt, exchange)) throw error
+        upload.stop()
+        attempt = this.#attempt(exchange, true)
+        reply = await attempt.reply
+      }
+      const { message, switched } = reply
+      if (hop.refusal?.(message.headers)) throw await refusalOf(message, upload.begun, client.signal)
+      if (switched !== undefined) return { message, switched }
+      await passOn(message, response, { hop, signal: client.signal })
+      return undefined
+    } catch (error) {
+      attempt.upstream.destroy()
+      throw client.signal.aborted ? client.signal.reason : error
+    } finally {
+      upload.stop()
+      // Answered before it had the whole request: the connection is not good for another.
+      if (exchange.head.hasBody && !upload.done) attempt.upstream.destroy()
+    }
+  }
+
+  /** Sends the request once; a fresh connection is one that no request was sent on. */
+  #attempt({ request, response, hop, upload, head, signal }: Exchange, fresh: boolean): Attempt {
+    let wentOn = !head.asks
+    const attempt = this.#upstreams.send({
+      address: hop.address,
+      head,
+      fresh,
+      mayHaveBegun: () => wentOn,
+      bodySent: () => !head.hasBody || upload.done,
+    })
+    const { upstream } = attempt
+    const leave = (): void => void upstream.destroy()
+    if (signal.aborted) leave()
+    signal.addEventListener('abort', leave, { once: true })
+    upstream
+      .on('close', () => signal.removeEventListener('abort', leave))
+      .on('information', hint => passOnHint(hint, response, hop))
+      .on('continue', () => {
+        if (!head.asks) return response.writeContinue()
+        wentOn = true
+        upload.start(upstream)
+      })
+    if (hop.expect === 'answer' && head.hasBody && request.headers.expect !== undefined)
+      whenConnected(upstream, () => response.writeContinue())
+    if (!head.hasBody) upstream.end()
+    else if (!head.asks) upload.start(upstream)
+    return attempt
+  }
+}
+
+type Exchange = {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly hop: Hop
+  readonly head: RequestHead
+  readonly upload: Upload
+  readonly signal: AbortSignal
+}
+
+type Switched = Reply & { readonly switched: NonNullable<Reply['switched']> }
+
+// RFC 9110, 9.2.2.
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
+
+/**
+ * Whether a request may be sent once more: an upstream may close a kept-alive connection just as a request is sent on it. Never
+ * where it may have begun on something that must not happen twice (RFC 9110, 9.2.2), or bytes of the body are gone.
+ */
+function mayRepeat(error: unknown, { upstream }: Attempt, { head, upload, signal }: Exchange): boolean {
+  if (!(error instanceof UpstreamError) || !upstream.reusedSocket || upload.begun || signal.aborted) return false
+  return !error.sent || IDEMPOTENT.has(head.method)
+}
+
+function whenConnected(upstream: ClientRequest, then: () => void): void {
+  upstream.once('socket', socket => (socket.connecting ? socket.once('connect', then) : then()))
 }

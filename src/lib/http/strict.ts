@@ -1,8 +1,103 @@
-import { createServer, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { ShadowError } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { door, type Handler } from './server.ts'
+import { valuesOf } from './headers.ts'
+import { hasBody } from './heads.ts'
+import { door, fail, type Handler } from './server.ts'
 
-/** A server for a forwarder (see forward.ts): requests, `Expect: 100-continue` and upgrades all come to the one handler, untouched. */
-export function strictServer(handler: Handler, options: { log: Log }): Server {
-  return createServer(door(handler, options))
+/** How long a client may go on sending a body that was answered already, and take the answer in. */
+const LINGER_MS = 30_000
+const KEEPALIVE_PROBE_AFTER_MS = 30_000
+
+/**
+ * A server for a forwarder (see forward.ts): requests, `Expect: 100-continue` and upgrades all come to the one handler, untouched; what
+ * two servers in a row could understand differently is refused.
+ */
+export function strictServer(handler: Handler, { log }: { log: Log }): Server {
+  const open = door(handler, { log })
+  const listener = (request: IncomingMessage, response: ServerResponse): void => {
+    const closes = !response.shouldKeepAlive
+    response.on('finish', () => linger(request, closes))
+    const fault = faultOf(request)
+    if (fault === undefined) open(request, response)
+    else {
+      response.shouldKeepAlive = false
+      fail(request, response, new ShadowError('bad-input', fault), log)
+    }
+  }
+  const server = createServer({
+    insecureHTTPParser: false,
+    maxHeaderSize: 32_768,
+    headersTimeout: 60_000,
+    requestTimeout: 0, // a slow upload is no fault; the forwarder cuts one that stalls
+    keepAliveTimeout: 75_000,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: KEEPALIVE_PROBE_AFTER_MS,
+    // An upgrade is an offer that may be ignored (RFC 9110, 7.8): so one with a body is a plain request, and so is h2c.
+    shouldUpgradeCallback: request => !hasBody(request) && !/^h2c?$/i.test(request.headers.upgrade ?? 'h2c'),
+  })
+  server.maxHeadersCount = 0 // beyond its default of 2000 headers would vanish unseen; the size bounds them
+  return server
+    .on('request', listener)
+    .on('checkContinue', listener)
+    .on('upgrade', (request, socket, head) => listener(request, responseOver(request, socket as Socket, head)))
+    .on('connect', (_request, socket) => void socket.on('error', () => undefined).end(NO_CONNECT))
+}
+
+const NO_CONNECT =
+  'HTTP/1.1 405 Method Not Allowed\r\nConnection: close\r\nContent-Length: 0\r\nX-Shadow-Error: bad-input\r\n\r\n'
+
+/** What makes the head ambiguous, beyond what node:http's strict parser refuses itself. */
+function faultOf(request: IncomingMessage): string | undefined {
+  const { rawHeaders, url = '' } = request
+  if (valuesOf(rawHeaders, 'host').length > 1) return 'more than one Host header'
+  const codings = valuesOf(rawHeaders, 'transfer-encoding')
+  if (codings.length > 0) {
+    if (codings.length > 1 || codings[0]?.toLowerCase() !== 'chunked') return 'a Transfer-Encoding other than chunked'
+    if (request.httpVersion === '1.0') return 'Transfer-Encoding in HTTP/1.0'
+    if (request.headers['content-length'] !== undefined) return 'both Content-Length and Transfer-Encoding'
+  }
+  if (!url.startsWith('/') && !(url === '*' && request.method === 'OPTIONS'))
+    return `the request target "${url.slice(0, 100)}" is neither a path nor *`
+  return undefined
+}
+
+/** A response for an upgrade request, so that refusing one is like answering any other; the parser has let go of the socket. */
+function responseOver(request: IncomingMessage, socket: Socket, head: Buffer): ServerResponse {
+  socket.on('error', () => undefined) // its close is what the forwarder looks at
+  if (head.length > 0) socket.unshift(head)
+  const response = new ServerResponse(request)
+  response.shouldKeepAlive = false
+  response.assignSocket(socket)
+  response.on('finish', () => {
+    response.detachSocket(socket)
+    socket.end()
+    closeAfter(socket, LINGER_MS)
+    socket.resume()
+  })
+  return response
+}
+
+/** Reads on what is left of a body that was answered early: closing on unread bytes makes the kernel reset the connection, answer and all. */
+function linger(request: IncomingMessage, closes: boolean): void {
+  const { socket } = request
+  const close = (): void => {
+    if (closes) socket.end()
+  }
+  if (request.complete) {
+    close()
+    return
+  }
+  request
+    .on('error', () => undefined)
+    .on('end', close)
+    .resume()
+  closeAfter(socket, LINGER_MS, () => request.complete)
+}
+
+function closeAfter(socket: Socket, ms: number, unless: () => boolean = () => false): void {
+  const timer = setTimeout(() => unless() || socket.destroy(), ms).unref()
+  socket.once('close', () => clearTimeout(timer))
 }

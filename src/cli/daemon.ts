@@ -1,0 +1,52 @@
+import { constants } from 'node:os'
+import type { Command } from 'commander'
+import { type Clock, systemClock } from '../lib/clock.ts'
+import type { Log, LogLevel } from '../lib/log.ts'
+
+/** A daemon that runs. */
+export type Running = {
+  /** Takes no more requests, lets those in flight finish and ends; `sleep` puts the apps of this machine to sleep before. */
+  stop(options: { sleep: boolean }): Promise<void>
+}
+
+type Given = { readonly clock: Clock; readonly log: Log }
+
+/** Adds the options of a daemon that are more handily given as flags than in the environment. */
+export function daemonOptions(command: Command): Command {
+  return command
+    .option('--listen <address>', 'where it listens: PORT, HOST:PORT or [IPV6]:PORT')
+    .option('--data <folder>', 'where it keeps what must outlive it')
+    .addHelpText('after', '\nAll settings are read from the environment: shadow help settings')
+}
+
+/**
+ * Runs a daemon until a signal ends it. SIGTERM comes from a supervisor that may start it again: apps go on running.
+ * SIGINT comes from a person who wants it to be over: apps are put to sleep. A second signal ends the process at once.
+ */
+export async function runDaemon(
+  name: string,
+  level: LogLevel,
+  start: (given: Given) => Promise<Running>,
+): Promise<void> {
+  const { openLog } = await import('../lib/log.ts')
+  const log = openLog({ name, level })
+  const asked = firstSignal()
+  const running = await start({ clock: systemClock, log })
+  const signal = await asked
+  log.info('stopping', { signal })
+  await running.stop({ sleep: signal === 'SIGINT' })
+  log.info('stopped')
+}
+
+function firstSignal(): Promise<NodeJS.Signals> {
+  return new Promise(resolve => {
+    const onFirst = (signal: NodeJS.Signals): void => {
+      for (const one of SIGNALS) process.off(one, onFirst).on(one, atOnce)
+      resolve(signal)
+    }
+    for (const one of SIGNALS) process.on(one, onFirst)
+  })
+}
+
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const
+const atOnce = (signal: NodeJS.Signals): void => process.exit(128 + constants.signals[signal])

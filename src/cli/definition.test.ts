@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'vitest'
+import { FAKE_TOKEN, fakeMaster } from '../testing/fake-master.ts'
+import { FakeTerminal } from '../testing/fake-terminal.ts'
+import { run } from './run.ts'
+
+const app = { name: 'blog', domains: ['blog.localhost'], task: { revision: 2 } }
+
+/** What the master is asked to do by this command line. */
+async function sent(line: string): Promise<unknown> {
+  await using master = await fakeMaster({ registerApp: () => app, updateApp: () => app })
+  const terminal = new FakeTerminal({ env: { SHADOW_URL: master.url, SHADOW_TOKEN: FAKE_TOKEN } })
+  assert.equal(await run(line.split(' '), terminal), 0, terminal.stderr)
+  return master.calls.at(-1)?.body
+}
+
+const blog = { name: 'blog', image: 'ghost' }
+for (const [flags, wanted] of [
+  ['', {}],
+  ['--domain a.test --domain b.test', { domains: ['a.test', 'b.test'] }],
+  ['--volume 1GiB', { volume: { size: '1GiB' } }],
+  ['--volume 1GiB:/srv/db', { volume: { size: '1GiB', path: '/srv/db' } }],
+  ['--idle-after never', { sleep: { idleAfter: 'never' } }],
+  ['--idle-after 5m --grace 3s --ws ignore', { sleep: { idleAfter: '5m', grace: '3s', webSockets: 'ignore' } }],
+  ['--env A=1 --env B=x=y --env C=', { env: { A: '1', B: 'x=y', C: '' } }],
+  ['--port 3000', { port: 3000 }],
+  ['--memory 256MiB --cpus 0.5 --pids 64', { limits: { memory: '256MiB', cpus: 0.5, pids: 64 } }],
+  ['--ready port', { ready: { kind: 'port' } }],
+  ['--ready http:/health', { ready: { kind: 'http', path: '/health' } }],
+  ['--ready log:listening:.*', { ready: { kind: 'log', line: 'listening:.*' } }],
+  ['--start-within 90s', { startWithin: '90s' }],
+  ['-- httpd -f --json', { command: ['httpd', '-f', '--json'] }],
+] as const) {
+  test(`register ${flags || 'with an image alone'} sends what it says and nothing else`, async () => {
+    assert.deepEqual(await sent(`register blog --image ghost ${flags}`.trim()), { ...blog, ...wanted })
+  })
+}
+
+for (const [flags, wanted] of [
+  ['--image ghost:6', { image: 'ghost:6' }],
+  ['--unset-env DEBUG --env A=1', { env: { A: '1', DEBUG: null } }],
+  ['--no-volume', { volume: null }],
+  ['--no-command', { command: null }],
+  ['--memory 1GiB', { limits: { memory: '1GiB' } }],
+  // What another kind of readiness had must not be merged into this one.
+  ['--ready http:/up', { ready: { kind: 'http', path: '/up', line: null } }],
+  ['--domain only.test', { domains: ['only.test'] }],
+] as const) {
+  test(`update ${flags} is a merge patch of just that`, async () => {
+    assert.deepEqual(await sent(`update blog ${flags}`), wanted)
+  })
+}
+
+test('variables come from files first, then from --env', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'shadow-env-'))
+  await writeFile(join(folder, 'one.env'), '# a comment\nA=file\nB="two words"\n')
+  const body = await sent(`register blog --image ghost --env-file ${folder}/one.env --env A=flag`)
+  assert.deepEqual(body, { ...blog, env: { A: 'flag', B: 'two words' } })
+  await rm(folder, { recursive: true })
+})
+
+test('all flags that cannot be put into a definition are told at once, and nothing is sent', async () => {
+  await using master = await fakeMaster({})
+  const terminal = new FakeTerminal({ env: { SHADOW_URL: master.url, SHADOW_TOKEN: FAKE_TOKEN } })
+  const line = 'register blog --image ghost --port eighty --cpus x --env NOPE --ready soon --env-file /nowhere/at/all'
+  assert.equal(await run(line.split(' '), terminal), 2)
+  for (const flag of ['--port: "eighty"', '--cpus: "x"', '--env: "NOPE"', '--ready: "soon"', '--env-file: ENOENT'])
+    assert.match(terminal.stderr, new RegExp(`  ${flag}`))
+  assert.equal(master.calls.length, 0)
+})

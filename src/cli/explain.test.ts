@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict'
+import { test } from 'vitest'
+import { ShadowError } from '../lib/errors.ts'
+import type { App } from '../model/app.ts'
+import type { InstanceView } from '../model/instance.ts'
+import { explain } from './explain.ts'
+
+const NOW = Date.parse('2026-11-21T12:00:00Z')
+const URLS = ['http://blog.localhost:8090/']
+
+const appThat = (idleAfter: string): App =>
+  ({
+    name: 'blog',
+    domains: ['blog.localhost'],
+    task: { sleep: { idleAfter, grace: '10s', webSockets: 'hold' } },
+  }) as unknown as App
+
+const instance = (change: Partial<InstanceView>): InstanceView =>
+  ({
+    app: 'blog',
+    node: 'n1',
+    phase: 'awake',
+    since: '2026-11-21T11:57:00Z',
+    revision: 1,
+    waiting: 0,
+    holds: [],
+    sleepsAt: null,
+    wokenBy: null,
+    stoppedBy: null,
+    lastWake: null,
+    held: [],
+    problem: null,
+    failures: 0,
+    retryAt: null,
+    container: null,
+    ...change,
+  }) as InstanceView
+
+const why = (change: Partial<InstanceView> | undefined, idleAfter = '5m', urls = URLS): readonly string[] =>
+  explain(appThat(idleAfter), change && instance(change), urls, NOW)
+
+test('an app that is in use: what woke it, every use that keeps it awake, and when it may sleep', () => {
+  const holds = [
+    { kind: 'request', what: 'GET /film from 203.0.113.7', since: '2026-11-21T11:58:00Z' },
+    { kind: 'websocket', what: 'GET /chat from 203.0.113.8', since: '2026-11-21T11:59:58Z' },
+  ] as const
+  const lastWake = { ms: 311, steps: { start: 240 } }
+  assert.deepEqual(why({ wokenBy: 'GET / from 203.0.113.7', lastWake, holds }), [
+    'blog is awake on n1 since 2026-11-21T11:57:00Z (3m).',
+    'It was woken by GET / from 203.0.113.7.',
+    'That wake took 311 ms: start 240.',
+    '2 uses keep it awake:',
+    '  request GET /film from 203.0.113.7, for 2m',
+    '  websocket GET /chat from 203.0.113.8, for 2s',
+    'It sleeps 5m after the last of them has ended.',
+  ])
+})
+
+test('an app that nobody uses: when it sleeps', () => {
+  assert.deepEqual(why({ sleepsAt: '2026-11-21T12:01:30Z' }).slice(1), [
+    'Nobody uses it: it sleeps in 1m30s, at 2026-11-21T12:01:30Z, if nothing comes.',
+  ])
+})
+
+test('an app that is never to sleep: that its definition says so', () => {
+  assert.deepEqual(why({}, 'never').slice(1), ['Its definition says never to sleep (--idle-after never).'])
+})
+
+for (const [stoppedBy, sentence] of [
+  ['idle', 'It went to sleep because nobody used it for 5m.'],
+  ['asked', 'It went to sleep because somebody asked for it.'],
+  ['updated', 'It was stopped because its definition changed.'],
+  ['shutdown', 'It was put to sleep because its node was stopped.'],
+  ['died', 'Its container ended by itself.'],
+] as const) {
+  test(`an app that sleeps (${stoppedBy}): why, and what wakes it`, () => {
+    assert.deepEqual(why({ phase: 'asleep', stoppedBy }).slice(1), [
+      sentence,
+      'The next request to http://blog.localhost:8090/ wakes it.',
+    ])
+  })
+}
+
+test('an app that never ran, and has no domain: how to wake it', () => {
+  assert.deepEqual(why(undefined, '5m', []), [
+    'blog is asleep: nobody has used it yet.',
+    'It has no domain: shadow wake wakes it.',
+  ])
+})
+
+test('an app that is being woken: by what, and how many wait', () => {
+  assert.deepEqual(why({ phase: 'waking', since: '2026-11-21T11:59:59Z', wokenBy: 'GET /', waiting: 2 }), [
+    'blog is waking on n1 since 2026-11-21T11:59:59Z (1s).',
+    'It was woken by GET /.',
+    '2 requests wait for it.',
+  ])
+})
+
+test('an app that crashed: with what, how often, and when a request tries again', () => {
+  const problem = new ShadowError(
+    'app-crashed',
+    'blog ended with exit code 1; its last lines:\nno database',
+  ).toProblem()
+  assert.deepEqual(why({ phase: 'crashed', problem, failures: 3, retryAt: '2026-11-21T12:00:08Z' }).slice(1), [
+    'blog ended with exit code 1; its last lines:\nno database',
+    'It failed 3 times in a row.',
+    'A request may try again in 8s, at 2026-11-21T12:00:08Z.',
+  ])
+  assert.equal(why({ phase: 'crashed', failures: 1 }).at(-1), 'The next request tries again.')
+})
+
+test('an app that is stuck: what it still holds, and why', () => {
+  const problem = new ShadowError('app-stuck', 'umount: /data is busy').toProblem()
+  assert.deepEqual(why({ phase: 'stuck', held: ['volume', 'mount'], problem }).slice(1), [
+    'It still holds volume, mount.',
+    'umount: /data is busy',
+    'The next wake or shadow sleep tries again to let go of it.',
+  ])
+})

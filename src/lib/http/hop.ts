@@ -1,0 +1,60 @@
+import type { IncomingMessage } from 'node:http'
+
+/** How far a request got before the upstream failed. */
+export type Stage = 'connect' | 'send' | 'head' | 'body'
+
+/** The upstream failed. `sent` false: it cannot have seen the request, so the same request may be forwarded again. */
+export class UpstreamError extends Error {
+  override name = 'UpstreamError'
+  readonly stage: Stage
+  readonly sent: boolean
+
+  constructor(stage: Stage, sent: boolean, message: string, cause: unknown) {
+    super(message, { cause })
+    this.stage = stage
+    this.sent = sent
+  }
+}
+
+/** The upstream's answer was one that the hop takes as a refusal: nothing of it was passed on. */
+export class Refusal extends Error {
+  override name = 'Refusal'
+  readonly status: number
+  readonly headers: IncomingMessage['headers']
+  readonly body: string
+  /** false: the request's body was not touched, so the same request may be forwarded again. */
+  readonly sent: boolean
+
+  constructor(answer: { status: number; headers: IncomingMessage['headers']; body: string; sent: boolean }) {
+    super(`the upstream refused with ${answer.status}`)
+    this.status = answer.status
+    this.headers = answer.headers
+    this.body = answer.body
+    this.sent = answer.sent
+  }
+}
+
+/** One hop: where to, and what is changed on the way. */
+export type Hop = {
+  /** `ip:port` of the upstream. */
+  readonly address: string
+  /** Headers whose names begin so are dropped both ways, trailers included; lower case. */
+  readonly strip?: string | undefined
+  /** Set on the forwarded request, after the stripping; what came by these names is dropped. */
+  readonly requestHeaders?: Readonly<Record<string, string>> | undefined
+  /** Added to the answer, asked for when its head is there. */
+  readonly responseHeaders?: (() => Readonly<Record<string, string>>) | undefined
+  /**
+   * X-Forwarded-For, -Proto and -Host: `replace` what a stranger claims, `append` to what a trusted proxy says, `keep` as they
+   * came from a hop of ours.
+   */
+  readonly forwarded: 'replace' | 'append' | 'keep'
+  /**
+   * Who is asked to go on before the body is sent. `pass` (default): the upstream, if the client asked. `ask`: the upstream in any case; so
+   * until it goes on, the request can be forwarded again elsewhere. `answer`: nobody; this hop goes on itself, the request having been
+   * forwarded to it with `ask`.
+   */
+  readonly expect?: 'pass' | 'ask' | 'answer' | undefined
+  /** Whether this answer is a refusal by the next hop, to be thrown as `Refusal` and not passed on. */
+  readonly refusal?: ((headers: IncomingMessage['headers']) => boolean) | undefined
+}

@@ -1,0 +1,127 @@
+import { Agent, type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
+import { createConnection, type Socket } from 'node:net'
+import type { Clock } from '../clock.ts'
+import type { RequestHead } from './heads.ts'
+import { type Stage, UpstreamError } from './hop.ts'
+
+/** What an upstream answers: a response, or the socket of a protocol switched to. */
+export type Reply = {
+  readonly message: IncomingMessage
+  readonly switched?: { readonly socket: Socket; readonly head: Buffer } | undefined
+}
+
+export type Attempt = {
+  readonly upstream: ClientRequest
+  /** Rejects with `UpstreamError`. */
+  readonly reply: Promise<Reply>
+}
+
+type Dial = {
+  readonly address: string
+  readonly head: RequestHead
+  readonly fresh: boolean
+  /** Whether the upstream may have begun to work on it, by now. */
+  readonly mayHaveBegun: () => boolean
+  readonly bodySent: () => boolean
+}
+
+/** An app that closes idle connections without saying when (many do after 2 to 5 s) must not be met just then. */
+const IDLE_MS = 1_500
+const KEEPALIVE_PROBE_AFTER_MS = 30_000
+const CONNECTION = { noDelay: true, keepAliveInitialDelay: KEEPALIVE_PROBE_AFTER_MS } as const
+
+/** Connections to upstreams, kept alive between requests, a pool for each address. */
+export class Upstreams implements Disposable {
+  readonly #pools = new Map<string, Agent>()
+  readonly #fresh = new Agent({ ...CONNECTION, keepAlive: false })
+  readonly #clock: Clock
+  readonly #connectWithinMs: number
+
+  constructor(options: { clock: Clock; connectWithinMs: number }) {
+    this.#clock = options.clock
+    this.#connectWithinMs = options.connectWithinMs
+  }
+
+  /** Sends the head; the caller sends the body, and ends it. */
+  send({ address, head, fresh, mayHaveBegun, bodySent }: Dial): Attempt {
+    const { host, port } = endpoint(address)
+    const switches = head.upgrade !== undefined
+    const upstream = httpRequest({
+      host,
+      port,
+      method: head.method,
+      path: head.path,
+      headers: head.headers,
+      maxHeaderSize: 32_768,
+      insecureHTTPParser: false,
+      // What is switched to may close one half alone; a pooled connection must not, it would never be found closed.
+      ...(!switches && { agent: fresh ? this.#fresh : this.#pool(address) }),
+      ...(switches && {
+        createConnection: () => createConnection({ ...CONNECTION, host, port, keepAlive: true, allowHalfOpen: true }),
+      }),
+    })
+    upstream.maxHeadersCount = 0
+    const reply = new Promise<Reply>((resolve, reject) => {
+      let stage: Stage = 'connect'
+      const lost = (cause: unknown): void => {
+        const at = stage === 'send' && bodySent() ? 'head' : stage
+        const sent = stage !== 'connect' && mayHaveBegun()
+        reject(new UpstreamError(at, sent, `${address} ${SAYS[at]}: ${(cause as Error).message}`, cause))
+      }
+      upstream
+        .on('socket', socket => {
+          const connected = (): void => {
+            stage = 'send'
+          }
+          if (!socket.connecting) return connected()
+          const late = this.#clock.after(this.#connectWithinMs, () =>
+            upstream.destroy(new Error(`no connection within ${this.#connectWithinMs} ms`)),
+          )
+          socket.once('connect', connected)
+          for (const event of ['connect', 'close'] as const) socket.once(event, () => late[Symbol.dispose]())
+        })
+        .on('response', message => resolve({ message }))
+        .on('error', lost)
+        .on('close', () => lost(new Error('the connection was closed')))
+      if (switches)
+        upstream.on('upgrade', (message, socket, first) =>
+          resolve({ message, switched: { socket: socket as Socket, head: first } }),
+        )
+      if (head.hasBody) upstream.flushHeaders()
+    })
+    return { upstream, reply }
+  }
+
+  /** Closes the idle connections to the address. */
+  forget(address: string): void {
+    this.#pools.get(address)?.destroy()
+    this.#pools.delete(address)
+  }
+
+  [Symbol.dispose](): void {
+    for (const address of [...this.#pools.keys()]) this.forget(address)
+    this.#fresh.destroy()
+  }
+
+  #pool(address: string): Agent {
+    let pool = this.#pools.get(address)
+    if (pool === undefined) {
+      pool = new Agent({ ...CONNECTION, keepAlive: true, timeout: IDLE_MS, scheduling: 'lifo', maxFreeSockets: 256 })
+      this.#pools.set(address, pool)
+    }
+    return pool
+  }
+}
+
+const SAYS: Readonly<Record<Stage, string>> = {
+  connect: 'takes no connection',
+  send: 'closed the connection while the request was sent',
+  head: 'closed the connection without an answer',
+  body: 'closed the connection in the middle of its answer',
+}
+
+/** Host and port of `ip:port` or `[ipv6]:port`. */
+function endpoint(address: string): { host: string; port: number } {
+  const colon = address.lastIndexOf(':')
+  return { host: address.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(address.slice(colon + 1)) }
+}

@@ -1,0 +1,10 @@
+/** Maps with at most so many under way at once; the answers come in the items' order, the first failure fails all. */
+export async function mapAtMost<T, R>(most: number, items: readonly T[], map: (item: T) => Promise<R>): Promise<R[]> {
+  const answers: R[] = new Array(items.length)
+  const left = items.entries()
+  const work = async (): Promise<void> => {
+    for (const [index, item] of left) answers[index] = await map(item)
+  }
+  await Promise.all(Array.from({ length: Math.min(most, items.length) }, work))
+  return answers
+}

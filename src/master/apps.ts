@@ -1,0 +1,165 @@
+import type { z } from 'zod'
+import type { Definition, RegisterSchema } from '../api/schemas.ts'
+import type { Clock } from '../lib/clock.ts'
+import { isFailure, ShadowError } from '../lib/errors.ts'
+import type { Log } from '../lib/log.ts'
+import type { App } from '../model/app.ts'
+import type { Hostname } from '../model/hostname.ts'
+import type { AppName } from '../model/names.ts'
+import { again } from './again.ts'
+import type { Changes } from './changes.ts'
+import type { Claims } from './claims.ts'
+import { domainsOf, sameDefinition, taskOf } from './definition.ts'
+import type { History } from './history.ts'
+import type { AppRecord, Records } from './records.ts'
+import type { Relay } from './relay.ts'
+import type { Volumes } from './volumes.ts'
+
+/** An app and the version of its document. */
+export type Found = { readonly app: App; readonly etag: string }
+/** Versions that the caller read; undefined: whatever there is. */
+export type Expected = readonly string[] | undefined
+
+type Parts = {
+  records: Records
+  claims: Claims
+  history: History
+  volumes: Volumes
+  changes: Changes
+  relay: Relay
+  clock: Clock
+  log: Log
+  appsDomain: Hostname
+}
+
+export type Apps = ReturnType<typeof appRegistry>
+
+/**
+ * Registers, changes and removes apps. Each is decided by one conditional write of the app's own document; what is written
+ * before it (claims) lapses if that write never comes, what is written after it (volume, dropped claims) is put right by
+ * whoever next needs it. So a master may die anywhere in between.
+ */
+export function appRegistry({ records, claims, history, volumes, changes, relay, clock, log, appsDomain }: Parts) {
+  const now = (): string => new Date(clock.now()).toISOString()
+
+  const find = async (name: AppName): Promise<Found> => {
+    const record = await records.read(name)
+    if (record.state !== 'live') throw new ShadowError('app-not-found', `no app is called ${name}`)
+    return record
+  }
+
+  /** Claims the domains, writes the app, and gives the claims up again where that does not come about. */
+  const commit = async (app: App, claimed: readonly Hostname[], over: AppRecord): Promise<string> => {
+    if (app.task.volume !== undefined) await volumes.mustFit(app.task.volume.id, app.task.volume.size)
+    const taken = await claims.take(app.name, claimed)
+    try {
+      taken.stillGood()
+      return await records.write(app, over)
+    } catch (error) {
+      await taken.release()
+      throw error
+    }
+  }
+
+  /** What follows the deciding write. It is made up for later where it fails, so its failure is not the caller's. */
+  const afterwards = async (what: string, app: AppName, deed: () => Promise<void>): Promise<void> => {
+    try {
+      await deed()
+    } catch (cause) {
+      log.warn('left for later', { what, app, cause })
+    }
+  }
+
+  return {
+    find,
+
+    async register({ name, ...definition }: z.output<typeof RegisterSchema>): Promise<Found> {
+      const taken = (): ShadowError =>
+        new ShadowError('already-exists', `an app is called ${name} already`, { hint: `shadow update ${name}` })
+      const before = await records.read(name)
+      if (before.state === 'live') throw taken()
+      const at = now()
+      const revision = before.state === 'removed' ? before.revision + 1 : 1
+      const domains = domainsOf(name, definition, appsDomain)
+      const app: App = { name, domains, task: taskOf(name, revision, definition, at), createdAt: at, updatedAt: at }
+      try {
+        const etag = await commit(app, domains, before)
+        await afterwards('volume record', name, () => volumes.adopt(app))
+        changes.changed(app)
+        log.info('app registered', { app: name, domains, revision })
+        return { app, etag }
+      } catch (error) {
+        throw isFailure(error, 'changed', 'already-exists') ? taken() : error
+      }
+    },
+
+    /** Makes the next revision of what `next` says of the app as it is; the same again makes none. */
+    change: (name: AppName, next: (now: App) => Definition, expected: Expected): Promise<Found> =>
+      attempts(expected, async () => {
+        const before = await find(name)
+        mustMatch(before, expected)
+        const definition = next(before.app)
+        const at = now()
+        const domains = domainsOf(name, definition, appsDomain)
+        const task = taskOf(name, before.app.task.revision + 1, definition, at)
+        const app: App = { ...before.app, domains, task, updatedAt: at }
+        if (sameDefinition(app, before.app)) return before
+        const gained = domains.filter(domain => !before.app.domains.includes(domain))
+        const dropped = await claims.known(
+          name,
+          before.app.domains.filter(domain => !domains.includes(domain)),
+        )
+        await history.keep(before.app.task)
+        const etag = await commit(app, gained, { state: 'live', ...before })
+        await afterwards('dropped domains', name, dropped.release)
+        await afterwards('volume record', name, () => ownVolume(before.app, app))
+        changes.changed(app)
+        log.info('app changed', { app: name, domains, revision: task.revision })
+        return { app, etag }
+      }),
+
+    /** Removes the app; its volume stays, without an app, unless it is to go too: then its data goes first. */
+    remove: (name: AppName, withVolume: boolean, expected: Expected, signal: AbortSignal): Promise<void> =>
+      attempts(expected, async () => {
+        const before = await records.read(name)
+        if (before.state !== 'live') {
+          // A master may have died over this very removal: what it left is cleared away before the answer.
+          if (before.state === 'removed') await afterwards('history', name, () => history.forget(name, before.revision))
+          throw new ShadowError('app-not-found', `no app is called ${name}`)
+        }
+        mustMatch(before, expected)
+        const { app } = before
+        const volume = app.task.volume?.id
+        if (withVolume && volume !== undefined) await relay.eraseVolume(volume, name, signal)
+        const domains = await claims.known(name, app.domains)
+        await records.remove(app, before, now())
+        changes.removed(app)
+        log.info('app removed', { app: name, withVolume })
+        await afterwards('domains', name, domains.release)
+        await afterwards('history', name, () => history.forget(name, app.task.revision))
+        if (volume !== undefined)
+          await afterwards('volume record', name, async () => {
+            if (!withVolume) return volumes.disown(volume, name)
+            // A request that came in between has woken the app anew, with an empty volume.
+            await relay.eraseVolume(volume, name, signal)
+            await volumes.forget(volume)
+          })
+      }),
+  }
+
+  async function ownVolume(before: App, after: App): Promise<void> {
+    if (after.task.volume !== undefined) await volumes.adopt(after)
+    else if (before.task.volume !== undefined) await volumes.disown(before.task.volume.id, after.name)
+  }
+}
+
+/** Whoever names a version is told that it is no longer the current one; for all others we try again by ourselves. */
+const attempts = <T>(expected: Expected, deed: () => Promise<T>): Promise<T> =>
+  expected === undefined ? again(deed) : deed()
+
+function mustMatch({ app, etag }: Found, expected: Expected): void {
+  if (expected !== undefined && !expected.includes(etag))
+    throw new ShadowError('changed', `${app.name} was changed by somebody else since it was read`, {
+      hint: 'read it again and repeat the change',
+    })
+}

@@ -1,0 +1,145 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { z } from 'zod'
+import { AppNameSchema } from '../api/schemas.ts'
+import type { Clock } from '../lib/clock.ts'
+import { type Fault, isFailure, ShadowError } from '../lib/errors.ts'
+import type { Hostname } from '../model/hostname.ts'
+import type { AppName } from '../model/names.ts'
+import type { Storage } from './storage/storage.ts'
+
+/** How long a claim keeps others away before its app has to list the domain. */
+const CLAIM_COUNTS_FOR_MS = 15_000
+/** A writer that is slower than this must not rely on its claims any more. */
+const COMMIT_WITHIN_MS = 5_000
+/** How long we watch a claim that is not decided yet: the other registration is nearly always done by then. */
+const DECIDED_WITHIN_MS = 2_000
+
+const ClaimSchema = z.object({ app: AppNameSchema.nullable(), at: z.iso.datetime() })
+
+type Held = { readonly hostname: Hostname; readonly etag: string; readonly ours: boolean }
+export type Claims = ReturnType<typeof domainClaims>
+
+/**
+ * One hostname, one app: `domains/<hostname>.json` says which app may list it. A claim is taken before the app lists the
+ * domain, and believed only while the app does or might be about to: what a master that died left behind is taken over.
+ * Claims are given up by a conditional write of the very version that is known, never by DELETE, which would take another's.
+ */
+export function domainClaims({
+  storage,
+  clock,
+  lists,
+}: {
+  storage: Storage
+  clock: Clock
+  /** Whether the app exists and has the domain. */
+  lists: (app: AppName, hostname: Hostname) => Promise<boolean>
+}) {
+  const keyOf = (hostname: Hostname): string => `domains/${hostname}.json`
+  const now = (): string => new Date(clock.now()).toISOString()
+
+  const read = async (hostname: Hostname) => {
+    const stored = await storage.get(keyOf(hostname))
+    return stored && { ...ClaimSchema.parse(stored.value), etag: stored.etag }
+  }
+
+  const takeOne = async (app: AppName, hostname: Hostname): Promise<Held> => {
+    const until = performance.now() + DECIDED_WITHIN_MS
+    for (;;) {
+      const claim = await read(hostname)
+      const other = claim?.app != null && claim.app !== app ? claim.app : undefined
+      if (other !== undefined && (await lists(other, hostname)))
+        throw new ShadowError('domain-taken', `${hostname} belongs to the app ${other}`)
+      if (claim !== undefined && other !== undefined && clock.now() - Date.parse(claim.at) < CLAIM_COUNTS_FOR_MS) {
+        if (performance.now() > until)
+          throw new ShadowError('domain-taken', `${hostname} is being taken by the app ${other} right now`, {
+            retryAfterMs: CLAIM_COUNTS_FOR_MS,
+          })
+        await wait(10 + Math.random() * 20)
+        continue
+      }
+      const ours = { app, at: now() }
+      try {
+        const etag =
+          claim === undefined
+            ? await storage.create(keyOf(hostname), ours)
+            : await storage.update(keyOf(hostname), ours, claim.etag)
+        // Another registration of the same name may rest on a claim that we only renewed: it is not ours to give up.
+        return { hostname, etag, ours: claim?.app !== app }
+      } catch (error) {
+        if (!isFailure(error, 'already-exists', 'changed')) throw error
+      }
+    }
+  }
+
+  const release = async (held: readonly Held[]): Promise<void> => {
+    for (const { hostname, etag, ours } of held) {
+      if (!ours) continue
+      try {
+        await storage.update(keyOf(hostname), { app: null, at: now() }, etag)
+      } catch {
+        // Another has it already, or the store is away and it lapses by itself.
+      }
+    }
+  }
+
+  return {
+    /** Which app may list the hostname. */
+    async appOf(hostname: Hostname): Promise<AppName | undefined> {
+      return (await read(hostname))?.app ?? undefined
+    },
+
+    /** Takes all of them or none; fails with `domain-taken` that names every one that is. */
+    async take(app: AppName, domains: readonly Hostname[]): Promise<Taken> {
+      const held: Held[] = []
+      const faults: Fault[] = []
+      const refusals: ShadowError[] = []
+      const since = performance.now()
+      try {
+        // In one order for all, so that two registrations never wait for each other.
+        for (const hostname of domains.toSorted()) {
+          try {
+            held.push(await takeOne(app, hostname))
+          } catch (error) {
+            if (!isFailure(error, 'domain-taken')) throw error
+            refusals.push(error)
+            faults.push({ field: 'domains', message: error.message })
+          }
+        }
+      } catch (error) {
+        await release(held)
+        throw error
+      }
+      if (refusals[0] !== undefined) {
+        await release(held)
+        throw new ShadowError('domain-taken', refusals.map(({ message }) => message).join('; '), {
+          faults,
+          retryAfterMs: refusals[0].details.retryAfterMs,
+        })
+      }
+      return {
+        release: () => release(held),
+        stillGood() {
+          if (performance.now() - since > COMMIT_WITHIN_MS)
+            throw new ShadowError('storage-unreachable', `${storage.name} is too slow to register domains safely`)
+        },
+      }
+    },
+
+    /** The claims as they are now, for an app that is about to drop these domains. */
+    async known(app: AppName, domains: readonly Hostname[]): Promise<{ release: () => Promise<void> }> {
+      const held: Held[] = []
+      for (const hostname of domains) {
+        const claim = await read(hostname)
+        if (claim?.app === app) held.push({ hostname, etag: claim.etag, ours: true })
+      }
+      return { release: () => release(held) }
+    },
+  }
+}
+
+type Taken = {
+  /** Gives up what was taken, where the app did not come to list it. */
+  release(): Promise<void>
+  /** Called right before the app's document is written: fails when too much time has passed to rely on the claims. */
+  stillGood(): void
+}

@@ -1,0 +1,111 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { z } from 'zod'
+import { parseValue } from '../api/parse.ts'
+import type { CallAnswer, HandlerInput, masterRoutes, Role } from '../api/routes.ts'
+import { ReplaceSchema } from '../api/schemas.ts'
+import { mergePatch } from '../lib/merge-patch.ts'
+import type { AppName, VolumeId } from '../model/names.ts'
+import { appName, volumeId } from '../model/names.ts'
+import type { Apps, Found } from './apps.ts'
+import type { Changes } from './changes.ts'
+import { definitionOf } from './definition.ts'
+import type { History } from './history.ts'
+import type { Lookup } from './lookup.ts'
+import type { Nodes } from './nodes.ts'
+import type { Relay } from './relay.ts'
+import type { Storage } from './storage/storage.ts'
+import type { Tokens } from './tokens.ts'
+import type { Volumes } from './volumes.ts'
+
+/** What a handler may know of the call beside its input. */
+export type Call = {
+  readonly role: Role | undefined
+  readonly ifMatch: readonly string[] | undefined
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  /** Aborts when the client leaves. */
+  readonly signal: AbortSignal
+}
+
+type Routes = typeof masterRoutes
+type Told<R> = R extends { answer: z.ZodType } ? Promise<{ value: CallAnswer<R>; etag?: string }> : Promise<void>
+/** One for each call of the API; those that stream write their answer by themselves. */
+export type Handlers = { [K in keyof Routes]: (input: HandlerInput<Routes[K]>, call: Call) => Told<Routes[K]> }
+
+export type Parts = {
+  storage: Storage
+  apps: Apps
+  lookup: Lookup
+  history: History
+  volumes: Volumes
+  nodes: Nodes
+  tokens: Tokens
+  relay: Relay
+  changes: Changes
+}
+
+const HEALTH_WITHIN_MS = 2_000
+/** What others than nodes and fronts see of a node's key. */
+const HIDDEN_KEY = '****************'
+
+/** The calls of the API, each put to the noun that it is about. */
+export function masterHandlers(parts: Parts): Handlers {
+  const { storage, apps, lookup, history, volumes, nodes, tokens, relay, changes } = parts
+  const find = async (name: AppName) => (await apps.find(name)).app
+  return {
+    async health() {
+      await storage.get('probe/health.json', AbortSignal.timeout(HEALTH_WITHIN_MS))
+      // Anyone may ask: where the store is remains between us.
+      return { value: { ok: true, storage: storage.name.split(' ')[0] ?? '' } }
+    },
+
+    registerApp: async ({ body }) => told(await apps.register(body)),
+    listApps: async ({ query: { after, limit } }) => ({
+      value: await lookup.list(after === undefined ? undefined : appName(after), limit),
+    }),
+    getApp: async ({ params }) => told(await apps.find(params.app)),
+    getHost: async ({ params }) => told(await lookup.atHost(params.hostname)),
+    replaceApp: async ({ params, body }, { ifMatch }) => told(await apps.change(params.app, () => body, ifMatch)),
+    updateApp: async ({ params, body }, { ifMatch }) =>
+      told(
+        await apps.change(params.app, now => parseValue(ReplaceSchema, mergePatch(definitionOf(now), body)), ifMatch),
+      ),
+    removeApp: ({ params, query }, { ifMatch, signal }) => apps.remove(params.app, query.withVolume, ifMatch, signal),
+    listTasks: async ({ params }) => ({ value: { items: [...(await history.list(await find(params.app)))] } }),
+    getTask: async ({ params }) => ({ value: await history.get(await find(params.app), params.revision) }),
+
+    listVolumes: async ({ query: { after, limit } }) => ({
+      value: await volumes.list(after === undefined ? undefined : volumeId(after), limit),
+    }),
+    getVolume: async ({ params }) => ({ value: await volumes.get(params.volume) }),
+    removeVolume: ({ params }, { signal }) => removeVolume(params.volume, signal),
+    leaseVolume: async ({ params, body }) => ({ value: await volumes.lease(params.volume, body.node) }),
+    releaseVolume: ({ params, query }) => volumes.release(params.volume, query.node, query.epoch),
+
+    async listNodes(_, { role }) {
+      const items = await nodes.list()
+      return { value: { items: items.map(node => (role === 'admin' ? { ...node, key: HIDDEN_KEY } : node)) } }
+    },
+    announceNode: ({ params, body }) => nodes.announce(params.node, body),
+
+    createToken: async ({ body }) => ({ value: await tokens.create(body.name, body.role) }),
+    listTokens: async () => ({ value: { items: await tokens.list() } }),
+    removeToken: ({ params }) => tokens.remove(params.token),
+
+    listInstances: async () => ({ value: await relay.instances() }),
+    getInstance: async ({ params }) => ({ value: await relay.instance(await find(params.app)) }),
+    wakeApp: async ({ params }, { signal }) => ({ value: await relay.wake(await find(params.app), signal) }),
+    sleepApp: async ({ params }, { signal }) => ({ value: await relay.sleep(await find(params.app), signal) }),
+    appLogs: async ({ params, query }, { response, signal }) =>
+      relay.logs(await find(params.app), query, response, signal),
+    changes: (_, { response, signal }) => changes.stream(response, signal),
+  }
+
+  async function removeVolume(id: VolumeId, signal: AbortSignal): Promise<void> {
+    await volumes.mustBeFree(id)
+    await relay.eraseVolume(id, null, signal)
+    await volumes.forget(id)
+  }
+}
+
+const told = ({ app, etag }: Found) => ({ value: app, etag })

@@ -1,0 +1,143 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import express, { type NextFunction, type Request, type Response } from 'express'
+import { parseCall } from '../api/parse.ts'
+import { masterPaths } from '../api/paths.ts'
+import { masterRoutes, type Role } from '../api/routes.ts'
+import { ShadowError } from '../lib/errors.ts'
+import { door, fail, readJson, reply } from '../lib/http/server.ts'
+import type { Log } from '../lib/log.ts'
+import type { Call, Handlers } from './handlers.ts'
+import type { Tokens } from './tokens.ts'
+
+type Route = (typeof masterRoutes)[keyof typeof masterRoutes]
+type Handler = (input: unknown, call: Call) => Promise<{ value: unknown; etag?: string } | undefined>
+
+/** The doors of the master: every route of the table, behind its token, its input parsed, its failures as problem documents. */
+export function masterDoor({
+  handlers,
+  tokens,
+  log,
+}: {
+  handlers: Handlers
+  tokens: Tokens
+  log: Log
+}): RequestListener {
+  const app = express().disable('x-powered-by').disable('etag')
+
+  for (const [name, route] of Object.entries(masterRoutes)) {
+    const [method, path] = splitPath(masterPaths[name as keyof typeof masterPaths])
+    const handler = handlers[name as keyof Handlers] as Handler
+    app[method](path, (request: Request, response: Response) =>
+      door(
+        async (_request, _response, signal) => {
+          const role = route.may === 'anyone' ? undefined : await roleOf(request, response, tokens)
+          mayCall(route, role)
+          const input = parseCall(schemasOf(route), {
+            params: request.params,
+            query: request.query,
+            body: 'body' in route ? await bodyOf(request) : undefined,
+          })
+          const told = await handler(input, {
+            role,
+            ifMatch: etagsOf(request.headers['if-match']),
+            request,
+            response,
+            signal,
+          })
+          if (route.answer !== 'stream') answer(request, response, route, told)
+        },
+        { log },
+      )(request, response),
+    )
+  }
+
+  app.get('/openapi.json', (request, response) =>
+    door(
+      async () => {
+        await roleOf(request, response, tokens)
+        const { openapi } = await import('../api/openapi.ts')
+        reply(response, 200, openapi())
+      },
+      { log },
+    )(request, response),
+  )
+
+  app.use((request, response) =>
+    door(
+      async () => {
+        await roleOf(request, response, tokens)
+        throw new ShadowError('not-found', `no such route: ${request.method} ${request.path}`, {
+          hint: 'see /openapi.json',
+        })
+      },
+      { log },
+    )(request, response),
+  )
+  // Express knows an error handler by its four parameters.
+  app.use((error: unknown, request: Request, response: Response, _next: NextFunction) =>
+    fail(request, response, asBadRequest(error), log),
+  )
+  return app
+}
+
+const schemasOf = (route: Route) => ({
+  params: 'params' in route ? route.params : undefined,
+  query: 'query' in route ? route.query : undefined,
+  body: 'body' in route ? route.body : undefined,
+})
+
+function splitPath(path: string): ['get' | 'post' | 'put' | 'patch' | 'delete', string] {
+  const [method = '', rest = ''] = path.split(' ')
+  return [method.toLowerCase() as 'get', rest]
+}
+
+async function roleOf(request: IncomingMessage, response: ServerResponse, tokens: Tokens): Promise<Role> {
+  const token = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '')?.[1]
+  try {
+    if (token === undefined) throw new ShadowError('unauthorised', 'no token was given: Authorization: Bearer TOKEN')
+    return await tokens.roleOf(token)
+  } catch (error) {
+    if (error instanceof ShadowError && error.code === 'unauthorised') response.setHeader('www-authenticate', 'Bearer')
+    throw error
+  }
+}
+
+function mayCall(route: Route, role: Role | undefined): void {
+  if (role === undefined || (route.may as readonly Role[]).includes(role)) return
+  throw new ShadowError('forbidden', `a token of the role ${role} may not do this: ${route.says}`, {
+    hint: `it takes a token of the role ${(route.may as readonly Role[]).join(' or ')}`,
+  })
+}
+
+async function bodyOf(request: IncomingMessage): Promise<unknown> {
+  const type = request.headers['content-type']
+  if (type !== undefined && !/^application\/(?:[\w.-]+\+)?json\b/i.test(type))
+    throw new ShadowError('bad-input', `the body is ${type.slice(0, 100)}; send application/json`)
+  return readJson(request)
+}
+
+/** The versions that an If-Match or If-None-Match names; `*` names no version, only that there is one. */
+function etagsOf(header: string | undefined): readonly string[] | undefined {
+  if (header === undefined || header.trim() === '*') return undefined
+  return header.split(',').map(etag => etag.trim().replace(/^W\//, '').replace(/^"|"$/g, ''))
+}
+
+function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  route: Route,
+  told: { value: unknown; etag?: string } | undefined,
+): void {
+  const headers = { 'cache-control': 'no-store', ...(told?.etag !== undefined && { etag: `"${told.etag}"` }) }
+  const known = request.method === 'GET' ? etagsOf(request.headers['if-none-match']) : undefined
+  if (told === undefined) reply(response, 204, undefined, headers)
+  else if (told.etag !== undefined && known?.includes(told.etag)) reply(response, 304, undefined, headers)
+  else reply(response, 'status' in route ? route.status : 200, told.value, headers)
+}
+
+function asBadRequest(error: unknown): unknown {
+  const status = error instanceof Error && 'status' in error ? Number(error.status) : 500
+  return status >= 400 && status < 500
+    ? new ShadowError('bad-input', `the request cannot be read: ${(error as Error).message}`, { cause: error })
+    : error
+}

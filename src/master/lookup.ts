@@ -1,0 +1,47 @@
+import { ShadowError } from '../lib/errors.ts'
+import { mapAtMost } from '../lib/parallel.ts'
+import type { App } from '../model/app.ts'
+import type { Hostname } from '../model/hostname.ts'
+import type { AppName } from '../model/names.ts'
+import type { Found } from './apps.ts'
+import type { Claims } from './claims.ts'
+import type { Records } from './records.ts'
+
+const MOST_REMEMBERED = 50_000
+
+export type Lookup = ReturnType<typeof appLookup>
+
+/** Finds apps by hostname and in order. */
+export function appLookup({ records, claims }: { records: Records; claims: Claims }) {
+  /** Where a hostname was last: a hint that saves the read of its claim; the app's own document decides. */
+  const seen = new Map<Hostname, AppName>()
+
+  const appWith = async (hostname: Hostname, name: AppName | undefined): Promise<Found | undefined> => {
+    const record = name === undefined ? undefined : await records.read(name)
+    return record?.state === 'live' && record.app.domains.includes(hostname) ? record : undefined
+  }
+
+  return {
+    /** The app that has the hostname, in one read where it was asked for before; fails with `host-unknown`. */
+    async atHost(hostname: Hostname): Promise<Found> {
+      const found =
+        (await appWith(hostname, seen.get(hostname))) ?? (await appWith(hostname, await claims.appOf(hostname)))
+      if (found === undefined) {
+        seen.delete(hostname)
+        throw new ShadowError('host-unknown', `no app has the hostname ${hostname}`)
+      }
+      if (seen.size >= MOST_REMEMBERED) seen.clear()
+      seen.set(hostname, found.app.name)
+      return found
+    },
+
+    async list(after: AppName | undefined, limit: number): Promise<{ items: App[]; next: string | null }> {
+      const names = await records.names(after, limit)
+      const found = await mapAtMost(32, names, name => records.read(name))
+      return {
+        items: found.flatMap(record => (record.state === 'live' ? record.app : [])),
+        next: names.length === limit ? (names.at(-1) ?? null) : null,
+      }
+    },
+  }
+}

@@ -1,0 +1,79 @@
+import { createServer } from 'node:http'
+import { join } from 'node:path'
+import type { Role } from '../api/routes.ts'
+import type { Clock } from '../lib/clock.ts'
+import { type Listening, listen } from '../lib/http/server.ts'
+import type { Log } from '../lib/log.ts'
+import { appRegistry } from './apps.ts'
+import { changeStream } from './changes.ts'
+import { domainClaims } from './claims.ts'
+import type { MasterConfig } from './config.ts'
+import { masterHandlers } from './handlers.ts'
+import { taskHistory } from './history.ts'
+import { masterDoor } from './http.ts'
+import { appLookup } from './lookup.ts'
+import { nodeRecords } from './nodes.ts'
+import { appRecords } from './records.ts'
+import { nodeRelay } from './relay.ts'
+import { openStorage } from './storage/open.ts'
+import type { Storage } from './storage/storage.ts'
+import { tokenRecords } from './tokens.ts'
+import { volumeRecords } from './volumes.ts'
+
+const DRAIN_MS = 2_000
+
+/** A master that runs. */
+export type Master = Listening & {
+  readonly url: string
+  readonly storage: string
+  /** The token in `<data>/tokens/<role>`, made where there is none: for whoever runs beside the master. */
+  token(role: Role): Promise<string>
+}
+
+type Given = { clock: Clock; log: Log; storage?: Storage }
+
+/** Starts a master; any number may run on one storage. The admin token is in `<data>/tokens/admin` afterwards. */
+export async function startMaster(config: MasterConfig, { clock, log, storage: given }: Given): Promise<Master> {
+  const storage =
+    given ?? (await openStorage(config.storage ?? { kind: 'directory', path: join(config.data, 'store') }))
+  const records = appRecords(storage)
+  const claims = domainClaims({
+    storage,
+    clock,
+    lists: async (app, hostname) => {
+      const record = await records.read(app)
+      return record.state === 'live' && record.app.domains.includes(hostname)
+    },
+  })
+  const history = taskHistory(storage)
+  const volumes = volumeRecords({ storage, records, clock })
+  const nodes = nodeRecords({ storage, clock })
+  const tokens = tokenRecords({ storage, clock })
+  const changes = changeStream()
+  const relay = nodeRelay({ nodes, volumes })
+  const apps = appRegistry({
+    records,
+    claims,
+    history,
+    volumes,
+    changes,
+    relay,
+    clock,
+    log,
+    appsDomain: config.appsDomain,
+  })
+  const lookup = appLookup({ records, claims })
+  const handlers = masterHandlers({ storage, apps, lookup, history, volumes, nodes, tokens, relay, changes })
+
+  const token = (role: Role): Promise<string> => tokens.ensure(join(config.data, 'tokens', role), role)
+  await token('admin')
+  const server = await listen(createServer(masterDoor({ handlers, tokens, log })), config.listen, DRAIN_MS)
+  log.info('master listens', { address: server.address, storage: storage.name })
+  return {
+    ...server,
+    [Symbol.asyncDispose]: server[Symbol.asyncDispose],
+    url: `http://${server.address}`,
+    storage: storage.name,
+    token,
+  }
+}

@@ -1,0 +1,50 @@
+import { z } from 'zod'
+import { AppNameSchema, AppSchema } from '../api/schemas.ts'
+import { ShadowError } from '../lib/errors.ts'
+import type { App } from '../model/app.ts'
+import type { AppName } from '../model/names.ts'
+import type { Storage } from './storage/storage.ts'
+
+/**
+ * What `apps/<app>.json` says. A removed app leaves its last revision, so that no revision of a name is ever given twice and
+ * removing is a conditional write like any other (a DELETE heeds no condition everywhere).
+ */
+export type AppRecord =
+  | { readonly state: 'live'; readonly app: App; readonly etag: string }
+  | { readonly state: 'removed'; readonly revision: number; readonly etag: string }
+  | { readonly state: 'none' }
+
+const RemovedSchema = z.object({ name: AppNameSchema, revision: z.int(), removedAt: z.iso.datetime() })
+
+/** The one document of an app: whether it exists, and how it is run now. All else that bears its name counts only as far as this agrees. */
+export type Records = ReturnType<typeof appRecords>
+
+export function appRecords(storage: Storage) {
+  const keyOf = (name: AppName): string => `apps/${name}.json`
+
+  const write = async (name: AppName, value: object, over: AppRecord): Promise<string> =>
+    over.state === 'none' ? storage.create(keyOf(name), value) : storage.update(keyOf(name), value, over.etag)
+
+  return {
+    async read(name: AppName): Promise<AppRecord> {
+      const stored = await storage.get(keyOf(name))
+      if (stored === undefined) return { state: 'none' }
+      const { value, etag } = stored
+      const removed = RemovedSchema.safeParse(value)
+      if (removed.success) return { state: 'removed', revision: removed.data.revision, etag }
+      const live = AppSchema.safeParse(value)
+      if (!live.success)
+        throw new ShadowError('internal', `the stored document ${keyOf(name)} is no app`, { cause: live.error })
+      return { state: 'live', app: live.data, etag }
+    },
+    /** Writes the app over what was read; fails with `changed` or `already-exists` when that is no longer so. */
+    write: (app: App, over: AppRecord): Promise<string> => write(app.name, app, over),
+    remove: (app: App, over: AppRecord, removedAt: string): Promise<string> =>
+      write(app.name, { name: app.name, revision: app.task.revision, removedAt }, over),
+    /** Names that may be of apps, ascending; removed ones are among them. */
+    async names(after: AppName | undefined, limit: number): Promise<readonly AppName[]> {
+      const keys = await storage.list('apps/', { after: after && keyOf(after), limit })
+      return keys.map(key => key.slice('apps/'.length, -'.json'.length) as AppName)
+    },
+  }
+}

@@ -1,0 +1,121 @@
+import type { ServerResponse } from 'node:http'
+import { pipeline } from 'node:stream/promises'
+import { type NodeClient, nodeClient } from '../api/client.ts'
+import { isFailure, ShadowError } from '../lib/errors.ts'
+import { mapAtMost } from '../lib/parallel.ts'
+import type { App, Node } from '../model/app.ts'
+import type { InstanceView } from '../model/instance.ts'
+import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
+import type { AppName, NodeName, VolumeId } from '../model/names.ts'
+import type { Nodes } from './nodes.ts'
+import type { Volumes } from './volumes.ts'
+
+export type Relay = ReturnType<typeof nodeRelay>
+
+/** Asks the nodes on behalf of whoever asks the master. */
+export function nodeRelay({ nodes, volumes }: { nodes: Nodes; volumes: Volumes }) {
+  const clients = new Map<NodeName, { at: string; client: NodeClient }>()
+  const clientOf = ({ name, address, key }: Node): NodeClient => {
+    const at = `${address} ${key}`
+    const kept = clients.get(name)
+    if (kept?.at === at) return kept.client
+    const client = nodeClient({ url: `http://${address}`, token: key, withinMs: MASTER_CALL_WITHIN })
+    clients.set(name, { at, client })
+    return client
+  }
+
+  const instancesOn = async (node: Node): Promise<readonly InstanceView[] | undefined> => {
+    try {
+      return (await clientOf(node).call('listInstances', {})).items
+    } catch {
+      return undefined // told to the caller as silent
+    }
+  }
+
+  const nodeWith = async (name: NodeName, what: string): Promise<Node> => {
+    const node = await nodes.find(name)
+    if (node === undefined)
+      throw new ShadowError('node-unreachable', `the node ${name}, which has ${what}, is not known any more`)
+    return node
+  }
+
+  /** The node to ask about an app: that of its volume, else the one that has it awake, else the least loaded. */
+  const nodeOf = async (app: App): Promise<Node> => {
+    const { volume } = app.task
+    const lease = volume && (await volumes.get(volume.id)).lease
+    if (lease != null) return nodeWith(lease.node, `the volume of ${app.name}`)
+    const live = await nodes.list()
+    if (live.length > 1) {
+      const found = await mapAtMost(16, live, async node => ({ node, instances: await instancesOn(node) }))
+      const having = found
+        .flatMap(({ node, instances }) =>
+          (instances ?? []).filter(one => one.app === app.name).map(one => ({ node, one })),
+        )
+        .sort((a, b) => Number(a.one.phase === 'asleep') - Number(b.one.phase === 'asleep'))[0]
+      if (having !== undefined) return having.node
+    }
+    const least = live.toSorted((a, b) => a.memoryUtilization - b.memoryUtilization)[0]
+    if (least === undefined)
+      throw new ShadowError('no-node', `no node is there for ${app.name}`, { hint: 'shadow nodeproxy' })
+    return least
+  }
+
+  /** For calls that take as long as they take: a node that is gone is told of at once. */
+  const reached = async (node: Node): Promise<NodeClient> => {
+    const client = clientOf(node)
+    await client.call('health', {})
+    return client
+  }
+
+  return {
+    async instances(): Promise<{ items: InstanceView[]; silent: NodeName[] }> {
+      const asked = await mapAtMost(64, await nodes.list(), async node => ({
+        node,
+        instances: await instancesOn(node),
+      }))
+      return {
+        items: asked.flatMap(({ instances }) => instances ?? []),
+        silent: asked.flatMap(({ node, instances }) => (instances === undefined ? node.name : [])),
+      }
+    },
+    instance: async (app: App): Promise<InstanceView> =>
+      clientOf(await nodeOf(app)).call('getInstance', { params: { app: app.name } }),
+    wake: async (app: App, signal: AbortSignal): Promise<InstanceView> =>
+      (await reached(await nodeOf(app))).call('wakeInstance', { params: { app: app.name }, signal }),
+    sleep: async (app: App, signal: AbortSignal): Promise<InstanceView> =>
+      (await reached(await nodeOf(app))).call('sleepInstance', { params: { app: app.name }, signal }),
+
+    async logs(app: App, query: { follow: boolean; tail: number }, response: ServerResponse, signal: AbortSignal) {
+      const client = await reached(await nodeOf(app))
+      const answer = await client.raw('instanceLogs', {
+        params: { app: app.name },
+        query: { follow: query.follow ? 'true' : 'false', tail: query.tail },
+        signal,
+      })
+      response.writeHead(200, {
+        'content-type': answer.headers['content-type'] ?? 'application/x-ndjson',
+        'cache-control': 'no-store',
+      })
+      response.flushHeaders()
+      await pipeline(answer.body, response, { signal })
+    },
+
+    /** Deletes a volume's data on the node that has it, its app asleep and forgotten first; fails with `node-unreachable`. */
+    async eraseVolume(id: VolumeId, app: AppName | null, signal: AbortSignal): Promise<void> {
+      const { lease } = await volumes.get(id)
+      if (lease === null) return // no node ever had it: there is no data
+      const client = await reached(await nodeWith(lease.node, `the volume ${id}`))
+      if (app !== null) await gone(client.call('forgetInstance', { params: { app }, signal }))
+      await gone(client.call('removeVolume', { params: { volume: id }, signal }))
+    },
+  }
+}
+
+/** What the node does not have is gone, and that is what was asked for. */
+async function gone(asked: Promise<unknown>): Promise<void> {
+  try {
+    await asked
+  } catch (error) {
+    if (!isFailure(error, 'app-not-found', 'not-found')) throw error
+  }
+}

@@ -1,0 +1,128 @@
+import { createHash } from 'node:crypto'
+import { mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ShadowError, systemCode } from '../../lib/errors.ts'
+import { isNoSpace, readIfThere, syncFolder, writeWhole } from '../../lib/files.ts'
+import { ProcessTurn } from '../../lib/process-turn.ts'
+import { checkedKey, seal, unseal } from './document.ts'
+import type { Storage, Stored } from './storage.ts'
+
+const LOCK_WITHIN_MS = 10_000
+const LEFT_OVER_AFTER_MS = 600_000
+
+/** Documents as files under a directory that any number of processes of this machine may share. */
+export async function directory({ path }: { path: string }): Promise<Storage> {
+  const parts = join(path, '.parts')
+  const lockFile = join(path, '.lock')
+  const turn = await reaching(path, async () => {
+    await mkdir(parts, { recursive: true, mode: 0o700 })
+    await sweep(parts)
+    return new ProcessTurn(lockFile, { withinMs: LOCK_WITHIN_MS })
+  })
+
+  const read = async (key: string): Promise<Stored | undefined> => {
+    const text = await readIfThere(fileOf(path, key))
+    if (text !== undefined) return { value: unseal(key, text).value, etag: etagOf(text) }
+    await stat(lockFile) // an absent document and an absent disk are two things
+    return undefined
+  }
+
+  // Most losers are told before the disk is asked for anything; the look that counts is the one inside the turn.
+  const write = async (key: string, value: object, refuse: (now: Stored | undefined) => void): Promise<string> => {
+    refuse(await read(key))
+    const { text } = seal(value)
+    await writeWhole(fileOf(path, key), text, 0o600, {
+      parts,
+      place: put =>
+        turn.take(async () => {
+          refuse(await read(key))
+          await put()
+        }),
+    })
+    return etagOf(text)
+  }
+
+  return {
+    name: `directory ${path}`,
+    get: key => reaching(path, () => read(key)),
+    create: (key, value) =>
+      reaching(path, () =>
+        write(key, value, now => {
+          if (now !== undefined) throw new ShadowError('already-exists', `${key} exists`)
+        }),
+      ),
+    update: (key, value, etag) =>
+      reaching(path, () =>
+        write(key, value, now => {
+          if (now?.etag !== etag) throw new ShadowError('changed', `${key} was changed by somebody else`)
+        }),
+      ),
+    remove: key =>
+      reaching(path, async () => {
+        const file = fileOf(path, key)
+        if ((await read(key)) === undefined) return
+        await turn.take(() => rm(file, { force: true }))
+        await syncFolder(join(file, '..'))
+      }),
+    list: (prefix, { after = '', limit } = {}) =>
+      reaching(path, async () => {
+        const keys = await keysUnder(path, prefix)
+        if (keys.length === 0) await stat(lockFile)
+        return keys
+          .filter(key => key.startsWith(prefix) && key > after)
+          .sort()
+          .slice(0, limit)
+      }),
+  }
+}
+
+const etagOf = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 32)
+
+// A hostname may be longer than a file's name may: what is too long goes on in a folder marked by "~", which no key contains.
+const fileOf = (path: string, key: string): string => join(path, checkedKey(key).replace(/[^/]{200}(?=[^/])/g, '$&~/'))
+
+const keyOf = (file: string): string => file.replaceAll('~/', '')
+
+async function keysUnder(path: string, prefix: string): Promise<string[]> {
+  checkedKey(`${prefix}x.json`)
+  const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1)
+  try {
+    const entries = await readdir(join(path, folder), { recursive: true, withFileTypes: true })
+    return entries
+      .filter(entry => entry.isFile())
+      .map(entry => keyOf(join(entry.parentPath, entry.name).slice(join(path, '/').length)))
+      .filter(key => key.endsWith('.json') && !key.startsWith('.'))
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return []
+    throw error
+  }
+}
+
+/** Removes what writers left that died; those of now are let be. */
+async function sweep(parts: string): Promise<void> {
+  for (const name of await readdir(parts)) {
+    const file = join(parts, name)
+    const age = await stat(file).then(
+      ({ mtimeMs }) => Date.now() - mtimeMs,
+      () => 0,
+    ) // gone: its writer has put it in place
+    if (age > LEFT_OVER_AFTER_MS) await rm(file, { force: true })
+  }
+}
+
+async function reaching<T>(path: string, deed: () => Promise<T>): Promise<T> {
+  try {
+    return await deed()
+  } catch (cause) {
+    if (cause instanceof ShadowError) throw cause
+    if (isNoSpace(cause)) throw new ShadowError('disk-full', `no space left in ${path}`, { cause })
+    throw new ShadowError(
+      'storage-unreachable',
+      `the storage directory ${path} cannot be used: ${(cause as Error).message}`,
+      {
+        cause,
+        retryAfterMs: 1_000,
+      },
+    )
+  }
+}

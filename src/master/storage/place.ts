@@ -1,0 +1,34 @@
+import { resolve } from 'node:path'
+import { ShadowError } from '../../lib/errors.ts'
+import type { Bucket } from './s3.ts'
+
+/** Where documents are kept: a directory of this machine or a bucket. */
+export type StoragePlace = { readonly kind: 'directory'; readonly path: string } | ({ readonly kind: 's3' } & Bucket)
+
+/** Parser for settings: `directory:PATH`, or `https://KEY:SECRET@HOST/BUCKET?region=REGION` for a bucket. Never repeats the secret. */
+export function storagePlace(text: string): StoragePlace {
+  if (text.startsWith('directory:')) {
+    const path = text.slice('directory:'.length)
+    if (path === '') throw new ShadowError('bad-input', 'directory: needs a path')
+    return { kind: 'directory', path: resolve(path) }
+  }
+  const url = URL.parse(text)
+  if (url === null || !/^https?:$/.test(url.protocol))
+    throw new ShadowError('bad-input', 'write it as directory:PATH or https://KEY:SECRET@HOST/BUCKET')
+  const bucket = url.pathname.slice(1)
+  if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(bucket))
+    throw new ShadowError('bad-input', `"${bucket}" is not the name of a bucket; write https://KEY:SECRET@HOST/BUCKET`)
+  if ((url.username === '') !== (url.password === ''))
+    throw new ShadowError('bad-input', 'give the key and the secret both, or neither')
+  return {
+    kind: 's3',
+    endpoint: url.origin,
+    bucket,
+    region:
+      url.searchParams.get('region') ?? /^s3\.([a-z0-9-]+)\.amazonaws\.com$/.exec(url.hostname)?.[1] ?? 'us-east-1',
+    credentials:
+      url.username === ''
+        ? undefined
+        : { accessKeyId: decodeURIComponent(url.username), secretAccessKey: decodeURIComponent(url.password) },
+  }
+}

@@ -1,0 +1,78 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { z } from 'zod'
+import { ROLES, type Role } from '../api/routes.ts'
+import type { Clock } from '../lib/clock.ts'
+import { isFailure, ShadowError } from '../lib/errors.ts'
+import { readIfThere, writeWhole } from '../lib/files.ts'
+import { mapAtMost } from '../lib/parallel.ts'
+import type { Storage } from './storage/storage.ts'
+
+const TokenSchema = z.object({ name: z.string(), role: z.enum(ROLES), createdAt: z.iso.datetime() })
+/** A revoked token may still be taken for this long by another master. */
+const BELIEVED_FOR_MS = 30_000
+const MOST_REMEMBERED = 10_000
+
+export type Tokens = ReturnType<typeof tokenRecords>
+
+/** Who may call: `tokens/<sha256>.json` for each token, so that a look-up is one read and the store holds no secret. */
+export function tokenRecords({ storage, clock }: { storage: Storage; clock: Clock }) {
+  const keyOf = (id: string): string => `tokens/${id}.json`
+  const idOf = (token: string): string => createHash('sha256').update(token).digest('hex')
+  const known = new Map<string, { role: Role; until: number }>()
+
+  const keep = async (token: string, name: string, role: Role): Promise<string> => {
+    const id = idOf(token)
+    await storage.create(keyOf(id), { name, role, createdAt: new Date(clock.now()).toISOString() })
+    return id
+  }
+
+  return {
+    /** The role of whoever shows this token; fails with `unauthorised`. */
+    async roleOf(token: string): Promise<Role> {
+      const id = idOf(token)
+      const remembered = known.get(id)
+      if (remembered !== undefined && remembered.until > clock.now()) return remembered.role
+      known.delete(id)
+      const stored = await storage.get(keyOf(id))
+      if (stored === undefined) throw new ShadowError('unauthorised', 'the master does not know this token')
+      const { role } = TokenSchema.parse(stored.value)
+      if (known.size >= MOST_REMEMBERED) known.clear()
+      known.set(id, { role, until: clock.now() + BELIEVED_FOR_MS })
+      return role
+    },
+
+    async create(name: string, role: Role): Promise<{ id: string; token: string }> {
+      const token = newToken()
+      return { id: await keep(token, name, role), token }
+    },
+
+    async list() {
+      const ids = (await storage.list('tokens/')).map(key => key.slice('tokens/'.length, -'.json'.length))
+      const found = await mapAtMost(16, ids, async id => ({ id, stored: await storage.get(keyOf(id)) }))
+      return found.flatMap(({ id, stored }) => (stored ? { id, ...TokenSchema.parse(stored.value) } : []))
+    },
+
+    async remove(id: string): Promise<void> {
+      if (!/^[0-9a-f]{64}$/.test(id) || (await storage.get(keyOf(id))) === undefined)
+        throw new ShadowError('not-found', 'no token has this id', { hint: 'shadow token list' })
+      known.delete(id)
+      await storage.remove(keyOf(id))
+    },
+
+    /** The token in the file, made with its file where there is none, and known to the master afterwards. */
+    async ensure(file: string, role: Role): Promise<string> {
+      const before = (await readIfThere(file))?.trim()
+      const token = before || newToken()
+      // The file first: a token that only the store knows would be of use to nobody.
+      if (!before) await writeWhole(file, `${token}\n`, 0o600)
+      try {
+        await keep(token, `${role} of ${file}`, role)
+      } catch (error) {
+        if (!isFailure(error, 'already-exists')) throw error
+      }
+      return token
+    },
+  }
+}
+
+const newToken = (): string => `shadow_${randomBytes(32).toString('base64url')}`

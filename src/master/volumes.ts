@@ -1,0 +1,138 @@
+import { z } from 'zod'
+import { VolumeSchema } from '../api/schemas.ts'
+import type { Clock } from '../lib/clock.ts'
+import { ShadowError } from '../lib/errors.ts'
+import { mapAtMost } from '../lib/parallel.ts'
+import type { App, Volume } from '../model/app.ts'
+import type { AppName, NodeName, VolumeId } from '../model/names.ts'
+import { type Size, sayBytes, toBytes } from '../model/quantities.ts'
+import { again } from './again.ts'
+import type { Records } from './records.ts'
+import type { Storage } from './storage/storage.ts'
+
+/** Epochs go on after the volume is removed: a holder of an old lease is never taken for the new one. */
+const StoredSchema = z.object({ volume: VolumeSchema.nullable(), epoch: z.int() })
+type Stored = { readonly volume: Volume | null; readonly epoch: number }
+type Read = Stored & { readonly etag: string | undefined }
+
+export type Volumes = ReturnType<typeof volumeRecords>
+
+/** What the master knows of volumes, in `volumes/<id>.json`. Which app has one is decided by the app's own document. */
+export function volumeRecords({ storage, records, clock }: { storage: Storage; records: Records; clock: Clock }) {
+  const keyOf = (id: VolumeId): string => `volumes/${id}.json`
+
+  const read = async (id: VolumeId): Promise<Read> => {
+    const stored = await storage.get(keyOf(id))
+    if (stored === undefined) return { volume: null, epoch: 0, etag: undefined }
+    return { ...(StoredSchema.parse(stored.value) as Stored), etag: stored.etag }
+  }
+
+  const write = async (id: VolumeId, value: Stored, over: Read): Promise<void> => {
+    await (over.etag === undefined ? storage.create(keyOf(id), value) : storage.update(keyOf(id), value, over.etag))
+  }
+
+  const change = (id: VolumeId, next: (now: Read) => Stored | undefined): Promise<void> =>
+    again(async () => {
+      const now = await read(id)
+      const then = next(now)
+      if (then !== undefined) await write(id, then, now)
+    })
+
+  /** Makes the record say what the app says. */
+  const adopt = async (app: App): Promise<void> => {
+    const { volume: asked } = app.task
+    if (asked === undefined) return
+    await change(asked.id, ({ volume, epoch }) => {
+      if (volume === null) {
+        const createdAt = new Date(clock.now()).toISOString()
+        return { volume: { id: asked.id, app: app.name, size: asked.size, lease: null, createdAt }, epoch }
+      }
+      const size = larger(volume.size, asked.size)
+      if (volume.app === app.name && volume.size === size) return undefined
+      return { volume: { ...volume, app: app.name, size }, epoch }
+    })
+  }
+
+  const liveAppOf = async (id: VolumeId): Promise<App | undefined> => {
+    const record = await records.read(id as string as AppName)
+    return record.state === 'live' && record.app.task.volume?.id === id ? record.app : undefined
+  }
+
+  /** The record, put right first where a master died before it had written it. */
+  const get = async (id: VolumeId): Promise<Volume> => {
+    const app = await liveAppOf(id)
+    if (app !== undefined) await adopt(app)
+    const { volume } = await read(id)
+    if (volume === null) throw new ShadowError('not-found', `no volume is called ${id}`)
+    return volume
+  }
+
+  return {
+    adopt,
+    get,
+
+    async list(after: VolumeId | undefined, limit: number) {
+      const keys = await storage.list('volumes/', { after: after && keyOf(after), limit })
+      const ids = keys.map(key => key.slice('volumes/'.length, -'.json'.length) as VolumeId)
+      const found = await mapAtMost(16, ids, read)
+      return {
+        items: found.flatMap(({ volume }) => volume ?? []),
+        next: ids.length === limit ? (ids.at(-1) ?? null) : null,
+      }
+    },
+
+    /** Fails with `bad-input` where the volume that is there is larger than what is asked for. */
+    async mustFit(id: VolumeId, asked: Size): Promise<void> {
+      const { volume } = await read(id)
+      if (volume === null || toBytes(asked) >= toBytes(volume.size)) return
+      const message = `the volume ${id} has ${volume.size} and cannot shrink to ${asked}`
+      throw new ShadowError('bad-input', `volume.size: ${message}`, {
+        faults: [{ field: 'volume.size', message }],
+        hint: `ask for ${sayBytes(toBytes(volume.size))} or more`,
+      })
+    },
+
+    /** The app does without it now; its data stays. */
+    disown: (id: VolumeId, app: AppName): Promise<void> =>
+      change(id, ({ volume, epoch }) =>
+        volume?.app === app ? { volume: { ...volume, app: null }, epoch } : undefined,
+      ),
+
+    /** Fails with `volume-in-use` while an app has it. */
+    async mustBeFree(id: VolumeId): Promise<void> {
+      if ((await liveAppOf(id)) !== undefined)
+        throw new ShadowError('volume-in-use', `the app ${id} has the volume ${id}`, {
+          hint: `shadow remove ${id} --with-volume`,
+        })
+    },
+
+    /** Forgets a volume whose data is gone. */
+    forget: (id: VolumeId): Promise<void> =>
+      change(id, ({ volume, epoch }) => (volume === null ? undefined : { volume: null, epoch })),
+
+    /** Gives the lease to the node; its own lease already is success. Fails with `volume-elsewhere`. */
+    async lease(id: VolumeId, node: NodeName): Promise<Volume> {
+      await get(id)
+      await change(id, ({ volume, epoch }) => {
+        if (volume === null) throw new ShadowError('not-found', `no volume is called ${id}`)
+        if (volume.lease?.node === node) return undefined
+        if (volume.lease !== null)
+          throw new ShadowError('volume-elsewhere', `the node ${volume.lease.node} has the volume ${id}`, {
+            facts: { node: volume.lease.node },
+          })
+        return { volume: { ...volume, lease: { node, epoch: epoch + 1, until: null } }, epoch: epoch + 1 }
+      })
+      return get(id)
+    },
+
+    /** Ends that very lease; ended already is success. */
+    release: (id: VolumeId, node: NodeName, epoch: number): Promise<void> =>
+      change(id, now => {
+        const { volume } = now
+        if (volume?.lease?.node !== node || volume.lease.epoch !== epoch) return undefined
+        return { volume: { ...volume, lease: null }, epoch: now.epoch }
+      }),
+  }
+}
+
+const larger = (one: Size, other: Size): Size => (toBytes(other) > toBytes(one) ? other : one)

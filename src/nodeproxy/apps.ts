@@ -1,0 +1,168 @@
+import type { MasterClient } from '../api/client.ts'
+import { AppSchema } from '../api/schemas.ts'
+import { deadline } from '../lib/abort.ts'
+import type { Clock } from '../lib/clock.ts'
+import { isFailure, ShadowError } from '../lib/errors.ts'
+import { json } from '../lib/http/client.ts'
+import type { Log } from '../lib/log.ts'
+import type { App } from '../model/app.ts'
+import { MASTER_CALL_IN_WAKE_WITHIN } from '../model/intervals.ts'
+import type { AppName } from '../model/names.ts'
+import type { Definitions } from './definitions.ts'
+
+type Options = {
+  master: MasterClient
+  definitions: Definitions
+  clock: Clock
+  log: Log
+  /** Told of each definition that is newer than the one before. */
+  onNewer: (app: App) => void
+  onRemoved: (app: AppName) => void
+}
+
+/** `checkedIn`: the term of the change stream in which it was last known to be the newest. */
+type Entry = { app: App; etag: string | null; checkedIn: number; asking?: Promise<App> | undefined }
+
+/**
+ * The apps that this node knows. While the master's stream of changes is there, a definition that was checked since it began is
+ * trusted; otherwise the master is asked, for no longer than a wake can wait, and the last known definition serves when it is away.
+ */
+export class Apps {
+  readonly #options: Options
+  readonly #entries = new Map<AppName, Entry>()
+  readonly #firsts = new Map<AppName, Promise<App>>()
+  #term = 0
+  #connected = false
+
+  constructor(options: Options) {
+    this.#options = options
+  }
+
+  /** Reads what was kept. */
+  async load(): Promise<void> {
+    for (const { app, etag } of await this.#options.definitions.all())
+      this.#entries.set(app.name, { app, etag, checkedIn: -1 })
+  }
+
+  get all(): readonly App[] {
+    return [...this.#entries.values()].map(({ app }) => app)
+  }
+
+  known(name: AppName): App | undefined {
+    return this.#entries.get(name)?.app
+  }
+
+  /** The app to serve; fails with `app-not-found`, or `master-unreachable` for one that is not known here. */
+  async resolve(name: AppName): Promise<App> {
+    const entry = this.#entries.get(name)
+    if (entry === undefined) return this.#askFirst(name)
+    if (this.#connected && entry.checkedIn === this.#term) return entry.app
+    entry.asking ??= this.#check(entry).finally(() => {
+      entry.asking = undefined
+    })
+    return entry.asking
+  }
+
+  /** Takes a definition that somebody else has of the app; answers with the newer of that and ours. */
+  learn(app: App): App {
+    const entry = this.#entries.get(app.name)
+    if (entry !== undefined && !isNewer(app, entry.app)) return entry.app
+    this.#take(app, null)
+    return app
+  }
+
+  forget(name: AppName): void {
+    if (this.#entries.delete(name)) this.#options.definitions.forget(name)
+  }
+
+  /** A new stream of changes has begun: what was checked before may have changed in between. */
+  connected(): void {
+    this.#term++
+    this.#connected = true
+  }
+
+  /** Whether there was a stream that has ended now. */
+  disconnected(): boolean {
+    const was = this.#connected
+    this.#connected = false
+    return was
+  }
+
+  /** Asks the master about an app that is known here; quietly, when it is away. */
+  async refresh(name: AppName): Promise<void> {
+    const entry = this.#entries.get(name)
+    if (entry === undefined) return
+    entry.checkedIn = -1
+    await this.#check(entry).catch(error => {
+      if (!isFailure(error, 'app-not-found')) throw error
+    })
+  }
+
+  /** An app that is new here; all who ask at the same time share one call. */
+  #askFirst(name: AppName): Promise<App> {
+    const asked = this.#firsts.get(name)
+    if (asked !== undefined) return asked
+    const asking = this.#ask(name, null)
+      .then(answer => {
+        if (answer === 'same') throw new ShadowError('internal', `the master knows a version of ${name} that we do not`)
+        this.#take(answer.app, answer.etag)
+        return answer.app
+      })
+      .finally(() => this.#firsts.delete(name))
+    this.#firsts.set(name, asking)
+    return asking
+  }
+
+  async #check(entry: Entry): Promise<App> {
+    const { name } = entry.app
+    const term = this.#term
+    try {
+      const answer = await this.#ask(name, entry.etag)
+      if (answer !== 'same') this.#take(answer.app, answer.etag)
+      entry.checkedIn = term
+    } catch (error) {
+      if (isFailure(error, 'app-not-found')) {
+        this.#options.onRemoved(name)
+        throw error
+      }
+      const code = error instanceof ShadowError ? error.code : undefined
+      this.#options.log.debug('app served from its last known definition', { app: name, code })
+    }
+    return entry.app
+  }
+
+  /** The master's word is the truth, even where it went back to an older one. */
+  #take(app: App, etag: string | null): void {
+    const entry = this.#entries.get(app.name)
+    if (entry === undefined) this.#entries.set(app.name, { app, etag, checkedIn: etag === null ? -1 : this.#term })
+    else Object.assign(entry, { app, etag })
+    this.#options.definitions.keep({ app, etag })
+    this.#options.onNewer(app)
+  }
+
+  async #ask(name: AppName, etag: string | null): Promise<{ app: App; etag: string | null } | 'same'> {
+    using limit = deadline(this.#options.clock, MASTER_CALL_IN_WAKE_WITHIN, () => silent(name))
+    const answer = await this.#options.master.raw('getApp', {
+      params: { app: name },
+      headers: etag === null ? {} : { 'if-none-match': etag },
+      signal: limit.signal,
+    })
+    if (answer.status === 304) {
+      answer.body.resume()
+      return 'same'
+    }
+    return { app: AppSchema.parse(await json(answer)), etag: answer.headers.etag ?? null }
+  }
+}
+
+/** Whether `a` came after `b`: an app that was removed and registered anew begins at revision 1 again. */
+function isNewer(a: App, b: App): boolean {
+  if (a.createdAt !== b.createdAt) return a.createdAt > b.createdAt
+  if (a.task.revision !== b.task.revision) return a.task.revision > b.task.revision
+  return a.updatedAt > b.updatedAt
+}
+
+const silent = (app: AppName): ShadowError =>
+  new ShadowError('master-unreachable', `the master did not tell of ${app} within ${MASTER_CALL_IN_WAKE_WITHIN} ms`, {
+    retryAfterMs: 1_000,
+  })

@@ -1,0 +1,60 @@
+import { hostname } from 'node:os'
+import { LOG_LEVELS } from '../lib/log.ts'
+import { listenAddress, oneOf, optionalSetting, setting, text, url, type Values, wholeNumber } from '../lib/settings.ts'
+import { type NodeName, nodeName } from '../model/names.ts'
+import { sizeBytes } from '../model/quantities.ts'
+
+/** The settings of a node. */
+export const nodeproxySettings = {
+  listen: setting('SHADOW_NODE_LISTEN', listenAddress('127.0.0.1'), {
+    default: '127.0.0.1:8081',
+    help: 'where the node listens; 0.0.0.0:8081 for a master and fronts on other machines',
+  }),
+  address: optionalSetting('SHADOW_NODE_ADDRESS', text, {
+    help: 'HOST:PORT where master and fronts reach this node; left out: where it listens',
+  }),
+  name: optionalSetting('SHADOW_NODE_NAME', nodeName, {
+    help: 'name of this node, its own among all; volumes are leased to it, so it must not change; left out: the name of the machine',
+  }),
+  data: setting('SHADOW_DATA', text, {
+    default: '/var/lib/shadow',
+    help: 'folder for what this machine keeps: volumes, logs, definitions',
+  }),
+  master: setting('SHADOW_MASTER', url, { default: 'http://127.0.0.1:8080', help: 'where the master is' }),
+  token: setting('SHADOW_TOKEN', text, { help: 'a token of the role node (shadow token create --role node)' }),
+  dockerSocket: setting('SHADOW_DOCKER_SOCKET', text, {
+    default: '/var/run/docker.sock',
+    help: 'where the Docker daemon of this machine listens',
+  }),
+  waitingPerApp: setting('SHADOW_WAITING_PER_APP', wholeNumber(1, 1_000_000), {
+    default: '1000',
+    help: 'how many requests may wait for the wake of one app; more get queue-full',
+  }),
+  waitingPerNode: setting('SHADOW_WAITING_PER_NODE', wholeNumber(1, 1_000_000), {
+    default: '5000',
+    help: 'how many requests may wait on the whole node',
+  }),
+  waitingBytesPerApp: setting('SHADOW_WAITING_BYTES_PER_APP', sizeBytes, {
+    default: '64MiB',
+    help: 'how much memory requests that wait for one app may take',
+  }),
+  waitingBytesPerNode: setting('SHADOW_WAITING_BYTES_PER_NODE', sizeBytes, {
+    default: '256MiB',
+    help: 'how much memory all requests that wait may take',
+  }),
+  logLevel: setting('SHADOW_LOG_LEVEL', oneOf(...LOG_LEVELS), { default: 'info', help: 'least level that is logged' }),
+}
+
+export type NodeproxyConfig = Values<typeof nodeproxySettings>
+
+/** The name of this node: as it is set, or made from the name of the machine. */
+export function nameOf(config: Pick<NodeproxyConfig, 'name'>): NodeName {
+  if (config.name !== undefined) return config.name
+  const label = hostname()
+    .toLowerCase()
+    .split('.', 1)[0]
+    ?.replace(/[^a-z0-9-]+/g, '-')
+    .slice(0, 63)
+    .replace(/^-+|-+$/g, '')
+  return nodeName(label || 'node')
+}

@@ -1,0 +1,111 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { parseCall } from '../api/parse.ts'
+import { nodePaths } from '../api/paths.ts'
+import { type CallAnswer, type HandlerInput, nodeRoutes, type Routes } from '../api/routes.ts'
+import { ShadowError } from '../lib/errors.ts'
+import { openEvents } from '../lib/http/events.ts'
+import { reply } from '../lib/http/server.ts'
+import type { LogLine } from '../model/instance.ts'
+import { STREAM_HEARTBEAT_EVERY } from '../model/intervals.ts'
+import type { AppName, VolumeId } from '../model/names.ts'
+import type { Apps } from './apps.ts'
+import type { Health } from './health.ts'
+import type { Instance } from './instance.ts'
+import type { Instances } from './instances.ts'
+
+type Name = keyof typeof nodePaths
+// biome-ignore lint/suspicious/noConfusingVoidType: a call without an answer resolves with nothing
+type Nothing = void
+type Stream = { readonly response: ServerResponse; readonly signal: AbortSignal }
+type Handlers = {
+  readonly [N in Name]: (
+    input: HandlerInput<(typeof nodeRoutes)[N]>,
+    stream: Stream,
+  ) => Promise<CallAnswer<(typeof nodeRoutes)[N]> | Nothing>
+}
+
+type Parts = {
+  readonly apps: Apps
+  readonly instances: Instances
+  readonly health: Health
+  readonly readLogs: (
+    app: AppName,
+    options: { tail: number; follow: boolean },
+    signal: AbortSignal,
+  ) => AsyncIterable<LogLine>
+  readonly forget: (app: AppName) => Promise<void>
+  readonly removeVolume: (volume: VolumeId) => Promise<void>
+  /** Ends streams when the node stops. */
+  readonly ending: AbortSignal
+}
+
+/** The calls of a node's API. */
+export function control({ apps, instances, health, readLogs, forget, removeVolume, ending }: Parts): Handlers {
+  const instanceOf = async (app: AppName): Promise<Instance> => instances.of(await apps.resolve(app))
+  return {
+    health: () => health.now(),
+    listInstances: async () => ({ items: instances.all.map(instance => instance.view()) }),
+    getInstance: async ({ params }) => (await instanceOf(params.app)).view(),
+    wakeInstance: async ({ params }, { signal }) => {
+      const instance = await instances.wake(await apps.resolve(params.app), 'a person who asked', signal)
+      return instance.view()
+    },
+    sleepInstance: async ({ params }) => {
+      const instance = await instanceOf(params.app)
+      await instance.sleep('asked')
+      return instance.view()
+    },
+    forgetInstance: ({ params }) => forget(params.app),
+    instanceLogs: async ({ params, query }, { response, signal }) => {
+      response.writeHead(200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' })
+      response.flushHeaders()
+      const until = AbortSignal.any([signal, ending])
+      for await (const line of readLogs(params.app, query, until)) response.write(`${JSON.stringify(line)}\n`)
+      response.end()
+    },
+    followInstance: async ({ params }, { response, signal }) => {
+      const instance = await instanceOf(params.app)
+      const send = openEvents(response, STREAM_HEARTBEAT_EVERY)
+      for await (const view of instance.follow(AbortSignal.any([signal, ending]))) send(view)
+      response.end()
+    },
+    removeVolume: ({ params }) => removeVolume(params.volume),
+  }
+}
+
+/** Answers a call of the API; `refuse` throws unless the caller may make calls that are not for anyone. */
+export function controlDoor(handlers: Handlers, refuse: (request: IncomingMessage) => void) {
+  return async (request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<void> => {
+    const url = new URL(request.url ?? '/', 'http://node')
+    const { name, params } = callOf(request.method ?? 'GET', url.pathname)
+    const route: Routes[string] = nodeRoutes[name]
+    if (route.may !== 'anyone') refuse(request)
+    const query = Object.fromEntries(url.searchParams)
+    const input = parseCall(route, { params, query })
+    const handle = handlers[name] as (input: unknown, stream: Stream) => Promise<unknown>
+    const answer = await handle(input, { response, signal })
+    if (route.answer === 'nothing') response.writeHead(204).end()
+    else if (route.answer !== 'stream') reply(response, 200, answer)
+  }
+}
+
+const CALLS = Object.entries(nodePaths).map(([name, line]) => {
+  const [method = '', path = ''] = line.split(' ')
+  return { name: name as Name, method, pattern: new RegExp(`^${path.replace(/:(\w+)/g, '(?<$1>[^/]+)')}$`) }
+})
+
+function callOf(method: string, path: string): { name: Name; params: Readonly<Record<string, string>> } {
+  for (const { name, method: wanted, pattern } of CALLS) {
+    const match = wanted === method ? pattern.exec(path) : null
+    if (match !== null) return { name, params: decoded(match.groups ?? {}) }
+  }
+  throw new ShadowError('not-found', `this node has no call ${method} ${path.slice(0, 200)}`)
+}
+
+function decoded(params: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  try {
+    return Object.fromEntries(Object.entries(params).map(([name, value]) => [name, decodeURIComponent(value)]))
+  } catch (cause) {
+    throw new ShadowError('bad-input', 'the path is not well encoded', { cause })
+  }
+}

@@ -1,0 +1,71 @@
+import { readFile, statfs } from 'node:fs/promises'
+import { availableParallelism, loadavg } from 'node:os'
+import type { Runtime } from './runtime/runtime.ts'
+
+type Options = { readonly runtime: Runtime; readonly data: string; readonly isClosing: () => boolean }
+
+/** Every `true` means trouble. */
+export type NodeHealth = {
+  readonly overall: boolean
+  readonly overloaded: boolean
+  readonly container_backend: boolean
+  readonly cpu_utilization: number
+  readonly memory_utilization: number
+}
+
+const MOST_CPU = 1
+const MOST_MEMORY = 0.8
+const RUNTIME_ANSWERS_WITHIN_MS = 800
+const LEAST_FREE_BYTES = 64 * 2 ** 20
+
+/** How the node is; those who ask at the same time share one look. */
+export class Health {
+  readonly #options: Options
+  #looking: Promise<NodeHealth> | undefined
+
+  constructor(options: Options) {
+    this.#options = options
+  }
+
+  now(): Promise<NodeHealth> {
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined
+    })
+    return this.#looking
+  }
+
+  async #look(): Promise<NodeHealth> {
+    const { runtime, data, isClosing } = this.#options
+    const [isAlive, memory, hasRoom] = await Promise.all([
+      runtime.alive(AbortSignal.timeout(RUNTIME_ANSWERS_WITHIN_MS)).catch(() => false),
+      memoryUse(),
+      hasRoomAt(data),
+    ])
+    const cpu = cpuUse()
+    return {
+      overall: !isAlive || !hasRoom || isClosing(),
+      overloaded: cpu > MOST_CPU || memory > MOST_MEMORY,
+      container_backend: !isAlive,
+      cpu_utilization: round(cpu),
+      memory_utilization: round(memory),
+    }
+  }
+}
+
+/** The load of the last minute for each core: over 1, some wait. */
+const cpuUse = (): number => (loadavg()[0] ?? 0) / availableParallelism()
+
+/** How much of the memory could not be had without taking it from somebody. */
+async function memoryUse(): Promise<number> {
+  const text = await readFile('/proc/meminfo', 'utf8')
+  const kibibytes = (name: string): number => Number(new RegExp(`^${name}: +(\\d+)`, 'm').exec(text)?.[1] ?? 0)
+  const total = kibibytes('MemTotal')
+  return total === 0 ? 0 : 1 - kibibytes('MemAvailable') / total
+}
+
+async function hasRoomAt(folder: string): Promise<boolean> {
+  const { bavail, bsize } = await statfs(folder)
+  return bavail * bsize >= LEAST_FREE_BYTES
+}
+
+const round = (value: number): number => Math.round(value * 1000) / 1000

@@ -1,0 +1,49 @@
+import type { Clock } from '../lib/clock.ts'
+
+type Options = { clock: Clock; idleAfterMs: number | undefined; inUse: () => boolean; onIdle: () => void }
+
+/**
+ * Rings when an app was out of use for its whole `idleAfterMs`; never, where that is undefined. The alarm is not moved at
+ * each request: when it rings early it is set anew for what is left, so that a request costs no timer.
+ */
+export class Idle implements Disposable {
+  readonly #options: Options
+  #since: number
+  #alarm: Disposable | undefined
+
+  constructor(options: Options) {
+    this.#options = options
+    this.#since = options.clock.now()
+    this.left()
+  }
+
+  /** When it rings if nobody comes. */
+  get ringsAt(): number | undefined {
+    const { idleAfterMs, inUse } = this.#options
+    return idleAfterMs === undefined || inUse() ? undefined : this.#since + idleAfterMs
+  }
+
+  /** The last user has left just now. */
+  left(): void {
+    this.#since = this.#options.clock.now()
+    if (this.#alarm === undefined) this.#set()
+  }
+
+  #set(): void {
+    const at = this.ringsAt
+    if (at === undefined) return // it is set when the last user leaves
+    this.#alarm = this.#options.clock.after(at - this.#options.clock.now(), () => this.#ring())
+  }
+
+  #ring(): void {
+    this.#alarm = undefined
+    const at = this.ringsAt
+    if (at === undefined) return
+    if (at > this.#options.clock.now()) this.#set()
+    else this.#options.onIdle()
+  }
+
+  [Symbol.dispose](): void {
+    this.#alarm?.[Symbol.dispose]()
+  }
+}

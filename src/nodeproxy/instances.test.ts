@@ -1,0 +1,248 @@
+import assert from 'node:assert/strict'
+import { beforeEach, test } from 'vitest'
+import { isFailure } from '../lib/errors.ts'
+import { noLog } from '../lib/log.ts'
+import type { App } from '../model/app.ts'
+import { type AppName, appName, nodeName, volumeId } from '../model/names.ts'
+import { size } from '../model/quantities.ts'
+import { HandClock } from '../testing/clock.ts'
+import { anApp, anAsk, aTask } from '../testing/fake-app.ts'
+import { FakeRuntime } from '../testing/fake-runtime.ts'
+import { FakeVolumes } from '../testing/fake-volumes.ts'
+import { Instances } from './instances.ts'
+import { Queue } from './queue.ts'
+import type { Container } from './runtime/runtime.ts'
+
+const never = new AbortController().signal
+const blog = anApp()
+const blogVolume = volumeId('blog')
+
+let clock: HandClock
+let runtime: FakeRuntime
+let volumes: FakeVolumes
+let known: App[]
+let isReady: boolean
+let adopted: string[]
+
+beforeEach(() => {
+  clock = new HandClock()
+  runtime = new FakeRuntime()
+  volumes = new FakeVolumes()
+  known = [blog]
+  isReady = true
+  adopted = []
+})
+
+function someInstances() {
+  const bounds = { requests: 100, bytes: 1_000_000 }
+  return new Instances({
+    parts: {
+      clock,
+      runtime,
+      volumes,
+      mounts: volumes,
+      leases: { take: async () => undefined },
+      untilReady: async () => {
+        if (!isReady) throw new Error('it is not ready')
+      },
+      onStarted: () => undefined,
+      onStep: () => undefined,
+      node: nodeName('n1'),
+      queue: new Queue({ perApp: bounds, perNode: bounds }),
+      log: noLog,
+      journal: () => undefined,
+      onLeft: () => undefined,
+    },
+    definitions: () => known,
+    learnOf: async () => undefined,
+    onAdopted: ({ id }) => void adopted.push(id),
+  })
+}
+
+/** What an earlier run left of an app. */
+async function left(options: { app?: AppName; revision?: number; running: boolean }): Promise<Container> {
+  const { app = blog.name, revision = 1, running } = options
+  const container = await runtime.create({ app, revision }, undefined, never)
+  if (running) await runtime.start(container, never)
+  runtime.calls.length = 0
+  return container
+}
+
+async function leftVolume(volume = blogVolume, mounted = true): Promise<void> {
+  await volumes.attach(volume)
+  if (mounted) await volumes.mount(volume)
+  volumes.calls.length = 0
+}
+
+const nothingLeft = (): void => {
+  assert.equal(runtime.containers.size, 0)
+  assert.equal(volumes.mountedNow.size, 0)
+  assert.equal(volumes.devices.size, 0)
+  assert.deepEqual(volumes.wrongs, [])
+}
+
+test('a container that runs, with its volume under it, is taken over and serves on', async () => {
+  const container = await left({ running: true })
+  await leftVolume()
+  const instances = someInstances()
+  await instances.reconcile()
+  assert.deepEqual(adopted, [container.id])
+  using held = await instances.hold(blog, anAsk(), never)
+  assert.equal(held.address, '10.0.0.2:8000')
+  assert.equal(held.waited, undefined)
+  assert.deepEqual(runtime.calls, [])
+})
+
+test('what was taken over sleeps when it is idle, whole', async () => {
+  await left({ running: true })
+  await leftVolume()
+  const instances = someInstances()
+  await instances.reconcile()
+  await clock.advance(300_000)
+  nothingLeft()
+})
+
+test('a container of an older revision is taken over, and gives way at once to the newer', async () => {
+  await left({ running: true })
+  await leftVolume()
+  known = [anApp(aTask({ revision: 2 }))]
+  const instances = someInstances()
+  await instances.reconcile()
+  ;(await instances.hold(known[0]!, anAsk(), never))[Symbol.dispose]()
+  assert.equal(runtime.running()[0]?.revision, 2)
+})
+
+for (const [what, prepare] of [
+  ['created but never started', () => left({ running: false }).then(() => leftVolume())],
+  ['running without its volume', () => left({ running: true })],
+  [
+    'running with its volume attached but not mounted',
+    () => left({ running: true }).then(() => leftVolume(blogVolume, false)),
+  ],
+  [
+    'running but not ready',
+    async () => {
+      isReady = false
+      await left({ running: true })
+      await leftVolume()
+    },
+  ],
+  ['gone, its volume still mounted', () => leftVolume()],
+  ['gone, its volume still attached', () => leftVolume(blogVolume, false)],
+  [
+    'of an app that nobody knows',
+    () => left({ app: appName('ghost'), running: true }).then(() => leftVolume(volumeId('ghost'))),
+  ],
+] as const) {
+  test(`a container that is ${what} is undone, and nothing is left`, async () => {
+    await prepare()
+    const instances = someInstances()
+    await instances.reconcile()
+    nothingLeft()
+    isReady = true
+    await instances.hold(blog, anAsk(), never)
+  })
+}
+
+test('what cannot be undone after a start is shown as stuck, and taken up by the next wake', async () => {
+  await leftVolume()
+  volumes.failures.set('unmount', new Error('busy'))
+  const instances = someInstances()
+  await instances.reconcile()
+  assert.equal(instances.get(blog.name)?.phase, 'stuck')
+  assert.deepEqual(instances.get(blog.name)?.view().held, ['detach', 'unmount'])
+  await assert.rejects(instances.hold(blog, anAsk(), never), error => isFailure(error, 'app-stuck'))
+  volumes.failures.clear()
+  await instances.hold(blog, anAsk(), never)
+})
+
+test('while the runtime does not answer nothing is undone or woken; when it does, the ground is cleared first', async () => {
+  await left({ running: true })
+  await leftVolume()
+  runtime.isAlive = false
+  const instances = someInstances()
+  await assert.rejects(instances.reconcile(), error => isFailure(error, 'runtime-unreachable'))
+  await assert.rejects(instances.hold(blog, anAsk(), never), error => isFailure(error, 'runtime-unreachable'))
+  assert.equal(volumes.mountedNow.size, 1)
+  runtime.isAlive = true
+  await clock.advance(1_000)
+  assert.equal(adopted.length, 1)
+})
+
+test('a container removed by hand is noticed within half a minute', async () => {
+  const instances = someInstances()
+  await instances.reconcile()
+  ;(await instances.hold(blog, anAsk(), never))[Symbol.dispose]()
+  runtime.containers.clear()
+  await clock.advance(30_000)
+  assert.equal(instances.get(blog.name)?.phase, 'crashed')
+  nothingLeft()
+})
+
+test('a stuck app is tried again by itself', async () => {
+  const instances = someInstances()
+  await instances.reconcile()
+  const held = await instances.hold(blog, anAsk(), never)
+  held[Symbol.dispose]()
+  volumes.failures.set('unmount', new Error('busy'))
+  await assert.rejects(instances.get(blog.name)!.sleep('asked'))
+  volumes.failures.clear()
+  await clock.advance(30_000)
+  nothingLeft()
+  assert.equal(instances.get(blog.name)?.phase, 'asleep')
+})
+
+test('a container that appears beside a sleeping app is removed', async () => {
+  const instances = someInstances()
+  await instances.reconcile()
+  instances.of(blog)
+  await left({ running: true })
+  await clock.advance(30_000)
+  nothingLeft()
+})
+
+test('a look that began before a wake was done harms nothing', async () => {
+  const instances = someInstances()
+  await instances.reconcile()
+  const ground = Promise.withResolvers<readonly never[]>()
+  const look = runtime.leftBehind
+  runtime.leftBehind = () => ground.promise
+  const looking = instances.reconcile()
+  runtime.leftBehind = look
+  const held = await instances.hold(blog, anAsk(), never)
+  ground.resolve([])
+  await looking
+  assert.equal(instances.get(blog.name)?.phase, 'awake')
+  held[Symbol.dispose]()
+})
+
+test('an app that is removed is put to sleep and forgotten', async () => {
+  const instances = someInstances()
+  await instances.reconcile()
+  ;(await instances.hold(blog, anAsk(), never))[Symbol.dispose]()
+  await instances.forget(blog.name)
+  nothingLeft()
+  assert.equal(instances.get(blog.name), undefined)
+})
+
+test('the node as a whole takes no more than its bound of waiting requests', async () => {
+  const gate = runtime.gate('start')
+  const instances = someInstances()
+  await instances.reconcile()
+  const other = anApp(
+    aTask({ app: appName('shop'), volume: { id: volumeId('shop'), size: size('32MiB'), path: '/data' } }),
+  )
+  const waiting = Array.from({ length: 100 }, (_, i) => instances.hold(i % 2 ? blog : other, anAsk(), never))
+  await assert.rejects(instances.hold(blog, anAsk(), never), error => isFailure(error, 'queue-full'))
+  gate.open()
+  await Promise.all(waiting)
+})
+
+test('closing without sleep leaves what runs running, and ends all looking', async () => {
+  const instances = someInstances()
+  await instances.reconcile()
+  ;(await instances.hold(blog, anAsk(), never))[Symbol.dispose]()
+  await instances.close({ sleep: false })
+  assert.equal(runtime.running().length, 1)
+  assert.equal(clock.waiting, 0)
+})

@@ -1,0 +1,167 @@
+import { orAborted } from '../lib/abort.ts'
+import { isFailure, ShadowError } from '../lib/errors.ts'
+import { mapAtMost } from '../lib/parallel.ts'
+import type { App } from '../model/app.ts'
+import type { Ask, Held } from '../model/instance.ts'
+import type { AppName } from '../model/names.ts'
+import { Instance, type InstanceParts } from './instance.ts'
+import { type Ground, leftRunning, ownerless, straysOf, survey } from './reconcile.ts'
+import type { Container } from './runtime/runtime.ts'
+
+type Options = {
+  readonly parts: Omit<InstanceParts, 'onLost'>
+  /** Asks about an app that left something here and may not be known; quietly, where nobody knows it. */
+  readonly learnOf: (app: AppName) => Promise<void>
+  readonly definitions: () => readonly App[]
+  /** A container of an earlier run was taken over: what it wrote meanwhile is to be caught up. */
+  readonly onAdopted: (container: Container) => void
+}
+
+const LOOK_EVERY_MS = 30_000
+const LOOK_AGAIN_AFTER_MS = 1_000
+const AT_ONCE = 8
+const REMOVED = (app: AppName): ShadowError => new ShadowError('app-not-found', `${app} was removed`)
+
+/** All instances of this node. Nothing is woken before it is clear what an earlier run left. */
+export class Instances {
+  readonly #options: Options
+  readonly #byApp = new Map<AppName, Instance>()
+  readonly #parts: InstanceParts
+  #isClear = false
+  #looking: Promise<void> | undefined
+  #nextLook: Disposable | undefined
+  #closed: ShadowError | undefined
+
+  constructor(options: Options) {
+    this.#options = options
+    this.#parts = { ...options.parts, onLost: () => this.#lookSoon() }
+  }
+
+  get all(): readonly Instance[] {
+    return [...this.#byApp.values()]
+  }
+
+  get(app: AppName): Instance | undefined {
+    return this.#byApp.get(app)
+  }
+
+  /** The instance of the app, with this definition. */
+  of(app: App): Instance {
+    let instance = this.#byApp.get(app.name)
+    if (instance === undefined) {
+      if (this.#closed !== undefined) throw this.#closed
+      instance = new Instance(app.task, this.#parts)
+      this.#byApp.set(app.name, instance)
+    } else instance.define(app.task)
+    return instance
+  }
+
+  /** Keeps the app awake until the hold is disposed of, waking it first if need be. */
+  async hold(app: App, ask: Ask, signal: AbortSignal): Promise<Held> {
+    if (!this.#isClear) await orAborted(this.reconcile(), signal)
+    return this.of(app).hold(ask, signal)
+  }
+
+  /** Wakes the app because a person asked. */
+  async wake(app: App, by: string, signal: AbortSignal): Promise<Instance> {
+    if (!this.#isClear) await orAborted(this.reconcile(), signal)
+    const instance = this.of(app)
+    await instance.wake(by, signal)
+    return instance
+  }
+
+  /** Puts the app to sleep and forgets it; fails with `app-stuck`. */
+  async forget(app: AppName): Promise<void> {
+    const instance = this.#byApp.get(app)
+    if (instance === undefined) return
+    await instance.close(REMOVED(app), 'removed', { sleep: true })
+    this.#byApp.delete(app)
+  }
+
+  /** Compares what is here with what should be, and mends it; fails with `runtime-unreachable`. Looks again by itself from then on. */
+  reconcile(): Promise<void> {
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined
+    })
+    return this.#looking
+  }
+
+  /** Takes no more requests; `sleep` puts all to sleep, otherwise what is awake goes on running. */
+  async close(options: { sleep: boolean }): Promise<void> {
+    const gone = new ShadowError('shutting-down', 'this node is stopping', { retryAfterMs: 1_000 })
+    this.#closed = gone
+    this.#nextLook?.[Symbol.dispose]()
+    await this.#looking?.catch(() => undefined)
+    await mapAtMost(
+      AT_ONCE,
+      this.all,
+      instance => instance.close(gone, 'shutdown', options).catch(() => undefined), // it has ended in `stuck`, and that was logged
+    )
+  }
+
+  async #look(): Promise<void> {
+    try {
+      const ground = await survey(this.#parts)
+      if (this.#isClear) await this.#mend(ground)
+      else await this.#clear(ground)
+      this.#isClear = true
+      this.#lookIn(LOOK_EVERY_MS)
+    } catch (error) {
+      this.#lookIn(LOOK_AGAIN_AFTER_MS)
+      throw error
+    }
+  }
+
+  /** After a start: takes over what serves, undoes the rest, so that nothing half-way is left when the door opens. */
+  async #clear(ground: Ground): Promise<void> {
+    await mapAtMost(AT_ONCE, [...ground.containers.keys()], app => this.#options.learnOf(app))
+    const known = this.#options.definitions()
+    await mapAtMost(AT_ONCE, known, async app => {
+      const running = await leftRunning(app.task, ground, this.#parts)
+      if (running !== undefined) {
+        this.of(app).adopt(running)
+        this.#options.onAdopted(running.container)
+        this.#parts.log.info('app taken over', { app: app.name, revision: running.task.revision })
+        return
+      }
+      const undo = straysOf(app.task, ground, this.#parts)
+      if (undo !== undefined)
+        await this.of(app)
+          .takeUp(undo)
+          .catch(() => undefined) // it has ended in `stuck`
+    })
+    await this.#undoOwnerless(ground)
+  }
+
+  async #mend(ground: Ground): Promise<void> {
+    await mapAtMost(
+      AT_ONCE,
+      this.all,
+      instance =>
+        instance
+          .look(ground.at, ground.containers.get(instance.app) ?? [], () =>
+            straysOf(instance.task, ground, this.#parts),
+          )
+          .catch(() => undefined), // it has ended in `stuck`
+    )
+    await this.#undoOwnerless(ground)
+  }
+
+  async #undoOwnerless(ground: Ground): Promise<void> {
+    const known = [...this.#options.definitions().map(({ task }) => task), ...this.all.map(({ task }) => task)]
+    for (const undo of ownerless(ground, known, this.#parts))
+      await undo.unwind().catch(cause => this.#parts.log.warn('left-over not undone', { held: undo.held, cause }))
+  }
+
+  #lookIn(ms: number): void {
+    this.#nextLook?.[Symbol.dispose]()
+    if (this.#closed !== undefined) return
+    this.#nextLook = this.#parts.clock.after(ms, () => this.#lookSoon())
+  }
+
+  #lookSoon(): void {
+    this.reconcile().catch(error => {
+      if (!isFailure(error, 'runtime-unreachable')) this.#parts.log.error('look at the ground failed', { cause: error })
+    })
+  }
+}

@@ -1,0 +1,181 @@
+import { masterClient } from '../api/client.ts'
+import type { Clock } from '../lib/clock.ts'
+import { systemClock } from '../lib/clock.ts'
+import { isFailure, ShadowError } from '../lib/errors.ts'
+import { lockFolder } from '../lib/files.ts'
+import { Forwarder } from '../lib/http/forward.ts'
+import { listen } from '../lib/http/server.ts'
+import type { Log } from '../lib/log.ts'
+import type { App } from '../model/app.ts'
+import type { Ask, Held, InstanceView } from '../model/instance.ts'
+import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
+import type { AppName, NodeName, VolumeId } from '../model/names.ts'
+import { announce } from './announce.ts'
+import { Apps } from './apps.ts'
+import { followChanges } from './changes.ts'
+import { type NodeproxyConfig, nameOf } from './config.ts'
+import { control, controlDoor } from './control.ts'
+import { Definitions } from './definitions.ts'
+import { type Drivers, openDrivers } from './drivers.ts'
+import { Health, type NodeHealth } from './health.ts'
+import { nodeDoor } from './http.ts'
+import { Instances } from './instances.ts'
+import { ownKey } from './key.ts'
+import { Leases } from './leases.ts'
+import { Queue } from './queue.ts'
+import { untilReady } from './readiness.ts'
+import type { OnStep } from './state.ts'
+import { traffic } from './traffic.ts'
+
+type Options = {
+  readonly clock?: Clock
+  readonly log: Log
+  readonly onStep?: OnStep
+  readonly drivers?: Drivers
+}
+
+/** A node at work, for whoever put it together: the front in the same process, or the command that runs it alone. */
+export type Nodeproxy = AsyncDisposable & {
+  readonly name: NodeName
+  /** `host:port` where it listens. */
+  readonly address: string
+  readonly port: number
+  readonly key: string
+  hold(app: App, ask: Ask, signal: AbortSignal): Promise<Held>
+  follow(app: AppName, signal: AbortSignal): AsyncIterable<InstanceView>
+  health(): Promise<NodeHealth>
+  instances(): readonly InstanceView[]
+  /** Ends it; with `sleep` its apps are put to sleep first, without they go on running and the next start takes them over. */
+  stop(options: { sleep: boolean }): Promise<void>
+}
+
+// Answers under way get this long when the node stops; the apps themselves go on.
+const DRAIN_MS = 10_000
+
+/** Starts a node: the ground is cleared before the door opens. Without Docker it starts too, says so, and serves once that is back. */
+export async function startNodeproxy(config: NodeproxyConfig, options: Options): Promise<Nodeproxy> {
+  const { clock = systemClock, log, onStep = () => undefined } = options
+  await using started = new AsyncDisposableStack()
+  const { data } = config
+  const name = nameOf(config)
+  started.use(await lockFolder(`${data}/node`))
+  const key = await ownKey(`${data}/node`)
+  const ending = new AbortController()
+  let isClosing = false
+
+  const { runtime, volumes, mounts, logs } =
+    options.drivers ?? openDrivers({ node: name, data, dockerSocket: config.dockerSocket, clock, log })
+  const master = masterClient({ url: config.master, token: config.token, withinMs: MASTER_CALL_WITHIN })
+  const leases = new Leases({ folder: `${data}/volumes`, node: name, master, log })
+  const forwarder = started.use(new Forwarder({ clock }))
+  const definitions = new Definitions({ folder: `${data}/apps`, log })
+
+  const forget = async (app: AppName): Promise<void> => {
+    await instances.forget(app)
+    apps.forget(app)
+    await logs.remove(app)
+  }
+  const onRemoved = (app: AppName): void => {
+    forget(app).catch(() => undefined) // it has ended in `stuck`, and that was logged
+  }
+  const onNewer = (app: App): void => instances.get(app.name)?.define(app.task)
+  const apps: Apps = new Apps({ master, definitions, clock, log, onNewer, onRemoved })
+  const instances: Instances = new Instances({
+    parts: {
+      runtime,
+      volumes,
+      mounts,
+      leases,
+      untilReady,
+      clock,
+      log,
+      node: name,
+      queue: new Queue({
+        perApp: { requests: config.waitingPerApp, bytes: config.waitingBytesPerApp },
+        perNode: { requests: config.waitingPerNode, bytes: config.waitingBytesPerNode },
+      }),
+      journal: (app, line) => logs.note(app, line),
+      onStep,
+      onStarted: container => logs.pump(container),
+      onLeft: address => forwarder.forget(address),
+    },
+    definitions: () => apps.all,
+    learnOf: async app => {
+      if (apps.known(app) === undefined)
+        await apps.resolve(app).catch(cause => log.warn('left-over app is not known', { app, cause }))
+    },
+    onAdopted: container => logs.pump(container),
+  })
+  const removeVolume = async (volume: VolumeId): Promise<void> => {
+    const user = instances.all.find(({ task }) => task.volume?.id === volume)
+    await (user === undefined ? volumes.remove(volume) : user.atRest(() => volumes.remove(volume)))
+    leases.forget(volume)
+  }
+  const health = new Health({ runtime, data, isClosing: () => isClosing })
+
+  await apps.load()
+  await instances.reconcile().catch(error => {
+    if (!isFailure(error, 'runtime-unreachable')) throw error
+    log.error('runtime does not answer; apps are served once it does', { cause: error })
+  })
+  const handlers = control({
+    apps,
+    instances,
+    health,
+    readLogs: (app, options, signal) => logs.read(app, options, signal),
+    forget,
+    removeVolume,
+    ending: ending.signal,
+  })
+  const serve = traffic({ node: name, apps, instances, forwarder })
+  const server = nodeDoor({ key, traffic: serve, control: refuse => controlDoor(handlers, refuse), log })
+  const listening = await listen(server, config.listen, DRAIN_MS)
+  const address = config.address ?? listening.address
+  const awake = (): number => instances.all.filter(({ phase }) => phase === 'awake').length
+  const work = [
+    announce({ master, node: name, address, key, health, awake, clock, log }, ending.signal),
+    followChanges(
+      {
+        master,
+        apps,
+        clock,
+        log,
+        watched: () => instances.all.filter(({ phase }) => phase !== 'asleep').map(({ app }) => app),
+        onRemoved,
+      },
+      ending.signal,
+    ),
+  ]
+  log.info('node ready', { node: name, address: listening.address, awake: awake() })
+
+  const held = started.move()
+  let stopped: Promise<void> | undefined
+  const stop = async ({ sleep }: { sleep: boolean }): Promise<void> => {
+    isClosing = true
+    ending.abort(new ShadowError('shutting-down', 'this node is stopping'))
+    await instances.close({ sleep })
+    await listening[Symbol.asyncDispose]()
+    await Promise.all(work)
+    await Promise.all([definitions.flush(), logs[Symbol.asyncDispose]()])
+    await held.disposeAsync()
+    log.info('node stopped', { node: name, awake: awake() })
+  }
+  const stopOnce = (options: { sleep: boolean }): Promise<void> => {
+    stopped ??= stop(options)
+    return stopped
+  }
+  return {
+    name,
+    address: listening.address,
+    port: listening.port,
+    key,
+    hold: (app, ask, signal) => instances.hold(apps.learn(app), ask, signal),
+    async *follow(app, signal) {
+      yield* instances.of(await apps.resolve(app)).follow(signal)
+    },
+    health: () => health.now(),
+    instances: () => instances.all.map(instance => instance.view()),
+    stop: stopOnce,
+    [Symbol.asyncDispose]: () => stopOnce({ sleep: false }),
+  }
+}

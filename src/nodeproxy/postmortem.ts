@@ -1,0 +1,67 @@
+import { ShadowError } from '../lib/errors.ts'
+import { sayBytes, toBytes } from '../model/quantities.ts'
+import type { TaskDefinition } from '../model/task.ts'
+import type { Container, Exit, Runtime } from './runtime/runtime.ts'
+
+const LAST_LINES = 20
+const LAST_BYTES = 4_000
+// What has ended is read to its end; what still runs is read for a moment.
+const READ_WITHIN_MS = 500
+
+/** What happened to an app that ended before it was ready. */
+export async function diedEarly(
+  task: TaskDefinition,
+  container: Container,
+  exit: Exit | undefined,
+  parts: { runtime: Runtime },
+): Promise<ShadowError> {
+  if (exit === undefined) return vanished(task, parts)
+  return new ShadowError(
+    'app-crashed',
+    `${task.app} ${howItEnded(task, exit)} before it was ready; ${await lastLines(container, parts)}`,
+    { hint: `shadow logs ${task.app}`, facts: factsOf(exit) },
+  )
+}
+
+/** What happened to an app that was awake; undefined where its container was gone without a trace. */
+export const diedAwake = (task: TaskDefinition, exit: Exit | undefined): ShadowError =>
+  exit === undefined
+    ? new ShadowError('app-crashed', `the container of ${task.app} was removed from outside while it was awake`)
+    : new ShadowError('app-crashed', `${task.app} ${howItEnded(task, exit)} while it was awake`, {
+        hint: `shadow logs ${task.app}`,
+        facts: factsOf(exit),
+      })
+
+/** The runtime does not know how the app ended: because it does not answer, or because somebody else removed the container. */
+async function vanished(task: TaskDefinition, { runtime }: { runtime: Runtime }): Promise<ShadowError> {
+  if (await runtime.alive(AbortSignal.timeout(READ_WITHIN_MS)))
+    return new ShadowError('app-crashed', `the container of ${task.app} was removed from outside before it was ready`)
+  return new ShadowError('runtime-unreachable', `Docker went away while ${task.app} was being woken`, {
+    retryAfterMs: 1_000,
+  })
+}
+
+/** The last lines that the app wrote, as the end of a message. */
+export async function lastLines(container: Container, { runtime }: { runtime: Runtime }): Promise<string> {
+  const lines: string[] = []
+  try {
+    for await (const { line } of runtime.output(container, undefined, AbortSignal.timeout(READ_WITHIN_MS))) {
+      lines.push(line)
+      if (lines.length > LAST_LINES) lines.shift()
+    }
+  } catch {
+    // the lines are an aid: an app that still runs is read until the time is up, and a runtime that is gone told us what it did
+  }
+  if (lines.length === 0) return 'it wrote nothing'
+  return `its last lines:\n${lines.join('\n').slice(-LAST_BYTES)}`
+}
+
+const howItEnded = (task: TaskDefinition, exit: Exit): string =>
+  exit.outOfMemory
+    ? `was killed for using more than its ${sayBytes(toBytes(task.limits.memory))} of memory (exit code ${exit.exitCode})`
+    : `ended with exit code ${exit.exitCode}`
+
+const factsOf = (exit: Exit): Record<string, number> => ({
+  exitCode: exit.exitCode,
+  ...(exit.outOfMemory && { outOfMemory: 1 }),
+})

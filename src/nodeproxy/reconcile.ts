@@ -1,0 +1,106 @@
+import { deadline } from '../lib/abort.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { Unwind } from '../lib/unwind.ts'
+import type { AppName, VolumeId } from '../model/names.ts'
+import { duration, toMs } from '../model/quantities.ts'
+import { TASK_DEFAULTS, type TaskDefinition } from '../model/task.ts'
+import type { untilReady } from './readiness.ts'
+import type { FoundContainer } from './runtime/runtime.ts'
+import type { Running } from './state.ts'
+import { type UndoParts, undoOf } from './undo.ts'
+
+/** All of ours that is on this machine, by the kernel's and the runtime's own books. */
+export type Ground = {
+  /** When it was looked at, by the clock. */
+  readonly at: number
+  readonly containers: ReadonlyMap<AppName, readonly FoundContainer[]>
+  /** Volumes that are attached or mounted. */
+  readonly volumes: ReadonlySet<VolumeId>
+  readonly mounted: ReadonlySet<VolumeId>
+}
+
+type Parts = UndoParts & { readonly clock: Clock; readonly untilReady: typeof untilReady }
+
+const READY_AGAIN_WITHIN_MS = 5_000
+
+/** Looks at the ground; fails with `runtime-unreachable`. */
+export async function survey({ runtime, volumes, mounts, clock }: Parts): Promise<Ground> {
+  const at = clock.now()
+  const [found, mounted, attached] = await Promise.all([runtime.leftBehind(), mounts.mounted(), volumes.attached()])
+  return {
+    at,
+    containers: Map.groupBy(found, ({ app }) => app),
+    mounted: new Set(mounted),
+    volumes: new Set([...mounted, ...attached.map(({ volume }) => volume)]),
+  }
+}
+
+/** What there is to undo of an app of which nothing should be there; undefined where nothing is. */
+export function straysOf(task: TaskDefinition, ground: Ground, parts: UndoParts): Unwind | undefined {
+  const containers = ground.containers.get(task.app) ?? []
+  const volume = task.volume?.id
+  if (containers.length === 0 && (volume === undefined || !ground.volumes.has(volume))) return undefined
+  return undoOf({ app: task.app, volume, graceMs: toMs(task.sleep.grace), containers: async () => containers }, parts)
+}
+
+/**
+ * The app's container as it was left running: it must be ready, and have its volume under it. Undefined where it is not
+ * fit to be taken over, or there is none.
+ */
+export async function leftRunning(task: TaskDefinition, ground: Ground, parts: Parts): Promise<Running | undefined> {
+  const containers = ground.containers.get(task.app) ?? []
+  const [container] = containers.filter(({ running }) => running)
+  if (container?.ip === undefined || containers.length > 1) return undefined
+  const volume = task.volume?.id
+  if (volume !== undefined && !ground.mounted.has(volume)) return undefined
+
+  const address = container.ip.includes(':') ? `[${container.ip}]:${task.port}` : `${container.ip}:${task.port}`
+  const watch = new AbortController()
+  const exited = parts.runtime.exited(container, watch.signal)
+  const ended = new AbortController()
+  exited.then(
+    () => ended.abort(new Error('it has ended')),
+    () => undefined, // the watch was ended, by us
+  )
+  using limit = deadline(parts.clock, READY_AGAIN_WITHIN_MS, () => new Error('it is not ready'))
+  try {
+    // The line it wrote when it was ready may have left its bounded log since.
+    const readiness = task.ready.kind === 'log' ? { ...task, ready: { kind: 'port' } as const } : task
+    const output = (signal: AbortSignal) => parts.runtime.output(container, undefined, signal)
+    await parts.untilReady({ task: readiness, address, output }, AbortSignal.any([ended.signal, limit.signal]))
+  } catch {
+    watch.abort()
+    return undefined // it is unwound like all that is half-way
+  }
+  const undo = undoOf(
+    { app: task.app, volume, graceMs: toMs(task.sleep.grace), containers: async () => [container] },
+    parts,
+  )
+  const { revision } = container
+  return {
+    task: { ...task, revision },
+    container,
+    address,
+    undo,
+    exited,
+    watch,
+    readyAt: Date.parse(container.startedAt),
+  }
+}
+
+/** What there is to undo that belongs to no app that is known here: containers first, for they may be what uses the volumes. */
+export function ownerless(ground: Ground, known: readonly TaskDefinition[], parts: UndoParts): Unwind[] {
+  const apps = new Set(known.map(({ app }) => app))
+  const owned = new Set(known.flatMap(({ volume }) => volume?.id ?? []))
+  const graceMs = toMs(duration(TASK_DEFAULTS.grace))
+  const left = [...ground.containers].filter(([app]) => !apps.has(app))
+  const undos = left.map(([app, containers]) =>
+    undoOf({ app, volume: undefined, graceMs, containers: async () => containers }, parts),
+  )
+  for (const volume of ground.volumes) {
+    if (owned.has(volume)) continue
+    const app = volume as string as AppName // an app's volume has the app's name, unless it was taken over from another
+    undos.push(undoOf({ app, volume, graceMs, containers: async () => [] }, parts))
+  }
+  return undos
+}

@@ -1,0 +1,57 @@
+import { ShadowError, systemCode } from '../../lib/errors.ts'
+
+/** The HTTP status that Docker answered with; undefined where it was no answer of Docker's. */
+export function statusOf(error: unknown): number | undefined {
+  return error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number'
+    ? error.statusCode
+    : undefined
+}
+
+/** What Docker said, without the library's words around it. */
+export function toldBy(error: unknown): string {
+  const told =
+    error instanceof Error && 'json' in error ? (error.json as { message?: unknown } | null)?.message : undefined
+  return typeof told === 'string' ? told : error instanceof Error ? error.message : String(error)
+}
+
+/** Whether the connection was cut: by a restart of Docker, or because a pooled one was no longer good. */
+export const isCut = (error: unknown): boolean => ['ECONNRESET', 'EPIPE'].includes(systemCode(error) ?? '')
+
+const AWAY = ['ECONNREFUSED', 'ENOENT', 'EACCES', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTSOCK', 'EHOSTUNREACH']
+
+/** An error of Docker as one of ours, where it is one that has a name. */
+export function failureOf(error: unknown, socketPath: string): unknown {
+  if (error instanceof ShadowError) return error
+  if (statusOf(error) === undefined && AWAY.includes(systemCode(error) ?? ''))
+    return new ShadowError('runtime-unreachable', `Docker does not answer on ${socketPath} (${systemCode(error)})`, {
+      cause: error,
+      hint: 'is it running? systemctl status docker',
+      retryAfterMs: 1_000,
+    })
+  if (/no space left on device/i.test(toldBy(error)))
+    return new ShadowError('disk-full', `Docker has no space left: ${toldBy(error)}`, {
+      cause: error,
+      hint: 'see what takes the space: docker system df',
+    })
+  return error
+}
+
+// As runc and the kernel tell that there is nothing to run: not there, no right to run it, no program, or none named at all.
+const NO_COMMAND =
+  /executable file not found|no such file or directory|permission denied|exec format error|is a directory|No command specified/i
+
+/** Whether Docker says of a start (or a create) that the command cannot be run. */
+export function isNoCommand(error: unknown): boolean {
+  if (/No command specified/i.test(toldBy(error))) return true
+  return /OCI runtime create failed|starting container process/.test(toldBy(error)) && NO_COMMAND.test(toldBy(error))
+}
+
+/** What docker-init says when it cannot run the command; its container then ends with 126 or 127. */
+export const initFailure = (lines: readonly string[]): string | undefined =>
+  lines.map(line => /^\[FATAL tini \(\d+\)\] exec (.* failed: .*)$/.exec(line)?.[1]).find(told => told !== undefined)
+
+export const commandNotFound = (app: string, told: string, cause?: unknown): ShadowError =>
+  new ShadowError('command-not-found', `the command of ${app} cannot be run: ${told}`, {
+    cause,
+    hint: `say one that the image has: shadow update ${app} -- COMMAND…`,
+  })

@@ -1,0 +1,52 @@
+import { availableParallelism } from 'node:os'
+import type { NodeName } from '../../model/names.ts'
+import { toBytes } from '../../model/quantities.ts'
+import type { TaskDefinition } from '../../model/task.ts'
+import { LABEL_APP, LABEL_NODE, LABEL_REVISION } from './runtime.ts'
+
+// What most images need to set themselves up and drop their rights, and nothing that reaches out of the container.
+const CAPABILITIES = ['CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'KILL', 'NET_BIND_SERVICE', 'SETGID', 'SETUID']
+
+/** What Docker is told of a task: `mountedAt` bound at the volume's path, `init` whether docker-init is at hand. */
+export function specificationOf(
+  task: TaskDefinition,
+  { node, network, init, mountedAt }: { node: NodeName; network: string; init: boolean; mountedAt: string | undefined },
+) {
+  const memory = toBytes(task.limits.memory)
+  return {
+    name: containerName(node, task.app),
+    Image: task.image,
+    ...(task.command && { Cmd: [...task.command] }),
+    Env: [...Object.entries(task.env).map(([name, value]) => `${name}=${value}`), `PORT=${task.port}`],
+    Labels: { [LABEL_NODE]: node, [LABEL_APP]: task.app, [LABEL_REVISION]: `${task.revision}` },
+    HostConfig: {
+      NetworkMode: network,
+      // An app that handles no SIGTERM would ignore it as PID 1, by the kernel's rule, and eat its whole grace.
+      Init: init,
+      Memory: memory,
+      MemorySwap: memory, // of both together: none
+      NanoCpus: Math.round(Math.min(task.limits.cpus, availableParallelism()) * 1e9), // Docker refuses more than there are
+      PidsLimit: task.limits.pids,
+      CapDrop: ['ALL'],
+      CapAdd: CAPABILITIES,
+      SecurityOpt: ['no-new-privileges:true'],
+      RestartPolicy: { Name: 'no' },
+      // The node keeps the app's log; this one is what it catches up from after its own restart.
+      LogConfig: { Type: 'json-file', Config: { 'max-size': '10m', 'max-file': '2' } },
+      Mounts:
+        task.volume && mountedAt
+          ? [
+              {
+                Type: 'bind' as const,
+                Source: mountedAt,
+                Target: task.volume.path,
+                // Taken at the start, when the volume is mounted; private, so that no later mount of ours gets in.
+                BindOptions: { Propagation: 'rprivate' as const },
+              },
+            ]
+          : [],
+    },
+  }
+}
+
+export const containerName = (node: NodeName, app: string): string => `shadow-${node}-${app}`

@@ -1,0 +1,44 @@
+import type { ShadowError } from '../lib/errors.ts'
+import type { Unwind } from '../lib/unwind.ts'
+import type { SleepStep, WakeStep } from '../model/instance.ts'
+import type { AppName } from '../model/names.ts'
+import type { TaskDefinition } from '../model/task.ts'
+import type { Idle } from './idle.ts'
+import type { Container, Exit } from './runtime/runtime.ts'
+
+/** A container that is ready, and how to let go of it and of what it stands on. */
+export type Running = {
+  readonly task: TaskDefinition
+  readonly container: Container
+  /** `ip:port` */
+  readonly address: string
+  readonly undo: Unwind
+  readonly readyAt: number
+  /** Its end, told once; undefined where the runtime lost sight of it. */
+  readonly exited: Promise<Exit | undefined>
+  /** Ends the watch for its end. */
+  readonly watch: AbortController
+}
+
+/** How an instance rests once it is unwound. */
+export type Rest =
+  | { readonly phase: 'asleep'; readonly problem: ShadowError | null }
+  | { readonly phase: 'crashed'; readonly problem: ShadowError }
+
+/** Where an instance is, with just what belongs to that. */
+export type Phased =
+  | Rest
+  | { readonly phase: 'waking'; readonly abort: AbortController; readonly wake: Wake }
+  | { readonly phase: 'awake'; readonly running: Running; readonly idle: Idle }
+  | { readonly phase: 'stopping'; readonly undo: Unwind; readonly next: Rest }
+  | { readonly phase: 'stuck'; readonly undo: Unwind; readonly next: Rest; readonly problem: ShadowError }
+
+export type State = Phased & { readonly since: number }
+
+export type Steps = Partial<Record<WakeStep, number>>
+
+/** A wake under way: what it has to undo is there from its first moment on. */
+export type Wake = { readonly undo: Unwind; readonly steps: Steps; readonly running: Promise<Running> }
+
+/** Called before and after each step of a wake or a sleep; what it throws fails the step. */
+export type OnStep = (app: AppName, step: WakeStep | SleepStep, when: 'before' | 'after') => void

@@ -1,0 +1,43 @@
+import type { InstanceView, StopReason } from '../model/instance.ts'
+import type { AppName, NodeName } from '../model/names.ts'
+import type { Crashes } from './crashes.ts'
+import type { Holds } from './holds.ts'
+import type { State } from './state.ts'
+
+type Facts = {
+  readonly app: AppName
+  readonly node: NodeName
+  readonly revision: number
+  readonly holds: Holds
+  readonly crashes: Crashes
+  readonly wokenBy: string | null
+  readonly stoppedBy: StopReason | null
+  readonly lastWake: InstanceView['lastWake']
+}
+
+// A busy app has thousands; those suffice to see what keeps it awake.
+const MOST_HOLDS = 100
+
+/** An instance as the node tells of it. */
+export function viewOf(state: State, { holds, crashes, ...facts }: Facts, now: number): InstanceView {
+  const running = state.phase === 'awake' ? state.running : undefined
+  const sleepsAt = state.phase === 'awake' ? state.idle.ringsAt : undefined
+  return {
+    ...facts,
+    phase: state.phase,
+    since: iso(state.since),
+    revision: running?.task.revision ?? facts.revision,
+    waiting: holds.waiting,
+    holds: [...holds.all].slice(0, MOST_HOLDS).map(({ kind, what, since }) => ({ kind, what, since: iso(since) })),
+    sleepsAt: sleepsAt === undefined ? null : iso(sleepsAt),
+    // Of a wake under way: how far it is.
+    lastWake: state.phase === 'waking' ? { ms: now - state.since, steps: { ...state.wake.steps } } : facts.lastWake,
+    held: state.phase === 'stuck' ? state.undo.held : [],
+    problem: 'problem' in state && state.problem !== null ? state.problem.toProblem() : null,
+    failures: crashes.count,
+    retryAt: crashes.retryAt > now ? iso(crashes.retryAt) : null,
+    container: running === undefined ? null : { id: running.container.id, address: running.address },
+  }
+}
+
+const iso = (at: number): string => new Date(at).toISOString()

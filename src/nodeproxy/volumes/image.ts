@@ -1,0 +1,120 @@
+import { randomUUID } from 'node:crypto'
+import { link, mkdir, open, readdir, rm, stat, statfs, truncate } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { ShadowError, systemCode } from '../../lib/errors.ts'
+import { ExecError, exec } from '../../lib/exec.ts'
+import { isNoSpace, syncFolder } from '../../lib/files.ts'
+import type { VolumeId } from '../../model/names.ts'
+import { sayBytes } from '../../model/quantities.ts'
+
+const BLOCK = 4096
+const PART = 'making-'
+
+/**
+ * Makes the image with an empty ext4 filesystem where there is none, or grows it where it is smaller; `release` lets go of
+ * the image before it is grown. An image has its name only when it is whole and synced, and its name is never given again.
+ */
+export async function makeOrGrow(
+  image: string,
+  volume: VolumeId,
+  sizeBytes: number,
+  release: () => Promise<void>,
+): Promise<void> {
+  const wanted = Math.ceil(sizeBytes / BLOCK) * BLOCK
+  const there = await statIfThere(image)
+  if (there === undefined) return make(image, volume, wanted)
+  if (there.size > wanted)
+    throw new ShadowError(
+      'bad-input',
+      `volume ${volume} is ${sayBytes(there.size)} and cannot shrink to ${sayBytes(sizeBytes)}`,
+      { hint: `ask for ${sayBytes(there.size)} or more` },
+    )
+  if (there.size === wanted && (await statIfThere(growing(image))) === undefined) return
+  await release()
+  await grow(image, volume, wanted)
+}
+
+async function make(image: string, volume: VolumeId, bytes: number): Promise<void> {
+  const folder = dirname(image)
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  await assertRoom(folder, volume, bytes)
+  for (const name of await readdir(folder)) if (name.startsWith(PART)) await rm(`${folder}/${name}`, { force: true })
+  // A name of its own for each try: the mkfs of a killed run may still be writing to the last one's.
+  const part = `${folder}/${PART}${randomUUID()}`
+  try {
+    await onDisk(volume, async () => {
+      await using file = await open(part, 'wx', 0o600)
+      await file.truncate(bytes)
+      await exec('mkfs.ext4', ['-q', '-F', '-b', `${BLOCK}`, '-m', '0', '-E', PREZEROED, part])
+      // An app of any uid may write to its volume, and databases want to find it empty.
+      await exec('debugfs', ['-w', '-R', 'rmdir lost+found', part])
+      await exec('debugfs', ['-w', '-R', 'set_inode_field / mode 040777', part])
+      await file.sync()
+    })
+    await link(part, image) // and not rename, which would replace what is there
+  } finally {
+    await rm(part, { force: true })
+  }
+  await syncFolder(folder)
+  await syncFolder(dirname(folder))
+}
+
+// A new sparse file reads as zeros, so neither mkfs nor the kernel after the first mount has to write them.
+const PREZEROED = 'root_owner=0:0,nodiscard,lazy_itable_init=0,lazy_journal_init=0,assume_storage_prezeroed=1'
+
+// The mark stands from before the file is longer until the filesystem is, so that a crash between is made good.
+const growing = (image: string): string => `${image}.growing`
+
+async function grow(image: string, volume: VolumeId, bytes: number): Promise<void> {
+  await assertRoom(dirname(image), volume, bytes)
+  await onDisk(volume, async () => {
+    await (await open(growing(image), 'a')).close()
+    await syncFolder(dirname(image))
+    await truncate(image, bytes)
+    await exec('e2fsck', ['-f', '-p', image], { alsoGood: [1] })
+    await exec('resize2fs', [image])
+    await using file = await open(image, 'r+')
+    await file.sync()
+  })
+  await rm(growing(image), { force: true })
+}
+
+/** A sparse file may be larger than what is free now, but one larger than the whole disk is a mistake. */
+async function assertRoom(folder: string, volume: VolumeId, bytes: number): Promise<void> {
+  const disk = await statfs(folder)
+  const total = disk.blocks * disk.bsize
+  if (bytes <= total) return
+  throw new ShadowError(
+    'disk-full',
+    `volume ${volume} of ${sayBytes(bytes)} does not fit on a disk of ${sayBytes(total)}`,
+    { hint: 'ask for a smaller volume, or use a larger disk for the data folder' },
+  )
+}
+
+async function onDisk(volume: VolumeId, deed: () => Promise<void>): Promise<void> {
+  try {
+    await deed()
+  } catch (error) {
+    const told = error instanceof ExecError ? `${error.stdout}${error.stderr}`.trim() : String(error)
+    if (isNoSpace(error) || systemCode(error) === 'EFBIG' || /No space left|File too large/.test(told))
+      throw new ShadowError('disk-full', `no space left to make or grow volume ${volume}`, {
+        cause: error,
+        hint: 'free space on the disk of the data folder (df -h), then try again',
+      })
+    if (error instanceof ExecError)
+      throw new ShadowError('volume-broken', `the filesystem of volume ${volume} cannot be made or grown:\n${told}`, {
+        cause: error,
+        hint: 'keep a copy of its image, then repair by hand: e2fsck -f',
+      })
+    throw error
+  }
+}
+
+async function statIfThere(path: string): Promise<{ size: number } | undefined> {
+  try {
+    return await stat(path)
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined
+    throw error
+  }
+}

@@ -1,0 +1,180 @@
+import { constants } from 'node:fs'
+import { access, open, readdir, rm } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { orAborted } from '../../lib/abort.ts'
+import { ShadowError, systemCode } from '../../lib/errors.ts'
+import { ExecError, exec } from '../../lib/exec.ts'
+import { readIfThere } from '../../lib/files.ts'
+import { Turn, Turns } from '../../lib/turn.ts'
+import type { VolumeId } from '../../model/names.ts'
+import { makeOrGrow } from './image.ts'
+import { folderOf, imageOf, realFolder, volumeAt } from './layout.ts'
+import { mountinfo } from './mountinfo.ts'
+import { isClean } from './superblock.ts'
+import type { Device, VolumeDriver } from './volumes.ts'
+
+/**
+ * Volumes as ext4 in sparse files at `<folder>/<volume>/image.ext4`, each attached as a loop device. The kernel's own table
+ * (sysfs) is the only record of what is attached, so a restart forgets nothing.
+ */
+export function loop({ folder }: { folder: string }): VolumeDriver {
+  const turns = new Turns<VolumeId>()
+  // Two losetup that find the same free device make one of them sleep 200 ms before it looks again.
+  const losetupTurn = new Turn()
+  const lastDevice = new Map<VolumeId, Device>()
+
+  /** Devices that have the volume's image behind them: one, or none; the one it had last is looked at first. */
+  async function devicesOf(volume: VolumeId): Promise<Device[]> {
+    const real = await realFolder(folder)
+    const last = lastDevice.get(volume)
+    if (last !== undefined && volumeAt(real, (await backingFile(last)) ?? '', 'image.ext4') === volume) return [last]
+    return (await attachedUnder(real)).filter(found => found.volume === volume).map(found => found.device)
+  }
+
+  async function detachNow(volume: VolumeId): Promise<void> {
+    for (const device of await devicesOf(volume)) {
+      await untilUnused(volume, device)
+      await exec('losetup', ['--detach', device]).catch(async cause => {
+        if ((await backingFile(device)) !== undefined) throw cause
+      })
+      await untilGone(volume, device, imageOf(await realFolder(folder), volume))
+    }
+    lastDevice.delete(volume)
+  }
+
+  return {
+    has: async volume =>
+      access(imageOf(folder, volume)).then(
+        () => true,
+        () => false,
+      ),
+
+    // The work goes on when the caller leaves: a resize that is killed half-way is worse than one that nobody waits for.
+    attach: (volume, sizeBytes, signal) =>
+      orAborted(
+        turns.take(volume, async () => {
+          const image = imageOf(await realFolder(folder), volume)
+          await makeOrGrow(image, volume, sizeBytes, () => detachNow(volume))
+          const device = await losetupTurn.take(() => attachImage(image))
+          lastDevice.set(volume, device)
+          return device
+        }),
+        signal,
+      ),
+
+    check: (volume, device, signal) =>
+      orAborted(
+        turns.take(volume, async () => {
+          // What `e2fsck -p` would look at first, without the 3 ms of its process: nearly every wake ends here.
+          if (await isClean(device)) return
+          if ((await mountinfo()).some(mount => mount.source === device)) return
+          await repair(volume, device)
+        }),
+        signal,
+      ),
+
+    detach: volume => turns.take(volume, () => detachNow(volume)),
+
+    remove: volume =>
+      turns.take(volume, async () => {
+        const real = await realFolder(folder)
+        const place = folderOf(real, volume)
+        // A delete that walked into a mounted volume would empty it.
+        if ((await devicesOf(volume)).length > 0 || (await mountinfo()).some(mount => mount.at.startsWith(`${place}/`)))
+          throw new ShadowError('volume-in-use', `volume ${volume} is attached`, { hint: 'put its app to sleep first' })
+        await rm(imageOf(real, volume), { force: true })
+        await rm(place, { recursive: true, force: true })
+      }),
+
+    attached: async () => attachedUnder(await realFolder(folder)),
+  }
+}
+
+async function attachImage(image: string): Promise<Device> {
+  try {
+    // --nooverlap answers with the device that has the image already, if one has, also one about to go away by itself.
+    return (await exec('losetup', ['--find', '--show', '--nooverlap', image])).trim() as Device
+  } catch (error) {
+    if (!(error instanceof ExecError) || !/unused loop device|No such (file|device)/.test(error.stderr)) throw error
+    throw new ShadowError('internal', `no loop device can be had: ${error.stderr.trim()}`, {
+      cause: error,
+      hint: 'is the module loaded (modprobe loop), and is /dev/loop-control there? see what is in use: losetup -a',
+    })
+  }
+}
+
+async function repair(volume: VolumeId, device: Device): Promise<void> {
+  try {
+    await exec('e2fsck', ['-p', device], { alsoGood: [1] })
+  } catch (error) {
+    if (!(error instanceof ExecError)) throw error
+    const told = `${error.stdout}${error.stderr}`.trim().split('\n').slice(-5).join('\n')
+    throw new ShadowError(
+      'volume-broken',
+      `the filesystem of volume ${volume} cannot be repaired by itself:\n${told}`,
+      {
+        cause: error,
+        hint: `keep a copy of its image, then repair by hand: e2fsck -f ${(await backingFile(device)) ?? device}`,
+      },
+    )
+  }
+}
+
+// How long others may hold on to a device that is let go of: udev while it looks at it, a container's setup that has a copy
+// of all mounts for a moment.
+const LINGER_MS = 2_000
+
+/** Fails unless the device is mounted nowhere, in no namespace: losetup would take a mounted one as "detach later". */
+async function untilUnused(volume: VolumeId, device: Device): Promise<void> {
+  const told = `${device} of volume ${volume} is mounted or otherwise in use`
+  await within(LINGER_MS, told, async () => {
+    try {
+      await using _ = await open(device, constants.O_RDONLY | constants.O_EXCL)
+      return true
+    } catch (error) {
+      if (['ENXIO', 'ENOENT', 'ENODEV'].includes(systemCode(error) ?? '')) return true
+      if (systemCode(error) !== 'EBUSY') throw error
+      if ((await mountinfo()).some(mount => mount.source === device)) throw inUse(told)
+      return false
+    }
+  })
+}
+
+async function untilGone(volume: VolumeId, device: Device, image: string): Promise<void> {
+  await within(LINGER_MS, `${device} of volume ${volume} is still held open`, async () => {
+    const backing = await backingFile(device)
+    return backing !== image
+  })
+}
+
+async function within(ms: number, otherwise: string, done: () => Promise<boolean>): Promise<void> {
+  const end = performance.now() + ms
+  while (!(await done())) {
+    if (performance.now() > end) throw inUse(otherwise)
+    await sleep(5)
+  }
+}
+
+const inUse = (told: string): ShadowError =>
+  new ShadowError('volume-in-use', told, { hint: 'see who uses it: lsblk, grep loop /proc/*/mountinfo' })
+
+async function attachedUnder(real: string): Promise<{ volume: VolumeId; device: Device }[]> {
+  const names = (await readdir('/sys/block').catch(() => [])).filter(name => /^loop\d+$/.test(name))
+  const found = await Promise.all(
+    names.map(async name => {
+      const device = `/dev/${name}` as Device
+      const volume = volumeAt(real, (await backingFile(device)) ?? '', 'image.ext4')
+      return volume === undefined ? [] : [{ volume, device }]
+    }),
+  )
+  return found.flat()
+}
+
+/** The file behind a loop device; undefined where it is detached. */
+async function backingFile(device: Device): Promise<string | undefined> {
+  const text = await readIfThere(`/sys/block/${device.slice('/dev/'.length)}/loop/backing_file`).catch(error => {
+    if (systemCode(error) === 'ENXIO' || systemCode(error) === 'ENODEV') return undefined // detached while we read
+    throw error
+  })
+  return text?.trimEnd().replace(/ \(deleted\)$/, '')
+}

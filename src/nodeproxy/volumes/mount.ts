@@ -1,0 +1,73 @@
+import { mkdir } from 'node:fs/promises'
+import { orAborted } from '../../lib/abort.ts'
+import { ShadowError } from '../../lib/errors.ts'
+import { ExecError, exec } from '../../lib/exec.ts'
+import { Turns } from '../../lib/turn.ts'
+import type { VolumeId } from '../../model/names.ts'
+import { mountpointOf, realFolder, volumeAt } from './layout.ts'
+import { mountinfo } from './mountinfo.ts'
+import type { Mounts } from './volumes.ts'
+
+// Bytes that an app wrote are never programs with rights or devices for this machine; noatime spares a write for each read.
+const OPTIONS = 'nosuid,nodev,noatime'
+
+/** Mounts of ext4 volumes, each at `<folder>/<volume>/mnt`. */
+export function mounts({ folder }: { folder: string }): Mounts {
+  const turns = new Turns<VolumeId>()
+  const at = (volume: VolumeId): string => mountpointOf(folder, volume)
+
+  /** The device that is mounted for the volume now. */
+  const mountedFrom = async (volume: VolumeId): Promise<string | undefined> => {
+    const place = mountpointOf(await realFolder(folder), volume)
+    return (await mountinfo()).find(mount => mount.at === place)?.source
+  }
+
+  return {
+    at,
+
+    async prepare(volume) {
+      await mkdir(at(volume), { recursive: true, mode: 0o700 })
+    },
+
+    mount: (volume, device, signal) =>
+      orAborted(
+        turns.take(volume, async () => {
+          try {
+            await exec('mount', ['-t', 'ext4', '-o', OPTIONS, device, at(volume)])
+          } catch (error) {
+            if (!(error instanceof ExecError)) throw error
+            const there = await mountedFrom(volume)
+            if (there === device) return
+            if (there !== undefined)
+              throw new ShadowError('volume-in-use', `${at(volume)} has ${there} mounted, not ${device}`, {
+                cause: error,
+              })
+            throw new ShadowError('volume-broken', `volume ${volume} cannot be mounted: ${error.stderr.trim()}`, {
+              cause: error,
+              hint: `look at the kernel's log (dmesg), then try: e2fsck -f ${device}`,
+            })
+          }
+        }),
+        signal,
+      ),
+
+    unmount: volume =>
+      turns.take(volume, async () => {
+        try {
+          await exec('umount', [at(volume)])
+        } catch (error) {
+          if (!(error instanceof ExecError)) throw error
+          if ((await mountedFrom(volume)) === undefined) return
+          throw new ShadowError('volume-in-use', `volume ${volume} cannot be unmounted: ${error.stderr.trim()}`, {
+            cause: error,
+            hint: `see who uses it: fuser -vm ${at(volume)}`,
+          })
+        }
+      }),
+
+    async mounted() {
+      const real = await realFolder(folder)
+      return (await mountinfo()).flatMap(mount => volumeAt(real, mount.at, 'mnt') ?? [])
+    },
+  }
+}

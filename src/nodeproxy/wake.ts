@@ -1,0 +1,173 @@
+import { deadline, orAborted } from '../lib/abort.ts'
+import type { Clock } from '../lib/clock.ts'
+import { ShadowError } from '../lib/errors.ts'
+import type { WakeStep } from '../model/instance.ts'
+import type { VolumeId } from '../model/names.ts'
+import { sayMs, toBytes, toMs } from '../model/quantities.ts'
+import type { TaskDefinition } from '../model/task.ts'
+import { diedEarly, lastLines } from './postmortem.ts'
+import type { untilReady } from './readiness.ts'
+import type { Container } from './runtime/runtime.ts'
+import type { Running, Steps, Wake } from './state.ts'
+import { foundOf, type UndoParts, undoOf } from './undo.ts'
+
+/** Who has a volume: makes sure that it is this node. */
+export interface LeaseTaker {
+  /** Fails with `volume-elsewhere`, `master-unreachable`. */
+  take(volume: VolumeId, signal: AbortSignal): Promise<void>
+}
+
+export type WakeParts = UndoParts & {
+  readonly leases: LeaseTaker
+  readonly clock: Clock
+  readonly untilReady: typeof untilReady
+  /** Told of the container when it runs, so that what it writes is kept from its first line on. */
+  readonly onStarted: (container: Container) => void
+}
+
+// Bounds the pull of an image and the repair of a filesystem; the start has the app's own deadline.
+const PREPARED_WITHIN_MS = 900_000
+
+/** Begins to wake the app. When `running` rejects, no step is under way any more, and `undo` is the caller's to unwind. */
+export function beginWake(task: TaskDefinition, parts: WakeParts, signal: AbortSignal): Wake {
+  let made: Container | undefined
+  const undo = undoOf(
+    {
+      app: task.app,
+      volume: task.volume?.id,
+      graceMs: toMs(task.sleep.grace),
+      containers: async () => (made === undefined ? await foundOf(parts.runtime, task.app) : [made]),
+    },
+    parts,
+  )
+  const steps: Steps = {}
+  const run = async (): Promise<Running> => {
+    const container = await prepare(task, parts, steps, signal)
+    made = container
+    const started = await start(task, container, parts, steps, signal)
+    return { task, container, undo, readyAt: parts.clock.now(), ...started }
+  }
+  return { undo, steps, running: run() }
+}
+
+/** Volume and container side by side; rejects with the first failure when both have come to rest. */
+async function prepare(task: TaskDefinition, parts: WakeParts, steps: Steps, given: AbortSignal): Promise<Container> {
+  const other = new AbortController()
+  using limit = deadline(parts.clock, PREPARED_WITHIN_MS, () => notPrepared(task, steps))
+  const signal = AbortSignal.any([given, other.signal, limit.signal])
+  const step = stepper(task, parts, steps, signal)
+  const lane = async <T>(deed: Promise<T>): Promise<T> => {
+    try {
+      return await deed
+    } catch (error) {
+      other.abort(error)
+      throw error
+    }
+  }
+  const [volume, container] = await Promise.allSettled([
+    lane(prepareVolume(task, parts, step, signal)),
+    lane(prepareContainer(task, parts, step, signal)),
+  ])
+  if (volume.status === 'fulfilled' && container.status === 'fulfilled') return container.value
+  throw signal.aborted ? signal.reason : new Error('a lane of a wake failed without a reason')
+}
+
+type Stepper = <T>(name: WakeStep, deed: () => Promise<T>) => Promise<T>
+
+async function prepareVolume(
+  task: TaskDefinition,
+  parts: WakeParts,
+  step: Stepper,
+  signal: AbortSignal,
+): Promise<void> {
+  if (task.volume === undefined) return
+  const { id, size } = task.volume
+  await step('lease', () => parts.leases.take(id, signal))
+  const device = await step('attach', () => parts.volumes.attach(id, toBytes(size), signal))
+  await step('fsck', () => parts.volumes.check(id, device, signal))
+  await step('mount', async () => {
+    await parts.mounts.prepare(id)
+    await parts.mounts.mount(id, device, signal)
+  })
+}
+
+async function prepareContainer(
+  task: TaskDefinition,
+  parts: WakeParts,
+  step: Stepper,
+  signal: AbortSignal,
+): Promise<Container> {
+  await step('image', () => parts.runtime.ensureImage(task.image, signal))
+  return step('create', async () => {
+    const volume = task.volume?.id
+    if (volume !== undefined) await parts.mounts.prepare(volume)
+    return parts.runtime.create(task, volume && parts.mounts.at(volume), signal)
+  })
+}
+
+/** Starts the container and waits until it is ready, for no longer than its definition allows; its death ends the wait at once. */
+async function start(
+  task: TaskDefinition,
+  container: Container,
+  parts: WakeParts,
+  steps: Steps,
+  given: AbortSignal,
+): Promise<Pick<Running, 'address' | 'exited' | 'watch'>> {
+  const ended = new AbortController()
+  const watch = new AbortController()
+  const late = Symbol('late')
+  using limit = deadline(parts.clock, toMs(task.startWithin), () => late)
+  const signal = AbortSignal.any([given, ended.signal, limit.signal])
+  const step = stepper(task, parts, steps, signal)
+  try {
+    const ip = await step('start', () => parts.runtime.start(container, signal))
+    const address = ip.includes(':') ? `[${ip}]:${task.port}` : `${ip}:${task.port}`
+    parts.onStarted(container)
+    const output = (until: AbortSignal) => parts.runtime.output(container, undefined, until)
+    const exited = parts.runtime.exited(container, watch.signal)
+    exited.then(
+      async exit => ended.abort(await diedEarly(task, container, exit, parts)),
+      () => undefined, // the watch was ended, by us
+    )
+    await step('ready', () => orAborted(parts.untilReady({ task, address, output }, signal), signal))
+    return { address, exited, watch }
+  } catch (error) {
+    watch.abort(error)
+    if (signal.reason === late) throw await notReady(task, container, parts)
+    throw signal.aborted ? signal.reason : error
+  }
+}
+
+function stepper(task: TaskDefinition, parts: WakeParts, steps: Steps, signal: AbortSignal): Stepper {
+  return async (name, deed) => {
+    signal.throwIfAborted()
+    parts.onStep(task.app, name, 'before')
+    const from = performance.now()
+    const value = await deed()
+    steps[name] = Math.round((performance.now() - from) * 10) / 10
+    parts.onStep(task.app, name, 'after')
+    return value
+  }
+}
+
+async function notReady(task: TaskDefinition, container: Container, parts: WakeParts): Promise<ShadowError> {
+  const within = sayMs(toMs(task.startWithin))
+  const lines = await lastLines(container, parts)
+  const missing = {
+    port: `gave no answer on port ${task.port}`,
+    http: `gave no good answer on ${task.ready.kind === 'http' ? task.ready.path : ''} at port ${task.port}`,
+    log: `did not write "${task.ready.kind === 'log' ? task.ready.line : ''}" and open port ${task.port}`,
+  }[task.ready.kind]
+  return new ShadowError('app-not-ready', `${task.app} ${missing} within ${within}; ${lines}`, {
+    hint: `it must listen on 0.0.0.0:${task.port} (PORT says so too); shadow logs ${task.app}`,
+    facts: { port: task.port },
+  })
+}
+
+function notPrepared(task: TaskDefinition, steps: Steps): ShadowError {
+  const done = Object.keys(steps).join(', ') || 'nothing'
+  return new ShadowError(
+    'app-not-ready',
+    `${task.app} could not be prepared within ${sayMs(PREPARED_WITHIN_MS)}; done by then: ${done}`,
+  )
+}

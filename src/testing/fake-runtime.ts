@@ -1,0 +1,140 @@
+import { ShadowError } from '../lib/errors.ts'
+import type { LogLine } from '../model/instance.ts'
+import type { AppName } from '../model/names.ts'
+import type { Container, Exit, FoundContainer, Runtime } from '../nodeproxy/runtime/runtime.ts'
+
+type Kept = FoundContainer & { ended: PromiseWithResolvers<Exit | undefined>; lines: LogLine[] }
+
+/** A runtime that is told step by step: `gate` holds a call until it is let go, or fails it. */
+export class FakeRuntime implements Runtime {
+  readonly calls: string[] = []
+  readonly containers = new Map<string, Kept>()
+  readonly #gates = new Map<string, PromiseWithResolvers<void>>()
+  isAlive = true
+  /** What each container writes as it starts. */
+  writes: readonly string[] = []
+  /** Called with each container that starts. */
+  onStart: (container: Container) => void = () => undefined
+  #made = 0
+
+  /** The next calls of this verb wait until the gate is opened or failed. */
+  gate(verb: string): { open: () => void; fail: (error: unknown) => void } {
+    const gate = Promise.withResolvers<void>()
+    gate.promise.catch(() => undefined)
+    this.#gates.set(verb, gate)
+    const end = (): void => void this.#gates.delete(verb)
+    return {
+      open: () => {
+        end()
+        gate.resolve()
+      },
+      fail: error => {
+        end()
+        gate.reject(error)
+      },
+    }
+  }
+
+  count(verb: string): number {
+    return this.calls.filter(call => call.startsWith(`${verb} `)).length
+  }
+
+  /** The container's process ends by itself. */
+  end(container: Container, exit: Exit | undefined): void {
+    const kept = this.#kept(container)
+    this.containers.set(container.id, { ...kept, running: false })
+    kept.ended.resolve(exit)
+  }
+
+  /** The runtime loses sight of the container, which goes on. */
+  lose(container: Container): void {
+    const kept = this.#kept(container)
+    kept.ended.resolve(undefined)
+    this.containers.set(container.id, { ...kept, ended: Promise.withResolvers() })
+  }
+
+  running(): FoundContainer[] {
+    return [...this.containers.values()].filter(({ running }) => running)
+  }
+
+  async alive(): Promise<boolean> {
+    return this.isAlive
+  }
+
+  async ensureImage(image: string, signal: AbortSignal): Promise<void> {
+    await this.#pass('image', image, signal)
+  }
+
+  async create(
+    task: { app: AppName; revision: number },
+    _at: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Container> {
+    await this.#pass('create', task.app, signal)
+    const made = { id: `c${++this.#made}`, app: task.app, revision: task.revision }
+    this.containers.set(made.id, {
+      ...made,
+      running: false,
+      ip: undefined,
+      startedAt: '',
+      ended: Promise.withResolvers(),
+      lines: [],
+    })
+    return made
+  }
+
+  async start(container: Container, signal: AbortSignal): Promise<string> {
+    await this.#pass('start', container.app, signal)
+    const kept = this.#kept(container)
+    const lines = this.writes.map((line): LogLine => ({ at: '', stream: 'stdout', line }))
+    this.containers.set(container.id, { ...kept, running: true, ip: '10.0.0.2', lines })
+    this.onStart(container)
+    return '10.0.0.2'
+  }
+
+  async stop(container: Container): Promise<void> {
+    await this.#pass('stop', container.app)
+    const kept = this.containers.get(container.id)
+    if (kept?.running) this.end(container, { exitCode: 143, outOfMemory: false })
+  }
+
+  async remove(container: Container): Promise<void> {
+    await this.#pass('remove', container.app)
+    if (this.containers.get(container.id)?.running) throw new Error('a running container is not removed')
+    this.containers.delete(container.id)
+  }
+
+  async exited(container: Container): Promise<Exit | undefined> {
+    const kept = this.containers.get(container.id)
+    return kept?.ended.promise
+  }
+
+  async *output(container: Container): AsyncIterable<LogLine> {
+    yield* this.containers.get(container.id)?.lines ?? []
+  }
+
+  async leftBehind(): Promise<readonly FoundContainer[]> {
+    if (!this.isAlive) throw new ShadowError('runtime-unreachable', 'Docker does not answer')
+    return [...this.containers.values()]
+  }
+
+  async #pass(verb: string, what: string, signal?: AbortSignal): Promise<void> {
+    this.calls.push(`${verb} ${what}`)
+    if (!this.isAlive) throw new ShadowError('runtime-unreachable', 'Docker does not answer')
+    await passGate(this.#gates.get(verb), signal)
+  }
+
+  #kept(container: Container): Kept {
+    const kept = this.containers.get(container.id)
+    if (kept === undefined) throw new Error(`no container ${container.id}`)
+    return kept
+  }
+}
+
+async function passGate(gate: PromiseWithResolvers<void> | undefined, signal?: AbortSignal): Promise<void> {
+  if (gate === undefined) return signal?.throwIfAborted()
+  const aborted = new Promise<never>((_, reject) => {
+    signal?.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
+  await Promise.race([gate.promise, aborted])
+}

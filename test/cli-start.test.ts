@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod, cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { promisify } from 'node:util'
+import { rolldown } from 'rolldown'
+import { afterAll, beforeAll, test } from 'vitest'
+import config from '../rolldown.config.ts'
+import { FAKE_TOKEN, fakeMaster } from '../src/testing/fake-master.ts'
+
+const run = promisify(execFile)
+const root = join(import.meta.dirname, '..')
+const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
+
+/** The package as npm would install it: bin/ and dist/, its dependencies beside it. */
+let installed: string
+let shadow: string
+
+beforeAll(async () => {
+  installed = await mkdtemp(join(tmpdir(), 'shadow-installed-'))
+  await cp(join(root, 'bin'), join(installed, 'bin'), { recursive: true })
+  await symlink(join(root, 'node_modules'), join(installed, 'node_modules'))
+  shadow = join(installed, 'bin/shadow')
+  const { output, ...input } = config
+  await using build = await rolldown({ ...input, cwd: root })
+  await build.write({ ...(Array.isArray(output) ? output[0] : output), dir: join(installed, 'dist') })
+})
+afterAll(() => rm(installed, { recursive: true }))
+
+/** What the process loads, by its own account. */
+const TELLS_LOADS = `data:text/javascript,${encodeURIComponent(`
+  import { registerHooks } from 'node:module'
+  registerHooks({ load(url, context, next) { process._rawDebug('loads ' + url); return next(url, context) } })
+`)}`
+
+async function loadedBy(args: string[], env: Record<string, string> = {}): Promise<string[]> {
+  const options = { env: { ...process.env, ...env, NODE_OPTIONS: `--import=${TELLS_LOADS}` } }
+  const { stderr } = await run(shadow, args, options)
+  return [...stderr.matchAll(/^loads (.*)$/gm)].map(match => match[1] ?? '')
+}
+
+const HEAVY = /node_modules\/(dockerode|@aws-sdk|zod|zod-openapi|express|pino|lowdb)\b|\.ts$/
+
+for (const line of [
+  '--version',
+  'ps',
+  'ps --json',
+  'register blog --image x',
+  'help ps',
+  'up --help',
+  'master --help',
+]) {
+  test(`shadow ${line} loads no Docker, AWS, zod, express or pino`, async () => {
+    await using master = await fakeMaster({
+      listApps: () => ({ items: [], next: null }),
+      listInstances: () => ({ items: [], silent: [] }),
+      registerApp: () => ({ name: 'blog', domains: [], task: {} }),
+    })
+    const loads = await loadedBy(line.split(' '), { SHADOW_URL: master.url, SHADOW_TOKEN: FAKE_TOKEN })
+    assert.ok(
+      loads.some(url => url.endsWith('/dist/shadow.js')),
+      'the built CLI ran, and was watched',
+    )
+    assert.deepEqual(
+      loads.filter(url => HEAVY.test(url)),
+      [],
+    )
+  })
+}
+
+test('shadow --version starts through symlinks, relative ones too', async () => {
+  const folder = join(installed, 'elsewhere')
+  await mkdir(folder)
+  await symlink('../bin/shadow', join(folder, 'one'))
+  await symlink('one', join(folder, 'two'))
+  assert.equal((await run(join(folder, 'two'), ['--version'])).stdout, `${version}\n`)
+  assert.equal((await run('./elsewhere/two', ['--version'], { cwd: installed })).stdout, `${version}\n`)
+  assert.equal((await run('sh', ['shadow', '--version'], { cwd: join(installed, 'bin') })).stdout, `${version}\n`)
+})
+
+test('an installed package without a Node of its own takes the one on the PATH', async () => {
+  const bare = join(installed, 'bare')
+  await cp(join(installed, 'bin'), join(bare, 'bin'), { recursive: true })
+  await cp(join(installed, 'dist'), join(bare, 'dist'), { recursive: true })
+  const PATH = `${join(root, 'node_modules/.bin')}:${process.env['PATH']}`
+  assert.equal((await run(join(bare, 'bin/shadow'), ['--version'], { env: { PATH } })).stdout, `${version}\n`)
+})
+
+test('without any Node, and without a build on an old Node, the launcher says what is missing', async () => {
+  const source = join(installed, 'source')
+  await cp(join(installed, 'bin'), join(source, 'bin'), { recursive: true })
+  const folder = join(installed, 'old')
+  await mkdir(folder)
+  const launch = () => run('/bin/sh', [join(source, 'bin/shadow'), '--version'], { env: { PATH: folder } })
+  await assert.rejects(launch, {
+    code: 1,
+    stderr: /^error: shadow needs Node 24, and there is no node on the PATH\nhint: /,
+  })
+  await writeFile(join(folder, 'node'), '#!/bin/sh\n[ "$1" = --version ] && echo v20.1.0 || echo true\n')
+  await chmod(join(folder, 'node'), 0o755)
+  await assert.rejects(launch, { code: 1, stderr: /^error: shadow needs Node 24; .*\/old\/node is v20.1.0\nhint: / })
+})
+
+test('the built CLI on an old Node says so and nothing else', async () => {
+  const old = `data:text/javascript,Object.defineProperty(process,'versions',{value:{...process.versions,node:'20.1.0'}})`
+  const options = { env: { ...process.env, NODE_OPTIONS: `--import=${old}` } }
+  await assert.rejects(run(shadow, ['--version'], options), {
+    code: 1,
+    stdout: '',
+    stderr: 'error: shadow needs Node 24 or later; this is 20.1.0\n',
+  })
+})
+
+test('a reader that leaves early ends the CLI quietly', async () => {
+  const child = spawn(shadow, ['help', 'errors'], { stdio: ['ignore', 'pipe', 'pipe'] })
+  child.stdout.destroy() // long before the first byte comes
+  const [stderr, [exit]] = await Promise.all([text(child.stderr), once(child, 'exit')])
+  assert.deepEqual([exit, stderr], [0, ''])
+})

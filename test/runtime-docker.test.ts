@@ -1,0 +1,527 @@
+import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import type { LogLine } from '../src/model/instance.ts'
+import { appName, nodeName, volumeId } from '../src/model/names.ts'
+import { duration, size } from '../src/model/quantities.ts'
+import type { TaskDefinition } from '../src/model/task.ts'
+import { docker } from '../src/nodeproxy/runtime/docker.ts'
+import type { Container } from '../src/nodeproxy/runtime/runtime.ts'
+import { loop } from '../src/nodeproxy/volumes/loop.ts'
+import { mounts } from '../src/nodeproxy/volumes/mount.ts'
+import { busyboxImage, nodeImage } from './tools/images.ts'
+
+const node = nodeName(`t-${randomBytes(4).toString('hex')}`)
+const network = `shadow-${node}`
+const runtime = docker({ node, network })
+const signal = new AbortController().signal
+const run = (...args: string[]) =>
+  execFileSync('docker', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim()
+
+let busybox: string
+beforeAll(async () => {
+  busybox = await busyboxImage()
+})
+
+afterEach(() => {
+  const left = run('ps', '--all', '--quiet', '--filter', `label=shadow.node=${node}`).split('\n').filter(Boolean)
+  if (left.length > 0) run('rm', '--force', ...left)
+})
+
+afterAll(() => {
+  try {
+    run('network', 'rm', network)
+  } catch {
+    // no test of this run got as far as making it
+  }
+})
+
+function task(over: Partial<TaskDefinition> & { script?: string } = {}): TaskDefinition {
+  const { script, ...rest } = over
+  return {
+    app: appName('blog'),
+    revision: 1,
+    image: busybox,
+    command: ['sh', '-c', script ?? 'trap "exit 0" TERM; while :; do sleep 0.05; done'],
+    env: {},
+    port: 8000,
+    limits: { memory: size('64MiB'), cpus: 1, pids: 64 },
+    ready: { kind: 'port' },
+    startWithin: duration('10s'),
+    sleep: { idleAfter: duration('5m'), grace: duration('1s'), webSockets: 'hold' },
+    createdAt: new Date(0).toISOString(),
+    ...rest,
+  }
+}
+
+async function started(given: TaskDefinition, mountedAt?: string): Promise<Container & { ip: string }> {
+  const container = await runtime.create(given, mountedAt, signal)
+  return { ...container, ip: await runtime.start(container, signal) }
+}
+
+async function linesOf(container: Container, since?: string): Promise<LogLine[]> {
+  const lines: LogLine[] = []
+  for await (const line of runtime.output(container, since, signal)) lines.push(line)
+  return lines
+}
+
+const texts = (lines: LogLine[], stream = 'stdout') =>
+  lines.filter(line => line.stream === stream).map(({ line }) => line)
+const failureOf = (deed: Promise<unknown>) =>
+  deed.then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+
+async function portOpen(ip: string, port: number): Promise<boolean> {
+  for (let tried = 0; tried < 400; tried += 1) {
+    const open = await new Promise<boolean>(resolve => {
+      const socket = connect(port, ip, () => resolve(true)).on('error', () => resolve(false))
+      socket.on('close', () => undefined)
+      setTimeout(() => socket.destroy(), 500).unref()
+    })
+    if (open) return true
+    await sleep(10)
+  }
+  return false
+}
+
+describe('a container', () => {
+  test('is made, started with an address we can dial, stopped and removed', async () => {
+    const container = await started(task({ command: ['httpd', '-f', '-p', '8000'] }))
+    expect(await portOpen(container.ip, 8000)).toBe(true)
+    expect(await runtime.leftBehind()).toEqual([
+      {
+        id: container.id,
+        app: 'blog',
+        revision: 1,
+        running: true,
+        ip: container.ip,
+        startedAt: expect.stringMatching(/^20/),
+      },
+    ])
+    expect(run('port', container.id)).toBe('')
+    await runtime.stop(container, 5_000)
+    expect((await runtime.leftBehind()).map(({ running }) => running)).toEqual([false])
+    await runtime.remove(container)
+    expect(await runtime.leftBehind()).toEqual([])
+  })
+
+  test('every call may be repeated', async () => {
+    const container = await started(task())
+    expect(await runtime.start(container, signal)).toBe(container.ip)
+    await runtime.stop(container, 5_000)
+    await runtime.stop(container, 5_000)
+    await runtime.remove(container)
+    await runtime.remove(container)
+    await runtime.stop(container, 5_000)
+    expect(await runtime.exited(container, signal)).toBeUndefined()
+  })
+
+  test('gets the environment, PORT and the command of its definition', async () => {
+    const env = { GREETING: 'hä $HOME "x"\nnext', PORT: '1' }
+    const container = await started(task({ env, port: 8123, script: 'echo "$GREETING"; echo $PORT' })).catch(
+      (error: unknown) => String(error),
+    )
+    // it ends at once, so its start may find it ended already
+    if (typeof container === 'string') expect(container).toContain('hä $HOME "x"\nnext\n8123')
+    else expect(texts(await linesOf(container))).toEqual(['hä $HOME "x"', 'next', '8123'])
+  })
+
+  test('has the limits of its definition and no rights beyond what it needs', async () => {
+    const container = await started(task({ limits: { memory: size('32MiB'), cpus: 0.5, pids: 20 } }))
+    const { HostConfig, NetworkSettings } = JSON.parse(run('inspect', container.id))[0]
+    expect(HostConfig).toMatchObject({
+      Memory: 32 * 2 ** 20,
+      MemorySwap: 32 * 2 ** 20,
+      NanoCpus: 5e8,
+      PidsLimit: 20,
+      CapDrop: ['ALL'],
+      SecurityOpt: ['no-new-privileges:true'],
+      RestartPolicy: { Name: 'no' },
+      Privileged: false,
+    })
+    expect(Object.keys(NetworkSettings.Networks)).toEqual([network])
+    expect(run('exec', container.id, 'grep', '-E', 'NoNewPrivs|CapBnd', '/proc/1/status')).toBe(
+      'CapBnd:\t00000000000004eb\nNoNewPrivs:\t1',
+    )
+  })
+
+  test('of more cpus than the machine has gets them all', async () => {
+    await started(task({ limits: { memory: size('32MiB'), cpus: 500, pids: 20 } }))
+  })
+
+  test('does not reach another app on our network', async () => {
+    const one = await started(task({ command: ['httpd', '-f', '-p', '8000'] }))
+    expect(await portOpen(one.ip, 8000)).toBe(true)
+    const two = await started(task({ app: appName('shop') }))
+    expect(
+      await failureOf((async () => run('exec', two.id, 'nc', '-w', '1', one.ip, '8000', '-e', 'true'))()),
+    ).toBeDefined()
+  })
+
+  test('that is left over from before makes way for a new one', async () => {
+    const first = await started(task())
+    const second = await started(task({ revision: 2 }))
+    expect((await runtime.leftBehind()).map(({ id, revision }) => [id, revision])).toEqual([[second.id, 2]])
+    expect(second.id).not.toBe(first.id)
+  })
+
+  test('of somebody else with our name is left alone', async () => {
+    const name = `shadow-${node}-blog`
+    const id = run('create', '--name', name, '--label', 'shadow.node=other', busybox, 'true')
+    try {
+      await expect(runtime.create(task(), undefined, signal)).rejects.toMatchObject({ code: 'already-exists' })
+      expect(run('inspect', '--format', '{{.Id}}', name)).toBe(id)
+      expect(await runtime.leftBehind()).toEqual([])
+    } finally {
+      run('rm', '--force', id)
+    }
+  })
+
+  test('of another node is not ours', async () => {
+    const other = docker({ node: nodeName(`${node}-b`), network })
+    const theirs = await other.create(task(), undefined, signal)
+    try {
+      expect(await runtime.leftBehind()).toEqual([])
+      expect((await other.leftBehind()).map(({ id }) => id)).toEqual([theirs.id])
+    } finally {
+      await other.remove(theirs)
+    }
+  })
+
+  test('made while its caller leaves is there to be found when the call has failed', async () => {
+    for (const delay of [0, 5, 20]) {
+      const leaving = new AbortController()
+      const creating = failureOf(runtime.create(task(), undefined, leaving.signal))
+      await sleep(delay)
+      leaving.abort(new Error('left'))
+      const outcome = await creating
+      const found = await runtime.leftBehind()
+      if (outcome !== undefined) expect(String(outcome)).toContain('left')
+      await sleep(300)
+      expect((await runtime.leftBehind()).map(({ id }) => id)).toEqual(found.map(({ id }) => id))
+      for (const container of found) await runtime.remove(container)
+    }
+  })
+
+  test('20 at once get an address each', async () => {
+    const all = await Promise.all(Array.from({ length: 20 }, (_, i) => started(task({ app: appName(`app-${i}`) }))))
+    expect(new Set(all.map(({ ip }) => ip)).size).toBe(20)
+    await Promise.all(all.map(container => runtime.stop(container, 5_000)))
+    expect((await runtime.leftBehind()).filter(({ running }) => running)).toEqual([])
+  })
+})
+
+describe('the network of the apps', () => {
+  test('that was removed is made again', async () => {
+    const first = await started(task())
+    await runtime.stop(first, 1_000)
+    await runtime.remove(first)
+    run('network', 'rm', network)
+    const second = await started(task())
+    expect(second.ip).toMatch(/^\d+\.\d+\.\d+\.\d+$/)
+    await runtime.stop(second, 1_000)
+    await runtime.remove(second)
+    // and also between the making of a container and its start
+    const third = await runtime.create(task(), undefined, signal)
+    run('network', 'rm', network)
+    expect(await runtime.start(third, signal)).toMatch(/^\d+\.\d+\.\d+\.\d+$/)
+  })
+
+  test('of the same name that is not ours is not used', async () => {
+    const foreign = `${network}-foreign`
+    run('network', 'create', foreign)
+    try {
+      await expect(docker({ node, network: foreign }).create(task(), undefined, signal)).rejects.toMatchObject({
+        code: 'already-exists',
+      })
+    } finally {
+      run('network', 'rm', foreign)
+    }
+  })
+})
+
+describe('stop', () => {
+  test('lets the app end by itself within its grace', async () => {
+    const container = await started(
+      task({ script: 'trap "sleep 0.3; echo saved; exit 0" TERM; echo up; while :; do sleep 0.05; done' }),
+    )
+    await untilLine(container, 'up')
+    await runtime.stop(container, 30_000)
+    expect(texts(await linesOf(container))).toEqual(['up', 'saved'])
+    expect(await runtime.exited(container, signal)).toEqual({ exitCode: 0, outOfMemory: false })
+  })
+
+  test('kills an app that ignores SIGTERM, after its grace and not before', async () => {
+    const container = await started(task({ script: 'trap "" TERM; echo up; while :; do sleep 0.05; done' }))
+    await untilLine(container, 'up')
+    const from = performance.now()
+    await runtime.stop(container, 400)
+    expect(performance.now() - from).toBeGreaterThan(390)
+    expect(await runtime.exited(container, signal)).toEqual({ exitCode: 137, outOfMemory: false })
+    expect((await runtime.leftBehind()).map(({ running }) => running)).toEqual([false])
+  })
+
+  test('does not wait out the grace of an app that handles no signals', async () => {
+    const container = await started(task({ command: ['sleep', '1000'] }))
+    await runtime.stop(container, 60_000) // would outlast this test
+    expect(await runtime.exited(container, signal)).toEqual({ exitCode: 143, outOfMemory: false })
+  })
+
+  test('ends all processes of the app', async () => {
+    const mark = `${Math.floor(100_000 + Math.random() * 900_000)}`
+    const container = await started(task({ script: `trap "" TERM; (trap "" TERM; sleep ${mark}) & sleep ${mark}` }))
+    const count = () =>
+      readdirSync('/proc').filter(pid => /^\d+$/.test(pid) && commandOf(pid).includes(`sleep\0${mark}`)).length
+    while (count() < 2) await sleep(10)
+    await runtime.stop(container, 50)
+    expect(count()).toBe(0)
+  })
+
+  test('reaches a paused app', async () => {
+    const container = await started(task())
+    run('pause', container.id)
+    await runtime.stop(container, 60_000)
+    expect((await runtime.leftBehind()).map(({ running }) => running)).toEqual([false])
+  })
+})
+
+describe('the end of an app', () => {
+  test('is told with its exit code', async () => {
+    const container = await started(task({ script: 'sleep 0.3; exit 7' }))
+    expect(await runtime.exited(container, signal)).toEqual({ exitCode: 7, outOfMemory: false })
+    expect(await runtime.exited(container, signal)).toEqual({ exitCode: 7, outOfMemory: false })
+  })
+
+  test('for want of memory is told as such', async () => {
+    const limits = { memory: size('16MiB'), cpus: 1, pids: 20 }
+    const container = await started(task({ limits, script: 'sleep 0.3; tail /dev/zero; exit 9' }))
+    expect(await runtime.exited(container, signal)).toMatchObject({ outOfMemory: true })
+  })
+
+  test('is not told to one who left', async () => {
+    const container = await started(task())
+    const leaving = new AbortController()
+    const exited = runtime.exited(container, leaving.signal)
+    setTimeout(() => leaving.abort(new Error('left')), 50)
+    await expect(exited).rejects.toThrow('left')
+  })
+
+  test('by removal from outside ends the wait', async () => {
+    const container = await started(task())
+    const exited = runtime.exited(container, signal)
+    await sleep(100)
+    run('rm', '--force', container.id)
+    expect((await exited)?.exitCode ?? 137).toBe(137)
+  })
+
+  test('at once is a crash with its exit code and its last lines', async () => {
+    for (let round = 0; round < 3; round += 1) {
+      const container = await runtime.create(task({ script: 'echo one; echo two >&2; exit 3' }), undefined, signal)
+      const failure = await failureOf(runtime.start(container, signal))
+      if (failure === undefined)
+        expect(await runtime.exited(container, signal)).toEqual({ exitCode: 3, outOfMemory: false })
+      else
+        expect(failure).toMatchObject({
+          code: 'app-crashed',
+          details: { facts: { exitCode: 3 } },
+          message: expect.stringContaining('one'),
+        })
+      await runtime.remove(container)
+    }
+  })
+})
+
+describe('what cannot be run', () => {
+  for (const [what, command] of [
+    ['is not there', ['no-such-program']],
+    ['is no program', ['/etc']],
+    ['is in a folder that is not there', ['/no/such/program', 'x']],
+  ] as const) {
+    test(`a command that ${what} is told as such`, async () => {
+      for (let round = 0; round < 3; round += 1) {
+        const container = await runtime.create(task({ command }), undefined, signal)
+        const failure = await failureOf(runtime.start(container, signal))
+        expect(failure).toMatchObject({ code: 'command-not-found', message: expect.stringContaining(command[0]) })
+        await runtime.remove(container)
+      }
+    })
+  }
+
+  test('an app that itself ends with 127 is not taken for one', async () => {
+    const container = await runtime.create(task({ script: 'nosuch' }), undefined, signal)
+    const failure = await failureOf(runtime.start(container, signal))
+    if (failure !== undefined) expect(failure).toMatchObject({ code: 'app-crashed' })
+    else expect(await runtime.exited(container, signal)).toEqual({ exitCode: 127, outOfMemory: false })
+  })
+
+  test('an image without a command needs one', async () => {
+    await expect(runtime.create(task({ command: undefined }), undefined, signal)).rejects.toMatchObject({
+      code: 'command-not-found',
+    })
+  })
+
+  test('an image that is nowhere is told with what to do, also when it was removed since it was last seen', async () => {
+    const gone = `shadow-test/gone:${randomBytes(4).toString('hex')}`
+    const expected = {
+      code: 'image-not-found',
+      message: expect.stringContaining(gone),
+      details: { hint: expect.stringContaining('docker pull') },
+    }
+    await expect(runtime.ensureImage(gone, signal)).rejects.toMatchObject(expected)
+    await expect(runtime.create(task({ image: gone }), undefined, signal)).rejects.toMatchObject(expected)
+    run('tag', busybox, gone)
+    await runtime.ensureImage(gone, signal)
+    run('rmi', gone)
+    await expect(runtime.create(task({ image: gone }), undefined, signal)).rejects.toMatchObject(expected)
+  })
+
+  test('an image is pulled with the credentials that docker login keeps', async () => {
+    const asked: (string | undefined)[] = []
+    const registry = createServer((request, response) => {
+      asked.push(request.headers.authorization)
+      response
+        .writeHead(401, { 'www-authenticate': 'Basic realm="test"' })
+        .end('{"errors":[{"code":"UNAUTHORIZED","message":"who are you"}]}')
+    })
+    await new Promise<void>(resolve => registry.listen(0, '127.0.0.1', resolve))
+    const folder = mkdtempSync('/tmp/shadow-config-')
+    try {
+      const { port } = registry.address() as { port: number }
+      const auth = Buffer.from('anna:secret:with:colons').toString('base64')
+      writeFileSync(join(folder, 'config.json'), JSON.stringify({ auths: { [`127.0.0.1:${port}`]: { auth } } }))
+      const knowing = docker({ node, network, configFile: join(folder, 'config.json') })
+      await expect(knowing.ensureImage(`127.0.0.1:${port}/blog`, signal)).rejects.toMatchObject({
+        code: 'image-not-found',
+      })
+      expect(asked).toContain(`Basic ${auth}`)
+    } finally {
+      rmSync(folder, { recursive: true })
+      registry.close()
+    }
+  })
+})
+
+describe('a Docker that is away', () => {
+  test('is told as such by every call', async () => {
+    const away = docker({ node, network, socketPath: '/tmp/no-such-docker.sock' })
+    const container = { id: 'x', app: appName('blog'), revision: 1 }
+    expect(await away.alive(signal)).toBe(false)
+    expect(await runtime.alive(signal)).toBe(true)
+    for (const call of [
+      () => away.ensureImage(busybox, signal),
+      () => away.create(task(), undefined, signal),
+      () => away.start(container, signal),
+      () => away.stop(container, 10),
+      () => away.remove(container),
+      () => away.leftBehind(),
+      () => away.output(container, undefined, signal)[Symbol.asyncIterator]().next(),
+    ])
+      await expect(call()).rejects.toMatchObject({
+        code: 'runtime-unreachable',
+        details: { hint: expect.stringContaining('docker') },
+      })
+    expect(await away.exited(container, signal)).toBeUndefined()
+  })
+})
+
+describe('what an app writes', () => {
+  test('comes line by line, in order, with its stream and its time, to the very last line', async () => {
+    const container = await started(
+      task({ script: 'sleep 0.2; for i in $(seq 1 5000); do echo "line $i"; done; echo oops >&2; printf "no end"' }),
+    )
+    const lines = await linesOf(container)
+    expect(texts(lines)).toEqual([...Array.from({ length: 5000 }, (_, i) => `line ${i + 1}`), 'no end'])
+    expect(texts(lines, 'stderr')).toEqual(['oops'])
+    for (const { at } of lines) expect(at).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$/)
+    expect(await linesOf(container)).toEqual(lines)
+  })
+
+  test('can be read on from a line that is known', async () => {
+    const container = await started(task({ script: 'sleep 0.2; for i in 1 2 3 4 5 6; do echo $i; sleep 0.02; done' }))
+    const lines = await linesOf(container)
+    expect(texts(await linesOf(container, lines[3]!.at))).toEqual(['4', '5', '6'])
+  })
+
+  test('comes as it is written, and a reader may leave', async () => {
+    const container = await started(task({ script: 'echo first; sleep 1000' }))
+    const leaving = new AbortController()
+    const reader = runtime.output(container, undefined, leaving.signal)[Symbol.asyncIterator]()
+    expect((await reader.next()).value).toMatchObject({ line: 'first', stream: 'stdout' })
+    const next = reader.next()
+    leaving.abort(new Error('left'))
+    await expect(next).rejects.toThrow('left')
+  })
+
+  test('is whole where a line is longer than what Docker takes at once', async () => {
+    const container = await started(task({ script: 'sleep 0.2; head -c 40000 /dev/zero | tr "\\0" x; echo end' }))
+    expect(texts(await linesOf(container))).toEqual([`${'x'.repeat(40_000)}end`])
+  })
+})
+
+describe('a volume', () => {
+  let folder: string
+  beforeAll(() => {
+    folder = mkdtempSync('/tmp/shadow-late-')
+  })
+  afterAll(() => rmSync(folder, { recursive: true }))
+
+  test('mounted after its container was made and before its start is what the app sees, and is free after its stop', async () => {
+    const id = volumeId('late')
+    const drives = loop({ folder })
+    const places = mounts({ folder })
+    await places.prepare(id)
+    const given = task({
+      script: 'test -e /srv/data/before && cat /srv/data/before; echo written > /srv/data/after; exec sleep 1000',
+      volume: { id, size: size('16MiB'), path: '/srv/data' },
+    })
+    try {
+      const container = await runtime.create(given, places.at(id), signal)
+      await places.mount(id, await drives.attach(id, 16 * 2 ** 20, signal), signal)
+      writeFileSync(join(places.at(id), 'before'), 'from the volume\n')
+      await runtime.start(container, signal)
+      await untilLine(container, 'from the volume')
+      while (!readdirSync(places.at(id)).includes('after')) await sleep(10)
+      await expect(drives.detach(id)).rejects.toMatchObject({ code: 'volume-in-use' })
+      await runtime.stop(container, 5_000)
+      await places.unmount(id)
+      await drives.detach(id)
+      expect(readdirSync(places.at(id))).toEqual([])
+      await places.mount(id, await drives.attach(id, 16 * 2 ** 20, signal), signal)
+      expect(readFileSync(join(places.at(id), 'after'), 'utf8')).toBe('written\n')
+    } finally {
+      await places.unmount(id)
+      await drives.detach(id)
+    }
+  })
+})
+
+test('the Node app of the journeys serves on its port', async () => {
+  const container = await started(
+    task({ image: await nodeImage(), command: undefined, limits: { memory: size('256MiB'), cpus: 2, pids: 64 } }),
+  )
+  expect(await portOpen(container.ip, 8000)).toBe(true)
+  const answer = await fetch(`http://${container.ip}:8000/echo`, { method: 'POST', body: 'shadow' })
+  expect(await answer.json()).toMatchObject({ bytes: 6 })
+  await runtime.stop(container, 10_000)
+  expect(texts(await linesOf(container))).toContain('got SIGTERM')
+})
+
+async function untilLine(container: Container, wanted: string): Promise<void> {
+  for await (const { line } of runtime.output(container, undefined, signal)) if (line === wanted) return
+  throw new Error(`it ended without having written "${wanted}"`)
+}
+
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+  } catch {
+    return '' // it ended meanwhile
+  }
+}

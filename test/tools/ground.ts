@@ -1,0 +1,80 @@
+import { execFile } from 'node:child_process'
+import { access, readdir, readFile } from 'node:fs/promises'
+import { setTimeout } from 'node:timers/promises'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+
+/** What journeys leave behind must be recognisable: nodes, and so the labels of their containers, begin with this. */
+export const TEST_NODE_PREFIX = 'test-'
+/** Folders that journeys make under the system's temporary folder begin with this. */
+export const TEST_FOLDER_PREFIX = 'shadow-test-'
+
+const SETTLES_WITHIN_MS = 5_000
+
+/** Before the journeys: sees that the machine can carry them. After them: fails if they left anything behind. */
+export default async function ground(): Promise<() => Promise<void>> {
+  const missing = await whatIsMissing()
+  if (missing.length > 0)
+    throw new Error(`journeys cannot run on this machine:\n  ${missing.join('\n  ')}\nmend it with: make setup`)
+  const before = new Set(await traces())
+  return async () => {
+    const left = await leftAfter(before)
+    if (left.length > 0) throw new Error(`the journeys left behind:\n  ${left.join('\n  ')}`)
+  }
+}
+
+async function whatIsMissing(): Promise<string[]> {
+  const missing: string[] = []
+  if (process.getuid?.() !== 0) missing.push('root: they mount filesystems')
+  if (!(await succeeds(access('/dev/loop-control')))) missing.push('loop devices: /dev/loop-control is not there')
+  for (const tool of ['mkfs.ext4', 'losetup', 'mount'])
+    if (!(await succeeds(run(tool, ['-V'])))) missing.push(`${tool}: not on the PATH`)
+  if (!(await succeeds(run('docker', ['version'])))) missing.push('Docker: it does not answer')
+  return missing
+}
+
+/** Containers, networks, mounts and loop devices of tests, each as a line for people. */
+export async function traces(): Promise<string[]> {
+  const format = (name: string) => ['--filter', 'label=shadow.node', '--format', `{{.Label "shadow.node"}} {{${name}}}`]
+  const [containers, networks, mounts, loops] = await Promise.all([
+    lines('docker', ['ps', '--all', ...format('.Names')]),
+    lines('docker', ['network', 'ls', ...format('.Name')]),
+    readFile('/proc/self/mountinfo', 'utf8').then(text => text.split('\n').map(line => line.split(' ')[4] ?? '')),
+    backingFiles(),
+  ])
+  const ofTestNode = (line: string): boolean => line.startsWith(TEST_NODE_PREFIX)
+  const inTestFolder = (path: string): boolean => path.includes(`/${TEST_FOLDER_PREFIX}`)
+  return [
+    ...containers.filter(ofTestNode).map(line => `container of node ${line}`),
+    ...networks.filter(ofTestNode).map(line => `network of node ${line}`),
+    ...mounts.filter(inTestFolder).map(path => `mount ${path}`),
+    ...loops.filter(inTestFolder).map(path => `loop device on ${path}`),
+  ]
+}
+
+// The kernel lets a loop device go a moment after its last user did.
+async function leftAfter(before: ReadonlySet<string>): Promise<string[]> {
+  const end = Date.now() + SETTLES_WITHIN_MS
+  for (;;) {
+    const left = (await traces()).filter(trace => !before.has(trace))
+    if (left.length === 0 || Date.now() > end) return left
+    await setTimeout(100)
+  }
+}
+
+async function backingFiles(): Promise<string[]> {
+  const devices = (await readdir('/sys/block')).filter(name => name.startsWith('loop'))
+  const read = (device: string) => readFile(`/sys/block/${device}/loop/backing_file`, 'utf8').catch(() => '') // unbound
+  return Promise.all(devices.map(read)).then(files => files.map(file => file.trim()))
+}
+
+async function lines(file: string, args: readonly string[]): Promise<string[]> {
+  return (await run(file, args)).stdout.split('\n')
+}
+
+const succeeds = (deed: Promise<unknown>): Promise<boolean> =>
+  deed.then(
+    () => true,
+    () => false,
+  )

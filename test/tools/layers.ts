@@ -1,0 +1,103 @@
+import { dirname, join, normalize } from 'node:path'
+
+/** A source file as the layers see it; `path` is relative to the project. */
+export type Source = { readonly path: string; readonly text: string }
+
+const DAEMON = ['lib', 'model', 'api']
+
+// What each folder of src/ may import besides itself.
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  lib: [],
+  model: ['lib'],
+  api: ['lib', 'model'],
+  master: DAEMON,
+  nodeproxy: DAEMON,
+  proxy: DAEMON,
+  dashboard: DAEMON,
+  cli: [...DAEMON, 'master', 'nodeproxy', 'proxy', 'dashboard'],
+  testing: [...DAEMON, 'master', 'nodeproxy', 'proxy', 'cli'],
+}
+
+// A library that stands behind a contract of ours appears where the contract is kept, and nowhere else.
+const ONLY_IN: readonly (readonly [library: RegExp, files: RegExp])[] = [
+  [/^dockerode$/, /^src\/nodeproxy\/runtime\/docker[^/]*\.ts$/],
+  [/^@aws-sdk\/client-s3$/, /^src\/master\/storage\/s3[^/]*\.ts$/],
+  [/^@aws-sdk\/client-ec2$/, /^src\/(proxy\/fleet|nodeproxy\/volumes)\/(ec2|ebs)[^/]*\.ts$/],
+  [/^(@aws-sdk|@smithy)\//, /^src\/(master\/storage\/s3|proxy\/fleet\/ec2|nodeproxy\/volumes\/ebs)[^/]*\.ts$/],
+  [/^express$/, /^src\/master\//],
+  [/^commander$/, /^src\/cli\//],
+  [/^pino$/, /^src\/lib\/log\.ts$/],
+  [/^vitest|^fast-check$/, /^src\/testing\//],
+]
+
+// Loading these costs more than the CLI's start: a static import would put them on the way of every command.
+const LAZY = /^(dockerode|@aws-sdk\/.*)$/
+
+const READS_ENVIRONMENT = /(^|\/)(config|settings|terminal)\.ts$/
+const LONGEST_FILE = 500
+
+/** Everything in these files of src/ that goes against the layers, one line each. */
+export function faultsOf(sources: readonly Source[]): string[] {
+  return sources.flatMap(source => {
+    const inTest = source.path.endsWith('.test.ts')
+    const faults = [...importFaults(source, inTest)]
+    const length = source.text.trimEnd().split('\n').length
+    if (length > LONGEST_FILE) faults.push(`has ${length} lines; ${LONGEST_FILE} at most`)
+    if (!inTest) faults.push(...wordFaults(source))
+    return faults.map(fault => `${source.path}: ${fault}`)
+  })
+}
+
+function importFaults({ path, text }: Source, inTest: boolean): string[] {
+  const layer = layerOf(path)
+  const allowed = MAY_IMPORT[layer]
+  if (allowed === undefined) return [`"${layer}" is no layer; name it in test/tools/layers.ts`]
+  return importsOf(text).flatMap(({ from, lazy, typeOnly }) => {
+    if (from.startsWith('node:')) return []
+    if (from.startsWith('.')) {
+      const to = layerOf(normalize(join(dirname(path), from)))
+      if (to === '' || to === layer || allowed.includes(to) || (inTest && to === 'testing')) return []
+      return [`${layer} imports ${to} (${from})`]
+    }
+    if (inTest) return []
+    const home = ONLY_IN.find(([library]) => library.test(from))
+    if (home !== undefined && !home[1].test(path)) return [`imports ${from}, which belongs in ${home[1].source}`]
+    if (LAZY.test(from) && !lazy && !typeOnly) return [`imports ${from} at start; use await import('${from}')`]
+    return []
+  })
+}
+
+function wordFaults({ path, text }: Source): string[] {
+  const faults: string[] = []
+  const code = withoutComments(text)
+  if (/\bprocess\.env\b/.test(code) && !READS_ENVIRONMENT.test(path))
+    faults.push('reads process.env; only config.ts does')
+  // errors.ts holds our codes, which name what they are about.
+  if (layerOf(path) === 'lib' && path !== 'src/lib/errors.ts')
+    for (const [word] of withoutStrings(code).matchAll(/\b[\w$]+\b/g))
+      if (wordsOf(word).some(part => OURS.has(part))) faults.push(`lib says "${word}"`)
+  return faults
+}
+
+const OURS = new Set(['app', 'apps', 'volume', 'volumes', 'pin', 'pins'])
+const wordsOf = (identifier: string): string[] => identifier.split(/(?=[A-Z])|[_$\d]+/).map(part => part.toLowerCase())
+
+type Import = { readonly from: string; readonly lazy: boolean; readonly typeOnly: boolean }
+
+/** What a file imports, whatever way it says so. */
+export function importsOf(text: string): Import[] {
+  const code = withoutComments(text)
+  const found: Import[] = []
+  for (const match of code.matchAll(/^\s*(?:import|export)\s+(type\s+)?(?:[\w$*{}\s,]+?\s+from\s*)?['"]([^'"]+)['"]/gm))
+    found.push({ from: match[2] ?? '', lazy: false, typeOnly: match[1] !== undefined })
+  for (const match of code.matchAll(/(typeof\s+)?\bimport\(\s*['"]([^'"]+)['"]/g))
+    found.push({ from: match[2] ?? '', lazy: true, typeOnly: match[1] !== undefined })
+  return found
+}
+
+const layerOf = (path: string): string => /^src\/([^/]+)\//.exec(path)?.[1] ?? ''
+
+// Good enough for our own formatted source: a comment mark within a string hides at most the rest of that line.
+const withoutComments = (text: string): string =>
+  text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|[\s;{(])\/\/.*$/gm, '$1')
+const withoutStrings = (code: string): string => code.replace(/'[^'\n]*'|"[^"\n]*"|`[^`]*`/g, "''")

@@ -1,0 +1,116 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { access, constants, mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { homedir, tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import type { StoragePlace } from '../../src/master/storage/place.ts'
+
+/** A store that runs until it is disposed of; `stop` and `start` take it away and bring it back, its data kept. */
+export type S3Server = AsyncDisposable & {
+  place(bucket: string): StoragePlace
+  stop(): Promise<void>
+  start(): Promise<void>
+}
+
+type Program = { file: string; args: (port: number, data: string) => string[]; ready: string }
+
+/** MinIO: from the PATH, else the one that `make` built into the cache folder; undefined where there is none. */
+export async function minio(): Promise<S3Server | undefined> {
+  const cached = join(process.env['SHADOW_CACHE'] ?? join(homedir(), '.cache/shadow'), 'bin/minio')
+  const file = (await onPath('minio')) ?? (await executable(cached))
+  return file === undefined
+    ? undefined
+    : serve({
+        file,
+        args: (port, data) => [
+          'server',
+          '--quiet',
+          '--address',
+          `127.0.0.1:${port}`,
+          '--console-address',
+          '127.0.0.1:0',
+          data,
+        ],
+        ready: '/minio/health/ready',
+      })
+}
+
+/** moto_server from the PATH; undefined where there is none. It keeps its data in memory. */
+export async function moto(): Promise<S3Server | undefined> {
+  const file = await onPath('moto_server')
+  return file === undefined
+    ? undefined
+    : serve({ file, args: port => ['-H', '127.0.0.1', '-p', String(port)], ready: '/moto-api/data.json' })
+}
+
+const CREDENTIALS = { accessKeyId: 'shadowtest', secretAccessKey: 'shadowtestsecret' }
+
+async function serve({ file, args, ready }: Program): Promise<S3Server> {
+  const data = await mkdtemp(join(tmpdir(), 'shadow-test-s3-'))
+  const port = await freePort()
+  const endpoint = `http://127.0.0.1:${port}`
+  let child: ChildProcess | undefined
+
+  const start = async (): Promise<void> => {
+    child = spawn(file, args(port, data), {
+      stdio: ['ignore', 'ignore', 'ignore'],
+      env: {
+        ...process.env,
+        MINIO_ROOT_USER: CREDENTIALS.accessKeyId,
+        MINIO_ROOT_PASSWORD: CREDENTIALS.secretAccessKey,
+        MINIO_UPDATE: 'off',
+      },
+    })
+    for (const end = Date.now() + 30_000; ; await wait(50)) {
+      const answered = await fetch(`${endpoint}${ready}`).then(
+        ({ ok }) => ok,
+        () => false,
+      )
+      if (answered) return
+      if (child.exitCode !== null) throw new Error(`${file} ended with exit code ${child.exitCode}`)
+      if (Date.now() > end) throw new Error(`${file} was not ready within 30 s`)
+    }
+  }
+  const stop = async (): Promise<void> => {
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+    const ended = once(child, 'exit')
+    child.kill('SIGKILL')
+    await ended
+  }
+
+  await start()
+  return {
+    place: bucket => ({ kind: 's3', endpoint, bucket, region: 'us-east-1', credentials: CREDENTIALS }),
+    stop,
+    start,
+    async [Symbol.asyncDispose]() {
+      await stop()
+      await rm(data, { recursive: true, force: true })
+    },
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  return typeof address === 'object' && address !== null ? address.port : 0
+}
+
+async function onPath(name: string): Promise<string | undefined> {
+  for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
+    const found = await executable(join(folder, name))
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+const executable = (file: string): Promise<string | undefined> =>
+  access(file, constants.X_OK).then(
+    () => file,
+    () => undefined,
+  )

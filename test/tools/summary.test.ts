@@ -1,0 +1,23 @@
+import { expect, test } from 'vitest'
+import type { TestModule } from 'vitest/node'
+import { count, summaryLine } from './summary.ts'
+
+const moduleOf = (state: string, ...results: string[]): TestModule =>
+  ({
+    state: () => state,
+    children: { allTests: () => results.map(state => ({ result: () => ({ state }) })) },
+  }) as unknown as TestModule
+
+test('the summary counts tests by how they ended', () => {
+  const modules = [moduleOf('passed', 'passed', 'passed', 'skipped'), moduleOf('failed', 'failed', 'passed')]
+  expect(summaryLine(count(modules, []))).toBe('3 passed, 1 failed, 1 skipped')
+})
+
+test('the summary names skipped tests only where there are some', () => {
+  expect(summaryLine(count([moduleOf('passed', 'passed')], []))).toBe('1 passed, 0 failed')
+})
+
+test('a file that cannot be loaded, a test cut short and an error outside all tests are failures', () => {
+  const modules = [moduleOf('failed'), moduleOf('failed', 'pending', 'passed')]
+  expect(summaryLine(count(modules, [{ message: 'unhandled' }]))).toBe('1 passed, 3 failed')
+})

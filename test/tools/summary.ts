@@ -1,0 +1,45 @@
+import type { Reporter, SerializedError, TestModule } from 'vitest/node'
+
+export type Counts = { passed: number; failed: number; skipped: number }
+
+/** The one line that says how a test run ended; skipped tests are named only where there are some. */
+export function summaryLine({ passed, failed, skipped }: Counts): string {
+  return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`
+}
+
+/** What a run came to. A file that could not be loaded and an error outside every test count as one failure each. */
+export function count(modules: readonly TestModule[], errors: readonly SerializedError[]): Counts {
+  const counts = { passed: 0, failed: errors.length, skipped: 0 }
+  for (const module of modules) {
+    let failedHere = 0
+    for (const test of module.children.allTests()) {
+      const { state } = test.result()
+      if (state === 'passed') counts.passed++
+      else if (state === 'failed') failedHere++
+      else if (state === 'skipped') counts.skipped++
+      else failedHere++ // pending: it was cut short
+    }
+    const elsewhere = failedHere === 0 && module.state() === 'failed' ? 1 : 0
+    counts.failed += failedHere + elsewhere
+  }
+  return counts
+}
+
+/** Ends a run's output with the summary line alone, after everything that other reporters say. */
+export default class Summary implements Reporter {
+  // A run that ends before its tests, such as by a failure of global setup, has no other count.
+  #counts: Counts = { passed: 0, failed: 0, skipped: 0 }
+
+  onInit(): void {
+    // Global teardown runs after the last reporter was called, and can fail: so the line waits for the exit code.
+    process.once('exit', code => {
+      const { failed } = this.#counts
+      const counts = failed === 0 && code !== 0 ? { ...this.#counts, failed: 1 } : this.#counts
+      process.stdout.write(`\n${summaryLine(counts)}\n`)
+    })
+  }
+
+  onTestRunEnd(modules: readonly TestModule[], errors: readonly SerializedError[]): void {
+    this.#counts = count(modules, errors)
+  }
+}
