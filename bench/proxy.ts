@@ -42,6 +42,7 @@ const groups: Record<string, Group> = {
   '1MB': { peers: [nginx, nginx32k, ...everyPeer.slice(1)], load: { connections: 8, path: '/1MB' } },
   tls: { peers: everyPeer, load: { connections: 32, tls: true } },
   'tls-new': { peers: everyPeer, load: { connections: 8, tls: true, kind: 'fresh' } },
+  'tls-resumed': { peers: everyPeer, load: { connections: 8, tls: true, kind: 'fresh', resume: true } },
   '10 routes': { peers: [shadow], registered: 10, asked: 10, load: { connections: 32 } },
   '10000 routes': { peers: [shadow], registered: 10_000, asked: 10, load: { connections: 32 } },
   '1000 apps in rotation': { peers: [nginx, shadow], registered: 10_000, asked: 1_000, load: { connections: 32 } },
@@ -53,6 +54,7 @@ const together = [
   ['1MB'],
   ['tls'],
   ['tls-new'],
+  ['tls-resumed'],
   ['10 routes', '10000 routes'],
   ['1000 apps in rotation'],
   ['websocket'],
@@ -140,12 +142,12 @@ function report(): void {
     ratioAim('p99/nginx', 1.2, samples, sampleOf('half: shadow, one hop', 'p99'), sampleOf('half: nginx', 'p99')),
   ]
   const client = installed('wrk')
-    ? 'wrk, and a client of our own where wrk cannot (tls-new, several hostnames, websocket, half)'
+    ? 'wrk, and a client of our own where wrk cannot (new TLS connections, several hostnames, websocket, half)'
     : 'a client of our own (wrk is not installed)'
   const notes = [
     `each proxy alone on core ${PROXY_CORE}; load (${client}) and back end (nginx out of memory, an echo in Node for websocket) on core ${LOAD_CORE}; ${seconds} s each`,
     'cpu per request: utime + stime of the proxy and all its children and threads, by the answers of 200; nginx, haproxy and caddy set X-Forwarded-* as ours does',
-    'direct: the back end itself. tls-new: a whole TLS 1.3 handshake each (ECDSA P-256), no session resumed. websocket: a request is a message of 100 bytes and its echo',
+    'direct: the back end itself. tls-new: a whole TLS 1.3 handshake each (ECDSA P-256); tls-resumed: the same with a session to resume. websocket: a request is a message of 100 bytes and its echo',
     'half: requests fall due at an even pace of half of what nginx did in `small`; the time waited for a free connection counts',
     ...(skipped.size > 0
       ? [`skipped, not installed: ${[...skipped].join(', ')}; aims against them have no value and are not met`]

@@ -9,6 +9,8 @@ export type Load = {
   readonly kind: 'closed' | 'open' | 'fresh' | 'websocket'
   readonly port: number
   readonly tls?: boolean
+  /** A new TLS connection resumes the session of an earlier one; otherwise it pays for a whole handshake. */
+  readonly resume?: boolean
   readonly path: string
   /** Asked for by turns. */
   readonly hostnames: readonly string[]
@@ -26,23 +28,17 @@ export type Outcome = {
   readonly p99Us: number
 }
 
-/** Puts a load on from one core by a client of our own. */
+/** Puts a load on from one core: by wrk where it can, by a client of our own otherwise. */
 export async function load(core: number, wanted: Load): Promise<Outcome> {
+  const { kind, hostnames } = wanted
+  if (kind === 'closed' && hostnames.length === 1 && installed('wrk')) return wrk(core, wanted)
   const client = fileURLToPath(import.meta.resolve('../load/client.ts'))
   return JSON.parse(await output(core, process.execPath, [client, JSON.stringify(wanted)]))
 }
 
-/** Whether `wrk` can put this load on; it asks for one hostname, and its own connections that close resume their TLS sessions. */
-export function wrkCan({ kind, hostnames }: Load): boolean {
-  return (kind === 'closed' || kind === 'fresh') && hostnames.length === 1 && installed('wrk')
-}
-
-/** Puts a load on from one core by wrk, which costs a third of what our own client does. */
-export async function wrk(
-  core: number,
-  { kind, port, tls, path, hostnames, connections, seconds }: Load,
-): Promise<Outcome> {
-  const headers = ['-H', `Host: ${hostnames[0]}`, ...(kind === 'fresh' ? ['-H', 'Connection: close'] : [])]
+// It costs a third of what our own client does, so the proxy is what is full.
+async function wrk(core: number, { port, tls, path, hostnames, connections, seconds }: Load): Promise<Outcome> {
+  const headers = ['-H', `Host: ${hostnames[0]}`]
   const url = `${tls ? 'https' : 'http'}://${tls ? 'localhost' : '127.0.0.1'}:${port}${path}`
   const said = await output(core, 'wrk', ['-t1', `-c${connections}`, `-d${seconds}`, '--latency', ...headers, url])
   const [, requests, took] = /(\d+) requests in ([\d.]+\w+)/.exec(said) ?? []

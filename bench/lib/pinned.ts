@@ -87,6 +87,13 @@ function connects(port: number): Promise<boolean> {
   })
 }
 
+/** How many files a process that `startPinned` starts may have open. */
+export function openFilesLimit(): number {
+  return Number(
+    execFileSync('sh', ['-c', 'exec "$@"', 'sh', ...manyFiles(), 'sh', '-c', 'ulimit -Hn'], { encoding: 'utf8' }),
+  )
+}
+
 /** Lets a process have more open files than is usual, where the system lets us. */
 function manyFiles(): readonly string[] {
   const raised = ['prlimit', '--nofile=200000:200000']

@@ -1,6 +1,6 @@
 import type { Row, Samples } from './bench.ts'
 import { rowOf } from './bench.ts'
-import { type Load, load, type Outcome, wrk, wrkCan } from './load.ts'
+import { type Load, load, type Outcome } from './load.ts'
 import { usageOf } from './process-tree.ts'
 
 /** One proxy under one load. `loads` is asked anew each round. */
@@ -49,7 +49,7 @@ export function rowsOf(trial: string, samples: Samples): Row[] {
 
 async function take({ name, pid, load: wanted }: Trial, core: number): Promise<Record<Figure, number>> {
   const before = await usageOf(pid)
-  const outcome: Outcome = await (wrkCan(wanted) && !(wanted.kind === 'fresh' && wanted.tls) ? wrk : load)(core, wanted)
+  const outcome: Outcome = await load(core, wanted)
   const after = await usageOf(pid)
   const { done, failed, seconds, p50Us, p99Us } = outcome
   // A connection that the end of the run cuts may count as failed; more than that is no measurement.

@@ -6,7 +6,7 @@ import { Tally } from './tally.ts'
 
 const load: Load = JSON.parse(process.argv[2] ?? '{}')
 const { kind, connections, hostnames, path } = load
-const target: Target = { port: load.port, tls: load.tls === true }
+const target: Target = { port: load.port, tls: load.tls === true, resume: load.resume === true }
 const tally = new Tally()
 const asks = hostnames.map(name =>
   Buffer.from(`GET ${path} HTTP/1.1\r\nHost: ${name}\r\n${kind === 'fresh' ? 'Connection: close\r\n' : ''}\r\n`),
