@@ -1,0 +1,154 @@
+import type { Hop } from '../hop.ts'
+import { CRLF, isText, startsWith } from '../wire/bytes.ts'
+import { Field, HOP_BY_HOP, NEEDED } from '../wire/fields.ts'
+import { type Head, tokens } from '../wire/head.ts'
+import { type Added, added, isAdded } from './added.ts'
+import type { Scratch } from './memory.ts'
+
+/** What the upstream is told of the client. */
+export type Peer = {
+  readonly address: string
+  /** Everything up to the value of X-Forwarded-Host. */
+  readonly told: Buffer
+  readonly proto: 'http' | 'https'
+}
+
+export const peerOf = (address: string, proto: 'http' | 'https'): Peer => ({
+  address,
+  proto,
+  told: Buffer.from(`X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: ${proto}\r\nX-Forwarded-Host: `, 'latin1'),
+})
+
+const CHAIN: readonly Field[] = [Field.forwardedFor]
+const CLAIMS: readonly Field[] = [Field.forwardedFor, Field.forwardedProto, Field.forwardedHost, Field.claim]
+const NONE: readonly Field[] = []
+const DROPPED_CLAIMS = { replace: CLAIMS, append: CHAIN, keep: NONE }
+
+/** Puts the head of the request together as the upstream gets it: the client's own bytes, with what a hop drops left out. */
+export function composeRequest(out: Scratch, head: Head, hop: Hop, peer: Peer): void {
+  const { bytes, base } = head
+  const ours = added(hop.requestHeaders)
+  const claims = DROPPED_CLAIMS[hop.forwarded]
+  const named = head.nominates ? nominated(head) : undefined
+  const dropsExpect = hop.expect === 'answer'
+  let run = base + head.lineStart
+  if (!head.plainTarget) {
+    out.text(`${head.method} ${head.target} HTTP/1.1\r\n`)
+    run = base + (head.count > 0 ? head.nameStart(0) : head.length - 2)
+  }
+  for (let slot = 0; slot < head.count; slot += 1) {
+    const field = head.field(slot)
+    if (
+      HOP_BY_HOP[field] ||
+      (field === Field.trailer && !head.chunked) ||
+      (field === Field.expect && dropsExpect) ||
+      (field >= Field.forwardedFor && claims.includes(field)) ||
+      isDropped(head, slot, field, hop.strip, ours, named)
+    ) {
+      const line = base + head.nameStart(slot)
+      if (line > run) out.copy(bytes, run, line)
+      run = base + head.lineEnd(slot)
+    }
+  }
+  if (base + head.length - 2 > run) out.copy(bytes, run, base + head.length - 2)
+  if (hop.forwarded !== 'keep') tellOrigin(out, head, hop, peer)
+  if (head.takesTrailers) out.text('TE: trailers\r\n')
+  if (hop.expect === 'ask' && head.requestFraming !== 'none' && !head.expects) out.text('Expect: 100-continue\r\n')
+  if (ours !== undefined) out.copy(ours.bytes, 0, ours.bytes.length)
+  out.copy(CRLF, 0, 2)
+}
+
+/** How an answer differs from what the upstream sent. */
+export type AnswerChanges = {
+  /** The connection to the client ends with this answer. */
+  readonly closes: boolean
+  /** It is not framed: to be chunked for the client. */
+  readonly chunks: boolean
+}
+
+/** Puts the head of the answer together as the client gets it. */
+export function composeAnswer(out: Scratch, head: Head, hop: Hop, { closes, chunks }: AnswerChanges): void {
+  const { bytes, base, status } = head
+  const ours = status < 200 ? undefined : added(hop.responseHeaders?.())
+  const named = head.nominates ? nominated(head) : undefined
+  const bare = status < 200 || status === 204
+  out.text('HTTP/1.1')
+  let run = base + 8
+  for (let slot = 0; slot < head.count; slot += 1) {
+    const field = head.field(slot)
+    if (
+      HOP_BY_HOP[field] ||
+      (field === Field.trailer && !head.chunked) ||
+      (bare && (field === Field.contentLength || field === Field.transferEncoding)) ||
+      isDropped(head, slot, field, hop.strip, undefined, named)
+    ) {
+      const line = base + head.nameStart(slot)
+      if (line > run) out.copy(bytes, run, line)
+      run = base + head.lineEnd(slot)
+    }
+  }
+  if (base + head.length - 2 > run) out.copy(bytes, run, base + head.length - 2)
+  if (chunks) out.text('Transfer-Encoding: chunked\r\n')
+  if (closes) out.text('Connection: close\r\n')
+  if (ours !== undefined) out.copy(ours.bytes, 0, ours.bytes.length)
+  out.copy(CRLF, 0, 2)
+}
+
+/** Puts trailers together, without what frames, routes or belongs to the hop (RFC 9110, 6.5.1). */
+export function composeTrailers(out: Scratch, trailers: Head, hop: Hop): void {
+  for (let slot = 0; slot < trailers.count; slot += 1) {
+    const field = trailers.field(slot)
+    if (field !== Field.other || isDropped(trailers, slot, field, hop.strip, undefined, undefined)) continue
+    out.copy(trailers.bytes, trailers.base + trailers.nameStart(slot), trailers.base + trailers.lineEnd(slot))
+  }
+  out.copy(CRLF, 0, 2)
+}
+
+function isDropped(
+  head: Head,
+  slot: number,
+  field: Field,
+  strip: string | undefined,
+  ours: Added | undefined,
+  named: readonly string[] | undefined,
+): boolean {
+  const from = head.base + head.nameStart(slot)
+  const to = head.base + head.nameEnd(slot)
+  if (strip !== undefined && startsWith(head.bytes, from, to, strip)) return true
+  if (ours !== undefined && isAdded(ours, head.bytes, from, to)) return true
+  return named !== undefined && !NEEDED[field] && named.some(name => isText(head.bytes, from, to, name))
+}
+
+/** The headers that `Connection` names as hop-by-hop, in lower case. */
+function nominated(head: Head): string[] {
+  const names: string[] = []
+  for (let slot = 0; slot < head.count; slot += 1) {
+    if (head.field(slot) !== Field.connection) continue
+    for (const [from, to] of tokens(head.bytes, head.base + head.valueStart(slot), head.base + head.valueEnd(slot)))
+      names.push(head.bytes.toString('latin1', from, to).toLowerCase())
+  }
+  return names
+}
+
+function tellOrigin(out: Scratch, head: Head, hop: Hop, peer: Peer): void {
+  const host = head.hostSlot
+  const from = host < 0 ? 0 : head.base + head.valueStart(host)
+  const to = host < 0 ? 0 : head.base + head.valueEnd(host)
+  if (hop.forwarded === 'replace') {
+    out.copy(peer.told, 0, peer.told.length)
+    out.copy(head.bytes, from, to)
+    return out.copy(CRLF, 0, 2)
+  }
+  const chain: string[] = []
+  let proto = false
+  let hosted = false
+  for (let slot = 0; slot < head.count; slot += 1) {
+    const field = head.field(slot)
+    if (field === Field.forwardedFor) chain.push(head.value(slot))
+    proto ||= field === Field.forwardedProto
+    hosted ||= field === Field.forwardedHost
+  }
+  out.text(`X-Forwarded-For: ${[...chain, peer.address].join(', ')}\r\n`)
+  if (!proto) out.text(`X-Forwarded-Proto: ${peer.proto}\r\n`)
+  if (!hosted) out.text(`X-Forwarded-Host: ${head.bytes.toString('latin1', from, to)}\r\n`)
+}
