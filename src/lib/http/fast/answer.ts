@@ -53,7 +53,10 @@ export class Answer {
   /** The upstream has ended: that ends an answer without framing. */
   ended(): void {
     if ((this.#phase !== 'body' && this.#phase !== 'refusal') || !this.#body.end()) return
-    if (this.#phase === 'refusal') return this.#refuse()
+    if (this.#phase === 'refusal') {
+      this.#refuse()
+      return
+    }
     const { out } = this.#exchange.client.parts
     if (this.#chunks) out.text('0\r\n\r\n')
     out.send(this.#exchange.client.socket)
@@ -62,7 +65,8 @@ export class Answer {
 
   /** Reads heads until the final one is whole; gives where the body begins. */
   #heads(bytes: Buffer, end: number): number {
-    const head = (this.#head ??= takeHead())
+    this.#head ??= takeHead()
+    const head = this.#head
     for (let at = 0; ; ) {
       const code = head.parseResponse(bytes, at, end)
       if (code === MORE) {
@@ -84,7 +88,10 @@ export class Answer {
 
   #interim(head: Head): void {
     const { client } = this.#exchange
-    if (head.status === 100) return this.#exchange.goesOn()
+    if (head.status === 100) {
+      this.#exchange.goesOn()
+      return
+    }
     const { out } = client.parts
     composeAnswer(out, head, this.#hop, { closes: false, chunks: false })
     out.send(client.socket)
@@ -112,7 +119,8 @@ export class Answer {
     } catch (error) {
       client.parts.out.clear()
       this.#phase = 'over'
-      return exchange.failed(error) // a header of ours that is none
+      exchange.failed(error) // a header of ours that is none
+      return
     }
     exchange.answered = true
     client.parts.counters.answered(head.status)
@@ -146,7 +154,8 @@ export class Answer {
     if (body.done) {
       intake.bulk = false
       intake.written = written
-      return this.#finish(this.#reusable && at === end)
+      this.#finish(this.#reusable && at === end)
+      return
     }
     if ((body.framing === 'length' && body.left > end) || end === bytes.length) intake.bulk = true
     if (!written) this.#waitForClient()

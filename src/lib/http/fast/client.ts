@@ -117,7 +117,10 @@ export class Client {
     this.exchange = undefined
     exchange.over = true
     this.looks = 0
-    if (!this.requestBody.done || this.closes) return this.linger()
+    if (!this.requestBody.done || this.closes) {
+      this.linger()
+      return
+    }
     if (this.inputEnd > this.inputAt && !this.#working) this.#work()
     this.resume()
   }
@@ -229,7 +232,8 @@ export class Client {
 
   /** Reads the next head; false where it is not whole yet, or none. */
   #begin(): boolean {
-    const head = (this.#head ??= this.parts.takeHead())
+    this.#head ??= this.parts.takeHead()
+    const head = this.#head
     const code = head.parseRequest(this.input, this.inputAt, this.inputEnd)
     if (code === MORE) return false
     if (code !== WHOLE) {

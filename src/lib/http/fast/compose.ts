@@ -137,7 +137,8 @@ function tellOrigin(out: Scratch, head: Head, hop: Hop, peer: Peer): void {
   if (hop.forwarded === 'replace') {
     out.copy(peer.told, 0, peer.told.length)
     out.copy(head.bytes, from, to)
-    return out.copy(CRLF, 0, 2)
+    out.copy(CRLF, 0, 2)
+    return
   }
   const chain: string[] = []
   let proto = false

@@ -121,13 +121,19 @@ export class FastExchange implements Exchange, UpstreamUser {
     const { client, upstream, hop } = this
     const body = client.requestBody
     if (upstream === undefined || hop === undefined || this.#asks) return
-    if (this.#deaf !== undefined) return client.dropBody()
+    if (this.#deaf !== undefined) {
+      client.dropBody()
+      return
+    }
     const { out } = client.parts
     while (!body.done && client.inputAt < client.inputEnd) {
       this.#begun = true
       const from = client.inputAt
       const stop = body.take(client.input, from, client.inputEnd)
-      if (body.fault !== undefined) return this.#malformed(body.fault)
+      if (body.fault !== undefined) {
+        this.#malformed(body.fault)
+        return
+      }
       passOn(out, upstream.socket, client.input, from, stop, client.inputLent)
       client.inputAt = body.next
       if (body.trailers !== undefined) composeTrailers(out, body.trailers, hop)
@@ -155,7 +161,8 @@ export class FastExchange implements Exchange, UpstreamUser {
     if (repeatable && (!sent || IDEMPOTENT.has(this.method))) {
       this.#repeated = true
       this.client.parts.counters.repeated += 1
-      return this.#attempt(true)
+      this.#attempt(true)
+      return
     }
     const why = cause ?? new Error('the connection was closed')
     this.failed(new UpstreamError(stage, sent, `${this.hop?.address} ${SAYS[stage]}: ${why.message}`, why))
@@ -170,7 +177,10 @@ export class FastExchange implements Exchange, UpstreamUser {
 
   /** The upstream says to go on (100). */
   goesOn(): void {
-    if (!this.#asks) return this.client.passContinue()
+    if (!this.#asks) {
+      this.client.passContinue()
+      return
+    }
     this.#asks = false
     this.moveBody()
     this.client.resume()
@@ -195,7 +205,10 @@ export class FastExchange implements Exchange, UpstreamUser {
     const whole = client.requestBody.done
     this.#letGo(reusable && whole)
     const { socket } = client
-    if (socket.writableLength === 0) return this.#end()
+    if (socket.writableLength === 0) {
+      this.#end()
+      return
+    }
     whenWritten(socket, () => this.#end())
   }
 
@@ -219,18 +232,28 @@ export class FastExchange implements Exchange, UpstreamUser {
       composeRequest(out, head, hop, client.peer)
     } catch (error) {
       out.clear()
-      return this.failed(error) // a header of ours that is none
+      this.failed(error) // a header of ours that is none
+      return
     }
-    if (client.requestBody.done) return out.send(upstream.socket)
+    if (client.requestBody.done) {
+      out.send(upstream.socket)
+      return
+    }
     this.#asks = hop.expect === 'ask' && !head.expects
-    if (this.#asks) return out.send(upstream.socket)
+    if (this.#asks) {
+      out.send(upstream.socket)
+      return
+    }
     if (hop.expect === 'answer' && head.expects) this.#whenConnected(upstream, () => client.passContinue())
     this.moveBody()
     client.resume()
   }
 
   #whenConnected(upstream: Upstream, then: () => void): void {
-    if (upstream.connected) return then()
+    if (upstream.connected) {
+      then()
+      return
+    }
     upstream.socket.once('connect', then)
   }
 

@@ -60,7 +60,8 @@ function lookAtExchange(client: Client, parts: Parts, patience: Patience, ms: nu
   if (ms >= patience.stalledAfterMs || (patience.leastBytesPerSecond > 0 && tooSlow)) {
     if (moved - client.moved === 0 || tooSlow) {
       parts.counters.stalled += 1
-      return client.stalled(patience.stalledAfterMs)
+      client.stalled(patience.stalledAfterMs)
+      return
     }
   }
   if (moved !== client.moved && ms >= window) {

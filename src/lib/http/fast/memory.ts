@@ -98,7 +98,10 @@ const COPY_BELOW = 4_096
 
 /** Sends a part of a body, after what was put together before it. The socket may go on writing from memory that is not lent. */
 export function passOn(out: Scratch, socket: Socket, bytes: Buffer, from: number, to: number, lent: boolean): void {
-  if (lent || to - from < COPY_BELOW) return out.copy(bytes, from, to)
+  if (lent || to - from < COPY_BELOW) {
+    out.copy(bytes, from, to)
+    return
+  }
   if (out.isEmpty) {
     socket.write(bytes.subarray(from, to))
     return

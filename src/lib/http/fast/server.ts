@@ -136,7 +136,11 @@ export class Exchanges implements Disposable {
 
   #fail(exchange: FastExchange, thrown: unknown, log: Log): void {
     if (exchange.client.gone) return
-    if (exchange.answered) return exchange.client.cut() // half an answer must not look like a whole one
+    if (exchange.answered) {
+      // half an answer must not look like a whole one
+      exchange.client.cut()
+      return
+    }
     exchange.answer(problemAnswer(thrown, log, exchange))
   }
 
