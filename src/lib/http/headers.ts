@@ -6,6 +6,7 @@ export type RawHeaders = readonly string[]
 // Hop-by-hop (RFC 9110, 7.6.1), and Proxy-Auth*, which are between a client and its own proxy.
 const HOP_BY_HOP = new Set([
   'connection',
+  'http2-settings',
   'keep-alive',
   'proxy-connection',
   'proxy-authenticate',

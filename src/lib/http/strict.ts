@@ -16,12 +16,16 @@ const KEEPALIVE_PROBE_AFTER_MS = 30_000
  */
 export function strictServer(handler: Handler, { log }: { log: Log }): Server {
   const open = door(handler, { log })
+  const refused = new WeakSet<Socket>()
   const listener = (request: IncomingMessage, response: ServerResponse): void => {
+    // Where the head was not understood, what follows it need not be a request: node:http reads it as one all the same.
+    if (refused.has(request.socket)) return
     const closes = !response.shouldKeepAlive
     response.on('finish', () => linger(request, closes))
     const fault = faultOf(request)
     if (fault === undefined) open(request, response)
     else {
+      refused.add(request.socket)
       response.shouldKeepAlive = false
       fail(request, response, new ShadowError('bad-input', fault), log)
     }
@@ -51,12 +55,13 @@ const NO_CONNECT =
 
 /** What makes the head ambiguous, beyond what node:http's strict parser refuses itself. */
 function faultOf(request: IncomingMessage): string | undefined {
-  const { rawHeaders, url = '' } = request
+  const { rawHeaders, httpVersion, url = '' } = request
+  if (httpVersion !== '1.1' && httpVersion !== '1.0') return `HTTP/${httpVersion} is not served here`
   if (valuesOf(rawHeaders, 'host').length > 1) return 'more than one Host header'
   const codings = valuesOf(rawHeaders, 'transfer-encoding')
   if (codings.length > 0) {
     if (codings.length > 1 || codings[0]?.toLowerCase() !== 'chunked') return 'a Transfer-Encoding other than chunked'
-    if (request.httpVersion === '1.0') return 'Transfer-Encoding in HTTP/1.0'
+    if (httpVersion === '1.0') return 'Transfer-Encoding in HTTP/1.0'
     if (request.headers['content-length'] !== undefined) return 'both Content-Length and Transfer-Encoding'
   }
   if (!url.startsWith('/') && !(url === '*' && request.method === 'OPTIONS'))
