@@ -1,4 +1,5 @@
 import { CR, HEX, LF, TOKEN, VALUE } from './bytes.ts'
+import { Field } from './fields.ts'
 import { type Framing, Head, type HeadLimits, MORE, WHOLE } from './head.ts'
 
 // Between chunks: where in the line that says how long the next one is.
@@ -27,6 +28,8 @@ const BACKSLASH = 0x5c
 /** As many digits as a double holds exactly; more than any chunk has. */
 const LONGEST_SIZE = 13
 const EXTENSION_BYTES = 4_096
+/** What some parsers heed in trailers, though it comes too late to mean anything. */
+const FRAMES: readonly Field[] = [Field.contentLength, Field.transferEncoding, Field.host]
 const TRAILER_LIMITS: HeadLimits = { headBytes: 8_192, lineBytes: 8_192, headers: 64 }
 
 /**
@@ -61,6 +64,11 @@ export class BodyFramer {
 
   get framing(): Framing {
     return this.#framing
+  }
+
+  /** In the trailers, of which nothing is passed on before they are whole. */
+  get inTrailers(): boolean {
+    return this.#state === TRAILER && !this.done
   }
 
   /** At least so many bytes are still to come. */
@@ -201,6 +209,9 @@ export class BodyFramer {
       return from
     }
     if (code !== WHOLE) return this.#fail(from, `trailers with ${head.fault}`)
+    for (let slot = 0; slot < head.count; slot += 1) {
+      if (FRAMES.includes(head.field(slot))) return this.#fail(from, 'trailers that frame a message')
+    }
     this.trailers = head
     this.done = true
     this.next = from + head.length - (before?.length ?? 0)

@@ -101,6 +101,7 @@ export class Head {
     if (code === WHOLE) code = this.#fields(bytes, base, end, true)
     if (code !== WHOLE) return code
     if (this.chunked && this.minor === 0) return this.#refuse(400, 'Transfer-Encoding in HTTP/1.0')
+    if (this.status < 200 && this.closes) return this.#refuse(400, 'an interim answer that ends the connection')
     return WHOLE
   }
 
@@ -337,11 +338,13 @@ export class Head {
       case Field.contentLength:
         if (this.contentLength >= 0) return this.#refuse(400, 'more than one Content-Length')
         if (this.chunked) return this.#refuse(400, 'both Content-Length and Transfer-Encoding')
+        if (!isBare(bytes, from, to)) return this.#refuse(400, 'white space around a Content-Length')
         this.contentLength = decimal(bytes, from, to)
         return this.contentLength < 0 ? this.#refuse(400, 'a Content-Length that is not a number') : WHOLE
       case Field.transferEncoding:
         if (this.contentLength >= 0) return this.#refuse(400, 'both Content-Length and Transfer-Encoding')
         if (this.chunked) return this.#refuse(400, 'more than one Transfer-Encoding')
+        if (!isBare(bytes, from, to)) return this.#refuse(400, 'white space around a Transfer-Encoding')
         this.chunked = isText(bytes, from, to, 'chunked')
         return this.chunked ? WHOLE : this.#refuse(501, 'a Transfer-Encoding other than chunked')
       case Field.host:
@@ -407,6 +410,11 @@ function isPrefix(bytes: Uint8Array, from: number, to: number, text: string): bo
     if (bytes[at] !== text.charCodeAt(at - from)) return false
   }
   return true
+}
+
+/** Whether a value stands after its colon, or one space, and before the end of its line: parsers differ in what else they trim. */
+function isBare(bytes: Uint8Array, from: number, to: number): boolean {
+  return bytes[to] === CR && (bytes[from - 1] === COLON || (bytes[from - 1] === SPACE && bytes[from - 2] === COLON))
 }
 
 /** A number of decimal digits alone that a double holds exactly, or -1. */
