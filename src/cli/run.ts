@@ -19,7 +19,7 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
 }
 
 /** All verbs by name; the one that is called is filled in when it is, so that the others cost nothing. */
-export function program(terminal: Terminal): Command {
+function program(terminal: Terminal): Command {
   const shadow = new Command('shadow')
     .description('Apps that run only while somebody uses them.')
     .version(packageJson.version)
