@@ -81,6 +81,10 @@ export class Apps {
     this.#connected = true
   }
 
+  get isConnected(): boolean {
+    return this.#connected
+  }
+
   /** Whether there was a stream that has ended now. */
   disconnected(): boolean {
     const was = this.#connected
