@@ -28,6 +28,7 @@ export type DockerOptions = {
 // How long SIGKILL may take, and how long a call to Docker is waited for after its caller has left.
 const KILLED_WITHIN_MS = 30_000
 const LINGER_MS = 5_000
+const HEARD_OF_WITHIN_MS = 250
 const LAST_LINES = 20
 
 /** Runs containers by the Docker daemon of this machine, each as `shadow-<node>-<app>` on our own bridge network. */
@@ -191,6 +192,13 @@ export function docker({
     yield* linesOf(abortable(answer, signal))
   }
 
+  /** Docker hears of an end a little later than /proc; where that is of another machine, there is none to be heard of. */
+  async function knownToHaveEnded(container: Container): Promise<void> {
+    const giveUp = new AbortController()
+    await happens(ended(container, giveUp.signal), systemClock, HEARD_OF_WITHIN_MS)
+    giveUp.abort()
+  }
+
   /** Why a container that was started does not run any more. */
   async function endedAtOnce(container: Container, exitCode: number): Promise<ShadowError> {
     const lines: string[] = []
@@ -251,8 +259,10 @@ export function docker({
         }
         let found = await inspect(container)
         // docker-init runs before the command is known to be there; by now it has nearly always gone on to it.
-        if (found.State.Running && found.HostConfig.Init && !(await untilExecuted(found.State.Pid)))
+        if (found.State.Running && found.HostConfig.Init && !(await untilExecuted(found.State.Pid))) {
+          await knownToHaveEnded(container)
           found = await inspect(container)
+        }
         if (!found.State.Running) throw await endedAtOnce(container, found.State.ExitCode)
         stopSignals.set(container.id, stopSignalOf(found))
         return ipOf(found.NetworkSettings.Networks, network) ?? ''
@@ -263,6 +273,7 @@ export function docker({
       const stopSignal = stopSignals.get(container.id) ?? stopSignalOf(found)
       const giveUp = new AbortController()
       const end = ended(container, giveUp.signal).catch(unlessStatus(404))
+      end.catch(() => undefined) // if Docker goes away before we wait for it below, the kill tells of that
       // Docker thaws a paused container itself when it gets its stop signal, or SIGKILL.
       await kill(container, stopSignal)
       if (await happens(end, clock, graceMs)) return
