@@ -11,6 +11,8 @@ export class FakeRuntime implements Runtime {
   readonly containers = new Map<string, Kept>()
   readonly #gates = new Map<string, PromiseWithResolvers<void>>()
   isAlive = true
+  /** Where containers are. */
+  ip = '10.0.0.2'
   /** What each container writes as it starts. */
   writes: readonly string[] = []
   /** Called with each container that starts. */
@@ -87,9 +89,9 @@ export class FakeRuntime implements Runtime {
     await this.#pass('start', container.app, signal)
     const kept = this.#kept(container)
     const lines = this.writes.map((line): LogLine => ({ at: '', stream: 'stdout', line }))
-    this.containers.set(container.id, { ...kept, running: true, ip: '10.0.0.2', lines })
+    this.containers.set(container.id, { ...kept, running: true, ip: this.ip, lines })
     this.onStart(container)
-    return '10.0.0.2'
+    return this.ip
   }
 
   async stop(container: Container): Promise<void> {
