@@ -56,5 +56,7 @@ function told(error: ShadowError, terminal: Terminal): string {
 
 function usualHint(error: ShadowError): string | undefined {
   if (isFailure(error, 'master-unreachable')) return 'is it running? on one machine everything is started by: shadow up'
+  if (isFailure(error, 'unauthorised'))
+    return 'show another one: SHADOW_TOKEN, or shadow context add NAME --url URL --token TOKEN'
   return undefined
 }
