@@ -8,7 +8,7 @@ import { dyingStorage } from './dying-storage.ts'
 import { type TestMaster, testMaster } from './masters.ts'
 
 const RACERS = 20
-const MOST_WRITES = 12
+const MOST_WRITES = 8
 
 /** What several masters on one storage owe each other; `open` gives a client of the same store at each call. */
 export function describeMasters(name: string, open: () => Promise<Storage>, skip: string | false = false): void {
