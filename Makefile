@@ -1,6 +1,8 @@
 # Every target sees to its own set-up: what is there already is found, not made again.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
+# Root by plain `su` lacks the folders of losetup and mkfs.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 .ONESHELL:
 .SHELLFLAGS := -euo pipefail -c
 
