@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer, type ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -63,10 +63,17 @@ const sends = new Map<ServerResponse, (event: unknown) => void>()
 afterEach(async () => {
   ending.abort()
   await server[Symbol.asyncDispose]()
+  for (const keeper of keepers.splice(0)) await keeper.flush()
+  await rm(folder, { recursive: true, force: true })
 })
 
 const master = () => masterClient({ url: `http://${server.address}`, token: 'any', withinMs: 5_000 })
-const definitions = () => new Definitions({ folder, log: noLog })
+function definitions(): Definitions {
+  const kept = new Definitions({ folder, log: noLog })
+  keepers.push(kept)
+  return kept
+}
+const keepers: Definitions[] = []
 
 function someApps(kept = definitions()): Apps {
   return new Apps({

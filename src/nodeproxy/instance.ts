@@ -327,7 +327,8 @@ export class Instance {
   }
 
   #watch(running: Running): void {
-    const still = (): boolean => this.#state.phase === 'awake' && this.#state.running === running
+    const still = (): boolean =>
+      this.#state.phase === 'awake' && this.#state.running === running && !running.watch.signal.aborted
     running.exited.then(
       exit => {
         if (still() && exit === undefined) this.#parts.onLost()

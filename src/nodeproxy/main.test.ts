@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type OutgoingHttpHeaders, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -69,6 +69,7 @@ afterEach(async () => {
   await node.stop({ sleep: false })
   await master[Symbol.asyncDispose]()
   await app[Symbol.asyncDispose]()
+  await rm(data, { recursive: true, force: true })
 })
 
 const start = (): Promise<Nodeproxy> => {

@@ -1,3 +1,4 @@
+import { orAborted } from '../lib/abort.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { LogLine } from '../model/instance.ts'
 import type { AppName } from '../model/names.ts'
@@ -106,9 +107,9 @@ export class FakeRuntime implements Runtime {
     this.containers.delete(container.id)
   }
 
-  async exited(container: Container): Promise<Exit | undefined> {
+  async exited(container: Container, signal: AbortSignal): Promise<Exit | undefined> {
     const kept = this.containers.get(container.id)
-    return kept?.ended.promise
+    return kept && orAborted(kept.ended.promise, signal)
   }
 
   async *output(container: Container): AsyncIterable<LogLine> {
