@@ -35,9 +35,12 @@ export class Upload {
     this.#request.resume()
   }
 
-  stop(): void {
+  /** Sends no more of it. What is left stays for another try; after an answer it is read away, so that the client is heard out. */
+  stop(answered: boolean): void {
     if (this.#to === undefined) return
-    this.#request.off('data', this.#take).off('end', this.#end).pause()
+    this.#request.off('data', this.#take).off('end', this.#end)
+    if (answered) this.#request.resume()
+    else this.#request.pause()
     this.#to.off('drain', this.#resume)
     this.#to = undefined
   }
