@@ -5,14 +5,16 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, test } from 'vitest'
 import { type FailureCode, isFailure } from '../lib/errors.ts'
 import { readEvents } from '../lib/http/events.ts'
+import { HandClock } from '../testing/clock.ts'
 import { countingStorage } from '../testing/counting-storage.ts'
 import { type TestMaster, testMaster } from '../testing/masters.ts'
 import { directory } from './storage/directory.ts'
 
 const path = await mkdtemp(join(tmpdir(), 'shadow-test-apps-'))
+const clock = new HandClock()
 let on: TestMaster
 beforeAll(async () => {
-  on = await testMaster(await directory({ path }))
+  on = await testMaster(await directory({ path }), clock)
 })
 afterAll(async () => {
   await on[Symbol.asyncDispose]()
@@ -38,6 +40,7 @@ describe('an app', () => {
       body: { name: 'owner', image: 'x', domains: ['owned.example', 'second.example'] },
     })
     await on.admin.call('registerApp', { body: { name: 'other', image: 'x' } })
+    await clock.advance(86_400_000) // a claim that is backed by its app never lapses
     const both = on.admin.call('registerApp', {
       body: { name: 'thief', image: 'x', domains: ['second.example', 'owned.example', 'free.example'] },
     })
