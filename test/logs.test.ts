@@ -33,7 +33,7 @@ const open = (runtime: Pick<Runtime, 'output'>, log = noLog) => openLogs({ folde
 
 async function read(logs: ReturnType<typeof open>): Promise<LogLine[]> {
   const lines: LogLine[] = []
-  for await (const line of logs.read(blog, { tail: 100_000, follow: false }, signal)) lines.push(line)
+  for await (const line of logs.read(blog, { tail: 200_000, follow: false }, signal)) lines.push(line)
   return lines
 }
 
@@ -93,7 +93,7 @@ test('across restarts of the node an app’s log has each of its lines once, to 
 test('what an app says at its very end is kept, although its container is removed at once', async () => {
   const runtime = realRuntime()
   const script =
-    'bye() { for i in $(seq 1 2000); do echo $i; done; exit 0; }; trap bye TERM; echo up; while :; do sleep 0.05; done'
+    'bye() { for i in $(seq 1 60000); do echo $i; done; exit 0; }; trap bye TERM; echo up; while :; do sleep 0.05; done'
   const logs = open(runtime)
   for (let round = 0; round < 3; round += 1) {
     const container = await started(runtime, script)
@@ -102,7 +102,7 @@ test('what an app says at its very end is kept, although its container is remove
     await runtime.stop(container, 10_000)
     await runtime.remove(container)
     const lines = (await read(logs)).map(({ line }) => line)
-    expect(lines.slice(-2001)).toEqual(['up', ...Array.from({ length: 2000 }, (_, i) => `${i + 1}`)])
+    expect(lines.slice(-60001)).toEqual(['up', ...Array.from({ length: 60000 }, (_, i) => `${i + 1}`)])
     await logs.remove(blog)
   }
   await logs[Symbol.asyncDispose]()
