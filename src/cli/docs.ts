@@ -12,13 +12,15 @@ type SettingsOf = { readonly of: string; readonly rows: readonly SettingRow[] }
 
 /** Every setting there is, by who reads it; `shadow up` reads those of all three daemons. */
 export async function settingsTables(): Promise<readonly SettingsOf[]> {
-  const [{ masterSettings }, { nodeproxySettings }] = await Promise.all([
+  const [{ masterSettings }, { nodeproxySettings }, { proxySettings }] = await Promise.all([
     import('../master/config.ts'),
     import('../nodeproxy/config.ts'),
+    import('../proxy/config.ts'),
   ])
   return [
     { of: 'shadow master', rows: rowsOf(masterSettings) },
     { of: 'shadow nodeproxy', rows: rowsOf(nodeproxySettings) },
+    { of: 'shadow proxy', rows: rowsOf(proxySettings) },
     { of: 'the CLI', rows: rowsOf(cliSettings) },
   ]
 }
