@@ -41,7 +41,7 @@ afterEach(() => {
 
 function anInstance(
   task: TaskDefinition = aTask(),
-  options: { waiting?: number; onStep?: (step: string) => void } = {},
+  options: { waiting?: number; onStep?: (step: string) => void; onReady?: () => void } = {},
 ) {
   const bounds = { requests: options.waiting ?? 1_000, bytes: 1_000_000 }
   return new Instance(task, {
@@ -55,6 +55,7 @@ function anInstance(
     onStep: (_app, step, when) => {
       steps.push(`${when} ${step}`)
       if (when === 'before') options.onStep?.(step)
+      if (when === 'after' && step === 'ready') options.onReady?.()
     },
     node: nodeName('n1'),
     queue: new Queue({ perApp: bounds, perNode: bounds }),
@@ -87,6 +88,17 @@ describe('waking', () => {
     assert.equal(runtime.count('start'), 1)
     assert.deepEqual([...new Set(all.map(({ address }) => address))], ['10.0.0.2:8000'])
     assert.equal(instance.view().holds.length, 100)
+  })
+
+  test('200 requests that wait for an app that crashes are told so by one start', async () => {
+    const instance = anInstance()
+    runtime.onStart = container => runtime.end(container, { exitCode: 1, outOfMemory: false })
+    slowReady()
+    const all = await Promise.allSettled(Array.from({ length: 200 }, () => hold(instance)))
+    assert.ok(all.every(one => one.status === 'rejected' && isFailure(one.reason, 'app-crashed')))
+    await settled()
+    assert.equal(runtime.count('start'), 1)
+    assert.equal(instance.view().waiting, 0)
   })
 
   test('a request that waited is told its stages; one that did not is not', async () => {
@@ -363,6 +375,17 @@ describe('crashes', () => {
     release(await hold(instance))
   })
 
+  test('an orderly sleep ends a row of failures', async () => {
+    const instance = anInstance()
+    release(await hold(instance))
+    runtime.end(runtime.running()[0]!, { exitCode: 1, outOfMemory: false })
+    await settled()
+    release(await hold(instance))
+    assert.equal(instance.view().failures, 1)
+    await instance.sleep('asked')
+    assert.equal(instance.view().failures, 0)
+  })
+
   test('an app that lived and ends by itself with 0 is asleep, not crashed', async () => {
     const instance = anInstance()
     release(await hold(instance))
@@ -425,6 +448,17 @@ describe('sleeping', () => {
       assert.equal(instance.phase, 'awake')
     }
     await clock.advance(1_000)
+    assert.equal(instance.phase, 'asleep')
+  })
+
+  test('a request in the middle of the idle time moves the sleep, exactly', async () => {
+    const instance = anInstance()
+    release(await hold(instance))
+    await clock.advance(200_000)
+    release(await hold(instance))
+    await clock.advance(299_999)
+    assert.equal(instance.phase, 'awake')
+    await clock.advance(1)
     assert.equal(instance.phase, 'asleep')
   })
 
@@ -639,6 +673,15 @@ describe('a new revision', () => {
     assert.equal(runtime.containers.size, 1)
   })
 
+  test('one that comes in the moment in which the old one is ready replaces it', async () => {
+    const instance = anInstance(aTask(), { onReady: () => instance.define(aTask({ revision: 2 })) })
+    release(await hold(instance))
+    await settled()
+    release(await hold(instance))
+    assert.equal(runtime.running()[0]?.revision, 2)
+    assert.equal(runtime.containers.size, 1)
+  })
+
   test('the same revision again changes nothing', async () => {
     const instance = anInstance()
     release(await hold(instance))
@@ -669,6 +712,8 @@ describe('closing', () => {
     await instance.close(bye, 'shutdown', { sleep: false })
     assert.equal(runtime.running().length, 1)
     assert.equal(clock.waiting, 0)
+    await settled()
+    assert.equal(lost, 0)
   })
 
   test('an awake app is put to sleep when that is wanted', async () => {
