@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type InputOptions, type OutputOptions, rolldown } from 'rolldown'
 import config from '../rolldown.config.ts'
@@ -8,14 +8,21 @@ import { benchFlags, type Case, interleave, machine, pinTo, print, ratioAim, row
 const { json, rounds } = benchFlags({ rounds: 25 })
 const root = join(import.meta.dirname, '..')
 
+// The least that a CLI can be: what `shadow --version` is measured against.
+const EMPTY_CLI = `import { Command } from 'commander'
+await new Command('empty').version('0.0.0').parseAsync()
+`
+
 await bundle(config)
 // Beside the checkout's node_modules, so that it finds the same commander.
 const folder = await mkdtemp(join(root, 'dist/bench-'))
 try {
   const peer = join(folder, 'peer.js')
+  const source = join(folder, 'peer.ts')
+  await writeFile(source, EMPTY_CLI)
   await bundle({
     ...config,
-    input: { peer: join(root, 'bench/lib/empty-cli.ts') },
+    input: { peer: source },
     output: { ...config.output, dir: folder, cleanDir: false },
   })
   pinTo(0)

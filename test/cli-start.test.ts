@@ -1,34 +1,28 @@
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { chmod, cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { promisify } from 'node:util'
-import { rolldown } from 'rolldown'
 import { afterAll, beforeAll, test } from 'vitest'
-import config from '../rolldown.config.ts'
 import { FAKE_TOKEN, fakeMaster } from '../src/testing/fake-master.ts'
+import { installed } from './tools/installed.ts'
 
 const run = promisify(execFile)
 const root = join(import.meta.dirname, '..')
 const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
 
-/** The package as npm would install it: bin/ and dist/, its dependencies beside it. */
-let installed: string
+let folder: string
 let shadow: string
+let built: Awaited<ReturnType<typeof installed>>
 
 beforeAll(async () => {
-  installed = await mkdtemp(join(tmpdir(), 'shadow-installed-'))
-  await cp(join(root, 'bin'), join(installed, 'bin'), { recursive: true })
-  await symlink(join(root, 'node_modules'), join(installed, 'node_modules'))
-  shadow = join(installed, 'bin/shadow')
-  const { output, ...input } = config
-  await using build = await rolldown({ ...input, cwd: root })
-  await build.write({ ...(Array.isArray(output) ? output[0] : output), dir: join(installed, 'dist') })
+  built = await installed()
+  folder = built.folder
+  shadow = built.shadow
 })
-afterAll(() => rm(installed, { recursive: true }))
+afterAll(() => built[Symbol.asyncDispose]())
 
 /** What the process loads, by its own account. */
 const TELLS_LOADS = `data:text/javascript,${encodeURIComponent(`
@@ -72,35 +66,35 @@ for (const line of [
 }
 
 test('shadow --version starts through symlinks, relative ones too', async () => {
-  const folder = join(installed, 'elsewhere')
-  await mkdir(folder)
-  await symlink('../bin/shadow', join(folder, 'one'))
-  await symlink('one', join(folder, 'two'))
-  assert.equal((await run(join(folder, 'two'), ['--version'])).stdout, `${version}\n`)
-  assert.equal((await run('./elsewhere/two', ['--version'], { cwd: installed })).stdout, `${version}\n`)
-  assert.equal((await run('sh', ['shadow', '--version'], { cwd: join(installed, 'bin') })).stdout, `${version}\n`)
+  const elsewhere = join(folder, 'elsewhere')
+  await mkdir(elsewhere)
+  await symlink('../bin/shadow', join(elsewhere, 'one'))
+  await symlink('one', join(elsewhere, 'two'))
+  assert.equal((await run(join(elsewhere, 'two'), ['--version'])).stdout, `${version}\n`)
+  assert.equal((await run('./elsewhere/two', ['--version'], { cwd: folder })).stdout, `${version}\n`)
+  assert.equal((await run('sh', ['shadow', '--version'], { cwd: join(folder, 'bin') })).stdout, `${version}\n`)
 })
 
 test('an installed package without a Node of its own takes the one on the PATH', async () => {
-  const bare = join(installed, 'bare')
-  await cp(join(installed, 'bin'), join(bare, 'bin'), { recursive: true })
-  await cp(join(installed, 'dist'), join(bare, 'dist'), { recursive: true })
+  const bare = join(folder, 'bare')
+  await cp(join(folder, 'bin'), join(bare, 'bin'), { recursive: true })
+  await cp(join(folder, 'dist'), join(bare, 'dist'), { recursive: true })
   const PATH = `${join(root, 'node_modules/.bin')}:${process.env['PATH']}`
   assert.equal((await run(join(bare, 'bin/shadow'), ['--version'], { env: { PATH } })).stdout, `${version}\n`)
 })
 
 test('without any Node, and without a build on an old Node, the launcher says what is missing', async () => {
-  const source = join(installed, 'source')
-  await cp(join(installed, 'bin'), join(source, 'bin'), { recursive: true })
-  const folder = join(installed, 'old')
-  await mkdir(folder)
-  const launch = () => run('/bin/sh', [join(source, 'bin/shadow'), '--version'], { env: { PATH: folder } })
+  const source = join(folder, 'source')
+  await cp(join(folder, 'bin'), join(source, 'bin'), { recursive: true })
+  const old = join(folder, 'old')
+  await mkdir(old)
+  const launch = () => run('/bin/sh', [join(source, 'bin/shadow'), '--version'], { env: { PATH: old } })
   await assert.rejects(launch, {
     code: 1,
     stderr: /^error: shadow needs Node 24, and there is no node on the PATH\nhint: /,
   })
-  await writeFile(join(folder, 'node'), '#!/bin/sh\n[ "$1" = --version ] && echo v20.1.0 || echo true\n')
-  await chmod(join(folder, 'node'), 0o755)
+  await writeFile(join(old, 'node'), '#!/bin/sh\n[ "$1" = --version ] && echo v20.1.0 || echo true\n')
+  await chmod(join(old, 'node'), 0o755)
   await assert.rejects(launch, { code: 1, stderr: /^error: shadow needs Node 24; .*\/old\/node is v20.1.0\nhint: / })
 })
 

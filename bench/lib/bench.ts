@@ -49,7 +49,7 @@ export function benchFlags(defaults: { rounds: number }): { json: boolean; round
 
 /** Keeps this process, and what it starts from now on, on one core, so that peers and ours have the same. */
 export function pinTo(core: number): void {
-  execFileSync('taskset', ['-p', '-c', String(core), String(process.pid)], { stdio: 'ignore' })
+  execFileSync('/usr/bin/taskset', ['-p', '-c', String(core), String(process.pid)], { stdio: 'ignore' })
 }
 
 /** Measures the cases by turns, round after round, the order turning too; one round before the first does not count. */

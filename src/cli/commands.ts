@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import type { Terminal } from './terminal.ts'
 
 /** What a file of `commands/` exports: the options of its verb and what it does. */
-export type Define = (command: Command, terminal: Terminal) => void
+type Define = (command: Command, terminal: Terminal) => void
 
 export type Verb = { readonly says: string; readonly load: () => Promise<{ define: Define }> }
 

@@ -11,11 +11,15 @@ export type Running = {
 
 type Given = { readonly clock: Clock; readonly log: Log }
 
+/** Flags of a daemon as commander gives them. */
+export type DaemonFlags = { readonly listen?: string; readonly data?: string; readonly json?: true }
+
 /** Adds the options of a daemon that are more handily given as flags than in the environment. */
 export function daemonOptions(command: Command): Command {
   return command
     .option('--listen <address>', 'where it listens: PORT, HOST:PORT or [IPV6]:PORT')
     .option('--data <folder>', 'where it keeps what must outlive it')
+    .option('--json', 'print where it listens as JSON once it does; its log is JSON in any case')
     .addHelpText('after', '\nAll settings are read from the environment: shadow help settings')
 }
 

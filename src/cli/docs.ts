@@ -2,20 +2,39 @@ import { failures } from '../lib/errors.ts'
 import type { SettingsTable } from '../lib/settings.ts'
 import { cliSettings } from './config.ts'
 
-type SettingRow = { readonly env: string; readonly default: string | null; readonly help: string }
+type SettingRow = {
+  readonly env: string
+  readonly default: string | null
+  readonly needed: boolean
+  readonly help: string
+}
 type SettingsOf = { readonly of: string; readonly rows: readonly SettingRow[] }
 
-/** Every setting there is, by who reads it. */
+/** Every setting there is, by who reads it; `shadow up` reads those of all three daemons. */
 export async function settingsTables(): Promise<readonly SettingsOf[]> {
-  return [{ of: 'CLI', rows: rowsOf(cliSettings) }]
+  const [{ masterSettings }, { nodeproxySettings }, { proxySettings }] = await Promise.all([
+    import('../master/config.ts'),
+    import('../nodeproxy/config.ts'),
+    import('../proxy/config.ts'),
+  ])
+  return [
+    { of: 'shadow master', rows: rowsOf(masterSettings) },
+    { of: 'shadow nodeproxy', rows: rowsOf(nodeproxySettings) },
+    { of: 'shadow proxy', rows: rowsOf(proxySettings) },
+    { of: 'the CLI', rows: rowsOf(cliSettings) },
+  ]
 }
 
 const rowsOf = (table: SettingsTable): readonly SettingRow[] =>
   Object.values(table).map(({ env, fallback, optional, help }) => ({
     env,
-    default: fallback ?? (optional ? null : 'must be set'),
+    default: fallback ?? null,
+    needed: fallback === undefined && !optional,
     help,
   }))
+
+/** What stands in place of a default. */
+export const sayNone = ({ needed }: SettingRow): string => (needed ? 'must be set' : '-')
 
 /** Every failure: its code, HTTP status, exit code and meaning. */
 export const errorsTable = () => Object.entries(failures).map(([code, failure]) => ({ code, ...failure }))
@@ -24,7 +43,11 @@ export const errorsTable = () => Object.entries(failures).map(([code, failure]) 
 export async function withTables(readme: string): Promise<string> {
   const settings = (await settingsTables())
     .map(({ of, rows }) => {
-      const told = rows.map(row => [`\`${row.env}\``, row.default === null ? '' : `\`${row.default}\``, row.help])
+      const told = rows.map(row => [
+        `\`${row.env}\``,
+        row.default === null ? sayNone(row) : `\`${row.default}\``,
+        row.help,
+      ])
       return `**${of}**\n\n${markdown(['setting', 'default', 'what it says'], told)}`
     })
     .join('\n')

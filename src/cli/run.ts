@@ -19,7 +19,7 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
 }
 
 /** All verbs by name; the one that is called is filled in when it is, so that the others cost nothing. */
-export function program(terminal: Terminal): Command {
+function program(terminal: Terminal): Command {
   const shadow = new Command('shadow')
     .description('Apps that run only while somebody uses them.')
     .version(packageJson.version)
@@ -56,5 +56,7 @@ function told(error: ShadowError, terminal: Terminal): string {
 
 function usualHint(error: ShadowError): string | undefined {
   if (isFailure(error, 'master-unreachable')) return 'is it running? on one machine everything is started by: shadow up'
+  if (isFailure(error, 'unauthorised'))
+    return 'show another one: SHADOW_TOKEN, or shadow context add NAME --url URL --token TOKEN'
   return undefined
 }

@@ -50,7 +50,9 @@ export function appRegistry({ records, claims, history, volumes, changes, relay,
 
   /** Claims the domains, writes the app, and gives the claims up again where that does not come about. */
   const commit = async (app: App, claimed: readonly Hostname[], over: AppRecord): Promise<string> => {
-    if (app.task.volume !== undefined) await volumes.mustFit(app.task.volume.id, app.task.volume.size)
+    const { volume } = app.task
+    const had = over.state === 'live' ? over.app.task.volume?.size : undefined
+    if (volume !== undefined) await volumes.mustFit(volume.id, volume.size, had)
     const taken = await claims.take(app.name, claimed)
     try {
       taken.stillGood()

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import type { z } from 'zod'
 import { parseValue } from '../api/parse.ts'
 import type { CallAnswer, HandlerInput, masterRoutes, Role } from '../api/routes.ts'
@@ -21,7 +21,6 @@ import type { Volumes } from './volumes.ts'
 export type Call = {
   readonly role: Role | undefined
   readonly ifMatch: readonly string[] | undefined
-  readonly request: IncomingMessage
   readonly response: ServerResponse
   /** Aborts when the client leaves. */
   readonly signal: AbortSignal

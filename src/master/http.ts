@@ -12,66 +12,60 @@ import type { Tokens } from './tokens.ts'
 type Route = (typeof masterRoutes)[keyof typeof masterRoutes]
 type Handler = (input: unknown, call: Call) => Promise<{ value: unknown; etag?: string } | undefined>
 
-/** The doors of the master: every route of the table, behind its token, its input parsed, its failures as problem documents. */
-export function masterDoor({
-  handlers,
-  tokens,
-  log,
-}: {
+type Parts = {
   handlers: Handlers
   tokens: Tokens
   log: Log
-}): RequestListener {
+  /** Ends the streams when the master stops. */
+  ending: AbortSignal
+}
+
+/** The doors of the master: every route of the table, behind its token, its input parsed, its failures as problem documents. */
+export function masterDoor({ handlers, tokens, log, ending }: Parts): RequestListener {
   const app = express().disable('x-powered-by').disable('etag')
+  const through =
+    (handle: (request: Request, response: Response, signal: AbortSignal) => Promise<void>) =>
+    (request: Request, response: Response): void =>
+      door((_request, _response, signal) => handle(request, response, signal), { log })(request, response)
 
   for (const [name, route] of Object.entries(masterRoutes)) {
     const [method, path] = splitPath(masterPaths[name as keyof typeof masterPaths])
     const handler = handlers[name as keyof Handlers] as Handler
-    app[method](path, (request: Request, response: Response) =>
-      door(
-        async (_request, _response, signal) => {
-          const role = route.may === 'anyone' ? undefined : await roleOf(request, response, tokens)
-          mayCall(route, role)
-          const input = parseCall(schemasOf(route), {
-            params: request.params,
-            query: request.query,
-            body: 'body' in route ? await bodyOf(request) : undefined,
-          })
-          const told = await handler(input, {
-            role,
-            ifMatch: etagsOf(request.headers['if-match']),
-            request,
-            response,
-            signal,
-          })
-          if (route.answer !== 'stream') answer(request, response, route, told)
-        },
-        { log },
-      )(request, response),
+    app[method](
+      path,
+      through(async (request, response, gone) => {
+        const role = route.may === 'anyone' ? undefined : await roleOf(request, response, tokens)
+        mayCall(route, role)
+        const input = parseCall(schemasOf(route), {
+          params: request.params,
+          query: request.query,
+          body: 'body' in route ? await bodyOf(request) : undefined,
+        })
+        const signal = route.answer === 'stream' ? AbortSignal.any([gone, ending]) : gone
+        const ifMatch = etagsOf(request.headers['if-match'])
+        const told = await handler(input, { role, ifMatch, response, signal })
+        if (route.answer === 'stream') response.end()
+        else answer(request, response, route, told)
+      }),
     )
   }
 
-  app.get('/openapi.json', (request, response) =>
-    door(
-      async () => {
-        await roleOf(request, response, tokens)
-        const { openapi } = await import('../api/openapi.ts')
-        reply(response, 200, openapi())
-      },
-      { log },
-    )(request, response),
+  app.get(
+    '/openapi.json',
+    through(async (request, response) => {
+      await roleOf(request, response, tokens)
+      const { openapi } = await import('../api/openapi.ts')
+      reply(response, 200, openapi())
+    }),
   )
 
-  app.use((request, response) =>
-    door(
-      async () => {
-        await roleOf(request, response, tokens)
-        throw new ShadowError('not-found', `no such route: ${request.method} ${request.path}`, {
-          hint: 'see /openapi.json',
-        })
-      },
-      { log },
-    )(request, response),
+  app.use(
+    through(async (request, response) => {
+      await roleOf(request, response, tokens)
+      throw new ShadowError('not-found', `no such route: ${request.method} ${request.path}`, {
+        hint: 'see /openapi.json',
+      })
+    }),
   )
   // Express knows an error handler by its four parameters.
   app.use((error: unknown, request: Request, response: Response, _next: NextFunction) =>

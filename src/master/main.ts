@@ -2,6 +2,7 @@ import { createServer } from 'node:http'
 import { join } from 'node:path'
 import type { Role } from '../api/routes.ts'
 import type { Clock } from '../lib/clock.ts'
+import { ShadowError } from '../lib/errors.ts'
 import { type Listening, listen } from '../lib/http/server.ts'
 import type { Log } from '../lib/log.ts'
 import { appRegistry } from './apps.ts'
@@ -67,13 +68,19 @@ export async function startMaster(config: MasterConfig, { clock, log, storage: g
 
   const token = (role: Role): Promise<string> => tokens.ensure(join(config.data, 'tokens', role), role)
   await token('admin')
-  const server = await listen(createServer(masterDoor({ handlers, tokens, log })), config.listen, DRAIN_MS)
+  const ending = new AbortController()
+  const door = masterDoor({ handlers, tokens, log, ending: ending.signal })
+  const server = await listen(createServer(door), config.listen, DRAIN_MS)
   log.info('master listens', { address: server.address, storage: storage.name })
   return {
-    ...server,
-    [Symbol.asyncDispose]: server[Symbol.asyncDispose],
+    address: server.address,
+    port: server.port,
     url: `http://${server.address}`,
     storage: storage.name,
     token,
+    async [Symbol.asyncDispose]() {
+      ending.abort(new ShadowError('shutting-down', 'the master is stopping'))
+      await server[Symbol.asyncDispose]()
+    },
   }
 }

@@ -27,7 +27,7 @@ export function nodeRecords({ storage, clock }: { storage: Storage; clock: Clock
   return {
     find,
 
-    /** Fails with `already-exists` while another machine announces itself by this name. */
+    /** Fails with `bad-input` while another machine announces itself by this name. */
     async announce(name: NodeName, said: z.output<typeof AnnounceSchema>): Promise<void> {
       const node = { name, ...said, until: new Date(clock.now() + NODE_LOST_AFTER).toISOString() }
       const last = written.get(name)
@@ -45,7 +45,7 @@ export function nodeRecords({ storage, clock }: { storage: Storage; clock: Clock
         const before = stored && NodeSchema.parse(stored.value)
         if (before && live(before) && before.key !== said.key && before.address !== said.address)
           throw new ShadowError('bad-input', `a node at ${before.address} is called ${name} already`, {
-            hint: 'give this one another name: SHADOW_NODE',
+            hint: 'give this one another name: SHADOW_NODE_NAME',
           })
         const etag =
           stored === undefined

@@ -5,7 +5,7 @@ import { ShadowError } from '../lib/errors.ts'
 import { mapAtMost } from '../lib/parallel.ts'
 import type { App, Volume } from '../model/app.ts'
 import type { AppName, NodeName, VolumeId } from '../model/names.ts'
-import { type Size, sayBytes, toBytes } from '../model/quantities.ts'
+import { type Size, toBytes } from '../model/quantities.ts'
 import { again } from './again.ts'
 import type { Records } from './records.ts'
 import type { Storage } from './storage/storage.ts'
@@ -81,14 +81,15 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
       }
     },
 
-    /** Fails with `bad-input` where the volume that is there is larger than what is asked for. */
-    async mustFit(id: VolumeId, asked: Size): Promise<void> {
-      const { volume } = await read(id)
-      if (volume === null || toBytes(asked) >= toBytes(volume.size)) return
-      const message = `the volume ${id} has ${volume.size} and cannot shrink to ${asked}`
+    /** Fails with `bad-input` where the volume is larger than what is asked for, by its record or as its app `had` it. */
+    async mustFit(id: VolumeId, asked: Size, had: Size | undefined): Promise<void> {
+      const recorded = (await read(id)).volume?.size
+      const now = recorded !== undefined && had !== undefined ? larger(recorded, had) : (recorded ?? had)
+      if (now === undefined || toBytes(asked) >= toBytes(now)) return
+      const message = `the volume ${id} has ${now} and cannot shrink to ${asked}`
       throw new ShadowError('bad-input', `volume.size: ${message}`, {
         faults: [{ field: 'volume.size', message }],
-        hint: `ask for ${sayBytes(toBytes(volume.size))} or more`,
+        hint: `ask for ${now} or more`,
       })
     },
 

@@ -34,6 +34,10 @@ export type Held = Disposable & {
   readonly address: string
   /** Put on the forwarded request, for the next hop. */
   readonly headers: Readonly<Record<string, string>>
+  /** The address is a node's door, which holds the app itself. */
+  readonly isHop?: boolean
+  /** To be called when the address refused the connection: the app may have ended just now, and another hold wakes it. */
+  readonly refused?: () => Promise<void>
   /** Stages in milliseconds if the request waited for a wake here. */
   readonly waited?: Readonly<Record<string, number>> | undefined
 }

@@ -5,6 +5,7 @@ import type { Clock } from '../lib/clock.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import { json } from '../lib/http/client.ts'
 import type { Log } from '../lib/log.ts'
+import { Turn } from '../lib/turn.ts'
 import type { App } from '../model/app.ts'
 import { MASTER_CALL_IN_WAKE_WITHIN } from '../model/intervals.ts'
 import type { AppName } from '../model/names.ts'
@@ -20,8 +21,17 @@ type Options = {
   onRemoved: (app: AppName) => void
 }
 
-/** `checkedIn`: the term of the change stream in which it was last known to be the newest. */
-type Entry = { app: App; etag: string | null; checkedIn: number; asking?: Promise<App> | undefined }
+/**
+ * `checkedIn`: the term of the change stream in which it was last known to be the newest. Checks take turns, or the answer to an
+ * earlier one could come last.
+ */
+type Entry = {
+  app: App
+  etag: string | null
+  checkedIn: number
+  readonly turn: Turn
+  asking?: Promise<App> | undefined
+}
 
 /**
  * The apps that this node knows. While the master's stream of changes is there, a definition that was checked since it began is
@@ -41,7 +51,7 @@ export class Apps {
   /** Reads what was kept. */
   async load(): Promise<void> {
     for (const { app, etag } of await this.#options.definitions.all())
-      this.#entries.set(app.name, { app, etag, checkedIn: -1 })
+      this.#entries.set(app.name, { app, etag, checkedIn: -1, turn: new Turn() })
   }
 
   get all(): readonly App[] {
@@ -57,9 +67,11 @@ export class Apps {
     const entry = this.#entries.get(name)
     if (entry === undefined) return this.#askFirst(name)
     if (this.#connected && entry.checkedIn === this.#term) return entry.app
-    entry.asking ??= this.#check(entry).finally(() => {
-      entry.asking = undefined
-    })
+    entry.asking ??= entry.turn
+      .take(() => this.#check(entry))
+      .finally(() => {
+        entry.asking = undefined
+      })
     return entry.asking
   }
 
@@ -81,6 +93,10 @@ export class Apps {
     this.#connected = true
   }
 
+  get isConnected(): boolean {
+    return this.#connected
+  }
+
   /** Whether there was a stream that has ended now. */
   disconnected(): boolean {
     const was = this.#connected
@@ -88,14 +104,12 @@ export class Apps {
     return was
   }
 
-  /** Asks the master about an app that is known here; quietly, when it is away. */
+  /** Asks the master about an app that is known here; never fails: what is known serves on, a removal is told on. */
   async refresh(name: AppName): Promise<void> {
     const entry = this.#entries.get(name)
     if (entry === undefined) return
     entry.checkedIn = -1
-    await this.#check(entry).catch(error => {
-      if (!isFailure(error, 'app-not-found')) throw error
-    })
+    await entry.turn.take(() => this.#check(entry)).catch(() => undefined)
   }
 
   /** An app that is new here; all who ask at the same time share one call. */
@@ -134,8 +148,10 @@ export class Apps {
   /** The master's word is the truth, even where it went back to an older one. */
   #take(app: App, etag: string | null): void {
     const entry = this.#entries.get(app.name)
-    if (entry === undefined) this.#entries.set(app.name, { app, etag, checkedIn: etag === null ? -1 : this.#term })
-    else Object.assign(entry, { app, etag })
+    if (entry === undefined) {
+      const checkedIn = etag === null ? -1 : this.#term
+      this.#entries.set(app.name, { app, etag, checkedIn, turn: new Turn() })
+    } else Object.assign(entry, { app, etag })
     this.#options.definitions.keep({ app, etag })
     this.#options.onNewer(app)
   }

@@ -56,13 +56,14 @@ async function readStream(
     const { body } = await master.raw('changes', { signal: AbortSignal.any([signal, lost.signal]) })
     apps.connected()
     log.debug('change stream there')
-    // What changed before the stream was there is found by asking; an app that sleeps is asked about when it is wanted.
-    await Promise.all(watched().map(app => apps.refresh(app)))
+    // What changed before the stream was there is found by asking; an app that sleeps is asked about when it is wanted. Meanwhile
+    // the stream is read: one that is cut before anybody reads it would never be seen to end.
+    for (const app of watched()) void apps.refresh(app)
     for await (const event of readEvents(body, beat)) {
       const change = ChangeSchema.safeParse(event)
       if (!change.success) continue // a newer master may tell of more than we know
       if (change.data.revision === null) onRemoved(change.data.app)
-      else await apps.refresh(change.data.app)
+      else void apps.refresh(change.data.app)
     }
   } finally {
     alarm[Symbol.dispose]()

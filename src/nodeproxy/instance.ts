@@ -13,6 +13,7 @@ import { Holds } from './holds.ts'
 import { Idle } from './idle.ts'
 import { diedAwake } from './postmortem.ts'
 import type { Queue } from './queue.ts'
+import { inCrashLoop, isAsleep, isStuck, isWaking, usesVolume } from './refusals.ts'
 import type { Exit, FoundContainer } from './runtime/runtime.ts'
 import type { OnStep, Phased, Rest, Running, State } from './state.ts'
 import { viewOf } from './view.ts'
@@ -175,9 +176,7 @@ export class Instance {
   atRest<T>(deed: () => Promise<T>): Promise<T> {
     return this.#turn.take(async () => {
       if (this.#state.phase === 'asleep' || this.#state.phase === 'crashed') return deed()
-      throw new ShadowError('volume-in-use', `${this.app} uses the volume: it is ${this.#state.phase}`, {
-        hint: `shadow sleep ${this.app}`,
-      })
+      throw usesVolume(this.app, this.#state.phase)
     })
   }
 
@@ -327,7 +326,8 @@ export class Instance {
   }
 
   #watch(running: Running): void {
-    const still = (): boolean => this.#state.phase === 'awake' && this.#state.running === running
+    const still = (): boolean =>
+      this.#state.phase === 'awake' && this.#state.running === running && !running.watch.signal.aborted
     running.exited.then(
       exit => {
         if (still() && exit === undefined) this.#parts.onLost()
@@ -366,18 +366,14 @@ export class Instance {
     const { problem } = this.#state
     const retryAfterMs = this.#crashes.retryAt - this.#parts.clock.now()
     if (retryAfterMs <= 0) return
-    throw new ShadowError(
-      problem.code,
-      `${this.app} is in a crash loop: it failed ${this.#crashes.count} times in a row and is left alone for ${sayMs(retryAfterMs)}; the last time, ${problem.message}`,
-      { ...problem.details, retryAfterMs },
-    )
+    throw inCrashLoop(this.app, problem, this.#crashes.count, retryAfterMs)
   }
 
   #notAwake(): ShadowError {
     if (this.#gone !== undefined) return this.#gone
     if (this.#state.phase === 'crashed' || this.#state.phase === 'stuck') return this.#state.problem
     if (this.#waking !== undefined) return isWaking(this.app)
-    return new ShadowError('app-asleep', `${this.app} is asleep, and the request may not wake it`)
+    return isAsleep(this.app)
   }
 
   #running(): Running | undefined {
@@ -399,18 +395,6 @@ export class Instance {
     this.#state = { ...next, since: this.#parts.clock.now() }
     this.#changes.tell()
   }
-}
-
-const isWaking = (app: AppName): ShadowError =>
-  new ShadowError('app-waking', `${app} is being woken`, { retryAfterMs: 1_000 })
-
-function isStuck(app: AppName, held: readonly string[], cause: unknown): ShadowError {
-  const why = cause instanceof Error ? cause.message : String(cause)
-  return new ShadowError('app-stuck', `${app} could not go to sleep: ${held.at(-1)}: ${why}`, {
-    cause,
-    hint: `mend the cause; the next wake, or shadow sleep ${app}, takes it up again`,
-    facts: { held: held.join(', ') },
-  })
 }
 
 const restOf = (state: State): Rest =>

@@ -160,6 +160,7 @@ export class Instances {
   }
 
   #lookSoon(): void {
+    if (this.#closed !== undefined) return
     this.reconcile().catch(error => {
       if (!isFailure(error, 'runtime-unreachable')) this.#parts.log.error('look at the ground failed', { cause: error })
     })

@@ -169,7 +169,10 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     address: listening.address,
     port: listening.port,
     key,
-    hold: (app, ask, signal) => instances.hold(apps.learn(app), ask, signal),
+    async hold(app, ask, signal) {
+      const held = await instances.hold(apps.learn(app), ask, signal)
+      return Object.assign(held, { refused: () => instances.reconcile() })
+    },
     async *follow(app, signal) {
       yield* instances.of(await apps.resolve(app)).follow(signal)
     },

@@ -30,7 +30,7 @@ export async function untilReady({ task, address, output }: ReadyOptions, signal
 }
 
 /** Whether the address takes a connection. */
-export function opens(address: string, signal: AbortSignal): Promise<boolean> {
+function opens(address: string, signal: AbortSignal): Promise<boolean> {
   return new Promise(resolve => {
     const socket = connect({ ...hostAndPort(address), signal, timeout: CONNECT_WITHIN_MS })
     const end = (open: boolean) => (): void => {

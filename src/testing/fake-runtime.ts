@@ -1,3 +1,4 @@
+import { orAborted } from '../lib/abort.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { LogLine } from '../model/instance.ts'
 import type { AppName } from '../model/names.ts'
@@ -11,6 +12,8 @@ export class FakeRuntime implements Runtime {
   readonly containers = new Map<string, Kept>()
   readonly #gates = new Map<string, PromiseWithResolvers<void>>()
   isAlive = true
+  /** Where containers are. */
+  ip = '10.0.0.2'
   /** What each container writes as it starts. */
   writes: readonly string[] = []
   /** Called with each container that starts. */
@@ -87,9 +90,9 @@ export class FakeRuntime implements Runtime {
     await this.#pass('start', container.app, signal)
     const kept = this.#kept(container)
     const lines = this.writes.map((line): LogLine => ({ at: '', stream: 'stdout', line }))
-    this.containers.set(container.id, { ...kept, running: true, ip: '10.0.0.2', lines })
+    this.containers.set(container.id, { ...kept, running: true, ip: this.ip, lines })
     this.onStart(container)
-    return '10.0.0.2'
+    return this.ip
   }
 
   async stop(container: Container): Promise<void> {
@@ -104,9 +107,9 @@ export class FakeRuntime implements Runtime {
     this.containers.delete(container.id)
   }
 
-  async exited(container: Container): Promise<Exit | undefined> {
+  async exited(container: Container, signal: AbortSignal): Promise<Exit | undefined> {
     const kept = this.containers.get(container.id)
-    return kept?.ended.promise
+    return kept && orAborted(kept.ended.promise, signal)
   }
 
   async *output(container: Container): AsyncIterable<LogLine> {

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { errorsTable, settingsTables } from '../docs.ts'
+import { errorsTable, sayNone, settingsTables } from '../docs.ts'
 import { withExamples } from '../options.ts'
 import { print, table } from '../output.ts'
 import type { Terminal } from '../terminal.ts'
@@ -27,7 +27,7 @@ async function helpOf(shadow: Command | null, topic: readonly string[]): Promise
 async function settings(terminal: Terminal, { json }: Flags): Promise<void> {
   const tables = await settingsTables()
   const shown = tables.map(({ of, rows }) => {
-    const told = rows.map(row => [`  ${row.env}`, row.default ?? '-', row.help])
+    const told = rows.map(row => [`  ${row.env}`, row.default ?? sayNone(row), row.help])
     return `${of}\n${table(terminal, ['  SETTING', 'DEFAULT', 'WHAT IT SAYS'], told)}`
   })
   print(terminal, json, tables, () => shown.join('\n'))

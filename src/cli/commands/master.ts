@@ -1,18 +1,18 @@
 import type { Command } from 'commander'
 import { readSettings } from '../../lib/settings.ts'
-import { daemonOptions, runDaemon } from '../daemon.ts'
+import { type DaemonFlags, daemonOptions, runDaemon } from '../daemon.ts'
 import { withExamples } from '../options.ts'
+import { print } from '../output.ts'
 import type { Terminal } from '../terminal.ts'
 
-type Flags = { readonly listen?: string; readonly data?: string }
-
 export function define(command: Command, terminal: Terminal): void {
-  daemonOptions(command).action(async (flags: Flags) => {
+  daemonOptions(command).action(async ({ json, ...flags }: DaemonFlags) => {
     const { masterSettings } = await import('../../master/config.ts')
     const { startMaster } = await import('../../master/main.ts')
     const config = readSettings(masterSettings, terminal.env, flags)
     await runDaemon('master', config.logLevel, async given => {
       const master = await startMaster(config, given)
+      print(terminal, json, { master: master.url, storage: master.storage }, () => '')
       return { stop: async () => master[Symbol.asyncDispose]() }
     })
   })

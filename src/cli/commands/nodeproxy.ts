@@ -1,17 +1,20 @@
 import type { Command } from 'commander'
 import { readSettings } from '../../lib/settings.ts'
-import { daemonOptions, runDaemon } from '../daemon.ts'
+import { type DaemonFlags, daemonOptions, runDaemon } from '../daemon.ts'
 import { withExamples } from '../options.ts'
+import { print } from '../output.ts'
 import type { Terminal } from '../terminal.ts'
 
-type Flags = { readonly listen?: string; readonly data?: string }
-
 export function define(command: Command, terminal: Terminal): void {
-  daemonOptions(command).action(async (flags: Flags) => {
+  daemonOptions(command).action(async ({ json, ...flags }: DaemonFlags) => {
     const { nodeproxySettings } = await import('../../nodeproxy/config.ts')
     const { startNodeproxy } = await import('../../nodeproxy/main.ts')
     const config = readSettings(nodeproxySettings, terminal.env, flags)
-    await runDaemon('nodeproxy', config.logLevel, given => startNodeproxy(config, given))
+    await runDaemon('nodeproxy', config.logLevel, async given => {
+      const node = await startNodeproxy(config, given)
+      print(terminal, json, { node: node.name, address: node.address }, () => '')
+      return node
+    })
   })
   withExamples(
     command,

@@ -1,6 +1,20 @@
 import type { Command } from 'commander'
+import { readSettings } from '../../lib/settings.ts'
+import { type DaemonFlags, daemonOptions, runDaemon } from '../daemon.ts'
+import { withExamples } from '../options.ts'
+import { print } from '../output.ts'
 import type { Terminal } from '../terminal.ts'
 
 export function define(command: Command, terminal: Terminal): void {
-  command.action(() => terminal.err('to come\n'))
+  daemonOptions(command).action(async ({ json, ...flags }: DaemonFlags) => {
+    const { proxySettings } = await import('../../proxy/config.ts')
+    const { startProxy } = await import('../../proxy/main.ts')
+    const config = readSettings(proxySettings, terminal.env, flags)
+    await runDaemon('proxy', config.logLevel, async given => {
+      const front = await startProxy(config, given)
+      print(terminal, json, { address: front.address }, () => '')
+      return { stop: async () => front[Symbol.asyncDispose]() }
+    })
+  })
+  withExamples(command, 'SHADOW_MASTER=https://master.example.com SHADOW_TOKEN=… shadow proxy --listen 0.0.0.0:80')
 }

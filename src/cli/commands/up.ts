@@ -1,6 +1,43 @@
 import type { Command } from 'commander'
+import { type DaemonFlags, runDaemon } from '../daemon.ts'
+import { withExamples } from '../options.ts'
+import { print } from '../output.ts'
 import type { Terminal } from '../terminal.ts'
 
 export function define(command: Command, terminal: Terminal): void {
-  command.action(() => terminal.err('to come\n'))
+  command
+    .option('--data <folder>', 'where everything is kept; left out: SHADOW_DATA, /var/lib/shadow for root')
+    .option('--listen <address>', 'where the front listens; left out: SHADOW_LISTEN, 0.0.0.0:8090')
+    .option('--json', 'print where it listens as JSON once it does; its log is JSON in any case')
+    .addHelpText(
+      'after',
+      `
+The front is open to other machines, for apps are to be seen; master and node listen on this machine alone.
+Ctrl-C puts the apps to sleep and ends; SIGTERM ends and leaves them running for the next start; a second one ends at once.
+All other settings are read from the environment: shadow help settings`,
+    )
+    .action(async ({ json, ...flags }: DaemonFlags) => {
+      const { readUpConfig } = await import('../up-config.ts')
+      const { startUp } = await import('../up.ts')
+      const config = readUpConfig(terminal.env, flags)
+      await runDaemon('shadow', config.master.logLevel, async given => {
+        const up = await startUp(config, given)
+        const { port } = new URL(up.frontUrl)
+        terminal.err(
+          `
+shadow is up
+  front   ${up.frontUrl}
+  master  ${up.masterUrl}
+  storage ${up.storage}
+
+  shadow register hello --image nginx --port 80
+  curl http://hello.${config.master.appsDomain}:${port}/
+
+`,
+        )
+        print(terminal, json, { front: up.frontUrl, master: up.masterUrl, storage: up.storage }, () => '')
+        return up
+      })
+    })
+  withExamples(command, 'shadow up', 'shadow up --data ./data --listen 127.0.0.1:8090')
 }

@@ -88,7 +88,7 @@ export class Forwarder implements Disposable {
         reply = await attempt.reply
       } catch (error) {
         if (!mayRepeat(error, attempt, exchange)) throw error
-        upload.stop()
+        upload.stop(false)
         attempt = this.#attempt(exchange, true)
         reply = await attempt.reply
       }
@@ -101,7 +101,7 @@ export class Forwarder implements Disposable {
       attempt.upstream.destroy()
       throw client.signal.aborted ? client.signal.reason : error
     } finally {
-      upload.stop()
+      upload.stop(response.writableEnded)
       // Answered before it had the whole request: the connection is not good for another.
       if (exchange.head.hasBody && !upload.done) attempt.upstream.destroy()
     }

@@ -1,12 +1,11 @@
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import { trailersToSend } from './headers.ts'
 
-/** The body of a request on its way to the upstream: begun and stopped without losing a byte, so that it can go elsewhere. */
+/** The body of a request on its way to the upstream. */
 export class Upload {
   readonly #request: IncomingMessage
   readonly #drops: (name: string) => boolean
   #to: ClientRequest | undefined
-  #pending: Buffer | undefined
   #begun = false
   #done = false
 
@@ -15,7 +14,7 @@ export class Upload {
     this.#drops = drops
   }
 
-  /** Whether a byte was handed to an upstream. */
+  /** Whether a byte of it was handed to an upstream: then it cannot be sent again. */
   get begun(): boolean {
     return this.#begun
   }
@@ -26,7 +25,7 @@ export class Upload {
 
   /** Whether it is the client's turn: we would take bytes, and none come. */
   get waitsForClient(): boolean {
-    return this.#to !== undefined && !this.#done && this.#pending === undefined && !this.#request.isPaused()
+    return this.#to !== undefined && !this.#done && !this.#request.isPaused()
   }
 
   start(to: ClientRequest): void {
@@ -36,38 +35,26 @@ export class Upload {
     this.#request.resume()
   }
 
-  stop(): void {
+  /** Sends no more of it. What is left stays for another try; after an answer it is read away, so that the client is heard out. */
+  stop(answered: boolean): void {
     if (this.#to === undefined) return
-    this.#request.off('data', this.#take).off('end', this.#end).pause()
+    this.#request.off('data', this.#take).off('end', this.#end)
+    if (answered) this.#request.resume()
+    else this.#request.pause()
     this.#to.off('drain', this.#resume)
     this.#to = undefined
-    if (this.#pending !== undefined) this.#request.unshift(this.#pending)
-    this.#pending = undefined
   }
 
   #take = (chunk: Buffer): void => {
-    this.#request.pause()
-    this.#pending = chunk
-    // Not at once: an upstream that has answered early and closed is read from first. A write to it would fail, and node
-    // throws away with the connection what was not read from it.
-    setImmediate(this.#give)
-  }
-
-  #give = (): void => {
-    const [to, chunk] = [this.#to, this.#pending]
-    if (to === undefined || chunk === undefined) return
-    this.#pending = undefined
     this.#begun = true
-    if (to.write(chunk)) this.#request.resume()
+    if (this.#to?.write(chunk) === false) this.#request.pause()
   }
 
-  #resume = (): void => {
-    if (this.#pending === undefined) this.#request.resume()
-  }
+  #resume = (): void => void this.#request.resume()
 
   #end = (): void => {
-    this.#done = true
     this.#begun = true
+    this.#done = true
     const trailers = trailersToSend(this.#request.rawTrailers, this.#drops)
     if (trailers.length > 0) this.#to?.addTrailers(trailers)
     this.#to?.end()

@@ -1,5 +1,5 @@
-import { Agent, type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
-import { createConnection, type Socket } from 'node:net'
+import { Agent, type AgentOptions, type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
+import { createConnection, type NetConnectOpts, type Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
 import type { RequestHead } from './heads.ts'
 import { type Stage, UpstreamError } from './hop.ts'
@@ -33,7 +33,7 @@ const CONNECTION = { noDelay: true, keepAliveInitialDelay: KEEPALIVE_PROBE_AFTER
 /** Connections to upstreams, kept alive between requests, a pool for each address. */
 export class Upstreams implements Disposable {
   readonly #pools = new Map<string, Agent>()
-  readonly #fresh = new Agent({ ...CONNECTION, keepAlive: false })
+  readonly #fresh = agent({ keepAlive: false })
   readonly #clock: Clock
   readonly #connectWithinMs: number
 
@@ -106,11 +106,37 @@ export class Upstreams implements Disposable {
   #pool(address: string): Agent {
     let pool = this.#pools.get(address)
     if (pool === undefined) {
-      pool = new Agent({ ...CONNECTION, keepAlive: true, timeout: IDLE_MS, scheduling: 'lifo', maxFreeSockets: 256 })
+      pool = agent({ keepAlive: true, timeout: IDLE_MS, scheduling: 'lifo', maxFreeSockets: 256 })
       this.#pools.set(address, pool)
     }
     return pool
   }
+}
+
+function agent(options: AgentOptions): Agent {
+  const made = new Agent({ ...CONNECTION, ...options })
+  made.createConnection = (to: NetConnectOpts) => readingOn(createConnection(to))
+  return made
+}
+
+/**
+ * Lets the socket read on when a write to it fails: an upstream that answers in the middle of an upload and closes is heard. Node
+ * would throw what was not read yet away with the socket. What ends it is the end of reading, which is due at once then.
+ */
+function readingOn(socket: Socket): Socket {
+  const { _write, _writev } = socket
+  const lost = (): void => {
+    socket.once('end', () => socket.destroy())
+    if (socket.readableEnded) socket.destroy()
+  }
+  type Done = (error?: Error | null) => void
+  const unlessLost =
+    (done: Done): Done =>
+    error =>
+      error ? lost() : done()
+  socket._write = (chunk, encoding, done) => _write.call(socket, chunk, encoding, unlessLost(done))
+  socket._writev = (chunks, done) => _writev?.call(socket, chunks, unlessLost(done))
+  return socket
 }
 
 const SAYS: Readonly<Record<Stage, string>> = {

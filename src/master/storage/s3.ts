@@ -13,7 +13,7 @@ export type Bucket = {
 }
 
 const CONNECT_WITHIN_MS = 2_000
-const ANSWER_WITHIN_MS = 5_000
+const ANSWER_WITHIN_MS = 3_000
 const TRIES_AT_CONFLICT = 20
 
 /** Documents as objects of a bucket, which is made if it is not there. */

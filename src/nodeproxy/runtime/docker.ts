@@ -6,9 +6,10 @@ import { ShadowError } from '../../lib/errors.ts'
 import { type Log, noLog } from '../../lib/log.ts'
 import type { LogLine } from '../../model/instance.ts'
 import { type AppName, isAppName, type NodeName } from '../../model/names.ts'
-import { credentialsFor } from './credentials.ts'
-import { commandNotFound, failureOf, initFailure, isCut, isNoCommand, statusOf, toldBy } from './failures.ts'
-import { imageName } from './image-name.ts'
+import { dockerEngine, unlessStatus } from './docker-engine.ts'
+import { DockerImages } from './docker-images.ts'
+import { DockerNetwork } from './docker-network.ts'
+import { commandNotFound, initFailure, isNoCommand, statusOf, toldBy } from './failures.ts'
 import { hasInit, untilExecuted } from './init.ts'
 import { linesOf, sinceOf } from './output.ts'
 import { type Container, type Exit, LABEL_APP, LABEL_NODE, LABEL_REVISION, type Runtime } from './runtime.ts'
@@ -28,6 +29,8 @@ export type DockerOptions = {
 // How long SIGKILL may take, and how long a call to Docker is waited for after its caller has left.
 const KILLED_WITHIN_MS = 30_000
 const LINGER_MS = 5_000
+const HEARD_OF_WITHIN_MS = 250
+const READ_WITHIN_MS = 1_000
 const LAST_LINES = 20
 
 /** Runs containers by the Docker daemon of this machine, each as `shadow-<node>-<app>` on our own bridge network. */
@@ -39,52 +42,13 @@ export function docker({
   network = 'shadow',
   configFile = `${homedir()}/.docker/config.json`,
 }: DockerOptions): Runtime {
-  let client: Promise<Docker> | undefined
-  let networkMade: Promise<void> | undefined
+  const engine = dockerEngine(socketPath)
+  const { ask } = engine
+  const images = new DockerImages(engine, configFile)
+  const bridge = new DockerNetwork(engine, network)
   let init: Promise<boolean> | undefined
-  const present = new Set<string>()
   const stopSignals = new Map<string, string>()
-
-  /** Calls Docker. A cut connection is tried once more: every call of ours may be repeated. */
-  async function ask<T>(call: (docker: Docker) => Promise<T>): Promise<T> {
-    // dockerode takes 130 ms to load. No AbortSignal and no agent go into its options: it inspects them whole at each call.
-    client ??= import('dockerode').then(({ default: Client }) => new Client({ socketPath }))
-    const connected = await client
-    try {
-      return await call(connected).catch(error => {
-        if (isCut(error)) return call(connected)
-        throw error
-      })
-    } catch (error) {
-      throw failureOf(error, socketPath)
-    }
-  }
-
-  const ensureNetwork = (): Promise<void> => {
-    networkMade ??= makeNetwork().catch(error => {
-      networkMade = undefined
-      throw error
-    })
-    return networkMade
-  }
-
-  async function makeNetwork(): Promise<void> {
-    const found = await ask(docker => docker.getNetwork(network).inspect()).catch(unlessStatus(404))
-    if (found === undefined)
-      await ask(docker =>
-        docker.createNetwork({
-          Name: network,
-          Driver: 'bridge',
-          CheckDuplicate: true,
-          Labels: { shadow: 'network' },
-          Options: { 'com.docker.network.bridge.enable_icc': 'false' }, // apps do not reach one another behind the front
-        }),
-      ).catch(unlessStatus(409))
-    else if (found.Labels?.['shadow'] !== 'network')
-      throw new ShadowError('already-exists', `Docker has a network "${network}" that is not ours`, {
-        hint: `remove it: docker network rm ${network}`,
-      })
-  }
+  const readers = new Map<string, Set<Promise<void>>>()
 
   const ensureInit = (): Promise<boolean> => {
     init ??= hasInit().then(there => {
@@ -93,36 +57,6 @@ export function docker({
       return there
     })
     return init
-  }
-
-  async function pull(image: string, signal: AbortSignal): Promise<void> {
-    const { registry, full } = imageName(image)
-    try {
-      const authconfig = await credentialsFor(registry, configFile)
-      const progress = await orAborted(
-        ask(docker => docker.pull(full, { ...(authconfig && { authconfig }) })),
-        signal,
-      )
-      const followed = new Promise<void>((resolve, reject) =>
-        ask(async docker => docker.modem.followProgress(progress, error => (error ? reject(error) : resolve()))).catch(
-          reject,
-        ),
-      )
-      await orAborted(followed, signal).finally(() => (progress as { destroy?: () => void }).destroy?.())
-    } catch (error) {
-      if (signal.aborted || error instanceof ShadowError) throw error
-      throw new ShadowError('image-not-found', `image ${image} is not here and cannot be pulled: ${toldBy(error)}`, {
-        cause: error,
-        hint: `check its name, log in to its registry (docker login), or load it here: docker pull ${image}`,
-      })
-    }
-  }
-
-  async function ensureImage(image: string, signal: AbortSignal): Promise<void> {
-    if (present.has(image)) return
-    const found = await ask(docker => docker.getImage(image).inspect()).catch(unlessStatus(404))
-    if (found === undefined) await pull(image, signal)
-    present.add(image)
   }
 
   /** Removes a container that has our name, if it is ours. */
@@ -139,7 +73,7 @@ export function docker({
   }
 
   async function createOnce(task: Parameters<Runtime['create']>[0], mountedAt: string | undefined): Promise<Container> {
-    await ensureNetwork()
+    await bridge.ensure()
     const specification = specificationOf(task, { node, network, init: await ensureInit(), mountedAt })
     const made = await ask(docker => docker.createContainer(specification))
     return { id: made.id, app: task.app, revision: task.revision }
@@ -155,11 +89,11 @@ export function docker({
   const kill = (container: Container, signal: string): Promise<unknown> =>
     ask(docker => docker.getContainer(container.id).kill({ signal })).catch(unlessStatus(404, 409))
 
-  /** Waits for the end of the container; undefined where Docker does not know it. Aborting ends the call itself. */
-  async function ended(container: Container, signal: AbortSignal): Promise<number | undefined> {
-    const answer = await ask(docker => openStream(docker, 'POST', `/containers/${container.id}/wait`))
+  /** Waits for the container's end, and answers its exit code. */
+  async function ended(container: Container, signal: AbortSignal): Promise<number> {
     const chunks: Buffer[] = []
-    for await (const chunk of abortable(answer, signal)) chunks.push(chunk)
+    for await (const chunk of engine.stream({ method: 'POST', path: `/containers/${container.id}/wait` }, signal))
+      chunks.push(chunk)
     const told = JSON.parse(Buffer.concat(chunks).toString()) as { StatusCode: number }
     return told.StatusCode
   }
@@ -178,17 +112,35 @@ export function docker({
       ...(since !== undefined && { since: sinceOf(since) }),
       ...(tail !== undefined && { tail }),
     }
-    signal.throwIfAborted()
-    const opened = ask(docker => openStream(docker, 'GET', `/containers/${container.id}/logs?`, query))
-    const answer = await orAborted(opened, signal).catch(error => {
-      if (signal.aborted)
-        opened.then(
-          late => late.destroy(),
-          () => undefined,
-        )
-      throw error
-    })
-    yield* linesOf(abortable(answer, signal))
+    yield* linesOf(engine.stream({ method: 'GET', path: `/containers/${container.id}/logs?`, options: query }, signal))
+  }
+
+  /** The output as it comes; until it has been read to its end, or the reader has left, the container is not removed. */
+  async function* followed(
+    container: Container,
+    since: string | undefined,
+    signal: AbortSignal,
+  ): AsyncGenerator<LogLine> {
+    const reading = Promise.withResolvers<void>()
+    const ofContainer = readers.get(container.id) ?? new Set()
+    readers.set(container.id, ofContainer.add(reading.promise))
+    const leave = (): void => reading.resolve()
+    signal.addEventListener('abort', leave, { once: true })
+    try {
+      yield* output(container, { follow: true, since }, signal)
+    } finally {
+      signal.removeEventListener('abort', leave)
+      leave()
+      ofContainer.delete(reading.promise)
+      if (ofContainer.size === 0) readers.delete(container.id)
+    }
+  }
+
+  /** Docker hears of an end a little later than /proc; where that is of another machine, there is none to be heard of. */
+  async function knownToHaveEnded(container: Container): Promise<void> {
+    const giveUp = new AbortController()
+    await happens(ended(container, giveUp.signal), systemClock, HEARD_OF_WITHIN_MS)
+    giveUp.abort()
   }
 
   /** Why a container that was started does not run any more. */
@@ -219,7 +171,7 @@ export function docker({
         () => false,
       ),
 
-    ensureImage,
+    ensureImage: (image, signal) => images.ensure(image, signal),
 
     create: (task, mountedAt, signal) =>
       unlessLeft(signal, async () => {
@@ -229,8 +181,7 @@ export function docker({
           if (isNoCommand(error)) throw commandNotFound(task.app, toldBy(error), error)
           if (statusOf(error) === 409) await removeLeftOver(task.app)
           else if (statusOf(error) === 404) {
-            present.delete(task.image) // removed since we saw it
-            await ensureImage(task.image, signal)
+            await images.ensureAgain(task.image, signal)
           } else throw error
         }
         return await createOnce(task, mountedAt)
@@ -241,8 +192,7 @@ export function docker({
         try {
           await startOnce(container).catch(async error => {
             if (statusOf(error) !== 404 || !toldBy(error).includes('network')) throw error
-            networkMade = undefined // removed since we saw it
-            await ensureNetwork()
+            await bridge.remake()
             await startOnce(container)
           })
         } catch (error) {
@@ -251,8 +201,10 @@ export function docker({
         }
         let found = await inspect(container)
         // docker-init runs before the command is known to be there; by now it has nearly always gone on to it.
-        if (found.State.Running && found.HostConfig.Init && !(await untilExecuted(found.State.Pid)))
+        if (found.State.Running && found.HostConfig.Init && !(await untilExecuted(found.State.Pid))) {
+          await knownToHaveEnded(container)
           found = await inspect(container)
+        }
         if (!found.State.Running) throw await endedAtOnce(container, found.State.ExitCode)
         stopSignals.set(container.id, stopSignalOf(found))
         return ipOf(found.NetworkSettings.Networks, network) ?? ''
@@ -263,6 +215,7 @@ export function docker({
       const stopSignal = stopSignals.get(container.id) ?? stopSignalOf(found)
       const giveUp = new AbortController()
       const end = ended(container, giveUp.signal).catch(unlessStatus(404))
+      end.catch(() => undefined) // if Docker goes away before we wait for it below, the kill tells of that
       // Docker thaws a paused container itself when it gets its stop signal, or SIGKILL.
       await kill(container, stopSignal)
       if (await happens(end, clock, graceMs)) return
@@ -275,6 +228,7 @@ export function docker({
     },
 
     async remove(container) {
+      await happens(Promise.all(readers.get(container.id) ?? []), systemClock, READ_WITHIN_MS)
       await ask(docker => docker.getContainer(container.id).remove({ v: true })).catch(error => {
         if (statusOf(error) === 409 && toldBy(error).includes('already in progress')) return
         return unlessStatus(404)(error)
@@ -293,7 +247,7 @@ export function docker({
       return { exitCode, outOfMemory: found?.State.OOMKilled ?? false }
     },
 
-    output: (container, since, signal) => output(container, { follow: true, since }, signal),
+    output: followed,
 
     async leftBehind() {
       const filters = { label: [`${LABEL_NODE}=${node}`] }
@@ -312,13 +266,6 @@ export function docker({
     },
   }
 }
-
-/** For `catch`: an answer of this status is no failure, and its value is undefined. */
-const unlessStatus =
-  (...statuses: number[]) =>
-  (error: unknown): undefined => {
-    if (!statuses.includes(statusOf(error) ?? 0)) throw error
-  }
 
 const ipOf = (networks: Record<string, { IPAddress: string }> | undefined, network: string): string | undefined =>
   networks?.[network]?.IPAddress || undefined
@@ -348,32 +295,4 @@ function happens(promise: Promise<unknown>, clock: Clock, ms: number): Promise<b
     const timer = clock.after(ms, () => resolve(false))
     promise.then(() => resolve(true), reject).finally(() => timer[Symbol.dispose]())
   })
-}
-
-type Answer = AsyncIterable<Buffer> & { destroy(): void }
-
-/** Opens a call whose answer comes over time; a path with a query ends in `?` (dockerode cuts its last character off). */
-function openStream(docker: Docker, method: string, path: string, options: object = {}): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const statusCodes = { 200: true, 404: 'no such container', 500: 'server error' }
-    docker.modem.dial({ path, method, options, isStream: true, statusCodes }, (error, answer) =>
-      error ? reject(error) : resolve(answer as Answer),
-    )
-  })
-}
-
-/** The chunks until they end, or until the signal aborts: then the connection is closed and its reason thrown. */
-async function* abortable(answer: Answer, signal: AbortSignal): AsyncGenerator<Buffer> {
-  const leave = (): void => answer.destroy()
-  signal.addEventListener('abort', leave, { once: true })
-  try {
-    if (signal.aborted) leave()
-    yield* answer
-  } catch (error) {
-    throw signal.aborted ? signal.reason : error
-  } finally {
-    signal.removeEventListener('abort', leave)
-    answer.destroy()
-  }
-  signal.throwIfAborted()
 }

@@ -1,5 +1,5 @@
 import type { LogLine } from '../../model/instance.ts'
-import type { AppName, NodeName } from '../../model/names.ts'
+import type { AppName } from '../../model/names.ts'
 import type { TaskDefinition } from '../../model/task.ts'
 
 /** A container as it was found or made. `address` is where the app listens once it is ready: `ip:port`. */
@@ -18,15 +18,15 @@ export interface Runtime {
    * before `start`. A container that is left over for the app is removed first. Fails with `image-not-found`.
    */
   create(task: TaskDefinition, mountedAt: string | undefined, signal: AbortSignal): Promise<Container>
-  /** Starts it and answers with its IP address. Fails with `command-not-found`. */
+  /** Starts it and answers with its IP address. Fails with `command-not-found`, and with `app-crashed` where it has ended already. */
   start(container: Container, signal: AbortSignal): Promise<string>
-  /** SIGTERM, `graceMs`, SIGKILL; resolves when no process of it runs any more. Gone or stopped already is success. */
+  /** SIGTERM (or what the image asks for), `graceMs`, SIGKILL; resolves when no process of it runs any more. Gone or stopped already is success. */
   stop(container: Container, graceMs: number): Promise<void>
-  /** Removes a stopped container. Gone already is success. */
+  /** Removes a stopped container, when those who read its output have read it to its end. Gone already is success. */
   remove(container: Container): Promise<void>
   /** Resolves when the container's process has ended; undefined where the runtime forgot it or went away itself. */
   exited(container: Container, signal: AbortSignal): Promise<Exit | undefined>
-  /** What it wrote, as it writes it, from `since` (ISO 8601) on; ends when the container does. */
+  /** What it wrote, as it writes it, from `since` (ISO 8601) on; ends when the container does. Aborting throws the reason. */
   output(container: Container, since: string | undefined, signal: AbortSignal): AsyncIterable<LogLine>
   /** All containers of this node, running or not: what a run before this one left. */
   leftBehind(): Promise<readonly FoundContainer[]>
@@ -42,5 +42,3 @@ export type FoundContainer = Container & {
 export const LABEL_NODE = 'shadow.node'
 export const LABEL_APP = 'shadow.app'
 export const LABEL_REVISION = 'shadow.revision'
-
-export type RuntimeOptions = { readonly node: NodeName }

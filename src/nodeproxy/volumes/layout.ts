@@ -13,8 +13,16 @@ export function volumeAt(folder: string, path: string, name: 'image.ext4' | 'mnt
   return /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(id) ? volumeId(id) : undefined
 }
 
-/** The folder as the kernel names it in mountinfo and sysfs; made where it is not there. */
-export async function realFolder(folder: string): Promise<string> {
-  await mkdir(folder, { recursive: true, mode: 0o700 })
-  return realpath(folder)
+/** The folder as the kernel names it in mountinfo and sysfs; made on the first call. */
+export function realFolder(folder: string): () => Promise<string> {
+  let real: Promise<string> | undefined
+  return () => {
+    real ??= mkdir(folder, { recursive: true, mode: 0o700 })
+      .then(() => realpath(folder))
+      .catch(error => {
+        real = undefined
+        throw error
+      })
+    return real
+  }
 }

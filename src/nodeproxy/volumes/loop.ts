@@ -18,6 +18,7 @@ import type { Device, VolumeDriver } from './volumes.ts'
  * (sysfs) is the only record of what is attached, so a restart forgets nothing.
  */
 export function loop({ folder }: { folder: string }): VolumeDriver {
+  const real = realFolder(folder)
   const turns = new Turns<VolumeId>()
   // Two losetup that find the same free device make one of them sleep 200 ms before it looks again.
   const losetupTurn = new Turn()
@@ -25,10 +26,10 @@ export function loop({ folder }: { folder: string }): VolumeDriver {
 
   /** Devices that have the volume's image behind them: one, or none; the one it had last is looked at first. */
   async function devicesOf(volume: VolumeId): Promise<Device[]> {
-    const real = await realFolder(folder)
+    const root = await real()
     const last = lastDevice.get(volume)
-    if (last !== undefined && volumeAt(real, (await backingFile(last)) ?? '', 'image.ext4') === volume) return [last]
-    return (await attachedUnder(real)).filter(found => found.volume === volume).map(found => found.device)
+    if (last !== undefined && volumeAt(root, (await backingFile(last)) ?? '', 'image.ext4') === volume) return [last]
+    return (await attachedUnder(root)).filter(found => found.volume === volume).map(found => found.device)
   }
 
   async function detachNow(volume: VolumeId): Promise<void> {
@@ -37,7 +38,7 @@ export function loop({ folder }: { folder: string }): VolumeDriver {
       await exec('losetup', ['--detach', device]).catch(async cause => {
         if ((await backingFile(device)) !== undefined) throw cause
       })
-      await untilGone(volume, device, imageOf(await realFolder(folder), volume))
+      await untilGone(volume, device, imageOf(await real(), volume))
     }
     lastDevice.delete(volume)
   }
@@ -53,7 +54,7 @@ export function loop({ folder }: { folder: string }): VolumeDriver {
     attach: (volume, sizeBytes, signal) =>
       orAborted(
         turns.take(volume, async () => {
-          const image = imageOf(await realFolder(folder), volume)
+          const image = imageOf(await real(), volume)
           await makeOrGrow(image, volume, sizeBytes, () => detachNow(volume))
           const device = await losetupTurn.take(() => attachImage(image))
           lastDevice.set(volume, device)
@@ -77,16 +78,16 @@ export function loop({ folder }: { folder: string }): VolumeDriver {
 
     remove: volume =>
       turns.take(volume, async () => {
-        const real = await realFolder(folder)
-        const place = folderOf(real, volume)
+        const root = await real()
+        const place = folderOf(root, volume)
         // A delete that walked into a mounted volume would empty it.
         if ((await devicesOf(volume)).length > 0 || (await mountinfo()).some(mount => mount.at.startsWith(`${place}/`)))
           throw new ShadowError('volume-in-use', `volume ${volume} is attached`, { hint: 'put its app to sleep first' })
-        await rm(imageOf(real, volume), { force: true })
+        await rm(imageOf(root, volume), { force: true })
         await rm(place, { recursive: true, force: true })
       }),
 
-    attached: async () => attachedUnder(await realFolder(folder)),
+    attached: async () => attachedUnder(await real()),
   }
 }
 
@@ -158,12 +159,12 @@ async function within(ms: number, otherwise: string, done: () => Promise<boolean
 const inUse = (told: string): ShadowError =>
   new ShadowError('volume-in-use', told, { hint: 'see who uses it: lsblk, grep loop /proc/*/mountinfo' })
 
-async function attachedUnder(real: string): Promise<{ volume: VolumeId; device: Device }[]> {
+async function attachedUnder(root: string): Promise<{ volume: VolumeId; device: Device }[]> {
   const names = (await readdir('/sys/block').catch(() => [])).filter(name => /^loop\d+$/.test(name))
   const found = await Promise.all(
     names.map(async name => {
       const device = `/dev/${name}` as Device
-      const volume = volumeAt(real, (await backingFile(device)) ?? '', 'image.ext4')
+      const volume = volumeAt(root, (await backingFile(device)) ?? '', 'image.ext4')
       return volume === undefined ? [] : [{ volume, device }]
     }),
   )

@@ -13,12 +13,13 @@ const OPTIONS = 'nosuid,nodev,noatime'
 
 /** Mounts of ext4 volumes, each at `<folder>/<volume>/mnt`. */
 export function mounts({ folder }: { folder: string }): Mounts {
+  const real = realFolder(folder)
   const turns = new Turns<VolumeId>()
   const at = (volume: VolumeId): string => mountpointOf(folder, volume)
 
   /** The device that is mounted for the volume now. */
   const mountedFrom = async (volume: VolumeId): Promise<string | undefined> => {
-    const place = mountpointOf(await realFolder(folder), volume)
+    const place = mountpointOf(await real(), volume)
     return (await mountinfo()).find(mount => mount.at === place)?.source
   }
 
@@ -66,8 +67,8 @@ export function mounts({ folder }: { folder: string }): Mounts {
       }),
 
     async mounted() {
-      const real = await realFolder(folder)
-      return (await mountinfo()).flatMap(mount => volumeAt(real, mount.at, 'mnt') ?? [])
+      const root = await real()
+      return (await mountinfo()).flatMap(mount => volumeAt(root, mount.at, 'mnt') ?? [])
     },
   }
 }

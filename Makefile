@@ -1,0 +1,51 @@
+# Every target sees to its own set-up: what is there already is found, not made again.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+# Root by plain `su` lacks the folders of losetup and mkfs.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+.ONESHELL:
+.SHELLFLAGS := -euo pipefail -c
+
+.PHONY: help
+help: ## show this
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
+
+.PHONY: setup
+setup: ## install and start what is missing: packages, node_modules, dist/, Docker
+	@contrib/dev/setup
+
+.PHONY: demo
+demo: setup ## see an app woken, fallen asleep and woken again, with its data still there
+	@contrib/dev/demo
+
+.PHONY: dev
+dev: ## master, nodeproxy and proxy as three processes on a real S3 server, with an app; Ctrl-C ends them
+	@contrib/dev/setup --s3
+	exec contrib/dev/dev
+
+.PHONY: test
+test: ## everything: check, unit tests, journeys over real parts; the last line is the summary
+	@summary() { echo; echo '0 passed, 1 failed'; exit 1; }
+	contrib/dev/setup --s3 || summary
+	npm run --silent check || summary
+	npm run --silent test
+
+.PHONY: check
+check: setup ## format, lint, types, unused code
+	@npm run --silent check
+
+.PHONY: unit
+unit: setup ## the tests that need neither root nor Docker
+	@npm run --silent test:unit
+
+.PHONY: build
+build: setup ## dist/, where a source is newer
+	@:
+
+.PHONY: bench
+bench: setup ## name the benchmarks
+	@sed -nE 's/^ *"(bench:[a-z-]+)".*/  npm run --silent \1 [-- --json]/p' package.json
+
+.PHONY: clean
+clean: ## remove what these targets made in this folder; caches, Docker and data stay
+	@rm -rf node_modules dist coverage

@@ -1,0 +1,97 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { masterClient } from '../api/client.ts'
+import type { Clock } from '../lib/clock.ts'
+import { lockFolder, writeWhole } from '../lib/files.ts'
+import type { Log } from '../lib/log.ts'
+import { type Master, startMaster } from '../master/main.ts'
+import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
+import { type Nodeproxy, startNodeproxy } from '../nodeproxy/main.ts'
+import { startProxy } from '../proxy/main.ts'
+import type { Reach } from '../proxy/reach.ts'
+import type { UpFile } from './target.ts'
+import type { UpConfig } from './up-config.ts'
+
+type Given = {
+  readonly clock: Clock
+  readonly log: Log
+  readonly onStep?: Parameters<typeof startNodeproxy>[1]['onStep']
+}
+
+/** All three daemons in one process. */
+export type Up = AsyncDisposable & {
+  readonly frontUrl: string
+  readonly masterUrl: string
+  readonly adminToken: string
+  readonly storage: string
+  readonly nodeproxy: Nodeproxy
+  /** Ends the front, then the node, then the master; with `sleep` the apps are put to sleep, without they go on running. */
+  stop(options: { sleep: boolean }): Promise<void>
+}
+
+/** Starts master, nodeproxy and proxy on one data folder; the front reaches the node within the process. */
+export async function startUp(config: UpConfig, { clock, log, onStep }: Given): Promise<Up> {
+  await using started = new AsyncDisposableStack()
+  started.use(await lockFolder(config.data))
+  const master = started.use(await startMaster(config.master, { clock, log }))
+  const at = { master: master.url }
+  const nodeproxy = started.use(
+    await startNodeproxy(
+      { ...config.nodeproxy, ...at, token: await master.token('node') },
+      { clock, log, ...(onStep && { onStep }) },
+    ),
+  )
+  await untilListed(master, nodeproxy)
+  const proxy = started.use(
+    await startProxy(
+      { ...config.proxy, ...at, token: await master.token('proxy') },
+      { clock, log, reach: reachWithin(nodeproxy) },
+    ),
+  )
+  const frontUrl = urlOf(proxy.address)
+  const file = join(config.data, 'up.json')
+  const found: UpFile = { pid: process.pid, master: master.url, front: frontUrl }
+  await writeWhole(file, `${JSON.stringify(found)}\n`)
+
+  const rest = started.move()
+  const stop = async ({ sleep }: { sleep: boolean }): Promise<void> => {
+    await proxy[Symbol.asyncDispose]()
+    await nodeproxy.stop({ sleep })
+    await rm(file, { force: true })
+    await rest.disposeAsync()
+  }
+  return {
+    frontUrl,
+    masterUrl: master.url,
+    adminToken: await master.token('admin'),
+    storage: master.storage,
+    nodeproxy,
+    stop,
+    [Symbol.asyncDispose]: () => stop({ sleep: false }),
+  }
+}
+
+/** The front's way to the node without a hop between them. */
+function reachWithin(nodeproxy: Nodeproxy): Reach {
+  return {
+    hold: (app, _node, ask, signal) => nodeproxy.hold(app, ask, signal),
+    follow: (app, _node, signal) => nodeproxy.follow(app, signal),
+    check: () => nodeproxy.health(),
+  }
+}
+
+// The front asks the master for its nodes: the first request must not come before ours has spoken.
+async function untilListed(master: Master, nodeproxy: Nodeproxy): Promise<void> {
+  const client = masterClient({ url: master.url, token: await master.token('admin'), withinMs: MASTER_CALL_WITHIN })
+  for (let tries = 0; tries < MOST_TRIES; tries++) {
+    const { items } = await client.call('listNodes', {})
+    if (items.some(({ name }) => name === nodeproxy.name)) return
+    await new Promise(resolve => setTimeout(resolve, BETWEEN_TRIES_MS))
+  }
+}
+
+const MOST_TRIES = 200
+const BETWEEN_TRIES_MS = 10
+
+/** Where a person on this machine finds it: who listens everywhere listens here too. */
+const urlOf = (address: string): string => `http://${address.replace(/^(0\.0\.0\.0|\[::\]):/, '127.0.0.1:')}`

@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, describe, test } from 'vitest'
+import { type FailureCode, isFailure } from '../lib/errors.ts'
+import { type FakeNode, fakeNode } from '../testing/fake-node.ts'
+import { type TestMaster, testMaster } from '../testing/masters.ts'
+import { directory } from './storage/directory.ts'
+
+const path = await mkdtemp(join(tmpdir(), 'shadow-test-volumes-'))
+let on: TestMaster
+let app: string
+let count = 0
+beforeAll(async () => {
+  on = await testMaster(await directory({ path }))
+})
+beforeEach(async () => {
+  app = `blog-${count++}`
+  await on.admin.call('registerApp', { body: { name: app, image: 'x', volume: { size: '1GiB' } } })
+})
+afterAll(async () => {
+  await on[Symbol.asyncDispose]()
+  await rm(path, { recursive: true, force: true })
+})
+
+const rejectsWith = (code: FailureCode, deed: Promise<unknown>) => assert.rejects(deed, error => isFailure(error, code))
+const volume = () => on.admin.call('getVolume', { params: { volume: app } })
+const lease = (node: string) => on.admin.call('leaseVolume', { params: { volume: app }, body: { node } })
+const announce = (name: string, { address, key }: FakeNode) =>
+  on.admin.call('announceNode', {
+    params: { node: name },
+    body: { address, key, cpus: 2, memoryBytes: 1, cpuUtilization: 0, memoryUtilization: 0, awake: 0 },
+  })
+
+describe('a volume', () => {
+  test('is known from the registration of its app on', async () => {
+    const { createdAt: _, ...rest } = await volume()
+    assert.deepEqual(rest, { id: app, app, size: '1GiB', lease: null })
+    assert.equal((await on.admin.call('getApp', { params: { app } })).task.volume?.path, '/data')
+  })
+
+  test('grows, and never shrinks: the fault names the field, what it has and what was asked', async () => {
+    await on.admin.call('updateApp', { params: { app }, body: { volume: { size: '2GiB' } } })
+    assert.equal((await volume()).size, '2GiB')
+    const shrink = on.admin.call('updateApp', { params: { app }, body: { volume: { size: '1536MiB' } } })
+    await assert.rejects(shrink, error => {
+      assert.ok(isFailure(error, 'bad-input'))
+      assert.equal(error.details.faults?.[0]?.field, 'volume.size')
+      assert.match(error.message, /2GiB.*1536MiB/)
+      return true
+    })
+    assert.equal((await on.admin.call('getApp', { params: { app } })).task.revision, 2)
+  })
+
+  test('outlives its app without one, and comes back to an app of the same name', async () => {
+    await lease('node-1')
+    await on.admin.call('removeApp', { params: { app } })
+    assert.deepEqual([(await volume()).app, (await volume()).lease?.node], [null, 'node-1'])
+    await rejectsWith(
+      'bad-input',
+      on.admin.call('registerApp', { body: { name: app, image: 'x', volume: { size: '512MiB' } } }),
+    )
+    await on.admin.call('registerApp', { body: { name: app, image: 'x', volume: { size: '3GiB' } } })
+    const { app: owner, size, lease: held } = await volume()
+    assert.deepEqual([owner, size, held], [app, '3GiB', { node: 'node-1', epoch: 1, until: null }])
+  })
+
+  test('that its app does without since an update is kept, without an app', async () => {
+    await on.admin.call('updateApp', { params: { app }, body: { volume: null } })
+    assert.equal((await on.admin.call('getApp', { params: { app } })).task.volume, undefined)
+    assert.equal((await volume()).app, null)
+    await on.admin.call('updateApp', { params: { app }, body: { volume: { size: '1GiB' } } })
+    assert.equal((await volume()).app, app)
+  })
+
+  test('of an app is not removed', async () => {
+    await rejectsWith('volume-in-use', on.admin.call('removeVolume', { params: { volume: app } }))
+    assert.equal((await volume()).app, app)
+  })
+
+  test('without an app is removed, its bytes first', async () => {
+    await using node = await fakeNode('node-1')
+    await announce('node-1', node)
+    await lease('node-1')
+    await on.admin.call('removeApp', { params: { app } })
+    await on.admin.call('removeVolume', { params: { volume: app } })
+    assert.deepEqual(node.calls, [`removeVolume ${app}`])
+    await rejectsWith('not-found', volume())
+    assert.ok(!(await on.admin.call('listVolumes', {})).items.some(({ id }) => id === app))
+    await rejectsWith('not-found', on.admin.call('removeVolume', { params: { volume: app } }))
+  })
+
+  test('goes with its app where that is asked for: the app is put to sleep and forgotten before its bytes are deleted', async () => {
+    await using node = await fakeNode('node-1')
+    await announce('node-1', node)
+    await lease('node-1')
+    await on.admin.call('removeApp', { params: { app }, query: { withVolume: 'true' } })
+    assert.deepEqual(node.calls.slice(0, 2), [`forgetInstance ${app}`, `removeVolume ${app}`])
+    await rejectsWith('not-found', volume())
+    await rejectsWith('app-not-found', on.admin.call('getApp', { params: { app } }))
+  })
+
+  test('whose node does not answer is not removed, and neither is its app', async () => {
+    const node = await fakeNode('node-2')
+    await announce('node-2', node)
+    await node[Symbol.asyncDispose]()
+    await lease('node-2')
+    await rejectsWith(
+      'node-unreachable',
+      on.admin.call('removeApp', { params: { app }, query: { withVolume: 'true' } }),
+    )
+    assert.equal((await on.admin.call('getApp', { params: { app } })).name, app)
+    assert.equal((await volume()).lease?.node, 'node-2')
+  })
+
+  test('that no node ever had goes with its app though no node is there', async () => {
+    await on.admin.call('removeApp', { params: { app }, query: { withVolume: 'true' } })
+    await rejectsWith('not-found', volume())
+  })
+
+  test('is leased to one node at a time; another is told who has it', async () => {
+    assert.deepEqual((await lease('node-1')).lease, { node: 'node-1', epoch: 1, until: null })
+    assert.equal((await lease('node-1')).lease?.epoch, 1, 'its own lease again is the same lease')
+    await assert.rejects(
+      lease('node-2'),
+      error => isFailure(error, 'volume-elsewhere') && error.details.facts?.['node'] === 'node-1',
+    )
+  })
+
+  test('is given up by whoever has that very lease alone, and every lease has a later epoch', async () => {
+    const release = (node: string, epoch: number) =>
+      on.admin.call('releaseVolume', { params: { volume: app }, query: { node, epoch } })
+    await lease('node-1')
+    await release('node-2', 1)
+    await release('node-1', 7)
+    assert.equal((await volume()).lease?.node, 'node-1')
+    await release('node-1', 1)
+    await release('node-1', 1)
+    assert.equal((await volume()).lease, null)
+    assert.equal((await lease('node-2')).lease?.epoch, 2)
+    await release('node-2', 2)
+    await on.admin.call('removeApp', { params: { app }, query: { withVolume: 'true' } })
+    await on.admin.call('registerApp', { body: { name: app, image: 'x', volume: { size: '1GiB' } } })
+    assert.equal((await lease('node-1')).lease?.epoch, 3, 'an old holder is never taken for the new one')
+  })
+})

@@ -1,0 +1,241 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { createServer, type ServerResponse } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, test } from 'vitest'
+import { masterClient } from '../api/client.ts'
+import { isFailure, ShadowError } from '../lib/errors.ts'
+import { openEvents } from '../lib/http/events.ts'
+import { type Listening, listen, reply } from '../lib/http/server.ts'
+import { noLog } from '../lib/log.ts'
+import type { App } from '../model/app.ts'
+import { MASTER_CALL_IN_WAKE_WITHIN, POLL_WITHOUT_STREAM_EVERY, STREAM_LOST_AFTER } from '../model/intervals.ts'
+import { HandClock } from '../testing/clock.ts'
+import { anApp, aTask } from '../testing/fake-app.ts'
+import { Apps } from './apps.ts'
+import { followChanges } from './changes.ts'
+import { Definitions } from './definitions.ts'
+
+const first = anApp()
+const second = anApp(aTask({ revision: 2 }))
+const { name } = first
+
+let clock: HandClock
+let folder: string
+let has: App | undefined
+let asked: string[]
+let streams: ServerResponse[]
+let isSilent: boolean
+let server: Listening
+let newer: number[]
+let removed: string[]
+let ending: AbortController
+
+beforeEach(async () => {
+  clock = new HandClock()
+  folder = await mkdtemp(join(tmpdir(), 'shadow-test-apps-'))
+  has = first
+  asked = []
+  streams = []
+  isSilent = false
+  newer = []
+  removed = []
+  ending = new AbortController()
+  server = await listen(
+    createServer((request, response) => {
+      const { url = '', headers } = request
+      asked.push(`${url} ${headers['if-none-match'] ?? ''}`.trim())
+      if (isSilent) return
+      if (url === '/v1/changes') {
+        streams.push(response)
+        sends.set(response, openEvents(response, 60_000))
+      } else if (has === undefined) reply(response, 404, new ShadowError('app-not-found', 'no such app').toProblem())
+      else if (headers['if-none-match'] === `"${has.task.revision}"`) response.writeHead(304).end()
+      else reply(response, 200, has, { etag: `"${has.task.revision}"` })
+    }),
+    { host: '127.0.0.1', port: 0 },
+  )
+})
+
+const sends = new Map<ServerResponse, (event: unknown) => void>()
+
+afterEach(async () => {
+  ending.abort()
+  await server[Symbol.asyncDispose]()
+  for (const keeper of keepers.splice(0)) await keeper.flush()
+  await rm(folder, { recursive: true, force: true })
+})
+
+const master = () => masterClient({ url: `http://${server.address}`, token: 'any', withinMs: 5_000 })
+function definitions(): Definitions {
+  const kept = new Definitions({ folder, log: noLog })
+  keepers.push(kept)
+  return kept
+}
+const keepers: Definitions[] = []
+
+function someApps(kept = definitions()): Apps {
+  return new Apps({
+    master: master(),
+    definitions: kept,
+    clock,
+    log: noLog,
+    onNewer: ({ task }) => void newer.push(task.revision),
+    onRemoved: app => void removed.push(app),
+  })
+}
+
+async function following(apps: Apps): Promise<void> {
+  const options = { master: master(), apps, clock, log: noLog, watched: () => [name] }
+  void followChanges({ ...options, onRemoved: app => void removed.push(app) }, ending.signal)
+  await until(() => streams.length > 0)
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  for (let i = 0; !holds(); i++) {
+    if (i > 2_000) throw new Error(`it never came to: ${holds}`)
+    await new Promise(resolve => setTimeout(resolve, 1))
+  }
+}
+
+test('an app is asked for once by all who want it at the same time', async () => {
+  const apps = someApps()
+  const got = await Promise.all(Array.from({ length: 50 }, () => apps.resolve(name)))
+  assert.deepEqual(new Set(got.map(app => app.task.revision)), new Set([1]))
+  assert.equal(asked.length, 1)
+})
+
+test('an app that the master does not know is not found', async () => {
+  has = undefined
+  await assert.rejects(someApps().resolve(name), error => isFailure(error, 'app-not-found'))
+})
+
+test('without a stream each wake asks, by version; what did not change is not sent again', async () => {
+  const apps = someApps()
+  await apps.resolve(name)
+  await apps.resolve(name)
+  assert.deepEqual(asked, ['/v1/apps/blog', '/v1/apps/blog "1"'])
+  has = second
+  assert.equal((await apps.resolve(name)).task.revision, 2)
+  assert.deepEqual(newer, [1, 2])
+})
+
+test('with the master away the last known definition serves, also after a restart of the node', async () => {
+  const kept = definitions()
+  const apps = someApps(kept)
+  await apps.resolve(name)
+  await kept.flush()
+  await server[Symbol.asyncDispose]()
+  assert.equal((await apps.resolve(name)).task.revision, 1)
+
+  const again = someApps()
+  await again.load()
+  assert.equal((await again.resolve(name)).task.revision, 1)
+})
+
+test('a master that does not answer is waited for no longer than a wake can bear', async () => {
+  const apps = someApps()
+  await apps.resolve(name)
+  isSilent = true
+  const resolving = apps.resolve(name)
+  await until(() => asked.length === 2)
+  await clock.advance(MASTER_CALL_IN_WAKE_WITHIN)
+  assert.equal((await resolving).task.revision, 1)
+})
+
+test('an app that is not known here cannot be told of while the master is silent', async () => {
+  isSilent = true
+  const resolving = someApps().resolve(name)
+  resolving.catch(() => undefined)
+  await until(() => asked.length === 1)
+  await clock.advance(MASTER_CALL_IN_WAKE_WITHIN)
+  await assert.rejects(resolving, error => isFailure(error, 'master-unreachable'))
+})
+
+test('while the stream is there, what was checked once is trusted and nobody is asked', async () => {
+  const apps = someApps()
+  await following(apps)
+  await apps.resolve(name)
+  const before = asked.length
+  for (let i = 0; i < 10; i++) await apps.resolve(name)
+  assert.equal(asked.length, before)
+})
+
+test('a change that the stream tells of is there at once', async () => {
+  const apps = someApps()
+  await apps.resolve(name)
+  await following(apps)
+  has = second
+  sends.get(streams[0]!)?.({ app: name, revision: 2, domains: [] })
+  await until(() => newer.at(-1) === 2)
+  assert.equal(apps.known(name)?.task.revision, 2)
+})
+
+test('a removal that the stream tells of is told on', async () => {
+  const apps = someApps()
+  await apps.resolve(name)
+  await following(apps)
+  sends.get(streams[0]!)?.({ app: name, revision: null, domains: [] })
+  await until(() => removed.length > 0)
+  assert.deepEqual(removed, [name])
+})
+
+test('what changed while the stream was down is found when it is back, for an app that runs', async () => {
+  const apps = someApps()
+  await apps.resolve(name)
+  await following(apps)
+  await apps.resolve(name)
+  streams[0]?.destroy()
+  await until(() => clock.waiting > 0 && !apps.isConnected)
+  has = second
+  await clock.advance(POLL_WITHOUT_STREAM_EVERY)
+  await until(() => newer.at(-1) === 2)
+})
+
+test('a stream that falls silent is lost, and apps are asked about again', async () => {
+  const apps = someApps()
+  await apps.resolve(name)
+  await following(apps)
+  await until(() => apps.isConnected)
+  await clock.advance(STREAM_LOST_AFTER)
+  await until(() => !apps.isConnected)
+  has = second
+  assert.equal((await apps.resolve(name)).task.revision, 2)
+})
+
+test('of two definitions the newer counts, and an app registered anew is newer than the one before it', () => {
+  const apps = someApps()
+  assert.equal(apps.learn(second), second)
+  assert.equal(apps.learn(first), second)
+  const anew = { ...first, createdAt: '2026-02-01T00:00:00.000Z' }
+  assert.equal(apps.learn(anew), anew)
+})
+
+test("the master's word counts even where it went back to an older definition", async () => {
+  const apps = someApps()
+  apps.learn(second)
+  assert.equal((await apps.resolve(name)).task.revision, 1)
+})
+
+test('definitions hold secrets, so only we can read them; one that is broken does not keep the others from being read', async () => {
+  const kept = definitions()
+  kept.keep({ app: first, etag: '"1"' })
+  await kept.flush()
+  assert.deepEqual(await readdir(folder), ['blog.json'])
+  assert.equal((await stat(`${folder}/blog.json`)).mode & 0o777, 0o600)
+  await writeFile(`${folder}/broken.json`, '{"app":')
+  assert.deepEqual(
+    (await definitions().all()).map(({ app }) => app.name),
+    ['blog'],
+  )
+})
+
+test('a forgotten app is not there after a restart', async () => {
+  const kept = definitions()
+  const apps = someApps(kept)
+  await apps.resolve(name)
+  apps.forget(name)
+  await kept.flush()
+  assert.deepEqual(await readdir(folder), [])
+})

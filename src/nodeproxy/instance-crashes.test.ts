@@ -1,0 +1,182 @@
+import assert from 'node:assert/strict'
+import { afterEach, beforeEach, describe, test } from 'vitest'
+import { isFailure } from '../lib/errors.ts'
+import type { HandClock } from '../testing/clock.ts'
+import { aTask } from '../testing/fake-app.ts'
+import type { FakeRuntime } from '../testing/fake-runtime.ts'
+import { hold, InstanceGround, never, release, settled } from '../testing/instance-ground.ts'
+
+let ground: InstanceGround
+let clock: HandClock
+let runtime: FakeRuntime
+
+beforeEach(() => {
+  ground = new InstanceGround()
+  ;({ clock, runtime } = ground)
+})
+
+afterEach(() => {
+  assert.deepEqual(ground.volumes.wrongs, [])
+})
+
+describe('crashes', () => {
+  test('a container that dies before it is ready ends the wait at once, with exit code and last lines', async () => {
+    ground.slowReady()
+    runtime.writes = ['no database']
+    const instance = ground.anInstance()
+    const held = hold(instance)
+    held.catch(() => undefined)
+    await settled()
+    const stopping = runtime.gate('remove')
+    runtime.end(runtime.running()[0]!, { exitCode: 3, outOfMemory: false })
+    await assert.rejects(
+      held,
+      error => isFailure(error, 'app-crashed') && /exit code 3.*no database/s.test(error.message),
+    )
+    assert.equal(instance.phase, 'stopping')
+    stopping.open()
+    await settled()
+    assert.equal(instance.phase, 'crashed')
+    ground.nothingLeft()
+  })
+
+  test('a container killed for its memory is told so', async () => {
+    ground.slowReady()
+    const instance = ground.anInstance()
+    runtime.onStart = container => runtime.end(container, { exitCode: 137, outOfMemory: true })
+    await assert.rejects(
+      hold(instance),
+      error => isFailure(error, 'app-crashed') && /64MiB of memory/.test(error.message),
+    )
+  })
+
+  test('the first retry is at once; from the third failure on each rest is twice the last, up to 5 minutes, and says so', async () => {
+    ground.slowReady()
+    const instance = ground.anInstance()
+    runtime.onStart = container => runtime.end(container, { exitCode: 1, outOfMemory: false })
+    for (let i = 0; i < 3; i++) {
+      await assert.rejects(
+        hold(instance),
+        error => isFailure(error, 'app-crashed') && error.details.retryAfterMs === undefined,
+      )
+      await settled()
+    }
+    for (const rest of [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 128_000, 256_000, 300_000, 300_000]) {
+      const before = runtime.count('start')
+      await assert.rejects(
+        hold(instance),
+        error =>
+          isFailure(error, 'app-crashed') && error.details.retryAfterMs === rest && /crash loop/.test(error.message),
+      )
+      await clock.advance(rest - 1)
+      await assert.rejects(hold(instance), /crash loop/)
+      assert.equal(runtime.count('start'), before)
+      await clock.advance(1)
+      await assert.rejects(
+        hold(instance),
+        error => isFailure(error, 'app-crashed') && !/crash loop/.test(error.message),
+      )
+      assert.equal(runtime.count('start'), before + 1)
+      await settled()
+    }
+  })
+
+  test('a person who asks wakes it in spite of the rest, and a new revision ends it', async () => {
+    ground.slowReady()
+    const instance = ground.anInstance()
+    runtime.onStart = container => runtime.end(container, { exitCode: 1, outOfMemory: false })
+    for (let i = 0; i < 3; i++) {
+      await assert.rejects(hold(instance))
+      await settled()
+    }
+    await assert.rejects(hold(instance), /crash loop/)
+    await assert.rejects(instance.wake('asked', never), error => !/crash loop/.test(String(error)))
+    await settled()
+    runtime.onStart = () => undefined
+    ground.becomeReady = async () => undefined
+    await assert.rejects(hold(instance), /crash loop/)
+    instance.define(aTask({ revision: 2 }))
+    assert.equal(instance.phase, 'asleep')
+    await hold(instance)
+    assert.equal(instance.view().failures, 0)
+  })
+
+  test('an app that dies while awake is unwound, and the next request wakes it again', async () => {
+    const instance = ground.anInstance()
+    const held = await hold(instance)
+    runtime.end(runtime.running()[0]!, { exitCode: 1, outOfMemory: false })
+    await settled()
+    assert.equal(instance.phase, 'crashed')
+    assert.equal(instance.view().stoppedBy, 'died')
+    ground.nothingLeft()
+    release(held)
+    await hold(instance)
+    assert.equal(instance.phase, 'awake')
+  })
+
+  test('dying again and again right after it was ready is a crash loop; a minute of life is none', async () => {
+    const instance = ground.anInstance()
+    const die = async (): Promise<void> => {
+      runtime.end(runtime.running()[0]!, { exitCode: 1, outOfMemory: false })
+      await settled()
+    }
+    for (let i = 0; i < 3; i++) {
+      release(await hold(instance))
+      await die()
+    }
+    await assert.rejects(hold(instance), /crash loop/)
+    await clock.advance(1_000)
+    release(await hold(instance))
+    await clock.advance(60_000)
+    await die()
+    assert.equal(instance.view().failures, 1)
+    release(await hold(instance))
+  })
+
+  test('an orderly sleep ends a row of failures', async () => {
+    const instance = ground.anInstance()
+    release(await hold(instance))
+    runtime.end(runtime.running()[0]!, { exitCode: 1, outOfMemory: false })
+    await settled()
+    release(await hold(instance))
+    assert.equal(instance.view().failures, 1)
+    await instance.sleep('asked')
+    assert.equal(instance.view().failures, 0)
+  })
+
+  test('an app that lived and ends by itself with 0 is asleep, not crashed', async () => {
+    const instance = ground.anInstance()
+    release(await hold(instance))
+    await clock.advance(60_000)
+    runtime.end(runtime.running()[0]!, { exitCode: 0, outOfMemory: false })
+    await settled()
+    assert.equal(instance.phase, 'asleep')
+    assert.equal(instance.view().stoppedBy, 'died')
+  })
+
+  test('when the runtime loses sight of an app that still runs, it stays awake and is watched anew', async () => {
+    const instance = ground.anInstance()
+    const held = await hold(instance)
+    const [container] = runtime.running()
+    runtime.lose(container!)
+    await settled()
+    assert.equal(ground.lost, 1)
+    assert.equal(instance.phase, 'awake')
+    await instance.look(clock.now() + 1, await runtime.leftBehind(), () => undefined)
+    release(held)
+    runtime.end(container!, { exitCode: 1, outOfMemory: false })
+    await settled()
+    assert.equal(instance.phase, 'crashed')
+  })
+
+  test('a container that was removed by hand is noticed', async () => {
+    const instance = ground.anInstance()
+    release(await hold(instance))
+    runtime.containers.clear()
+    await instance.look(clock.now() + 1, [], () => undefined)
+    await settled()
+    assert.equal(instance.phase, 'crashed')
+    assert.match(instance.view().problem?.detail ?? '', /removed from outside/)
+    ground.nothingLeft()
+  })
+})

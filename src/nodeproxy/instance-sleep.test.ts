@@ -1,0 +1,268 @@
+import assert from 'node:assert/strict'
+import { afterEach, beforeEach, describe, test } from 'vitest'
+import { isFailure, ShadowError } from '../lib/errors.ts'
+import type { Held } from '../model/instance.ts'
+import { duration } from '../model/quantities.ts'
+import type { HandClock } from '../testing/clock.ts'
+import { aTask } from '../testing/fake-app.ts'
+import type { FakeRuntime } from '../testing/fake-runtime.ts'
+import type { FakeVolumes } from '../testing/fake-volumes.ts'
+import { hold, InstanceGround, never, release, settled } from '../testing/instance-ground.ts'
+
+let ground: InstanceGround
+let clock: HandClock
+let runtime: FakeRuntime
+let volumes: FakeVolumes
+
+beforeEach(() => {
+  ground = new InstanceGround()
+  ;({ clock, runtime, volumes } = ground)
+})
+
+afterEach(() => {
+  assert.deepEqual(ground.volumes.wrongs, [])
+})
+
+describe('sleeping', () => {
+  test('it sleeps when it was out of use for its idle time, to the millisecond', async () => {
+    const instance = ground.anInstance()
+    const held = await hold(instance)
+    await clock.advance(3_600_000)
+    release(held)
+    assert.equal(instance.view().sleepsAt, new Date(clock.now() + 300_000).toISOString())
+    await clock.advance(299_999)
+    assert.equal(instance.phase, 'awake')
+    await clock.advance(1)
+    assert.equal(instance.phase, 'asleep')
+    assert.equal(instance.view().stoppedBy, 'idle')
+    ground.nothingLeft()
+  })
+
+  test('each request begins the idle time anew, from its last byte', async () => {
+    const instance = ground.anInstance()
+    for (let i = 0; i < 10; i++) {
+      const held = await hold(instance)
+      await clock.advance(7_000)
+      release(held)
+      await clock.advance(299_000)
+      assert.equal(instance.phase, 'awake')
+    }
+    await clock.advance(1_000)
+    assert.equal(instance.phase, 'asleep')
+  })
+
+  test('a request in the middle of the idle time moves the sleep, exactly', async () => {
+    const instance = ground.anInstance()
+    release(await hold(instance))
+    await clock.advance(200_000)
+    release(await hold(instance))
+    await clock.advance(299_999)
+    assert.equal(instance.phase, 'awake')
+    await clock.advance(1)
+    assert.equal(instance.phase, 'asleep')
+  })
+
+  test('a wake that nobody waits for any more idles from ready on', async () => {
+    const instance = ground.anInstance()
+    await instance.wake('asked', never)
+    await clock.advance(299_999)
+    assert.equal(instance.phase, 'awake')
+    await clock.advance(1)
+    assert.equal(instance.phase, 'asleep')
+  })
+
+  test('with idleAfter never it never sleeps', async () => {
+    const instance = ground.anInstance(aTask({ sleep: { ...aTask().sleep, idleAfter: 'never' } }))
+    release(await hold(instance))
+    await clock.advance(90 * 86_400_000)
+    assert.equal(instance.phase, 'awake')
+    assert.equal(instance.view().sleepsAt, null)
+  })
+
+  test('an idle time of a month is kept', async () => {
+    const instance = ground.anInstance(aTask({ sleep: { ...aTask().sleep, idleAfter: duration('30d') } }))
+    release(await hold(instance))
+    await clock.advance(30 * 86_400_000 - 1)
+    assert.equal(instance.phase, 'awake')
+    await clock.advance(1)
+    assert.equal(instance.phase, 'asleep')
+  })
+
+  test('an open WebSocket keeps it awake, and its closing lets it sleep', async () => {
+    const instance = ground.anInstance()
+    const held = await hold(instance, { kind: 'websocket' })
+    await clock.advance(86_400_000)
+    assert.equal(instance.phase, 'awake')
+    release(held)
+    await clock.advance(300_000)
+    assert.equal(instance.phase, 'asleep')
+  })
+
+  test('an app that ignores WebSockets sleeps under an open one', async () => {
+    const instance = ground.anInstance(aTask({ sleep: { ...aTask().sleep, webSockets: 'ignore' } }))
+    const held = await hold(instance, { kind: 'websocket' })
+    assert.equal(instance.view().holds[0]?.kind, 'websocket')
+    await clock.advance(300_000)
+    assert.equal(instance.phase, 'asleep')
+    release(held)
+  })
+
+  test('a hold released twice is a bug that is thrown', async () => {
+    const instance = ground.anInstance()
+    const held = await hold(instance)
+    release(held)
+    assert.throws(() => release(held), /released twice/)
+  })
+
+  test('a request that comes in the moment of its sleep calls the sleep off', async () => {
+    const instance = ground.anInstance()
+    let coming: Promise<Held> | undefined
+    const after = clock.after.bind(clock)
+    clock.after = (ms, callback) =>
+      after(ms, () => {
+        callback()
+        coming ??= hold(instance) // the alarm has rung, the sleep has not begun
+      })
+    await instance.wake('asked', never)
+    await clock.advance(300_000)
+    assert.equal(instance.phase, 'awake')
+    assert.equal(runtime.count('stop'), 0)
+    release((await coming)!)
+    await clock.advance(300_000)
+    assert.equal(instance.phase, 'asleep')
+  })
+
+  for (const step of ['stop', 'unmount', 'detach']) {
+    test(`a request that comes at the ${step} of a sleep waits, then wakes the app again`, async () => {
+      let coming: Promise<Held> | undefined
+      const instance = ground.anInstance(aTask(), {
+        onStep: now => {
+          if (now === step) coming ??= hold(instance)
+        },
+      })
+      release(await hold(instance))
+      await clock.advance(300_000)
+      await settled()
+      assert.equal((await coming)?.address, '10.0.0.2:8000')
+      assert.equal(instance.phase, 'awake')
+      assert.equal(runtime.count('start'), 2)
+      assert.equal(runtime.running().length, 1)
+    })
+  }
+
+  test('sleep that is asked for waits for requests in flight, for 10 seconds at most; new ones wait and wake it again', async () => {
+    const instance = ground.anInstance()
+    const first = await hold(instance)
+    const asleep = instance.sleep('asked')
+    await clock.advance(5_000)
+    assert.equal(instance.phase, 'stopping')
+    assert.equal(runtime.count('stop'), 0)
+    release(first)
+    await asleep
+    assert.equal(instance.view().stoppedBy, 'asked')
+
+    const second = await hold(instance)
+    const again = instance.sleep('asked')
+    await clock.advance(1)
+    const waiting = hold(instance)
+    await clock.advance(9_998)
+    assert.equal(runtime.count('stop'), 1)
+    await clock.advance(1)
+    await again
+    assert.equal(runtime.count('stop'), 2)
+    release(second)
+    await waiting
+    assert.equal(instance.phase, 'awake')
+  })
+
+  test('sleep of what sleeps is success', async () => {
+    const instance = ground.anInstance()
+    await instance.sleep('asked')
+    assert.equal(runtime.calls.length, 0)
+  })
+})
+
+describe('stuck', () => {
+  test('a disk that will not unmount is never detached; what is held is told, and the next wake takes it up first', async () => {
+    const instance = ground.anInstance()
+    release(await hold(instance))
+    volumes.failures.set('unmount', new Error('target is busy'))
+    await clock.advance(300_000)
+    assert.equal(instance.phase, 'stuck')
+    assert.deepEqual(instance.view().held, ['detach', 'unmount'])
+    assert.match(instance.view().problem?.detail ?? '', /unmount: target is busy/)
+    assert.equal(volumes.devices.size, 1)
+
+    await assert.rejects(hold(instance), error => isFailure(error, 'app-stuck'))
+    assert.equal(runtime.count('start'), 1)
+    await assert.rejects(hold(instance, { mayWake: false }), error => isFailure(error, 'app-stuck'))
+
+    volumes.failures.clear()
+    await hold(instance)
+    assert.deepEqual(volumes.calls.slice(-5), [
+      'unmount blog',
+      'detach blog',
+      'attach blog',
+      'check blog',
+      'mount blog',
+    ])
+  })
+
+  test('a stuck app is mended by looking again, or by an asked sleep', async () => {
+    const instance = ground.anInstance()
+    release(await hold(instance))
+    volumes.failures.set('detach', new Error('busy'))
+    await assert.rejects(instance.sleep('asked'), error => isFailure(error, 'app-stuck'))
+    await assert.rejects(
+      instance.look(clock.now() + 1, [], () => undefined),
+      error => isFailure(error, 'app-stuck'),
+    )
+    volumes.failures.clear()
+    await instance.sleep('asked')
+    assert.equal(instance.phase, 'asleep')
+    ground.nothingLeft()
+  })
+
+  test('a failed wake that cannot be undone tells the failure first, and is stuck', async () => {
+    volumes.failures.set('mount', new ShadowError('volume-broken', 'bad disk'))
+    volumes.failures.set('detach', new Error('busy'))
+    const instance = ground.anInstance()
+    await assert.rejects(hold(instance), error => isFailure(error, 'volume-broken'))
+    await settled()
+    assert.equal(instance.phase, 'stuck')
+  })
+})
+
+describe('closing', () => {
+  const bye = new ShadowError('shutting-down', 'this node is stopping')
+
+  test('a wake under way is undone, and those who wait are told', async () => {
+    ground.slowReady()
+    const instance = ground.anInstance()
+    const waiting = hold(instance)
+    waiting.catch(() => undefined)
+    await settled()
+    await instance.close(bye, 'shutdown', { sleep: false })
+    await assert.rejects(waiting, error => isFailure(error, 'shutting-down'))
+    ground.nothingLeft()
+    await assert.rejects(hold(instance), error => isFailure(error, 'shutting-down'))
+  })
+
+  test('an awake app goes on running when it is not put to sleep, with no timer left', async () => {
+    const instance = ground.anInstance()
+    release(await hold(instance))
+    await instance.close(bye, 'shutdown', { sleep: false })
+    assert.equal(runtime.running().length, 1)
+    assert.equal(clock.waiting, 0)
+    await settled()
+    assert.equal(ground.lost, 0)
+  })
+
+  test('an awake app is put to sleep when that is wanted', async () => {
+    const instance = ground.anInstance()
+    release(await hold(instance))
+    await instance.close(bye, 'shutdown', { sleep: true })
+    ground.nothingLeft()
+    assert.equal(instance.view().stoppedBy, 'shutdown')
+  })
+})

@@ -1,0 +1,164 @@
+import type { Clock } from '../../lib/clock.ts'
+import { isNoSpace } from '../../lib/files.ts'
+import type { Log } from '../../lib/log.ts'
+import { Turn } from '../../lib/turn.ts'
+import type { LogLine } from '../../model/instance.ts'
+import type { AppName } from '../../model/names.ts'
+import { Inbox } from './inbox.ts'
+import { Segments } from './segments.ts'
+
+// A pump that writes faster than the disk takes it waits from here on.
+const MOST_PENDING_BYTES = 2 ** 20
+// The two streams of a container are stamped side by side, so that lines may stand in the log a little out of order.
+const OUT_OF_ORDER_MS = 1_000
+
+/** Where a container's output is to be read on, and how often each line from there on is kept already. */
+export type Known = { readonly since: string; readonly lines: Map<string, number> }
+
+type Options = {
+  readonly app: AppName
+  readonly folder: string
+  readonly maxBytes: number
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** The log of one app: bounded, on disk, never in the app's way. A disk that is full costs lines and nothing else. */
+export class AppLog {
+  readonly #app: AppName
+  readonly #clock: Clock
+  readonly #log: Log
+  readonly #segments: Segments
+  /** Writes and reads of the files, one at a time: so that a reader who stays misses nothing and sees nothing twice. */
+  readonly #turn = new Turn()
+  readonly #readers = new Set<Inbox>()
+  readonly #pending: { line: LogLine; text: string }[] = []
+  #pendingBytes = 0
+  #writing: Promise<void> | undefined
+  #dropped = 0
+  #isRemoved = false
+
+  constructor({ app, folder, maxBytes, clock, log }: Options) {
+    this.#clock = clock
+    this.#app = app
+    this.#log = log
+    this.#segments = new Segments({ base: `${folder}/${app}`, maxBytes })
+  }
+
+  /** Adds a line; it is on its way to the disk when this returns. */
+  append(line: LogLine): void {
+    if (this.#isRemoved) return
+    const text = JSON.stringify(line) // also what keeps a line of the app from passing for another one
+    this.#pending.push({ line, text })
+    this.#pendingBytes += text.length
+    for (const reader of this.#readers) reader.put(line)
+    this.#writing ??= this.#turn.take(() => this.#write())
+  }
+
+  /** Resolves when there is room for more; a pump waits for it after each line. */
+  async ready(): Promise<void> {
+    while (this.#pendingBytes > MOST_PENDING_BYTES) await this.#writing
+  }
+
+  /** Resolves when all that was added so far is written, or dropped. */
+  async flushed(): Promise<void> {
+    while (this.#writing !== undefined) await this.#writing
+  }
+
+  /** Its last `tail` lines, oldest first; with `follow` those that come, too, until the signal aborts. */
+  async *read({ tail, follow }: { tail: number; follow: boolean }, signal: AbortSignal): AsyncGenerator<LogLine> {
+    using inbox = new Inbox(signal)
+    using leaving = new DisposableStack()
+    leaving.defer(() => this.#readers.delete(inbox))
+    const lines = await this.#turn.take(async () => {
+      const written = await this.#last(tail)
+      // No await from here on: what is added after this look comes through the inbox.
+      if (follow) this.#readers.add(inbox)
+      const all = [...written, ...this.#pending.map(({ line }) => line)]
+      return all.slice(Math.max(0, all.length - tail))
+    })
+    yield* lines
+    if (follow) yield* inbox
+  }
+
+  /** What is kept of the newest container output; undefined where there is none. */
+  async known(): Promise<Known | undefined> {
+    await this.flushed()
+    return this.#turn.take(async () => {
+      let since: string | undefined
+      let horizon = 0
+      const lines = new Map<string, number>()
+      for await (const line of this.#backwards()) {
+        if (line.stream === 'shadow') continue
+        if (since === undefined) {
+          horizon = Date.parse(line.at) - OUT_OF_ORDER_MS
+          since = new Date(horizon).toISOString()
+        } else if (Date.parse(line.at) < horizon - OUT_OF_ORDER_MS) break
+        const key = keyOf(line)
+        lines.set(key, (lines.get(key) ?? 0) + 1)
+      }
+      return since === undefined ? undefined : { since, lines }
+    })
+  }
+
+  /** Deletes the files; what is added later is not kept. */
+  async remove(): Promise<void> {
+    this.#isRemoved = true
+    await this.flushed()
+    await this.#turn.take(() => this.#segments.remove())
+  }
+
+  async #write(): Promise<void> {
+    while (this.#pending.length > 0) {
+      let done = this.#pending.length
+      try {
+        done = await this.#segments.append(this.#pending.map(({ text }) => text))
+        this.#tellOfDropped()
+      } catch (cause) {
+        if (this.#dropped === 0)
+          this.#log.warn(isNoSpace(cause) ? 'app log stopped: disk full' : 'app log stopped', { app: this.#app, cause })
+        this.#dropped += done
+      }
+      for (const { text } of this.#pending.splice(0, done)) this.#pendingBytes -= text.length
+    }
+    this.#writing = undefined
+  }
+
+  #tellOfDropped(): void {
+    if (this.#dropped === 0) return
+    const line = `${this.#dropped} lines of this log were lost, as the disk had no room for them`
+    this.#log.info('app log goes on', { app: this.#app, dropped: this.#dropped })
+    this.#dropped = 0
+    this.append({ at: new Date(this.#clock.now()).toISOString(), stream: 'shadow', line })
+  }
+
+  async #last(count: number): Promise<LogLine[]> {
+    const lines: LogLine[] = []
+    if (count > 0)
+      for await (const line of this.#backwards()) {
+        lines.push(line)
+        if (lines.length === count) break
+      }
+    return lines.reverse()
+  }
+
+  /** The lines in the files, newest first, without what a crash or a full disk tore. */
+  async *#backwards(): AsyncGenerator<LogLine> {
+    for await (const text of this.#segments.backwards()) {
+      const line = parsed(text)
+      if (line !== undefined) yield line
+    }
+  }
+}
+
+/** What makes a line the same line, when it is read a second time. */
+export const keyOf = ({ at, stream, line }: LogLine): string => `${at} ${stream} ${line}`
+
+function parsed(text: string): LogLine | undefined {
+  try {
+    const line = JSON.parse(text) as Partial<LogLine> | null
+    return typeof line?.at === 'string' && typeof line.line === 'string' ? (line as LogLine) : undefined
+  } catch {
+    return undefined // torn
+  }
+}

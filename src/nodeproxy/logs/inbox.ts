@@ -1,0 +1,48 @@
+import type { LogLine } from '../../model/instance.ts'
+
+// A reader that is so far behind reads over a line that is slower than the app writes; memory is for the apps.
+const MOST_LINES = 10_000
+
+/** Lines that wait for one reader, until its signal aborts. One that does not keep up is told how many it missed. */
+export class Inbox implements AsyncIterable<LogLine>, Disposable {
+  #lines: LogLine[] = []
+  #missed = 0
+  #wake: () => void = () => undefined
+  readonly #signal: AbortSignal
+  readonly #onAbort = (): void => this.#wake()
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal
+    signal.addEventListener('abort', this.#onAbort)
+  }
+
+  put(line: LogLine): void {
+    if (this.#lines.length >= MOST_LINES) this.#missed += 1
+    else this.#lines.push(line)
+    this.#wake()
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<LogLine> {
+    while (!this.#signal.aborted) {
+      const [lines, missed] = [this.#lines, this.#missed]
+      this.#lines = []
+      this.#missed = 0
+      yield* lines
+      if (missed > 0) yield gap(missed, lines.at(-1)?.at ?? '')
+      if (this.#lines.length > 0 || this.#signal.aborted) continue
+      await new Promise<void>(resolve => {
+        this.#wake = resolve
+      })
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#signal.removeEventListener('abort', this.#onAbort)
+  }
+}
+
+const gap = (missed: number, at: string): LogLine => ({
+  at,
+  stream: 'shadow',
+  line: `${missed} lines are left out here: this reader is too slow for them`,
+})

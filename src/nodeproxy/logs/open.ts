@@ -1,0 +1,102 @@
+import { mkdirSync } from 'node:fs'
+import { pause } from '../../lib/abort.ts'
+import type { Clock } from '../../lib/clock.ts'
+import { isFailure } from '../../lib/errors.ts'
+import type { Log } from '../../lib/log.ts'
+import type { AppName } from '../../model/names.ts'
+import type { Container, Runtime } from '../runtime/runtime.ts'
+import { AppLog, keyOf } from './app-log.ts'
+import type { Logs } from './logs.ts'
+
+type Options = {
+  readonly folder: string
+  readonly runtime: Pick<Runtime, 'output'>
+  readonly clock: Clock
+  readonly log: Log
+  /** How much is kept of each app. */
+  readonly maxBytes?: number
+}
+
+const RETRY_AFTER_MS = 1_000
+
+/** Logs as bounded NDJSON files in the folder, fed from the runtime's own logs. */
+export function openLogs({ folder, runtime, clock, log, maxBytes = 10 * 2 ** 20 }: Options): Logs {
+  const logs = new Map<AppName, AppLog>()
+  const lastPumped = new Map<AppName, string>()
+  const pumps = new Map<AppName, { container: string; done: Promise<void> }>()
+  const ending = new AbortController()
+
+  const logOf = (app: AppName): AppLog => {
+    const known = logs.get(app)
+    if (known !== undefined) return known
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    const made = new AppLog({ app, folder, maxBytes, clock, log })
+    logs.set(app, made)
+    return made
+  }
+
+  /** Reads the container's output to its end, again from where it broke off while the runtime was away. */
+  async function pumpUntilEnd(container: Container): Promise<void> {
+    const { app, id } = container
+    // A container that is new to a log that this process has fed all along cannot have written a line that is kept.
+    let isNew = lastPumped.has(app) && lastPumped.get(app) !== id
+    lastPumped.set(app, id)
+    for (;;) {
+      try {
+        await copy(container, logOf(app), !isNew)
+        return
+      } catch (error) {
+        if (ending.signal.aborted) return
+        if (!isFailure(error, 'runtime-unreachable')) throw error
+      }
+      isNew = false
+      await pause(clock, RETRY_AFTER_MS, ending.signal)
+    }
+  }
+
+  async function copy(container: Container, target: AppLog, mayBeKnown: boolean): Promise<void> {
+    const known = mayBeKnown ? await target.known() : undefined
+    for await (const line of runtime.output(container, known?.since, ending.signal)) {
+      const key = known && known.lines.size > 0 ? keyOf(line) : ''
+      const kept = known?.lines.get(key) ?? 0
+      if (kept > 0) {
+        if (kept > 1) known?.lines.set(key, kept - 1)
+        else known?.lines.delete(key)
+        continue
+      }
+      target.append(line)
+      await target.ready()
+    }
+  }
+
+  return {
+    pump(container) {
+      const { app, id } = container
+      if (pumps.get(app)?.container === id) return
+      const done = pumpUntilEnd(container)
+        .catch(cause => {
+          if (!ending.signal.aborted) log.warn('app log lost sight of its container', { app, cause })
+        })
+        .finally(() => {
+          if (pumps.get(app)?.done === done) pumps.delete(app)
+        })
+      pumps.set(app, { container: id, done })
+    },
+
+    note: (app, line) => logOf(app).append({ at: new Date(clock.now()).toISOString(), stream: 'shadow', line }),
+
+    read: (app, options, signal) => logOf(app).read(options, signal),
+
+    async remove(app) {
+      await logOf(app).remove()
+      logs.delete(app)
+      lastPumped.delete(app)
+    },
+
+    async [Symbol.asyncDispose]() {
+      ending.abort()
+      await Promise.all([...pumps.values()].map(({ done }) => done))
+      await Promise.all([...logs.values()].map(each => each.flushed()))
+    },
+  }
+}

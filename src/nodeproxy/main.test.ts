@@ -1,0 +1,306 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { createServer, type IncomingMessage, type OutgoingHttpHeaders, request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { afterEach, beforeEach, test } from 'vitest'
+import { nodeClient } from '../api/client.ts'
+import { isFailure, ShadowError } from '../lib/errors.ts'
+import { listen } from '../lib/http/server.ts'
+import { noLog } from '../lib/log.ts'
+import { readSettings } from '../lib/settings.ts'
+import { type AppName, appName, type VolumeId, volumeId } from '../model/names.ts'
+import { HandClock } from '../testing/clock.ts'
+import { anApp, anAsk, aTask } from '../testing/fake-app.ts'
+import { FakeLogs } from '../testing/fake-logs.ts'
+import { FAKE_TOKEN, fakeMaster } from '../testing/fake-master.ts'
+import { FakeRuntime } from '../testing/fake-runtime.ts'
+import { FakeVolumes } from '../testing/fake-volumes.ts'
+import { nodeproxySettings } from './config.ts'
+import { type Nodeproxy, startNodeproxy } from './main.ts'
+
+const blog: AppName = appName('blog')
+const volume: VolumeId = volumeId('blog')
+const never = new AbortController().signal
+
+let clock: HandClock
+let runtime: FakeRuntime
+let volumes: FakeVolumes
+let logs: FakeLogs
+let data: string
+let master: Awaited<ReturnType<typeof fakeMaster>>
+let app: Awaited<ReturnType<typeof listen>>
+let saw: IncomingMessage[]
+let node: Nodeproxy
+
+beforeEach(async () => {
+  clock = new HandClock()
+  runtime = new FakeRuntime()
+  runtime.ip = '127.0.0.1'
+  volumes = new FakeVolumes()
+  logs = new FakeLogs()
+  saw = []
+  data = await mkdtemp(join(tmpdir(), 'shadow-test-node-'))
+  const server = createServer(async (incoming, response) => {
+    saw.push(incoming)
+    const body = await text(incoming)
+    response.writeHead(200, { 'x-shadow-error': 'forged', 'x-own': 'kept' }).end(`app says ${incoming.url} ${body}`)
+  })
+  app = await listen(server, { host: '127.0.0.1', port: 0 })
+  master = await fakeMaster({
+    getApp: ({ params }) => {
+      if (params['app'] === 'blog') return anApp(aTask({ port: app.port }))
+      throw new ShadowError('app-not-found', `no app ${params['app']}`)
+    },
+    leaseVolume: () => ({
+      id: volume,
+      app: blog,
+      size: '32MiB',
+      lease: { node: 'n1', epoch: 1, until: null },
+      createdAt: '2026-01-01T00:00:00.000Z',
+    }),
+    announceNode: () => undefined,
+  })
+  node = await start()
+})
+
+afterEach(async () => {
+  await node.stop({ sleep: false })
+  await master[Symbol.asyncDispose]()
+  await app[Symbol.asyncDispose]()
+  await rm(data, { recursive: true, force: true })
+})
+
+const start = (): Promise<Nodeproxy> => {
+  const flags = { listen: '0', name: 'n1', data, master: master.url, token: FAKE_TOKEN }
+  const config = readSettings(nodeproxySettings, {}, flags)
+  return startNodeproxy(config, { clock, log: noLog, drivers: { runtime, volumes, mounts: volumes, logs } })
+}
+
+const api = (token = node.key) => nodeClient({ url: `http://${node.address}`, token, withinMs: 5_000 })
+
+type Answer = { status: number; headers: IncomingMessage['headers']; body: string }
+function send(path: string, headers: OutgoingHttpHeaders = {}, body?: string, method = 'GET'): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    request(`http://${node.address}${path}`, {
+      method,
+      agent: false,
+      headers: { 'x-shadow-app': 'blog', 'x-shadow-key': node.key, ...headers },
+    })
+      .on('response', async response =>
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, body: await text(response) }),
+      )
+      .on('error', reject)
+      .end(body)
+  })
+}
+
+const problem = (answer: Answer): string => JSON.parse(answer.body).code
+
+test('a request for an app wakes it, arrives whole, and is told the stages of its wait', async () => {
+  const answer = await send('/hello?a=1', { 'content-length': 5 }, 'world', 'POST')
+  assert.equal(answer.status, 200)
+  assert.equal(answer.body, 'app says /hello?a=1 world')
+  assert.match(String(answer.headers['server-timing']), /lease;dur=.*mount;dur=.*ready;dur=.*wake;dur=/)
+  assert.equal((await send('/again')).headers['server-timing'], undefined)
+})
+
+test('headers of ours do not reach the app, nor do those that the app forges reach anybody', async () => {
+  const answer = await send('/', { 'x-shadow-anything': '1' })
+  assert.deepEqual(
+    Object.keys(saw[0]?.headers ?? {}).filter(name => name.startsWith('x-shadow')),
+    [],
+  )
+  assert.equal(answer.headers['x-shadow-error'], undefined)
+  assert.equal(answer.headers['x-own'], 'kept')
+  assert.equal(answer.headers['x-shadow-node'], 'n1')
+})
+
+test('without the key of the node nothing but its health is told', async () => {
+  assert.equal((await send('/', { 'x-shadow-key': 'wrong' })).status, 401)
+  assert.equal(runtime.count('start'), 0)
+  await assert.rejects(api('wrong').call('listInstances', {}), error => isFailure(error, 'unauthorised'))
+  assert.equal((await api('wrong').call('health', {})).overall, false)
+})
+
+test('an unknown app, a sleeping one that may not be woken, and a crashed one are told apart', async () => {
+  const unknown = await send('/', { 'x-shadow-app': 'nobody' })
+  assert.deepEqual([unknown.status, problem(unknown)], [404, 'app-not-found'])
+  const asleep = await send('/', { 'x-shadow-wake': 'never' })
+  assert.deepEqual([asleep.status, problem(asleep), asleep.headers['x-shadow-state']], [409, 'app-asleep', 'asleep'])
+  runtime.onStart = container => runtime.end(container, { exitCode: 9, outOfMemory: false })
+  await app[Symbol.asyncDispose]()
+  const crashed = await send('/')
+  assert.deepEqual([crashed.status, problem(crashed)], [500, 'app-crashed'])
+  assert.match(crashed.body, /exit code 9/)
+  assert.equal(crashed.headers['x-shadow-error'], 'app-crashed')
+})
+
+test('a browser that shows patience is told that the app is waking', async () => {
+  const gate = runtime.gate('start')
+  const answering = send('/', { 'x-shadow-patience': '300' })
+  while (runtime.count('start') === 0) await new Promise(resolve => setImmediate(resolve))
+  await clock.advance(300)
+  const answer = await answering
+  assert.deepEqual([answer.status, problem(answer), answer.headers['retry-after']], [503, 'app-waking', '1'])
+  assert.equal(answer.headers['x-shadow-state'], 'waking')
+  gate.open()
+})
+
+test('an app that ended unseen is woken again for the request that found out', async () => {
+  await send('/')
+  const { port } = app
+  const reborn = createServer((_, response) => response.end('reborn'))
+  await app[Symbol.asyncDispose]()
+  runtime.containers.clear()
+  await clock.advance(1)
+  runtime.onStart = () => void reborn.listen(port, '127.0.0.1')
+  const answer = await send('/')
+  assert.deepEqual([answer.status, answer.body], [200, 'reborn'])
+  reborn.close()
+  reborn.closeAllConnections()
+})
+
+test('an app that runs and refuses connections is told so', async () => {
+  await send('/')
+  await app[Symbol.asyncDispose]()
+  const answer = await send('/')
+  assert.deepEqual([answer.status, problem(answer)], [502, 'app-unreachable'])
+})
+
+test('instances are shown, woken and put to sleep by the API', async () => {
+  const client = api()
+  assert.equal((await client.call('getInstance', { params: { app: blog } })).phase, 'asleep')
+  const awake = await client.call('wakeInstance', { params: { app: blog } })
+  assert.deepEqual([awake.phase, awake.wokenBy], ['awake', 'a person who asked'])
+  assert.equal((await client.call('listInstances', {})).items.length, 1)
+  assert.equal((await client.call('sleepInstance', { params: { app: blog } })).phase, 'asleep')
+  await assert.rejects(client.call('getInstance', { params: { app: appName('nobody') } }), error =>
+    isFailure(error, 'app-not-found'),
+  )
+})
+
+test('what is asked wrongly is told with its fault', async () => {
+  const { body, status } = await send('/v1/instances/Blog!', {
+    'x-shadow-app': [],
+    authorization: `Bearer ${node.key}`,
+  })
+  assert.equal(status, 400)
+  assert.equal(JSON.parse(body).faults[0].field, 'app')
+  const lost = await send('/v1/nonsense', { 'x-shadow-app': [], authorization: `Bearer ${node.key}` })
+  assert.deepEqual([lost.status, problem(lost)], [404, 'not-found'])
+})
+
+test('a forgotten app sleeps, and its log is gone', async () => {
+  await send('/')
+  assert.ok(logs.lines.has(blog))
+  await api().call('forgetInstance', { params: { app: blog } })
+  assert.equal(runtime.containers.size, 0)
+  assert.equal(logs.lines.has(blog), false)
+  assert.deepEqual(node.instances(), [])
+})
+
+test('log lines are told as NDJSON', async () => {
+  await send('/')
+  const answer = await api().raw('instanceLogs', { params: { app: blog }, query: { tail: 10 } })
+  assert.equal(answer.headers['content-type'], 'application/x-ndjson')
+  const lines = (await text(answer.body)).trim().split('\n')
+  assert.match(JSON.parse(lines[0] ?? '').line, /^awake after/)
+})
+
+test('a follower sees the phases as they come, and is let go when the node stops', async () => {
+  const answer = await api().raw('followInstance', { params: { app: blog }, signal: never })
+  const told = text(answer.body)
+  await send('/')
+  await node.stop({ sleep: false })
+  assert.match(await told, /"phase":"asleep".*"phase":"waking".*"phase":"awake"/s)
+})
+
+test('a volume in use is not removed; one at rest is', async () => {
+  await send('/')
+  await assert.rejects(api().call('removeVolume', { params: { volume } }), error => isFailure(error, 'volume-in-use'))
+  await api().call('sleepInstance', { params: { app: blog } })
+  await api().call('removeVolume', { params: { volume } })
+  assert.equal(volumes.made.has(volume), false)
+})
+
+test('a lease is remembered: later wakes, and those after a restart, need no master', async () => {
+  await send('/')
+  const leases = () => master.calls.filter(({ name }) => name === 'leaseVolume').length
+  assert.equal(leases(), 1)
+  await node.stop({ sleep: true })
+  assert.deepEqual(JSON.parse(await readFile(`${data}/volumes/blog/lease.json`, 'utf8')), { node: 'n1', epoch: 1 })
+  await master[Symbol.asyncDispose]()
+  node = await start()
+  assert.equal((await send('/')).status, 200)
+})
+
+test('a volume that another node has is told of with that node', async () => {
+  await node.stop({ sleep: false })
+  await master[Symbol.asyncDispose]()
+  master = await fakeMaster({
+    getApp: () => anApp(aTask({ port: app.port })),
+    leaseVolume: () => {
+      throw new ShadowError('volume-elsewhere', 'n2 has it', { facts: { node: 'n2' } })
+    },
+  })
+  node = await start()
+  const answer = await send('/')
+  assert.deepEqual([answer.status, JSON.parse(answer.body).facts], [421, { node: 'n2' }])
+  assert.equal(volumes.devices.size, 0)
+})
+
+test('in the same process an app is held without a hop, by the definition that the front has', async () => {
+  using held = await node.hold(anApp(aTask({ port: app.port })), anAsk(), never)
+  assert.equal(held.address, `127.0.0.1:${app.port}`)
+  assert.deepEqual(
+    master.calls.filter(({ name }) => name === 'getApp'),
+    [],
+  )
+})
+
+test('a node that stops without sleep leaves its apps running, and the next start takes them over', async () => {
+  await send('/')
+  await node.stop({ sleep: false })
+  assert.equal(runtime.running().length, 1)
+  node = await start()
+  assert.equal(node.instances()[0]?.phase, 'awake')
+  await send('/')
+  assert.equal(runtime.count('start'), 1)
+})
+
+test('a node that stops with sleep leaves nothing', async () => {
+  await send('/')
+  await node.stop({ sleep: true })
+  assert.equal(runtime.containers.size, 0)
+  assert.equal(volumes.devices.size, 0)
+})
+
+test('two nodes on one data folder are refused', async () => {
+  await assert.rejects(start(), error => isFailure(error, 'data-in-use'))
+})
+
+test('a node whose Docker is away starts, says so, and serves once it is back', async () => {
+  await node.stop({ sleep: false })
+  runtime.isAlive = false
+  node = await start()
+  const health = await api().call('health', {})
+  assert.deepEqual([health.overall, health.container_backend], [true, true])
+  const answer = await send('/')
+  assert.deepEqual([answer.status, problem(answer)], [503, 'runtime-unreachable'])
+  runtime.isAlive = true
+  assert.equal((await send('/')).status, 200)
+})
+
+test('it announces itself, with the key that its callers need', async () => {
+  await until(() => master.calls.some(({ name }) => name === 'announceNode'))
+  const { body, params } = master.calls.find(({ name }) => name === 'announceNode')!
+  assert.equal(params['node'], 'n1')
+  assert.equal((body as { key: string }).key, node.key)
+  assert.equal((body as { address: string }).address, node.address)
+})
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise(resolve => setTimeout(resolve, 1))
+}

@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import { afterEach, test } from 'vitest'
+import { listen } from '../lib/http/server.ts'
+import type { LogLine } from '../model/instance.ts'
+import type { Readiness } from '../model/task.ts'
+import { aTask } from '../testing/fake-app.ts'
+import { untilReady } from './readiness.ts'
+
+const opened: AsyncDisposable[] = []
+afterEach(async () => {
+  for (const one of opened.splice(0)) await one[Symbol.asyncDispose]()
+})
+
+async function serve(port: number, status: () => number = () => 200) {
+  const server = await listen(
+    createServer((_, response) => response.writeHead(status()).end()),
+    { host: '127.0.0.1', port },
+  )
+  opened.push(server)
+  return server
+}
+
+/** A port that was free a moment ago. */
+async function freePort(): Promise<number> {
+  const server = await listen(createServer(), { host: '127.0.0.1', port: 0 })
+  await server[Symbol.asyncDispose]()
+  return server.port
+}
+
+function ready(
+  kind: Readiness,
+  port: number,
+  lines: AsyncIterable<string> = none(),
+  signal = new AbortController().signal,
+) {
+  const output = async function* (): AsyncIterable<LogLine> {
+    for await (const line of lines) yield { at: '', stream: 'stdout', line }
+  }
+  return untilReady({ task: aTask({ ready: kind }), address: `127.0.0.1:${port}`, output }, signal)
+}
+
+async function* none(): AsyncIterable<string> {}
+
+const isPending = async (promise: Promise<unknown>): Promise<boolean> => {
+  const pending = Symbol('pending')
+  const soon = new Promise(resolve => setTimeout(resolve, 30, pending))
+  return (await Promise.race([promise, soon])) === pending
+}
+
+test('an app is ready when its port opens', async () => {
+  const port = await freePort()
+  const waiting = ready({ kind: 'port' }, port)
+  assert.equal(await isPending(waiting), true)
+  await serve(port)
+  await waiting
+})
+
+test('an app with a check path is ready when that answers well, not before', async () => {
+  let status = 503
+  const { port } = await serve(0, () => status)
+  const waiting = ready({ kind: 'http', path: '/healthy' }, port)
+  assert.equal(await isPending(waiting), true)
+  status = 302
+  await waiting
+})
+
+test('an app with a line is ready when it wrote that and its port is open', async () => {
+  const port = await freePort()
+  const wrote = Promise.withResolvers<void>()
+  async function* lines() {
+    yield 'starting'
+    await wrote.promise
+    yield 'Listening on :8000'
+    await new Promise(() => undefined)
+  }
+  const waiting = ready({ kind: 'log', line: 'listening on|Listening on' }, port, lines())
+  assert.equal(await isPending(waiting), true)
+  wrote.resolve()
+  assert.equal(await isPending(waiting), true)
+  await serve(port)
+  await waiting
+})
+
+for (const kind of [{ kind: 'port' }, { kind: 'http', path: '/' }, { kind: 'log', line: 'never' }] as const) {
+  test(`waiting for readiness by ${kind.kind} ends at once when it is called off`, async () => {
+    const over = new AbortController()
+    const waiting = ready(kind, await freePort(), none(), over.signal)
+    assert.equal(await isPending(waiting), true)
+    over.abort(new Error('it died'))
+    await assert.rejects(waiting, /it died/)
+  })
+}

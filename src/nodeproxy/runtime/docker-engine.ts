@@ -1,0 +1,77 @@
+import type Docker from 'dockerode'
+import { failureOf, isCut, statusOf } from './failures.ts'
+
+/** Calls to the Docker daemon, whose failures come as ours where they have a name. */
+export type Engine = {
+  readonly ask: <T>(call: (docker: Docker) => Promise<T>) => Promise<T>
+  /** A call whose answer comes over time, until it ends or the signal aborts and its reason is thrown. */
+  readonly stream: (call: Call, signal: AbortSignal) => AsyncGenerator<Buffer>
+}
+
+/** A path that takes a query ends in `?` (dockerode cuts its last character off). */
+type Call = { readonly method: 'GET' | 'POST'; readonly path: string; readonly options?: object }
+type Answer = AsyncIterable<Buffer> & { destroy(): void }
+
+/** The Docker daemon behind a socket; nothing is connected or loaded before the first call. */
+export function dockerEngine(socketPath: string): Engine {
+  let client: Promise<Docker> | undefined
+
+  async function ask<T>(call: (docker: Docker) => Promise<T>): Promise<T> {
+    // dockerode takes 130 ms to load. No AbortSignal and no agent go into its options: it inspects them whole at each call.
+    client ??= import('dockerode').then(({ default: Client }) => new Client({ socketPath }))
+    const docker = await client
+    try {
+      return await call(docker).catch(error => {
+        // A cut connection is tried once more: every call of ours may be repeated.
+        if (isCut(error)) return call(docker)
+        throw error
+      })
+    } catch (error) {
+      throw failureOf(error, socketPath)
+    }
+  }
+
+  async function* stream(call: Call, signal: AbortSignal): AsyncGenerator<Buffer> {
+    signal.throwIfAborted()
+    const opened = Promise.withResolvers<Answer>()
+    let answer: Answer | undefined
+    // Docker may answer with nothing, not even a head, until there is something to tell; we may be gone by then.
+    const leave = (): void => {
+      opened.reject(signal.reason)
+      answer?.destroy()
+    }
+    signal.addEventListener('abort', leave, { once: true })
+    ask(docker => dial(docker, call)).then(found => {
+      answer = found
+      opened.resolve(found)
+      if (signal.aborted) found.destroy()
+    }, opened.reject)
+    try {
+      yield* await opened.promise
+    } catch (error) {
+      throw signal.aborted ? signal.reason : failureOf(error, socketPath)
+    } finally {
+      signal.removeEventListener('abort', leave)
+      answer?.destroy()
+    }
+    signal.throwIfAborted()
+  }
+
+  return { ask, stream }
+}
+
+function dial(docker: Docker, { method, path, options = {} }: Call): Promise<Answer> {
+  const statusCodes = { 200: true, 404: 'no such container', 500: 'server error' }
+  return new Promise((resolve, reject) => {
+    docker.modem.dial({ method, path, options, isStream: true, statusCodes }, (error, answer) =>
+      error ? reject(error) : resolve(answer as Answer),
+    )
+  })
+}
+
+/** For `catch`: an answer of one of these statuses is no failure, and its value is undefined. */
+export const unlessStatus =
+  (...statuses: number[]) =>
+  (error: unknown): undefined => {
+    if (!statuses.includes(statusOf(error) ?? 0)) throw error
+  }

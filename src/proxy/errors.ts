@@ -1,0 +1,42 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { ERROR_HEADER, STATE_HEADER } from '../api/paths.ts'
+import { asShadowError, type FailureCode } from '../lib/errors.ts'
+import { fail } from '../lib/http/server.ts'
+import type { Log } from '../lib/log.ts'
+import { EVENTS_PATH } from './events.ts'
+import { errorPage } from './pages/error.ts'
+import { waitingPage } from './pages/waiting.ts'
+import { isNavigation } from './visitor.ts'
+
+/** What an error says of the app, where nobody nearer to it has told. */
+const STATES: Partial<Record<FailureCode, string>> = {
+  'host-unknown': 'unknown',
+  'app-not-found': 'unknown',
+  'app-asleep': 'asleep',
+  'app-waking': 'waking',
+  'app-crashed': 'crashed',
+  'app-not-ready': 'crashed',
+  'app-stuck': 'stuck',
+  'node-unreachable': 'unreachable',
+  'no-node': 'unreachable',
+}
+
+/** Answers with the error: a page for a browser that opens one, a problem document for everything else. */
+export function answerError(request: IncomingMessage, response: ServerResponse, thrown: unknown, log: Log): void {
+  const error = asShadowError(thrown)
+  const state = STATES[error.code]
+  if (state !== undefined && !response.hasHeader(STATE_HEADER)) response.setHeader(STATE_HEADER, state)
+  if (error.code === 'internal' || !isNavigation(request)) {
+    fail(request, response, error, log)
+    return
+  }
+  const page = error.code === 'app-waking' ? waitingPage(EVENTS_PATH) : errorPage(error)
+  const retryAfterMs = error.code === 'app-waking' ? 1_000 : error.details.retryAfterMs
+  response.writeHead(error.status, {
+    'content-type': 'text/html; charset=utf-8',
+    'cache-control': 'no-store',
+    [ERROR_HEADER]: error.code,
+    ...(retryAfterMs !== undefined && { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1_000))) }),
+  })
+  response.end(page)
+}

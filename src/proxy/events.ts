@@ -1,0 +1,29 @@
+import type { ServerResponse } from 'node:http'
+import { openEvents } from '../lib/http/events.ts'
+import type { App, Node } from '../model/app.ts'
+import { STREAM_HEARTBEAT_EVERY } from '../model/intervals.ts'
+import type { Reach } from './reach.ts'
+
+/** Where the waiting page follows its app, on the app's own hostname. */
+export const EVENTS_PATH = '/.shadow/events'
+
+/** Tells a visitor's page how the wake goes, as server-sent events of `{phase}`, until it has ended one way or the other. */
+export async function followWake(
+  reach: Reach,
+  { name }: App,
+  node: Node,
+  response: ServerResponse,
+  signal: AbortSignal,
+): Promise<void> {
+  const tell = openEvents(response, STREAM_HEARTBEAT_EVERY)
+  const done = new AbortController()
+  let last: string | undefined
+  for await (const { phase } of reach.follow(name, node, AbortSignal.any([signal, done.signal]))) {
+    if (phase === last) continue
+    last = phase
+    tell({ phase })
+    if (phase !== 'waking' && phase !== 'stopping') break
+  }
+  done.abort()
+  response.end()
+}

@@ -1,0 +1,45 @@
+import { chmodSync, mkdirSync } from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
+import type { Log } from '../lib/log.ts'
+
+/** What a front remembers across its restarts, as JSON by key. All of it is a hint: losing it costs a question. */
+export interface Memory {
+  get(key: string): unknown
+  set(key: string, value: unknown): void
+  forget(key: string): void
+}
+
+/**
+ * A memory in one SQLite file: records are many, each is read only when it is wanted, and a front with ten thousand apps starts
+ * as fast as one with ten. It holds definitions, so their secrets: 0600. What cannot be written is told of and forgotten.
+ */
+export function openMemory({ folder, log }: { folder: string; log: Log }): Memory & Disposable {
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  const file = `${folder}/memory`
+  const database = new DatabaseSync(file)
+  chmodSync(file, 0o600)
+  // A power cut may lose the newest hints; syncing each would stop the whole front for milliseconds.
+  database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF')
+  database.exec('CREATE TABLE IF NOT EXISTS memory (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID')
+  const select = database.prepare('SELECT value FROM memory WHERE key = ?')
+  const upsert = database.prepare(
+    'INSERT INTO memory VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
+  )
+  const remove = database.prepare('DELETE FROM memory WHERE key = ?')
+  const quietly = (deed: () => void): void => {
+    try {
+      deed()
+    } catch (cause) {
+      log.warn('hint not kept', { cause })
+    }
+  }
+  return {
+    get: key => {
+      const row = select.get(key)
+      return row === undefined ? undefined : JSON.parse(String(row['value']))
+    },
+    set: (key, value) => quietly(() => upsert.run(key, JSON.stringify(value))),
+    forget: key => quietly(() => remove.run(key)),
+    [Symbol.dispose]: () => database.close(),
+  }
+}

@@ -1,0 +1,108 @@
+import { z } from 'zod'
+import type { MasterClient } from '../api/client.ts'
+import { NodeSchema } from '../api/schemas.ts'
+import { pause } from '../lib/abort.ts'
+import type { Clock } from '../lib/clock.ts'
+import { asShadowError } from '../lib/errors.ts'
+import type { Log } from '../lib/log.ts'
+import type { Node } from '../model/app.ts'
+import { FRONT_CHECKS_NODES_EVERY, NODE_ANNOUNCES_EVERY, NODE_CHECK_WITHIN } from '../model/intervals.ts'
+import type { NodeName } from '../model/names.ts'
+import type { Memory } from './memory.ts'
+import type { Candidate } from './placement.ts'
+import type { NodeHealth, Reach } from './reach.ts'
+
+type Options = {
+  readonly master: MasterClient
+  readonly memory: Memory
+  readonly reach: Reach
+  readonly clock: Clock
+  readonly log: Log
+}
+type Entry = { node: Node; healthy: boolean; overloaded: boolean }
+
+const MEMORY_KEY = 'nodes'
+const Kept = z.array(NodeSchema)
+
+/** The nodes of the cluster and how they are: listed by the master, checked by this front itself, remembered while the master is away. */
+export class Nodes {
+  readonly #options: Options
+  readonly #entries = new Map<NodeName, Entry>()
+  #refreshing: Promise<void> | undefined
+
+  constructor(options: Options) {
+    this.#options = options
+    const kept = Kept.safeParse(options.memory.get(MEMORY_KEY))
+    if (kept.success) for (const node of kept.data) this.#entries.set(node.name, newEntry(node))
+  }
+
+  get all(): readonly Candidate[] {
+    return [...this.#entries.values()]
+  }
+
+  get(name: NodeName): Candidate | undefined {
+    return this.#entries.get(name)
+  }
+
+  /** It did not take a connection: it is left alone until it answers a check. */
+  failed(name: NodeName): void {
+    this.#judge(name, undefined)
+  }
+
+  /** Asks the master for its list; while that is away, the last one stands. All who ask at the same time share one call. */
+  refresh(): Promise<void> {
+    this.#refreshing ??= this.#refresh().finally(() => {
+      this.#refreshing = undefined
+    })
+    return this.#refreshing
+  }
+
+  /** Lists and checks the nodes until the signal aborts. */
+  async watch(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options
+    let listedAt = Number.NEGATIVE_INFINITY
+    while (!signal.aborted) {
+      if (clock.now() - listedAt >= NODE_ANNOUNCES_EVERY) {
+        await this.refresh()
+        listedAt = clock.now()
+      }
+      await Promise.all([...this.#entries.values()].map(({ node }) => this.#check(node)))
+      await pause(clock, FRONT_CHECKS_NODES_EVERY, signal).catch(() => undefined) // the loop's head ends it
+    }
+  }
+
+  async #refresh(): Promise<void> {
+    const { master, memory, log } = this.#options
+    try {
+      const { items } = await master.call('listNodes', {})
+      for (const node of items) {
+        const entry = this.#entries.get(node.name)
+        if (entry === undefined) this.#entries.set(node.name, newEntry(node))
+        else entry.node = node
+      }
+      const listed = new Set(items.map(node => node.name))
+      for (const name of this.#entries.keys()) if (!listed.has(name)) this.#entries.delete(name)
+      memory.set(MEMORY_KEY, items)
+    } catch (error) {
+      log.debug('nodes not listed', { code: asShadowError(error).code, cause: error })
+    }
+  }
+
+  async #check(node: Node): Promise<void> {
+    const health = await this.#options.reach.check(node, AbortSignal.timeout(NODE_CHECK_WITHIN)).catch(() => undefined) // what does not answer is not healthy: that is what we ask
+    this.#judge(node.name, health)
+  }
+
+  #judge(name: NodeName, health: NodeHealth | undefined): void {
+    const entry = this.#entries.get(name)
+    if (entry === undefined) return
+    const healthy = health !== undefined && !health.overall
+    if (healthy !== entry.healthy)
+      this.#options.log.warn(healthy ? 'node healthy' : 'node unhealthy', { node: name, answers: health !== undefined })
+    entry.healthy = healthy
+    entry.overloaded = health?.overloaded ?? entry.overloaded
+  }
+}
+
+// Presumed well until a check or a request says otherwise: a front that has just started serves at once.
+const newEntry = (node: Node): Entry => ({ node, healthy: true, overloaded: false })

@@ -1,0 +1,21 @@
+import { ShadowError } from '../lib/errors.ts'
+import type { Storage } from '../master/storage/storage.ts'
+
+/** The storage as a master sees it that dies after so many writes: none of its later calls arrives. */
+export function dyingStorage(storage: Storage, writes: number): Storage {
+  let left = writes
+  const dead = (): ShadowError => new ShadowError('storage-unreachable', 'this master is dead')
+  const alive = <T>(deed: () => Promise<T>): Promise<T> => (left < 0 ? Promise.reject(dead()) : deed())
+  const write = <T>(deed: () => Promise<T>): Promise<T> => {
+    left -= 1
+    return alive(deed)
+  }
+  return {
+    name: storage.name,
+    get: (key, signal) => alive(() => storage.get(key, signal)),
+    list: (prefix, options) => alive(() => storage.list(prefix, options)),
+    create: (key, value) => write(() => storage.create(key, value)),
+    update: (key, value, etag) => write(() => storage.update(key, value, etag)),
+    remove: key => write(() => storage.remove(key)),
+  }
+}

@@ -1,0 +1,94 @@
+import { createServer } from 'node:http'
+import { nodePaths } from '../api/paths.ts'
+import { asShadowError, ShadowError } from '../lib/errors.ts'
+import { listen, reply } from '../lib/http/server.ts'
+import type { InstanceView } from '../model/instance.ts'
+import type { AppName, NodeName } from '../model/names.ts'
+
+type Name = keyof typeof nodePaths
+
+/** A node by its wire alone, on a real socket; `calls` are the calls it got, such as `wakeInstance blog`. */
+export type FakeNode = AsyncDisposable & {
+  readonly address: string
+  readonly key: string
+  readonly calls: string[]
+  readonly instances: InstanceView[]
+}
+
+/** Starts a node that answers with the instances it was given; `logs` are the lines of every app's log. */
+export async function fakeNode(name: string, instances: InstanceView[] = [], logs = ''): Promise<FakeNode> {
+  const key = `key-of-${name}-0123456789`
+  const calls: string[] = []
+  const find = (app: string): InstanceView =>
+    instances.find(one => one.app === app) ?? instanceView(app, name, 'asleep')
+  const answers: Record<Name, (app: string) => unknown> = {
+    health: () => ({
+      overall: false,
+      overloaded: false,
+      container_backend: false,
+      cpu_utilization: 0,
+      memory_utilization: 0,
+    }),
+    listInstances: () => ({ items: instances }),
+    getInstance: find,
+    wakeInstance: app => ({ ...find(app), phase: 'awake' }),
+    sleepInstance: app => ({ ...find(app), phase: 'asleep' }),
+    forgetInstance: () => undefined,
+    instanceLogs: () => logs,
+    followInstance: () => '',
+    removeVolume: () => undefined,
+  }
+  const server = createServer((request, response) => {
+    try {
+      const { call, param } = matched(request.method ?? '', new URL(request.url ?? '/', 'http://fake').pathname)
+      if (call !== 'health' && request.headers.authorization !== `Bearer ${key}`)
+        throw new ShadowError('unauthorised', 'this is not the key of the node')
+      if (call !== 'health') calls.push(`${call} ${param}`.trim())
+      const answer = answers[call](param)
+      if (typeof answer === 'string') response.end(answer)
+      else reply(response, answer === undefined ? 204 : 200, answer)
+    } catch (thrown) {
+      const error = asShadowError(thrown)
+      reply(response, error.status, error.toProblem())
+    }
+  })
+  const listening = await listen(server, { host: '127.0.0.1', port: 0 })
+  return {
+    address: listening.address,
+    key,
+    calls,
+    instances,
+    [Symbol.asyncDispose]: () => listening[Symbol.asyncDispose](),
+  }
+}
+
+/** An instance about which there is nothing to say but this. */
+export function instanceView(app: string, node: string, phase: InstanceView['phase']): InstanceView {
+  return {
+    app: app as AppName,
+    node: node as NodeName,
+    phase,
+    since: new Date(0).toISOString(),
+    revision: 1,
+    waiting: 0,
+    holds: [],
+    sleepsAt: null,
+    wokenBy: null,
+    stoppedBy: null,
+    lastWake: null,
+    held: [],
+    problem: null,
+    failures: 0,
+    retryAt: null,
+    container: null,
+  }
+}
+
+function matched(method: string, path: string): { call: Name; param: string } {
+  for (const [call, line] of Object.entries(nodePaths) as [Name, string][]) {
+    const [wanted, pattern = ''] = line.split(' ')
+    const match = new RegExp(`^${pattern.replace(/:\w+/g, '([^/]+)')}$`).exec(path)
+    if (wanted === method && match !== null) return { call, param: match[1] ?? '' }
+  }
+  throw new ShadowError('not-found', `no call ${method} ${path}`)
+}

@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict'
+import { noLog } from '../lib/log.ts'
+import type { Ask, Held } from '../model/instance.ts'
+import { nodeName } from '../model/names.ts'
+import type { TaskDefinition } from '../model/task.ts'
+import { Instance } from '../nodeproxy/instance.ts'
+import { Queue } from '../nodeproxy/queue.ts'
+import { HandClock } from './clock.ts'
+import { anAsk, aTask } from './fake-app.ts'
+import { FakeRuntime } from './fake-runtime.ts'
+import { FakeVolumes } from './fake-volumes.ts'
+
+type Options = { waiting?: number; onStep?: (step: string) => void; onReady?: () => void }
+
+/** What an instance stands on, in the hands of a test. */
+export class InstanceGround {
+  readonly clock = new HandClock()
+  readonly runtime = new FakeRuntime()
+  readonly volumes = new FakeVolumes()
+  /** How often the instance said that the runtime lost sight of its container. */
+  lost = 0
+  becomeReady: () => Promise<void> = async () => undefined
+
+  constructor() {
+    this.volumes.inUse = () => this.runtime.running().length > 0
+  }
+
+  anInstance(task: TaskDefinition = aTask(), options: Options = {}): Instance {
+    const bounds = { requests: options.waiting ?? 1_000, bytes: 1_000_000 }
+    return new Instance(task, {
+      clock: this.clock,
+      runtime: this.runtime,
+      volumes: this.volumes,
+      mounts: this.volumes,
+      leases: { take: async () => undefined },
+      untilReady: () => this.becomeReady(),
+      onStarted: () => undefined,
+      onStep: (_app, step, when) => {
+        if (when === 'before') options.onStep?.(step)
+        if (when === 'after' && step === 'ready') options.onReady?.()
+      },
+      node: nodeName('n1'),
+      queue: new Queue({ perApp: bounds, perNode: bounds }),
+      log: noLog,
+      journal: () => undefined,
+      onLost: () => void this.lost++,
+      onLeft: () => undefined,
+    })
+  }
+
+  /** A readiness that the test opens or fails by hand. */
+  slowReady(): PromiseWithResolvers<void> {
+    const gate = Promise.withResolvers<void>()
+    this.becomeReady = () => gate.promise
+    return gate
+  }
+
+  nothingLeft(): void {
+    assert.equal(this.runtime.containers.size, 0)
+    assert.equal(this.volumes.mountedNow.size, 0)
+    assert.equal(this.volumes.devices.size, 0)
+  }
+}
+
+export const never = new AbortController().signal
+
+export const hold = (instance: Instance, changes: Partial<Ask> = {}, signal = never): Promise<Held> =>
+  instance.hold(anAsk(changes), signal)
+
+export const release = (held: Held): void => held[Symbol.dispose]()
+
+/** Resolves when all that can happen without time has happened. */
+export const settled = async (): Promise<void> => {
+  for (let i = 0; i < 3; i++) await new Promise(resolve => setImmediate(resolve))
+}

@@ -1,0 +1,54 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type MasterClient, masterClient } from '../api/client.ts'
+import type { Role } from '../api/routes.ts'
+import { readSettings } from '../lib/settings.ts'
+import { masterSettings } from '../master/config.ts'
+import { type Master, startMaster } from '../master/main.ts'
+import type { Storage } from '../master/storage/storage.ts'
+import { HandClock } from './clock.ts'
+import { silentLog } from './silent-log.ts'
+
+type Http = { status: number; headers: Headers; body: unknown }
+type Sent = { body?: unknown; headers?: Record<string, string>; token?: string | null }
+
+/** A master that listens, and the ways to ask it. */
+export type TestMaster = AsyncDisposable & {
+  readonly master: Master
+  readonly admin: MasterClient
+  as(role: Role): Promise<MasterClient>
+  /** A call as it is on the wire; strings are sent as they are. */
+  http(method: string, path: string, sent?: Sent): Promise<Http>
+}
+
+/** Starts a master on the storage with a data folder of its own. */
+export async function testMaster(storage: Storage, clock = new HandClock()): Promise<TestMaster> {
+  const data = await mkdtemp(join(tmpdir(), 'shadow-test-master-'))
+  const config = readSettings(masterSettings, { SHADOW_DATA: data, SHADOW_MASTER_LISTEN: '127.0.0.1:0' })
+  const master = await startMaster(config, { clock, log: silentLog, storage })
+  const adminToken = await master.token('admin')
+  const client = (token: string): MasterClient => masterClient({ url: master.url, token, withinMs: 30_000 })
+  return {
+    master,
+    admin: client(adminToken),
+    as: async role => client(await master.token(role)),
+    async http(method, path, { body, headers = {}, token = adminToken } = {}) {
+      const response = await fetch(`${master.url}${path}`, {
+        method,
+        headers: {
+          ...(token !== null && { authorization: `Bearer ${token}` }),
+          ...(body !== undefined && { 'content-type': 'application/json' }),
+          ...headers,
+        },
+        ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+      })
+      const text = await response.text()
+      return { status: response.status, headers: response.headers, body: text === '' ? undefined : JSON.parse(text) }
+    },
+    async [Symbol.asyncDispose]() {
+      await master[Symbol.asyncDispose]()
+      await rm(data, { recursive: true, force: true })
+    },
+  }
+}

@@ -1,0 +1,6 @@
+import type { Log } from '../lib/log.ts'
+
+const nothing = (): void => undefined
+
+/** A log for tests that look elsewhere. */
+export const silentLog: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing }

@@ -1,0 +1,107 @@
+import { once } from 'node:events'
+import { createServer, type RequestListener, type Server } from 'node:http'
+import { type AddressInfo, connect, createServer as createRawServer, type Socket } from 'node:net'
+import { setImmediate as tick } from 'node:timers/promises'
+
+export type Opened = AsyncDisposable & {
+  readonly port: number
+  readonly address: string
+  readonly sockets: Set<Socket>
+}
+
+/** Listens on a free port of this machine; disposing it cuts every connection. */
+export async function open(server: import('node:net').Server): Promise<Opened> {
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  return {
+    port,
+    address: `127.0.0.1:${port}`,
+    sockets,
+    async [Symbol.asyncDispose]() {
+      const closed = new Promise(resolve => server.close(resolve))
+      for (const socket of sockets) socket.destroy()
+      await closed
+    },
+  }
+}
+
+/** A server of node:http that answers so. */
+export const httpApp = (listener: RequestListener, prepare: (server: Server) => void = () => undefined) => {
+  const server = createServer(listener)
+  prepare(server)
+  return open(server)
+}
+
+/** A server that speaks raw bytes. */
+export const rawApp = (onConnection: (socket: Socket) => void) =>
+  open(
+    createRawServer({ allowHalfOpen: true }, socket => {
+      socket.on('error', () => undefined)
+      onConnection(socket)
+    }),
+  )
+
+/** A client that speaks raw bytes, and keeps all it is sent. */
+export class RawClient implements Disposable {
+  readonly socket: Socket
+  text = ''
+  ended = false
+  error: Error | undefined
+
+  constructor(port: number, send = '') {
+    this.socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+    this.socket
+      .setEncoding('latin1')
+      .on('data', (chunk: string) => {
+        this.text += chunk
+      })
+      .on('end', () => {
+        this.ended = true
+      })
+      .on('error', error => {
+        this.error = error
+      })
+    if (send !== '') this.send(send)
+  }
+
+  send(text: string): void {
+    this.socket.write(text, 'latin1')
+  }
+
+  /** Resolves when what came matches. */
+  async until(pattern: string | RegExp): Promise<string> {
+    await until(
+      () => (typeof pattern === 'string' ? this.text.includes(pattern) : pattern.test(this.text)),
+      () => this.text,
+    )
+    return this.text
+  }
+
+  /** Resolves when the server has ended the connection, by an end or a reset. */
+  async closed(): Promise<string> {
+    await until(
+      () => this.ended || this.socket.closed,
+      () => `still open after: ${this.text.slice(0, 500)}`,
+    )
+    return this.text
+  }
+
+  [Symbol.dispose](): void {
+    this.socket.destroy()
+  }
+}
+
+/** Waits until it holds; the test's own deadline is the only one, but for telling what there was instead. */
+export async function until(holds: () => boolean, instead: () => string = () => ''): Promise<void> {
+  const end = Date.now() + 10_000
+  while (!holds()) {
+    if (Date.now() > end) throw new Error(`it never came to hold; instead: ${instead()}`)
+    await tick()
+  }
+}

@@ -1,0 +1,21 @@
+import { openLog } from '../../src/lib/log.ts'
+import { readSettings } from '../../src/lib/settings.ts'
+import { nodeproxySettings } from '../../src/nodeproxy/config.ts'
+import { startNodeproxy } from '../../src/nodeproxy/main.ts'
+
+/** What the program is told, as JSON in its one argument. `dies`: `before mount`, `after stop`, …, of the app named. */
+export type Told = {
+  readonly settings: Readonly<Record<string, string>>
+  readonly dies?: { readonly app: string; readonly at: string }
+}
+
+const { settings, dies }: Told = JSON.parse(process.argv[2] ?? '{}')
+
+const node = await startNodeproxy(readSettings(nodeproxySettings, {}, settings), {
+  log: openLog({ name: 'node', level: 'error' }),
+  onStep: (app, step, when) => {
+    if (app === dies?.app && `${when} ${step}` === dies.at) process.kill(process.pid, 'SIGKILL')
+  },
+})
+process.stdout.write(`${JSON.stringify({ address: node.address, key: node.key })}\n`)
+process.once('SIGTERM', () => void node.stop({ sleep: false }))
