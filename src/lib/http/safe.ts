@@ -13,6 +13,8 @@ export type Opened = { request: IncomingMessage; response: ServerResponse }
 /** The path over node:http, which takes what the fast one does not, connection by connection. */
 export class SafePath {
   readonly server: Server
+  /** The connections that it has. */
+  readonly sockets = new Set<Socket>()
   readonly #opened = new WeakMap<Socket, (opened: Opened) => void>()
 
   constructor({ journey, forwarder, log }: { journey: Journey; forwarder: Forwarder; log: Log }) {
@@ -29,6 +31,8 @@ export class SafePath {
 
   /** Takes over a connection whose next request has not been read. */
   take(socket: Socket): void {
+    this.sockets.add(socket)
+    socket.once('close', () => this.sockets.delete(socket))
     this.server.emit('connection', socket)
   }
 

@@ -13,7 +13,11 @@ export type Input = {
 export type Outcome = { readonly refused: boolean; readonly messages: number; readonly differs: string | undefined }
 
 /** Reads the bytes with our framer and with Node's parser, each in pieces of its own, and compares. */
-export function compare({ bytes, kind, heads }: Input, cutOurs: readonly number[], cutTheirs: readonly number[]): Outcome {
+export function compare(
+  { bytes, kind, heads }: Input,
+  cutOurs: readonly number[],
+  cutTheirs: readonly number[],
+): Outcome {
   const we = ours(split(bytes, cutOurs), kind, heads)
   const they = theirs(split(bytes, cutTheirs), kind, heads)
   const on = kind === 'request' ? theirs([we.passed], kind) : undefined
@@ -30,7 +34,8 @@ function difference(we: Reading, they: Reading): string | undefined {
     if (found !== undefined) return `message ${at}: ${found}`
   }
   if (we.stopped !== undefined) return undefined
-  if (they.messages.length > we.messages.length) return `they read a message that we did not: ${they.messages.length} and ${we.messages.length}`
+  if (they.messages.length > we.messages.length)
+    return `they read a message that we did not: ${they.messages.length} and ${we.messages.length}`
   const inBody = we.messages.at(-1)?.whole === false && we.withholds !== true
   if (inBody && they.stopped !== undefined) return `they refuse a body that we pass on: ${they.stopped}`
   return undefined
@@ -38,7 +43,8 @@ function difference(we: Reading, they: Reading): string | undefined {
 
 function unlike(mine: Message, other: Message, cutShort: boolean): string | undefined {
   if (mine.start !== other.start) return `start ${mine.start}, ${other.start}`
-  if (mine.target !== other.target && !absolute(mine.target, other.target)) return `target ${mine.target}, ${other.target}`
+  if (mine.target !== other.target && !absolute(mine.target, other.target))
+    return `target ${mine.target}, ${other.target}`
   const [a, b] = [JSON.stringify(mine.headers), JSON.stringify(other.headers)]
   if (a !== b) return `headers ${a}, ${b}`
   if (mine.whole) {
@@ -47,20 +53,24 @@ function unlike(mine: Message, other: Message, cutShort: boolean): string | unde
     return undefined
   }
   if (other.whole && !cutShort) return 'they found its end, we did not'
-  if (!other.body.startsWith(mine.body)) return `the bodies so far ${JSON.stringify(mine.body)}, ${JSON.stringify(other.body)}`
+  if (!other.body.startsWith(mine.body))
+    return `the bodies so far ${JSON.stringify(mine.body)}, ${JSON.stringify(other.body)}`
   return undefined
 }
 
-const absolute = (mine: string, other: string): boolean => /^https?:\/\/[^/?]+/i.test(other) && other.replace(/^https?:\/\/[^/?]+/i, '') === mine
+const absolute = (mine: string, other: string): boolean =>
+  /^https?:\/\/[^/?]+/i.test(other) && other.replace(/^https?:\/\/[^/?]+/i, '') === mine
 
 /** What we pass on must be read by the next server as the same messages: else one could hide in another. */
 function passedOn(we: Reading, on: Reading): string | undefined {
   if (on.stopped !== undefined && on.stopped !== 'upgrade') return `what we passed on is refused: ${on.stopped}`
-  if (on.messages.length !== we.messages.length) return `we passed on ${we.messages.length} messages, ${on.messages.length} arrive`
+  if (on.messages.length !== we.messages.length)
+    return `we passed on ${we.messages.length} messages, ${on.messages.length} arrive`
   for (const [at, mine] of we.messages.entries()) {
     const other = on.messages[at]
     if (other === undefined || other.start !== mine.start) return `message ${at} arrives as ${other?.start}`
-    if (other.whole !== mine.whole && we.stopped === undefined) return `message ${at} arrives ${other.whole ? 'whole' : 'in part'}`
+    if (other.whole !== mine.whole && we.stopped === undefined)
+      return `message ${at} arrives ${other.whole ? 'whole' : 'in part'}`
     if (mine.whole && (!other.whole || other.body !== mine.body)) return `the body of message ${at} arrives differently`
   }
   return undefined

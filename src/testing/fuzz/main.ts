@@ -17,7 +17,9 @@ for (let seed = first; seed < first + many; seed += 1) {
   if (outcome.differs === undefined) continue
   differ += 1
   if (differ <= SHOWN)
-    process.stdout.write(`seed ${seed} ${made.kind}: ${outcome.differs}\n  ${JSON.stringify(made.bytes.toString('latin1'))}\n`)
+    process.stdout.write(
+      `seed ${seed} ${made.kind}: ${outcome.differs}\n  ${JSON.stringify(made.bytes.toString('latin1'))}\n`,
+    )
 }
 process.stdout.write(`${JSON.stringify({ first, inputs: many, messages, refused, differ })}\n`)
 process.exitCode = differ === 0 ? 0 : 1

@@ -10,6 +10,9 @@ export type Message = {
 }
 
 /** All that a parser made of some bytes; `stopped` says why it would read no further. */
-export type Reading = { readonly messages: readonly Message[]; readonly stopped: string | undefined
+export type Reading = {
+  readonly messages: readonly Message[]
+  readonly stopped: string | undefined
   /** What is being read is not passed on before it is whole. */
-  readonly withholds?: boolean }
+  readonly withholds?: boolean
+}

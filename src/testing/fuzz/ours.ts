@@ -1,7 +1,7 @@
-import { BodyFramer } from '../../lib/http/wire/body.ts'
-import { Head, HEAD_LIMITS, MORE, WHOLE } from '../../lib/http/wire/head.ts'
 import { composeAnswer, composeRequest, composeTrailers, peerOf } from '../../lib/http/fast/compose.ts'
 import { Scratch } from '../../lib/http/fast/memory.ts'
+import { BodyFramer } from '../../lib/http/wire/body.ts'
+import { HEAD_LIMITS, Head, MORE, WHOLE } from '../../lib/http/wire/head.ts'
 import type { Message, Reading } from './message.ts'
 
 const hop = { address: '', forwarded: 'keep' } as const
@@ -53,7 +53,8 @@ export function ours(
       return body.done || input.length > 0
     }
     if (input.length === 0) return false
-    const code = kind === 'request' ? head.parseRequest(input, 0, input.length) : head.parseResponse(input, 0, input.length)
+    const code =
+      kind === 'request' ? head.parseRequest(input, 0, input.length) : head.parseResponse(input, 0, input.length)
     if (code === MORE) return false
     if (code !== WHOLE) {
       stopped = `${code} ${head.fault}`

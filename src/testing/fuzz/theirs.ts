@@ -1,5 +1,5 @@
-import { createRequire } from 'node:module'
 import { METHODS } from 'node:http'
+import { createRequire } from 'node:module'
 import type { Message, Reading } from './message.ts'
 
 type Parser = {
@@ -19,7 +19,11 @@ const NAMES: readonly string[] = methods ?? METHODS
 const MOST_HEAD_BYTES = 1_048_576
 
 /** What the parser of node:http, without any leniency, makes of bytes that come in these pieces. */
-export function theirs(pieces: readonly Buffer[], kind: 'request' | 'response', heads: readonly boolean[] = []): Reading {
+export function theirs(
+  pieces: readonly Buffer[],
+  kind: 'request' | 'response',
+  heads: readonly boolean[] = [],
+): Reading {
   const parser = new HTTPParser()
   parser.initialize(kind === 'request' ? HTTPParser.REQUEST : HTTPParser.RESPONSE, {}, MOST_HEAD_BYTES, 0)
   const messages: Message[] = []

@@ -30,9 +30,12 @@ export class Client {
   inputAt = 0
   inputEnd = 0
   inputLent = false
-  /** Looks in the present state, and what had moved at the last; see looks.ts. */
+  /** Kept by looks.ts: looks in the present state, what had moved at the last, for how long nothing has, and how slow the rest is. */
   looks = 0
   moved = -1
+  quietMs = 0
+  owingMs = 0
+  owingFrom = 0
   /** Bytes are thrown away until the client has ended, too. */
   lingers = false
   #head: Head | undefined

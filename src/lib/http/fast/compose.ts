@@ -19,6 +19,9 @@ export const peerOf = (address: string, proto: 'http' | 'https'): Peer => ({
   told: Buffer.from(`X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: ${proto}\r\nX-Forwarded-Host: `, 'latin1'),
 })
 
+// A request of any other method is expected to say that it has no body (RFC 9110, 8.6).
+const BODILESS = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE'])
+
 const CHAIN: readonly Field[] = [Field.forwardedFor]
 const CLAIMS: readonly Field[] = [Field.forwardedFor, Field.forwardedProto, Field.forwardedHost, Field.claim]
 const NONE: readonly Field[] = []
@@ -52,6 +55,7 @@ export function composeRequest(out: Scratch, head: Head, hop: Hop, peer: Peer): 
   }
   if (base + head.length - 2 > run) out.copy(bytes, run, base + head.length - 2)
   if (hop.forwarded !== 'keep') tellOrigin(out, head, hop, peer)
+  if (!head.chunked && head.contentLength < 0 && !BODILESS.has(head.method)) out.text('Content-Length: 0\r\n')
   if (head.takesTrailers) out.text('TE: trailers\r\n')
   if (hop.expect === 'ask' && head.requestFraming !== 'none' && !head.expects) out.text('Expect: 100-continue\r\n')
   if (ours !== undefined) out.copy(ours.bytes, 0, ours.bytes.length)

@@ -9,14 +9,14 @@ export type Patience = {
   readonly keepAliveMs: number
   /** A client that neither takes nor gives a byte for so long, though it should, is cut. */
   readonly stalledAfterMs: number
-  /** A body that comes slower than this, on average over `stalledAfterMs / 4`, is cut; 0 for no such limit. */
+  /** A body that passes more slowly, on average over `rateOverMs`, is cut; 0 for no such limit. */
   readonly leastBytesPerSecond: number
+  readonly rateOverMs: number
   /** How long a client that was answered early may go on sending. */
   readonly lingerMs: number
 }
 
 export const LOOK_MS = 500
-const RATE_OVER = 4
 
 /** One timer for all connections, instead of one or more for each: looks at them twice a second. */
 export function looks(parts: Parts, patience: Patience, clock: Clock): Disposable {
@@ -41,31 +41,39 @@ function lookAt(client: Client, parts: Parts, patience: Patience): void {
         client.refuse(408, `the head was not whole within ${patience.headWithinMs} ms`)
       }
     } else if (ms >= patience.keepAliveMs) client.cut()
-  } else lookAtExchange(client, parts, patience, ms)
+  } else lookAtExchange(client, parts, patience)
 }
 
-function lookAtExchange(client: Client, parts: Parts, patience: Patience, ms: number): void {
+function lookAtExchange(client: Client, parts: Parts, patience: Patience): void {
   const { socket } = client
-  const awaited = client.exchange?.awaitsBody === true
-  if (!awaited && socket.writableLength === 0) {
-    client.looks = 0
-    client.moved = -1
-    return
-  }
   // What is still in our buffers has not been taken by the client.
   const moved = socket.bytesRead + socket.bytesWritten - socket.writableLength
-  if (client.moved < 0) client.moved = moved
-  const window = patience.stalledAfterMs / RATE_OVER
-  const tooSlow = ms >= window && moved - client.moved < (patience.leastBytesPerSecond * ms) / 1_000
-  if (ms >= patience.stalledAfterMs || (patience.leastBytesPerSecond > 0 && tooSlow)) {
-    if (moved - client.moved === 0 || tooSlow) {
-      parts.counters.stalled += 1
-      client.stalled(patience.stalledAfterMs)
-      return
-    }
+  const owes = client.exchange?.awaitsBody === true || socket.writableLength > 0
+  if (!owes || moved !== client.moved) client.quietMs = 0
+  else client.quietMs += LOOK_MS
+  client.moved = moved
+  if (client.quietMs > patience.stalledAfterMs || isTooSlow(client, moved, owes, patience)) {
+    parts.counters.stalled += 1
+    client.stalled(patience.stalledAfterMs)
   }
-  if (moved !== client.moved && ms >= window) {
-    client.looks = 0
-    client.moved = moved
+}
+
+/** Whether fewer bytes than the least rate have passed, over a while in which some were owed at every look. */
+function isTooSlow(
+  client: Client,
+  moved: number,
+  owes: boolean,
+  { leastBytesPerSecond, rateOverMs }: Patience,
+): boolean {
+  if (leastBytesPerSecond === 0) return false
+  if (!owes || client.owingMs === 0) {
+    client.owingMs = owes ? LOOK_MS : 0
+    client.owingFrom = moved
+    return false
   }
+  client.owingMs += LOOK_MS
+  if (client.owingMs <= rateOverMs) return false
+  const tooSlow = moved - client.owingFrom < (leastBytesPerSecond * (client.owingMs - LOOK_MS)) / 1_000
+  client.owingMs = 0
+  return tooSlow
 }

@@ -22,6 +22,7 @@ const PATIENCE: Patience = {
   keepAliveMs: 75_000,
   stalledAfterMs: 300_000,
   leastBytesPerSecond: 0,
+  rateOverMs: 30_000,
   lingerMs: 30_000,
 }
 const CONNECT_WITHIN_MS = 5_000
@@ -39,6 +40,8 @@ export type ExchangesOptions = {
   readonly limits?: HeadLimits
   readonly patience?: Partial<Patience>
   readonly connectWithinMs?: number
+  /** A WebSocket's client that is silent for so long is pinged, and cut if it stays silent as long again. */
+  readonly pingEveryMs?: number
   /** Read accepted sockets into reused memory, where this Node lets us. */
   readonly reusesMemory?: boolean
   /** Asked of each connection before a byte of it is read; false closes it. */
@@ -59,7 +62,12 @@ export class Exchanges implements Disposable {
     const patience = { ...PATIENCE, ...options.patience }
     const inLooks = (ms: number): number => Math.max(1, Math.round(ms / LOOK_MS))
     this.#admits = options.admits
-    this.#forwarder = new Forwarder({ clock, connectWithinMs, stalledAfterMs: patience.stalledAfterMs })
+    this.#forwarder = new Forwarder({
+      clock,
+      connectWithinMs,
+      stalledAfterMs: patience.stalledAfterMs,
+      ...(options.pingEveryMs !== undefined && { pingEveryMs: options.pingEveryMs }),
+    })
     this.#pool = new Pool({
       idleLooks: inLooks(UPSTREAM_IDLE_MS),
       surelyOpenLooks: inLooks(SURELY_OPEN_MS),
@@ -115,7 +123,7 @@ export class Exchanges implements Disposable {
   [Symbol.dispose](): void {
     this.#parts.closing = true
     for (const client of this.#parts.clients) client.cut()
-    this.#parts.safe.server.closeAllConnections()
+    for (const socket of this.#parts.safe.sockets) socket.destroy()
     this.#looks[Symbol.dispose]()
     this.#pool[Symbol.dispose]()
     this.#forwarder[Symbol.dispose]()

@@ -346,7 +346,7 @@ export class Head {
         if (this.chunked) return this.#refuse(400, 'more than one Transfer-Encoding')
         if (!isBare(bytes, from, to)) return this.#refuse(400, 'white space around a Transfer-Encoding')
         this.chunked = isText(bytes, from, to, 'chunked')
-        return this.chunked ? WHOLE : this.#refuse(501, 'a Transfer-Encoding other than chunked')
+        return this.chunked ? WHOLE : this.#refuse(400, 'a Transfer-Encoding other than chunked')
       case Field.host:
         if (this.hostSlot >= 0) return this.#refuse(400, 'more than one Host')
         this.hostSlot = this.count - 1
@@ -362,7 +362,7 @@ export class Head {
         this.expects = true
         return isText(bytes, from, to, '100-continue') ? WHOLE : this.#refuse(417, 'an Expect other than 100-continue')
       case Field.te:
-        this.takesTrailers ||= isText(bytes, from, to, 'trailers')
+        for (const [start, end] of tokens(bytes, from, to)) this.takesTrailers ||= isText(bytes, start, end, 'trailers')
         return WHOLE
       default:
         return WHOLE
