@@ -1,11 +1,11 @@
-import { composeAnswer, composeRequest, composeTrailers, peerOf } from '../../lib/http/fast/compose.ts'
+import { composeAnswer, composeRequest, composeTrailers, Peer } from '../../lib/http/fast/compose.ts'
 import { Scratch } from '../../lib/http/fast/memory.ts'
 import { BodyFramer } from '../../lib/http/wire/body.ts'
 import { HEAD_LIMITS, Head, MORE, WHOLE } from '../../lib/http/wire/head.ts'
 import type { Message, Reading } from './message.ts'
 
 const hop = { address: '', forwarded: 'keep' } as const
-const peer = peerOf('192.0.2.1', 'http')
+const peer = new Peer('192.0.2.1', 'http')
 
 type Socket = Parameters<Scratch['send']>[0]
 

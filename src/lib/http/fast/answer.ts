@@ -1,7 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { type Hop, UpstreamError } from '../hop.ts'
 import { BodyFramer } from '../wire/body.ts'
-import { CRLF } from '../wire/bytes.ts'
 import { Field } from '../wire/fields.ts'
 import { HEAD_LIMITS, Head, MORE, WHOLE } from '../wire/head.ts'
 import { composeAnswer, composeTrailers } from './compose.ts'
@@ -144,7 +143,7 @@ export class Answer {
       }
       if (this.#chunks && stop > at) out.text(`${(stop - at).toString(16)}\r\n`)
       passOn(out, socket, bytes, at, stop, lent)
-      if (this.#chunks && stop > at) out.copy(CRLF, 0, 2)
+      if (this.#chunks && stop > at) out.lineEnd()
       at = body.next
       if (body.trailers !== undefined) composeTrailers(out, body.trailers, this.#hop)
     }

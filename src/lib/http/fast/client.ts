@@ -6,7 +6,7 @@ import { plainAddress } from '../headers.ts'
 import type { Opened } from '../safe.ts'
 import { BodyFramer } from '../wire/body.ts'
 import { type Head, MORE, WHOLE } from '../wire/head.ts'
-import { type Peer, peerOf } from './compose.ts'
+import { Peer } from './compose.ts'
 import { FastExchange, left } from './exchange.ts'
 import { Intake } from './memory.ts'
 import type { Parts } from './parts.ts'
@@ -59,7 +59,7 @@ export class Client {
   }
 
   get peer(): Peer {
-    this.#peer ??= peerOf(plainAddress(this.socket.remoteAddress ?? 'unknown'), this.#secure ? 'https' : 'http')
+    this.#peer ??= new Peer(plainAddress(this.socket.remoteAddress ?? 'unknown'), this.#secure ? 'https' : 'http')
     return this.#peer
   }
 

@@ -1,26 +1,38 @@
 import type { Hop } from '../hop.ts'
-import { CRLF, isText, startsWith } from '../wire/bytes.ts'
+import { isText, startsWith } from '../wire/bytes.ts'
 import { Field, HOP_BY_HOP, NEEDED } from '../wire/fields.ts'
 import { type Head, tokens } from '../wire/head.ts'
 import { type Added, added, isAdded } from './added.ts'
 import type { Scratch } from './memory.ts'
 
 /** What the upstream is told of the client. */
-export type Peer = {
+export class Peer {
   readonly address: string
-  /** Everything up to the value of X-Forwarded-Host. */
-  readonly told: Buffer
   readonly proto: 'http' | 'https'
+  #told = Buffer.alloc(0)
+  /** Where the host is in what was told last. */
+  #hostAt = 0
+
+  constructor(address: string, proto: 'http' | 'https') {
+    this.address = address
+    this.proto = proto
+  }
+
+  /** The X-Forwarded-* lines; the same as last time where the host is, as it mostly is on one connection. */
+  told(bytes: Buffer, from: number, to: number): Buffer {
+    const told = this.#told
+    let same = told.length === this.#hostAt + to - from + 2
+    for (let at = from; same && at < to; at += 1) same = told[this.#hostAt + at - from] === bytes[at]
+    if (same) return told
+    const before = `X-Forwarded-For: ${this.address}\r\nX-Forwarded-Proto: ${this.proto}\r\nX-Forwarded-Host: `
+    this.#hostAt = before.length
+    this.#told = Buffer.from(`${before}${bytes.toString('latin1', from, to)}\r\n`, 'latin1')
+    return this.#told
+  }
 }
 
-export const peerOf = (address: string, proto: 'http' | 'https'): Peer => ({
-  address,
-  proto,
-  told: Buffer.from(`X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: ${proto}\r\nX-Forwarded-Host: `, 'latin1'),
-})
-
 // A request of any other method is expected to say that it has no body (RFC 9110, 8.6).
-const BODILESS = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE'])
+const BODILESS = ['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE']
 
 const CHAIN: readonly Field[] = [Field.forwardedFor]
 const CLAIMS: readonly Field[] = [Field.forwardedFor, Field.forwardedProto, Field.forwardedHost, Field.claim]
@@ -55,11 +67,11 @@ export function composeRequest(out: Scratch, head: Head, hop: Hop, peer: Peer): 
   }
   if (base + head.length - 2 > run) out.copy(bytes, run, base + head.length - 2)
   if (hop.forwarded !== 'keep') tellOrigin(out, head, hop, peer)
-  if (!head.chunked && head.contentLength < 0 && !BODILESS.has(head.method)) out.text('Content-Length: 0\r\n')
+  if (!head.chunked && head.contentLength < 0 && !BODILESS.includes(head.method)) out.text('Content-Length: 0\r\n')
   if (head.takesTrailers) out.text('TE: trailers\r\n')
   if (hop.expect === 'ask' && head.requestFraming !== 'none' && !head.expects) out.text('Expect: 100-continue\r\n')
   if (ours !== undefined) out.copy(ours.bytes, 0, ours.bytes.length)
-  out.copy(CRLF, 0, 2)
+  out.lineEnd()
 }
 
 /** How an answer differs from what the upstream sent. */
@@ -76,8 +88,11 @@ export function composeAnswer(out: Scratch, head: Head, hop: Hop, { closes, chun
   const ours = status < 200 ? undefined : added(hop.responseHeaders?.())
   const named = head.nominates ? nominated(head) : undefined
   const bare = status < 200 || status === 204
-  out.text('HTTP/1.1')
-  let run = base + 8
+  let run = base
+  if (head.minor === 0) {
+    out.text('HTTP/1.1')
+    run += 8
+  }
   for (let slot = 0; slot < head.count; slot += 1) {
     const field = head.field(slot)
     if (
@@ -95,7 +110,7 @@ export function composeAnswer(out: Scratch, head: Head, hop: Hop, { closes, chun
   if (chunks) out.text('Transfer-Encoding: chunked\r\n')
   if (closes) out.text('Connection: close\r\n')
   if (ours !== undefined) out.copy(ours.bytes, 0, ours.bytes.length)
-  out.copy(CRLF, 0, 2)
+  out.lineEnd()
 }
 
 /** Puts trailers together, without what frames, routes or belongs to the hop (RFC 9110, 6.5.1). */
@@ -105,7 +120,7 @@ export function composeTrailers(out: Scratch, trailers: Head, hop: Hop): void {
     if (field !== Field.other || isDropped(trailers, slot, field, hop.strip, undefined, undefined)) continue
     out.copy(trailers.bytes, trailers.base + trailers.nameStart(slot), trailers.base + trailers.lineEnd(slot))
   }
-  out.copy(CRLF, 0, 2)
+  out.lineEnd()
 }
 
 function isDropped(
@@ -139,9 +154,8 @@ function tellOrigin(out: Scratch, head: Head, hop: Hop, peer: Peer): void {
   const from = host < 0 ? 0 : head.base + head.valueStart(host)
   const to = host < 0 ? 0 : head.base + head.valueEnd(host)
   if (hop.forwarded === 'replace') {
-    out.copy(peer.told, 0, peer.told.length)
-    out.copy(head.bytes, from, to)
-    out.copy(CRLF, 0, 2)
+    const told = peer.told(head.bytes, from, to)
+    out.copy(told, 0, told.length)
     return
   }
   const chain: string[] = []

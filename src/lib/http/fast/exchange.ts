@@ -10,7 +10,7 @@ import { passOn, whenWritten } from './memory.ts'
 import type { Upstream, UpstreamUser } from './upstream.ts'
 
 // RFC 9110, 9.2.2.
-const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
+const IDEMPOTENT = ['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']
 
 type Settle = { resolve: () => void; reject: (reason: unknown) => void }
 
@@ -87,8 +87,8 @@ export class FastExchange implements Exchange, UpstreamUser {
 
   answer(answer: OwnAnswer): void {
     if (this.answered || this.client.gone) return
-    this.answered = true
     this.client.answer(answer, this.ownHeaders)
+    this.answered = true
     this.client.over(this)
   }
 
@@ -158,7 +158,7 @@ export class FastExchange implements Exchange, UpstreamUser {
     const repeatable =
       !this.#begun && !this.#repeated && (this.upstream?.answered ?? 0) > 0 && this.#answer?.begun !== true
     this.upstream = undefined
-    if (repeatable && (!sent || IDEMPOTENT.has(this.method))) {
+    if (repeatable && (!sent || IDEMPOTENT.includes(this.method))) {
       this.#repeated = true
       this.client.parts.counters.repeated += 1
       this.#attempt(true)
@@ -223,7 +223,7 @@ export class FastExchange implements Exchange, UpstreamUser {
     const { client, head, hop } = this
     if (hop === undefined) return
     const { pool, out } = client.parts
-    const upstream = pool.take(hop.address, { fresh, repeatable: !this.hasBody && IDEMPOTENT.has(head.method) })
+    const upstream = pool.take(hop.address, fresh, !this.hasBody && IDEMPOTENT.includes(head.method))
     this.upstream = upstream
     upstream.user = this
     this.#answer = new Answer(this, upstream, hop)

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { CR, LF } from '../wire/bytes.ts'
 
 const SHARED_BYTES = 32_768
 const BULK_BYTES = 131_072
@@ -21,11 +22,12 @@ export class Intake {
   /** Whether nothing is being written any more from the own buffer when `bulk` ends. */
   written = true
   #own: Buffer | undefined
+  #begun = false
   readonly onread: { buffer: () => Buffer; callback: (length: number, bytes: Uint8Array) => boolean }
 
   constructor(receive: Receive) {
     this.onread = {
-      buffer: () => this.#next(),
+      buffer: () => this.#next() as Buffer, // node:net takes undefined for no change
       callback: (length, bytes) => {
         receive(bytes as Buffer, length, bytes === shared)
         return true
@@ -33,20 +35,25 @@ export class Intake {
     }
   }
 
-  #next(): Buffer {
+  /** What to read into from now on, where that changes. */
+  #next(): Buffer | undefined {
+    if (!this.#begun) {
+      this.#begun = true
+      return shared
+    }
+    if (this.bulk === (this.#own !== undefined)) return undefined
     if (this.bulk) {
-      this.#own ??= spare.pop() ?? Buffer.allocUnsafeSlow(BULK_BYTES)
+      this.#own = spare.pop() ?? Buffer.allocUnsafeSlow(BULK_BYTES)
       return this.#own
     }
-    if (this.#own !== undefined) {
-      if (this.written && spare.length < MOST_SPARE) spare.push(this.#own)
-      this.#own = undefined
-    }
+    if (this.#own !== undefined && this.written && spare.length < MOST_SPARE) spare.push(this.#own)
+    this.#own = undefined
     return shared
   }
 }
 
 const SCRATCH_BYTES = 262_144
+const COPIED_BY_HAND = 40
 /** Room for the longest head with what is added to it, and for a shared buffer of body. */
 const ROOM = 131_072
 
@@ -61,9 +68,19 @@ export class Scratch {
   }
 
   copy(from: Buffer, start: number, end: number): void {
-    if (this.#at + end - start > this.#bytes.length) this.#renew(end - start)
-    from.copy(this.#bytes, this.#at, start, end)
-    this.#at += end - start
+    const length = end - start
+    if (this.#at + length > this.#bytes.length) this.#renew(length)
+    // The call costs more than a few bytes do.
+    if (length > COPIED_BY_HAND) from.copy(this.#bytes, this.#at, start, end)
+    else for (let at = 0; at < length; at += 1) this.#bytes[this.#at + at] = from[start + at] as number
+    this.#at += length
+  }
+
+  lineEnd(): void {
+    if (this.#at + 2 > this.#bytes.length) this.#renew(2)
+    this.#bytes[this.#at] = CR
+    this.#bytes[this.#at + 1] = LF
+    this.#at += 2
   }
 
   text(latin1: string): void {

@@ -20,7 +20,7 @@ export class Pool {
   }
 
   /** A connection to the address: the one used last, or a fresh one. */
-  take(address: string, { fresh, repeatable }: { fresh: boolean; repeatable: boolean }): Upstream {
+  take(address: string, fresh: boolean, repeatable: boolean): Upstream {
     const idle = fresh ? undefined : this.#idle.get(address)
     const last = idle?.at(-1)
     if (idle !== undefined && last !== undefined && (repeatable || last.looks <= this.#options.surelyOpenLooks)) {

@@ -130,7 +130,7 @@ export class Exchanges implements Disposable {
   }
 
   #serve(exchange: FastExchange, journey: Journey, log: Log): void {
-    journey(exchange).then(
+    started(journey, exchange).then(
       () => {
         if (!exchange.answered && !exchange.client.gone) this.#fail(exchange, new Error('nobody answered'), log)
         this.#recycle(exchange)
@@ -154,6 +154,15 @@ export class Exchanges implements Disposable {
 
   #recycle(exchange: FastExchange): void {
     if (exchange.over) this.#parts.giveHead(exchange.head)
+  }
+}
+
+/** The journey, whose failure is told by its promise in any case. */
+function started(journey: Journey, exchange: FastExchange): Promise<void> {
+  try {
+    return journey(exchange)
+  } catch (error) {
+    return Promise.reject(error)
   }
 }
 

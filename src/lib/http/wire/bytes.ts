@@ -3,7 +3,6 @@ export const LF = 0x0a
 export const CR = 0x0d
 export const SPACE = 0x20
 export const COLON = 0x3a
-export const CRLF = Buffer.from('\r\n')
 
 const table = (allowed: (byte: number) => boolean): Uint8Array =>
   Uint8Array.from({ length: 256 }, (_, byte) => (allowed(byte) ? 1 : 0))

@@ -213,7 +213,7 @@ export class Head {
     this.targetStart = target - base
     this.targetEnd = at - base
     at += 1
-    if (at + 10 > end) return isPrefix(bytes, at, end, 'HTTP/1.') ? MORE : this.#refuse(400, 'no HTTP version')
+    if (at + 10 > end) return isPrefix(bytes, at, end, 'HTTP/') ? MORE : this.#refuse(400, 'no HTTP version')
     const code = this.#version(bytes, at)
     if (code !== WHOLE) return code
     at += 8
@@ -224,7 +224,7 @@ export class Head {
 
   #statusLine(bytes: Buffer, base: number, end: number): number {
     let at = base
-    if (end - at < 13) return isPrefix(bytes, at, end, 'HTTP/1.') ? MORE : this.#refuse(400, 'no HTTP version')
+    if (end - at < 13) return isPrefix(bytes, at, end, 'HTTP/') ? MORE : this.#refuse(400, 'no HTTP version')
     const code = this.#version(bytes, at)
     if (code !== WHOLE) return code
     at += 8
