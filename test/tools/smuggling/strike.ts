@@ -5,6 +5,8 @@ import { text } from 'node:stream/consumers'
 
 /** A connection on which nothing has come for so long is waiting for bytes that we do not send. */
 const QUIET_MS = 60
+/** A proxy that has lost count of its connections leaves the next one waiting. */
+const ANSWERED_MS = 5_000
 
 /** Sends the pieces as they are on a connection of their own, and gives all that comes back until it closes or falls silent. */
 export async function strike(port: number, pieces: readonly string[]): Promise<string> {
@@ -35,9 +37,19 @@ export async function ask(port: number, targets: readonly string[]): Promise<(st
   const faults: (string | undefined)[] = []
   for (const target of targets) {
     const body = await new Promise<string>((resolve, reject) => {
-      get({ port, host: '127.0.0.1', path: target, agent, headers: { host: 'app' } }, response => {
-        text(response).then(body => resolve(`${response.statusCode} ${body}`), reject)
-      }).on('error', reject)
+      get(
+        {
+          port,
+          host: '127.0.0.1',
+          path: target,
+          agent,
+          headers: { host: 'app' },
+          signal: AbortSignal.timeout(ANSWERED_MS),
+        },
+        response => {
+          text(response).then(body => resolve(`${response.statusCode} ${body}`), reject)
+        },
+      ).on('error', reject)
     }).catch((error: unknown) => String(error))
     faults.push(body === `200 ${target}` ? undefined : `who asked for ${target} heard ${JSON.stringify(body)}`)
   }
