@@ -1,56 +1,37 @@
-// Stands in for the hop of lib/http until that is there: node:http as it comes, by a table of hostnames.
+// The hop of lib/http under a table of hostnames. It stands in for the whole front and node until they are put together with it.
 import { readFileSync } from 'node:fs'
-import { Agent, createServer, type IncomingMessage, type ServerResponse, request as send } from 'node:http'
-import { createServer as createTlsServer } from 'node:https'
-import { connect } from 'node:net'
-import type { Duplex } from 'node:stream'
+import { createServer as createTlsServer } from 'node:tls'
+import type { Journey } from '../../src/lib/http/exchange.ts'
+import { Exchanges, listenFor } from '../../src/lib/http/fast/server.ts'
+import { noLog } from '../../src/lib/log.ts'
 
-type Routes = ReadonlyMap<string, string>
+type Hop = {
+  readonly routes: ReadonlyMap<string, string>
+  /** `keep` behind a hop of ours. */
+  readonly forwarded: 'replace' | 'keep'
+  readonly plain: number
+  readonly tls?: { readonly port: number; readonly cert: string; readonly key: string }
+}
+
+const host = '127.0.0.1'
 
 /** Opens one hop: what comes for a hostname goes to its address. */
-export function openHop(
-  routes: Routes,
-  at: { plain: number; tls?: { port: number; cert: string; key: string } },
-): void {
-  const agent = new Agent({ keepAlive: true, maxSockets: 256 })
-  const addressOf = (request: IncomingMessage): string | undefined =>
-    routes.get((request.headers.host ?? '').replace(/:\d+$/, '').toLowerCase())
-
-  const forward = (request: IncomingMessage, response: ServerResponse): void => {
-    const address = addressOf(request)
-    if (address === undefined) return void response.writeHead(404).end()
-    const [host, port] = address.split(':')
-    const { method, url, headers } = request
-    const options = { agent, host, port, method, path: url, headers: { ...headers, 'x-forwarded-for': '127.0.0.1' } }
-    const upstream = send(options, answer => {
-      response.writeHead(answer.statusCode ?? 502, answer.rawHeaders)
-      answer.pipe(response)
-    })
-    upstream.on('error', () => void response.destroy())
-    response.on('close', () => void (response.writableFinished || upstream.destroy()))
-    request.pipe(upstream)
+export async function openHop({ routes, forwarded, plain, tls }: Hop): Promise<void> {
+  const journey: Journey = async exchange => {
+    const address = routes.get(hostnameOf(exchange.host ?? ''))
+    if (address === undefined) exchange.answer({ status: 404 })
+    else await exchange.forward({ address, forwarded })
   }
+  const exchanges = new Exchanges({ journey, log: noLog, patience: { keepAliveMs: 600_000 } })
+  await listenFor(exchanges, { host, port: plain })
+  if (tls === undefined) return
+  const { cert, key, port } = tls
+  createTlsServer({ cert: readFileSync(cert), key: readFileSync(key), noDelay: true }, socket =>
+    exchanges.accept(socket, true),
+  ).listen(port, host, 4_096)
+}
 
-  const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    const address = addressOf(request)
-    if (address === undefined) return void socket.end('HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n')
-    const [host = '', port] = address.split(':')
-    const upstream = connect({ host, port: Number(port), noDelay: true })
-    const lines = request.rawHeaders.flatMap((text, index, all) =>
-      index % 2 === 0 ? [`${text}: ${all[index + 1]}`] : [],
-    )
-    upstream.write(`${request.method} ${request.url} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`)
-    upstream.write(head)
-    upstream.pipe(socket).pipe(upstream)
-    upstream.on('error', () => socket.destroy()).on('close', () => socket.destroy())
-    socket.on('error', () => upstream.destroy()).on('close', () => upstream.destroy())
-  }
-
-  const settings = { keepAliveTimeout: 600_000, noDelay: true }
-  createServer(settings, forward).on('upgrade', upgrade).listen(at.plain, '127.0.0.1', 4_096)
-  if (at.tls === undefined) return
-  const { cert, key, port } = at.tls
-  createTlsServer({ ...settings, cert: readFileSync(cert), key: readFileSync(key) }, forward)
-    .on('upgrade', upgrade)
-    .listen(port, '127.0.0.1', 4_096)
+function hostnameOf(host: string): string {
+  const colon = host.indexOf(':')
+  return (colon < 0 ? host : host.slice(0, colon)).toLowerCase()
 }

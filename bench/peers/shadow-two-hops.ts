@@ -18,7 +18,8 @@ if (nodePort === undefined) {
   })
   process.once('exit', () => node.kill('SIGKILL'))
   await listening(port)
-  openHop(routesTo(`127.0.0.1:${port}`), { plain, tls: { port: tls, cert, key } })
+  const routes = routesTo(`127.0.0.1:${port}`)
+  await openHop({ routes, forwarded: 'replace', plain, tls: { port: tls, cert, key } })
 } else {
-  openHop(routesTo(backend), { plain: Number(nodePort) })
+  await openHop({ routes: routesTo(backend), forwarded: 'keep', plain: Number(nodePort) })
 }
