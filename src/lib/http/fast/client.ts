@@ -69,7 +69,8 @@ export class Client {
   }
 
   resume(): void {
-    if (!this.gone && this.inputEnd - this.inputAt < MOST_AHEAD && this.socket.isPaused()) this.socket.resume()
+    if (this.gone || this.inputEnd - this.inputAt >= MOST_AHEAD || !this.socket.isPaused()) return
+    this.socket.resume()
   }
 
   /** What to read into from now on, as a long body is coming or not. */
@@ -265,6 +266,7 @@ export class Client {
 
   readonly #closed = (): void => {
     this.gone = true
+    this.#intake?.close()
     this.parts.clients.delete(this)
     if (this.#head !== undefined) this.parts.giveHead(this.#head)
     this.#head = undefined

@@ -1,13 +1,29 @@
 import type { Socket } from 'node:net'
-import { CR, LF } from '../wire/bytes.ts'
+import { CR, copy, LF } from '../wire/bytes.ts'
 
 const SHARED_BYTES = 32_768
-const BULK_BYTES = 131_072
-const MOST_SPARE = 64
+// Few calls carry a long body through a large buffer; with many bodies at a time memory counts for more.
+const LARGE_BYTES = 524_288
+const MOST_LARGE = 32
+const SMALL_BYTES = 65_536
 
 // All sockets read into this one, since what is read is passed on or copied before the next is read.
 const shared = Buffer.allocUnsafeSlow(SHARED_BYTES)
 const spare: Buffer[] = []
+let large = 0
+
+function takeOwn(): Buffer {
+  if (large === MOST_LARGE) return Buffer.allocUnsafeSlow(SMALL_BYTES)
+  large += 1
+  return spare.pop() ?? Buffer.allocUnsafeSlow(LARGE_BYTES)
+}
+
+/** `reusable`: nothing is being written from it any more. */
+function giveOwn(own: Buffer, reusable: boolean): void {
+  if (own.length !== LARGE_BYTES) return
+  large -= 1
+  if (reusable) spare.push(own)
+}
 
 /** Receives what a socket reads; `lent` memory is used again after the call. */
 export type Receive = (bytes: Buffer, length: number, lent: boolean) => void
@@ -29,6 +45,7 @@ export class Intake {
     this.onread = {
       buffer: () => this.#next() as Buffer, // node:net takes undefined for no change
       callback: (length, bytes) => {
+        this.#begun = true
         receive(bytes as Buffer, length, bytes === shared)
         return true
       },
@@ -37,23 +54,24 @@ export class Intake {
 
   /** What to read into from now on, where that changes. */
   #next(): Buffer | undefined {
-    if (!this.#begun) {
-      this.#begun = true
-      return shared
-    }
+    if (!this.#begun) return shared
     if (this.bulk === (this.#own !== undefined)) return undefined
     if (this.bulk) {
-      this.#own = spare.pop() ?? Buffer.allocUnsafeSlow(BULK_BYTES)
+      this.#own = takeOwn()
       return this.#own
     }
-    if (this.#own !== undefined && this.written && spare.length < MOST_SPARE) spare.push(this.#own)
-    this.#own = undefined
+    this.close()
     return shared
+  }
+
+  /** Gives the buffer back; the socket must not read into it any more. */
+  close(): void {
+    if (this.#own !== undefined) giveOwn(this.#own, this.written && !this.bulk)
+    this.#own = undefined
   }
 }
 
 const SCRATCH_BYTES = 262_144
-const COPIED_BY_HAND = 40
 /** Room for the longest head with what is added to it, and for a shared buffer of body. */
 const ROOM = 131_072
 
@@ -70,9 +88,7 @@ export class Scratch {
   copy(from: Buffer, start: number, end: number): void {
     const length = end - start
     if (this.#at + length > this.#bytes.length) this.#renew(length)
-    // The call costs more than a few bytes do.
-    if (length > COPIED_BY_HAND) from.copy(this.#bytes, this.#at, start, end)
-    else for (let at = 0; at < length; at += 1) this.#bytes[this.#at + at] = from[start + at] as number
+    copy(from, start, end, this.#bytes, this.#at)
     this.#at += length
   }
 

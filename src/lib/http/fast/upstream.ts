@@ -58,6 +58,7 @@ export class Upstream {
         this.destroy()
       })
       .on('close', () => {
+        this.intake.close()
         this.#gone(this)
         const { user } = this
         this.user = undefined

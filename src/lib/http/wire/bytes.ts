@@ -38,3 +38,11 @@ export function startsWith(bytes: Uint8Array, from: number, to: number, lower: s
   }
   return true
 }
+
+const COPIED_BY_HAND = 96
+
+/** Copies bytes; a call into native code costs more than a few bytes do. */
+export function copy(from: Buffer, start: number, end: number, to: Buffer, at: number): void {
+  if (end - start > COPIED_BY_HAND) from.copy(to, at, start, end)
+  else for (let next = start; next < end; next += 1) to[at + next - start] = from[next] as number
+}

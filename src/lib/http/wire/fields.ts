@@ -1,4 +1,4 @@
-import { isText, startsWith } from './bytes.ts'
+import { startsWith } from './bytes.ts'
 
 /** The headers that a hop has to know, told from the rest once, when the head is parsed. */
 export const Field = {
@@ -23,43 +23,45 @@ export const Field = {
 
 export type Field = (typeof Field)[keyof typeof Field]
 
-/** Which header the name is. */
+/** Which header the name is. Told by length and first letter first: most headers are none of these. */
 export function fieldOf(bytes: Uint8Array, from: number, to: number): Field {
-  const is = (name: string): boolean => isText(bytes, from, to, name)
-  switch (to - from) {
-    case 2:
-      return is('te') ? Field.te : Field.other
-    case 4:
-      return is('host') ? Field.host : Field.other
-    case 6:
-      return is('expect') ? Field.expect : Field.other
-    case 7:
-      return is('upgrade') ? Field.upgrade : is('trailer') ? Field.trailer : Field.other
-    case 9:
-      return is('forwarded') || is('x-real-ip') ? Field.claim : Field.other
-    case 10:
-      return is('connection') ? Field.connection : is('keep-alive') ? Field.keepAlive : Field.other
-    case 14:
-      return is('content-length') ? Field.contentLength : claimed(bytes, from, to)
-    case 15:
-      return is('x-forwarded-for') ? Field.forwardedFor : claimed(bytes, from, to)
-    case 16:
-      if (is('proxy-connection')) return Field.proxy
-      return is('x-forwarded-host') ? Field.forwardedHost : claimed(bytes, from, to)
-    case 17:
-      if (is('transfer-encoding')) return Field.transferEncoding
-      return is('x-forwarded-proto') ? Field.forwardedProto : claimed(bytes, from, to)
-    case 18:
-      return is('proxy-authenticate') ? Field.proxy : claimed(bytes, from, to)
-    case 19:
-      return is('proxy-authorization') ? Field.proxy : claimed(bytes, from, to)
-    default:
-      return to - from > 12 ? claimed(bytes, from, to) : Field.other
+  const known = BY_LENGTH[to - from]
+  const first = (bytes[from] as number) | 0x20
+  if (known !== undefined) {
+    for (let at = 0; at < known.length; at += 1) {
+      const { name, field, initial } = known[at] as Known
+      if (initial === first && startsWith(bytes, from, to, name)) return field
+    }
   }
+  return first === 0x78 && to - from > CLAIM.length && startsWith(bytes, from, to, CLAIM) ? Field.claim : Field.other
 }
 
-const claimed = (bytes: Uint8Array, from: number, to: number): Field =>
-  startsWith(bytes, from, to, 'x-forwarded-') ? Field.claim : Field.other
+type Known = { readonly name: string; readonly field: Field; readonly initial: number }
+
+const CLAIM = 'x-forwarded-'
+const NAMES: Readonly<Record<string, Field>> = {
+  host: Field.host,
+  connection: Field.connection,
+  'content-length': Field.contentLength,
+  'transfer-encoding': Field.transferEncoding,
+  expect: Field.expect,
+  upgrade: Field.upgrade,
+  te: Field.te,
+  trailer: Field.trailer,
+  'keep-alive': Field.keepAlive,
+  'proxy-connection': Field.proxy,
+  'proxy-authenticate': Field.proxy,
+  'proxy-authorization': Field.proxy,
+  'x-forwarded-for': Field.forwardedFor,
+  'x-forwarded-proto': Field.forwardedProto,
+  'x-forwarded-host': Field.forwardedHost,
+  forwarded: Field.claim,
+  'x-real-ip': Field.claim,
+}
+const BY_LENGTH: readonly (readonly Known[] | undefined)[] = Array.from({ length: 20 }, (_, length) => {
+  const known = Object.entries(NAMES).filter(([name]) => name.length === length)
+  return known.length === 0 ? undefined : known.map(([name, field]) => ({ name, field, initial: name.charCodeAt(0) }))
+})
 
 /** Whether a field is between two neighbours only (RFC 9110, 7.6.1). `Transfer-Encoding` is not among them: bodies pass as they are framed. */
 export const HOP_BY_HOP: readonly boolean[] = Object.values(Field).map(field =>

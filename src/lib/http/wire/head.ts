@@ -1,4 +1,4 @@
-import { COLON, CR, HOST, isText, LF, SPACE, TAB, TARGET, TOKEN, VALUE } from './bytes.ts'
+import { COLON, CR, copy, HOST, isText, LF, SPACE, TAB, TARGET, TOKEN, VALUE } from './bytes.ts'
 import { Field, fieldOf } from './fields.ts'
 import { LONGEST_METHOD, readMethod } from './methods.ts'
 
@@ -117,7 +117,7 @@ export class Head {
     let own = this.#own
     if (own === undefined || own.length < this.length)
       own = this.#own = Buffer.allocUnsafeSlow(Math.max(2_048, this.length))
-    this.bytes.copy(own, 0, this.base, this.base + this.length)
+    copy(this.bytes, this.base, this.base + this.length, own, 0)
     this.bytes = own
     this.base = 0
   }
@@ -304,14 +304,15 @@ export class Head {
       while (valueEnd > value && (bytes[valueEnd - 1] === SPACE || bytes[valueEnd - 1] === TAB)) valueEnd -= 1
       at += 2
       if (this.count === headers) return this.#refuse(431, `more than ${headers} headers`)
+      const field = fieldOf(bytes, name, nameEnd)
       const slot = this.count * SLOT
       if (slot === this.#slots.length) this.#grow()
-      const field = fieldOf(bytes, name, nameEnd)
-      this.#slots[slot] = name - base
-      this.#slots[slot + 1] = nameEnd - base
-      this.#slots[slot + 2] = value - base
-      this.#slots[slot + 3] = valueEnd - base
-      this.#slots[slot + 4] = field
+      const slots = this.#slots
+      slots[slot] = name - base
+      slots[slot + 1] = nameEnd - base
+      slots[slot + 2] = value - base
+      slots[slot + 3] = valueEnd - base
+      slots[slot + 4] = field
       this.count += 1
       if (field !== Field.other && framed) {
         const code = this.#known(field, bytes, value, valueEnd)
