@@ -10,6 +10,23 @@ type Stat = { readonly pid: number; readonly parent: number; readonly user: numb
 /** Reads it from /proc. A process's own line counts all of its threads, those that have ended included. */
 export async function usageOf(pid: number): Promise<Usage> {
   const all = await everyStat()
+  const tree = treeOf(pid, all)
+  const mine = all.filter(one => tree.has(one.pid))
+  const ticks = (of: (stat: Stat) => number): number => mine.reduce((sum, one) => sum + of(one), 0)
+  const rss = await Promise.all(mine.map(one => rssOf(one.pid)))
+  return {
+    userUs: (ticks(one => one.user) * 1e6) / TICKS_PER_SECOND,
+    cpuUs: (ticks(one => one.user + one.system) * 1e6) / TICKS_PER_SECOND,
+    rssKiB: rss.reduce((sum, one) => sum + one, 0),
+  }
+}
+
+/** A process and all that it started. */
+export async function processesOf(pid: number): Promise<Set<number>> {
+  return treeOf(pid, await everyStat())
+}
+
+function treeOf(pid: number, all: readonly Stat[]): Set<number> {
   const tree = new Set([pid])
   // A child has not always the larger id: look until nothing is found any more.
   for (let found = true; found; ) {
@@ -20,14 +37,7 @@ export async function usageOf(pid: number): Promise<Usage> {
         found = true
       }
   }
-  const mine = all.filter(one => tree.has(one.pid))
-  const ticks = (of: (stat: Stat) => number): number => mine.reduce((sum, one) => sum + of(one), 0)
-  const rss = await Promise.all(mine.map(one => rssOf(one.pid)))
-  return {
-    userUs: (ticks(one => one.user) * 1e6) / TICKS_PER_SECOND,
-    cpuUs: (ticks(one => one.user + one.system) * 1e6) / TICKS_PER_SECOND,
-    rssKiB: rss.reduce((sum, one) => sum + one, 0),
-  }
+  return tree
 }
 
 async function everyStat(): Promise<Stat[]> {

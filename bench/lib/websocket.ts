@@ -8,9 +8,9 @@ export function acceptHead(requestHead: string): string {
 }
 
 /** The head that a client asks with. */
-export function upgradeHead(host: string): string {
+export function upgradeHead(host: string, path = '/echo'): string {
   return (
-    `GET /echo HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+    `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
     'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n'
   )
 }
