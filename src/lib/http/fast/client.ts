@@ -212,7 +212,8 @@ export class Client {
     const rest = this.inputEnd - this.inputAt
     if (rest === 0) this.#clear()
     else {
-      if (this.inputLent) {
+      // What was read into will be read into again; only `data` events give memory away.
+      if (this.#intake !== undefined && this.input === bytes) {
         this.input = Buffer.from(this.input.subarray(this.inputAt, this.inputEnd))
         this.inputAt = 0
         this.inputEnd = rest

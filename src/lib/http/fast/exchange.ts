@@ -32,7 +32,8 @@ export class FastExchange implements Exchange, UpstreamUser {
   /** The body waits until the upstream says to go on. */
   #asks = false
   #repeated = false
-  #waitsForUpstream = false
+  /** It has to take what was written, before more is read of the body. */
+  #waitsFor: Upstream | undefined
   /** Why the upstream takes nothing any more; its answer may still come. */
   #deaf: Error | undefined
 
@@ -113,14 +114,14 @@ export class FastExchange implements Exchange, UpstreamUser {
 
   /** Whether bytes of the body are awaited from the client. */
   get awaitsBody(): boolean {
-    return this.upstream !== undefined && !this.#asks && !this.#waitsForUpstream && !this.client.requestBody.done
+    return this.upstream !== undefined && !this.#asks && this.#waitsFor === undefined && !this.client.requestBody.done
   }
 
   /** Passes on what there is of the request's body. */
   moveBody(): void {
     const { client, upstream, hop } = this
     const body = client.requestBody
-    if (upstream === undefined || hop === undefined || this.#asks) return
+    if (upstream === undefined || hop === undefined || this.#asks || this.#waitsFor !== undefined) return
     if (this.#deaf !== undefined) {
       client.dropBody()
       return
@@ -140,7 +141,7 @@ export class FastExchange implements Exchange, UpstreamUser {
     }
     out.send(upstream.socket)
     client.wantsBulk(!body.done && body.left > client.inputEnd)
-    if (upstream.socket.writableLength > 0 && !body.done && !this.#waitsForUpstream) this.#waitForUpstream(upstream)
+    if (upstream.socket.writableLength > 0 && !body.done) this.#waitForUpstream(upstream)
   }
 
   received(bytes: Buffer, end: number, lent: boolean): void {
@@ -182,8 +183,7 @@ export class FastExchange implements Exchange, UpstreamUser {
       return
     }
     this.#asks = false
-    this.moveBody()
-    this.client.resume()
+    this.#goOn()
   }
 
   /** The answer was taken as a refusal, and is whole. */
@@ -202,7 +202,7 @@ export class FastExchange implements Exchange, UpstreamUser {
   /** The whole answer is with the client's socket. */
   finished(reusable: boolean): void {
     const { client } = this
-    const whole = client.requestBody.done
+    const whole = client.requestBody.done && this.upstream?.socket.writableLength === 0
     this.#letGo(reusable && whole)
     const { socket } = client
     if (socket.writableLength === 0) {
@@ -227,7 +227,7 @@ export class FastExchange implements Exchange, UpstreamUser {
     this.upstream = upstream
     upstream.user = this
     this.#answer = new Answer(this, upstream, hop)
-    this.#deaf = undefined
+    this.#deaf = this.#waitsFor = undefined
     try {
       composeRequest(out, head, hop, client.peer)
     } catch (error) {
@@ -245,8 +245,13 @@ export class FastExchange implements Exchange, UpstreamUser {
       return
     }
     if (hop.expect === 'answer' && head.expects) this.#whenConnected(upstream, () => client.passContinue())
+    this.#goOn()
+  }
+
+  /** Passes on what has been read of the body, and reads on unless that has to be written first: it may be written from where is read to. */
+  #goOn(): void {
     this.moveBody()
-    client.resume()
+    if (this.#waitsFor === undefined) this.client.resume()
   }
 
   #whenConnected(upstream: Upstream, then: () => void): void {
@@ -259,13 +264,13 @@ export class FastExchange implements Exchange, UpstreamUser {
 
   #waitForUpstream(upstream: Upstream): void {
     const { client } = this
-    this.#waitsForUpstream = true
+    this.#waitsFor = upstream
     client.socket.pause()
     whenWritten(upstream.socket, () => {
-      this.#waitsForUpstream = false
+      if (this.#waitsFor !== upstream) return
+      this.#waitsFor = undefined
       if (client.exchange !== this) return
-      if (!upstream.socket.destroyed) this.moveBody()
-      if (!this.#waitsForUpstream) client.resume()
+      this.#goOn()
     })
   }
 
