@@ -80,7 +80,7 @@ async function followChanges({ master, routes, clock, log }: Following, signal: 
   while (!signal.aborted) {
     try {
       const onOpen = (): void => routes.allStale()
-      await readChanges({ master, clock, onOpen, onChange: change => routes.changed(change) }, signal)
+      await readChanges({ master, clock, onOpen, onChange: change => void routes.changed(change) }, signal)
     } catch (cause) {
       if (!signal.aborted) log.debug('change stream lost', { code: asShadowError(cause).code, cause })
     }
