@@ -18,7 +18,9 @@ export function strictServer(handler: Handler, { log }: { log: Log }): Server {
   const open = door(handler, { log })
   const listener = (request: IncomingMessage, response: ServerResponse): void => {
     const closes = !response.shouldKeepAlive
-    response.on('finish', () => linger(request, closes))
+    // Closing is ours to do, once the body is read: node:http would close at once, and reset the connection under an early answer.
+    if (closes && hasBody(request) && request.httpVersion === '1.1') response.shouldKeepAlive = true
+    response.on('finish', () => linger(request, closes || !server.listening))
     const fault = faultOf(request)
     if (fault === undefined) open(request, response)
     else {
