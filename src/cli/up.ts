@@ -72,6 +72,7 @@ function reachWithin(nodeproxy: Nodeproxy): Reach {
     hold: (app, _node, ask, signal) => nodeproxy.hold(app, ask, signal),
     follow: (app, _node, signal) => nodeproxy.follow(app, signal),
     check: () => nodeproxy.health(),
+    onLeft: listener => nodeproxy.onLeft(listener),
   }
 }
 

@@ -44,6 +44,8 @@ export type Nodeproxy = AsyncDisposable & {
   hold(app: App, ask: Ask, signal: AbortSignal): Promise<Held>
   follow(app: AppName, signal: AbortSignal): AsyncIterable<InstanceView>
   health(): Promise<NodeHealth>
+  /** Calls back with each address that an app has left. */
+  onLeft(listener: (address: string) => void): void
   instances(): readonly InstanceView[]
   /** Ends it; with `sleep` its apps are put to sleep first, without they go on running and the next start takes them over. */
   stop(options: { sleep: boolean }): Promise<void>
@@ -68,6 +70,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   const master = masterClient({ url: config.master, token: config.token, withinMs: MASTER_CALL_WITHIN })
   const leases = new Leases({ folder: `${data}/volumes`, node: name, master, log })
   const forwarder = started.use(new Forwarder({ clock }))
+  const leftTo = [(address: string): void => forwarder.forget(address)]
   const definitions = new Definitions({ folder: `${data}/apps`, log })
 
   const forget = async (app: AppName): Promise<void> => {
@@ -97,7 +100,9 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
       journal: (app, line) => logs.note(app, line),
       onStep,
       onStarted: container => logs.pump(container),
-      onLeft: address => forwarder.forget(address),
+      onLeft: address => {
+        for (const tell of leftTo) tell(address)
+      },
     },
     definitions: () => apps.all,
     learnOf: async app => {
@@ -177,6 +182,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
       yield* instances.of(await apps.resolve(app)).follow(signal)
     },
     health: () => health.now(),
+    onLeft: listener => void leftTo.push(listener),
     instances: () => instances.all.map(instance => instance.view()),
     stop: stopOnce,
     [Symbol.asyncDispose]: () => stopOnce({ sleep: false }),

@@ -35,6 +35,7 @@ export async function startProxy(config: ProxyConfig, options: Options): Promise
       pingEveryMs: WEBSOCKET_PING_EVERY,
     }),
   )
+  reach.onLeft?.(address => forwarder.forget(address))
   const routes = new Routes({ master, memory, clock, log })
   const nodes = new Nodes({ master, memory, reach, clock, log })
   const pins = new Pins(memory)
