@@ -55,7 +55,7 @@ export function tellOrigin(kept: RawHeaders, request: IncomingMessage, how: 'rep
 }
 
 /** An address as people write it: IPv4 without the prefix that a dual-stack socket gives it. */
-export const plainAddress = (address: string): string => address.replace(/^::ffff:(?=\d+\.)/i, '')
+const plainAddress = (address: string): string => address.replace(/^::ffff:(?=\d+\.)/i, '')
 
 function namedInConnection(raw: RawHeaders): Set<string> | undefined {
   const values = valuesOf(raw, 'connection')

@@ -86,7 +86,7 @@ function responseOver(request: IncomingMessage, socket: Socket, head: Buffer): S
 function linger(request: IncomingMessage, closes: boolean): void {
   const { socket } = request
   const close = (): void => {
-    if (closes) socket.end()
+    if (closes) socket.destroySoon()
   }
   if (request.complete) {
     close()
