@@ -64,6 +64,52 @@ test('a node that takes no connection is left, and the request goes to another w
   assert.match(await client.until(`<${BODY.length}>`), new RegExp(`x-shadow-node: ${second}\r\n`, 'i'))
 })
 
+for (const volume of [undefined, 'blog']) {
+  test(`a request waits for a node that is started again, ${volume ? 'another being there or not' : 'the only one there is'}`, async () => {
+    await using app = await echo()
+    const { blog, first, second } = await twoNodes(volume)
+    const home = await aNodeDoor(app)
+    await using other = await aNodeDoor(app, () => elsewhere(first))
+    const nodes = [aNode(first, home.address), ...(volume ? [aNode(second, other.address)] : [])]
+    await using master = await masterOf([blog], nodes)
+    await using front = await aFront({ master: master.url })
+    using client = new RawClient(front.port, GET)
+    await client.until('<0>')
+    await home[Symbol.asyncDispose]()
+    client.text = ''
+    client.send(POST)
+    for (let round = 0; round < 20; round++) await front.clock.advance(100)
+    assert.equal(client.text, '')
+    await using _again = await aNodeDoor(app, () => undefined, home.port)
+    while (!client.text.includes(`<${BODY.length}>`)) await front.clock.advance(100)
+  })
+}
+
+for (const [what, code] of [
+  ['of an app that it had', 'node-unreachable'],
+  ['of an app that no node had', 'no-node'],
+] as const) {
+  test(`a node that has been away for long is not waited for, by requests ${what}`, async () => {
+    await using app = await echo()
+    const blog = anApp('blog', ['blog.localhost'])
+    const home = await aNodeDoor(app)
+    await using master = await masterOf([blog], [aNode('a', home.address)])
+    await using front = await aFront({ master: master.url })
+    using client = new RawClient(front.port)
+    if (code === 'node-unreachable') {
+      client.send(GET)
+      await client.until('<0>')
+    }
+    await home[Symbol.asyncDispose]()
+    for (let round = 0; round < 3; round++) await front.clock.advance(2_000)
+    client.send(GET)
+    while (!client.text.includes(`"${code}"`)) await front.clock.advance(100)
+    client.text = ''
+    client.send(GET)
+    await client.until(`"${code}"`)
+  })
+}
+
 test('a node that dies with the request is not followed by another try', async () => {
   await using app = await echo()
   const { blog, first, second } = await twoNodes()

@@ -48,6 +48,7 @@ export async function startProxy(config: ProxyConfig, options: Options): Promise
     forwarder,
     trusted: config.trustedProxies,
     waitingPageAfterMs: config.waitingPageAfter,
+    clock,
     log,
     ending: ending.signal,
   })

@@ -123,6 +123,7 @@ export const dataFolder = (): string => mkdtempSync(join(tmpdir(), 'shadow-front
 export async function aNodeDoor(
   app: { readonly address: string },
   refuse: () => ShadowError | undefined = () => undefined,
+  port = 0,
 ): Promise<Opened & { readonly served: string[]; readonly asked: string[] }> {
   const forwarder = new Forwarder({ clock: new HandClock() })
   const served: string[] = []
@@ -151,7 +152,7 @@ export async function aNodeDoor(
     },
     { log: noLog },
   )
-  const opened = await open(server)
+  const opened = await open(server, port)
   return {
     ...opened,
     served,
