@@ -37,8 +37,9 @@ class Daemon {
     this.#env = env
   }
 
-  /** Resolves when it says that it listens. */
+  /** Resolves when it says that it listens; runs already is success. */
   async start(): Promise<void> {
+    if (this.#runs) return
     const [file, ...args] = this.#command
     const child = spawn(file, [...args, '--json', '--listen', `127.0.0.1:${this.port}`], {
       env: { PATH: process.env['PATH'] ?? '', ...this.#env },
@@ -62,11 +63,15 @@ class Daemon {
   /** Sends the signal, and answers with how it ended. */
   async end(signal: NodeJS.Signals): Promise<number | string | null> {
     const child = this.#child
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return null
+    if (child === undefined || !this.#runs) return null
     const ended = once(child, 'exit')
     child.kill(signal)
     const [exit, by] = await ended
     return exit ?? by
+  }
+
+  get #runs(): boolean {
+    return this.#child?.exitCode === null && this.#child.signalCode === null
   }
 }
 
@@ -145,7 +150,8 @@ export class Cluster implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const { daemon } of this.#fronts.values()) await daemon.end('SIGKILL')
-    await Promise.all([...this.#nodes.values()].map(node => node.end('SIGINT')))
+    // Who was killed in a test left apps and mounts: started again, it puts them to sleep at its end.
+    await Promise.all([...this.#nodes.values()].map(node => node.start().then(() => node.end('SIGINT'))))
     await this.master.end('SIGKILL')
     for (const letter of this.#nodes.keys()) {
       const left = await containersOf(this.nameOf(letter))
