@@ -30,6 +30,7 @@ export class Apart extends Visitor implements AsyncDisposable {
   readonly #ports = new Map<string, number>()
   #master: Master | undefined
   #front: Front | undefined
+  #admin: MasterClient | undefined
   #tokens = { admin: '', node: '', proxy: '' }
 
   private constructor(data: string) {
@@ -48,11 +49,8 @@ export class Apart extends Visitor implements AsyncDisposable {
   }
 
   get admin(): MasterClient {
-    return this.clientAs('admin')
-  }
-
-  clientAs(role: 'admin' | 'node'): MasterClient {
-    return masterClient({ url: this.#masterUrl, token: this.#tokens[role], withinMs: 60_000 })
+    this.#admin ??= masterClient({ url: this.#masterUrl, token: this.#tokens.admin, withinMs: 60_000 })
+    return this.#admin
   }
 
   /** What the node called by this letter says its name is. */
