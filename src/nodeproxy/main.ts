@@ -6,6 +6,7 @@ import { lockFolder } from '../lib/files.ts'
 import { Forwarder } from '../lib/http/forward.ts'
 import { listen } from '../lib/http/server.ts'
 import type { Log } from '../lib/log.ts'
+import { Shells } from '../lib/shells.ts'
 import type { App } from '../model/app.ts'
 import type { Ask, Held, InstanceView } from '../model/instance.ts'
 import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
@@ -65,8 +66,9 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   const ending = new AbortController()
   let isClosing = false
 
+  const { exec } = started.use(new Shells())
   const { runtime, volumes, mounts, logs } =
-    options.drivers ?? openDrivers({ node: name, data, dockerSocket: config.dockerSocket, clock, log })
+    options.drivers ?? openDrivers({ node: name, data, dockerSocket: config.dockerSocket, exec, clock, log })
   const master = masterClient({ url: config.master, token: config.token, withinMs: MASTER_CALL_WITHIN })
   const leases = new Leases({ folder: `${data}/volumes`, node: name, master, log })
   const forwarder = started.use(new Forwarder({ clock }))
