@@ -82,7 +82,11 @@ print(
     rows: [
       ...cases.map(one => rowOf(one, samples)),
       ...ours.map(key => rowOf({ name: key, unit: key.includes('CPU') ? 'ms CPU' : 'ms' }, samples)),
-      rowOfOne('programs it starts (losetup, mount, umount): CPU of a wake and its sleep, mean', 'ms CPU', childrenCpu),
+      rowOfOne(
+        'programs it starts (shells, losetup, mount, umount): CPU of a wake and its sleep, mean',
+        'ms CPU',
+        childrenCpu,
+      ),
       rowOfOne('at rest: own CPU in a second', 'ms CPU', idleCpu),
       ...bursts.map(one => rowOf(one, inBursts)),
       ...eachOfBurst.map(key => rowOf({ name: key, unit: 'ms' }, inBursts)),
@@ -95,7 +99,7 @@ print(
     notes: [
       'asleep: busybox httpd with a volume, asleep-node: an HTTP server on Node with a volume; from the connect to the front to the first byte of the app’s answer, shadow up being a process of its own',
       'floor: the same image by bare calls to Docker’s API (create, start, inspect) on a bridge network of its own, without a volume, until a connect succeeds (a try each ms)',
-      `stages are those of Server-Timing; own CPU is that of shadow up (master, node and front), from before the request to ${SETTLE_MS} ms after the answer; the sleep that follows has a row of its own`,
+      `stages are those of Server-Timing; own CPU is that of shadow up (master, node and front), from before the request to ${SETTLE_MS} ms after the answer; the sleep that follows has a row of its own, and so have the programs that it starts`,
       `burst of ${BURST}: from the first request to the last answer; each: of each of them. Their containers end by turns: Docker before 23 may lock up for ever when several of one network end at once (moby/libnetwork#2679)`,
     ],
   },

@@ -12,10 +12,19 @@ export async function cpuMs(pid: number): Promise<number> {
   return ticks(utime + stime)
 }
 
-/** CPU of the programs that it started and waited for, in ms, to 10 ms. */
+/** CPU of the programs that it and its programs have started, those that run among them, in ms, to 10 ms. */
 export async function childrenCpuMs(pid: number): Promise<number> {
-  const { cutime, cstime } = await stat(pid)
-  return ticks(cutime + cstime)
+  const ended = await stat(pid)
+  const threads = await readdir(`/proc/${pid}/task`)
+  const lists = await Promise.all(threads.map(thread => readFile(`/proc/${pid}/task/${thread}/children`, 'utf8')))
+  const running = lists.join('').split(' ').filter(Boolean).map(Number)
+  const theirs = await Promise.all(
+    running.map(async child => {
+      const { utime, stime } = await stat(child)
+      return ticks(utime + stime) + (await childrenCpuMs(child))
+    }),
+  )
+  return theirs.reduce((sum, ms) => sum + ms, ticks(ended.cutime + ended.cstime))
 }
 
 /** Memory that is resident, in MiB. */

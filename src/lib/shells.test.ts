@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { describe, test } from 'vitest'
 import { until } from '../testing/wire.ts'
@@ -50,13 +49,13 @@ describe('a program that is run by a kept shell', () => {
   test('runs beside others that were asked for at the same time', async () => {
     using shells = new Shells()
     const fifo = `/tmp/shadow-shells-${process.pid}`
-    execFileSync('mkfifo', [fifo])
+    await shells.exec('mkfifo', [fifo])
     try {
       const reading = shells.exec('cat', [fifo])
       await shells.exec('sh', ['-c', `echo met > ${fifo}`])
       assert.equal(await reading, 'met\n')
     } finally {
-      execFileSync('rm', [fifo])
+      await shells.exec('rm', [fifo])
     }
   })
 
