@@ -95,4 +95,4 @@ export class Visitor {
 }
 
 /** An app's name stands for the hostname that it gets without a domain. */
-export const hostOf = (host: string): string => (/[.:]/.test(host) ? host : `${host}.localhost`)
+const hostOf = (host: string): string => (/[.:]/.test(host) ? host : `${host}.localhost`)
