@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { execFile, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
@@ -20,7 +20,7 @@ let built: Awaited<ReturnType<typeof installed>>
 let data: string
 let node: string
 let env: Record<string, string>
-const started: { pid: number; ended: Promise<unknown> }[] = []
+const started: { child: ChildProcess; ended: Promise<unknown> }[] = []
 
 beforeAll(async () => {
   built = await installed()
@@ -40,19 +40,23 @@ beforeEach(async () => {
   }
 })
 afterEach(async () => {
-  for (const { pid, ended } of started.splice(0)) {
-    try {
-      process.kill(pid, 'SIGINT')
-    } catch {
-      // it has ended already
-    }
-    await ended
+  await endAll()
+  if ((await containers()).length > 0) {
+    await up() // takes over what a failed test has left running, so that its end puts it to sleep
+    await endAll()
   }
   await run('sh', ['-c', `docker network rm $(docker network ls -q --filter label=shadow.node=${node})`]).catch(
     () => {},
   )
   await rm(data, { recursive: true })
 })
+
+async function endAll(): Promise<void> {
+  for (const { child, ended } of started.splice(0)) {
+    child.kill('SIGINT')
+    await ended
+  }
+}
 
 type Listed = { apps: { name: string; phase: string; node: string | null }[] }
 type Status = { instance: InstanceView | null; volume: Volume | null; urls: string[] }
@@ -71,27 +75,36 @@ async function told<T = unknown>(line: string): Promise<T> {
   return JSON.parse(stdout)
 }
 
-type Daemon = { pid: number; front: string; end: (signal: NodeJS.Signals) => Promise<number> }
+type Daemon = {
+  front: string
+  end: (signal: NodeJS.Signals) => Promise<number>
+  /** Resolves when it has said this on stderr; fails when it ends without. */
+  said: (words: string) => Promise<void>
+}
 
 /** `shadow up` as a process of its own; resolves when it says that it is up. */
 async function up(): Promise<Daemon> {
   const child = spawn(built.shadow, ['up', '--listen', '127.0.0.1:0'], { env, stdio: ['ignore', 'ignore', 'pipe'] })
   const ended = once(child, 'exit')
-  started.push({ pid: child.pid ?? 0, ended })
-  let said = ''
-  for await (const chunk of child.stderr.setEncoding('utf8')) {
-    said += chunk
-    if (said.includes('shadow is up')) break
+  started.push({ child, ended })
+  let all = ''
+  child.stderr.setEncoding('utf8').on('data', chunk => {
+    all += chunk
+  })
+  const said = async (words: string): Promise<void> => {
+    while (!all.includes(words)) {
+      await Promise.race([once(child.stderr, 'data'), ended])
+      assert.ok(child.exitCode === null || all.includes(words), all)
+    }
   }
-  assert.match(said, /shadow is up/)
-  child.stderr.resume()
-  const { front } = JSON.parse(await readFile(join(data, 'up.json'), 'utf8'))
   const end = async (signal: NodeJS.Signals): Promise<number> => {
     child.kill(signal)
     const [exit] = await ended
     return exit
   }
-  return { pid: child.pid ?? 0, front, end }
+  await said('shadow is up')
+  const { front } = JSON.parse(await readFile(join(data, 'up.json'), 'utf8'))
+  return { front, end, said }
 }
 
 /** What the app of the journeys answers to `/` and `/env`. */
@@ -191,6 +204,21 @@ test('SIGTERM leaves the app running for the next start, SIGINT puts it to sleep
   const third = await up()
   assert.notEqual((await get(third.front)).body.boot?.id, boot)
   await told('remove blog --with-volume --yes')
+})
+
+test('a second signal ends it at once, an app that will not stop notwithstanding', async () => {
+  const { front, end, said } = await up()
+  const stubborn = "process.on('SIGTERM',()=>{});require('http').createServer((_,r)=>r.end('{}')).listen(8000)"
+  const registered = await shadow(`register blog --image ${await nodeImage()} --grace 10m -- node -e ${stubborn}`)
+  assert.equal(registered.exit, 0, registered.stderr)
+  assert.equal((await get(front)).status, 200)
+  const exit = end('SIGINT')
+  await said('"stopping"')
+  await end('SIGINT')
+  assert.equal(await exit, 130)
+  const left = await containers()
+  assert.equal(left.length, 1)
+  await run('docker', ['rm', '--force', ...left])
 })
 
 test('a second shadow up on the same data folder is refused and harms nothing', async () => {

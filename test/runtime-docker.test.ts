@@ -11,6 +11,7 @@ import { appName, nodeName, volumeId } from '../src/model/names.ts'
 import { duration, size } from '../src/model/quantities.ts'
 import type { TaskDefinition } from '../src/model/task.ts'
 import { docker } from '../src/nodeproxy/runtime/docker.ts'
+import { holderOf } from '../src/nodeproxy/runtime/docker-holder.ts'
 import type { Container } from '../src/nodeproxy/runtime/runtime.ts'
 import { loop } from '../src/nodeproxy/volumes/loop.ts'
 import { mounts } from '../src/nodeproxy/volumes/mount.ts'
@@ -33,9 +34,14 @@ afterEach(() => {
   if (left.length > 0) run('rm', '--force', ...left)
 })
 
+function removeNetwork(): void {
+  run('rm', '--force', holderOf(network))
+  run('network', 'rm', network)
+}
+
 afterAll(() => {
   try {
-    run('network', 'rm', network)
+    removeNetwork()
   } catch {
     // no test of this run got as far as making it
   }
@@ -223,15 +229,28 @@ describe('the network of the apps', () => {
     const first = await started(task())
     await runtime.stop(first, 1_000)
     await runtime.remove(first)
-    run('network', 'rm', network)
+    removeNetwork()
     const second = await started(task())
     expect(second.ip).toMatch(/^\d+\.\d+\.\d+\.\d+$/)
     await runtime.stop(second, 1_000)
     await runtime.remove(second)
     // and also between the making of a container and its start
     const third = await runtime.create(task(), undefined, signal)
-    run('network', 'rm', network)
+    removeNetwork()
     expect(await runtime.start(third, signal)).toMatch(/^\d+\.\d+\.\d+\.\d+$/)
+  })
+
+  test('is never empty, since dockerd locks up when the last two leave it at once: a container of ours holds it', async () => {
+    await runtime.create(task(), undefined, signal)
+    const [holder] = JSON.parse(run('inspect', holderOf(network)))
+    expect(holder.State.Running).toBe(true)
+    expect(Object.keys(holder.NetworkSettings.Networks)).toEqual([network])
+    expect(await runtime.leftBehind()).toHaveLength(1)
+    const apps = await Promise.all(
+      Array.from({ length: 6 }, (_, i) => started(task({ app: appName(`app-${i}`), command: ['sleep', '1000'] }))),
+    )
+    await Promise.all(apps.map(app => runtime.stop(app, 0)))
+    expect(JSON.parse(run('inspect', holderOf(network)))[0].State.Running).toBe(true)
   })
 
   test('of the same name that is not ours is not used', async () => {

@@ -2,8 +2,17 @@ import { execFileSync } from 'node:child_process'
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 
-/** One thing that is measured: `measure` does it once and answers with the figure, in `unit`. */
-export type Case = { readonly name: string; readonly unit: string; readonly measure: () => number | Promise<number> }
+/**
+ * One thing that is measured: `measure` does it once and answers with the figure, in `unit`; what else that showed it gives
+ * to `also`, by a name of its own.
+ */
+export type Case = {
+  readonly name: string
+  readonly unit: string
+  readonly measure: (also: Also) => number | Promise<number>
+}
+
+export type Also = (name: string, figure: number) => void
 
 /** `p25` and `p75` are the spread of the median. */
 export type Row = {
@@ -57,15 +66,16 @@ export async function interleave(
   cases: readonly Case[],
   { rounds, times = 1 }: { rounds: number; times?: number },
 ): Promise<Samples> {
-  const samples = new Map<string, number[][]>(cases.map(({ name }) => [name, []]))
+  const samples = new Map<string, number[][]>()
   for (let round = -1; round < rounds; round++) {
     const turned = round % 2 === 0 ? cases : cases.toReversed()
-    for (const { name } of cases) if (round >= 0) samples.get(name)?.push([])
-    for (let time = 0; time < times; time++)
-      for (const { name, measure } of turned) {
-        const figure = await measure()
-        samples.get(name)?.at(-1)?.push(figure)
-      }
+    const keep: Also = (name, figure) => {
+      if (round < 0) return
+      const ofRounds = samples.get(name) ?? Array.from({ length: rounds }, () => [])
+      samples.set(name, ofRounds)
+      ofRounds[round]?.push(figure)
+    }
+    for (let time = 0; time < times; time++) for (const { name, measure } of turned) keep(name, await measure(keep))
   }
   return samples
 }
@@ -94,6 +104,12 @@ export function ratioAim(id: string, limit: number, samples: Samples, ours: stri
     low: round(quantile(ratios, 0.25)),
     high: round(quantile(ratios, 0.75)),
   }
+}
+
+/** The row of a figure that was taken once. */
+export function rowOfOne(name: string, unit: string, figure: number): Row {
+  const value = round(figure)
+  return { case: name, unit, p50: value, p95: value, p25: value, p75: value, n: 1 }
 }
 
 /** A figure of this run against its limit. */

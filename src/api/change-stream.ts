@@ -17,9 +17,9 @@ export type AppChange = z.output<typeof ChangeSchema>
 type Options = {
   readonly master: MasterClient
   readonly clock: Clock
-  /** The stream is there: what changed from now on is told. */
-  readonly onOpen: () => Promise<void> | void
-  readonly onChange: (change: AppChange) => Promise<void> | void
+  /** The stream is there: what changed from now on is told. Neither is waited for: a stream that is cut unread is never seen to end. */
+  readonly onOpen: () => void
+  readonly onChange: (change: AppChange) => void
 }
 
 /** Reads the master's stream of changes until it ends, or falls silent for STREAM_LOST_AFTER, or the signal aborts; throws why. */
@@ -34,10 +34,10 @@ export async function readChanges({ master, clock, onOpen, onChange }: Options, 
   }
   try {
     const { body } = await master.raw('changes', { signal: AbortSignal.any([signal, lost.signal]) })
-    await onOpen()
+    onOpen()
     for await (const event of readEvents(body, beat)) {
       const change = ChangeSchema.safeParse(event)
-      if (change.success) await onChange(change.data) // a newer master may tell of more than we know
+      if (change.success) onChange(change.data) // a newer master may tell of more than we know
     }
   } finally {
     alarm[Symbol.dispose]()

@@ -38,7 +38,7 @@ function faultsOf(schema: z.ZodType, error: z.ZodError, root: string): Fault[] {
     if (issue.code !== 'unrecognized_keys') return { field: field || root, message: messageOf(issue) }
     const known = keysAt(schema, issue.path)
     return issue.keys.map(key => {
-      const meant = nearest(key, known)
+      const [meant] = nearest(key, [...known])
       return {
         field: [...issue.path.map(String), key].join('.'),
         message: `is not a known field${meant === undefined ? '' : `; did you mean "${meant}"?`}`,

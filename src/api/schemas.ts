@@ -27,8 +27,8 @@ export const AppNameSchema = parsed('AppName', 'a DNS label: 1 to 63 of a-z, 0-9
 export const NodeNameSchema = parsed('NodeName', 'a DNS label', 'node-1', nodeName)
 export const VolumeIdSchema = parsed('VolumeId', 'a DNS label', 'blog', volumeId)
 export const HostnameSchema = parsed('Hostname', 'a hostname without port', 'blog.example.com', hostname)
-export const DurationSchema = parsed('Duration', 'a length of time with its unit', '1h30m', duration)
-export const SizeSchema = parsed('Size', 'an amount of bytes with its unit', '1GiB', size)
+const DurationSchema = parsed('Duration', 'a length of time with its unit', '1h30m', duration)
+const SizeSchema = parsed('Size', 'an amount of bytes with its unit', '1GiB', size)
 
 const longerThan = (least: number, told: string) =>
   DurationSchema.refine(value => toMs(value) >= least, { error: `must be at least ${told}` })

@@ -1,7 +1,7 @@
 import { Low } from 'lowdb'
 import { ShadowError } from '../lib/errors.ts'
 import { readIfThere, writeWhole } from '../lib/files.ts'
-import { nearest } from './nearest.ts'
+import { nearest } from '../lib/nearest.ts'
 
 /** A master by name: where it is, the token for it, and (for showing URLs) its front. */
 type Context = { readonly url: string; readonly token: string; readonly front?: string | undefined }

@@ -1,4 +1,5 @@
 import { constants } from 'node:os'
+import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { type Clock, systemClock } from '../lib/clock.ts'
 import type { Log, LogLevel } from '../lib/log.ts'
@@ -18,7 +19,7 @@ export type DaemonFlags = { readonly listen?: string; readonly data?: string; re
 export function daemonOptions(command: Command): Command {
   return command
     .option('--listen <address>', 'where it listens: PORT, HOST:PORT or [IPV6]:PORT')
-    .option('--data <folder>', 'where it keeps what must outlive it')
+    .option('--data <folder>', 'where it keeps what must outlive it', folder => resolve(folder))
     .option('--json', 'print where it listens as JSON once it does; its log is JSON in any case')
     .addHelpText('after', '\nAll settings are read from the environment: shadow help settings')
 }

@@ -1,7 +1,7 @@
 import type { MasterClient } from '../api/client.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
+import { nearest } from '../lib/nearest.ts'
 import type { App } from '../model/app.ts'
-import { nearest } from './nearest.ts'
 
 /** Runs the calls; where the app is not known, the error names apps that may have been meant. */
 export async function orNearApps<T>(master: MasterClient, name: string, calls: () => Promise<T>): Promise<T> {

@@ -6,16 +6,12 @@ import { readSettings } from '../lib/settings.ts'
 import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import { cliSettings, contextsFile, dataFolders } from './config.ts'
 import type { Terminal } from './terminal.ts'
+import { readWhereabouts } from './whereabouts.ts'
 
 /** The master that a command calls, and the front that shows its apps, as far as it is known. */
 export type Target = { readonly master: MasterClient; readonly front: string | undefined }
 
 type Place = { readonly url: string; readonly token: string; readonly front?: string | undefined }
-
-/** What `shadow up` leaves in `<data>/up.json`, for the CLI on the same machine. */
-export type UpFile = { readonly pid: number; readonly master: string; readonly front: string }
-
-const USUAL_MASTER = 'http://127.0.0.1:8080'
 
 /** Finds the master: --context, SHADOW_URL, the current context, or the Shadow on this machine, in this order. */
 export async function findTarget(terminal: Terminal, flags: { context?: string }): Promise<Target> {
@@ -52,9 +48,8 @@ async function fromThisMachine(folders: readonly string[]): Promise<Place | unde
   for (const folder of folders) {
     const token = await readToken(join(folder, 'tokens/admin'))
     if (token === undefined) continue
-    const said = await readIfThere(join(folder, 'up.json'))
-    const up: Partial<UpFile> = said === undefined ? {} : JSON.parse(said)
-    return { url: up.master ?? USUAL_MASTER, token: token.trim(), front: up.front }
+    const left = await readWhereabouts(folder)
+    if (left !== undefined) return { url: left.master, token: token.trim(), front: left.front }
   }
   return undefined
 }

@@ -17,11 +17,14 @@ export type Terminal = {
 /** The terminal that this process was started from. A reader that leaves early (`shadow logs | head`) ends us quietly. */
 export function systemTerminal(): Terminal {
   const { env, stdin, stdout, stderr } = process
-  for (const stream of [stdout, stderr])
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0)
-      throw error
-    })
+  stdout.on(
+    'error',
+    endOfPipe(() => process.exit(process.exitCode ?? 0)),
+  )
+  stderr.on(
+    'error',
+    endOfPipe(() => undefined),
+  ) // a daemon goes on without a reader of its log
   return {
     env,
     out: text => void stdout.write(text),
@@ -40,6 +43,13 @@ export function systemTerminal(): Terminal {
     now: () => Date.now(),
   }
 }
+
+const endOfPipe =
+  (then: () => void) =>
+  (error: NodeJS.ErrnoException): void => {
+    if (error.code !== 'EPIPE') throw error
+    then()
+  }
 
 /** The text in a style, where the terminal shows colours. */
 export const paint = (terminal: Terminal, style: Style, text: string): string =>

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { type Fault, isFailure, ShadowError } from '../lib/errors.ts'
 import { readSettings, type SettingsTable, type Values } from '../lib/settings.ts'
 import { masterSettings } from '../master/config.ts'
@@ -25,7 +26,7 @@ export function readUpConfig(env: Environment, flags: UpFlags) {
       return {} as Values<Table> // never seen: there are faults
     }
   }
-  const data = flags.data ?? (env['SHADOW_DATA'] || usualData(env))
+  const data = resolve(flags.data ?? (env['SHADOW_DATA'] || usualData(env)))
   const config = {
     data,
     master: read(masterSettings, { data }),

@@ -1,16 +1,14 @@
-import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import { masterClient } from '../api/client.ts'
 import type { Clock } from '../lib/clock.ts'
-import { lockFolder, writeWhole } from '../lib/files.ts'
+import { lockFolder } from '../lib/files.ts'
 import type { Log } from '../lib/log.ts'
 import { type Master, startMaster } from '../master/main.ts'
 import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import { type Nodeproxy, startNodeproxy } from '../nodeproxy/main.ts'
 import { startProxy } from '../proxy/main.ts'
 import type { Reach } from '../proxy/reach.ts'
-import type { UpFile } from './target.ts'
 import type { UpConfig } from './up-config.ts'
+import { leaveWhereabouts } from './whereabouts.ts'
 
 type Given = {
   readonly clock: Clock
@@ -49,15 +47,12 @@ export async function startUp(config: UpConfig, { clock, log, onStep }: Given): 
     ),
   )
   const frontUrl = urlOf(proxy.address)
-  const file = join(config.data, 'up.json')
-  const found: UpFile = { pid: process.pid, master: master.url, front: frontUrl }
-  await writeWhole(file, `${JSON.stringify(found)}\n`)
+  await leaveWhereabouts(config.data, { master: master.url, front: frontUrl })
 
   const rest = started.move()
   const stop = async ({ sleep }: { sleep: boolean }): Promise<void> => {
     await proxy[Symbol.asyncDispose]()
     await nodeproxy.stop({ sleep })
-    await rm(file, { force: true })
     await rest.disposeAsync()
   }
   return {
@@ -77,6 +72,7 @@ function reachWithin(nodeproxy: Nodeproxy): Reach {
     hold: (app, _node, ask, signal) => nodeproxy.hold(app, ask, signal),
     follow: (app, _node, signal) => nodeproxy.follow(app, signal),
     check: () => nodeproxy.health(),
+    onLeft: listener => nodeproxy.onLeft(listener),
   }
 }
 

@@ -25,25 +25,22 @@ export class ExecError extends Error {
   }
 }
 
-/** Runs a program without a shell and answers with its stdout; throws ExecError. Exit codes in `alsoGood` count as success. */
-export function exec(
+/** Runs a program and answers with its stdout; throws ExecError. Exit codes in `alsoGood` count as success. */
+export type Exec = (
   file: string,
   args: readonly string[],
-  options: { signal?: AbortSignal; alsoGood?: readonly number[] } = {},
-): Promise<string> {
-  return new Promise((resolve, reject) => {
-    execFile(
-      file,
-      args,
-      { signal: options.signal, env: { PATH: SYSTEM_PATH, LC_ALL: 'C' } },
-      (error, stdout, stderr) => {
-        const exitCode = error === null ? 0 : typeof error.code === 'number' ? error.code : undefined
-        if (exitCode !== undefined && (exitCode === 0 || options.alsoGood?.includes(exitCode))) return resolve(stdout)
-        reject(new ExecError([file, ...args].join(' '), exitCode, { stdout, stderr }, error))
-      },
-    )
+  options?: { readonly alsoGood?: readonly number[] },
+) => Promise<string>
+
+/** Runs a program as a child of this process. */
+export const exec: Exec = (file, args, { alsoGood = [] } = {}) =>
+  new Promise((resolve, reject) => {
+    execFile(file, args, { env: SYSTEM }, (error, stdout, stderr) => {
+      const exitCode = error === null ? 0 : typeof error.code === 'number' ? error.code : undefined
+      if (exitCode !== undefined && (exitCode === 0 || alsoGood.includes(exitCode))) return resolve(stdout)
+      reject(new ExecError([file, ...args].join(' '), exitCode, { stdout, stderr }, error))
+    })
   })
-}
 
 // Root's tools (losetup, mkfs) are in sbin, which a service's or a user's PATH may lack.
-const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+export const SYSTEM = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' }

@@ -1,29 +1,33 @@
-/** The word that was probably meant: the nearest by edit distance, if it is near at all. */
-export function nearest(meant: string, words: Iterable<string>): string | undefined {
-  let best: string | undefined
-  let least = Math.max(1, Math.floor(meant.length / 3)) + 1
-  for (const word of words) {
-    const far = distance(meant.toLowerCase(), word.toLowerCase())
-    if (far < least) {
-      least = far
-      best = word
-    }
-  }
-  return best
+/** The names that a mistyped word may have meant: at most three, nearest first. */
+export function nearest(word: string, names: readonly string[]): readonly string[] {
+  const most = Math.max(1, Math.floor(word.length / 3))
+  return names
+    .map(name => ({ name, distance: word.length > 1 && name.startsWith(word) ? 0.5 : distance(word, name) }))
+    .filter(near => near.distance <= most)
+    .sort((a, b) => a.distance - b.distance)
+    .slice(0, 3)
+    .map(near => near.name)
 }
 
-/** Levenshtein's, where two letters changed about count as one edit. */
-function distance(a: string, b: string): number {
-  const rows = [Array.from({ length: b.length + 1 }, (_, j) => j)]
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i]
-    for (let j = 1; j <= b.length; j++) {
-      const at = (y: number, x: number): number => (y === i ? row[x] : rows[y]?.[x]) ?? Number.POSITIVE_INFINITY
-      let far = Math.min(at(i - 1, j) + 1, at(i, j - 1) + 1, at(i - 1, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1))
-      if (a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) far = Math.min(far, at(i - 2, j - 2) + 1)
-      row.push(far)
+/** How many letters must be put in, taken out, changed, or swapped with their neighbour. */
+function distance(from: string, to: string): number {
+  if (Math.abs(from.length - to.length) > 3) return 4
+  let older: number[] = []
+  let above = Array.from({ length: to.length + 1 }, (_, column) => column)
+  for (let row = 1; row <= from.length; row++) {
+    const current = [row]
+    for (let column = 1; column <= to.length; column++) {
+      const same = from[row - 1] === to[column - 1]
+      const swapped = row > 1 && column > 1 && from[row - 1] === to[column - 2] && from[row - 2] === to[column - 1]
+      current[column] = Math.min(
+        (above[column] ?? 0) + 1,
+        (current[column - 1] ?? 0) + 1,
+        (above[column - 1] ?? 0) + (same ? 0 : 1),
+        swapped ? (older[column - 2] ?? 0) + 1 : Number.POSITIVE_INFINITY,
+      )
     }
-    rows.push(row)
+    older = above
+    above = current
   }
-  return rows.at(-1)?.at(-1) ?? Number.POSITIVE_INFINITY
+  return above[to.length] ?? 0
 }

@@ -54,7 +54,7 @@ export function tokenRecords({ storage, clock }: { storage: Storage; clock: Cloc
 
     async remove(id: string): Promise<void> {
       if (!/^[0-9a-f]{64}$/.test(id) || (await storage.get(keyOf(id))) === undefined)
-        throw new ShadowError('not-found', 'no token has this id', { hint: 'shadow token list' })
+        throw new ShadowError('not-found', 'no token has this id', { hint: 'shadow token ls' })
       known.delete(id)
       await storage.remove(keyOf(id))
     },

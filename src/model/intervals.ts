@@ -13,6 +13,8 @@ export const STREAM_LOST_AFTER = 30_000
 export const POLL_WITHOUT_STREAM_EVERY = 5_000
 /** A route that is older is asked for again in the background, the old one serving meanwhile. */
 export const ROUTE_STALE_AFTER = 15_000
+/** How long requests wait for a node that fell silent: one that is started again is back within seconds. */
+export const NODE_BACK_WITHIN = 10_000
 export const WEBSOCKET_PING_EVERY = 30_000
 
 assert(NODE_LOST_AFTER >= 3 * NODE_ANNOUNCES_EVERY, 'a node would be lost after a single missed announcement')

@@ -1,4 +1,5 @@
 import type { Clock } from '../lib/clock.ts'
+import type { Exec } from '../lib/exec.ts'
 import type { Log } from '../lib/log.ts'
 import type { NodeName } from '../model/names.ts'
 import type { Logs } from './logs/logs.ts'
@@ -21,18 +22,19 @@ type Options = {
   readonly node: NodeName
   readonly data: string
   readonly dockerSocket: string
+  readonly exec: Exec
   readonly clock: Clock
   readonly log: Log
 }
 
 /** Docker, loop devices and log files of this machine. */
-export function openDrivers({ node, data, dockerSocket, clock, log }: Options): Drivers {
+export function openDrivers({ node, data, dockerSocket, exec, clock, log }: Options): Drivers {
   const folder = `${data}/volumes`
   const runtime = docker({ node, clock, log, socketPath: dockerSocket })
   return {
     runtime,
-    volumes: loop({ folder }),
-    mounts: mounts({ folder }),
+    volumes: loop({ folder, exec }),
+    mounts: mounts({ folder, exec }),
     logs: openLogs({ folder: `${data}/logs`, runtime, clock, log }),
   }
 }

@@ -6,12 +6,12 @@ export type Hold = Disposable & { readonly kind: HoldKind; readonly what: string
 /** Who uses an app: each hold, and each request that waits for it. Counted exactly: a second release is a bug, and thrown. */
 export class Holds {
   readonly #all = new Set<Hold>()
-  readonly #onLeave: () => void
+  readonly #onLeave: (how: { putsOff: boolean }) => void
   #counting = 0
   #waiting = 0
 
-  /** `onLeave` is called whenever one that counts has left. */
-  constructor(onLeave: () => void) {
+  /** `onLeave` is called whenever one that counts has left, or has waited; `putsOff` whether that was use that puts the sleep off. */
+  constructor(onLeave: (how: { putsOff: boolean }) => void) {
     this.#onLeave = onLeave
   }
 
@@ -33,11 +33,11 @@ export class Holds {
   }
 
   /** Enters a holder; one that does not count (a WebSocket of an app that ignores them) is listed, but keeps nothing awake. */
-  enter(kind: HoldKind, what: string, since: number, counts: boolean): Hold {
-    const hold: Hold = { kind, what, since, [Symbol.dispose]: () => this.#leave(hold, counts) }
-    this.#all.add(hold)
+  enter(hold: Omit<Hold, typeof Symbol.dispose>, { counts, putsOff }: { counts: boolean; putsOff: boolean }): Hold {
+    const entered: Hold = { ...hold, [Symbol.dispose]: () => this.#leave(entered, counts, putsOff) }
+    this.#all.add(entered)
     if (counts) this.#counting++
-    return hold
+    return entered
   }
 
   /** Enters one that waits. */
@@ -49,16 +49,16 @@ export class Holds {
         if (left) throw releasedTwice('a wait')
         left = true
         this.#waiting--
-        this.#onLeave()
+        this.#onLeave({ putsOff: true })
       },
     }
   }
 
-  #leave(hold: Hold, counts: boolean): void {
+  #leave(hold: Hold, counts: boolean, putsOff: boolean): void {
     if (!this.#all.delete(hold)) throw releasedTwice(hold.what)
     if (!counts) return
     this.#counting--
-    this.#onLeave()
+    this.#onLeave({ putsOff })
   }
 }
 

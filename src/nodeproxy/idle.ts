@@ -14,7 +14,7 @@ export class Idle implements Disposable {
   constructor(options: Options) {
     this.#options = options
     this.#since = options.clock.now()
-    this.left()
+    this.#set()
   }
 
   /** When it rings if nobody comes. */
@@ -23,9 +23,9 @@ export class Idle implements Disposable {
     return idleAfterMs === undefined || inUse() ? undefined : this.#since + idleAfterMs
   }
 
-  /** The last user has left just now. */
-  left(): void {
-    this.#since = this.#options.clock.now()
+  /** A user has left just now; one that does not put the sleep off only kept it from coming meanwhile. */
+  left({ putsOff }: { putsOff: boolean }): void {
+    if (putsOff) this.#since = this.#options.clock.now()
     if (this.#alarm === undefined) this.#set()
   }
 

@@ -70,7 +70,7 @@ export class Instance {
       this.#changes.tell()
     }
     this.#parts = { ...parts, onStep }
-    this.#holds = new Holds(() => this.#left())
+    this.#holds = new Holds(how => this.#left(how))
     this.#state = { ...ASLEEP, since: parts.clock.now() }
   }
 
@@ -382,12 +382,14 @@ export class Instance {
 
   #hold(running: Running, ask: Ask, waited?: Readonly<Record<string, number>>): Held {
     const counts = ask.kind !== 'websocket' || running.task.sleep.webSockets === 'hold'
-    const hold = this.#holds.enter(ask.kind, ask.what, this.#parts.clock.now(), counts)
+    const { kind, what, mayWake } = ask
+    // A check that may not wake the app is use while it lasts, but a row of them must not keep the app from sleeping.
+    const hold = this.#holds.enter({ kind, what, since: this.#parts.clock.now() }, { counts, putsOff: mayWake })
     return { address: running.address, headers: {}, waited, [Symbol.dispose]: () => hold[Symbol.dispose]() }
   }
 
-  #left(): void {
-    if (this.#state.phase === 'awake' && !this.#holds.inUse) this.#state.idle.left()
+  #left(how: { putsOff: boolean }): void {
+    if (this.#state.phase === 'awake') this.#state.idle.left(how)
     if (this.#holds.inFlight === 0) this.#drained?.()
   }
 

@@ -6,6 +6,7 @@ import { lockFolder } from '../lib/files.ts'
 import { Forwarder } from '../lib/http/forward.ts'
 import { listen } from '../lib/http/server.ts'
 import type { Log } from '../lib/log.ts'
+import { Shells } from '../lib/shells.ts'
 import type { App } from '../model/app.ts'
 import type { Ask, Held, InstanceView } from '../model/instance.ts'
 import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
@@ -44,6 +45,8 @@ export type Nodeproxy = AsyncDisposable & {
   hold(app: App, ask: Ask, signal: AbortSignal): Promise<Held>
   follow(app: AppName, signal: AbortSignal): AsyncIterable<InstanceView>
   health(): Promise<NodeHealth>
+  /** Calls back with each address that an app has left. */
+  onLeft(listener: (address: string) => void): void
   instances(): readonly InstanceView[]
   /** Ends it; with `sleep` its apps are put to sleep first, without they go on running and the next start takes them over. */
   stop(options: { sleep: boolean }): Promise<void>
@@ -63,11 +66,13 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   const ending = new AbortController()
   let isClosing = false
 
+  const { exec } = started.use(new Shells())
   const { runtime, volumes, mounts, logs } =
-    options.drivers ?? openDrivers({ node: name, data, dockerSocket: config.dockerSocket, clock, log })
+    options.drivers ?? openDrivers({ node: name, data, dockerSocket: config.dockerSocket, exec, clock, log })
   const master = masterClient({ url: config.master, token: config.token, withinMs: MASTER_CALL_WITHIN })
   const leases = new Leases({ folder: `${data}/volumes`, node: name, master, log })
   const forwarder = started.use(new Forwarder({ clock }))
+  const leftTo = [(address: string): void => forwarder.forget(address)]
   const definitions = new Definitions({ folder: `${data}/apps`, log })
 
   const forget = async (app: AppName): Promise<void> => {
@@ -97,7 +102,9 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
       journal: (app, line) => logs.note(app, line),
       onStep,
       onStarted: container => logs.pump(container),
-      onLeft: address => forwarder.forget(address),
+      onLeft: address => {
+        for (const tell of leftTo) tell(address)
+      },
     },
     definitions: () => apps.all,
     learnOf: async app => {
@@ -177,6 +184,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
       yield* instances.of(await apps.resolve(app)).follow(signal)
     },
     health: () => health.now(),
+    onLeft: listener => void leftTo.push(listener),
     instances: () => instances.all.map(instance => instance.view()),
     stop: stopOnce,
     [Symbol.asyncDispose]: () => stopOnce({ sleep: false }),

@@ -53,12 +53,13 @@ export function traffic({ node, apps, instances, forwarder }: Parts): Traffic {
   }
 
   return async (name, request, response, signal) => {
-    response.setHeader(NODE_HEADER, node)
     const app = appName(name)
     try {
       await serve(app, request, response, signal)
     } catch (error) {
-      if (!response.headersSent) response.setHeader(STATE_HEADER, instances.get(app)?.phase ?? 'asleep')
+      // Only now: headers set before would cost the app's own their order and case.
+      if (!response.headersSent)
+        response.setHeader(NODE_HEADER, node).setHeader(STATE_HEADER, instances.get(app)?.phase ?? 'asleep')
       throw error
     }
   }

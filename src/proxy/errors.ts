@@ -8,7 +8,7 @@ import { errorPage } from './pages/error.ts'
 import { waitingPage } from './pages/waiting.ts'
 import { isNavigation } from './visitor.ts'
 
-/** What an error says of the app, where nobody nearer to it has told. */
+/** What an error says of the app: more than its phase, which after a crash is still "stopping" for a moment. */
 const STATES: Partial<Record<FailureCode, string>> = {
   'host-unknown': 'unknown',
   'app-not-found': 'unknown',
@@ -25,7 +25,7 @@ const STATES: Partial<Record<FailureCode, string>> = {
 export function answerError(request: IncomingMessage, response: ServerResponse, thrown: unknown, log: Log): void {
   const error = asShadowError(thrown)
   const state = STATES[error.code]
-  if (state !== undefined && !response.hasHeader(STATE_HEADER)) response.setHeader(STATE_HEADER, state)
+  if (state !== undefined) response.setHeader(STATE_HEADER, state)
   if (error.code === 'internal' || !isNavigation(request)) {
     fail(request, response, error, log)
     return

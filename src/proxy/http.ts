@@ -2,6 +2,8 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { BlockList } from 'node:net'
 import { ERROR_HEADER, HOP_EXPECT, NODE_HEADER, STATE_HEADER } from '../api/paths.ts'
 import { appUnreachable, askOf, OURS, TRIES } from '../api/traffic.ts'
+import { orAborted, pause } from '../lib/abort.ts'
+import type { Clock } from '../lib/clock.ts'
 import { fromProblem, isFailure, ShadowError } from '../lib/errors.ts'
 import { type Forwarder, type Hop, Refusal, UpstreamError } from '../lib/http/forward.ts'
 import { serverTiming } from '../lib/http/server-timing.ts'
@@ -10,6 +12,7 @@ import type { Log } from '../lib/log.ts'
 import type { App, Node } from '../model/app.ts'
 import { hostOf } from '../model/hostname.ts'
 import type { Ask, Held } from '../model/instance.ts'
+import { NODE_BACK_WITHIN } from '../model/intervals.ts'
 import type { AppName, NodeName } from '../model/names.ts'
 import { answerError } from './errors.ts'
 import { EVENTS_PATH, followWake } from './events.ts'
@@ -28,10 +31,13 @@ export type FrontParts = {
   readonly forwarder: Forwarder
   readonly trusted: BlockList
   readonly waitingPageAfterMs: number
+  readonly clock: Clock
   readonly log: Log
   /** Aborts when streams must end because the front does. */
   readonly ending: AbortSignal
 }
+
+const LOOK_AGAIN_MS = 100
 
 /** The front's door: each request to the app that its Host names. */
 export function frontDoor(parts: FrontParts): Server {
@@ -59,14 +65,16 @@ async function serve(
   if (hostname === undefined) throw noHost(request)
   const app = await routes.resolve(hostname, gone)
   const isEvents = request.url === EVENTS_PATH
-  if (isEvents) return followWake(reach, app, await nodeOf(parts, app), response, AbortSignal.any([gone, parts.ending]))
+  if (isEvents)
+    return followWake(reach, app, await nodeOf(parts, app, gone), response, AbortSignal.any([gone, parts.ending]))
 
   const isProxy = isTrusted(request, parts.trusted)
   const ask = askOf(request, clientOf(request, isProxy), isNavigation(request) ? waitingPageAfterMs : undefined)
   // A WebSocket may stay for days: it has to end when the front does.
   const signal = ask.kind === 'websocket' ? AbortSignal.any([gone, parts.ending]) : gone
+  const givesUpAt = parts.clock.now() + NODE_BACK_WITHIN
   for (let left = TRIES; ; left--) {
-    const node = await nodeOf(parts, app)
+    const node = await nodeOf(parts, app, signal)
     let held: Held | undefined
     try {
       using way = await reach.hold(app, node, ask, signal)
@@ -75,21 +83,28 @@ async function serve(
       return await parts.forwarder.forward(request, response, hopOf({ request, held, node, isProxy, ask }), signal)
     } catch (error) {
       const failed = { app: app.name, node, held, error }
-      if (left <= 1 || !(await mayTryAgain(parts, failed))) throw told(failed, response)
+      if (left > 1 && (await mayTryAgain(parts, failed))) continue
+      if (!isAwaited(parts, failed) || parts.clock.now() >= givesUpAt) throw told(failed, response)
+      await pause(parts.clock, LOOK_AGAIN_MS, signal)
+      left = TRIES + 1
     }
   }
 }
 
-/** The pinned node if it is well; else another, chosen by the app's name. */
-async function nodeOf({ pins, nodes }: FrontParts, { name }: App): Promise<Node> {
+/** The pinned node if it is well; else another, chosen by the app's name; waited for while one may come back. */
+async function nodeOf({ pins, nodes, clock }: FrontParts, { name }: App, signal: AbortSignal): Promise<Node> {
   const pin = pins.get(name)
   const pinned = pin === undefined ? undefined : nodes.get(pin)
   if (pinned?.healthy) return pinned.node
   const chosen = place(name, nodes.all)
   if (chosen !== undefined) return chosen
-  await nodes.refresh() // a first node may have come since the list was made
-  const found = place(name, nodes.all) ?? pinned?.node
-  if (found !== undefined) return found
+  for (;;) {
+    await orAborted(nodes.refresh(), signal) // a first node may have come since the list was made
+    const found = place(name, nodes.all) ?? pinned?.node
+    if (found !== undefined) return found
+    if (!nodes.all.some(({ node }) => nodes.mayComeBack(node.name))) break
+    await pause(clock, LOOK_AGAIN_MS, signal)
+  }
   throw new ShadowError('no-node', `no healthy node can take ${name}`, { hint: 'shadow node ls', retryAfterMs: 2_000 })
 }
 
@@ -121,11 +136,23 @@ async function mayTryAgain({ pins, nodes }: FrontParts, { app, node, held, error
     return place(app, nodes.all) !== undefined
   }
   const failure = error instanceof Refusal && !error.sent ? problemOf(error) : error
+  if (held?.isHop && isFailure(failure, 'shutting-down')) {
+    nodes.failed(node.name)
+    return place(app, nodes.all) !== undefined
+  }
   if (!isFailure(failure, 'volume-elsewhere')) return false
   const home = nodes.get(homeOf(failure))
   if (home === undefined || !home.healthy) return false
   pins.set(app, home.node.name)
   return true
+}
+
+/** Whether the request, seen by nobody, can be served once the one node that can take it is back, which was there a moment ago. */
+function isAwaited({ nodes }: FrontParts, { node, held, error }: Failed): boolean {
+  if (held?.isHop !== true || !(error instanceof UpstreamError || error instanceof Refusal) || error.sent) return false
+  const failure = error instanceof Refusal ? problemOf(error) : error
+  if (isFailure(failure, 'volume-elsewhere')) return nodes.mayComeBack(homeOf(failure))
+  return (failure === error || isFailure(failure, 'shutting-down')) && nodes.mayComeBack(node.name)
 }
 
 /** The error for the visitor: it tells the app's fault from the node's. */

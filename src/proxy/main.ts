@@ -35,6 +35,7 @@ export async function startProxy(config: ProxyConfig, options: Options): Promise
       pingEveryMs: WEBSOCKET_PING_EVERY,
     }),
   )
+  reach.onLeft?.(address => forwarder.forget(address))
   const routes = new Routes({ master, memory, clock, log })
   const nodes = new Nodes({ master, memory, reach, clock, log })
   const pins = new Pins(memory)
@@ -47,6 +48,7 @@ export async function startProxy(config: ProxyConfig, options: Options): Promise
     forwarder,
     trusted: config.trustedProxies,
     waitingPageAfterMs: config.waitingPageAfter,
+    clock,
     log,
     ending: ending.signal,
   })
@@ -80,7 +82,7 @@ async function followChanges({ master, routes, clock, log }: Following, signal: 
   while (!signal.aborted) {
     try {
       const onOpen = (): void => routes.allStale()
-      await readChanges({ master, clock, onOpen, onChange: change => routes.changed(change) }, signal)
+      await readChanges({ master, clock, onOpen, onChange: change => void routes.changed(change) }, signal)
     } catch (cause) {
       if (!signal.aborted) log.debug('change stream lost', { code: asShadowError(cause).code, cause })
     }

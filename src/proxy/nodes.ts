@@ -6,7 +6,12 @@ import type { Clock } from '../lib/clock.ts'
 import { asShadowError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import type { Node } from '../model/app.ts'
-import { FRONT_CHECKS_NODES_EVERY, NODE_ANNOUNCES_EVERY, NODE_CHECK_WITHIN } from '../model/intervals.ts'
+import {
+  FRONT_CHECKS_NODES_EVERY,
+  NODE_ANNOUNCES_EVERY,
+  NODE_BACK_WITHIN,
+  NODE_CHECK_WITHIN,
+} from '../model/intervals.ts'
 import type { NodeName } from '../model/names.ts'
 import type { Memory } from './memory.ts'
 import type { Candidate } from './placement.ts'
@@ -19,7 +24,7 @@ type Options = {
   readonly clock: Clock
   readonly log: Log
 }
-type Entry = { node: Node; healthy: boolean; overloaded: boolean }
+type Entry = { node: Node; healthy: boolean; overloaded: boolean; lostAt: number | undefined }
 
 const MEMORY_KEY = 'nodes'
 const Kept = z.array(NodeSchema)
@@ -47,6 +52,12 @@ export class Nodes {
   /** It did not take a connection: it is left alone until it answers a check. */
   failed(name: NodeName): void {
     this.#judge(name, undefined)
+  }
+
+  /** Whether it went away only a moment ago: then it may just be started again. */
+  mayComeBack(name: NodeName): boolean {
+    const lostAt = this.#entries.get(name)?.lostAt
+    return lostAt !== undefined && this.#options.clock.now() - lostAt < NODE_BACK_WITHIN
   }
 
   /** Asks the master for its list; while that is away, the last one stands. All who ask at the same time share one call. */
@@ -99,10 +110,17 @@ export class Nodes {
     const healthy = health !== undefined && !health.overall
     if (healthy !== entry.healthy)
       this.#options.log.warn(healthy ? 'node healthy' : 'node unhealthy', { node: name, answers: health !== undefined })
+    if (healthy) entry.lostAt = undefined
+    else entry.lostAt ??= this.#options.clock.now()
     entry.healthy = healthy
     entry.overloaded = health?.overloaded ?? entry.overloaded
   }
 }
 
 // Presumed well until a check or a request says otherwise: a front that has just started serves at once.
-const newEntry = (node: Node): Entry => ({ node, healthy: true, overloaded: false })
+const newEntry = (node: Node): Entry => ({
+  node,
+  healthy: true,
+  overloaded: false,
+  lostAt: undefined,
+})

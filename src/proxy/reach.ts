@@ -10,6 +10,8 @@ export interface Reach {
   follow(app: AppName, node: Node, signal: AbortSignal): AsyncIterable<InstanceView>
   /** Whether the node answers and can take apps. */
   check(node: Node, signal: AbortSignal): Promise<NodeHealth>
+  /** Calls back with each address that an app has left and another may get; only where addresses are those of apps. */
+  onLeft?(listener: (address: string) => void): void
 }
 
 export type NodeHealth = { readonly overall: boolean; readonly overloaded: boolean }

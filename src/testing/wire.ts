@@ -1,6 +1,6 @@
 import { once } from 'node:events'
-import { createServer, type RequestListener, type Server } from 'node:http'
-import { type AddressInfo, connect, createServer as createRawServer, type Socket } from 'node:net'
+import { createServer, type Server as HttpServer, type RequestListener } from 'node:http'
+import { type AddressInfo, connect, createServer as createRawServer, type Server, type Socket } from 'node:net'
 import { setImmediate as tick } from 'node:timers/promises'
 
 export type Opened = AsyncDisposable & {
@@ -9,14 +9,14 @@ export type Opened = AsyncDisposable & {
   readonly sockets: Set<Socket>
 }
 
-/** Listens on a free port of this machine; disposing it cuts every connection. */
-export async function open(server: import('node:net').Server): Promise<Opened> {
+/** Listens on a free port of this machine, or on the one wanted; disposing it cuts every connection. */
+export async function open(server: Server, wanted = 0): Promise<Opened> {
   const sockets = new Set<Socket>()
   server.on('connection', (socket: Socket) => {
     sockets.add(socket)
     socket.on('close', () => sockets.delete(socket))
   })
-  server.listen(0, '127.0.0.1')
+  server.listen(wanted, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   return {
@@ -32,7 +32,7 @@ export async function open(server: import('node:net').Server): Promise<Opened> {
 }
 
 /** A server of node:http that answers so. */
-export const httpApp = (listener: RequestListener, prepare: (server: Server) => void = () => undefined) => {
+export const httpApp = (listener: RequestListener, prepare: (server: HttpServer) => void = () => undefined) => {
   const server = createServer(listener)
   prepare(server)
   return open(server)

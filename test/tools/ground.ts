@@ -1,5 +1,7 @@
 import { execFile } from 'node:child_process'
 import { access, readdir, readFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
 
@@ -44,7 +46,7 @@ export async function traces(): Promise<string[]> {
     backingFiles(),
   ])
   const ofTestNode = (line: string): boolean => line.startsWith(TEST_NODE_PREFIX)
-  const inTestFolder = (path: string): boolean => path.includes(`/${TEST_FOLDER_PREFIX}`)
+  const inTestFolder = (path: string): boolean => path.startsWith(join(tmpdir(), 'shadow-'))
   return [
     ...containers.filter(ofTestNode).map(line => `container of node ${line}`),
     ...networks.filter(ofTestNode).map(line => `network of node ${line}`),

@@ -1,12 +1,17 @@
 import type { Command } from 'commander'
 import type { Register } from '../../api/schemas.ts'
 import { ShadowError } from '../../lib/errors.ts'
+import { TASK_DEFAULTS as usual } from '../../model/task.ts'
 import { type DefinitionFlags, definitionOptions, toPatch, withoutNulls } from '../definition.ts'
 import { type CallFlags, callsMaster } from '../options.ts'
 import { print } from '../output.ts'
 import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
 import { urlsOf } from '../urls.ts'
+
+const LEFT_OUT = `
+What is left out: --port ${usual.port} --memory ${usual.memory} --cpus ${usual.cpus} --pids ${usual.pids} --ready port
+--start-within ${usual.startWithin} --idle-after ${usual.idleAfter} --grace ${usual.grace} --ws hold; a volume is at ${usual.volumePath}`
 
 type Flags = CallFlags & DefinitionFlags
 
@@ -28,6 +33,7 @@ export function define(command: Command, terminal: Terminal): void {
     print(terminal, flags.json, app, () => `${urlsOf(app, front).join('\n')}\n`)
     terminal.err(`${app.name} is registered; its first request wakes it\n`)
   })
+  command.addHelpText('after', LEFT_OUT)
   callsMaster(
     command,
     'shadow register blog --image ghost --domain blog.localhost --volume 1GiB --idle-after 5m',

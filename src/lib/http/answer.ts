@@ -8,7 +8,6 @@ type Passing = { readonly hop: Hop; readonly signal: AbortSignal }
 
 /** Passes the upstream's answer on to the client, to the last byte; an answer cut short there is cut short here too. */
 export function passOn(answer: IncomingMessage, response: ServerResponse, { hop, signal }: Passing): Promise<void> {
-  const { req: request } = response
   return new Promise((resolve, reject) => {
     const end = (outcome: () => void): void => {
       signal.removeEventListener('abort', leave)
@@ -27,8 +26,6 @@ export function passOn(answer: IncomingMessage, response: ServerResponse, { hop,
     signal.addEventListener('abort', leave, { once: true })
     try {
       response.sendDate = false
-      // Answered before the body was read: closing now would reset the connection under the answer. The server lingers instead.
-      if (!request.complete && request.httpVersion === '1.1') response.shouldKeepAlive = true
       response.writeHead(answer.statusCode ?? 0, answer.statusMessage ?? '', answerHeaders(answer, hop))
     } catch (cause) {
       return died(cause) // a status or reason that is none

@@ -200,6 +200,20 @@ test('an app that answers 413 during a 50 MB upload and closes at once is heard'
   }
 })
 
+test('an error of ours in the middle of a 50 MB upload is heard too, and the connection is closed after', async () => {
+  const gone = await rawApp(() => undefined)
+  await gone[Symbol.asyncDispose]()
+  await using front = await forwarding(gone)
+  using client = new RawClient(
+    front.port,
+    `POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: ${50 * MB}\r\n\r\n`,
+  )
+  client.socket.pause()
+  await pour(client.socket, 50)
+  client.socket.resume()
+  assert.match(await client.closed(), /^HTTP\/1\.1 500 [\s\S]*problem\+json/)
+})
+
 test('an upload that takes longer than any limit goes on as long as bytes come', async () => {
   let received = 0
   await using app = await httpApp((request, response) => {

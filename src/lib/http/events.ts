@@ -1,5 +1,4 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { createInterface } from 'node:readline'
 
 /** Writes server-sent events (WHATWG HTML, 9.2) with a comment as heartbeat, so that a dead reader or writer is found. */
 export function openEvents(response: ServerResponse, heartbeatMs: number): (event: unknown) => void {
@@ -23,7 +22,16 @@ export async function* readEvents(body: IncomingMessage, onBeat?: () => void): A
   }
 }
 
-/** Reads a body line by line. */
-export function readLines(body: IncomingMessage): AsyncIterable<string> {
-  return createInterface({ input: body, crlfDelay: Number.POSITIVE_INFINITY })
+/**
+ * Reads a body line by line; who leaves in the middle ends the connection. (node:readline throws the error of a body that was left
+ * where nobody can catch it.)
+ */
+export async function* readLines(body: IncomingMessage): AsyncGenerator<string> {
+  let rest = ''
+  for await (const chunk of body.setEncoding('utf8')) {
+    const lines = (rest + chunk).split('\n')
+    rest = lines.pop() ?? ''
+    for (const line of lines) yield line.endsWith('\r') ? line.slice(0, -1) : line
+  }
+  if (rest !== '') yield rest
 }

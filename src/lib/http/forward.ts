@@ -8,7 +8,7 @@ import { splice } from './splice.ts'
 import { Upload } from './upload.ts'
 import { type Attempt, type Reply, Upstreams } from './upstream.ts'
 
-export { type Hop, Refusal, type Stage, UpstreamError } from './hop.ts'
+export { type Hop, Refusal, UpstreamError } from './hop.ts'
 
 export type ForwarderOptions = {
   readonly clock: Clock

@@ -10,14 +10,21 @@ import { strictServer } from './strict.ts'
 
 export type Opened = { request: IncomingMessage; response: ServerResponse }
 
+export type SafePathOptions = {
+  readonly journey: Journey
+  readonly forwarder: Forwarder
+  readonly log: Log
+  /** Whether each connection ends with its next answer: it listens to nothing itself. */
+  readonly drains: () => boolean
+}
+
 /** The path over node:http, which takes what the fast one does not, connection by connection. */
-export class SafePath {
+export class SafePath implements Disposable {
   readonly server: Server
-  /** The connections that it has. */
-  readonly sockets = new Set<Socket>()
+  readonly #sockets = new Set<Socket>()
   readonly #opened = new WeakMap<Socket, (opened: Opened) => void>()
 
-  constructor({ journey, forwarder, log }: { journey: Journey; forwarder: Forwarder; log: Log }) {
+  constructor({ journey, forwarder, log, drains }: SafePathOptions) {
     this.server = strictServer(
       async (request, response, signal) => {
         const opened = this.#opened.get(request.socket)
@@ -25,14 +32,21 @@ export class SafePath {
         this.#opened.delete(request.socket)
         opened({ request, response })
       },
-      { log },
+      { log, drains },
     )
+    // It never listens; but only from here on does node:http keep account of its connections, to end slow heads and idle ones.
+    this.server.emit('listening')
+  }
+
+  [Symbol.dispose](): void {
+    for (const socket of this.#sockets) socket.destroy()
+    this.server.close()
   }
 
   /** Takes over a connection whose next request has not been read. */
   take(socket: Socket): void {
-    this.sockets.add(socket)
-    socket.once('close', () => this.sockets.delete(socket))
+    this.#sockets.add(socket)
+    socket.once('close', () => this.#sockets.delete(socket))
     this.server.emit('connection', socket)
   }
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import type { IncomingMessage, OutgoingHttpHeaders, RequestListener, Server, ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { asShadowError, ShadowError, systemCode } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { ListenAddress } from '../settings.ts'
@@ -39,8 +39,6 @@ export function fail(request: IncomingMessage, response: ServerResponse, thrown:
     'cache-control': 'no-store',
     'x-shadow-error': error.code,
     ...(retryAfterMs !== undefined && { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1_000))) }),
-    // An upload that is not going to be read would keep the connection busy.
-    ...(!request.complete && { connection: 'close' }),
   }
   response.writeHead(error.status, headers)
   response.end(`${JSON.stringify(error.toProblem(id))}\n`)
@@ -80,6 +78,12 @@ export type Listening = AsyncDisposable & { readonly address: string; readonly p
 
 /** Opens the server; disposing it closes idle connections, and those in use once they are done or `drainMs` has passed. */
 export async function listen(server: Server, at: ListenAddress, drainMs = 0): Promise<Listening> {
+  // Those that have switched protocols too, which node:http counts no more.
+  const sockets = new Set<Socket>()
+  server.on('connection', socket => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+  })
   server.listen(at.port, at.host)
   try {
     await once(server, 'listening')
@@ -95,7 +99,9 @@ export async function listen(server: Server, at: ListenAddress, drainMs = 0): Pr
     async [Symbol.asyncDispose]() {
       const closed = new Promise<void>(resolve => server.close(() => resolve()))
       server.closeIdleConnections()
-      const cut = setTimeout(() => server.closeAllConnections(), drainMs)
+      const cut = setTimeout(() => {
+        for (const socket of sockets) socket.destroy()
+      }, drainMs)
       await closed
       clearTimeout(cut)
     },

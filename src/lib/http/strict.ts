@@ -10,18 +10,26 @@ import { door, fail, type Handler } from './server.ts'
 const LINGER_MS = 30_000
 const KEEPALIVE_PROBE_AFTER_MS = 30_000
 
+export type StrictOptions = {
+  readonly log: Log
+  /** Whether each connection ends with its next answer; where it is not said, as soon as the server listens no more. */
+  readonly drains?: () => boolean
+}
+
 /**
  * A server for a forwarder (see forward.ts): requests, `Expect: 100-continue` and upgrades all come to the one handler, untouched; what
  * two servers in a row could understand differently is refused.
  */
-export function strictServer(handler: Handler, { log }: { log: Log }): Server {
+export function strictServer(handler: Handler, { log, drains }: StrictOptions): Server {
   const open = door(handler, { log })
   const refused = new WeakSet<Socket>()
   const listener = (request: IncomingMessage, response: ServerResponse): void => {
     // Where the head was not understood, what follows it need not be a request: node:http reads it as one all the same.
     if (refused.has(request.socket)) return
     const closes = !response.shouldKeepAlive
-    response.on('finish', () => linger(request, closes))
+    // Closing is ours to do, once the body is read: node:http would close at once, and reset the connection under an early answer.
+    if (closes && hasBody(request) && request.httpVersion === '1.1') response.shouldKeepAlive = true
+    response.on('finish', () => linger(request, closes || (drains?.() ?? !server.listening)))
     const fault = faultOf(request)
     if (fault === undefined) open(request, response)
     else {
@@ -89,7 +97,7 @@ function responseOver(request: IncomingMessage, socket: Socket, head: Buffer): S
 function linger(request: IncomingMessage, closes: boolean): void {
   const { socket } = request
   const close = (): void => {
-    if (closes) socket.end()
+    if (closes) socket.destroySoon()
   }
   if (request.complete) {
     close()

@@ -11,7 +11,7 @@ import { DockerImages } from './docker-images.ts'
 import { DockerNetwork } from './docker-network.ts'
 import { commandNotFound, initFailure, isNoCommand, statusOf, toldBy } from './failures.ts'
 import { hasInit, untilExecuted } from './init.ts'
-import { linesOf, sinceOf } from './output.ts'
+import { LastLine, linesOf, sinceOf } from './output.ts'
 import { type Container, type Exit, LABEL_APP, LABEL_NODE, LABEL_REVISION, type Runtime } from './runtime.ts'
 import { containerName, specificationOf } from './specification.ts'
 
@@ -126,8 +126,15 @@ export function docker({
     readers.set(container.id, ofContainer.add(reading.promise))
     const leave = (): void => reading.resolve()
     signal.addEventListener('abort', leave, { once: true })
+    const last = new LastLine()
     try {
-      yield* output(container, { follow: true, since }, signal)
+      for await (const line of output(container, { follow: true, since }, signal)) {
+        last.saw(line)
+        yield line
+      }
+      // Docker ends a stream that it follows a little early at times (moby/moby#43860): the rest is read from what it has stored.
+      for await (const line of output(container, { follow: false, since: last.at ?? since }, signal))
+        if (last.isBefore(line)) yield line
     } finally {
       signal.removeEventListener('abort', leave)
       leave()

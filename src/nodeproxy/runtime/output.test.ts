@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { linesOf, sinceOf } from './output.ts'
+import { LastLine, linesOf, sinceOf } from './output.ts'
 
 const AT = '2026-11-21T12:51:38.000000001Z'
 
@@ -55,4 +55,13 @@ test('since keeps the nanoseconds', () => {
   expect(sinceOf('2026-11-21T12:51:38.123456789Z')).toBe(`${Date.parse('2026-11-21T12:51:38Z') / 1000}.123456789`)
   expect(sinceOf('2026-11-21T12:51:38.5Z')).toBe(`${Date.parse('2026-11-21T12:51:38Z') / 1000}.500000000`)
   expect(sinceOf('2026-11-21T12:51:38Z')).toBe(`${Date.parse('2026-11-21T12:51:38Z') / 1000}.000000000`)
+})
+
+test('lines that are read again are known by their time, and by their number where they share one', () => {
+  const last = new LastLine()
+  const lines = ['1', '2', '2', '2', '3'].map(at => ({ at, stream: 'stdout', line: 'x' }) as const)
+  for (const line of lines.slice(0, 3)) last.saw(line)
+  expect(last.at).toBe('2')
+  expect(lines.slice(1).filter(line => last.isBefore(line))).toEqual(lines.slice(3))
+  expect(lines.filter(line => new LastLine().isBefore(line))).toEqual(lines)
 })

@@ -66,3 +66,25 @@ export function sinceOf(at: string): string {
   const [, whole = at, fraction = ''] = /^(.*?)(?:\.(\d+))?(?:Z|\+00:00)$/.exec(at) ?? []
   return `${Math.floor(Date.parse(`${whole}Z`) / 1_000)}.${fraction.padEnd(9, '0').slice(0, 9)}`
 }
+
+/** Where a reader of lines has come to; several lines may have one time, and are told apart by their number. */
+export class LastLine {
+  #at: string | undefined
+  #seen = 0
+  #skipped = 0
+
+  get at(): string | undefined {
+    return this.#at
+  }
+
+  saw({ at }: LogLine): void {
+    this.#seen = at === this.#at ? this.#seen + 1 : 1
+    this.#at = at
+  }
+
+  /** Whether the line, of those read again from `at` on in their order, comes after all that were seen. */
+  isBefore({ at }: LogLine): boolean {
+    if (this.#at === undefined || at > this.#at) return true
+    return at === this.#at && ++this.#skipped > this.#seen
+  }
+}

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { link, mkdir, open, readdir, rm, stat, statfs, truncate } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { ShadowError, systemCode } from '../../lib/errors.ts'
-import { ExecError, exec } from '../../lib/exec.ts'
+import { type Exec, ExecError } from '../../lib/exec.ts'
 import { isNoSpace, syncFolder } from '../../lib/files.ts'
 import type { VolumeId } from '../../model/names.ts'
 import { sayBytes } from '../../model/quantities.ts'
@@ -10,19 +10,22 @@ import { sayBytes } from '../../model/quantities.ts'
 const BLOCK = 4096
 const PART = 'making-'
 
+type Wanted = {
+  readonly image: string
+  readonly volume: VolumeId
+  readonly sizeBytes: number
+  readonly release: () => Promise<void>
+  readonly exec: Exec
+}
+
 /**
  * Makes the image with an empty ext4 filesystem where there is none, or grows it where it is smaller; `release` lets go of
  * the image before it is grown. An image has its name only when it is whole and synced, and its name is never given again.
  */
-export async function makeOrGrow(
-  image: string,
-  volume: VolumeId,
-  sizeBytes: number,
-  release: () => Promise<void>,
-): Promise<void> {
+export async function makeOrGrow({ image, volume, sizeBytes, release, exec }: Wanted): Promise<void> {
   const wanted = Math.ceil(sizeBytes / BLOCK) * BLOCK
   const there = await statIfThere(image)
-  if (there === undefined) return make(image, volume, wanted)
+  if (there === undefined) return make(image, volume, wanted, exec)
   if (there.size > wanted)
     throw new ShadowError(
       'bad-input',
@@ -31,10 +34,10 @@ export async function makeOrGrow(
     )
   if (there.size === wanted && (await statIfThere(growing(image))) === undefined) return
   await release()
-  await grow(image, volume, wanted)
+  await grow(image, volume, wanted, exec)
 }
 
-async function make(image: string, volume: VolumeId, bytes: number): Promise<void> {
+async function make(image: string, volume: VolumeId, bytes: number, exec: Exec): Promise<void> {
   const folder = dirname(image)
   await mkdir(folder, { recursive: true, mode: 0o700 })
   await assertRoom(folder, volume, bytes)
@@ -65,7 +68,7 @@ const PREZEROED = 'root_owner=0:0,nodiscard,lazy_itable_init=0,lazy_journal_init
 // The mark stands from before the file is longer until the filesystem is, so that a crash between is made good.
 const growing = (image: string): string => `${image}.growing`
 
-async function grow(image: string, volume: VolumeId, bytes: number): Promise<void> {
+async function grow(image: string, volume: VolumeId, bytes: number, exec: Exec): Promise<void> {
   await assertRoom(dirname(image), volume, bytes)
   await onDisk(volume, async () => {
     await (await open(growing(image), 'a')).close()

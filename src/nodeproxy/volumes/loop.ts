@@ -3,7 +3,7 @@ import { access, open, readdir, rm } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { orAborted } from '../../lib/abort.ts'
 import { ShadowError, systemCode } from '../../lib/errors.ts'
-import { ExecError, exec } from '../../lib/exec.ts'
+import { type Exec, ExecError, exec as execHere } from '../../lib/exec.ts'
 import { readIfThere } from '../../lib/files.ts'
 import { Turn, Turns } from '../../lib/turn.ts'
 import type { VolumeId } from '../../model/names.ts'
@@ -17,7 +17,7 @@ import type { Device, VolumeDriver } from './volumes.ts'
  * Volumes as ext4 in sparse files at `<folder>/<volume>/image.ext4`, each attached as a loop device. The kernel's own table
  * (sysfs) is the only record of what is attached, so a restart forgets nothing.
  */
-export function loop({ folder }: { folder: string }): VolumeDriver {
+export function loop({ folder, exec = execHere }: { folder: string; exec?: Exec }): VolumeDriver {
   const real = realFolder(folder)
   const turns = new Turns<VolumeId>()
   // Two losetup that find the same free device make one of them sleep 200 ms before it looks again.
@@ -55,8 +55,8 @@ export function loop({ folder }: { folder: string }): VolumeDriver {
       orAborted(
         turns.take(volume, async () => {
           const image = imageOf(await real(), volume)
-          await makeOrGrow(image, volume, sizeBytes, () => detachNow(volume))
-          const device = await losetupTurn.take(() => attachImage(image))
+          await makeOrGrow({ image, volume, sizeBytes, release: () => detachNow(volume), exec })
+          const device = await losetupTurn.take(() => attachImage(image, exec))
           lastDevice.set(volume, device)
           return device
         }),
@@ -69,7 +69,7 @@ export function loop({ folder }: { folder: string }): VolumeDriver {
           // What `e2fsck -p` would look at first, without the 3 ms of its process: nearly every wake ends here.
           if (await isClean(device)) return
           if ((await mountinfo()).some(mount => mount.source === device)) return
-          await repair(volume, device)
+          await repair(volume, device, exec)
         }),
         signal,
       ),
@@ -91,7 +91,7 @@ export function loop({ folder }: { folder: string }): VolumeDriver {
   }
 }
 
-async function attachImage(image: string): Promise<Device> {
+async function attachImage(image: string, exec: Exec): Promise<Device> {
   try {
     // --nooverlap answers with the device that has the image already, if one has, also one about to go away by itself.
     return (await exec('losetup', ['--find', '--show', '--nooverlap', image])).trim() as Device
@@ -104,7 +104,7 @@ async function attachImage(image: string): Promise<Device> {
   }
 }
 
-async function repair(volume: VolumeId, device: Device): Promise<void> {
+async function repair(volume: VolumeId, device: Device, exec: Exec): Promise<void> {
   try {
     await exec('e2fsck', ['-p', device], { alsoGood: [1] })
   } catch (error) {

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { orAborted } from '../../lib/abort.ts'
 import { ShadowError } from '../../lib/errors.ts'
-import { ExecError, exec } from '../../lib/exec.ts'
+import { type Exec, ExecError, exec as execHere } from '../../lib/exec.ts'
 import { Turns } from '../../lib/turn.ts'
 import type { VolumeId } from '../../model/names.ts'
 import { mountpointOf, realFolder, volumeAt } from './layout.ts'
@@ -12,7 +12,7 @@ import type { Mounts } from './volumes.ts'
 const OPTIONS = 'nosuid,nodev,noatime'
 
 /** Mounts of ext4 volumes, each at `<folder>/<volume>/mnt`. */
-export function mounts({ folder }: { folder: string }): Mounts {
+export function mounts({ folder, exec = execHere }: { folder: string; exec?: Exec }): Mounts {
   const real = realFolder(folder)
   const turns = new Turns<VolumeId>()
   const at = (volume: VolumeId): string => mountpointOf(folder, volume)

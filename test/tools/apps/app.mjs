@@ -1,5 +1,6 @@
 // The app of the journeys: an HTTP server on PORT whose every route shows one thing that apps do. Without dependencies.
 import { createHash, randomUUID } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { dirname } from 'node:path'
@@ -11,6 +12,7 @@ const boot = { id: randomUUID(), at: new Date().toISOString() }
 let requests = 0
 const downloads = new Map()
 const streams = new Set()
+const laters = new Set()
 const sockets = new Set()
 
 /** @type {Record<string, (request: import('node:http').IncomingMessage, response: import('node:http').ServerResponse, url: URL) => unknown>} */
@@ -70,6 +72,13 @@ const routes = {
   },
   /** Answers after `?ms=N`. */
   '/slow': (_, response, url) => setTimeout(() => json(response, { boot }), Number(url.searchParams.get('ms') ?? 0)),
+  /** Answers when `/later/now` is asked. */
+  '/later': (_, response) => void laters.add(response),
+  '/later/now': (_, response) => {
+    for (const later of laters) later.end('at last\n')
+    json(response, { answered: laters.size })
+    laters.clear()
+  },
   /** Answers with `?code=N`. */
   '/status': (_, response, url) => response.writeHead(Number(url.searchParams.get('code') ?? 200)).end('as asked\n'),
   /** Cuts the connection: before the answer, or with `?after=N` after N bytes of a longer body. */
@@ -187,10 +196,10 @@ if (env.EXIT_AT_BOOT !== undefined) {
   process.stderr.write('cannot go on\n')
   process.exit(Number(env.EXIT_AT_BOOT))
 }
-setTimeout(
-  () => {
-    server.keepAliveTimeout = 60_000
-    server.listen(Number(env.PORT ?? 8000), '0.0.0.0', () => say(`listens on ${env.PORT}`))
-  },
-  Number(env.LISTEN_AFTER_MS ?? 0),
-)
+// LISTEN_WHEN=PATH: not before somebody made that file. LISTEN_AFTER_MS: not before so long.
+const listen = () => {
+  if (env.LISTEN_WHEN !== undefined && !existsSync(env.LISTEN_WHEN)) return setTimeout(listen, 5)
+  server.keepAliveTimeout = 60_000
+  server.listen(Number(env.PORT ?? 8000), '0.0.0.0', () => say(`listens on ${env.PORT}`))
+}
+setTimeout(listen, Number(env.LISTEN_AFTER_MS ?? 0))

@@ -22,7 +22,7 @@ export const fronts: Record<string, (backend: string) => Promise<Front>> = {
   'the safe path': async backend => {
     const saw: string[] = []
     const forwarder = new Forwarder({ clock: systemClock })
-    const { server } = new SafePath({ journey: toApp(backend, saw), forwarder, log: noLog })
+    const { server } = new SafePath({ journey: toApp(backend, saw), forwarder, log: noLog, drains: () => false })
     const listening = await listen(server, ANY_PORT)
     return {
       port: listening.port,

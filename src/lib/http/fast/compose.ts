@@ -55,6 +55,7 @@ export function composeRequest(out: Scratch, head: Head, hop: Hop, peer: Peer): 
     const field = head.field(slot)
     if (
       HOP_BY_HOP[field] ||
+      field === Field.transferEncoding ||
       (field === Field.trailer && !head.chunked) ||
       (field === Field.expect && dropsExpect) ||
       (field >= Field.forwardedFor && claims.includes(field)) ||
@@ -67,7 +68,9 @@ export function composeRequest(out: Scratch, head: Head, hop: Hop, peer: Peer): 
   }
   if (base + head.length - 2 > run) out.copy(bytes, run, base + head.length - 2)
   if (hop.forwarded !== 'keep') tellOrigin(out, head, hop, peer)
-  if (!head.chunked && head.contentLength < 0 && !BODILESS.includes(head.method)) out.text('Content-Length: 0\r\n')
+  // In the one spelling that every server knows: to one that goes by case, `CHUNKED` is no framing.
+  if (head.chunked) out.text('Transfer-Encoding: chunked\r\n')
+  else if (head.contentLength < 0 && !BODILESS.includes(head.method)) out.text('Content-Length: 0\r\n')
   if (head.takesTrailers) out.text('TE: trailers\r\n')
   if (hop.expect === 'ask' && head.requestFraming !== 'none' && !head.expects) out.text('Expect: 100-continue\r\n')
   if (ours !== undefined) out.copy(ours.bytes, 0, ours.bytes.length)

@@ -218,6 +218,52 @@ test('a connection goes over to node:http in the middle, with the bytes that wer
   assert.equal(front.exchanges.counters.handedOver, 1)
 })
 
+test('a connection that went over serves on, until the server drains', async () => {
+  await using front = await serving(async exchange =>
+    exchange.answer({ status: 200, headers: { 'content-length': '4' }, body: `<${exchange.target}>` }),
+  )
+  using client = new RawClient(front.port)
+  const ask = async (target: string): Promise<void> => {
+    client.send(`GET ${target} HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n`)
+    await client.until(`<${target}>`)
+  }
+  await ask('/1')
+  await ask('/2')
+  assert.equal(front.exchanges.counters.handedOver, 1)
+  front.exchanges.drain()
+  await client.closed()
+})
+
+test('the last answer of a connection that went over ends it, where the server drains', async () => {
+  const { held, wait } = gate()
+  await using front = await serving(async exchange => {
+    await wait(exchange)
+    exchange.answer({ status: 200, headers: { 'content-length': '4' }, body: 'last' })
+  })
+  using client = new RawClient(front.port, 'GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n')
+  await until(() => held.length === 1)
+  assert.equal(front.exchanges.counters.handedOver, 1)
+  front.exchanges.drain()
+  held[0]?.go()
+  assert.match(await client.closed(), /\r\n\r\nlast$/)
+})
+
+test('a transfer coding in another spelling is passed on in the usual one', async () => {
+  let seen = ''
+  await using app = await rawApp(socket =>
+    socket.setEncoding('latin1').on('data', chunk => {
+      seen += chunk
+      if (seen.endsWith('0\r\n\r\n')) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone')
+    }),
+  )
+  await using front = await serving(exchange => exchange.forward(to(app.address)))
+  const body = '3\r\nabc\r\n0\r\n\r\n'
+  using client = new RawClient(front.port, `POST / HTTP/1.1\r\nHost: a\r\ntransfer-encoding:CHUNKED\r\n\r\n${body}`)
+  await client.until('done')
+  assert.deepEqual(seen.match(/transfer-encoding.*/gi), ['Transfer-Encoding: chunked'])
+  assert(seen.endsWith(`\r\n\r\n${body}`))
+})
+
 test('an answer that streams is given through node:http, the body of the request with it', async () => {
   await using front = await serving(async exchange => {
     const { request, response } = await exchange.open()

@@ -78,7 +78,7 @@ export class Exchanges implements Disposable {
     this.#parts = {
       pool: this.#pool,
       out: new Scratch(),
-      safe: new SafePath({ journey, forwarder: this.#forwarder, log }),
+      safe: new SafePath({ journey, forwarder: this.#forwarder, log, drains: () => this.#parts.closing }),
       counters: this.counters,
       clients: new Set(),
       lookMs: LOOK_MS,
@@ -123,7 +123,7 @@ export class Exchanges implements Disposable {
   [Symbol.dispose](): void {
     this.#parts.closing = true
     for (const client of this.#parts.clients) client.cut()
-    for (const socket of this.#parts.safe.sockets) socket.destroy()
+    this.#parts.safe[Symbol.dispose]()
     this.#looks[Symbol.dispose]()
     this.#pool[Symbol.dispose]()
     this.#forwarder[Symbol.dispose]()

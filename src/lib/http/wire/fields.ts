@@ -63,7 +63,7 @@ const BY_LENGTH: readonly (readonly Known[] | undefined)[] = Array.from({ length
   return known.length === 0 ? undefined : known.map(([name, field]) => ({ name, field, initial: name.charCodeAt(0) }))
 })
 
-/** Whether a field is between two neighbours only (RFC 9110, 7.6.1). `Transfer-Encoding` is not among them: bodies pass as they are framed. */
+/** Whether a field is between two neighbours only (RFC 9110, 7.6.1). `Transfer-Encoding` is not among them: bodies pass as they are framed, and the line is written anew for an upstream. */
 export const HOP_BY_HOP: readonly boolean[] = Object.values(Field).map(field =>
   ([Field.connection, Field.upgrade, Field.te, Field.keepAlive, Field.proxy] as Field[]).includes(field),
 )

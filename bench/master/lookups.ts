@@ -1,0 +1,129 @@
+import { mapAtMost } from '../../src/lib/parallel.ts'
+import { openStorage } from '../../src/master/storage/open.ts'
+import { storagePlace } from '../../src/master/storage/place.ts'
+import { countingStorage } from '../../src/testing/counting-storage.ts'
+import { testMaster } from '../../src/testing/masters.ts'
+import {
+  type Aim,
+  type Case,
+  countAim,
+  interleave,
+  quantile,
+  type Row,
+  ratioAim,
+  rowOf,
+  rowOfOne,
+} from '../lib/bench.ts'
+import { counted } from '../lib/counted.ts'
+import { cost } from '../lib/process.ts'
+import { hostOf, lookUp, register, type Served } from './served.ts'
+import { type Store, throughDoor } from './stores.ts'
+
+export const LOOK_UPS = 1_000
+export const AT_ONCE = 8
+const COUNTED = 100
+const CREATES = 100
+const LIMIT = 1.2
+
+type Told = { rows: Row[]; aims: Aim[] }
+
+/** Look-ups by hostname, with few and with many apps, beside `bare`, which does no more than read and answer. */
+export async function lookUps(store: Store, few: Served, many: Served, bare: Served, rounds: number): Promise<Told> {
+  const first = await firstLookUps(many, store)
+  await lookUpAll(few, many.size) // as warm as the other
+  await lookUpAll(bare, many.size)
+  const name = (size: number): string => `look-up again, ${size} apps, ${store.kind}`
+  const cases = [
+    lookUpCase(`bare look-up, ${bare.size} apps, ${store.kind}`, bare),
+    lookUpCase(name(few.size), few),
+    lookUpCase(name(many.size), many),
+  ]
+  const samples = await interleave(cases, { rounds })
+  const rows = cases.flatMap(one => [rowOf(one, samples), rowOf({ name: rateOf(one.name), unit: '/s' }, samples)])
+  const median = (name: string): number => quantile((samples.get(name) ?? []).flat(), 0.5)
+  const perBare = median(name(many.size)) / median(cases[0]?.name ?? '')
+  return {
+    rows: [...first, ...rows, rowOfOne(`look-up again / bare, CPU, ${many.size} apps, ${store.kind}`, 'x', perBare)],
+    aims: [ratioAim(`lookup 10000/10 apps: CPU, ${store.kind}`, LIMIT, samples, name(many.size), name(few.size))],
+  }
+}
+
+const rateOf = (name: string): string => `${name}, a second`
+
+function lookUpCase(name: string, { client, pid, size }: Served): Case {
+  return {
+    name,
+    unit: 'µs CPU',
+    async measure(also) {
+      const hosts = Array.from({ length: LOOK_UPS }, () => hostOf(Math.floor(Math.random() * size)))
+      const figures = await cost(pid, hosts.length, () => mapAtMost(AT_ONCE, hosts, host => lookUp(client, host)))
+      also(rateOf(name), figures.perSecond)
+      return figures.cpuUs
+    },
+  }
+}
+
+/** All hostnames, once: none has been asked for before. */
+async function firstLookUps(many: Served, { kind }: Store): Promise<Row[]> {
+  const figures = await cost(many.pid, many.size, () => lookUpAll(many, many.size))
+  const name = `look-up first, ${many.size} apps, ${kind}`
+  return [rowOfOne(name, 'µs CPU', figures.cpuUs), rowOfOne(rateOf(name), '/s', figures.perSecond)]
+}
+
+/** So many look-ups, of one hostname after the other. */
+async function lookUpAll({ client, size }: Served, times: number): Promise<void> {
+  const hosts = Array.from({ length: times }, (_, at) => hostOf(at % size))
+  await mapAtMost(AT_ONCE, hosts, host => lookUp(client, host))
+}
+
+/** Requests to the store for each look-up, the first of a hostname and the next, with few and with many apps. */
+export async function storeRequests(store: Store, few: Served, many: Served): Promise<Told> {
+  const of = [await countRequests(store, few), await countRequests(store, many)] as const
+  const each = ['first', 'again'] as const
+  const told = (time: string, size: number): string => `look-up ${time}: store requests, ${size} apps, ${store.kind}`
+  return {
+    rows: each.flatMap(time => [
+      rowOfOne(told(time, few.size), 'each', of[0][time]),
+      rowOfOne(told(time, many.size), 'each', of[1][time]),
+    ]),
+    aims: each.map(time =>
+      countAim(`lookup 10000/10 apps: store requests ${time}, ${store.kind}`, LIMIT, of[1][time] / of[0][time]),
+    ),
+  }
+}
+
+/** By a master of this process: what its driver is asked for, and on a server what really arrives there. */
+async function countRequests({ kind }: Store, { place, size }: Served): Promise<{ first: number; again: number }> {
+  await using door = kind === 'MinIO' ? await counted(new URL(place).origin) : undefined
+  const storage = await openStorage(storagePlace(door === undefined ? place : throughDoor(place, door.url)))
+  const { storage: counting, calls } = countingStorage(storage)
+  const requests = door?.requests ?? calls
+  await using master = await testMaster(counting)
+  await master.admin.call('getApp', { params: { app: 'app-0' } }) // from here on the token is known
+  const hosts = Array.from({ length: Math.min(size, COUNTED) }, (_, number) => hostOf(size - 1 - number))
+  const perLookUp = async (): Promise<number> => {
+    requests.length = 0
+    for (const host of hosts) await lookUp(master.admin, host)
+    return requests.length / hosts.length
+  }
+  return { first: await perLookUp(), again: await perLookUp() }
+}
+
+/** Creates by the API, and starts of a master, with few and with many apps there. */
+export async function createsAndStarts({ kind }: Store, served: readonly Served[], rounds: number): Promise<Row[]> {
+  const cases = served.flatMap(one => [
+    { name: `creates a second, ${one.size} apps, ${kind}`, unit: '/s', measure: () => creates(one) },
+    { name: `start of the master, ${one.size} apps, ${kind}`, unit: 'ms', measure: one.startAnother },
+  ])
+  const samples = await interleave(cases, { rounds })
+  return cases.map(one => rowOf(one, samples))
+}
+
+let created = 0
+
+async function creates({ client }: Served): Promise<number> {
+  const names = Array.from({ length: CREATES }, () => `new-${created++}`)
+  const from = performance.now()
+  await mapAtMost(AT_ONCE, names, name => register(client, name))
+  return (CREATES * 1_000) / (performance.now() - from)
+}

@@ -1,0 +1,70 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type MasterClient, masterClient } from '../../src/api/client.ts'
+import { startDaemon } from '../lib/daemon.ts'
+import { multiply } from './stores.ts'
+
+/** A server of look-ups that runs as a process of its own, over so many apps in a store. */
+export type Served = {
+  readonly size: number
+  readonly place: string
+  readonly pid: number
+  readonly url: string
+  readonly client: MasterClient
+  /** Starts another on the same store, answers with the ms until it listened, and ends it. */
+  readonly startAnother: () => Promise<number>
+}
+
+type Given = { readonly shadow: string; readonly folder: string; readonly place: string; readonly size: number }
+
+const CALL_WITHIN_MS = 60_000
+const BARE = join(import.meta.dirname, '../fixtures/bare-lookup.ts')
+
+/** A master over `size` apps: the first is registered by its API, the others are copies of that. */
+export async function startMasterOf({ shadow, folder, place, size }: Given): Promise<Served & AsyncDisposable> {
+  const env = { SHADOW_STORAGE: place, SHADOW_LOG_LEVEL: 'error' }
+  const start = (data: string) =>
+    startDaemon(shadow, ['master', '--json', '--data', data, '--listen', '127.0.0.1:0'], { env })
+  const master = await start(folder)
+  const { master: url = '' } = master.told
+  const token = (await readFile(join(folder, 'tokens/admin'), 'utf8')).trim()
+  const client = masterClient({ url, token, withinMs: CALL_WITHIN_MS })
+  await register(client, 'app-0')
+  await multiply(place, size)
+  return {
+    size,
+    place,
+    pid: master.pid,
+    url,
+    client,
+    async startAnother() {
+      await using another = await start(`${folder}-again`)
+      return another.startMs
+    },
+    [Symbol.asyncDispose]: () => master[Symbol.asyncDispose](),
+  }
+}
+
+/** The least that can answer look-ups over the same store. */
+export async function startBare({ place, size }: Pick<Given, 'place' | 'size'>): Promise<Served & AsyncDisposable> {
+  const bare = await startDaemon(process.execPath, [BARE, place])
+  const { master: url = '' } = bare.told
+  return {
+    size,
+    place,
+    pid: bare.pid,
+    url,
+    client: masterClient({ url, token: 'none', withinMs: CALL_WITHIN_MS }),
+    startAnother: async () => bare.startMs,
+    [Symbol.asyncDispose]: () => bare[Symbol.asyncDispose](),
+  }
+}
+
+export const hostOf = (number: number): string => `app-${number}.localhost`
+
+export const lookUp = (client: MasterClient, hostname: string) => client.call('getHost', { params: { hostname } })
+
+export const register = (client: MasterClient, name: string) =>
+  client.call('registerApp', {
+    body: { name, image: 'busybox', command: ['httpd', '-f'], volume: { size: '1GiB' }, env: { GREETING: 'hello' } },
+  })

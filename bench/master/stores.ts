@@ -1,0 +1,40 @@
+import { join } from 'node:path'
+import { mapAtMost } from '../../src/lib/parallel.ts'
+import { openStorage } from '../../src/master/storage/open.ts'
+import { storagePlace } from '../../src/master/storage/place.ts'
+import type { S3Server } from '../../test/tools/s3-servers.ts'
+
+/** Where a master keeps its apps, as its setting says it. */
+export type Store = { readonly kind: string; readonly place: (name: string) => string }
+
+/** The directory, and MinIO where there is one. */
+export function stores(folder: string, minio: S3Server | undefined): Store[] {
+  const directory: Store = { kind: 'directory', place: name => `directory:${join(folder, name)}` }
+  return minio === undefined ? [directory] : [directory, { kind: 'MinIO', place: name => bucketOf(minio, name) }]
+}
+
+function bucketOf(minio: S3Server, name: string): string {
+  const place = minio.place(name)
+  if (place.kind !== 's3') throw new Error('MinIO is no directory')
+  const url = new URL(name, place.endpoint)
+  url.username = place.credentials?.accessKeyId ?? ''
+  url.password = place.credentials?.secretAccessKey ?? ''
+  return url.href
+}
+
+/** The same store by another door. */
+export function throughDoor(place: string, door: string): string {
+  return Object.assign(new URL(place), { host: new URL(door).host }).href
+}
+
+/** Fills the store with copies of the documents of `app-0` under the names that follow, up to `size` apps. */
+export async function multiply(place: string, size: number): Promise<void> {
+  const storage = await openStorage(storagePlace(place))
+  const keys = (await storage.list('')).filter(key => key.includes('app-0'))
+  const originals = await Promise.all(keys.map(async key => ({ key, value: (await storage.get(key))?.value })))
+  const numbers = Array.from({ length: size - 1 }, (_, at) => at + 1)
+  await mapAtMost(32, numbers, async number => {
+    const named = (text: string): string => text.replaceAll('app-0', `app-${number}`)
+    for (const { key, value } of originals) await storage.create(named(key), JSON.parse(named(JSON.stringify(value))))
+  })
+}

@@ -1,0 +1,201 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { masterClient } from '../src/api/client.ts'
+import { busyboxImage, nodeImage } from '../test/tools/images.ts'
+import { installed } from '../test/tools/installed.ts'
+import {
+  type Also,
+  benchFlags,
+  type Case,
+  countAim,
+  interleave,
+  machine,
+  print,
+  quantile,
+  ratioAim,
+  rowOf,
+  rowOfOne,
+} from './lib/bench.ts'
+import { startDaemon } from './lib/daemon.ts'
+import { bareDocker } from './lib/docker.ts'
+import { childrenCpuMs, cpuMs } from './lib/process.ts'
+import { firstByte, type Visit } from './lib/visit.ts'
+
+const { json, rounds } = benchFlags({ rounds: 9 })
+const TIMES = 3
+const BURST = 8
+const SETTLE_MS = 50
+const IDLE_MS = 2_000
+const CALL_WITHIN_MS = 60_000
+
+type Sample = { readonly app: string; readonly image: string; readonly command?: string[]; readonly path: string }
+
+await using held = new AsyncDisposableStack()
+const name = `bench-${randomBytes(3).toString('hex')}`
+const docker = held.use(await bareDocker(`shadow-${name}`))
+const data = await mkdtemp(join(tmpdir(), 'shadow-bench-'))
+held.defer(() => rm(data, { recursive: true }))
+const { shadow } = held.use(await installed())
+const anywhere = '127.0.0.1:0'
+// SIGINT, which puts to sleep what is awake: nothing of it is left behind.
+const up = held.use(
+  await startDaemon(shadow, ['up', '--json', '--data', data, '--listen', anywhere], {
+    env: { SHADOW_MASTER_LISTEN: anywhere, SHADOW_NODE_LISTEN: anywhere, SHADOW_NODE_NAME: name },
+    signal: 'SIGINT',
+  }),
+)
+const { front = '', master = '' } = up.told
+const token = (await readFile(join(data, 'tokens/admin'), 'utf8')).trim()
+const api = masterClient({ url: master, token, withinMs: CALL_WITHIN_MS })
+
+const httpd = { image: await busyboxImage(), command: ['httpd', '-f', '-p', '8000', '-h', '/etc'], path: '/passwd' }
+const busybox: Sample = { ...httpd, app: 'busybox' }
+const node: Sample = { app: 'node', image: await nodeImage(), path: '/' }
+const burst = Array.from({ length: BURST }, (_, number): Sample => ({ ...httpd, app: `burst-${number}` }))
+for (const sample of [busybox, node, ...burst]) await register(sample)
+
+const asleep = wakeCase('asleep', busybox)
+const asleepNode = wakeCase('asleep-node', node)
+const floor = floorCase('floor: docker create+start', busybox)
+const floorNode = floorCase('floor: docker create+start, node', node)
+const cases = [asleep, floor, asleepNode, floorNode]
+const idleCpu = await idleCpuMs()
+const childrenBefore = await childrenCpuMs(up.pid)
+const samples = await interleave(cases, { rounds, times: TIMES })
+const wakes = 2 * TIMES * (rounds + 1)
+const childrenCpu = ((await childrenCpuMs(up.pid)) - childrenBefore) / wakes
+
+const bursts = [burstCase(`burst of ${BURST}`), burstFloor(`floor: ${BURST} × docker create+start at once`)]
+const inBursts = await interleave(bursts, { rounds: Math.ceil(rounds / 2) })
+
+const ours = [...samples.keys()].filter(key => !cases.some(({ name }) => name === key)).sort()
+const eachOfBurst = [...inBursts.keys()].filter(key => !bursts.some(({ name }) => name === key)).sort()
+const ownCpu = quantile((samples.get(of('asleep', 'own CPU')) ?? []).flat(), 0.5)
+print(
+  {
+    bench: 'wake',
+    machine: machine(),
+    rounds,
+    rows: [
+      ...cases.map(one => rowOf(one, samples)),
+      ...ours.map(key => rowOf({ name: key, unit: key.includes('CPU') ? 'ms CPU' : 'ms' }, samples)),
+      rowOfOne(
+        'programs it starts (shells, losetup, mount, umount): CPU of a wake and its sleep, mean',
+        'ms CPU',
+        childrenCpu,
+      ),
+      rowOfOne('at rest: own CPU in a second', 'ms CPU', idleCpu),
+      ...bursts.map(one => rowOf(one, inBursts)),
+      ...eachOfBurst.map(key => rowOf({ name: key, unit: 'ms' }, inBursts)),
+    ],
+    aims: [
+      ratioAim('asleep/docker', 1.3, samples, asleep.name, floor.name),
+      ratioAim('asleep-node/docker', 1.2, samples, asleepNode.name, floorNode.name),
+      countAim('own CPU ms/wake', 15, ownCpu),
+    ],
+    notes: [
+      'asleep: busybox httpd with a volume, asleep-node: an HTTP server on Node with a volume; from the connect to the front to the first byte of the app’s answer, shadow up being a process of its own',
+      'floor: the same image by bare calls to Docker’s API (create, start, inspect) on a bridge network of its own, without a volume, until a connect succeeds (a try each ms)',
+      `stages are those of Server-Timing; own CPU is that of shadow up (master, node and front), from before the request to ${SETTLE_MS} ms after the answer; the sleep that follows has a row of its own, and so have the programs that it starts`,
+      `burst of ${BURST}: from the first request to the last answer; each: of each of them. Their containers end by turns: Docker before 23 may lock up for ever when several of one network end at once (moby/libnetwork#2679)`,
+    ],
+  },
+  json,
+)
+
+function of(name: string, what: string): string {
+  return `${name}: ${what}`
+}
+
+function register({ app, image, command }: Sample): Promise<unknown> {
+  return api.call('registerApp', {
+    body: { name: app, image, command, volume: { size: '64MiB' }, sleep: { idleAfter: 'never', grace: '2s' } },
+  })
+}
+
+function visit({ app, path }: Sample): Promise<Visit> {
+  return firstByte(front, `${app}.localhost`, path)
+}
+
+function sleep({ app }: Sample): Promise<unknown> {
+  return api.call('sleepApp', { params: { app } })
+}
+
+function wakeCase(name: string, sample: Sample): Case {
+  return {
+    name,
+    unit: 'ms',
+    async measure(also) {
+      const before = await cpuMs(up.pid)
+      const { ms, stages } = await visit(sample)
+      await wait(SETTLE_MS)
+      const awake = await cpuMs(up.pid)
+      also(of(name, 'own CPU'), awake - before)
+      for (const [stage, took] of stages) also(of(name, stage), took)
+      const from = performance.now()
+      await sleep(sample)
+      also(of(name, 'sleep'), performance.now() - from)
+      await wait(SETTLE_MS)
+      also(of(name, 'sleep, own CPU'), (await cpuMs(up.pid)) - awake)
+      return ms
+    },
+  }
+}
+
+function floorCase(name: string, { image, command }: Sample): Case {
+  return {
+    name,
+    unit: 'ms',
+    async measure() {
+      const { ms, remove } = await docker.start(image, command)
+      await remove()
+      return ms
+    },
+  }
+}
+
+function burstCase(name: string): Case {
+  return {
+    name,
+    unit: 'ms',
+    async measure(also) {
+      const ms = await lastOf(burst, async sample => (await visit(sample)).ms, of(name, 'each'), also)
+      for (const sample of burst) await sleep(sample) // by turns: see the notes
+      return ms
+    },
+  }
+}
+
+function burstFloor(name: string): Case {
+  return {
+    name,
+    unit: 'ms',
+    async measure(also) {
+      const removes: (() => Promise<void>)[] = []
+      const start = async ({ image, command }: Sample): Promise<number> => {
+        const { ms, remove } = await docker.start(image, command)
+        removes.push(remove)
+        return ms
+      }
+      const ms = await lastOf(burst, start, of(name, 'each'), also)
+      for (const remove of removes) await remove()
+      return ms
+    },
+  }
+}
+
+/** All at once; answers with the ms until the last was done. */
+async function lastOf(all: readonly Sample[], deed: (one: Sample) => Promise<number>, each: string, also: Also) {
+  const from = performance.now()
+  for (const ms of await Promise.all(all.map(deed))) also(each, ms)
+  return performance.now() - from
+}
+
+async function idleCpuMs(): Promise<number> {
+  const before = await cpuMs(up.pid)
+  await wait(IDLE_MS)
+  return (((await cpuMs(up.pid)) - before) * 1_000) / IDLE_MS
+}

@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict'
+import { test } from 'vitest'
+import { ShadowError } from '../lib/errors.ts'
+import { aFront, aNode, aNodeDoor, anApp, dataFolder, masterOf } from '../testing/front.ts'
+import { httpApp, RawClient, rawApp, until } from '../testing/wire.ts'
+import { place } from './placement.ts'
+
+const echo = () =>
+  httpApp((request, response) => {
+    let body = ''
+    request.setEncoding('latin1').on('data', chunk => {
+      body += chunk
+    })
+    request.on('end', () => response.end(`<${body.length}>`))
+  })
+
+const BODY = 'x'.repeat(300_000)
+const POST = `POST / HTTP/1.1\r\nHost: blog.localhost\r\nContent-Length: ${BODY.length}\r\n\r\n${BODY}`
+const GET = 'GET / HTTP/1.1\r\nHost: blog.localhost\r\n\r\n'
+
+/** Two nodes, the first of them the one that the front chooses by itself. */
+async function twoNodes(volume?: string) {
+  const blog = anApp('blog', ['blog.localhost'], volume)
+  const candidates = ['a', 'b'].map(name => ({ node: aNode(name, ''), healthy: true, overloaded: false }))
+  const first = place(blog.name, candidates)?.name ?? ''
+  return { blog, first, second: first === 'a' ? 'b' : 'a' }
+}
+
+const elsewhere = (node: string): ShadowError =>
+  new ShadowError('volume-elsewhere', `${node} holds the volume`, { facts: { node } })
+
+test('a node that does not have the volume says who does; the request goes there whole, and the next goes there at once', async () => {
+  await using app = await echo()
+  const { blog, first, second } = await twoNodes('blog')
+  await using wrong = await aNodeDoor(app, () => elsewhere(second))
+  await using right = await aNodeDoor(app)
+  const nodes = [aNode(first, wrong.address), aNode(second, right.address)]
+  await using master = await masterOf([blog], nodes)
+  const data = dataFolder()
+  {
+    await using front = await aFront({ master: master.url, data })
+    using client = new RawClient(front.port, POST)
+    assert.match(await client.until(`<${BODY.length}>`), new RegExp(`x-shadow-node: ${second}\r\n`, 'i'))
+    client.send(GET)
+    await client.until('<0>')
+    assert.deepEqual([wrong.asked, right.served], [['POST /'], ['POST /', 'GET /']])
+  }
+  // A pin outlives its front.
+  await using again = await aFront({ master: master.url, data })
+  using client = new RawClient(again.port, GET)
+  await client.until('<0>')
+  assert.equal(wrong.asked.length, 1)
+})
+
+test('a node that takes no connection is left, and the request goes to another whole', async () => {
+  await using app = await echo()
+  const { blog, first, second } = await twoNodes()
+  const gone = await rawApp(() => undefined)
+  await gone[Symbol.asyncDispose]()
+  await using there = await aNodeDoor(app)
+  await using master = await masterOf([blog], [aNode(first, gone.address), aNode(second, there.address)])
+  await using front = await aFront({ master: master.url })
+  using client = new RawClient(front.port, POST)
+  assert.match(await client.until(`<${BODY.length}>`), new RegExp(`x-shadow-node: ${second}\r\n`, 'i'))
+})
+
+for (const volume of [undefined, 'blog']) {
+  test(`a request waits for a node that is started again, ${volume ? 'another being there or not' : 'the only one there is'}`, async () => {
+    await using app = await echo()
+    const { blog, first, second } = await twoNodes(volume)
+    const home = await aNodeDoor(app)
+    await using other = await aNodeDoor(app, () => elsewhere(first))
+    const nodes = [aNode(first, home.address), ...(volume ? [aNode(second, other.address)] : [])]
+    await using master = await masterOf([blog], nodes)
+    await using front = await aFront({ master: master.url })
+    using client = new RawClient(front.port, GET)
+    await client.until('<0>')
+    await home[Symbol.asyncDispose]()
+    client.text = ''
+    client.send(POST)
+    for (let round = 0; round < 20; round++) await front.clock.advance(100)
+    assert.equal(client.text, '')
+    await using _again = await aNodeDoor(app, () => undefined, home.port)
+    while (!client.text.includes(`<${BODY.length}>`)) await front.clock.advance(100)
+  })
+}
+
+for (const [what, code] of [
+  ['of an app that it had', 'node-unreachable'],
+  ['of an app that no node had', 'no-node'],
+] as const) {
+  test(`a node that has been away for long is not waited for, by requests ${what}`, async () => {
+    await using app = await echo()
+    const blog = anApp('blog', ['blog.localhost'])
+    const home = await aNodeDoor(app)
+    await using master = await masterOf([blog], [aNode('a', home.address)])
+    await using front = await aFront({ master: master.url })
+    using client = new RawClient(front.port)
+    if (code === 'node-unreachable') {
+      client.send(GET)
+      await client.until('<0>')
+    }
+    await home[Symbol.asyncDispose]()
+    for (let round = 0; round < 3; round++) await front.clock.advance(2_000)
+    client.send(GET)
+    while (!client.text.includes(`"${code}"`)) await front.clock.advance(100)
+    client.text = ''
+    client.send(GET)
+    await client.until(`"${code}"`)
+  })
+}
+
+test('a node that dies with the request is not followed by another try', async () => {
+  await using app = await echo()
+  const { blog, first, second } = await twoNodes()
+  let seen = 0
+  await using dying = await rawApp(socket =>
+    socket.once('data', head => {
+      if (String(head).includes('health'))
+        return socket.end('HTTP/1.1 200 OK\r\nContent-Length: 36\r\n\r\n{"overall":false,"overloaded":false}')
+      seen += 1
+      return socket.destroy()
+    }),
+  )
+  await using there = await aNodeDoor(app)
+  await using master = await masterOf([blog], [aNode(first, dying.address), aNode(second, there.address)])
+  await using front = await aFront({ master: master.url })
+  using client = new RawClient(front.port, 'POST / HTTP/1.1\r\nHost: blog.localhost\r\nContent-Length: 0\r\n\r\n')
+  assert.match(await client.until('"node-unreachable"'), /^HTTP\/1\.1 502 [\s\S]*x-shadow-state: unreachable/i)
+  assert.deepEqual([seen, there.asked.length], [1, 0])
+})
+
+test('a refusal of the node is told to the client as it is', async () => {
+  await using app = await echo()
+  await using door = await aNodeDoor(
+    app,
+    () => new ShadowError('queue-full', 'too many wait for blog', { retryAfterMs: 4_000 }),
+  )
+  await using master = await masterOf([anApp('blog', ['blog.localhost'])], [aNode('a', door.address)])
+  await using front = await aFront({ master: master.url })
+  using client = new RawClient(front.port, POST)
+  assert.match(
+    await client.until('"queue-full"'),
+    /^HTTP\/1\.1 503 [\s\S]*x-shadow-error: queue-full\r\n[\s\S]*retry-after: 4\r\n/i,
+  )
+})
+
+test('a node whose health is bad is left, and taken again when it is good', async () => {
+  await using app = await echo()
+  const { blog, first, second } = await twoNodes()
+  await using one = await aNodeDoor(app)
+  await using other = await aNodeDoor(app)
+  await using master = await masterOf([blog], [aNode(first, one.address), aNode(second, other.address)])
+  await using front = await aFront({ master: master.url })
+  using client = new RawClient(front.port, GET)
+  await client.until('<0>')
+  assert.deepEqual([one.served.length, other.served.length], [1, 0])
+  await one[Symbol.asyncDispose]()
+  for (let round = 0; round < 3; round++) await front.clock.advance(2_000)
+  client.text = ''
+  client.send(GET)
+  await client.until('<0>')
+  await until(() => other.served.length === 1)
+})
+
+test('without any node, that is what is told', async () => {
+  await using master = await masterOf([anApp('blog', ['blog.localhost'])], [])
+  await using front = await aFront({ master: master.url })
+  using client = new RawClient(front.port, GET)
+  assert.match(await client.until('"no-node"'), /^HTTP\/1\.1 503 /)
+})

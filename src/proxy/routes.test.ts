@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict'
+import { test } from 'vitest'
+import { ShadowError } from '../lib/errors.ts'
+import { fakeMaster } from '../testing/fake-master.ts'
+import { aFront, aNode, anApp, dataFolder, FakeReach, masterOf } from '../testing/front.ts'
+import { httpApp, RawClient, until } from '../testing/wire.ts'
+
+const hello = () => httpApp((_request, response) => response.end('ok'))
+
+async function ask(port: number, host: string): Promise<string> {
+  using client = new RawClient(port, `GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)
+  return await client.closed()
+}
+
+const lookUps = (master: { calls: readonly { name: string }[] }): number =>
+  master.calls.filter(({ name }) => name === 'getHost').length
+
+test('a known app is answered without asking the master', async () => {
+  await using app = await hello()
+  await using master = await masterOf([anApp('blog', ['blog.localhost'])], [aNode('one', '127.0.0.1:1')])
+  await using front = await aFront({ master: master.url, reach: new FakeReach(() => ({ address: app.address })) })
+  for (let round = 0; round < 5; round++) assert.match(await ask(front.port, 'blog.localhost'), /^HTTP\/1\.1 200/)
+  assert.equal(lookUps(master), 1)
+})
+
+test('many first requests for a hostname share one look-up', async () => {
+  await using app = await hello()
+  const waiting = Promise.withResolvers<void>()
+  const blog = anApp('blog', ['blog.localhost'])
+  await using master = await fakeMaster({
+    getHost: async () => {
+      await waiting.promise
+      return blog
+    },
+    listNodes: () => ({ items: [aNode('one', '127.0.0.1:1')] }),
+    changes: () => '',
+  })
+  await using front = await aFront({ master: master.url, reach: new FakeReach(() => ({ address: app.address })) })
+  const asked = Array.from({ length: 50 }, () => ask(front.port, 'blog.localhost'))
+  await until(() => lookUps(master) > 0)
+  waiting.resolve()
+  for (const answer of await Promise.all(asked)) assert.match(answer, /^HTTP\/1\.1 200/)
+  assert.equal(lookUps(master), 1)
+})
+
+// Promise 5.
+test('with the master away, known apps serve, unknown ones are told that it is, and a front started then knows what the last one knew', async () => {
+  await using app = await hello()
+  const master = await masterOf([anApp('blog', ['blog.localhost'])], [aNode('one', '127.0.0.1:1')])
+  const reach = new FakeReach(() => ({ address: app.address }))
+  const data = dataFolder()
+  {
+    await using front = await aFront({ master: master.url, reach, data })
+    assert.match(await ask(front.port, 'blog.localhost'), /^HTTP\/1\.1 200/)
+    await master[Symbol.asyncDispose]()
+    await front.clock.advance(60_000)
+    assert.match(await ask(front.port, 'blog.localhost'), /^HTTP\/1\.1 200/)
+    assert.match(await ask(front.port, 'other.localhost'), /^HTTP\/1\.1 503 [\s\S]*x-shadow-error: master-unreachable/i)
+  }
+  await using again = await aFront({ master: master.url, reach, data })
+  assert.match(await ask(again.port, 'blog.localhost'), /^HTTP\/1\.1 200/)
+})
+
+test('a hostname that no app has is not asked for at every request, but soon again', async () => {
+  await using app = await hello()
+  const apps = [anApp('blog', ['blog.localhost'])]
+  await using master = await masterOf(apps, [aNode('one', '127.0.0.1:1')])
+  await using front = await aFront({ master: master.url, reach: new FakeReach(() => ({ address: app.address })) })
+  for (let round = 0; round < 5; round++) assert.match(await ask(front.port, 'new.localhost'), /^HTTP\/1\.1 404/)
+  assert.equal(lookUps(master), 1)
+  apps.push(anApp('new', ['new.localhost']))
+  await front.clock.advance(2_000)
+  assert.match(await ask(front.port, 'new.localhost'), /^HTTP\/1\.1 200/)
+})
+
+test('a route that is old serves on while it is asked for again, and is gone when its app has it no more', async () => {
+  await using app = await hello()
+  const apps = [anApp('blog', ['blog.localhost'])]
+  await using master = await masterOf(apps, [aNode('one', '127.0.0.1:1')])
+  await using front = await aFront({ master: master.url, reach: new FakeReach(() => ({ address: app.address })) })
+  await ask(front.port, 'blog.localhost')
+  apps.pop()
+  await front.clock.advance(15_000)
+  assert.match(await ask(front.port, 'blog.localhost'), /^HTTP\/1\.1 200/, 'it does not wait for the master')
+  await until(() => lookUps(master) === 2)
+  let answer = ''
+  while (!answer.startsWith('HTTP/1.1 404')) answer = await ask(front.port, 'blog.localhost')
+})
+
+test('a change that the master tells of is known before the route is old', async () => {
+  await using app = await hello()
+  const told = Promise.withResolvers<string>()
+  const blog = anApp('blog', ['blog.localhost'])
+  let there = true
+  await using master = await fakeMaster({
+    getHost: () => {
+      if (!there) throw new ShadowError('host-unknown', 'no app has the hostname blog.localhost')
+      return blog
+    },
+    listNodes: () => ({ items: [aNode('one', '127.0.0.1:1')] }),
+    changes: () => told.promise,
+  })
+  await using front = await aFront({ master: master.url, reach: new FakeReach(() => ({ address: app.address })) })
+  assert.match(await ask(front.port, 'blog.localhost'), /^HTTP\/1\.1 200/)
+  there = false
+  told.resolve(`data: ${JSON.stringify({ app: 'blog', revision: null, domains: ['blog.localhost'] })}\n\n`)
+  let answer = ''
+  while (!answer.startsWith('HTTP/1.1 404')) answer = await ask(front.port, 'blog.localhost')
+})

@@ -1,0 +1,165 @@
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ShadowError } from '../lib/errors.ts'
+import { Forwarder } from '../lib/http/forward.ts'
+import { reply } from '../lib/http/server.ts'
+import { strictServer } from '../lib/http/strict.ts'
+import { noLog } from '../lib/log.ts'
+import { readSettings } from '../lib/settings.ts'
+import type { App, Node } from '../model/app.ts'
+import type { Ask, Held, InstanceView } from '../model/instance.ts'
+import { proxySettings } from '../proxy/config.ts'
+import { startProxy } from '../proxy/main.ts'
+import type { Reach } from '../proxy/reach.ts'
+import { HandClock } from './clock.ts'
+import { FAKE_TOKEN, fakeMaster } from './fake-master.ts'
+import { type Opened, open } from './wire.ts'
+
+/** An app about which there is nothing to say but this. */
+export function anApp(name: string, domains: readonly string[], volume?: string): App {
+  const at = '2026-11-20T00:00:00.000Z'
+  return {
+    name,
+    domains,
+    createdAt: at,
+    updatedAt: at,
+    task: {
+      app: name,
+      revision: 1,
+      image: 'image',
+      env: {},
+      port: 8000,
+      ...(volume && { volume: { id: volume, size: '1GiB', path: '/data' } }),
+      limits: { memory: '512MiB', cpus: 1, pids: 512 },
+      ready: { kind: 'port' },
+      startWithin: '60s',
+      sleep: { idleAfter: '5m', grace: '10s', webSockets: 'hold' },
+      createdAt: at,
+    },
+  } as unknown as App
+}
+
+/** A node that has announced itself from this address. */
+export const aNode = (name: string, address: string): Node =>
+  ({
+    name,
+    address,
+    key: `key-of-${name}-0123456789`,
+    cpus: 2,
+    memoryBytes: 1e9,
+    cpuUtilization: 0,
+    memoryUtilization: 0,
+    awake: 0,
+    until: '2126-01-01T00:00:00.000Z',
+  }) as Node
+
+/** A master that knows these apps and nodes, which the test may change as it goes. */
+export const masterOf = (apps: App[], nodes: Node[]) =>
+  fakeMaster({
+    getHost: ({ params }) => {
+      const app = apps.find(({ domains }) => (domains as readonly string[]).includes(params['hostname'] ?? ''))
+      if (app === undefined) throw new ShadowError('host-unknown', `no app has the hostname ${params['hostname']}`)
+      return app
+    },
+    listNodes: () => ({ items: nodes }),
+    changes: () => '',
+  })
+
+/** A way to apps that answers with what the test says, and counts who holds. */
+export class FakeReach implements Reach {
+  readonly asks: Ask[] = []
+  held = 0
+  phases: InstanceView['phase'][] = []
+  readonly #way: (ask: Ask) => Partial<Held> | Promise<Partial<Held>>
+
+  constructor(way: (ask: Ask) => Partial<Held> | Promise<Partial<Held>>) {
+    this.#way = way
+  }
+
+  async hold(_app: App, _node: Node, ask: Ask): Promise<Held> {
+    this.asks.push(ask)
+    const way = await this.#way(ask)
+    this.held += 1
+    const leave = (): void => {
+      this.held -= 1
+    }
+    return { address: '', headers: {}, ...way, [Symbol.dispose]: leave }
+  }
+
+  async *follow(): AsyncGenerator<InstanceView> {
+    for (const phase of this.phases) yield { phase } as InstanceView
+  }
+
+  async check() {
+    return { overall: false, overloaded: false }
+  }
+}
+
+type FrontOptions = {
+  readonly master: string
+  readonly reach?: Reach
+  readonly data?: string
+  readonly settings?: Record<string, string>
+}
+
+/** A real front on a free port, with a clock that stands still. */
+export async function aFront({ master, reach, settings = {}, data = dataFolder() }: FrontOptions) {
+  const clock = new HandClock()
+  const env = {
+    SHADOW_MASTER: master,
+    SHADOW_TOKEN: FAKE_TOKEN,
+    SHADOW_DATA: data,
+    SHADOW_LISTEN: '127.0.0.1:0',
+    ...settings,
+  }
+  const front = await startProxy(readSettings(proxySettings, env), { clock, log: noLog, ...(reach && { reach }) })
+  return { ...front, clock, [Symbol.asyncDispose]: () => front[Symbol.asyncDispose]() }
+}
+
+export const dataFolder = (): string => mkdtempSync(join(tmpdir(), 'shadow-front-'))
+
+/** A node by its door: it refuses with what `refuse` gives, else forwards to the app; `served` are the requests it let through. */
+export async function aNodeDoor(
+  app: { readonly address: string },
+  refuse: () => ShadowError | undefined = () => undefined,
+  port = 0,
+): Promise<Opened & { readonly served: string[]; readonly asked: string[] }> {
+  const forwarder = new Forwarder({ clock: new HandClock() })
+  const served: string[] = []
+  const asked: string[] = []
+  const server = strictServer(
+    async (request, response, signal) => {
+      if (request.url === '/server-health-check')
+        return reply(response, 200, {
+          overall: false,
+          overloaded: false,
+          container_backend: false,
+          cpu_utilization: 0,
+          memory_utilization: 0,
+        })
+      asked.push(`${request.method} ${request.url}`)
+      const error = refuse()
+      if (error !== undefined) throw error
+      served.push(`${request.method} ${request.url}`)
+      const expect = request.headers['x-shadow-expect'] === 'hop' ? 'answer' : 'pass'
+      return forwarder.forward(
+        request,
+        response,
+        { address: app.address, strip: 'x-shadow-', forwarded: 'keep', expect },
+        signal,
+      )
+    },
+    { log: noLog },
+  )
+  const opened = await open(server, port)
+  return {
+    ...opened,
+    served,
+    asked,
+    async [Symbol.asyncDispose]() {
+      await opened[Symbol.asyncDispose]()
+      forwarder[Symbol.dispose]()
+    },
+  }
+}

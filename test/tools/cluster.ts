@@ -1,0 +1,176 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { promisify } from 'node:util'
+import { type MasterClient, masterClient } from '../../src/api/client.ts'
+import type { StoragePlace } from '../../src/master/storage/place.ts'
+import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX } from './ground.ts'
+import { containersOf, until } from './shadow.ts'
+import { Visitor } from './visitor.ts'
+
+type Options = {
+  /** The program to start, as it was installed. */
+  readonly shadow: string
+  /** `SHADOW_STORAGE` of the master; left out: a directory. */
+  readonly storage?: string
+  /** Letters that nodes and fronts are called by. */
+  readonly nodes: readonly string[]
+  readonly fronts: readonly string[]
+}
+
+type Env = Readonly<Record<string, string>>
+
+/** A daemon as a process of its own: it can be ended in any way, and started again where it was. */
+class Daemon {
+  readonly #command: readonly [file: string, ...args: string[]]
+  readonly #env: Env
+  #child: ChildProcess | undefined
+  #said = ''
+  port = 0
+
+  constructor(command: readonly [file: string, ...args: string[]], env: Env) {
+    this.#command = command
+    this.#env = env
+  }
+
+  /** Resolves when it says that it listens; runs already is success. */
+  async start(): Promise<void> {
+    if (this.#runs) return
+    const [file, ...args] = this.#command
+    const child = spawn(file, [...args, '--json', '--listen', `127.0.0.1:${this.port}`], {
+      env: { PATH: process.env['PATH'] ?? '', ...this.#env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    this.#child = child
+    this.#said = ''
+    child.stderr.setEncoding('utf8').on('data', chunk => {
+      this.#said += chunk
+    })
+    const ended = once(child, 'close').then(([exit]) => Promise.reject(new Error(`ended with ${exit}: ${this.#said}`)))
+    ended.catch(() => undefined) // ended once it listened, it was us
+    const [line] = (await Promise.race([once(createInterface(child.stdout), 'line'), ended])) as [string]
+    this.port = Number(/:(\d+)"/.exec(line)?.[1])
+    child.on('exit', exit => {
+      // Nobody asked for it: whoever reads the failure of the test wants its last words.
+      if (exit !== null && exit !== 0) process.stderr.write(this.#said)
+    })
+  }
+
+  /** Sends the signal, and answers with how it ended. */
+  async end(signal: NodeJS.Signals): Promise<number | string | null> {
+    const child = this.#child
+    if (child === undefined || !this.#runs) return null
+    const ended = once(child, 'exit')
+    child.kill(signal)
+    const [exit, by] = await ended
+    return exit ?? by
+  }
+
+  get #runs(): boolean {
+    return this.#child?.exitCode === null && this.#child.signalCode === null
+  }
+}
+
+/** Master, nodes and fronts as a supervisor would run them: each a process of its own, with a token made for it. */
+export class Cluster implements AsyncDisposable {
+  readonly master: Daemon
+  readonly data: string
+  readonly #nodes = new Map<string, Daemon>()
+  readonly #fronts = new Map<string, { daemon: Daemon; visitor: Visitor }>()
+  readonly #run = randomBytes(3).toString('hex')
+  #token = ''
+
+  private constructor(data: string, { shadow, storage }: Options) {
+    this.data = data
+    this.master = new Daemon([shadow, 'master', '--data', `${data}/master`], storage ? { SHADOW_STORAGE: storage } : {})
+  }
+
+  static async start(options: Options): Promise<Cluster> {
+    const cluster = new Cluster(await mkdtemp(join(tmpdir(), TEST_FOLDER_PREFIX)), options)
+    try {
+      await cluster.#startAll(options)
+    } catch (error) {
+      await cluster[Symbol.asyncDispose]()
+      throw error
+    }
+    return cluster
+  }
+
+  /** The API, for a person with the admin's token. */
+  get admin(): MasterClient {
+    return masterClient({ url: `http://127.0.0.1:${this.master.port}`, token: this.#token, withinMs: 60_000 })
+  }
+
+  node(letter: string): Daemon {
+    return there(this.#nodes.get(letter))
+  }
+
+  front(letter: string): Daemon {
+    return there(this.#fronts.get(letter)).daemon
+  }
+
+  /** Somebody who asks this front. */
+  at(front: string): Visitor {
+    return there(this.#fronts.get(front)).visitor
+  }
+
+  /** What the node called by this letter says its name is. */
+  nameOf(letter: string): string {
+    return `${TEST_NODE_PREFIX}${this.#run}-${letter}`
+  }
+
+  /** Ids of the app's containers on this node, whether they run or not. */
+  containers(letter: string, app: string): Promise<string[]> {
+    return containersOf(this.nameOf(letter), app)
+  }
+
+  async #startAll({ shadow, nodes, fronts }: Options): Promise<void> {
+    await this.master.start()
+    this.#token = (await readFile(`${this.data}/master/tokens/admin`, 'utf8')).trim()
+    const envFor = async (role: 'node' | 'proxy', name: string): Promise<Env> => ({
+      SHADOW_MASTER: `http://127.0.0.1:${this.master.port}`,
+      SHADOW_TOKEN: (await this.admin.call('createToken', { body: { name, role } })).token,
+    })
+    for (const letter of nodes) {
+      const env = { ...(await envFor('node', letter)), SHADOW_NODE_NAME: this.nameOf(letter) }
+      this.#nodes.set(letter, new Daemon([shadow, 'nodeproxy', '--data', `${this.data}/${letter}`], env))
+    }
+    await Promise.all([...this.#nodes.values()].map(node => node.start()))
+    await until(async () => (await this.admin.call('listNodes', {})).items.length === nodes.length || undefined)
+    for (const letter of fronts) {
+      const daemon = new Daemon([shadow, 'proxy', '--data', `${this.data}/${letter}`], await envFor('proxy', letter))
+      this.#fronts.set(letter, { daemon, visitor: new Visitor(() => daemon.port) })
+    }
+    await Promise.all([...this.#fronts.values()].map(({ daemon }) => daemon.start()))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { daemon } of this.#fronts.values()) await daemon.end('SIGKILL')
+    // Who was killed in a test left apps and mounts: started again, it puts them to sleep at its end.
+    await Promise.all([...this.#nodes.values()].map(node => node.start().then(() => node.end('SIGINT'))))
+    await this.master.end('SIGKILL')
+    for (const letter of this.#nodes.keys()) {
+      const left = await containersOf(this.nameOf(letter))
+      if (left.length > 0) await promisify(execFile)('docker', ['rm', '--force', ...left])
+    }
+    await rm(this.data, { recursive: true, force: true })
+  }
+}
+
+/** The place as `SHADOW_STORAGE` has it. */
+export function storageSetting(place: StoragePlace): string {
+  if (place.kind === 'directory') return `directory:${place.path}`
+  const url = new URL(`/${place.bucket}`, place.endpoint)
+  url.username = place.credentials?.accessKeyId ?? ''
+  url.password = place.credentials?.secretAccessKey ?? ''
+  return url.href
+}
+
+function there<T>(found: T | undefined): T {
+  if (found === undefined) throw new Error('there is none that is called so')
+  return found
+}

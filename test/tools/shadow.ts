@@ -1,0 +1,202 @@
+import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { type MasterClient, masterClient } from '../../src/api/client.ts'
+import type { Register } from '../../src/api/schemas.ts'
+import { startUp, type Up } from '../../src/cli/up.ts'
+import { readUpConfig } from '../../src/cli/up-config.ts'
+import { ShadowError } from '../../src/lib/errors.ts'
+import { noLog } from '../../src/lib/log.ts'
+import type { App } from '../../src/model/app.ts'
+import type { InstanceView, LogLine, Phase } from '../../src/model/instance.ts'
+import { NODE_ANNOUNCES_EVERY, NODE_LOST_AFTER } from '../../src/model/intervals.ts'
+import { type AppName, appName } from '../../src/model/names.ts'
+import { LeapingClock } from '../../src/testing/clock.ts'
+import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX, traces } from './ground.ts'
+import { nodeImage } from './images.ts'
+import { Visitor } from './visitor.ts'
+
+const run = promisify(execFile)
+
+type Step = Parameters<NonNullable<Parameters<typeof startUp>[1]['onStep']>>
+type Options = {
+  /** Settings by their environment variables. */
+  readonly env?: Readonly<Record<string, string>>
+  /** A data folder that the caller made, and removes. */
+  readonly data?: string
+}
+
+/** `shadow up` in this process, on a clock that can leap, with whoever uses it. */
+export class Shadow extends Visitor implements AsyncDisposable {
+  readonly clock = new LeapingClock()
+  readonly data: string
+  readonly node = `${TEST_NODE_PREFIX}${randomBytes(4).toString('hex')}`
+  readonly #options: Options
+  /** Called at each step of a wake or a sleep. */
+  onStep: (...step: Step) => void = () => undefined
+  #up: Up | undefined
+  #admin: MasterClient | undefined
+
+  private constructor(data: string, options: Options) {
+    super(() => Number(new URL(this.up.frontUrl).port))
+    this.data = data
+    this.#options = options
+  }
+
+  static async start(options: Options = {}): Promise<Shadow> {
+    const data = options.data ?? (await mkdtemp(join(tmpdir(), TEST_FOLDER_PREFIX)))
+    const shadow = new Shadow(data, options)
+    try {
+      await shadow.startAgain()
+    } catch (error) {
+      await shadow[Symbol.asyncDispose]()
+      throw error
+    }
+    return shadow
+  }
+
+  get up(): Up {
+    if (this.#up === undefined) throw new Error('it does not run')
+    return this.#up
+  }
+
+  get admin(): MasterClient {
+    if (this.#admin === undefined) throw new Error('it does not run')
+    return this.#admin
+  }
+
+  /** Starts it on what it had before. */
+  async startAgain(): Promise<void> {
+    const env = {
+      SHADOW_NODE_NAME: this.node,
+      SHADOW_MASTER_LISTEN: '127.0.0.1:0',
+      SHADOW_NODE_LISTEN: '127.0.0.1:0',
+      ...this.#options.env,
+    }
+    const config = readUpConfig(env, { data: this.data, listen: this.#up?.frontUrl.slice(7) ?? '127.0.0.1:0' })
+    this.#up = await startUp(config, {
+      clock: this.clock,
+      log: noLog,
+      onStep: (...step) => this.onStep(...step),
+    })
+    this.#admin = masterClient({ url: this.up.masterUrl, token: this.up.adminToken, withinMs: 60_000 })
+  }
+
+  /** Registers an app of the journeys' image. */
+  register(name: string, definition: Partial<Register> = {}): Promise<App> {
+    return register(this.admin, name, definition)
+  }
+
+  instance(app: string): Promise<InstanceView> {
+    return this.admin.call('getInstance', { params: { app } })
+  }
+
+  sleep(app: string): Promise<InstanceView> {
+    return this.admin.call('sleepApp', { params: { app } })
+  }
+
+  wake(app: string): Promise<InstanceView> {
+    return this.admin.call('wakeApp', { params: { app } })
+  }
+
+  async logs(app: string): Promise<LogLine[]> {
+    const { body } = await this.admin.raw('appLogs', { params: { app }, query: { tail: 1000 } })
+    const lines: LogLine[] = []
+    for await (const chunk of body.setEncoding('utf8'))
+      for (const line of String(chunk).split('\n')) if (line !== '') lines.push(JSON.parse(line))
+    return lines
+  }
+
+  /** Resolves when the instance is so. */
+  async until(app: string, is: Phase | ((view: InstanceView) => boolean)): Promise<InstanceView> {
+    const holds = typeof is === 'function' ? is : (view: InstanceView) => view.phase === is
+    return until(async () => {
+      const view = await this.instance(app)
+      return holds(view) ? view : undefined
+    })
+  }
+
+  /** Resolves when the app has written such a line. */
+  async untilLogged(app: string, pattern: RegExp): Promise<LogLine> {
+    return until(async () => (await this.logs(app)).find(({ line }) => pattern.test(line)))
+  }
+
+  /** Lets time pass, in steps that the daemons can follow: a node that could not speak in between would count as lost. */
+  async pass(ms: number): Promise<void> {
+    for (let left = ms; left > 0; left -= NODE_ANNOUNCES_EVERY) {
+      this.clock.leap(Math.min(left, NODE_ANNOUNCES_EVERY))
+      await this.spoken()
+    }
+  }
+
+  /** Resolves when the node has spoken lately, as it does every few seconds. */
+  async spoken(): Promise<void> {
+    await until(async () => {
+      const { items } = await this.admin.call('listNodes', {})
+      const until = Date.parse(items.find(({ name }) => name === this.node)?.until ?? '')
+      // One that was speaking just when the clock leapt has said an old time, and speaks again at the next leap.
+      return until > this.clock.now() + NODE_LOST_AFTER - 2.5 * NODE_ANNOUNCES_EVERY || undefined
+    })
+  }
+
+  /** Ids of the app's containers, whether they run or not. */
+  containers(app: string): Promise<string[]> {
+    return containersOf(this.node, app)
+  }
+
+  /** What is mounted or attached below the data folder. */
+  async ground(): Promise<string[]> {
+    return (await traces()).filter(trace => trace.includes(`${this.data}/`))
+  }
+
+  /** Ends it; the apps go on running. */
+  async stop(): Promise<void> {
+    await this.up.stop({ sleep: false })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // What a failed test left waiting, such as an app with a long grace, must not wait in earnest.
+    const hurry = setInterval(() => this.clock.leap(60_000), 100)
+    await this.#up?.stop({ sleep: true }).catch(() => undefined) // the ground is looked at below, and after all journeys
+    clearInterval(hurry)
+    const left = await containersOf(this.node)
+    if (left.length > 0) await run('docker', ['rm', '--force', ...left])
+    if (this.#options.data === undefined) await rm(this.data, { recursive: true, force: true })
+  }
+}
+
+/** Registers an app of the journeys' image. */
+export async function register(admin: MasterClient, name: string, definition: Partial<Register> = {}): Promise<App> {
+  const image = definition.image ?? (await nodeImage())
+  const sleep = { grace: '2s', ...definition.sleep }
+  return admin.call('registerApp', { body: { ...definition, name, image, sleep } })
+}
+
+/** Ids of a node's containers, whether they run or not. */
+export async function containersOf(node: string, app?: string): Promise<string[]> {
+  const filters = ['--filter', `label=shadow.node=${node}`, ...(app ? ['--filter', `label=shadow.app=${app}`] : [])]
+  return (await run('docker', ['ps', '--all', '--quiet', '--no-trunc', ...filters])).stdout.split('\n').filter(Boolean)
+}
+
+/** Asks until there is an answer; the bound is for a test that fails. */
+export async function until<T>(look: () => Promise<T | undefined> | T | undefined): Promise<T> {
+  const end = Date.now() + 30_000
+  for (;;) {
+    const found = await look()
+    if (found !== undefined) return found
+    if (Date.now() > end) throw new Error('it never came to be so')
+    await wait(5)
+  }
+}
+
+/** For asserts: the error is ours, with this code. */
+export const isCode =
+  (code: ShadowError['code'], message: RegExp = /./) =>
+  (error: unknown): boolean =>
+    error instanceof ShadowError && error.code === code && message.test(error.message)
+
+export const named = (app: string): AppName => appName(app)
