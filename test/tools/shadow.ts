@@ -139,6 +139,11 @@ export class Shadow extends Visitor implements AsyncDisposable {
     return until(async () => (await this.logs(app)).find(({ line }) => pattern.test(line)))
   }
 
+  /** Resolves when it holds: for what is told on from daemon to daemon. */
+  async eventually(holds: () => Promise<boolean>): Promise<void> {
+    await until(async () => (await holds()) || undefined)
+  }
+
   /** Lets time pass, in steps that the daemons can follow: a node that could not speak in between would count as lost. */
   async pass(ms: number): Promise<void> {
     for (let left = ms; left > 0; left -= NODE_ANNOUNCES_EVERY) {
