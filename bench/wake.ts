@@ -100,7 +100,7 @@ print(
       'asleep: busybox httpd with a volume, asleep-node: an HTTP server on Node with a volume; from the connect to the front to the first byte of the app’s answer, shadow up being a process of its own',
       'floor: the same image by bare calls to Docker’s API (create, start, inspect) on a bridge network of its own, without a volume, until a connect succeeds (a try each ms)',
       `stages are those of Server-Timing; own CPU is that of shadow up (master, node and front), from before the request to ${SETTLE_MS} ms after the answer; the sleep that follows has a row of its own, and so have the programs that it starts`,
-      `burst of ${BURST}: from the first request to the last answer; each: of each of them. Their containers end by turns: Docker before 23 may lock up for ever when several of one network end at once (moby/libnetwork#2679)`,
+      `burst of ${BURST}: from the first request to the last answer; each: of each of them. Their containers end by turns: Docker before 23 may lock up for ever when the last ones of a network end at once (moby/libnetwork#2679)`,
     ],
   },
   json,

@@ -6,11 +6,12 @@ import { request } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, test } from 'vitest'
 import type { App } from '../src/model/app.ts'
+import { appName } from '../src/model/names.ts'
 import { place } from '../src/proxy/placement.ts'
 import { Cluster, storageSetting } from './tools/cluster.ts'
 import { installed } from './tools/installed.ts'
 import { minio, type S3Server } from './tools/s3-servers.ts'
-import { named, register, until } from './tools/shadow.ts'
+import { register, until } from './tools/shadow.ts'
 import { type Answer, NAVIGATION } from './tools/visitor.ts'
 
 const VOLUME = { volume: { size: '16MiB' } }
@@ -44,7 +45,7 @@ describe('master on a bucket, two nodes and two fronts, as processes of their ow
     const app = await register(cluster.admin, name, VOLUME)
     const { items } = await cluster.admin.call('listNodes', {})
     const chosen = place(
-      named(name),
+      appName(name),
       items.map(node => ({ node, healthy: true, overloaded: false })),
     )
     const [home, wrong] = chosen?.name === cluster.nameOf('a') ? ['b', 'a'] : ['a', 'b']

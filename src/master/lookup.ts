@@ -28,7 +28,7 @@ export function appLookup({ records, claims }: { records: Records; claims: Claim
         (await appWith(hostname, seen.get(hostname))) ?? (await appWith(hostname, await claims.appOf(hostname)))
       if (found === undefined) {
         seen.delete(hostname)
-        throw new ShadowError('host-unknown', `no app has the hostname ${hostname}`)
+        throw new ShadowError('host-unknown', `no app has the hostname ${hostname}`, { hint: 'shadow ps' })
       }
       if (seen.size >= MOST_REMEMBERED) seen.clear()
       seen.set(hostname, found.app.name)

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { writeFile } from 'node:fs/promises'
 import { get } from 'node:http'
 import { json, text } from 'node:stream/consumers'
 import { describe, test } from 'vitest'
-import { Shadow } from '../tools/shadow.ts'
+import { Shadow, WAITS } from '../tools/shadow.ts'
 
 const IDLE = { sleep: { idleAfter: '10s' } }
 const LONG = 120_000
@@ -99,16 +98,11 @@ describe('promise 3, an app in use never sleeps:', () => {
 
   test('who waits for a slow start uses the app: it is not put to sleep under them, and they are answered', async () => {
     await using shadow = await Shadow.start()
-    await shadow.register('blog', {
-      ...IDLE,
-      volume: { size: '16MiB' },
-      env: { LISTEN_WHEN: '/data/go' },
-      startWithin: '10m',
-    })
+    await shadow.register('blog', { ...IDLE, ...WAITS, startWithin: '10m' })
     const asked = shadow.ask('blog')
-    await shadow.until('blog', ({ lastWake }) => lastWake?.steps.start !== undefined)
+    await shadow.untilStarted('blog')
     await shadow.pass(LONG)
-    await writeFile(`${shadow.data}/volumes/blog/mnt/go`, '')
+    await shadow.letGo('blog')
     const { status, json } = await asked
     assert.deepEqual([status, json.requests], [200, 1])
     assert.equal((await shadow.instance('blog')).phase, 'awake')

@@ -2,18 +2,13 @@ import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { writeFile } from 'node:fs/promises'
 import { get } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { promisify } from 'node:util'
 import { describe, test } from 'vitest'
-import { Shadow } from '../tools/shadow.ts'
+import { Shadow, WAITS } from '../tools/shadow.ts'
 
 const run = promisify(execFile)
-
-/** An app that opens its port when it is told to, by a file on its volume. */
-const WAITS = { volume: { size: '16MiB' }, env: { LISTEN_WHEN: '/data/go' } }
-const letGo = (shadow: Shadow, app: string): Promise<void> => writeFile(`${shadow.data}/volumes/${app}/mnt/go`, '')
 
 describe('promise 1, no request is lost:', () => {
   test('200 requests at once to a sleeping app start one container, and all are answered by it', async () => {
@@ -73,11 +68,11 @@ describe('promise 1, no request is lost:', () => {
     await shadow.register('blog', WAITS)
     const leaves = new AbortController()
     const asked = shadow.ask('blog', '/', { signal: leaves.signal })
-    await shadow.until('blog', ({ container, lastWake }) => container === null && lastWake?.steps.start !== undefined)
+    await shadow.untilStarted('blog')
     leaves.abort()
     await assert.rejects(asked)
     await shadow.until('blog', ({ waiting, phase }) => waiting === 0 && phase === 'waking')
-    await letGo(shadow, 'blog')
+    await shadow.letGo('blog')
     await shadow.until('blog', 'awake')
     assert.equal((await shadow.ask('blog')).json.requests, 1)
   })

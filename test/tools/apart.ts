@@ -113,6 +113,8 @@ export class Apart extends Visitor implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const hurry = setInterval(() => this.clock.leap(60_000), 100)
     await this.stopFront()
+    // A node that was stopped left its apps running: only it knows how to let go of all they stand on.
+    for (const name of this.#ports.keys()) if (name.length === 1 && !this.nodes.has(name)) await this.startNode(name)
     for (const letter of [...this.nodes.keys()]) await this.stopNode(letter, { sleep: true })
     await this.stopMaster()
     clearInterval(hurry)

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -29,6 +29,9 @@ type Options = {
   /** A data folder that the caller made, and removes. */
   readonly data?: string
 }
+
+/** For an app of the journeys' image that opens its port when it is told to: see `letGo`. */
+export const WAITS = { volume: { size: '16MiB' }, env: { LISTEN_WHEN: '/data/go' } } as const
 
 /** `shadow up` in this process, on a clock that can leap, with whoever uses it. */
 export class Shadow extends Visitor implements AsyncDisposable {
@@ -120,9 +123,25 @@ export class Shadow extends Visitor implements AsyncDisposable {
     })
   }
 
+  /** Resolves when the app runs, and waits to be let go. */
+  async untilStarted(app: string): Promise<void> {
+    await this.until(app, ({ phase, lastWake }) => phase === 'waking' && lastWake?.steps.start !== undefined)
+  }
+
+  /** Lets an app that `WAITS` open its port, by a file on its volume; it needs no word at its next start. */
+  async letGo(app: string): Promise<void> {
+    await this.untilStarted(app)
+    await writeFile(`${this.data}/volumes/${app}/mnt/go`, '')
+  }
+
   /** Resolves when the app has written such a line. */
   async untilLogged(app: string, pattern: RegExp): Promise<LogLine> {
     return until(async () => (await this.logs(app)).find(({ line }) => pattern.test(line)))
+  }
+
+  /** Resolves when it holds: for what is told on from daemon to daemon. */
+  async eventually(holds: () => Promise<boolean>): Promise<void> {
+    await until(async () => (await holds()) || undefined)
   }
 
   /** Lets time pass, in steps that the daemons can follow: a node that could not speak in between would count as lost. */

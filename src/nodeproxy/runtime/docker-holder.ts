@@ -36,6 +36,7 @@ export async function holdNetwork({ ask }: Engine, network: string): Promise<voi
         Image: image,
         Cmd: [`/${PROGRAM}`],
         Labels: { shadow: 'holder' },
+        StopSignal: 'SIGKILL', // as PID 1 it hears no other, and dockerd's own end would wait 10 s for it
         HostConfig: {
           NetworkMode: network,
           ReadonlyRootfs: true,
