@@ -10,6 +10,10 @@ import { ask, strike } from './tools/smuggling/strike.ts'
 
 let marks = 0
 
+for (const [name, { needs }] of Object.entries(backends))
+  if (needs !== undefined && !installed(needs))
+    process.stderr.write(`no smuggling to ${name}: ${needs} is not installed\n`)
+
 for (const [frontName, openFront] of Object.entries(fronts))
   for (const [backendName, { needs, open: openBackend }] of Object.entries(backends)) {
     const missing = needs !== undefined && !installed(needs) ? ` (skipped: ${needs} is not installed)` : ''
