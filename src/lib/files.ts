@@ -50,6 +50,16 @@ export async function writeWhole(path: string, text: string, mode = 0o644, whole
   }
 }
 
+/** Makes the folder, for us alone, and those above it; one that is there is left as it is. Fails with `disk-full`. */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    if (isNoSpace(error)) throw new ShadowError('disk-full', `no space left to make ${path}`, { cause: error })
+    throw error
+  }
+}
+
 export const isNoSpace = (error: unknown): boolean => ['ENOSPC', 'EDQUOT'].includes(systemCode(error) ?? '')
 
 /** Makes a rename or removal in the folder outlive a power cut. */

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { link, mkdir, open, readdir, rm, stat, statfs, truncate } from 'node:fs/promises'
+import { link, open, readdir, rm, stat, statfs, truncate } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { ShadowError, systemCode } from '../../lib/errors.ts'
 import { type Exec, ExecError } from '../../lib/exec.ts'
-import { isNoSpace, syncFolder } from '../../lib/files.ts'
+import { isNoSpace, makeFolder, syncFolder } from '../../lib/files.ts'
 import type { VolumeId } from '../../model/names.ts'
 import { sayBytes } from '../../model/quantities.ts'
 
@@ -39,7 +39,7 @@ export async function makeOrGrow({ image, volume, sizeBytes, release, exec }: Wa
 
 async function make(image: string, volume: VolumeId, bytes: number, exec: Exec): Promise<void> {
   const folder = dirname(image)
-  await mkdir(folder, { recursive: true, mode: 0o700 })
+  await makeFolder(folder)
   await assertRoom(folder, volume, bytes)
   for (const name of await readdir(folder)) if (name.startsWith(PART)) await rm(`${folder}/${name}`, { force: true })
   // A name of its own for each try: the mkfs of a killed run may still be writing to the last one's.

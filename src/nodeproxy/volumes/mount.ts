@@ -1,7 +1,7 @@
-import { mkdir } from 'node:fs/promises'
 import { orAborted } from '../../lib/abort.ts'
 import { ShadowError } from '../../lib/errors.ts'
 import { type Exec, ExecError, exec as execHere } from '../../lib/exec.ts'
+import { makeFolder } from '../../lib/files.ts'
 import { Turns } from '../../lib/turn.ts'
 import type { VolumeId } from '../../model/names.ts'
 import { mountpointOf, realFolder, volumeAt } from './layout.ts'
@@ -26,9 +26,7 @@ export function mounts({ folder, exec = execHere }: { folder: string; exec?: Exe
   return {
     at,
 
-    async prepare(volume) {
-      await mkdir(at(volume), { recursive: true, mode: 0o700 })
-    },
+    prepare: volume => makeFolder(at(volume)),
 
     mount: (volume, device, signal) =>
       orAborted(
