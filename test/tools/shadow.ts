@@ -14,7 +14,6 @@ import { noLog } from '../../src/lib/log.ts'
 import type { App } from '../../src/model/app.ts'
 import type { InstanceView, LogLine, Phase } from '../../src/model/instance.ts'
 import { NODE_ANNOUNCES_EVERY, NODE_LOST_AFTER } from '../../src/model/intervals.ts'
-import { type AppName, appName } from '../../src/model/names.ts'
 import { LeapingClock } from '../../src/testing/clock.ts'
 import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX, traces } from './ground.ts'
 import { nodeImage } from './images.ts'
@@ -217,5 +216,3 @@ export const isCode =
   (code: ShadowError['code'], message: RegExp = /./) =>
   (error: unknown): boolean =>
     error instanceof ShadowError && error.code === code && message.test(error.message)
-
-export const named = (app: string): AppName => appName(app)
