@@ -11,6 +11,7 @@ import { type Listening, listen, reply } from '../lib/http/server.ts'
 import { noLog } from '../lib/log.ts'
 import type { App } from '../model/app.ts'
 import { MASTER_CALL_IN_WAKE_WITHIN, POLL_WITHOUT_STREAM_EVERY, STREAM_LOST_AFTER } from '../model/intervals.ts'
+import { appName } from '../model/names.ts'
 import { HandClock } from '../testing/clock.ts'
 import { anApp, aTask } from '../testing/fake-app.ts'
 import { Apps } from './apps.ts'
@@ -50,7 +51,8 @@ beforeEach(async () => {
       if (url === '/v1/changes') {
         streams.push(response)
         sends.set(response, openEvents(response, 60_000))
-      } else if (has === undefined) reply(response, 404, new ShadowError('app-not-found', 'no such app').toProblem())
+      } else if (has === undefined || !url.endsWith(`/${has.name}`))
+        reply(response, 404, new ShadowError('app-not-found', 'no such app').toProblem())
       else if (headers['if-none-match'] === `"${has.task.revision}"`) response.writeHead(304).end()
       else reply(response, 200, has, { etag: `"${has.task.revision}"` })
     }),
@@ -191,6 +193,34 @@ test('what changed while the stream was down is found when it is back, for an ap
   has = second
   await clock.advance(POLL_WITHOUT_STREAM_EVERY)
   await until(() => newer.at(-1) === 2)
+})
+
+test('an app that was removed while the node was away is found out, one after the other; one that is still there is kept', async () => {
+  const apps = someApps()
+  await apps.resolve(name)
+  for (const gone of ['gone-a', 'gone-b']) apps.learn(anApp(aTask({ app: appName(gone) })))
+  await following(apps)
+  await until(() => apps.isConnected && apps.unchecked.length === 2) // what runs was asked about at once
+  for (let wasRemoved = 0; wasRemoved < 2; ) {
+    await clock.advance(100)
+    await new Promise(resolve => setTimeout(resolve, 20)) // for the answer, if it was asked
+    assert.ok(removed.length - wasRemoved <= 1, 'one at a time')
+    wasRemoved = removed.length
+  }
+  assert.deepEqual(removed, ['gone-a', 'gone-b'])
+  assert.equal(apps.known(name)?.name, name)
+})
+
+test('apps that sleep are asked about no more when the stream has ended', async () => {
+  const apps = someApps()
+  for (const gone of ['gone-a', 'gone-b']) apps.learn(anApp(aTask({ app: appName(gone) })))
+  await following(apps)
+  await until(() => apps.isConnected)
+  streams[0]?.destroy()
+  await until(() => !apps.isConnected)
+  asked = []
+  await clock.advance(POLL_WITHOUT_STREAM_EVERY - 1)
+  assert.deepEqual([asked, removed], [[], []])
 })
 
 test('a stream that falls silent is lost, and apps are asked about again', async () => {

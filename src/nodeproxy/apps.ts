@@ -58,6 +58,12 @@ export class Apps {
     return [...this.#entries.values()].map(({ app }) => app)
   }
 
+  /** Those not checked since the stream of changes began; first those whose check is longest ago. */
+  get unchecked(): readonly AppName[] {
+    const unchecked = [...this.#entries.values()].filter(({ checkedIn }) => checkedIn !== this.#term)
+    return unchecked.sort((a, b) => a.checkedIn - b.checkedIn).map(({ app }) => app.name)
+  }
+
   known(name: AppName): App | undefined {
     return this.#entries.get(name)?.app
   }

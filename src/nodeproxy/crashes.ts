@@ -1,8 +1,14 @@
+import { isFailure, type ShadowError } from '../lib/errors.ts'
+import type { AppName } from '../model/names.ts'
+import { inCrashLoop } from './refusals.ts'
+
 const FREE_TRIES = 3
 const FIRST_PAUSE_MS = 1_000
 const LONGEST_PAUSE_MS = 300_000
-/** A run that was ready and lived for this long was no failed start. */
-export const LIVED_MS = 60_000
+// Failures that are the app's own, and not the machine's.
+const APP_FAULTS = ['app-crashed', 'app-not-ready', 'command-not-found'] as const
+// A run that was ready and lived for this long was no failed start.
+const LIVED_MS = 60_000
 
 /** Failures of an app in a row, and how long to leave it alone after them: not at all at first, then 1 s doubling to 5 min. */
 export class Crashes {
@@ -18,11 +24,32 @@ export class Crashes {
     return this.#retryAt
   }
 
-  failed(now: number): void {
+  /** Counts a wake that failed, where that was the app's own fault; whether it was. */
+  failedToWake(problem: ShadowError, now: number): boolean {
+    const ofTheApp = isFailure(problem, ...APP_FAULTS)
+    if (ofTheApp) this.#failed(now)
+    return ofTheApp
+  }
+
+  #failed(now: number): void {
     this.#count++
     const pause =
       this.#count < FREE_TRIES ? 0 : Math.min(FIRST_PAUSE_MS * 2 ** (this.#count - FREE_TRIES), LONGEST_PAUSE_MS)
     this.#retryAt = now + pause
+  }
+
+  /** Counts the end of a run that was ready; whether it ended of itself, in good order. `exitCode` undefined: nobody saw it end. */
+  ended(exitCode: number | undefined, readyAt: number, now: number): boolean {
+    const lived = now - readyAt >= LIVED_MS
+    if (lived) this.forget()
+    const ofItself = lived && exitCode === 0
+    if (!ofItself) this.#failed(now)
+    return ofItself
+  }
+
+  /** Fails as the app did last, while it is to be left alone. */
+  refuseLoop(app: AppName, last: ShadowError, now: number): void {
+    if (this.#retryAt > now) throw inCrashLoop(app, last, this.#count, this.#retryAt - now)
   }
 
   /** A person wants another try now; the count stays. */

@@ -1,7 +1,19 @@
+import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
-import type { HoldKind } from '../model/instance.ts'
+import type { Ask, HoldKind, StopReason } from '../model/instance.ts'
+import type { TaskDefinition } from '../model/task.ts'
 
 export type Hold = Disposable & { readonly kind: HoldKind; readonly what: string; readonly since: number }
+
+// How long those in flight may go on when the app is to stop though it is used.
+const DRAIN_MS: Readonly<Record<StopReason, number>> = {
+  idle: 0,
+  died: 0,
+  asked: 10_000,
+  shutdown: 10_000,
+  removed: 10_000,
+  updated: 30_000,
+}
 
 /** Who uses an app: each hold, and each request that waits for it. Counted exactly: a second release is a bug, and thrown. */
 export class Holds {
@@ -9,6 +21,7 @@ export class Holds {
   readonly #onLeave: (how: { putsOff: boolean }) => void
   #counting = 0
   #waiting = 0
+  #onDrained: (() => void) | undefined
 
   /** `onLeave` is called whenever one that counts has left, or has waited; `putsOff` whether that was use that puts the sleep off. */
   constructor(onLeave: (how: { putsOff: boolean }) => void) {
@@ -17,11 +30,6 @@ export class Holds {
 
   get inUse(): boolean {
     return this.#counting > 0 || this.#waiting > 0
-  }
-
-  /** Holders that count; those who wait are none yet. */
-  get inFlight(): number {
-    return this.#counting
   }
 
   get waiting(): number {
@@ -33,11 +41,13 @@ export class Holds {
   }
 
   /** Enters a holder; one that does not count (a WebSocket of an app that ignores them) is listed, but keeps nothing awake. */
-  enter(hold: Omit<Hold, typeof Symbol.dispose>, { counts, putsOff }: { counts: boolean; putsOff: boolean }): Hold {
-    const entered: Hold = { ...hold, [Symbol.dispose]: () => this.#leave(entered, counts, putsOff) }
-    this.#all.add(entered)
+  enter({ kind, what, mayWake }: Ask, { webSockets }: TaskDefinition['sleep'], since: number): Hold {
+    const counts = kind !== 'websocket' || webSockets === 'hold'
+    // A check that may not wake the app is use while it lasts, but a row of them must not keep the app from sleeping.
+    const hold: Hold = { kind, what, since, [Symbol.dispose]: () => this.#leave(hold, counts, mayWake) }
+    this.#all.add(hold)
     if (counts) this.#counting++
-    return entered
+    return hold
   }
 
   /** Enters one that waits. */
@@ -54,11 +64,22 @@ export class Holds {
     }
   }
 
+  /** Resolves when all who count have left, or had their time; those who wait do not count yet. */
+  async drain(why: StopReason, clock: Clock): Promise<void> {
+    if (this.#counting === 0 || DRAIN_MS[why] === 0) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#onDrained = resolve
+    using _limit = clock.after(DRAIN_MS[why], resolve)
+    await promise
+    this.#onDrained = undefined
+  }
+
   #leave(hold: Hold, counts: boolean, putsOff: boolean): void {
     if (!this.#all.delete(hold)) throw releasedTwice(hold.what)
     if (!counts) return
     this.#counting--
     this.#onLeave({ putsOff })
+    if (this.#counting === 0) this.#onDrained?.()
   }
 }
 

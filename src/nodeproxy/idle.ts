@@ -1,26 +1,28 @@
 import type { Clock } from '../lib/clock.ts'
+import { type Duration, toMs } from '../model/quantities.ts'
 
-type Options = { clock: Clock; idleAfterMs: number | undefined; inUse: () => boolean; onIdle: () => void }
+type Options = { clock: Clock; idleAfter: Duration | 'never'; inUse: () => boolean; onIdle: () => void }
 
 /**
- * Rings when an app was out of use for its whole `idleAfterMs`; never, where that is undefined. The alarm is not moved at
- * each request: when it rings early it is set anew for what is left, so that a request costs no timer.
+ * Rings when an app was out of use for its whole `idleAfter`. The alarm is not moved at each request: when it rings early it is
+ * set anew for what is left, so that a request costs no timer.
  */
 export class Idle implements Disposable {
   readonly #options: Options
+  readonly #afterMs: number | undefined
   #since: number
   #alarm: Disposable | undefined
 
   constructor(options: Options) {
     this.#options = options
+    this.#afterMs = options.idleAfter === 'never' ? undefined : toMs(options.idleAfter)
     this.#since = options.clock.now()
     this.#set()
   }
 
   /** When it rings if nobody comes. */
   get ringsAt(): number | undefined {
-    const { idleAfterMs, inUse } = this.#options
-    return idleAfterMs === undefined || inUse() ? undefined : this.#since + idleAfterMs
+    return this.#afterMs === undefined || this.#options.inUse() ? undefined : this.#since + this.#afterMs
   }
 
   /** A user has left just now; one that does not put the sleep off only kept it from coming meanwhile. */

@@ -1,47 +1,24 @@
 import { deadline, orAborted } from '../lib/abort.ts'
 import { Changes } from '../lib/changes.ts'
-import { asShadowError, isFailure, ShadowError } from '../lib/errors.ts'
-import type { Log } from '../lib/log.ts'
+import { asShadowError, ShadowError } from '../lib/errors.ts'
+import { Singleflight } from '../lib/singleflight.ts'
 import { Turn } from '../lib/turn.ts'
 import type { Unwind } from '../lib/unwind.ts'
 import type { Ask, Held, InstanceView, StopReason } from '../model/instance.ts'
-import type { AppName, NodeName } from '../model/names.ts'
-import { sayMs, toMs } from '../model/quantities.ts'
+import type { AppName } from '../model/names.ts'
 import type { TaskDefinition } from '../model/task.ts'
-import { Crashes, LIVED_MS } from './crashes.ts'
+import { Crashes } from './crashes.ts'
 import { Holds } from './holds.ts'
 import { Idle } from './idle.ts'
+import type { InstanceParts } from './instance-parts.ts'
 import { diedAwake } from './postmortem.ts'
-import type { Queue } from './queue.ts'
-import { inCrashLoop, isAsleep, isStuck, isWaking, usesVolume } from './refusals.ts'
+import { isAsleep, isStuck, isWaking, usesVolume } from './refusals.ts'
 import type { Exit, FoundContainer } from './runtime/runtime.ts'
-import type { OnStep, Phased, Rest, Running, State } from './state.ts'
+import type { Phased, Rest, Running, State } from './state.ts'
+import { Story } from './story.ts'
 import { viewOf } from './view.ts'
-import { beginWake, type WakeParts } from './wake.ts'
+import { beginWake } from './wake.ts'
 
-export type InstanceParts = WakeParts & {
-  readonly node: NodeName
-  readonly queue: Queue
-  readonly log: Log
-  /** Writes an event into the app's own log. */
-  readonly journal: (app: AppName, line: string) => void
-  /** The runtime lost sight of a container: somebody should look what is there. */
-  readonly onLost: () => void
-  /** The app is not at this address any more. */
-  readonly onLeft: (address: string) => void
-}
-
-// How long requests in flight may go on when the app is to stop though it is used.
-const DRAIN_MS: Readonly<Record<StopReason, number>> = {
-  idle: 0,
-  died: 0,
-  asked: 10_000,
-  shutdown: 10_000,
-  removed: 10_000,
-  updated: 30_000,
-}
-
-const APP_FAULTS = ['app-crashed', 'app-not-ready', 'command-not-found'] as const
 const ASLEEP: Rest = { phase: 'asleep', problem: null }
 const SUPERSEDED = new ShadowError('changed', 'a newer revision came while the app was being woken')
 
@@ -53,24 +30,26 @@ export class Instance {
   readonly #holds: Holds
   readonly #crashes = new Crashes()
   readonly #changes = new Changes()
+  readonly #story: Story
+  readonly #wakes = new Singleflight()
   #task: TaskDefinition
   #state: State
-  #waking: Promise<void> | undefined
-  #drained: (() => void) | undefined
   #gone: ShadowError | undefined
-  #wokenBy: string | null = null
-  #stoppedBy: StopReason | null = null
-  #lastWake: InstanceView['lastWake'] = null
 
   constructor(task: TaskDefinition, parts: InstanceParts) {
     this.app = task.app
     this.#task = task
-    const onStep: OnStep = (...step) => {
-      parts.onStep(...step)
-      this.#changes.tell()
+    this.#parts = {
+      ...parts,
+      onStep: (...step) => {
+        parts.onStep(...step)
+        this.#changes.tell()
+      },
     }
-    this.#parts = { ...parts, onStep }
-    this.#holds = new Holds(how => this.#left(how))
+    this.#story = new Story({ app: task.app, log: parts.log, journal: parts.journal })
+    this.#holds = new Holds(how => {
+      if (this.#state.phase === 'awake') this.#state.idle.left(how)
+    })
     this.#state = { ...ASLEEP, since: parts.clock.now() }
   }
 
@@ -98,7 +77,10 @@ export class Instance {
       // Between its wake and this line it may have ended, or begun to stop for a new revision: then it is woken again.
       const running = this.#running()
       if (running === undefined) continue
-      return this.#hold(running, ask, { ...this.#lastWake?.steps, wake: Math.round(performance.now() - from) })
+      return this.#hold(running, ask, {
+        ...this.#story.facts.lastWake?.steps,
+        wake: Math.round(performance.now() - from),
+      })
     }
   }
 
@@ -126,7 +108,7 @@ export class Instance {
 
   /** Takes over a container that an earlier run of this node left in good order. */
   adopt(running: Running): void {
-    this.#wokenBy = 'an earlier run of this node'
+    this.#story.waking('an earlier run of this node')
     this.#nowAwake(running)
     if (running.task.revision !== this.#task.revision) this.#sleepAside('updated')
   }
@@ -134,7 +116,7 @@ export class Instance {
   /** Takes over what an earlier run left half-way, and what could not be undone of it. */
   async takeUp(undo: Unwind): Promise<void> {
     this.#become({ phase: 'stopping', undo, next: ASLEEP })
-    this.#stoppedBy = 'died'
+    this.#story.leftHalfWay()
     await this.#turn.take(() => this.#finishStopping())
   }
 
@@ -145,12 +127,12 @@ export class Instance {
       if (this.#state.phase === 'awake') {
         const { running, since } = this.#state
         if (since >= at) return // it was woken after the look
-        if (found.some(container => container.id === running.container.id)) return this.#watchAnew(running)
+        if (found.some(container => container.id === running.container.id)) return running.watch.again()
         return this.#died(running, undefined)
       }
       const undo = strays()
       if (undo === undefined) return
-      this.#become({ phase: 'stopping', undo, next: restOf(this.#state) })
+      this.#become({ phase: 'stopping', undo, next: this.#state.phase === 'crashed' ? this.#state : ASLEEP })
       await this.#finishStopping()
     })
   }
@@ -164,7 +146,7 @@ export class Instance {
         if (options.sleep) return this.#sleep(why)
         if (this.#state.phase !== 'awake') return
         this.#state.idle[Symbol.dispose]()
-        this.#state.running.watch.abort()
+        this.#state.running.watch.end()
       })
     } catch (error) {
       if (why === 'removed') this.#gone = undefined // it is still here
@@ -187,9 +169,7 @@ export class Instance {
       revision: this.#task.revision,
       holds: this.#holds,
       crashes: this.#crashes,
-      wokenBy: this.#wokenBy,
-      stoppedBy: this.#stoppedBy,
-      lastWake: this.#lastWake,
+      ...this.#story.facts,
     }
     return viewOf(this.#state, facts, this.#parts.clock.now())
   }
@@ -199,26 +179,8 @@ export class Instance {
     return this.#changes.follow(() => this.view(), signal)
   }
 
-  // No await in here: between looking at `#waking` and setting it is where two wakes would slip in.
   #wakeUp(by: string): Promise<void> {
-    if (this.#waking !== undefined) return this.#waking
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    const settle = (): void => {
-      if (this.#waking === promise) this.#waking = undefined
-    }
-    const fail = (error: unknown): void => {
-      settle()
-      reject(error)
-    }
-    promise.catch(() => undefined) // those who wait are told; all may have left
-    this.#waking = promise
-    this.#turn
-      .take(() => this.#wake(by, fail))
-      .then(() => {
-        settle()
-        resolve()
-      }, fail)
-    return promise
+    return this.#wakes.join(fail => this.#turn.take(() => this.#wake(by, fail)))
   }
 
   /** Wakes the app in its turn. `fail` ends the wait at once; unwinding goes on behind it. */
@@ -226,19 +188,17 @@ export class Instance {
     while (this.#state.phase !== 'awake') {
       if (this.#gone !== undefined) throw this.#gone
       await this.#finishStopping()
-      this.#refuseCrashLoop()
+      if (this.#state.phase === 'crashed')
+        this.#crashes.refuseLoop(this.app, this.#state.problem, this.#parts.clock.now())
       const abort = new AbortController()
       const from = performance.now()
       const wake = beginWake(this.#task, this.#parts, abort.signal)
-      this.#wokenBy = by
+      this.#story.waking(by)
       this.#become({ phase: 'waking', abort, wake })
       try {
         const running = await wake.running
-        const ms = Math.round(performance.now() - from)
-        this.#lastWake = { ms, steps: wake.steps }
         this.#nowAwake(running)
-        this.#parts.log.info('app awake', { app: this.app, by, ms, steps: wake.steps })
-        this.#parts.journal(this.app, `awake after ${sayMs(ms)}, woken by ${by}`)
+        this.#story.awake(Math.round(performance.now() - from), wake.steps)
         if (running.task !== this.#task) this.#sleepAside('updated')
       } catch (error) {
         const next = error === SUPERSEDED ? ASLEEP : this.#failed(asShadowError(error))
@@ -252,12 +212,8 @@ export class Instance {
 
   #failed(problem: ShadowError): Rest {
     if (problem === this.#gone) return ASLEEP
-    this.#stoppedBy = 'died'
-    const ofTheApp = isFailure(problem, ...APP_FAULTS)
-    if (ofTheApp) this.#crashes.failed(this.#parts.clock.now())
-    const { code, message: detail, cause } = problem
-    this.#parts.log.warn('app wake failed', { app: this.app, code, detail, cause, failures: this.#crashes.count })
-    this.#parts.journal(this.app, `wake failed: ${firstLine(detail)}`)
+    const ofTheApp = this.#crashes.failedToWake(problem, this.#parts.clock.now())
+    this.#story.wakeFailed(problem, this.#crashes.count)
     return { phase: ofTheApp ? 'crashed' : 'asleep', problem }
   }
 
@@ -267,7 +223,7 @@ export class Instance {
       // Whoever came while this sleep waited for its turn has called it off.
       if (why === 'idle' && (idle.ringsAt ?? Number.POSITIVE_INFINITY) > this.#parts.clock.now()) return
       this.#stop(this.#state, why, ASLEEP)
-      await this.#drain(DRAIN_MS[why])
+      await this.#holds.drain(why, this.#parts.clock)
       this.#crashes.forget()
       this.#parts.onLeft(running.address)
     }
@@ -280,19 +236,9 @@ export class Instance {
 
   #stop({ running, idle }: Phased & { phase: 'awake' }, why: StopReason, next: Rest): void {
     idle[Symbol.dispose]()
-    running.watch.abort()
-    this.#stoppedBy = why
+    running.watch.end()
     this.#become({ phase: 'stopping', undo: running.undo, next })
-    this.#parts.journal(this.app, `going to sleep: ${why}`)
-  }
-
-  async #drain(withinMs: number): Promise<void> {
-    if (this.#holds.inFlight === 0 || withinMs === 0) return
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#drained = resolve
-    using _limit = this.#parts.clock.after(withinMs, resolve)
-    await promise
-    this.#drained = undefined
+    this.#story.stopping(why)
   }
 
   /** Unwinds what is to be unwound, where the last try stopped; fails with `app-stuck`. */
@@ -304,76 +250,37 @@ export class Instance {
     } catch (cause) {
       const problem = isStuck(this.app, state.undo.held, cause)
       this.#become({ phase: 'stuck', undo: state.undo, next: state.next, problem })
-      this.#parts.log.warn('app stuck', { app: this.app, held: state.undo.held, cause })
-      this.#parts.journal(this.app, firstLine(problem.message))
+      this.#story.stuck(state.undo.held, problem)
       throw problem
     }
     this.#become(state.next)
-    this.#parts.log.info(`app ${state.next.phase}`, { app: this.app, why: this.#stoppedBy })
-    this.#parts.journal(this.app, `${state.next.phase}: ${this.#stoppedBy}`)
+    this.#story.rests(state.next.phase)
   }
 
   #nowAwake(running: Running): void {
-    const { idleAfter } = running.task.sleep
     const idle = new Idle({
       clock: this.#parts.clock,
-      idleAfterMs: idleAfter === 'never' ? undefined : toMs(idleAfter),
+      idleAfter: running.task.sleep.idleAfter,
       inUse: () => this.#holds.inUse,
       onIdle: () => this.#sleepAside('idle'),
     })
     this.#become({ phase: 'awake', running, idle })
-    this.#watch(running)
-  }
-
-  #watch(running: Running): void {
-    const still = (): boolean =>
-      this.#state.phase === 'awake' && this.#state.running === running && !running.watch.signal.aborted
-    running.exited.then(
-      exit => {
-        if (still() && exit === undefined) this.#parts.onLost()
-        else if (still()) this.#died(running, exit)
-      },
-      () => still() && this.#parts.onLost(),
-    )
-  }
-
-  #watchAnew(running: Running): void {
-    if (this.#state.phase !== 'awake') return
-    running.watch.abort()
-    const watch = new AbortController()
-    const exited = this.#parts.runtime.exited(running.container, watch.signal)
-    const again = { ...running, watch, exited }
-    this.#state = { ...this.#state, running: again }
-    this.#watch(again)
+    running.watch.tell({ ended: exit => this.#died(running, exit), lost: this.#parts.onLost })
   }
 
   #died(running: Running, exit: Exit | undefined): void {
     if (this.#state.phase !== 'awake') return
-    const now = this.#parts.clock.now()
-    const lived = now - running.readyAt >= LIVED_MS
-    if (lived) this.#crashes.forget()
-    const ofItself = lived && exit?.exitCode === 0
-    if (!ofItself) this.#crashes.failed(now)
-    const problem = diedAwake(running.task, exit)
-    this.#parts.log.warn('app died', { app: this.app, ...exit, failures: this.#crashes.count })
-    this.#stop(this.#state, 'died', ofItself ? ASLEEP : { phase: 'crashed', problem })
+    const ofItself = this.#crashes.ended(exit?.exitCode, running.readyAt, this.#parts.clock.now())
+    this.#story.died(exit, this.#crashes.count)
+    this.#stop(this.#state, 'died', ofItself ? ASLEEP : { phase: 'crashed', problem: diedAwake(running.task, exit) })
     this.#parts.onLeft(running.address)
     this.#turn.take(() => this.#finishStopping()).catch(() => undefined) // it has ended in `stuck`
-  }
-
-  #refuseCrashLoop(): void {
-    if (this.#state.phase !== 'crashed') return
-    const { problem } = this.#state
-    const retryAfterMs = this.#crashes.retryAt - this.#parts.clock.now()
-    if (retryAfterMs <= 0) return
-    throw inCrashLoop(this.app, problem, this.#crashes.count, retryAfterMs)
   }
 
   #notAwake(): ShadowError {
     if (this.#gone !== undefined) return this.#gone
     if (this.#state.phase === 'crashed' || this.#state.phase === 'stuck') return this.#state.problem
-    if (this.#waking !== undefined) return isWaking(this.app)
-    return isAsleep(this.app)
+    return this.#wakes.isUnderWay ? isWaking(this.app) : isAsleep(this.app)
   }
 
   #running(): Running | undefined {
@@ -381,16 +288,8 @@ export class Instance {
   }
 
   #hold(running: Running, ask: Ask, waited?: Readonly<Record<string, number>>): Held {
-    const counts = ask.kind !== 'websocket' || running.task.sleep.webSockets === 'hold'
-    const { kind, what, mayWake } = ask
-    // A check that may not wake the app is use while it lasts, but a row of them must not keep the app from sleeping.
-    const hold = this.#holds.enter({ kind, what, since: this.#parts.clock.now() }, { counts, putsOff: mayWake })
+    const hold = this.#holds.enter(ask, running.task.sleep, this.#parts.clock.now())
     return { address: running.address, headers: {}, waited, [Symbol.dispose]: () => hold[Symbol.dispose]() }
-  }
-
-  #left(how: { putsOff: boolean }): void {
-    if (this.#state.phase === 'awake') this.#state.idle.left(how)
-    if (this.#holds.inFlight === 0) this.#drained?.()
   }
 
   #become(next: Phased): void {
@@ -398,8 +297,3 @@ export class Instance {
     this.#changes.tell()
   }
 }
-
-const restOf = (state: State): Rest =>
-  state.phase === 'crashed' ? { phase: 'crashed', problem: state.problem } : ASLEEP
-
-const firstLine = (text: string): string => text.split('\n', 1)[0] ?? ''

@@ -8,6 +8,7 @@ import type { untilReady } from './readiness.ts'
 import type { FoundContainer } from './runtime/runtime.ts'
 import type { Running } from './state.ts'
 import { type UndoParts, undoOf } from './undo.ts'
+import { Watch } from './watch.ts'
 
 /** All of ours that is on this machine, by the kernel's and the runtime's own books. */
 export type Ground = {
@@ -55,10 +56,9 @@ export async function leftRunning(task: TaskDefinition, ground: Ground, parts: P
   if (volume !== undefined && !ground.mounted.has(volume)) return undefined
 
   const address = container.ip.includes(':') ? `[${container.ip}]:${task.port}` : `${container.ip}:${task.port}`
-  const watch = new AbortController()
-  const exited = parts.runtime.exited(container, watch.signal)
+  const watch = new Watch(container, parts.runtime)
   const ended = new AbortController()
-  exited.then(
+  watch.exited.then(
     () => ended.abort(new Error('it has ended')),
     () => undefined, // the watch was ended, by us
   )
@@ -69,7 +69,7 @@ export async function leftRunning(task: TaskDefinition, ground: Ground, parts: P
     const output = (signal: AbortSignal) => parts.runtime.output(container, undefined, signal)
     await parts.untilReady({ task: readiness, address, output }, AbortSignal.any([ended.signal, limit.signal]))
   } catch {
-    watch.abort()
+    watch.end()
     return undefined // it is unwound like all that is half-way
   }
   const undo = undoOf(
@@ -82,7 +82,6 @@ export async function leftRunning(task: TaskDefinition, ground: Ground, parts: P
     container,
     address,
     undo,
-    exited,
     watch,
     readyAt: Date.parse(container.startedAt),
   }

@@ -4,7 +4,8 @@ import type { SleepStep, WakeStep } from '../model/instance.ts'
 import type { AppName } from '../model/names.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import type { Idle } from './idle.ts'
-import type { Container, Exit } from './runtime/runtime.ts'
+import type { Container } from './runtime/runtime.ts'
+import type { Watch } from './watch.ts'
 
 /** A container that is ready, and how to let go of it and of what it stands on. */
 export type Running = {
@@ -14,10 +15,7 @@ export type Running = {
   readonly address: string
   readonly undo: Unwind
   readonly readyAt: number
-  /** Its end, told once; undefined where the runtime lost sight of it. */
-  readonly exited: Promise<Exit | undefined>
-  /** Ends the watch for its end. */
-  readonly watch: AbortController
+  readonly watch: Watch
 }
 
 /** How an instance rests once it is unwound. */

@@ -10,6 +10,7 @@ import type { untilReady } from './readiness.ts'
 import type { Container } from './runtime/runtime.ts'
 import type { Running, Steps, Wake } from './state.ts'
 import { foundOf, type UndoParts, undoOf } from './undo.ts'
+import { Watch } from './watch.ts'
 
 /** Who has a volume: makes sure that it is this node. */
 export interface LeaseTaker {
@@ -112,9 +113,9 @@ async function start(
   parts: WakeParts,
   steps: Steps,
   given: AbortSignal,
-): Promise<Pick<Running, 'address' | 'exited' | 'watch'>> {
+): Promise<Pick<Running, 'address' | 'watch'>> {
   const ended = new AbortController()
-  const watch = new AbortController()
+  let watch: Watch | undefined
   const late = Symbol('late')
   using limit = deadline(parts.clock, toMs(task.startWithin), () => late)
   const signal = AbortSignal.any([given, ended.signal, limit.signal])
@@ -124,15 +125,15 @@ async function start(
     const address = ip.includes(':') ? `[${ip}]:${task.port}` : `${ip}:${task.port}`
     parts.onStarted(container)
     const output = (until: AbortSignal) => parts.runtime.output(container, undefined, until)
-    const exited = parts.runtime.exited(container, watch.signal)
-    exited.then(
+    watch = new Watch(container, parts.runtime)
+    watch.exited.then(
       async exit => ended.abort(await diedEarly(task, container, exit, parts)),
       () => undefined, // the watch was ended, by us
     )
     await step('ready', () => orAborted(parts.untilReady({ task, address, output }, signal), signal))
-    return { address, exited, watch }
+    return { address, watch }
   } catch (error) {
-    watch.abort(error)
+    watch?.end()
     if (signal.reason === late) throw await notReady(task, container, parts)
     throw signal.aborted ? signal.reason : error
   }

@@ -35,8 +35,8 @@ export class OwnDocker implements AsyncDisposable {
     if (this.#runs) return
     const own = ['--data-root', `${this.#folder}/data`, '--exec-root', `${this.#folder}/exec`]
     const at = ['--pidfile', `${this.#folder}/pid`, '--host', `unix://${this.socket}`]
-    // The machine's packet filter is its own daemon's; and its networks must not meet ours.
-    const net = ['--bridge=none', '--iptables=false', '--ip-masq=false']
+    // The machine's packet filter is its own daemon's, and its networks must not meet ours. Never --bridge=none: that removes docker0.
+    const net = ['--iptables=false', '--ip-masq=false']
     const pool = ['--default-address-pool', 'base=10.213.0.0/16,size=24']
     // Killed, it took its containerd with it; where nobody reaps that, its number passes for one that runs.
     await rm(`${this.#folder}/exec/containerd/containerd.pid`, { force: true })

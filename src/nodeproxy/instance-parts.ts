@@ -1,0 +1,17 @@
+import type { Log } from '../lib/log.ts'
+import type { AppName, NodeName } from '../model/names.ts'
+import type { Queue } from './queue.ts'
+import type { WakeParts } from './wake.ts'
+
+/** What an instance stands on: all of the node's are given the same. */
+export type InstanceParts = WakeParts & {
+  readonly node: NodeName
+  readonly queue: Queue
+  readonly log: Log
+  /** Writes an event into the app's own log. */
+  readonly journal: (app: AppName, line: string) => void
+  /** The runtime lost sight of a container: somebody should look what is there. */
+  readonly onLost: () => void
+  /** The app is not at this address any more. */
+  readonly onLeft: (address: string) => void
+}

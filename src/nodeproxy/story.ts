@@ -1,0 +1,76 @@
+import type { ShadowError } from '../lib/errors.ts'
+import type { Log } from '../lib/log.ts'
+import type { InstanceView, Phase, StopReason } from '../model/instance.ts'
+import type { AppName } from '../model/names.ts'
+import { sayMs } from '../model/quantities.ts'
+import type { Exit } from './runtime/runtime.ts'
+import type { Steps } from './state.ts'
+
+type Options = {
+  readonly app: AppName
+  readonly log: Log
+  /** Writes an event into the app's own log. */
+  readonly journal: (app: AppName, line: string) => void
+}
+
+/** What happens to an app on this node: told to our log and to its own as it happens, the last of it kept for who asks. */
+export class Story {
+  readonly #app: AppName
+  readonly #log: Log
+  readonly #note: (line: string) => void
+  #wokenBy: string | null = null
+  #stoppedBy: StopReason | null = null
+  #lastWake: InstanceView['lastWake'] = null
+
+  constructor({ app, log, journal }: Options) {
+    this.#app = app
+    this.#log = log
+    this.#note = line => journal(app, line)
+  }
+
+  get facts(): Pick<InstanceView, 'wokenBy' | 'stoppedBy' | 'lastWake'> {
+    return { wokenBy: this.#wokenBy, stoppedBy: this.#stoppedBy, lastWake: this.#lastWake }
+  }
+
+  waking(by: string): void {
+    this.#wokenBy = by
+  }
+
+  awake(ms: number, steps: Steps): void {
+    this.#lastWake = { ms, steps }
+    this.#log.info('app awake', { app: this.#app, by: this.#wokenBy, ms, steps })
+    this.#note(`awake after ${sayMs(ms)}, woken by ${this.#wokenBy}`)
+  }
+
+  wakeFailed({ code, message: detail, cause }: ShadowError, failures: number): void {
+    this.#stoppedBy = 'died'
+    this.#log.warn('app wake failed', { app: this.#app, code, detail, cause, failures })
+    this.#note(`wake failed: ${firstLine(detail)}`)
+  }
+
+  died(exit: Exit | undefined, failures: number): void {
+    this.#log.warn('app died', { app: this.#app, ...exit, failures })
+  }
+
+  stopping(why: StopReason): void {
+    this.#stoppedBy = why
+    this.#note(`going to sleep: ${why}`)
+  }
+
+  /** An earlier run of this node has left it half-way. */
+  leftHalfWay(): void {
+    this.#stoppedBy = 'died'
+  }
+
+  stuck(held: readonly string[], problem: ShadowError): void {
+    this.#log.warn('app stuck', { app: this.#app, held, cause: problem.cause })
+    this.#note(firstLine(problem.message))
+  }
+
+  rests(phase: Phase): void {
+    this.#log.info(`app ${phase}`, { app: this.#app, why: this.#stoppedBy })
+    this.#note(`${phase}: ${this.#stoppedBy}`)
+  }
+}
+
+const firstLine = (text: string): string => text.split('\n', 1)[0] ?? ''
