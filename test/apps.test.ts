@@ -73,6 +73,7 @@ describe('an app', () => {
       mkdir /tmp/www && cd /tmp/www
       cp /proc/self/status status
       (for i in $(seq 40); do sleep 1000 & done) 2>forks
+      killall sleep # httpd needs a process for each connection
       exec httpd -f -p 8000 -h /tmp/www`
     await shadow.register('blog', {
       image: await busyboxImage(),

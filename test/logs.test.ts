@@ -12,6 +12,7 @@ import { openLogs } from '../src/nodeproxy/logs/open.ts'
 import { docker } from '../src/nodeproxy/runtime/docker.ts'
 import type { Container, Runtime } from '../src/nodeproxy/runtime/runtime.ts'
 import { busyboxImage } from './tools/images.ts'
+import { removeNetwork } from './tools/network.ts'
 
 const blog = appName('blog')
 const signal = new AbortController().signal
@@ -63,7 +64,7 @@ function realRuntime(): Runtime {
       .split('\n')
       .filter(Boolean)
     if (left.length > 0) run('docker', 'rm', '--force', ...left)
-    run('docker', 'network', 'rm', `shadow-${node}`)
+    removeNetwork(`shadow-${node}`)
   })
   return docker({ node, network: `shadow-${node}` })
 }

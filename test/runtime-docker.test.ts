@@ -16,6 +16,7 @@ import type { Container } from '../src/nodeproxy/runtime/runtime.ts'
 import { loop } from '../src/nodeproxy/volumes/loop.ts'
 import { mounts } from '../src/nodeproxy/volumes/mount.ts'
 import { busyboxImage, nodeImage } from './tools/images.ts'
+import { removeNetwork } from './tools/network.ts'
 
 const node = nodeName(`t-${randomBytes(4).toString('hex')}`)
 const network = `shadow-${node}`
@@ -34,14 +35,9 @@ afterEach(() => {
   if (left.length > 0) run('rm', '--force', ...left)
 })
 
-function removeNetwork(): void {
-  run('rm', '--force', holderOf(network))
-  run('network', 'rm', network)
-}
-
 afterAll(() => {
   try {
-    removeNetwork()
+    removeNetwork(network)
   } catch {
     // no test of this run got as far as making it
   }
@@ -229,14 +225,14 @@ describe('the network of the apps', () => {
     const first = await started(task())
     await runtime.stop(first, 1_000)
     await runtime.remove(first)
-    removeNetwork()
+    removeNetwork(network)
     const second = await started(task())
     expect(second.ip).toMatch(/^\d+\.\d+\.\d+\.\d+$/)
     await runtime.stop(second, 1_000)
     await runtime.remove(second)
     // and also between the making of a container and its start
     const third = await runtime.create(task(), undefined, signal)
-    removeNetwork()
+    removeNetwork(network)
     expect(await runtime.start(third, signal)).toMatch(/^\d+\.\d+\.\d+\.\d+$/)
   })
 

@@ -31,6 +31,11 @@ export class ProcessTurn {
     })
   }
 
+  /** Lets go of the file when all who came before are done; nobody is let in after it. */
+  close(): Promise<void> {
+    return this.#turn.take(async () => this.#database.close())
+  }
+
   async #enter(): Promise<void> {
     const until = performance.now() + this.#withinMs
     for (;;) {

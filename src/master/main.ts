@@ -81,6 +81,7 @@ export async function startMaster(config: MasterConfig, { clock, log, storage: g
     async [Symbol.asyncDispose]() {
       ending.abort(new ShadowError('shutting-down', 'the master is stopping'))
       await server[Symbol.asyncDispose]()
+      if (given === undefined) await storage.close()
     },
   }
 }

@@ -13,6 +13,7 @@ export function countingStorage(storage: Storage): { readonly storage: Storage; 
     calls,
     storage: {
       name: storage.name,
+      close: () => storage.close(),
       get: counted('get', storage.get),
       list: counted('list', storage.list),
       create: counted('create', storage.create),

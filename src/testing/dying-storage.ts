@@ -12,6 +12,7 @@ export function dyingStorage(storage: Storage, writes: number): Storage {
   }
   return {
     name: storage.name,
+    close: () => storage.close(),
     get: (key, signal) => alive(() => storage.get(key, signal)),
     list: (prefix, options) => alive(() => storage.list(prefix, options)),
     create: (key, value) => write(() => storage.create(key, value)),

@@ -265,6 +265,7 @@ export function describeMasters(name: string, open: () => Promise<Storage>, skip
         let current: Storage = storage
         const bound: Storage = {
           name: storage.name,
+          close: () => storage.close(),
           get: (...args) => current.get(...args),
           list: (...args) => current.list(...args),
           create: (...args) => current.create(...args),

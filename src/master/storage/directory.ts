@@ -44,6 +44,7 @@ export async function directory({ path }: { path: string }): Promise<Storage> {
 
   return {
     name: `directory ${path}`,
+    close: () => turn.close(),
     get: key => reaching(path, () => read(key)),
     create: (key, value) =>
       reaching(path, () =>

@@ -83,6 +83,7 @@ export async function s3({ endpoint, bucket, region, credentials }: Bucket): Pro
 
   return {
     name,
+    close: async () => client.destroy(),
     get: (key, signal) =>
       asking(async () => {
         const found = await read(key, signal)
