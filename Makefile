@@ -46,6 +46,10 @@ build: setup ## dist/, where a source is newer
 bench: setup ## name the benchmarks
 	@sed -nE 's/^ *"(bench:[a-z-]+)".*/  npm run --silent \1 [-- --json]/p' package.json
 
+.PHONY: soak
+soak: setup ## ten minutes of visitors of all kinds at a proxy: is its memory flat, is a socket left?
+	@npm run --silent bench:soak
+
 .PHONY: clean
 clean: ## remove what these targets made in this folder; caches, Docker and data stay
 	@rm -rf node_modules dist coverage

@@ -53,7 +53,7 @@ test('headers of the hop, and those that Connection names, stay on their hop, bo
   assert.doesNotMatch(answer, /x-mine|timeout=9|proxy-auth|x-shadow/i)
   assert.doesNotMatch(app.seen.text, /x-secret|proxy-|gzip|x-shadow/i)
   assert.match(app.seen.text, /TE: trailers\r\n/)
-  assert.match(app.seen.text, /Connection: keep-alive/i, "the client's close is not the pooled connection's")
+  assert.doesNotMatch(app.seen.text, /Connection: close/i, "the client's close is not the pooled connection's")
 })
 
 test('what a stranger says of where it comes from is replaced', async () => {
@@ -214,7 +214,7 @@ test('the body waits for an upstream that is asked first, and stays whole when i
   await client.until('\r\n\r\n')
   assert(front.outcomes[0] instanceof Refusal)
   assert.equal((front.outcomes[0] as Refusal).sent, false)
-  assert.match(app.seen.text, /Expect: 100-continue\r\n[\s\S]*\r\n\r\n$/)
+  assert.match(app.seen.text, /Expect: 100-continue\r\n([\s\S]*\r\n)?\r\n$/)
   assert.equal(bodies.length, 0)
 })
 

@@ -6,6 +6,7 @@ export type RawHeaders = readonly string[]
 // Hop-by-hop (RFC 9110, 7.6.1), and Proxy-Auth*, which are between a client and its own proxy.
 const HOP_BY_HOP = new Set([
   'connection',
+  'http2-settings',
   'keep-alive',
   'proxy-connection',
   'proxy-authenticate',
@@ -55,7 +56,7 @@ export function tellOrigin(kept: RawHeaders, request: IncomingMessage, how: 'rep
 }
 
 /** An address as people write it: IPv4 without the prefix that a dual-stack socket gives it. */
-const plainAddress = (address: string): string => address.replace(/^::ffff:(?=\d+\.)/i, '')
+export const plainAddress = (address: string): string => address.replace(/^::ffff:(?=\d+\.)/i, '')
 
 function namedInConnection(raw: RawHeaders): Set<string> | undefined {
   const values = valuesOf(raw, 'connection')

@@ -19,7 +19,7 @@ export const hasBody = ({ headers }: IncomingMessage): boolean =>
   headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 
 /** Whether the request is one to switch protocols, which the server gave us as such. */
-const isUpgrade = (request: IncomingMessage): boolean => (request as { upgrade?: unknown }).upgrade === true
+export const isUpgrade = (request: IncomingMessage): boolean => (request as { upgrade?: unknown }).upgrade === true
 
 /** The head to send for this request. */
 export function requestHead(request: IncomingMessage, hop: Hop): RequestHead {

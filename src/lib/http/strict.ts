@@ -10,20 +10,30 @@ import { door, fail, type Handler } from './server.ts'
 const LINGER_MS = 30_000
 const KEEPALIVE_PROBE_AFTER_MS = 30_000
 
+export type StrictOptions = {
+  readonly log: Log
+  /** Whether each connection ends with its next answer; where it is not said, as soon as the server listens no more. */
+  readonly drains?: () => boolean
+}
+
 /**
  * A server for a forwarder (see forward.ts): requests, `Expect: 100-continue` and upgrades all come to the one handler, untouched; what
  * two servers in a row could understand differently is refused.
  */
-export function strictServer(handler: Handler, { log }: { log: Log }): Server {
+export function strictServer(handler: Handler, { log, drains }: StrictOptions): Server {
   const open = door(handler, { log })
+  const refused = new WeakSet<Socket>()
   const listener = (request: IncomingMessage, response: ServerResponse): void => {
+    // Where the head was not understood, what follows it need not be a request: node:http reads it as one all the same.
+    if (refused.has(request.socket)) return
     const closes = !response.shouldKeepAlive
     // Closing is ours to do, once the body is read: node:http would close at once, and reset the connection under an early answer.
     if (closes && hasBody(request) && request.httpVersion === '1.1') response.shouldKeepAlive = true
-    response.on('finish', () => linger(request, closes || !server.listening))
+    response.on('finish', () => linger(request, closes || (drains?.() ?? !server.listening)))
     const fault = faultOf(request)
     if (fault === undefined) open(request, response)
     else {
+      refused.add(request.socket)
       response.shouldKeepAlive = false
       fail(request, response, new ShadowError('bad-input', fault), log)
     }
@@ -53,12 +63,13 @@ const NO_CONNECT =
 
 /** What makes the head ambiguous, beyond what node:http's strict parser refuses itself. */
 function faultOf(request: IncomingMessage): string | undefined {
-  const { rawHeaders, url = '' } = request
+  const { rawHeaders, httpVersion, url = '' } = request
+  if (httpVersion !== '1.1' && httpVersion !== '1.0') return `HTTP/${httpVersion} is not served here`
   if (valuesOf(rawHeaders, 'host').length > 1) return 'more than one Host header'
   const codings = valuesOf(rawHeaders, 'transfer-encoding')
   if (codings.length > 0) {
     if (codings.length > 1 || codings[0]?.toLowerCase() !== 'chunked') return 'a Transfer-Encoding other than chunked'
-    if (request.httpVersion === '1.0') return 'Transfer-Encoding in HTTP/1.0'
+    if (httpVersion === '1.0') return 'Transfer-Encoding in HTTP/1.0'
     if (request.headers['content-length'] !== undefined) return 'both Content-Length and Transfer-Encoding'
   }
   if (!url.startsWith('/') && !(url === '*' && request.method === 'OPTIONS'))

@@ -1,0 +1,132 @@
+import { spawn } from 'node:child_process'
+import { mkdtemp, readdir, readlink, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { countAim, machine, pinTo, print, quantile, type Row, rowOf } from './lib/bench.ts'
+import { certificateIn } from './lib/certificate.ts'
+import { shadow, shadowTwoHops, start } from './lib/peers.ts'
+import { freePorts, startPinned } from './lib/pinned.ts'
+import { processesOf, usageOf } from './lib/process-tree.ts'
+
+const PROXY_CORE = 0
+const LOAD_CORE = 1
+const SAMPLES = 60
+/** Idle connections to apps are let go after seconds; a WebSocket whose client is gone is found by the second ping. */
+const SETTLES_WITHIN_MS = 120_000
+
+const { values: flags } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    seconds: { type: 'string', default: '600' },
+    hops: { type: 'string', default: '1' },
+  },
+})
+const seconds = Number(flags.seconds)
+
+const folder = await mkdtemp(join(tmpdir(), 'shadow-soak-'))
+pinTo(LOAD_CORE)
+try {
+  const [port = 0] = await freePorts(1)
+  const program = (name: string): string => fileURLToPath(import.meta.resolve(name))
+  const node = process.execPath
+  await using app = await startPinned(LOAD_CORE, { command: node, args: [program('./load/app.ts'), String(port)] }, [
+    port,
+  ])
+  const peer = flags.hops === '2' ? shadowTwoHops : shadow
+  const wanted = { ...certificateIn(folder), within: folder, backend: `127.0.0.1:${port}`, hostnames: ['soak.example'] }
+  await using proxy = await start(peer, PROXY_CORE, wanted)
+  if (proxy === undefined) throw new Error('the proxy could not be started')
+  await sleep(500) // the connections by which its start was seen are gone
+  const before = { proxy: await socketsOf(proxy.pid), app: await socketsOf(app.pid) }
+
+  const args = [program('./load/crowd.ts'), JSON.stringify({ port: proxy.plain, hostname: 'soak.example', seconds })]
+  const crowd = spawn('taskset', ['-c', String(LOAD_CORE), node, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const said = text(crowd.stdout)
+  const samples = new Map<string, number[][]>([
+    ['resident memory', []],
+    ['open sockets', []],
+  ])
+  for (let at = 0; at < SAMPLES; at++) {
+    await sleep((seconds * 1_000) / SAMPLES)
+    samples.get('resident memory')?.push([(await usageOf(proxy.pid)).rssKiB / 1_024])
+    samples.get('open sockets')?.push([await socketsOf(proxy.pid)])
+  }
+  const { counts, faults }: { counts: Record<string, number>; faults: Record<string, number> } = JSON.parse(await said)
+  const leaked = await leftAfter(before, { proxy: proxy.pid, app: app.pid })
+
+  const memory = (samples.get('resident memory') ?? []).flat()
+  const part = (from: number, to: number): number => quantile(memory.slice(SAMPLES * from, SAMPLES * to), 0.5)
+  const sum = (of: Record<string, number>): number => Object.values(of).reduce((total, one) => total + one, 0)
+  const visits: Row[] = Object.entries(counts).map(([kind, n]) => once(`visits: ${kind}`, n))
+  print(
+    {
+      bench: 'soak',
+      machine: machine(),
+      rounds: 1,
+      rows: [
+        rowOf({ name: 'resident memory', unit: 'MB' }, samples),
+        once('growth of memory in the second half', slope(memory.slice(SAMPLES / 2)) * (SAMPLES / 2), 'MB'),
+        rowOf({ name: 'open sockets', unit: 'count' }, samples),
+        once('sockets left at the proxy', leaked.proxy),
+        once('sockets left at the app', leaked.app),
+        once('visits', sum(counts)),
+        ...visits,
+      ],
+      aims: [
+        countAim('soak/memory', 1.1, part(0.8, 1) / part(0.4, 0.6)),
+        countAim('soak/sockets', 0, leaked.proxy),
+        countAim('soak/faults', 0, sum(faults)),
+      ],
+      notes: [
+        `${seconds} s of visitors of all kinds at once against ${peer.name}`,
+        'soak/memory: the median of the last fifth by that of the middle one; soak/sockets: open two minutes after the last visit, beyond those of the start; an app that does not notice ends keeps its own',
+        ...Object.entries(faults).map(([fault, n]) => `${n} times ${fault}`),
+      ],
+    },
+    flags.json,
+  )
+} finally {
+  await rm(folder, { recursive: true, force: true })
+}
+
+/** Sockets that a process and its children have open. */
+async function socketsOf(pid: number): Promise<number> {
+  const pids = [...(await processesOf(pid))]
+  const links = await Promise.all(
+    pids.map(async one => {
+      const files = await readdir(`/proc/${one}/fd`).catch(() => [])
+      return Promise.all(files.map(file => readlink(`/proc/${one}/fd/${file}`).catch(() => '')))
+    }),
+  )
+  return links.flat().filter(link => link.startsWith('socket:')).length
+}
+
+type Two = { readonly proxy: number; readonly app: number }
+
+async function leftAfter(before: Two, pids: Two): Promise<Two> {
+  const until = Date.now() + SETTLES_WITHIN_MS
+  for (;;) {
+    const left = {
+      proxy: (await socketsOf(pids.proxy)) - before.proxy,
+      app: (await socketsOf(pids.app)) - before.app,
+    }
+    if (left.proxy <= 0 || Date.now() > until) return left
+    await sleep(250)
+  }
+}
+
+/** The least squares' growth a sample. */
+function slope(values: readonly number[]): number {
+  const middle = (values.length - 1) / 2
+  const mean = values.reduce((sum, one) => sum + one, 0) / values.length
+  const rise = values.reduce((sum, one, at) => sum + (at - middle) * (one - mean), 0)
+  return rise / values.reduce((sum, _one, at) => sum + (at - middle) ** 2, 0)
+}
+
+function once(name: string, value: number, unit = 'count'): Row {
+  return rowOf({ name, unit }, new Map([[name, [[value]]]]))
+}

@@ -1,0 +1,287 @@
+import { STATUS_CODES, validateHeaderValue } from 'node:http'
+import type { Socket } from 'node:net'
+import { ShadowError } from '../../errors.ts'
+import type { OwnAnswer } from '../exchange.ts'
+import { plainAddress } from '../headers.ts'
+import type { Opened } from '../safe.ts'
+import { BodyFramer } from '../wire/body.ts'
+import { type Head, MORE, WHOLE } from '../wire/head.ts'
+import { Peer } from './compose.ts'
+import { FastExchange, left } from './exchange.ts'
+import { Intake } from './memory.ts'
+import type { Parts } from './parts.ts'
+import { readInto } from './readinto.ts'
+
+const NOTHING = Buffer.alloc(0)
+/** What is read ahead of an exchange: a body that waits for a wake, pipelined requests. */
+const MOST_AHEAD = 65_536
+
+/** One connection of a client: its requests, one after the other. */
+export class Client {
+  readonly socket: Socket
+  readonly parts: Parts
+  readonly requestBody = new BodyFramer()
+  exchange: FastExchange | undefined
+  gone = false
+  /** The connection ends with this exchange. */
+  closes = false
+  /** What was read and not used yet. */
+  input: Buffer = NOTHING
+  inputAt = 0
+  inputEnd = 0
+  inputLent = false
+  /** Kept by looks.ts: looks in the present state, what had moved at the last, for how long nothing has, and how slow the rest is. */
+  looks = 0
+  moved = -1
+  quietMs = 0
+  owingMs = 0
+  owingFrom = 0
+  /** Bytes are thrown away until the client has ended, too. */
+  lingers = false
+  #head: Head | undefined
+  #peer: Peer | undefined
+  #working = false
+  #handedOver = false
+  #intake: Intake | undefined
+  readonly #secure: boolean
+
+  constructor(socket: Socket, parts: Parts, secure: boolean) {
+    this.socket = socket
+    this.parts = parts
+    this.#secure = secure
+    socket.on('error', ignore).on('end', this.#ended).on('close', this.#closed)
+    const intake = new Intake((bytes, length, lent) => {
+      if (this.#handedOver) socket.push(Buffer.from(bytes.subarray(0, length)))
+      else this.#received(bytes, length, lent)
+    })
+    if (!secure && parts.reusesMemory && readInto(socket, intake)) this.#intake = intake
+    else socket.on('data', this.#chunk)
+  }
+
+  get peer(): Peer {
+    this.#peer ??= new Peer(plainAddress(this.socket.remoteAddress ?? 'unknown'), this.#secure ? 'https' : 'http')
+    return this.#peer
+  }
+
+  /** A part of a head has come. */
+  get readsHead(): boolean {
+    return this.exchange === undefined && this.inputEnd > this.inputAt
+  }
+
+  resume(): void {
+    if (this.gone || this.inputEnd - this.inputAt >= MOST_AHEAD || !this.socket.isPaused()) return
+    this.socket.resume()
+  }
+
+  /** What to read into from now on, as a long body is coming or not. */
+  wantsBulk(wanted: boolean): void {
+    if (this.#intake === undefined) return
+    this.#intake.bulk = wanted
+    this.#intake.written = (this.exchange?.upstream?.socket.writableLength ?? 1) === 0
+  }
+
+  /** Tells the client to go on with its body. */
+  passContinue(): void {
+    if (this.exchange?.head.expects && !this.exchange.answered)
+      this.socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1')
+  }
+
+  /** Throws away what there is of a body that nobody takes. */
+  dropBody(): void {
+    while (!this.requestBody.done && this.inputAt < this.inputEnd && this.requestBody.fault === undefined) {
+      this.requestBody.take(this.input, this.inputAt, this.inputEnd)
+      this.inputAt = this.requestBody.next
+    }
+    if (this.requestBody.fault !== undefined) this.closes = true
+  }
+
+  /** Sends an answer of our own. */
+  answer({ status, headers, body = '' }: OwnAnswer, own: Readonly<Record<string, string>> = {}): void {
+    const { exchange } = this
+    this.dropBody()
+    if (!this.requestBody.done || exchange?.head.closes || this.parts.closing) this.closes = true
+    const bytes = Buffer.from(body)
+    let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`
+    for (const [name, value] of Object.entries({ ...own, ...headers })) {
+      validateHeaderValue(name, value)
+      text += `${name}: ${value}\r\n`
+    }
+    if (status !== 204 && status !== 304) text += `Content-Length: ${bytes.length}\r\n`
+    if (this.closes) text += 'Connection: close\r\n'
+    const { out, counters } = this.parts
+    out.text(`${text}\r\n`)
+    if (exchange?.method !== 'HEAD') out.copy(bytes, 0, bytes.length)
+    out.send(this.socket)
+    counters.answered(status)
+  }
+
+  /** The exchange has its answer: on to the next, or the end. */
+  over(exchange: FastExchange): void {
+    if (this.exchange !== exchange || this.gone) return
+    this.exchange = undefined
+    exchange.over = true
+    this.looks = 0
+    if (!this.requestBody.done || this.closes) {
+      this.linger()
+      return
+    }
+    if (this.inputEnd > this.inputAt && !this.#working) this.#work()
+    this.resume()
+  }
+
+  /** Ends our side and reads on: closing on unread bytes makes the kernel reset the connection, answer and all. */
+  linger(): void {
+    this.lingers = true
+    this.looks = 0
+    this.#clear()
+    this.socket.end()
+    this.resume()
+  }
+
+  /** Ends the connection at once, so that what was sent does not look whole. */
+  cut(): void {
+    this.socket.destroy()
+  }
+
+  /** Gives the connection to the safe path, with the bytes that are not used yet. */
+  handOver(): void {
+    this.#letGo()
+    this.parts.counters.handedOver += 1
+    this.parts.safe.take(this.socket)
+    this.socket.resume()
+  }
+
+  /** The same; the request is for the caller. */
+  open(): Promise<Opened> {
+    const { exchange } = this
+    if (exchange !== undefined) {
+      const ahead = this.input.subarray(this.inputAt, this.inputEnd)
+      this.input = Buffer.concat([exchange.head.bytes.subarray(0, exchange.head.length), ahead])
+      this.inputAt = 0
+      this.inputEnd = this.input.length
+    }
+    this.exchange = undefined
+    this.#letGo()
+    const opened = this.parts.safe.open(this.socket)
+    this.socket.resume()
+    return opened
+  }
+
+  /** Refuses what is no request. */
+  refuse(status: number, fault: string): void {
+    this.closes = true
+    this.parts.counters.refused += 1
+    this.answer(this.parts.refusal(status, fault))
+    this.linger()
+  }
+
+  #letGo(): void {
+    const { socket } = this
+    const bytes = Buffer.from(this.input.subarray(this.inputAt, this.inputEnd))
+    this.#clear()
+    this.#handedOver = true
+    this.parts.clients.delete(this)
+    socket.off('error', ignore).off('end', this.#ended).off('close', this.#closed).off('data', this.#chunk)
+    if (this.#head !== undefined) this.parts.giveHead(this.#head)
+    this.#head = undefined
+    socket.pause()
+    if (bytes.length > 0) socket.unshift(bytes)
+  }
+
+  #clear(): void {
+    this.input = NOTHING
+    this.inputAt = this.inputEnd = 0
+    this.inputLent = false
+  }
+
+  readonly #chunk = (chunk: Buffer): void => this.#received(chunk, chunk.length, false)
+
+  #received(bytes: Buffer, length: number, lent: boolean): void {
+    if (this.lingers || this.gone) return
+    if (this.inputEnd > this.inputAt) {
+      this.input = Buffer.concat([this.input.subarray(this.inputAt, this.inputEnd), bytes.subarray(0, length)])
+      this.inputEnd = this.input.length
+      this.inputLent = false
+    } else {
+      this.input = bytes
+      this.inputEnd = length
+      this.inputLent = lent
+    }
+    this.inputAt = 0
+    this.#work()
+    const rest = this.inputEnd - this.inputAt
+    if (rest === 0) this.#clear()
+    else {
+      // What was read into will be read into again; only `data` events give memory away.
+      if (this.#intake !== undefined && this.input === bytes) {
+        this.input = Buffer.from(this.input.subarray(this.inputAt, this.inputEnd))
+        this.inputAt = 0
+        this.inputEnd = rest
+        this.inputLent = false
+      }
+      if (rest >= MOST_AHEAD && !this.gone && !this.#handedOver) this.socket.pause()
+    }
+  }
+
+  /** Uses what was read: for the exchange that is on, and for those that can begin. */
+  #work(): void {
+    this.#working = true
+    while (!this.gone && !this.lingers && !this.#handedOver) {
+      if (this.exchange !== undefined) {
+        if (!this.requestBody.done) this.exchange.moveBody()
+        if (this.exchange !== undefined) break
+      } else if (this.inputAt >= this.inputEnd || !this.#begin()) break
+    }
+    this.#working = false
+  }
+
+  /** Reads the next head; false where it is not whole yet, or none. */
+  #begin(): boolean {
+    this.#head ??= this.parts.takeHead()
+    const head = this.#head
+    const code = head.parseRequest(this.input, this.inputAt, this.inputEnd)
+    if (code === MORE) return false
+    if (code !== WHOLE) {
+      this.refuse(code, head.fault)
+      return false
+    }
+    if (head.minor === 0 || head.wantsUpgrade) {
+      this.handOver()
+      return false
+    }
+    this.#head = undefined
+    this.inputAt += head.length
+    head.keep()
+    this.looks = 0
+    this.requestBody.start(head.requestFraming, head.contentLength)
+    const exchange = new FastExchange(this, head)
+    this.exchange = exchange
+    this.parts.counters.requests += 1
+    this.parts.serve(exchange)
+    return true
+  }
+
+  readonly #ended = (): void => {
+    this.cut()
+  }
+
+  readonly #closed = (): void => {
+    this.gone = true
+    this.#intake?.close()
+    this.parts.clients.delete(this)
+    if (this.#head !== undefined) this.parts.giveHead(this.#head)
+    this.#head = undefined
+    const { exchange } = this
+    this.exchange = undefined
+    exchange?.left(left())
+    this.#clear()
+  }
+
+  /** Ends an exchange whose client stalls. */
+  stalled(ms: number): void {
+    this.exchange?.left(new ShadowError('client-gone', `the client took and gave no byte for ${ms} ms`))
+    this.cut()
+  }
+}
+
+const ignore = (): void => undefined

@@ -1,0 +1,176 @@
+import type { Hop } from '../hop.ts'
+import { isText, startsWith } from '../wire/bytes.ts'
+import { Field, HOP_BY_HOP, NEEDED } from '../wire/fields.ts'
+import { type Head, tokens } from '../wire/head.ts'
+import { type Added, added, isAdded } from './added.ts'
+import type { Scratch } from './memory.ts'
+
+/** What the upstream is told of the client. */
+export class Peer {
+  readonly address: string
+  readonly proto: 'http' | 'https'
+  #told = Buffer.alloc(0)
+  /** Where the host is in what was told last. */
+  #hostAt = 0
+
+  constructor(address: string, proto: 'http' | 'https') {
+    this.address = address
+    this.proto = proto
+  }
+
+  /** The X-Forwarded-* lines; the same as last time where the host is, as it mostly is on one connection. */
+  told(bytes: Buffer, from: number, to: number): Buffer {
+    const told = this.#told
+    let same = told.length === this.#hostAt + to - from + 2
+    for (let at = from; same && at < to; at += 1) same = told[this.#hostAt + at - from] === bytes[at]
+    if (same) return told
+    const before = `X-Forwarded-For: ${this.address}\r\nX-Forwarded-Proto: ${this.proto}\r\nX-Forwarded-Host: `
+    this.#hostAt = before.length
+    this.#told = Buffer.from(`${before}${bytes.toString('latin1', from, to)}\r\n`, 'latin1')
+    return this.#told
+  }
+}
+
+// A request of any other method is expected to say that it has no body (RFC 9110, 8.6).
+const BODILESS = ['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE']
+
+const CHAIN: readonly Field[] = [Field.forwardedFor]
+const CLAIMS: readonly Field[] = [Field.forwardedFor, Field.forwardedProto, Field.forwardedHost, Field.claim]
+const NONE: readonly Field[] = []
+const DROPPED_CLAIMS = { replace: CLAIMS, append: CHAIN, keep: NONE }
+
+/** Puts the head of the request together as the upstream gets it: the client's own bytes, with what a hop drops left out. */
+export function composeRequest(out: Scratch, head: Head, hop: Hop, peer: Peer): void {
+  const { bytes, base } = head
+  const ours = added(hop.requestHeaders)
+  const claims = DROPPED_CLAIMS[hop.forwarded]
+  const named = head.nominates ? nominated(head) : undefined
+  const dropsExpect = hop.expect === 'answer'
+  let run = base + head.lineStart
+  if (!head.plainTarget) {
+    out.text(`${head.method} ${head.target} HTTP/1.1\r\n`)
+    run = base + (head.count > 0 ? head.nameStart(0) : head.length - 2)
+  }
+  for (let slot = 0; slot < head.count; slot += 1) {
+    const field = head.field(slot)
+    if (
+      HOP_BY_HOP[field] ||
+      field === Field.transferEncoding ||
+      (field === Field.trailer && !head.chunked) ||
+      (field === Field.expect && dropsExpect) ||
+      (field >= Field.forwardedFor && claims.includes(field)) ||
+      isDropped(head, slot, field, hop.strip, ours, named)
+    ) {
+      const line = base + head.nameStart(slot)
+      if (line > run) out.copy(bytes, run, line)
+      run = base + head.lineEnd(slot)
+    }
+  }
+  if (base + head.length - 2 > run) out.copy(bytes, run, base + head.length - 2)
+  if (hop.forwarded !== 'keep') tellOrigin(out, head, hop, peer)
+  // In the one spelling that every server knows: to one that goes by case, `CHUNKED` is no framing.
+  if (head.chunked) out.text('Transfer-Encoding: chunked\r\n')
+  else if (head.contentLength < 0 && !BODILESS.includes(head.method)) out.text('Content-Length: 0\r\n')
+  if (head.takesTrailers) out.text('TE: trailers\r\n')
+  if (hop.expect === 'ask' && head.requestFraming !== 'none' && !head.expects) out.text('Expect: 100-continue\r\n')
+  if (ours !== undefined) out.copy(ours.bytes, 0, ours.bytes.length)
+  out.lineEnd()
+}
+
+/** How an answer differs from what the upstream sent. */
+export type AnswerChanges = {
+  /** The connection to the client ends with this answer. */
+  readonly closes: boolean
+  /** It is not framed: to be chunked for the client. */
+  readonly chunks: boolean
+}
+
+/** Puts the head of the answer together as the client gets it. */
+export function composeAnswer(out: Scratch, head: Head, hop: Hop, { closes, chunks }: AnswerChanges): void {
+  const { bytes, base, status } = head
+  const ours = status < 200 ? undefined : added(hop.responseHeaders?.())
+  const named = head.nominates ? nominated(head) : undefined
+  const bare = status < 200 || status === 204
+  let run = base
+  if (head.minor === 0) {
+    out.text('HTTP/1.1')
+    run += 8
+  }
+  for (let slot = 0; slot < head.count; slot += 1) {
+    const field = head.field(slot)
+    if (
+      HOP_BY_HOP[field] ||
+      (field === Field.trailer && !head.chunked) ||
+      (bare && (field === Field.contentLength || field === Field.transferEncoding)) ||
+      isDropped(head, slot, field, hop.strip, undefined, named)
+    ) {
+      const line = base + head.nameStart(slot)
+      if (line > run) out.copy(bytes, run, line)
+      run = base + head.lineEnd(slot)
+    }
+  }
+  if (base + head.length - 2 > run) out.copy(bytes, run, base + head.length - 2)
+  if (chunks) out.text('Transfer-Encoding: chunked\r\n')
+  if (closes) out.text('Connection: close\r\n')
+  if (ours !== undefined) out.copy(ours.bytes, 0, ours.bytes.length)
+  out.lineEnd()
+}
+
+/** Puts trailers together, without what frames, routes or belongs to the hop (RFC 9110, 6.5.1). */
+export function composeTrailers(out: Scratch, trailers: Head, hop: Hop): void {
+  for (let slot = 0; slot < trailers.count; slot += 1) {
+    const field = trailers.field(slot)
+    if (field !== Field.other || isDropped(trailers, slot, field, hop.strip, undefined, undefined)) continue
+    out.copy(trailers.bytes, trailers.base + trailers.nameStart(slot), trailers.base + trailers.lineEnd(slot))
+  }
+  out.lineEnd()
+}
+
+function isDropped(
+  head: Head,
+  slot: number,
+  field: Field,
+  strip: string | undefined,
+  ours: Added | undefined,
+  named: readonly string[] | undefined,
+): boolean {
+  const from = head.base + head.nameStart(slot)
+  const to = head.base + head.nameEnd(slot)
+  if (strip !== undefined && startsWith(head.bytes, from, to, strip)) return true
+  if (ours !== undefined && isAdded(ours, head.bytes, from, to)) return true
+  return named !== undefined && !NEEDED[field] && named.some(name => isText(head.bytes, from, to, name))
+}
+
+/** The headers that `Connection` names as hop-by-hop, in lower case. */
+function nominated(head: Head): string[] {
+  const names: string[] = []
+  for (let slot = 0; slot < head.count; slot += 1) {
+    if (head.field(slot) !== Field.connection) continue
+    for (const [from, to] of tokens(head.bytes, head.base + head.valueStart(slot), head.base + head.valueEnd(slot)))
+      names.push(head.bytes.toString('latin1', from, to).toLowerCase())
+  }
+  return names
+}
+
+function tellOrigin(out: Scratch, head: Head, hop: Hop, peer: Peer): void {
+  const host = head.hostSlot
+  const from = host < 0 ? 0 : head.base + head.valueStart(host)
+  const to = host < 0 ? 0 : head.base + head.valueEnd(host)
+  if (hop.forwarded === 'replace') {
+    const told = peer.told(head.bytes, from, to)
+    out.copy(told, 0, told.length)
+    return
+  }
+  const chain: string[] = []
+  let proto = false
+  let hosted = false
+  for (let slot = 0; slot < head.count; slot += 1) {
+    const field = head.field(slot)
+    if (field === Field.forwardedFor) chain.push(head.value(slot))
+    proto ||= field === Field.forwardedProto
+    hosted ||= field === Field.forwardedHost
+  }
+  out.text(`X-Forwarded-For: ${[...chain, peer.address].join(', ')}\r\n`)
+  if (!proto) out.text(`X-Forwarded-Proto: ${peer.proto}\r\n`)
+  if (!hosted) out.text(`X-Forwarded-Host: ${head.bytes.toString('latin1', from, to)}\r\n`)
+}

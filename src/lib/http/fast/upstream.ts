@@ -1,0 +1,96 @@
+import { createConnection, type Socket } from 'node:net'
+import { Intake } from './memory.ts'
+
+/** Who a connection to an upstream works for. */
+export interface UpstreamUser {
+  received(bytes: Buffer, end: number, lent: boolean): void
+  /** The upstream has ended its side. */
+  ended(): void
+  /** The connection is of no use any more; `cause` where it failed. */
+  lost(cause: Error | undefined): void
+  /** Nothing more can be sent; an answer that is on its way can still be read. */
+  deaf(cause: Error): void
+}
+
+const KEEPALIVE_PROBE_AFTER_MS = 30_000
+
+/** One connection to an upstream, for one request at a time. */
+export class Upstream {
+  readonly address: string
+  readonly socket: Socket
+  readonly intake: Intake
+  user: UpstreamUser | undefined
+  /** Requests that it has answered. */
+  answered = 0
+  connected = false
+  /** Looks (see `Looks`) since it was dialled or became idle. */
+  looks = 0
+  /** Looks that it may be idle, where the upstream says how long it keeps it. */
+  mostIdle = Number.POSITIVE_INFINITY
+  readonly #gone: (upstream: Upstream) => void
+  #cause: Error | undefined
+
+  constructor(address: string, gone: (upstream: Upstream) => void) {
+    this.address = address
+    this.#gone = gone
+    this.intake = new Intake((bytes, length, lent) => {
+      // Nobody asked: whatever it is, the next request must not get it for its answer.
+      if (this.user === undefined) this.destroy()
+      else this.user.received(bytes, length, lent)
+    })
+    const { host, port } = endpoint(address)
+    this.socket = createConnection({
+      host,
+      port,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEPALIVE_PROBE_AFTER_MS,
+      onread: this.intake.onread,
+    })
+    hearAnswerAfterFailedWrite(this.socket)
+    this.socket
+      .on('connect', () => {
+        this.connected = true
+      })
+      .on('error', cause => this.#failed(cause))
+      .on('end', () => {
+        this.user?.ended()
+        this.destroy()
+      })
+      .on('close', () => {
+        this.intake.close()
+        this.#gone(this)
+        const { user } = this
+        this.user = undefined
+        user?.lost(this.#cause)
+      })
+  }
+
+  destroy(cause?: Error): void {
+    this.#cause ??= cause
+    this.socket.destroy()
+  }
+
+  #failed(cause: Error): void {
+    this.#cause ??= cause
+    if (this.socket.destroyed || this.user === undefined) this.destroy()
+    else this.user.deaf(cause)
+  }
+}
+
+/**
+ * An upstream that refuses an upload answers and closes, and our next write then fails. node:net would destroy the socket there and
+ * then, with the answer unread in it; without autoDestroy it only says so.
+ */
+function hearAnswerAfterFailedWrite(socket: Socket): void {
+  const { _writableState: state } = socket as { _writableState?: { autoDestroy?: boolean } }
+  if (state !== undefined) state.autoDestroy = false
+  const { _readableState: other } = socket as { _readableState?: { autoDestroy?: boolean } }
+  if (other !== undefined) other.autoDestroy = false
+}
+
+/** Host and port of `ip:port` or `[ipv6]:port`. */
+function endpoint(address: string): { host: string; port: number } {
+  const colon = address.lastIndexOf(':')
+  return { host: address.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(address.slice(colon + 1)) }
+}

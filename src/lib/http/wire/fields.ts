@@ -1,0 +1,74 @@
+import { startsWith } from './bytes.ts'
+
+/** The headers that a hop has to know, told from the rest once, when the head is parsed. */
+export const Field = {
+  other: 0,
+  host: 1,
+  connection: 2,
+  contentLength: 3,
+  transferEncoding: 4,
+  expect: 5,
+  upgrade: 6,
+  te: 7,
+  trailer: 8,
+  keepAlive: 9,
+  /** Between a client and its own proxy. */
+  proxy: 10,
+  forwardedFor: 11,
+  forwardedProto: 12,
+  forwardedHost: 13,
+  /** What else claims to know where a request came from. */
+  claim: 14,
+} as const
+
+export type Field = (typeof Field)[keyof typeof Field]
+
+/** Which header the name is. Told by length and first letter first: most headers are none of these. */
+export function fieldOf(bytes: Uint8Array, from: number, to: number): Field {
+  const known = BY_LENGTH[to - from]
+  const first = (bytes[from] as number) | 0x20
+  if (known !== undefined) {
+    for (let at = 0; at < known.length; at += 1) {
+      const { name, field, initial } = known[at] as Known
+      if (initial === first && startsWith(bytes, from, to, name)) return field
+    }
+  }
+  return first === 0x78 && to - from > CLAIM.length && startsWith(bytes, from, to, CLAIM) ? Field.claim : Field.other
+}
+
+type Known = { readonly name: string; readonly field: Field; readonly initial: number }
+
+const CLAIM = 'x-forwarded-'
+const NAMES: Readonly<Record<string, Field>> = {
+  host: Field.host,
+  connection: Field.connection,
+  'content-length': Field.contentLength,
+  'transfer-encoding': Field.transferEncoding,
+  expect: Field.expect,
+  upgrade: Field.upgrade,
+  te: Field.te,
+  trailer: Field.trailer,
+  'keep-alive': Field.keepAlive,
+  'proxy-connection': Field.proxy,
+  'proxy-authenticate': Field.proxy,
+  'proxy-authorization': Field.proxy,
+  'x-forwarded-for': Field.forwardedFor,
+  'x-forwarded-proto': Field.forwardedProto,
+  'x-forwarded-host': Field.forwardedHost,
+  forwarded: Field.claim,
+  'x-real-ip': Field.claim,
+}
+const BY_LENGTH: readonly (readonly Known[] | undefined)[] = Array.from({ length: 20 }, (_, length) => {
+  const known = Object.entries(NAMES).filter(([name]) => name.length === length)
+  return known.length === 0 ? undefined : known.map(([name, field]) => ({ name, field, initial: name.charCodeAt(0) }))
+})
+
+/** Whether a field is between two neighbours only (RFC 9110, 7.6.1). `Transfer-Encoding` is not among them: bodies pass as they are framed, and the line is written anew for an upstream. */
+export const HOP_BY_HOP: readonly boolean[] = Object.values(Field).map(field =>
+  ([Field.connection, Field.upgrade, Field.te, Field.keepAlive, Field.proxy] as Field[]).includes(field),
+)
+
+/** Whether a field cannot be dropped by naming it in `Connection`: the message could not be understood without. */
+export const NEEDED: readonly boolean[] = Object.values(Field).map(field =>
+  ([Field.contentLength, Field.transferEncoding, Field.host, Field.trailer] as Field[]).includes(field),
+)

@@ -1,0 +1,21 @@
+import { METHODS as KNOWN } from 'node:http'
+
+// The ones that node:http knows, and so the apps behind it: what one server takes for a method the next must too.
+const known = new Set(KNOWN)
+export const LONGEST_METHOD = Math.max(...KNOWN.map(method => method.length))
+
+const COMMON = ['GET', 'POST', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'PATCH']
+
+/** The method in these bytes, or '' where nobody knows it. */
+export function readMethod(bytes: Buffer, from: number, to: number): string {
+  for (const method of COMMON) {
+    if (method.length === to - from && isExactly(bytes, from, method)) return method
+  }
+  const method = bytes.toString('latin1', from, to)
+  return known.has(method) ? method : ''
+}
+
+function isExactly(bytes: Uint8Array, from: number, text: string): boolean {
+  for (let at = 0; at < text.length; at += 1) if (bytes[from + at] !== text.charCodeAt(at)) return false
+  return true
+}

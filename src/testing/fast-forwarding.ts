@@ -1,0 +1,41 @@
+import { Exchanges, type ExchangesOptions, exchangeServer } from '../lib/http/fast/server.ts'
+import type { ForwarderOptions, Hop } from '../lib/http/forward.ts'
+import { noLog } from '../lib/log.ts'
+import { HandClock } from './clock.ts'
+import { open } from './wire.ts'
+
+/** The same as `forwarding`, by the fast path. */
+export const fastForwarding =
+  (more: Partial<ExchangesOptions> = {}) =>
+  async (upstream: { readonly address: string }, hop: Partial<Hop> = {}, options: Partial<ForwarderOptions> = {}) => {
+    const clock = new HandClock()
+    const outcomes: unknown[] = []
+    const { stalledAfterMs, ...rest } = options
+    const exchanges = new Exchanges({
+      log: noLog,
+      ...rest,
+      ...(stalledAfterMs !== undefined && { patience: { stalledAfterMs } }),
+      ...more,
+      clock,
+      async journey(exchange) {
+        try {
+          await exchange.forward({ address: upstream.address, forwarded: 'replace', ...hop })
+          outcomes.push('done')
+        } catch (error) {
+          outcomes.push(error)
+          throw error
+        }
+      },
+    })
+    const opened = await open(exchangeServer(exchanges))
+    return {
+      ...opened,
+      clock,
+      outcomes,
+      exchanges,
+      async [Symbol.asyncDispose]() {
+        await opened[Symbol.asyncDispose]()
+        exchanges[Symbol.dispose]()
+      },
+    }
+  }

@@ -1,0 +1,87 @@
+import type { Message, Reading } from './message.ts'
+import { ours } from './ours.ts'
+import { theirs } from './theirs.ts'
+
+export type Input = {
+  readonly bytes: Buffer
+  readonly kind: 'request' | 'response'
+  /** Of answers: which ones are to HEAD. */
+  readonly heads: readonly boolean[]
+}
+
+/** How an input went: refused by us, understood the same, or (a text) understood differently. */
+export type Outcome = { readonly refused: boolean; readonly messages: number; readonly differs: string | undefined }
+
+/** Reads the bytes with our framer and with Node's parser, each in pieces of its own, and compares. */
+export function compare(
+  { bytes, kind, heads }: Input,
+  cutOurs: readonly number[],
+  cutTheirs: readonly number[],
+): Outcome {
+  const we = ours(split(bytes, cutOurs), kind, heads)
+  const they = theirs(split(bytes, cutTheirs), kind, heads)
+  const on = kind === 'request' ? theirs([we.passed], kind) : undefined
+  const differs = difference(we, they) ?? (on && passedOn(we, on))
+  return { refused: we.stopped !== undefined, messages: we.messages.length, differs }
+}
+
+/** Every message that we pass on must be what they read there; where we stop, they may go on. */
+function difference(we: Reading, they: Reading): string | undefined {
+  for (const [at, mine] of we.messages.entries()) {
+    const other = they.messages[at]
+    if (other === undefined) return `we read message ${at}, they stopped: ${they.stopped}`
+    const found = unlike(mine, other, we.stopped !== undefined && at === we.messages.length - 1)
+    if (found !== undefined) return `message ${at}: ${found}`
+  }
+  if (we.stopped !== undefined) return undefined
+  if (they.messages.length > we.messages.length)
+    return `they read a message that we did not: ${they.messages.length} and ${we.messages.length}`
+  const inBody = we.messages.at(-1)?.whole === false && we.withholds !== true
+  if (inBody && they.stopped !== undefined) return `they refuse a body that we pass on: ${they.stopped}`
+  return undefined
+}
+
+function unlike(mine: Message, other: Message, cutShort: boolean): string | undefined {
+  if (mine.start !== other.start) return `start ${mine.start}, ${other.start}`
+  if (mine.target !== other.target && !absolute(mine.target, other.target))
+    return `target ${mine.target}, ${other.target}`
+  const [a, b] = [JSON.stringify(mine.headers), JSON.stringify(other.headers)]
+  if (a !== b) return `headers ${a}, ${b}`
+  if (mine.whole) {
+    if (!other.whole) return 'we found its end, they did not'
+    if (mine.body !== other.body) return `bodies ${JSON.stringify(mine.body)}, ${JSON.stringify(other.body)}`
+    return undefined
+  }
+  if (other.whole && !cutShort) return 'they found its end, we did not'
+  if (!other.body.startsWith(mine.body))
+    return `the bodies so far ${JSON.stringify(mine.body)}, ${JSON.stringify(other.body)}`
+  return undefined
+}
+
+const absolute = (mine: string, other: string): boolean =>
+  /^https?:\/\/[^/?]+/i.test(other) && other.replace(/^https?:\/\/[^/?]+/i, '') === mine
+
+/** What we pass on must be read by the next server as the same messages: else one could hide in another. */
+function passedOn(we: Reading, on: Reading): string | undefined {
+  if (on.stopped !== undefined && on.stopped !== 'upgrade') return `what we passed on is refused: ${on.stopped}`
+  if (on.messages.length !== we.messages.length)
+    return `we passed on ${we.messages.length} messages, ${on.messages.length} arrive`
+  for (const [at, mine] of we.messages.entries()) {
+    const other = on.messages[at]
+    if (other === undefined || other.start !== mine.start) return `message ${at} arrives as ${other?.start}`
+    if (other.whole !== mine.whole && we.stopped === undefined)
+      return `message ${at} arrives ${other.whole ? 'whole' : 'in part'}`
+    if (mine.whole && (!other.whole || other.body !== mine.body)) return `the body of message ${at} arrives differently`
+  }
+  return undefined
+}
+
+function split(bytes: Buffer, cuts: readonly number[]): Buffer[] {
+  const at = [0, ...[...cuts].sort((a, b) => a - b), bytes.length]
+  const pieces: Buffer[] = []
+  for (let i = 0; i + 1 < at.length; i += 1) {
+    const piece = bytes.subarray(at[i], at[i + 1])
+    if (piece.length > 0) pieces.push(piece)
+  }
+  return pieces
+}

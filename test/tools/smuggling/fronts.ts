@@ -1,0 +1,47 @@
+import { systemClock } from '../../../src/lib/clock.ts'
+import type { Journey } from '../../../src/lib/http/exchange.ts'
+import { Exchanges, listenFor } from '../../../src/lib/http/fast/server.ts'
+import { Forwarder } from '../../../src/lib/http/forward.ts'
+import { SafePath } from '../../../src/lib/http/safe.ts'
+import { listen } from '../../../src/lib/http/server.ts'
+import { noLog } from '../../../src/lib/log.ts'
+
+/** A proxy under test, before one back end: `saw` is `METHOD target` of each request that it knows it was asked. */
+export type Front = AsyncDisposable & { readonly port: number; saw(): readonly string[] }
+
+/** The proxies that the suite runs on, by their names; each is opened before the back end at this address. */
+export const fronts: Record<string, (backend: string) => Promise<Front>> = {
+  'the fast path': async backend => {
+    const saw: string[] = []
+    const exchanges = new Exchanges({ journey: toApp(backend, saw), log: noLog })
+    const listening = await listenFor(exchanges, ANY_PORT)
+    return { ...listening, saw: () => saw }
+  },
+
+  // A connection that the fast path has handed over stays here: so this path is struck by itself, too.
+  'the safe path': async backend => {
+    const saw: string[] = []
+    const forwarder = new Forwarder({ clock: systemClock })
+    const { server } = new SafePath({ journey: toApp(backend, saw), forwarder, log: noLog, drains: () => false })
+    const listening = await listen(server, ANY_PORT)
+    return {
+      port: listening.port,
+      saw: () => saw,
+      async [Symbol.asyncDispose]() {
+        forwarder[Symbol.dispose]()
+        await listening[Symbol.asyncDispose]()
+      },
+    }
+  },
+}
+
+const ANY_PORT = { host: '127.0.0.1', port: 0 }
+
+/** Forwards to the one app that there is, and answers for all other hosts. */
+function toApp(address: string, saw: string[]): Journey {
+  return async exchange => {
+    saw.push(`${exchange.method} ${exchange.target}`)
+    if (exchange.host?.toLowerCase() === 'app') await exchange.forward({ address, forwarded: 'replace' })
+    else exchange.answer({ status: 404 })
+  }
+}

@@ -1,0 +1,58 @@
+import { once } from 'node:events'
+import { Agent, get } from 'node:http'
+import { connect } from 'node:net'
+import { text } from 'node:stream/consumers'
+
+/** A connection on which nothing has come for so long is waiting for bytes that we do not send. */
+const QUIET_MS = 60
+/** A proxy that has lost count of its connections leaves the next one waiting. */
+const ANSWERED_MS = 5_000
+
+/** Sends the pieces as they are on a connection of their own, and gives all that comes back until it closes or falls silent. */
+export async function strike(port: number, pieces: readonly string[]): Promise<string> {
+  const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+  socket.on('error', () => {}) // refused and reset: that is an answer too
+  let heard = ''
+  socket.setEncoding('latin1').on('data', chunk => {
+    heard += chunk
+  })
+  const closed = new Promise(resolve => socket.on('close', resolve))
+  await Promise.race([once(socket, 'connect'), closed])
+  for (const piece of pieces) {
+    if (!socket.writable) break
+    await new Promise(resolve => socket.write(piece, 'latin1', resolve))
+    if (pieces.length > 1) await new Promise(setImmediate)
+  }
+  for (let before = -1; before !== heard.length && !socket.closed; ) {
+    before = heard.length
+    await Promise.race([closed, new Promise(resolve => setTimeout(resolve, QUIET_MS))])
+  }
+  socket.destroy()
+  return heard
+}
+
+/** Asks for the targets, one after the other on one connection; each must be answered by itself. Gives what went wrong with each. */
+export async function ask(port: number, targets: readonly string[]): Promise<(string | undefined)[]> {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  const faults: (string | undefined)[] = []
+  for (const target of targets) {
+    const body = await new Promise<string>((resolve, reject) => {
+      get(
+        {
+          port,
+          host: '127.0.0.1',
+          path: target,
+          agent,
+          headers: { host: 'app' },
+          signal: AbortSignal.timeout(ANSWERED_MS),
+        },
+        response => {
+          text(response).then(body => resolve(`${response.statusCode} ${body}`), reject)
+        },
+      ).on('error', reject)
+    }).catch((error: unknown) => String(error))
+    faults.push(body === `200 ${target}` ? undefined : `who asked for ${target} heard ${JSON.stringify(body)}`)
+  }
+  agent.destroy()
+  return faults
+}
