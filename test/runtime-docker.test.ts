@@ -1,97 +1,24 @@
-import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import type { LogLine } from '../src/model/instance.ts'
-import { appName, nodeName, volumeId } from '../src/model/names.ts'
-import { duration, size } from '../src/model/quantities.ts'
-import type { TaskDefinition } from '../src/model/task.ts'
+import { describe, expect, test } from 'vitest'
+import { appName, nodeName } from '../src/model/names.ts'
+import { size } from '../src/model/quantities.ts'
 import { docker } from '../src/nodeproxy/runtime/docker.ts'
 import { holderOf } from '../src/nodeproxy/runtime/docker-holder.ts'
-import type { Container } from '../src/nodeproxy/runtime/runtime.ts'
-import { loop } from '../src/nodeproxy/volumes/loop.ts'
-import { mounts } from '../src/nodeproxy/volumes/mount.ts'
-import { busyboxImage, nodeImage } from './tools/images.ts'
+import { containersOfTest, portOpen, run, texts } from './tools/containers.ts'
+import { busyboxImage } from './tools/images.ts'
 import { removeNetwork } from './tools/network.ts'
 
-const node = nodeName(`t-${randomBytes(4).toString('hex')}`)
-const network = `shadow-${node}`
-const runtime = docker({ node, network })
-const signal = new AbortController().signal
-const run = (...args: string[]) =>
-  execFileSync('docker', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim()
+const { node, network, runtime, signal, task, started, linesOf, untilLine } = containersOfTest()
 
-let busybox: string
-beforeAll(async () => {
-  busybox = await busyboxImage()
-})
-
-afterEach(() => {
-  const left = run('ps', '--all', '--quiet', '--filter', `label=shadow.node=${node}`).split('\n').filter(Boolean)
-  if (left.length > 0) run('rm', '--force', ...left)
-})
-
-afterAll(() => {
-  try {
-    removeNetwork(network)
-  } catch {
-    // no test of this run got as far as making it
-  }
-})
-
-function task(over: Partial<TaskDefinition> & { script?: string } = {}): TaskDefinition {
-  const { script, ...rest } = over
-  return {
-    app: appName('blog'),
-    revision: 1,
-    image: busybox,
-    command: ['sh', '-c', script ?? 'trap "exit 0" TERM; while :; do sleep 0.05; done'],
-    env: {},
-    port: 8000,
-    limits: { memory: size('64MiB'), cpus: 1, pids: 64 },
-    ready: { kind: 'port' },
-    startWithin: duration('10s'),
-    sleep: { idleAfter: duration('5m'), grace: duration('1s'), webSockets: 'hold' },
-    createdAt: new Date(0).toISOString(),
-    ...rest,
-  }
-}
-
-async function started(given: TaskDefinition, mountedAt?: string): Promise<Container & { ip: string }> {
-  const container = await runtime.create(given, mountedAt, signal)
-  return { ...container, ip: await runtime.start(container, signal) }
-}
-
-async function linesOf(container: Container, since?: string): Promise<LogLine[]> {
-  const lines: LogLine[] = []
-  for await (const line of runtime.output(container, since, signal)) lines.push(line)
-  return lines
-}
-
-const texts = (lines: LogLine[], stream = 'stdout') =>
-  lines.filter(line => line.stream === stream).map(({ line }) => line)
 const failureOf = (deed: Promise<unknown>) =>
   deed.then(
     () => undefined,
     (error: unknown) => error,
   )
-
-async function portOpen(ip: string, port: number): Promise<boolean> {
-  for (let tried = 0; tried < 400; tried += 1) {
-    const open = await new Promise<boolean>(resolve => {
-      const socket = connect(port, ip, () => resolve(true)).on('error', () => resolve(false))
-      socket.on('close', () => undefined)
-      setTimeout(() => socket.destroy(), 500).unref()
-    })
-    if (open) return true
-    await sleep(10)
-  }
-  return false
-}
 
 describe('a container', () => {
   test('is made, started with an address we can dial, stopped and removed', async () => {
@@ -176,7 +103,7 @@ describe('a container', () => {
 
   test('of somebody else with our name is left alone', async () => {
     const name = `shadow-${node}-blog`
-    const id = run('create', '--name', name, '--label', 'shadow.node=other', busybox, 'true')
+    const id = run('create', '--name', name, '--label', 'shadow.node=other', await busyboxImage(), 'true')
     try {
       await expect(runtime.create(task(), undefined, signal)).rejects.toMatchObject({ code: 'already-exists' })
       expect(run('inspect', '--format', '{{.Id}}', name)).toBe(id)
@@ -391,7 +318,7 @@ describe('what cannot be run', () => {
     }
     await expect(runtime.ensureImage(gone, signal)).rejects.toMatchObject(expected)
     await expect(runtime.create(task({ image: gone }), undefined, signal)).rejects.toMatchObject(expected)
-    run('tag', busybox, gone)
+    run('tag', await busyboxImage(), gone)
     await runtime.ensureImage(gone, signal)
     run('rmi', gone)
     await expect(runtime.create(task({ image: gone }), undefined, signal)).rejects.toMatchObject(expected)
@@ -430,7 +357,7 @@ describe('a Docker that is away', () => {
     expect(await away.alive(signal)).toBe(false)
     expect(await runtime.alive(signal)).toBe(true)
     for (const call of [
-      () => away.ensureImage(busybox, signal),
+      () => away.ensureImage('busybox', signal),
       () => away.create(task(), undefined, signal),
       () => away.start(container, signal),
       () => away.stop(container, 10),
@@ -445,93 +372,6 @@ describe('a Docker that is away', () => {
     expect(await away.exited(container, signal)).toBeUndefined()
   })
 })
-
-describe('what an app writes', () => {
-  test('comes line by line, in order, with its stream and its time, to the very last line', async () => {
-    const container = await started(
-      task({ script: 'sleep 0.2; for i in $(seq 1 5000); do echo "line $i"; done; echo oops >&2; printf "no end"' }),
-    )
-    const lines = await linesOf(container)
-    expect(texts(lines)).toEqual([...Array.from({ length: 5000 }, (_, i) => `line ${i + 1}`), 'no end'])
-    expect(texts(lines, 'stderr')).toEqual(['oops'])
-    for (const { at } of lines) expect(at).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$/)
-    expect(await linesOf(container)).toEqual(lines)
-  })
-
-  test('can be read on from a line that is known', async () => {
-    const container = await started(task({ script: 'sleep 0.2; for i in 1 2 3 4 5 6; do echo $i; sleep 0.02; done' }))
-    const lines = await linesOf(container)
-    expect(texts(await linesOf(container, lines[3]!.at))).toEqual(['4', '5', '6'])
-  })
-
-  test('comes as it is written, and a reader may leave', async () => {
-    const container = await started(task({ script: 'echo first; sleep 1000' }))
-    const leaving = new AbortController()
-    const reader = runtime.output(container, undefined, leaving.signal)[Symbol.asyncIterator]()
-    expect((await reader.next()).value).toMatchObject({ line: 'first', stream: 'stdout' })
-    const next = reader.next()
-    leaving.abort(new Error('left'))
-    await expect(next).rejects.toThrow('left')
-  })
-
-  test('is whole where a line is longer than what Docker takes at once', async () => {
-    const container = await started(task({ script: 'sleep 0.2; head -c 40000 /dev/zero | tr "\\0" x; echo end' }))
-    expect(texts(await linesOf(container))).toEqual([`${'x'.repeat(40_000)}end`])
-  })
-})
-
-describe('a volume', () => {
-  let folder: string
-  beforeAll(() => {
-    folder = mkdtempSync('/tmp/shadow-late-')
-  })
-  afterAll(() => rmSync(folder, { recursive: true }))
-
-  test('mounted after its container was made and before its start is what the app sees, and is free after its stop', async () => {
-    const id = volumeId('late')
-    const drives = loop({ folder })
-    const places = mounts({ folder })
-    await places.prepare(id)
-    const given = task({
-      script: 'test -e /srv/data/before && cat /srv/data/before; echo written > /srv/data/after; exec sleep 1000',
-      volume: { id, size: size('16MiB'), path: '/srv/data' },
-    })
-    try {
-      const container = await runtime.create(given, places.at(id), signal)
-      await places.mount(id, await drives.attach(id, 16 * 2 ** 20, signal), signal)
-      writeFileSync(join(places.at(id), 'before'), 'from the volume\n')
-      await runtime.start(container, signal)
-      await untilLine(container, 'from the volume')
-      while (!readdirSync(places.at(id)).includes('after')) await sleep(10)
-      await expect(drives.detach(id)).rejects.toMatchObject({ code: 'volume-in-use' })
-      await runtime.stop(container, 5_000)
-      await places.unmount(id)
-      await drives.detach(id)
-      expect(readdirSync(places.at(id))).toEqual([])
-      await places.mount(id, await drives.attach(id, 16 * 2 ** 20, signal), signal)
-      expect(readFileSync(join(places.at(id), 'after'), 'utf8')).toBe('written\n')
-    } finally {
-      await places.unmount(id)
-      await drives.detach(id)
-    }
-  })
-})
-
-test('the Node app of the journeys serves on its port', async () => {
-  const container = await started(
-    task({ image: await nodeImage(), command: undefined, limits: { memory: size('256MiB'), cpus: 2, pids: 64 } }),
-  )
-  expect(await portOpen(container.ip, 8000)).toBe(true)
-  const answer = await fetch(`http://${container.ip}:8000/echo`, { method: 'POST', body: 'shadow' })
-  expect(await answer.json()).toMatchObject({ bytes: 6 })
-  await runtime.stop(container, 10_000)
-  expect(texts(await linesOf(container))).toContain('got SIGTERM')
-})
-
-async function untilLine(container: Container, wanted: string): Promise<void> {
-  for await (const { line } of runtime.output(container, undefined, signal)) if (line === wanted) return
-  throw new Error(`it ended without having written "${wanted}"`)
-}
 
 function commandOf(pid: string): string {
   try {

@@ -1,0 +1,96 @@
+import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { connect } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, afterEach, beforeAll } from 'vitest'
+import type { LogLine } from '../../src/model/instance.ts'
+import { appName, nodeName } from '../../src/model/names.ts'
+import { duration, size } from '../../src/model/quantities.ts'
+import type { TaskDefinition } from '../../src/model/task.ts'
+import { docker } from '../../src/nodeproxy/runtime/docker.ts'
+import type { Container } from '../../src/nodeproxy/runtime/runtime.ts'
+import { busyboxImage } from './images.ts'
+import { removeNetwork } from './network.ts'
+
+/** Runs the docker command and answers what it printed. */
+export const run = (...args: string[]) =>
+  execFileSync('docker', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim()
+
+/** The runtime of a node of this test file's own, on a network of its own, with what tests of it need; it cleans up after each test. */
+export function containersOfTest() {
+  const node = nodeName(`t-${randomBytes(4).toString('hex')}`)
+  const network = `shadow-${node}`
+  const runtime = docker({ node, network })
+  const signal = new AbortController().signal
+  let busybox = ''
+
+  beforeAll(async () => {
+    busybox = await busyboxImage()
+  })
+
+  afterEach(() => {
+    const left = run('ps', '--all', '--quiet', '--filter', `label=shadow.node=${node}`).split('\n').filter(Boolean)
+    if (left.length > 0) run('rm', '--force', ...left)
+  })
+
+  afterAll(() => {
+    try {
+      removeNetwork(network)
+    } catch {
+      // no test of this run got as far as making it
+    }
+  })
+
+  function task(over: Partial<TaskDefinition> & { script?: string } = {}): TaskDefinition {
+    const { script, ...rest } = over
+    return {
+      app: appName('blog'),
+      revision: 1,
+      image: busybox,
+      command: ['sh', '-c', script ?? 'trap "exit 0" TERM; while :; do sleep 0.05; done'],
+      env: {},
+      port: 8000,
+      limits: { memory: size('64MiB'), cpus: 1, pids: 64 },
+      ready: { kind: 'port' },
+      startWithin: duration('10s'),
+      sleep: { idleAfter: duration('5m'), grace: duration('1s'), webSockets: 'hold' },
+      createdAt: new Date(0).toISOString(),
+      ...rest,
+    }
+  }
+
+  async function started(given: TaskDefinition, mountedAt?: string): Promise<Container & { ip: string }> {
+    const container = await runtime.create(given, mountedAt, signal)
+    return { ...container, ip: await runtime.start(container, signal) }
+  }
+
+  async function linesOf(container: Container, since?: string): Promise<LogLine[]> {
+    const lines: LogLine[] = []
+    for await (const line of runtime.output(container, since, signal)) lines.push(line)
+    return lines
+  }
+
+  async function untilLine(container: Container, wanted: string): Promise<void> {
+    for await (const { line } of runtime.output(container, undefined, signal)) if (line === wanted) return
+    throw new Error(`it ended without having written "${wanted}"`)
+  }
+
+  return { node, network, runtime, signal, task, started, linesOf, untilLine }
+}
+
+export const texts = (lines: LogLine[], stream = 'stdout') =>
+  lines.filter(line => line.stream === stream).map(({ line }) => line)
+
+/** Whether the port comes to take connections within some seconds. */
+export async function portOpen(ip: string, port: number): Promise<boolean> {
+  for (let tried = 0; tried < 400; tried += 1) {
+    const open = await new Promise<boolean>(resolve => {
+      const socket = connect(port, ip, () => resolve(true)).on('error', () => resolve(false))
+      socket.on('close', () => undefined)
+      setTimeout(() => socket.destroy(), 500).unref()
+    })
+    if (open) return true
+    await sleep(10)
+  }
+  return false
+}
