@@ -4,6 +4,7 @@ import { orAborted } from '../../lib/abort.ts'
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import { ShadowError } from '../../lib/errors.ts'
 import { type Log, noLog } from '../../lib/log.ts'
+import { Turn } from '../../lib/turn.ts'
 import type { LogLine } from '../../model/instance.ts'
 import { type AppName, isAppName, type NodeName } from '../../model/names.ts'
 import { dockerEngine, unlessStatus } from './docker-engine.ts'
@@ -29,6 +30,9 @@ export type DockerOptions = {
 // How long SIGKILL may take, and how long a call to Docker is waited for after its caller has left.
 const KILLED_WITHIN_MS = 30_000
 const LINGER_MS = 5_000
+// Containers that leave their network at once can lock dockerd 20.10 up (contrib/decisions/011): so each ends by itself, as long as it
+// ends soon after its signal.
+const ENDS_ALONE_MS = 500
 const HEARD_OF_WITHIN_MS = 250
 const READ_WITHIN_MS = 1_000
 const LAST_LINES = 20
@@ -44,6 +48,7 @@ export function docker({
 }: DockerOptions): Runtime {
   const engine = dockerEngine(socketPath)
   const { ask } = engine
+  const endsAlone = new Turn()
   const images = new DockerImages(engine, configFile)
   const bridge = new DockerNetwork(engine, network)
   let init: Promise<boolean> | undefined
@@ -223,11 +228,16 @@ export function docker({
       const giveUp = new AbortController()
       const end = ended(container, giveUp.signal).catch(unlessStatus(404))
       end.catch(() => undefined) // if Docker goes away before we wait for it below, the kill tells of that
+      const killed = async (signal: string, on: Clock, withinMs: number): Promise<boolean> => {
+        await kill(container, signal)
+        return happens(end, on, withinMs)
+      }
       // Docker thaws a paused container itself when it gets its stop signal, or SIGKILL.
-      await kill(container, stopSignal)
-      if (await happens(end, clock, graceMs)) return
-      await kill(container, 'SIGKILL')
-      if (await happens(end, systemClock, KILLED_WITHIN_MS)) return
+      const until = clock.now() + graceMs
+      const together = Math.min(graceMs, ENDS_ALONE_MS)
+      if (await endsAlone.take(() => killed(stopSignal, systemClock, together))) return
+      if (await happens(end, clock, Math.max(0, until - clock.now()))) return
+      if (await endsAlone.take(() => killed('SIGKILL', systemClock, KILLED_WITHIN_MS))) return
       giveUp.abort()
       throw new ShadowError('app-stuck', `${container.app} still runs ${KILLED_WITHIN_MS / 1000}s after SIGKILL`, {
         hint: `a process of it hangs in the kernel: docker top ${container.id.slice(0, 12)}`,
