@@ -151,7 +151,11 @@ export class Cluster implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const { daemon } of this.#fronts.values()) await daemon.end('SIGKILL')
     // Who was killed in a test left apps and mounts: started again, it puts them to sleep at its end.
-    await Promise.all([...this.#nodes.values()].map(node => node.start().then(() => node.end('SIGINT'))))
+    // One by one: containers that end at once can lock dockerd up (contrib/decisions/011).
+    for (const node of this.#nodes.values()) {
+      await node.start()
+      await node.end('SIGINT')
+    }
     await this.master.end('SIGKILL')
     for (const letter of this.#nodes.keys()) {
       const left = await containersOf(this.nameOf(letter))

@@ -1,6 +1,5 @@
 import { ShadowError } from '../../lib/errors.ts'
 import { type Engine, unlessStatus } from './docker-engine.ts'
-import { holdNetwork } from './docker-holder.ts'
 
 /** The bridge network that apps are on; made where it is missing, "exists already" being success. */
 export class DockerNetwork {
@@ -45,6 +44,5 @@ export class DockerNetwork {
       throw new ShadowError('already-exists', `Docker has a network "${this.name}" that is not ours`, {
         hint: `remove it: docker network rm ${this.name}`,
       })
-    await holdNetwork(this.#engine, this.name)
   }
 }
