@@ -115,7 +115,7 @@ export class Apps {
     const entry = this.#entries.get(name)
     if (entry === undefined) return
     entry.checkedIn = -1
-    await entry.turn.take(() => this.#check(entry)).catch(() => undefined)
+    await entry.turn.take(() => this.#check(entry)).catch(() => undefined) // removed: `#check` has told of it
   }
 
   /** An app that is new here; all who ask at the same time share one call. */
