@@ -1,0 +1,124 @@
+import { randomFillSync } from 'node:crypto'
+
+/** Keys that share one lock. Each is looked at: at half load a set overflows about once in ten million. */
+export const SET = 64
+const HEAD = 4
+const SPINS = 200
+const WAIT_MS = 0.1
+// Inside a lock there is less than a microsecond of work: whoever has it for so long died with it.
+const DEAD_AFTER_MS = 1_000
+
+/** The memory of a table for `slots` keys at a time, with room for `bytesPerSlot` of each. */
+export function tableMemory(slots: number, bytesPerSlot: number): SharedArrayBuffer {
+  const sets = Math.max(1, Math.ceil(slots / SET))
+  const words = wordsBefore(sets)
+  const memory = new SharedArrayBuffer(words * 4 + sets * SET * bytesPerSlot)
+  randomFillSync(new Uint8Array(memory, 0, 8)) // so that nobody outside can choose keys that meet in one set
+  new Int32Array(memory)[2] = sets
+  return memory
+}
+
+/** Sets, a lock each, two words of hash for each slot; an even number of words, as 64-bit values may follow. */
+const wordsBefore = (sets: number): number => HEAD + sets + (sets % 2) + 2 * sets * SET
+
+/**
+ * Which slot a key has, in memory that several threads share: sets of slots by a seeded 64-bit hash of the key, which stands for it.
+ * A set is locked from `enter` to `leave`; what belongs to its slots may be read and written in between.
+ */
+export class Table {
+  readonly sets: number
+  /** The first slot of the set that is locked. */
+  first = 0
+  /** Where the values of the slots begin. */
+  readonly valuesAt: number
+  readonly #words: Int32Array
+  readonly #seedA: number
+  readonly #seedB: number
+  readonly #lo: number
+  readonly #hi: number
+  #set = 0
+  #a = 0
+  #b = 0
+
+  constructor(memory: SharedArrayBuffer) {
+    this.#words = new Int32Array(memory)
+    const [seedA = 0, seedB = 0, sets = 0] = this.#words
+    this.#seedA = seedA
+    this.#seedB = seedB
+    this.sets = sets
+    this.#lo = HEAD + sets + (sets % 2)
+    this.#hi = this.#lo + sets * SET
+    this.valuesAt = wordsBefore(sets) * 4
+  }
+
+  /** Locks the key's set and answers with the key's slot, or -1. */
+  enter(key: string): number {
+    this.#hash(key)
+    this.enterSet((this.#b >>> 0) % this.sets)
+    const words = this.#words
+    const end = this.#lo + this.first + SET
+    const shift = this.#hi - this.#lo
+    for (let at = this.#lo + this.first; at < end; at++)
+      if (words[at] === this.#a && words[at + shift] === this.#b) return at - this.#lo
+    return -1
+  }
+
+  enterSet(set: number): void {
+    const lock = HEAD + set
+    for (let spins = 0; Atomics.compareExchange(this.#words, lock, 0, 1) !== 0; spins++)
+      if (spins === SPINS) {
+        this.#wait(lock)
+        break
+      }
+    this.#set = set
+    this.first = set * SET
+  }
+
+  leave(): void {
+    Atomics.store(this.#words, HEAD + this.#set, 0)
+  }
+
+  /** Gives a slot of the locked set to the key that was entered. */
+  claim(slot: number): void {
+    this.#words[this.#hi + slot] = this.#b
+    this.#words[this.#lo + slot] = this.#a
+  }
+
+  isFree(slot: number): boolean {
+    return this.#words[this.#lo + slot] === 0
+  }
+
+  free(slot: number): void {
+    this.#words[this.#lo + slot] = 0
+  }
+
+  #wait(lock: number): void {
+    const until = performance.now() + DEAD_AFTER_MS
+    while (Atomics.compareExchange(this.#words, lock, 0, 1) !== 0) {
+      if (performance.now() > until) return
+      Atomics.wait(this.#words, lock, 1, WAIT_MS)
+    }
+  }
+
+  /** Two lanes of multiply and shift, ended as MurmurHash3 ends; the first is never 0, which is a free slot. */
+  #hash(key: string): void {
+    let a = this.#seedA
+    let b = this.#seedB
+    for (let at = 0; at < key.length; at++) {
+      const code = key.charCodeAt(at)
+      a = Math.imul(a ^ code, 0x9e3779b1)
+      a ^= a >>> 15
+      b = Math.imul(b ^ code, 0x85ebca77)
+      b ^= b >>> 13
+    }
+    this.#a = mixed(a ^ key.length) || 1
+    this.#b = mixed(b + a)
+  }
+}
+
+function mixed(word: number): number {
+  let h = word
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
+  return (h ^ (h >>> 16)) | 0
+}
