@@ -52,9 +52,12 @@ export class BodyFramer {
   #digits = 0
   #extension = 0
   #trailerBytes: Buffer | undefined
+  #content = false
 
-  start(framing: Framing, length: number): void {
+  /** `content`: runs are of what is in the chunks alone, for a client that frames in another way. */
+  start(framing: Framing, length: number, content = false): void {
     this.#framing = framing
+    this.#content = content
     this.#left = framing === 'length' ? length : 0
     this.done = framing === 'none'
     this.fault = this.trailers = this.#trailerBytes = undefined
@@ -82,8 +85,11 @@ export class BodyFramer {
    */
   take(bytes: Buffer, from: number, end: number): number {
     switch (this.#framing) {
-      case 'chunked':
-        return this.#chunked(bytes, from, end)
+      case 'chunked': {
+        const inside = this.#state === DATA
+        const stop = this.#chunked(bytes, from, end)
+        return inside || !this.#content ? stop : from
+      }
       case 'length': {
         const stop = Math.min(end, from + this.#left)
         this.#left -= stop - from
@@ -114,7 +120,9 @@ export class BodyFramer {
         this.#left -= stop - at
         at = stop
         if (this.#left === 0) this.#state = DATA_CR
-        continue
+        if (!this.#content) continue
+        this.next = at
+        return at
       }
       const byte = bytes[at] as number
       if (this.#state > SIZE && this.#state < SIZE_LF) return this.#skipExtension(bytes, at, end)
@@ -141,7 +149,9 @@ export class BodyFramer {
           if (byte !== LF) return this.#fail(at, 'a chunk size that does not end in CR LF')
           this.#state = this.#left === 0 ? TRAILER_FIRST : DATA
           this.#digits = 0
-          break
+          if (!this.#content || this.#state !== DATA) break
+          this.next = at + 1
+          return from
         case DATA_CR:
           if (byte !== CR) return this.#fail(at, 'a chunk longer than its size')
           this.#state = DATA_LF
