@@ -7,6 +7,7 @@ export const masterPaths = {
   replaceApp: 'PUT /v1/apps/:app',
   updateApp: 'PATCH /v1/apps/:app',
   removeApp: 'DELETE /v1/apps/:app',
+  setAccess: 'PUT /v1/apps/:app/access',
   listTasks: 'GET /v1/apps/:app/tasks',
   getTask: 'GET /v1/apps/:app/tasks/:revision',
   getHost: 'GET /v1/hosts/:hostname',

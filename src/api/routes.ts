@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { masterPaths, nodePaths } from './paths.ts'
 import {
+  AccessSchema,
   AnnounceSchema,
   AppNameSchema,
   AppSchema,
@@ -70,6 +71,13 @@ export const masterRoutes = {
     params: app,
     query: z.strictObject({ withVolume: flag }),
     answer: 'nothing',
+    may: admin,
+  },
+  setAccess: {
+    says: 'say anew who may use an app, and how much; makes no revision and restarts nothing; If-Match',
+    params: app,
+    body: AccessSchema,
+    answer: AppSchema,
     may: admin,
   },
   listTasks: {

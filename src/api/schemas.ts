@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { failures, ShadowError } from '../lib/errors.ts'
+import { network, rate } from '../model/access.ts'
 import type { App, Node, Volume } from '../model/app.ts'
 import { hostname } from '../model/hostname.ts'
 import { type InstanceView, PHASES, WAKE_STEPS } from '../model/instance.ts'
@@ -29,6 +30,24 @@ export const VolumeIdSchema = parsed('VolumeId', 'a DNS label', 'blog', volumeId
 export const HostnameSchema = parsed('Hostname', 'a hostname without port', 'blog.example.com', hostname)
 const DurationSchema = parsed('Duration', 'a length of time with its unit', '1h30m', duration)
 const SizeSchema = parsed('Size', 'an amount of bytes with its unit', '1GiB', size)
+
+const NetworkSchema = parsed('Network', 'an IP address or a network', '10.0.0.0/8', network)
+const RateSchema = parsed(
+  'Rate',
+  'requests per second, minute or hour; without a burst, those of one unit may all come at once',
+  '100/s burst 200',
+  rate,
+)
+
+const networks = z.array(NetworkSchema).max(1000).default([])
+const access = {
+  allow: networks.describe('where there is any, everybody else is kept out'),
+  deny: networks.describe('wins over allow'),
+  rate: RateSchema.optional().describe('of all clients together'),
+  ratePerClient: RateSchema.optional().describe('of each IPv4 address, and each /64 of IPv6'),
+}
+/** Who may use an app, and how much; what is left out is no rule. */
+export const AccessSchema = z.strictObject(access).meta({ id: 'Access' })
 
 const longerThan = (least: number, told: string) =>
   DurationSchema.refine(value => toMs(value) >= least, { error: `must be at least ${told}` })
@@ -115,7 +134,9 @@ const definition = {
     .prefault({}),
 }
 
-export const RegisterSchema = z.strictObject({ name: AppNameSchema, ...definition }).meta({ id: 'Register' })
+export const RegisterSchema = z
+  .strictObject({ name: AppNameSchema, ...definition, access: AccessSchema.optional() })
+  .meta({ id: 'Register' })
 export const ReplaceSchema = z.strictObject(definition).meta({ id: 'Replace' })
 /** A JSON merge patch (RFC 7396) of the definition; the merged whole is validated by ReplaceSchema. */
 export const PatchSchema = z.record(z.string(), z.unknown()).meta({ id: 'Patch' })
@@ -153,6 +174,7 @@ export const AppSchema = told<App>(
     name: AppNameSchema,
     domains: z.array(HostnameSchema),
     task: TaskSchema,
+    access: z.object(access).optional(),
     createdAt: z.iso.datetime(),
     updatedAt: z.iso.datetime(),
   }),

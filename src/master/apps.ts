@@ -3,9 +3,11 @@ import type { Definition, RegisterSchema } from '../api/schemas.ts'
 import type { Clock } from '../lib/clock.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
+import type { Access } from '../model/access.ts'
 import type { App } from '../model/app.ts'
 import type { Hostname } from '../model/hostname.ts'
 import type { AppName } from '../model/names.ts'
+import { accessOf, sameAccess } from './access.ts'
 import { again } from './again.ts'
 import type { Changes } from './changes.ts'
 import type { Claims } from './claims.ts'
@@ -75,7 +77,7 @@ export function appRegistry({ records, claims, history, volumes, changes, relay,
   return {
     find,
 
-    async register({ name, ...definition }: z.output<typeof RegisterSchema>): Promise<Found> {
+    async register({ name, access, ...definition }: z.output<typeof RegisterSchema>): Promise<Found> {
       const taken = (): ShadowError =>
         new ShadowError('already-exists', `an app is called ${name} already`, { hint: `shadow update ${name}` })
       const before = await records.read(name)
@@ -83,7 +85,8 @@ export function appRegistry({ records, claims, history, volumes, changes, relay,
       const at = now()
       const revision = before.state === 'removed' ? before.revision + 1 : 1
       const domains = domainsOf(name, definition, appsDomain)
-      const app: App = { name, domains, task: taskOf(name, revision, definition, at), createdAt: at, updatedAt: at }
+      const task = taskOf(name, revision, definition, at)
+      const app: App = { name, domains, task, ...accessOf(access), createdAt: at, updatedAt: at }
       try {
         const etag = await commit(app, domains, before)
         await afterwards('volume record', name, () => volumes.adopt(app))
@@ -117,6 +120,19 @@ export function appRegistry({ records, claims, history, volumes, changes, relay,
         await afterwards('volume record', name, () => ownVolume(before.app, app))
         changes.changed(app)
         log.info('app changed', { app: name, domains, revision: task.revision })
+        return { app, etag }
+      }),
+
+    /** Says anew who may use the app, which makes no revision; the same again changes nothing. */
+    setAccess: (name: AppName, access: Access, expected: Expected): Promise<Found> =>
+      attempts(expected, async () => {
+        const before = await find(name)
+        mustMatch(before, expected)
+        const app: App = { ...before.app, ...accessOf(access), updatedAt: now() }
+        if (sameAccess(app, before.app)) return before
+        const etag = await records.write(app, { state: 'live', ...before })
+        changes.changed(app)
+        log.info('access changed', { app: name })
         return { app, etag }
       }),
 

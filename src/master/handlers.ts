@@ -69,6 +69,7 @@ export function masterHandlers(parts: Parts): Handlers {
       told(
         await apps.change(params.app, now => parseValue(ReplaceSchema, mergePatch(definitionOf(now), body)), ifMatch),
       ),
+    setAccess: async ({ params, body }, { ifMatch }) => told(await apps.setAccess(params.app, body, ifMatch)),
     removeApp: ({ params, query }, { ifMatch, signal }) => apps.remove(params.app, query.withVolume, ifMatch, signal),
     listTasks: async ({ params }) => ({ value: { items: [...(await history.list(await find(params.app)))] } }),
     getTask: async ({ params }) => ({ value: await history.get(await find(params.app), params.revision) }),

@@ -1,3 +1,4 @@
+import type { Access } from './access.ts'
 import type { Hostname } from './hostname.ts'
 import type { AppName, NodeName, VolumeId } from './names.ts'
 import type { Size } from './quantities.ts'
@@ -8,6 +9,8 @@ export type App = {
   readonly name: AppName
   readonly domains: readonly Hostname[]
   readonly task: TaskDefinition
+  /** Left out: everybody may use it, as much as they like. */
+  readonly access?: Access | undefined
   readonly createdAt: string
   readonly updatedAt: string
 }
