@@ -1,11 +1,12 @@
-import type { IncomingMessage } from 'node:http'
 import { ShadowError } from '../lib/errors.ts'
-import type { UpstreamError } from '../lib/http/forward.ts'
-import type { Ask } from '../model/instance.ts'
-import type { AppName } from '../model/names.ts'
-import { WAKE_HEADER } from './paths.ts'
+import type { Exchange } from '../lib/http/exchange.ts'
+import type { UpstreamError } from '../lib/http/hop.ts'
+import { serverTiming } from '../lib/http/server-timing.ts'
+import type { Ask, Held, HoldKind } from '../model/instance.ts'
+import type { AppName, NodeName } from '../model/names.ts'
+import { NODE_HEADER, WAKE_HEADER } from './paths.ts'
 
-// What node:http reads of a body before anybody asks for it.
+/** What is read of a body before anybody asks for it. */
 const READ_AHEAD_BYTES = 65_536
 const LONGEST_WHAT = 200
 
@@ -14,23 +15,47 @@ export const OURS = 'x-shadow-'
 /** How often a request is forwarded before it fails, as long as nobody has seen it. */
 export const TRIES = 3
 
-/** What a request asks of the node that has its app; `from` is the client it came from. */
-export function askOf(request: IncomingMessage, from: string, patienceMs: number | undefined): Ask {
-  const { headers, method, url = '/' } = request
-  return {
-    kind: headers.upgrade?.toLowerCase() === 'websocket' ? 'websocket' : 'request',
-    what: `${method} ${url.split('?', 1)[0]} from ${from}`.slice(0, LONGEST_WHAT),
-    bytes: bytesOf(request),
-    mayWake: headers[WAKE_HEADER] !== 'never',
-    patienceMs,
+/** What a request asks of the node that has its app; `from` is the client it came from. Read while the request lasts. */
+export class RequestAsk implements Ask {
+  readonly kind: HoldKind
+  readonly mayWake: boolean
+  readonly #exchange: Exchange
+  readonly #from: string | undefined
+  readonly patienceMs: number | undefined
+
+  constructor(exchange: Exchange, from?: string | undefined, patienceMs?: number | undefined) {
+    this.#exchange = exchange
+    this.#from = from
+    this.patienceMs = patienceMs
+    this.kind = exchange.upgrade?.toLowerCase() === 'websocket' ? 'websocket' : 'request'
+    this.mayWake = exchange.header(WAKE_HEADER) !== 'never'
+  }
+
+  // Most requests are served without anybody asking for these.
+  get what(): string {
+    const { method, target, peer } = this.#exchange
+    return `${method} ${target.split('?', 1)[0]} from ${this.#from ?? peer}`.slice(0, LONGEST_WHAT)
+  }
+
+  get bytes(): number {
+    const { hasBody, headBytes } = this.#exchange
+    if (!hasBody) return headBytes
+    const length = Number(this.#exchange.header('content-length') ?? READ_AHEAD_BYTES)
+    return headBytes + Math.min(length, READ_AHEAD_BYTES)
   }
 }
 
-/** Memory that the request takes while it waits. */
-function bytesOf({ rawHeaders, headers }: IncomingMessage): number {
-  const head = rawHeaders.reduce((sum, text) => sum + text.length + 2, 0)
-  const hasBody = headers['transfer-encoding'] !== undefined || headers['content-length'] !== undefined
-  return head + (hasBody ? Math.min(Number(headers['content-length'] ?? READ_AHEAD_BYTES), READ_AHEAD_BYTES) : 0)
+const ONLY_NODE = new Map<NodeName, Readonly<Record<string, string>>>()
+
+/** Headers of an answer: the node that served it and, where the request waited, for what. The same object for the same node: forwarders remember what they make of it. */
+export function servedBy(node: NodeName, waited: Held['waited']): Readonly<Record<string, string>> {
+  if (waited !== undefined) return { [NODE_HEADER]: node, 'server-timing': serverTiming(waited) }
+  let headers = ONLY_NODE.get(node)
+  if (headers === undefined) {
+    headers = { [NODE_HEADER]: node }
+    ONLY_NODE.set(node, headers)
+  }
+  return headers
 }
 
 /** The error of an app that is awake, or was, and did not serve the request that was forwarded to it. */

@@ -69,7 +69,7 @@ export async function startUp(config: UpConfig, { clock, log, onStep }: Given): 
 /** The front's way to the node without a hop between them. */
 function reachWithin(nodeproxy: Nodeproxy): Reach {
   return {
-    hold: (app, _node, ask, signal) => nodeproxy.hold(app, ask, signal),
+    hold: (app, _node, ask, leaver) => nodeproxy.hold(app, ask, leaver),
     follow: (app, _node, signal) => nodeproxy.follow(app, signal),
     check: () => nodeproxy.health(),
     onLeft: listener => nodeproxy.onLeft(listener),

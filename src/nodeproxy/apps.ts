@@ -68,6 +68,12 @@ export class Apps {
     return this.#entries.get(name)?.app
   }
 
+  /** The app to serve, where it is known and was checked since the stream of changes began. */
+  current(name: AppName): App | undefined {
+    const entry = this.#entries.get(name)
+    return this.#connected && entry?.checkedIn === this.#term ? entry.app : undefined
+  }
+
   /** The app to serve; fails with `app-not-found`, or `master-unreachable` for one that is not known here. */
   async resolve(name: AppName): Promise<App> {
     const entry = this.#entries.get(name)

@@ -41,10 +41,18 @@ export class Holds {
   }
 
   /** Enters a holder; one that does not count (a WebSocket of an app that ignores them) is listed, but keeps nothing awake. */
-  enter({ kind, what, mayWake }: Ask, { webSockets }: TaskDefinition['sleep'], since: number): Hold {
+  enter(ask: Ask, { webSockets }: TaskDefinition['sleep'], since: number): Hold {
+    const { kind, mayWake } = ask
     const counts = kind !== 'websocket' || webSockets === 'hold'
     // A check that may not wake the app is use while it lasts, but a row of them must not keep the app from sleeping.
-    const hold: Hold = { kind, what, since, [Symbol.dispose]: () => this.#leave(hold, counts, mayWake) }
+    const hold: Hold = {
+      kind,
+      get what() {
+        return ask.what
+      },
+      since,
+      [Symbol.dispose]: () => this.#leave(hold, counts, mayWake),
+    }
     this.#all.add(hold)
     if (counts) this.#counting++
     return hold

@@ -1,9 +1,9 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
-import type { IncomingMessage, Server } from 'node:http'
+import { timingSafeEqual } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
 import { HOP_APP, HOP_KEY } from '../api/paths.ts'
 import { ShadowError } from '../lib/errors.ts'
-import type { Handler } from '../lib/http/server.ts'
-import { strictServer } from '../lib/http/strict.ts'
+import type { Journey } from '../lib/http/exchange.ts'
+import { byHandler, type Handler } from '../lib/http/server.ts'
 import type { Log } from '../lib/log.ts'
 import type { Traffic } from './traffic.ts'
 
@@ -15,28 +15,27 @@ type Parts = {
 }
 
 /** The node's one door: requests for apps, told by their header, and calls of its API. Both want the node's key. */
-export function nodeDoor({ key, traffic, control, log }: Parts): Server {
+export function nodeDoor({ key, traffic, control, log }: Parts): Journey {
   const isKey = keyCheck(key)
-  const refuse = (request: IncomingMessage): void => {
-    const { authorization = '' } = request.headers
+  const refuse = ({ headers: { authorization = '' } }: IncomingMessage): void => {
     if (!isKey(authorization.replace(/^bearer +/i, '')))
       throw new ShadowError('unauthorised', 'this call wants the key of the node: Authorization: Bearer KEY')
   }
   const call = control(refuse)
-  return strictServer(
-    async (request, response, signal) => {
-      const app = request.headers[HOP_APP]
-      if (app === undefined) return call(request, response, signal)
-      if (!isKey(String(request.headers[HOP_KEY] ?? '')))
-        throw new ShadowError('unauthorised', 'only a front that knows the key of this node may send requests for apps')
-      return traffic(String(app), request, response, signal)
-    },
-    { log },
-  )
+  return async exchange => {
+    const app = exchange.header(HOP_APP)
+    if (app === undefined) return byHandler(exchange, call, log)
+    if (!isKey(exchange.header(HOP_KEY) ?? ''))
+      throw new ShadowError('unauthorised', 'only a front that knows the key of this node may send requests for apps')
+    return traffic(app, exchange)
+  }
 }
 
+/** Tells nothing of the key by the time it takes, but its length. */
 function keyCheck(key: string): (shown: string) => boolean {
-  const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
-  const right = digest(key)
-  return shown => timingSafeEqual(digest(shown), right)
+  const right = Buffer.from(key)
+  return shown => {
+    const bytes = Buffer.from(shown)
+    return bytes.length === right.length && timingSafeEqual(bytes, right)
+  }
 }

@@ -12,6 +12,8 @@ export type InstanceParts = WakeParts & {
   readonly journal: (app: AppName, line: string) => void
   /** The runtime lost sight of a container: somebody should look what is there. */
   readonly onLost: () => void
+  /** Looks what is there, now. */
+  readonly look: () => Promise<void>
   /** The app is not at this address any more. */
   readonly onLeft: (address: string) => void
 }

@@ -1,6 +1,7 @@
 import { deadline, orAborted } from '../lib/abort.ts'
 import { Changes } from '../lib/changes.ts'
 import { asShadowError, ShadowError } from '../lib/errors.ts'
+import type { Leaver } from '../lib/leaver.ts'
 import { Singleflight } from '../lib/singleflight.ts'
 import { Turn } from '../lib/turn.ts'
 import type { Unwind } from '../lib/unwind.ts'
@@ -20,6 +21,7 @@ import { viewOf } from './view.ts'
 import { beginWake } from './wake.ts'
 
 const ASLEEP: Rest = { phase: 'asleep', problem: null }
+const NO_HEADERS = {}
 const SUPERSEDED = new ShadowError('changed', 'a newer revision came while the app was being woken')
 
 /** One app on this node, from asleep to awake and back. Its wakes and its sleeps take turns; whoever needs it awake holds it. */
@@ -61,10 +63,13 @@ export class Instance {
     return this.#task
   }
 
-  /** Keeps the app awake until the hold is disposed of, waking it first if need be; waiting counts as use. */
-  async hold(ask: Ask, signal: AbortSignal): Promise<Held> {
+  /** Keeps the app awake until the hold is disposed of, waking it first if need be; waiting counts as use. At once where it is awake. */
+  hold(ask: Ask, leaver: Leaver): Held | Promise<Held> {
     const now = this.#running()
-    if (now !== undefined) return this.#hold(now, ask)
+    return now === undefined ? this.#holdOnceAwake(ask, leaver.signal) : this.#hold(now, ask)
+  }
+
+  async #holdOnceAwake(ask: Ask, signal: AbortSignal): Promise<Held> {
     if (!ask.mayWake) throw this.#notAwake()
     using _room = this.#parts.queue.join(this.app, ask.bytes)
     using _wait = this.#holds.wait()
@@ -289,7 +294,13 @@ export class Instance {
 
   #hold(running: Running, ask: Ask, waited?: Readonly<Record<string, number>>): Held {
     const hold = this.#holds.enter(ask, running.task.sleep, this.#parts.clock.now())
-    return { address: running.address, headers: {}, waited, [Symbol.dispose]: () => hold[Symbol.dispose]() }
+    return {
+      address: running.address,
+      headers: NO_HEADERS,
+      refused: this.#parts.look,
+      waited,
+      [Symbol.dispose]: () => hold[Symbol.dispose](),
+    }
   }
 
   #become(next: Phased): void {

@@ -14,6 +14,7 @@ import { Queue } from './queue.ts'
 import type { Container } from './runtime/runtime.ts'
 
 const never = new AbortController().signal
+const stays = { signal: never }
 const blog = anApp()
 const blogVolume = volumeId('blog')
 
@@ -87,7 +88,7 @@ test('a container that runs, with its volume under it, is taken over and serves 
   const instances = someInstances()
   await instances.reconcile()
   assert.deepEqual(adopted, [container.id])
-  using held = await instances.hold(blog, anAsk(), never)
+  using held = await instances.hold(blog, anAsk(), stays)
   assert.equal(held.address, '10.0.0.2:8000')
   assert.equal(held.waited, undefined)
   assert.deepEqual(runtime.calls, [])
@@ -108,7 +109,7 @@ test('a container of an older revision is taken over, and gives way at once to t
   known = [anApp(aTask({ revision: 2 }))]
   const instances = someInstances()
   await instances.reconcile()
-  ;(await instances.hold(known[0]!, anAsk(), never))[Symbol.dispose]()
+  ;(await instances.hold(known[0]!, anAsk(), stays))[Symbol.dispose]()
   assert.equal(runtime.running()[0]?.revision, 2)
 })
 
@@ -140,7 +141,7 @@ for (const [what, prepare] of [
     await instances.reconcile()
     nothingLeft()
     isReady = true
-    await instances.hold(blog, anAsk(), never)
+    await instances.hold(blog, anAsk(), stays)
   })
 }
 
@@ -151,9 +152,12 @@ test('what cannot be undone after a start is shown as stuck, and taken up by the
   await instances.reconcile()
   assert.equal(instances.get(blog.name)?.phase, 'stuck')
   assert.deepEqual(instances.get(blog.name)?.view().held, ['detach', 'unmount'])
-  await assert.rejects(instances.hold(blog, anAsk(), never), error => isFailure(error, 'app-stuck'))
+  await assert.rejects(
+    async () => instances.hold(blog, anAsk(), stays),
+    error => isFailure(error, 'app-stuck'),
+  )
   volumes.failures.clear()
-  await instances.hold(blog, anAsk(), never)
+  await instances.hold(blog, anAsk(), stays)
 })
 
 test('while the runtime does not answer nothing is undone or woken; when it does, the ground is cleared first', async () => {
@@ -162,7 +166,10 @@ test('while the runtime does not answer nothing is undone or woken; when it does
   runtime.isAlive = false
   const instances = someInstances()
   await assert.rejects(instances.reconcile(), error => isFailure(error, 'runtime-unreachable'))
-  await assert.rejects(instances.hold(blog, anAsk(), never), error => isFailure(error, 'runtime-unreachable'))
+  await assert.rejects(
+    async () => instances.hold(blog, anAsk(), stays),
+    error => isFailure(error, 'runtime-unreachable'),
+  )
   assert.equal(volumes.mountedNow.size, 1)
   runtime.isAlive = true
   await clock.advance(1_000)
@@ -172,7 +179,7 @@ test('while the runtime does not answer nothing is undone or woken; when it does
 test('a container removed by hand is noticed within half a minute', async () => {
   const instances = someInstances()
   await instances.reconcile()
-  ;(await instances.hold(blog, anAsk(), never))[Symbol.dispose]()
+  ;(await instances.hold(blog, anAsk(), stays))[Symbol.dispose]()
   runtime.containers.clear()
   await clock.advance(30_000)
   assert.equal(instances.get(blog.name)?.phase, 'crashed')
@@ -182,7 +189,7 @@ test('a container removed by hand is noticed within half a minute', async () => 
 test('a stuck app is tried again by itself', async () => {
   const instances = someInstances()
   await instances.reconcile()
-  const held = await instances.hold(blog, anAsk(), never)
+  const held = await instances.hold(blog, anAsk(), stays)
   held[Symbol.dispose]()
   volumes.failures.set('unmount', new Error('busy'))
   await assert.rejects(instances.get(blog.name)!.sleep('asked'))
@@ -209,7 +216,7 @@ test('a look that began before a wake was done harms nothing', async () => {
   runtime.leftBehind = () => ground.promise
   const looking = instances.reconcile()
   runtime.leftBehind = look
-  const held = await instances.hold(blog, anAsk(), never)
+  const held = await instances.hold(blog, anAsk(), stays)
   ground.resolve([])
   await looking
   assert.equal(instances.get(blog.name)?.phase, 'awake')
@@ -219,7 +226,7 @@ test('a look that began before a wake was done harms nothing', async () => {
 test('an app that is removed is put to sleep and forgotten', async () => {
   const instances = someInstances()
   await instances.reconcile()
-  ;(await instances.hold(blog, anAsk(), never))[Symbol.dispose]()
+  ;(await instances.hold(blog, anAsk(), stays))[Symbol.dispose]()
   await instances.forget(blog.name)
   nothingLeft()
   assert.equal(instances.get(blog.name), undefined)
@@ -232,8 +239,11 @@ test('the node as a whole takes no more than its bound of waiting requests', asy
   const other = anApp(
     aTask({ app: appName('shop'), volume: { id: volumeId('shop'), size: size('32MiB'), path: '/data' } }),
   )
-  const waiting = Array.from({ length: 100 }, (_, i) => instances.hold(i % 2 ? blog : other, anAsk(), never))
-  await assert.rejects(instances.hold(blog, anAsk(), never), error => isFailure(error, 'queue-full'))
+  const waiting = Array.from({ length: 100 }, (_, i) => instances.hold(i % 2 ? blog : other, anAsk(), stays))
+  await assert.rejects(
+    async () => instances.hold(blog, anAsk(), stays),
+    error => isFailure(error, 'queue-full'),
+  )
   gate.open()
   await Promise.all(waiting)
 })
@@ -241,7 +251,7 @@ test('the node as a whole takes no more than its bound of waiting requests', asy
 test('closing without sleep leaves what runs running, and ends all looking', async () => {
   const instances = someInstances()
   await instances.reconcile()
-  ;(await instances.hold(blog, anAsk(), never))[Symbol.dispose]()
+  ;(await instances.hold(blog, anAsk(), stays))[Symbol.dispose]()
   await instances.close({ sleep: false })
   assert.equal(runtime.running().length, 1)
   assert.equal(clock.waiting, 0)

@@ -1,5 +1,6 @@
 import { orAborted } from '../lib/abort.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
+import type { Leaver } from '../lib/leaver.ts'
 import { mapAtMost } from '../lib/parallel.ts'
 import type { App } from '../model/app.ts'
 import type { Ask, Held } from '../model/instance.ts'
@@ -10,7 +11,7 @@ import { type Ground, leftRunning, ownerless, straysOf, survey } from './reconci
 import type { Container } from './runtime/runtime.ts'
 
 type Options = {
-  readonly parts: Omit<InstanceParts, 'onLost'>
+  readonly parts: Omit<InstanceParts, 'onLost' | 'look'>
   /** Asks about an app that left something here and may not be known; quietly, where nobody knows it. */
   readonly learnOf: (app: AppName) => Promise<void>
   readonly definitions: () => readonly App[]
@@ -35,7 +36,7 @@ export class Instances {
 
   constructor(options: Options) {
     this.#options = options
-    this.#parts = { ...options.parts, onLost: () => this.#lookSoon() }
+    this.#parts = { ...options.parts, onLost: () => this.#lookSoon(), look: () => this.reconcile() }
   }
 
   get all(): readonly Instance[] {
@@ -57,10 +58,10 @@ export class Instances {
     return instance
   }
 
-  /** Keeps the app awake until the hold is disposed of, waking it first if need be. */
-  async hold(app: App, ask: Ask, signal: AbortSignal): Promise<Held> {
-    if (!this.#isClear) await orAborted(this.reconcile(), signal)
-    return this.of(app).hold(ask, signal)
+  /** Keeps the app awake until the hold is disposed of, waking it first if need be; at once where it is awake. */
+  hold(app: App, ask: Ask, leaver: Leaver): Held | Promise<Held> {
+    if (this.#isClear) return this.of(app).hold(ask, leaver)
+    return orAborted(this.reconcile(), leaver.signal).then(() => this.of(app).hold(ask, leaver))
   }
 
   /** Wakes the app because a person asked. */

@@ -252,7 +252,7 @@ test('a volume that another node has is told of with that node', async () => {
 })
 
 test('in the same process an app is held without a hop, by the definition that the front has', async () => {
-  using held = await node.hold(anApp(aTask({ port: app.port })), anAsk(), never)
+  using held = await node.hold(anApp(aTask({ port: app.port })), anAsk(), { signal: never })
   assert.equal(held.address, `127.0.0.1:${app.port}`)
   assert.deepEqual(
     master.calls.filter(({ name }) => name === 'getApp'),

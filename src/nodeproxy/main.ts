@@ -3,8 +3,8 @@ import type { Clock } from '../lib/clock.ts'
 import { systemClock } from '../lib/clock.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import { lockFolder } from '../lib/files.ts'
-import { Forwarder } from '../lib/http/forward.ts'
-import { listen } from '../lib/http/server.ts'
+import { Exchanges, listenFor } from '../lib/http/fast/server.ts'
+import type { Leaver } from '../lib/leaver.ts'
 import type { Log } from '../lib/log.ts'
 import { Shells } from '../lib/shells.ts'
 import type { App } from '../model/app.ts'
@@ -42,7 +42,7 @@ export type Nodeproxy = AsyncDisposable & {
   readonly address: string
   readonly port: number
   readonly key: string
-  hold(app: App, ask: Ask, signal: AbortSignal): Promise<Held>
+  hold(app: App, ask: Ask, leaver: Leaver): Held | Promise<Held>
   follow(app: AppName, signal: AbortSignal): AsyncIterable<InstanceView>
   health(): Promise<NodeHealth>
   /** Calls back with each address that an app has left. */
@@ -71,8 +71,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     options.drivers ?? openDrivers({ node: name, data, dockerSocket: config.dockerSocket, exec, clock, log })
   const master = masterClient({ url: config.master, token: config.token, withinMs: MASTER_CALL_WITHIN })
   const leases = new Leases({ folder: `${data}/volumes`, node: name, master, log })
-  const forwarder = started.use(new Forwarder({ clock }))
-  const leftTo = [(address: string): void => forwarder.forget(address)]
+  const leftTo: ((address: string) => void)[] = []
   const definitions = new Definitions({ folder: `${data}/apps`, log })
 
   const forget = async (app: AppName): Promise<void> => {
@@ -134,9 +133,11 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     removeVolume,
     ending: ending.signal,
   })
-  const serve = traffic({ node: name, apps, instances, forwarder })
-  const server = nodeDoor({ key, traffic: serve, control: refuse => controlDoor(handlers, refuse), log })
-  const listening = await listen(server, config.listen, DRAIN_MS)
+  const serve = traffic({ node: name, apps, instances })
+  const journey = nodeDoor({ key, traffic: serve, control: refuse => controlDoor(handlers, refuse), log })
+  const exchanges = new Exchanges({ journey, log, clock })
+  leftTo.push(address => exchanges.forget(address))
+  const listening = await listenFor(exchanges, config.listen, DRAIN_MS)
   const address = config.address ?? listening.address
   const awake = (): number => instances.all.filter(({ phase }) => phase === 'awake').length
   const work = [
@@ -176,10 +177,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     address: listening.address,
     port: listening.port,
     key,
-    async hold(app, ask, signal) {
-      const held = await instances.hold(apps.learn(app), ask, signal)
-      return Object.assign(held, { refused: () => instances.reconcile() })
-    },
+    hold: (app, ask, leaver) => instances.hold(apps.learn(app), ask, leaver),
     async *follow(app, signal) {
       yield* instances.of(await apps.resolve(app)).follow(signal)
     },

@@ -1,7 +1,7 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import { ERROR_HEADER, STATE_HEADER } from '../api/paths.ts'
 import { asShadowError, type FailureCode } from '../lib/errors.ts'
-import { fail } from '../lib/http/server.ts'
+import { problemAnswer, retryAfter } from '../lib/http/answers.ts'
+import type { Exchange } from '../lib/http/exchange.ts'
 import type { Log } from '../lib/log.ts'
 import { EVENTS_PATH } from './events.ts'
 import { errorPage } from './pages/error.ts'
@@ -22,21 +22,23 @@ const STATES: Partial<Record<FailureCode, string>> = {
 }
 
 /** Answers with the error: a page for a browser that opens one, a problem document for everything else. */
-export function answerError(request: IncomingMessage, response: ServerResponse, thrown: unknown, log: Log): void {
+export function answerError(exchange: Exchange, thrown: unknown, log: Log): void {
   const error = asShadowError(thrown)
   const state = STATES[error.code]
-  if (state !== undefined) response.setHeader(STATE_HEADER, state)
-  if (error.code === 'internal' || !isNavigation(request)) {
-    fail(request, response, error, log)
+  if (state !== undefined) exchange.ownHeaders[STATE_HEADER] = state
+  if (error.code === 'internal' || !isNavigation(exchange)) {
+    exchange.answer(problemAnswer(error, log, exchange))
     return
   }
-  const page = error.code === 'app-waking' ? waitingPage(EVENTS_PATH) : errorPage(error)
-  const retryAfterMs = error.code === 'app-waking' ? 1_000 : error.details.retryAfterMs
-  response.writeHead(error.status, {
-    'content-type': 'text/html; charset=utf-8',
-    'cache-control': 'no-store',
-    [ERROR_HEADER]: error.code,
-    ...(retryAfterMs !== undefined && { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1_000))) }),
+  const isWait = error.code === 'app-waking'
+  exchange.answer({
+    status: error.status,
+    headers: {
+      'content-type': 'text/html; charset=utf-8',
+      'cache-control': 'no-store',
+      [ERROR_HEADER]: error.code,
+      ...retryAfter(isWait ? 1_000 : error.details.retryAfterMs),
+    },
+    body: isWait ? waitingPage(EVENTS_PATH) : errorPage(error),
   })
-  response.end(page)
 }

@@ -1,17 +1,16 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import type { BlockList } from 'node:net'
-import { ERROR_HEADER, HOP_EXPECT, NODE_HEADER, STATE_HEADER } from '../api/paths.ts'
-import { appUnreachable, askOf, OURS, TRIES } from '../api/traffic.ts'
+import { ERROR_HEADER, HOP_EXPECT, STATE_HEADER } from '../api/paths.ts'
+import { appUnreachable, OURS, RequestAsk, servedBy, TRIES } from '../api/traffic.ts'
 import { orAborted, pause } from '../lib/abort.ts'
 import type { Clock } from '../lib/clock.ts'
 import { fromProblem, isFailure, ShadowError } from '../lib/errors.ts'
-import { type Forwarder, type Hop, Refusal, UpstreamError } from '../lib/http/forward.ts'
-import { serverTiming } from '../lib/http/server-timing.ts'
-import { strictServer } from '../lib/http/strict.ts'
+import type { Exchange, Journey } from '../lib/http/exchange.ts'
+import { type Hop, Refusal, UpstreamError } from '../lib/http/hop.ts'
+import { byHandler } from '../lib/http/server.ts'
+import type { Leaver } from '../lib/leaver.ts'
 import type { Log } from '../lib/log.ts'
 import type { App, Node } from '../model/app.ts'
 import { hostOf } from '../model/hostname.ts'
-import type { Ask, Held } from '../model/instance.ts'
+import type { Held } from '../model/instance.ts'
 import { NODE_BACK_WITHIN } from '../model/intervals.ts'
 import type { AppName, NodeName } from '../model/names.ts'
 import { answerError } from './errors.ts'
@@ -21,15 +20,14 @@ import type { Pins } from './pins.ts'
 import { place } from './placement.ts'
 import type { Reach } from './reach.ts'
 import type { Routes } from './routes.ts'
-import { clientOf, isNavigation, isTrusted } from './visitor.ts'
+import { clientOf, isNavigation, type TrustedProxies } from './visitor.ts'
 
 export type FrontParts = {
   readonly routes: Routes
   readonly pins: Pins
   readonly nodes: Nodes
   readonly reach: Reach
-  readonly forwarder: Forwarder
-  readonly trusted: BlockList
+  readonly trusted: TrustedProxies
   readonly waitingPageAfterMs: number
   readonly clock: Clock
   readonly log: Log
@@ -40,62 +38,78 @@ export type FrontParts = {
 const LOOK_AGAIN_MS = 100
 
 /** The front's door: each request to the app that its Host names. */
-export function frontDoor(parts: FrontParts): Server {
-  return strictServer(
-    async (request, response, signal) => {
-      try {
-        await serve(parts, request, response, signal)
-      } catch (error) {
-        if (signal.aborted || response.headersSent) throw error
-        answerError(request, response, error, parts.log)
-      }
-    },
-    { log: parts.log },
-  )
+export function frontDoor(parts: FrontParts): Journey {
+  return async exchange => {
+    try {
+      await serve(parts, exchange)
+    } catch (error) {
+      if (exchange.answered || exchange.signal.aborted) throw error
+      answerError(exchange, error, parts.log)
+    }
+  }
 }
 
-async function serve(
-  parts: FrontParts,
-  request: IncomingMessage,
-  response: ServerResponse,
-  gone: AbortSignal,
-): Promise<void> {
-  const { routes, reach, pins, waitingPageAfterMs } = parts
-  const hostname = hostOf(request.headers.host)
-  if (hostname === undefined) throw noHost(request)
-  const app = await routes.resolve(hostname, gone)
-  const isEvents = request.url === EVENTS_PATH
-  if (isEvents)
-    return followWake(reach, app, await nodeOf(parts, app, gone), response, AbortSignal.any([gone, parts.ending]))
+async function serve(parts: FrontParts, exchange: Exchange): Promise<void> {
+  const { routes, reach, pins, trusted, waitingPageAfterMs } = parts
+  const hostname = hostOf(exchange.host)
+  if (hostname === undefined) throw noHost(exchange)
+  const app = await routes.resolve(hostname, exchange)
+  if (exchange.target === EVENTS_PATH) return follow(parts, app, exchange)
 
-  const isProxy = isTrusted(request, parts.trusted)
-  const ask = askOf(request, clientOf(request, isProxy), isNavigation(request) ? waitingPageAfterMs : undefined)
+  const isProxy = trusted.has(exchange.peer)
+  const ask = new RequestAsk(
+    exchange,
+    isProxy ? clientOf(exchange, isProxy) : undefined,
+    isNavigation(exchange) ? waitingPageAfterMs : undefined,
+  )
   // A WebSocket may stay for days: it has to end when the front does.
-  const signal = ask.kind === 'websocket' ? AbortSignal.any([gone, parts.ending]) : gone
+  const leaver: Leaver =
+    ask.kind === 'websocket' ? { signal: AbortSignal.any([exchange.signal, parts.ending]) } : exchange
   const givesUpAt = parts.clock.now() + NODE_BACK_WITHIN
   for (let left = TRIES; ; left--) {
-    const node = await nodeOf(parts, app, signal)
+    const node = wellPinned(parts, app) ?? (await nodeOf(parts, app, leaver.signal))
     let held: Held | undefined
     try {
-      using way = await reach.hold(app, node, ask, signal)
+      using way = await reach.hold(app, node, ask, leaver)
       held = way
       pins.set(app.name, node.name)
-      return await parts.forwarder.forward(request, response, hopOf({ request, held, node, isProxy, ask }), signal)
+      return await exchange.forward(
+        hopOf({ exchange, held, node, isProxy, ask }),
+        leaver === exchange ? undefined : leaver.signal,
+      )
     } catch (error) {
       const failed = { app: app.name, node, held, error }
       if (left > 1 && (await mayTryAgain(parts, failed))) continue
-      if (!isAwaited(parts, failed) || parts.clock.now() >= givesUpAt) throw told(failed, response)
-      await pause(parts.clock, LOOK_AGAIN_MS, signal)
+      if (!isAwaited(parts, failed) || parts.clock.now() >= givesUpAt) throw told(failed, exchange)
+      await pause(parts.clock, LOOK_AGAIN_MS, leaver.signal)
       left = TRIES + 1
     }
   }
 }
 
-/** The pinned node if it is well; else another, chosen by the app's name; waited for while one may come back. */
-async function nodeOf({ pins, nodes, clock }: FrontParts, { name }: App, signal: AbortSignal): Promise<Node> {
+async function follow(parts: FrontParts, app: App, exchange: Exchange): Promise<void> {
+  const node = await nodeOf(parts, app, exchange.signal)
+  await byHandler(
+    exchange,
+    (_request, response, gone) => followWake(parts.reach, app, node, response, AbortSignal.any([gone, parts.ending])),
+    parts.log,
+  )
+}
+
+function wellPinned({ pins, nodes }: FrontParts, { name }: App): Node | undefined {
   const pin = pins.get(name)
   const pinned = pin === undefined ? undefined : nodes.get(pin)
-  if (pinned?.healthy) return pinned.node
+  return pinned?.healthy ? pinned.node : undefined
+}
+
+/** The pinned node if it is well; else another, chosen by the app's name; waited for while one may come back. */
+async function nodeOf(parts: FrontParts, app: App, signal: AbortSignal): Promise<Node> {
+  const { pins, nodes, clock } = parts
+  const { name } = app
+  const well = wellPinned(parts, app)
+  if (well !== undefined) return well
+  const pin = pins.get(name)
+  const pinned = pin === undefined ? undefined : nodes.get(pin)
   const chosen = place(name, nodes.all)
   if (chosen !== undefined) return chosen
   for (;;) {
@@ -108,22 +122,24 @@ async function nodeOf({ pins, nodes, clock }: FrontParts, { name }: App, signal:
   throw new ShadowError('no-node', `no healthy node can take ${name}`, { hint: 'shadow node ls', retryAfterMs: 2_000 })
 }
 
-type Way = { request: IncomingMessage; held: Held; node: Node; isProxy: boolean; ask: Ask }
+type Way = { exchange: Exchange; held: Held; node: Node; isProxy: boolean; ask: RequestAsk }
 
-function hopOf({ request, held, node, isProxy, ask }: Way): Hop {
+function hopOf({ exchange, held, node, isProxy, ask }: Way): Hop {
   // Until the node goes on, the body stays with the client; so a node that refuses costs nothing but a second try.
-  const asks = held.isHop === true && request.headers.expect === undefined && ask.kind === 'request'
-  const timing = held.waited && { 'server-timing': serverTiming(held.waited) }
+  const asks =
+    held.isHop === true && exchange.hasBody && ask.kind === 'request' && exchange.header('expect') === undefined
   return {
     address: held.address,
     strip: OURS,
     forwarded: isProxy ? 'append' : 'replace',
     expect: asks ? 'ask' : 'pass',
     requestHeaders: asks ? { ...held.headers, [HOP_EXPECT]: 'hop' } : held.headers,
-    responseHeaders: () => ({ [NODE_HEADER]: node.name, ...timing }),
-    ...(held.isHop && { refusal: headers => headers[ERROR_HEADER] !== undefined }),
+    responseHeaders: () => servedBy(node.name, held.waited),
+    refusal: held.isHop ? isOurs : undefined,
   }
 }
+
+const isOurs: Hop['refusal'] = headers => headers[ERROR_HEADER] !== undefined
 
 type Failed = { app: AppName; node: Node; held: Held | undefined; error: unknown }
 
@@ -156,9 +172,9 @@ function isAwaited({ nodes }: FrontParts, { node, held, error }: Failed): boolea
 }
 
 /** The error for the visitor: it tells the app's fault from the node's. */
-function told({ app, node, held, error }: Failed, response: ServerResponse): unknown {
+function told({ app, node, held, error }: Failed, exchange: Exchange): unknown {
   const failure = error instanceof Refusal ? problemOf(error) : error
-  if (error instanceof Refusal) response.setHeader(STATE_HEADER, error.headers[STATE_HEADER] ?? 'unknown')
+  if (error instanceof Refusal) exchange.ownHeaders[STATE_HEADER] = String(error.headers[STATE_HEADER] ?? 'unknown')
   if (isFailure(failure, 'volume-elsewhere')) return nodeUnreachable(app, homeOf(failure), failure)
   if (!(error instanceof UpstreamError)) return failure
   return held?.isHop ? nodeUnreachable(app, node.name, error) : appUnreachable(app, error)
@@ -183,5 +199,5 @@ function problemOf({ status, body }: Refusal): ShadowError {
   return fromProblem(problem) ?? new ShadowError('internal', `the node refused with ${status}: ${body.slice(0, 200)}`)
 }
 
-const noHost = ({ headers }: IncomingMessage): ShadowError =>
-  new ShadowError('host-unknown', `no app has the hostname ${JSON.stringify(headers.host ?? '')}`)
+const noHost = ({ host = '' }: Exchange): ShadowError =>
+  new ShadowError('host-unknown', `no app has the hostname ${JSON.stringify(host)}`)

@@ -4,8 +4,8 @@ import { pause } from '../lib/abort.ts'
 import { type Clock, systemClock } from '../lib/clock.ts'
 import { asShadowError, ShadowError } from '../lib/errors.ts'
 import { lockFolder } from '../lib/files.ts'
-import { Forwarder } from '../lib/http/forward.ts'
-import { type Listening, listen } from '../lib/http/server.ts'
+import { Exchanges, listenFor } from '../lib/http/fast/server.ts'
+import type { Listening } from '../lib/http/server.ts'
 import type { Log } from '../lib/log.ts'
 import { MASTER_CALL_WITHIN, POLL_WITHOUT_STREAM_EVERY, WEBSOCKET_PING_EVERY } from '../model/intervals.ts'
 import type { ProxyConfig } from './config.ts'
@@ -16,6 +16,7 @@ import { Pins } from './pins.ts'
 import type { Reach } from './reach.ts'
 import { reachOverHttp } from './reach-http.ts'
 import { Routes } from './routes.ts'
+import { TrustedProxies } from './visitor.ts'
 
 type Options = { readonly clock?: Clock; readonly log: Log; readonly reach?: Reach }
 
@@ -27,32 +28,31 @@ export async function startProxy(config: ProxyConfig, options: Options): Promise
   started.use(await lockFolder(folder))
   const memory = started.use(openMemory({ folder, log }))
   const master = masterClient({ url: config.master, token: config.token, withinMs: MASTER_CALL_WITHIN })
-  const forwarder = started.use(
-    new Forwarder({
-      clock,
-      connectWithinMs: config.connectWithin,
-      stalledAfterMs: config.stalledAfter,
-      pingEveryMs: WEBSOCKET_PING_EVERY,
-    }),
-  )
-  reach.onLeft?.(address => forwarder.forget(address))
   const routes = new Routes({ master, memory, clock, log })
   const nodes = new Nodes({ master, memory, reach, clock, log })
   const pins = new Pins(memory)
   const ending = new AbortController()
-  const server = frontDoor({
+  const journey = frontDoor({
     routes,
     pins,
     nodes,
     reach,
-    forwarder,
-    trusted: config.trustedProxies,
+    trusted: new TrustedProxies(config.trustedProxies),
     waitingPageAfterMs: config.waitingPageAfter,
     clock,
     log,
     ending: ending.signal,
   })
-  const listening = await listen(server, config.listen, config.drainWithin)
+  const exchanges = new Exchanges({
+    journey,
+    log,
+    clock,
+    connectWithinMs: config.connectWithin,
+    patience: { stalledAfterMs: config.stalledAfter },
+    pingEveryMs: WEBSOCKET_PING_EVERY,
+  })
+  reach.onLeft?.(address => exchanges.forget(address))
+  const listening = await listenFor(exchanges, config.listen, config.drainWithin)
   const work = [nodes.watch(ending.signal), followChanges({ master, routes, clock, log }, ending.signal)]
   log.info('front ready', { address: listening.address })
 

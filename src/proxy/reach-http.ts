@@ -2,10 +2,12 @@ import { type NodeClient, nodeClient } from '../api/client.ts'
 import { HOP_APP, HOP_KEY, HOP_PATIENCE, WAKE_HEADER } from '../api/paths.ts'
 import { InstanceSchema } from '../api/schemas.ts'
 import { readEvents } from '../lib/http/events.ts'
-import type { Node } from '../model/app.ts'
+import type { App, Node } from '../model/app.ts'
 import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import type { NodeName } from '../model/names.ts'
 import type { Reach } from './reach.ts'
+
+type Headers = Readonly<Record<string, string>>
 
 /** Reaches apps through their node's door: the node holds the app, so here nothing is waited for. */
 export function reachOverHttp(): Reach {
@@ -17,15 +19,27 @@ export function reachOverHttp(): Reach {
     clients.set(name, { client, address, key })
     return client
   }
+  // The same object for the same app and key: a forwarder remembers what it makes of it.
+  const known = new WeakMap<App, Headers>()
+  const headersOf = (app: App, key: string): Headers => {
+    const last = known.get(app)
+    if (last?.[HOP_KEY] === key) return last
+    const headers = { [HOP_APP]: app.name, [HOP_KEY]: key }
+    known.set(app, headers)
+    return headers
+  }
   return {
-    async hold(app, { address, key }, { mayWake, patienceMs }) {
-      const headers = {
-        [HOP_APP]: app.name,
-        [HOP_KEY]: key,
-        ...(patienceMs !== undefined && { [HOP_PATIENCE]: String(patienceMs) }),
-        ...(!mayWake && { [WAKE_HEADER]: 'never' }),
-      }
-      return { address, headers, isHop: true, [Symbol.dispose]: () => undefined }
+    hold(app, { address, key }, { mayWake, patienceMs }) {
+      const always = headersOf(app, key)
+      const headers =
+        patienceMs === undefined && mayWake
+          ? always
+          : {
+              ...always,
+              ...(patienceMs !== undefined && { [HOP_PATIENCE]: String(patienceMs) }),
+              ...(!mayWake && { [WAKE_HEADER]: 'never' }),
+            }
+      return { address, headers, isHop: true, [Symbol.dispose]: nothing }
     },
     async *follow(app, node, signal) {
       const { body } = await clientOf(node).raw('followInstance', { params: { app }, signal })
@@ -34,3 +48,5 @@ export function reachOverHttp(): Reach {
     check: (node, signal) => clientOf(node).call('health', { signal }),
   }
 }
+
+const nothing = (): void => undefined

@@ -1,11 +1,15 @@
+import type { Leaver } from '../lib/leaver.ts'
 import type { App, Node } from '../model/app.ts'
 import type { Ask, Held, InstanceView } from '../model/instance.ts'
 import type { AppName } from '../model/names.ts'
 
 /** How the front reaches an app on a node: over HTTP, or (`shadow up`) in the same process, one hop less. */
 export interface Reach {
-  /** Fails as the node does: `app-asleep`, `app-waking`, `app-crashed`, `app-not-ready`, `queue-full`, `volume-elsewhere`, … */
-  hold(app: App, node: Node, ask: Ask, signal: AbortSignal): Promise<Held>
+  /**
+   * At once where nothing is to be waited for. Fails as the node does: `app-asleep`, `app-waking`, `app-crashed`, `app-not-ready`,
+   * `queue-full`, `volume-elsewhere`, …
+   */
+  hold(app: App, node: Node, ask: Ask, leaver: Leaver): Held | Promise<Held>
   /** The instance now and at each change of its phase, until the signal aborts. */
   follow(app: AppName, node: Node, signal: AbortSignal): AsyncIterable<InstanceView>
   /** Whether the node answers and can take apps. */

@@ -6,6 +6,7 @@ import { orAborted } from '../lib/abort.ts'
 import type { Clock } from '../lib/clock.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import { json } from '../lib/http/client.ts'
+import type { Leaver } from '../lib/leaver.ts'
 import type { Log } from '../lib/log.ts'
 import type { App } from '../model/app.ts'
 import type { Hostname } from '../model/hostname.ts'
@@ -38,8 +39,8 @@ export class Routes {
     this.#options = options
   }
 
-  /** The app to serve; fails with `host-unknown`, or `master-unreachable` for a hostname that was never seen here. */
-  async resolve(hostname: Hostname, signal: AbortSignal): Promise<App> {
+  /** The app to serve, at once where it is known; fails with `host-unknown`, or `master-unreachable` for a hostname that was never seen here. */
+  resolve(hostname: Hostname, leaver: Leaver): App | Promise<App> {
     const route = this.#routes.get(hostname)
     if (route !== undefined) {
       if (this.#options.clock.now() - route.checkedAt >= ROUTE_STALE_AFTER) void this.#refresh(hostname, route)
@@ -47,7 +48,7 @@ export class Routes {
     }
     if ((this.#unknown.get(hostname) ?? 0) > this.#options.clock.now()) throw unknown(hostname)
     const first = this.#firsts.get(hostname) ?? this.#askFirst(hostname)
-    return orAborted(first, signal)
+    return orAborted(first, leaver.signal)
   }
 
   /** A change was told: its app's routes are asked for anew, and hostnames that it has now are no longer unknown. */

@@ -78,7 +78,8 @@ export class FakeReach implements Reach {
   }
 
   async hold(_app: App, _node: Node, ask: Ask): Promise<Held> {
-    this.asks.push(ask)
+    const { kind, what, bytes, mayWake, patienceMs } = ask // an ask is read while its request lasts
+    this.asks.push({ kind, what, bytes, mayWake, patienceMs })
     const way = await this.#way(ask)
     this.held += 1
     const leave = (): void => {

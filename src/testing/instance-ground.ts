@@ -44,6 +44,7 @@ export class InstanceGround {
       log: noLog,
       journal: () => undefined,
       onLost: () => void this.lost++,
+      look: async () => undefined,
       onLeft: () => undefined,
     })
   }
@@ -64,8 +65,8 @@ export class InstanceGround {
 
 export const never = new AbortController().signal
 
-export const hold = (instance: Instance, changes: Partial<Ask> = {}, signal = never): Promise<Held> =>
-  instance.hold(anAsk(changes), signal)
+export const hold = async (instance: Instance, changes: Partial<Ask> = {}, signal = never): Promise<Held> =>
+  instance.hold(anAsk(changes), { signal })
 
 export const release = (held: Held): void => held[Symbol.dispose]()
 

@@ -14,8 +14,8 @@ import { containersOf, isCode, register, Shadow } from '../tools/shadow.ts'
 const VOLUME = { volume: { size: '16MiB' } }
 const ASK = { kind: 'request', what: 'GET / from nowhere', bytes: 0, mayWake: true } as const
 
-const hold = (apart: Apart, letter: string, app: App): Promise<Held> =>
-  apart.node(letter).hold(app, ASK, new AbortController().signal)
+const hold = async (apart: Apart, letter: string, app: App): Promise<Held> =>
+  apart.node(letter).hold(app, ASK, new AbortController())
 
 describe('promise 2, one writer per volume, ever:', () => {
   test('of two nodes that wake one app at once, one gets its volume, and the other is told which', async () => {

@@ -11,15 +11,18 @@ export function problemAnswer(thrown: unknown, log: Log, of?: { method: string; 
     id = randomUUID()
     log.error('request failed', { id, method: of?.method, url: of?.target, cause: error.cause ?? error })
   }
-  const { retryAfterMs } = error.details
   return {
     status: error.status,
     headers: {
       'content-type': 'application/problem+json',
       'cache-control': 'no-store',
       'x-shadow-error': error.code,
-      ...(retryAfterMs !== undefined && { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1_000))) }),
+      ...retryAfter(error.details.retryAfterMs),
     },
     body: `${JSON.stringify(error.toProblem(id))}\n`,
   }
 }
+
+/** The `Retry-After` of a wait in milliseconds, in whole seconds (RFC 9110, 10.2.3). */
+export const retryAfter = (ms: number | undefined): Readonly<Record<string, string>> | undefined =>
+  ms === undefined ? undefined : { 'retry-after': String(Math.max(1, Math.ceil(ms / 1_000))) }

@@ -40,7 +40,14 @@ export interface Exchange {
   /** Answers, instead of forwarding. */
   answer(answer: OwnAnswer): void
   /** The request as node:http has it, for answers that are streams of our own; instead of everything else. */
-  open(): Promise<{ request: IncomingMessage; response: ServerResponse }>
+  open(): Promise<Opened>
+}
+
+/** An exchange in the hands of node:http; `signal` aborts when the client leaves before the answer is whole. */
+export type Opened = {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly signal: AbortSignal
 }
 
 /** What is done about a request: it is forwarded or answered when this resolves; a ShadowError becomes its answer. */

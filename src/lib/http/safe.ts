@@ -1,14 +1,13 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Log } from '../log.ts'
-import type { Exchange, Journey, OwnAnswer } from './exchange.ts'
+import { problemAnswer } from './answers.ts'
+import type { Exchange, Journey, Opened, OwnAnswer } from './exchange.ts'
 import type { Forwarder } from './forward.ts'
 import { plainAddress } from './headers.ts'
 import { hasBody, isUpgrade } from './heads.ts'
 import type { Hop } from './hop.ts'
 import { strictServer } from './strict.ts'
-
-export type Opened = { request: IncomingMessage; response: ServerResponse }
 
 export type SafePathOptions = {
   readonly journey: Journey
@@ -28,9 +27,9 @@ export class SafePath implements Disposable {
     this.server = strictServer(
       async (request, response, signal) => {
         const opened = this.#opened.get(request.socket)
-        if (opened === undefined) return journey(new SafeExchange({ request, response, signal, forwarder }))
+        if (opened === undefined) return serve(journey, new SafeExchange({ request, response, signal, forwarder }), log)
         this.#opened.delete(request.socket)
-        opened({ request, response })
+        opened({ request, response, signal })
       },
       { log, drains },
     )
@@ -60,7 +59,16 @@ export class SafePath implements Disposable {
   }
 }
 
-type Parts = { request: IncomingMessage; response: ServerResponse; signal: AbortSignal; forwarder: Forwarder }
+async function serve(journey: Journey, exchange: SafeExchange, log: Log): Promise<void> {
+  try {
+    await journey(exchange)
+  } catch (error) {
+    if (exchange.answered || exchange.signal.aborted) throw error
+    exchange.answer(problemAnswer(error, log, exchange))
+  }
+}
+
+type Parts = Opened & { readonly forwarder: Forwarder }
 
 class SafeExchange implements Exchange {
   readonly ownHeaders: Record<string, string> = {}
@@ -128,7 +136,6 @@ class SafeExchange implements Exchange {
   }
 
   open(): Promise<Opened> {
-    const { request, response } = this.#parts
-    return Promise.resolve({ request, response })
+    return Promise.resolve(this.#parts)
   }
 }

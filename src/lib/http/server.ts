@@ -1,10 +1,11 @@
-import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import type { IncomingMessage, OutgoingHttpHeaders, RequestListener, Server, ServerResponse } from 'node:http'
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
-import { asShadowError, ShadowError, systemCode } from '../errors.ts'
+import { ShadowError, systemCode } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { ListenAddress } from '../settings.ts'
+import { problemAnswer } from './answers.ts'
+import type { Exchange } from './exchange.ts'
 
 export type Handler = (request: IncomingMessage, response: ServerResponse, signal: AbortSignal) => Promise<void>
 
@@ -21,27 +22,26 @@ export function door(handler: Handler, { log }: { log: Log }): RequestListener {
   }
 }
 
+/** Serves an exchange by a handler for node:http: for answers that are streams, or bodies that are read. */
+export async function byHandler(exchange: Exchange, handler: Handler, log: Log): Promise<void> {
+  const { request, response, signal } = await exchange.open()
+  try {
+    await handler(request, response, signal)
+  } catch (thrown) {
+    if (!signal.aborted) fail(request, response, thrown, log)
+  }
+}
+
 /** Answers with the error's problem document, logging what is our own fault under the id that the answer carries. */
 export function fail(request: IncomingMessage, response: ServerResponse, thrown: unknown, log: Log): void {
-  const error = asShadowError(thrown)
-  let id: string | undefined
-  if (error.code === 'internal') {
-    id = randomUUID()
-    log.error('request failed', { id, method: request.method, url: request.url, cause: error.cause ?? error })
-  }
+  const { method = '', url: target = '' } = request
+  const { status, headers, body } = problemAnswer(thrown, log, { method, target })
   if (response.headersSent) {
     response.destroy() // half an answer must not look like a whole one
     return
   }
-  const { retryAfterMs } = error.details
-  const headers: OutgoingHttpHeaders = {
-    'content-type': 'application/problem+json',
-    'cache-control': 'no-store',
-    'x-shadow-error': error.code,
-    ...(retryAfterMs !== undefined && { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1_000))) }),
-  }
-  response.writeHead(error.status, headers)
-  response.end(`${JSON.stringify(error.toProblem(id))}\n`)
+  response.writeHead(status, headers)
+  response.end(body)
 }
 
 /** Answers with JSON. */

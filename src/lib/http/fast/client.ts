@@ -1,9 +1,8 @@
 import { STATUS_CODES, validateHeaderValue } from 'node:http'
 import type { Socket } from 'node:net'
 import { ShadowError } from '../../errors.ts'
-import type { OwnAnswer } from '../exchange.ts'
+import type { Opened, OwnAnswer } from '../exchange.ts'
 import { plainAddress } from '../headers.ts'
-import type { Opened } from '../safe.ts'
 import { BodyFramer } from '../wire/body.ts'
 import { type Head, MORE, WHOLE } from '../wire/head.ts'
 import { Peer } from './compose.ts'
@@ -122,7 +121,9 @@ export class Client {
     exchange.over = true
     this.looks = 0
     if (!this.requestBody.done || this.closes) {
-      this.linger()
+      // Who asked for the end sends nothing more; at a drain one that does is told by a reset, as whenever a connection was idle.
+      if (this.requestBody.done && (exchange.head.closes || this.parts.closing)) this.socket.destroySoon()
+      else this.linger()
       return
     }
     if (this.inputEnd > this.inputAt && !this.#working) this.#work()

@@ -1,6 +1,5 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import { ShadowError } from '../../errors.ts'
-import type { Exchange, OwnAnswer } from '../exchange.ts'
+import type { Exchange, Opened, OwnAnswer } from '../exchange.ts'
 import { type Hop, Refusal, type Stage, UpstreamError } from '../hop.ts'
 import type { Head } from '../wire/head.ts'
 import { Answer } from './answer.ts'
@@ -93,7 +92,7 @@ export class FastExchange implements Exchange, UpstreamUser {
     this.client.over(this)
   }
 
-  async open(): Promise<{ request: IncomingMessage; response: ServerResponse }> {
+  async open(): Promise<Opened> {
     this.answered = true
     return this.client.open()
   }
