@@ -11,6 +11,7 @@ export const verbs: Readonly<Record<string, Verb>> = {
   up: { says: 'run everything on this machine: master, nodeproxy and proxy', load: () => import('./commands/up.ts') },
   register: { says: 'register an app', load: () => import('./commands/register.ts') },
   update: { says: 'change an app: makes its next revision', load: () => import('./commands/update.ts') },
+  access: { says: 'who may use an app, and how much', load: () => import('./commands/access.ts') },
   remove: { says: 'remove an app', load: () => import('./commands/remove.ts') },
   ps: { says: 'all apps and what they are doing', load: () => import('./commands/ps.ts') },
   status: { says: 'everything about one app', load: () => import('./commands/status.ts') },

@@ -1,7 +1,9 @@
 import type { Command } from 'commander'
 import type { Register } from '../../api/schemas.ts'
 import { ShadowError } from '../../lib/errors.ts'
+import { isOpen } from '../../model/access.ts'
 import { TASK_DEFAULTS as usual } from '../../model/task.ts'
+import { type AccessFlags, accessOptions, withFlags } from '../access.ts'
 import { type DefinitionFlags, definitionOptions, toPatch, withoutNulls } from '../definition.ts'
 import { type CallFlags, callsMaster } from '../options.ts'
 import { print } from '../output.ts'
@@ -13,23 +15,29 @@ const LEFT_OUT = `
 What is left out: --port ${usual.port} --memory ${usual.memory} --cpus ${usual.cpus} --pids ${usual.pids} --ready port
 --start-within ${usual.startWithin} --idle-after ${usual.idleAfter} --grace ${usual.grace} --ws hold; a volume is at ${usual.volumePath}`
 
-type Flags = CallFlags & DefinitionFlags
+type Flags = CallFlags & DefinitionFlags & AccessFlags
 
 export function define(command: Command, terminal: Terminal): void {
-  definitionOptions(
-    command
-      .argument('<name>', 'the name of the app; also the first label of its domain where none is given')
-      .argument('[command...]', "after --: what to run in place of the image's command")
-      .option('--image <image>', 'the container image; it is needed'),
+  accessOptions(
+    definitionOptions(
+      command
+        .argument('<name>', 'the name of the app; also the first label of its domain where none is given')
+        .argument('[command...]', "after --: what to run in place of the image's command")
+        .option('--image <image>', 'the container image; it is needed'),
+    ),
   ).action(async (name: string, words: string[], flags: Flags) => {
     if (flags.image === undefined)
       throw new ShadowError('bad-input', `no image is given for ${name}`, {
         hint: 'shadow register NAME --image IMAGE',
       })
     const { master, front } = await findTarget(terminal, flags)
+    const access = withFlags(flags)
     const definition = withoutNulls(await toPatch(flags, words))
+    if (!isOpen(access)) definition['access'] = access
     // The flags are text of a person; the master's schema is what says whether they are a definition.
-    const app = await master.call('registerApp', { body: { name, ...definition } as Register })
+    const app = await master.call('registerApp', {
+      body: { name, ...definition } as Register,
+    })
     print(terminal, flags.json, app, () => `${urlsOf(app, front).join('\n')}\n`)
     terminal.err(`${app.name} is registered; its first request wakes it\n`)
   })

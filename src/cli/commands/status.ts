@@ -3,6 +3,7 @@ import { isFailure, type Problem, ShadowError } from '../../lib/errors.ts'
 import type { App, Volume } from '../../model/app.ts'
 import type { InstanceView, LogLine } from '../../model/instance.ts'
 import type { TaskDefinition } from '../../model/task.ts'
+import { sayAccess } from '../access.ts'
 import { instanceOf } from '../instance.ts'
 import { readLog, showLine } from '../log-lines.ts'
 import { orNearApps } from '../near-apps.ts'
@@ -86,6 +87,7 @@ function show(terminal: Terminal, { app, urls, instance, problem, volume, lastLi
     ['ready', sayReady(task)],
     ['limits', `memory ${task.limits.memory}, cpus ${task.limits.cpus}, pids ${task.limits.pids}`],
     ['sleeps after', task.sleep.idleAfter],
+    ['access', app.access && sayAccess(terminal, app.access).trimEnd()],
     ['volume', task.volume && `${task.volume.id}, ${task.volume.size} at ${task.volume.path}${sayLease(volume)}`],
   ])
   const lines = lastLines.map(line => showLine(terminal, line)).join('')

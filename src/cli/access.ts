@@ -1,0 +1,71 @@
+import type { Command } from 'commander'
+import { type Fault, isFailure, ShadowError } from '../lib/errors.ts'
+import { type Access, type Network, network, rate } from '../model/access.ts'
+import { collect } from './options.ts'
+import { facts } from './output.ts'
+import type { Terminal } from './terminal.ts'
+
+/** Flags of `register` and `access` as commander gives them. */
+export type AccessFlags = {
+  readonly allow?: readonly string[]
+  readonly deny?: readonly string[]
+  readonly forget?: readonly string[]
+  /** false: `--no-rate`. */
+  readonly rate?: string | false
+  readonly ratePerClient?: string | false
+}
+
+const OPEN: Access = { allow: [], deny: [] }
+
+/** Adds the flags that say who may use an app, and how much. */
+export function accessOptions(command: Command): Command {
+  return command
+    .option('--allow <network>', 'who may use it; everybody else may not then; may be repeated: 10.0.0.0/8', collect)
+    .option('--deny <network>', 'who may not use it; wins over --allow; may be repeated: 203.0.113.7', collect)
+    .option('--rate <rate>', 'most requests of all clients: 100/s, 600/m, "100/s burst 200"')
+    .option('--rate-per-client <rate>', 'most requests of each IPv4 address, or /64 of IPv6: 5/s')
+}
+
+/** The rules that come of the flags upon those before; fails with `bad-input` that names every flag that is wrong. */
+export function withFlags(flags: AccessFlags, before: Access = OPEN) {
+  const faults: Fault[] = []
+  const read =
+    <T>(flag: string, parse: (text: string) => T) =>
+    (text: string): T | undefined => {
+      try {
+        return parse(text)
+      } catch (error) {
+        if (!isFailure(error, 'bad-input')) throw error
+        faults.push({ field: flag, message: error.message })
+        return undefined
+      }
+    }
+  const networks = (flag: string, given: readonly string[] = []): Network[] =>
+    given.map(read(flag, network)).filter(one => one !== undefined)
+  const oneRate = (flag: string, given: string | false | undefined, now: Access['rate']): Access['rate'] =>
+    given === undefined ? now : given === false ? undefined : read(flag, rate)(given)
+
+  const forgotten = networks('--forget', flags.forget)
+  const together = (flag: string, had: readonly Network[], given: readonly string[] | undefined) => [
+    ...new Set([...had.filter(one => !forgotten.includes(one)), ...networks(flag, given)]),
+  ]
+  const after = {
+    allow: together('--allow', before.allow, flags.allow),
+    deny: together('--deny', before.deny, flags.deny),
+    rate: oneRate('--rate', flags.rate, before.rate),
+    ratePerClient: oneRate('--rate-per-client', flags.ratePerClient, before.ratePerClient),
+  }
+  if (faults.length > 0) throw new ShadowError('bad-input', 'the flags are wrong', { faults })
+  return after
+}
+
+/** The rules as people read them. */
+export function sayAccess(terminal: Terminal, access: Access | undefined): string {
+  if (access === undefined) return 'everybody may use it, as much as they like\n'
+  return facts(terminal, [
+    ['allow', access.allow.join('\n') || 'everybody'],
+    ['deny', access.deny.join('\n') || undefined],
+    ['rate', access.rate],
+    ['rate per client', access.ratePerClient],
+  ])
+}

@@ -1,0 +1,62 @@
+import type { Command } from 'commander'
+import type { MasterClient } from '../../api/client.ts'
+import { isFailure } from '../../lib/errors.ts'
+import { json } from '../../lib/http/client.ts'
+import type { App } from '../../model/app.ts'
+import { type AccessFlags, accessOptions, sayAccess, withFlags } from '../access.ts'
+import { orNearApps } from '../near-apps.ts'
+import { type CallFlags, callsMaster, collect } from '../options.ts'
+import { print } from '../output.ts'
+import { findTarget } from '../target.ts'
+import type { Terminal } from '../terminal.ts'
+
+type Flags = CallFlags & AccessFlags & { readonly clear?: true }
+
+const TRIES = 5
+
+export function define(command: Command, terminal: Terminal): void {
+  accessOptions(command.argument('<name>', 'the app'))
+    .option('--forget <network>', 'takes it out of both lists; may be repeated', collect)
+    .option('--no-rate', 'no most for all clients')
+    .option('--no-rate-per-client', 'no most for each client')
+    .option('--clear', 'takes all rules away that are not given along with it')
+    .addHelpText(
+      'after',
+      `
+Without a rule given, shows those there are. Rules are looked at before the app is woken, and a change restarts nothing. A client that
+may not use the app gets 403 not-allowed, one too many 429 rate-limited with Retry-After. Each front counts for itself. Behind a proxy
+of your own, name it in SHADOW_TRUSTED_PROXIES; else all clients are one.`,
+    )
+    .action(async (name: string, flags: Flags) => {
+      const { master } = await findTarget(terminal, flags)
+      const app = await orNearApps(master, name, () =>
+        changes(flags) ? change(master, name, flags) : master.call('getApp', { params: { app: name } }),
+      )
+      const document = { app: app.name, access: app.access ?? { allow: [], deny: [] } }
+      print(terminal, flags.json, document, () => sayAccess(terminal, app.access))
+    })
+  callsMaster(
+    command,
+    'shadow access blog',
+    'shadow access blog --deny 203.0.113.7 --rate 100/s --rate-per-client "5/s burst 20"',
+    'shadow access blog --clear --allow 10.0.0.0/8 --allow 2001:db8::/32',
+  )
+}
+
+const changes = ({ allow, deny, forget, rate, ratePerClient, clear }: Flags): boolean =>
+  [allow, deny, forget, rate, ratePerClient, clear].some(given => given !== undefined)
+
+// The call replaces all rules, so it must rest on those it was made from.
+async function change(master: MasterClient, name: string, flags: Flags): Promise<App> {
+  for (let tries = 1; ; tries++) {
+    const answer = await master.raw('getApp', { params: { app: name } })
+    const { access } = (await json(answer)) as App
+    const body = withFlags(flags, flags.clear ? undefined : access)
+    try {
+      const headers = { 'if-match': answer.headers.etag ?? '*' }
+      return await master.call('setAccess', { params: { app: name }, body, headers })
+    } catch (error) {
+      if (!isFailure(error, 'changed') || tries === TRIES) throw error
+    }
+  }
+}
