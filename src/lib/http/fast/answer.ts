@@ -8,7 +8,7 @@ import type { FastExchange } from './exchange.ts'
 import { passOn, whenWritten } from './memory.ts'
 import type { Upstream } from './upstream.ts'
 
-const MOST_OF_A_REFUSAL = 65_536
+export const MOST_OF_A_REFUSAL = 65_536
 const LIMITS = { ...HEAD_LIMITS, headBytes: 65_536, headers: 256 }
 
 /** The answer to one request, from the upstream to the client. */
@@ -206,13 +206,16 @@ export class Answer {
 }
 
 const spare: Head[] = []
-const takeHead = (): Head => spare.pop() ?? new Head(LIMITS)
-function giveHead(head: Head): void {
+/** A head for an answer, empty. */
+export const takeHead = (): Head => spare.pop() ?? new Head(LIMITS)
+/** Takes one back that nobody looks at any more. */
+export function giveHead(head: Head): void {
   head.reset()
   if (spare.length < 256) spare.push(head)
 }
 
-function headersOf(head: Head): IncomingMessage['headers'] {
+/** The first value of each header, by its name in lower case. */
+export function headersOf(head: Head): IncomingMessage['headers'] {
   const headers: Record<string, string> = {}
   for (let slot = head.count - 1; slot >= 0; slot -= 1) headers[head.name(slot).toLowerCase()] = head.value(slot)
   return headers
@@ -232,7 +235,7 @@ function dechunked(bytes: Buffer): Buffer {
 }
 
 /** Heeds what the upstream says of how long it keeps an idle connection, and leaves it alone a second before. */
-function noteKeepAlive(head: Head, upstream: Upstream, lookMs: number): void {
+export function noteKeepAlive(head: Head, upstream: Upstream, lookMs: number): void {
   for (let slot = 0; slot < head.count; slot += 1) {
     if (head.field(slot) !== Field.keepAlive) continue
     const seconds = Number(/timeout=(\d+)/.exec(head.value(slot))?.[1] ?? Number.NaN)
