@@ -138,7 +138,7 @@ export function docker({
         yield line
       }
       // Docker ends a stream that it follows a little early at times (moby/moby#43860): the rest is read from what it has stored.
-      for await (const line of output(container, { follow: false, since: last.at ?? since }, signal))
+      for await (const line of output(container, { follow: false, since: last.since ?? since }, signal))
         if (last.isBefore(line)) yield line
     } finally {
       signal.removeEventListener('abort', leave)

@@ -61,7 +61,23 @@ test('lines that are read again are known by their time, and by their number whe
   const last = new LastLine()
   const lines = ['1', '2', '2', '2', '3'].map(at => ({ at, stream: 'stdout', line: 'x' }) as const)
   for (const line of lines.slice(0, 3)) last.saw(line)
-  expect(last.at).toBe('2')
   expect(lines.slice(1).filter(line => last.isBefore(line))).toEqual(lines.slice(3))
   expect(lines.filter(line => new LastLine().isBefore(line))).toEqual(lines)
+})
+
+test('the streams of one container have each their own order: where one is told late, nothing is read twice', () => {
+  const last = new LastLine()
+  const out = (at: string) => ({ at, stream: 'stdout', line: 'x' }) as const
+  const err = (at: string) => ({ at, stream: 'stderr', line: 'x' }) as const
+  const lines = [out('1'), out('3'), out('4'), err('2'), out('5'), err('6')]
+  for (const line of lines.slice(0, 4)) last.saw(line)
+  expect(last.since).toBe('2')
+  expect(lines.slice(1).filter(line => last.isBefore(line))).toEqual(lines.slice(4))
+})
+
+test('where one stream was never seen, reading goes on from a second before', () => {
+  const last = new LastLine()
+  expect(last.since).toBe(undefined)
+  last.saw({ at: AT, stream: 'stdout', line: 'x' })
+  expect(last.since).toBe('2026-11-21T12:51:37.000Z')
 })

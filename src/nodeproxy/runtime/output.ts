@@ -3,6 +3,7 @@ import type { LogLine } from '../../model/instance.ts'
 // A line without end must not grow without end in our memory: it goes on as the next line.
 const LONGEST_LINE = 64 * 1024
 const HEADER = 8
+const OUT_OF_ORDER_MS = 1_000
 
 type Stream = 'stdout' | 'stderr'
 type Unfinished = { at: string; parts: Buffer[]; bytes: number }
@@ -67,24 +68,29 @@ export function sinceOf(at: string): string {
   return `${Math.floor(Date.parse(`${whole}Z`) / 1_000)}.${fraction.padEnd(9, '0').slice(0, 9)}`
 }
 
-/** Where a reader of lines has come to; several lines may have one time, and are told apart by their number. */
+/**
+ * Where a reader of lines has come to; several lines may have one time, and are told apart by their number. Each stream has an order of
+ * its own: Docker copies the two side by side, so a line of one may be stored after later ones of the other.
+ */
 export class LastLine {
-  #at: string | undefined
-  #seen = 0
-  #skipped = 0
+  readonly #streams = new Map<LogLine['stream'], { at: string; seen: number; skipped: number }>()
 
-  get at(): string | undefined {
-    return this.#at
+  /** From when to read again so as to miss nothing: of a stream that was never seen, somewhat earlier lines may be told yet. */
+  get since(): string | undefined {
+    const [earliest] = [...this.#streams.values()].map(({ at }) => at).sort()
+    if (earliest === undefined || this.#streams.size === 2) return earliest
+    return new Date(Date.parse(earliest) - OUT_OF_ORDER_MS).toISOString()
   }
 
-  saw({ at }: LogLine): void {
-    this.#seen = at === this.#at ? this.#seen + 1 : 1
-    this.#at = at
+  saw({ at, stream }: LogLine): void {
+    const last = this.#streams.get(stream)
+    this.#streams.set(stream, { at, seen: at === last?.at ? last.seen + 1 : 1, skipped: 0 })
   }
 
   /** Whether the line, of those read again from `at` on in their order, comes after all that were seen. */
-  isBefore({ at }: LogLine): boolean {
-    if (this.#at === undefined || at > this.#at) return true
-    return at === this.#at && ++this.#skipped > this.#seen
+  isBefore({ at, stream }: LogLine): boolean {
+    const last = this.#streams.get(stream)
+    if (last === undefined || at > last.at) return true
+    return at === last.at && ++last.skipped > last.seen
   }
 }
