@@ -1,0 +1,137 @@
+import type { MessagePort } from 'node:worker_threads'
+import { asShadowError, fromProblem, type Problem, ShadowError } from '../errors.ts'
+import type { Leaver } from '../leaver.ts'
+
+/** What one side does for the other: by name, from one input, at once or later. */
+export type Deeds = Readonly<Record<string, (input: never, leaver: Leaver) => unknown>>
+
+type Input<D extends Deeds, N extends keyof D> = Parameters<D[N]>[0]
+type Output<D extends Deeds, N extends keyof D> = Awaited<ReturnType<D[N]>>
+
+/** The other side, by what it does. */
+export interface Other<D extends Deeds> {
+  /**
+   * Rejects as the deed did, or with the signal's reason when that aborts first, which tells the other side. An answer that had been
+   * given by then goes to `late`.
+   */
+  call<N extends keyof D & string>(
+    deed: N,
+    input: Input<D, N>,
+    leaver?: Leaver,
+    late?: (answer: Output<D, N>) => void,
+  ): Promise<Output<D, N>>
+  /** The same, wanting no answer; a failure is lost. */
+  tell<N extends keyof D & string>(deed: N, input: Input<D, N>): void
+}
+
+type Message =
+  | { readonly call: number; readonly deed: string; readonly input: unknown }
+  | { readonly tell: string; readonly input: unknown }
+  | { readonly leave: number }
+  | { readonly answer: number; readonly output: unknown }
+  | { readonly answer: number; readonly problem: Problem }
+
+type Waiting = { resolve(output: unknown): void; reject(reason: unknown): void }
+type Handler = (input: unknown, leaver: Leaver) => unknown
+type Port = Pick<MessagePort, 'postMessage' | 'on'>
+
+const ENDED = (): ShadowError =>
+  new ShadowError('shutting-down', 'the thread that was asked has ended', { retryAfterMs: 1_000 })
+
+/** Calls between two threads, both ways, in order. ShadowErrors cross it; other failures are told as `internal`. */
+export class Line implements Disposable {
+  readonly #port: Port
+  readonly #deeds = new Map<string, Handler>()
+  readonly #waiting = new Map<number, Waiting>()
+  readonly #served = new Map<number, AbortController>()
+  #last = 0
+  #isOver = false
+
+  constructor(port: Port) {
+    this.#port = port
+    port.on('message', (message: Message) => this.#take(message))
+  }
+
+  /** Does these for the other side. What is asked for before it is known here fails. */
+  serve<D extends Deeds>(deeds: D): void {
+    for (const [name, deed] of Object.entries(deeds)) this.#deeds.set(name, deed as Handler)
+  }
+
+  other<D extends Deeds>(): Other<D> {
+    return {
+      call: (deed, input, leaver, late) => this.#call(deed, input, leaver, late as (output: unknown) => void) as never,
+      tell: (deed, input) => this.#post({ tell: deed, input }),
+    }
+  }
+
+  /** The other side is no more: what waits for it fails, what it waits for is called off. */
+  [Symbol.dispose](): void {
+    this.#isOver = true
+    for (const { reject } of this.#waiting.values()) reject(ENDED())
+    this.#waiting.clear()
+    for (const controller of this.#served.values()) controller.abort(ENDED())
+    this.#served.clear()
+  }
+
+  #call(deed: string, input: unknown, leaver?: Leaver, late?: (output: unknown) => void): Promise<unknown> {
+    if (this.#isOver) return Promise.reject(ENDED())
+    const call = ++this.#last
+    return new Promise((resolve, reject) => {
+      const signal = leaver?.signal
+      const leave = (): void => {
+        this.#waiting.set(call, { resolve: output => late?.(output), reject: () => undefined })
+        this.#post({ leave: call })
+        reject(signal?.reason)
+      }
+      if (signal?.aborted) return reject(signal.reason)
+      signal?.addEventListener('abort', leave, { once: true })
+      const done = (): void => signal?.removeEventListener('abort', leave)
+      this.#waiting.set(call, {
+        resolve: output => {
+          done()
+          resolve(output)
+        },
+        reject: reason => {
+          done()
+          reject(reason)
+        },
+      })
+      this.#post({ call, deed, input })
+    })
+  }
+
+  #post(message: Message): void {
+    if (!this.#isOver) this.#port.postMessage(message)
+  }
+
+  #take(message: Message): void {
+    if (this.#isOver) return
+    if ('call' in message) void this.#do(message.call, message.deed, message.input)
+    else if ('tell' in message) void this.#do(undefined, message.tell, message.input)
+    else if ('leave' in message)
+      this.#served.get(message.leave)?.abort(new ShadowError('client-gone', 'the caller left'))
+    else this.#answered(message)
+  }
+
+  #answered(message: Extract<Message, { answer: number }>): void {
+    const waiting = this.#waiting.get(message.answer)
+    this.#waiting.delete(message.answer)
+    if ('problem' in message) waiting?.reject(fromProblem(message.problem) ?? asShadowError(message.problem))
+    else waiting?.resolve(message.output)
+  }
+
+  async #do(call: number | undefined, deed: string, input: unknown): Promise<void> {
+    const handler = this.#deeds.get(deed)
+    const controller = new AbortController()
+    if (call !== undefined) this.#served.set(call, controller)
+    try {
+      if (handler === undefined) throw new ShadowError('internal', `this thread does not know "${deed}"`)
+      const output = await handler(input, controller)
+      if (call !== undefined) this.#post({ answer: call, output })
+    } catch (error) {
+      if (call !== undefined) this.#post({ answer: call, problem: asShadowError(error).toProblem() })
+    } finally {
+      if (call !== undefined) this.#served.delete(call)
+    }
+  }
+}
