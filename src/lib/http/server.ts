@@ -1,11 +1,11 @@
-import { once } from 'node:events'
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
-import { ShadowError, systemCode } from '../errors.ts'
+import type { Socket } from 'node:net'
+import { ShadowError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { ListenAddress } from '../settings.ts'
 import { problemAnswer } from './answers.ts'
 import type { Exchange } from './exchange.ts'
+import { bind, close, type Listening } from './listening.ts'
 
 export type Handler = (request: IncomingMessage, response: ServerResponse, signal: AbortSignal) => Promise<void>
 
@@ -73,9 +73,6 @@ export async function readJson(request: IncomingMessage, most = 1_048_576): Prom
   }
 }
 
-/** A server that listens; `address` is what it really listens on (port 0 asks for any). */
-export type Listening = AsyncDisposable & { readonly address: string; readonly port: number }
-
 /** Opens the server; disposing it closes idle connections, and those in use once they are done or `drainMs` has passed. */
 export async function listen(server: Server, at: ListenAddress, drainMs = 0): Promise<Listening> {
   // Those that have switched protocols too, which node:http counts no more.
@@ -84,26 +81,9 @@ export async function listen(server: Server, at: ListenAddress, drainMs = 0): Pr
     sockets.add(socket)
     socket.on('close', () => sockets.delete(socket))
   })
-  server.listen(at.port, at.host)
-  try {
-    await once(server, 'listening')
-  } catch (cause) {
-    const why = systemCode(cause) === 'EADDRINUSE' ? 'it is in use' : String(cause)
-    throw new ShadowError('bad-input', `cannot listen on ${at.host}:${at.port}: ${why}`, { cause })
+  const bound = await bind(server, at)
+  const cut = (): void => {
+    for (const socket of sockets) socket.destroy()
   }
-  const { port } = server.address() as AddressInfo
-  const host = at.host.includes(':') ? `[${at.host}]` : at.host
-  return {
-    address: `${host}:${port}`,
-    port,
-    async [Symbol.asyncDispose]() {
-      const closed = new Promise<void>(resolve => server.close(() => resolve()))
-      server.closeIdleConnections()
-      const cut = setTimeout(() => {
-        for (const socket of sockets) socket.destroy()
-      }, drainMs)
-      await closed
-      clearTimeout(cut)
-    },
-  }
+  return { ...bound, [Symbol.asyncDispose]: () => close(server, drainMs, () => server.closeIdleConnections(), cut) }
 }
