@@ -59,7 +59,7 @@ async function serve(parts: FrontParts, exchange: Exchange): Promise<void> {
   const isProxy = trusted.has(exchange.peer)
   const ask = new RequestAsk(
     exchange,
-    isProxy ? clientOf(exchange, isProxy) : undefined,
+    isProxy ? clientOf(exchange, trusted) : undefined,
     isNavigation(exchange) ? waitingPageAfterMs : undefined,
   )
   // A WebSocket may stay for days: it has to end when the front does.

@@ -1,5 +1,6 @@
 import { type BlockList, isIPv6 } from 'node:net'
 import type { Exchange } from '../lib/http/exchange.ts'
+import { ipOf } from '../lib/ip.ts'
 
 /** Whether the client is a browser that opens a page, and so can be shown one of ours (Fetch Metadata: `Sec-Fetch-Mode`). */
 export function isNavigation(exchange: Exchange): boolean {
@@ -15,15 +16,18 @@ const MOST_KNOWN = 10_000
 /** The proxies whose X-Forwarded-* headers are believed. */
 export class TrustedProxies {
   readonly #list: BlockList
+  // `rules` is made anew each time it is read.
+  readonly #isEmpty: boolean
   readonly #known = new Map<string, boolean>()
 
   constructor(list: BlockList) {
     this.#list = list
+    this.#isEmpty = list.rules.length === 0
   }
 
   /** Whether the address is that of one. */
   has(address: string): boolean {
-    if (this.#list.rules.length === 0) return false
+    if (this.#isEmpty) return false
     let known = this.#known.get(address)
     if (known === undefined) {
       known = address !== 'unknown' && this.#list.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
@@ -34,8 +38,21 @@ export class TrustedProxies {
   }
 }
 
-/** The client's address, for people: what a trusted proxy says of it, else the other end of the connection. */
-export function clientOf(exchange: Exchange, isProxy: boolean): string {
-  const told = isProxy ? exchange.header('x-forwarded-for') : undefined
-  return told?.split(',', 1)[0]?.trim() || exchange.peer
+/**
+ * The client's address: of what trusted proxies say, the last that is not one of them, since whatever is before it in the list the
+ * client may have made up; without a trusted proxy the other end of the connection. It is a proxy's word, and may be no address.
+ */
+export function clientOf(exchange: Exchange, trusted: TrustedProxies): string {
+  let client = exchange.peer
+  if (!trusted.has(client)) return client
+  for (const said of exchange.list('x-forwarded-for')?.split(',').reverse() ?? []) {
+    const bare = said.trim()
+    if (bare === '') continue
+    client = ipOf(withoutPort(bare)) ?? bare
+    if (!trusted.has(client)) break
+  }
+  return client
 }
+
+// Some proxies tell the port as well: `203.0.113.9:4711`, `[2001:db8::9]:4711`.
+const withoutPort = (said: string): string => said.replace(/^(?:\[([^\]]*)\]|([\d.]+))(?::\d+)?$/, '$1$2')

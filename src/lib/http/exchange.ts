@@ -30,9 +30,12 @@ export interface Exchange {
   readonly ownHeaders: Record<string, string>
   /** The first value of the header with this name, which is in lower case. */
   header(name: string): string | undefined
+  /** All values of the header with this name, which is in lower case, as one list with commas (RFC 9110, 5.3). */
+  list(name: string): string | undefined
   /**
    * Forwards the request; resolves when the last byte is with the client (for an upgrade: when both sides have closed). Rejects with
-   * `UpstreamError` or `Refusal`; with a ShadowError `client-gone` where the client left or stalled; with the signal's reason. Where
+   * `UpstreamError` or `Refusal`; with a ShadowError `client-gone` where the client left or is too slow (`too-slow` where its body is late and nothing was
+   * answered yet), `too-large` for its body; with the signal's reason. Where
    * `answered` by then, the client's connection was cut. Otherwise nothing was answered: try again, or answer. Until then nothing
    * is read of the body but what came along with the head.
    */

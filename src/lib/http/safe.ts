@@ -124,6 +124,10 @@ class SafeExchange implements Exchange {
     return Array.isArray(value) ? value[0] : value
   }
 
+  list(name: string): string | undefined {
+    return this.#parts.request.headersDistinct[name]?.join(', ')
+  }
+
   forward(hop: Hop, signal: AbortSignal = this.signal): Promise<void> {
     const { request, response, forwarder } = this.#parts
     return forwarder.forward(request, response, hop, signal)

@@ -85,6 +85,16 @@ export class FastExchange implements Exchange, UpstreamUser {
     return this.head.header(name)
   }
 
+  list(name: string): string | undefined {
+    const { head } = this
+    const values: string[] = []
+    for (let slot = 0; slot < head.count; slot += 1) {
+      const isSoLong = head.nameEnd(slot) - head.nameStart(slot) === name.length
+      if (isSoLong && head.name(slot).toLowerCase() === name) values.push(head.value(slot))
+    }
+    return values.length === 0 ? undefined : values.join(', ')
+  }
+
   answer(answer: OwnAnswer): void {
     if (this.answered || this.client.gone) return
     this.client.answer(answer, this.ownHeaders)
