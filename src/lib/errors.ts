@@ -7,6 +7,7 @@ const FAILURES = {
   },
   unauthorised: { status: 401, exit: 6, means: 'no token, or one the master does not know' },
   forbidden: { status: 403, exit: 6, means: 'the token is good but may not do this' },
+  'not-allowed': { status: 403, exit: 6, means: 'the access rules of the app keep this client out' },
   'not-found': { status: 404, exit: 3, means: 'no such route, volume, node or token' },
   'app-not-found': { status: 404, exit: 3, means: 'no app has this name' },
   'host-unknown': { status: 404, exit: 3, means: 'no app has this hostname' },
@@ -16,7 +17,24 @@ const FAILURES = {
   'volume-in-use': { status: 409, exit: 4, means: 'the volume is attached, or belongs to another app' },
   'volume-elsewhere': { status: 421, exit: 4, means: 'another node holds the volume; `node` names it' },
   changed: { status: 412, exit: 4, means: 'somebody else changed it since it was read' },
+  'too-slow': { status: 408, exit: 1, means: 'the request came too slowly, or the rest of it not at all' },
   'too-large': { status: 413, exit: 2, means: 'the body is larger than what is taken here' },
+  'target-too-long': { status: 414, exit: 2, means: 'the request line is longer than what is taken here' },
+  'too-many-connections': {
+    status: 429,
+    exit: 1,
+    means: 'so many connections are open from this address already (`SHADOW_CONNECTIONS_PER_ADDRESS`)',
+  },
+  'head-too-large': {
+    status: 431,
+    exit: 2,
+    means: 'the head of the request is larger, or has more fields, than what is taken here',
+  },
+  'rate-limited': {
+    status: 429,
+    exit: 5,
+    means: 'more requests come than the app takes; `Retry-After` says when again',
+  },
   'client-gone': { status: 499, exit: 1, means: 'the client left before its answer' },
   internal: { status: 500, exit: 1, means: 'a fault of ours; the log has it under the id in the answer' },
   'app-crashed': {
@@ -33,6 +51,11 @@ const FAILURES = {
     means: 'a step of going to sleep failed; `shadow status` shows what is still held',
   },
   'queue-full': { status: 503, exit: 5, means: 'too many requests wait already for this app or node' },
+  'connections-full': {
+    status: 503,
+    exit: 7,
+    means: 'as many connections are open as may be (`SHADOW_CONNECTIONS`), none of them idle',
+  },
   'no-node': { status: 503, exit: 7, means: 'no healthy node can take the app' },
   'master-unreachable': { status: 503, exit: 7, means: 'the master does not answer' },
   'storage-unreachable': { status: 503, exit: 7, means: 'the storage behind the master does not answer' },
@@ -47,6 +70,11 @@ const FAILURES = {
   'command-not-found': { status: 424, exit: 5, means: 'the image has no such command' },
   'volume-broken': { status: 424, exit: 5, means: 'the filesystem of the volume cannot be repaired or mounted' },
   'app-not-ready': { status: 504, exit: 5, means: 'the app did not answer on its port within its start deadline' },
+  'loop-detected': {
+    status: 508,
+    exit: 2,
+    means: 'the request came by here too often: something behind sends it back',
+  },
   'disk-full': { status: 507, exit: 7, means: 'no space is left where the data belongs' },
   'data-in-use': { status: 409, exit: 4, means: 'another Shadow runs on this data folder' },
 } as const

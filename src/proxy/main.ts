@@ -7,7 +7,9 @@ import { lockFolder } from '../lib/files.ts'
 import { Exchanges, listenFor } from '../lib/http/fast/server.ts'
 import type { Listening } from '../lib/http/listening.ts'
 import type { Log } from '../lib/log.ts'
+import { Buckets } from '../lib/shared/buckets.ts'
 import { MASTER_CALL_WITHIN, POLL_WITHOUT_STREAM_EVERY, WEBSOCKET_PING_EVERY } from '../model/intervals.ts'
+import { Guard } from './access.ts'
 import type { ProxyConfig } from './config.ts'
 import { frontDoor } from './http.ts'
 import { openMemory } from './memory.ts'
@@ -37,6 +39,7 @@ export async function startProxy(config: ProxyConfig, options: Options): Promise
     pins,
     nodes,
     reach,
+    guard: new Guard({ clock, apps: new Buckets(), clients: new Buckets() }),
     trusted: new TrustedProxies(config.trustedProxies),
     waitingPageAfterMs: config.waitingPageAfter,
     clock,
@@ -48,7 +51,7 @@ export async function startProxy(config: ProxyConfig, options: Options): Promise
     log,
     clock,
     connectWithinMs: config.connectWithin,
-    patience: { stalledAfterMs: config.stalledAfter },
+    limits: { stalledAfterMs: config.stalledAfter },
     pingEveryMs: WEBSOCKET_PING_EVERY,
   })
   reach.onLeft?.(address => exchanges.forget(address))

@@ -14,7 +14,7 @@ export const fastForwarding =
     const exchanges = new Exchanges({
       log: noLog,
       ...rest,
-      ...(stalledAfterMs !== undefined && { patience: { stalledAfterMs } }),
+      ...(stalledAfterMs !== undefined && { limits: { stalledAfterMs } }),
       ...more,
       clock,
       async journey(exchange) {

@@ -34,10 +34,10 @@ export interface Exchange {
   list(name: string): string | undefined
   /**
    * Forwards the request; resolves when the last byte is with the client (for an upgrade: when both sides have closed). Rejects with
-   * `UpstreamError` or `Refusal`; with a ShadowError `client-gone` where the client left or is too slow (`too-slow` where its body is late and nothing was
-   * answered yet), `too-large` for its body; with the signal's reason. Where
-   * `answered` by then, the client's connection was cut. Otherwise nothing was answered: try again, or answer. Until then nothing
-   * is read of the body but what came along with the head.
+   * `UpstreamError` or `Refusal`; with a ShadowError: `client-gone` where the client left or is too slow, `too-slow` where its body is
+   * late and nothing was answered yet, `too-large` for its body; with the signal's reason. Where `answered` by then, the client's
+   * connection was cut. Otherwise nothing was answered: try again, or answer. Until then nothing is read of the body but what came
+   * along with the head.
    */
   forward(hop: Hop, signal?: AbortSignal): Promise<void>
   /** Answers, instead of forwarding. */

@@ -1,8 +1,9 @@
 import { STATUS_CODES, validateHeaderValue } from 'node:http'
 import type { Socket } from 'node:net'
-import { ShadowError } from '../../errors.ts'
+import { type FailureCode, ShadowError } from '../../errors.ts'
 import type { Opened, OwnAnswer } from '../exchange.ts'
 import { plainAddress } from '../headers.ts'
+import { tooLarge } from '../limits.ts'
 import { BodyFramer } from '../wire/body.ts'
 import { type Head, MORE, WHOLE } from '../wire/head.ts'
 import { Peer } from './compose.ts'
@@ -29,12 +30,18 @@ export class Client {
   inputAt = 0
   inputEnd = 0
   inputLent = false
-  /** Kept by looks.ts: looks in the present state, what had moved at the last, for how long nothing has, and how slow the rest is. */
+  /** Requests that were begun. */
+  served = 0
+  /** Kept by looks.ts: looks in the present state, and the pace of what passes. */
   looks = 0
   moved = -1
   quietMs = 0
   owingMs = 0
   owingFrom = 0
+  /** Kept by idle.ts. */
+  isIdle = false
+  idledBefore: Client | undefined
+  idledAfter: Client | undefined
   /** Bytes are thrown away until the client has ended, too. */
   lingers = false
   #head: Head | undefined
@@ -55,6 +62,7 @@ export class Client {
     })
     if (!secure && parts.reusesMemory && readInto(socket, intake)) this.#intake = intake
     else socket.on('data', this.#chunk)
+    parts.idle.add(this)
   }
 
   get peer(): Peer {
@@ -111,7 +119,7 @@ export class Client {
     out.text(`${text}\r\n`)
     if (exchange?.method !== 'HEAD') out.copy(bytes, 0, bytes.length)
     out.send(this.socket)
-    counters.answered(status)
+    counters.answeredOurselves(status, headers?.['x-shadow-error'])
   }
 
   /** The exchange has its answer: on to the next, or the end. */
@@ -126,7 +134,8 @@ export class Client {
       else this.linger()
       return
     }
-    if (this.inputEnd > this.inputAt && !this.#working) this.#work()
+    if (this.inputEnd === this.inputAt) this.parts.idle.add(this)
+    else if (!this.#working) this.#work()
     this.resume()
   }
 
@@ -168,11 +177,10 @@ export class Client {
     return opened
   }
 
-  /** Refuses what is no request. */
-  refuse(status: number, fault: string): void {
+  /** Refuses what is no request, or none that is served. */
+  refuse(error: ShadowError, status?: number): void {
     this.closes = true
-    this.parts.counters.refused += 1
-    this.answer(this.parts.refusal(status, fault))
+    this.answer(this.parts.refusal(error, status))
     this.linger()
   }
 
@@ -182,6 +190,7 @@ export class Client {
     this.#clear()
     this.#handedOver = true
     this.parts.clients.delete(this)
+    this.parts.idle.remove(this)
     socket.off('error', ignore).off('end', this.#ended).off('close', this.#closed).off('data', this.#chunk)
     if (this.#head !== undefined) this.parts.giveHead(this.#head)
     this.#head = undefined
@@ -199,6 +208,10 @@ export class Client {
 
   #received(bytes: Buffer, length: number, lent: boolean): void {
     if (this.lingers || this.gone) return
+    if (this.isIdle) {
+      this.parts.idle.remove(this)
+      this.looks = 0
+    }
     if (this.inputEnd > this.inputAt) {
       this.input = Buffer.concat([this.input.subarray(this.inputAt, this.inputEnd), bytes.subarray(0, length)])
       this.inputEnd = this.input.length
@@ -220,7 +233,8 @@ export class Client {
         this.inputEnd = rest
         this.inputLent = false
       }
-      if (rest >= MOST_AHEAD && !this.gone && !this.#handedOver) this.socket.pause()
+      // A head is bounded by its own limit.
+      if (rest >= MOST_AHEAD && this.exchange !== undefined && !this.gone && !this.#handedOver) this.socket.pause()
     }
   }
 
@@ -242,8 +256,15 @@ export class Client {
     const head = this.#head
     const code = head.parseRequest(this.input, this.inputAt, this.inputEnd)
     if (code === MORE) return false
+    const { counters, limits } = this.parts
     if (code !== WHOLE) {
-      this.refuse(code, head.fault)
+      counters.refusedHead(code, head.count === limits.headers)
+      this.refuse(new ShadowError(FAULTS[code] ?? 'bad-input', head.fault), code)
+      return false
+    }
+    if (head.contentLength > limits.bodyBytes) {
+      counters.bodiesTooLarge += 1
+      this.refuse(tooLarge(limits.bodyBytes))
       return false
     }
     if (head.minor === 0 || head.wantsUpgrade) {
@@ -257,7 +278,12 @@ export class Client {
     this.requestBody.start(head.requestFraming, head.contentLength)
     const exchange = new FastExchange(this, head)
     this.exchange = exchange
-    this.parts.counters.requests += 1
+    counters.requests += 1
+    this.served += 1
+    if (this.served >= limits.requestsPerConnection) {
+      this.closes = true
+      counters.servedMost += 1
+    }
     this.parts.serve(exchange)
     return true
   }
@@ -270,6 +296,9 @@ export class Client {
     this.gone = true
     this.#intake?.close()
     this.parts.clients.delete(this)
+    this.parts.idle.remove(this)
+    this.parts.counters.bytesIn += this.socket.bytesRead
+    this.parts.counters.bytesOut += this.socket.bytesWritten
     if (this.#head !== undefined) this.parts.giveHead(this.#head)
     this.#head = undefined
     const { exchange } = this
@@ -278,11 +307,24 @@ export class Client {
     this.#clear()
   }
 
-  /** Ends an exchange whose client stalls. */
-  stalled(ms: number): void {
-    this.exchange?.left(new ShadowError('client-gone', `the client took and gave no byte for ${ms} ms`))
+  /** Ends an exchange whose client is too slow; it is told so where its request is what is late and nothing was answered yet. */
+  tooSlow(late: boolean): void {
+    const { exchange } = this
+    if (exchange === undefined) return
+    if (late && !exchange.answered) {
+      this.closes = true
+      exchange.failed(new ShadowError('too-slow', 'the rest of the request came too slowly, or not at all'))
+      return
+    }
+    exchange.left(new ShadowError('client-gone', 'the client took and gave bytes too slowly, or none at all'))
     this.cut()
   }
+}
+
+const FAULTS: Readonly<Record<number, FailureCode>> = {
+  414: 'target-too-long',
+  431: 'head-too-large',
+  508: 'loop-detected',
 }
 
 const ignore = (): void => undefined

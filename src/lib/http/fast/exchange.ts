@@ -1,6 +1,7 @@
 import { ShadowError } from '../../errors.ts'
 import type { Exchange, Opened, OwnAnswer } from '../exchange.ts'
 import { type Hop, Refusal, type Stage, UpstreamError } from '../hop.ts'
+import { tooLarge } from '../limits.ts'
 import type { Head } from '../wire/head.ts'
 import { Answer } from './answer.ts'
 import type { Client } from './client.ts'
@@ -8,8 +9,8 @@ import { composeRequest, composeTrailers } from './compose.ts'
 import { passOn, whenWritten } from './memory.ts'
 import type { Upstream, UpstreamUser } from './upstream.ts'
 
-// RFC 9110, 9.2.2.
-const IDEMPOTENT = ['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']
+/** RFC 9110, 9.2.2. */
+export const IDEMPOTENT = ['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']
 
 type Settle = { resolve: () => void; reject: (reason: unknown) => void }
 
@@ -28,6 +29,7 @@ export class FastExchange implements Exchange, UpstreamUser {
   #gone: AbortController | undefined
   #signal: AbortSignal | undefined
   #begun = false
+  #chunkedBytes = 0
   /** The body waits until the upstream says to go on. */
   #asks = false
   #repeated = false
@@ -50,7 +52,7 @@ export class FastExchange implements Exchange, UpstreamUser {
   }
 
   get host(): string | undefined {
-    return this.head.hostSlot < 0 ? undefined : this.head.value(this.head.hostSlot)
+    return this.head.host
   }
 
   get peer(): string {
@@ -135,14 +137,22 @@ export class FastExchange implements Exchange, UpstreamUser {
       client.dropBody()
       return
     }
-    const { out } = client.parts
+    const { counters, limits, out } = client.parts
     while (!body.done && client.inputAt < client.inputEnd) {
       this.#begun = true
       const from = client.inputAt
       const stop = body.take(client.input, from, client.inputEnd)
       if (body.fault !== undefined) {
-        this.#malformed(body.fault)
+        this.#badBody(new ShadowError('bad-input', `a body with ${body.fault}`))
         return
+      }
+      if (body.framing === 'chunked') {
+        this.#chunkedBytes += body.next - from
+        if (this.#chunkedBytes > limits.bodyBytes) {
+          counters.bodiesTooLarge += 1
+          this.#badBody(tooLarge(limits.bodyBytes))
+          return
+        }
       }
       passOn(out, upstream.socket, client.input, from, stop, client.inputLent)
       client.inputAt = body.next
@@ -175,6 +185,7 @@ export class FastExchange implements Exchange, UpstreamUser {
       return
     }
     const why = cause ?? new Error('the connection was closed')
+    this.client.parts.counters.failed(stage)
     this.failed(new UpstreamError(stage, sent, `${this.hop?.address} ${SAYS[stage]}: ${why.message}`, why))
   }
 
@@ -283,10 +294,9 @@ export class FastExchange implements Exchange, UpstreamUser {
     })
   }
 
-  #malformed(fault: string): void {
+  #badBody(error: ShadowError): void {
     this.client.parts.out.clear()
     this.#letGo(false)
-    const error = new ShadowError('bad-input', `a body with ${fault}`)
     this.client.closes = true
     if (this.answered) this.client.cut()
     this.#reject(error)
@@ -335,7 +345,8 @@ export class FastExchange implements Exchange, UpstreamUser {
 
 export const left = (): ShadowError => new ShadowError('client-gone', 'the client left before its answer')
 
-const SAYS: Readonly<Record<Stage, string>> = {
+/** What an upstream did that failed at a stage. */
+export const SAYS: Readonly<Record<Stage, string>> = {
   connect: 'takes no connection',
   send: 'closed the connection while the request was sent',
   head: 'closed the connection without an answer',

@@ -1,3 +1,4 @@
+import type { Counters } from '../counters.ts'
 import { Upstream } from './upstream.ts'
 
 export type PoolOptions = {
@@ -14,9 +15,11 @@ export class Pool {
   readonly #idle = new Map<string, Upstream[]>()
   readonly #all = new Set<Upstream>()
   readonly #options: PoolOptions
+  readonly #counters: Counters
 
-  constructor(options: PoolOptions) {
+  constructor(options: PoolOptions, counters: Counters) {
     this.#options = options
+    this.#counters = counters
   }
 
   /** A connection to the address: the one used last, or a fresh one. */
@@ -25,10 +28,12 @@ export class Pool {
     const last = idle?.at(-1)
     if (idle !== undefined && last !== undefined && (repeatable || last.looks <= this.#options.surelyOpenLooks)) {
       idle.pop()
+      this.#counters.upstreamReuses += 1
       return last
     }
     const upstream = new Upstream(address, gone => this.#forgetOne(gone))
     this.#all.add(upstream)
+    this.#counters.upstreamConnects += 1
     return upstream
   }
 
@@ -55,8 +60,10 @@ export class Pool {
       upstream.looks += 1
       if (upstream.user === undefined) {
         if (upstream.looks >= Math.min(idleLooks, upstream.mostIdle)) upstream.destroy()
-      } else if (!upstream.connected && upstream.looks > connectLooks)
+      } else if (!upstream.connected && upstream.looks > connectLooks) {
+        this.#counters.lateConnects += 1
         upstream.destroy(new Error(`no connection within ${connectWithinMs} ms`))
+      }
     }
   }
 

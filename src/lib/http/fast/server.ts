@@ -1,30 +1,24 @@
-import { once } from 'node:events'
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
+import { createServer, type Server, type Socket } from 'node:net'
 import { type Clock, systemClock } from '../../clock.ts'
-import { ShadowError, systemCode } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 import type { ListenAddress } from '../../settings.ts'
 import { problemAnswer } from '../answers.ts'
+import { Counters } from '../counters.ts'
 import type { Journey } from '../exchange.ts'
 import { Forwarder } from '../forward.ts'
+import { Gate, type GateOptions } from '../gate.ts'
+import { LIMITS, type Limits } from '../limits.ts'
+import { bind, close, type Listening } from '../listening.ts'
 import { SafePath } from '../safe.ts'
-import type { Listening } from '../server.ts'
-import { HEAD_LIMITS, Head, type HeadLimits } from '../wire/head.ts'
+import { Head } from '../wire/head.ts'
 import { Client } from './client.ts'
 import type { FastExchange } from './exchange.ts'
-import { LOOK_MS, looks, type Patience } from './looks.ts'
+import { IdleClients } from './idle.ts'
+import { LOOK_MS, looks } from './looks.ts'
 import { Scratch } from './memory.ts'
-import { Counters, type Parts } from './parts.ts'
+import type { Parts } from './parts.ts'
 import { Pool } from './pool.ts'
 
-const PATIENCE: Patience = {
-  headWithinMs: 60_000,
-  keepAliveMs: 75_000,
-  stalledAfterMs: 300_000,
-  leastBytesPerSecond: 0,
-  rateOverMs: 30_000,
-  lingerMs: 30_000,
-}
 const CONNECT_WITHIN_MS = 5_000
 const UPSTREAM_IDLE_MS = 4_000
 /** Many apps close idle connections after 2 to 5 s without saying so. */
@@ -37,55 +31,58 @@ export type ExchangesOptions = {
   readonly journey: Journey
   readonly log: Log
   readonly clock?: Clock
-  readonly limits?: HeadLimits
-  readonly patience?: Partial<Patience>
+  readonly limits?: Partial<Limits>
+  readonly connections?: GateOptions
   readonly connectWithinMs?: number
   /** A WebSocket's client that is silent for so long is pinged, and cut if it stays silent as long again. */
   readonly pingEveryMs?: number
   /** Read accepted sockets into reused memory, where this Node lets us. */
   readonly reusesMemory?: boolean
-  /** Asked of each connection before a byte of it is read; false closes it. */
-  readonly admits?: ((socket: Socket) => boolean) | undefined
 }
 
 /** Serves exchanges on sockets: by the fast path as long as nothing unusual comes, else by node:http. */
 export class Exchanges implements Disposable {
   readonly counters = new Counters()
+  readonly gate: Gate
   readonly #parts: Parts
   readonly #pool: Pool
   readonly #looks: Disposable
   readonly #forwarder: Forwarder
-  readonly #admits: ((socket: Socket) => boolean) | undefined
 
   constructor(options: ExchangesOptions) {
-    const { journey, log, clock = systemClock, limits = HEAD_LIMITS, connectWithinMs = CONNECT_WITHIN_MS } = options
-    const patience = { ...PATIENCE, ...options.patience }
+    const { journey, log, clock = systemClock, connectWithinMs = CONNECT_WITHIN_MS } = options
+    const limits: Limits = { ...LIMITS, ...options.limits }
     const inLooks = (ms: number): number => Math.max(1, Math.round(ms / LOOK_MS))
-    this.#admits = options.admits
+    this.gate = new Gate(options.connections ?? {}, this.counters, () => this.#makeRoom())
     this.#forwarder = new Forwarder({
       clock,
       connectWithinMs,
-      stalledAfterMs: patience.stalledAfterMs,
+      stalledAfterMs: limits.stalledAfterMs,
       ...(options.pingEveryMs !== undefined && { pingEveryMs: options.pingEveryMs }),
     })
-    this.#pool = new Pool({
-      idleLooks: inLooks(UPSTREAM_IDLE_MS),
-      surelyOpenLooks: inLooks(SURELY_OPEN_MS),
-      connectLooks: inLooks(connectWithinMs),
-      connectWithinMs,
-    })
+    this.#pool = new Pool(
+      {
+        idleLooks: inLooks(UPSTREAM_IDLE_MS),
+        surelyOpenLooks: inLooks(SURELY_OPEN_MS),
+        connectLooks: inLooks(connectWithinMs),
+        connectWithinMs,
+      },
+      this.counters,
+    )
     const spare: Head[] = []
     this.#parts = {
       pool: this.#pool,
       out: new Scratch(),
       safe: new SafePath({ journey, forwarder: this.#forwarder, log, drains: () => this.#parts.closing }),
       counters: this.counters,
+      limits,
       clients: new Set(),
+      idle: new IdleClients(),
       lookMs: LOOK_MS,
       reusesMemory: options.reusesMemory ?? true,
       closing: false,
       serve: exchange => this.#serve(exchange, journey, log),
-      refusal: (status, fault) => ({ ...problemAnswer(new ShadowError('bad-input', fault), log), status }),
+      refusal: (error, status = error.status) => ({ ...problemAnswer(error, log), status }),
       takeHead: () => spare.pop() ?? new Head(limits),
       giveHead: head => {
         head.reset()
@@ -93,13 +90,12 @@ export class Exchanges implements Disposable {
       },
       later: then => void clock.after(HEARD_WITHIN_MS, then),
     }
-    this.#looks = looks(this.#parts, patience, clock)
+    this.#looks = looks(this.#parts, this.gate, clock)
   }
 
-  /** Serves a connection: plain, or what node:tls has decrypted. */
+  /** Serves a connection: plain, or what node:tls has decrypted of one that the gate let in before. */
   accept(socket: Socket, secure = false): void {
-    if (this.#admits?.(socket) === false) return void socket.destroy()
-    this.counters.connections += 1
+    if (!secure && !this.gate.enter(socket, { plain: true })) return
     this.#parts.clients.add(new Client(socket, this.#parts, secure))
   }
 
@@ -123,10 +119,18 @@ export class Exchanges implements Disposable {
   [Symbol.dispose](): void {
     this.#parts.closing = true
     for (const client of this.#parts.clients) client.cut()
+    this.gate[Symbol.dispose]()
     this.#parts.safe[Symbol.dispose]()
     this.#looks[Symbol.dispose]()
     this.#pool[Symbol.dispose]()
     this.#forwarder[Symbol.dispose]()
+  }
+
+  /** Closes an idle connection, so that another can come in: the one that has been idle for longest. */
+  #makeRoom(): boolean {
+    const oldest = this.#parts.idle.takeOldest()
+    oldest?.cut()
+    return oldest !== undefined
   }
 
   #serve(exchange: FastExchange, journey: Journey, log: Log): void {
@@ -177,25 +181,13 @@ export function exchangeServer(exchanges: Exchanges): Server {
 /** Opens the server; disposing it closes idle connections, and those in use once they are done or `drainMs` has passed. */
 export async function listenFor(exchanges: Exchanges, at: ListenAddress, drainMs = 0): Promise<Listening> {
   const server = exchangeServer(exchanges)
-  server.listen({ port: at.port, host: at.host, backlog: 4_096 })
-  try {
-    await once(server, 'listening')
-  } catch (cause) {
-    const why = systemCode(cause) === 'EADDRINUSE' ? 'it is in use' : String(cause)
-    throw new ShadowError('bad-input', `cannot listen on ${at.host}:${at.port}: ${why}`, { cause })
-  }
-  const { port } = server.address() as AddressInfo
-  const host = at.host.includes(':') ? `[${at.host}]` : at.host
+  const bound = await bind(server, at)
   return {
-    address: `${host}:${port}`,
-    port,
+    ...bound,
     async [Symbol.asyncDispose]() {
-      const closed = new Promise<void>(resolve => server.close(() => resolve()))
-      exchanges.drain()
-      const cut = setTimeout(() => exchanges[Symbol.dispose](), drainMs)
-      await closed
-      clearTimeout(cut)
-      exchanges[Symbol.dispose]()
+      const cut = (): void => exchanges[Symbol.dispose]()
+      await close(server, drainMs, () => exchanges.drain(), cut)
+      cut()
     },
   }
 }

@@ -1,0 +1,140 @@
+import { STATUS_CODES } from 'node:http'
+import type { BlockList, Socket } from 'node:net'
+import { ShadowError } from '../errors.ts'
+import { networkOf } from '../ip.ts'
+import { noLog } from '../log.ts'
+import { Counts, countsMemory } from '../shared/counts.ts'
+import { problemAnswer } from './answers.ts'
+import type { Counters } from './counters.ts'
+import { plainAddress } from './headers.ts'
+
+/** How many connections may be open, in all threads that share the memory. */
+export type GateOptions = {
+  readonly most?: number | undefined
+  /** From one client: an IPv4 address, or the /64 of an IPv6 one, which is what one client is given. */
+  readonly mostPerAddress?: number | undefined
+  /** Not bounded by address: proxies of ours, behind which there are many clients. */
+  readonly exempt?: BlockList | undefined
+  readonly counts?: Counts | undefined
+}
+
+/** More refusals than these in one look are not worth their answer: they are reset. */
+const MOST_ANSWERED = 64
+const IN_ALL = 'all'
+const IPV6_BITS = 64
+
+/** Lets connections in, before a byte of them is read, and keeps the count of them. */
+export class Gate {
+  readonly #most: number
+  readonly #mostPerAddress: number
+  readonly #exempt: BlockList | undefined
+  readonly #counts: Counts
+  readonly #counters: Counters
+  readonly #makeRoom: () => boolean
+  #refused: Socket[] = []
+  #refusedBefore: Socket[] = []
+  #open = 0
+
+  /** `makeRoom` closes a connection that nobody would miss; false where there is none. */
+  constructor(options: GateOptions, counters: Counters, makeRoom: () => boolean) {
+    this.#most = options.most ?? Number.POSITIVE_INFINITY
+    this.#mostPerAddress = options.mostPerAddress ?? Number.POSITIVE_INFINITY
+    this.#exempt = options.exempt
+    this.#counts = options.counts ?? new Counts(countsMemory())
+    this.#counters = counters
+    this.#makeRoom = makeRoom
+  }
+
+  /** Connections that were let in and are open. */
+  get open(): number {
+    return this.#open
+  }
+
+  /** Lets a connection in, until it closes; false: it is refused, and not the caller's any more. Only `plain` HTTP can be told why. */
+  enter(socket: Socket, { plain }: { readonly plain: boolean }): boolean {
+    const address = plainAddress(socket.remoteAddress ?? '')
+    if (address === '') {
+      socket.destroy() // it has closed already
+      return false
+    }
+    const key = this.#keyOf(address)
+    if (key !== undefined && !this.#counts.take(key, this.#mostPerAddress)) {
+      this.#counters.refusedPerAddress += 1
+      return this.#refuse(socket, plain ? TOO_MANY : undefined)
+    }
+    if (!this.#takeOfAll()) {
+      if (key !== undefined) this.#counts.give(key)
+      this.#counters.refusedInAll += 1
+      return this.#refuse(socket, plain ? FULL : undefined)
+    }
+    this.#counters.connections += 1
+    this.#open += 1
+    socket.once('close', () => {
+      this.#open -= 1
+      if (key !== undefined) this.#counts.give(key)
+      if (this.#most !== Number.POSITIVE_INFINITY) this.#counts.give(IN_ALL)
+    })
+    return true
+  }
+
+  /** Called from time to time: ends those refused that do not end themselves. */
+  look(): void {
+    for (const socket of this.#refusedBefore) socket.destroy()
+    this.#refusedBefore = this.#refused
+    this.#refused = []
+  }
+
+  [Symbol.dispose](): void {
+    this.look()
+    this.look()
+  }
+
+  /** Whom the connection counts for; undefined where that has no bound. */
+  #keyOf(address: string): string | undefined {
+    if (this.#mostPerAddress === Number.POSITIVE_INFINITY) return undefined
+    const isIPv6 = address.includes(':')
+    if (this.#exempt?.check(address, isIPv6 ? 'ipv6' : 'ipv4')) return undefined
+    return isIPv6 ? networkOf(address, IPV6_BITS) : address
+  }
+
+  #takeOfAll(): boolean {
+    if (this.#most === Number.POSITIVE_INFINITY || this.#counts.take(IN_ALL, this.#most)) return true
+    // The one that makes room is counted until its close is heard of, a moment later.
+    if (!this.#makeRoom()) return false
+    this.#counters.madeRoom += 1
+    return this.#counts.take(IN_ALL, Number.POSITIVE_INFINITY)
+  }
+
+  #refuse(socket: Socket, answer: Buffer | undefined): false {
+    socket.on('error', () => undefined)
+    if (answer === undefined || this.#refused.length >= MOST_ANSWERED) socket.resetAndDestroy()
+    else {
+      this.#refused.push(socket)
+      socket.end(answer)
+      socket.resume() // closing on unread bytes would reset the connection, answer and all
+    }
+    return false
+  }
+}
+
+function answerOf(error: ShadowError): Buffer {
+  const { headers = {}, body = '' } = problemAnswer(error, noLog)
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  return Buffer.from(
+    `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status]}\r\n${lines.join('')}content-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
+  )
+}
+
+const retryAfterMs = 5_000
+const TOO_MANY = answerOf(
+  new ShadowError(
+    'too-many-connections',
+    'so many connections are open from this address that one more is not let in',
+    {
+      retryAfterMs,
+    },
+  ),
+)
+const FULL = answerOf(
+  new ShadowError('connections-full', 'as many connections are open as may be, and none is idle', { retryAfterMs }),
+)
