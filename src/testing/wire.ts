@@ -47,6 +47,18 @@ export const rawApp = (onConnection: (socket: Socket) => void) =>
     }),
   )
 
+/** An app that keeps the heads and bodies it was sent, as bytes, and answers each head so. */
+export const recorder = async (answer = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok') => {
+  const seen = { text: '' }
+  const app = await rawApp(socket => {
+    socket.setEncoding('latin1').on('data', (chunk: string) => {
+      seen.text += chunk
+      if (chunk.includes('\r\n\r\n')) socket.write(answer, 'latin1')
+    })
+  })
+  return Object.assign(app, { seen })
+}
+
 /** A client that speaks raw bytes, and keeps all it is sent. */
 export class RawClient implements Disposable {
   readonly socket: Socket

@@ -93,7 +93,8 @@ export class Forwarder implements Disposable {
         reply = await attempt.reply
       }
       const { message, switched } = reply
-      if (hop.refusal?.(message.headers)) throw await refusalOf(message, upload.begun, client.signal)
+      if ((message.statusCode ?? 0) >= 400 && hop.refusal?.(message.headers))
+        throw await refusalOf(message, upload.begun, client.signal)
       if (switched !== undefined) return { message, switched }
       await passOn(message, response, { hop, signal: client.signal })
       return undefined

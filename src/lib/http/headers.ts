@@ -1,4 +1,6 @@
 import type { IncomingMessage } from 'node:http'
+import { forwardedOf, type Origin } from './forwarded.ts'
+import { viaOf } from './via.ts'
 
 /** Headers as they came: name, value, name, value, with their case, order and repeats. */
 export type RawHeaders = readonly string[]
@@ -15,8 +17,8 @@ const HOP_BY_HOP = new Set([
   'transfer-encoding',
   'upgrade',
 ])
-// A client that names these in `Connection` would have us drop what the message cannot be understood without.
-const NEVER_HOP_BY_HOP = new Set(['content-length', 'host', 'trailer'])
+// A client that names these in `Connection` would have us drop what the message cannot be understood without, or which way it came.
+const NEVER_HOP_BY_HOP = new Set(['content-length', 'host', 'trailer', 'via'])
 const CLAIMS_OF_ORIGIN = /^(forwarded|x-forwarded-.+|x-real-ip)$/
 
 /** The headers that go on to the next hop; `drop` names more that do not. */
@@ -27,7 +29,9 @@ export function endToEnd(raw: RawHeaders, drop: (name: string) => boolean): stri
 
 /** The same of trailers, which must not carry what frames or routes the message (RFC 9110, 6.5.1). */
 export const trailersToSend = (raw: RawHeaders, drop: (name: string) => boolean): [string, string][] =>
-  pairs(filter(raw, name => !HOP_BY_HOP.has(name) && !NEVER_HOP_BY_HOP.has(name) && !drop(name)))
+  pairs(filter(raw, name => !HOP_BY_HOP.has(name) && !isNeeded(name) && name !== 'expect' && !drop(name)))
+
+const isNeeded = (name: string): boolean => NEVER_HOP_BY_HOP.has(name) || CLAIMS_OF_ORIGIN.test(name)
 
 /** All values of a header, as they came. */
 export function valuesOf(raw: RawHeaders, wanted: string): string[] {
@@ -36,23 +40,36 @@ export function valuesOf(raw: RawHeaders, wanted: string): string[] {
     .map(([, value]) => value)
 }
 
-/** What the upstream is told of where the request came from; see `Hop.forwarded`. */
+/** What the upstream is told of where the request came from, and which way; see `Hop.forwarded`. */
 export function tellOrigin(kept: RawHeaders, request: IncomingMessage, how: 'replace' | 'append'): string[] {
-  const socket = request.socket
-  const peer = plainAddress(socket.remoteAddress ?? 'unknown')
-  const proto = 'encrypted' in socket ? 'https' : 'http'
-  const host = request.headers.host
+  const origin = originOf(request)
+  const { httpVersion, httpVersionMajor } = request
+  const via = ['Via', viaOf(httpVersionMajor > 1 ? String(httpVersionMajor) : httpVersion)]
+  const { address, proto, host } = origin
   if (how === 'replace')
     return [
       ...filter(kept, name => !CLAIMS_OF_ORIGIN.test(name)),
-      ...['X-Forwarded-For', peer, 'X-Forwarded-Proto', proto],
+      ...['X-Forwarded-For', address, 'X-Forwarded-Proto', proto],
       ...(host === undefined ? [] : ['X-Forwarded-Host', host]),
+      ...['Forwarded', forwardedOf(origin), ...via],
     ]
-  const chain = [...valuesOf(kept, 'x-forwarded-for'), peer].join(', ')
-  const told = [...filter(kept, name => name !== 'x-forwarded-for'), 'X-Forwarded-For', chain]
-  if (valuesOf(kept, 'x-forwarded-proto').length === 0) told.push('X-Forwarded-Proto', proto)
-  if (host !== undefined && valuesOf(kept, 'x-forwarded-host').length === 0) told.push('X-Forwarded-Host', host)
-  return told
+  const has = (name: string): boolean => valuesOf(kept, name).length > 0
+  const told = filter(kept, name => name !== 'x-forwarded-for' && name !== 'forwarded')
+  // Beside X-Forwarded-* of a proxy that says no more, ours alone would claim that the proxy is the client.
+  if (has('forwarded') || !['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host'].some(has))
+    told.push('Forwarded', [...valuesOf(kept, 'forwarded'), forwardedOf(origin)].join(', '))
+  told.push('X-Forwarded-For', [...valuesOf(kept, 'x-forwarded-for'), address].join(', '))
+  if (!has('x-forwarded-proto')) told.push('X-Forwarded-Proto', proto)
+  if (host !== undefined && !has('x-forwarded-host')) told.push('X-Forwarded-Host', host)
+  return [...told, ...via]
+}
+
+function originOf({ socket, headers }: IncomingMessage): Origin {
+  return {
+    address: plainAddress(socket.remoteAddress ?? 'unknown'),
+    proto: 'encrypted' in socket ? 'https' : 'http',
+    host: headers.host,
+  }
 }
 
 /** An address as people write it: IPv4 without the prefix that a dual-stack socket gives it. */
@@ -65,7 +82,7 @@ function namedInConnection(raw: RawHeaders): Set<string> | undefined {
   for (const value of values) {
     for (const token of value.split(',')) {
       const name = token.trim().toLowerCase()
-      if (!NEVER_HOP_BY_HOP.has(name)) named.add(name)
+      if (!isNeeded(name)) named.add(name)
     }
   }
   return named

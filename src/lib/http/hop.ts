@@ -45,8 +45,8 @@ export type Hop = {
   /** Added to the answer, asked for when its head is there. */
   readonly responseHeaders?: (() => Readonly<Record<string, string>>) | undefined
   /**
-   * X-Forwarded-For, -Proto and -Host: `replace` what a stranger claims, `append` to what a trusted proxy says, `keep` as they
-   * came from a hop of ours.
+   * X-Forwarded-For, -Proto and -Host, and `Forwarded`: `replace` what a stranger claims, `append` to what a trusted proxy says, `keep`
+   * as they came from a hop of ours. `Via` is added to but for `keep`: it names the two hops of a request once.
    */
   readonly forwarded: 'replace' | 'append' | 'keep'
   /**
@@ -55,6 +55,6 @@ export type Hop = {
    * forwarded to it with `ask`.
    */
   readonly expect?: 'pass' | 'ask' | 'answer' | undefined
-  /** Whether this answer is a refusal by the next hop, to be thrown as `Refusal` and not passed on. */
+  /** Asked of answers from 400 on: whether it is a refusal by the next hop, to be thrown as `Refusal` and not passed on. */
   readonly refusal?: ((headers: IncomingMessage['headers']) => boolean) | undefined
 }

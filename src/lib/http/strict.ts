@@ -1,10 +1,9 @@
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { ShadowError } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { valuesOf } from './headers.ts'
 import { hasBody } from './heads.ts'
 import { door, fail, type Handler } from './server.ts'
+import { faultOf, toOriginForm } from './strict-head.ts'
 
 /** How long a client may go on sending a body that was answered already, and take the answer in. */
 const LINGER_MS = 30_000
@@ -31,11 +30,13 @@ export function strictServer(handler: Handler, { log, drains }: StrictOptions): 
     if (closes && hasBody(request) && request.httpVersion === '1.1') response.shouldKeepAlive = true
     response.on('finish', () => linger(request, closes || (drains?.() ?? !server.listening)))
     const fault = faultOf(request)
-    if (fault === undefined) open(request, response)
-    else {
+    if (fault === undefined) {
+      toOriginForm(request)
+      open(request, response)
+    } else {
       refused.add(request.socket)
       response.shouldKeepAlive = false
-      fail(request, response, new ShadowError('bad-input', fault), log)
+      fail(request, response, fault, log)
     }
   }
   const server = createServer({
@@ -60,22 +61,6 @@ export function strictServer(handler: Handler, { log, drains }: StrictOptions): 
 
 const NO_CONNECT =
   'HTTP/1.1 405 Method Not Allowed\r\nConnection: close\r\nContent-Length: 0\r\nX-Shadow-Error: bad-input\r\n\r\n'
-
-/** What makes the head ambiguous, beyond what node:http's strict parser refuses itself. */
-function faultOf(request: IncomingMessage): string | undefined {
-  const { rawHeaders, httpVersion, url = '' } = request
-  if (httpVersion !== '1.1' && httpVersion !== '1.0') return `HTTP/${httpVersion} is not served here`
-  if (valuesOf(rawHeaders, 'host').length > 1) return 'more than one Host header'
-  const codings = valuesOf(rawHeaders, 'transfer-encoding')
-  if (codings.length > 0) {
-    if (codings.length > 1 || codings[0]?.toLowerCase() !== 'chunked') return 'a Transfer-Encoding other than chunked'
-    if (httpVersion === '1.0') return 'Transfer-Encoding in HTTP/1.0'
-    if (request.headers['content-length'] !== undefined) return 'both Content-Length and Transfer-Encoding'
-  }
-  if (!url.startsWith('/') && !(url === '*' && request.method === 'OPTIONS'))
-    return `the request target "${url.slice(0, 100)}" is neither a path nor *`
-  return undefined
-}
 
 /** A response for an upgrade request, so that refusing one is like answering any other; the parser has let go of the socket. */
 function responseOver(request: IncomingMessage, socket: Socket, head: Buffer): ServerResponse {

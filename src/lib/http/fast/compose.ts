@@ -1,4 +1,6 @@
+import { forwardedOf } from '../forwarded.ts'
 import type { Hop } from '../hop.ts'
+import { viaOf } from '../via.ts'
 import { isText, startsWith } from '../wire/bytes.ts'
 import { Field, HOP_BY_HOP, NEEDED } from '../wire/fields.ts'
 import { type Head, tokens } from '../wire/head.ts'
@@ -12,30 +14,45 @@ export class Peer {
   #told = Buffer.alloc(0)
   /** Where the host is in what was told last. */
   #hostAt = 0
+  #hostBytes = -1
 
   constructor(address: string, proto: 'http' | 'https') {
     this.address = address
     this.proto = proto
   }
 
-  /** The X-Forwarded-* lines; the same as last time where the host is, as it mostly is on one connection. */
+  /** The lines that tell of it; the same as last time where the host is, as it mostly is on one connection. */
   told(bytes: Buffer, from: number, to: number): Buffer {
     const told = this.#told
-    let same = told.length === this.#hostAt + to - from + 2
+    let same = this.#hostBytes === to - from
     for (let at = from; same && at < to; at += 1) same = told[this.#hostAt + at - from] === bytes[at]
     if (same) return told
-    const before = `X-Forwarded-For: ${this.address}\r\nX-Forwarded-Proto: ${this.proto}\r\nX-Forwarded-Host: `
+    const { address, proto } = this
+    const host = bytes.toString('latin1', from, to)
+    const before = `X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: ${proto}\r\nX-Forwarded-Host: `
     this.#hostAt = before.length
-    this.#told = Buffer.from(`${before}${bytes.toString('latin1', from, to)}\r\n`, 'latin1')
+    this.#hostBytes = to - from
+    this.#told = Buffer.from(
+      `${before}${host}\r\nForwarded: ${forwardedOf({ address, proto, host })}\r\n${VIA}`,
+      'latin1',
+    )
     return this.#told
   }
 }
 
+const VIA = `Via: ${viaOf('1.1')}\r\n`
+
 // A request of any other method is expected to say that it has no body (RFC 9110, 8.6).
 const BODILESS = ['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE']
 
-const CHAIN: readonly Field[] = [Field.forwardedFor]
-const CLAIMS: readonly Field[] = [Field.forwardedFor, Field.forwardedProto, Field.forwardedHost, Field.claim]
+const CHAIN: readonly Field[] = [Field.forwardedFor, Field.forwarded]
+const CLAIMS: readonly Field[] = [
+  Field.forwardedFor,
+  Field.forwardedProto,
+  Field.forwardedHost,
+  Field.forwarded,
+  Field.claim,
+]
 const NONE: readonly Field[] = []
 const DROPPED_CLAIMS = { replace: CLAIMS, append: CHAIN, keep: NONE }
 
@@ -48,7 +65,7 @@ export function composeRequest(out: Scratch, head: Head, hop: Hop, peer: Peer): 
   const dropsExpect = hop.expect === 'answer'
   let run = base + head.lineStart
   if (!head.plainTarget) {
-    out.text(`${head.method} ${head.target} HTTP/1.1\r\n`)
+    out.text(`${head.method} ${head.target} HTTP/1.1\r\nHost: ${head.host}\r\n`)
     run = base + (head.count > 0 ? head.nameStart(0) : head.length - 2)
   }
   for (let slot = 0; slot < head.count; slot += 1) {
@@ -58,6 +75,7 @@ export function composeRequest(out: Scratch, head: Head, hop: Hop, peer: Peer): 
       field === Field.transferEncoding ||
       (field === Field.trailer && !head.chunked) ||
       (field === Field.expect && dropsExpect) ||
+      (field === Field.host && !head.plainTarget) ||
       (field >= Field.forwardedFor && claims.includes(field)) ||
       isDropped(head, slot, field, hop.strip, ours, named)
     ) {
@@ -153,24 +171,30 @@ function nominated(head: Head): string[] {
 }
 
 function tellOrigin(out: Scratch, head: Head, hop: Hop, peer: Peer): void {
-  const host = head.hostSlot
-  const from = host < 0 ? 0 : head.base + head.valueStart(host)
-  const to = host < 0 ? 0 : head.base + head.valueEnd(host)
   if (hop.forwarded === 'replace') {
-    const told = peer.told(head.bytes, from, to)
+    const told = peer.told(head.bytes, head.base + head.hostStart, head.base + head.hostEnd)
     out.copy(told, 0, told.length)
     return
   }
   const chain: string[] = []
+  const elements: string[] = []
   let proto = false
   let hosted = false
   for (let slot = 0; slot < head.count; slot += 1) {
     const field = head.field(slot)
     if (field === Field.forwardedFor) chain.push(head.value(slot))
+    else if (field === Field.forwarded) elements.push(head.value(slot))
     proto ||= field === Field.forwardedProto
     hosted ||= field === Field.forwardedHost
   }
+  const { host } = head
+  // Beside X-Forwarded-* of a proxy that says no more, ours alone would claim that the proxy is the client.
+  if (elements.length > 0 || !(chain.length > 0 || proto || hosted))
+    out.text(
+      `Forwarded: ${[...elements, forwardedOf({ address: peer.address, proto: peer.proto, host })].join(', ')}\r\n`,
+    )
   out.text(`X-Forwarded-For: ${[...chain, peer.address].join(', ')}\r\n`)
   if (!proto) out.text(`X-Forwarded-Proto: ${peer.proto}\r\n`)
-  if (!hosted) out.text(`X-Forwarded-Host: ${head.bytes.toString('latin1', from, to)}\r\n`)
+  if (!hosted) out.text(`X-Forwarded-Host: ${host}\r\n`)
+  out.text(VIA)
 }

@@ -14,11 +14,13 @@ export const Field = {
   keepAlive: 9,
   /** Between a client and its own proxy. */
   proxy: 10,
-  forwardedFor: 11,
-  forwardedProto: 12,
-  forwardedHost: 13,
+  via: 11,
+  forwardedFor: 12,
+  forwardedProto: 13,
+  forwardedHost: 14,
+  forwarded: 15,
   /** What else claims to know where a request came from. */
-  claim: 14,
+  claim: 16,
 } as const
 
 export type Field = (typeof Field)[keyof typeof Field]
@@ -52,10 +54,11 @@ const NAMES: Readonly<Record<string, Field>> = {
   'proxy-connection': Field.proxy,
   'proxy-authenticate': Field.proxy,
   'proxy-authorization': Field.proxy,
+  via: Field.via,
   'x-forwarded-for': Field.forwardedFor,
   'x-forwarded-proto': Field.forwardedProto,
   'x-forwarded-host': Field.forwardedHost,
-  forwarded: Field.claim,
+  forwarded: Field.forwarded,
   'x-real-ip': Field.claim,
 }
 const BY_LENGTH: readonly (readonly Known[] | undefined)[] = Array.from({ length: 20 }, (_, length) => {
@@ -68,7 +71,12 @@ export const HOP_BY_HOP: readonly boolean[] = Object.values(Field).map(field =>
   ([Field.connection, Field.upgrade, Field.te, Field.keepAlive, Field.proxy] as Field[]).includes(field),
 )
 
-/** Whether a field cannot be dropped by naming it in `Connection`: the message could not be understood without. */
-export const NEEDED: readonly boolean[] = Object.values(Field).map(field =>
-  ([Field.contentLength, Field.transferEncoding, Field.host, Field.trailer] as Field[]).includes(field),
+/**
+ * Whether a field cannot be dropped by naming it in `Connection`: the message could not be understood without, or would not tell any
+ * more which way it came.
+ */
+export const NEEDED: readonly boolean[] = Object.values(Field).map(
+  field =>
+    ([Field.contentLength, Field.transferEncoding, Field.host, Field.trailer] as Field[]).includes(field) ||
+    field >= Field.via,
 )

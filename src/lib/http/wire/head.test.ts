@@ -37,7 +37,8 @@ for (const [what, text, status] of [
   ['a Host with credentials', 'GET / HTTP/1.1\r\nHost: u@a\r\n\r\n', 400],
   ['a Host that is not ASCII', 'GET / HTTP/1.1\r\nHost: b\xfccher.example\r\n\r\n', 400],
   ['two Hosts', `GET / HTTP/1.1\r\n${H}${H}\r\n`, 400],
-  ['a URL of another host', `GET http://b/ HTTP/1.1\r\n${H}\r\n`, 400],
+  ['a URL without a host', `GET http:///b HTTP/1.1\r\n${H}\r\n`, 400],
+  ['a URL without a Host beside it', 'GET http://a/ HTTP/1.1\r\n\r\n', 400],
   ['a URL with credentials', `GET http://u@a/ HTTP/1.1\r\n${H}\r\n`, 400],
   ['a URL of another scheme', `GET ftp://a/ HTTP/1.1\r\n${H}\r\n`, 400],
   ['a header without a name', `GET / HTTP/1.1\r\n${H}: x\r\n\r\n`, 400],
@@ -84,15 +85,16 @@ test('a head is whole at its last byte and not before, wherever it was cut', () 
 })
 
 for (const [target, host, path] of [
+  ['http://b:1/c', 'b:1', '/c'],
   ['http://a/b?c', 'a', '/b?c'],
   ['http://a', 'a', '/'],
   ['http://a?c', 'a', '/?c'],
-  ['HTTPS://A.example:8090/', 'a.example:8090', '/'],
+  ['HTTPS://A.example:8090/', 'A.example:8090', '/'],
   ['http://[::1]:80/x', '[::1]:80', '/x'],
 ] as const) {
-  test(`the target ${target} is ${path}`, () => {
-    const { head, code } = parse(`GET ${target} HTTP/1.1\r\nHost: ${host}\r\n\r\n`)
-    assert.deepEqual([code, head.target, head.plainTarget], [WHOLE, path, false])
+  test(`the target ${target} is ${path} of ${host}, whatever Host says`, () => {
+    const { head, code } = parse(`GET ${target} HTTP/1.1\r\n${H}\r\n`)
+    assert.deepEqual([code, head.target, head.plainTarget, head.host], [WHOLE, path, false, host])
   })
 }
 
@@ -114,7 +116,7 @@ test('a head that is kept outlives the bytes that it was read from', () => {
   bytes.fill(0)
   assert.deepEqual([head.target, head.header('host')], ['/a', 'a'])
   head.reset()
-  assert.deepEqual([head.count, head.header('host'), head.hostSlot], [0, undefined, -1])
+  assert.deepEqual([head.count, head.header('host'), head.host], [0, undefined, undefined])
 })
 
 for (const [text, expected] of [

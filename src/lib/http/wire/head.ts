@@ -1,3 +1,4 @@
+import { isOurs, LOOP, MOST_PASSES } from '../via.ts'
 import { COLON, CR, copy, HOST, isText, LF, SPACE, TAB, TARGET, TOKEN, VALUE } from './bytes.ts'
 import { Field, fieldOf } from './fields.ts'
 import { LONGEST_METHOD, readMethod } from './methods.ts'
@@ -57,15 +58,18 @@ export class Head {
   takesTrailers = false
   /** `Connection` names other headers as hop-by-hop. */
   nominates = false
-  hostSlot = -1
+  /** Where the host is that was asked for: in the absolute form, else in Host (RFC 9112, 3.2.2 and 7.2 of RFC 9110). -1: it names none. */
+  hostStart = -1
+  hostEnd = -1
 
   #slots = new Int32Array(SLOT * 32)
   #own: Buffer | undefined
   #at = 0
   #upgradeNamed = false
   #hasUpgrade = false
-  #authorityStart = 0
-  #authorityEnd = 0
+  #hasHost = false
+  /** How often it came by here already. */
+  #passes = 0
   readonly #limits: HeadLimits
 
   constructor(limits: HeadLimits = HEAD_LIMITS) {
@@ -75,13 +79,14 @@ export class Head {
   /** Makes it ready for another message. */
   reset(): void {
     this.bytes = NOTHING
-    this.base = this.length = this.count = this.lineStart = this.#at = 0
+    this.base = this.length = this.count = this.lineStart = this.#at = this.#passes = 0
     this.status = 0
     this.minor = 1
     this.plainTarget = true
     this.emptyPath = this.chunked = this.closes = this.keepsAlive = this.wantsUpgrade = false
-    this.expects = this.takesTrailers = this.nominates = this.#upgradeNamed = this.#hasUpgrade = false
-    this.contentLength = this.hostSlot = -1
+    this.expects = this.takesTrailers = this.nominates = false
+    this.#upgradeNamed = this.#hasUpgrade = this.#hasHost = false
+    this.contentLength = this.hostStart = this.hostEnd = -1
   }
 
   /** MORE, WHOLE, or the status to refuse with. Call again with the same bytes and more of them after MORE. */
@@ -170,6 +175,11 @@ export class Head {
     const path = this.text(this.targetStart, this.targetEnd)
     if (!this.emptyPath) return path
     return this.method === 'OPTIONS' && path === '' ? '*' : `/${path}`
+  }
+
+  /** The host that was asked for, with its port. */
+  get host(): string | undefined {
+    return this.hostStart < 0 ? undefined : this.text(this.hostStart, this.hostEnd)
   }
 
   /** The first value of the header with this name, which is in lower case. */
@@ -266,12 +276,11 @@ export class Head {
     if (scheme === 0 || start + scheme >= end) return this.#refuse(400, 'the target is neither a path nor a URL')
     let at = start + scheme
     while (at < end && bytes[at] !== 0x2f && bytes[at] !== 0x3f) at += 1
-    this.#authorityStart = start + scheme - base
-    this.#authorityEnd = at - base
-    this.targetStart = at - base
+    this.hostStart = start + scheme - base
+    this.hostEnd = this.targetStart = at - base
     this.plainTarget = false
     this.emptyPath = at === end || bytes[at] === 0x3f
-    return WHOLE
+    return this.#judgeHost(bytes, start + scheme, at)
   }
 
   #fields(bytes: Buffer, base: number, end: number, framed: boolean): number {
@@ -349,9 +358,13 @@ export class Head {
         this.chunked = isText(bytes, from, to, 'chunked')
         return this.chunked ? WHOLE : this.#refuse(400, 'a Transfer-Encoding other than chunked')
       case Field.host:
-        if (this.hostSlot >= 0) return this.#refuse(400, 'more than one Host')
-        this.hostSlot = this.count - 1
-        return WHOLE
+        if (this.#hasHost) return this.#refuse(400, 'more than one Host')
+        this.#hasHost = true
+        if (this.plainTarget) {
+          this.hostStart = from - this.base
+          this.hostEnd = to - this.base
+        }
+        return this.status > 0 ? WHOLE : this.#judgeHost(bytes, from, to)
       case Field.connection:
         this.#connection(bytes, from, to)
         return WHOLE
@@ -364,6 +377,9 @@ export class Head {
         return isText(bytes, from, to, '100-continue') ? WHOLE : this.#refuse(417, 'an Expect other than 100-continue')
       case Field.te:
         for (const [start, end] of tokens(bytes, from, to)) this.takesTrailers ||= isText(bytes, start, end, 'trailers')
+        return WHOLE
+      case Field.via:
+        for (const [start, end] of tokens(bytes, from, to)) if (isOurs(bytes, start, end)) this.#passes += 1
         return WHOLE
       default:
         return WHOLE
@@ -385,21 +401,18 @@ export class Head {
     }
   }
 
+  #judgeHost(bytes: Buffer, from: number, to: number): number {
+    if (from === to) return this.#refuse(400, 'an empty host')
+    for (let at = from; at < to; at += 1) {
+      if (HOST[bytes[at] as number] === 0) return this.#refuse(400, 'a byte in the host that no host has')
+    }
+    return WHOLE
+  }
+
   #judgeRequest(): number {
     if (this.chunked && this.minor === 0) return this.#refuse(400, 'Transfer-Encoding in HTTP/1.0')
-    if (this.hostSlot < 0) return this.minor === 0 ? WHOLE : this.#refuse(400, 'no Host')
-    const { bytes, base } = this
-    const start = base + this.valueStart(this.hostSlot)
-    const end = base + this.valueEnd(this.hostSlot)
-    if (start === end) return this.#refuse(400, 'an empty Host')
-    for (let at = start; at < end; at += 1) {
-      if (HOST[bytes[at] as number] === 0) return this.#refuse(400, 'a byte in Host that no host has')
-    }
-    if (this.plainTarget) return WHOLE
-    const named = this.text(this.#authorityStart, this.#authorityEnd).toLowerCase()
-    if (named !== this.value(this.hostSlot).toLowerCase())
-      return this.#refuse(400, 'the target names another host than Host does')
-    return WHOLE
+    if (!this.#hasHost && this.minor === 1) return this.#refuse(400, 'no Host')
+    return this.#passes > MOST_PASSES ? this.#refuse(508, LOOP) : WHOLE
   }
 }
 
