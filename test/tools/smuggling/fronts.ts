@@ -5,12 +5,16 @@ import { Forwarder } from '../../../src/lib/http/forward.ts'
 import { SafePath } from '../../../src/lib/http/safe.ts'
 import { listen } from '../../../src/lib/http/server.ts'
 import { noLog } from '../../../src/lib/log.ts'
+import { oneHop, twoHops } from './product.ts'
 
 /** A proxy under test, before one back end: `saw` is `METHOD target` of each request that it knows it was asked. */
 export type Front = AsyncDisposable & { readonly port: number; saw(): readonly string[] }
 
 /** The proxies that the suite runs on, by their names; each is opened before the back end at this address. */
 export const fronts: Record<string, (backend: string) => Promise<Front>> = {
+  'a front': oneHop,
+  'a front and a node': twoHops,
+
   'the fast path': async backend => {
     const saw: string[] = []
     const exchanges = new Exchanges({ journey: toApp(backend, saw), log: noLog })

@@ -1,0 +1,95 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ShadowError } from '../../../src/lib/errors.ts'
+import { noLog } from '../../../src/lib/log.ts'
+import { readSettings } from '../../../src/lib/settings.ts'
+import type { App, Node } from '../../../src/model/app.ts'
+import { appName } from '../../../src/model/names.ts'
+import { nodeproxySettings } from '../../../src/nodeproxy/config.ts'
+import { startNodeproxy } from '../../../src/nodeproxy/main.ts'
+import { proxySettings } from '../../../src/proxy/config.ts'
+import { startProxy } from '../../../src/proxy/main.ts'
+import type { Reach } from '../../../src/proxy/reach.ts'
+import { reachOverHttp } from '../../../src/proxy/reach-http.ts'
+import { anApp, aTask } from '../../../src/testing/fake-app.ts'
+import { FakeLogs } from '../../../src/testing/fake-logs.ts'
+import { FAKE_TOKEN, fakeMaster } from '../../../src/testing/fake-master.ts'
+import { FakeRuntime } from '../../../src/testing/fake-runtime.ts'
+import { FakeVolumes } from '../../../src/testing/fake-volumes.ts'
+import { aNode, FakeReach } from '../../../src/testing/front.ts'
+import type { Front } from './fronts.ts'
+
+/** A front as it is run, whose one app is the back end. */
+export const oneHop = (backend: string): Promise<Front> =>
+  before(backend, async ({ nodes }) => {
+    nodes.push(aNode('n1', '127.0.0.1:1'))
+    return new FakeReach(() => ({ address: backend }))
+  })
+
+/** A front as it is run, and behind it a node to whom the back end is the app's container. */
+export const twoHops = (backend: string): Promise<Front> =>
+  before(backend, async ({ nodes, master, started }) => {
+    const data = await aFolder(started)
+    const flags = { listen: '127.0.0.1:0', name: 'n1', data, master, token: FAKE_TOKEN }
+    const runtime = new FakeRuntime()
+    runtime.ip = '127.0.0.1'
+    const volumes = new FakeVolumes()
+    const drivers = { runtime, volumes, mounts: volumes, logs: new FakeLogs() }
+    const node = started.use(await startNodeproxy(readSettings(nodeproxySettings, {}, flags), { log: noLog, drivers }))
+    nodes.push({ ...aNode('n1', node.address), key: node.key })
+    return reachOverHttp()
+  })
+
+type Ground = { readonly nodes: Node[]; readonly master: string; readonly started: AsyncDisposableStack }
+
+/** Opens a front over such a way to its nodes. What it saw is what it held the app for, and that is before it forwards it. */
+async function before(backend: string, reachOf: (ground: Ground) => Promise<Reach>): Promise<Front> {
+  await using started = new AsyncDisposableStack()
+  const nodes: Node[] = []
+  const app = appAt(backend)
+  const { url: master } = started.use(
+    await fakeMaster({
+      getHost({ params }) {
+        if (params['hostname'] !== 'app') throw new ShadowError('host-unknown', `no app ${params['hostname']}`)
+        return app
+      },
+      getApp: () => app,
+      listNodes: () => ({ items: nodes }),
+      announceNode: () => undefined,
+      changes: () => '',
+    }),
+  )
+  const saw: string[] = []
+  const reach = keepingWhat(await reachOf({ nodes, master, started }), saw)
+  const env = {
+    SHADOW_MASTER: master,
+    SHADOW_TOKEN: FAKE_TOKEN,
+    SHADOW_DATA: await aFolder(started),
+    SHADOW_LISTEN: '127.0.0.1:0',
+    SHADOW_DRAIN_WITHIN: '100ms',
+  }
+  const front = started.use(await startProxy(readSettings(proxySettings, env), { log: noLog, reach }))
+  const all = started.move()
+  return { port: front.port, saw: () => saw, [Symbol.asyncDispose]: () => all.disposeAsync() }
+}
+
+const keepingWhat = (reach: Reach, saw: string[]): Reach => ({
+  hold(app, node, ask, leaver) {
+    saw.push(ask.what.replace(/ from [^ ]*$/, ''))
+    return reach.hold(app, node, ask, leaver)
+  },
+  follow: (app, node, signal) => reach.follow(app, node, signal),
+  check: (node, signal) => reach.check(node, signal),
+})
+
+function appAt(backend: string): App {
+  const { volume: _none, ...task } = aTask({ app: appName('app'), port: Number(backend.split(':')[1]) })
+  return anApp(task)
+}
+
+async function aFolder(started: AsyncDisposableStack): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'shadow-test-smuggling-'))
+  started.defer(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}
