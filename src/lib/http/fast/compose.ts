@@ -11,14 +11,17 @@ import type { Scratch } from './memory.ts'
 export class Peer {
   readonly address: string
   readonly proto: 'http' | 'https'
+  readonly via: string
   #told = Buffer.alloc(0)
   /** Where the host is in what was told last. */
   #hostAt = 0
   #hostBytes = -1
 
-  constructor(address: string, proto: 'http' | 'https') {
+  /** `version` of HTTP that it speaks: `1.1`, `2`. */
+  constructor(address: string, proto: 'http' | 'https', version = '1.1') {
     this.address = address
     this.proto = proto
+    this.via = `Via: ${viaOf(version)}\r\n`
   }
 
   /** The lines that tell of it; the same as last time where the host is, as it mostly is on one connection. */
@@ -33,14 +36,12 @@ export class Peer {
     this.#hostAt = before.length
     this.#hostBytes = to - from
     this.#told = Buffer.from(
-      `${before}${host}\r\nForwarded: ${forwardedOf({ address, proto, host })}\r\n${VIA}`,
+      `${before}${host}\r\nForwarded: ${forwardedOf({ address, proto, host })}\r\n${this.via}`,
       'latin1',
     )
     return this.#told
   }
 }
-
-const VIA = `Via: ${viaOf('1.1')}\r\n`
 
 // A request of any other method is expected to say that it has no body (RFC 9110, 8.6).
 const BODILESS = ['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE']
@@ -196,5 +197,5 @@ function tellOrigin(out: Scratch, head: Head, hop: Hop, peer: Peer): void {
   out.text(`X-Forwarded-For: ${[...chain, peer.address].join(', ')}\r\n`)
   if (!proto) out.text(`X-Forwarded-Proto: ${peer.proto}\r\n`)
   if (!hosted) out.text(`X-Forwarded-Host: ${host}\r\n`)
-  out.text(VIA)
+  out.text(peer.via)
 }
