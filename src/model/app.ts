@@ -15,6 +15,13 @@ export type App = {
   readonly updatedAt: string
 }
 
+/** Whether `a` came after `b`: an app that was removed and registered anew begins at revision 1 again. */
+export function isNewer(a: App, b: App): boolean {
+  if (a.createdAt !== b.createdAt) return a.createdAt > b.createdAt
+  if (a.task.revision !== b.task.revision) return a.task.revision > b.task.revision
+  return a.updatedAt > b.updatedAt
+}
+
 /** Who may attach a volume. `until` null: until it is given up (a loop volume's bytes live on that node). */
 export type Lease = { readonly node: NodeName; readonly epoch: number; readonly until: string | null }
 

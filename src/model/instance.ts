@@ -15,6 +15,17 @@ export type StopReason = 'idle' | 'asked' | 'updated' | 'removed' | 'shutdown' |
 /** What keeps an app awake. */
 export type HoldKind = 'request' | 'websocket'
 
+export type HoldView = { readonly kind: HoldKind; readonly what: string; readonly since: string }
+
+/** A hold that stands for requests which a worker of this process counts. */
+export type Grant = {
+  /** The app is to stop: nothing new is begun under it, and it is let go of when the last that runs has ended. */
+  revoke(): void
+  /** When use that puts the sleep off last ended; ms since the epoch, undefined where there was none. */
+  readonly lastUsedAt: number | undefined
+  readonly holds: readonly HoldView[]
+}
+
 /** What a request asks of a node before it is forwarded. */
 export type Ask = {
   readonly kind: HoldKind
@@ -26,6 +37,7 @@ export type Ask = {
   readonly mayWake: boolean
   /** Set for a browser that can be shown the waiting page: fails with `app-waking` when the app is not ready by then. */
   readonly patienceMs?: number | undefined
+  readonly grant?: Grant | undefined
 }
 
 /** A way to the app, kept open until disposed of. */
@@ -51,7 +63,7 @@ export type InstanceView = {
   readonly revision: number
   /** Requests that wait for the wake. */
   readonly waiting: number
-  readonly holds: readonly { readonly kind: HoldKind; readonly what: string; readonly since: string }[]
+  readonly holds: readonly HoldView[]
   /** When it goes to sleep if nothing comes. */
   readonly sleepsAt: string | null
   readonly wokenBy: string | null

@@ -6,7 +6,7 @@ import { isFailure, ShadowError } from '../lib/errors.ts'
 import { json } from '../lib/http/client.ts'
 import type { Log } from '../lib/log.ts'
 import { Turn } from '../lib/turn.ts'
-import type { App } from '../model/app.ts'
+import { type App, isNewer } from '../model/app.ts'
 import { MASTER_CALL_IN_WAKE_WITHIN } from '../model/intervals.ts'
 import type { AppName } from '../model/names.ts'
 import type { Definitions } from './definitions.ts'
@@ -181,13 +181,6 @@ export class Apps {
     }
     return { app: AppSchema.parse(await json(answer)), etag: answer.headers.etag ?? null }
   }
-}
-
-/** Whether `a` came after `b`: an app that was removed and registered anew begins at revision 1 again. */
-function isNewer(a: App, b: App): boolean {
-  if (a.createdAt !== b.createdAt) return a.createdAt > b.createdAt
-  if (a.task.revision !== b.task.revision) return a.task.revision > b.task.revision
-  return a.updatedAt > b.updatedAt
 }
 
 const silent = (app: AppName): ShadowError =>

@@ -1,5 +1,6 @@
 import type { Clock } from '../lib/clock.ts'
 import { type Duration, toMs } from '../model/quantities.ts'
+import type { Left } from './holds.ts'
 
 type Options = { clock: Clock; idleAfter: Duration | 'never'; inUse: () => boolean; onIdle: () => void }
 
@@ -25,9 +26,9 @@ export class Idle implements Disposable {
     return this.#afterMs === undefined || this.#options.inUse() ? undefined : this.#since + this.#afterMs
   }
 
-  /** A user has left just now; one that does not put the sleep off only kept it from coming meanwhile. */
-  left({ putsOff }: { putsOff: boolean }): void {
-    if (putsOff) this.#since = this.#options.clock.now()
+  /** A user has left; one that does not put the sleep off only kept it from coming meanwhile. */
+  left({ putsOff, at }: Left): void {
+    if (putsOff) this.#since = at === undefined ? this.#options.clock.now() : Math.max(this.#since, at)
     if (this.#alarm === undefined) this.#set()
   }
 

@@ -49,8 +49,8 @@ export class Instance {
       },
     }
     this.#story = new Story({ app: task.app, log: parts.log, journal: parts.journal })
-    this.#holds = new Holds(how => {
-      if (this.#state.phase === 'awake') this.#state.idle.left(how)
+    this.#holds = new Holds(left => {
+      if (this.#state.phase === 'awake') this.#state.idle.left(left)
     })
     this.#state = { ...ASLEEP, since: parts.clock.now() }
   }
@@ -244,6 +244,7 @@ export class Instance {
     running.watch.end()
     this.#become({ phase: 'stopping', undo: running.undo, next })
     this.#story.stopping(why)
+    this.#holds.revoke()
   }
 
   /** Unwinds what is to be unwound, where the last try stopped; fails with `app-stuck`. */

@@ -1,7 +1,7 @@
-import type { InstanceView, StopReason } from '../model/instance.ts'
+import type { HoldView, InstanceView, StopReason } from '../model/instance.ts'
 import type { AppName, NodeName } from '../model/names.ts'
 import type { Crashes } from './crashes.ts'
-import type { Holds } from './holds.ts'
+import type { Hold, Holds } from './holds.ts'
 import type { State } from './state.ts'
 
 type Facts = {
@@ -28,7 +28,7 @@ export function viewOf(state: State, { holds, crashes, ...facts }: Facts, now: n
     since: iso(state.since),
     revision: running?.task.revision ?? facts.revision,
     waiting: holds.waiting,
-    holds: [...holds.all].slice(0, MOST_HOLDS).map(({ kind, what, since }) => ({ kind, what, since: iso(since) })),
+    holds: [...holds.all].flatMap(listed).slice(0, MOST_HOLDS),
     sleepsAt: sleepsAt === undefined ? null : iso(sleepsAt),
     // Of a wake under way: how far it is.
     lastWake: state.phase === 'waking' ? { ms: now - state.since, steps: { ...state.wake.steps } } : facts.lastWake,
@@ -39,5 +39,8 @@ export function viewOf(state: State, { holds, crashes, ...facts }: Facts, now: n
     container: running === undefined ? null : { id: running.container.id, address: running.address },
   }
 }
+
+const listed = ({ kind, what, since, grant }: Hold): readonly HoldView[] =>
+  grant === undefined ? [{ kind, what, since: iso(since) }] : grant.holds
 
 const iso = (at: number): string => new Date(at).toISOString()

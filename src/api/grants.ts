@@ -1,0 +1,38 @@
+import type { Leaver } from '../lib/leaver.ts'
+import type { App } from '../model/app.ts'
+import type { Ask, HoldView, InstanceView, Phase } from '../model/instance.ts'
+import type { AppName } from '../model/names.ts'
+
+/** An app by its name, or with the definition that the asker has of it. */
+export type Wanted = App | AppName
+
+/** Leave to hold an app for as many requests as come, until it is given back. */
+export type Granted = {
+  readonly grant: number
+  readonly address: string
+  readonly waited: Readonly<Record<string, number>> | undefined
+  /** It was revoked before this arrived: good for the one request that asked. */
+  readonly revoked: boolean
+}
+
+/** What a worker asks of the thread that has the instances. */
+export type NodeDeeds = {
+  /** As the hold of an instance; one grant for each call. */
+  hold(input: { readonly app: Wanted; readonly ask: Omit<Ask, 'grant'> }, leaver: Leaver): Promise<Granted>
+  /** `agoMs`: how long ago use that puts the sleep off ended; null for none. */
+  giveBack(input: { readonly grant: number; readonly agoMs: number | null }): void
+  /** The address of this grant took no connection. */
+  refused(input: { readonly grant: number }): Promise<void>
+  /** The instance, as soon as it is not in the phase that was seen. */
+  follow(input: { readonly app: AppName; readonly seen: Phase | undefined }, leaver: Leaver): Promise<InstanceView>
+  phase(app: AppName): Phase
+}
+
+/** What that thread asks of its workers. */
+export type HolderDeeds = {
+  revoke(grant: number): void
+  /** All that is held; what is held no more has been given back before. */
+  report(input: null): readonly { readonly grant: number; readonly holds: readonly HoldView[] }[]
+  /** An app has left this address, which another may get. */
+  left(address: string): void
+}

@@ -1,0 +1,125 @@
+import type { Granted, HolderDeeds, NodeDeeds, Wanted } from '../api/grants.ts'
+import type { Clock } from '../lib/clock.ts'
+import { ShadowError } from '../lib/errors.ts'
+import type { Leaver } from '../lib/leaver.ts'
+import type { Line, Other } from '../lib/threads/line.ts'
+import type { Ask, Grant, Held, HoldView, InstanceView, Phase } from '../model/instance.ts'
+import type { AppName } from '../model/names.ts'
+
+type Options = {
+  readonly hold: (app: Wanted, ask: Ask, leaver: Leaver) => Held | Promise<Held>
+  readonly follow: (app: AppName, signal: AbortSignal) => AsyncIterable<InstanceView>
+  readonly phase: (app: AppName) => Phase
+  readonly clock: Clock
+}
+
+// A worker that does not answer is busy or dying; what it told last stands.
+const REPORT_WITHIN_MS = 500
+
+type Worker = { readonly other: Other<HolderDeeds>; readonly grants: Map<number, Entry> }
+type Entry = {
+  readonly held: Held
+  readonly grant: Grant & { lastUsedAt: number | undefined; holds: readonly HoldView[] }
+}
+
+/** What workers hold of the apps of this node: a grant is one hold of the instance, for all requests that a worker counts under it. */
+export class Grants {
+  readonly #options: Options
+  readonly #workers = new Set<Worker>()
+
+  constructor(options: Options) {
+    this.#options = options
+  }
+
+  /** How many there are. */
+  get count(): number {
+    let count = 0
+    for (const { grants } of this.#workers) count += grants.size
+    return count
+  }
+
+  /** Grants to the worker at the other end; disposing it, as the worker is no more, gives back what it had. */
+  serve(line: Line): Disposable {
+    const { phase } = this.#options
+    const worker: Worker = { other: line.other<HolderDeeds>(), grants: new Map() }
+    this.#workers.add(worker)
+    let last = 0
+    line.serve<NodeDeeds>({
+      hold: ({ app, ask }, leaver) => this.#grant({ id: ++last, worker, app, ask, leaver }),
+      giveBack: ({ grant, agoMs }) =>
+        this.#giveBack(worker, grant, agoMs === null ? undefined : this.#options.clock.now() - agoMs),
+      refused: async ({ grant }) => worker.grants.get(grant)?.held.refused?.(),
+      follow: ({ app, seen }, leaver) => this.#next(app, seen, leaver),
+      phase: app => phase(app),
+    })
+    return {
+      [Symbol.dispose]: () => {
+        this.#workers.delete(worker)
+        for (const id of worker.grants.keys()) this.#giveBack(worker, id, this.#options.clock.now())
+      },
+    }
+  }
+
+  /** Tells all workers that an app has left this address. */
+  left(address: string): void {
+    for (const { other } of this.#workers) other.tell('left', address)
+  }
+
+  /** Asks all workers what they hold, so that a view made next is true. */
+  async report(): Promise<void> {
+    await Promise.all([...this.#workers].map(worker => this.#reportOf(worker)))
+  }
+
+  async #reportOf({ other, grants }: Worker): Promise<void> {
+    const limit = new AbortController()
+    using _alarm = this.#options.clock.after(REPORT_WITHIN_MS, () => limit.abort())
+    const told = await other.call('report', null, limit).catch(() => []) // what it told last stands
+    for (const { grant, holds } of told) {
+      const entry = grants.get(grant)
+      if (entry !== undefined) entry.grant.holds = holds
+    }
+  }
+
+  async #grant({ id, worker, app, ask, leaver }: Call): Promise<Granted> {
+    const { hold, clock } = this.#options
+    // A revocation that comes before the answer is out is told by the answer, which is not read before it is sent.
+    const answer = { grant: id, address: '', waited: undefined as Granted['waited'], revoked: false }
+    const since = new Date(clock.now()).toISOString()
+    const grant: Entry['grant'] = {
+      lastUsedAt: undefined,
+      holds: [{ kind: ask.kind, what: ask.what, since }],
+      revoke: () => {
+        answer.revoked = true
+        worker.other.tell('revoke', id)
+      },
+    }
+    const held = await hold(app, { ...ask, grant }, leaver)
+    if (!this.#workers.has(worker)) {
+      held[Symbol.dispose]()
+      throw new ShadowError('shutting-down', 'the worker that asked has ended')
+    }
+    worker.grants.set(id, { held, grant })
+    return Object.assign(answer, { address: held.address, waited: held.waited })
+  }
+
+  #giveBack({ grants }: Worker, id: number, lastUsedAt: number | undefined): void {
+    const entry = grants.get(id)
+    if (entry === undefined) return
+    grants.delete(id)
+    entry.grant.lastUsedAt = lastUsedAt
+    entry.held[Symbol.dispose]()
+  }
+
+  async #next(app: AppName, seen: Phase | undefined, { signal }: Leaver): Promise<InstanceView> {
+    for await (const view of this.#options.follow(app, signal)) if (view.phase !== seen) return view
+    throw signal.reason
+  }
+}
+
+type Call = {
+  readonly id: number
+  readonly worker: Worker
+  readonly app: Wanted
+  readonly ask: Ask
+  readonly leaver: Leaver
+}
