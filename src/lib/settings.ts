@@ -94,7 +94,8 @@ export function url(value: string): string {
   return value.replace(/\/+$/, '')
 }
 
-export type ListenAddress = { readonly host: string; readonly port: number }
+/** `shared`: others of this machine may listen there too, and connections are spread over them (Linux). */
+export type ListenAddress = { readonly host: string; readonly port: number; readonly shared?: boolean }
 
 /** Parser: `PORT`, `HOST:PORT` or `[IPV6]:PORT` to listen on; a port alone means the host given. */
 export const listenAddress =

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import type { AddressInfo, Server } from 'node:net'
+import { type AddressInfo, createServer, type Server } from 'node:net'
 import { ShadowError, systemCode } from '../errors.ts'
 import type { ListenAddress } from '../settings.ts'
 
@@ -10,7 +10,7 @@ const BACKLOG = 4_096
 
 /** Opens the server; fails with `bad-input` where the address cannot be had. */
 export async function bind(server: Server, at: ListenAddress): Promise<{ address: string; port: number }> {
-  server.listen({ port: at.port, host: at.host, backlog: BACKLOG })
+  server.listen({ port: at.port, host: at.host, backlog: BACKLOG, reusePort: at.shared === true })
   try {
     await once(server, 'listening')
   } catch (cause) {
@@ -21,6 +21,16 @@ export async function bind(server: Server, at: ListenAddress): Promise<{ address
   const host = at.host.includes(':') ? `[${at.host}]` : at.host
   return { address: `${host}:${port}`, port }
 }
+
+/** The address, its port chosen where any will do, for those who share it: nobody else has it; fails with `bad-input` if somebody does. */
+export async function claim(at: ListenAddress): Promise<ListenAddress> {
+  const server = createServer()
+  const { port } = await bind(server, at)
+  await close(server, 0, nothing, nothing)
+  return { host: at.host, port, shared: true }
+}
+
+const nothing = (): void => undefined
 
 /** Closes the server: `drain` tells those it serves to end, `cut` ends those who have not after `drainMs`. */
 export async function close(server: Server, drainMs: number, drain: () => void, cut: () => void): Promise<void> {
