@@ -97,13 +97,23 @@ export function rowOf({ name, unit }: Pick<Case, 'name' | 'unit'>, samples: Samp
 /** Ours by the peer: the ratio of the medians, with the middle half of the ratios of each round. */
 export function ratioAim(id: string, limit: number, samples: Samples, ours: string, peer: string): Aim {
   const median = (name: string): number => quantile((samples.get(name) ?? []).flat(), 0.5)
+  return { ...countAim(id, limit, median(ours) / median(peer)), ...spreadOf(ratiosOf(samples, ours, peer)) }
+}
+
+function ratiosOf(samples: Samples, ours: string, peer: string): number[] {
   const peers = samples.get(peer) ?? []
-  const ratios = (samples.get(ours) ?? []).map((round, at) => quantile(round, 0.5) / quantile(peers[at] ?? [], 0.5))
-  return {
-    ...countAim(id, limit, median(ours) / median(peer)),
-    low: round(quantile(ratios, 0.25)),
-    high: round(quantile(ratios, 0.75)),
-  }
+  return (samples.get(ours) ?? []).map((round, at) => quantile(round, 0.5) / quantile(peers[at] ?? [], 0.5))
+}
+
+const spreadOf = (ratios: readonly number[]): { low: number; high: number } => ({
+  low: round(quantile(ratios, 0.25)),
+  high: round(quantile(ratios, 0.75)),
+})
+
+/** Ours by the peer: the median of the rounds' own ratios. What slows a shared machine down for a while slows both of a round, and goes out of their ratio. */
+export function pairedAim(id: string, limit: number, samples: Samples, ours: string, peer: string): Aim {
+  const ratios = ratiosOf(samples, ours, peer)
+  return { ...countAim(id, limit, quantile(ratios, 0.5)), ...spreadOf(ratios) }
 }
 
 /** The row of a figure that was taken once. */
@@ -135,7 +145,11 @@ export function machine(): Report['machine'] {
 function dockerVersion(): string | undefined {
   try {
     const args = ['version', '--format', '{{.Server.Version}}']
-    return execFileSync('docker', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
+    return execFileSync('docker', args, {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+      timeout: 8_000,
+    }).trim()
   } catch {
     return undefined // a bench that needs Docker says so by itself
   }

@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { register } from '../peers/registered.ts'
 import type { Certificate } from './certificate.ts'
 import { type Command, freePorts, installed, type Pinned, startPinned } from './pinned.ts'
 
@@ -19,6 +20,10 @@ export type Peer = {
   /** The program without which it cannot be measured here. */
   readonly needs?: string
   readonly command: (setup: Setup) => Command & { readonly files?: Readonly<Record<string, string>> }
+  /** It has no TLS of its own yet. */
+  readonly isPlain?: true
+  /** What must be there before it is started. */
+  readonly prepare?: (setup: Setup) => Promise<void>
 }
 
 /** A proxy that runs, pinned to its core. */
@@ -41,8 +46,9 @@ export const nginx32k: Peer = {
 export const haproxy: Peer = { name: 'haproxy', needs: 'haproxy', command: haproxyCommand }
 export const caddy: Peer = { name: 'caddy', needs: 'caddy', command: caddyCommand }
 export const httpProxy: Peer = { name: 'http-proxy', command: program('http-proxy') }
-export const shadow: Peer = { name: 'shadow, one hop', command: program('shadow-one-hop') }
-export const shadowTwoHops: Peer = { name: 'shadow, two hops', command: program('shadow-two-hops') }
+const ours = { prepare: register, isPlain: true } as const
+export const shadow: Peer = { name: 'shadow, one hop', command: program('shadow-one-hop'), ...ours }
+export const shadowTwoHops: Peer = { name: 'shadow, two hops', command: program('shadow-two-hops'), ...ours }
 
 /** Starts a proxy on a core; undefined where it is not installed. */
 export async function start(
@@ -54,9 +60,11 @@ export async function start(
   const [plain = 0, tls = 0] = await freePorts(2)
   const folder = join(wanted.within, `${peer.name.replaceAll(/\W+/g, '-')}-${plain}`)
   await mkdir(folder)
-  const { files = {}, ...command } = peer.command({ ...wanted, folder, plain, tls })
+  const setup = { ...wanted, folder, plain, tls }
+  await peer.prepare?.(setup)
+  const { files = {}, ...command } = peer.command(setup)
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
-  const running = await startPinned(core, command, [plain, tls])
+  const running = await startPinned(core, command, peer.isPlain ? [plain] : [plain, tls])
   return { ...running, plain, tls }
 }
 

@@ -71,7 +71,7 @@ export function installed(program: string): boolean {
 }
 
 /** Resolves when somebody listens on the port. */
-export async function listening(port: number): Promise<void> {
+async function listening(port: number): Promise<void> {
   const until = Date.now() + 20_000
   while (!(await connects(port))) {
     if (Date.now() > until) throw new Error(`nobody listens on ${port} after 20 s`)

@@ -1,8 +1,9 @@
-// Front → container, in one process: what `shadow up` is.
+// Front → container, in one process: what `shadow up` is, with a back end of the bench for a container.
 import { readFileSync } from 'node:fs'
+import { runDaemon } from '../../src/cli/daemon.ts'
+import { startUp } from '../../src/cli/up.ts'
 import type { Setup } from '../lib/peers.ts'
-import { openHop } from './hop.ts'
+import { benchDrivers, configOf } from './composed.ts'
 
-const { hostnames, backend, plain, tls, cert, key }: Setup = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8'))
-const routes = new Map(hostnames.map(name => [name, backend]))
-await openHop({ routes, forwarded: 'replace', plain, tls: { port: tls, cert, key } })
+const setup: Setup = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8'))
+await runDaemon('shadow', 'warn', given => startUp(configOf(setup), { ...given, drivers: benchDrivers() }))

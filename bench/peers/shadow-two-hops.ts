@@ -1,25 +1,55 @@
-// Front → node → container: two processes on the one core. The node is this program started again, with `node` for its setup.
+// Front → node → container: two processes on the one core. The node, which has the master with it, is this program started again with `node` for its last word.
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { runDaemon } from '../../src/cli/daemon.ts'
+import { leaveWhereabouts } from '../../src/cli/whereabouts.ts'
+import { startMaster } from '../../src/master/main.ts'
+import { startNodeproxy } from '../../src/nodeproxy/main.ts'
+import { startProxy } from '../../src/proxy/main.ts'
 import type { Setup } from '../lib/peers.ts'
-import { freePorts, listening } from '../lib/pinned.ts'
-import { openHop } from './hop.ts'
+import { benchDrivers, configOf } from './composed.ts'
 
-const [, self = '', file = '', nodePort] = process.argv
-const { hostnames, backend, plain, tls, cert, key }: Setup = JSON.parse(readFileSync(file, 'utf8'))
-const routesTo = (address: string): Map<string, string> => new Map(hostnames.map(name => [name, address]))
+const [, self = '', file = '', part] = process.argv
+const setup: Setup = JSON.parse(readFileSync(file, 'utf8'))
+const config = configOf(setup)
 
-if (nodePort === undefined) {
-  const [port = 0] = await freePorts(1)
-  const node = spawn(process.execPath, [self, file, String(port)], { stdio: 'inherit' })
-  process.once('SIGTERM', () => {
-    node.kill()
-    process.exit()
+if (part === 'node') await node()
+else await front()
+
+async function node(): Promise<void> {
+  await runDaemon('node', 'warn', async ({ clock, log }) => {
+    const master = await startMaster(config.master, { clock, log })
+    const token = await master.token('node')
+    const node = await startNodeproxy(
+      { ...config.nodeproxy, master: master.url, token },
+      { clock, log, drivers: benchDrivers() },
+    )
+    await leaveWhereabouts(config.data, { master: master.url })
+    process.stdout.write(`${JSON.stringify({ master: master.url, token: await master.token('proxy') })}\n`)
+    return {
+      async stop(options) {
+        await node.stop(options)
+        await master[Symbol.asyncDispose]()
+      },
+    }
+  })
+}
+
+async function front(): Promise<void> {
+  const node = spawn(process.execPath, [...process.execArgv, self, file, 'node'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
   })
   process.once('exit', () => node.kill('SIGKILL'))
-  await listening(port)
-  const routes = routesTo(`127.0.0.1:${port}`)
-  await openHop({ routes, forwarded: 'replace', plain, tls: { port: tls, cert, key } })
-} else {
-  await openHop({ routes: routesTo(backend), forwarded: 'keep', plain: Number(nodePort) })
+  const [said] = await once(node.stdout, 'data')
+  const { master, token }: { master: string; token: string } = JSON.parse(String(said))
+  await runDaemon('front', 'warn', async given => {
+    const proxy = await startProxy({ ...config.proxy, master, token }, given)
+    return {
+      async stop() {
+        await proxy[Symbol.asyncDispose]()
+        node.kill('SIGTERM')
+      },
+    }
+  })
 }

@@ -13,8 +13,12 @@ import { leaveWhereabouts } from './whereabouts.ts'
 type Given = {
   readonly clock: Clock
   readonly log: Log
-  readonly onStep?: Parameters<typeof startNodeproxy>[1]['onStep']
+  readonly onStep?: NodeproxyOptions['onStep']
+  /** What the node stands on; Docker and loop devices where it is not said. */
+  readonly drivers?: NodeproxyOptions['drivers']
 }
+
+type NodeproxyOptions = Parameters<typeof startNodeproxy>[1]
 
 /** All three daemons in one process. */
 export type Up = AsyncDisposable & {
@@ -28,7 +32,7 @@ export type Up = AsyncDisposable & {
 }
 
 /** Starts master, nodeproxy and proxy on one data folder; the front reaches the node within the process. */
-export async function startUp(config: UpConfig, { clock, log, onStep }: Given): Promise<Up> {
+export async function startUp(config: UpConfig, { clock, log, onStep, drivers }: Given): Promise<Up> {
   await using started = new AsyncDisposableStack()
   started.use(await lockFolder(config.data))
   const master = started.use(await startMaster(config.master, { clock, log }))
@@ -36,7 +40,7 @@ export async function startUp(config: UpConfig, { clock, log, onStep }: Given): 
   const nodeproxy = started.use(
     await startNodeproxy(
       { ...config.nodeproxy, ...at, token: await master.token('node') },
-      { clock, log, ...(onStep && { onStep }) },
+      { clock, log, ...(onStep && { onStep }), ...(drivers && { drivers }) },
     ),
   )
   await untilListed(master, nodeproxy)

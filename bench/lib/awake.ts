@@ -1,0 +1,18 @@
+import { mapAtMost } from '../../src/lib/parallel.ts'
+import { Connection } from '../load/connection.ts'
+import type { Load } from './load.ts'
+import { upgradeHead } from './websocket.ts'
+
+const AT_ONCE = 8
+
+/** Asks once for each hostname of a load, so that what is measured then finds its apps awake; fails where one does not answer as it should. */
+export async function wake({ kind, path, hostnames }: Load, port: number): Promise<void> {
+  const isWebSocket = kind === 'websocket'
+  await mapAtMost(AT_ONCE, hostnames, async name => {
+    const connection = new Connection({ port })
+    const ask = isWebSocket ? upgradeHead(name) : `GET ${path} HTTP/1.1\r\nHost: ${name}\r\nConnection: close\r\n\r\n`
+    const status = await new Promise<number>(answered => connection.ask(Buffer.from(ask), answered))
+    connection.reset()
+    if (status !== (isWebSocket ? 101 : 200)) throw new Error(`${name} at ${port} was answered with ${status}`)
+  })
+}

@@ -1,0 +1,22 @@
+// What the peers of ours are put together from: the settings and the drivers with which the product runs in a bench.
+import { join } from 'node:path'
+import { readUpConfig, type UpConfig } from '../../src/cli/up-config.ts'
+import { FakeLogs } from '../../src/testing/fake-logs.ts'
+import { FakeRuntime } from '../../src/testing/fake-runtime.ts'
+import { FakeVolumes } from '../../src/testing/fake-volumes.ts'
+import type { Setup } from '../lib/peers.ts'
+
+const SETTINGS = { SHADOW_MASTER_LISTEN: '127.0.0.1:0', SHADOW_NODE_LISTEN: '127.0.0.1:0', SHADOW_LOG_LEVEL: 'warn' }
+
+/** Settings as they come, but for the places. */
+export function configOf({ folder, plain }: Pick<Setup, 'folder' | 'plain'>): UpConfig {
+  return readUpConfig({ ...SETTINGS, SHADOW_LISTEN: `127.0.0.1:${plain}` }, { data: join(folder, 'data') })
+}
+
+/** Drivers by which each container is at once there, at the port that its app has on this machine: the back end. */
+export function benchDrivers() {
+  const runtime = new FakeRuntime()
+  runtime.ip = '127.0.0.1'
+  const volumes = new FakeVolumes()
+  return { runtime, volumes, mounts: volumes, logs: new FakeLogs() }
+}
