@@ -1,5 +1,5 @@
 import { ShadowError } from '../../errors.ts'
-import type { Exchange, Opened, OwnAnswer } from '../exchange.ts'
+import type { Opened, OwnAnswer } from '../exchange.ts'
 import { type Hop, Refusal, type Stage, UpstreamError } from '../hop.ts'
 import { tooLarge } from '../limits.ts'
 import type { Head } from '../wire/head.ts'
@@ -7,6 +7,7 @@ import { Answer } from './answer.ts'
 import type { Client } from './client.ts'
 import { composeRequest, composeTrailers } from './compose.ts'
 import { passOn, whenWritten } from './memory.ts'
+import type { Served } from './parts.ts'
 import type { Upstream, UpstreamUser } from './upstream.ts'
 
 /** RFC 9110, 9.2.2. */
@@ -15,7 +16,7 @@ export const IDEMPOTENT = ['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']
 type Settle = { resolve: () => void; reject: (reason: unknown) => void }
 
 /** A request on the fast path: its bytes go from socket to socket. */
-export class FastExchange implements Exchange, UpstreamUser {
+export class FastExchange implements Served, UpstreamUser {
   readonly client: Client
   readonly head: Head
   answered = false
@@ -41,6 +42,14 @@ export class FastExchange implements Exchange, UpstreamUser {
   constructor(client: Client, head: Head) {
     this.client = client
     this.head = head
+  }
+
+  get gone(): boolean {
+    return this.client.gone
+  }
+
+  cut(): void {
+    this.client.cut()
   }
 
   get method(): string {
@@ -88,13 +97,7 @@ export class FastExchange implements Exchange, UpstreamUser {
   }
 
   list(name: string): string | undefined {
-    const { head } = this
-    const values: string[] = []
-    for (let slot = 0; slot < head.count; slot += 1) {
-      const isSoLong = head.nameEnd(slot) - head.nameStart(slot) === name.length
-      if (isSoLong && head.name(slot).toLowerCase() === name) values.push(head.value(slot))
-    }
-    return values.length === 0 ? undefined : values.join(', ')
+    return listOf(this.head, name)
   }
 
   answer(answer: OwnAnswer): void {
@@ -341,6 +344,16 @@ export class FastExchange implements Exchange, UpstreamUser {
     const reason = this.#signal?.reason
     this.failed(reason)
   }
+}
+
+/** All values of the header with this name, which is in lower case, as one list (RFC 9110, 5.3). */
+export function listOf(head: Head, name: string): string | undefined {
+  const values: string[] = []
+  for (let slot = 0; slot < head.count; slot += 1) {
+    const isSoLong = head.nameEnd(slot) - head.nameStart(slot) === name.length
+    if (isSoLong && head.name(slot).toLowerCase() === name) values.push(head.value(slot))
+  }
+  return values.length === 0 ? undefined : values.join(', ')
 }
 
 export const left = (): ShadowError => new ShadowError('client-gone', 'the client left before its answer')

@@ -11,7 +11,9 @@ export const LOOK_MS = 500
 export function looks(parts: Parts, gate: Gate, clock: Clock): Disposable {
   const look = (): void => {
     for (const client of parts.clients) lookAt(client, parts)
+    for (const session of parts.sessions) session.look()
     parts.pool.look()
+    parts.safe.visits.look(LOOK_MS)
     gate.look()
     alarm = clock.after(LOOK_MS, look)
   }

@@ -11,12 +11,12 @@ import { LIMITS, type Limits } from '../limits.ts'
 import { bind, close, type Listening } from '../listening.ts'
 import { SafePath } from '../safe.ts'
 import { Head } from '../wire/head.ts'
+import { Session } from '../h2/session.ts'
 import { Client } from './client.ts'
-import type { FastExchange } from './exchange.ts'
 import { IdleClients } from './idle.ts'
 import { LOOK_MS, looks } from './looks.ts'
 import { Scratch } from './memory.ts'
-import type { Parts } from './parts.ts'
+import type { Parts, Served } from './parts.ts'
 import { Pool } from './pool.ts'
 
 const CONNECT_WITHIN_MS = 5_000
@@ -57,7 +57,8 @@ export class Exchanges implements Disposable {
     this.#forwarder = new Forwarder({
       clock,
       connectWithinMs,
-      stalledAfterMs: limits.stalledAfterMs,
+      limits,
+      counters: this.counters,
       ...(options.pingEveryMs !== undefined && { pingEveryMs: options.pingEveryMs }),
     })
     this.#pool = new Pool(
@@ -73,10 +74,18 @@ export class Exchanges implements Disposable {
     this.#parts = {
       pool: this.#pool,
       out: new Scratch(),
-      safe: new SafePath({ journey, forwarder: this.#forwarder, log, drains: () => this.#parts.closing }),
+      safe: new SafePath({
+        journey,
+        forwarder: this.#forwarder,
+        log,
+        drains: () => this.#parts.closing,
+        limits,
+        counters: this.counters,
+      }),
       counters: this.counters,
       limits,
       clients: new Set(),
+      sessions: new Set(),
       idle: new IdleClients(),
       lookMs: LOOK_MS,
       reusesMemory: options.reusesMemory ?? true,
@@ -96,7 +105,8 @@ export class Exchanges implements Disposable {
   /** Serves a connection: plain, or what node:tls has decrypted of one that the gate let in before. */
   accept(socket: Socket, secure = false): void {
     if (!secure && !this.gate.enter(socket, { plain: true })) return
-    this.#parts.clients.add(new Client(socket, this.#parts, secure))
+    if ((socket as { alpnProtocol?: unknown }).alpnProtocol === 'h2') new Session(socket, secure, this.#parts)
+    else this.#parts.clients.add(new Client(socket, this.#parts, secure))
   }
 
   /** Closes the idle connections to an upstream that is going away: another may get its address. */
@@ -106,19 +116,21 @@ export class Exchanges implements Disposable {
   }
 
   get open(): number {
-    return this.#parts.clients.size
+    return this.#parts.clients.size + this.#parts.sessions.size
   }
 
   /** Ends idle connections now, and the others with their exchange. */
   drain(): void {
     this.#parts.closing = true
     for (const client of this.#parts.clients) if (client.exchange === undefined && !client.readsHead) client.cut()
-    this.#parts.safe.server.closeIdleConnections()
+    for (const session of this.#parts.sessions) session.drain()
+    this.#parts.safe.visits.closeIdle()
   }
 
   [Symbol.dispose](): void {
     this.#parts.closing = true
     for (const client of this.#parts.clients) client.cut()
+    for (const session of this.#parts.sessions) session.cut()
     this.gate[Symbol.dispose]()
     this.#parts.safe[Symbol.dispose]()
     this.#looks[Symbol.dispose]()
@@ -130,13 +142,13 @@ export class Exchanges implements Disposable {
   #makeRoom(): boolean {
     const oldest = this.#parts.idle.takeOldest()
     oldest?.cut()
-    return oldest !== undefined
+    return oldest !== undefined || this.#parts.safe.visits.closeIdle()
   }
 
-  #serve(exchange: FastExchange, journey: Journey, log: Log): void {
+  #serve(exchange: Served, journey: Journey, log: Log): void {
     started(journey, exchange).then(
       () => {
-        if (!exchange.answered && !exchange.client.gone) this.#fail(exchange, new Error('nobody answered'), log)
+        if (!exchange.answered && !exchange.gone) this.#fail(exchange, new Error('nobody answered'), log)
         this.#recycle(exchange)
       },
       thrown => {
@@ -146,23 +158,23 @@ export class Exchanges implements Disposable {
     )
   }
 
-  #fail(exchange: FastExchange, thrown: unknown, log: Log): void {
-    if (exchange.client.gone) return
+  #fail(exchange: Served, thrown: unknown, log: Log): void {
+    if (exchange.gone) return
     if (exchange.answered) {
       // half an answer must not look like a whole one
-      exchange.client.cut()
+      exchange.cut()
       return
     }
     exchange.answer(problemAnswer(thrown, log, exchange))
   }
 
-  #recycle(exchange: FastExchange): void {
+  #recycle(exchange: Served): void {
     if (exchange.over) this.#parts.giveHead(exchange.head)
   }
 }
 
 /** The journey, whose failure is told by its promise in any case. */
-function started(journey: Journey, exchange: FastExchange): Promise<void> {
+function started(journey: Journey, exchange: Served): Promise<void> {
   try {
     return journey(exchange)
   } catch (error) {

@@ -1,0 +1,122 @@
+import { composeTrailers } from '../fast/compose.ts'
+import { passOn, whenWritten } from '../fast/memory.ts'
+import type { Upstream } from '../fast/upstream.ts'
+import { Head, WHOLE } from '../wire/head.ts'
+import type { StreamExchange } from './exchange.ts'
+import { trailerLines } from './head.ts'
+
+/** The body of a request, from a stream of HTTP/2 to an upstream of HTTP/1.1: with its length where the client told it, else chunked. */
+export class StreamBody {
+  /** A byte of it was given to an upstream: then it cannot be sent again. */
+  begun = false
+  /** The whole body is there and passed on. */
+  done: boolean
+  received = 0
+  readonly #exchange: StreamExchange
+  #to: Upstream | undefined
+  #waits = false
+  #trailers: readonly string[] = []
+
+  constructor(exchange: StreamExchange, ended: boolean) {
+    this.#exchange = exchange
+    this.done = ended
+    if (!ended)
+      exchange.stream.once('trailers', (_headers, _flags, ...rest: unknown[]) => {
+        this.#trailers = (rest[0] as string[] | undefined) ?? []
+      })
+  }
+
+  /** Whether it is the client's turn: we would take bytes. */
+  get awaited(): boolean {
+    return this.#to !== undefined && !this.done && !this.#waits
+  }
+
+  /** Passes the body on, from now on as it comes. */
+  flow(to: Upstream): void {
+    this.#to = to
+    this.#waits = false
+    const { stream } = this.#exchange
+    stream.on('data', this.#take).on('end', this.#end)
+    stream.resume()
+  }
+
+  /** Passes no more of it on; what comes stays with the stream. */
+  halt(): void {
+    if (this.#to === undefined) return
+    this.#to = undefined
+    const { stream } = this.#exchange
+    stream.off('data', this.#take).off('end', this.#end)
+    if (!this.done) stream.pause()
+  }
+
+  /** The upstream takes no more: what comes is thrown away, so that the client is heard out. */
+  drop(): void {
+    this.#waits = false
+    this.#exchange.stream.resume()
+  }
+
+  readonly #take = (chunk: Buffer): void => {
+    const { head, session } = this.#exchange
+    const { out, limits, counters } = session.parts
+    const to = this.#to
+    this.begun = true
+    this.received += chunk.length
+    if (to === undefined || this.#exchange.isDeaf) return
+    if (head.chunked) {
+      if (this.received > limits.bodyBytes) {
+        counters.bodiesTooLarge += 1
+        this.#exchange.tooLarge()
+        return
+      }
+      out.text(`${chunk.length.toString(16)}\r\n`)
+    } else if (this.received > head.contentLength) {
+      this.#exchange.malformed('more bytes than its Content-Length')
+      return
+    }
+    const { socket } = to
+    socket.cork()
+    passOn(out, socket, chunk, 0, chunk.length, false)
+    if (head.chunked) out.lineEnd()
+    out.send(socket)
+    socket.uncork()
+    if (socket.writableLength > 0) this.#waitFor(to)
+  }
+
+  readonly #end = (): void => {
+    const { head, stream } = this.#exchange
+    const to = this.#to
+    // A stream that was reset ends, too.
+    if (to === undefined || stream.closed) return
+    if (head.chunked) this.#endChunks(to)
+    else if (this.received < head.contentLength) this.#exchange.malformed('fewer bytes than its Content-Length')
+    else this.done = true
+  }
+
+  #endChunks(to: Upstream): void {
+    const { hop, session } = this.#exchange
+    const trailers = new Head()
+    const lines = trailerLines(this.#trailers)
+    const bytes = Buffer.from(lines ?? '', 'latin1')
+    const code = trailers.parseTrailers(bytes, 0, bytes.length)
+    if (hop === undefined || code !== WHOLE || trailers.length !== bytes.length) {
+      this.#exchange.malformed('trailers that are none')
+      return
+    }
+    this.begun = this.done = true
+    const { out } = session.parts
+    out.text('0\r\n')
+    composeTrailers(out, trailers, hop)
+    out.send(to.socket)
+  }
+
+  #waitFor(to: Upstream): void {
+    const { stream } = this.#exchange
+    this.#waits = true
+    stream.pause()
+    whenWritten(to.socket, () => {
+      if (this.#to !== to || !this.#waits) return
+      this.#waits = false
+      stream.resume()
+    })
+  }
+}

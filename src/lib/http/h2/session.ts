@@ -1,0 +1,109 @@
+import { constants, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
+import type { Socket } from 'node:net'
+import { ShadowError } from '../../errors.ts'
+import { Peer } from '../fast/compose.ts'
+import type { Parts } from '../fast/parts.ts'
+import { plainAddress } from '../headers.ts'
+import { keepsPace } from '../pace.ts'
+import { StreamExchange } from './exchange.ts'
+import { readHead } from './head.ts'
+import { CONNECTION_WINDOW, SESSION_OPTIONS } from './options.ts'
+
+/** One connection of a client that speaks HTTP/2 (RFC 9113), and the requests on it. */
+export class Session {
+  readonly parts: Parts
+  readonly peer: Peer
+  readonly exchanges = new Set<StreamExchange>()
+  readonly #session: ServerHttp2Session
+  readonly #socket: Socket
+  #idleMs = 0
+  #served = 0
+  #ending = false
+
+  constructor(socket: Socket, secure: boolean, parts: Parts) {
+    this.parts = parts
+    this.#socket = socket
+    this.peer = new Peer(plainAddress(socket.remoteAddress ?? 'unknown'), secure ? 'https' : 'http', '2')
+    parts.sessions.add(this)
+    socket.once('close', () => parts.sessions.delete(this))
+    this.#session = performServerHandshake(socket, SESSION_OPTIONS)
+    this.#session.setLocalWindowSize(CONNECTION_WINDOW)
+    this.#session
+      .on('error', () => undefined) // what the client broke it is told by GOAWAY
+      .on('stream', (stream, _headers, _flags, raw: unknown) => this.#begins(stream, raw as string[]))
+  }
+
+  get isIdle(): boolean {
+    return this.exchanges.size === 0
+  }
+
+  /**
+   * Ends it with the requests on it. Those that are on their way to us are still served: the client is first told that it will end
+   * (RFC 9113, 6.8), and what it sends after having heard of it is refused, for it to ask again elsewhere.
+   */
+  drain(): void {
+    if (this.#ending || this.#session.destroyed) return
+    this.#ending = true
+    const close = (): void => {
+      if (!this.#session.destroyed) this.#session.close()
+    }
+    this.#session.goaway(constants.NGHTTP2_NO_ERROR, LAST_STREAM)
+    if (this.isIdle || !this.#session.ping(close)) close()
+  }
+
+  /** Ends it at once. */
+  cut(): void {
+    this.#session.destroy()
+    this.#socket.destroy()
+  }
+
+  /** Looks whether it is of use, and its streams keep a pace. */
+  look(): void {
+    const { counters, limits, lookMs } = this.parts
+    if (this.isIdle) {
+      this.#idleMs += lookMs
+      if (this.#ending && this.#idleMs >= limits.lingerMs) this.cut()
+      if (this.#idleMs < limits.keepAliveMs && (this.#served > 0 || this.#idleMs < limits.headWithinMs)) return
+      if (this.#ending) return
+      counters.idle += 1
+      this.drain()
+      this.#idleMs = 0
+      return
+    }
+    this.#idleMs = 0
+    for (const exchange of this.exchanges) {
+      const late = exchange.awaitsBody
+      const owes = late || exchange.stream.writableLength > 0
+      if (keepsPace(exchange.pace, exchange.moved, owes, lookMs, limits)) continue
+      if (late) counters.slowBodies += 1
+      else counters.slowReaders += 1
+      exchange.tooSlow(late)
+    }
+  }
+
+  #begins(stream: ServerHttp2Stream, raw: string[]): void {
+    const { parts } = this
+    const { counters, limits } = parts
+    const ended = stream.endAfterHeaders
+    const head = parts.takeHead()
+    const refused = readHead(head, raw, ended)
+    const exchange = new StreamExchange(this, stream, { head, raw, ended })
+    this.exchanges.add(exchange)
+    stream.once('close', () => this.exchanges.delete(exchange))
+    this.#served += 1
+    if (this.#served >= limits.requestsPerConnection && !this.#ending) {
+      counters.servedMost += 1
+      this.drain()
+    }
+    if (refused !== undefined) {
+      counters.refusedHead(refused.status, head.count === limits.headers)
+      exchange.answer(parts.refusal(new ShadowError('bad-input', refused.fault), refused.status))
+    } else if (head.contentLength > limits.bodyBytes) exchange.tooLarge()
+    else {
+      counters.requests += 1
+      parts.serve(exchange)
+    }
+  }
+}
+
+const LAST_STREAM = 2 ** 31 - 1
