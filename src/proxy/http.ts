@@ -13,6 +13,7 @@ import { hostOf } from '../model/hostname.ts'
 import type { Held } from '../model/instance.ts'
 import { NODE_BACK_WITHIN } from '../model/intervals.ts'
 import type { AppName, NodeName } from '../model/names.ts'
+import type { Guard } from './access.ts'
 import { answerError } from './errors.ts'
 import { EVENTS_PATH, followWake } from './events.ts'
 import type { Nodes } from './nodes.ts'
@@ -27,6 +28,7 @@ export type FrontParts = {
   readonly pins: Pins
   readonly nodes: Nodes
   readonly reach: Reach
+  readonly guard: Guard
   readonly trusted: TrustedProxies
   readonly waitingPageAfterMs: number
   readonly clock: Clock
@@ -50,10 +52,11 @@ export function frontDoor(parts: FrontParts): Journey {
 }
 
 async function serve(parts: FrontParts, exchange: Exchange): Promise<void> {
-  const { routes, reach, pins, trusted, waitingPageAfterMs } = parts
+  const { routes, reach, pins, guard, trusted, waitingPageAfterMs } = parts
   const hostname = hostOf(exchange.host)
   if (hostname === undefined) throw noHost(exchange)
   const app = await routes.resolve(hostname, exchange)
+  if (app.access !== undefined) guard.admit(app.name, app.access, clientOf(exchange, trusted))
   if (exchange.target === EVENTS_PATH) return follow(parts, app, exchange)
 
   const isProxy = trusted.has(exchange.peer)

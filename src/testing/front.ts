@@ -70,6 +70,7 @@ export const masterOf = (apps: App[], nodes: Node[]) =>
 export class FakeReach implements Reach {
   readonly asks: Ask[] = []
   held = 0
+  follows = 0
   phases: InstanceView['phase'][] = []
   readonly #way: (ask: Ask) => Partial<Held> | Promise<Partial<Held>>
 
@@ -89,6 +90,7 @@ export class FakeReach implements Reach {
   }
 
   async *follow(): AsyncGenerator<InstanceView> {
+    this.follows += 1
     for (const phase of this.phases) yield { phase } as InstanceView
   }
 

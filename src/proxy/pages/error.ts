@@ -10,6 +10,8 @@ const WORDS: Partial<Record<FailureCode, { title: string; text: string }>> = {
   'app-unreachable': { title: 'This site does not answer', text: 'It cut the connection.' },
   'node-unreachable': { title: 'This site is out of reach', text: 'The machine that has it does not answer.' },
   'no-node': { title: 'This site is out of reach', text: 'No machine can take it now.' },
+  'not-allowed': { title: 'You may not see this site', text: 'It is not open to your address.' },
+  'rate-limited': { title: 'Too many requests', text: 'Try again in a moment.' },
   'queue-full': { title: 'Too many visitors at once', text: 'Try again in a moment.' },
 }
 

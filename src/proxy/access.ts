@@ -1,0 +1,103 @@
+import { BlockList } from 'node:net'
+import type { Clock } from '../lib/clock.ts'
+import { ShadowError } from '../lib/errors.ts'
+import { ipOf, networkOf } from '../lib/ip.ts'
+import type { Buckets } from '../lib/shared/buckets.ts'
+import { type Access, type Network, type Pace, paceOf } from '../model/access.ts'
+import type { AppName } from '../model/names.ts'
+
+type Options = {
+  readonly clock: Clock
+  /** How much each app was used, and each client of an app; in memory that workers share, they count together. */
+  readonly apps: Buckets
+  /** Apart from the apps', so that many clients cannot crowd those out. */
+  readonly clients: Buckets
+}
+
+type Compiled = {
+  readonly allow: Networks | undefined
+  readonly deny: Networks | undefined
+  readonly rate: Pace | undefined
+  readonly ratePerClient: Pace | undefined
+}
+
+/** One client of IPv6 has a /64 of it. */
+const CLIENT_BITS = 64
+
+/** Keeps out whom an app's rules do not let in. */
+export class Guard {
+  /** Requests that were refused, and by which rule. */
+  denied = 0
+  overRate = 0
+  overRatePerClient = 0
+  readonly #options: Options
+  // By the rules themselves: a route that is asked for anew brings new ones, and those nobody has any more are dropped.
+  readonly #compiled = new WeakMap<Access, Compiled>()
+
+  constructor(options: Options) {
+    this.#options = options
+  }
+
+  /** Fails with `not-allowed` or `rate-limited` where this client may not use the app now. */
+  admit(app: AppName, access: Access, client: string): void {
+    const { allow, deny, rate, ratePerClient } = this.#of(access)
+    const address = client.includes('%') ? (ipOf(client) ?? client) : client
+    if (deny?.has(address) === true || allow?.has(address) === false) {
+      this.denied += 1
+      throw new ShadowError('not-allowed', `${address} may not use ${app}`, { hint: `shadow access ${app}` })
+    }
+    if (ratePerClient !== undefined) {
+      const one = address.includes(':') && ipOf(address) !== undefined ? networkOf(address, CLIENT_BITS) : address
+      const waitMs = this.#options.clients.take(`${app} ${one}`, ratePerClient, this.#options.clock.now())
+      if (waitMs > 0) {
+        this.overRatePerClient += 1
+        throw tooMany(`${address} asks more of ${app} than ${access.ratePerClient}`, app, waitMs)
+      }
+    }
+    if (rate !== undefined) {
+      const waitMs = this.#options.apps.take(app, rate, this.#options.clock.now())
+      if (waitMs > 0) {
+        this.overRate += 1
+        throw tooMany(`${app} is asked more than ${access.rate}`, app, waitMs)
+      }
+    }
+  }
+
+  #of(access: Access): Compiled {
+    let compiled = this.#compiled.get(access)
+    if (compiled === undefined) {
+      compiled = {
+        allow: access.allow.length > 0 ? new Networks(access.allow) : undefined,
+        deny: access.deny.length > 0 ? new Networks(access.deny) : undefined,
+        rate: access.rate && paceOf(access.rate),
+        ratePerClient: access.ratePerClient && paceOf(access.ratePerClient),
+      }
+      this.#compiled.set(access, compiled)
+    }
+    return compiled
+  }
+}
+
+const tooMany = (what: string, app: AppName, retryAfterMs: number): ShadowError =>
+  new ShadowError('rate-limited', what, { retryAfterMs, hint: `shadow access ${app}` })
+
+/** Networks to look addresses up in. One list would have `::/0` mean IPv4 as well: it takes that for a part of IPv6. */
+class Networks {
+  readonly #ipv4 = new BlockList()
+  readonly #ipv6 = new BlockList()
+
+  constructor(networks: readonly Network[]) {
+    for (const network of networks) {
+      const [address = '', bits] = network.split('/')
+      const family = address.includes(':') ? 'ipv6' : 'ipv4'
+      const list = family === 'ipv6' ? this.#ipv6 : this.#ipv4
+      if (bits === undefined) list.addAddress(address, family)
+      else list.addSubnet(address, Number(bits), family)
+    }
+  }
+
+  /** What is no address is in none. */
+  has(address: string): boolean {
+    return address.includes(':') ? this.#ipv6.check(address, 'ipv6') : this.#ipv4.check(address, 'ipv4')
+  }
+}
