@@ -53,10 +53,15 @@ for (const [frontName, openFront] of Object.entries(fronts))
     })
   }
 
-async function faultsOf({ pieces, refused }: Payload, mark: string, front: Front, backend: Backend): Promise<string[]> {
+async function faultsOf(
+  { pieces, waits, refused, hides }: Payload,
+  mark: string,
+  front: Front,
+  backend: Backend,
+): Promise<string[]> {
   const faults: string[] = []
   const before = { backend: backend.saw().length, front: front.saw().length }
-  const heard = await strike(front.port, pieces)
+  const heard = await strike(front.port, pieces, waits)
   if (refused && !/^HTTP\/1\.1 [45]\d\d /.test(heard))
     faults.push(`not refused: the client heard ${JSON.stringify(heard)}`)
   // Whatever is left on a connection to the back end meets those who come next.
@@ -70,6 +75,8 @@ async function faultsOf({ pieces, refused }: Payload, mark: string, front: Front
     const through = saw.filter(line => !line.includes(`${mark}/victim`))
     if (through.length > 0) faults.push(`forwarded: ${JSON.stringify(through)}`)
   }
+  if (hides && saw.some(line => line.includes('/evil')))
+    faults.push(`a body was read as a request: ${JSON.stringify(saw)}`)
   return faults
 }
 

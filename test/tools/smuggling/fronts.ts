@@ -1,7 +1,9 @@
 import { systemClock } from '../../../src/lib/clock.ts'
+import { Counters } from '../../../src/lib/http/counters.ts'
 import type { Journey } from '../../../src/lib/http/exchange.ts'
 import { Exchanges, listenFor } from '../../../src/lib/http/fast/server.ts'
 import { Forwarder } from '../../../src/lib/http/forward.ts'
+import { LIMITS } from '../../../src/lib/http/limits.ts'
 import { SafePath } from '../../../src/lib/http/safe.ts'
 import { listen } from '../../../src/lib/http/server.ts'
 import { noLog } from '../../../src/lib/log.ts'
@@ -26,7 +28,14 @@ export const fronts: Record<string, (backend: string) => Promise<Front>> = {
   'the safe path': async backend => {
     const saw: string[] = []
     const forwarder = new Forwarder({ clock: systemClock })
-    const { server } = new SafePath({ journey: toApp(backend, saw), forwarder, log: noLog, drains: () => false })
+    const { server } = new SafePath({
+      journey: toApp(backend, saw),
+      forwarder,
+      log: noLog,
+      drains: () => false,
+      limits: LIMITS,
+      counters: new Counters(),
+    })
     const listening = await listen(server, ANY_PORT)
     return {
       port: listening.port,

@@ -1,5 +1,14 @@
-/** What a client sends, in latin1; several pieces are sent one by one. `refused`: the front must not forward any of it. */
-export type Payload = { readonly name: string; readonly pieces: readonly string[]; readonly refused?: true }
+/**
+ * What a client sends, in latin1; several pieces are sent one by one, with `waits` each after an answer to those before it, or a while.
+ * `refused`: the front must not forward any of it. `hides`: a body has it for its content, so nobody may be asked for `…/evil`.
+ */
+export type Payload = {
+  readonly name: string
+  readonly pieces: readonly string[]
+  readonly waits?: true
+  readonly refused?: true
+  readonly hides?: true
+}
 
 /** Families of payloads; `at` begins every target, so that each payload's requests can be told from all others'. */
 export const families: Record<string, (at: string) => Payload[]> = {
@@ -56,7 +65,7 @@ export const families: Record<string, (at: string) => Payload[]> = {
 
   'Transfer-Encoding as it may be': at =>
     ['Transfer-Encoding: CHUNKED', 'transfer-encoding:chunked', 'Transfer-Encoding:\tchunked \t'].map(line =>
-      maybe(show(line), post(at, line, chunked(evil(at))) + after(at)),
+      hides(show(line), post(at, line, chunked(evil(at))) + after(at)),
     ),
 
   'names that are nearly Transfer-Encoding or Content-Length': at =>
@@ -69,7 +78,7 @@ export const families: Record<string, (at: string) => Payload[]> = {
 
   'CL.0: a request in a body that the back end may not read': at =>
     METHODS.map(method =>
-      maybe(method, `${head(method, `${at}/1`, `Content-Length: ${evil(at).length}`)}${evil(at)}${after(at)}`),
+      hides(method, `${head(method, `${at}/1`, `Content-Length: ${evil(at).length}`)}${evil(at)}${after(at)}`),
     ),
 
   '0.CL: a Content-Length that only one side may take': at =>
@@ -117,6 +126,27 @@ export const families: Record<string, (at: string) => Payload[]> = {
       maybe(show(lines), post(at, lines, 'hello') + after(at)),
     ),
 
+  'a body that comes after its answer': at => {
+    const inner = evil(at)
+    const length = `Content-Length: ${inner.length}`
+    const asks = `Expect: 100-continue\r\n${length}`
+    const half = inner.length >> 1
+    return [
+      late('all of it', head('POST', `${at}/1`, length), inner, after(at)),
+      late('the half of it', head('POST', `${at}/1`, length) + inner.slice(0, half), inner.slice(half) + after(at)),
+      late('with the next request', head('POST', `${at}/1`, length), inner + after(at)),
+      late('of GET', head('GET', `${at}/1`, length), inner, after(at)),
+      late('in chunks', head('POST', `${at}/1`, TE), chunked(inner), after(at)),
+      late('the end of its chunks', `${post(at, TE, chunked(inner)).slice(0, -7)}`, `\r\n0${END}`, after(at)),
+      late('a request where a chunk should be', head('POST', `${at}/1`, TE), inner, after(at)),
+      late('a size that is none', post(at, TE, '5\r\nhello\r\n'), `-1\r\n${inner}`, after(at)),
+      late('asked for', head('POST', `${at}/1`, asks), inner, after(at)),
+      late('never, a request in its place', head('POST', `${at}/1`, asks), inner + after(at)),
+      late('to nobody', `POST ${at}/1 HTTP/1.1\r\nHost: nobody\r\n${length}${END}`, inner, after(at)),
+      late('to nobody, in chunks', `POST ${at}/1 HTTP/1.1\r\nHost: nobody\r\n${TE}${END}`, chunked(inner), after(at)),
+    ]
+  },
+
   'chunk sizes': at =>
     [
       '0x5',
@@ -142,7 +172,19 @@ export const families: Record<string, (at: string) => Payload[]> = {
       '8000000000000000',
       '00',
       '005',
+      '5\x0b',
+      '\xa05',
+      '5,5',
+      '5e0',
+      '7ffffffffffffffb',
+      '1fffffffffffff',
+      `${'0'.repeat(300)}5`,
     ].map(size => maybe(`size ${show(size)}`, `${head('POST', `${at}/1`, TE)}${size}\r\nhello\r\n0${END}${evil(at)}`)),
+
+  'sizes of last chunks': at =>
+    ['-0', '+0', '0x0', '00', '0'.repeat(40), '0 ', ' 0', '0\0', '0_', '.0', '10000000000000000', ''].map(size =>
+      maybe(`size ${show(size)}`, `${head('POST', `${at}/1`, TE)}5\r\nhello\r\n${size}${END}${evil(at)}${after(at)}`),
+    ),
 
   'ends of chunk lines': at =>
     [
@@ -217,6 +259,12 @@ export const families: Record<string, (at: string) => Payload[]> = {
       'X-A : b',
       ' X-A: b',
       'X-A: b\r\n c',
+      'X-A: b\r\n\tc',
+      ' c\r\nX-A: b',
+      'X-A:\r\n b',
+      `X-A: b\r\n ${TE}`,
+      `X-A: b\r\n Content-Length: 44`,
+      'X-A: b\r\n \r\n c',
       'X-A',
       ': b',
       'X-A: \0',
@@ -359,6 +407,18 @@ export const families: Record<string, (at: string) => Payload[]> = {
       ['a space before the colon of Host', `GET ${at}/1 HTTP/1.1\r\nHost : app\r\n\r\n`],
       ['a folded Host', `GET ${at}/1 HTTP/1.1\r\nHost: app\r\n other\r\n\r\n`],
     ].map(([name = '', text = '']) => maybe(name, text + after(at))),
+    maybe('the absolute form before another Host', `GET http://app${at}/1 HTTP/1.1\r\nHost: other\r\n\r\n${after(at)}`),
+    maybe('the absolute form with a port', `GET http://app:80${at}/1 HTTP/1.1\r\nHost: app\r\n\r\n${after(at)}`),
+    maybe('the absolute form of https', `GET https://app${at}/1 HTTP/1.1\r\nHost: app\r\n\r\n${after(at)}`),
+    hides(
+      'the absolute form with a body',
+      `POST http://app${at}/1 HTTP/1.1\r\nHost: app\r\n${TE}${END}${chunked(evil(at))}`,
+    ),
+    refused('the absolute form without Host', `GET http://app${at}/1 HTTP/1.1\r\n\r\n${evil(at)}`),
+    refused(
+      'the absolute form with two Hosts',
+      `GET http://app${at}/1 HTTP/1.1\r\nHost: app\r\nHost: app\r\n\r\n${evil(at)}`,
+    ),
     maybe('the absolute form', `GET http://app${at}/1 HTTP/1.1\r\nHost: app\r\n\r\n${after(at)}`),
     maybe('two slashes', `GET /${at}/1 HTTP/1.1\r\nHost: app\r\n\r\n${after(at)}`),
     maybe('the absolute form behind a slash', `GET /http://other${at}/1 HTTP/1.1\r\nHost: app\r\n\r\n${after(at)}`),
@@ -389,7 +449,7 @@ export const families: Record<string, (at: string) => Payload[]> = {
   },
 
   'chunked bodies with methods that seldom have any': at =>
-    METHODS.map(method => maybe(method, head(method, `${at}/1`, TE) + chunked(evil(at)) + after(at))),
+    METHODS.map(method => hides(method, head(method, `${at}/1`, TE) + chunked(evil(at)) + after(at))),
 
   'versions and request lines': at => [
     ...[
@@ -473,6 +533,14 @@ function refused(name: string, ...pieces: string[]): Payload {
 
 function maybe(name: string, ...pieces: string[]): Payload {
   return { name, pieces }
+}
+
+function hides(name: string, ...pieces: string[]): Payload {
+  return { name, pieces, hides: true }
+}
+
+function late(name: string, ...pieces: string[]): Payload {
+  return { name, pieces, hides: true, waits: true }
 }
 
 function show(text: string): string {

@@ -8,9 +8,15 @@ const QUIET_MS = 60
 /** A proxy that has lost count of its connections leaves the next one waiting. */
 const ANSWERED_MS = 5_000
 
-/** Sends the pieces as they are on a connection of their own, and gives all that comes back until it closes or falls silent. */
-export async function strike(port: number, pieces: readonly string[]): Promise<string> {
-  const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+/** Back ends that answer before the body do it within this. */
+const EARLY_MS = 30
+
+/**
+ * Sends the pieces as they are on a connection of their own, and gives all that comes back until it closes or falls silent. With `waits`
+ * each piece is sent after an answer to those before it, though that be the last on this connection.
+ */
+export async function strike(port: number, pieces: readonly string[], waits = false): Promise<string> {
+  const socket = connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen: waits })
   socket.on('error', () => {}) // refused and reset: that is an answer too
   let heard = ''
   socket.setEncoding('latin1').on('data', chunk => {
@@ -20,9 +26,12 @@ export async function strike(port: number, pieces: readonly string[]): Promise<s
   await Promise.race([once(socket, 'connect'), closed])
   for (const piece of pieces) {
     if (!socket.writable) break
+    const answered = new Promise(resolve => socket.once('data', resolve))
     await new Promise(resolve => socket.write(piece, 'latin1', resolve))
-    if (pieces.length > 1) await new Promise(setImmediate)
+    if (waits) await Promise.race([answered, closed, new Promise(resolve => setTimeout(resolve, EARLY_MS))])
+    else if (pieces.length > 1) await new Promise(setImmediate)
   }
+  if (waits) socket.end()
   for (let before = -1; before !== heard.length && !socket.closed; ) {
     before = heard.length
     await Promise.race([closed, new Promise(resolve => setTimeout(resolve, QUIET_MS))])

@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict'
+import { afterAll, beforeAll, describe, test } from 'vitest'
+import { type Front, fronts } from './tools/smuggling/fronts.ts'
+import { HIDDEN, type Lie, liar, lies } from './tools/smuggling/lies.ts'
+import { ask, strike } from './tools/smuggling/strike.ts'
+
+for (const [name, openFront] of Object.entries(fronts))
+  describe(`${name} before a liar`, () => {
+    let backend: Awaited<ReturnType<typeof liar>>
+    let front: Front
+
+    beforeAll(async () => {
+      backend = await liar()
+      front = await openFront(backend.address)
+    })
+    afterAll(async () => {
+      await front?.[Symbol.asyncDispose]()
+      await backend?.[Symbol.asyncDispose]()
+    })
+
+    for (const [at, [what, lie]] of Object.entries(lies).entries())
+      test(`nobody hears an answer to a question that was not asked: ${what}`, async () => {
+        const heard = await strike(front.port, [questions(at, lie)])
+        if (!lie.passes) assert(!heard.includes(HIDDEN), heard)
+        if (lie.refused) assert.match(heard, /^HTTP\/1\.1 5\d\d /)
+        const faults = await ask(front.port, [`/${at}/victim-1`, `/${at}/victim-2`, `/${at}/victim-3`])
+        assert.deepEqual(
+          faults.filter(fault => fault !== undefined),
+          [],
+        )
+      })
+  })
+
+/** A question that is answered with the lie, and one behind it. */
+function questions(at: number, { method = 'GET' }: Lie): string {
+  const head = `${method} /${at}/lie/${at} HTTP/1.1\r\nHost: app\r\n`
+  return method === 'POST'
+    ? `${head}Content-Length: 100\r\n\r\nhalf of it`
+    : `${head}\r\nGET /${at}/after HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n`
+}
