@@ -7,6 +7,7 @@ import { type IncomingMessage, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, beforeEach, test } from 'vitest'
 import type { App, Volume } from '../src/model/app.ts'
@@ -172,6 +173,40 @@ test('register, first request, ps, status, why, logs, sleep, wake, update, remov
   assert.deepEqual((await told<{ volumes: unknown[] }>('volume ls')).volumes, [])
   assert.equal((await get(front)).status, 404)
   assert.equal((await shadow('status blog')).exit, 3)
+})
+
+test('access rules close an app without stopping it, and what they refuse wakes nothing', async () => {
+  const { front } = await up()
+  const untilAnswered = async (status: number): Promise<Answer> => {
+    for (;;) {
+      const answer = await get(front)
+      if (answer.status === status) return answer.body
+      await setTimeout(20) // the front hears of a change a moment after the master has it
+    }
+  }
+  await told(`register blog --image ${await nodeImage()} --idle-after 1h --deny 127.0.0.0/8`)
+  assert.equal((await get(front)).status, 403)
+  assert.deepEqual(await containers(), [])
+
+  await told('access blog --clear --deny 192.0.2.1')
+  const { boot } = await untilAnswered(200)
+  await told('access blog --rate 2/h --allow 127.0.0.1')
+  assert.equal((await shadow('access blog')).stdout, 'allow  127.0.0.1\ndeny   192.0.2.1\nrate   2/h\n')
+  await untilAnswered(429)
+  await told('access blog --no-rate --forget 127.0.0.1')
+  assert.deepEqual((await untilAnswered(200)).boot, boot)
+  assert.equal((await told<{ tasks: unknown[] }>('tasks blog')).tasks.length, 1)
+
+  await told('access blog --allow 192.0.2.0/24')
+  await untilAnswered(403)
+  await told('sleep blog')
+  assert.equal((await get(front)).status, 403)
+  assert.deepEqual(await containers(), [])
+
+  const wrong = await shadow('access blog --allow 10.0.0.1/8 --rate 5')
+  assert.equal(wrong.exit, 2)
+  assert.match(wrong.stderr, /--allow: .* write 10\.0\.0\.0\/8[\s\S]*--rate: "5" is not a rate/)
+  await told('remove blog --yes')
 })
 
 test('logs -f goes on as the app writes, until the reader leaves', async () => {
