@@ -10,11 +10,9 @@ export const fastForwarding =
   async (upstream: { readonly address: string }, hop: Partial<Hop> = {}, options: Partial<ForwarderOptions> = {}) => {
     const clock = new HandClock()
     const outcomes: unknown[] = []
-    const { stalledAfterMs, ...rest } = options
     const exchanges = new Exchanges({
       log: noLog,
-      ...rest,
-      ...(stalledAfterMs !== undefined && { limits: { stalledAfterMs } }),
+      ...options,
       ...more,
       clock,
       async journey(exchange) {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { STATUS_CODES } from 'node:http'
 import { asShadowError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { OwnAnswer } from './exchange.ts'
@@ -26,3 +27,10 @@ export function problemAnswer(thrown: unknown, log: Log, of?: { method: string; 
 /** The `Retry-After` of a wait in milliseconds, in whole seconds (RFC 9110, 10.2.3). */
 export const retryAfter = (ms: number | undefined): Readonly<Record<string, string>> | undefined =>
   ms === undefined ? undefined : { 'retry-after': String(Math.max(1, Math.ceil(ms / 1_000))) }
+
+/** An answer of our own as the bytes of a connection that ends with it. */
+export function wholeAnswer({ status, headers = {}, body = '' }: OwnAnswer): Buffer {
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  const framing = `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n`
+  return Buffer.from(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}${framing}${body}`)
+}

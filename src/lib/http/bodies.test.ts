@@ -112,7 +112,10 @@ test('a client that leaves before the answer has its request to the app closed',
   const client = new RawClient(front.port, 'GET /waiting HTTP/1.1\r\nHost: a\r\n\r\n')
   await until(() => app.sockets.size === 1)
   client.socket.destroy()
-  await until(() => closed.length === 1 && front.outcomes.length === 1)
+  await until(() => {
+    void front.clock.advance(500) // its end alone could be that of a client that waits for its answer
+    return closed.length === 1 && front.outcomes.length === 1
+  })
   assert(isFailure(front.outcomes[0], 'client-gone'))
 })
 
@@ -130,7 +133,10 @@ test('a client that leaves in the middle of an upload or a download has it close
     await until(() => app.sockets.size === 1)
     if (send.startsWith('GET')) await client.until('some')
     client.socket.destroy()
-    await until(() => app.sockets.size === 0)
+    await until(() => {
+      void front.clock.advance(500)
+      return app.sockets.size === 0
+    })
   }
 })
 
@@ -222,7 +228,7 @@ test('an upload that takes longer than any limit goes on as long as bytes come',
     })
     request.on('end', () => response.end('20'))
   })
-  await using front = await forwarding(app, {}, { stalledAfterMs: 1_000 })
+  await using front = await forwarding(app, {}, { limits: { stalledAfterMs: 1_000 } })
   using client = new RawClient(front.port, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n')
   for (let byte = 0; byte < 20; byte++) {
     client.send('x')
@@ -234,12 +240,12 @@ test('an upload that takes longer than any limit goes on as long as bytes come',
 
 test('an upload of which no byte comes any more is cut', async () => {
   await using app = await httpApp(request => void request.resume().on('error', () => undefined))
-  await using front = await forwarding(app, {}, { stalledAfterMs: 1_000 })
+  await using front = await forwarding(app, {}, { limits: { stalledAfterMs: 1_000 } })
   using _client = new RawClient(front.port, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\nabc')
   await until(() => app.sockets.size === 1)
   for (let left = 0; left < 8 && front.outcomes.length === 0; left++) await front.clock.advance(250)
   await until(() => app.sockets.size === 0)
-  assert(isFailure(front.outcomes[0], 'client-gone', 'too-slow'))
+  assert(isFailure(front.outcomes[0], 'too-slow'))
 })
 
 test("a slow reader is not cut, one that takes no byte is; an app that takes its time is nobody's fault", async () => {
@@ -250,7 +256,7 @@ test("a slow reader is not cut, one that takes no byte is; an app that takes its
     await pour(response, 60).catch(() => undefined)
     response.end()
   })
-  await using front = await forwarding(app, {}, { stalledAfterMs: 1_000 })
+  await using front = await forwarding(app, {}, { limits: { stalledAfterMs: 1_000 } })
   using silent = new RawClient(front.port, 'GET /silent HTTP/1.1\r\nHost: a\r\n\r\n')
   using client = new RawClient(front.port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n')
   let read = 0

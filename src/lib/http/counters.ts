@@ -61,11 +61,15 @@ export class Counters {
   /** Counts an answer of our own. */
   answeredOurselves(status: number, code: string | undefined): void {
     this.answered(status)
-    if (code !== undefined) this.byError[code] = (this.byError[code] ?? 0) + 1
+    if (code !== undefined) this.erred(code)
+  }
+
+  erred(code: string): void {
+    this.byError[code] = (this.byError[code] ?? 0) + 1
   }
 
   /** Counts a head that was refused with this status; `fields` tells the two meanings of 431 apart. */
-  refusedHead(status: number, fields: boolean): void {
+  refusedHead(status: number, fields = false): void {
     if (status === 431) {
       if (fields) this.headsFields += 1
       else this.headsSize += 1

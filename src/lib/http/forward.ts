@@ -1,9 +1,12 @@
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../clock.ts'
+import { ShadowError } from '../errors.ts'
 import { passOn, passOnHint, refusalOf, switchOver } from './answer.ts'
+import { Counters } from './counters.ts'
 import { type RequestHead, requestHead, strips } from './heads.ts'
 import { type Hop, UpstreamError } from './hop.ts'
 import { leaving } from './leaving.ts'
+import { LIMITS, type Limits, tooLarge } from './limits.ts'
 import { splice } from './splice.ts'
 import { Upload } from './upload.ts'
 import { type Attempt, type Reply, Upstreams } from './upstream.ts'
@@ -14,8 +17,8 @@ export type ForwarderOptions = {
   readonly clock: Clock
   /** An upstream that takes longer to accept a connection counts as unreachable. */
   readonly connectWithinMs?: number
-  /** A client that neither takes nor gives a byte for so long, though it should, is cut. */
-  readonly stalledAfterMs?: number
+  readonly limits?: Partial<Limits>
+  readonly counters?: Counters
   /** A WebSocket's client that is silent for so long is pinged, and cut if it stays silent as long again. */
   readonly pingEveryMs?: number
 }
@@ -27,19 +30,22 @@ export type ForwarderOptions = {
 export class Forwarder implements Disposable {
   readonly #clock: Clock
   readonly #upstreams: Upstreams
-  readonly #stalledAfterMs: number
+  readonly #limits: Limits
+  readonly #counters: Counters
   readonly #pingEveryMs: number
 
-  constructor({ clock, connectWithinMs = 5_000, stalledAfterMs = 300_000, pingEveryMs = 30_000 }: ForwarderOptions) {
+  constructor(options: ForwarderOptions) {
+    const { clock, connectWithinMs = 5_000, pingEveryMs = 30_000, counters = new Counters() } = options
     this.#clock = clock
-    this.#upstreams = new Upstreams({ clock, connectWithinMs })
-    this.#stalledAfterMs = stalledAfterMs
+    this.#upstreams = new Upstreams({ clock, connectWithinMs, counters })
+    this.#limits = { ...LIMITS, ...options.limits }
+    this.#counters = counters
     this.#pingEveryMs = pingEveryMs
   }
 
   /**
    * Resolves when the last byte is with the client (for an upgrade: when both sides have closed). Rejects with `UpstreamError` or
-   * `Refusal`; with a ShadowError `client-gone` where the client left or stalled; with the signal's reason. Where
+   * `Refusal`; with a ShadowError as `Exchange.forward` does; with the signal's reason. Where
    * `response.headersSent` by then, the client's connection was cut. Otherwise nothing was answered and the caller does.
    */
   async forward(request: IncomingMessage, response: ServerResponse, hop: Hop, signal: AbortSignal): Promise<void> {
@@ -48,12 +54,18 @@ export class Forwarder implements Disposable {
     const client = switchOver(upstream.message, response, hop)
     if (upstream.switched.head.length > 0) upstream.switched.socket.unshift(upstream.switched.head)
     const isWebSocket = upstream.message.headers.upgrade?.toLowerCase() === 'websocket'
+    this.#counters.answered(101)
+    if (isWebSocket) {
+      this.#counters.webSockets += 1
+      this.#counters.webSocketsOpen += 1
+    }
     await splice(client, upstream.switched.socket, {
       clock: this.#clock,
       pingEveryMs: isWebSocket ? this.#pingEveryMs : undefined,
-      stalledAfterMs: this.#stalledAfterMs,
+      stalledAfterMs: this.#limits.stalledAfterMs,
       signal,
     })
+    if (isWebSocket) this.#counters.webSocketsOpen -= 1
   }
 
   /** Closes the idle connections to an upstream that is going away: another may get its address. */
@@ -72,13 +84,24 @@ export class Forwarder implements Disposable {
     hop: Hop,
     signal: AbortSignal,
   ): Promise<Switched | undefined> {
-    const upload = new Upload(request, strips(hop))
+    const { bodyBytes } = this.#limits
+    const upload = new Upload(request, strips(hop), bodyBytes, () => {
+      this.#counters.bodiesTooLarge += 1
+      client.end(tooLarge(bodyBytes))
+    })
     using client = leaving({
       socket: request.socket,
       signal,
       clock: this.#clock,
-      stalledAfterMs: this.#stalledAfterMs,
+      limits: this.#limits,
       owes: () => upload.waitsForClient,
+      onSlow: late => {
+        if (late) this.#counters.slowBodies += 1
+        else this.#counters.slowReaders += 1
+        return late && !response.headersSent
+          ? new ShadowError('too-slow', 'the rest of the request came too slowly, or not at all')
+          : new ShadowError('client-gone', 'the client took and gave bytes too slowly, or none at all')
+      },
     })
     const exchange = { request, response, hop, upload, head: requestHead(request, hop), signal: client.signal }
     let attempt = this.#attempt(exchange, false)
@@ -89,6 +112,7 @@ export class Forwarder implements Disposable {
       } catch (error) {
         if (!mayRepeat(error, attempt, exchange)) throw error
         upload.stop(false)
+        this.#counters.repeated += 1
         attempt = this.#attempt(exchange, true)
         reply = await attempt.reply
       }
@@ -99,6 +123,7 @@ export class Forwarder implements Disposable {
       await passOn(message, response, { hop, signal: client.signal })
       return undefined
     } catch (error) {
+      if (error instanceof UpstreamError && !client.signal.aborted) this.#counters.failed(error.stage)
       attempt.upstream.destroy()
       throw client.signal.aborted ? client.signal.reason : error
     } finally {

@@ -1,10 +1,9 @@
-import { STATUS_CODES } from 'node:http'
 import type { BlockList, Socket } from 'node:net'
 import { ShadowError } from '../errors.ts'
 import { networkOf } from '../ip.ts'
 import { noLog } from '../log.ts'
 import { Counts, countsMemory } from '../shared/counts.ts'
-import { problemAnswer } from './answers.ts'
+import { problemAnswer, wholeAnswer } from './answers.ts'
 import type { Counters } from './counters.ts'
 import { plainAddress } from './headers.ts'
 
@@ -117,14 +116,7 @@ export class Gate {
   }
 }
 
-function answerOf(error: ShadowError): Buffer {
-  const { headers = {}, body = '' } = problemAnswer(error, noLog)
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
-  return Buffer.from(
-    `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status]}\r\n${lines.join('')}content-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
-  )
-}
-
+const answerOf = (error: ShadowError): Buffer => wholeAnswer(problemAnswer(error, noLog))
 const retryAfterMs = 5_000
 const TOO_MANY = answerOf(
   new ShadowError(

@@ -1,23 +1,33 @@
 import type { Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
 import { ShadowError } from '../errors.ts'
+import type { Limits } from './limits.ts'
+import { keepsPace, newPace } from './pace.ts'
 
 type Watch = {
   readonly socket: Socket
   readonly signal: AbortSignal
   readonly clock: Clock
-  readonly stalledAfterMs: number
+  readonly limits: Limits
   /** Whether bytes are awaited from the client. */
   readonly owes: () => boolean
+  /** What ends the wait for a client that is too slow; `late`: with what it should give, not with what it should take. */
+  readonly onSlow: (late: boolean) => ShadowError
 }
 
 const LOOKS = 4
 
+type Leaving = Disposable & {
+  readonly signal: AbortSignal
+  /** Ends the wait for the client. */
+  readonly end: (error: ShadowError) => void
+}
+
 /**
- * A signal that aborts when the client leaves, when it stalls, or with the signal given; dispose it when the answer is out. It
+ * A signal that aborts when the client leaves, when it is too slow, or with the signal given; dispose it when the answer is out. It
  * looks at the connection itself: of pipelined requests node:http tells only the first that the client has left.
  */
-export function leaving({ socket, signal, clock, stalledAfterMs, owes }: Watch): { signal: AbortSignal } & Disposable {
+export function leaving({ socket, signal, clock, limits, owes, onSlow }: Watch): Leaving {
   const controller = new AbortController()
   const left = (): void => controller.abort(new ShadowError('client-gone', 'the client left before its answer'))
   const told = (): void => controller.abort(signal.reason)
@@ -26,22 +36,21 @@ export function leaving({ socket, signal, clock, stalledAfterMs, owes }: Watch):
   socket.once('close', left)
   signal.addEventListener('abort', told, { once: true })
 
-  let quiet = 0
-  let moved = -1
+  const { stalledAfterMs, leastBytesPerSecond, rateOverMs } = limits
+  const everyMs = Math.min(stalledAfterMs, leastBytesPerSecond > 0 ? rateOverMs : Number.POSITIVE_INFINITY) / LOOKS
+  const pace = newPace()
   const look = (): void => {
+    const late = owes()
     // What is still in our buffers has not been taken by the client.
     const now = socket.bytesRead + socket.bytesWritten - socket.writableLength
-    const stalls = now === moved && (socket.writableLength > 0 || owes())
-    moved = now
-    quiet = stalls ? quiet + 1 : 0
-    if (quiet >= LOOKS)
-      controller.abort(new ShadowError('client-gone', `the client took and gave no byte for ${stalledAfterMs} ms`))
-    else alarm = clock.after(stalledAfterMs / LOOKS, look)
+    if (keepsPace(pace, now, late || socket.writableLength > 0, everyMs, limits)) alarm = clock.after(everyMs, look)
+    else controller.abort(onSlow(late))
   }
-  let alarm = clock.after(stalledAfterMs / LOOKS, look)
+  let alarm = clock.after(everyMs, look)
 
   return {
     signal: controller.signal,
+    end: error => controller.abort(error),
     [Symbol.dispose]() {
       socket.off('close', left)
       signal.removeEventListener('abort', told)

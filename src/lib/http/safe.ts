@@ -2,12 +2,15 @@ import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Log } from '../log.ts'
 import { problemAnswer } from './answers.ts'
+import type { Counters } from './counters.ts'
 import type { Exchange, Journey, Opened, OwnAnswer } from './exchange.ts'
 import type { Forwarder } from './forward.ts'
 import { plainAddress } from './headers.ts'
 import { hasBody, isUpgrade } from './heads.ts'
 import type { Hop } from './hop.ts'
+import type { Limits } from './limits.ts'
 import { strictServer } from './strict.ts'
+import { Visits } from './visits.ts'
 
 export type SafePathOptions = {
   readonly journey: Journey
@@ -15,46 +18,49 @@ export type SafePathOptions = {
   readonly log: Log
   /** Whether each connection ends with its next answer: it listens to nothing itself. */
   readonly drains: () => boolean
+  readonly limits: Limits
+  readonly counters: Counters
 }
 
 /** The path over node:http, which takes what the fast one does not, connection by connection. */
 export class SafePath implements Disposable {
   readonly server: Server
-  readonly #sockets = new Set<Socket>()
+  readonly visits: Visits
   readonly #opened = new WeakMap<Socket, (opened: Opened) => void>()
 
-  constructor({ journey, forwarder, log, drains }: SafePathOptions) {
+  constructor({ journey, forwarder, log, drains, limits, counters }: SafePathOptions) {
+    this.visits = new Visits(limits, counters)
     this.server = strictServer(
       async (request, response, signal) => {
         const opened = this.#opened.get(request.socket)
-        if (opened === undefined) return serve(journey, new SafeExchange({ request, response, signal, forwarder }), log)
+        if (opened === undefined) {
+          counters.requests += 1
+          return serve(journey, new SafeExchange({ request, response, signal, forwarder, counters }), log)
+        }
         this.#opened.delete(request.socket)
         opened({ request, response, signal })
       },
-      { log, drains },
+      { log, drains, limits, counters, visits: this.visits },
     )
-    // It never listens; but only from here on does node:http keep account of its connections, to end slow heads and idle ones.
-    this.server.emit('listening')
   }
 
   [Symbol.dispose](): void {
-    for (const socket of this.#sockets) socket.destroy()
+    this.visits.cut()
     this.server.close()
   }
 
-  /** Takes over a connection whose next request has not been read. */
-  take(socket: Socket): void {
-    this.#sockets.add(socket)
-    socket.once('close', () => this.#sockets.delete(socket))
+  /** Takes over a connection that has served so many requests, and whose next has not been read. */
+  take(socket: Socket, served: number): void {
+    this.visits.enter(socket, served)
     this.server.emit('connection', socket)
   }
 
   /** The same; its next request is for the caller. */
-  open(socket: Socket): Promise<Opened> {
+  open(socket: Socket, served: number): Promise<Opened> {
     return new Promise((resolve, reject) => {
       this.#opened.set(socket, resolve)
       socket.once('close', () => reject(new Error('the connection was closed')))
-      this.take(socket)
+      this.take(socket, served)
     })
   }
 }
@@ -68,7 +74,7 @@ async function serve(journey: Journey, exchange: SafeExchange, log: Log): Promis
   }
 }
 
-type Parts = Opened & { readonly forwarder: Forwarder }
+type Parts = Opened & { readonly forwarder: Forwarder; readonly counters: Counters }
 
 class SafeExchange implements Exchange {
   readonly ownHeaders: Record<string, string> = {}
@@ -134,7 +140,9 @@ class SafeExchange implements Exchange {
   }
 
   answer({ status, headers, body }: OwnAnswer): void {
-    const { response } = this.#parts
+    const { response, counters } = this.#parts
+    const code = headers?.['x-shadow-error']
+    if (code !== undefined) counters.erred(code)
     response.writeHead(status, { ...this.ownHeaders, ...headers })
     response.end(body)
   }

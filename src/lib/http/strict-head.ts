@@ -1,6 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 import { ShadowError } from '../errors.ts'
+import type { Counters } from './counters.ts'
 import { valuesOf } from './headers.ts'
+import { type Limits, tooLarge } from './limits.ts'
 import { isOurs, LOOP, MOST_PASSES } from './via.ts'
 import { HOST, TARGET } from './wire/bytes.ts'
 
@@ -9,6 +11,22 @@ export function faultOf(request: IncomingMessage): ShadowError | undefined {
   const fault = framingFault(request) ?? targetFault(request) ?? hostFault(request)
   if (fault !== undefined) return new ShadowError('bad-input', fault)
   return passes(request) > MOST_PASSES ? new ShadowError('loop-detected', LOOP) : undefined
+}
+
+/** Whether the request is more than what is taken, and of what; counts it. */
+export function excessOf(request: IncomingMessage, limits: Limits, counters: Counters): ShadowError | undefined {
+  const { rawHeaders, headers, method = '', url = '' } = request
+  if (method.length + 1 + url.length > limits.lineBytes) {
+    counters.refusedHead(414)
+    return new ShadowError('target-too-long', `the request line is longer than ${limits.lineBytes} bytes`)
+  }
+  if (rawHeaders.length / 2 > limits.headers) {
+    counters.refusedHead(431, true)
+    return new ShadowError('head-too-large', `more than ${limits.headers} headers`)
+  }
+  if (Number(headers['content-length'] ?? 0) <= limits.bodyBytes) return undefined
+  counters.bodiesTooLarge += 1
+  return tooLarge(limits.bodyBytes)
 }
 
 /** Makes a URL for target (absolute form, RFC 9112, 3.2.2) the path that it names; its host takes the place of Host. */

@@ -1,9 +1,13 @@
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import { ShadowError } from '../errors.ts'
 import type { Log } from '../log.ts'
+import { Counters } from './counters.ts'
 import { hasBody } from './heads.ts'
+import { LIMITS, type Limits } from './limits.ts'
 import { door, fail, type Handler } from './server.ts'
-import { faultOf, toOriginForm } from './strict-head.ts'
+import { excessOf, faultOf, toOriginForm } from './strict-head.ts'
+import { Visits } from './visits.ts'
 
 /** How long a client may go on sending a body that was answered already, and take the answer in. */
 const LINGER_MS = 30_000
@@ -13,38 +17,48 @@ export type StrictOptions = {
   readonly log: Log
   /** Whether each connection ends with its next answer; where it is not said, as soon as the server listens no more. */
   readonly drains?: () => boolean
+  readonly limits?: Limits
+  readonly counters?: Counters
+  /** The connections that it serves, where others look at them too. */
+  readonly visits?: Visits
 }
 
 /**
  * A server for a forwarder (see forward.ts): requests, `Expect: 100-continue` and upgrades all come to the one handler, untouched; what
  * two servers in a row could understand differently is refused.
  */
-export function strictServer(handler: Handler, { log, drains }: StrictOptions): Server {
+export function strictServer(handler: Handler, options: StrictOptions): Server {
+  const { log, drains, limits = LIMITS, counters = new Counters() } = options
+  const { visits = new Visits(limits, counters) } = options
   const open = door(handler, { log })
-  const refused = new WeakSet<Socket>()
   const listener = (request: IncomingMessage, response: ServerResponse): void => {
     // Where the head was not understood, what follows it need not be a request: node:http reads it as one all the same.
-    if (refused.has(request.socket)) return
-    const closes = !response.shouldKeepAlive
+    if (visits.isRefused(request.socket)) return
+    const isLast = visits.begin(request, response)
+    if (isLast && !hasBody(request)) response.shouldKeepAlive = false
+    const closes = isLast || !response.shouldKeepAlive
     // Closing is ours to do, once the body is read: node:http would close at once, and reset the connection under an early answer.
     if (closes && hasBody(request) && request.httpVersion === '1.1') response.shouldKeepAlive = true
     response.on('finish', () => linger(request, closes || (drains?.() ?? !server.listening)))
-    const fault = faultOf(request)
+    const fault = excessOf(request, limits, counters) ?? faultOf(request)
     if (fault === undefined) {
       toOriginForm(request)
       open(request, response)
     } else {
-      refused.add(request.socket)
+      visits.refused(request.socket)
+      if (fault.status === 400 || fault.status === 508) counters.refusedHead(fault.status)
+      counters.erred(fault.code)
       response.shouldKeepAlive = false
       fail(request, response, fault, log)
     }
   }
   const server = createServer({
     insecureHTTPParser: false,
-    maxHeaderSize: 32_768,
-    headersTimeout: 60_000,
-    requestTimeout: 0, // a slow upload is no fault; the forwarder cuts one that stalls
-    keepAliveTimeout: 75_000,
+    maxHeaderSize: limits.headBytes,
+    // Heads are looked at by the visits, bodies by the forwarder.
+    headersTimeout: 0,
+    requestTimeout: 0,
+    keepAliveTimeout: limits.keepAliveMs,
     noDelay: true,
     keepAlive: true,
     keepAliveInitialDelay: KEEPALIVE_PROBE_AFTER_MS,
@@ -53,6 +67,13 @@ export function strictServer(handler: Handler, { log, drains }: StrictOptions): 
   })
   server.maxHeadersCount = 0 // beyond its default of 2000 headers would vanish unseen; the size bounds them
   return server
+    .on('connection', socket => visits.enter(socket, 0))
+    .on('clientError', (error: NodeJS.ErrnoException, socket) => {
+      const fault = faultOfParser(error, limits)
+      if (fault === undefined) return void socket.destroy()
+      counters.refusedHead(fault.status)
+      visits.refuse(socket as Socket, fault)
+    })
     .on('request', listener)
     .on('checkContinue', listener)
     .on('upgrade', (request, socket, head) => listener(request, responseOver(request, socket as Socket, head)))
@@ -61,6 +82,13 @@ export function strictServer(handler: Handler, { log, drains }: StrictOptions): 
 
 const NO_CONNECT =
   'HTTP/1.1 405 Method Not Allowed\r\nConnection: close\r\nContent-Length: 0\r\nX-Shadow-Error: bad-input\r\n\r\n'
+
+/** What node:http refuses itself; undefined where it is the connection that failed. */
+function faultOfParser({ code = '' }: NodeJS.ErrnoException, { headBytes }: Limits): ShadowError | undefined {
+  if (code === 'HPE_HEADER_OVERFLOW')
+    return new ShadowError('head-too-large', `the head is longer than ${headBytes} bytes`)
+  return code.startsWith('HPE_') ? new ShadowError('bad-input', `no request that is understood: ${code}`) : undefined
+}
 
 /** A response for an upgrade request, so that refusing one is like answering any other; the parser has let go of the socket. */
 function responseOver(request: IncomingMessage, socket: Socket, head: Buffer): ServerResponse {

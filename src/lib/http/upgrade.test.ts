@@ -227,7 +227,7 @@ test('a real WebSocket client answers our pings and its messages stay whole', as
 
 test('a connection of which one half has ended ends when the other stays silent', async () => {
   await using app = await switching()
-  await using front = await forwarding(app, {}, { pingEveryMs: 1e9, stalledAfterMs: 1_000 })
+  await using front = await forwarding(app, {}, { pingEveryMs: 1e9, limits: { stalledAfterMs: 1_000 } })
   using client = new RawClient(front.port, UPGRADE)
   await client.until('101')
   client.socket.end()

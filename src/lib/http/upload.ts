@@ -5,13 +5,18 @@ import { trailersToSend } from './headers.ts'
 export class Upload {
   readonly #request: IncomingMessage
   readonly #drops: (name: string) => boolean
+  readonly #most: number
+  readonly #onTooLarge: () => void
+  #bytes = 0
   #to: ClientRequest | undefined
   #begun = false
   #done = false
 
-  constructor(request: IncomingMessage, drops: (name: string) => boolean) {
+  constructor(request: IncomingMessage, drops: (name: string) => boolean, most: number, onTooLarge: () => void) {
     this.#request = request
     this.#drops = drops
+    this.#most = most
+    this.#onTooLarge = onTooLarge
   }
 
   /** Whether a byte of it was handed to an upstream: then it cannot be sent again. */
@@ -47,7 +52,9 @@ export class Upload {
 
   #take = (chunk: Buffer): void => {
     this.#begun = true
-    if (this.#to?.write(chunk) === false) this.#request.pause()
+    this.#bytes += chunk.length
+    if (this.#bytes > this.#most) this.#onTooLarge()
+    else if (this.#to?.write(chunk) === false) this.#request.pause()
   }
 
   #resume = (): void => void this.#request.resume()

@@ -1,6 +1,7 @@
 import { Agent, type AgentOptions, type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
 import { createConnection, type NetConnectOpts, type Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
+import type { Counters } from './counters.ts'
 import type { RequestHead } from './heads.ts'
 import { type Stage, UpstreamError } from './hop.ts'
 
@@ -36,10 +37,12 @@ export class Upstreams implements Disposable {
   readonly #fresh = agent({ keepAlive: false })
   readonly #clock: Clock
   readonly #connectWithinMs: number
+  readonly #counters: Counters
 
-  constructor(options: { clock: Clock; connectWithinMs: number }) {
+  constructor(options: { clock: Clock; connectWithinMs: number; counters: Counters }) {
     this.#clock = options.clock
     this.#connectWithinMs = options.connectWithinMs
+    this.#counters = options.counters
   }
 
   /** Sends the head; the caller sends the body, and ends it. */
@@ -73,10 +76,13 @@ export class Upstreams implements Disposable {
           const connected = (): void => {
             stage = 'send'
           }
+          if (upstream.reusedSocket) this.#counters.upstreamReuses += 1
+          else this.#counters.upstreamConnects += 1
           if (!socket.connecting) return connected()
-          const late = this.#clock.after(this.#connectWithinMs, () =>
-            upstream.destroy(new Error(`no connection within ${this.#connectWithinMs} ms`)),
-          )
+          const late = this.#clock.after(this.#connectWithinMs, () => {
+            this.#counters.lateConnects += 1
+            upstream.destroy(new Error(`no connection within ${this.#connectWithinMs} ms`))
+          })
           socket.once('connect', connected)
           for (const event of ['connect', 'close'] as const) socket.once(event, () => late[Symbol.dispose]())
         })

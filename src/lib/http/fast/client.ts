@@ -44,6 +44,8 @@ export class Client {
   idledAfter: Client | undefined
   /** Bytes are thrown away until the client has ended, too. */
   lingers = false
+  /** The client has ended its side: it has left, or waits for its answers (see looks.ts). */
+  hasEnded = false
   #head: Head | undefined
   #peer: Peer | undefined
   #working = false
@@ -76,6 +78,10 @@ export class Client {
   }
 
   resume(): void {
+    if (this.hasEnded && this.exchange !== undefined && !this.requestBody.done && this.inputAt >= this.inputEnd) {
+      this.cut() // the rest of its request never comes
+      return
+    }
     if (this.gone || this.inputEnd - this.inputAt >= MOST_AHEAD || !this.socket.isPaused()) return
     this.socket.resume()
   }
@@ -134,8 +140,9 @@ export class Client {
       else this.linger()
       return
     }
-    if (this.inputEnd === this.inputAt) this.parts.idle.add(this)
-    else if (!this.#working) this.#work()
+    if (this.inputEnd > this.inputAt || this.hasEnded) {
+      if (!this.#working) this.#work()
+    } else this.parts.idle.add(this)
     this.resume()
   }
 
@@ -153,17 +160,34 @@ export class Client {
     this.socket.destroy()
   }
 
+  /** Asks a client that has ended its side whether it is there: one that has closed the connection answers with a reset. */
+  probe(): void {
+    const { exchange, socket } = this
+    if (socket.writableLength > 0) return
+    // An interim answer may come unasked (RFC 9110, 15.2). Writing nothing tells of a reset that has come.
+    const asks = this.looks === 2 && exchange?.answered === false
+    socket.write(asks ? 'HTTP/1.1 100 Continue\r\n\r\n' : '', 'latin1')
+  }
+
   /** Gives the connection to the safe path, with the bytes that are not used yet. */
   handOver(): void {
+    if (this.hasEnded) {
+      this.cut() // node:http cannot take it any more
+      return
+    }
     this.#letGo()
     this.parts.counters.handedOver += 1
-    this.parts.safe.take(this.socket)
+    this.parts.safe.take(this.socket, this.served)
     this.socket.resume()
   }
 
   /** The same; the request is for the caller. */
   open(): Promise<Opened> {
     const { exchange } = this
+    if (this.hasEnded) {
+      this.cut() // node:http cannot take it any more
+      return Promise.reject(left())
+    }
     if (exchange !== undefined) {
       const ahead = this.input.subarray(this.inputAt, this.inputEnd)
       this.input = Buffer.concat([exchange.head.bytes.subarray(0, exchange.head.length), ahead])
@@ -172,7 +196,7 @@ export class Client {
     }
     this.exchange = undefined
     this.#letGo()
-    const opened = this.parts.safe.open(this.socket)
+    const opened = this.parts.safe.open(this.socket, this.served - 1)
     this.socket.resume()
     return opened
   }
@@ -248,6 +272,8 @@ export class Client {
       } else if (this.inputAt >= this.inputEnd || !this.#begin()) break
     }
     this.#working = false
+    // What is left is no whole request, and never will be.
+    if (this.hasEnded && this.exchange === undefined && !this.gone && !this.lingers) this.linger()
   }
 
   /** Reads the next head; false where it is not whole yet, or none. */
@@ -289,7 +315,14 @@ export class Client {
   }
 
   readonly #ended = (): void => {
-    this.cut()
+    const { exchange, requestBody, socket } = this
+    const lacks = requestBody.framing === 'length' && requestBody.left > this.inputEnd - this.inputAt
+    const awaits = exchange?.awaitsBody === true && this.inputAt >= this.inputEnd
+    if (exchange === undefined || lacks || awaits || !socket.allowHalfOpen) this.cut()
+    else {
+      this.hasEnded = true
+      this.looks = 0
+    }
   }
 
   readonly #closed = (): void => {

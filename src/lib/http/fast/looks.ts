@@ -40,10 +40,13 @@ function lookAt(client: Client, parts: Parts): void {
 
 function lookAtExchange(client: Client, { counters, limits }: Parts): void {
   const { socket } = client
+  if (client.hasEnded) client.probe()
   const late = client.exchange?.awaitsBody === true
   // What is still in our buffers has not been taken by the client.
   const moved = socket.bytesRead + socket.bytesWritten - socket.writableLength
-  if (keepsPace(client, moved, late || socket.writableLength > 0, LOOK_MS, limits)) return
+  // Of an answer that does not go on nobody can tell whether a client that has ended its side still waits for it.
+  const owes = late || socket.writableLength > 0 || (client.hasEnded && client.exchange?.answered === true)
+  if (keepsPace(client, moved, owes, LOOK_MS, limits)) return
   if (late) counters.slowBodies += 1
   else counters.slowReaders += 1
   client.tooSlow(late)

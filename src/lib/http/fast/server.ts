@@ -7,11 +7,11 @@ import { Counters } from '../counters.ts'
 import type { Journey } from '../exchange.ts'
 import { Forwarder } from '../forward.ts'
 import { Gate, type GateOptions } from '../gate.ts'
+import { Session } from '../h2/session.ts'
 import { LIMITS, type Limits } from '../limits.ts'
 import { bind, close, type Listening } from '../listening.ts'
 import { SafePath } from '../safe.ts'
 import { Head } from '../wire/head.ts'
-import { Session } from '../h2/session.ts'
 import { Client } from './client.ts'
 import { IdleClients } from './idle.ts'
 import { LOOK_MS, looks } from './looks.ts'
@@ -142,7 +142,7 @@ export class Exchanges implements Disposable {
   #makeRoom(): boolean {
     const oldest = this.#parts.idle.takeOldest()
     oldest?.cut()
-    return oldest !== undefined || this.#parts.safe.visits.closeIdle()
+    return oldest !== undefined || this.#parts.safe.visits.makeRoom()
   }
 
   #serve(exchange: Served, journey: Journey, log: Log): void {

@@ -1,0 +1,165 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { ShadowError } from '../errors.ts'
+import { noLog } from '../log.ts'
+import { problemAnswer, wholeAnswer } from './answers.ts'
+import type { Counters } from './counters.ts'
+import type { Limits } from './limits.ts'
+
+type Visit = {
+  served: number
+  /** Requests that are not answered, or not read to their end. */
+  active: number
+  /** For how long there has been none, and how many bytes had come when that began: more are the beginning of a head. */
+  restMs: number
+  bytesAtRest: number
+  /** A part of a head has come; `restMs` counts from then. */
+  readsHead: boolean
+  /** Nothing that comes is taken for a request any more. */
+  refused: boolean
+}
+
+/** The connections on the safe path, with the limits that hold for what is between their requests. */
+export class Visits {
+  readonly #all = new Map<Socket, Visit>()
+  readonly #limits: Limits
+  readonly #counters: Counters
+  #mayHaveIdle = true
+
+  constructor(limits: Limits, counters: Counters) {
+    this.#limits = limits
+    this.#counters = counters
+  }
+
+  /** Enters a connection that has served so many requests before. */
+  enter(socket: Socket, served: number): void {
+    if (this.#all.has(socket)) return
+    this.#all.set(socket, {
+      served,
+      active: 0,
+      restMs: 0,
+      bytesAtRest: socket.bytesRead,
+      readsHead: false,
+      refused: false,
+    })
+    socket.once('close', () => {
+      this.#all.delete(socket)
+      this.#counters.bytesIn += socket.bytesRead
+      this.#counters.bytesOut += socket.bytesWritten
+    })
+  }
+
+  /** Takes note of a request until it is answered and read to its end; true where it is the last that its connection serves. */
+  begin(request: IncomingMessage, response: ServerResponse): boolean {
+    const visit = this.#all.get(request.socket)
+    if (visit === undefined) return false
+    visit.active += 1
+    visit.served += 1
+    this.#countAnswer(response)
+    response.once('close', () => {
+      if (request.complete) this.#rest(request.socket, visit)
+      else request.once('close', () => this.#rest(request.socket, visit))
+    })
+    if (visit.served < this.#limits.requestsPerConnection) return false
+    this.#counters.servedMost += 1
+    return true
+  }
+
+  isRefused(socket: Socket): boolean {
+    return this.#all.get(socket)?.refused === true
+  }
+
+  /** Answers with the error, unless an answer is under way, and ends the connection. */
+  refuse(socket: Socket, error: ShadowError): void {
+    const visit = this.#all.get(socket)
+    if (visit?.refused) return
+    if (visit === undefined || visit.active > 0 || !socket.writable) {
+      socket.destroy()
+      return
+    }
+    visit.refused = true
+    visit.restMs = 0
+    this.#counters.answeredOurselves(error.status, error.code)
+    socket.end(wholeAnswer(problemAnswer(error, noLog)))
+  }
+
+  /** Takes a head that was found at fault for no request, nor what follows it. */
+  refused(socket: Socket): void {
+    const visit = this.#all.get(socket)
+    if (visit !== undefined) visit.refused = true
+  }
+
+  look(sinceMs: number): void {
+    this.#mayHaveIdle = true
+    for (const [socket, visit] of this.#all) {
+      if (visit.active > 0) continue
+      visit.restMs += sinceMs
+      this.#lookAt(socket, visit)
+    }
+  }
+
+  /** Closes connections without a request; false where there are none. */
+  closeIdle(): boolean {
+    let closed = false
+    for (const [socket, visit] of this.#all) {
+      if (visit.active > 0 || socket.bytesRead > visit.bytesAtRest) continue
+      socket.destroy()
+      closed = true
+    }
+    return closed
+  }
+
+  /** The same, to let others in: at most once between two looks, as a scan for each that comes would cost too much. */
+  makeRoom(): boolean {
+    const may = this.#mayHaveIdle
+    this.#mayHaveIdle = false
+    return may && this.closeIdle()
+  }
+
+  /** Bytes of the connections that are open. */
+  get bytes(): { in: number; out: number } {
+    const sum = { in: 0, out: 0 }
+    for (const socket of this.#all.keys()) {
+      sum.in += socket.bytesRead
+      sum.out += socket.bytesWritten
+    }
+    return sum
+  }
+
+  cut(): void {
+    for (const socket of this.#all.keys()) socket.destroy()
+  }
+
+  #lookAt(socket: Socket, visit: Visit): void {
+    const { headWithinMs, keepAliveMs, lingerMs } = this.#limits
+    if (visit.refused) {
+      if (visit.restMs >= lingerMs) socket.destroy()
+    } else if (socket.bytesRead > visit.bytesAtRest) {
+      if (!visit.readsHead) visit.restMs = 0
+      visit.readsHead = true
+      if (visit.restMs < headWithinMs) return
+      this.#counters.lateHeads += 1
+      this.refuse(socket, new ShadowError('too-slow', `the head was not whole within ${headWithinMs} ms`))
+    } else if (visit.restMs >= keepAliveMs) {
+      this.#counters.idle += 1
+      socket.destroy()
+    }
+  }
+
+  #rest(socket: Socket, visit: Visit): void {
+    visit.active -= 1
+    visit.restMs = 0
+    visit.readsHead = false
+    visit.bytesAtRest = socket.bytesRead
+  }
+
+  #countAnswer(response: ServerResponse): void {
+    let counted = false
+    const count = (): void => {
+      if (counted || !response.headersSent) return
+      counted = true
+      this.#counters.answered(response.statusCode)
+    }
+    response.once('finish', count).once('close', count)
+  }
+}
