@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { LOG_LEVELS } from '../lib/log.ts'
+import { crewSize } from '../lib/threads/size.ts'
 import { listenAddress, oneOf, optionalSetting, setting, text, url, type Values, wholeNumber } from '../lib/settings.ts'
 import { type NodeName, nodeName } from '../model/names.ts'
 import { sizeBytes } from '../model/quantities.ts'
@@ -41,6 +42,10 @@ export const nodeproxySettings = {
   waitingBytesPerNode: setting('SHADOW_WAITING_BYTES_PER_NODE', sizeBytes, {
     default: '256MiB',
     help: 'how much memory all requests that wait may take',
+  }),
+  workers: setting('SHADOW_WORKERS', crewSize, {
+    default: 'auto',
+    help: 'threads that serve, sharing the port: a number, or auto for one less than there are cores, at least 1, at most 8',
   }),
   logLevel: setting('SHADOW_LOG_LEVEL', oneOf(...LOG_LEVELS), { default: 'info', help: 'least level that is logged' }),
 }

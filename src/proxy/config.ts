@@ -2,6 +2,7 @@ import { BlockList, isIP } from 'node:net'
 import { ShadowError } from '../lib/errors.ts'
 import { LOG_LEVELS } from '../lib/log.ts'
 import { listenAddress, oneOf, setting, text, url, type Values } from '../lib/settings.ts'
+import { crewSize } from '../lib/threads/size.ts'
 import { durationMs } from '../model/quantities.ts'
 
 /** The settings of a front. */
@@ -35,6 +36,10 @@ export const proxySettings = {
   drainWithin: setting('SHADOW_DRAIN_WITHIN', durationMs, {
     default: '30s',
     help: 'how long requests in flight may go on when the front stops',
+  }),
+  workers: setting('SHADOW_WORKERS', crewSize, {
+    default: 'auto',
+    help: 'threads that serve, sharing the port: a number, or auto for one less than there are cores, at least 1, at most 8',
   }),
   logLevel: setting('SHADOW_LOG_LEVEL', oneOf(...LOG_LEVELS), { default: 'info', help: 'least level that is logged' }),
 }

@@ -9,7 +9,7 @@ export const EVENTS_PATH = '/.shadow/events'
 
 /** Tells a visitor's page how the wake goes, as server-sent events of `{phase}`, until it has ended one way or the other. */
 export async function followWake(
-  reach: Reach,
+  reach: Pick<Reach, 'follow'>,
   { name }: App,
   node: Node,
   response: ServerResponse,

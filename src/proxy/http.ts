@@ -24,10 +24,10 @@ import type { Routes } from './routes.ts'
 import { clientOf, isNavigation, type TrustedProxies } from './visitor.ts'
 
 export type FrontParts = {
-  readonly routes: Routes
-  readonly pins: Pins
-  readonly nodes: Nodes
-  readonly reach: Reach
+  readonly routes: Pick<Routes, 'resolve'>
+  readonly pins: Pick<Pins, 'get' | 'set'>
+  readonly nodes: Pick<Nodes, 'all' | 'get' | 'failed' | 'mayComeBack' | 'refresh'>
+  readonly reach: Pick<Reach, 'hold' | 'follow'>
   readonly guard: Guard
   readonly trusted: TrustedProxies
   readonly waitingPageAfterMs: number

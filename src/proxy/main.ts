@@ -4,21 +4,19 @@ import { pause } from '../lib/abort.ts'
 import { type Clock, systemClock } from '../lib/clock.ts'
 import { asShadowError, ShadowError } from '../lib/errors.ts'
 import { lockFolder } from '../lib/files.ts'
-import { Exchanges, listenFor } from '../lib/http/fast/server.ts'
 import type { Listening } from '../lib/http/listening.ts'
 import type { Log } from '../lib/log.ts'
-import { Buckets } from '../lib/shared/buckets.ts'
-import { MASTER_CALL_WITHIN, POLL_WITHOUT_STREAM_EVERY, WEBSOCKET_PING_EVERY } from '../model/intervals.ts'
-import { Guard } from './access.ts'
+import type { Hostname } from '../model/hostname.ts'
+import { MASTER_CALL_WITHIN, POLL_WITHOUT_STREAM_EVERY } from '../model/intervals.ts'
 import type { ProxyConfig } from './config.ts'
-import { frontDoor } from './http.ts'
+import { frontMemory, openDoors } from './doors.ts'
 import { openMemory } from './memory.ts'
 import { Nodes } from './nodes.ts'
 import { Pins } from './pins.ts'
 import type { Reach } from './reach.ts'
 import { reachOverHttp } from './reach-http.ts'
 import { Routes } from './routes.ts'
-import { TrustedProxies } from './visitor.ts'
+import { Workers } from './workers.ts'
 
 type Options = { readonly clock?: Clock; readonly log: Log; readonly reach?: Reach }
 
@@ -30,32 +28,16 @@ export async function startProxy(config: ProxyConfig, options: Options): Promise
   started.use(await lockFolder(folder))
   const memory = started.use(openMemory({ folder, log }))
   const master = masterClient({ url: config.master, token: config.token, withinMs: MASTER_CALL_WITHIN })
-  const routes = new Routes({ master, memory, clock, log })
-  const nodes = new Nodes({ master, memory, reach, clock, log })
-  const pins = new Pins(memory)
+  const workers = new Workers()
+  const onRoute = (hostname: Hostname | undefined): void => workers.tell('changed', hostname)
+  const routes = new Routes({ master, memory, clock, log, onChange: onRoute })
+  const onNodes = (): void => workers.tell('nodes', nodes.all)
+  const nodes: Nodes = new Nodes({ master, memory, reach, clock, log, onChange: onNodes })
+  const pins = new Pins(memory, (app, node) => workers.tell('pinned', { app, node }))
+  const parts = { config, routes, pins, nodes, reach, clock, log }
+  const listening =
+    config.workers > 1 ? await workers.open(parts) : await openDoors({ ...parts, memory: frontMemory(1), thread: 0 })
   const ending = new AbortController()
-  const journey = frontDoor({
-    routes,
-    pins,
-    nodes,
-    reach,
-    guard: new Guard({ clock, apps: new Buckets(), clients: new Buckets() }),
-    trusted: new TrustedProxies(config.trustedProxies),
-    waitingPageAfterMs: config.waitingPageAfter,
-    clock,
-    log,
-    ending: ending.signal,
-  })
-  const exchanges = new Exchanges({
-    journey,
-    log,
-    clock,
-    connectWithinMs: config.connectWithin,
-    limits: { stalledAfterMs: config.stalledAfter },
-    pingEveryMs: WEBSOCKET_PING_EVERY,
-  })
-  reach.onLeft?.(address => exchanges.forget(address))
-  const listening = await listenFor(exchanges, config.listen, config.drainWithin)
   const work = [nodes.watch(ending.signal), followChanges({ master, routes, clock, log }, ending.signal)]
   log.info('front ready', { address: listening.address })
 

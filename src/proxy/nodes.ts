@@ -23,8 +23,12 @@ type Options = {
   readonly reach: Reach
   readonly clock: Clock
   readonly log: Log
+  /** Told whenever something of what `all` gives may have changed. */
+  readonly onChange?: () => void
 }
 type Entry = { node: Node; healthy: boolean; overloaded: boolean; lostAt: number | undefined }
+/** A node with when it went away, if it did: ms since the epoch. */
+export type KnownNode = Candidate & { readonly lostAt: number | undefined }
 
 const MEMORY_KEY = 'nodes'
 const Kept = z.array(NodeSchema)
@@ -41,7 +45,7 @@ export class Nodes {
     if (kept.success) for (const node of kept.data) this.#entries.set(node.name, newEntry(node))
   }
 
-  get all(): readonly Candidate[] {
+  get all(): readonly KnownNode[] {
     return [...this.#entries.values()]
   }
 
@@ -94,6 +98,7 @@ export class Nodes {
       const listed = new Set(items.map(node => node.name))
       for (const name of this.#entries.keys()) if (!listed.has(name)) this.#entries.delete(name)
       memory.set(MEMORY_KEY, items)
+      this.#options.onChange?.()
     } catch (error) {
       log.debug('nodes not listed', { code: asShadowError(error).code, cause: error })
     }
@@ -112,8 +117,10 @@ export class Nodes {
       this.#options.log.warn(healthy ? 'node healthy' : 'node unhealthy', { node: name, answers: health !== undefined })
     if (healthy) entry.lostAt = undefined
     else entry.lostAt ??= this.#options.clock.now()
-    entry.healthy = healthy
-    entry.overloaded = health?.overloaded ?? entry.overloaded
+    const overloaded = health?.overloaded ?? entry.overloaded
+    const changed = entry.healthy !== healthy || entry.overloaded !== overloaded
+    Object.assign(entry, { healthy, overloaded })
+    if (changed) this.#options.onChange?.()
   }
 }
 

@@ -5,9 +5,11 @@ import type { Memory } from './memory.ts'
 export class Pins {
   readonly #memory: Memory
   readonly #pins = new Map<AppName, NodeName>()
+  readonly #onChange: (app: AppName, node: NodeName) => void
 
-  constructor(memory: Memory) {
+  constructor(memory: Memory, onChange: (app: AppName, node: NodeName) => void = () => undefined) {
     this.#memory = memory
+    this.#onChange = onChange
   }
 
   get(app: AppName): NodeName | undefined {
@@ -23,6 +25,7 @@ export class Pins {
     if (this.#pins.get(app) === node) return
     this.#pins.set(app, node)
     this.#memory.set(keyOf(app), node)
+    this.#onChange(app, node)
   }
 
   forget(app: AppName): void {

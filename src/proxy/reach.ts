@@ -1,4 +1,5 @@
 import type { Leaver } from '../lib/leaver.ts'
+import type { Line } from '../lib/threads/line.ts'
 import type { App, Node } from '../model/app.ts'
 import type { Ask, Held, InstanceView } from '../model/instance.ts'
 import type { AppName } from '../model/names.ts'
@@ -16,6 +17,8 @@ export interface Reach {
   check(node: Node, signal: AbortSignal): Promise<NodeHealth>
   /** Calls back with each address that an app has left and another may get; only where addresses are those of apps. */
   onLeft?(listener: (address: string) => void): void
+  /** Lets a worker of this front reach apps over the line itself, by `Holding`; without it, it reaches them over HTTP. */
+  share?(line: Line): Disposable
 }
 
 export type NodeHealth = { readonly overall: boolean; readonly overloaded: boolean }

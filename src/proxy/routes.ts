@@ -15,7 +15,14 @@ import type { AppName } from '../model/names.ts'
 import type { Memory } from './memory.ts'
 
 type Route = { app: App; etag: string | null; checkedAt: number; asking?: Promise<void> | undefined }
-type Options = { readonly master: MasterClient; readonly memory: Memory; readonly clock: Clock; readonly log: Log }
+type Options = {
+  readonly master: MasterClient
+  readonly memory: Memory
+  readonly clock: Clock
+  readonly log: Log
+  /** Told of each hostname whose app is another now, or none; of `undefined` when any may be. */
+  readonly onChange?: (hostname: Hostname | undefined) => void
+}
 
 const Kept = z.object({ app: AppSchema, etag: z.string().nullable() })
 
@@ -63,6 +70,7 @@ export class Routes {
   allStale(): void {
     for (const route of this.#routes.values()) route.checkedAt = 0
     this.#unknown.clear()
+    this.#options.onChange?.(undefined)
   }
 
   #askFirst(hostname: Hostname): Promise<App> {
@@ -136,7 +144,11 @@ export class Routes {
       const oldest = this.#routes.size >= MOST_ROUTES ? this.#routes.keys().next().value : undefined
       if (oldest !== undefined) this.#drop(oldest)
       this.#routes.set(hostname, told)
-    } else Object.assign(route, told)
+    } else {
+      const changed = route.app !== told.app
+      Object.assign(route, told)
+      if (changed) this.#options.onChange?.(hostname)
+    }
     const hosts = this.#hostsOf.get(told.app.name) ?? new Set()
     this.#hostsOf.set(told.app.name, hosts.add(hostname))
   }
@@ -150,6 +162,7 @@ export class Routes {
     const route = this.#routes.get(hostname)
     if (route === undefined) return
     this.#routes.delete(hostname)
+    this.#options.onChange?.(hostname)
     const hosts = this.#hostsOf.get(route.app.name)
     hosts?.delete(hostname)
     if (hosts?.size === 0) this.#hostsOf.delete(route.app.name)

@@ -22,12 +22,12 @@ export async function bind(server: Server, at: ListenAddress): Promise<{ address
   return { address: `${host}:${port}`, port }
 }
 
-/** The address, its port chosen where any will do, for those who share it: nobody else has it; fails with `bad-input` if somebody does. */
-export async function claim(at: ListenAddress): Promise<ListenAddress> {
+/** What several may share: fails with `bad-input` where somebody else has it. Port 0 becomes a free one. */
+export async function claim(at: ListenAddress): Promise<{ at: ListenAddress; address: string; port: number }> {
   const server = createServer()
-  const { port } = await bind(server, at)
+  const bound = await bind(server, at)
   await close(server, 0, nothing, nothing)
-  return { host: at.host, port, shared: true }
+  return { ...bound, at: { host: at.host, port: bound.port, shared: true } }
 }
 
 const nothing = (): void => undefined

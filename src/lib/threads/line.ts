@@ -1,4 +1,3 @@
-import type { MessagePort } from 'node:worker_threads'
 import { asShadowError, fromProblem, type Problem, ShadowError } from '../errors.ts'
 import type { Leaver } from '../leaver.ts'
 
@@ -33,7 +32,7 @@ type Message =
 
 type Waiting = { resolve(output: unknown): void; reject(reason: unknown): void }
 type Handler = (input: unknown, leaver: Leaver) => unknown
-type Port = Pick<MessagePort, 'postMessage' | 'on'>
+type Port = { postMessage(message: unknown): void; on(event: 'message', listener: (message: Message) => void): unknown }
 
 const ENDED = (): ShadowError =>
   new ShadowError('shutting-down', 'the thread that was asked has ended', { retryAfterMs: 1_000 })

@@ -1,0 +1,118 @@
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
+import type { Clock } from '../clock.ts'
+import type { Log } from '../log.ts'
+import { Line, type Other } from './line.ts'
+
+/** What each thread of a crew does, whatever it is for. */
+export type ThreadDeeds = {
+  /** Ends what it does, letting those finish who were begun; it ends itself then. */
+  end(input: null): Promise<void>
+}
+
+type CrewDeeds = {
+  ready(input: null): void
+  log(input: { level: 'debug' | 'info' | 'warn' | 'error'; event: string; fields: Record<string, unknown> }): void
+}
+
+export type CrewOptions = {
+  readonly entry: URL
+  readonly size: number
+  /** What the thread is given. */
+  readonly data: (index: number) => unknown
+  /** Serves what the thread asks for, until it has ended. */
+  readonly serve: (line: Line, index: number) => Disposable
+  /** How long a thread may take to end when it is asked to. */
+  readonly endWithinMs: number
+  readonly clock: Clock
+  readonly log: Log
+}
+
+const AGAIN_AFTER_MS = 100
+const AGAIN_AT_MOST_MS = 10_000
+// A thread that ran for so long had not failed to start.
+const RAN_WELL_MS = 60_000
+
+type Member = { readonly worker: Worker; readonly line: Line; readonly ended: Promise<unknown> }
+
+/** Threads that do the same; one that dies is started again. */
+export class Crew {
+  readonly #options: CrewOptions
+  readonly #members = new Map<number, Member>()
+  readonly #failures: number[] = []
+  #isEnding = false
+  /** How many have died. */
+  deaths = 0
+
+  constructor(options: CrewOptions) {
+    this.#options = options
+  }
+
+  /** Resolves when all are ready; fails as the first that is not to be started. */
+  async start(): Promise<void> {
+    try {
+      await Promise.all(Array.from({ length: this.#options.size }, (_, index) => this.#start(index)))
+    } catch (error) {
+      await this.end()
+      throw error
+    }
+  }
+
+  get lines(): readonly Line[] {
+    return [...this.#members.values()].map(({ line }) => line)
+  }
+
+  /** Ends all: asks them to, and cuts short those that take too long. */
+  async end(): Promise<void> {
+    this.#isEnding = true
+    await Promise.all([...this.#members.values()].map(member => this.#end(member)))
+  }
+
+  async #end({ worker, line, ended }: Member): Promise<void> {
+    const late = setTimeout(() => void worker.terminate(), this.#options.endWithinMs)
+    line.other<ThreadDeeds>().tell('end', null)
+    await ended
+    clearTimeout(late)
+  }
+
+  #start(index: number): Promise<void> {
+    const { entry, data, serve, log, clock } = this.#options
+    const startedAt = clock.now()
+    const ready = Promise.withResolvers<void>()
+    const worker = new Worker(entry, { workerData: data(index) })
+    const line = new Line(worker)
+    line.serve<CrewDeeds>({
+      ready: () => ready.resolve(),
+      log: ({ level, event, fields }) => log[level](event, { ...fields, worker: index }),
+    })
+    const served = serve(line, index)
+    worker.on('error', cause => {
+      log.error('worker failed', { worker: index, cause })
+      ready.reject(cause)
+    })
+    const ended = once(worker, 'exit').then(() => {
+      line[Symbol.dispose]()
+      served[Symbol.dispose]()
+      this.#members.delete(index)
+      ready.reject(new Error('the worker ended before it was ready'))
+      if (!this.#isEnding) this.#died(index, clock.now() - startedAt)
+    })
+    this.#members.set(index, { worker, line, ended })
+    return ready.promise
+  }
+
+  #died(index: number, ranMs: number): void {
+    this.deaths += 1
+    const failures = ranMs < RAN_WELL_MS ? (this.#failures[index] ?? 0) + 1 : 1
+    this.#failures[index] = failures
+    const againMs = Math.min(AGAIN_AFTER_MS * 2 ** (failures - 1), AGAIN_AT_MOST_MS)
+    const { log, clock } = this.#options
+    log.error('worker ended; it is started again', { worker: index, ranMs, againMs, deaths: this.deaths })
+    clock.after(againMs, () => {
+      if (!this.#isEnding) this.#start(index).catch(() => undefined) // it has ended, and that was logged
+    })
+  }
+}
+
+/** The crew, as a thread of it asks. */
+export const crewOf = (line: Line): Other<CrewDeeds> => line.other<CrewDeeds>()

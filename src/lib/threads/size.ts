@@ -1,0 +1,15 @@
+import { availableParallelism } from 'node:os'
+import { wholeNumber } from '../settings.ts'
+
+const MOST = 64
+const MOST_BY_ITSELF = 8
+const given = wholeNumber(1, MOST)
+
+/** Parser: how many threads, or `auto`. */
+export const crewSize = (value: string): number => (value === 'auto' ? usual() : given(value))
+
+/** One core is left to the thread that decides; only Linux spreads connections over those who share a port. */
+function usual(): number {
+  if (process.platform !== 'linux') return 1
+  return Math.min(MOST_BY_ITSELF, Math.max(1, availableParallelism() - 1))
+}

@@ -1,0 +1,36 @@
+import { parentPort } from 'node:worker_threads'
+import type { Log } from '../log.ts'
+import { crewOf, type ThreadDeeds } from './crew.ts'
+import { Line } from './line.ts'
+
+type Given = { readonly line: Line; readonly log: Log }
+
+/** Runs a thread of a crew: `open` begins its work, disposing what that gives ends it. */
+export async function runThread(open: (given: Given) => Promise<AsyncDisposable>): Promise<void> {
+  if (parentPort === null) throw new Error('this file is run as a thread alone')
+  const line = new Line(parentPort)
+  const crew = crewOf(line)
+  const work = open({ line, log: logOver(crew) })
+  line.serve<ThreadDeeds>({
+    end: async () => {
+      await (await work)[Symbol.asyncDispose]()
+      process.exit() // of a thread: ends it, and nothing else
+    },
+  })
+  await work
+  crew.tell('ready', null)
+}
+
+/** A log whose lines the main thread writes. */
+function logOver(crew: ReturnType<typeof crewOf>): Log {
+  const at =
+    (level: 'debug' | 'info' | 'warn' | 'error') =>
+    (event: string, fields: Record<string, unknown> = {}): void => {
+      try {
+        crew.tell('log', { level, event, fields })
+      } catch {
+        crew.tell('log', { level, event, fields: { notCloned: Object.keys(fields) } })
+      }
+    }
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
+}

@@ -1,0 +1,70 @@
+import type { Clock } from '../lib/clock.ts'
+import { ShadowError } from '../lib/errors.ts'
+import { Exchanges, listenFor } from '../lib/http/fast/server.ts'
+import type { Listening } from '../lib/http/listening.ts'
+import type { Log } from '../lib/log.ts'
+import { Buckets, bucketsMemory } from '../lib/shared/buckets.ts'
+import { Counts, countsMemory } from '../lib/shared/counts.ts'
+import { WEBSOCKET_PING_EVERY } from '../model/intervals.ts'
+import { Guard } from './access.ts'
+import type { ProxyConfig } from './config.ts'
+import { type FrontParts, frontDoor } from './http.ts'
+import type { Reach } from './reach.ts'
+import { TrustedProxies } from './visitor.ts'
+
+/** What all threads of a front count together. */
+export type FrontMemory = {
+  readonly connections: SharedArrayBuffer
+  /** Use of each app, and of each client of an app. */
+  readonly apps: SharedArrayBuffer
+  readonly clients: SharedArrayBuffer
+}
+
+export const frontMemory = (threads: number): FrontMemory => ({
+  connections: countsMemory({ threads }),
+  apps: bucketsMemory(),
+  clients: bucketsMemory(),
+})
+
+type Parts = Pick<FrontParts, 'routes' | 'pins' | 'nodes'> & {
+  readonly config: ProxyConfig
+  readonly reach: Pick<Reach, 'hold' | 'follow' | 'onLeft'>
+  readonly memory: FrontMemory
+  /** Which of the threads that share the memory this is. */
+  readonly thread: number
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** Opens all that a front listens on, in this thread: the only one, or each of several. Disposing it drains it. */
+export async function openDoors({ config, reach, memory, thread, ...parts }: Parts): Promise<Listening> {
+  const { clock, log } = parts
+  const ending = new AbortController()
+  const journey = frontDoor({
+    ...parts,
+    reach,
+    guard: new Guard({ clock, apps: new Buckets(memory.apps), clients: new Buckets(memory.clients) }),
+    trusted: new TrustedProxies(config.trustedProxies),
+    waitingPageAfterMs: config.waitingPageAfter,
+    ending: ending.signal,
+  })
+  const exchanges = new Exchanges({
+    journey,
+    log,
+    clock,
+    connectWithinMs: config.connectWithin,
+    limits: { stalledAfterMs: config.stalledAfter },
+    connections: { counts: new Counts(memory.connections, thread) },
+    pingEveryMs: WEBSOCKET_PING_EVERY,
+  })
+  reach.onLeft?.(address => exchanges.forget(address))
+  const listening = await listenFor(exchanges, config.listen, config.drainWithin)
+  return {
+    ...listening,
+    async [Symbol.asyncDispose]() {
+      const closed = listening[Symbol.asyncDispose]()
+      ending.abort(new ShadowError('shutting-down', 'this front is stopping'))
+      await closed
+    },
+  }
+}

@@ -1,0 +1,142 @@
+import { orAborted } from '../lib/abort.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { Leaver } from '../lib/leaver.ts'
+import type { Line, Other } from '../lib/threads/line.ts'
+import type { App } from '../model/app.ts'
+import type { Hostname } from '../model/hostname.ts'
+import { NODE_BACK_WITHIN, ROUTE_STALE_AFTER } from '../model/intervals.ts'
+import type { AppName, NodeName } from '../model/names.ts'
+import type { FrontParts } from './http.ts'
+import type { KnownNode } from './nodes.ts'
+
+/** What a worker of a front asks of its main thread, which keeps the truth. */
+export type FrontDeeds = {
+  resolve(hostname: Hostname, leaver: Leaver): Promise<{ readonly app: App; readonly pin: NodeName | undefined }>
+  pin(input: { readonly app: AppName; readonly node: NodeName }): void
+  failed(node: NodeName): void
+  refresh(input: null): Promise<void>
+}
+
+/** What that thread tells its workers. */
+export type ReplicaDeeds = {
+  /** The app of this hostname is another, or none; undefined: any may be. */
+  changed(hostname: Hostname | undefined): void
+  pinned(input: { readonly app: AppName; readonly node: NodeName }): void
+  nodes(all: readonly KnownNode[]): void
+}
+
+type Route = { readonly app: App; checkedAt: number }
+type Asking = { readonly answer: Promise<App>; isOutdated: boolean }
+type Options = { readonly line: Line; readonly nodes: readonly KnownNode[]; readonly clock: Clock }
+
+const MOST_ROUTES = 100_000
+
+/** What a worker knows of what the main thread knows: it is told of changes, and asks for what is new to it. */
+export class Replica {
+  readonly routes: FrontParts['routes'] = { resolve: (hostname, leaver) => this.#resolve(hostname, leaver) }
+  readonly pins: FrontParts['pins']
+  readonly nodes: FrontParts['nodes']
+  readonly #main: Other<FrontDeeds>
+  readonly #clock: Clock
+  readonly #routes = new Map<Hostname, Route>()
+  readonly #asking = new Map<Hostname, Asking>()
+  readonly #pins = new Map<AppName, NodeName>()
+  #nodes = new Map<NodeName, KnownNode>()
+
+  constructor({ line, nodes, clock }: Options) {
+    this.#main = line.other<FrontDeeds>()
+    this.#clock = clock
+    this.#take(nodes)
+    line.serve<ReplicaDeeds>({
+      changed: hostname => this.#changed(hostname),
+      pinned: ({ app, node }) => void this.#pins.set(app, node),
+      nodes: all => this.#take(all),
+    })
+    this.pins = {
+      get: app => this.#pins.get(app),
+      set: (app, node) => {
+        if (this.#pins.get(app) === node) return
+        this.#pins.set(app, node)
+        this.#main.tell('pin', { app, node })
+      },
+    }
+    const known = (): readonly KnownNode[] => [...this.#nodes.values()]
+    this.nodes = {
+      get all() {
+        return known()
+      },
+      get: name => this.#nodes.get(name),
+      failed: name => this.#failed(name),
+      mayComeBack: name => {
+        const lostAt = this.#nodes.get(name)?.lostAt
+        return lostAt !== undefined && clock.now() - lostAt < NODE_BACK_WITHIN
+      },
+      refresh: () => this.#main.call('refresh', null),
+    }
+  }
+
+  /** As the routes of the main thread: a known one at once, and asked for behind its back when it is old. */
+  #resolve(hostname: Hostname, leaver: Leaver): App | Promise<App> {
+    const route = this.#routes.get(hostname)
+    if (route === undefined) return orAborted(this.#ask(hostname), leaver.signal)
+    const now = this.#clock.now()
+    if (now - route.checkedAt >= ROUTE_STALE_AFTER) {
+      route.checkedAt = now
+      this.#ask(hostname).catch(() => undefined) // the main thread tells when there is no such route any more
+    }
+    return route.app
+  }
+
+  #ask(hostname: Hostname): Promise<App> {
+    const before = this.#asking.get(hostname)
+    if (before !== undefined && !before.isOutdated) return before.answer
+    const asking: Asking = {
+      answer: this.#main
+        .call('resolve', hostname)
+        .then(({ app, pin }) => {
+          if (pin !== undefined && !this.#pins.has(app.name)) this.#pins.set(app.name, pin)
+          return asking.isOutdated ? app : this.#keep(hostname, app)
+        })
+        .finally(() => {
+          if (this.#asking.get(hostname) === asking) this.#asking.delete(hostname)
+        }),
+      isOutdated: false,
+    }
+    this.#asking.set(hostname, asking)
+    return asking.answer
+  }
+
+  /** Keeps the same object for the same app: forwarders remember what they make of it. */
+  #keep(hostname: Hostname, app: App): App {
+    const before = this.#routes.get(hostname)?.app
+    const kept = before !== undefined && isSame(before, app) ? before : app
+    const oldest = this.#routes.size >= MOST_ROUTES ? this.#routes.keys().next().value : undefined
+    if (oldest !== undefined) this.#routes.delete(oldest)
+    this.#routes.set(hostname, { app: kept, checkedAt: this.#clock.now() })
+    return kept
+  }
+
+  #changed(hostname: Hostname | undefined): void {
+    if (hostname === undefined) {
+      for (const route of this.#routes.values()) route.checkedAt = 0
+      return
+    }
+    this.#routes.delete(hostname)
+    const asking = this.#asking.get(hostname)
+    if (asking !== undefined) asking.isOutdated = true
+  }
+
+  #take(all: readonly KnownNode[]): void {
+    this.#nodes = new Map(all.map(known => [known.node.name, known]))
+  }
+
+  #failed(name: NodeName): void {
+    const known = this.#nodes.get(name)
+    if (known === undefined) return
+    this.#nodes.set(name, { ...known, healthy: false, lostAt: known.lostAt ?? this.#clock.now() })
+    this.#main.tell('failed', name)
+  }
+}
+
+const isSame = (a: App, b: App): boolean =>
+  a.name === b.name && a.createdAt === b.createdAt && a.updatedAt === b.updatedAt && a.task.revision === b.task.revision

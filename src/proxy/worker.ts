@@ -1,0 +1,35 @@
+import { workerData } from 'node:worker_threads'
+import { Holding } from '../api/granted.ts'
+import { systemClock } from '../lib/clock.ts'
+import type { Line } from '../lib/threads/line.ts'
+import { runThread } from '../lib/threads/thread.ts'
+import { openDoors } from './doors.ts'
+import type { Reach } from './reach.ts'
+import { reachOverHttp } from './reach-http.ts'
+import { Replica } from './replica.ts'
+import type { FrontWorkerData } from './workers.ts'
+
+// One of several threads of a front that share its port.
+await runThread(async ({ line, log }) => {
+  const { nodes, overLine, ...given } = workerData as FrontWorkerData
+  const clock = systemClock
+  const { routes, pins, nodes: known } = new Replica({ line, nodes, clock })
+  const reach = overLine ? reachOverLine(line) : reachOverHttp()
+  return openDoors({ ...given, routes, pins, nodes: known, reach, clock, log })
+})
+
+function reachOverLine(line: Line): Pick<Reach, 'hold' | 'follow' | 'onLeft'> {
+  const leftTo: ((address: string) => void)[] = []
+  const holding = new Holding({
+    line,
+    clock: systemClock,
+    onLeft: address => {
+      for (const tell of leftTo) tell(address)
+    },
+  })
+  return {
+    hold: (app, _node, ask, leaver) => holding.hold(app, ask, leaver),
+    follow: (app, _node, signal) => holding.follow(app, signal),
+    onLeft: listener => void leftTo.push(listener),
+  }
+}

@@ -1,0 +1,89 @@
+import type { Clock } from '../lib/clock.ts'
+import { claim, type Listening } from '../lib/http/listening.ts'
+import type { Log } from '../lib/log.ts'
+import { Counts } from '../lib/shared/counts.ts'
+import { Crew } from '../lib/threads/crew.ts'
+import { entryOf } from '../lib/threads/entry.ts'
+import type { ProxyConfig } from './config.ts'
+import { type FrontMemory, frontMemory } from './doors.ts'
+import type { KnownNode, Nodes } from './nodes.ts'
+import type { Pins } from './pins.ts'
+import type { Reach } from './reach.ts'
+import type { FrontDeeds, ReplicaDeeds } from './replica.ts'
+import type { Routes } from './routes.ts'
+
+/** What a worker of a front is given. */
+export type FrontWorkerData = {
+  readonly config: ProxyConfig
+  readonly memory: FrontMemory
+  readonly thread: number
+  readonly nodes: readonly KnownNode[]
+  /** Whether apps are reached over the line, or over HTTP. */
+  readonly overLine: boolean
+}
+
+type Options = {
+  readonly config: ProxyConfig
+  readonly routes: Routes
+  readonly pins: Pins
+  readonly nodes: Nodes
+  readonly reach: Reach
+  readonly clock: Clock
+  readonly log: Log
+}
+
+// Beyond what requests in flight may take when the front stops.
+const END_AFTER_DRAIN_MS = 2_000
+
+/** The workers of a front: they serve, this thread keeps what they all go by. */
+export class Workers {
+  #crew: Crew | undefined
+
+  /** Tells them of a change. */
+  tell<N extends keyof ReplicaDeeds & string>(deed: N, input: Parameters<ReplicaDeeds[N]>[0]): void {
+    for (const line of this.#crew?.lines ?? []) line.other<ReplicaDeeds>().tell(deed, input)
+  }
+
+  /** Starts them; disposing what this gives drains and ends them. */
+  async open({ config, routes, pins, nodes, reach, clock, log }: Options): Promise<Listening> {
+    const { at, ...bound } = await claim(config.listen)
+    const memory = frontMemory(config.workers)
+    const deeds: FrontDeeds = {
+      resolve: async (hostname, leaver) => {
+        const app = await routes.resolve(hostname, leaver)
+        return { app, pin: pins.get(app.name) }
+      },
+      pin: ({ app, node }) => pins.set(app, node),
+      failed: node => nodes.failed(node),
+      refresh: () => nodes.refresh(),
+    }
+    const data = (thread: number): FrontWorkerData => ({
+      config: { ...config, listen: at },
+      memory,
+      thread,
+      nodes: nodes.all,
+      overLine: reach.share !== undefined,
+    })
+    const crew = new Crew({
+      entry: entryOf(import.meta.url, './worker.ts', 'front-worker.js'),
+      size: config.workers,
+      data,
+      serve: (line, thread) => {
+        line.serve(deeds)
+        const shared = reach.share?.(line)
+        return {
+          [Symbol.dispose]: () => {
+            new Counts(memory.connections).giveAll(thread)
+            shared?.[Symbol.dispose]()
+          },
+        }
+      },
+      endWithinMs: config.drainWithin + END_AFTER_DRAIN_MS,
+      clock,
+      log,
+    })
+    this.#crew = crew
+    await crew.start()
+    return { ...bound, [Symbol.asyncDispose]: () => crew.end() }
+  }
+}
