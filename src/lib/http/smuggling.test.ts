@@ -104,7 +104,7 @@ for (const [what, line] of [
   test(`refused: ${what}`, async () => {
     await using app = await witness()
     await using front = await forwarding(app)
-    using client = new RawClient(front.port, `${line}\r\n`)
+    using client = new RawClient(front.port, `${line}\r\n${INNER}`)
     assert.match(await client.closed(), /^HTTP\/1\.1 (400|505) /)
     assert.deepEqual(app.requests, [])
   })

@@ -58,10 +58,11 @@ function targetFault({ url = '', method }: IncomingMessage): string | undefined 
   return `the request target "${url.slice(0, 100)}" is neither a path nor a URL`
 }
 
-function hostFault({ rawHeaders }: IncomingMessage): string | undefined {
+function hostFault({ rawHeaders, httpVersion }: IncomingMessage): string | undefined {
   const [host, another] = valuesOf(rawHeaders, 'host')
   if (another !== undefined) return 'more than one Host'
-  return host === undefined ? undefined : hostnameFault(host)
+  if (host === undefined) return httpVersion === '1.0' ? undefined : 'no Host'
+  return hostnameFault(host)
 }
 
 function hostnameFault(host: string): string | undefined {

@@ -1,8 +1,10 @@
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import { type Clock, systemClock } from '../clock.ts'
 import { ShadowError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { Counters } from './counters.ts'
+import { askIfThere } from './half-closed.ts'
 import { hasBody } from './heads.ts'
 import { LIMITS, type Limits } from './limits.ts'
 import { door, fail, type Handler } from './server.ts'
@@ -15,6 +17,7 @@ const KEEPALIVE_PROBE_AFTER_MS = 30_000
 
 export type StrictOptions = {
   readonly log: Log
+  readonly clock?: Clock
   /** Whether each connection ends with its next answer; where it is not said, as soon as the server listens no more. */
   readonly drains?: () => boolean
   readonly limits?: Limits
@@ -28,7 +31,7 @@ export type StrictOptions = {
  * two servers in a row could understand differently is refused.
  */
 export function strictServer(handler: Handler, options: StrictOptions): Server {
-  const { log, drains, limits = LIMITS, counters = new Counters() } = options
+  const { log, drains, clock = systemClock, limits = LIMITS, counters = new Counters() } = options
   const { visits = new Visits(limits, counters) } = options
   const open = door(handler, { log })
   const listener = (request: IncomingMessage, response: ServerResponse): void => {
@@ -43,6 +46,7 @@ export function strictServer(handler: Handler, options: StrictOptions): Server {
     const fault = excessOf(request, limits, counters) ?? faultOf(request)
     if (fault === undefined) {
       toOriginForm(request)
+      askIfThere(request, response, clock)
       open(request, response)
     } else {
       visits.refused(request.socket)
@@ -54,6 +58,7 @@ export function strictServer(handler: Handler, options: StrictOptions): Server {
   }
   const server = createServer({
     insecureHTTPParser: false,
+    requireHostHeader: false, // where it refuses itself, it serves what came right behind all the same
     maxHeaderSize: limits.headBytes,
     // Heads are looked at by the visits, bodies by the forwarder.
     headersTimeout: 0,
@@ -65,6 +70,8 @@ export function strictServer(handler: Handler, options: StrictOptions): Server {
     // An upgrade is an offer that may be ignored (RFC 9110, 7.8): so one with a body is a plain request, and so is h2c.
     shouldUpgradeCallback: request => !hasBody(request) && !/^h2c?$/i.test(request.headers.upgrade ?? 'h2c'),
   })
+  // A client that ends its side may wait for its answer; node:http would end the connection.
+  Object.assign(server, { httpAllowHalfOpen: true })
   server.maxHeadersCount = 0 // beyond its default of 2000 headers would vanish unseen; the size bounds them
   return server
     .on('connection', socket => visits.enter(socket, 0))
