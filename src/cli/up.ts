@@ -39,7 +39,8 @@ export async function startUp(config: UpConfig, { clock, log, onStep, drivers }:
   const at = { master: master.url }
   const nodeproxy = started.use(
     await startNodeproxy(
-      { ...config.nodeproxy, ...at, token: await master.token('node') },
+      // Its own door is hardly used: the front reaches it within the process.
+      { ...config.nodeproxy, ...at, workers: 1, token: await master.token('node') },
       { clock, log, ...(onStep && { onStep }), ...(drivers && { drivers }) },
     ),
   )
@@ -77,6 +78,7 @@ function reachWithin(nodeproxy: Nodeproxy): Reach {
     follow: (app, _node, signal) => nodeproxy.follow(app, signal),
     check: () => nodeproxy.health(),
     onLeft: listener => nodeproxy.onLeft(listener),
+    share: line => nodeproxy.share(line),
   }
 }
 

@@ -27,6 +27,8 @@ type Handlers = {
 type Parts = {
   readonly apps: Apps
   readonly instances: Instances
+  /** Makes sure that views tell of what workers hold. */
+  readonly askWorkers: () => Promise<void>
   readonly health: Health
   readonly readLogs: (
     app: AppName,
@@ -40,12 +42,28 @@ type Parts = {
 }
 
 /** The calls of a node's API. */
-export function control({ apps, instances, health, readLogs, forget, removeVolume, ending }: Parts): Handlers {
+export function control({
+  apps,
+  instances,
+  askWorkers,
+  health,
+  readLogs,
+  forget,
+  removeVolume,
+  ending,
+}: Parts): Handlers {
   const instanceOf = async (app: AppName): Promise<Instance> => instances.of(await apps.resolve(app))
   return {
     health: () => health.now(),
-    listInstances: async () => ({ items: instances.all.map(instance => instance.view()) }),
-    getInstance: async ({ params }) => (await instanceOf(params.app)).view(),
+    listInstances: async () => {
+      await askWorkers()
+      return { items: instances.all.map(instance => instance.view()) }
+    },
+    getInstance: async ({ params }) => {
+      const instance = await instanceOf(params.app)
+      await askWorkers()
+      return instance.view()
+    },
     wakeInstance: async ({ params }, { signal }) => {
       const instance = await instances.wake(await apps.resolve(params.app), 'a person who asked', signal)
       return instance.view()

@@ -3,19 +3,17 @@ import type { IncomingMessage } from 'node:http'
 import { HOP_APP, HOP_KEY } from '../api/paths.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { Journey } from '../lib/http/exchange.ts'
-import { byHandler, type Handler } from '../lib/http/server.ts'
-import type { Log } from '../lib/log.ts'
 import type { Traffic } from './traffic.ts'
 
 type Parts = {
   readonly key: string
   readonly traffic: Traffic
-  readonly control: (refuse: (request: IncomingMessage) => void) => Handler
-  readonly log: Log
+  /** Serves a call of the API; `refuse` throws unless the caller may make calls that are not for anyone. */
+  readonly control: (refuse: (request: IncomingMessage) => void) => Journey
 }
 
 /** The node's one door: requests for apps, told by their header, and calls of its API. Both want the node's key. */
-export function nodeDoor({ key, traffic, control, log }: Parts): Journey {
+export function nodeDoor({ key, traffic, control }: Parts): Journey {
   const isKey = keyCheck(key)
   const refuse = ({ headers: { authorization = '' } }: IncomingMessage): void => {
     if (!isKey(authorization.replace(/^bearer +/i, '')))
@@ -24,7 +22,7 @@ export function nodeDoor({ key, traffic, control, log }: Parts): Journey {
   const call = control(refuse)
   return async exchange => {
     const app = exchange.header(HOP_APP)
-    if (app === undefined) return byHandler(exchange, call, log)
+    if (app === undefined) return call(exchange)
     if (!isKey(exchange.header(HOP_KEY) ?? ''))
       throw new ShadowError('unauthorised', 'only a front that knows the key of this node may send requests for apps')
     return traffic(app, exchange)

@@ -4,11 +4,13 @@ import { systemClock } from '../lib/clock.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import { lockFolder } from '../lib/files.ts'
 import { Exchanges, listenFor } from '../lib/http/fast/server.ts'
+import { byHandler } from '../lib/http/server.ts'
 import type { Leaver } from '../lib/leaver.ts'
 import type { Log } from '../lib/log.ts'
 import { Shells } from '../lib/shells.ts'
+import type { Line } from '../lib/threads/line.ts'
 import type { App } from '../model/app.ts'
-import type { Ask, Held, InstanceView } from '../model/instance.ts'
+import type { Ask, Held, InstanceView, Phase } from '../model/instance.ts'
 import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import type { AppName, NodeName, VolumeId } from '../model/names.ts'
 import { announce } from './announce.ts'
@@ -18,6 +20,7 @@ import { type NodeproxyConfig, nameOf } from './config.ts'
 import { control, controlDoor } from './control.ts'
 import { Definitions } from './definitions.ts'
 import { type Drivers, openDrivers } from './drivers.ts'
+import { Grants } from './grants.ts'
 import { Health, type NodeHealth } from './health.ts'
 import { nodeDoor } from './http.ts'
 import { Instances } from './instances.ts'
@@ -27,6 +30,7 @@ import { Queue } from './queue.ts'
 import { untilReady } from './readiness.ts'
 import type { OnStep } from './state.ts'
 import { traffic } from './traffic.ts'
+import { openWorkers } from './workers.ts'
 
 type Options = {
   readonly clock?: Clock
@@ -44,6 +48,8 @@ export type Nodeproxy = AsyncDisposable & {
   readonly key: string
   hold(app: App, ask: Ask, leaver: Leaver): Held | Promise<Held>
   follow(app: AppName, signal: AbortSignal): AsyncIterable<InstanceView>
+  /** Lets a worker of a front in this process hold apps over the line. */
+  share(line: Line): Disposable
   health(): Promise<NodeHealth>
   /** Calls back with each address that an app has left. */
   onLeft(listener: (address: string) => void): void
@@ -54,6 +60,8 @@ export type Nodeproxy = AsyncDisposable & {
 
 // Answers under way get this long when the node stops; the apps themselves go on.
 const DRAIN_MS = 10_000
+// Where the workers reach this thread.
+const OWN_DOOR = { host: '127.0.0.1', port: 0 }
 
 /** Starts a node: the ground is cleared before the door opens. Without Docker it starts too, says so, and serves once that is back. */
 export async function startNodeproxy(config: NodeproxyConfig, options: Options): Promise<Nodeproxy> {
@@ -124,20 +132,49 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     if (!isFailure(error, 'runtime-unreachable')) throw error
     log.error('runtime does not answer; apps are served once it does', { cause: error })
   })
+  const phase = (app: AppName): Phase => instances.get(app)?.phase ?? 'asleep'
+  const hold = (app: AppName, ask: Ask, leaver: Leaver): Held | Promise<Held> => {
+    const known = apps.current(app)
+    if (known !== undefined) return instances.hold(known, ask, leaver)
+    return apps.resolve(app).then(found => instances.hold(found, ask, leaver))
+  }
+  const holdDefined = (app: App, ask: Ask, leaver: Leaver): Held | Promise<Held> =>
+    instances.hold(apps.learn(app), ask, leaver)
+  const follow = async function* (app: AppName, signal: AbortSignal): AsyncGenerator<InstanceView> {
+    yield* instances.of(await apps.resolve(app)).follow(signal)
+  }
+  const grants = new Grants({
+    hold: (app, ask, leaver) => (typeof app === 'string' ? hold(app, ask, leaver) : holdDefined(app, ask, leaver)),
+    follow,
+    phase,
+    clock,
+  })
+  leftTo.push(address => grants.left(address))
   const handlers = control({
     apps,
     instances,
+    askWorkers: () => grants.report(),
     health,
     readLogs: (app, options, signal) => logs.read(app, options, signal),
     forget,
     removeVolume,
     ending: ending.signal,
   })
-  const serve = traffic({ node: name, apps, instances })
-  const journey = nodeDoor({ key, traffic: serve, control: refuse => controlDoor(handlers, refuse), log })
+  const journey = nodeDoor({
+    key,
+    traffic: traffic({ node: name, hold, phase }),
+    control: refuse => {
+      const call = controlDoor(handlers, refuse)
+      return exchange => byHandler(exchange, call, log)
+    },
+  })
   const exchanges = new Exchanges({ journey, log, clock })
   leftTo.push(address => exchanges.forget(address))
-  const listening = await listenFor(exchanges, config.listen, DRAIN_MS)
+  const door = await listenFor(exchanges, config.workers > 1 ? OWN_DOOR : config.listen, DRAIN_MS)
+  const listening =
+    config.workers > 1
+      ? await openWorkers({ config, node: name, key, door, grants, clock, log, drainMs: DRAIN_MS })
+      : door
   const address = config.address ?? listening.address
   const awake = (): number => instances.all.filter(({ phase }) => phase === 'awake').length
   const work = [
@@ -163,6 +200,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     ending.abort(new ShadowError('shutting-down', 'this node is stopping'))
     await instances.close({ sleep })
     await listening[Symbol.asyncDispose]()
+    if (listening !== door) await door[Symbol.asyncDispose]()
     await Promise.all(work)
     await Promise.all([definitions.flush(), logs[Symbol.asyncDispose]()])
     await held.disposeAsync()
@@ -177,10 +215,9 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     address: listening.address,
     port: listening.port,
     key,
-    hold: (app, ask, leaver) => instances.hold(apps.learn(app), ask, leaver),
-    async *follow(app, signal) {
-      yield* instances.of(await apps.resolve(app)).follow(signal)
-    },
+    hold: holdDefined,
+    follow,
+    share: line => grants.serve(line),
     health: () => health.now(),
     onLeft: listener => void leftTo.push(listener),
     instances: () => instances.all.map(instance => instance.view()),

@@ -2,21 +2,25 @@ import { HOP_EXPECT, HOP_PATIENCE, NODE_HEADER, STATE_HEADER } from '../api/path
 import { appUnreachable, OURS, RequestAsk, servedBy, TRIES } from '../api/traffic.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
 import { type Hop, UpstreamError } from '../lib/http/hop.ts'
-import type { Held } from '../model/instance.ts'
+import type { Leaver } from '../lib/leaver.ts'
+import type { Ask, Held, Phase } from '../model/instance.ts'
 import { type AppName, appName, type NodeName } from '../model/names.ts'
-import type { Apps } from './apps.ts'
-import type { Instances } from './instances.ts'
 
-type Parts = { readonly node: NodeName; readonly apps: Apps; readonly instances: Instances }
+type Parts = {
+  readonly node: NodeName
+  /** Keeps the app awake, waking it first if need be. */
+  readonly hold: (app: AppName, ask: Ask, leaver: Leaver) => Held | Promise<Held>
+  readonly phase: (app: AppName) => Phase | Promise<Phase>
+}
 
 export type Traffic = (app: string, exchange: Exchange) => Promise<void>
 
 /** Serves requests that a front forwards for an app of this node: hold, forward, to the last byte. */
-export function traffic({ node, apps, instances }: Parts): Traffic {
+export function traffic({ node, hold, phase }: Parts): Traffic {
   const serve = async (app: AppName, exchange: Exchange): Promise<void> => {
     const ask = asked(exchange)
     for (let left = TRIES; ; left--) {
-      using held = await instances.hold(apps.current(app) ?? (await apps.resolve(app)), ask, exchange)
+      using held = await hold(app, ask, exchange)
       try {
         return await exchange.forward(hopOf(node, exchange, held))
       } catch (error) {
@@ -33,7 +37,7 @@ export function traffic({ node, apps, instances }: Parts): Traffic {
       await serve(app, exchange)
     } catch (error) {
       exchange.ownHeaders[NODE_HEADER] = node
-      exchange.ownHeaders[STATE_HEADER] = instances.get(app)?.phase ?? 'asleep'
+      exchange.ownHeaders[STATE_HEADER] = await phase(app)
       throw error
     }
   }
