@@ -23,6 +23,8 @@ export class StreamAnswer {
   #part: Buffer | undefined
   #phase: 'head' | 'body' | 'refusal' | 'over' = 'head'
   #reusable = false
+  /** The stream ends by trailers, be there any or not: else node:http2 would end it like a whole one when it is reset. */
+  #openEnd = false
   #refusal: { head: Head; body: Buffer[]; bytes: number } | undefined
 
   constructor(exchange: StreamExchange, upstream: Upstream, hop: Hop) {
@@ -71,7 +73,7 @@ export class StreamAnswer {
       if (code !== WHOLE) return this.#bad(head.fault, end)
       at += head.length
       if (head.status >= 200) {
-        this.#final(head)
+        this.#final(head, end - at)
         return at
       }
       if (head.status === 101) return this.#bad('a switch of protocols that nobody asked for', end)
@@ -81,7 +83,8 @@ export class StreamAnswer {
     }
   }
 
-  #final(head: Head): void {
+  /** Answers, where so many bytes have come after the head. */
+  #final(head: Head, ahead: number): void {
     const exchange = this.#exchange
     const framing = head.responseFraming(exchange.method)
     this.#body.start(framing, head.contentLength, true)
@@ -94,10 +97,12 @@ export class StreamAnswer {
     }
     if (head.status > 599) return void this.#bad(`the status ${head.status}, which is none`, 0)
     this.#phase = 'body'
+    const whole = framing === 'none' || (framing === 'length' && head.contentLength <= ahead)
+    this.#openEnd = !whole
     try {
       this.#stream.respond(answerFields(head, this.#hop), {
         endStream: framing === 'none',
-        waitForTrailers: framing === 'chunked',
+        waitForTrailers: this.#openEnd,
         sendDate: false,
       } as Parameters<ServerHttp2Stream['respond']>[1])
     } catch (error) {
@@ -142,7 +147,7 @@ export class StreamAnswer {
   #finish(reusable: boolean): void {
     this.#phase = 'over'
     const stream = this.#stream
-    if (this.#body.framing === 'chunked') {
+    if (this.#openEnd) {
       const trailers = trailerFields(this.#body.trailers, this.#hop)
       stream.once('wantTrailers', () => stream.sendTrailers(trailers))
     }
