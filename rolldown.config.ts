@@ -8,7 +8,12 @@ const BUNDLED = ['commander', 'lowdb']
 const external = Object.keys(packageJson.dependencies).filter(name => !BUNDLED.includes(name))
 
 export default defineConfig({
-  input: { shadow: 'src/cli/main.ts' },
+  input: {
+    shadow: 'src/cli/main.ts',
+    // Threads are started from a file of their own: see entryOf.
+    'front-worker': 'src/proxy/worker.ts',
+    'node-worker': 'src/nodeproxy/worker.ts',
+  },
   platform: 'node',
   external: id => external.some(name => id === name || id.startsWith(`${name}/`)),
   output: { dir: 'dist', format: 'esm', cleanDir: true, minify: true, chunkFileNames: 'chunks/[name]-[hash].js' },
