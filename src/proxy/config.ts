@@ -1,9 +1,11 @@
 import { BlockList, isIP } from 'node:net'
 import { ShadowError } from '../lib/errors.ts'
 import { LOG_LEVELS } from '../lib/log.ts'
-import { listenAddress, oneOf, setting, text, url, type Values } from '../lib/settings.ts'
+import { listenAddress, oneOf, optionalSetting, setting, text, url, type Values, wholeNumber } from '../lib/settings.ts'
 import { crewSize } from '../lib/threads/size.ts'
-import { durationMs } from '../model/quantities.ts'
+import { durationMs, sayBytes, sizeBytes } from '../model/quantities.ts'
+
+const KIB = 1_024
 
 /** The settings of a front. */
 export const proxySettings = {
@@ -29,6 +31,45 @@ export const proxySettings = {
     default: '5s',
     help: 'a node or an app that takes longer to accept a connection counts as unreachable',
   }),
+  connections: setting('SHADOW_CONNECTIONS', wholeNumber(1, 1_000_000), {
+    default: '20000',
+    help: 'how many connections of clients may be open; for more the longest idle one is closed, and where none is idle they get 503',
+  }),
+  connectionsPerAddress: setting('SHADOW_CONNECTIONS_PER_ADDRESS', wholeNumber(1, 1_000_000), {
+    default: '1000',
+    help: 'how many of them one address may have (of IPv6: one /64), but for trusted proxies; more get 429',
+  }),
+  requestsPerConnection: setting('SHADOW_REQUESTS_PER_CONNECTION', wholeNumber(1, 1_000_000_000), {
+    default: '10000',
+    help: 'how many requests one connection serves before it is closed',
+  }),
+  keepAlive: setting('SHADOW_KEEP_ALIVE', durationMs, {
+    default: '75s',
+    help: 'a connection that no request comes on for so long is closed',
+  }),
+  headWithin: setting('SHADOW_HEAD_WITHIN', durationMs, {
+    default: '30s',
+    help: 'the head of a request must be whole so soon after its first byte; else 408',
+  }),
+  headSize: setting('SHADOW_HEAD_SIZE', sizeBetween(4 * KIB, 128 * KIB), {
+    default: '32KiB',
+    help: 'the largest head of a request, 4KiB to 128KiB; larger ones get 431',
+  }),
+  headFields: setting('SHADOW_HEAD_FIELDS', wholeNumber(16, 512), {
+    default: '128',
+    help: 'the most fields in a head, 16 to 512; more get 431',
+  }),
+  targetSize: setting('SHADOW_TARGET_SIZE', sizeBetween(1 * KIB, 64 * KIB), {
+    default: '16KiB',
+    help: 'the longest request line, method and target together, 1KiB to 64KiB; longer ones get 414',
+  }),
+  bodySize: optionalSetting('SHADOW_BODY_SIZE', sizeBytes, {
+    help: 'the largest body of a request; larger ones get 413; left out: no limit',
+  }),
+  leastRate: setting('SHADOW_LEAST_RATE', bytesPerSecond, {
+    default: '240B',
+    help: 'a body that passes with fewer bytes a second, over a minute in which it could, is given up: 408, or the connection is cut; 0 for no such limit',
+  }),
   stalledAfter: setting('SHADOW_STALLED_AFTER', durationMs, {
     default: '5m',
     help: 'a client that neither takes nor gives a byte for so long, though it should, is cut',
@@ -41,10 +82,28 @@ export const proxySettings = {
     default: 'auto',
     help: 'threads that serve, sharing the port: a number, or auto for one less than there are cores, at least 1, at most 8',
   }),
+  metricsListen: optionalSetting('SHADOW_METRICS_LISTEN', listenAddress('127.0.0.1'), {
+    help: 'where Prometheus may ask for /metrics, such as 127.0.0.1:9464; left out: nowhere',
+  }),
   logLevel: setting('SHADOW_LOG_LEVEL', oneOf(...LOG_LEVELS), { default: 'info', help: 'least level that is logged' }),
 }
 
 export type ProxyConfig = Values<typeof proxySettings>
+
+/** Parser: a size between the two, both included. */
+function sizeBetween(least: number, most: number): (value: string) => number {
+  return value => {
+    const bytes = sizeBytes(value)
+    if (bytes < least || bytes > most)
+      throw new ShadowError('bad-input', `"${value}" is not a size from ${sayBytes(least)} to ${sayBytes(most)}`)
+    return bytes
+  }
+}
+
+/** Parser: a size that passes in a second, or 0. */
+function bytesPerSecond(value: string): number {
+  return value === '0' ? 0 : sizeBytes(value)
+}
 
 /** Parser: networks as a list to look addresses up in. */
 function networks(value: string): BlockList {

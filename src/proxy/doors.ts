@@ -1,6 +1,8 @@
 import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
+import type { Counted } from '../lib/http/counters.ts'
 import { Exchanges, listenFor } from '../lib/http/fast/server.ts'
+import { LIMITS, type Limits } from '../lib/http/limits.ts'
 import type { Listening } from '../lib/http/listening.ts'
 import type { Log } from '../lib/log.ts'
 import { Buckets, bucketsMemory } from '../lib/shared/buckets.ts'
@@ -36,8 +38,11 @@ type Parts = Pick<FrontParts, 'routes' | 'pins' | 'nodes'> & {
   readonly log: Log
 }
 
+/** What a front listens on, in one thread. */
+export type Doors = Listening & { counted(): Counted }
+
 /** Opens all that a front listens on, in this thread: the only one, or each of several. Disposing it drains it. */
-export async function openDoors({ config, reach, memory, thread, ...parts }: Parts): Promise<Listening> {
+export async function openDoors({ config, reach, memory, thread, ...parts }: Parts): Promise<Doors> {
   const { clock, log } = parts
   const ending = new AbortController()
   const journey = frontDoor({
@@ -53,14 +58,20 @@ export async function openDoors({ config, reach, memory, thread, ...parts }: Par
     log,
     clock,
     connectWithinMs: config.connectWithin,
-    limits: { stalledAfterMs: config.stalledAfter },
-    connections: { counts: new Counts(memory.connections, thread) },
+    limits: limitsOf(config),
+    connections: {
+      most: config.connections,
+      mostPerAddress: config.connectionsPerAddress,
+      exempt: config.trustedProxies,
+      counts: new Counts(memory.connections, thread),
+    },
     pingEveryMs: WEBSOCKET_PING_EVERY,
   })
   reach.onLeft?.(address => exchanges.forget(address))
   const listening = await listenFor(exchanges, config.listen, config.drainWithin)
   return {
     ...listening,
+    counted: () => exchanges.counted,
     async [Symbol.asyncDispose]() {
       const closed = listening[Symbol.asyncDispose]()
       ending.abort(new ShadowError('shutting-down', 'this front is stopping'))
@@ -68,3 +79,16 @@ export async function openDoors({ config, reach, memory, thread, ...parts }: Par
     },
   }
 }
+
+const limitsOf = (config: ProxyConfig): Limits => ({
+  ...LIMITS,
+  headBytes: config.headSize,
+  headers: config.headFields,
+  lineBytes: config.targetSize,
+  bodyBytes: config.bodySize ?? LIMITS.bodyBytes,
+  headWithinMs: config.headWithin,
+  keepAliveMs: config.keepAlive,
+  stalledAfterMs: config.stalledAfter,
+  leastBytesPerSecond: config.leastRate,
+  requestsPerConnection: config.requestsPerConnection,
+})

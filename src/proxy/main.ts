@@ -6,19 +6,27 @@ import { asShadowError, ShadowError } from '../lib/errors.ts'
 import { lockFolder } from '../lib/files.ts'
 import type { Listening } from '../lib/http/listening.ts'
 import type { Log } from '../lib/log.ts'
+import { openMetrics } from '../lib/metrics/listener.ts'
+import { Metrics } from '../lib/metrics/metrics.ts'
 import type { Hostname } from '../model/hostname.ts'
 import { MASTER_CALL_WITHIN, POLL_WITHOUT_STREAM_EVERY } from '../model/intervals.ts'
 import type { ProxyConfig } from './config.ts'
-import { frontMemory, openDoors } from './doors.ts'
+import { type Doors, frontMemory, openDoors } from './doors.ts'
 import { openMemory } from './memory.ts'
 import { Nodes } from './nodes.ts'
 import { Pins } from './pins.ts'
 import type { Reach } from './reach.ts'
 import { reachOverHttp } from './reach-http.ts'
 import { Routes } from './routes.ts'
-import { Workers } from './workers.ts'
+import { type FrontDoors, Workers } from './workers.ts'
 
-type Options = { readonly clock?: Clock; readonly log: Log; readonly reach?: Reach }
+type Options = {
+  readonly clock?: Clock
+  readonly log: Log
+  readonly reach?: Reach
+  /** Shown by whoever put it together; without, the front shows its own, where it is set to. */
+  readonly metrics?: Metrics | undefined
+}
 
 /** Starts a front; without a `reach` given, it reaches its nodes over HTTP. Disposing it drains it first. */
 export async function startProxy(config: ProxyConfig, options: Options): Promise<Listening> {
@@ -36,7 +44,13 @@ export async function startProxy(config: ProxyConfig, options: Options): Promise
   const pins = new Pins(memory, (app, node) => workers.tell('pinned', { app, node }))
   const parts = { config, routes, pins, nodes, reach, clock, log }
   const listening =
-    config.workers > 1 ? await workers.open(parts) : await openDoors({ ...parts, memory: frontMemory(1), thread: 0 })
+    config.workers > 1
+      ? await workers.open(parts)
+      : alone(await openDoors({ ...parts, memory: frontMemory(1), thread: 0 }))
+  const { metrics = new Metrics() } = options
+  metrics.count('front', () => listening.counted())
+  if (options.metrics === undefined && config.metricsListen !== undefined)
+    started.use(await openMetrics(metrics, config.metricsListen, log))
   const ending = new AbortController()
   const work = [nodes.watch(ending.signal), followChanges({ master, routes, clock, log }, ending.signal)]
   log.info('front ready', { address: listening.address })
@@ -59,6 +73,8 @@ export async function startProxy(config: ProxyConfig, options: Options): Promise
     },
   }
 }
+
+const alone = (doors: Doors): FrontDoors => ({ ...doors, counted: async () => [doors.counted()] })
 
 type Following = { master: ReturnType<typeof masterClient>; routes: Routes; clock: Clock; log: Log }
 

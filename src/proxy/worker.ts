@@ -7,7 +7,7 @@ import { openDoors } from './doors.ts'
 import type { Reach } from './reach.ts'
 import { reachOverHttp } from './reach-http.ts'
 import { Replica } from './replica.ts'
-import type { FrontWorkerData } from './workers.ts'
+import type { FrontWorkerData, FrontWorkerDeeds } from './workers.ts'
 
 // One of several threads of a front that share its port.
 await runThread(async ({ line, log }) => {
@@ -15,7 +15,9 @@ await runThread(async ({ line, log }) => {
   const clock = systemClock
   const { routes, pins, nodes: known } = new Replica({ line, nodes, clock })
   const reach = overLine ? reachOverLine(line) : reachOverHttp()
-  return openDoors({ ...given, routes, pins, nodes: known, reach, clock, log })
+  const doors = await openDoors({ ...given, routes, pins, nodes: known, reach, clock, log })
+  line.serve<FrontWorkerDeeds>({ counted: () => doors.counted() })
+  return doors
 })
 
 function reachOverLine(line: Line): Pick<Reach, 'hold' | 'follow' | 'onLeft'> {

@@ -1,4 +1,5 @@
 import type { Clock } from '../lib/clock.ts'
+import type { Counted } from '../lib/http/counters.ts'
 import { claim, type Listening } from '../lib/http/listening.ts'
 import type { Log } from '../lib/log.ts'
 import { Counts } from '../lib/shared/counts.ts'
@@ -21,6 +22,12 @@ export type FrontWorkerData = {
   /** Whether apps are reached over the line, or over HTTP. */
   readonly overLine: boolean
 }
+
+/** What a worker is asked by the main thread. */
+export type FrontWorkerDeeds = { counted(input: null): Counted }
+
+/** What a front listens on, whatever threads serve it. */
+export type FrontDoors = Listening & { counted(): Promise<readonly Counted[]> }
 
 type Options = {
   readonly config: ProxyConfig
@@ -45,7 +52,7 @@ export class Workers {
   }
 
   /** Starts them; disposing what this gives drains and ends them. */
-  async open({ config, routes, pins, nodes, reach, clock, log }: Options): Promise<Listening> {
+  async open({ config, routes, pins, nodes, reach, clock, log }: Options): Promise<FrontDoors> {
     const { at, ...bound } = await claim(config.listen)
     const memory = frontMemory(config.workers)
     const deeds: FrontDeeds = {
@@ -84,6 +91,13 @@ export class Workers {
     })
     this.#crew = crew
     await crew.start()
-    return { ...bound, [Symbol.asyncDispose]: () => crew.end() }
+    return { ...bound, counted: () => countedBy(crew), [Symbol.asyncDispose]: () => crew.end() }
   }
+}
+
+/** What those count who are there; what one had counted that died is lost with it. */
+async function countedBy(crew: Crew): Promise<readonly Counted[]> {
+  const asked = crew.lines.map(line => line.other<FrontWorkerDeeds>().call('counted', null))
+  const told = await Promise.allSettled(asked)
+  return told.flatMap(one => (one.status === 'fulfilled' ? [one.value] : []))
 }

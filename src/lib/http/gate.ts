@@ -4,7 +4,7 @@ import { networkOf } from '../ip.ts'
 import { noLog } from '../log.ts'
 import { Counts, countsMemory } from '../shared/counts.ts'
 import { problemAnswer, wholeAnswer } from './answers.ts'
-import type { Counters } from './counters.ts'
+import type { Counted, Counters } from './counters.ts'
 import { plainAddress } from './headers.ts'
 
 /** How many connections may be open, in all threads that share the memory. */
@@ -32,7 +32,7 @@ export class Gate {
   readonly #makeRoom: () => boolean
   #refused: Socket[] = []
   #refusedBefore: Socket[] = []
-  #open = 0
+  readonly #open = new Set<Socket>()
 
   /** `makeRoom` closes a connection that nobody would miss; false where there is none. */
   constructor(options: GateOptions, counters: Counters, makeRoom: () => boolean) {
@@ -44,9 +44,14 @@ export class Gate {
     this.#makeRoom = makeRoom
   }
 
-  /** Connections that were let in and are open. */
-  get open(): number {
-    return this.#open
+  /** What is counted by now, those connections included that are open. */
+  get counted(): Counted {
+    const counted = { ...this.#counters, open: this.#open.size }
+    for (const socket of this.#open) {
+      counted.bytesIn += socket.bytesRead
+      counted.bytesOut += socket.bytesWritten
+    }
+    return counted
   }
 
   /** Lets a connection in, until it closes; false: it is refused, and not the caller's any more. Only `plain` HTTP can be told why. */
@@ -67,9 +72,11 @@ export class Gate {
       return this.#refuse(socket, plain ? FULL : undefined)
     }
     this.#counters.connections += 1
-    this.#open += 1
+    this.#open.add(socket)
     socket.once('close', () => {
-      this.#open -= 1
+      this.#open.delete(socket)
+      this.#counters.bytesIn += socket.bytesRead
+      this.#counters.bytesOut += socket.bytesWritten
       if (key !== undefined) this.#counts.give(key)
       if (this.#most !== Number.POSITIVE_INFINITY) this.#counts.give(IN_ALL)
     })

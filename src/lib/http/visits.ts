@@ -42,11 +42,7 @@ export class Visits {
       readsHead: false,
       refused: false,
     })
-    socket.once('close', () => {
-      this.#all.delete(socket)
-      this.#counters.bytesIn += socket.bytesRead
-      this.#counters.bytesOut += socket.bytesWritten
-    })
+    socket.once('close', () => this.#all.delete(socket))
   }
 
   /** Takes note of a request until it is answered and read to its end; true where it is the last that its connection serves. */
@@ -114,16 +110,6 @@ export class Visits {
     const may = this.#mayHaveIdle
     this.#mayHaveIdle = false
     return may && this.closeIdle()
-  }
-
-  /** Bytes of the connections that are open. */
-  get bytes(): { in: number; out: number } {
-    const sum = { in: 0, out: 0 }
-    for (const socket of this.#all.keys()) {
-      sum.in += socket.bytesRead
-      sum.out += socket.bytesWritten
-    }
-    return sum
   }
 
   cut(): void {

@@ -330,8 +330,6 @@ export class Client {
     this.#intake?.close()
     this.parts.clients.delete(this)
     this.parts.idle.remove(this)
-    this.parts.counters.bytesIn += this.socket.bytesRead
-    this.parts.counters.bytesOut += this.socket.bytesWritten
     if (this.#head !== undefined) this.parts.giveHead(this.#head)
     this.#head = undefined
     const { exchange } = this

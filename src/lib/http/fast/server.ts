@@ -3,7 +3,7 @@ import { type Clock, systemClock } from '../../clock.ts'
 import type { Log } from '../../log.ts'
 import type { ListenAddress } from '../../settings.ts'
 import { problemAnswer } from '../answers.ts'
-import { Counters } from '../counters.ts'
+import { type Counted, Counters } from '../counters.ts'
 import type { Journey } from '../exchange.ts'
 import { Forwarder } from '../forward.ts'
 import { Gate, type GateOptions } from '../gate.ts'
@@ -78,6 +78,7 @@ export class Exchanges implements Disposable {
         journey,
         forwarder: this.#forwarder,
         log,
+        clock,
         drains: () => this.#parts.closing,
         limits,
         counters: this.counters,
@@ -115,6 +116,11 @@ export class Exchanges implements Disposable {
     this.#forwarder.forget(address)
   }
 
+  /** What is counted by now. */
+  get counted(): Counted {
+    return this.gate.counted
+  }
+
   get open(): number {
     return this.#parts.clients.size + this.#parts.sessions.size
   }
@@ -142,7 +148,16 @@ export class Exchanges implements Disposable {
   #makeRoom(): boolean {
     const oldest = this.#parts.idle.takeOldest()
     oldest?.cut()
-    return oldest !== undefined || this.#parts.safe.visits.makeRoom()
+    return oldest !== undefined || this.#parts.safe.visits.makeRoom() || this.#endIdleSession()
+  }
+
+  #endIdleSession(): boolean {
+    for (const session of this.#parts.sessions) {
+      if (!session.isIdle) continue
+      session.cut()
+      return true
+    }
+    return false
   }
 
   #serve(exchange: Served, journey: Journey, log: Log): void {

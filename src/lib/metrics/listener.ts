@@ -1,0 +1,25 @@
+import { createServer } from 'node:http'
+import type { Listening } from '../http/listening.ts'
+import { listen } from '../http/server.ts'
+import type { Log } from '../log.ts'
+import type { ListenAddress } from '../settings.ts'
+import type { Metrics } from './metrics.ts'
+
+const WITHIN_MS = 10_000
+
+/** Answers `GET /metrics`, on an address of its own: it is not for visitors. */
+export function openMetrics(metrics: Metrics, at: ListenAddress, log: Log): Promise<Listening> {
+  const server = createServer({ requestTimeout: WITHIN_MS, headersTimeout: WITHIN_MS }, (request, response) => {
+    if (request.url?.split('?', 1)[0] !== '/metrics') return void response.writeHead(404).end('see /metrics\n')
+    if (request.method !== 'GET' && request.method !== 'HEAD')
+      return void response.writeHead(405, { allow: 'GET, HEAD' }).end()
+    metrics.text().then(
+      ({ type, body }) => response.writeHead(200, { 'content-type': type }).end(body),
+      cause => {
+        log.error('metrics not told', { cause })
+        response.writeHead(500).end()
+      },
+    )
+  })
+  return listen(server, at)
+}
