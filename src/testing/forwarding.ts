@@ -40,7 +40,7 @@ async function overNodeHttp(
         throw error
       }
     },
-    { log: noLog },
+    { log: noLog, clock },
   )
   const opened = await open(server)
   return {

@@ -43,7 +43,9 @@ export function leaving({ socket, signal, clock, limits, owes, onSlow }: Watch):
     const late = owes()
     // What is still in our buffers has not been taken by the client.
     const now = socket.bytesRead + socket.bytesWritten - socket.writableLength
-    if (keepsPace(pace, now, late || socket.writableLength > 0, everyMs, limits)) alarm = clock.after(everyMs, look)
+    // Of one that has ended its side nobody can tell for long whether it still waits.
+    const owed = late || socket.writableLength > 0 || socket.readableEnded
+    if (keepsPace(pace, now, owed, everyMs, limits)) alarm = clock.after(everyMs, look)
     else controller.abort(onSlow(late))
   }
   let alarm = clock.after(everyMs, look)

@@ -1,5 +1,6 @@
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Clock } from '../clock.ts'
 import type { Log } from '../log.ts'
 import { problemAnswer } from './answers.ts'
 import type { Counters } from './counters.ts'
@@ -16,6 +17,7 @@ export type SafePathOptions = {
   readonly journey: Journey
   readonly forwarder: Forwarder
   readonly log: Log
+  readonly clock?: Clock | undefined
   /** Whether each connection ends with its next answer: it listens to nothing itself. */
   readonly drains: () => boolean
   readonly limits: Limits
@@ -28,7 +30,7 @@ export class SafePath implements Disposable {
   readonly visits: Visits
   readonly #opened = new WeakMap<Socket, (opened: Opened) => void>()
 
-  constructor({ journey, forwarder, log, drains, limits, counters }: SafePathOptions) {
+  constructor({ journey, forwarder, log, clock, drains, limits, counters }: SafePathOptions) {
     this.visits = new Visits(limits, counters)
     this.server = strictServer(
       async (request, response, signal) => {
@@ -40,7 +42,7 @@ export class SafePath implements Disposable {
         this.#opened.delete(request.socket)
         opened({ request, response, signal })
       },
-      { log, drains, limits, counters, visits: this.visits },
+      { log, clock, drains, limits, counters, visits: this.visits },
     )
   }
 
@@ -98,6 +100,10 @@ class SafeExchange implements Exchange {
 
   get peer(): string {
     return plainAddress(this.#parts.request.socket.remoteAddress ?? 'unknown')
+  }
+
+  get connection(): object {
+    return this.#parts.request.socket
   }
 
   get secure(): boolean {

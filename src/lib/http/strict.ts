@@ -17,7 +17,7 @@ const KEEPALIVE_PROBE_AFTER_MS = 30_000
 
 export type StrictOptions = {
   readonly log: Log
-  readonly clock?: Clock
+  readonly clock?: Clock | undefined
   /** Whether each connection ends with its next answer; where it is not said, as soon as the server listens no more. */
   readonly drains?: () => boolean
   readonly limits?: Limits

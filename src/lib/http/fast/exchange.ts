@@ -68,6 +68,10 @@ export class FastExchange implements Served, UpstreamUser {
     return this.client.peer.address
   }
 
+  get connection(): object {
+    return this.client.socket
+  }
+
   get secure(): boolean {
     return this.client.peer.proto === 'https'
   }
@@ -237,6 +241,7 @@ export class FastExchange implements Served, UpstreamUser {
 
   /** The client left or was cut. */
   left(reason: unknown): void {
+    this.upstream?.reset() // an end alone could be that of a client that still waits
     this.#letGo(false)
     this.#gone?.abort(reason)
     this.#reject(reason)

@@ -77,18 +77,12 @@ test('a client that leaves while its request is held is told of by the signal, a
   const client = new RawClient(front.port, GET)
   await until(() => held.length === 1)
   client.socket.destroy()
-  await until(() => thrown.length === 1)
+  await until(() => {
+    void front.clock.advance(500) // its end alone could be that of a client that waits for its answer
+    return thrown.length === 1
+  })
   assert(isFailure(thrown[0], 'client-gone'))
   assert.equal(app.sockets.size, 0)
-})
-
-test('a client that ends its side before it has its answer has left', async () => {
-  const { held, wait } = gate()
-  await using front = await serving(wait)
-  using client = new RawClient(front.port, GET)
-  await until(() => held.length === 1)
-  client.socket.end()
-  await until(() => held[0]?.exchange.signal.aborted === true)
 })
 
 test('what one upstream did not take is forwarded to another, with its body', async () => {

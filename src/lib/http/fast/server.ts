@@ -11,6 +11,7 @@ import { Session } from '../h2/session.ts'
 import { LIMITS, type Limits } from '../limits.ts'
 import { bind, close, type Listening } from '../listening.ts'
 import { SafePath } from '../safe.ts'
+import { directed } from '../tls/directed.ts'
 import { Head } from '../wire/head.ts'
 import { Client } from './client.ts'
 import { IdleClients } from './idle.ts'
@@ -50,7 +51,8 @@ export class Exchanges implements Disposable {
   readonly #forwarder: Forwarder
 
   constructor(options: ExchangesOptions) {
-    const { journey, log, clock = systemClock, connectWithinMs = CONNECT_WITHIN_MS } = options
+    const { log, clock = systemClock, connectWithinMs = CONNECT_WITHIN_MS } = options
+    const journey = directed(options.journey)
     const limits: Limits = { ...LIMITS, ...options.limits }
     const inLooks = (ms: number): number => Math.max(1, Math.round(ms / LOOK_MS))
     this.gate = new Gate(options.connections ?? {}, this.counters, () => this.#makeRoom())

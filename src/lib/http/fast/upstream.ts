@@ -66,6 +66,13 @@ export class Upstream {
       })
   }
 
+  /** Ends a connection of which nobody wants the answer any more, so that the upstream knows. */
+  reset(): void {
+    this.user = undefined
+    if (this.connected) this.socket.resetAndDestroy()
+    else this.destroy()
+  }
+
   destroy(cause?: Error): void {
     this.#cause ??= cause
     this.socket.destroy()

@@ -1,0 +1,31 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Clock } from '../clock.ts'
+
+const LOOK_MS = 500
+
+/**
+ * Asks a client that ends its side behind its request whether it is there: it may wait for its answer, or have closed the connection,
+ * which looks the same until something is sent, and answered by a reset. An interim answer may come unasked (RFC 9110, 15.2); HTTP/1.0
+ * knows none, so there only the answer itself can tell.
+ */
+export function askIfThere(request: IncomingMessage, response: ServerResponse, clock: Clock): void {
+  const { socket } = request
+  let looks = 0
+  let alarm: Disposable | undefined
+  const look = (): void => {
+    looks += 1
+    const asks = looks === 2 && request.httpVersion === '1.1' && !response.headersSent && response.socket !== null
+    if (asks) response.writeContinue()
+    else if (socket.writableLength === 0) socket.write('') // tells of a reset that has come
+    wait()
+  }
+  const wait = (): void => {
+    alarm = clock.after(LOOK_MS, look)
+  }
+  if (socket.readableEnded) wait()
+  else socket.once('end', wait)
+  response.once('close', () => {
+    socket.off('end', wait)
+    alarm?.[Symbol.dispose]()
+  })
+}
