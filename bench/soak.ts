@@ -8,6 +8,8 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { countAim, machine, pinTo, print, quantile, type Row, rowOf } from './lib/bench.ts'
 import { certificateIn } from './lib/certificate.ts'
+import { heapOf } from './lib/heap.ts'
+import { inUse } from './lib/in-use.ts'
 import { shadow, shadowTwoHops, start } from './lib/peers.ts'
 import { freePorts, startPinned } from './lib/pinned.ts'
 import { processesOf, usageOf } from './lib/process-tree.ts'
@@ -46,6 +48,7 @@ try {
   const args = [program('./load/crowd.ts'), JSON.stringify({ port: proxy.plain, hostname: 'soak.example', seconds })]
   const crowd = spawn('taskset', ['-c', String(LOAD_CORE), node, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
   const said = text(crowd.stdout)
+  let heapBefore = 0
   const samples = new Map<string, number[][]>([
     ['resident memory', []],
     ['open sockets', []],
@@ -54,9 +57,12 @@ try {
     await sleep((seconds * 1_000) / SAMPLES)
     samples.get('resident memory')?.push([(await usageOf(proxy.pid)).rssKiB / 1_024])
     samples.get('open sockets')?.push([await socketsOf(proxy.pid)])
+    if (at === SAMPLES / 2) heapBefore = (await heapOf(proxy.pid, proxy.folder)).heapKiB
   }
   const { counts, faults }: { counts: Record<string, number>; faults: Record<string, number> } = JSON.parse(await said)
+  const heap = (await heapOf(proxy.pid, proxy.folder)).heapKiB
   const leaked = await leftAfter(before, { proxy: proxy.pid, app: app.pid })
+  const used = await inUse(proxy.folder)
 
   const memory = (samples.get('resident memory') ?? []).flat()
   const part = (from: number, to: number): number => quantile(memory.slice(SAMPLES * from, SAMPLES * to), 0.5)
@@ -70,7 +76,11 @@ try {
       rows: [
         rowOf({ name: 'resident memory', unit: 'MB' }, samples),
         once('growth of memory in the second half', slope(memory.slice(SAMPLES / 2)) * (SAMPLES / 2), 'MB'),
+        once('heap after garbage collection, at half', heapBefore / 1_024, 'MB'),
+        once('heap after garbage collection, at the end', heap / 1_024, 'MB'),
         rowOf({ name: 'open sockets', unit: 'count' }, samples),
+        once('holds left', used.holds),
+        once('requests left waiting', used.waiting),
         once('sockets left at the proxy', leaked.proxy),
         once('sockets left at the app', leaked.app),
         once('visits', sum(counts)),
@@ -78,12 +88,14 @@ try {
       ],
       aims: [
         countAim('soak/memory', 1.1, part(0.8, 1) / part(0.4, 0.6)),
+        countAim('soak/heap', 1.1, heap / heapBefore),
         countAim('soak/sockets', 0, leaked.proxy),
+        countAim('soak/holds', 0, used.holds + used.waiting),
         countAim('soak/faults', 0, sum(faults)),
       ],
       notes: [
         `${seconds} s of visitors of all kinds at once against ${peer.name}`,
-        'soak/memory: the median of the last fifth by that of the middle one; soak/sockets: open two minutes after the last visit, beyond those of the start; an app that does not notice ends keeps its own',
+        'soak/memory: the median of the last fifth by that of the middle one; soak/heap: the heap after garbage collection, at the end by that at half; soak/holds: what the node tells of its instances; soak/sockets: open two minutes after the last visit, beyond those of the start; an app that does not notice ends keeps its own',
         ...Object.entries(faults).map(([fault, n]) => `${n} times ${fault}`),
       ],
     },

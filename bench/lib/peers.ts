@@ -27,7 +27,7 @@ export type Peer = {
 }
 
 /** A proxy that runs, pinned to its core. */
-export type Running = Pinned & { readonly plain: number; readonly tls: number }
+export type Running = Pinned & Pick<Setup, 'folder' | 'plain' | 'tls'>
 
 const program =
   (name: string): Peer['command'] =>
@@ -65,7 +65,7 @@ export async function start(
   const { files = {}, ...command } = peer.command(setup)
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
   const running = await startPinned(core, command, peer.isPlain ? [plain] : [plain, tls])
-  return { ...running, plain, tls }
+  return { ...running, folder, plain, tls }
 }
 
 function nginxCommand(

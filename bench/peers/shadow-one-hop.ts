@@ -2,8 +2,10 @@
 import { readFileSync } from 'node:fs'
 import { runDaemon } from '../../src/cli/daemon.ts'
 import { startUp } from '../../src/cli/up.ts'
+import { tellHeapIn } from '../lib/heap.ts'
 import type { Setup } from '../lib/peers.ts'
 import { benchDrivers, configOf } from './composed.ts'
 
 const setup: Setup = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8'))
+tellHeapIn(setup.folder)
 await runDaemon('shadow', 'warn', given => startUp(configOf(setup), { ...given, drivers: benchDrivers() }))

@@ -7,6 +7,7 @@ import { leaveWhereabouts } from '../../src/cli/whereabouts.ts'
 import { startMaster } from '../../src/master/main.ts'
 import { startNodeproxy } from '../../src/nodeproxy/main.ts'
 import { startProxy } from '../../src/proxy/main.ts'
+import { tellHeapIn } from '../lib/heap.ts'
 import type { Setup } from '../lib/peers.ts'
 import { benchDrivers, configOf } from './composed.ts'
 
@@ -37,6 +38,7 @@ async function node(): Promise<void> {
 }
 
 async function front(): Promise<void> {
+  tellHeapIn(setup.folder)
   const node = spawn(process.execPath, [...process.execArgv, self, file, 'node'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })

@@ -1,0 +1,19 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { masterClient } from '../../src/api/client.ts'
+import { readWhereabouts } from '../../src/cli/whereabouts.ts'
+
+const CALL_WITHIN_MS = 10_000
+
+/** What the node of a peer of ours, in this folder, says of its instances: how many holds and how many who wait. */
+export async function inUse(folder: string): Promise<{ holds: number; waiting: number }> {
+  const data = join(folder, 'data')
+  const { master: url = '' } = (await readWhereabouts(data)) ?? {}
+  const token = (await readFile(join(data, 'tokens/admin'), 'utf8')).trim()
+  const { items } = await masterClient({ url, token, withinMs: CALL_WITHIN_MS }).call('listInstances', {})
+  if (items.length === 0) throw new Error('the node has no instance')
+  return {
+    holds: items.reduce((sum, { holds }) => sum + holds.length, 0),
+    waiting: items.reduce((sum, { waiting }) => sum + waiting, 0),
+  }
+}
