@@ -1,7 +1,7 @@
 import { BlockList, isIP, isIPv4 } from 'node:net'
 import { assert, integer, ipV4, ipV6, oneof, property } from 'fast-check'
 import { expect, test } from 'vitest'
-import { ipOf, networkOf } from './ip.ts'
+import { clientAt, ipOf, networkOf } from './ip.ts'
 
 for (const [text, wanted] of [
   ['1.2.3.4', '1.2.3.4'],
@@ -46,6 +46,22 @@ test('an address is in its network, as Node has it, and the network is its own',
       const family = isIP(address) === 4 ? 'ipv4' : 'ipv6'
       list.addSubnet(network, bits, family)
       return list.check(address, family) && networkOf(network, bits) === network && ipOf(network) === network
+    }),
+    { numRuns: 2_000 },
+  )
+})
+
+test('one client is an IPv4 address, or a /64 of IPv6 however its zeros are written', async () => {
+  expect(clientAt('1.2.3.4')).toBe('1.2.3.4')
+  expect(clientAt('unknown')).toBe('unknown')
+  expect(clientAt('2001:db8::1')).toBe(clientAt('2001:db8:0:0:1::'))
+  expect(clientAt('::1')).toBe(clientAt('::'))
+  await assert(
+    property(ipV6(), ipV6(), (one, other) => {
+      const [a, b] = [ipOf(one) ?? '', ipOf(other) ?? '']
+      if (isIPv4(a) || isIPv4(b)) return true
+      const isOne = clientAt(a) === clientAt(b)
+      return isOne === (networkOf(a, 64) === networkOf(b, 64)) && clientAt(a) === clientAt(networkOf(a, 64))
     }),
     { numRuns: 2_000 },
   )

@@ -14,6 +14,13 @@ export function ipOf(text: string): string | undefined {
     : dotted([Number.parseInt(mapped[1] ?? '', 16), Number.parseInt(mapped[2] ?? '', 16)])
 }
 
+/** What one client has: an IPv4 address, or a /64 of IPv6. It is a key to count by. */
+export function clientAt(address: string): string {
+  if (!address.includes(':')) return address
+  const [a = 0, b = 0, c = 0, d = 0] = groupsOfIPv6(address)
+  return `${a}:${b}:${c}:${d}`
+}
+
 /** The network of so many bits that the address is in, by its first address. The address is as `ipOf` gives it. */
 export function networkOf(address: string, bits: number): string {
   const groups = groupsOf(address).map(
@@ -24,13 +31,33 @@ export function networkOf(address: string, bits: number): string {
 
 // Groups of 16 bits: two of IPv4, eight of IPv6.
 function groupsOf(address: string): readonly number[] {
-  if (isIPv4(address)) {
-    const [a = 0, b = 0, c = 0, d = 0] = address.split('.').map(Number)
-    return [(a << 8) | b, (c << 8) | d]
-  }
-  const [before = [], after = []] = address.split('::').map(half => half.split(':').filter(group => group !== ''))
-  const zeros = Array.from({ length: 8 - before.length - after.length }, () => '0')
-  return [...before, ...zeros, ...after].map(group => Number.parseInt(group, 16))
+  if (address.includes(':')) return groupsOfIPv6(address)
+  const [a = 0, b = 0, c = 0, d = 0] = address.split('.').map(Number)
+  return [(a << 8) | b, (c << 8) | d]
 }
+
+// By hand, for it is done at each request of an IPv6 client whose rate is bounded.
+function groupsOfIPv6(address: string): readonly number[] {
+  const groups: number[] = []
+  let zerosAt = -1
+  let group = 0
+  let begunAt = 0
+  for (let at = 0; at <= address.length; at++) {
+    const code = address.charCodeAt(at)
+    if (at < address.length && code !== COLON) {
+      group = group * 16 + (code & 0xf) + (code > NINE ? 9 : 0)
+      continue
+    }
+    if (at > begunAt) groups.push(group & 0xffff)
+    else zerosAt = groups.length
+    begunAt = at + 1
+    group = 0
+  }
+  while (zerosAt >= 0 && groups.length < 8) groups.splice(zerosAt, 0, 0)
+  return groups
+}
+
+const COLON = 0x3a
+const NINE = 0x39
 
 const dotted = (groups: readonly number[]): string => groups.flatMap(group => [group >> 8, group & 0xff]).join('.')

@@ -1,7 +1,7 @@
 import { BlockList } from 'node:net'
 import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
-import { ipOf, networkOf } from '../lib/ip.ts'
+import { clientAt, ipOf } from '../lib/ip.ts'
 import type { Buckets } from '../lib/shared/buckets.ts'
 import { type Access, type Network, type Pace, paceOf } from '../model/access.ts'
 import type { AppName } from '../model/names.ts'
@@ -20,9 +20,6 @@ type Compiled = {
   readonly rate: Pace | undefined
   readonly ratePerClient: Pace | undefined
 }
-
-/** One client of IPv6 has a /64 of it. */
-const CLIENT_BITS = 64
 
 /** Keeps out whom an app's rules do not let in. */
 export class Guard {
@@ -47,8 +44,7 @@ export class Guard {
       throw new ShadowError('not-allowed', `${address} may not use ${app}`, { hint: `shadow access ${app}` })
     }
     if (ratePerClient !== undefined) {
-      const one = address.includes(':') && ipOf(address) !== undefined ? networkOf(address, CLIENT_BITS) : address
-      const waitMs = this.#options.clients.take(`${app} ${one}`, ratePerClient, this.#options.clock.now())
+      const waitMs = this.#options.clients.take(`${app} ${clientAt(address)}`, ratePerClient, this.#options.clock.now())
       if (waitMs > 0) {
         this.overRatePerClient += 1
         throw tooMany(`${address} asks more of ${app} than ${access.ratePerClient}`, app, waitMs)
@@ -81,10 +77,14 @@ export class Guard {
 const tooMany = (what: string, app: AppName, retryAfterMs: number): ShadowError =>
   new ShadowError('rate-limited', what, { retryAfterMs, hint: `shadow access ${app}` })
 
+const MOST_KNOWN = 1_000
+
 /** Networks to look addresses up in. One list would have `::/0` mean IPv4 as well: it takes that for a part of IPv6. */
 class Networks {
   readonly #ipv4 = new BlockList()
   readonly #ipv6 = new BlockList()
+  // The look-up takes a microsecond, and a client comes more than once.
+  readonly #known = new Map<string, boolean>()
 
   constructor(networks: readonly Network[]) {
     for (const network of networks) {
@@ -98,6 +98,12 @@ class Networks {
 
   /** What is no address is in none. */
   has(address: string): boolean {
-    return address.includes(':') ? this.#ipv6.check(address, 'ipv6') : this.#ipv4.check(address, 'ipv4')
+    let known = this.#known.get(address)
+    if (known === undefined) {
+      known = address.includes(':') ? this.#ipv6.check(address, 'ipv6') : this.#ipv4.check(address, 'ipv4')
+      if (this.#known.size >= MOST_KNOWN) this.#known.clear()
+      this.#known.set(address, known)
+    }
+    return known
   }
 }
