@@ -72,16 +72,16 @@ export class FakeReach implements Reach {
   held = 0
   follows = 0
   phases: InstanceView['phase'][] = []
-  readonly #way: (ask: Ask) => Partial<Held> | Promise<Partial<Held>>
+  readonly #way: (ask: Ask, app: App) => Partial<Held> | Promise<Partial<Held>>
 
-  constructor(way: (ask: Ask) => Partial<Held> | Promise<Partial<Held>>) {
+  constructor(way: (ask: Ask, app: App) => Partial<Held> | Promise<Partial<Held>>) {
     this.#way = way
   }
 
-  async hold(_app: App, _node: Node, ask: Ask): Promise<Held> {
+  async hold(app: App, _node: Node, ask: Ask): Promise<Held> {
     const { kind, what, bytes, mayWake, patienceMs } = ask // an ask is read while its request lasts
     this.asks.push({ kind, what, bytes, mayWake, patienceMs })
-    const way = await this.#way(ask)
+    const way = await this.#way(ask, app)
     this.held += 1
     const leave = (): void => {
       this.held -= 1
