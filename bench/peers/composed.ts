@@ -6,9 +6,21 @@ import { FakeRuntime } from '../../src/testing/fake-runtime.ts'
 import { FakeVolumes } from '../../src/testing/fake-volumes.ts'
 import type { Setup } from '../lib/peers.ts'
 
-const SETTINGS = { SHADOW_MASTER_LISTEN: '127.0.0.1:0', SHADOW_NODE_LISTEN: '127.0.0.1:0', SHADOW_LOG_LEVEL: 'warn' }
+const SETTINGS = {
+  SHADOW_MASTER_LISTEN: '127.0.0.1:0',
+  SHADOW_NODE_LISTEN: '127.0.0.1:0',
+  SHADOW_METRICS_LISTEN: '127.0.0.1:0',
+  SHADOW_LOG_LEVEL: 'warn',
+  // One worker of each peer.
+  SHADOW_WORKERS: '1',
+  // All visitors of a bench have one address, and stay; nginx is set up for that too.
+  SHADOW_CONNECTIONS: '100000',
+  SHADOW_CONNECTIONS_PER_ADDRESS: '100000',
+  SHADOW_REQUESTS_PER_CONNECTION: '1000000000',
+  SHADOW_KEEP_ALIVE: '10m',
+}
 
-/** Settings as they come, but for the places. */
+/** Settings as they come, but for places, and for limits that a bench would run into. */
 export function configOf({ folder, plain }: Pick<Setup, 'folder' | 'plain'>): UpConfig {
   return readUpConfig({ ...SETTINGS, SHADOW_LISTEN: `127.0.0.1:${plain}` }, { data: join(folder, 'data') })
 }
