@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import type { Clock } from '../clock.ts'
 import type { Log } from '../log.ts'
@@ -90,7 +89,7 @@ export class Crew {
       log.error('worker failed', { worker: index, cause })
       ready.reject(cause)
     })
-    const ended = once(worker, 'exit').then(() => {
+    const ended = exitOf(worker).then(() => {
       line[Symbol.dispose]()
       served[Symbol.dispose]()
       this.#members.delete(index)
@@ -113,6 +112,9 @@ export class Crew {
     })
   }
 }
+
+// Not `once`: that would fail with the error which an exit follows.
+const exitOf = (worker: Worker): Promise<void> => new Promise(resolve => worker.once('exit', () => resolve()))
 
 /** The crew, as a thread of it asks. */
 export const crewOf = (line: Line): Other<CrewDeeds> => line.other<CrewDeeds>()

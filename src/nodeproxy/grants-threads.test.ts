@@ -1,0 +1,142 @@
+import { afterEach, expect, test } from 'vitest'
+import { noLog } from '../lib/log.ts'
+import { Crew } from '../lib/threads/crew.ts'
+import type { Line } from '../lib/threads/line.ts'
+import { type AppName, appName } from '../model/names.ts'
+import { aTask } from '../testing/fake-app.ts'
+import type { HolderOrders } from '../testing/holder.ts'
+import { InstanceGround, never } from '../testing/instance-ground.ts'
+import { Grants } from './grants.ts'
+
+const IDLE_MS = 300_000
+const crews: Crew[] = []
+afterEach(async () => {
+  await Promise.all(crews.splice(0).map(crew => crew.end()))
+})
+
+/** Instances of these apps in this thread, and real threads that hold them. */
+async function node(names: readonly string[], threads: number) {
+  const ground = new InstanceGround()
+  const { clock, runtime } = ground
+  const users = new Int32Array(new SharedArrayBuffer(4 * 100_000))
+  const stoppedInUse: string[] = []
+  // Each container has an address of its own; none is stopped while the threads say that they use it.
+  let made = 0
+  const next = (): void => {
+    runtime.ip = `10.0.0.${made++}`
+  }
+  next()
+  runtime.onStart = () => queueMicrotask(next)
+  const stop = runtime.stop.bind(runtime)
+  runtime.stop = async container => {
+    const place = Number(runtime.containers.get(container.id)?.ip?.split('.')[3])
+    if (Atomics.load(users, place) !== 0) stoppedInUse.push(container.id)
+    await stop(container)
+  }
+  const apps = names.map(appName)
+  const instances = new Map(apps.map(app => [app, ground.anInstance(aTask({ app, volume: undefined }))]))
+  const of = (app: AppName) => instances.get(app)!
+  const grants = new Grants({
+    hold: (app, ask, leaver) => of(app as AppName).hold(ask, leaver),
+    follow: (app, signal) => of(app).follow(signal),
+    phase: app => of(app).phase,
+    clock,
+  })
+  const lines: Line[] = []
+  const crew = new Crew({
+    entry: new URL('../testing/holder.ts', import.meta.url),
+    size: threads,
+    data: () => ({ users: users.buffer }),
+    serve: (line, index) => {
+      lines[index] = line
+      return grants.serve(line)
+    },
+    endWithinMs: 10_000,
+    clock,
+    log: noLog,
+  })
+  crews.push(crew)
+  await crew.start()
+  const worker = (index: number) => lines[index]!.other<HolderOrders>()
+  return { ground, clock, runtime, apps, of, grants, crew, worker, stoppedInUse }
+}
+
+const turn = () => new Promise(resolve => setImmediate(resolve))
+const until = async (isSo: () => boolean): Promise<void> => {
+  while (!isSo()) await turn()
+}
+
+test('after 10,000 requests of all kinds over three threads, among sleeps and deploys, not one hold is left', async () => {
+  const { clock, runtime, apps, of, grants, worker, stoppedInUse } = await node(['a', 'b', 'c', 'd', 'e'], 3)
+  let going = true
+  const unrest = (async () => {
+    for (let at = 0; going; at++) {
+      const instance = of(apps[at % apps.length]!)
+      if (at % 2 === 0) instance.sleep('asked').catch(() => undefined)
+      else instance.define(aTask({ app: instance.app, volume: undefined, revision: at + 1 }))
+      for (let turns = 0; turns < 20; turns++) await turn()
+    }
+  })()
+  const told = await Promise.all([0, 1, 2].map(index => worker(index).call('storm', { apps, requests: 3_334 })))
+  going = false
+  await unrest
+  const sum = (of: 'served' | 'refused' | 'left') => told.reduce((all, one) => all + one[of], 0)
+  expect(sum('served') + sum('refused') + sum('left')).toBe(10_002)
+  expect(sum('served')).toBeGreaterThan(5_000)
+  expect(runtime.count('start')).toBeGreaterThan(10)
+  expect(stoppedInUse).toEqual([])
+  await grants.report()
+  expect(grants.count).toBe(0)
+  expect(apps.map(app => [of(app).view().holds, of(app).view().waiting])).toEqual(apps.map(() => [[], 0]))
+  await Promise.all(apps.map(app => of(app).wake('test', never)))
+  await clock.advance(IDLE_MS)
+  expect(apps.map(app => of(app).phase)).toEqual(apps.map(() => 'asleep'))
+  expect(runtime.containers.size).toBe(0)
+})
+
+for (const how of ['exit', 'throw'] as const)
+  test(`a thread that dies (${how}) gives back what it held, others keep theirs, and it is started again`, async () => {
+    const { clock, apps, of, grants, crew, worker } = await node(['a', 'b'], 2)
+    const [a, b] = apps as [AppName, AppName]
+    await Promise.all([worker(0).call('hold', a), worker(0).call('hold', b), worker(1).call('hold', b)])
+    expect(grants.count).toBe(3)
+    await clock.advance(IDLE_MS)
+    const at = clock.now()
+    worker(0).tell('die', how)
+    await until(() => crew.deaths === 1)
+    expect(grants.count).toBe(1)
+    expect([of(a).view().sleepsAt, of(b).view().sleepsAt]).toEqual([new Date(at + IDLE_MS).toISOString(), null])
+    await clock.advance(IDLE_MS)
+    expect([of(a).phase, of(b).phase]).toEqual(['asleep', 'awake'])
+    await until(() => crew.lines.length === 2)
+    expect(await worker(0).call('hold', a)).toMatch(/^10\./)
+    expect(of(a).phase).toBe('awake')
+  })
+
+test('a request to one thread, while the app falls asleep after the last of another, wakes it again', async () => {
+  const { clock, runtime, apps, of, grants, worker } = await node(['a'], 2)
+  const [a] = apps as [AppName]
+  const before = await worker(0).call('hold', a)
+  worker(0).tell('release', null)
+  await grants.report()
+  const gate = runtime.gate('stop')
+  await clock.advance(IDLE_MS)
+  expect(of(a).phase).toBe('stopping')
+  const woken = worker(1).call('hold', a)
+  await until(() => of(a).view().waiting === 1)
+  gate.open()
+  expect(await woken).not.toBe(before)
+  expect([of(a).phase, runtime.count('start')]).toEqual(['awake', 2])
+})
+
+test('a stop waits for what runs in a real thread', async () => {
+  const { apps, of, runtime, grants, worker } = await node(['a'], 1)
+  const [a] = apps as [AppName]
+  await worker(0).call('hold', a)
+  const asleep = of(a).sleep('asked')
+  await grants.report()
+  expect([of(a).phase, runtime.running().length]).toEqual(['stopping', 1])
+  worker(0).tell('release', null)
+  await asleep
+  expect([of(a).phase, grants.count]).toEqual(['asleep', 0])
+})

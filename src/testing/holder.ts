@@ -1,0 +1,75 @@
+// A thread of the tests of grants: holds apps of the main thread as it is told to.
+import { workerData } from 'node:worker_threads'
+import { Holding } from '../api/granted.ts'
+import { systemClock } from '../lib/clock.ts'
+import { runThread } from '../lib/threads/thread.ts'
+import type { Held } from '../model/instance.ts'
+import type { AppName } from '../model/names.ts'
+import { anAsk } from './fake-app.ts'
+
+export type HolderOrders = {
+  /** Holds the app, and keeps it; answers with its address. */
+  hold(app: AppName): Promise<string>
+  release(input: null): void
+  /** So many requests of all kinds, some at a time; answers with how many were served, and how many were refused. */
+  storm(input: { readonly apps: readonly AppName[]; readonly requests: number }): Promise<Stormed>
+  die(how: 'exit' | 'throw'): void
+}
+type Stormed = { readonly served: number; readonly refused: number; readonly left: number }
+
+const AT_A_TIME = 40
+/** Users of each address, by the last number of it; counted beside what is counted by holds. */
+const users = new Int32Array((workerData as { users: SharedArrayBuffer }).users)
+const placeOf = ({ address }: Held): number => Number(/^10\.0\.0\.(\d+):/.exec(address)?.[1])
+
+await runThread(async ({ line }) => {
+  const holding = new Holding({ line, clock: systemClock, onLeft: () => undefined })
+  const never = new AbortController()
+  const held: Held[] = []
+
+  const tick = () => new Promise(resolve => setImmediate(resolve))
+  const some = (most: number): number => Math.floor(Math.random() * most)
+
+  async function one(app: AppName): Promise<keyof Stormed> {
+    const dice = Math.random()
+    const leaver = dice < 0.05 ? new AbortController() : never
+    if (leaver !== never) setImmediate(() => leaver.abort(new Error('left')))
+    try {
+      const ask = anAsk({ kind: dice > 0.95 ? 'websocket' : 'request', mayWake: dice < 0.1 || dice > 0.2 })
+      using way = await holding.hold(app, ask, leaver)
+      Atomics.add(users, placeOf(way), 1)
+      for (let ticks = some(4); ticks > 0; ticks--) await tick()
+      Atomics.sub(users, placeOf(way), 1)
+      return 'served'
+    } catch {
+      return leaver.signal.aborted ? 'left' : 'refused'
+    }
+  }
+
+  line.serve<HolderOrders>({
+    hold: async app => {
+      const way = await holding.hold(app, anAsk(), never)
+      held.push(way)
+      return way.address
+    },
+    release: () => {
+      for (const way of held.splice(0)) way[Symbol.dispose]()
+    },
+    storm: async ({ apps, requests }) => {
+      const counts = { served: 0, refused: 0, left: 0 }
+      let begun = 0
+      const visitor = async (): Promise<void> => {
+        while (begun++ < requests) counts[await one(apps[some(apps.length)] as AppName)] += 1
+      }
+      await Promise.all(Array.from({ length: AT_A_TIME }, visitor))
+      return counts
+    },
+    die: how => {
+      if (how === 'exit') process.exit(1)
+      setImmediate(() => {
+        throw new Error('told to')
+      })
+    },
+  })
+  return { [Symbol.asyncDispose]: async () => undefined }
+})
