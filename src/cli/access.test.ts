@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'vitest'
 import { ShadowError } from '../lib/errors.ts'
 import type { Access, Network, Rate } from '../model/access.ts'
+import { anApp, aTask } from '../testing/fake-app.ts'
 import { FAKE_TOKEN, fakeMaster } from '../testing/fake-master.ts'
 import { FakeTerminal } from '../testing/fake-terminal.ts'
 import { run } from './run.ts'
@@ -109,4 +110,16 @@ test('register takes the rules along, so that the app is never open before', asy
     image: 'x',
     access: { allow: ['10.0.0.0/8'], deny: [], ratePerClient: '5/s' },
   })
+})
+
+test('status shows the rules beside everything else', async () => {
+  await using master = await fakeMaster({
+    getApp: () => ({ ...anApp(aTask({ volume: undefined })), access: rules }),
+    getInstance: () => {
+      throw new ShadowError('not-found', 'no node has it')
+    },
+  })
+  const terminal = new FakeTerminal({ env: { SHADOW_URL: master.url, SHADOW_TOKEN: FAKE_TOKEN } })
+  assert.equal(await run(['status', 'blog'], terminal), 0, terminal.stderr)
+  assert.match(terminal.stdout, /^access +allow {2}10\.0\.0\.0\/8\n +2001:db8::\/32\n +deny {3}10\.1\.2\.3\n/m)
 })

@@ -23,10 +23,6 @@ type Compiled = {
 
 /** Keeps out whom an app's rules do not let in. */
 export class Guard {
-  /** Requests that were refused, and by which rule. */
-  denied = 0
-  overRate = 0
-  overRatePerClient = 0
   readonly #options: Options
   // By the rules themselves: a route that is asked for anew brings new ones, and those nobody has any more are dropped.
   readonly #compiled = new WeakMap<Access, Compiled>()
@@ -39,23 +35,15 @@ export class Guard {
   admit(app: AppName, access: Access, client: string): void {
     const { allow, deny, rate, ratePerClient } = this.#of(access)
     const address = client.includes('%') ? (ipOf(client) ?? client) : client
-    if (deny?.has(address) === true || allow?.has(address) === false) {
-      this.denied += 1
+    if (deny?.has(address) === true || allow?.has(address) === false)
       throw new ShadowError('not-allowed', `${address} may not use ${app}`, { hint: `shadow access ${app}` })
-    }
     if (ratePerClient !== undefined) {
       const waitMs = this.#options.clients.take(`${app} ${clientAt(address)}`, ratePerClient, this.#options.clock.now())
-      if (waitMs > 0) {
-        this.overRatePerClient += 1
-        throw tooMany(`${address} asks more of ${app} than ${access.ratePerClient}`, app, waitMs)
-      }
+      if (waitMs > 0) throw tooMany(`${address} asks more of ${app} than ${access.ratePerClient}`, app, waitMs)
     }
     if (rate !== undefined) {
       const waitMs = this.#options.apps.take(app, rate, this.#options.clock.now())
-      if (waitMs > 0) {
-        this.overRate += 1
-        throw tooMany(`${app} is asked more than ${access.rate}`, app, waitMs)
-      }
+      if (waitMs > 0) throw tooMany(`${app} is asked more than ${access.rate}`, app, waitMs)
     }
   }
 

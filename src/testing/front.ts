@@ -1,14 +1,18 @@
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { appUnreachable } from '../api/traffic.ts'
 import { ShadowError } from '../lib/errors.ts'
 import { Forwarder } from '../lib/http/forward.ts'
+import { type Hop, UpstreamError } from '../lib/http/hop.ts'
 import { reply } from '../lib/http/server.ts'
 import { strictServer } from '../lib/http/strict.ts'
 import { noLog } from '../lib/log.ts'
+import { Metrics } from '../lib/metrics/metrics.ts'
 import { readSettings } from '../lib/settings.ts'
 import type { App, Node } from '../model/app.ts'
 import type { Ask, Held, InstanceView } from '../model/instance.ts'
+import type { AppName } from '../model/names.ts'
 import { proxySettings } from '../proxy/config.ts'
 import { startProxy } from '../proxy/main.ts'
 import type { Reach } from '../proxy/reach.ts'
@@ -116,8 +120,10 @@ export async function aFront({ master, reach, settings = {}, data = dataFolder()
     SHADOW_LISTEN: '127.0.0.1:0',
     ...settings,
   }
-  const front = await startProxy(readSettings(proxySettings, env), { clock, log: noLog, ...(reach && { reach }) })
-  return { ...front, clock, [Symbol.asyncDispose]: () => front[Symbol.asyncDispose]() }
+  const metrics = new Metrics()
+  const options = { clock, log: noLog, metrics, ...(reach && { reach }) }
+  const front = await startProxy(readSettings(proxySettings, env), options)
+  return { ...front, clock, metrics, [Symbol.asyncDispose]: () => front[Symbol.asyncDispose]() }
 }
 
 export const dataFolder = (): string => mkdtempSync(join(tmpdir(), 'shadow-front-'))
@@ -146,12 +152,10 @@ export async function aNodeDoor(
       if (error !== undefined) throw error
       served.push(`${request.method} ${request.url}`)
       const expect = request.headers['x-shadow-expect'] === 'hop' ? 'answer' : 'pass'
-      return forwarder.forward(
-        request,
-        response,
-        { address: app.address, strip: 'x-shadow-', forwarded: 'keep', expect },
-        signal,
-      )
+      const hop: Hop = { address: app.address, strip: 'x-shadow-', forwarded: 'keep', expect }
+      return forwarder.forward(request, response, hop, signal).catch((error: unknown) => {
+        throw error instanceof UpstreamError ? appUnreachable('app' as AppName, error) : error
+      })
     },
     { log: noLog },
   )
