@@ -15,6 +15,11 @@ const FAILURES = {
   'already-exists': { status: 409, exit: 4, means: 'something of this name exists' },
   'domain-taken': { status: 409, exit: 4, means: 'another app has this domain' },
   'volume-in-use': { status: 409, exit: 4, means: 'the volume is attached, or belongs to another app' },
+  misdirected: {
+    status: 421,
+    exit: 2,
+    means: 'the TLS connection was made for another hostname; ask on one of its own',
+  },
   'volume-elsewhere': { status: 421, exit: 4, means: 'another node holds the volume; `node` names it' },
   changed: { status: 412, exit: 4, means: 'somebody else changed it since it was read' },
   'too-slow': { status: 408, exit: 1, means: 'the request came too slowly, or the rest of it not at all' },

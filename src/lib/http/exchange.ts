@@ -18,6 +18,8 @@ export interface Exchange {
   /** The client's address. */
   readonly peer: string
   readonly secure: boolean
+  /** What it came by; the same for all requests on one connection. */
+  readonly connection: object
   readonly hasBody: boolean
   /** What it asks to switch to. */
   readonly upgrade: string | undefined

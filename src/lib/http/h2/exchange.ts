@@ -71,6 +71,10 @@ export class StreamExchange implements Served, UpstreamUser {
     return this.session.peer.address
   }
 
+  get connection(): object {
+    return this.session.socket
+  }
+
   get secure(): boolean {
     return this.session.peer.proto === 'https'
   }

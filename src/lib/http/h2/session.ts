@@ -15,14 +15,14 @@ export class Session {
   readonly peer: Peer
   readonly exchanges = new Set<StreamExchange>()
   readonly #session: ServerHttp2Session
-  readonly #socket: Socket
+  readonly socket: Socket
   #idleMs = 0
   #served = 0
   #ending = false
 
   constructor(socket: Socket, secure: boolean, parts: Parts) {
     this.parts = parts
-    this.#socket = socket
+    this.socket = socket
     this.peer = new Peer(plainAddress(socket.remoteAddress ?? 'unknown'), secure ? 'https' : 'http', '2')
     parts.sessions.add(this)
     socket.once('close', () => parts.sessions.delete(this))
@@ -54,7 +54,7 @@ export class Session {
   /** Ends it at once. */
   cut(): void {
     this.#session.destroy()
-    this.#socket.destroy()
+    this.socket.destroy()
   }
 
   /** Looks whether it is of use, and its streams keep a pace. */

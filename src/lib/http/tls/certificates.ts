@@ -1,0 +1,138 @@
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Clock } from '../../clock.ts'
+import { ShadowError, systemCode } from '../../errors.ts'
+import type { Log } from '../../log.ts'
+import { type Certificate, certificateOf } from './certificate.ts'
+
+type Options = { readonly folder: string; readonly clock: Clock; readonly log: Log; readonly lookEveryMs?: number }
+type Files = { readonly name: string; readonly chain: string; readonly key: string }
+/** `certificate` undefined: it could not be read, and never could be. */
+type Entry = { readonly version: string; readonly certificate: Certificate | undefined }
+
+const LOOK_EVERY_MS = 10_000
+const DEFAULT = 'default'
+/** How a folder or file may be named for a wildcard: a shell takes `*` for something else. */
+const WILDCARD = /^(?:\*|_wildcard)\./
+
+/**
+ * Certificates by hostname, from a folder that has `<hostname>/fullchain.pem` and `privkey.pem` (as certbot keeps them) or `<hostname>.crt`
+ * and `.key`. `*.example.com`, or `_wildcard.example.com`, is for all names of one more label; `default` for whatever no other is
+ * for, and for clients that name no host. Files that change are read again, within `lookEveryMs`; a broken one is logged, and
+ * the certificate before it kept.
+ */
+export class Certificates implements Disposable {
+  readonly #options: Required<Options>
+  #entries = new Map<string, Entry>()
+  #alarm: Disposable | undefined
+  #stopped = false
+  #onRead: (() => void) | undefined
+
+  private constructor(options: Options) {
+    this.#options = { lookEveryMs: LOOK_EVERY_MS, ...options }
+  }
+
+  /** Reads all of them; fails with `bad-input` where the folder cannot be read. */
+  static async open(options: Options): Promise<Certificates> {
+    const certificates = new Certificates(options)
+    await certificates.read()
+    certificates.#lookAgain()
+    return certificates
+  }
+
+  /** Calls back whenever one may have changed. */
+  onRead(then: () => void): void {
+    this.#onRead = then
+  }
+
+  /** The certificate for a client that names this host (RFC 6066, 3), or none. */
+  find(servername: string | undefined): Certificate | undefined {
+    const name = servername?.toLowerCase().replace(/\.$/, '')
+    const exact = name === undefined ? undefined : this.#entries.get(name)?.certificate
+    if (exact !== undefined) return exact
+    const dot = name?.indexOf('.') ?? -1
+    const wild = name === undefined || dot < 0 ? undefined : this.#entries.get(`*${name.slice(dot)}`)?.certificate
+    return wild ?? this.#entries.get(DEFAULT)?.certificate
+  }
+
+  /** Reads what has changed. */
+  async read(): Promise<void> {
+    const entries = new Map<string, Entry>()
+    for (const files of await this.#files()) {
+      const before = this.#entries.get(files.name)
+      try {
+        const version = await versionOf(files)
+        entries.set(files.name, before?.version === version ? before : await this.#load(files, version, before))
+      } catch (cause) {
+        // Half of it is there: the other is about to come, or gone.
+        this.#options.log.debug('certificate incomplete', { hostname: files.name, cause })
+        if (before !== undefined) entries.set(files.name, before)
+      }
+    }
+    this.#entries = entries
+    this.#onRead?.()
+  }
+
+  [Symbol.dispose](): void {
+    this.#stopped = true
+    this.#alarm?.[Symbol.dispose]()
+  }
+
+  async #load(files: Files, version: string, before: Entry | undefined): Promise<Entry> {
+    const { log, clock } = this.#options
+    try {
+      const [chain, key] = await Promise.all([readFile(files.chain, 'utf8'), readFile(files.key, 'utf8')])
+      const certificate = certificateOf(chain, key)
+      const expires = new Date(certificate.expiresAt).toISOString()
+      const told = { hostname: files.name, file: files.chain, expires }
+      if (certificate.expiresAt < clock.now()) log.warn('certificate expired', told)
+      else log.info('certificate read', told)
+      return { version, certificate }
+    } catch (cause) {
+      const kept = before?.certificate === undefined ? 'none' : 'the one before'
+      log.error('certificate broken', { hostname: files.name, chain: files.chain, key: files.key, kept, cause })
+      return { version, certificate: before?.certificate }
+    }
+  }
+
+  async #files(): Promise<Files[]> {
+    const { folder } = this.#options
+    let found: string[]
+    try {
+      found = await readdir(folder)
+    } catch (cause) {
+      throw new ShadowError('bad-input', `the folder of certificates ${folder} cannot be read: ${systemCode(cause)}`, {
+        cause,
+      })
+    }
+    const files: Files[] = []
+    for (const name of found) {
+      if (name.endsWith('.crt')) {
+        const bare = name.slice(0, -'.crt'.length)
+        files.push({ name: hostnameOf(bare), chain: join(folder, name), key: join(folder, `${bare}.key`) })
+      } else if (!name.endsWith('.key') && !name.startsWith('.') && name !== 'README') {
+        const inside = join(folder, name)
+        files.push({ name: hostnameOf(name), chain: join(inside, 'fullchain.pem'), key: join(inside, 'privkey.pem') })
+      }
+    }
+    return files
+  }
+
+  #lookAgain(): void {
+    if (this.#stopped) return
+    const { clock, log, lookEveryMs } = this.#options
+    this.#alarm = clock.after(lookEveryMs, () => {
+      this.read()
+        .catch(cause => log.warn('certificates not looked at', { cause }))
+        .finally(() => this.#lookAgain())
+    })
+  }
+}
+
+const hostnameOf = (name: string): string => name.toLowerCase().replace(WILDCARD, '*.')
+
+/** What changes with the files: certbot replaces links, others write in place. */
+async function versionOf({ chain, key }: Files): Promise<string> {
+  const [one, other] = await Promise.all([stat(chain, { bigint: true }), stat(key, { bigint: true })])
+  return [one, other].map(({ ino, size, mtimeNs, ctimeNs }) => `${ino}.${size}.${mtimeNs}.${ctimeNs}`).join()
+}

@@ -1,0 +1,213 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { type Agent, request as httpsRequest } from 'node:https'
+import { text } from 'node:stream/consumers'
+import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
+import { test } from 'vitest'
+import { certificatesFolder, putCertbot, putPair, selfSigned } from '../../../testing/certificates.ts'
+import { h2Client } from '../../../testing/h2-forwarding.ts'
+import { secured } from '../../../testing/tls-forwarding.ts'
+import { httpApp, RawClient, until } from '../../../testing/wire.ts'
+
+const one = selfSigned('one.example', 'also.example')
+const two = selfSigned('two.example')
+const wild = selfSigned('*.wild.example')
+
+function folderOf(...more: string[]): string {
+  const folder = certificatesFolder()
+  putCertbot(folder, 'one.example', one)
+  putPair(folder, 'two.example', two)
+  putPair(folder, '_wildcard.wild.example', wild)
+  for (const name of more) putPair(folder, name, selfSigned('fallback.example'))
+  return folder
+}
+
+const echo = () =>
+  httpApp((request, response) => void request.pipe(response.setHeader('x-saw', request.rawHeaders.join('|'))))
+
+/** A TLS connection, checked as a browser would. */
+async function dial(port: number, servername: string, ca: string, options: ConnectionOptions = {}): Promise<TLSSocket> {
+  const socket = connect({ port, host: '127.0.0.1', servername, ca, ...options })
+  socket.on('error', () => undefined)
+  await new Promise((resolve, reject) => socket.once('secureConnect', resolve).once('error', reject))
+  return socket
+}
+
+const over = (port: number, servername: string, ca: string, host = servername, agent: Agent | false = false) =>
+  new Promise<{ status: number; body: string; saw: string }>((resolve, reject) => {
+    httpsRequest({ port, host: '127.0.0.1', servername, ca, agent, method: 'POST', headers: { host } })
+      .on('response', async answer =>
+        resolve({ status: answer.statusCode ?? 0, saw: String(answer.headers['x-saw']), body: await text(answer) }),
+      )
+      .on('error', reject)
+      .end('abc')
+  })
+
+test('HTTP/1.1 and HTTP/2 are served by the certificate of the name that is asked for', async () => {
+  await using app = await echo()
+  await using front = await secured(app, folderOf())
+  for (const [name, ca] of [
+    ['one.example', one.cert],
+    ['two.example', two.cert],
+    ['a.wild.example', wild.cert],
+  ] as const) {
+    const plain = await over(front.port, name, ca)
+    assert.deepEqual([plain.status, plain.body], [200, 'abc'])
+    assert.match(plain.saw, new RegExp(`host\\|${name}\\|.*X-Forwarded-Proto\\|https\\|X-Forwarded-Host\\|${name}`))
+    using client = h2Client(`https://${name}:${front.port}`, { ca, lookup } as object)
+    const { status, headers, body } = await client.ask({ ':method': 'POST', ':authority': name }, 'abc')
+    assert.deepEqual([status, body], [200, 'abc'])
+    assert.match(String(headers['x-saw']), /X-Forwarded-Proto\|https/)
+    assert.equal(client.session.alpnProtocol, 'h2')
+  }
+})
+
+test('ALPN: HTTP/2 is preferred, HTTP/1.1 served without, and an unknown protocol refused', async () => {
+  await using app = await echo()
+  await using front = await secured(app, folderOf())
+  const chosen = async (ALPNProtocols?: string[]) => {
+    const socket = await dial(front.port, 'one.example', one.cert, ALPNProtocols && { ALPNProtocols })
+    socket.destroy()
+    return socket.alpnProtocol
+  }
+  assert.equal(await chosen(['http/1.1', 'h2']), 'h2')
+  assert.equal(await chosen(['http/1.1']), 'http/1.1')
+  assert.equal(await chosen(), false)
+  await assert.rejects(chosen(['spdy/3']), { code: 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL' })
+})
+
+test('a name without a certificate is refused with unrecognized_name; with a default certificate it is not', async () => {
+  await using app = await echo()
+  await using front = await secured(app, folderOf())
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const)
+    await assert.rejects(dial(front.port, 'three.example', one.cert, { maxVersion }), {
+      code: 'ERR_SSL_TLSV1_UNRECOGNIZED_NAME',
+    })
+  await assert.rejects(
+    dial(front.port, '', one.cert, { rejectUnauthorized: false }),
+    'nor is one without a name served',
+  )
+  await using other = await secured(app, folderOf('default'))
+  for (const servername of ['three.example', '']) {
+    const socket = await dial(other.port, servername, '', { rejectUnauthorized: false })
+    assert.equal(socket.getPeerCertificate().subject.CN, 'fallback.example')
+    socket.destroy()
+  }
+  assert.equal((await over(other.port, 'one.example', one.cert)).status, 200)
+})
+
+test('TLS 1.1 is refused, 1.2 and 1.3 are served', async () => {
+  await using app = await echo()
+  await using front = await secured(app, folderOf())
+  for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+    const socket = await dial(front.port, 'one.example', one.cert, { minVersion: version, maxVersion: version })
+    assert.equal(socket.getProtocol(), version)
+    socket.destroy()
+  }
+  const old = { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT:@SECLEVEL=0' } as const
+  await assert.rejects(dial(front.port, 'one.example', one.cert, old), /protocol version/)
+})
+
+for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+  test(`a session is resumed by a new connection, by a certificate that was renewed since, too: ${maxVersion}`, async () => {
+    await using app = await echo()
+    const folder = folderOf('default')
+    await using front = await secured(app, folder)
+    const first = await dial(front.port, 'one.example', one.cert, { maxVersion })
+    const told = new Promise<Buffer>(resolve => first.once('session', resolve))
+    first.write('GET / HTTP/1.1\r\nHost: one.example\r\n\r\n')
+    // TLS 1.3 sends it after the handshake.
+    const ticket = maxVersion === 'TLSv1.3' ? await told : first.getSession()
+    first.destroy()
+    for (let round = 0; round < 2; round++) {
+      const again = await dial(front.port, 'one.example', one.cert, { maxVersion, session: ticket as Buffer })
+      assert.equal(again.isSessionReused(), true)
+      again.write('GET / HTTP/1.1\r\nHost: one.example\r\n\r\n')
+      await once(again, 'data')
+      again.destroy()
+      putCertbot(folder, 'one.example')
+      putPair(folder, 'default')
+      await front.certificates.read()
+    }
+  })
+}
+
+test('a certificate that is renewed is used by the next connection', async () => {
+  await using app = await echo()
+  const folder = folderOf('default')
+  await using front = await secured(app, folder)
+  const renewed = { one: selfSigned('one.example'), nameless: selfSigned('renewed.example') }
+  putCertbot(folder, 'one.example', renewed.one)
+  putPair(folder, 'default', renewed.nameless)
+  await front.clock.advance(1_000)
+  await until(() => front.certificates.find(undefined)?.cert === renewed.nameless.cert)
+  assert.equal((await over(front.port, 'one.example', renewed.one.cert)).status, 200)
+  const socket = await dial(front.port, '', '', { rejectUnauthorized: false })
+  assert.equal(socket.getPeerCertificate().subject.CN, 'renewed.example')
+  socket.destroy()
+})
+
+test('plain HTTP to the port is told so, and the connection ended', async () => {
+  await using app = await echo()
+  await using front = await secured(app, folderOf())
+  using client = new RawClient(front.port, 'GET / HTTP/1.1\r\nHost: one.example\r\n\r\n')
+  assert.match(await client.closed(), /^HTTP\/1\.1 400 [\s\S]*HTTPS/)
+})
+
+test('what is no TLS is ended, and so is a handshake that takes too long', async () => {
+  await using app = await echo()
+  await using front = await secured(app, folderOf(), { handshakeWithinMs: 50 })
+  using garbage = new RawClient(front.port, '\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c')
+  await garbage.closed()
+  using silent = new RawClient(front.port)
+  await silent.closed()
+  using dripping = new RawClient(front.port, '\x16\x03\x01\x02')
+  await dripping.closed()
+  assert.equal(front.exchanges.open, 0)
+  await until(() => front.exchanges.counted.open === 0)
+})
+
+test('a request for a host that the connection is not for is misdirected; for another of its certificate it is served', async () => {
+  await using app = await echo()
+  await using front = await secured(app, folderOf('default'))
+  for (const [host, status] of [
+    ['one.example', 200],
+    ['One.Example:443', 200],
+    ['also.example', 200],
+    ['two.example', 421],
+    ['one.example.evil.example', 421],
+    ['a.wild.example', 421],
+  ] as const) {
+    assert.equal((await over(front.port, 'one.example', one.cert, host)).status, status, host)
+    using client = h2Client(`https://one.example:${front.port}`, { ca: one.cert, lookup } as object)
+    const answer = await client.ask({ ':authority': host })
+    assert.equal(answer.status, status, host)
+    if (status === 421) assert.equal(answer.headers['x-shadow-error'], 'misdirected')
+  }
+  // Upgrades travel on the safe path, which is held to it, too.
+  const socket = await dial(front.port, 'one.example', one.cert)
+  socket.write('GET / HTTP/1.1\r\nHost: two.example\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n')
+  assert.match(String((await once(socket, 'data'))[0]), /^HTTP\/1\.1 421 /)
+  socket.destroy()
+  const other = await dial(front.port, 'three.example', '', { rejectUnauthorized: false })
+  other.write('GET / HTTP/1.1\r\nHost: three.example\r\n\r\n')
+  assert.match(String((await once(other, 'data'))[0]), /^HTTP\/1\.1 200 /)
+  other.destroy()
+})
+
+test('connections are counted, and bounded, before their handshake', async () => {
+  await using app = await echo()
+  await using front = await secured(app, folderOf(), { connections: { mostPerAddress: 2 } })
+  const sockets = [await dial(front.port, 'one.example', one.cert), await dial(front.port, 'one.example', one.cert)]
+  await assert.rejects(dial(front.port, 'one.example', one.cert))
+  assert.equal(front.exchanges.counters.refusedPerAddress, 1)
+  for (const socket of sockets) socket.destroy()
+  await until(() => front.exchanges.counted.open === 0)
+  assert.equal((await over(front.port, 'one.example', one.cert)).status, 200)
+})
+
+/** All names are this machine. */
+function lookup(_name: string, options: { all?: boolean }, done: (...given: unknown[]) => void): void {
+  if (options.all) done(null, [{ address: '127.0.0.1', family: 4 }])
+  else done(null, '127.0.0.1', 4)
+}

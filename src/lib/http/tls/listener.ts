@@ -1,0 +1,99 @@
+import { randomBytes } from 'node:crypto'
+import { Socket } from 'node:net'
+import { createServer, type Server, type TLSSocket } from 'node:tls'
+import type { Log } from '../../log.ts'
+import type { ListenAddress } from '../../settings.ts'
+import type { Exchanges } from '../fast/server.ts'
+import { bind, close, type Listening } from '../listening.ts'
+import type { Certificate } from './certificate.ts'
+import type { Certificates } from './certificates.ts'
+import { certified } from './certified.ts'
+
+export type TlsOptions = {
+  readonly certificates: Certificates
+  readonly exchanges: Exchanges
+  readonly log: Log
+  /** A client that is not through with the handshake by then is cut. */
+  readonly handshakeWithinMs?: number
+  /** What tickets for resuming a session are sealed with, 48 bytes; the same for all who share the port. */
+  readonly ticketKeys?: Buffer
+}
+
+const TICKET_KEY_BYTES = 48
+
+const HANDSHAKE_WITHIN_MS = 10_000
+const KEEPALIVE_PROBE_AFTER_MS = 30_000
+/** RFC 8446, 6: a fatal alert, `unrecognized_name`. */
+const UNRECOGNIZED_NAME = Buffer.from([0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x70])
+const PLAIN_TEXT = 'HTTP was spoken to the port of HTTPS\n'
+const PLAIN = `HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${PLAIN_TEXT.length}\r\nX-Shadow-Error: bad-input\r\n\r\n${PLAIN_TEXT}`
+
+/** A server of TLS 1.2 and 1.3 whose connections the exchanges serve, by HTTP/2 or HTTP/1.1 as the client chooses (ALPN, RFC 7301). */
+export function tlsServer({ certificates, exchanges, log, handshakeWithinMs, ticketKeys }: TlsOptions): Server {
+  const fixed = { minVersion: 'TLSv1.2', ticketKeys: ticketKeys ?? randomBytes(TICKET_KEY_BYTES) } as const
+  const server = createServer({
+    ...fixed,
+    ALPNProtocols: ['h2', 'http/1.1'],
+    handshakeTimeout: handshakeWithinMs ?? HANDSHAKE_WITHIN_MS,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: KEEPALIVE_PROBE_AFTER_MS,
+    SNICallback(this: unknown, servername, done) {
+      const certificate = certificates.find(servername)
+      if (certificate !== undefined) return done(null, certificate.context)
+      rawOf(this)?.write(UNRECOGNIZED_NAME)
+      done(new Error(`no certificate is for ${servername.slice(0, 300)}`))
+    },
+  })
+  // Who names no host is not asked about by name.
+  let nameless: Certificate | undefined
+  const setNameless = (): void => {
+    const found = certificates.find(undefined)
+    if (found === nameless) return
+    nameless = found
+    server.setSecureContext({ ...fixed, ...(found && { cert: found.cert, key: found.key }) })
+  }
+  setNameless()
+  certificates.onRead(setNameless)
+  // Counted, and refused, before a handshake, which costs a hundred times what a connection does.
+  const handshakes = server.listeners('connection')
+  server.removeAllListeners('connection').on('connection', (socket: Socket) => {
+    if (!exchanges.gate.enter(socket, { plain: false })) return
+    for (const begin of handshakes) begin.call(server, socket)
+  })
+  return server
+    .on('secureConnection', (socket: TLSSocket) => {
+      const servername = socket.servername || undefined
+      const certificate = certificates.find(servername)
+      // Resumed with a ticket of a certificate that is not there any more.
+      if (certificate === undefined) return void socket.destroy()
+      certified(socket, servername, certificate)
+      exchanges.accept(socket, true)
+    })
+    .on('tlsClientError', (error: NodeJS.ErrnoException, socket: TLSSocket) => {
+      log.debug('handshake failed', { client: socket.remoteAddress, code: error.code, why: error.message })
+      if (error.code === 'ERR_SSL_HTTP_REQUEST') rawOf(socket)?.write(PLAIN)
+      socket.destroy()
+    })
+}
+
+/** The connection beneath; node:tls has no public name for it. */
+function rawOf(socket: unknown): Socket | undefined {
+  const { _parent: raw } = socket as { _parent?: unknown }
+  return raw instanceof Socket && raw.writable ? raw : undefined
+}
+
+/** Opens a TLS server; disposing it ends as `listenFor` does. */
+export async function listenTls(options: TlsOptions, at: ListenAddress, drainMs = 0): Promise<Listening> {
+  const server = tlsServer(options)
+  const bound = await bind(server, at)
+  const { exchanges } = options
+  return {
+    ...bound,
+    async [Symbol.asyncDispose]() {
+      const cut = (): void => exchanges[Symbol.dispose]()
+      await close(server, drainMs, () => exchanges.drain(), cut)
+      cut()
+    },
+  }
+}

@@ -1,0 +1,40 @@
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { Exchanges, type ExchangesOptions } from '../lib/http/fast/server.ts'
+import { Certificates } from '../lib/http/tls/certificates.ts'
+import { tlsServer } from '../lib/http/tls/listener.ts'
+import { noLog } from '../lib/log.ts'
+import { HandClock } from './clock.ts'
+
+/** A TLS server with the certificates of a folder, in front of one upstream. */
+export async function secured(
+  upstream: { readonly address: string },
+  folder: string,
+  options: Partial<ExchangesOptions> & { handshakeWithinMs?: number } = {},
+) {
+  const clock = new HandClock(Date.now())
+  const certificates = await Certificates.open({ folder, clock, log: noLog, lookEveryMs: 1_000 })
+  const exchanges = new Exchanges({
+    log: noLog,
+    clock,
+    journey: exchange => exchange.forward({ address: upstream.address, forwarded: 'replace' }),
+    ...options,
+  })
+  const { handshakeWithinMs } = options
+  const server = tlsServer({ certificates, exchanges, log: noLog, ...(handshakeWithinMs && { handshakeWithinMs }) })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  return {
+    port,
+    clock,
+    certificates,
+    exchanges,
+    async [Symbol.asyncDispose]() {
+      const closed = new Promise(resolve => server.close(resolve))
+      exchanges[Symbol.dispose]()
+      certificates[Symbol.dispose]()
+      await closed
+    },
+  }
+}
