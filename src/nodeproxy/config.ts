@@ -1,7 +1,7 @@
 import { hostname } from 'node:os'
 import { LOG_LEVELS } from '../lib/log.ts'
-import { crewSize } from '../lib/threads/size.ts'
 import { listenAddress, oneOf, optionalSetting, setting, text, url, type Values, wholeNumber } from '../lib/settings.ts'
+import { crewSize } from '../lib/threads/size.ts'
 import { type NodeName, nodeName } from '../model/names.ts'
 import { sizeBytes } from '../model/quantities.ts'
 
