@@ -1,6 +1,7 @@
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
+import { isFailure } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { problemAnswer } from './answers.ts'
 import type { Counters } from './counters.ts'
@@ -37,7 +38,8 @@ export class SafePath implements Disposable {
         const opened = this.#opened.get(request.socket)
         if (opened === undefined) {
           counters.requests += 1
-          return serve(journey, new SafeExchange({ request, response, signal, forwarder, counters }), log)
+          const ends = (): void => this.visits.endsWith(request)
+          return serve(journey, new SafeExchange({ request, response, signal, forwarder, counters }), ends, log)
         }
         this.#opened.delete(request.socket)
         opened({ request, response, signal })
@@ -67,11 +69,13 @@ export class SafePath implements Disposable {
   }
 }
 
-async function serve(journey: Journey, exchange: SafeExchange, log: Log): Promise<void> {
+async function serve(journey: Journey, exchange: SafeExchange, ends: () => void, log: Log): Promise<void> {
   try {
     await journey(exchange)
   } catch (error) {
     if (exchange.answered || exchange.signal.aborted) throw error
+    // Nobody knows for how long the rest of it would come.
+    if (isFailure(error, 'too-slow', 'too-large')) ends()
     exchange.answer(problemAnswer(error, log, exchange))
   }
 }

@@ -36,21 +36,22 @@ export function strictServer(handler: Handler, options: StrictOptions): Server {
   const open = door(handler, { log })
   const listener = (request: IncomingMessage, response: ServerResponse): void => {
     // Where the head was not understood, what follows it need not be a request: node:http reads it as one all the same.
-    if (visits.isRefused(request.socket)) return
+    if (visits.isOver(request.socket)) return
     const isLast = visits.begin(request, response)
     if (isLast && !hasBody(request)) response.shouldKeepAlive = false
     const closes = isLast || !response.shouldKeepAlive
     // Closing is ours to do, once the body is read: node:http would close at once, and reset the connection under an early answer.
     if (closes && hasBody(request) && request.httpVersion === '1.1') response.shouldKeepAlive = true
-    response.on('finish', () => linger(request, closes || (drains?.() ?? !server.listening)))
-    const fault = excessOf(request, limits, counters) ?? faultOf(request)
+    response.on('finish', () => linger(request, closes || visits.isLast(request) || (drains?.() ?? !server.listening)))
+    const excess = excessOf(request, limits, counters)
+    const fault = excess ?? faultOf(request)
     if (fault === undefined) {
       toOriginForm(request)
       askIfThere(request, response, clock)
       open(request, response)
     } else {
-      visits.refused(request.socket)
-      if (fault.status === 400 || fault.status === 508) counters.refusedHead(fault.status)
+      visits.endsWith(request)
+      if (excess === undefined) counters.refusedHead(fault.status)
       counters.erred(fault.code)
       response.shouldKeepAlive = false
       fail(request, response, fault, log)

@@ -15,8 +15,10 @@ type Visit = {
   bytesAtRest: number
   /** A part of a head has come; `restMs` counts from then. */
   readsHead: boolean
-  /** Nothing that comes is taken for a request any more. */
-  refused: boolean
+  /** It has had its last request: nothing that comes is taken for one any more. */
+  isOver: boolean
+  /** That request; those before it may still be answered. */
+  last: IncomingMessage | undefined
 }
 
 /** The connections on the safe path, with the limits that hold for what is between their requests. */
@@ -24,7 +26,6 @@ export class Visits {
   readonly #all = new Map<Socket, Visit>()
   readonly #limits: Limits
   readonly #counters: Counters
-  #mayHaveIdle = true
 
   constructor(limits: Limits, counters: Counters) {
     this.#limits = limits
@@ -40,7 +41,8 @@ export class Visits {
       restMs: 0,
       bytesAtRest: socket.bytesRead,
       readsHead: false,
-      refused: false,
+      isOver: false,
+      last: undefined,
     })
     socket.once('close', () => this.#all.delete(socket))
   }
@@ -58,35 +60,41 @@ export class Visits {
     })
     if (visit.served < this.#limits.requestsPerConnection) return false
     this.#counters.servedMost += 1
+    this.endsWith(request)
     return true
   }
 
-  isRefused(socket: Socket): boolean {
-    return this.#all.get(socket)?.refused === true
+  isOver(socket: Socket): boolean {
+    return this.#all.get(socket)?.isOver === true
   }
 
   /** Answers with the error, unless an answer is under way, and ends the connection. */
   refuse(socket: Socket, error: ShadowError): void {
     const visit = this.#all.get(socket)
-    if (visit?.refused) return
+    if (visit?.isOver) return
     if (visit === undefined || visit.active > 0 || !socket.writable) {
       socket.destroy()
       return
     }
-    visit.refused = true
+    visit.isOver = true
     visit.restMs = 0
     this.#counters.answeredOurselves(error.status, error.code)
     socket.end(wholeAnswer(problemAnswer(error, noLog)))
   }
 
-  /** Takes a head that was found at fault for no request, nor what follows it. */
-  refused(socket: Socket): void {
-    const visit = this.#all.get(socket)
-    if (visit !== undefined) visit.refused = true
+  /** Has the connection end with this request. */
+  endsWith(request: IncomingMessage): void {
+    const visit = this.#all.get(request.socket)
+    if (visit === undefined) return
+    visit.isOver = true
+    visit.last = request
+  }
+
+  isLast(request: IncomingMessage): boolean {
+    return this.#all.get(request.socket)?.last === request
   }
 
   look(sinceMs: number): void {
-    this.#mayHaveIdle = true
     for (const [socket, visit] of this.#all) {
       if (visit.active > 0) continue
       visit.restMs += sinceMs
@@ -105,20 +113,13 @@ export class Visits {
     return closed
   }
 
-  /** The same, to let others in: at most once between two looks, as a scan for each that comes would cost too much. */
-  makeRoom(): boolean {
-    const may = this.#mayHaveIdle
-    this.#mayHaveIdle = false
-    return may && this.closeIdle()
-  }
-
   cut(): void {
     for (const socket of this.#all.keys()) socket.destroy()
   }
 
   #lookAt(socket: Socket, visit: Visit): void {
     const { headWithinMs, keepAliveMs, lingerMs } = this.#limits
-    if (visit.refused) {
+    if (visit.isOver) {
       if (visit.restMs >= lingerMs) socket.destroy()
     } else if (socket.bytesRead > visit.bytesAtRest) {
       if (!visit.readsHead) visit.restMs = 0

@@ -49,6 +49,8 @@ export class Exchanges implements Disposable {
   readonly #pool: Pool
   readonly #looks: Disposable
   readonly #forwarder: Forwarder
+  readonly #clock: Clock
+  #closesIdleFrom = 0
 
   constructor(options: ExchangesOptions) {
     const { log, clock = systemClock, connectWithinMs = CONNECT_WITHIN_MS } = options
@@ -56,6 +58,7 @@ export class Exchanges implements Disposable {
     const limits: Limits = { ...LIMITS, ...options.limits }
     const inLooks = (ms: number): number => Math.max(1, Math.round(ms / LOOK_MS))
     this.gate = new Gate(options.connections ?? {}, this.counters, () => this.#makeRoom())
+    this.#clock = clock
     this.#forwarder = new Forwarder({
       clock,
       connectWithinMs,
@@ -146,20 +149,26 @@ export class Exchanges implements Disposable {
     this.#forwarder[Symbol.dispose]()
   }
 
-  /** Closes an idle connection, so that another can come in: the one that has been idle for longest. */
+  /** Closes a connection that is idle, so that another can come in: the one that has been so for longest. */
   #makeRoom(): boolean {
     const oldest = this.#parts.idle.takeOldest()
     oldest?.cut()
-    return oldest !== undefined || this.#parts.safe.visits.makeRoom() || this.#endIdleSession()
+    return oldest !== undefined || this.#closeOthersIdle()
   }
 
-  #endIdleSession(): boolean {
+  /** The same of those that no order is kept of. */
+  #closeOthersIdle(): boolean {
+    const now = this.#clock.now()
+    // To look through all of them for each that comes would cost too much.
+    if (now < this.#closesIdleFrom) return false
+    this.#closesIdleFrom = now + LOOK_MS
+    let closed = this.#parts.safe.visits.closeIdle()
     for (const session of this.#parts.sessions) {
       if (!session.isIdle) continue
       session.cut()
-      return true
+      closed = true
     }
-    return false
+    return closed
   }
 
   #serve(exchange: Served, journey: Journey, log: Log): void {
