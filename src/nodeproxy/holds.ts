@@ -3,11 +3,41 @@ import { ShadowError } from '../lib/errors.ts'
 import type { Ask, Grant, HoldKind, StopReason } from '../model/instance.ts'
 import type { TaskDefinition } from '../model/task.ts'
 
-export type Hold = Disposable & {
-  readonly kind: HoldKind
-  readonly what: string
+/** One that uses an app, until it is disposed of. */
+export class Hold implements Disposable {
   readonly since: number
-  readonly grant: Grant | undefined
+  /** Where it is among all; -1 once it has left. */
+  at: number
+  readonly #ask: Ask
+  readonly #leave: (hold: Hold) => void
+
+  constructor(ask: Ask, since: number, at: number, leave: (hold: Hold) => void) {
+    this.#ask = ask
+    this.since = since
+    this.at = at
+    this.#leave = leave
+  }
+
+  get kind(): HoldKind {
+    return this.#ask.kind
+  }
+
+  get what(): string {
+    return this.#ask.what
+  }
+
+  get grant(): Grant | undefined {
+    return this.#ask.grant
+  }
+
+  /** A check that may not wake the app is use while it lasts, but a row of them must not keep the app from sleeping. */
+  get putsOff(): boolean {
+    return this.#ask.mayWake
+  }
+
+  [Symbol.dispose](): void {
+    this.#leave(this)
+  }
 }
 
 /** How one has left: whether that was use which puts the sleep off, and when it ended where that was not just now. */
@@ -25,7 +55,8 @@ const DRAIN_MS: Readonly<Record<StopReason, number>> = {
 
 /** Who uses an app: each hold, and each request that waits for it. Counted exactly: a second release is a bug, and thrown. */
 export class Holds {
-  readonly #all = new Set<Hold>()
+  // No Set: where many enter and leave, its discarded tables keep one another and all that was in them alive until a full collection.
+  readonly #all: Hold[] = []
   readonly #onLeave: (left: Left) => void
   #counting = 0
   #waiting = 0
@@ -44,25 +75,16 @@ export class Holds {
     return this.#waiting
   }
 
-  get all(): Iterable<Hold> {
-    return this.#all
+  /** The oldest first. */
+  get all(): readonly Hold[] {
+    return this.#all.toSorted((a, b) => a.since - b.since)
   }
 
   /** Enters a holder; one that does not count (a WebSocket of an app that ignores them) is listed, but keeps nothing awake. */
   enter(ask: Ask, { webSockets }: TaskDefinition['sleep'], since: number): Hold {
-    const { kind, mayWake, grant } = ask
-    const counts = kind !== 'websocket' || webSockets === 'hold'
-    // A check that may not wake the app is use while it lasts, but a row of them must not keep the app from sleeping.
-    const hold: Hold = {
-      kind,
-      get what() {
-        return ask.what
-      },
-      since,
-      grant,
-      [Symbol.dispose]: () => this.#leave(hold, counts, mayWake),
-    }
-    this.#all.add(hold)
+    const counts = ask.kind !== 'websocket' || webSockets === 'hold'
+    const hold = new Hold(ask, since, this.#all.length, counts ? this.#leaves : this.#goes)
+    this.#all.push(hold)
     if (counts) this.#counting++
     return hold
   }
@@ -76,7 +98,7 @@ export class Holds {
         if (left) throw releasedTwice('a wait')
         left = true
         this.#waiting--
-        this.#onLeave({ putsOff: true })
+        this.#onLeave(USE)
       },
     }
   }
@@ -96,15 +118,26 @@ export class Holds {
     this.#onDrained = undefined
   }
 
-  #leave(hold: Hold, counts: boolean, putsOff: boolean): void {
-    if (!this.#all.delete(hold)) throw releasedTwice(hold.what)
-    if (!counts) return
+  readonly #leaves = (hold: Hold): void => {
+    this.#goes(hold)
     this.#counting--
-    this.#onLeave(hold.grant === undefined ? { putsOff } : leftUnder(hold.grant))
+    this.#onLeave(hold.grant === undefined ? (hold.putsOff ? USE : NO_USE) : leftUnder(hold.grant))
     if (this.#counting === 0) this.#onDrained?.()
+  }
+
+  readonly #goes = (hold: Hold): void => {
+    const { at } = hold
+    const last = this.#all[this.#all.length - 1]
+    if (at < 0 || last === undefined) throw releasedTwice(hold.what)
+    this.#all[at] = last
+    last.at = at
+    this.#all.pop()
+    hold.at = -1
   }
 }
 
+const USE: Left = { putsOff: true }
+const NO_USE: Left = { putsOff: false }
 const leftUnder = ({ lastUsedAt }: Grant): Left => ({ putsOff: lastUsedAt !== undefined, at: lastUsedAt })
 
 const releasedTwice = (what: string): ShadowError =>

@@ -19,9 +19,9 @@ import type { Phased, Rest, Running, State } from './state.ts'
 import { Story } from './story.ts'
 import { viewOf } from './view.ts'
 import { beginWake } from './wake.ts'
+import { WayTo } from './way.ts'
 
 const ASLEEP: Rest = { phase: 'asleep', problem: null }
-const NO_HEADERS = {}
 const SUPERSEDED = new ShadowError('changed', 'a newer revision came while the app was being woken')
 
 /** One app on this node, from asleep to awake and back. Its wakes and its sleeps take turns; whoever needs it awake holds it. */
@@ -295,13 +295,7 @@ export class Instance {
 
   #hold(running: Running, ask: Ask, waited?: Readonly<Record<string, number>>): Held {
     const hold = this.#holds.enter(ask, running.task.sleep, this.#parts.clock.now())
-    return {
-      address: running.address,
-      headers: NO_HEADERS,
-      refused: this.#parts.look,
-      waited,
-      [Symbol.dispose]: () => hold[Symbol.dispose](),
-    }
+    return new WayTo(running.address, this.#parts.look, waited, hold)
   }
 
   #become(next: Phased): void {

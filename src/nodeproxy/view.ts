@@ -28,7 +28,7 @@ export function viewOf(state: State, { holds, crashes, ...facts }: Facts, now: n
     since: iso(state.since),
     revision: running?.task.revision ?? facts.revision,
     waiting: holds.waiting,
-    holds: [...holds.all].flatMap(listed).slice(0, MOST_HOLDS),
+    holds: holds.all.flatMap(listed).slice(0, MOST_HOLDS),
     sleepsAt: sleepsAt === undefined ? null : iso(sleepsAt),
     // Of a wake under way: how far it is.
     lastWake: state.phase === 'waking' ? { ms: now - state.since, steps: { ...state.wake.steps } } : facts.lastWake,
