@@ -2,6 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../clock.ts'
 
 const LOOK_MS = 500
+/** Within an answer nothing of ours can be sent to ask: one that goes on for so long without a byte is not held for who may have left. */
+export const GOES_ON_WITHIN_MS = 10_000
 
 /**
  * Asks a client that ends its side behind its request whether it is there: it may wait for its answer, or have closed the connection,
@@ -11,9 +13,17 @@ const LOOK_MS = 500
 export function askIfThere(request: IncomingMessage, response: ServerResponse, clock: Clock): void {
   const { socket } = request
   let looks = 0
+  let quietMs = 0
+  let written = -1
   let alarm: Disposable | undefined
   const look = (): void => {
     looks += 1
+    quietMs = response.headersSent && socket.bytesWritten === written ? quietMs + LOOK_MS : 0
+    written = socket.bytesWritten
+    if (quietMs >= GOES_ON_WITHIN_MS && socket.writableLength === 0) {
+      socket.destroy()
+      return
+    }
     const asks = looks === 2 && request.httpVersion === '1.1' && !response.headersSent && response.socket !== null
     if (asks) response.writeContinue()
     else if (socket.writableLength === 0) socket.write('') // tells of a reset that has come

@@ -1,6 +1,7 @@
 import type { Clock } from '../../clock.ts'
 import { ShadowError } from '../../errors.ts'
 import type { Gate } from '../gate.ts'
+import { GOES_ON_WITHIN_MS } from '../half-closed.ts'
 import { keepsPace } from '../pace.ts'
 import type { Client } from './client.ts'
 import type { Parts } from './parts.ts'
@@ -44,9 +45,11 @@ function lookAtExchange(client: Client, { counters, limits }: Parts): void {
   const late = client.exchange?.awaitsBody === true
   // What is still in our buffers has not been taken by the client.
   const moved = socket.bytesRead + socket.bytesWritten - socket.writableLength
-  // Of an answer that does not go on nobody can tell whether a client that has ended its side still waits for it.
   const owes = late || socket.writableLength > 0 || (client.hasEnded && client.exchange?.answered === true)
-  if (keepsPace(client, moved, owes, LOOK_MS, limits)) return
+  if (keepsPace(client, moved, owes, LOOK_MS, limits)) {
+    if (client.hasEnded && client.quietMs >= GOES_ON_WITHIN_MS && socket.writableLength === 0) client.cut()
+    return
+  }
   if (late) counters.slowBodies += 1
   else counters.slowReaders += 1
   client.tooSlow(late)
