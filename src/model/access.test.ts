@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { isOpen, network, paceOf, rate } from './access.ts'
+import { bucketOf, isOpen, network, rate } from './access.ts'
 
 describe('a network', () => {
   for (const [text, wanted] of [
@@ -34,7 +34,7 @@ describe('a network', () => {
 })
 
 describe('a rate', () => {
-  for (const [text, wanted, pace] of [
+  for (const [text, wanted, bucket] of [
     ['100/s', '100/s', { perSecond: 100, burst: 100 }],
     ['600/m', '600/m', { perSecond: 10, burst: 600 }],
     ['1/h', '1/h', { perSecond: 1 / 3600, burst: 1 }],
@@ -43,7 +43,7 @@ describe('a rate', () => {
   ] as const)
     test(`"${text}" is ${wanted}`, () => {
       expect(rate(text)).toBe(wanted)
-      expect(paceOf(rate(text))).toEqual(pace)
+      expect(bucketOf(rate(text))).toEqual(bucket)
     })
 
   for (const [text, why] of [

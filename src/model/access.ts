@@ -21,7 +21,7 @@ export type Access = {
 }
 
 /** A rate in numbers: a bucket of `burst` requests that fills by `perSecond`. */
-export type Pace = { readonly perSecond: number; readonly burst: number }
+export type Bucket = { readonly perSecond: number; readonly burst: number }
 
 /** Whether the rules let everybody in, as much as they like. */
 export const isOpen = ({ allow, deny, rate, ratePerClient }: Access): boolean =>
@@ -68,7 +68,7 @@ export function rate(text: string): Rate {
 }
 
 /** The rate in numbers; without a burst, the requests of one unit may all come at once. */
-export function paceOf(value: Rate): Pace {
+export function bucketOf(value: Rate): Bucket {
   const [, count = '', unit = '', burst = count] = /^(\d+)\/(\w)(?: burst (\d+))?$/.exec(value) ?? []
   return { perSecond: Number(count) / (SECONDS[unit] ?? 1), burst: Number(burst) }
 }

@@ -3,7 +3,7 @@ import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
 import { clientAt, ipOf } from '../lib/ip.ts'
 import type { Buckets } from '../lib/shared/buckets.ts'
-import { type Access, type Network, type Pace, paceOf } from '../model/access.ts'
+import { type Access, type Bucket, bucketOf, type Network } from '../model/access.ts'
 import type { AppName } from '../model/names.ts'
 
 type Options = {
@@ -17,8 +17,8 @@ type Options = {
 type Compiled = {
   readonly allow: Networks | undefined
   readonly deny: Networks | undefined
-  readonly rate: Pace | undefined
-  readonly ratePerClient: Pace | undefined
+  readonly rate: Bucket | undefined
+  readonly ratePerClient: Bucket | undefined
 }
 
 /** Keeps out whom an app's rules do not let in. */
@@ -53,8 +53,8 @@ export class Guard {
       compiled = {
         allow: access.allow.length > 0 ? new Networks(access.allow) : undefined,
         deny: access.deny.length > 0 ? new Networks(access.deny) : undefined,
-        rate: access.rate && paceOf(access.rate),
-        ratePerClient: access.ratePerClient && paceOf(access.ratePerClient),
+        rate: access.rate && bucketOf(access.rate),
+        ratePerClient: access.ratePerClient && bucketOf(access.ratePerClient),
       }
       this.#compiled.set(access, compiled)
     }
