@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { test } from 'vitest'
 import { ShadowError } from '../lib/errors.ts'
+import type { App } from '../model/app.ts'
 import { aFront, aNode, aNodeDoor, anApp, masterOf } from '../testing/front.ts'
 import { httpApp, RawClient, rawApp, until } from '../testing/wire.ts'
 
@@ -97,6 +98,24 @@ test('connections of all workers count together', { timeout: 30_000 }, async () 
       .resume()
   await until(() => ended === 20)
   for (const client of clients) client.destroy()
+})
+
+test('the rate of an app counts over all workers, and who is denied is so at each', async () => {
+  await using app = await hello()
+  await using node = await aNodeDoor(app)
+  const access = (said: object): App['access'] => ({ allow: [], deny: [], ...said })
+  const apps = [
+    { ...anApp('blog', ['blog.localhost']), access: access({ rate: '10/h' }) },
+    { ...anApp('shut', ['shut.localhost']), access: access({ deny: ['127.0.0.1'] }) },
+  ]
+  await using master = await masterOf(apps, [aNode('a', node.address)])
+  await using front = await aFront({ master: master.url, settings: WORKERS })
+  const statuses = (await visit(front.port, 30)).map(status)
+  assert.equal(statuses.filter(one => one === '200').length, 10)
+  assert.equal(statuses.filter(one => one === '429').length, 20)
+  const denied = await visit(front.port, 10, GET.replace('blog', 'shut'))
+  assert.deepEqual([...new Set(denied.map(status))], ['403'])
+  assert.equal(node.served.length, 10)
 })
 
 test('requests in flight are finished when the front ends', async () => {
