@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect as dial, type Socket } from 'node:net'
+import { Worker } from 'node:worker_threads'
 import { test } from 'vitest'
 import { HandClock } from '../../testing/clock.ts'
 import { httpApp, open, RawClient, rawApp, until } from '../../testing/wire.ts'
 import { noLog } from '../log.ts'
 import type { Counters } from './counters.ts'
 import { Exchanges, type ExchangesOptions, exchangeServer } from './fast/server.ts'
+import { UpstreamError } from './hop.ts'
 import type { Limits } from './limits.ts'
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
@@ -252,4 +256,48 @@ for (const [path, connect] of Object.entries(paths)) {
     await client.until('500 ')
     assert(front.counters.failedConnect > 0)
   })
+
+  test(`${path}: an upstream that accepts no connection is given up after its time`, async () => {
+    await using app = await deaf()
+    await using front = await serving(app.address, {}, { connectWithinMs: 2_000 })
+    using client = await connect(front.port)
+    client.send(GET)
+    await until(() => front.counters.upstreamConnects === 1)
+    await front.pass(1_500)
+    assert.equal(front.outcomes.length, 0)
+    await front.pass(1_500)
+    await client.until('500 ')
+    assert(front.outcomes[0] instanceof UpstreamError)
+    assert.equal(front.outcomes[0].stage, 'connect')
+    assert.deepEqual([front.counters.lateConnects, front.counters.failedConnect], [1, 1])
+  })
+}
+
+/** A port whose queue of connections is full, and which nobody accepts any from. */
+async function deaf() {
+  const code = `
+    const { parentPort } = require('node:worker_threads')
+    const server = require('node:net').createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {
+      parentPort.postMessage(server.address().port)
+      setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0))
+    })`
+  const worker = new Worker(code, { eval: true })
+  const [port] = (await once(worker, 'message')) as [number]
+  const queued: Socket[] = []
+  const isFull = async (): Promise<boolean> => {
+    const socket = dial(port, '127.0.0.1').on('error', () => undefined)
+    queued.push(socket)
+    return Promise.race([
+      once(socket, 'connect').then(() => false),
+      new Promise<true>(resolve => setTimeout(() => resolve(true), 100)),
+    ])
+  }
+  while (!(await isFull()));
+  return {
+    address: `127.0.0.1:${port}`,
+    async [Symbol.asyncDispose]() {
+      for (const socket of queued) socket.destroy()
+      await worker.terminate()
+    },
+  }
 }
