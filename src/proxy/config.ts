@@ -13,6 +13,16 @@ export const proxySettings = {
     default: '0.0.0.0:8090',
     help: 'where visitors come in',
   }),
+  tlsListen: optionalSetting('SHADOW_TLS_LISTEN', listenAddress('0.0.0.0'), {
+    help: 'where visitors come in by HTTPS, such as 0.0.0.0:443; left out: nowhere',
+  }),
+  tlsCertificates: optionalSetting('SHADOW_TLS_CERTIFICATES', text, {
+    help: 'folder with HOSTNAME/fullchain.pem and privkey.pem, or HOSTNAME.crt and .key; HOSTNAME may be _wildcard.example.com, or default; left out: certificates in SHADOW_DATA',
+  }),
+  tlsHandshakeWithin: setting('SHADOW_TLS_HANDSHAKE_WITHIN', durationMs, {
+    default: '10s',
+    help: 'a client that is not through with its TLS handshake by then is cut',
+  }),
   data: setting('SHADOW_DATA', text, {
     default: '/var/lib/shadow',
     help: 'folder for what the front remembers: pins, routes, nodes',

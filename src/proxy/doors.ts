@@ -3,8 +3,10 @@ import { ShadowError } from '../lib/errors.ts'
 import type { Counted } from '../lib/http/counters.ts'
 import { Exchanges, listenFor } from '../lib/http/fast/server.ts'
 import { LIMITS, type Limits } from '../lib/http/limits.ts'
-import type { Listening } from '../lib/http/listening.ts'
-import type { Log } from '../lib/log.ts'
+import { bind, type Listening } from '../lib/http/listening.ts'
+import { Certificates } from '../lib/http/tls/certificates.ts'
+import { newTicketKeys, tlsServer } from '../lib/http/tls/listener.ts'
+import { type Log, noLog } from '../lib/log.ts'
 import { Buckets, bucketsMemory } from '../lib/shared/buckets.ts'
 import { Counts, countsMemory } from '../lib/shared/counts.ts'
 import { WEBSOCKET_PING_EVERY } from '../model/intervals.ts'
@@ -20,12 +22,15 @@ export type FrontMemory = {
   /** Use of each app, and of each client of an app. */
   readonly apps: SharedArrayBuffer
   readonly clients: SharedArrayBuffer
+  /** So that a TLS session may be resumed in any of them. */
+  readonly ticketKeys: Uint8Array
 }
 
 export const frontMemory = (threads: number): FrontMemory => ({
   connections: countsMemory({ threads }),
   apps: bucketsMemory(),
   clients: bucketsMemory(),
+  ticketKeys: newTicketKeys(),
 })
 
 type Parts = Pick<FrontParts, 'routes' | 'pins' | 'nodes'> & {
@@ -39,7 +44,8 @@ type Parts = Pick<FrontParts, 'routes' | 'pins' | 'nodes'> & {
 }
 
 /** What a front listens on, in one thread. */
-export type Doors = Listening & { counted(): Counted }
+export type Doors = Listening & { readonly tls: Bound | undefined; counted(): Counted }
+export type Bound = { readonly address: string; readonly port: number }
 
 /** Opens all that a front listens on, in this thread: the only one, or each of several. Disposing it drains it. */
 export async function openDoors({ config, reach, memory, thread, ...parts }: Parts): Promise<Doors> {
@@ -68,15 +74,50 @@ export async function openDoors({ config, reach, memory, thread, ...parts }: Par
     pingEveryMs: WEBSOCKET_PING_EVERY,
   })
   reach.onLeft?.(address => exchanges.forget(address))
-  const listening = await listenFor(exchanges, config.listen, config.drainWithin)
+  await using opening = new AsyncDisposableStack()
+  const tls = await openTls({ config, exchanges, memory, thread, clock, log })
+  opening.defer(() => tls?.close())
+  const listening = await listenFor(exchanges, config.listen, config.drainWithin, tls ? [tls.server] : [])
+  const opened = opening.move()
   return {
     ...listening,
+    tls: tls?.bound,
     counted: () => exchanges.counted,
     async [Symbol.asyncDispose]() {
       const closed = listening[Symbol.asyncDispose]()
       ending.abort(new ShadowError('shutting-down', 'this front is stopping'))
       await closed
+      await opened.disposeAsync()
     },
+  }
+}
+
+type Tls = Pick<Parts, 'config' | 'memory' | 'thread' | 'clock' | 'log'> & { readonly exchanges: Exchanges }
+
+/** Opens the door for HTTPS, where the front is to have one. */
+async function openTls({ config, exchanges, memory, thread, clock, log }: Tls) {
+  if (config.tlsListen === undefined) return undefined
+  const certificates = await Certificates.open({
+    folder: config.tlsCertificates ?? `${config.data}/certificates`,
+    clock,
+    log: thread === 0 ? log : noLog, // all threads read the same
+  })
+  const server = tlsServer({
+    certificates,
+    exchanges,
+    log,
+    handshakeWithinMs: config.tlsHandshakeWithin,
+    ticketKeys: memory.ticketKeys,
+  })
+  const close = (): void => {
+    certificates[Symbol.dispose]()
+    if (server.listening) server.close()
+  }
+  try {
+    return { server, bound: await bind(server, config.tlsListen), close }
+  } catch (error) {
+    close()
+    throw error
   }
 }
 

@@ -11,7 +11,7 @@ import { Metrics } from '../lib/metrics/metrics.ts'
 import type { Hostname } from '../model/hostname.ts'
 import { MASTER_CALL_WITHIN, POLL_WITHOUT_STREAM_EVERY } from '../model/intervals.ts'
 import type { ProxyConfig } from './config.ts'
-import { type Doors, frontMemory, openDoors } from './doors.ts'
+import { type Bound, type Doors, frontMemory, openDoors } from './doors.ts'
 import { openMemory } from './memory.ts'
 import { Nodes } from './nodes.ts'
 import { Pins } from './pins.ts'
@@ -28,8 +28,11 @@ type Options = {
   readonly metrics?: Metrics | undefined
 }
 
+/** A front that listens; `tls` is where it does so for HTTPS. */
+type Front = Listening & { readonly tls: Bound | undefined }
+
 /** Starts a front; without a `reach` given, it reaches its nodes over HTTP. Disposing it drains it first. */
-export async function startProxy(config: ProxyConfig, options: Options): Promise<Listening> {
+export async function startProxy(config: ProxyConfig, options: Options): Promise<Front> {
   const { clock = systemClock, log, reach = reachOverHttp() } = options
   await using started = new AsyncDisposableStack()
   const folder = `${config.data}/proxy`
@@ -53,7 +56,7 @@ export async function startProxy(config: ProxyConfig, options: Options): Promise
     started.use(await openMetrics(metrics, config.metricsListen, log))
   const ending = new AbortController()
   const work = [nodes.watch(ending.signal), followChanges({ master, routes, clock, log }, ending.signal)]
-  log.info('front ready', { address: listening.address })
+  log.info('front ready', { address: listening.address, tls: listening.tls?.address })
 
   const held = started.move()
   let stopped: Promise<void> | undefined
@@ -67,6 +70,7 @@ export async function startProxy(config: ProxyConfig, options: Options): Promise
   return {
     address: listening.address,
     port: listening.port,
+    tls: listening.tls,
     [Symbol.asyncDispose]() {
       stopped ??= stop()
       return stopped

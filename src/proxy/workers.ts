@@ -6,7 +6,7 @@ import { Counts } from '../lib/shared/counts.ts'
 import { Crew } from '../lib/threads/crew.ts'
 import { entryOf } from '../lib/threads/entry.ts'
 import type { ProxyConfig } from './config.ts'
-import { type FrontMemory, frontMemory } from './doors.ts'
+import { type Bound, type FrontMemory, frontMemory } from './doors.ts'
 import type { KnownNode, Nodes } from './nodes.ts'
 import type { Pins } from './pins.ts'
 import type { Reach } from './reach.ts'
@@ -27,7 +27,7 @@ export type FrontWorkerData = {
 export type FrontWorkerDeeds = { counted(input: null): Counted }
 
 /** What a front listens on, whatever threads serve it. */
-export type FrontDoors = Listening & { counted(): Promise<readonly Counted[]> }
+export type FrontDoors = Listening & { readonly tls: Bound | undefined; counted(): Promise<readonly Counted[]> }
 
 type Options = {
   readonly config: ProxyConfig
@@ -54,6 +54,7 @@ export class Workers {
   /** Starts them; disposing what this gives drains and ends them. */
   async open({ config, routes, pins, nodes, reach, clock, log }: Options): Promise<FrontDoors> {
     const { at, ...bound } = await claim(config.listen)
+    const tls = config.tlsListen && (await claim(config.tlsListen))
     const memory = frontMemory(config.workers)
     const deeds: FrontDeeds = {
       resolve: async (hostname, leaver) => {
@@ -65,7 +66,7 @@ export class Workers {
       refresh: () => nodes.refresh(),
     }
     const data = (thread: number): FrontWorkerData => ({
-      config: { ...config, listen: at },
+      config: { ...config, listen: at, tlsListen: tls?.at },
       memory,
       thread,
       nodes: nodes.all,
@@ -91,7 +92,12 @@ export class Workers {
     })
     this.#crew = crew
     await crew.start()
-    return { ...bound, counted: () => countedBy(crew), [Symbol.asyncDispose]: () => crew.end() }
+    return {
+      ...bound,
+      tls: tls && { address: tls.address, port: tls.port },
+      counted: () => countedBy(crew),
+      [Symbol.asyncDispose]: () => crew.end(),
+    }
   }
 }
 

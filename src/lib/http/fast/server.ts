@@ -216,15 +216,24 @@ export function exchangeServer(exchanges: Exchanges): Server {
   )
 }
 
-/** Opens the server; disposing it closes idle connections, and those in use once they are done or `drainMs` has passed. */
-export async function listenFor(exchanges: Exchanges, at: ListenAddress, drainMs = 0): Promise<Listening> {
+/**
+ * Opens the server; disposing it closes idle connections, and those in use once they are done or `drainMs` has passed. Servers that listen
+ * `beside` it, for the same exchanges, end with it.
+ */
+export async function listenFor(
+  exchanges: Exchanges,
+  at: ListenAddress,
+  drainMs = 0,
+  beside: readonly Server[] = [],
+): Promise<Listening> {
   const server = exchangeServer(exchanges)
   const bound = await bind(server, at)
   return {
     ...bound,
     async [Symbol.asyncDispose]() {
       const cut = (): void => exchanges[Symbol.dispose]()
-      await close(server, drainMs, () => exchanges.drain(), cut)
+      const drain = (): void => exchanges.drain()
+      await Promise.all([server, ...beside].map(one => close(one, drainMs, drain, cut)))
       cut()
     },
   }

@@ -2,9 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { Socket } from 'node:net'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 import type { Log } from '../../log.ts'
-import type { ListenAddress } from '../../settings.ts'
 import type { Exchanges } from '../fast/server.ts'
-import { bind, close, type Listening } from '../listening.ts'
 import type { Certificate } from './certificate.ts'
 import type { Certificates } from './certificates.ts'
 import { certified } from './certified.ts'
@@ -14,9 +12,9 @@ export type TlsOptions = {
   readonly exchanges: Exchanges
   readonly log: Log
   /** A client that is not through with the handshake by then is cut. */
-  readonly handshakeWithinMs?: number
+  readonly handshakeWithinMs?: number | undefined
   /** What tickets for resuming a session are sealed with, 48 bytes; the same for all who share the port. */
-  readonly ticketKeys?: Buffer
+  readonly ticketKeys?: Uint8Array | undefined
 }
 
 const TICKET_KEY_BYTES = 48
@@ -28,9 +26,12 @@ const UNRECOGNIZED_NAME = Buffer.from([0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x70]
 const PLAIN_TEXT = 'HTTP was spoken to the port of HTTPS\n'
 const PLAIN = `HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${PLAIN_TEXT.length}\r\nX-Shadow-Error: bad-input\r\n\r\n${PLAIN_TEXT}`
 
+/** What to seal tickets with, from now on. */
+export const newTicketKeys = (): Uint8Array => randomBytes(TICKET_KEY_BYTES)
+
 /** A server of TLS 1.2 and 1.3 whose connections the exchanges serve, by HTTP/2 or HTTP/1.1 as the client chooses (ALPN, RFC 7301). */
 export function tlsServer({ certificates, exchanges, log, handshakeWithinMs, ticketKeys }: TlsOptions): Server {
-  const fixed = { minVersion: 'TLSv1.2', ticketKeys: ticketKeys ?? randomBytes(TICKET_KEY_BYTES) } as const
+  const fixed = { minVersion: 'TLSv1.2', ticketKeys: Buffer.from(ticketKeys ?? newTicketKeys()) } as const
   const server = createServer({
     ...fixed,
     ALPNProtocols: ['h2', 'http/1.1'],
@@ -81,19 +82,4 @@ export function tlsServer({ certificates, exchanges, log, handshakeWithinMs, tic
 function rawOf(socket: unknown): Socket | undefined {
   const { _parent: raw } = socket as { _parent?: unknown }
   return raw instanceof Socket && raw.writable ? raw : undefined
-}
-
-/** Opens a TLS server; disposing it ends as `listenFor` does. */
-export async function listenTls(options: TlsOptions, at: ListenAddress, drainMs = 0): Promise<Listening> {
-  const server = tlsServer(options)
-  const bound = await bind(server, at)
-  const { exchanges } = options
-  return {
-    ...bound,
-    async [Symbol.asyncDispose]() {
-      const cut = (): void => exchanges[Symbol.dispose]()
-      await close(server, drainMs, () => exchanges.drain(), cut)
-      cut()
-    },
-  }
 }

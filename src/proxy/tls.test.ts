@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict'
+import { request as httpsRequest } from 'node:https'
+import { text } from 'node:stream/consumers'
+import { test } from 'vitest'
+import { isFailure } from '../lib/errors.ts'
+import { certificatesFolder, putCertbot, putPair, selfSigned } from '../testing/certificates.ts'
+import { aFront, aNode, anApp, FakeReach, masterOf } from '../testing/front.ts'
+import { answerTo, h2Client } from '../testing/h2-forwarding.ts'
+import { httpApp, RawClient, until } from '../testing/wire.ts'
+
+const blog = selfSigned('blog.example')
+const wild = selfSigned('*.apps.example')
+
+async function ground(settings: Record<string, string> = {}) {
+  const folder = certificatesFolder()
+  putCertbot(folder, 'blog.example', blog)
+  putPair(folder, '_wildcard.apps.example', wild)
+  const stack = new AsyncDisposableStack()
+  const waiting: (() => void)[] = []
+  const app = stack.use(
+    await httpApp((request, response) => {
+      const answer = () => response.end(`${request.headers.host} by ${request.headers['x-forwarded-proto']}`)
+      if (request.url === '/slow') waiting.push(answer)
+      else answer()
+    }),
+  )
+  const apps = [anApp('blog', ['blog.example']), anApp('shop', ['shop.apps.example'])]
+  const master = stack.use(await masterOf(apps, [aNode('n1', '127.0.0.1:1')]))
+  const reach = new FakeReach(() => ({ address: app.address }))
+  const front = await aFront({
+    master: master.url,
+    reach,
+    settings: { SHADOW_TLS_LISTEN: '127.0.0.1:0', SHADOW_TLS_CERTIFICATES: folder, ...settings },
+  })
+  const port = front.tls?.port ?? 0
+  return {
+    front,
+    reach,
+    waiting,
+    port,
+    client: (name: string, ca: string) => h2Client(`https://127.0.0.1:${port}`, { ca, servername: name }),
+    async [Symbol.asyncDispose]() {
+      await front[Symbol.asyncDispose]()
+      await stack.disposeAsync()
+    },
+  }
+}
+
+const overHttp1 = (port: number, name: string, ca: string) =>
+  new Promise<string>((resolve, reject) => {
+    httpsRequest({ port, host: '127.0.0.1', servername: name, ca, agent: false, headers: { host: name } })
+      .on('response', answer => resolve(text(answer)))
+      .on('error', reject)
+      .end()
+  })
+
+test('apps answer over HTTPS, by HTTP/2 and by HTTP/1.1, each by its certificate; and over HTTP beside it', async () => {
+  await using there = await ground()
+  for (const [name, ca] of [
+    ['blog.example', blog.cert],
+    ['shop.apps.example', wild.cert],
+  ] as const) {
+    using client = there.client(name, ca)
+    const { status, body, headers } = await client.ask({ ':authority': name })
+    assert.deepEqual([status, body, headers['x-shadow-node']], [200, `${name} by https`, 'n1'])
+    assert.equal(await overHttp1(there.port, name, ca), `${name} by https`)
+  }
+  using plain = new RawClient(there.front.port, 'GET / HTTP/1.1\r\nHost: blog.example\r\n\r\n')
+  await plain.until('blog.example by http')
+  await until(() => there.reach.held === 0)
+})
+
+test('a host that is no app is told so by HTTP/2, and one that the connection is not for is misdirected', async () => {
+  await using there = await ground()
+  using client = there.client('shop.apps.example', wild.cert)
+  const unknown = await client.ask({ ':authority': 'other.apps.example' })
+  assert.deepEqual([unknown.status, unknown.headers['x-shadow-error']], [404, 'host-unknown'])
+  const misdirected = await client.ask({ ':authority': 'blog.example' })
+  assert.deepEqual([misdirected.status, misdirected.headers['x-shadow-error']], [421, 'misdirected'])
+})
+
+test('a front that stops lets requests of both protocols end, and takes no more', async () => {
+  await using there = await ground()
+  using client = there.client('blog.example', blog.cert)
+  const stream = client.request({ ':authority': 'blog.example', ':path': '/slow' })
+  const answer = answerTo(stream)
+  await until(() => there.waiting.length === 1)
+  const stopped = there.front[Symbol.asyncDispose]()
+  await until(() => client.session.closed)
+  await assert.rejects(overHttp1(there.port, 'blog.example', blog.cert))
+  there.waiting[0]?.()
+  assert.equal((await answer).body, 'blog.example by https')
+  await stopped
+})
+
+test('a folder of certificates that is not there keeps the front from starting, and says which', async () => {
+  await assert.rejects(
+    ground({ SHADOW_TLS_CERTIFICATES: '/nowhere/at-all' }),
+    error => isFailure(error, 'bad-input') && error.message.includes('/nowhere/at-all'),
+  )
+})
