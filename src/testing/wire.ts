@@ -51,10 +51,13 @@ export const rawApp = (onConnection: (socket: Socket) => void) =>
 export const recorder = async (answer = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok') => {
   const seen = { text: '' }
   const app = await rawApp(socket => {
-    socket.setEncoding('latin1').on('data', (chunk: string) => {
-      seen.text += chunk
-      if (chunk.includes('\r\n\r\n')) socket.write(answer, 'latin1')
-    })
+    socket
+      .setEncoding('latin1')
+      .on('data', (chunk: string) => {
+        seen.text += chunk
+        if (chunk.includes('\r\n\r\n')) socket.write(answer, 'latin1')
+      })
+      .on('end', () => socket.end())
   })
   return Object.assign(app, { seen })
 }

@@ -151,7 +151,10 @@ export class Forwarder implements Disposable {
       .on('close', () => signal.removeEventListener('abort', leave))
       .on('information', hint => passOnHint(hint, response, hop))
       .on('continue', () => {
-        if (!head.asks) return response.writeContinue()
+        if (!head.asks) {
+          if (request.headers.expect !== undefined && request.httpVersion === '1.1') response.writeContinue()
+          return
+        }
         wentOn = true
         upload.start(upstream)
       })

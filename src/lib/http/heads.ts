@@ -58,7 +58,11 @@ const BODILESS = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE', 'CONNECT'
 export function answerHeaders(answer: IncomingMessage, hop: Hop): string[] {
   const chunked = answer.headers['transfer-encoding'] !== undefined
   const stripped = strips(hop)
-  const kept = endToEnd(answer.rawHeaders, name => stripped(name) || (!chunked && name === 'trailer'))
+  const bare = answer.statusCode === 204 // which has no framing (RFC 9110, 8.6)
+  const kept = endToEnd(
+    answer.rawHeaders,
+    name => stripped(name) || (!chunked && name === 'trailer') || (bare && name === 'content-length'),
+  )
   return [...kept, ...Object.entries(hop.responseHeaders?.() ?? {}).flat()]
 }
 
