@@ -77,6 +77,7 @@ export class Shadow extends Visitor implements AsyncDisposable {
       SHADOW_NODE_NAME: this.node,
       SHADOW_MASTER_LISTEN: '127.0.0.1:0',
       SHADOW_NODE_LISTEN: '127.0.0.1:0',
+      SHADOW_WORKERS: process.env['SHADOW_TEST_WORKERS'], // every journey can be made with several
       ...this.#options.env,
     }
     const config = readUpConfig(env, { data: this.data, listen: this.#up?.frontUrl.slice(7) ?? '127.0.0.1:0' })
