@@ -20,8 +20,6 @@ export type Peer = {
   /** The program without which it cannot be measured here. */
   readonly needs?: string
   readonly command: (setup: Setup) => Command & { readonly files?: Readonly<Record<string, string>> }
-  /** It has no TLS of its own yet. */
-  readonly isPlain?: true
   /** What must be there before it is started. */
   readonly prepare?: (setup: Setup) => Promise<void>
 }
@@ -46,9 +44,8 @@ export const nginx32k: Peer = {
 export const haproxy: Peer = { name: 'haproxy', needs: 'haproxy', command: haproxyCommand }
 export const caddy: Peer = { name: 'caddy', needs: 'caddy', command: caddyCommand }
 export const httpProxy: Peer = { name: 'http-proxy', command: program('http-proxy') }
-const ours = { prepare: register, isPlain: true } as const
-export const shadow: Peer = { name: 'shadow, one hop', command: program('shadow-one-hop'), ...ours }
-export const shadowTwoHops: Peer = { name: 'shadow, two hops', command: program('shadow-two-hops'), ...ours }
+export const shadow: Peer = { name: 'shadow, one hop', command: program('shadow-one-hop'), prepare: register }
+export const shadowTwoHops: Peer = { name: 'shadow, two hops', command: program('shadow-two-hops'), prepare: register }
 
 /** Starts a proxy on a core; undefined where it is not installed. */
 export async function start(
@@ -64,7 +61,7 @@ export async function start(
   await peer.prepare?.(setup)
   const { files = {}, ...command } = peer.command(setup)
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
-  const running = await startPinned(core, command, peer.isPlain ? [plain] : [plain, tls])
+  const running = await startPinned(core, command, [plain, tls])
   return { ...running, folder, plain, tls }
 }
 

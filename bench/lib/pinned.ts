@@ -3,6 +3,8 @@ import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
+const LISTENS_WITHIN_MS = 60_000
+
 /** A process of a bench: it ends with the bench. */
 export type Pinned = AsyncDisposable & { readonly pid: number; readonly child: ChildProcess }
 
@@ -35,7 +37,10 @@ export async function startPinned(
   ended.catch(() => {}) // the end that we ask for ourselves
   const orphan = (): void => void child.kill('SIGKILL')
   process.once('exit', orphan)
-  await Promise.race([Promise.all(ports.map(listening)), ended])
+  await Promise.race([Promise.all(ports.map(listening)), ended]).catch(error => {
+    child.kill('SIGKILL')
+    throw new Error(`${command} ${args.join(' ')} did not start: ${said}`, { cause: error })
+  })
   return {
     pid: child.pid ?? 0,
     child,
@@ -72,9 +77,9 @@ export function installed(program: string): boolean {
 
 /** Resolves when somebody listens on the port. */
 async function listening(port: number): Promise<void> {
-  const until = Date.now() + 20_000
+  const until = Date.now() + LISTENS_WITHIN_MS
   while (!(await connects(port))) {
-    if (Date.now() > until) throw new Error(`nobody listens on ${port} after 20 s`)
+    if (Date.now() > until) throw new Error(`nobody listens on ${port} after ${LISTENS_WITHIN_MS} ms`)
     await sleep(20)
   }
 }

@@ -21,9 +21,17 @@ const SETTINGS = {
 }
 
 /** Settings as they come, but for places, and for limits that a bench would run into. */
-export function configOf({ folder, plain }: Pick<Setup, 'folder' | 'plain'>): UpConfig {
-  return readUpConfig({ ...SETTINGS, SHADOW_LISTEN: `127.0.0.1:${plain}` }, { data: join(folder, 'data') })
+export function configOf({ folder, plain, tls }: Pick<Setup, 'folder' | 'plain' | 'tls'>): UpConfig {
+  const places = {
+    SHADOW_LISTEN: `127.0.0.1:${plain}`,
+    SHADOW_TLS_LISTEN: `127.0.0.1:${tls}`,
+    SHADOW_TLS_CERTIFICATES: certificatesIn(folder),
+  }
+  return readUpConfig({ ...SETTINGS, ...places }, { data: join(folder, 'data') })
 }
+
+/** Where a peer's certificates are to be. */
+export const certificatesIn = (folder: string): string => join(folder, 'certificates')
 
 /** Drivers by which each container is at once there, at the port that its app has on this machine: the back end. */
 export function benchDrivers() {
