@@ -75,7 +75,10 @@ export function strictServer(handler: Handler, options: StrictOptions): Server {
   Object.assign(server, { httpAllowHalfOpen: true })
   server.maxHeadersCount = 0 // beyond its default of 2000 headers would vanish unseen; the size bounds them
   return server
-    .on('connection', socket => visits.enter(socket, 0))
+    .on('connection', socket => {
+      socket.setMaxListeners(0) // each of many pipelined requests listens for its close
+      visits.enter(socket, 0)
+    })
     .on('clientError', (error: NodeJS.ErrnoException, socket) => {
       const fault = faultOfParser(error, limits)
       if (fault === undefined) return void socket.destroy()
