@@ -1,6 +1,6 @@
 import { MessageChannel } from 'node:worker_threads'
 import { afterEach, expect, test } from 'vitest'
-import { Holding } from '../api/granted.ts'
+import { Holding } from '../api/holding.ts'
 import { Line } from '../lib/threads/line.ts'
 import type { Ask, Held } from '../model/instance.ts'
 import { anAsk, aTask } from '../testing/fake-app.ts'

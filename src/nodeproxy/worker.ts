@@ -1,5 +1,5 @@
 import { workerData } from 'node:worker_threads'
-import { Holding } from '../api/granted.ts'
+import { Holding } from '../api/holding.ts'
 import { systemClock } from '../lib/clock.ts'
 import { Exchanges, listenFor } from '../lib/http/fast/server.ts'
 import type { Hop } from '../lib/http/hop.ts'

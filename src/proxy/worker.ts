@@ -1,5 +1,5 @@
 import { workerData } from 'node:worker_threads'
-import { Holding } from '../api/granted.ts'
+import { Holding } from '../api/holding.ts'
 import { systemClock } from '../lib/clock.ts'
 import type { Line } from '../lib/threads/line.ts'
 import { runThread } from '../lib/threads/thread.ts'

@@ -1,6 +1,6 @@
 // A thread of the tests of grants: holds apps of the main thread as it is told to.
 import { workerData } from 'node:worker_threads'
-import { Holding } from '../api/granted.ts'
+import { Holding } from '../api/holding.ts'
 import { systemClock } from '../lib/clock.ts'
 import { runThread } from '../lib/threads/thread.ts'
 import type { Held } from '../model/instance.ts'

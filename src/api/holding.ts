@@ -1,15 +1,14 @@
 import type { Clock } from '../lib/clock.ts'
 import type { Leaver } from '../lib/leaver.ts'
 import type { Line, Other } from '../lib/threads/line.ts'
-import { type App, isNewer } from '../model/app.ts'
-import type { Ask, Held, HoldView, InstanceView, Phase } from '../model/instance.ts'
+import type { App } from '../model/app.ts'
+import type { Ask, Held, InstanceView, Phase } from '../model/instance.ts'
 import type { AppName } from '../model/names.ts'
-import type { Granted, HolderDeeds, NodeDeeds, Wanted } from './grants.ts'
+import { Grant } from './grant.ts'
+import type { HolderDeeds, NodeDeeds, Wanted } from './grants.ts'
 
 // A busy app costs no message for each request; one that is not is given back so soon.
 const LINGER_MS = 50
-const MOST_HOLDS = 100
-const NO_HEADERS = {}
 
 type Options = { readonly line: Line; readonly clock: Clock; readonly onLeft: (address: string) => void }
 
@@ -116,80 +115,6 @@ export class Holding {
   #report(): ReturnType<HolderDeeds['report']> {
     this.#sweep(0)
     return [...this.#all.values()].map(grant => ({ grant: grant.id, holds: grant.holds }))
-  }
-}
-
-type Use = Held & { readonly ask: Ask; readonly since: number }
-type GrantOptions = {
-  readonly clock: Clock
-  readonly refused: () => Promise<void>
-  readonly onUnused: () => void
-}
-
-class Grant {
-  readonly id: number
-  isRevoked: boolean
-  lastUsedAt: number | undefined
-  /** Whether the last use was one that puts the sleep off. */
-  lingers = false
-  readonly #app: Wanted
-  readonly #address: string
-  readonly #options: GrantOptions
-  readonly #uses = new Set<Use>()
-  readonly #refused: () => Promise<void>
-
-  constructor(app: Wanted, { grant, address, revoked }: Granted, options: GrantOptions) {
-    this.id = grant
-    this.#app = app
-    this.#address = address
-    this.isRevoked = revoked
-    this.#options = options
-    this.#refused = () => {
-      this.isRevoked = true // it may have ended just now: who comes next has to ask
-      return options.refused()
-    }
-  }
-
-  get isUsed(): boolean {
-    return this.#uses.size > 0
-  }
-
-  /** Whether it is for this: the node has to hear of a newer definition. */
-  serves(wanted: Wanted): boolean {
-    if (this.isRevoked) return false
-    const app = this.#app
-    return wanted === app || typeof wanted === 'string' || typeof app === 'string' || !isNewer(wanted, app)
-  }
-
-  enter(ask: Ask, waited?: Granted['waited']): Held {
-    const use: Use = {
-      ask,
-      since: this.#options.clock.now(),
-      address: this.#address,
-      headers: NO_HEADERS,
-      refused: this.#refused,
-      waited,
-      [Symbol.dispose]: () => this.#leave(use),
-    }
-    this.#uses.add(use)
-    return use
-  }
-
-  revoke(): void {
-    this.isRevoked = true
-    if (!this.isUsed) this.#options.onUnused()
-  }
-
-  get holds(): HoldView[] {
-    const first = [...this.#uses].slice(0, MOST_HOLDS)
-    return first.map(({ ask: { kind, what }, since }) => ({ kind, what, since: new Date(since).toISOString() }))
-  }
-
-  #leave(use: Use): void {
-    if (!this.#uses.delete(use)) throw new Error(`the hold of "${use.ask.what}" was released twice`)
-    this.lingers = use.ask.mayWake
-    if (this.lingers) this.lastUsedAt = this.#options.clock.now()
-    if (this.#uses.size === 0) this.#options.onUnused()
   }
 }
 
