@@ -7,7 +7,7 @@ import { plainAddress } from '../headers.ts'
 import { keepsPace } from '../pace.ts'
 import { StreamExchange } from './exchange.ts'
 import { readHead } from './head.ts'
-import { CONNECTION_WINDOW, SESSION_OPTIONS } from './options.ts'
+import { CONNECTION_WINDOW, sessionOptions } from './options.ts'
 
 /** One connection of a client that speaks HTTP/2 (RFC 9113), and the requests on it. */
 export class Session {
@@ -26,7 +26,7 @@ export class Session {
     this.peer = new Peer(plainAddress(socket.remoteAddress ?? 'unknown'), secure ? 'https' : 'http', '2')
     parts.sessions.add(this)
     socket.once('close', () => parts.sessions.delete(this))
-    this.#session = performServerHandshake(socket, SESSION_OPTIONS)
+    this.#session = performServerHandshake(socket, sessionOptions(parts.limits))
     this.#session.setLocalWindowSize(CONNECTION_WINDOW)
     this.#session
       .on('error', () => undefined) // what the client broke it is told by GOAWAY
@@ -44,6 +44,7 @@ export class Session {
   drain(): void {
     if (this.#ending || this.#session.destroyed) return
     this.#ending = true
+    this.#idleMs = 0
     const close = (): void => {
       if (!this.#session.destroyed) this.#session.close()
     }
@@ -62,12 +63,14 @@ export class Session {
     const { counters, limits, lookMs } = this.parts
     if (this.isIdle) {
       this.#idleMs += lookMs
-      if (this.#ending && this.#idleMs >= limits.lingerMs) this.cut()
-      if (this.#idleMs < limits.keepAliveMs && (this.#served > 0 || this.#idleMs < limits.headWithinMs)) return
-      if (this.#ending) return
-      counters.idle += 1
-      this.drain()
-      this.#idleMs = 0
+      if (this.#ending) {
+        if (this.#idleMs >= GOODBYE_MS) this.cut()
+      } else if (
+        this.#idleMs >= (this.#served > 0 ? limits.keepAliveMs : Math.min(limits.headWithinMs, limits.keepAliveMs))
+      ) {
+        counters.idle += 1
+        this.drain()
+      }
       return
     }
     this.#idleMs = 0
@@ -91,6 +94,7 @@ export class Session {
     this.exchanges.add(exchange)
     stream.once('close', () => this.exchanges.delete(exchange))
     this.#served += 1
+    this.#idleMs = 0
     if (this.#served >= limits.requestsPerConnection && !this.#ending) {
       counters.servedMost += 1
       this.drain()
@@ -107,3 +111,5 @@ export class Session {
 }
 
 const LAST_STREAM = 2 ** 31 - 1
+/** How long a client without a request may take to end the connection, too. */
+const GOODBYE_MS = 2_000
