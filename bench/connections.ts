@@ -11,8 +11,9 @@ import { parseArgs } from 'node:util'
 import { type Backend, echoBackend, staticBackend } from './lib/backend.ts'
 import { countAim, machine, pinTo, print, quantile, rowOf } from './lib/bench.ts'
 import { type Certificate, certificateIn } from './lib/certificate.ts'
+import { type Heap, heapOf } from './lib/heap.ts'
 import { load } from './lib/load.ts'
-import { nginx, type Peer, shadow, start } from './lib/peers.ts'
+import { nginx, type Peer, type Running, shadow, start } from './lib/peers.ts'
 import { openFilesLimit } from './lib/pinned.ts'
 import { usageOf } from './lib/process-tree.ts'
 
@@ -69,7 +70,7 @@ try {
       notes: [
         `${counts.idle} idle keep-alive connections (each has had one answer) and ${counts.websocket} open WebSockets, of ${WANTED} wanted: a process may have ${files} open files here, and a WebSocket takes two of the proxy`,
         `all clients are at one address, which has the ports ${firstPort} to ${lastPort}`,
-        'KB: growth of the resident memory of the proxy and its children by the connections held; what the kernel holds for a socket is not in it, nor are the slots that nginx lays out for worker_connections at its start',
+        'KB: growth of the resident memory of the proxy and its children by the connections held, of ours after a garbage collection; KB of heap: that of its objects and buffers alone; what the kernel holds for a socket is not in it, nor are the slots that nginx lays out for worker_connections at its start',
         ...(skipped.length > 0 ? [`skipped, not installed: ${[...new Set(skipped)].join(', ')}`] : []),
       ],
     },
@@ -84,7 +85,7 @@ async function weigh(
   kind: Kind,
   backend: Backend,
   certificate: Certificate,
-): Promise<{ KB: number; 'MB before': number } | undefined> {
+): Promise<Record<string, number> | undefined> {
   const wanted = { ...certificate, within: folder, backend: backend.address, hostnames: ['localhost'] }
   await using proxy = await start(peer, PROXY_CORE, wanted)
   if (proxy === undefined) return undefined
@@ -93,15 +94,27 @@ async function weigh(
   const path = kind === 'idle' ? '/' : '/echo'
   const warm = { port, path, hostnames: ['localhost'], connections: 64, seconds: 2 }
   await load(LOAD_CORE, { ...warm, kind: kind === 'idle' ? 'closed' : 'websocket' })
+  const heapBefore = await heapIn(peer, proxy)
   const before = await usageOf(proxy.pid)
   const holders: Awaited<ReturnType<typeof hold>>[] = []
   for (let left = counts[kind]; left > 0; left -= PER_HOLDER)
     holders.push(await hold({ port, count: Math.min(left, PER_HOLDER), kind }))
   await sleep(2_000)
+  const heap = await heapIn(peer, proxy)
   const after = await usageOf(proxy.pid)
   for (const holder of holders) await holder.letGo()
-  return { KB: (after.rssKiB - before.rssKiB) / counts[kind], 'MB before': before.rssKiB / 1_024 }
+  return {
+    KB: (after.rssKiB - before.rssKiB) / counts[kind],
+    'MB before': before.rssKiB / 1_024,
+    ...(heap && heapBefore && { 'KB of heap': (sizeOf(heap) - sizeOf(heapBefore)) / counts[kind] }),
+  }
 }
+
+/** Collects garbage too, so that its room is not taken for connections, nor connections into its room. */
+const heapIn = async (peer: Peer, { pid, folder }: Running): Promise<Heap | undefined> =>
+  peer === shadow ? heapOf(pid, folder) : undefined
+
+const sizeOf = ({ heapKiB, buffersKiB }: Heap): number => heapKiB + buffersKiB
 
 type Wanted = { readonly port: number; readonly count: number; readonly kind: Kind }
 
