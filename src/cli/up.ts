@@ -2,6 +2,8 @@ import { masterClient } from '../api/client.ts'
 import type { Clock } from '../lib/clock.ts'
 import { lockFolder } from '../lib/files.ts'
 import type { Log } from '../lib/log.ts'
+import { openMetrics } from '../lib/metrics/listener.ts'
+import { Metrics } from '../lib/metrics/metrics.ts'
 import { type Master, startMaster } from '../master/main.ts'
 import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import { type Nodeproxy, startNodeproxy } from '../nodeproxy/main.ts'
@@ -37,20 +39,23 @@ export async function startUp(config: UpConfig, { clock, log, onStep, drivers }:
   started.use(await lockFolder(config.data))
   const master = started.use(await startMaster(config.master, { clock, log }))
   const at = { master: master.url }
+  const metrics = new Metrics()
   const nodeproxy = started.use(
     await startNodeproxy(
       // Its own door is hardly used: the front reaches it within the process.
       { ...config.nodeproxy, ...at, workers: 1, token: await master.token('node') },
-      { clock, log, ...(onStep && { onStep }), ...(drivers && { drivers }) },
+      { clock, log, metrics, ...(onStep && { onStep }), ...(drivers && { drivers }) },
     ),
   )
   await untilListed(master, nodeproxy)
   const proxy = started.use(
     await startProxy(
       { ...config.proxy, ...at, token: await master.token('proxy') },
-      { clock, log, reach: reachWithin(nodeproxy) },
+      { clock, log, metrics, reach: reachWithin(nodeproxy) },
     ),
   )
+  const { metricsListen } = config.proxy
+  if (metricsListen !== undefined) started.use(await openMetrics(metrics, metricsListen, log))
   const frontUrl = urlOf(proxy.address)
   await leaveWhereabouts(config.data, { master: master.url, front: frontUrl })
 

@@ -47,6 +47,13 @@ export const nodeproxySettings = {
     default: 'auto',
     help: 'threads that serve, sharing the port: a number, or auto for one less than there are cores, at least 1, at most 8',
   }),
+  connections: setting('SHADOW_NODE_CONNECTIONS', wholeNumber(1, 1_000_000), {
+    default: '50000',
+    help: 'how many connections of fronts may be open; for more the longest idle one is closed',
+  }),
+  metricsListen: optionalSetting('SHADOW_METRICS_LISTEN', listenAddress('127.0.0.1'), {
+    help: 'where Prometheus may ask for /metrics, such as 127.0.0.1:9464; left out: nowhere; shadow up shows front and node together',
+  }),
   logLevel: setting('SHADOW_LOG_LEVEL', oneOf(...LOG_LEVELS), { default: 'info', help: 'least level that is logged' }),
 }
 

@@ -71,6 +71,11 @@ export class Holds {
     return this.#counting > 0 || this.#waiting > 0
   }
 
+  /** Who holds it, those included for whom a grant stands. */
+  get holding(): number {
+    return this.#all.reduce((sum, { grant }) => sum + (grant?.holds.length ?? 1), 0)
+  }
+
   get waiting(): number {
     return this.#waiting
   }

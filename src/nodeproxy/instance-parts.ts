@@ -1,6 +1,7 @@
 import type { Log } from '../lib/log.ts'
 import type { AppName, NodeName } from '../model/names.ts'
 import type { Queue } from './queue.ts'
+import type { Tally } from './tally.ts'
 import type { WakeParts } from './wake.ts'
 
 /** What an instance stands on: all of the node's are given the same. */
@@ -8,6 +9,7 @@ export type InstanceParts = WakeParts & {
   readonly node: NodeName
   readonly queue: Queue
   readonly log: Log
+  readonly tally?: Tally | undefined
   /** Writes an event into the app's own log. */
   readonly journal: (app: AppName, line: string) => void
   /** The runtime lost sight of a container: somebody should look what is there. */

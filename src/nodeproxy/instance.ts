@@ -48,7 +48,7 @@ export class Instance {
         this.#changes.tell()
       },
     }
-    this.#story = new Story({ app: task.app, log: parts.log, journal: parts.journal })
+    this.#story = new Story({ app: task.app, log: parts.log, journal: parts.journal, tally: parts.tally })
     this.#holds = new Holds(left => {
       if (this.#state.phase === 'awake') this.#state.idle.left(left)
     })
@@ -57,6 +57,14 @@ export class Instance {
 
   get phase(): State['phase'] {
     return this.#state.phase
+  }
+
+  get holding(): number {
+    return this.#holds.holding
+  }
+
+  get waiting(): number {
+    return this.#holds.waiting
   }
 
   get task(): TaskDefinition {

@@ -7,6 +7,8 @@ import { Exchanges, listenFor } from '../lib/http/fast/server.ts'
 import { byHandler } from '../lib/http/server.ts'
 import type { Leaver } from '../lib/leaver.ts'
 import type { Log } from '../lib/log.ts'
+import { openMetrics } from '../lib/metrics/listener.ts'
+import { Metrics } from '../lib/metrics/metrics.ts'
 import { Shells } from '../lib/shells.ts'
 import type { Line } from '../lib/threads/line.ts'
 import type { App } from '../model/app.ts'
@@ -26,8 +28,10 @@ import { nodeDoor } from './http.ts'
 import { Instances } from './instances.ts'
 import { ownKey } from './key.ts'
 import { Leases } from './leases.ts'
+import { NODE_LIMITS } from './limits.ts'
 import { Queue } from './queue.ts'
 import { untilReady } from './readiness.ts'
+import { showNode } from './shown.ts'
 import type { OnStep } from './state.ts'
 import { traffic } from './traffic.ts'
 import { openWorkers } from './workers.ts'
@@ -37,6 +41,8 @@ type Options = {
   readonly log: Log
   readonly onStep?: OnStep
   readonly drivers?: Drivers
+  /** Shown by whoever put it together; without, the node shows its own, where it is set to. */
+  readonly metrics?: Metrics | undefined
 }
 
 /** A node at work, for whoever put it together: the front in the same process, or the command that runs it alone. */
@@ -65,7 +71,7 @@ const OWN_DOOR = { host: '127.0.0.1', port: 0 }
 
 /** Starts a node: the ground is cleared before the door opens. Without Docker it starts too, says so, and serves once that is back. */
 export async function startNodeproxy(config: NodeproxyConfig, options: Options): Promise<Nodeproxy> {
-  const { clock = systemClock, log, onStep = () => undefined } = options
+  const { clock = systemClock, log, onStep = () => undefined, metrics = new Metrics() } = options
   await using started = new AsyncDisposableStack()
   const { data } = config
   const name = nameOf(config)
@@ -107,6 +113,11 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
         perNode: { requests: config.waitingPerNode, bytes: config.waitingBytesPerNode },
       }),
       journal: (app, line) => logs.note(app, line),
+      tally: showNode(
+        metrics,
+        () => instances,
+        () => grants.report(),
+      ),
       onStep,
       onStarted: container => logs.pump(container),
       onLeft: address => {
@@ -143,7 +154,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   const follow = async function* (app: AppName, signal: AbortSignal): AsyncGenerator<InstanceView> {
     yield* instances.of(await apps.resolve(app)).follow(signal)
   }
-  const grants = new Grants({
+  const grants: Grants = new Grants({
     hold: (app, ask, leaver) => (typeof app === 'string' ? hold(app, ask, leaver) : holdDefined(app, ask, leaver)),
     follow,
     phase,
@@ -168,13 +179,22 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
       return exchange => byHandler(exchange, call, log)
     },
   })
-  const exchanges = new Exchanges({ journey, log, clock })
+  const exchanges = new Exchanges({
+    journey,
+    log,
+    clock,
+    limits: NODE_LIMITS,
+    connections: { most: config.connections },
+  })
   leftTo.push(address => exchanges.forget(address))
   const door = await listenFor(exchanges, config.workers > 1 ? OWN_DOOR : config.listen, DRAIN_MS)
   const listening =
     config.workers > 1
       ? await openWorkers({ config, node: name, key, door, grants, clock, log, drainMs: DRAIN_MS })
-      : door
+      : { ...door, counted: async () => [] }
+  metrics.count('node', async () => [exchanges.counted, ...(await listening.counted())])
+  if (options.metrics === undefined && config.metricsListen !== undefined)
+    started.use(await openMetrics(metrics, config.metricsListen, log))
   const address = config.address ?? listening.address
   const awake = (): number => instances.all.filter(({ phase }) => phase === 'awake').length
   const work = [
@@ -200,7 +220,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     ending.abort(new ShadowError('shutting-down', 'this node is stopping'))
     await instances.close({ sleep })
     await listening[Symbol.asyncDispose]()
-    if (listening !== door) await door[Symbol.asyncDispose]()
+    if (config.workers > 1) await door[Symbol.asyncDispose]()
     await Promise.all(work)
     await Promise.all([definitions.flush(), logs[Symbol.asyncDispose]()])
     await held.disposeAsync()

@@ -5,12 +5,14 @@ import type { AppName } from '../model/names.ts'
 import { sayMs } from '../model/quantities.ts'
 import type { Exit } from './runtime/runtime.ts'
 import type { Steps } from './state.ts'
+import { Tally } from './tally.ts'
 
 type Options = {
   readonly app: AppName
   readonly log: Log
   /** Writes an event into the app's own log. */
   readonly journal: (app: AppName, line: string) => void
+  readonly tally?: Tally | undefined
 }
 
 /** What happens to an app on this node: told to our log and to its own as it happens, the last of it kept for who asks. */
@@ -18,11 +20,13 @@ export class Story {
   readonly #app: AppName
   readonly #log: Log
   readonly #note: (line: string) => void
+  readonly #tally: Tally
   #wokenBy: string | null = null
   #stoppedBy: StopReason | null = null
   #lastWake: InstanceView['lastWake'] = null
 
-  constructor({ app, log, journal }: Options) {
+  constructor({ app, log, journal, tally = new Tally() }: Options) {
+    this.#tally = tally
     this.#app = app
     this.#log = log
     this.#note = line => journal(app, line)
@@ -37,12 +41,14 @@ export class Story {
   }
 
   awake(ms: number, steps: Steps): void {
+    this.#tally.woken(ms)
     this.#lastWake = { ms, steps }
     this.#log.info('app awake', { app: this.#app, by: this.#wokenBy, ms, steps })
     this.#note(`awake after ${sayMs(ms)}, woken by ${this.#wokenBy}`)
   }
 
   wakeFailed({ code, message: detail, cause }: ShadowError, failures: number): void {
+    this.#tally.failedWakes += 1
     this.#stoppedBy = 'died'
     this.#log.warn('app wake failed', { app: this.#app, code, detail, cause, failures })
     this.#note(`wake failed: ${firstLine(detail)}`)
@@ -53,6 +59,7 @@ export class Story {
   }
 
   stopping(why: StopReason): void {
+    this.#tally.stops[why] += 1
     this.#stoppedBy = why
     this.#note(`going to sleep: ${why}`)
   }

@@ -1,7 +1,10 @@
 import type { Clock } from '../lib/clock.ts'
+import type { Counted } from '../lib/http/counters.ts'
 import { claim, type Listening } from '../lib/http/listening.ts'
 import type { Log } from '../lib/log.ts'
 import type { ListenAddress } from '../lib/settings.ts'
+import { Counts, countsMemory } from '../lib/shared/counts.ts'
+import { countedBy } from '../lib/threads/counted.ts'
 import { Crew } from '../lib/threads/crew.ts'
 import { entryOf } from '../lib/threads/entry.ts'
 import type { NodeName } from '../model/names.ts'
@@ -16,10 +19,17 @@ export type NodeWorkerData = {
   /** Where the thread that has the instances serves the API. */
   readonly door: string
   readonly drainMs: number
+  /** Connections that they may have together, counted in this memory, where each has its number. */
+  readonly most: number
+  readonly memory: SharedArrayBuffer
+  readonly thread: number
 }
 
+/** What a node listens on, whatever threads serve it. */
+export type NodeDoors = Listening & { counted(): Promise<readonly Counted[]> }
+
 type Options = {
-  readonly config: Pick<NodeproxyConfig, 'listen' | 'workers'>
+  readonly config: Pick<NodeproxyConfig, 'listen' | 'workers' | 'connections'>
   readonly node: NodeName
   readonly key: string
   readonly door: Listening
@@ -41,18 +51,34 @@ export async function openWorkers({
   drainMs,
   clock,
   log,
-}: Options): Promise<Listening> {
+}: Options): Promise<NodeDoors> {
   const { at, ...bound } = await claim(config.listen)
-  const data: NodeWorkerData = { listen: at, node, key, door: door.address, drainMs }
+  const memory = countsMemory({ slots: 1, threads: config.workers })
+  const data = (thread: number): NodeWorkerData => ({
+    ...{ listen: at, node, key, door: door.address, drainMs },
+    ...{ most: config.connections, memory, thread },
+  })
   const crew = new Crew({
     entry: entryOf(import.meta.url, './worker.ts', 'node-worker.js'),
     size: config.workers,
-    data: () => data,
-    serve: line => grants.serve(line),
+    data,
+    serve: (line, thread) => {
+      const served = grants.serve(line)
+      return {
+        [Symbol.dispose]: () => {
+          new Counts(memory).giveAll(thread)
+          served[Symbol.dispose]()
+        },
+      }
+    },
     endWithinMs: drainMs + END_AFTER_DRAIN_MS,
     clock,
     log,
   })
   await crew.start()
-  return { ...bound, [Symbol.asyncDispose]: () => crew.end() }
+  return {
+    ...bound,
+    counted: () => countedBy(crew),
+    [Symbol.asyncDispose]: () => crew.end(),
+  }
 }

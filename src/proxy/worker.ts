@@ -1,13 +1,14 @@
 import { workerData } from 'node:worker_threads'
 import { Holding } from '../api/holding.ts'
 import { systemClock } from '../lib/clock.ts'
+import { tellCounted } from '../lib/threads/counted.ts'
 import type { Line } from '../lib/threads/line.ts'
 import { runThread } from '../lib/threads/thread.ts'
 import { openDoors } from './doors.ts'
 import type { Reach } from './reach.ts'
 import { reachOverHttp } from './reach-http.ts'
 import { Replica } from './replica.ts'
-import type { FrontWorkerData, FrontWorkerDeeds } from './workers.ts'
+import type { FrontWorkerData } from './workers.ts'
 
 // One of several threads of a front that share its port.
 await runThread(async ({ line, log }) => {
@@ -16,7 +17,7 @@ await runThread(async ({ line, log }) => {
   const { routes, pins, nodes: known } = new Replica({ line, nodes, clock })
   const reach = overLine ? reachOverLine(line) : reachOverHttp()
   const doors = await openDoors({ ...given, routes, pins, nodes: known, reach, clock, log })
-  line.serve<FrontWorkerDeeds>({ counted: () => doors.counted() })
+  tellCounted(line, () => doors.counted())
   return doors
 })
 

@@ -3,6 +3,7 @@ import type { Counted } from '../lib/http/counters.ts'
 import { claim, type Listening } from '../lib/http/listening.ts'
 import type { Log } from '../lib/log.ts'
 import { Counts } from '../lib/shared/counts.ts'
+import { countedBy } from '../lib/threads/counted.ts'
 import { Crew } from '../lib/threads/crew.ts'
 import { entryOf } from '../lib/threads/entry.ts'
 import type { ProxyConfig } from './config.ts'
@@ -22,9 +23,6 @@ export type FrontWorkerData = {
   /** Whether apps are reached over the line, or over HTTP. */
   readonly overLine: boolean
 }
-
-/** What a worker is asked by the main thread. */
-export type FrontWorkerDeeds = { counted(input: null): Counted }
 
 /** What a front listens on, whatever threads serve it. */
 export type FrontDoors = Listening & { readonly tls: Bound | undefined; counted(): Promise<readonly Counted[]> }
@@ -99,11 +97,4 @@ export class Workers {
       [Symbol.asyncDispose]: () => crew.end(),
     }
   }
-}
-
-/** What those count who are there; what one had counted that died is lost with it. */
-async function countedBy(crew: Crew): Promise<readonly Counted[]> {
-  const asked = crew.lines.map(line => line.other<FrontWorkerDeeds>().call('counted', null))
-  const told = await Promise.allSettled(asked)
-  return told.flatMap(one => (one.status === 'fulfilled' ? [one.value] : []))
 }

@@ -5,6 +5,8 @@ import { ROWS, sum } from './rows.ts'
 /** Something to be shown: its name without the prefix, one sentence, and the name of its one label. */
 export type Shown = { readonly name: string; readonly help: string; readonly label?: string }
 
+type Values = Readonly<Record<string, number>>
+
 /**
  * What Prometheus is shown, made when it asks. Labels have few values, which are known beforehand: there is none of apps, hostnames or
  * clients. Thousands of apps would be thousands of series in every metric, which no Prometheus is glad of and strangers could add to;
@@ -34,7 +36,7 @@ export class Metrics {
   }
 
   /** Shows a count, by the values of its label (`''` where it has none). */
-  counter({ name, help, label }: Shown, counts: () => Readonly<Record<string, number>>): void {
+  counter({ name, help, label }: Shown, counts: () => Values): void {
     new Counter({
       name: `shadow_${name}`,
       help,
@@ -49,10 +51,11 @@ export class Metrics {
   }
 
   /** The same of what goes up and down. */
-  gauge({ name, help, label }: Shown, values: () => Readonly<Record<string, number>>): void {
-    this.#gauge(name, help, label === undefined ? [] : [label], gauge => {
+  gauge({ name, help, label }: Shown, values: () => Values | Promise<Values>): void {
+    this.#gauge(name, help, label === undefined ? [] : [label], async gauge => {
+      const all = await values()
       gauge.reset()
-      for (const [value, now] of Object.entries(values())) gauge.set(label === undefined ? {} : { [label]: value }, now)
+      for (const [value, now] of Object.entries(all)) gauge.set(label === undefined ? {} : { [label]: value }, now)
     })
   }
 
@@ -88,15 +91,15 @@ export class Metrics {
     this.#counters.set(name, new Counter({ name: full(name), help, labelNames, registers: [this.#registry] }))
   }
 
-  #gauge(name: string, help: string, labelNames: string[], collect?: (gauge: Gauge<string>) => void): Gauge<string> {
+  #gauge(name: string, help: string, labelNames: string[], collect?: (gauge: Gauge<string>) => unknown): Gauge<string> {
     return new Gauge({
       name: full(name),
       help,
       labelNames,
       registers: [this.#registry],
       ...(collect && {
-        collect() {
-          collect(this)
+        async collect() {
+          await collect(this)
         },
       }),
     })

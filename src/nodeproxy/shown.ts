@@ -1,0 +1,39 @@
+import type { Metrics } from '../lib/metrics/metrics.ts'
+import { PHASES, type Phase } from '../model/instance.ts'
+import { Tally } from './tally.ts'
+
+type Instances = {
+  readonly all: readonly { readonly phase: Phase; readonly holding: number; readonly waiting: number }[]
+}
+
+/** From a container that starts at once to an image that is pulled first, in seconds. */
+const WAKE_SECONDS = [0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120]
+
+/** Shows how the instances of a node are; `askWorkers` hears what its workers hold. Gives what the instances are to count with. */
+export function showNode(metrics: Metrics, instances: () => Instances, askWorkers: () => Promise<void>): Tally {
+  const tally = new Tally(
+    metrics.durations({ name: 'wake_seconds', help: 'How long the wakes of apps took' }, WAKE_SECONDS),
+  )
+  const total = (of: 'holding' | 'waiting'): number => instances().all.reduce((sum, one) => sum + one[of], 0)
+  metrics.gauge({ name: 'instances', help: 'Instances on this node, by phase', label: 'phase' }, () => {
+    const count: Record<string, number> = Object.fromEntries(PHASES.map(phase => [phase, 0]))
+    for (const { phase } of instances().all) count[phase] = (count[phase] ?? 0) + 1
+    return count
+  })
+  metrics.gauge({ name: 'holds', help: 'Requests and WebSockets that keep apps awake' }, async () => {
+    await askWorkers()
+    return { '': total('holding') }
+  })
+  metrics.gauge({ name: 'requests_waiting', help: 'Requests that wait for the wake of their app' }, () => ({
+    '': total('waiting'),
+  }))
+  metrics.counter({ name: 'wakes_total', help: 'Wakes of apps, by how they ended', label: 'outcome' }, () => ({
+    awake: tally.wakes,
+    failed: tally.failedWakes,
+  }))
+  metrics.counter(
+    { name: 'stops_total', help: 'Times that an awake app was stopped, by why', label: 'why' },
+    () => tally.stops,
+  )
+  return tally
+}
