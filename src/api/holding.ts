@@ -44,9 +44,13 @@ export class Holding {
   async *follow(app: AppName, signal: AbortSignal): AsyncGenerator<InstanceView> {
     let seen: Phase | undefined
     while (!signal.aborted) {
-      const view: InstanceView = await this.#node.call('follow', { app, seen }, { signal })
-      seen = view.phase
-      yield view
+      try {
+        const view: InstanceView = await this.#node.call('follow', { app, seen }, { signal })
+        seen = view.phase
+        yield view
+      } catch (error) {
+        if (!signal.aborted) throw error
+      }
     }
   }
 

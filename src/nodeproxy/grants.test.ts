@@ -41,6 +41,8 @@ function node(workers: number, changes: Parameters<typeof aTask>[0] = {}) {
     return {
       hold: async (ask: Partial<Ask> = {}, leaver = { signal: never }): Promise<Held> =>
         holding.hold(instance.app, anAsk(ask), leaver),
+      follow: (signal: AbortSignal) => holding.follow(instance.app, signal),
+      phase: () => holding.phase(instance.app),
       holdNow: (ask: Partial<Ask> = {}) => holding.hold(instance.app, anAsk(ask), { signal: never }),
       /** Resolves when each side has heard all that the other had told. */
       heard: async () => {
@@ -321,4 +323,27 @@ test('a second release is a bug, and thrown', async () => {
   const held = await one!.hold()
   release(held)
   expect(() => release(held)).toThrow('released twice')
+})
+
+test('the phase is followed from the worker: as it is, at each change, until the follower leaves', async () => {
+  const {
+    ground,
+    instance,
+    workers: [one],
+  } = node(1)
+  const ready = ground.slowReady()
+  const leaver = new AbortController()
+  const seen: string[] = []
+  const followed = (async () => {
+    for await (const { phase } of one!.follow(leaver.signal)) seen.push(phase)
+  })()
+  while (seen.length < 1) await one!.heard()
+  const woken = instance.wake('test', never)
+  while (seen.length < 2) await one!.heard()
+  ready.resolve()
+  await woken
+  while (seen.length < 3) await one!.heard()
+  expect([seen, await one!.phase()]).toEqual([['asleep', 'waking', 'awake'], 'awake'])
+  leaver.abort(new Error('gone'))
+  await followed
 })

@@ -73,7 +73,8 @@ afterEach(async () => {
 })
 
 const start = (): Promise<Nodeproxy> => {
-  const flags = { listen: '0', name: 'n1', data, master: master.url, token: FAKE_TOKEN }
+  const workers = process.env['SHADOW_TEST_WORKERS'] ?? '1'
+  const flags = { listen: '0', name: 'n1', data, master: master.url, token: FAKE_TOKEN, workers }
   const config = readSettings(nodeproxySettings, {}, flags)
   return startNodeproxy(config, { clock, log: noLog, drivers: { runtime, volumes, mounts: volumes, logs } })
 }

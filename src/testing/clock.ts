@@ -72,7 +72,7 @@ export class LeapingClock implements Clock {
       this.#alarms.delete(alarm)
       alarm.callback()
     }
-    this.#alarms.set(alarm, setTimeout(ring, Math.min(alarm.due - this.now(), 2_147_483_647)).unref())
+    this.#alarms.set(alarm, setTimeout(ring, Math.min(Math.max(0, alarm.due - this.now()), 2_147_483_647)).unref())
   }
 
   #disarm(alarm: Alarm): void {

@@ -1,0 +1,135 @@
+import { MessageChannel } from 'node:worker_threads'
+import { afterEach, expect, test } from 'vitest'
+import { ShadowError } from '../lib/errors.ts'
+import { Line } from '../lib/threads/line.ts'
+import type { App } from '../model/app.ts'
+import type { Hostname } from '../model/hostname.ts'
+import { ROUTE_STALE_AFTER } from '../model/intervals.ts'
+import type { AppName, NodeName } from '../model/names.ts'
+import { HandClock } from '../testing/clock.ts'
+import { aNode, anApp } from '../testing/front.ts'
+import { type FrontDeeds, Replica, type ReplicaDeeds } from './replica.ts'
+
+const HOST = 'blog.localhost' as Hostname
+const leaver = new AbortController()
+const open: MessageChannel[] = []
+afterEach(() => {
+  for (const { port1 } of open.splice(0)) port1.close()
+})
+
+/** A replica, and a main thread in the hands of the test. */
+function aReplica() {
+  const clock = new HandClock()
+  const channel = new MessageChannel()
+  open.push(channel)
+  const main = new Line(channel.port1)
+  const line = new Line(channel.port2)
+  const asked: string[] = []
+  const told: unknown[] = []
+  const state = {
+    app: anApp('blog', [HOST]) as App | undefined,
+    pin: undefined as NodeName | undefined,
+    gate: Promise.resolve(),
+  }
+  main.serve<FrontDeeds>({
+    resolve: async hostname => {
+      asked.push(hostname)
+      const { app, pin } = state
+      await state.gate
+      if (app === undefined) throw new ShadowError('host-unknown', `no app has the hostname ${hostname}`)
+      return { app, pin }
+    },
+    pin: ({ app, node }) => void told.push(`${app} on ${node}`),
+    failed: node => void told.push(`${node} failed`),
+    refresh: async () => undefined,
+  })
+  const nodes = [{ node: aNode('a', ''), healthy: true, overloaded: false, lostAt: undefined }]
+  const replica = new Replica({ line, nodes, clock })
+  line.serve({ ping: () => undefined })
+  const heard = async (): Promise<void> => {
+    await main.other<{ ping(input: null): void }>().call('ping', null)
+    await replica.nodes.refresh()
+  }
+  const resolve = () => replica.routes.resolve(HOST, leaver)
+  return { clock, asked, told, state, replica, heard, resolve, main: main.other<ReplicaDeeds>() }
+}
+
+test('a hostname is asked for once, and then known at once, with the pin of its app', async () => {
+  const { asked, state, replica, resolve } = aReplica()
+  state.pin = 'a' as NodeName
+  const [one, two] = await Promise.all([resolve(), resolve()])
+  expect(one).toBe(two)
+  expect(resolve()).toBe(one)
+  expect([asked.length, replica.pins.get('blog' as AppName)]).toEqual([1, 'a'])
+})
+
+test('a change makes it ask again, and the same app stays the same object', async () => {
+  const { asked, state, main, heard, resolve } = aReplica()
+  const before = await resolve()
+  main.tell('changed', HOST)
+  await heard()
+  state.app = { ...anApp('blog', [HOST]), updatedAt: '2026-11-21T00:00:00.000Z' }
+  expect((await resolve()).updatedAt).not.toBe(before.updatedAt)
+  const kept = resolve()
+  main.tell('changed', undefined)
+  await heard()
+  expect(resolve()).toBe(kept)
+  await heard()
+  expect([resolve() === kept, asked.length]).toEqual([true, 3])
+})
+
+test('a change that comes while it asks is not overwritten by the older answer', async () => {
+  const { asked, state, main, heard, resolve } = aReplica()
+  const gate = Promise.withResolvers<void>()
+  state.gate = gate.promise
+  const first = resolve()
+  await heard()
+  main.tell('changed', HOST)
+  await heard()
+  state.app = undefined
+  state.gate = Promise.resolve()
+  gate.resolve()
+  await first
+  await expect(resolve()).rejects.toMatchObject({ code: 'host-unknown' })
+  expect(asked.length).toBe(2)
+})
+
+test('an old route is served, and asked for behind its back', async () => {
+  const { clock, asked, heard, resolve } = aReplica()
+  const app = await resolve()
+  await clock.advance(ROUTE_STALE_AFTER)
+  expect(resolve()).toBe(app)
+  expect(resolve()).toBe(app)
+  await heard()
+  expect(asked.length).toBe(2)
+})
+
+test('pins and failures are told to the main thread, and taken from it', async () => {
+  const { told, main, replica, heard, clock } = aReplica()
+  replica.pins.set('blog' as AppName, 'a' as NodeName)
+  replica.pins.set('blog' as AppName, 'a' as NodeName)
+  replica.nodes.failed('a' as NodeName)
+  await heard()
+  expect(told).toEqual(['blog on a', 'a failed'])
+  expect([replica.nodes.get('a' as NodeName)?.healthy, replica.nodes.mayComeBack('a' as NodeName)]).toEqual([
+    false,
+    true,
+  ])
+  await clock.advance(3_600_000)
+  expect(replica.nodes.mayComeBack('a' as NodeName)).toBe(false)
+  main.tell('pinned', { app: 'blog' as AppName, node: 'b' as NodeName })
+  main.tell('nodes', [{ node: aNode('b', ''), healthy: true, overloaded: false, lostAt: undefined }])
+  await heard()
+  expect(replica.pins.get('blog' as AppName)).toBe('b')
+  expect(replica.nodes.all.map(({ node }) => node.name)).toEqual(['b'])
+})
+
+test('who leaves does not wait on', async () => {
+  const { state, resolve, replica } = aReplica()
+  state.gate = new Promise(() => undefined)
+  const gone = new AbortController()
+  const waits = replica.routes.resolve(HOST, gone)
+  void Promise.resolve(resolve()).catch(() => undefined)
+  gone.abort(new Error('gone'))
+  await expect(waits).rejects.toThrow('gone')
+})
