@@ -1,0 +1,56 @@
+import { COLON, CR, LF, SPACE, TAB, TOKEN, VALUE } from './bytes.ts'
+import { Field, fieldOf } from './fields.ts'
+import type { Head } from './head.ts'
+import { takeIn } from './meaning.ts'
+import { type HeadLimits, MORE, WHOLE } from './outcome.ts'
+
+/** Reads the lines after the first up to the empty one (RFC 9112, 5); `framed`: they tell how a body is framed. */
+export function fieldLines(
+  head: Head,
+  bytes: Buffer,
+  base: number,
+  end: number,
+  limits: HeadLimits,
+  framed: boolean,
+): number {
+  const { headBytes, headers } = limits
+  let at = base + head.at
+  for (;;) {
+    head.at = at - base
+    if (head.at > headBytes) return head.refuse(431, `the head is longer than ${headBytes} bytes`)
+    if (at === end) return more(head, limits, end - base)
+    if (bytes[at] === CR) {
+      if (at + 1 === end) return more(head, limits, end - base)
+      if (bytes[at + 1] !== LF) return head.refuse(400, 'a CR without LF')
+      head.length = at + 2 - base
+      return WHOLE
+    }
+    const name = at
+    while (at < end && TOKEN[bytes[at] as number] === 1) at += 1
+    if (at === end) return more(head, limits, end - base)
+    if (bytes[at] !== COLON || at === name)
+      return head.refuse(400, 'a header line that is not a name and a colon at once')
+    const nameEnd = at
+    at += 1
+    while (at < end && (bytes[at] === SPACE || bytes[at] === TAB)) at += 1
+    const value = at
+    while (at < end && VALUE[bytes[at] as number] === 1) at += 1
+    if (at + 1 >= end && (at === end || bytes[at] === CR)) return more(head, limits, end - base)
+    if (bytes[at] !== CR || bytes[at + 1] !== LF)
+      return head.refuse(400, 'a byte in a header that no header has, or a line that does not end in CR LF')
+    let valueEnd = at
+    while (valueEnd > value && (bytes[valueEnd - 1] === SPACE || bytes[valueEnd - 1] === TAB)) valueEnd -= 1
+    at += 2
+    if (head.count === headers) return head.refuse(431, `more than ${headers} headers`)
+    const field = fieldOf(bytes, name, nameEnd)
+    head.add(name - base, nameEnd - base, value - base, valueEnd - base, field)
+    if (field !== Field.other && framed) {
+      const code = takeIn(head, field, bytes, value, valueEnd)
+      if (code !== WHOLE) return code
+    }
+  }
+}
+
+function more(head: Head, { headBytes }: HeadLimits, seen: number): number {
+  return seen > headBytes ? head.refuse(431, `the head is longer than ${headBytes} bytes`) : MORE
+}
