@@ -45,7 +45,8 @@ try {
   await sleep(500) // the connections by which its start was seen are gone
   const before = { proxy: await socketsOf(proxy.pid), app: await socketsOf(app.pid) }
 
-  const args = [program('./load/crowd.ts'), JSON.stringify({ port: proxy.plain, hostname: 'soak.example', seconds })]
+  const site = { port: proxy.plain, tls: proxy.tls, hostname: 'soak.example' }
+  const args = [program('./load/crowd.ts'), JSON.stringify({ ...site, seconds })]
   const crowd = spawn('taskset', ['-c', String(LOAD_CORE), node, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
   const said = text(crowd.stdout)
   let heapBefore = 0
@@ -57,7 +58,7 @@ try {
     await sleep((seconds * 1_000) / SAMPLES)
     samples.get('resident memory')?.push([(await usageOf(proxy.pid)).rssKiB / 1_024])
     samples.get('open sockets')?.push([await socketsOf(proxy.pid)])
-    if (at === SAMPLES / 2) heapBefore = (await heapOf(proxy.pid, proxy.folder)).heapKiB
+    if (at === SAMPLES / 4) heapBefore = (await heapOf(proxy.pid, proxy.folder)).heapKiB
   }
   const { counts, faults }: { counts: Record<string, number>; faults: Record<string, number> } = JSON.parse(await said)
   const heap = (await heapOf(proxy.pid, proxy.folder)).heapKiB
@@ -76,7 +77,7 @@ try {
       rows: [
         rowOf({ name: 'resident memory', unit: 'MB' }, samples),
         once('growth of memory in the second half', slope(memory.slice(SAMPLES / 2)) * (SAMPLES / 2), 'MB'),
-        once('heap after garbage collection, at half', heapBefore / 1_024, 'MB'),
+        once('heap after garbage collection, at a quarter', heapBefore / 1_024, 'MB'),
         once('heap after garbage collection, at the end', heap / 1_024, 'MB'),
         rowOf({ name: 'open sockets', unit: 'count' }, samples),
         once('holds left', used.holds),
@@ -95,7 +96,7 @@ try {
       ],
       notes: [
         `${seconds} s of visitors of all kinds at once against ${peer.name}`,
-        'soak/memory: the median of the last fifth by that of the middle one; soak/heap: the heap after garbage collection, at the end by that at half; soak/holds: what the node tells of its instances; soak/sockets: open two minutes after the last visit, beyond those of the start; an app that does not notice ends keeps its own',
+        'soak/memory: the median of the last fifth by that of the middle one; soak/heap: the heap after garbage collection, at the end by that at a quarter, when all has been compiled; soak/holds: what the node tells of its instances; soak/sockets: open two minutes after the last visit, beyond those of the start; an app that does not notice ends keeps its own',
         ...Object.entries(faults).map(([fault, n]) => `${n} times ${fault}`),
       ],
     },

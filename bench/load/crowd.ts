@@ -1,9 +1,8 @@
-// Visitors of all kinds at once: node crowd.ts '{"port": …, "hostname": …, "seconds": …}'. Prints how often each came, and what went wrong.
-import { type Outcome, visits } from './visits.ts'
+// Visitors of all kinds at once: node crowd.ts '{"port": …, "tls": …, "hostname": …, "seconds": …}'. Prints how often each came, and what went wrong.
+import type { Outcome, Site } from './line.ts'
+import { visits } from './visits.ts'
 
-const { port, hostname, seconds }: { port: number; hostname: string; seconds: number } = JSON.parse(
-  process.argv[2] ?? '{}',
-)
+const { seconds, ...site }: Site & { seconds: number } = JSON.parse(process.argv[2] ?? '{}')
 const EACH = 3
 const until = performance.now() + seconds * 1_000
 const counts: Record<string, number> = {}
@@ -13,7 +12,7 @@ await Promise.all(
   Object.entries(visits).flatMap(([kind, visit]) =>
     Array.from({ length: EACH }, async () => {
       while (performance.now() < until) {
-        const outcome: Outcome = await visit({ port, hostname })
+        const outcome: Outcome = await visit(site)
         counts[kind] = (counts[kind] ?? 0) + 1
         if (outcome === 'as it should') continue
         const fault = `${kind}: ${outcome}`

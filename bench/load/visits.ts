@@ -1,19 +1,11 @@
-import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { clientFrame, upgradeHead } from '../lib/websocket.ts'
-
-export type Site = { readonly port: number; readonly hostname: string }
-/** `as it should`, or what was wrong. */
-export type Outcome = string
-
-type Visit = (site: Site) => Promise<Outcome>
-
-const GOOD = 'as it should'
-const MEGABYTE = 1_048_576
-const PATIENCE_MS = 20_000
+import { GOOD, get, Line, MEGABYTE, post, type Visit } from './line.ts'
+import { secureVisits } from './visits-secure.ts'
 
 /** What visitors do, well-behaved and otherwise; each opens connections of its own and leaves none. */
 export const visits: Record<string, Visit> = {
+  ...secureVisits,
   'keep-alive': async site => {
     using line = new Line(site)
     for (let count = 0; count < 50; count++) {
@@ -155,6 +147,12 @@ export const visits: Record<string, Visit> = {
     await sleep(10)
     return GOOD
   },
+  'HTTP/1.0': async site => {
+    using line = new Line(site)
+    line.send(get(site, '/chunks').replace('HTTP/1.1', 'HTTP/1.0'))
+    await line.closed()
+    return line.text.includes('chunk 7') ? GOOD : `heard ${JSON.stringify(line.text.slice(0, 60))}`
+  },
   'a malformed head': async site => {
     using line = new Line(site)
     line.send(get(site, '/', 'X-A : b'))
@@ -167,71 +165,4 @@ export const visits: Record<string, Visit> = {
     await line.until(text => text.startsWith('HTTP/1.1 404 '))
     return line.fault ?? GOOD
   },
-}
-
-function get({ hostname }: Site, path: string, header = 'Accept: */*'): string {
-  return `GET ${path} HTTP/1.1\r\nHost: ${hostname}\r\n${header}\r\n\r\n`
-}
-
-function post({ hostname }: Site, path: string, header: string): string {
-  return `POST ${path} HTTP/1.1\r\nHost: ${hostname}\r\n${header}\r\n\r\n`
-}
-
-/** A visitor's connection. */
-class Line implements Disposable {
-  readonly socket: Socket
-  text = ''
-  /** Why it waited in vain. */
-  fault: string | undefined
-  readonly #closed: Promise<void>
-  #look: () => void = () => {}
-
-  constructor({ port }: Site) {
-    this.socket = connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true })
-    this.socket.setEncoding('latin1').on('data', (chunk: string) => {
-      this.text += chunk
-      this.#look()
-    })
-    this.socket.on('end', () => this.socket.end()).on('error', () => {})
-    this.#closed = new Promise(resolve => this.socket.on('close', () => resolve()))
-  }
-
-  /** Bytes of the answer's body, the head being ASCII. */
-  get body(): number {
-    return this.text.length - this.text.indexOf('\r\n\r\n') - 4
-  }
-
-  send(text: string): void {
-    this.socket.write(text, 'latin1')
-  }
-
-  /** Writes and waits until it has been taken. */
-  async write(text: string): Promise<void> {
-    if (!this.socket.write(text, 'latin1'))
-      await this.#within(new Promise(resolve => this.socket.once('drain', resolve)))
-  }
-
-  async until(heard: (text: string) => boolean): Promise<void> {
-    if (this.fault !== undefined || heard(this.text)) return
-    const found = new Promise<void>(resolve => {
-      this.#look = () => heard(this.text) && resolve()
-    })
-    await this.#within(Promise.race([found, this.#closed]))
-    if (!heard(this.text)) this.fault ??= `closed after ${JSON.stringify(this.text.slice(-80))}`
-  }
-
-  closed(): Promise<void> {
-    return this.#within(this.#closed)
-  }
-
-  [Symbol.dispose](): void {
-    this.socket.destroy()
-  }
-
-  async #within(done: Promise<unknown>): Promise<void> {
-    const late = new AbortController()
-    const waited = sleep(PATIENCE_MS, 'late', { signal: late.signal }).catch(() => undefined)
-    if ((await Promise.race([done, this.#closed, waited])) === 'late') this.fault ??= `nothing for ${PATIENCE_MS} ms`
-    late.abort()
-  }
 }
