@@ -143,4 +143,28 @@ export const CASES: readonly Case[] = [
     text: `HTTP/1.1 204 x\r\nContent-Length: 3\r\n\r\n${OK}Content-Length: 0\r\n\r\n`,
     refused: false,
   },
+  {
+    what: 'a URL of another host than Host',
+    kind: 'request',
+    text: `GET http://other/x HTTP/1.1\r\nHost: h\r\n\r\n${INNER}`,
+    refused: false,
+  },
+  {
+    what: 'a URL with credentials',
+    kind: 'request',
+    text: `GET http://h@other/x HTTP/1.1\r\nHost: h\r\n\r\n`,
+    refused: true,
+  },
+  {
+    what: 'a request that goes round in circles',
+    kind: 'request',
+    text: `GET / HTTP/1.1\r\nHost: h\r\n${'Via: 1.1 shadow\r\n'.repeat(6)}\r\n`,
+    refused: true,
+  },
+  {
+    what: 'Connection that names where it came from',
+    kind: 'request',
+    text: `${POST}Connection: via, forwarded, x-forwarded-for\r\nVia: 1.1 a\r\nForwarded: for=b\r\nX-Forwarded-For: c\r\nContent-Length: 3\r\n\r\nabc${INNER}`,
+    refused: false,
+  },
 ]

@@ -69,6 +69,12 @@ function passedOn(we: Reading, on: Reading): string | undefined {
   for (const [at, mine] of we.messages.entries()) {
     const other = on.messages[at]
     if (other === undefined || other.start !== mine.start) return `message ${at} arrives as ${other?.start}`
+    if (!/^[/*]/.test(other.target)) return `message ${at} arrives for ${other.target}`
+    const hosts = other.headers.filter(
+      (_, index) => other.headers[index - 1]?.toLowerCase() === 'host' && index % 2 === 1,
+    )
+    if (hosts.length !== 1 || hosts[0] !== mine.host)
+      return `message ${at} for ${mine.host} arrives for ${hosts.join(' and ')}`
     if (other.whole !== mine.whole && we.stopped === undefined)
       return `message ${at} arrives ${other.whole ? 'whole' : 'in part'}`
     if (mine.whole && (!other.whole || other.body !== mine.body)) return `the body of message ${at} arrives differently`

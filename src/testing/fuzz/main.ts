@@ -1,5 +1,6 @@
+import { Chance } from './chance.ts'
 import { compare } from './difference.ts'
-import { Chance, cuts, input } from './grammar.ts'
+import { cuts, input } from './grammar.ts'
 
 /** node src/testing/fuzz/main.ts [how many] [seed]: feeds inputs to our framer and to Node's parser, and tells how they differ. */
 const many = Number(process.argv[2] ?? 100_000)

@@ -4,6 +4,8 @@ export type Message = {
   readonly start: string
   readonly target: string
   readonly headers: readonly string[]
+  /** Of a request that we read: the one host it is passed on for. */
+  readonly host?: string | undefined
   body: string
   /** Its end was found. */
   whole: boolean

@@ -4,7 +4,7 @@ import { BodyFramer } from '../../lib/http/wire/body.ts'
 import { HEAD_LIMITS, Head, MORE, WHOLE } from '../../lib/http/wire/head.ts'
 import type { Message, Reading } from './message.ts'
 
-const hop = { address: '', forwarded: 'keep' } as const
+const hop = { address: '', forwarded: 'append' } as const
 const peer = new Peer('192.0.2.1', 'http')
 
 type Socket = Parameters<Scratch['send']>[0]
@@ -76,6 +76,7 @@ export function ours(
       start: kind === 'request' ? head.method : String(head.status),
       target: kind === 'request' ? (head.plainTarget ? head.target : head.text(head.targetStart, head.targetEnd)) : '',
       headers,
+      host: head.host,
       body: '',
       whole: false,
     }

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { test } from 'vitest'
 import { fastForwarding } from '../../../testing/fast-forwarding.ts'
-import { Chance } from '../../../testing/fuzz/grammar.ts'
+import { Chance } from '../../../testing/fuzz/chance.ts'
 import { httpApp, RawClient, until } from '../../../testing/wire.ts'
 
 const NOISE = Buffer.allocUnsafe(4_000_000)

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { array, constantFrom, assert as holds, nat, property, string, tuple } from 'fast-check'
 import { test } from 'vitest'
 import { CASES } from '../../../testing/fuzz/cases.ts'
+import { Chance } from '../../../testing/fuzz/chance.ts'
 import { compare, type Input } from '../../../testing/fuzz/difference.ts'
-import { Chance, cuts, input } from '../../../testing/fuzz/grammar.ts'
+import { cuts, input } from '../../../testing/fuzz/grammar.ts'
 
 const everyByte = (length: number): number[] => Array.from({ length }, (_, at) => at)
 
