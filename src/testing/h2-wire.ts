@@ -68,8 +68,9 @@ export class FrameClient implements Disposable {
   closed = false
   #rest = Buffer.alloc(0)
 
-  constructor(port: number) {
-    this.socket = connect({ port, host: '127.0.0.1' })
+  /** To a port of this machine, or over a connection that was made. */
+  constructor(to: number | Socket) {
+    this.socket = typeof to === 'number' ? connect({ port: to, host: '127.0.0.1' }) : to
     this.socket
       .on('error', () => undefined)
       .on('close', () => {

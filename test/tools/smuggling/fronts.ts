@@ -10,45 +10,58 @@ import { noLog } from '../../../src/lib/log.ts'
 import { oneHop, twoHops } from './product.ts'
 
 /** A proxy under test, before one back end: `saw` is `METHOD target` of each request that it knows it was asked. */
-export type Front = AsyncDisposable & { readonly port: number; saw(): readonly string[] }
+export type Front = AsyncDisposable & {
+  readonly port: number
+  /** Where it serves HTTPS. */
+  readonly tlsPort?: number | undefined
+  saw(): readonly string[]
+}
+
+type Opens = {
+  readonly open: (backend: string) => Promise<Front>
+  /** Back ends that it is not tried before, as others are that consist of it. */
+  readonly skips?: readonly string[]
+}
 
 /** The proxies that the suite runs on, by their names; each is opened before the back end at this address. */
-export const fronts: Record<string, (backend: string) => Promise<Front>> = {
-  'a front': oneHop,
-  'a front and a node': twoHops,
-
-  'the fast path': async backend => {
-    const saw: string[] = []
-    const exchanges = new Exchanges({ journey: toApp(backend, saw), log: noLog })
-    const listening = await listenFor(exchanges, ANY_PORT)
-    return { ...listening, saw: () => saw }
-  },
-
+export const fronts: Record<string, Opens> = {
+  'a front': { open: oneHop },
+  'a front and a node': { open: twoHops },
+  'the fast path': { open: fastPath, skips: ['haproxy', 'caddy'] },
   // A connection that the fast path has handed over stays here: so this path is struck by itself, too.
-  'the safe path': async backend => {
-    const saw: string[] = []
-    const forwarder = new Forwarder({ clock: systemClock })
-    const { server } = new SafePath({
-      journey: toApp(backend, saw),
-      forwarder,
-      log: noLog,
-      drains: () => false,
-      limits: LIMITS,
-      counters: new Counters(),
-    })
-    const listening = await listen(server, ANY_PORT)
-    return {
-      port: listening.port,
-      saw: () => saw,
-      async [Symbol.asyncDispose]() {
-        forwarder[Symbol.dispose]()
-        await listening[Symbol.asyncDispose]()
-      },
-    }
-  },
+  'the safe path': { open: safePath, skips: ['haproxy', 'caddy'] },
 }
 
 const ANY_PORT = { host: '127.0.0.1', port: 0 }
+
+async function fastPath(backend: string): Promise<Front> {
+  const saw: string[] = []
+  const exchanges = new Exchanges({ journey: toApp(backend, saw), log: noLog })
+  const listening = await listenFor(exchanges, ANY_PORT)
+  return { ...listening, saw: () => saw }
+}
+
+async function safePath(backend: string): Promise<Front> {
+  const saw: string[] = []
+  const forwarder = new Forwarder({ clock: systemClock })
+  const { server } = new SafePath({
+    journey: toApp(backend, saw),
+    forwarder,
+    log: noLog,
+    drains: () => false,
+    limits: LIMITS,
+    counters: new Counters(),
+  })
+  const listening = await listen(server, ANY_PORT)
+  return {
+    port: listening.port,
+    saw: () => saw,
+    async [Symbol.asyncDispose]() {
+      forwarder[Symbol.dispose]()
+      await listening[Symbol.asyncDispose]()
+    },
+  }
+}
 
 /** Forwards to the one app that there is, and answers for all other hosts. */
 function toApp(address: string, saw: string[]): Journey {

@@ -12,6 +12,7 @@ import { proxySettings } from '../../../src/proxy/config.ts'
 import { startProxy } from '../../../src/proxy/main.ts'
 import type { Reach } from '../../../src/proxy/reach.ts'
 import { reachOverHttp } from '../../../src/proxy/reach-http.ts'
+import { putPair, selfSigned } from '../../../src/testing/certificates.ts'
 import { anApp, aTask } from '../../../src/testing/fake-app.ts'
 import { FakeLogs } from '../../../src/testing/fake-logs.ts'
 import { FAKE_TOKEN, fakeMaster } from '../../../src/testing/fake-master.ts'
@@ -19,6 +20,8 @@ import { FakeRuntime } from '../../../src/testing/fake-runtime.ts'
 import { FakeVolumes } from '../../../src/testing/fake-volumes.ts'
 import { aNode, FakeReach } from '../../../src/testing/front.ts'
 import type { Front } from './fronts.ts'
+
+const APP_PAIR = selfSigned('app')
 
 /** A front as it is run, whose one app is the back end. */
 export const oneHop = (backend: string): Promise<Front> =>
@@ -62,16 +65,20 @@ async function before(backend: string, reachOf: (ground: Ground) => Promise<Reac
   )
   const saw: string[] = []
   const reach = keepingWhat(await reachOf({ nodes, master, started }), saw)
+  const certificates = await aFolder(started)
+  putPair(certificates, 'default', APP_PAIR)
   const env = {
     SHADOW_MASTER: master,
     SHADOW_TOKEN: FAKE_TOKEN,
     SHADOW_DATA: await aFolder(started),
     SHADOW_LISTEN: '127.0.0.1:0',
+    SHADOW_TLS_LISTEN: '127.0.0.1:0',
+    SHADOW_TLS_CERTIFICATES: certificates,
     SHADOW_DRAIN_WITHIN: '100ms',
   }
   const front = started.use(await startProxy(readSettings(proxySettings, env), { log: noLog, reach }))
   const all = started.move()
-  return { port: front.port, saw: () => saw, [Symbol.asyncDispose]: () => all.disposeAsync() }
+  return { port: front.port, tlsPort: front.tls?.port, saw: () => saw, [Symbol.asyncDispose]: () => all.disposeAsync() }
 }
 
 const keepingWhat = (reach: Reach, saw: string[]): Reach => ({

@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import { Agent, get } from 'node:http'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 /** A connection on which nothing has come for so long is waiting for bytes that we do not send. */
 const QUIET_MS = 60
@@ -13,9 +14,13 @@ const EARLY_MS = 30
 
 /**
  * Sends the pieces as they are on a connection of their own, and gives all that comes back until it closes or falls silent. With `waits`
- * each piece is sent after an answer to those before it, though that be the last on this connection.
+ * each piece is sent after an answer to those before it, though that be the last on this connection. `answered`: there is one for sure.
  */
-export async function strike(port: number, pieces: readonly string[], waits = false): Promise<string> {
+export async function strike(
+  port: number,
+  pieces: readonly string[],
+  { waits = false, answered = false } = {},
+): Promise<string> {
   const socket = connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen: waits })
   socket.on('error', () => {}) // refused and reset: that is an answer too
   let heard = ''
@@ -26,19 +31,23 @@ export async function strike(port: number, pieces: readonly string[], waits = fa
   await Promise.race([once(socket, 'connect'), closed])
   for (const piece of pieces) {
     if (!socket.writable) break
-    const answered = new Promise(resolve => socket.once('data', resolve))
+    const before = heard.length
     await new Promise(resolve => socket.write(piece, 'latin1', resolve))
-    if (waits) await Promise.race([answered, closed, new Promise(resolve => setTimeout(resolve, EARLY_MS))])
-    else if (pieces.length > 1) await new Promise(setImmediate)
+    if (waits) {
+      if (heard.length === before) await Promise.race([somethingOf(socket), closed, sleep(EARLY_MS)])
+    } else if (pieces.length > 1) await new Promise(setImmediate)
   }
   if (waits) socket.end()
+  if (answered && heard === '') await Promise.race([somethingOf(socket), closed, sleep(ANSWERED_MS)])
   for (let before = -1; before !== heard.length && !socket.closed; ) {
     before = heard.length
-    await Promise.race([closed, new Promise(resolve => setTimeout(resolve, QUIET_MS))])
+    await Promise.race([closed, sleep(QUIET_MS)])
   }
   socket.destroy()
   return heard
 }
+
+const somethingOf = (socket: Socket): Promise<unknown> => new Promise(resolve => socket.once('data', resolve))
 
 /** Asks for the targets, one after the other on one connection; each must be answered by itself. Gives what went wrong with each. */
 export async function ask(port: number, targets: readonly string[]): Promise<(string | undefined)[]> {

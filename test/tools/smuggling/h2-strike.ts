@@ -1,0 +1,28 @@
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { connect } from 'node:tls'
+import { block, END_HEADERS, END_STREAM, FRAME, FrameClient } from '../../../src/testing/h2-wire.ts'
+import type { H2Payload } from './h2-payloads.ts'
+
+const ANSWERED_MS = 5_000
+
+/** Sends one request over TLS by HTTP/2, frame by frame; gives what the client heard of it, or undefined where it was refused. */
+export async function strikeOverH2(port: number, { fields, data, trailers }: H2Payload): Promise<string | undefined> {
+  const options = { port, host: '127.0.0.1', servername: 'app', ALPNProtocols: ['h2'], rejectUnauthorized: false }
+  const socket = connect(options)
+  await once(socket, 'secureConnect')
+  using client = new FrameClient(socket)
+  client.ask(1, fields, data !== undefined)
+  for (const [at, piece] of (data ?? []).entries()) {
+    const last = trailers === undefined && at === (data?.length ?? 0) - 1
+    client.send(FRAME.data, last ? END_STREAM : 0, 1, Buffer.from(piece, 'latin1'))
+  }
+  if (trailers !== undefined) client.send(FRAME.headers, END_HEADERS | END_STREAM, 1, block(trailers))
+  const over = (): boolean =>
+    client.endOf(1) || client.resetOf(1) !== undefined || client.goneWith !== undefined || client.closed
+  for (const end = Date.now() + ANSWERED_MS; !over() && Date.now() < end; ) await sleep(1)
+  if (!over()) return 'nothing'
+  const heard = client.text(1)
+  const wasRefused = !client.endOf(1) || /^\{"type":"urn:shadow:/.test(heard)
+  return wasRefused ? undefined : heard
+}
