@@ -13,7 +13,7 @@ export interface Exchange {
   readonly method: string
   /** Path and query. */
   readonly target: string
-  /** The Host header as it came. */
+  /** The host that was asked for, with its port: in a target that is a URL, else in Host. */
   readonly host: string | undefined
   /** The client's address. */
   readonly peer: string
