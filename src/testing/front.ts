@@ -118,6 +118,7 @@ export async function aFront({ master, reach, settings = {}, data = dataFolder()
     SHADOW_TOKEN: FAKE_TOKEN,
     SHADOW_DATA: data,
     SHADOW_LISTEN: '127.0.0.1:0',
+    SHADOW_WORKERS: process.env['SHADOW_TEST_WORKERS'] ?? '1',
     ...settings,
   }
   const metrics = new Metrics()
