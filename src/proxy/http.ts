@@ -41,24 +41,33 @@ const LOOK_AGAIN_MS = 100
 
 /** The front's door: each request to the app that its Host names. */
 export function frontDoor(parts: FrontParts): Journey {
-  return async exchange => {
+  return exchange => {
     try {
-      await serve(parts, exchange)
+      return serve(parts, exchange)
     } catch (error) {
-      if (exchange.answered || exchange.signal.aborted) throw error
-      answerError(exchange, error, parts.log)
+      return failed(parts, exchange, error)
     }
   }
 }
 
-async function serve(parts: FrontParts, exchange: Exchange): Promise<void> {
-  const { routes, reach, pins, guard, trusted, waitingPageAfterMs } = parts
+async function failed(parts: FrontParts, exchange: Exchange, error: unknown): Promise<void> {
+  if (exchange.answered || exchange.signal.aborted) throw error
+  answerError(exchange, error, parts.log)
+}
+
+// No async function on the way of a request for an app that is awake: to suspend one costs as much as to read a head.
+function serve(parts: FrontParts, exchange: Exchange): Promise<void> {
   const hostname = hostOf(exchange.host)
   if (hostname === undefined) throw noHost(exchange)
-  const app = await routes.resolve(hostname, exchange)
+  const app = parts.routes.resolve(hostname, exchange)
+  if (!(app instanceof Promise)) return serveApp(parts, exchange, app)
+  return app.then(found => serveApp(parts, exchange, found)).catch(error => failed(parts, exchange, error))
+}
+
+function serveApp(parts: FrontParts, exchange: Exchange, app: App): Promise<void> {
+  const { reach, guard, trusted, waitingPageAfterMs } = parts
   if (app.access !== undefined) guard.admit(app.name, app.access, clientOf(exchange, trusted))
   if (exchange.target === EVENTS_PATH) return follow(parts, app, exchange)
-
   const isProxy = trusted.has(exchange.peer)
   const ask = new RequestAsk(
     exchange,
@@ -68,25 +77,69 @@ async function serve(parts: FrontParts, exchange: Exchange): Promise<void> {
   // A WebSocket may stay for days: it has to end when the front does.
   const leaver: Leaver =
     ask.kind === 'websocket' ? { signal: AbortSignal.any([exchange.signal, parts.ending]) } : exchange
-  const givesUpAt = parts.clock.now() + NODE_BACK_WITHIN
-  for (let left = TRIES; ; left--) {
-    const node = wellPinned(parts, app) ?? (await nodeOf(parts, app, leaver.signal))
-    let held: Held | undefined
-    try {
-      using way = await reach.hold(app, node, ask, leaver)
-      held = way
-      pins.set(app.name, node.name)
-      return await exchange.forward(
-        hopOf({ exchange, held, node, isProxy, ask }),
-        leaver === exchange ? undefined : leaver.signal,
-      )
-    } catch (error) {
-      const failed = { app: app.name, node, held, error }
-      if (left > 1 && (await mayTryAgain(parts, failed))) continue
-      if (!isAwaited(parts, failed) || parts.clock.now() >= givesUpAt) throw told(failed, exchange)
-      await pause(parts.clock, LOOK_AGAIN_MS, leaver.signal)
-      left = TRIES + 1
+  const visit = { parts, exchange, app, isProxy, ask, leaver }
+  const node = wellPinned(parts, app)
+  if (node === undefined) return persist(visit)
+  const held = reach.hold(app, node, ask, leaver)
+  if (held instanceof Promise) return persist(visit, { node, holding: held })
+  return pass(visit, node, held).then(
+    () => held[Symbol.dispose](),
+    error => {
+      held[Symbol.dispose]()
+      return persist(visit, { node, held, error })
+    },
+  )
+}
+
+/** A request on its way to its app. */
+type Visit = {
+  readonly parts: FrontParts
+  readonly exchange: Exchange
+  readonly app: App
+  readonly isProxy: boolean
+  readonly ask: RequestAsk
+  readonly leaver: Leaver
+}
+
+/** What was tried already: a hold that is waited for, or a way that failed. */
+type Tried = { readonly node: Node } & (
+  | { readonly holding: Promise<Held> }
+  | { readonly held: Held | undefined; readonly error: unknown }
+)
+
+function pass({ parts, exchange, app, isProxy, ask, leaver }: Visit, node: Node, held: Held): Promise<void> {
+  parts.pins.set(app.name, node.name)
+  const hop = hopOf({ exchange, held, node, isProxy, ask })
+  return exchange.forward(hop, leaver === exchange ? undefined : leaver.signal)
+}
+
+/** Serves what cannot be served at once: waits, and tries again as long as nobody has seen the request. */
+async function persist(visit: Visit, tried?: Tried): Promise<void> {
+  const { parts, exchange, app, ask, leaver } = visit
+  try {
+    const givesUpAt = parts.clock.now() + NODE_BACK_WITHIN
+    let last = tried !== undefined && 'error' in tried ? tried : undefined
+    let begun = tried !== undefined && 'holding' in tried ? tried : undefined
+    for (let left = last === undefined ? TRIES : TRIES - 1; ; left--) {
+      if (last !== undefined && !(left > 0 && (await mayTryAgain(parts, { app: app.name, ...last })))) {
+        if (!isAwaited(parts, last) || parts.clock.now() >= givesUpAt) throw told({ app: app.name, ...last }, exchange)
+        await pause(parts.clock, LOOK_AGAIN_MS, leaver.signal)
+        left = TRIES
+      }
+      const node = begun?.node ?? wellPinned(parts, app) ?? (await nodeOf(parts, app, leaver.signal))
+      const holding = begun?.holding
+      begun = undefined
+      let held: Held | undefined
+      try {
+        using way = await (holding ?? parts.reach.hold(app, node, ask, leaver))
+        held = way
+        return await pass(visit, node, way)
+      } catch (error) {
+        last = { node, held, error }
+      }
     }
+  } catch (error) {
+    await failed(parts, exchange, error)
   }
 }
 
@@ -125,7 +178,7 @@ async function nodeOf(parts: FrontParts, app: App, signal: AbortSignal): Promise
   throw new ShadowError('no-node', `no healthy node can take ${name}`, { hint: 'shadow node ls', retryAfterMs: 2_000 })
 }
 
-type Way = { exchange: Exchange; held: Held; node: Node; isProxy: boolean; ask: RequestAsk }
+type Way = Pick<Visit, 'exchange' | 'isProxy' | 'ask'> & { readonly held: Held; readonly node: Node }
 
 function hopOf({ exchange, held, node, isProxy, ask }: Way): Hop {
   // Until the node goes on, the body stays with the client; so a node that refuses costs nothing but a second try.
@@ -167,7 +220,7 @@ async function mayTryAgain({ pins, nodes }: FrontParts, { app, node, held, error
 }
 
 /** Whether the request, seen by nobody, can be served once the one node that can take it is back, which was there a moment ago. */
-function isAwaited({ nodes }: FrontParts, { node, held, error }: Failed): boolean {
+function isAwaited({ nodes }: FrontParts, { node, held, error }: Omit<Failed, 'app'>): boolean {
   if (held?.isHop !== true || !(error instanceof UpstreamError || error instanceof Refusal) || error.sent) return false
   const failure = error instanceof Refusal ? problemOf(error) : error
   if (isFailure(failure, 'volume-elsewhere')) return nodes.mayComeBack(homeOf(failure))
