@@ -9,7 +9,7 @@ import { certificateIn } from './lib/certificate.ts'
 import type { Load } from './lib/load.ts'
 import { caddy, haproxy, httpProxy, nginx, nginx32k, type Peer, shadow, shadowTwoHops, start } from './lib/peers.ts'
 import { installed } from './lib/pinned.ts'
-import { rowsOf, sampleOf, type Trial, takeTrials } from './lib/trials.ts'
+import { rowsOf, sampleOf, type Trial, takeTrials, WARM_CPU_US } from './lib/trials.ts'
 
 const PROXY_CORE = 0
 const LOAD_CORE = 1 // the load and the back ends; this program too, which is idle meanwhile
@@ -74,7 +74,7 @@ try {
   const certificate = certificateIn(folder)
   await using still = await staticBackend(LOAD_CORE, folder)
   await using echo = await echoBackend(LOAD_CORE)
-  for (const names of together.filter(names => names.some(name => name.includes(flags.only)))) {
+  for (const names of together.filter(names => names.some(name => flags.only === '' || name === flags.only))) {
     await using running = new AsyncDisposableStack()
     const trials: Trial[] = []
     if (names[0] === 'small')
@@ -112,9 +112,9 @@ function loadOf(group: string, port: number): Load {
   return { kind: 'closed', path: '/', hostnames: hostnames(asked), seconds, port, ...load }
 }
 
-async function take(trials: readonly Trial[]): Promise<void> {
+async function take(trials: readonly Trial[], warmCpuUs = WARM_CPU_US): Promise<void> {
   taken.push(...trials.map(({ name }) => name))
-  await takeTrials(trials, LOAD_CORE, rounds, samples)
+  await takeTrials(trials, { core: LOAD_CORE, rounds, warmCpuUs }, samples)
 }
 
 /** The proxies of the small case again, all at half of what nginx did there. */
@@ -129,7 +129,7 @@ async function takeAtHalf(trials: readonly Trial[]): Promise<void> {
       name: trial.name.replace('small', 'half'),
       load: { ...trial.load, kind: 'open', perSecond } as const,
     }))
-  await take(half)
+  await take(half, 0) // they are warm
 }
 
 function report(): void {
@@ -153,6 +153,8 @@ function report(): void {
   const notes = [
     `each proxy alone on core ${PROXY_CORE}; load (${client}) and back end (nginx out of memory, an echo in Node for websocket) on core ${LOAD_CORE}; ${seconds} s each`,
     'cpu per request: utime + stime of the proxy and all its children and threads, by the answers of 200; nginx, haproxy and caddy set X-Forwarded-* as ours does',
+    `before it counts each proxy spends ${WARM_CPU_US / 1e6} s of processor time on the load; aims are medians of the rounds' own ratios`,
+    'shadow: what shadow up starts (two hops: what proxy starts, and nodeproxy with a master), all accounting, limits and metrics on; only the container is the back end. CPU of two hops is that of front, node and master',
     'direct: the back end itself. tls-new: a whole TLS 1.3 handshake each (ECDSA P-256); tls-resumed: the same with a session to resume. websocket: a request is a message of 100 bytes and its echo',
     'half: requests fall due at an even pace of half of what nginx did in `small`; the time waited for a free connection counts',
     ...(skipped.size > 0

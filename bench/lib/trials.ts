@@ -17,22 +17,41 @@ const FIGURES = {
 } as const
 type Figure = keyof typeof FIGURES
 
-/** Takes the trials by turns, round after round, the order turning too; one round before the first does not count. */
+/**
+ * What a peer spends on the load before it is measured, so that its compiler is done: Node's takes some 30,000 small requests. In time of
+ * the processor, as on a machine that others use too a second may be few requests.
+ */
+export const WARM_CPU_US = 4e6
+const MOST_WARM_RUNS = 10
+
+type Given = {
+  readonly core: number
+  readonly rounds: number
+  /** Each trial is run at least once before it counts. */
+  readonly warmCpuUs: number
+}
+
+/** Takes the trials by turns, round after round, the order turning too. */
 export async function takeTrials(
   trials: readonly Trial[],
-  core: number,
-  rounds: number,
+  { core, rounds, warmCpuUs }: Given,
   into: Map<string, number[][]>,
 ): Promise<void> {
-  for (let round = -1; round < rounds; round++)
-    for (const trial of round % 2 === 0 ? trials : trials.toReversed()) {
-      const figures = await take(trial, core)
-      if (round < 0) continue
-      for (const [figure, value] of Object.entries(figures)) {
+  for (const trial of trials) await warm(trial, core, warmCpuUs)
+  for (let round = 0; round < rounds; round++)
+    for (const trial of round % 2 === 0 ? trials : trials.toReversed())
+      for (const [figure, value] of Object.entries(await take(trial, core))) {
         const name = sampleOf(trial.name, figure as Figure)
         into.set(name, [...(into.get(name) ?? []), [value]])
       }
-    }
+}
+
+async function warm({ pid, load: wanted }: Trial, core: number, cpuUs: number): Promise<void> {
+  const { cpuUs: before } = await usageOf(pid)
+  for (let run = 0; run < MOST_WARM_RUNS; run++) {
+    await load(core, wanted)
+    if ((await usageOf(pid)).cpuUs - before >= cpuUs) return
+  }
 }
 
 /** The name under which a trial's figure stands among the samples. */
