@@ -30,7 +30,7 @@ export async function streaming(
     ...options,
   })
   // What a TLS listener has agreed upon with its client.
-  const server = createServer({ noDelay: true }, socket =>
+  const server = createServer({ noDelay: true, allowHalfOpen: true }, socket =>
     exchanges.accept(Object.assign(socket, { alpnProtocol: 'h2' })),
   )
   const opened = await open(server)

@@ -165,6 +165,7 @@ for (const [what, send] of [
     (client: FrameClient) => client.send(FRAME.reset, 0, 1, Buffer.from([0, 0, 0, 8])),
   ],
   ['closes its connection', (client: FrameClient) => client.socket.destroy()],
+  ['ends its side of it', (client: FrameClient) => client.socket.end()],
 ] as const) {
   for (const fields of [GET, POST]) {
     test(`a client that ${what} has its request to the app closed: ${fields[0]?.[1]}`, async () => {

@@ -25,6 +25,8 @@ export class Session {
     this.socket = socket
     this.peer = new Peer(plainAddress(socket.remoteAddress ?? 'unknown'), secure ? 'https' : 'http', '2')
     parts.sessions.add(this)
+    // Nothing is answered without a client that gives it room.
+    socket.allowHalfOpen = false
     socket.once('close', () => parts.sessions.delete(this))
     this.#session = performServerHandshake(socket, sessionOptions(parts.limits))
     this.#session.setLocalWindowSize(CONNECTION_WINDOW)

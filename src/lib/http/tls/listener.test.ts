@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type Agent, request as httpsRequest } from 'node:https'
-import { text } from 'node:stream/consumers'
+import { buffer, text } from 'node:stream/consumers'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import { test } from 'vitest'
 import { certificatesFolder, putCertbot, putPair, selfSigned } from '../../../testing/certificates.ts'
@@ -193,6 +193,60 @@ test('a request for a host that the connection is not for is misdirected; for an
   other.write('GET / HTTP/1.1\r\nHost: three.example\r\n\r\n')
   assert.match(String((await once(other, 'data'))[0]), /^HTTP\/1\.1 200 /)
   other.destroy()
+})
+
+test('an upgrade passes, both ways, to its end; so does a request of HTTP/1.0', async () => {
+  await using app = await httpApp(
+    (request, response) => response.end(`plain ${request.headers['x-forwarded-proto']}`),
+    server =>
+      server.on('upgrade', (request, socket) => {
+        socket.write(
+          `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nby ${request.headers['x-forwarded-proto']};`,
+        )
+        socket.pipe(socket)
+      }),
+  )
+  await using front = await secured(app, folderOf())
+  const socket = await dial(front.port, 'one.example', one.cert)
+  let got = ''
+  socket.setEncoding('latin1').on('data', chunk => {
+    got += chunk
+  })
+  socket.write('GET / HTTP/1.1\r\nHost: one.example\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n')
+  await until(() => got.includes('by https;'))
+  socket.write('x'.repeat(100_000))
+  await until(() => got.endsWith('x') && got.length > 100_000)
+  socket.end('bye')
+  await until(() => got.endsWith('bye') && socket.closed)
+  const old = await dial(front.port, 'one.example', one.cert)
+  old.write('GET / HTTP/1.0\r\nHost: one.example\r\n\r\n')
+  assert.match(await text(old), /plain https$/)
+  await until(() => front.exchanges.counted.open === 0)
+})
+
+test('large bodies pass both ways by HTTP/1.1 and HTTP/2, as they were', async () => {
+  await using app = await echo()
+  await using front = await secured(app, folderOf())
+  const sent = Buffer.from(Array.from({ length: 3_000_000 }, (_, at) => (at * 31 + (at >> 9)) & 0xff))
+  using client = h2Client(`https://one.example:${front.port}`, { ca: one.cert, lookup } as object)
+  const stream = client.request({ ':method': 'POST', ':authority': 'one.example' }, false)
+  stream.end(sent)
+  assert((await buffer(stream)).equals(sent))
+  const got = await new Promise<Buffer>((resolve, reject) => {
+    httpsRequest({
+      port: front.port,
+      host: '127.0.0.1',
+      servername: 'one.example',
+      ca: one.cert,
+      agent: false,
+      method: 'POST',
+      headers: { host: 'one.example' },
+    })
+      .on('response', answer => resolve(buffer(answer)))
+      .on('error', reject)
+      .end(sent)
+  })
+  assert(got.equals(sent))
 })
 
 test('connections are counted, and bounded, before their handshake', async () => {

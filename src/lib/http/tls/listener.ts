@@ -36,6 +36,7 @@ export function tlsServer({ certificates, exchanges, log, handshakeWithinMs, tic
     ...fixed,
     ALPNProtocols: ['h2', 'http/1.1'],
     handshakeTimeout: handshakeWithinMs ?? HANDSHAKE_WITHIN_MS,
+    allowHalfOpen: true, // who has asked and ends its side is still answered
     noDelay: true,
     keepAlive: true,
     keepAliveInitialDelay: KEEPALIVE_PROBE_AFTER_MS,
@@ -64,6 +65,7 @@ export function tlsServer({ certificates, exchanges, log, handshakeWithinMs, tic
   })
   return server
     .on('secureConnection', (socket: TLSSocket) => {
+      exchanges.counters.handshakes += 1
       const servername = socket.servername || undefined
       const certificate = certificates.find(servername)
       // Resumed with a ticket of a certificate that is not there any more.
@@ -72,6 +74,8 @@ export function tlsServer({ certificates, exchanges, log, handshakeWithinMs, tic
       exchanges.accept(socket, true)
     })
     .on('tlsClientError', (error: NodeJS.ErrnoException, socket: TLSSocket) => {
+      if (error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT') exchanges.counters.lateHandshakes += 1
+      else exchanges.counters.failedHandshakes += 1
       log.debug('handshake failed', { client: socket.remoteAddress, code: error.code, why: error.message })
       if (error.code === 'ERR_SSL_HTTP_REQUEST') rawOf(socket)?.write(PLAIN)
       socket.destroy()
