@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../clock.ts'
+import { isUpgrade } from './heads.ts'
 
 const LOOK_MS = 500
 /** Within an answer nothing of ours can be sent to ask: one that goes on for so long without a byte is not held for who may have left. */
@@ -12,11 +13,13 @@ export const GOES_ON_WITHIN_MS = 10_000
  */
 export function askIfThere(request: IncomingMessage, response: ServerResponse, clock: Clock): void {
   const { socket } = request
+  if (isUpgrade(request)) return // one side alone is no use for what it asks for
   let looks = 0
   let quietMs = 0
   let written = -1
   let alarm: Disposable | undefined
   const look = (): void => {
+    if (socket.destroyed) return
     looks += 1
     quietMs = response.headersSent && socket.bytesWritten === written ? quietMs + LOOK_MS : 0
     written = socket.bytesWritten
