@@ -1,8 +1,15 @@
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { test } from 'vitest'
+import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX } from './tools/ground.ts'
+import { installed } from './tools/installed.ts'
 import { Shadow } from './tools/shadow.ts'
+import { Visitor } from './tools/visitor.ts'
 
 const env = { SHADOW_WORKERS: '2' }
 
@@ -64,4 +71,29 @@ test('a new revision is served by all workers from its first request on', async 
   const answers = await Promise.all(Array.from({ length: 32 }, () => shadow.ask('blog', '/env')))
   assert.deepEqual([...new Set(answers.map(({ status, json }) => `${status} ${json.MARK}`))], ['200 two'])
   assert.equal((await shadow.containers('blog')).length, 1)
+})
+
+test('the built one starts its workers from files of their own, and ends with them', async () => {
+  await using built = await installed()
+  const data = await mkdtemp(join(tmpdir(), TEST_FOLDER_PREFIX))
+  const settings = { SHADOW_NODE_NAME: `${TEST_NODE_PREFIX}built`, SHADOW_MASTER_LISTEN: '127.0.0.1:0' }
+  const child = spawn(built.shadow, ['up', '--json', '--data', data, '--listen', '127.0.0.1:0'], {
+    env: { ...process.env, ...env, ...settings, SHADOW_NODE_LISTEN: '127.0.0.1:0' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let said = ''
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    said += chunk
+  })
+  const exited = once(child, 'exit')
+  const [line] = await Promise.race([once(child.stdout.setEncoding('utf8'), 'data'), exited.then(() => ['{}'])])
+  const { front } = JSON.parse(String(line))
+  assert.ok(front, said)
+  const visitor = new Visitor(() => Number(new URL(front).port))
+  assert.equal(await listeners(visitor.port), 2)
+  const answers = await Promise.all(Array.from({ length: 20 }, () => visitor.ask('nobody')))
+  assert.deepEqual([...new Set(answers.map(({ headers }) => headers['x-shadow-error']))], ['host-unknown'])
+  child.kill('SIGTERM')
+  assert.deepEqual(await exited, [0, null], said)
+  await rm(data, { recursive: true })
 })
