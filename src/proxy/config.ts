@@ -17,7 +17,7 @@ export const proxySettings = {
     help: 'where visitors come in by HTTPS, such as 0.0.0.0:443; left out: nowhere',
   }),
   tlsCertificates: optionalSetting('SHADOW_TLS_CERTIFICATES', text, {
-    help: 'folder with HOSTNAME/fullchain.pem and privkey.pem, or HOSTNAME.crt and .key; HOSTNAME may be _wildcard.example.com, or default; left out: certificates in SHADOW_DATA',
+    help: 'folder with HOSTNAME/fullchain.pem and privkey.pem, or HOSTNAME.crt and .key; each serves all names it is for, and default the others; left out: certificates in SHADOW_DATA',
   }),
   tlsHandshakeWithin: setting('SHADOW_TLS_HANDSHAKE_WITHIN', durationMs, {
     default: '10s',

@@ -9,6 +9,8 @@ export type Certificate = {
   readonly cert: string
   readonly key: string
   readonly expiresAt: number
+  /** The hostnames that it is for, as it says them itself: in lower case, wildcards among them. */
+  readonly names: readonly string[]
   /** Whether it is for this hostname (RFC 6125, 6.4). */
   covers(hostname: string): boolean
 }
@@ -24,6 +26,7 @@ export function certificateOf(chain: string, key: string): Certificate {
     context: createSecureContext({ cert: chain, key, minVersion: 'TLSv1.2' }),
     cert: chain,
     key,
+    names: [...(leaf.subjectAltName ?? '').matchAll(/DNS:([^,\s]+)/g)].map(([, name = '']) => name.toLowerCase()),
     expiresAt: Date.parse(leaf.validTo),
     covers(hostname) {
       const found = known.get(hostname)

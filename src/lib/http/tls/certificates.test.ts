@@ -49,6 +49,18 @@ test('both layouts are read, wildcards by either spelling; a name is matched exa
   assert.equal(certificates.find('one.example')?.covers('fallback.example'), false)
 })
 
+test('a certificate is used for all that it is for; the one that is filed under the name goes before', async () => {
+  const folder = certificatesFolder()
+  putCertbot(folder, 'example.com', selfSigned('example.com', '*.example.com', 'www.other.example'))
+  putPair(folder, 'shop.example.com')
+  using one = await opened(folder)
+  const filed = one.certificates.find('example.com')
+  for (const name of ['blog.example.com', 'www.other.example']) assert.equal(one.certificates.find(name), filed)
+  const own = one.certificates.find('shop.example.com')
+  assert(own !== undefined && own !== filed)
+  assert.equal(one.certificates.find('a.blog.example.com'), undefined)
+})
+
 test('what changes is read again, a broken file is told of and the one before kept, what goes is forgotten', async () => {
   const folder = certificatesFolder()
   putCertbot(folder, 'one.example')

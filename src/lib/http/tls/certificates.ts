@@ -16,7 +16,7 @@ const DEFAULT = 'default'
 const WILDCARD = /^(?:\*|_wildcard)\./
 
 /**
- * Certificates by hostname, from a folder that has `<hostname>/fullchain.pem` and `privkey.pem` (as certbot keeps them) or `<hostname>.crt`
+ * Certificates by hostname: the one they are filed under, and those that they are for. From a folder that has `<hostname>/fullchain.pem` and `privkey.pem` (as certbot keeps them) or `<hostname>.crt`
  * and `.key`. `*.example.com`, or `_wildcard.example.com`, is for all names of one more label; `default` for whatever no other is
  * for, and for clients that name no host. Files that change are read again, within `lookEveryMs`; a broken one is logged, and
  * the certificate before it kept.
@@ -24,6 +24,7 @@ const WILDCARD = /^(?:\*|_wildcard)\./
 export class Certificates implements Disposable {
   readonly #options: Required<Options>
   #entries = new Map<string, Entry>()
+  #byName = new Map<string, Certificate>()
   #alarm: Disposable | undefined
   #stopped = false
   #onRead: (() => void) | undefined
@@ -48,11 +49,11 @@ export class Certificates implements Disposable {
   /** The certificate for a client that names this host (RFC 6066, 3), or none. */
   find(servername: string | undefined): Certificate | undefined {
     const name = servername?.toLowerCase().replace(/\.$/, '')
-    const exact = name === undefined ? undefined : this.#entries.get(name)?.certificate
+    const exact = name === undefined ? undefined : this.#byName.get(name)
     if (exact !== undefined) return exact
     const dot = name?.indexOf('.') ?? -1
-    const wild = name === undefined || dot < 0 ? undefined : this.#entries.get(`*${name.slice(dot)}`)?.certificate
-    return wild ?? this.#entries.get(DEFAULT)?.certificate
+    const wild = name === undefined || dot < 0 ? undefined : this.#byName.get(`*${name.slice(dot)}`)
+    return wild ?? this.#byName.get(DEFAULT)
   }
 
   /** Reads what has changed. */
@@ -70,6 +71,7 @@ export class Certificates implements Disposable {
       }
     }
     this.#entries = entries
+    this.#byName = byName(entries)
     this.#onRead?.()
   }
 
@@ -127,6 +129,19 @@ export class Certificates implements Disposable {
         .finally(() => this.#lookAgain())
     })
   }
+}
+
+/** By what they are filed under; where none is, by what they are for: of several the one that is good for longest. */
+function byName(entries: ReadonlyMap<string, Entry>): Map<string, Certificate> {
+  const found = new Map<string, Certificate>()
+  for (const { certificate } of entries.values()) {
+    for (const name of certificate?.names ?? []) {
+      const other = found.get(name)
+      if (certificate && (other === undefined || other.expiresAt < certificate.expiresAt)) found.set(name, certificate)
+    }
+  }
+  for (const [name, { certificate }] of entries) if (certificate) found.set(name, certificate)
+  return found
 }
 
 const hostnameOf = (name: string): string => name.toLowerCase().replace(WILDCARD, '*.')
