@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from 'vitest'
 import { noLog } from '../lib/log.ts'
+import { countsOf } from '../lib/threads/counted.ts'
 import { Crew } from '../lib/threads/crew.ts'
 import type { Line } from '../lib/threads/line.ts'
 import { type AppName, appName } from '../model/names.ts'
@@ -97,9 +98,11 @@ test('after 10,000 requests of all kinds over three threads, among sleeps and de
 for (const how of ['exit', 'throw'] as const)
   test(`a thread that dies (${how}) gives back what it held, others keep theirs, and it is started again`, async () => {
     const { clock, apps, of, grants, crew, worker } = await node(['a', 'b'], 2)
+    const counted = countsOf(crew)
     const [a, b] = apps as [AppName, AppName]
     await Promise.all([worker(0).call('hold', a), worker(0).call('hold', b), worker(1).call('hold', b)])
     expect(grants.count).toBe(3)
+    expect((await counted()).map(({ requests }) => requests)).toEqual([7, 7])
     await clock.advance(IDLE_MS)
     const at = clock.now()
     worker(0).tell('die', how)
@@ -109,6 +112,7 @@ for (const how of ['exit', 'throw'] as const)
     await clock.advance(IDLE_MS)
     expect([of(a).phase, of(b).phase]).toEqual(['asleep', 'awake'])
     await until(() => crew.lines.length === 2)
+    expect((await counted()).map(({ requests }) => requests).sort()).toEqual([7, 7, 7])
     expect(await worker(0).call('hold', a)).toMatch(/^10\./)
     expect(of(a).phase).toBe('awake')
   })

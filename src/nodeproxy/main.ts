@@ -191,8 +191,10 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   const listening =
     config.workers > 1
       ? await openWorkers({ config, node: name, key, door, grants, clock, log, drainMs: DRAIN_MS })
-      : { ...door, counted: async () => [] }
+      : { ...door, counted: async () => [], deaths: () => 0 }
   metrics.count('node', async () => [exchanges.counted, ...(await listening.counted())])
+  const deaths = { name: 'node_worker_deaths_total', help: 'Workers of the node that died, and were started again' }
+  metrics.counter(deaths, () => ({ '': listening.deaths() }))
   if (options.metrics === undefined && config.metricsListen !== undefined)
     started.use(await openMetrics(metrics, config.metricsListen, log))
   const address = config.address ?? listening.address

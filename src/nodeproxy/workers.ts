@@ -4,7 +4,7 @@ import { claim, type Listening } from '../lib/http/listening.ts'
 import type { Log } from '../lib/log.ts'
 import type { ListenAddress } from '../lib/settings.ts'
 import { Counts, countsMemory } from '../lib/shared/counts.ts'
-import { countedBy } from '../lib/threads/counted.ts'
+import { countsOf } from '../lib/threads/counted.ts'
 import { Crew } from '../lib/threads/crew.ts'
 import { entryOf } from '../lib/threads/entry.ts'
 import type { NodeName } from '../model/names.ts'
@@ -26,7 +26,7 @@ export type NodeWorkerData = {
 }
 
 /** What a node listens on, whatever threads serve it. */
-export type NodeDoors = Listening & { counted(): Promise<readonly Counted[]> }
+export type NodeDoors = Listening & { counted(): Promise<readonly Counted[]>; deaths(): number }
 
 type Options = {
   readonly config: Pick<NodeproxyConfig, 'listen' | 'workers' | 'connections'>
@@ -78,7 +78,8 @@ export async function openWorkers({
   await crew.start()
   return {
     ...bound,
-    counted: () => countedBy(crew),
+    counted: countsOf(crew),
+    deaths: () => crew.deaths,
     [Symbol.asyncDispose]: () => crew.end(),
   }
 }

@@ -52,6 +52,8 @@ export async function startProxy(config: ProxyConfig, options: Options): Promise
       : alone(await openDoors({ ...parts, memory: frontMemory(1), thread: 0 }))
   const { metrics = new Metrics() } = options
   metrics.count('front', () => listening.counted())
+  const deaths = { name: 'front_worker_deaths_total', help: 'Workers of the front that died, and were started again' }
+  metrics.counter(deaths, () => ({ '': listening.deaths() }))
   if (options.metrics === undefined && config.metricsListen !== undefined)
     started.use(await openMetrics(metrics, config.metricsListen, log))
   const ending = new AbortController()
@@ -78,7 +80,7 @@ export async function startProxy(config: ProxyConfig, options: Options): Promise
   }
 }
 
-const alone = (doors: Doors): FrontDoors => ({ ...doors, counted: async () => [doors.counted()] })
+const alone = (doors: Doors): FrontDoors => ({ ...doors, counted: async () => [doors.counted()], deaths: () => 0 })
 
 type Following = { master: ReturnType<typeof masterClient>; routes: Routes; clock: Clock; log: Log }
 

@@ -3,7 +3,7 @@ import type { Counted } from '../lib/http/counters.ts'
 import { claim, type Listening } from '../lib/http/listening.ts'
 import type { Log } from '../lib/log.ts'
 import { Counts } from '../lib/shared/counts.ts'
-import { countedBy } from '../lib/threads/counted.ts'
+import { countsOf } from '../lib/threads/counted.ts'
 import { Crew } from '../lib/threads/crew.ts'
 import { entryOf } from '../lib/threads/entry.ts'
 import type { ProxyConfig } from './config.ts'
@@ -25,7 +25,11 @@ export type FrontWorkerData = {
 }
 
 /** What a front listens on, whatever threads serve it. */
-export type FrontDoors = Listening & { readonly tls: Bound | undefined; counted(): Promise<readonly Counted[]> }
+export type FrontDoors = Listening & {
+  readonly tls: Bound | undefined
+  counted(): Promise<readonly Counted[]>
+  deaths(): number
+}
 
 type Options = {
   readonly config: ProxyConfig
@@ -93,7 +97,8 @@ export class Workers {
     return {
       ...bound,
       tls: tls && { address: tls.address, port: tls.port },
-      counted: () => countedBy(crew),
+      counted: countsOf(crew),
+      deaths: () => crew.deaths,
       [Symbol.asyncDispose]: () => crew.end(),
     }
   }

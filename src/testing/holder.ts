@@ -2,6 +2,8 @@
 import { workerData } from 'node:worker_threads'
 import { Holding } from '../api/holding.ts'
 import { systemClock } from '../lib/clock.ts'
+import { Counters } from '../lib/http/counters.ts'
+import { tellCounted } from '../lib/threads/counted.ts'
 import { runThread } from '../lib/threads/thread.ts'
 import type { Held } from '../model/instance.ts'
 import type { AppName } from '../model/names.ts'
@@ -46,6 +48,7 @@ await runThread(async ({ line }) => {
     }
   }
 
+  tellCounted(line, () => ({ ...new Counters(), requests: 7, open: 1 }))
   line.serve<HolderOrders>({
     hold: async app => {
       const way = await holding.hold(app, anAsk(), never)

@@ -4,14 +4,24 @@ import type { Line } from './line.ts'
 
 type CountDeeds = { counted(input: null): Counted }
 
+/** A thread that is too busy to tell is shown as it was last. */
+const TELL_WITHIN_MS = 500
+
 /** Has the main thread hear what this one counts. */
 export function tellCounted(line: Line, counted: () => Counted): void {
   line.serve<CountDeeds>({ counted })
 }
 
-/** What the threads of a crew have counted; what one had that died is lost with it, which Prometheus takes for a restart. */
-export async function countedBy(crew: Crew): Promise<readonly Counted[]> {
-  const asked = crew.lines.map(line => line.other<CountDeeds>().call('counted', null))
-  const told = await Promise.allSettled(asked)
-  return told.flatMap(one => (one.status === 'fulfilled' ? [one.value] : []))
+/** What the threads of a crew have counted, also those that have died, as they told last: a sum must not go down. */
+export function countsOf(crew: Crew): () => Promise<readonly Counted[]> {
+  const last = new Map<Line, Counted>()
+  return async () => {
+    const there = new Set(crew.lines)
+    const ask = async (line: Line): Promise<void> => {
+      const leaver = { signal: AbortSignal.timeout(TELL_WITHIN_MS) }
+      last.set(line, await line.other<CountDeeds>().call('counted', null, leaver))
+    }
+    await Promise.allSettled([...there].map(ask))
+    return [...last].map(([line, counted]) => (there.has(line) ? counted : { ...counted, open: 0, webSocketsOpen: 0 }))
+  }
 }
