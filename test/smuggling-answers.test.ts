@@ -31,9 +31,10 @@ for (const [name, { open: openFront }] of Object.entries(fronts))
       })
   })
 
-/** A question that is answered with the lie, and one behind it. */
-function questions(at: number, { method = 'GET' }: Lie): string {
+/** A question that is answered with the lie, and one behind it unless the lie needs an idle connection. */
+function questions(at: number, { method = 'GET', later }: Lie): string {
   const head = `${method} /${at}/lie/${at} HTTP/1.1\r\nHost: app\r\n`
+  if (later !== undefined) return `${head}\r\n`
   return method === 'POST'
     ? `${head}Content-Length: 100\r\n\r\nhalf of it`
     : `${head}\r\nGET /${at}/after HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n`

@@ -4,9 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, test } from 'vitest'
 import { type Backend, backends, installed } from './tools/smuggling/backends.ts'
+import { framing } from './tools/smuggling/framing-payloads.ts'
 import { type Front, fronts } from './tools/smuggling/fronts.ts'
+import { heads } from './tools/smuggling/head-payloads.ts'
 import { faultsOf, nextMark, unseen } from './tools/smuggling/judge.ts'
-import { families, type Payload } from './tools/smuggling/payloads.ts'
+import type { Payload } from './tools/smuggling/payload.ts'
 import { strike } from './tools/smuggling/strike.ts'
 
 for (const [name, { needs }] of Object.entries(backends))
@@ -33,7 +35,7 @@ for (const [frontName, { open: openFront, skips = [] }] of Object.entries(fronts
         await rm(folder, { recursive: true, force: true })
       })
 
-      for (const [family, payloads] of Object.entries(families))
+      for (const [family, payloads] of Object.entries({ ...framing, ...heads }))
         test(`no request reaches the back end that the front did not see: ${family}`, async () => {
           const wrong: string[] = []
           for (const at of payloads('').keys()) {

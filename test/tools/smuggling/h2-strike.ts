@@ -10,6 +10,7 @@ const ANSWERED_MS = 5_000
 export async function strikeOverH2(port: number, { fields, data, trailers }: H2Payload): Promise<string | undefined> {
   const options = { port, host: '127.0.0.1', servername: 'app', ALPNProtocols: ['h2'], rejectUnauthorized: false }
   const socket = connect(options)
+  socket.setNoDelay()
   await once(socket, 'secureConnect')
   using client = new FrameClient(socket)
   client.ask(1, fields, data !== undefined)

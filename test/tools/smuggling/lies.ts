@@ -4,10 +4,15 @@ import { type AddressInfo, createServer } from 'node:net'
 /** What a back end answers, in latin1. `refused`: nobody may hear any of it. `passes`: what it hides is a part of the answer by all rules. */
 export type Lie = {
   readonly answer: string
+  /** Follows a moment later, when the connection is idle. */
+  readonly later?: string
   readonly method?: 'GET' | 'HEAD' | 'POST'
   readonly refused?: true
   readonly passes?: true
 }
+
+/** Before a strike is over, and after its answer was passed on. */
+const LATER_MS = 20
 
 /** In the answer that a lie hides, and nowhere else. */
 export const HIDDEN = 'X-Hidden'
@@ -37,6 +42,9 @@ export const lies: Readonly<Record<string, Lie>> = {
   'another behind an early answer': { answer: ok('Content-Length: 2', `ok${ANOTHER}`), method: 'POST' },
   'another behind an answer that closes': { answer: ok('Content-Length: 2\r\nConnection: close', `ok${ANOTHER}`) },
   'another behind one of HTTP/1.0': { answer: `HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok${ANOTHER}` },
+  'another, a moment later': { answer: ok('Content-Length: 2', 'ok'), later: ANOTHER },
+  'the half of another, a moment later': { answer: ok('Content-Length: 2', 'ok'), later: ANOTHER.slice(0, 30) },
+  'the body of HEAD, a moment later': { answer: ok(length(ANOTHER), ''), method: 'HEAD', later: ANOTHER },
   'half of another': { answer: ok('Content-Length: 2', `ok${ANOTHER.slice(0, 30)}`) },
   'an empty line': { answer: ok('Content-Length: 2', 'ok\r\n') },
   'two lengths': { answer: ok('Content-Length: 2\r\nContent-Length: 99', `ok${ANOTHER}`), refused: true },
@@ -80,7 +88,7 @@ export const lies: Readonly<Record<string, Lie>> = {
 
 /** A back end that answers `…/lie/N` with the Nth lie, and everything else with its target; it never ends a connection itself, but after `no framing`. */
 export async function liar(): Promise<AsyncDisposable & { readonly address: string }> {
-  const answers = Object.values(lies).map(({ answer }) => answer)
+  const all = Object.values(lies)
   const sockets = new Set<{ destroy(): void }>()
   const server = createServer({ noDelay: true }, socket => {
     sockets.add(socket)
@@ -95,8 +103,9 @@ export async function liar(): Promise<AsyncDisposable & { readonly address: stri
           const [head, method, target = '', lie] = /^(\w+) (\S*?(?:\/lie\/(\d+))?) [\s\S]*?\r\n\r\n/.exec(text) ?? []
           if (head === undefined) return
           text = method === 'POST' ? '' : text.slice(head.length) // what is in a body is never looked at
-          const answer = lie === undefined ? ok(length(target), target) : (answers[Number(lie)] ?? '')
+          const { answer, later } = all[Number(lie ?? Number.NaN)] ?? { answer: ok(length(target), target) }
           socket.write(answer, 'latin1')
+          if (later !== undefined) setTimeout(() => socket.write(later, 'latin1'), LATER_MS)
           if (lie !== undefined && !/\r\n(Content-Length|Transfer-Encoding)/i.test(answer.split(HIDDEN)[0] ?? ''))
             return void socket.end()
         }
