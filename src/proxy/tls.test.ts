@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { request as httpsRequest } from 'node:https'
 import { text } from 'node:stream/consumers'
+import { connect } from 'node:tls'
 import { test } from 'vitest'
 import { isFailure } from '../lib/errors.ts'
 import { certificatesFolder, putCertbot, putPair, selfSigned } from '../testing/certificates.ts'
-import { aFront, aNode, anApp, FakeReach, masterOf } from '../testing/front.ts'
+import { aFront, aNode, aNodeDoor, anApp, FakeReach, masterOf } from '../testing/front.ts'
 import { answerTo, h2Client } from '../testing/h2-forwarding.ts'
 import { httpApp, RawClient, until } from '../testing/wire.ts'
 
@@ -98,4 +100,31 @@ test('a folder of certificates that is not there keeps the front from starting, 
     ground({ SHADOW_TLS_CERTIFICATES: '/nowhere/at-all' }),
     error => isFailure(error, 'bad-input') && error.message.includes('/nowhere/at-all'),
   )
+})
+
+test('all workers serve HTTPS on one port, and a session of one is resumed by another', async () => {
+  const folder = certificatesFolder()
+  putCertbot(folder, 'blog.example', blog)
+  await using app = await httpApp((_request, response) => response.end('hello'))
+  await using node = await aNodeDoor(app)
+  await using master = await masterOf([anApp('blog', ['blog.example'])], [aNode('a', node.address)])
+  await using front = await aFront({
+    master: master.url,
+    settings: { SHADOW_WORKERS: '2', SHADOW_TLS_LISTEN: '127.0.0.1:0', SHADOW_TLS_CERTIFICATES: folder },
+  })
+  const port = front.tls?.port ?? 0
+  let session: Buffer | undefined
+  let most = 0
+  for (let round = 0; round < 20; round++) {
+    const client = connect({ port, host: '127.0.0.1', servername: 'blog.example', ca: blog.cert, session })
+    client.on('session', told => {
+      session = told
+    })
+    await once(client, 'secureConnect')
+    assert.equal(client.isSessionReused(), round > 0, `round ${round}`)
+    client.write('GET / HTTP/1.1\r\nHost: blog.example\r\nConnection: close\r\n\r\n')
+    assert.match(await text(client), /hello/)
+    most = Math.max(most, node.sockets.size)
+  }
+  assert.ok(most >= 2, 'both served')
 })

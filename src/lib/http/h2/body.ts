@@ -1,5 +1,5 @@
 import { composeTrailers } from '../fast/compose.ts'
-import { passOn, whenWritten } from '../fast/memory.ts'
+import { passOn } from '../fast/memory.ts'
 import type { Upstream } from '../fast/upstream.ts'
 import { Head, WHOLE } from '../wire/head.ts'
 import type { StreamExchange } from './exchange.ts'
@@ -73,13 +73,13 @@ export class StreamBody {
       this.#exchange.malformed('more bytes than its Content-Length')
       return
     }
-    const { socket } = to
+    const { outlet, socket } = to
     socket.cork()
-    passOn(out, socket, chunk, 0, chunk.length, false)
+    passOn(out, outlet, chunk, 0, chunk.length, false)
     if (head.chunked) out.lineEnd()
-    out.send(socket)
+    out.send(outlet)
     socket.uncork()
-    if (socket.writableLength > 0) this.#waitFor(to)
+    if (!outlet.isWritten) this.#waitFor(to)
   }
 
   readonly #end = (): void => {
@@ -106,14 +106,14 @@ export class StreamBody {
     const { out } = session.parts
     out.text('0\r\n')
     composeTrailers(out, trailers, hop)
-    out.send(to.socket)
+    out.send(to.outlet)
   }
 
   #waitFor(to: Upstream): void {
     const { stream } = this.#exchange
     this.#waits = true
     stream.pause()
-    whenWritten(to.socket, () => {
+    to.outlet.whenWritten(() => {
       if (this.#to !== to || !this.#waits) return
       this.#waits = false
       stream.resume()

@@ -1,5 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import { constants, Http2ServerRequest, Http2ServerResponse, type ServerHttp2Stream } from 'node:http2'
+import { constants, type ServerHttp2Stream } from 'node:http2'
 import { ShadowError } from '../../errors.ts'
 import type { Opened, OwnAnswer } from '../exchange.ts'
 import { composeRequest } from '../fast/compose.ts'
@@ -12,6 +11,8 @@ import { newPace, type Pace } from '../pace.ts'
 import type { Head } from '../wire/head.ts'
 import { StreamAnswer } from './answer.ts'
 import { StreamBody } from './body.ts'
+import { ownFields } from './fields.ts'
+import { opened } from './opened.ts'
 import type { Session } from './session.ts'
 
 type Settle = { readonly resolve: () => void; readonly reject: (reason: unknown) => void }
@@ -115,11 +116,7 @@ export class StreamExchange implements Served, UpstreamUser {
   answer({ status, headers, body = '' }: OwnAnswer): void {
     if (this.answered || this.gone) return
     const bytes = Buffer.from(body)
-    const fields = [':status', String(status)]
-    for (const [name, value] of Object.entries({ ...this.ownHeaders, ...headers }))
-      fields.push(name.toLowerCase(), value)
-    if (status !== 204 && status !== 304) fields.push('content-length', String(bytes.length))
-    this.stream.respond(fields, NO_DATE)
+    this.stream.respond(ownFields(status, { ...this.ownHeaders, ...headers }, bytes.length), NO_DATE)
     this.answered = true
     this.session.parts.counters.answeredOurselves(status, headers?.['x-shadow-error'])
     if (this.stream.writableEnded) this.#whenSent()
@@ -127,16 +124,8 @@ export class StreamExchange implements Served, UpstreamUser {
   }
 
   async open(): Promise<Opened> {
-    const { stream } = this
     this.answered = true
-    const request = new Http2ServerRequest(stream, headersFrom(this.head), {}, this.#raw)
-    const response = new Http2ServerResponse(stream)
-    // They are made to be used as those of HTTP/1 (node:http2, compatibility API).
-    return {
-      request: request as unknown as IncomingMessage,
-      response: response as unknown as ServerResponse,
-      signal: this.signal,
-    }
+    return opened(this.stream, this.head, this.#raw, this.signal)
   }
 
   forward(hop: Hop, signal?: AbortSignal): Promise<void> {
@@ -224,7 +213,7 @@ export class StreamExchange implements Served, UpstreamUser {
   /** The whole answer has been given to the stream. */
   finished(reusable: boolean): void {
     const { stream } = this
-    this.#letGo(reusable && this.#body.done && this.#upstream?.socket.writableLength === 0)
+    this.#letGo(reusable && this.#body.done && this.#upstream?.outlet.isWritten === true)
     if (stream.writableFinished) this.#whenSent()
     else stream.once('finish', () => this.#whenSent())
     if (!stream.writableEnded) stream.end()
@@ -264,7 +253,7 @@ export class StreamExchange implements Served, UpstreamUser {
       this.failed(error) // a header of ours that is none
       return
     }
-    out.send(upstream.socket)
+    out.send(upstream.outlet)
     if (!this.hasBody) return
     this.#asks = hop.expect === 'ask' && !head.expects
     if (this.#asks) return
@@ -378,15 +367,3 @@ export class StreamExchange implements Served, UpstreamUser {
 }
 
 const NO_DATE = { sendDate: false } as Parameters<ServerHttp2Stream['respond']>[1]
-
-/** The headers as node:http would give them. */
-function headersFrom(head: Head): Record<string, string> {
-  const headers: Record<string, string> = {
-    ':method': head.method,
-    ':path': head.target,
-    ':scheme': 'https',
-    ':authority': head.host ?? '',
-  }
-  for (let slot = head.count - 1; slot >= 0; slot -= 1) headers[head.name(slot).toLowerCase()] = head.value(slot)
-  return headers
-}

@@ -19,7 +19,15 @@ export function answerFields(head: Head, hop: Hop): string[] {
   return fields
 }
 
-/** The same of an interim answer. */
+/** The headers of an answer of our own. */
+export function ownFields(status: number, headers: Readonly<Record<string, string>>, length: number): string[] {
+  const fields = [':status', String(status)]
+  for (const name in headers) fields.push(name.toLowerCase(), headers[name] as string)
+  if (status !== 204 && status !== 304) fields.push('content-length', String(length))
+  return fields
+}
+
+/** The same of an interim answer of an upstream. */
 export function interimFields(head: Head, hop: Hop): OutgoingHttpHeaders {
   const fields: Record<string, number | string[]> = { ':status': head.status }
   const drops = dropped(head, hop)
