@@ -1,5 +1,6 @@
 import type { ServerHttp2Stream } from 'node:http2'
 import { giveHead, headersOf, MOST_OF_A_REFUSAL, noteKeepAlive, takeHead } from '../fast/answer.ts'
+import { left } from '../fast/exchange.ts'
 import type { Upstream } from '../fast/upstream.ts'
 import { type Hop, UpstreamError } from '../hop.ts'
 import { BodyFramer } from '../wire/body.ts'
@@ -78,7 +79,8 @@ export class StreamAnswer {
       }
       if (head.status === 101) return this.#bad('a switch of protocols that nobody asked for', end)
       if (head.status === 100) this.#exchange.goesOn()
-      else if (!this.#stream.headersSent) this.#stream.additionalHeaders(interimFields(head, this.#hop))
+      else if (!this.#stream.headersSent && !this.#stream.closed)
+        this.#stream.additionalHeaders(interimFields(head, this.#hop))
       head.reset()
     }
   }
@@ -96,6 +98,7 @@ export class StreamAnswer {
       return
     }
     if (head.status > 599) return void this.#bad(`the status ${head.status}, which is none`, 0)
+    if (this.#stream.closed) return void this.#exchange.failed(left())
     this.#phase = 'body'
     const whole = framing === 'none' || (framing === 'length' && head.contentLength <= ahead)
     this.#openEnd = !whole

@@ -181,6 +181,46 @@ for (const [what, send] of [
   }
 }
 
+for (const method of ['GET', 'HEAD']) {
+  test(`a ${method} that is reset is not answered, whoever tries: the app, late, or we`, async () => {
+    const waiting: (() => void)[] = []
+    const ours: (() => void)[] = []
+    await using app = await rawApp(socket =>
+      socket.once('data', () =>
+        waiting.push(() =>
+          socket.write('HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n'),
+        ),
+      ),
+    )
+    const late = new Error('late')
+    await using front = await streaming(
+      app,
+      {},
+      {
+        async journey(exchange) {
+          if (exchange.target === '/app') return exchange.forward({ address: app.address, forwarded: 'replace' })
+          await new Promise<void>(resolve => ours.push(resolve))
+          throw late
+        },
+      },
+    )
+    using client = new FrameClient(front.port)
+    const ask = (path: string) => [[':method', method], [':path', path], ...GET.slice(2)] as const
+    client.ask(1, ask('/app'), true)
+    client.ask(3, ask('/ours'), true)
+    await until(() => waiting.length === 1 && ours.length === 1)
+    for (const stream of [1, 3]) client.send(FRAME.reset, 0, stream, Buffer.from([0, 0, 0, 8]))
+    client.send(FRAME.ping, 0, 0, Buffer.alloc(8))
+    await client.until(() => client.of(FRAME.ping).length === 1)
+    for (const answer of [...waiting, ...ours]) answer()
+    client.ask(5, ask('/ours'))
+    await until(() => ours.length === 2)
+    ours[1]?.()
+    await client.until(() => client.endOf(5))
+    assert.deepEqual([client.of(FRAME.headers, 1).length, client.of(FRAME.headers, 3).length], [0, 0])
+  })
+}
+
 test('a client that resets its stream in the middle of a download has it closed at the app, and asks on', async () => {
   await using app = await httpApp((request, response) => {
     if (request.url === '/') response.writeHead(200).write('some')

@@ -114,7 +114,8 @@ export class StreamExchange implements Served, UpstreamUser {
   }
 
   answer({ status, headers, body = '' }: OwnAnswer): void {
-    if (this.answered || this.gone) return
+    // Of a stream whose client expects no body, node:http2 does not say at once that it was reset.
+    if (this.answered || this.gone || this.stream.closed) return
     const bytes = Buffer.from(body)
     this.stream.respond(ownFields(status, { ...this.ownHeaders, ...headers }, bytes.length), NO_DATE)
     this.answered = true
@@ -131,7 +132,7 @@ export class StreamExchange implements Served, UpstreamUser {
   forward(hop: Hop, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason)
-      if (this.gone) return reject(left())
+      if (this.gone || this.stream.closed) return reject(left())
       this.#settle = { resolve, reject }
       this.#hop = hop
       if (signal !== undefined && signal !== this.#gone?.signal) {
