@@ -111,10 +111,13 @@ async function weigh(
 }
 
 /** Collects garbage too, so that its room is not taken for connections, nor connections into its room. */
-const heapIn = async (peer: Peer, { pid, folder }: Running): Promise<Heap | undefined> =>
-  peer === shadow ? heapOf(pid, folder) : undefined
+async function heapIn(peer: Peer, { pid, folder }: Running): Promise<Heap | undefined> {
+  return peer === shadow ? heapOf(pid, folder) : undefined
+}
 
-const sizeOf = ({ heapKiB, buffersKiB }: Heap): number => heapKiB + buffersKiB
+function sizeOf({ heapKiB, buffersKiB }: Heap): number {
+  return heapKiB + buffersKiB
+}
 
 type Wanted = { readonly port: number; readonly count: number; readonly kind: Kind }
 
