@@ -20,7 +20,7 @@ for (const [name, { open: openFront }] of Object.entries(fronts))
 
     for (const [at, [what, lie]] of Object.entries(lies).entries())
       test(`nobody hears an answer to a question that was not asked: ${what}`, async () => {
-        const heard = await strike(front.port, [questions(at, lie)], { answered: lie.refused })
+        const heard = await strike(front, [questions(at, lie)], { answered: lie.refused })
         if (!lie.passes) assert(!heard.includes(HIDDEN), heard)
         if (lie.refused) assert.match(heard, /^HTTP\/1\.1 5\d\d /)
         const faults = await ask(front.port, [`/${at}/victim-1`, `/${at}/victim-2`, `/${at}/victim-3`])

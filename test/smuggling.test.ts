@@ -42,7 +42,7 @@ for (const [frontName, { open: openFront, skips = [] }] of Object.entries(fronts
             const mark = nextMark()
             const { name, pieces, waits, refused, hides } = payloads(mark)[at] as Payload
             const toFront = async (): Promise<string | undefined> => {
-              const heard = await strike(front.port, pieces, { waits, answered: refused })
+              const heard = await strike(front, pieces, { waits, answered: refused })
               return /^HTTP\/1\.1 [45]\d\d /.test(heard) ? undefined : heard
             }
             const faults = await faultsOf({ front, backend, mark, strike: toFront, refused, hides })

@@ -14,6 +14,8 @@ export type Front = AsyncDisposable & {
   readonly port: number
   /** Where it serves HTTPS. */
   readonly tlsPort?: number | undefined
+  /** HTTPS is what it is to be struck by. */
+  readonly secure?: boolean
   saw(): readonly string[]
 }
 
@@ -27,12 +29,18 @@ type Opens = {
 export const fronts: Record<string, Opens> = {
   'a front': { open: oneHop },
   'a front and a node': { open: twoHops },
+  // What is decrypted is not read as what comes plain: into other memory, and in other pieces.
+  'a front by HTTPS': { open: overTls, skips: ['node:http, lenient', 'haproxy', 'caddy'] },
   'the fast path': { open: fastPath, skips: ['haproxy', 'caddy'] },
   // A connection that the fast path has handed over stays here: so this path is struck by itself, too.
   'the safe path': { open: safePath, skips: ['haproxy', 'caddy'] },
 }
 
 const ANY_PORT = { host: '127.0.0.1', port: 0 }
+
+async function overTls(backend: string): Promise<Front> {
+  return { ...(await oneHop(backend)), secure: true }
+}
 
 async function fastPath(backend: string): Promise<Front> {
   const saw: string[] = []

@@ -3,6 +3,8 @@ import { Agent, get } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { connect as connectSecurely } from 'node:tls'
+import type { Front } from './fronts.ts'
 
 /** A connection on which nothing has come for so long is waiting for bytes that we do not send. */
 const QUIET_MS = 60
@@ -17,18 +19,20 @@ const EARLY_MS = 30
  * each piece is sent after an answer to those before it, though that be the last on this connection. `answered`: there is one for sure.
  */
 export async function strike(
-  port: number,
+  { port: plainPort, tlsPort, secure = false }: Front,
   pieces: readonly string[],
-  { waits = false, answered = false } = {},
+  { waits = false, answered = false }: { waits?: boolean | undefined; answered?: boolean | undefined } = {},
 ): Promise<string> {
-  const socket = connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen: waits })
+  const port = secure ? (tlsPort ?? 0) : plainPort
+  const to = { port, host: '127.0.0.1', noDelay: true, allowHalfOpen: waits }
+  const socket = secure ? connectSecurely({ ...to, servername: 'app', rejectUnauthorized: false }) : connect(to)
   socket.on('error', () => {}) // refused and reset: that is an answer too
   let heard = ''
   socket.setEncoding('latin1').on('data', chunk => {
     heard += chunk
   })
   const closed = new Promise(resolve => socket.on('close', resolve))
-  await Promise.race([once(socket, 'connect'), closed])
+  await Promise.race([once(socket, secure ? 'secureConnect' : 'connect'), closed])
   for (const piece of pieces) {
     if (!socket.writable) break
     const before = heard.length
