@@ -5,7 +5,6 @@ import { join } from 'node:path'
 
 /** A self-signed certificate for these names, by openssl. */
 export function selfSigned(...names: string[]): { readonly cert: string; readonly key: string } {
-  const folder = mkdtempSync(join(tmpdir(), 'shadow-cert-'))
   const told = execFileSync(
     'openssl',
     [
@@ -13,7 +12,7 @@ export function selfSigned(...names: string[]): { readonly cert: string; readonl
       ...['-subj', `/CN=${names[0]}`, '-addext', `subjectAltName=${names.map(name => `DNS:${name}`).join()}`],
       ...['-keyout', '-', '-out', '-'],
     ],
-    { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], cwd: folder },
+    { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] },
   )
   const at = told.indexOf('-----BEGIN CERTIFICATE')
   return { key: told.slice(0, at), cert: told.slice(at) }
