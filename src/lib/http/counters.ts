@@ -9,6 +9,10 @@ export class Counters {
   refusedInAll = 0
   /** Idle connections closed to let others in. */
   madeRoom = 0
+  /** TLS handshakes that came through, that failed, and that took too long. */
+  handshakes = 0
+  failedHandshakes = 0
+  lateHandshakes = 0
   /** Connections given to the safe path. */
   handedOver = 0
   /** Connections ended as they had served the most requests one may. */

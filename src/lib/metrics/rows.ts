@@ -27,7 +27,7 @@ const refused = (reason: string): Row => ({
 })
 const late = (what: string): Row => ({
   name: 'timeouts_total',
-  help: 'Waits that were given up: for heads, for bodies, for answers to be taken, for upstreams to accept a connection',
+  help: 'Waits that were given up: for handshakes, for heads, for bodies, for answers to be taken, for upstreams to accept a connection',
   labels: { what },
 })
 const failed = (stage: string): Row => ({
@@ -49,6 +49,8 @@ export const ROWS: Readonly<Record<Numbers, Row>> = {
   madeRoom: closed('room'),
   servedMost: closed('requests'),
   idle: closed('idle'),
+  handshakes: { name: 'handshakes_total', help: 'TLS handshakes that came through' },
+  failedHandshakes: { name: 'handshakes_failed_total', help: 'TLS handshakes that failed, too late ones aside' },
   handedOver: { name: 'connections_handed_over_total', help: 'Connections that went over to the safe path' },
   bytesIn: bytes('in'),
   bytesOut: bytes('out'),
@@ -59,6 +61,7 @@ export const ROWS: Readonly<Record<Numbers, Row>> = {
   headsFields: refused('fields'),
   headsOther: refused('other'),
   bodiesTooLarge: refused('body'),
+  lateHandshakes: late('handshake'),
   lateHeads: late('head'),
   slowBodies: late('body'),
   slowReaders: late('reader'),
