@@ -5,12 +5,13 @@ import { nodeName } from '../model/names.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import { Instance } from '../nodeproxy/instance.ts'
 import { Queue } from '../nodeproxy/queue.ts'
+import type { Tally } from '../nodeproxy/tally.ts'
 import { HandClock } from './clock.ts'
 import { anAsk, aTask } from './fake-app.ts'
 import { FakeRuntime } from './fake-runtime.ts'
 import { FakeVolumes } from './fake-volumes.ts'
 
-type Options = { waiting?: number; onStep?: (step: string) => void; onReady?: () => void }
+type Options = { waiting?: number; onStep?: (step: string) => void; onReady?: () => void; tally?: Tally }
 
 /** What an instance stands on, in the hands of a test. */
 export class InstanceGround {
@@ -42,6 +43,7 @@ export class InstanceGround {
       node: nodeName('n1'),
       queue: new Queue({ perApp: bounds, perNode: bounds }),
       log: noLog,
+      tally: options.tally,
       journal: () => undefined,
       onLost: () => void this.lost++,
       look: async () => undefined,

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { test } from 'vitest'
+import { ShadowError } from '../lib/errors.ts'
+import { Metrics } from '../lib/metrics/metrics.ts'
+import type { Ask, Held } from '../model/instance.ts'
+import { anAsk } from '../testing/fake-app.ts'
+import { InstanceGround } from '../testing/instance-ground.ts'
+import { until } from '../testing/wire.ts'
+import type { Instance } from './instance.ts'
+import { showNode } from './shown.ts'
+
+const never = new AbortController().signal
+
+/** An instance whose node is shown. */
+function shown(asked: () => void = () => undefined) {
+  const ground = new InstanceGround()
+  const metrics = new Metrics()
+  const all: Instance[] = []
+  const tally = showNode(
+    metrics,
+    () => ({ all }),
+    async () => asked(),
+  )
+  const instance = ground.anInstance(undefined, { tally })
+  all.push(instance)
+  const has = async (...lines: string[]): Promise<void> => {
+    const { body } = await metrics.text()
+    for (const line of lines) assert(body.includes(`\n${line}\n`), `${line} is not in\n${body}`)
+  }
+  const hold = async (ask: Partial<Ask> = {}): Promise<Held> => instance.hold(anAsk(ask), { signal: never })
+  return { ground, instance, has, hold }
+}
+
+test('a wake, a hold and a sleep are shown', async () => {
+  const { instance, has, hold } = shown()
+  await has('shadow_instances{phase="asleep"} 1', 'shadow_instances{phase="awake"} 0', 'shadow_holds 0')
+  const held = await hold()
+  await has(
+    'shadow_instances{phase="asleep"} 0',
+    'shadow_instances{phase="awake"} 1',
+    'shadow_holds 1',
+    'shadow_wakes_total{outcome="awake"} 1',
+    'shadow_wake_seconds_count 1',
+  )
+  held[Symbol.dispose]()
+  await instance.sleep('asked')
+  await has('shadow_holds 0', 'shadow_stops_total{why="asked"} 1', 'shadow_stops_total{why="idle"} 0')
+})
+
+test('who waits for a wake is shown, and a wake that fails', async () => {
+  const { ground, instance, has, hold } = shown()
+  const ready = ground.slowReady()
+  const holding = hold()
+  await until(() => instance.phase === 'waking')
+  await has('shadow_instances{phase="waking"} 1', 'shadow_requests_waiting 1')
+  ready.reject(new ShadowError('app-not-ready', 'it is not ready'))
+  await assert.rejects(holding)
+  await has(
+    'shadow_wakes_total{outcome="failed"} 1',
+    'shadow_wakes_total{outcome="awake"} 0',
+    'shadow_requests_waiting 0',
+  )
+})
+
+test('what workers hold is asked of them at each scrape', async () => {
+  const holds: { kind: 'request'; what: string; since: string }[] = []
+  const { has, hold } = shown(() => void holds.push({ kind: 'request', what: 'GET /', since: '' }))
+  using _held = await hold({ grant: { revoke: () => undefined, lastUsedAt: undefined, holds } })
+  await has('shadow_holds 1')
+  await has('shadow_holds 2')
+})
