@@ -5,7 +5,7 @@ import { Field } from '../wire/fields.ts'
 import { HEAD_LIMITS, Head, MORE, WHOLE } from '../wire/head.ts'
 import { composeAnswer, composeTrailers } from './compose.ts'
 import type { FastExchange } from './exchange.ts'
-import { passOn, whenWritten } from './memory.ts'
+import { passOn } from './memory.ts'
 import type { Upstream } from './upstream.ts'
 
 export const MOST_OF_A_REFUSAL = 65_536
@@ -58,7 +58,7 @@ export class Answer {
     }
     const { out } = this.#exchange.client.parts
     if (this.#chunks) out.text('0\r\n\r\n')
-    out.send(this.#exchange.client.socket)
+    out.send(this.#exchange.client.outlet)
     this.#finish(false)
   }
 
@@ -93,7 +93,7 @@ export class Answer {
     }
     const { out } = client.parts
     composeAnswer(out, head, this.#hop, { closes: false, chunks: false })
-    out.send(client.socket)
+    out.send(client.outlet)
   }
 
   #final(head: Head): void {
@@ -130,26 +130,26 @@ export class Answer {
 
   #move(bytes: Buffer, from: number, end: number, lent: boolean): void {
     const { client } = this.#exchange
-    const { socket, parts } = client
+    const { outlet, parts } = client
     const { out } = parts
     const body = this.#body
     let at = from
     while (!body.done && at < end) {
       const stop = body.take(bytes, at, end)
       if (body.fault !== undefined) {
-        out.send(socket)
+        out.send(outlet)
         this.#bad(body.fault, end)
         return
       }
       if (this.#chunks && stop > at) out.text(`${(stop - at).toString(16)}\r\n`)
-      passOn(out, socket, bytes, at, stop, lent)
+      passOn(out, outlet, bytes, at, stop, lent)
       if (this.#chunks && stop > at) out.lineEnd()
       at = body.next
       if (body.trailers !== undefined) composeTrailers(out, body.trailers, this.#hop)
     }
-    out.send(socket)
+    out.send(outlet)
     const { intake } = this.#upstream
-    const written = socket.writableLength === 0
+    const written = outlet.isWritten
     if (body.done) {
       intake.bulk = false
       intake.written = written
@@ -161,10 +161,10 @@ export class Answer {
   }
 
   #waitForClient(): void {
-    const { socket } = this.#exchange.client
+    const { outlet } = this.#exchange.client
     const upstream = this.#upstream
     upstream.socket.pause()
-    whenWritten(socket, () => upstream.user === this.#exchange && upstream.socket.resume())
+    outlet.whenWritten(() => upstream.user === this.#exchange && upstream.socket.resume())
   }
 
   #finish(reusable: boolean): void {

@@ -9,6 +9,7 @@ import { type Head, MORE, WHOLE } from '../wire/head.ts'
 import { Peer } from './compose.ts'
 import { FastExchange, left } from './exchange.ts'
 import { Intake } from './memory.ts'
+import { Outlet } from './outlet.ts'
 import type { Parts } from './parts.ts'
 import { readInto } from './readinto.ts'
 
@@ -19,6 +20,7 @@ const MOST_AHEAD = 65_536
 /** One connection of a client: its requests, one after the other. */
 export class Client {
   readonly socket: Socket
+  readonly outlet: Outlet
   readonly parts: Parts
   readonly requestBody = new BodyFramer()
   exchange: FastExchange | undefined
@@ -55,6 +57,7 @@ export class Client {
 
   constructor(socket: Socket, parts: Parts, secure: boolean) {
     this.socket = socket
+    this.outlet = new Outlet(socket, cause => void socket.destroy(cause))
     this.parts = parts
     this.#secure = secure
     socket.on('error', ignore).on('end', this.#ended).on('close', this.#closed)
@@ -90,7 +93,7 @@ export class Client {
   wantsBulk(wanted: boolean): void {
     if (this.#intake === undefined) return
     this.#intake.bulk = wanted
-    this.#intake.written = (this.exchange?.upstream?.socket.writableLength ?? 1) === 0
+    this.#intake.written = this.exchange?.upstream?.outlet.isWritten ?? false
   }
 
   /** Tells the client to go on with its body. */
@@ -124,7 +127,7 @@ export class Client {
     const { out, counters } = this.parts
     out.text(`${text}\r\n`)
     if (exchange?.method !== 'HEAD') out.copy(bytes, 0, bytes.length)
-    out.send(this.socket)
+    out.send(this.outlet)
     counters.answeredOurselves(status, headers?.['x-shadow-error'])
   }
 
@@ -162,8 +165,8 @@ export class Client {
 
   /** Asks a client that has ended its side whether it is there: one that has closed the connection answers with a reset. */
   probe(): void {
-    const { exchange, socket } = this
-    if (socket.writableLength > 0) return
+    const { exchange, outlet, socket } = this
+    if (!outlet.isWritten) return
     // An interim answer may come unasked (RFC 9110, 15.2). Writing nothing tells of a reset that has come.
     const asks = this.looks === 2 && exchange?.answered === false
     socket.write(asks ? 'HTTP/1.1 100 Continue\r\n\r\n' : '', 'latin1')

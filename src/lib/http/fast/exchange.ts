@@ -6,7 +6,7 @@ import type { Head } from '../wire/head.ts'
 import { Answer } from './answer.ts'
 import type { Client } from './client.ts'
 import { composeRequest, composeTrailers } from './compose.ts'
-import { passOn, whenWritten } from './memory.ts'
+import { passOn } from './memory.ts'
 import type { Served } from './parts.ts'
 import type { Upstream, UpstreamUser } from './upstream.ts'
 
@@ -161,13 +161,13 @@ export class FastExchange implements Served, UpstreamUser {
           return
         }
       }
-      passOn(out, upstream.socket, client.input, from, stop, client.inputLent)
+      passOn(out, upstream.outlet, client.input, from, stop, client.inputLent)
       client.inputAt = body.next
       if (body.trailers !== undefined) composeTrailers(out, body.trailers, hop)
     }
-    out.send(upstream.socket)
+    out.send(upstream.outlet)
     client.wantsBulk(!body.done && body.left > client.inputEnd)
-    if (upstream.socket.writableLength > 0 && !body.done) this.#waitForUpstream(upstream)
+    if (!upstream.outlet.isWritten && !body.done) this.#waitForUpstream(upstream)
   }
 
   received(bytes: Buffer, end: number, lent: boolean): void {
@@ -229,14 +229,10 @@ export class FastExchange implements Served, UpstreamUser {
   /** The whole answer is with the client's socket. */
   finished(reusable: boolean): void {
     const { client } = this
-    const whole = client.requestBody.done && this.upstream?.socket.writableLength === 0
+    const whole = client.requestBody.done && this.upstream?.outlet.isWritten === true
     this.#letGo(reusable && whole)
-    const { socket } = client
-    if (socket.writableLength === 0) {
-      this.#end()
-      return
-    }
-    whenWritten(socket, () => this.#end())
+    if (client.outlet.isWritten) this.#end()
+    else client.outlet.whenWritten(() => this.#end())
   }
 
   /** The client left or was cut. */
@@ -264,12 +260,12 @@ export class FastExchange implements Served, UpstreamUser {
       return
     }
     if (client.requestBody.done) {
-      out.send(upstream.socket)
+      out.send(upstream.outlet)
       return
     }
     this.#asks = hop.expect === 'ask' && !head.expects
     if (this.#asks) {
-      out.send(upstream.socket)
+      out.send(upstream.outlet)
       return
     }
     if (hop.expect === 'answer' && head.expects) this.#whenConnected(upstream, () => client.passContinue())
@@ -294,7 +290,7 @@ export class FastExchange implements Served, UpstreamUser {
     const { client } = this
     this.#waitsFor = upstream
     client.socket.pause()
-    whenWritten(upstream.socket, () => {
+    upstream.outlet.whenWritten(() => {
       if (this.#waitsFor !== upstream) return
       this.#waitsFor = undefined
       if (client.exchange !== this) return

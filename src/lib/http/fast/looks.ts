@@ -40,14 +40,14 @@ function lookAt(client: Client, parts: Parts): void {
 }
 
 function lookAtExchange(client: Client, { counters, limits }: Parts): void {
-  const { socket } = client
+  const { outlet, socket } = client
   if (client.hasEnded) client.probe()
   const late = client.exchange?.awaitsBody === true
   // What is still in our buffers has not been taken by the client.
-  const moved = socket.bytesRead + socket.bytesWritten - socket.writableLength
-  const owes = late || socket.writableLength > 0 || (client.hasEnded && client.exchange?.answered === true)
+  const moved = socket.bytesRead + socket.bytesWritten - outlet.waiting
+  const owes = late || !outlet.isWritten || (client.hasEnded && client.exchange?.answered === true)
   if (keepsPace(client, moved, owes, LOOK_MS, limits)) {
-    if (client.hasEnded && client.quietMs >= GOES_ON_WITHIN_MS && socket.writableLength === 0) client.cut()
+    if (client.hasEnded && client.quietMs >= GOES_ON_WITHIN_MS && outlet.isWritten) client.cut()
     return
   }
   if (late) counters.slowBodies += 1

@@ -1,5 +1,5 @@
-import type { Socket } from 'node:net'
 import { CR, copy, LF } from '../wire/bytes.ts'
+import type { Outlet } from './outlet.ts'
 
 const SHARED_BYTES = 32_768
 // Few calls carry a long body through a large buffer; with many bodies at a time memory counts for more.
@@ -109,12 +109,12 @@ export class Scratch {
     this.#at = this.#start
   }
 
-  send(socket: Socket): void {
+  send(outlet: Outlet): void {
     if (this.isEmpty) return
-    socket.write(this.#bytes.subarray(this.#start, this.#at))
+    outlet.write(this.#bytes.subarray(this.#start, this.#at))
     // What the kernel has taken whole need not be kept.
-    if (socket.writableLength > 0) this.#start = this.#at
-    else this.#at = this.#start
+    if (outlet.isWritten) this.#at = this.#start
+    else this.#start = this.#at
     if (this.#start > SCRATCH_BYTES - ROOM) this.#renew(0)
   }
 
@@ -130,25 +130,18 @@ export class Scratch {
 const COPY_BELOW = 4_096
 
 /** Sends a part of a body, after what was put together before it. The socket may go on writing from memory that is not lent. */
-export function passOn(out: Scratch, socket: Socket, bytes: Buffer, from: number, to: number, lent: boolean): void {
+export function passOn(out: Scratch, outlet: Outlet, bytes: Buffer, from: number, to: number, lent: boolean): void {
   if (lent || to - from < COPY_BELOW) {
     out.copy(bytes, from, to)
     return
   }
   if (out.isEmpty) {
-    socket.write(bytes.subarray(from, to))
+    outlet.write(bytes.subarray(from, to))
     return
   }
+  const { socket } = outlet
   socket.cork()
-  out.send(socket)
+  out.send(outlet)
   socket.write(bytes.subarray(from, to))
   socket.uncork()
-}
-
-const NOTHING = Buffer.alloc(0)
-
-/** Calls back when all that was written is with the kernel, or the socket is destroyed. */
-export function whenWritten(socket: Socket, then: () => void): void {
-  if (socket.writableLength === 0 || socket.destroyed) then()
-  else socket.write(NOTHING, () => then())
 }

@@ -1,5 +1,6 @@
 import { createConnection, type Socket } from 'node:net'
 import { Intake } from './memory.ts'
+import { Outlet } from './outlet.ts'
 
 /** Who a connection to an upstream works for. */
 export interface UpstreamUser {
@@ -18,6 +19,7 @@ const KEEPALIVE_PROBE_AFTER_MS = 30_000
 export class Upstream {
   readonly address: string
   readonly socket: Socket
+  readonly outlet: Outlet
   readonly intake: Intake
   user: UpstreamUser | undefined
   /** Requests that it has answered. */
@@ -47,6 +49,7 @@ export class Upstream {
       keepAliveInitialDelay: KEEPALIVE_PROBE_AFTER_MS,
       onread: this.intake.onread,
     })
+    this.outlet = new Outlet(this.socket, cause => this.#failed(cause))
     hearAnswerAfterFailedWrite(this.socket)
     this.socket
       .on('connect', () => {
