@@ -1,3 +1,5 @@
 // The node as main.test.ts has it, with two workers that share its port.
-process.env['SHADOW_TEST_WORKERS'] = '2'
+import { inTests } from '../testing/workers.ts'
+
+inTests.workers = '2'
 await import('./main.test.ts')

@@ -17,6 +17,7 @@ import { FakeLogs } from '../testing/fake-logs.ts'
 import { FAKE_TOKEN, fakeMaster } from '../testing/fake-master.ts'
 import { FakeRuntime } from '../testing/fake-runtime.ts'
 import { FakeVolumes } from '../testing/fake-volumes.ts'
+import { inTests } from '../testing/workers.ts'
 import { nodeproxySettings } from './config.ts'
 import { type Nodeproxy, startNodeproxy } from './main.ts'
 
@@ -73,8 +74,7 @@ afterEach(async () => {
 })
 
 const start = (): Promise<Nodeproxy> => {
-  const workers = process.env['SHADOW_TEST_WORKERS'] ?? '1'
-  const flags = { listen: '0', name: 'n1', data, master: master.url, token: FAKE_TOKEN, workers }
+  const flags = { listen: '0', name: 'n1', data, master: master.url, token: FAKE_TOKEN, workers: inTests.workers }
   const config = readSettings(nodeproxySettings, {}, flags)
   return startNodeproxy(config, { clock, log: noLog, drivers: { runtime, volumes, mounts: volumes, logs } })
 }

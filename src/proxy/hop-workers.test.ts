@@ -1,3 +1,5 @@
 // Fronts and nodes as hop.test.ts has them, with two workers in each front.
-process.env['SHADOW_TEST_WORKERS'] = '2'
+import { inTests } from '../testing/workers.ts'
+
+inTests.workers = '2'
 await import('./hop.test.ts')

@@ -3,6 +3,7 @@ import { test } from 'vitest'
 import { ShadowError } from '../lib/errors.ts'
 import { aFront, aNode, aNodeDoor, anApp, dataFolder, masterOf } from '../testing/front.ts'
 import { httpApp, RawClient, rawApp, until } from '../testing/wire.ts'
+import { inTests } from '../testing/workers.ts'
 import { place } from './placement.ts'
 
 const echo = () =>
@@ -86,7 +87,7 @@ for (const volume of [undefined, 'blog']) {
 }
 
 // Workers have the machine's clock, which no test moves.
-const testByHand = test.skipIf(process.env['SHADOW_TEST_WORKERS'])
+const testByHand = test.skipIf(inTests.workers !== '1')
 
 for (const [what, code] of [
   ['of an app that it had', 'node-unreachable'],

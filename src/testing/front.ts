@@ -19,6 +19,7 @@ import type { Reach } from '../proxy/reach.ts'
 import { HandClock } from './clock.ts'
 import { FAKE_TOKEN, fakeMaster } from './fake-master.ts'
 import { type Opened, open } from './wire.ts'
+import { inTests } from './workers.ts'
 
 /** An app about which there is nothing to say but this. */
 export function anApp(name: string, domains: readonly string[], volume?: string): App {
@@ -118,7 +119,7 @@ export async function aFront({ master, reach, settings = {}, data = dataFolder()
     SHADOW_TOKEN: FAKE_TOKEN,
     SHADOW_DATA: data,
     SHADOW_LISTEN: '127.0.0.1:0',
-    SHADOW_WORKERS: process.env['SHADOW_TEST_WORKERS'] ?? '1',
+    SHADOW_WORKERS: inTests.workers,
     ...settings,
   }
   const metrics = new Metrics()
