@@ -4,15 +4,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, test } from 'vitest'
 import { type Backend, backends, installed } from './tools/smuggling/backends.ts'
-import type { Front } from './tools/smuggling/fronts.ts'
+import { type Front, fronts } from './tools/smuggling/fronts.ts'
 import { type H2Payload, h2Families } from './tools/smuggling/h2-payloads.ts'
 import { strikeOverH2 } from './tools/smuggling/h2-strike.ts'
 import { faultsOf, nextMark, unseen } from './tools/smuggling/judge.ts'
-import { oneHop, twoHops } from './tools/smuggling/product.ts'
 
 // A request of HTTP/2 is written down as one of HTTP/1.1: what that would end early must not get there.
-for (const [frontName, openFront] of Object.entries({ 'a front': oneHop, 'a front and a node': twoHops }))
+for (const [frontName, { open: openFront, skips = [], byH2 }] of Object.entries(fronts))
   for (const [backendName, { needs, open: openBackend }] of Object.entries(backends)) {
+    if (!byH2 || skips.includes(backendName)) continue
     const missing = needs !== undefined && !installed(needs) ? ` (skipped: ${needs} is not installed)` : ''
     describe.skipIf(missing !== '')(`${frontName} before ${backendName}${missing}`, () => {
       let folder: string

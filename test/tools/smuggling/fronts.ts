@@ -23,15 +23,17 @@ type Opens = {
   readonly open: (backend: string) => Promise<Front>
   /** Back ends that it is not tried before, as others are that consist of it. */
   readonly skips?: readonly string[]
+  /** It is struck by HTTP/2, too. */
+  readonly byH2?: true
 }
 
 /** The proxies that the suite runs on, by their names; each is opened before the back end at this address. */
 export const fronts: Record<string, Opens> = {
-  'a front': { open: oneHop },
-  'a front and a node': { open: twoHops },
+  'a front': { open: oneHop, byH2: true },
+  'a front and a node': { open: twoHops, byH2: true, skips: ['haproxy', 'caddy'] },
   // What is decrypted is not read as what comes plain: into other memory, and in other pieces.
   'a front by HTTPS': { open: overTls, skips: ['node:http, lenient', 'haproxy', 'caddy'] },
-  'the fast path': { open: fastPath, skips: ['haproxy', 'caddy'] },
+  'the fast path': { open: fastPath, skips: ['haproxy', 'caddy', 'a stickler'] },
   // A connection that the fast path has handed over stays here: so this path is struck by itself, too.
   'the safe path': { open: safePath, skips: ['haproxy', 'caddy'] },
 }
