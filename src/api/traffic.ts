@@ -10,20 +10,22 @@ import { NODE_HEADER, WAKE_HEADER } from './paths.ts'
 const READ_AHEAD_BYTES = 65_536
 const LONGEST_WHAT = 200
 
+type From = (exchange: Exchange) => string | undefined
+
 /** Headers that begin so are ours alone: from clients and from apps they are dropped. */
 export const OURS = 'x-shadow-'
 /** How often a request is forwarded before it fails, as long as nobody has seen it. */
 export const TRIES = 3
 
-/** What a request asks of the node that has its app; `from` is the client it came from. Read while the request lasts. */
+/** What a request asks of the node that has its app; `from` tells the client it came from, where that is not the peer. Read while the request lasts. */
 export class RequestAsk implements Ask {
   readonly kind: HoldKind
   readonly mayWake: boolean
   readonly #exchange: Exchange
-  readonly #from: string | undefined
+  readonly #from: From | undefined
   readonly patienceMs: number | undefined
 
-  constructor(exchange: Exchange, from?: string | undefined, patienceMs?: number | undefined) {
+  constructor(exchange: Exchange, from?: From | undefined, patienceMs?: number | undefined) {
     this.#exchange = exchange
     this.#from = from
     this.patienceMs = patienceMs
@@ -34,7 +36,7 @@ export class RequestAsk implements Ask {
   // Most requests are served without anybody asking for these.
   get what(): string {
     const { method, target, peer } = this.#exchange
-    return `${method} ${target.split('?', 1)[0]} from ${this.#from ?? peer}`.slice(0, LONGEST_WHAT)
+    return `${method} ${target.split('?', 1)[0]} from ${this.#from?.(this.#exchange) ?? peer}`.slice(0, LONGEST_WHAT)
   }
 
   get bytes(): number {

@@ -20,7 +20,7 @@ export function nodeDoor({ key, traffic, control }: Parts): Journey {
       throw new ShadowError('unauthorised', 'this call wants the key of the node: Authorization: Bearer KEY')
   }
   const call = control(refuse)
-  return async exchange => {
+  return exchange => {
     const app = exchange.header(HOP_APP)
     if (app === undefined) return call(exchange)
     if (!isKey(exchange.header(HOP_KEY) ?? ''))

@@ -16,34 +16,68 @@ type Parts = {
 export type Traffic = (app: string, exchange: Exchange) => Promise<void>
 
 /** Serves requests that a front forwards for an app of this node: hold, forward, to the last byte. */
-export function traffic({ node, hold, phase }: Parts): Traffic {
-  const serve = async (app: AppName, exchange: Exchange): Promise<void> => {
-    const ask = asked(exchange)
-    for (let left = TRIES; ; left--) {
-      using held = await hold(app, ask, exchange)
-      try {
-        return await exchange.forward(hopOf(node, exchange, held))
-      } catch (error) {
-        if (!(error instanceof UpstreamError)) throw error
-        if (error.sent || left <= 1) throw appUnreachable(app, error)
-        await held.refused?.() // it may have ended just now: then it is woken again
-      }
-    }
-  }
-
-  return async (name, exchange) => {
-    const app = appName(name)
+export function traffic(parts: Parts): Traffic {
+  return (name, exchange) => {
+    const visit = { ...parts, app: appName(name), exchange, ask: asked(exchange) }
+    let held: Held | Promise<Held>
     try {
-      await serve(app, exchange)
+      held = parts.hold(visit.app, visit.ask, exchange)
     } catch (error) {
-      exchange.ownHeaders[NODE_HEADER] = node
-      exchange.ownHeaders[STATE_HEADER] = await phase(app)
-      throw error
+      return failed(visit, error)
     }
+    // No async function on the way of a request for an app that is awake: to suspend one costs as much as to read a head.
+    if (held instanceof Promise) return persist(visit, { holding: held })
+    const way = held
+    return exchange.forward(hopOf(visit, way)).then(
+      () => way[Symbol.dispose](),
+      error => {
+        way[Symbol.dispose]()
+        return persist(visit, { held: way, error })
+      },
+    )
   }
 }
 
-const hopOf = (node: NodeName, exchange: Exchange, held: Held): Hop => ({
+type Visit = Parts & { readonly app: AppName; readonly exchange: Exchange; readonly ask: Ask }
+
+/** What was tried already: a hold that is waited for, or a way that failed. */
+type Tried = { readonly holding: Promise<Held> } | { readonly held: Held; readonly error: unknown }
+
+/** Serves what cannot be served at once: waits, and tries again as long as nobody has seen the request. */
+async function persist(visit: Visit, tried: Tried): Promise<void> {
+  const { app, ask, exchange, hold } = visit
+  try {
+    let last = 'error' in tried ? tried : undefined
+    let holding = 'holding' in tried ? tried.holding : undefined
+    for (let left = last === undefined ? TRIES : TRIES - 1; ; left--) {
+      if (last !== undefined) await again(app, last, left)
+      using held = await (holding ?? hold(app, ask, exchange))
+      holding = undefined
+      try {
+        return await exchange.forward(hopOf(visit, held))
+      } catch (error) {
+        last = { held, error }
+      }
+    }
+  } catch (error) {
+    await failed(visit, error)
+  }
+}
+
+/** Throws what failed, unless the app cannot have seen the request and another try is left. */
+async function again(app: AppName, { held, error }: { held: Held; error: unknown }, left: number): Promise<void> {
+  if (!(error instanceof UpstreamError)) throw error
+  if (error.sent || left <= 0) throw appUnreachable(app, error)
+  await held.refused?.() // it may have ended just now: then it is woken again
+}
+
+async function failed({ node, phase, app, exchange }: Visit, error: unknown): Promise<never> {
+  exchange.ownHeaders[NODE_HEADER] = node
+  exchange.ownHeaders[STATE_HEADER] = await phase(app)
+  throw error
+}
+
+const hopOf = ({ node, exchange }: Visit, held: Held): Hop => ({
   address: held.address,
   strip: OURS,
   forwarded: 'keep',
@@ -54,5 +88,7 @@ const hopOf = (node: NodeName, exchange: Exchange, held: Held): Hop => ({
 
 function asked(exchange: Exchange): RequestAsk {
   const patience = Number(exchange.header(HOP_PATIENCE) ?? Number.NaN)
-  return new RequestAsk(exchange, exchange.header('x-forwarded-for'), patience >= 0 ? patience : undefined)
+  return new RequestAsk(exchange, from, patience >= 0 ? patience : undefined)
 }
+
+const from = (exchange: Exchange): string | undefined => exchange.header('x-forwarded-for')

@@ -71,7 +71,7 @@ function serveApp(parts: FrontParts, exchange: Exchange, app: App): Promise<void
   const isProxy = trusted.has(exchange.peer)
   const ask = new RequestAsk(
     exchange,
-    isProxy ? clientOf(exchange, trusted) : undefined,
+    isProxy ? () => clientOf(exchange, trusted) : undefined,
     isNavigation(exchange) ? waitingPageAfterMs : undefined,
   )
   // A WebSocket may stay for days: it has to end when the front does.
