@@ -83,7 +83,7 @@ const hopOf = ({ node, exchange }: Visit, held: Held): Hop => ({
   forwarded: 'keep',
   expect: exchange.hasBody && exchange.header(HOP_EXPECT) === 'hop' ? 'answer' : 'pass',
   requestHeaders: held.headers,
-  responseHeaders: () => servedBy(node, held.waited),
+  responseHeaders: servedBy(node, held.waited),
 })
 
 function asked(exchange: Exchange): RequestAsk {

@@ -190,7 +190,7 @@ function hopOf({ exchange, held, node, isProxy, ask }: Way): Hop {
     forwarded: isProxy ? 'append' : 'replace',
     expect: asks ? 'ask' : 'pass',
     requestHeaders: asks ? { ...held.headers, [HOP_EXPECT]: 'hop' } : held.headers,
-    responseHeaders: () => servedBy(node.name, held.waited),
+    responseHeaders: servedBy(node.name, held.waited),
     refusal: held.isHop ? isOurs : undefined,
   }
 }

@@ -63,7 +63,7 @@ export function answerHeaders(answer: IncomingMessage, hop: Hop): string[] {
     answer.rawHeaders,
     name => stripped(name) || (!chunked && name === 'trailer') || (bare && name === 'content-length'),
   )
-  return [...kept, ...Object.entries(hop.responseHeaders?.() ?? {}).flat()]
+  return [...kept, ...Object.entries(hop.responseHeaders ?? {}).flat()]
 }
 
 /** Whether headers of this name never cross the hop. */

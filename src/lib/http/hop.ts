@@ -42,8 +42,8 @@ export type Hop = {
   readonly strip?: string | undefined
   /** Set on the forwarded request, after the stripping; what came by these names is dropped. */
   readonly requestHeaders?: Readonly<Record<string, string>> | undefined
-  /** Added to the answer, asked for when its head is there. */
-  readonly responseHeaders?: (() => Readonly<Record<string, string>>) | undefined
+  /** Added to the answer. */
+  readonly responseHeaders?: Readonly<Record<string, string>> | undefined
   /**
    * X-Forwarded-For, -Proto and -Host, and `Forwarded`: `replace` what a stranger claims, `append` to what a trusted proxy says, `keep`
    * as they came from a hop of ours. `Via` is added to but for `keep`: it names the two hops of a request once.

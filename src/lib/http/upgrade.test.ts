@@ -61,7 +61,7 @@ test('the head of the switch passes, and the first bytes on both sides right beh
   await using app = await switching('early')
   await using front = await forwarding(app, {
     strip: 'x-shadow-',
-    responseHeaders: () => ({ 'Server-Timing': 'wake' }),
+    responseHeaders: { 'Server-Timing': 'wake' },
   })
   using client = new RawClient(front.port, `${UPGRADE}mine`)
   const answer = await client.until('early')

@@ -107,7 +107,7 @@ export type AnswerChanges = {
 /** Puts the head of the answer together as the client gets it. */
 export function composeAnswer(out: Scratch, head: Head, hop: Hop, { closes, chunks }: AnswerChanges): void {
   const { bytes, base, status } = head
-  const ours = status < 200 ? undefined : added(hop.responseHeaders?.())
+  const ours = status < 200 ? undefined : added(hop.responseHeaders)
   const named = head.nominates ? nominated(head) : undefined
   const bare = status < 200 || status === 204
   let run = base

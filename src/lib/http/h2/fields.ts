@@ -14,7 +14,7 @@ export function answerFields(head: Head, hop: Hop): string[] {
     const name = head.name(slot).toLowerCase()
     if (!drops(name, field)) fields.push(name, head.value(slot))
   }
-  const ours = hop.responseHeaders?.()
+  const ours = hop.responseHeaders
   for (const name in ours) fields.push(name.toLowerCase(), ours[name] as string)
   return fields
 }
