@@ -75,7 +75,9 @@ test('a new revision is served by all workers from its first request on', async 
 
 test('the built one starts its workers from files of their own, and ends with them', async () => {
   await using built = await installed()
+  await using ground = new AsyncDisposableStack()
   const data = await mkdtemp(join(tmpdir(), TEST_FOLDER_PREFIX))
+  ground.defer(() => rm(data, { recursive: true }))
   const settings = { SHADOW_NODE_NAME: `${TEST_NODE_PREFIX}built`, SHADOW_MASTER_LISTEN: '127.0.0.1:0' }
   const child = spawn(built.shadow, ['up', '--json', '--data', data, '--listen', '127.0.0.1:0'], {
     env: { ...process.env, ...env, ...settings, SHADOW_NODE_LISTEN: '127.0.0.1:0' },
@@ -86,6 +88,10 @@ test('the built one starts its workers from files of their own, and ends with th
     said += chunk
   })
   const exited = once(child, 'exit')
+  ground.defer(async () => {
+    child.kill('SIGKILL')
+    await exited
+  })
   const [line] = await Promise.race([once(child.stdout.setEncoding('utf8'), 'data'), exited.then(() => ['{}'])])
   const { front } = JSON.parse(String(line))
   assert.ok(front, said)
@@ -95,5 +101,4 @@ test('the built one starts its workers from files of their own, and ends with th
   assert.deepEqual([...new Set(answers.map(({ headers }) => headers['x-shadow-error']))], ['host-unknown'])
   child.kill('SIGTERM')
   assert.deepEqual(await exited, [0, null], said)
-  await rm(data, { recursive: true })
 })
