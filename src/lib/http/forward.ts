@@ -1,4 +1,5 @@
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
 import { ShadowError } from '../errors.ts'
 import { passOn, passOnHint, refusalOf, switchOver } from './answer.ts'
@@ -7,7 +8,7 @@ import { type RequestHead, requestHead, strips } from './heads.ts'
 import { type Hop, UpstreamError } from './hop.ts'
 import { leaving } from './leaving.ts'
 import { LIMITS, type Limits, tooLarge } from './limits.ts'
-import { splice } from './splice.ts'
+import { Splice } from './splice.ts'
 import { Upload } from './upload.ts'
 import { type Attempt, type Reply, Upstreams } from './upstream.ts'
 
@@ -33,6 +34,7 @@ export class Forwarder implements Disposable {
   readonly #limits: Limits
   readonly #counters: Counters
   readonly #pingEveryMs: number
+  readonly #splices = new Set<Splice>()
 
   constructor(options: ForwarderOptions) {
     const { clock, connectWithinMs = 5_000, pingEveryMs = 30_000, counters = new Counters() } = options
@@ -53,19 +55,13 @@ export class Forwarder implements Disposable {
     if (upstream === undefined) return
     const client = switchOver(upstream.message, response, hop)
     if (upstream.switched.head.length > 0) upstream.switched.socket.unshift(upstream.switched.head)
-    const isWebSocket = upstream.message.headers.upgrade?.toLowerCase() === 'websocket'
     this.#counters.answered(101)
-    if (isWebSocket) {
-      this.#counters.webSockets += 1
-      this.#counters.webSocketsOpen += 1
-    }
-    await splice(client, upstream.switched.socket, {
-      clock: this.#clock,
-      pingEveryMs: isWebSocket ? this.#pingEveryMs : undefined,
-      stalledAfterMs: this.#limits.stalledAfterMs,
-      signal,
-    })
-    if (isWebSocket) this.#counters.webSocketsOpen -= 1
+    await this.#splice(client, upstream.switched.socket, upstream.message.headers.upgrade, signal)
+  }
+
+  /** Ends what was switched to, telling the clients of WebSockets. */
+  drain(): void {
+    for (const splice of this.#splices) splice.goAway()
   }
 
   /** Closes the idle connections to an upstream that is going away: another may get its address. */
@@ -75,6 +71,32 @@ export class Forwarder implements Disposable {
 
   [Symbol.dispose](): void {
     this.#upstreams[Symbol.dispose]()
+  }
+
+  #splice(client: Socket, upstream: Socket, protocol: string | undefined, signal: AbortSignal): Promise<void> {
+    const isWebSocket = protocol?.toLowerCase() === 'websocket'
+    if (isWebSocket) {
+      this.#counters.webSockets += 1
+      this.#counters.webSocketsOpen += 1
+    }
+    return new Promise(resolve => {
+      const onClosed = (): void => {
+        this.#splices.delete(splice)
+        signal.removeEventListener('abort', goAway)
+        if (isWebSocket) this.#counters.webSocketsOpen -= 1
+        resolve()
+      }
+      const splice = new Splice(client, upstream, {
+        clock: this.#clock,
+        pingEveryMs: isWebSocket ? this.#pingEveryMs : undefined,
+        stalledAfterMs: this.#limits.stalledAfterMs,
+        onClosed,
+      })
+      const goAway = (): void => splice.goAway()
+      this.#splices.add(splice)
+      signal.addEventListener('abort', goAway, { once: true })
+      if (signal.aborted) goAway()
+    })
   }
 
   /** Forwards all but what comes after a switch of protocols; gives the upstream's side of that. */

@@ -1,120 +1,134 @@
 import type { Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
+import { Outlet } from './fast/outlet.ts'
+import { Flow } from './flow.ts'
 import { FrameBoundaries } from './frames.ts'
 
-type SpliceOptions = {
+export type SpliceOptions = {
   readonly clock: Clock
   /** Set for a WebSocket: how long its client may be silent before it is pinged. */
   readonly pingEveryMs?: number | undefined
   /** How long a side may take no byte that waits for it, and how long the other may be silent once one has ended. */
   readonly stalledAfterMs: number
-  readonly signal: AbortSignal
+  /** Both sockets have closed. */
+  readonly onClosed: () => void
 }
 
 const PING = Buffer.from([0x89, 0x00])
+/** A close frame with the code 1001: the endpoint is going away (RFC 6455, 7.4.1). */
+const GOING_AWAY = Buffer.from([0x88, 0x02, 0x03, 0xe9])
+/** How long a client may take to answer that, and the app to end the frame before. */
+const GOES_WITHIN_MS = 1_000
 
-/** Joins two sockets with backpressure and half-close, until both have closed. What fails on one side cuts the other. */
-export async function splice(client: Socket, upstream: Socket, options: SpliceOptions): Promise<void> {
-  const cut = (): void => {
-    client.destroy()
-    upstream.destroy()
+/** Two sockets that are joined with backpressure and half-close, until both have closed. What fails on one side cuts the other. */
+export class Splice {
+  readonly #client: Outlet
+  readonly #upstream: Outlet
+  readonly #options: SpliceOptions
+  readonly #down: Flow
+  readonly #frames: FrameBoundaries | undefined
+  #open = 2
+  #heardAt: number
+  /** A ping was sent, or waits for its turn, and nothing was heard since. */
+  #asked = false
+  #pingedAt: number | undefined
+  #moved = -1
+  #pings: Disposable | undefined
+  #stalls: Disposable
+  #goes: Disposable | undefined
+
+  constructor(client: Socket, upstream: Socket, options: SpliceOptions) {
+    const { clock, pingEveryMs, stalledAfterMs } = options
+    this.#options = options
+    this.#client = new Outlet(client, cause => void client.destroy(cause))
+    this.#upstream = new Outlet(upstream, cause => void upstream.destroy(cause))
+    this.#heardAt = clock.now()
+    if (pingEveryMs !== undefined) {
+      this.#frames = new FrameBoundaries()
+      this.#pings = clock.after(pingEveryMs, this.#lookForPings)
+    }
+    this.#stalls = clock.after(stalledAfterMs, this.#lookForStalls)
+    this.#whenClosed(client, upstream)
+    this.#whenClosed(upstream, client)
+    this.#down = new Flow(upstream, this.#client, { frames: this.#frames, onTaken: this.#heard, onPut: this.#pinged })
+    new Flow(client, this.#upstream, { onCame: this.#heard })
   }
-  const bothClosed = Promise.all([closed(client, upstream), closed(upstream, client)])
-  if (options.signal.aborted) cut()
-  options.signal.addEventListener('abort', cut, { once: true })
-  using _pings =
-    options.pingEveryMs === undefined ? undefined : pings(client, upstream, options.pingEveryMs, options, cut)
-  if (options.pingEveryMs === undefined) upstream.pipe(client)
-  client.pipe(upstream)
-  using _stalls = stalls(client, upstream, options, cut)
-  await bothClosed
-  options.signal.removeEventListener('abort', cut)
-}
 
-/** Resolves when the socket has closed, and sees to it that the other closes too. */
-function closed(one: Socket, other: Socket): Promise<void> {
-  return new Promise(resolve => {
-    const leave = (): void => {
+  /** Ends it for the proxy's sake: the client of a WebSocket is told, what else there is is cut. */
+  goAway(): void {
+    if (this.#goes !== undefined || this.#open === 0) return
+    if (this.#frames === undefined) {
+      this.#cut()
+      return
+    }
+    this.#goes = this.#options.clock.after(GOES_WITHIN_MS, this.#cut)
+    this.#down.end(GOING_AWAY)
+  }
+
+  readonly #cut = (): void => {
+    this.#client.socket.destroy()
+    this.#upstream.socket.destroy()
+  }
+
+  /** Sees to it that the other closes when one does. */
+  #whenClosed(one: Socket, other: Socket): void {
+    const closed = (): void => {
       // What was read before the end still goes out; after an error there is nobody to vouch for it.
       if (one.errored || !one.readableEnded) other.destroy()
       else if (!other.writableEnded) other.end()
-      resolve()
+      this.#open -= 1
+      if (this.#open > 0) return
+      this.#pings?.[Symbol.dispose]()
+      this.#stalls[Symbol.dispose]()
+      this.#goes?.[Symbol.dispose]()
+      this.#options.onClosed()
     }
-    if (one.closed) return leave()
-    one.on('error', () => undefined).once('close', leave)
-  })
-}
-
-/** Passes the upstream's frames on to the client, with pings in between when the client has been silent; one that stays so is cut. */
-function pings(
-  client: Socket,
-  upstream: Socket,
-  everyMs: number,
-  { clock }: SpliceOptions,
-  cut: () => void,
-): Disposable {
-  const frames = new FrameBoundaries()
-  let heardAt = clock.now()
-  let pingedAt: number | undefined
-  let due = false
-
-  const heard = (): void => {
-    heardAt = clock.now()
-    pingedAt = undefined
-    due = false
+    if (one.closed) process.nextTick(closed)
+    else one.on('error', ignore).once('close', closed)
   }
-  const ping = (): void => {
-    due = false
-    pingedAt = clock.now()
-    if (client.writable) client.write(PING)
+
+  /** A sign of life of the client: it has sent bytes, or taken some that waited for it. */
+  readonly #heard = (): void => {
+    this.#heardAt = this.#options.clock.now()
+    if (!this.#asked) return
+    this.#asked = false
+    this.#pingedAt = undefined
+    this.#down.put(undefined)
   }
-  const look = (): void => {
+
+  readonly #pinged = (): void => {
+    this.#pingedAt = this.#options.clock.now()
+  }
+
+  /** Pings a client that has been silent; one that stays so is cut. */
+  readonly #lookForPings = (): void => {
+    const { clock, pingEveryMs = 0 } = this.#options
     const now = clock.now()
-    if (pingedAt !== undefined && now - pingedAt >= everyMs) {
-      cut()
+    if (this.#pingedAt !== undefined && now - this.#pingedAt >= pingEveryMs) {
+      this.#cut()
       return
     }
-    if (now - heardAt >= everyMs && pingedAt === undefined) {
-      if (frames.atBoundary) ping()
-      else due = true
+    const isSilent = now - this.#heardAt >= pingEveryMs
+    if (isSilent && !this.#asked) {
+      this.#asked = true
+      this.#down.put(PING)
     }
-    alarm = clock.after(Math.max(1, (pingedAt ?? (now - heardAt >= everyMs ? now : heardAt)) + everyMs - now), look)
+    const since = this.#pingedAt ?? (isSilent ? now : this.#heardAt)
+    this.#pings = clock.after(Math.max(1, since + pingEveryMs - now), this.#lookForPings)
   }
 
-  let alarm = clock.after(everyMs, look)
-  client.on('data', heard)
-  client.on('drain', heard).on('drain', () => upstream.resume()) // taking bytes in is a sign of life too
-  upstream
-    .on('data', (chunk: Buffer) => {
-      const boundary = frames.push(chunk)
-      let room: boolean
-      if (due && boundary >= 0) {
-        client.write(chunk.subarray(0, boundary))
-        ping()
-        room = client.write(chunk.subarray(boundary))
-      } else room = client.write(chunk)
-      if (!room) upstream.pause()
-    })
-    .on('end', () => client.end())
-  return { [Symbol.dispose]: () => alarm[Symbol.dispose]() }
+  /** Cuts when one half has ended and the other falls silent, or when one side takes no byte: nobody may be there any more. */
+  readonly #lookForStalls = (): void => {
+    const { clock, stalledAfterMs } = this.#options
+    const [client, upstream] = [this.#client, this.#upstream]
+    const waiting = client.waiting + upstream.waiting
+    const moved = passed(client.socket) + passed(upstream.socket) - waiting
+    const owed = waiting > 0 || client.socket.readableEnded || upstream.socket.readableEnded
+    if (owed && moved === this.#moved) this.#cut()
+    else this.#stalls = clock.after(stalledAfterMs, this.#lookForStalls)
+    this.#moved = moved
+  }
 }
 
-/** Cuts when one half has ended and the other falls silent, or when one side takes no byte: nobody may be there any more. */
-function stalls(
-  client: Socket,
-  upstream: Socket,
-  { clock, stalledAfterMs }: SpliceOptions,
-  cut: () => void,
-): Disposable {
-  let seen = -1
-  const look = (): void => {
-    const waiting = client.writableLength + upstream.writableLength
-    const moved = client.bytesRead + upstream.bytesRead + client.bytesWritten + upstream.bytesWritten - waiting
-    const owed = waiting > 0 || client.readableEnded || upstream.readableEnded
-    if (owed && moved === seen) cut()
-    else alarm = clock.after(stalledAfterMs, look)
-    seen = moved
-  }
-  let alarm = clock.after(stalledAfterMs, look)
-  return { [Symbol.dispose]: () => alarm[Symbol.dispose]() }
-}
+const passed = ({ bytesRead, bytesWritten }: Socket): number => bytesRead + bytesWritten
+const ignore = (): void => undefined

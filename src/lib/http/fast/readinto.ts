@@ -7,12 +7,12 @@ type Half = { _handle?: Handle | null } & Record<symbol, unknown>
 // `onread` is for sockets that one opens; that of an accepted one is set in the same places, found by name. Where they are not, we do without.
 const [BUFFER, CALLBACK, GENERATOR] = placesOf()
 
-/** Has an accepted socket read into the memory of the intake; false where this Node cannot. */
+/** Has an open socket read into the memory of the intake, from now on; false where this Node cannot. */
 export function readInto(socket: Socket, { onread }: Intake): boolean {
   const half = socket as unknown as Half
   const handle = half._handle
   if (BUFFER === undefined || CALLBACK === undefined || GENERATOR === undefined) return false
-  if (half[BUFFER] !== null || typeof handle?.useUserBuffer !== 'function') return false
+  if (half[BUFFER] === undefined || typeof handle?.useUserBuffer !== 'function') return false
   const first = onread.buffer()
   half[BUFFER] = first
   half[CALLBACK] = onread.callback
