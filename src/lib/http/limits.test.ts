@@ -106,7 +106,7 @@ for (const [path, connect] of Object.entries(paths)) {
       await using front = await serving(app.address, limits)
       using client = await connect(front.port)
       client.send(send)
-      await client.until(new RegExp(`^HTTP/1\\.1 ${status} `))
+      await client.until(new RegExp(`^HTTP/1\\.1 ${status} [^]*\\r\\nconnection: close\\r\\n`, 'i'))
       assert.equal(front.counters[counter], 1)
       client.send(GET)
       client.socket.end()
@@ -173,6 +173,56 @@ for (const [path, connect] of Object.entries(paths)) {
     assert.equal(front.counters.servedMost, 1)
   })
 
+  test(`${path}: so is a last request with a body that is answered early, and what still comes of it is borne`, async () => {
+    await using app = await rawApp(socket =>
+      socket.once('data', () => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly')),
+    )
+    await using front = await serving(app.address, { requestsPerConnection: 2 })
+    using client = await connect(front.port)
+    if (path === 'fast') {
+      client.send('GET /own HTTP/1.1\r\nHost: a\r\n\r\n')
+      await client.until('own')
+      client.text = ''
+    }
+    client.send(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${4 * MB}\r\n\r\n`)
+    await client.until('early')
+    assert.match(client.text, /\r\nconnection: close\r\n/i)
+    await client.closed() // our side of it
+    client.send('x'.repeat(4 * MB))
+    await until(() => client.socket.writableLength === 0)
+    client.socket.end()
+    await until(() => client.socket.closed)
+    assert.equal(client.error, undefined)
+  })
+
+  test(`${path}: who goes on for too long after an early answer is cut`, async () => {
+    await using app = await rawApp(socket =>
+      socket.once('data', () => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly')),
+    )
+    await using front = await serving(app.address, { lingerMs: 3_000 })
+    using client = await connect(front.port)
+    client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n')
+    await client.until('early')
+    await front.pass(2_000, () => client.send('x'))
+    assert.equal(front.sockets.size, 1)
+    await front.pass(2_000, () => client.send('x'))
+    await until(() => front.sockets.size === 0)
+  })
+
+  test(`${path}: the limit of a body is one of its content, however it is cut into chunks`, async () => {
+    await using app = await echo()
+    await using front = await serving(app.address, { bodyBytes: 1_000 })
+    using client = await connect(front.port)
+    const chunked = (bytes: number): string =>
+      `POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${'1\r\nx\r\n'.repeat(bytes)}0\r\n\r\n`
+    client.send(chunked(1_000))
+    await client.until('<1000>')
+    client.text = ''
+    client.send(chunked(1_001))
+    await client.until('HTTP/1.1 413 ')
+    assert.equal(front.counters.bodiesTooLarge, 1)
+  })
+
   const pace = { leastBytesPerSecond: 100, rateOverMs: 2_000, lingerMs: 1_000 }
   const UPLOAD = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n'
 
@@ -192,7 +242,7 @@ for (const [path, connect] of Object.entries(paths)) {
       await until(() => read() === slow.socket.bytesWritten + fast.socket.bytesWritten || slow.text !== '')
     }
     await front.pass(8_000, drip, () => slow.text !== '')
-    assert.match(await slow.until('}\n'), /^HTTP\/1\.1 408 [\s\S]*"code":"too-slow"/)
+    assert.match(await slow.until('}\n'), /^HTTP\/1\.1 408 [\s\S]*connection: close[\s\S]*"code":"too-slow"/i)
     assert.equal(fast.text, '')
     assert.equal(fast.ended, false)
     assert.equal(front.counters.slowBodies, 1)

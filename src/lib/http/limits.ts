@@ -3,7 +3,7 @@ import { HEAD_LIMITS, type HeadLimits } from './wire/head.ts'
 
 /** How long clients are waited for, and how much of them is borne. Beyond it they are answered with what is said here, where they can be. */
 export type Limits = HeadLimits & {
-  /** A request's body, in bytes of its framing; beyond it 413. */
+  /** The content of a request's body, without its framing; beyond it 413. */
   readonly bodyBytes: number
   /** A head must be whole so soon after its first byte (of a new connection: so soon after it was opened); else 408. */
   readonly headWithinMs: number

@@ -38,7 +38,7 @@ export class SafePath implements Disposable {
         const opened = this.#opened.get(request.socket)
         if (opened === undefined) {
           counters.requests += 1
-          const ends = (): void => this.visits.endsWith(request)
+          const ends = (): void => this.visits.endsWith(request, response)
           return serve(journey, new SafeExchange({ request, response, signal, forwarder, counters }), ends, log)
         }
         this.#opened.delete(request.socket)

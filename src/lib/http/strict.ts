@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
 import { type Clock, systemClock } from '../clock.ts'
 import { ShadowError } from '../errors.ts'
 import type { Log } from '../log.ts'
@@ -11,8 +11,6 @@ import { door, fail, type Handler } from './server.ts'
 import { excessOf, faultOf, toOriginForm } from './strict-head.ts'
 import { Visits } from './visits.ts'
 
-/** How long a client may go on sending a body that was answered already, and take the answer in. */
-const LINGER_MS = 30_000
 const KEEPALIVE_PROBE_AFTER_MS = 30_000
 
 export type StrictOptions = {
@@ -34,15 +32,16 @@ export function strictServer(handler: Handler, options: StrictOptions): Server {
   const { log, drains, clock = systemClock, limits = LIMITS, counters = new Counters() } = options
   const { visits = new Visits(limits, counters) } = options
   const open = door(handler, { log })
+  const closeLate: CloseLate = (socket, unless = () => false) => {
+    const alarm = clock.after(limits.lingerMs, () => unless() || socket.destroy())
+    socket.once('close', () => alarm[Symbol.dispose]())
+  }
   const listener = (request: IncomingMessage, response: ServerResponse): void => {
     // Where the head was not understood, what follows it need not be a request: node:http reads it as one all the same.
     if (visits.isOver(request.socket)) return
-    const isLast = visits.begin(request, response)
-    if (isLast && !hasBody(request)) response.shouldKeepAlive = false
-    const closes = isLast || !response.shouldKeepAlive
-    // Closing is ours to do, once the body is read: node:http would close at once, and reset the connection under an early answer.
-    if (closes && hasBody(request) && request.httpVersion === '1.1') response.shouldKeepAlive = true
-    response.on('finish', () => linger(request, closes || visits.isLast(request) || (drains?.() ?? !server.listening)))
+    visits.begin(request, response)
+    if (!response.shouldKeepAlive) visits.endsWith(request, response)
+    response.on('finish', () => linger(request, visits.isLast(request) || (drains?.() ?? !server.listening), closeLate))
     const excess = excessOf(request, limits, counters)
     const fault = excess ?? faultOf(request)
     if (fault === undefined) {
@@ -50,10 +49,9 @@ export function strictServer(handler: Handler, options: StrictOptions): Server {
       askIfThere(request, response, clock)
       open(request, response)
     } else {
-      visits.endsWith(request)
+      visits.endsWith(request, response)
       if (excess === undefined) counters.refusedHead(fault.status)
       counters.erred(fault.code)
-      response.shouldKeepAlive = false
       fail(request, response, fault, log)
     }
   }
@@ -87,9 +85,14 @@ export function strictServer(handler: Handler, options: StrictOptions): Server {
     })
     .on('request', listener)
     .on('checkContinue', listener)
-    .on('upgrade', (request, socket, head) => listener(request, responseOver(request, socket as Socket, head)))
+    .on('upgrade', (request, socket, head) =>
+      listener(request, responseOver(request, socket as Socket, head, closeLate)),
+    )
     .on('connect', (_request, socket) => void socket.on('error', () => undefined).end(NO_CONNECT))
 }
+
+/** Closes a connection that goes on for longer than who was answered may, unless there is no need any more. */
+type CloseLate = (socket: Socket, unless?: () => boolean) => void
 
 const NO_CONNECT =
   'HTTP/1.1 405 Method Not Allowed\r\nConnection: close\r\nContent-Length: 0\r\nX-Shadow-Error: bad-input\r\n\r\n'
@@ -102,7 +105,7 @@ function faultOfParser({ code = '' }: NodeJS.ErrnoException, { headBytes }: Limi
 }
 
 /** A response for an upgrade request, so that refusing one is like answering any other; the parser has let go of the socket. */
-function responseOver(request: IncomingMessage, socket: Socket, head: Buffer): ServerResponse {
+function responseOver(request: IncomingMessage, socket: Socket, head: Buffer, closeLate: CloseLate): ServerResponse {
   socket.on('error', () => undefined) // its close is what the forwarder looks at
   if (head.length > 0) socket.unshift(head)
   const response = new ServerResponse(request)
@@ -111,17 +114,17 @@ function responseOver(request: IncomingMessage, socket: Socket, head: Buffer): S
   response.on('finish', () => {
     response.detachSocket(socket)
     socket.end()
-    closeAfter(socket, LINGER_MS)
+    closeLate(socket)
     socket.resume()
   })
   return response
 }
 
 /** Reads on what is left of a body that was answered early: closing on unread bytes makes the kernel reset the connection, answer and all. */
-function linger(request: IncomingMessage, closes: boolean): void {
+function linger(request: IncomingMessage, closes: boolean, closeLate: CloseLate): void {
   const { socket } = request
   const close = (): void => {
-    if (closes) socket.destroySoon()
+    if (closes) Socket.prototype.destroySoon.call(socket)
   }
   if (request.complete) {
     close()
@@ -131,10 +134,5 @@ function linger(request: IncomingMessage, closes: boolean): void {
     .on('error', () => undefined)
     .on('end', close)
     .resume()
-  closeAfter(socket, LINGER_MS, () => request.complete)
-}
-
-function closeAfter(socket: Socket, ms: number, unless: () => boolean = () => false): void {
-  const timer = setTimeout(() => unless() || socket.destroy(), ms).unref()
-  socket.once('close', () => clearTimeout(timer))
+  closeLate(socket, () => request.complete)
 }

@@ -47,10 +47,10 @@ export class Visits {
     socket.once('close', () => this.#all.delete(socket))
   }
 
-  /** Takes note of a request until it is answered and read to its end; true where it is the last that its connection serves. */
-  begin(request: IncomingMessage, response: ServerResponse): boolean {
+  /** Takes note of a request until it is answered and read to its end. The last that its connection may serve ends it. */
+  begin(request: IncomingMessage, response: ServerResponse): void {
     const visit = this.#all.get(request.socket)
-    if (visit === undefined) return false
+    if (visit === undefined) return
     visit.active += 1
     visit.served += 1
     this.#countAnswer(response)
@@ -58,10 +58,9 @@ export class Visits {
       if (request.complete) this.#rest(request.socket, visit)
       else request.once('close', () => this.#rest(request.socket, visit))
     })
-    if (visit.served < this.#limits.requestsPerConnection) return false
+    if (visit.served < this.#limits.requestsPerConnection) return
     this.#counters.servedMost += 1
-    this.endsWith(request)
-    return true
+    this.endsWith(request, response)
   }
 
   isOver(socket: Socket): boolean {
@@ -82,8 +81,11 @@ export class Visits {
     socket.end(wholeAnswer(problemAnswer(error, noLog)))
   }
 
-  /** Has the connection end with this request. */
-  endsWith(request: IncomingMessage): void {
+  /** Has the connection end with this request, which its answer says unless that has begun. */
+  endsWith(request: IncomingMessage, response: ServerResponse): void {
+    response.shouldKeepAlive = false
+    // node:http would close on what still comes of the body, and so reset the connection under the answer.
+    if (!request.complete) request.socket.destroySoon = endOurSide
     const visit = this.#all.get(request.socket)
     if (visit === undefined) return
     visit.isOver = true
@@ -149,4 +151,8 @@ export class Visits {
     }
     response.once('finish', count).once('close', count)
   }
+}
+
+function endOurSide(this: Socket): void {
+  this.end()
 }

@@ -30,7 +30,6 @@ export class FastExchange implements Served, UpstreamUser {
   #gone: AbortController | undefined
   #signal: AbortSignal | undefined
   #begun = false
-  #chunkedBytes = 0
   /** The body waits until the upstream says to go on. */
   #asks = false
   #repeated = false
@@ -153,13 +152,10 @@ export class FastExchange implements Served, UpstreamUser {
         this.#badBody(new ShadowError('bad-input', `a body with ${body.fault}`))
         return
       }
-      if (body.framing === 'chunked') {
-        this.#chunkedBytes += body.next - from
-        if (this.#chunkedBytes > limits.bodyBytes) {
-          counters.bodiesTooLarge += 1
-          this.#badBody(tooLarge(limits.bodyBytes))
-          return
-        }
+      if (body.chunked > limits.bodyBytes) {
+        counters.bodiesTooLarge += 1
+        this.#badBody(tooLarge(limits.bodyBytes))
+        return
       }
       passOn(out, upstream.outlet, client.input, from, stop, client.inputLent)
       client.inputAt = body.next

@@ -45,6 +45,8 @@ export class BodyFramer {
   next = 0
   /** Set once the trailers are whole, where there are any. */
   trailers: Head | undefined
+  /** Bytes of content that were in the chunks so far. */
+  chunked = 0
   #framing: Framing = 'none'
   /** Bytes to come of the body or of the chunk. */
   #left = 0
@@ -62,7 +64,7 @@ export class BodyFramer {
     this.done = framing === 'none'
     this.fault = this.trailers = this.#trailerBytes = undefined
     this.#state = SIZE_FIRST
-    this.#digits = this.#extension = 0
+    this.#digits = this.#extension = this.chunked = 0
   }
 
   get framing(): Framing {
@@ -118,6 +120,7 @@ export class BodyFramer {
       if (this.#state === DATA) {
         const stop = Math.min(end, at + this.#left)
         this.#left -= stop - at
+        this.chunked += stop - at
         at = stop
         if (this.#left === 0) this.#state = DATA_CR
         if (!this.#content) continue
