@@ -47,7 +47,7 @@ bench: setup ## name the benchmarks
 	@sed -nE 's/^ *"(bench:[a-z-]+)".*/  npm run --silent \1 [-- --json]/p' package.json
 
 .PHONY: soak
-soak: setup ## ten minutes of visitors of all kinds at a proxy: is its memory flat, is a socket left?
+soak: setup ## ten minutes of visitors of all kinds at a front: is its memory flat, is a socket or a hold left?
 	@npm run --silent bench:soak
 
 .PHONY: clean
