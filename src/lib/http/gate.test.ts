@@ -135,7 +135,7 @@ function from(address: string): Socket {
   return socket
 }
 
-const gateOf = (options: GateOptions): Gate => new Gate(options, new Counters(), () => false)
+const gateOf = (options: GateOptions): Gate => new Gate(options, new Counters(), () => 0)
 const enter = (gate: Gate, address: string): boolean => gate.enter(from(address), { plain: false })
 
 test('an IPv6 client is its /64; an IPv4 one its address, in whichever spelling', () => {

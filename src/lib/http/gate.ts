@@ -29,13 +29,13 @@ export class Gate {
   readonly #exempt: BlockList | undefined
   readonly #counts: Counts
   readonly #counters: Counters
-  readonly #makeRoom: () => boolean
+  readonly #makeRoom: () => number
   #refused: Socket[] = []
   #refusedBefore: Socket[] = []
   readonly #open = new Set<Socket>()
 
-  /** `makeRoom` closes a connection that nobody would miss; false where there is none. */
-  constructor(options: GateOptions, counters: Counters, makeRoom: () => boolean) {
+  /** `makeRoom` closes connections that nobody would miss, and tells how many. */
+  constructor(options: GateOptions, counters: Counters, makeRoom: () => number) {
     this.#most = options.most ?? Number.POSITIVE_INFINITY
     this.#mostPerAddress = options.mostPerAddress ?? Number.POSITIVE_INFINITY
     this.#exempt = options.exempt
@@ -106,8 +106,9 @@ export class Gate {
   #takeOfAll(): boolean {
     if (this.#most === Number.POSITIVE_INFINITY || this.#counts.take(IN_ALL, this.#most)) return true
     // The one that makes room is counted until its close is heard of, a moment later.
-    if (!this.#makeRoom()) return false
-    this.#counters.madeRoom += 1
+    const closed = this.#makeRoom()
+    if (closed === 0) return false
+    this.#counters.madeRoom += closed
     return this.#counts.take(IN_ALL, Number.POSITIVE_INFINITY)
   }
 

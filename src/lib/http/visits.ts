@@ -104,13 +104,13 @@ export class Visits {
     }
   }
 
-  /** Closes connections without a request; false where there are none. */
-  closeIdle(): boolean {
-    let closed = false
+  /** Closes the connections without a request, and tells how many. */
+  closeIdle(): number {
+    let closed = 0
     for (const [socket, visit] of this.#all) {
       if (visit.active > 0 || socket.bytesRead > visit.bytesAtRest) continue
       socket.destroy()
-      closed = true
+      closed += 1
     }
     return closed
   }

@@ -130,12 +130,13 @@ export class Exchanges implements Disposable {
     return this.#parts.clients.size + this.#parts.sessions.size
   }
 
-  /** Ends idle connections now, and the others with their exchange. */
+  /** Ends idle connections and WebSockets now, and the others with their exchange. */
   drain(): void {
     this.#parts.closing = true
     for (const client of this.#parts.clients) if (client.exchange === undefined && !client.readsHead) client.cut()
     for (const session of this.#parts.sessions) session.drain()
     this.#parts.safe.visits.closeIdle()
+    this.#forwarder.drain()
   }
 
   [Symbol.dispose](): void {
@@ -150,23 +151,23 @@ export class Exchanges implements Disposable {
   }
 
   /** Closes a connection that is idle, so that another can come in: the one that has been so for longest. */
-  #makeRoom(): boolean {
+  #makeRoom(): number {
     const oldest = this.#parts.idle.takeOldest()
     oldest?.cut()
-    return oldest !== undefined || this.#closeOthersIdle()
+    return oldest === undefined ? this.#closeOthersIdle() : 1
   }
 
   /** The same of those that no order is kept of. */
-  #closeOthersIdle(): boolean {
+  #closeOthersIdle(): number {
     const now = this.#clock.now()
     // To look through all of them for each that comes would cost too much.
-    if (now < this.#closesIdleFrom) return false
+    if (now < this.#closesIdleFrom) return 0
     this.#closesIdleFrom = now + LOOK_MS
     let closed = this.#parts.safe.visits.closeIdle()
     for (const session of this.#parts.sessions) {
       if (!session.isIdle) continue
       session.cut()
-      closed = true
+      closed += 1
     }
     return closed
   }
