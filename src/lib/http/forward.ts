@@ -50,13 +50,11 @@ export class Forwarder implements Disposable {
    * `Refusal`; with a ShadowError as `Exchange.forward` does; with the signal's reason. Where
    * `response.headersSent` by then, the client's connection was cut. Otherwise nothing was answered and the caller does.
    */
-  async forward(request: IncomingMessage, response: ServerResponse, hop: Hop, signal: AbortSignal): Promise<void> {
-    const upstream = await this.#forward(request, response, hop, signal)
-    if (upstream === undefined) return
-    const client = switchOver(upstream.message, response, hop)
-    if (upstream.switched.head.length > 0) upstream.switched.socket.unshift(upstream.switched.head)
-    this.#counters.answered(101)
-    await this.#splice(client, upstream.switched.socket, upstream.message.headers.upgrade, signal)
+  forward(request: IncomingMessage, response: ServerResponse, hop: Hop, signal: AbortSignal): Promise<void> {
+    // No async function, which would hold the request and its answer for as long as a WebSocket is open.
+    return this.#forward(request, response, hop, signal).then(upstream =>
+      upstream === undefined ? undefined : this.#switch(upstream, response, hop, signal),
+    )
   }
 
   /** Ends what was switched to, telling the clients of WebSockets. */
@@ -71,6 +69,15 @@ export class Forwarder implements Disposable {
 
   [Symbol.dispose](): void {
     this.#upstreams[Symbol.dispose]()
+  }
+
+  #switch({ message, switched }: Switched, response: ServerResponse, hop: Hop, signal: AbortSignal): Promise<void> {
+    const client = switchOver(message, response, hop)
+    const { socket, head } = switched
+    socket.removeAllListeners() // the request that it was opened for is over
+    if (head.length > 0) socket.unshift(head)
+    this.#counters.answered(101)
+    return this.#splice(client, socket, message.headers.upgrade, signal)
   }
 
   #splice(client: Socket, upstream: Socket, protocol: string | undefined, signal: AbortSignal): Promise<void> {

@@ -13,7 +13,11 @@ export const GOES_ON_WITHIN_MS = 10_000
  */
 export function askIfThere(request: IncomingMessage, response: ServerResponse, clock: Clock): void {
   const { socket } = request
-  if (isUpgrade(request)) return // one side alone is no use for what it asks for
+  if (isUpgrade(request)) {
+    // One side alone is no use for what it asks for.
+    socket.once('end', () => response.socket === null || response.headersSent || socket.destroy())
+    return
+  }
   let looks = 0
   let quietMs = 0
   let written = -1

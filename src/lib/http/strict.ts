@@ -106,7 +106,7 @@ function faultOfParser({ code = '' }: NodeJS.ErrnoException, { headBytes }: Limi
 
 /** A response for an upgrade request, so that refusing one is like answering any other; the parser has let go of the socket. */
 function responseOver(request: IncomingMessage, socket: Socket, head: Buffer, closeLate: CloseLate): ServerResponse {
-  socket.on('error', () => undefined) // its close is what the forwarder looks at
+  socket.on('error', ignore) // its close is what the forwarder looks at; it outlives the response, and must not hold it
   if (head.length > 0) socket.unshift(head)
   const response = new ServerResponse(request)
   response.shouldKeepAlive = false
@@ -136,3 +136,5 @@ function linger(request: IncomingMessage, closes: boolean, closeLate: CloseLate)
     .resume()
   closeLate(socket, () => request.complete)
 }
+
+const ignore = (): void => undefined

@@ -147,6 +147,44 @@ test('either side that is cut cuts the other', async () => {
   await until(() => app.ends[1]?.readableEnded === true && front.outcomes.length === 2)
 })
 
+test('a client that leaves before the switch is let go, and so is the app', async () => {
+  const ends: Socket[] = []
+  await using app = await rawApp(socket => void ends.push(socket.resume()))
+  await using front = await forwarding(app)
+  using client = new RawClient(front.port, UPGRADE)
+  await until(() => ends.length === 1 && (ends[0]?.bytesRead ?? 0) > 0)
+  client.socket.end()
+  await until(() => front.outcomes.length === 1 && ends[0]?.readableEnded === true)
+  assert.match(String(front.outcomes[0]), /the client left/)
+})
+
+test('long messages pass whole, both ways, between short ones', async () => {
+  await using app = await httpApp(
+    () => undefined,
+    server =>
+      void new WebSocketServer({ server, maxPayload: 2 ** 26 }).on('connection', socket =>
+        socket.on('message', (message: Buffer) => {
+          socket.send('short')
+          socket.send(message)
+        }),
+      ),
+  )
+  await using front = await forwarding(app)
+  const clients = Array.from({ length: 3 }, () => new WebSocket(`ws://127.0.0.1:${front.port}/`))
+  await Promise.all(clients.map(client => once(client, 'open')))
+  const lengths = [10, 40_000, 5_000_000, 3, 32_768, 700_000, 65_536, 1]
+  const talk = async (client: WebSocket, seed: number): Promise<void> => {
+    const echoes: Buffer[] = []
+    client.on('message', (echo: Buffer) => echoes.push(echo))
+    const sent = lengths.map((length, at) => Buffer.alloc(length, `${seed}.${at}.${'abcdefg'.repeat(seed)}`))
+    for (const message of sent) client.send(message)
+    await until(() => echoes.length === 2 * sent.length)
+    assert(sent.every((message, at) => message.equals(echoes[2 * at + 1] ?? Buffer.alloc(0))))
+  }
+  await Promise.all(clients.map(talk))
+  for (const client of clients) client.terminate()
+})
+
 test('a client that does not read keeps the app from writing on', async () => {
   await using app = await switching()
   await using front = await forwarding(app, {}, { pingEveryMs: 1e9 })
