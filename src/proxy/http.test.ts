@@ -183,6 +183,21 @@ test('a WebSocket holds its app until it closes', async () => {
   await until(() => reach.held === 0)
 })
 
+test('a front that stops tells WebSockets that it goes away', async () => {
+  await using app = await httpApp(
+    () => undefined,
+    server => new WebSocketServer({ server }),
+  )
+  await using master = await blog()
+  const reach = new FakeReach(() => ({ address: app.address }))
+  await using front = await aFront({ master: master.url, reach })
+  const socket = new WebSocket(`ws://127.0.0.1:${front.port}/`, { headers: { host: 'blog.localhost' } })
+  await once(socket, 'open')
+  const closed = once(socket, 'close')
+  await front[Symbol.asyncDispose]()
+  assert.equal((await closed)[0], 1001)
+})
+
 test('an app that died just now is asked for again before anybody is told', async () => {
   await using app = await httpApp((_request, response) => response.end('ok'))
   const gone = await rawApp(() => undefined)
