@@ -187,7 +187,7 @@ export class Client {
   /** The same; the request is for the caller. */
   open(): Promise<Opened> {
     const { exchange } = this
-    if (this.hasEnded) {
+    if (this.gone || this.hasEnded) {
       this.cut() // node:http cannot take it any more
       return Promise.reject(left())
     }
