@@ -49,6 +49,8 @@ export class Counters {
   failedHead = 0
   failedBody = 0
 
+  /** Connections that had switched, and were cut as pings had no answer or bytes were not taken. */
+  lateSwitched = 0
   webSockets = 0
   webSocketsOpen = 0
 

@@ -97,6 +97,9 @@ export class Forwarder implements Disposable {
         clock: this.#clock,
         pingEveryMs: isWebSocket ? this.#pingEveryMs : undefined,
         stalledAfterMs: this.#limits.stalledAfterMs,
+        onLate: () => {
+          this.#counters.lateSwitched += 1
+        },
         onClosed,
       })
       const goAway = (): void => splice.goAway()

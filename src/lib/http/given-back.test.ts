@@ -184,7 +184,10 @@ test('whatever way a connection goes, its counts are given back, once', async ()
     await come(front)
     // Those that linger, or are idle.
     for (let looks = 0; looks < 200 && front.state().open > 0; looks += 1) await front.clock.advance(500)
-    for (let turns = 0; turns < 100 && front.state().open > 0; turns += 1) await new Promise(setImmediate)
+    await until(
+      () => front.state().open === 0,
+      () => what,
+    )
     assert.deepEqual(front.state(), nothing, what)
     const { idle } = front.counters
     await front.clock.advance(100_000)

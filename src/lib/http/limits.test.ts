@@ -277,6 +277,34 @@ for (const [path, connect] of Object.entries(paths)) {
     assert.equal(front.counters.slowReaders, 1)
   })
 
+  test(`${path}: a WebSocket that answers no ping, or takes no byte, is cut and counted`, async () => {
+    const ends: Socket[] = []
+    await using app = await rawApp(socket => {
+      ends.push(socket.resume())
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
+    })
+    await using front = await serving(app.address, { stalledAfterMs: 20_000 }, { pingEveryMs: 2_000 })
+    const upgrade = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'
+    using silent = await connect(front.port)
+    silent.send(upgrade)
+    await silent.until(' 101 ')
+    await front.pass(10_000, undefined, () => front.sockets.size === 0)
+    assert.equal(front.counters.lateSwitched, 1)
+    using full = await connect(front.port)
+    full.send(upgrade)
+    await full.until(' 101 ')
+    full.socket.pause()
+    ends[1]?.write(Buffer.alloc(60 * MB, 0))
+    await until(() => [...front.sockets].some(socket => socket.writableLength > 0))
+    await front.pass(
+      60_000,
+      () => full.socket.writable && full.send('\x8a\x80abcd'),
+      () => front.sockets.size === 0,
+    )
+    await until(() => front.sockets.size === 0)
+    assert.deepEqual([front.counters.lateSwitched, front.counters.webSocketsOpen], [2, 0])
+  })
+
   test(`${path}: bytes are counted, of connections that are open and that were`, async () => {
     await using app = await echo()
     await using front = await serving(app.address, {})

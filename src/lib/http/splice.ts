@@ -10,6 +10,10 @@ export type SpliceOptions = {
   readonly pingEveryMs?: number | undefined
   /** How long a side may take no byte that waits for it, and how long the other may be silent once one has ended. */
   readonly stalledAfterMs: number
+  /** It is cut, as a side is too slow or not there any more. */
+  readonly onLate: () => void
+  /** Whether memory that is read into is used again, where this Node can. */
+  readonly reusesMemory: boolean
   /** Both sockets have closed. */
   readonly onClosed: () => void
 }
@@ -70,6 +74,11 @@ export class Splice {
     this.#upstream.socket.destroy()
   }
 
+  #late(): void {
+    this.#options.onLate()
+    this.#cut()
+  }
+
   /** Sees to it that the other closes when one does. */
   #whenClosed(one: Socket, other: Socket): void {
     const closed = (): void => {
@@ -105,7 +114,7 @@ export class Splice {
     const { clock, pingEveryMs = 0 } = this.#options
     const now = clock.now()
     if (this.#pingedAt !== undefined && now - this.#pingedAt >= pingEveryMs) {
-      this.#cut()
+      this.#late()
       return
     }
     const isSilent = now - this.#heardAt >= pingEveryMs
@@ -124,7 +133,7 @@ export class Splice {
     const waiting = client.waiting + upstream.waiting
     const moved = passed(client.socket) + passed(upstream.socket) - waiting
     const owed = waiting > 0 || client.socket.readableEnded || upstream.socket.readableEnded
-    if (owed && moved === this.#moved) this.#cut()
+    if (owed && moved === this.#moved) this.#late()
     else this.#stalls = clock.after(stalledAfterMs, this.#lookForStalls)
     this.#moved = moved
   }

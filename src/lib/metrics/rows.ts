@@ -27,7 +27,7 @@ const refused = (reason: string): Row => ({
 })
 const late = (what: string): Row => ({
   name: 'timeouts_total',
-  help: 'Waits that were given up: for handshakes, for heads, for bodies, for answers to be taken, for upstreams to accept a connection',
+  help: 'Waits that were given up: for handshakes, for heads, for bodies, for answers to be taken, for upstreams to accept a connection, for WebSockets to answer a ping or take bytes',
   labels: { what },
 })
 const failed = (stage: string): Row => ({
@@ -66,6 +66,7 @@ export const ROWS: Readonly<Record<Numbers, Row>> = {
   slowBodies: late('body'),
   slowReaders: late('reader'),
   lateConnects: late('connect'),
+  lateSwitched: late('websocket'),
   upstreamConnects: { name: 'upstream_connects_total', help: 'Connections to upstreams that were opened' },
   upstreamReuses: { name: 'upstream_reuses_total', help: 'Requests sent on a connection that had served another' },
   repeated: {
