@@ -67,7 +67,9 @@ export function passOnHint(hint: InformationEvent, response: ServerResponse, hop
 export function switchOver(answer: IncomingMessage, response: ServerResponse, hop: Hop): Socket {
   const { socket } = response.req
   response.detachSocket(socket)
-  response.removeAllListeners() // nothing of it is to come, and what listens holds much
+  // Nothing of it is to come, and what listens holds much.
+  response.removeAllListeners()
+  socket.removeAllListeners('end')
   const headers = [...answerHeaders(answer, hop), 'Connection', 'Upgrade', 'Upgrade', answer.headers.upgrade ?? '']
   socket.write(head(101, answer.statusMessage ?? '', headers), 'latin1')
   return socket

@@ -5,6 +5,8 @@ import { readInto } from './fast/readinto.ts'
 import type { FrameBoundaries } from './frames.ts'
 
 type FlowOptions = {
+  /** Whether to read into memory that is used again, where this Node can. */
+  readonly reusesMemory: boolean
   /** Follows what passes, so that frames of our own can be put in between. */
   readonly frames?: FrameBoundaries | undefined
   /** Bytes have come. */
@@ -32,12 +34,18 @@ export class Flow {
     this.#to = to
     this.#options = options
     from
-      .on('data', this.#chunk) // also what was read before this
+      .on('data', (chunk: Buffer) => this.#received(chunk, chunk.length, false)) // also what was read before this
       .on('end', () => this.#to.socket.end())
-      .once('close', () => this.#intake?.close())
-    const intake = new Intake((bytes, length, lent) => this.#received(bytes, length, lent))
-    if (!('encrypted' in from) && readInto(from, intake)) this.#intake = intake
+    if (options.reusesMemory && !('encrypted' in from)) {
+      const intake = new Intake((bytes, length, lent) => this.#received(bytes, length, lent))
+      if (readInto(from, intake)) this.#intake = intake
+    }
     from.resume()
+  }
+
+  /** The socket has closed. */
+  close(): void {
+    this.#intake?.close()
   }
 
   /** Sends a frame of our own between those that pass: now, or when the one that is passing has ended. None takes back one that waits. */
@@ -53,8 +61,6 @@ export class Flow {
     this.#ends = true
     if (this.#due === undefined) this.#over()
   }
-
-  readonly #chunk = (chunk: Buffer): void => this.#received(chunk, chunk.length, false)
 
   #received(bytes: Buffer, length: number, lent: boolean): void {
     this.#options.onCame?.()

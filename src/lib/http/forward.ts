@@ -22,6 +22,8 @@ export type ForwarderOptions = {
   readonly counters?: Counters
   /** A WebSocket's client that is silent for so long is pinged, and cut if it stays silent as long again. */
   readonly pingEveryMs?: number
+  /** Whether what was switched to is read into memory that is used again, where this Node can. */
+  readonly reusesMemory?: boolean
 }
 
 /**
@@ -34,6 +36,7 @@ export class Forwarder implements Disposable {
   readonly #limits: Limits
   readonly #counters: Counters
   readonly #pingEveryMs: number
+  readonly #reusesMemory: boolean
   readonly #splices = new Set<Splice>()
 
   constructor(options: ForwarderOptions) {
@@ -43,6 +46,7 @@ export class Forwarder implements Disposable {
     this.#limits = { ...LIMITS, ...options.limits }
     this.#counters = counters
     this.#pingEveryMs = pingEveryMs
+    this.#reusesMemory = options.reusesMemory ?? true
   }
 
   /**
@@ -97,6 +101,7 @@ export class Forwarder implements Disposable {
         clock: this.#clock,
         pingEveryMs: isWebSocket ? this.#pingEveryMs : undefined,
         stalledAfterMs: this.#limits.stalledAfterMs,
+        reusesMemory: this.#reusesMemory,
         onLate: () => {
           this.#counters.lateSwitched += 1
         },

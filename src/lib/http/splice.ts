@@ -42,7 +42,7 @@ export class Splice {
   #goes: Disposable | undefined
 
   constructor(client: Socket, upstream: Socket, options: SpliceOptions) {
-    const { clock, pingEveryMs, stalledAfterMs } = options
+    const { clock, pingEveryMs, stalledAfterMs, reusesMemory } = options
     this.#options = options
     this.#client = new Outlet(client, cause => void client.destroy(cause))
     this.#upstream = new Outlet(upstream, cause => void upstream.destroy(cause))
@@ -52,10 +52,11 @@ export class Splice {
       this.#pings = clock.after(pingEveryMs, this.#lookForPings)
     }
     this.#stalls = clock.after(stalledAfterMs, this.#lookForStalls)
-    this.#whenClosed(client, upstream)
-    this.#whenClosed(upstream, client)
-    this.#down = new Flow(upstream, this.#client, { frames: this.#frames, onTaken: this.#heard, onPut: this.#pinged })
-    new Flow(client, this.#upstream, { onCame: this.#heard })
+    const [frames, onTaken, onPut] = [this.#frames, this.#heard, this.#pinged]
+    this.#down = new Flow(upstream, this.#client, { reusesMemory, frames, onTaken, onPut })
+    const up = new Flow(client, this.#upstream, { reusesMemory, onCame: this.#heard })
+    this.#whenClosed(client, upstream, up)
+    this.#whenClosed(upstream, client, this.#down)
   }
 
   /** Ends it for the proxy's sake: the client of a WebSocket is told, what else there is is cut. */
@@ -80,8 +81,9 @@ export class Splice {
   }
 
   /** Sees to it that the other closes when one does. */
-  #whenClosed(one: Socket, other: Socket): void {
+  #whenClosed(one: Socket, other: Socket, from: Flow): void {
     const closed = (): void => {
+      from.close()
       // What was read before the end still goes out; after an error there is nobody to vouch for it.
       if (one.errored || !one.readableEnded) other.destroy()
       else if (!other.writableEnded) other.end()

@@ -64,6 +64,7 @@ export class Exchanges implements Disposable {
       connectWithinMs,
       limits,
       counters: this.counters,
+      reusesMemory: options.reusesMemory ?? true,
       ...(options.pingEveryMs !== undefined && { pingEveryMs: options.pingEveryMs }),
     })
     this.#pool = new Pool(
