@@ -150,7 +150,7 @@ describe('a definition that cannot be run', () => {
     await shadow.pass(60_000)
     const { status, json } = await asked
     assert.deepEqual([status, json.code, json.facts], [504, 'app-not-ready', { port: 8000 }])
-    assert.match(json.detail, /gave no answer on port 8000 within 1m; its last lines:\nbooted/)
+    assert.match(json.detail, /gave no answer on port 8000 within 1m$/) // what it wrote is not for visitors
     await shadow.until('blog', 'crashed')
     assert.deepEqual(await shadow.containers('blog'), [])
   })

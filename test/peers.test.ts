@@ -28,7 +28,7 @@ describe('what peers get wrong:', () => {
     for (const n of [1, 2]) {
       const { status, json } = await shadow.ask('blog')
       assert.deepEqual([status, json.code, json.facts], [500, 'app-crashed', { exitCode: 7 }])
-      assert.match(json.detail, /ended with exit code 7 before it was ready; its last lines:\n.*cannot go on/s)
+      assert.match(json.detail, /ended with exit code 7 before it was ready$/) // what it wrote is not for visitors
       assert.equal(starts(), n)
     }
   })

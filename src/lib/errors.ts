@@ -45,7 +45,7 @@ const FAILURES = {
   'app-crashed': {
     status: 500,
     exit: 5,
-    means: 'the app ended before it was ready; the answer has its exit code and last lines',
+    means: 'the app ended before it was ready; the answer has its exit code, `shadow status` its last lines',
   },
   'app-unreachable': { status: 502, exit: 5, means: 'the app was ready but refused or cut the connection' },
   'node-unreachable': { status: 502, exit: 7, means: 'the node that has the app does not answer' },

@@ -1,10 +1,11 @@
 import { ShadowError } from '../lib/errors.ts'
+import { withLastLines } from '../model/last-lines.ts'
 import { sayBytes, toBytes } from '../model/quantities.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import type { Container, Exit, Runtime } from './runtime/runtime.ts'
 
 const LAST_LINES = 20
-const LAST_BYTES = 4_000
+const LAST_CHARS = 4_000
 // What has ended is read to its end; what still runs is read for a moment.
 const READ_WITHIN_MS = 500
 
@@ -18,7 +19,7 @@ export async function diedEarly(
   if (exit === undefined) return vanished(task, parts)
   return new ShadowError(
     'app-crashed',
-    `${task.app} ${howItEnded(task, exit)} before it was ready; ${await lastLines(container, parts)}`,
+    await withLinesOf(container, `${task.app} ${howItEnded(task, exit)} before it was ready`, parts),
     { hint: `shadow logs ${task.app}`, facts: factsOf(exit) },
   )
 }
@@ -41,8 +42,12 @@ async function vanished(task: TaskDefinition, { runtime }: { runtime: Runtime })
   })
 }
 
-/** The last lines that the app wrote, as the end of a message. */
-export async function lastLines(container: Container, { runtime }: { runtime: Runtime }): Promise<string> {
+/** What happened to an app, with the last lines that it wrote. */
+export async function withLinesOf(
+  container: Container,
+  what: string,
+  { runtime }: { runtime: Runtime },
+): Promise<string> {
   const lines: string[] = []
   try {
     for await (const { line } of runtime.output(container, undefined, AbortSignal.timeout(READ_WITHIN_MS))) {
@@ -52,8 +57,7 @@ export async function lastLines(container: Container, { runtime }: { runtime: Ru
   } catch {
     // the lines are an aid: an app that still runs is read until the time is up, and a runtime that is gone told us what it did
   }
-  if (lines.length === 0) return 'it wrote nothing'
-  return `its last lines:\n${lines.join('\n').slice(-LAST_BYTES)}`
+  return withLastLines(what, lines, LAST_CHARS)
 }
 
 const howItEnded = (task: TaskDefinition, exit: Exit): string =>

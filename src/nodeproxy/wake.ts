@@ -5,7 +5,7 @@ import type { WakeStep } from '../model/instance.ts'
 import type { VolumeId } from '../model/names.ts'
 import { sayMs, toBytes, toMs } from '../model/quantities.ts'
 import type { TaskDefinition } from '../model/task.ts'
-import { diedEarly, lastLines } from './postmortem.ts'
+import { diedEarly, withLinesOf } from './postmortem.ts'
 import type { untilReady } from './readiness.ts'
 import type { Container } from './runtime/runtime.ts'
 import type { Running, Steps, Wake } from './state.ts'
@@ -153,13 +153,13 @@ function stepper(task: TaskDefinition, parts: WakeParts, steps: Steps, signal: A
 
 async function notReady(task: TaskDefinition, container: Container, parts: WakeParts): Promise<ShadowError> {
   const within = sayMs(toMs(task.startWithin))
-  const lines = await lastLines(container, parts)
   const missing = {
     port: `gave no answer on port ${task.port}`,
     http: `gave no good answer on ${task.ready.kind === 'http' ? task.ready.path : ''} at port ${task.port}`,
     log: `did not write "${task.ready.kind === 'log' ? task.ready.line : ''}" and open port ${task.port}`,
   }[task.ready.kind]
-  return new ShadowError('app-not-ready', `${task.app} ${missing} within ${within}; ${lines}`, {
+  const message = await withLinesOf(container, `${task.app} ${missing} within ${within}`, parts)
+  return new ShadowError('app-not-ready', message, {
     hint: `it must listen on 0.0.0.0:${task.port} (PORT says so too); shadow logs ${task.app}`,
     facts: { port: task.port },
   })

@@ -1,8 +1,9 @@
 import { ERROR_HEADER, STATE_HEADER } from '../api/paths.ts'
-import { asShadowError, type FailureCode } from '../lib/errors.ts'
+import { asShadowError, type FailureCode, ShadowError } from '../lib/errors.ts'
 import { problemAnswer, retryAfter } from '../lib/http/answers.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
 import type { Log } from '../lib/log.ts'
+import { withoutLastLines } from '../model/last-lines.ts'
 import { EVENTS_PATH } from './events.ts'
 import { errorPage } from './pages/error.ts'
 import { waitingPage } from './pages/waiting.ts'
@@ -23,7 +24,7 @@ const STATES: Partial<Record<FailureCode, string>> = {
 
 /** Answers with the error: a page for a browser that opens one, a problem document for everything else. */
 export function answerError(exchange: Exchange, thrown: unknown, log: Log): void {
-  const error = asShadowError(thrown)
+  const error = forVisitors(asShadowError(thrown))
   const state = STATES[error.code]
   if (state !== undefined) exchange.ownHeaders[STATE_HEADER] = state
   if (error.code === 'internal' || !isNavigation(exchange)) {
@@ -41,4 +42,10 @@ export function answerError(exchange: Exchange, thrown: unknown, log: Log): void
     },
     body: isWait ? waitingPage(EVENTS_PATH) : errorPage(error),
   })
+}
+
+/** An app's lines may hold secrets; who runs it has them by `shadow logs`. */
+function forVisitors(error: ShadowError): ShadowError {
+  const message = withoutLastLines(error.message)
+  return message === error.message ? error : new ShadowError(error.code, message, error.details)
 }

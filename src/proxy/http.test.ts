@@ -3,7 +3,9 @@ import { once } from 'node:events'
 import { test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { ShadowError } from '../lib/errors.ts'
-import { aFront, aNode, anApp, FakeReach, masterOf } from '../testing/front.ts'
+import type { Held } from '../model/instance.ts'
+import { withLastLines } from '../model/last-lines.ts'
+import { aFront, aNode, aNodeDoor, anApp, FakeReach, masterOf } from '../testing/front.ts'
 import { httpApp, RawClient, rawApp, until } from '../testing/wire.ts'
 
 const BROWSER = 'Accept: text/html,*/*\r\nSec-Fetch-Mode: navigate\r\n'
@@ -43,6 +45,29 @@ test('what a request waited for is told with its answer', async () => {
   await using front = await aFront({ master: master.url, reach })
   using client = new RawClient(front.port, get('blog.localhost'))
   assert.match(await client.until('ok'), /server-timing: attach;dur=4, ready;dur=31\.3\r\n/i)
+})
+
+test('what an app wrote before it failed is not told to visitors, whoever tells the front of it', async () => {
+  const failure = new ShadowError('app-crashed', withLastLines('blog ended with exit code 1', ['SECRET=1']), {
+    hint: 'shadow logs blog',
+  })
+  await using app = await httpApp((_request, response) => void response.end())
+  await using node = await aNodeDoor(app, () => failure)
+  await using master = await blog()
+  const ways: Partial<Held>[] = [{ address: node.address, isHop: true }]
+  const reach = new FakeReach(() => {
+    const way = ways.pop()
+    if (way === undefined) throw failure
+    return way
+  })
+  await using front = await aFront({ master: master.url, reach })
+  for (const _way of ['a node', 'its own machine']) {
+    using program = new RawClient(front.port, get('blog.localhost', 'Connection: close\r\n'))
+    const answer = await program.closed()
+    assert.match(answer, /^HTTP\/1\.1 500 [\s\S]*"detail":"blog ended with exit code 1","hint":"shadow logs blog"/)
+    assert.doesNotMatch(answer, /SECRET/)
+  }
+  assert.equal(node.asked.length, 1)
 })
 
 // Promise 7: states can be told apart from outside.

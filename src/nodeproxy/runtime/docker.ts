@@ -6,6 +6,7 @@ import { ShadowError } from '../../lib/errors.ts'
 import { type Log, noLog } from '../../lib/log.ts'
 import { Turn } from '../../lib/turn.ts'
 import type { LogLine } from '../../model/instance.ts'
+import { withLastLines } from '../../model/last-lines.ts'
 import { type AppName, isAppName, type NodeName } from '../../model/names.ts'
 import { dockerEngine, unlessStatus } from './docker-engine.ts'
 import { DockerImages } from './docker-images.ts'
@@ -162,10 +163,9 @@ export function docker({
       lines.push(line)
     const missing = exitCode === 126 || exitCode === 127 ? initFailure(lines) : undefined
     if (missing !== undefined) return commandNotFound(container.app, missing)
-    const told = lines.length === 0 ? 'it wrote nothing' : `its last lines:\n${lines.join('\n')}`
     return new ShadowError(
       'app-crashed',
-      `${container.app} ended with exit code ${exitCode} before it was ready; ${told}`,
+      withLastLines(`${container.app} ended with exit code ${exitCode} before it was ready`, lines),
       {
         hint: `shadow logs ${container.app}`,
         facts: { exitCode },
