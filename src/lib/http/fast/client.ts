@@ -65,7 +65,7 @@ export class Client {
       if (this.#handedOver) socket.push(Buffer.from(bytes.subarray(0, length)))
       else this.#received(bytes, length, lent)
     })
-    if (!secure && parts.reusesMemory && readInto(socket, intake)) this.#intake = intake
+    if (parts.reusesMemory && readInto(socket, intake)) this.#intake = intake
     else socket.on('data', this.#chunk)
     parts.idle.add(this)
   }
@@ -91,7 +91,8 @@ export class Client {
 
   /** What to read into from now on, as a long body is coming or not. */
   wantsBulk(wanted: boolean): void {
-    if (this.#intake === undefined) return
+    // TLS gives what it has decrypted even when paused: into memory that is lent, and thus copied, it can.
+    if (this.#intake === undefined || this.#secure) return
     this.#intake.bulk = wanted
     this.#intake.written = this.exchange?.upstream?.outlet.isWritten ?? false
   }

@@ -1,8 +1,14 @@
 import type { Socket } from 'node:net'
+import { Flight } from './flight.ts'
 
 /** What node:net writes to the kernel by, as far as it is known here. */
-type Handle = { readonly writeQueueSize?: number; writeBuffer?(request: WriteRequest, bytes: Buffer): number }
-type WriteRequest = { buffer?: Buffer; oncomplete?: (status: number) => void; getAsyncId(): number }
+type Handle = {
+  readonly writeQueueSize?: number
+  writeBuffer?(request: WriteRequest, bytes: Buffer): number
+  /** The handle beneath, of TLS. */
+  readonly _parent?: Handle
+}
+export type WriteRequest = { buffer?: Buffer; oncomplete?: (status: number) => void; getAsyncId(): number }
 
 /** The class of the requests, once one was seen; null where this Node has none that we know. */
 let RequestClass: (new () => WriteRequest) | null | undefined
@@ -10,17 +16,20 @@ let spare: WriteRequest | undefined
 
 /**
  * The side of a socket that is written to. What the kernel takes at once is handed to it without the machinery of a stream, which costs
- * more than all that is done with a small request; where this Node does not let us, and for TLS, it is an ordinary write.
+ * more than all that is done with a small request; where this Node does not let us, it is an ordinary write.
  */
 export class Outlet {
   readonly socket: Socket
   readonly #failed: (cause: Error) => void
   /** To be called once the kernel has the rest of what was handed to it. */
   #waiting: (() => void)[] | undefined
+  /** What TLS has not said is done. */
+  readonly #flight: Flight | undefined
 
   constructor(socket: Socket, failed: (cause: Error) => void) {
     this.socket = socket
     this.#failed = failed
+    if ('encrypted' in socket) this.#flight = Flight.of(socket)
   }
 
   /** Whether all that was written is with the kernel. */
@@ -52,9 +61,10 @@ export class Outlet {
     const { socket } = this
     if (bytes.length > MOST_HANDED || this.#waiting !== undefined) return false
     if (socket.writableLength > 0 || socket.writableCorked > 0) return false
-    if (socket.connecting || !socket.writable || 'encrypted' in socket) return false
+    if (socket.connecting || !socket.writable) return false
     const handle = handleOf(socket)
     if (handle?.writeBuffer === undefined) return false
+    if (this.#flight !== undefined) return this.#handSecure(handle, bytes, this.#flight)
     const request = spare ?? newRequest(handle)
     if (request === undefined) return false
     spare = undefined
@@ -62,14 +72,32 @@ export class Outlet {
     if (handle.writeBuffer(request, bytes) !== 0) return false
     // A queue that is empty does not tell: libuv may have written the rest by now, and be about to say so by the request.
     if (request.getAsyncId() === UNUSED) spare = request
-    else this.#wait(request, bytes)
+    else {
+      request.buffer = bytes // which must not be collected meanwhile
+      request.oncomplete = this.#wait()
+    }
     return true
   }
 
-  #wait(request: WriteRequest, bytes: Buffer): void {
+  /** The same by TLS, which is never done at once, though it needs the bytes no more and the kernel may have what it has made of them. */
+  #handSecure(handle: Handle, bytes: Buffer, flight: Flight): boolean {
+    const { _parent: beneath } = handle
+    if (beneath?.writeQueueSize === undefined || flight.isOn) return false
+    const request = flight.takeSpare() ?? newRequest(handle)
+    if (request === undefined || handle.writeBuffer?.(request, bytes) !== 0) return false
+    if (request.getAsyncId() === UNUSED) {
+      this.#failed(new Error('a write failed')) // nothing else is over at once
+      return true
+    }
+    flight.begin(request)
+    if (beneath.writeQueueSize > 0) flight.whenOver(this.#wait())
+    return true
+  }
+
+  /** What is to be called when the request that has begun is over. */
+  #wait(): (status: number) => void {
     this.#waiting = []
-    request.buffer = bytes // which must not be collected meanwhile
-    request.oncomplete = status => {
+    return status => {
       const waiting = this.#waiting ?? []
       this.#waiting = undefined
       if (status < 0) this.#failed(new Error(`a write failed with ${status}`))
