@@ -9,6 +9,7 @@ import { HandClock } from '../testing/clock.ts'
 import { anApp, anAsk, aTask } from '../testing/fake-app.ts'
 import { FakeRuntime } from '../testing/fake-runtime.ts'
 import { FakeVolumes } from '../testing/fake-volumes.ts'
+import { until } from '../testing/wire.ts'
 import { Instances } from './instances.ts'
 import { Queue } from './queue.ts'
 import type { Container } from './runtime/runtime.ts'
@@ -230,6 +231,30 @@ test('an app that is removed is put to sleep and forgotten', async () => {
   await instances.forget(blog.name)
   nothingLeft()
   assert.equal(instances.get(blog.name), undefined)
+})
+
+test('an app that is registered anew while the one before it is still leaving is served once that has left', async () => {
+  const instances = someInstances()
+  await instances.reconcile()
+  ;(await instances.hold(blog, anAsk(), stays))[Symbol.dispose]()
+  const stop = runtime.gate('stop')
+  const steps: string[] = []
+  const forgotten = instances.forget(blog.name, async () => void steps.push('the last of the old one is done'))
+  await until(() => instances.get(blog.name)?.phase === 'stopping')
+  const anew = { ...blog, createdAt: '2027-01-01T00:00:00.000Z' }
+  const holding = Promise.resolve(instances.hold(anew, anAsk(), stays)).then(held => {
+    steps.push('the new one is held')
+    return held
+  })
+  await assert.rejects(
+    async () => instances.hold(blog, anAsk(), stays),
+    error => isFailure(error, 'app-not-found'),
+  )
+  stop.open()
+  await forgotten
+  using _held = await holding
+  assert.deepEqual(steps, ['the last of the old one is done', 'the new one is held'])
+  assert.equal(instances.get(blog.name)?.phase, 'awake')
 })
 
 test('the node as a whole takes no more than its bound of waiting requests', async () => {

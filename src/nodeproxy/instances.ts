@@ -28,6 +28,8 @@ const REMOVED = (app: AppName): ShadowError => new ShadowError('app-not-found', 
 export class Instances {
   readonly #options: Options
   readonly #byApp = new Map<AppName, Instance>()
+  readonly #registeredAt = new Map<AppName, string>()
+  readonly #leaving = new Map<AppName, Promise<void>>()
   readonly #parts: InstanceParts
   #isClear = false
   #looking: Promise<void> | undefined
@@ -54,12 +56,15 @@ export class Instances {
       if (this.#closed !== undefined) throw this.#closed
       instance = new Instance(app.task, this.#parts)
       this.#byApp.set(app.name, instance)
+      this.#registeredAt.set(app.name, app.createdAt)
     } else instance.define(app.task)
     return instance
   }
 
   /** Keeps the app awake until the hold is disposed of, waking it first if need be; at once where it is awake. */
   hold(app: App, ask: Ask, leaver: Leaver): Held | Promise<Held> {
+    const before = this.#before(app)
+    if (before !== undefined) return orAborted(before, leaver.signal).then(() => this.hold(app, ask, leaver))
     if (this.#isClear) return this.of(app).hold(ask, leaver)
     return orAborted(this.reconcile(), leaver.signal).then(() => this.of(app).hold(ask, leaver))
   }
@@ -67,17 +72,30 @@ export class Instances {
   /** Wakes the app because a person asked. */
   async wake(app: App, by: string, signal: AbortSignal): Promise<Instance> {
     if (!this.#isClear) await orAborted(this.reconcile(), signal)
+    await orAborted(this.#before(app) ?? Promise.resolve(), signal)
     const instance = this.of(app)
     await instance.wake(by, signal)
     return instance
   }
 
-  /** Puts the app to sleep and forgets it; fails with `app-stuck`. */
-  async forget(app: AppName): Promise<void> {
-    const instance = this.#byApp.get(app)
-    if (instance === undefined) return
-    await instance.close(REMOVED(app), 'removed', { sleep: true })
+  /** Puts the app to sleep and forgets it, `last` included; fails with `app-stuck`. One that is registered anew under its name waits for that. */
+  forget(app: AppName, last: () => Promise<void> = async () => undefined): Promise<void> {
+    const forgotten = this.#leaving.get(app) ?? this.#forget(app, last).finally(() => this.#leaving.delete(app))
+    this.#leaving.set(app, forgotten)
+    return forgotten
+  }
+
+  async #forget(app: AppName, last: () => Promise<void>): Promise<void> {
+    await this.#byApp.get(app)?.close(REMOVED(app), 'removed', { sleep: true })
+    await last()
     this.#byApp.delete(app)
+    this.#registeredAt.delete(app)
+  }
+
+  /** Settles when an earlier app of this name has left; undefined where none is about to. */
+  #before({ name, createdAt }: App): Promise<void> | undefined {
+    if (this.#leaving.size === 0 || createdAt === this.#registeredAt.get(name)) return undefined
+    return this.#leaving.get(name)?.catch(() => undefined) // it is stuck, and so is told whoever comes now
   }
 
   /** Compares what is here with what should be, and mends it; fails with `runtime-unreachable`. Looks again by itself from then on. */

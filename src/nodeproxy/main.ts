@@ -89,9 +89,9 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   const definitions = new Definitions({ folder: `${data}/apps`, log })
 
   const forget = async (app: AppName): Promise<void> => {
-    await instances.forget(app)
-    apps.forget(app)
-    await logs.remove(app)
+    const removed = apps.known(app)
+    await instances.forget(app, () => logs.remove(app))
+    if (apps.known(app)?.createdAt === removed?.createdAt) apps.forget(app)
   }
   const onRemoved = (app: AppName): void => {
     forget(app).catch(() => undefined) // it has ended in `stuck`, and that was logged
