@@ -142,7 +142,7 @@ describe('a definition that cannot be run', () => {
     await shadow.eventually(async () => (await shadow.ask('blog', '/files/note')).text === 'kept')
   })
 
-  test('for its port is told of when its time is over, with the port and the last lines', async () => {
+  test('for its port is told of when its time is over, with the port', async () => {
     await using shadow = await Shadow.start()
     await shadow.register('blog', { env: { LISTEN_WHEN: '/never' } })
     const asked = shadow.ask('blog')

@@ -93,6 +93,21 @@ describe('the rates', () => {
     assert.equal(ask(access, '10.0.0.1'), 3_600_000)
   })
 
+  for (const [which, said] of [
+    ['client', { rate: '9/m', ratePerClient: '1/m' }],
+    ['app', { rate: '1/m', ratePerClient: '9/m' }],
+  ] as const) {
+    test(`say which of them was reached: that of the ${which}`, () => {
+      const guard = new Guard({ clock: new HandClock(), apps: new Buckets(), clients: new Buckets() })
+      const access = rules(said)
+      guard.admit(blog, access, '10.0.0.1')
+      assert.throws(
+        () => guard.admit(blog, access, '10.0.0.1'),
+        error => isFailure(error, 'rate-limited') && error.details.facts?.['rate'] === which,
+      )
+    })
+  }
+
   test('are not used up by who may not come in, nor that of all by a client that is over its own', () => {
     const { ask } = aGuard()
     const access = rules({ deny: ['10.0.0.9'], rate: '2/m', ratePerClient: '1/m' })

@@ -39,11 +39,12 @@ export class Guard {
       throw new ShadowError('not-allowed', `${address} may not use ${app}`, { hint: `shadow access ${app}` })
     if (ratePerClient !== undefined) {
       const waitMs = this.#options.clients.take(`${app} ${clientAt(address)}`, ratePerClient, this.#options.clock.now())
-      if (waitMs > 0) throw tooMany(`${address} asks more of ${app} than ${access.ratePerClient}`, app, waitMs)
+      if (waitMs > 0)
+        throw tooMany(`${address} asks more of ${app} than ${access.ratePerClient}`, app, 'client', waitMs)
     }
     if (rate !== undefined) {
       const waitMs = this.#options.apps.take(app, rate, this.#options.clock.now())
-      if (waitMs > 0) throw tooMany(`${app} is asked more than ${access.rate}`, app, waitMs)
+      if (waitMs > 0) throw tooMany(`${app} is asked more than ${access.rate}`, app, 'app', waitMs)
     }
   }
 
@@ -62,8 +63,9 @@ export class Guard {
   }
 }
 
-const tooMany = (what: string, app: AppName, retryAfterMs: number): ShadowError =>
-  new ShadowError('rate-limited', what, { retryAfterMs, hint: `shadow access ${app}` })
+/** `of`: which of the two rates it is that was reached. */
+const tooMany = (what: string, app: AppName, of: 'client' | 'app', retryAfterMs: number): ShadowError =>
+  new ShadowError('rate-limited', what, { retryAfterMs, hint: `shadow access ${app}`, facts: { rate: of } })
 
 const MOST_KNOWN = 1_000
 
