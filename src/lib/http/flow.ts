@@ -34,10 +34,10 @@ export class Flow {
     this.#to = to
     this.#options = options
     from
-      .on('data', (chunk: Buffer) => this.#received(chunk, chunk.length, false)) // also what was read before this
+      .on('data', (chunk: Buffer) => this.#received(chunk, chunk.length, false, false)) // also what was read before this
       .on('end', () => this.#to.socket.end())
     if (options.reusesMemory && !('encrypted' in from)) {
-      const intake = new Intake((bytes, length, lent) => this.#received(bytes, length, lent))
+      const intake = new Intake((bytes, length, lent) => this.#received(bytes, length, lent, !lent))
       if (readInto(from, intake)) this.#intake = intake
     }
     from.resume()
@@ -62,7 +62,8 @@ export class Flow {
     if (this.#due === undefined) this.#over()
   }
 
-  #received(bytes: Buffer, length: number, lent: boolean): void {
+  /** `fromOwn`: the bytes are in memory of the socket's own, which the next are read into. */
+  #received(bytes: Buffer, length: number, lent: boolean, fromOwn: boolean): void {
     this.#options.onCame?.()
     const boundary = this.#options.frames?.push(bytes, length) ?? -1
     if (this.#isOver) return
@@ -73,12 +74,17 @@ export class Flow {
       from = boundary
     }
     if (!this.#isOver) this.#pass(bytes, from, length, lent)
+    this.#mayWait(length, fromOwn)
+  }
+
+  /** Reads no more until what waits has been taken: where there is much of it, or it is in memory that would be read into again. */
+  #mayWait(length: number, fromOwn: boolean): void {
     const isWritten = this.#to.isWritten
     if (this.#intake !== undefined) {
       this.#intake.bulk = length >= BULK_FROM
       this.#intake.written = isWritten
     }
-    if (isWritten) return
+    if (isWritten || (!fromOwn && this.#to.waiting < MOST_WAITING)) return
     this.#from.pause()
     this.#to.whenWritten(this.#written)
   }
@@ -111,5 +117,6 @@ export class Flow {
 
 /** A full buffer tells of more to come. */
 const BULK_FROM = 32_768
+const MOST_WAITING = 65_536
 
 const out = new Scratch()

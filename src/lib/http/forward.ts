@@ -38,6 +38,7 @@ export class Forwarder implements Disposable {
   readonly #pingEveryMs: number
   readonly #reusesMemory: boolean
   readonly #splices = new Set<Splice>()
+  #drains = false
 
   constructor(options: ForwarderOptions) {
     const { clock, connectWithinMs = 5_000, pingEveryMs = 30_000, counters = new Counters() } = options
@@ -61,8 +62,9 @@ export class Forwarder implements Disposable {
     )
   }
 
-  /** Ends what was switched to, telling the clients of WebSockets. */
+  /** Ends what was switched to, and what will be, telling the clients of WebSockets. */
   drain(): void {
+    this.#drains = true
     for (const splice of this.#splices) splice.goAway()
   }
 
@@ -110,7 +112,7 @@ export class Forwarder implements Disposable {
       const goAway = (): void => splice.goAway()
       this.#splices.add(splice)
       signal.addEventListener('abort', goAway, { once: true })
-      if (signal.aborted) goAway()
+      if (signal.aborted || this.#drains) goAway()
     })
   }
 
