@@ -246,12 +246,12 @@ test('an app that is registered anew while the one before it is still leaving is
     steps.push('the new one is held')
     return held
   })
-  await assert.rejects(
+  const ofTheOld = assert.rejects(
     async () => instances.hold(blog, anAsk(), stays),
     error => isFailure(error, 'app-not-found'),
   )
   stop.open()
-  await forgotten
+  await Promise.all([forgotten, ofTheOld])
   using _held = await holding
   assert.deepEqual(steps, ['the last of the old one is done', 'the new one is held'])
   assert.equal(instances.get(blog.name)?.phase, 'awake')
