@@ -9,6 +9,7 @@ import type { Leaver } from '../lib/leaver.ts'
 import type { Log } from '../lib/log.ts'
 import { openMetrics } from '../lib/metrics/listener.ts'
 import { Metrics } from '../lib/metrics/metrics.ts'
+import { connectionsHere } from '../lib/open-files.ts'
 import { Shells } from '../lib/shells.ts'
 import type { Line } from '../lib/threads/line.ts'
 import type { App } from '../model/app.ts'
@@ -179,18 +180,28 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
       return exchange => byHandler(exchange, call, log)
     },
   })
+  const connections = connectionsHere(config.connections, log)
   const exchanges = new Exchanges({
     journey,
     log,
     clock,
     limits: NODE_LIMITS,
-    connections: { most: config.connections },
+    connections: { most: connections },
   })
   leftTo.push(address => exchanges.forget(address))
   const door = await listenFor(exchanges, config.workers > 1 ? OWN_DOOR : config.listen, DRAIN_MS)
   const listening =
     config.workers > 1
-      ? await openWorkers({ config, node: name, key, door, grants, clock, log, drainMs: DRAIN_MS })
+      ? await openWorkers({
+          config: { ...config, connections },
+          node: name,
+          key,
+          door,
+          grants,
+          clock,
+          log,
+          drainMs: DRAIN_MS,
+        })
       : { ...door, counted: async () => [], deaths: () => 0 }
   metrics.count('node', async () => [exchanges.counted, ...(await listening.counted())])
   const deaths = { name: 'node_worker_deaths_total', help: 'Workers of the node that died, and were started again' }

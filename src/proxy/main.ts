@@ -8,6 +8,7 @@ import type { Listening } from '../lib/http/listening.ts'
 import type { Log } from '../lib/log.ts'
 import { openMetrics } from '../lib/metrics/listener.ts'
 import { Metrics } from '../lib/metrics/metrics.ts'
+import { connectionsHere } from '../lib/open-files.ts'
 import type { Hostname } from '../model/hostname.ts'
 import { MASTER_CALL_WITHIN, POLL_WITHOUT_STREAM_EVERY } from '../model/intervals.ts'
 import type { ProxyConfig } from './config.ts'
@@ -32,8 +33,9 @@ type Options = {
 type Front = Listening & { readonly tls: Bound | undefined }
 
 /** Starts a front; without a `reach` given, it reaches its nodes over HTTP. Disposing it drains it first. */
-export async function startProxy(config: ProxyConfig, options: Options): Promise<Front> {
+export async function startProxy(settings: ProxyConfig, options: Options): Promise<Front> {
   const { clock = systemClock, log, reach = reachOverHttp() } = options
+  const config = { ...settings, connections: connectionsHere(settings.connections, log) }
   await using started = new AsyncDisposableStack()
   const folder = `${config.data}/proxy`
   started.use(await lockFolder(folder))
