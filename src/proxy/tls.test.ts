@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { request as httpsRequest } from 'node:https'
+import type { Server } from 'node:http'
+import { Agent, request as httpsRequest } from 'node:https'
 import { text } from 'node:stream/consumers'
 import { connect } from 'node:tls'
 import { test } from 'vitest'
+import { WebSocket, WebSocketServer } from 'ws'
 import { isFailure } from '../lib/errors.ts'
 import { certificatesFolder, putCertbot, putPair, selfSigned } from '../testing/certificates.ts'
 import { aFront, aNode, aNodeDoor, anApp, FakeReach, masterOf } from '../testing/front.ts'
@@ -12,6 +14,11 @@ import { httpApp, RawClient, until } from '../testing/wire.ts'
 
 const blog = selfSigned('blog.example')
 const wild = selfSigned('*.apps.example')
+
+const echoing = (server: Server): void =>
+  void new WebSocketServer({ server }).on('connection', socket =>
+    socket.on('message', (message: Buffer) => socket.send(message)),
+  )
 
 async function ground(settings: Record<string, string> = {}) {
   const folder = certificatesFolder()
@@ -24,7 +31,7 @@ async function ground(settings: Record<string, string> = {}) {
       const answer = () => response.end(`${request.headers.host} by ${request.headers['x-forwarded-proto']}`)
       if (request.url === '/slow') waiting.push(answer)
       else answer()
-    }),
+    }, echoing),
   )
   const apps = [anApp('blog', ['blog.example']), anApp('shop', ['shop.apps.example'])]
   const master = stack.use(await masterOf(apps, [aNode('n1', '127.0.0.1:1')]))
@@ -93,6 +100,24 @@ test('a front that stops lets requests of both protocols end, and takes no more'
   there.waiting[0]?.()
   assert.equal((await answer).body, 'blog.example by https')
   await stopped
+})
+
+test('a WebSocket over TLS passes short and long messages, and is told when the front stops', async () => {
+  await using there = await ground()
+  const socket = new WebSocket(`wss://127.0.0.1:${there.port}/`, {
+    agent: new Agent({ ca: blog.cert, servername: 'blog.example' }),
+    headers: { host: 'blog.example' },
+  })
+  await once(socket, 'open')
+  const messages = [5, 3_000_000, 100, 40_000, 1].map(length => Buffer.alloc(length, `${length}`))
+  const echoes: Buffer[] = []
+  socket.on('message', (echo: Buffer) => echoes.push(echo))
+  for (const message of messages) socket.send(message)
+  await until(() => echoes.length === messages.length)
+  assert(messages.every((message, at) => message.equals(echoes[at] ?? Buffer.alloc(0))))
+  const closed = once(socket, 'close')
+  await there.front[Symbol.asyncDispose]()
+  assert.equal((await closed)[0], 1001)
 })
 
 test('a folder of certificates that is not there keeps the front from starting, and says which', async () => {
