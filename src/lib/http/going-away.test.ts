@@ -40,6 +40,36 @@ test('at a drain a WebSocket is closed as going away, and its app hears that fro
   assert.equal(front.sockets.size, 0)
 })
 
+test('a hop that goes away behind another is heard of by the client, and the other hop ends with it', async () => {
+  await using app = await httpApp(
+    () => undefined,
+    server => void new WebSocketServer({ server }),
+  )
+  await using node = await forwarding(app, { forwarded: 'keep' })
+  await using front = await forwarding(node)
+  const client = new WebSocket(`ws://127.0.0.1:${front.port}/`)
+  await once(client, 'open')
+  const closed = once(client, 'close')
+  node.exchanges.drain()
+  assert.equal((await closed)[0], 1001)
+  await until(() => front.outcomes.length === 1 && node.outcomes.length === 1 && app.sockets.size === 0)
+})
+
+test('what is switched to after a drain began goes away at once', async () => {
+  let answer = (): void => undefined
+  await using app = await rawApp(socket => {
+    answer = () =>
+      void socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n')
+    socket.on('data', () => undefined)
+  })
+  await using front = await forwarding(app)
+  using client = new RawClient(front.port, asking('websocket'))
+  await until(() => [...app.sockets].some(socket => socket.bytesRead > 0))
+  front.exchanges.drain()
+  answer()
+  await client.until(GOING_AWAY)
+})
+
 test('the frame that the app is sending is passed to its end before, and nothing after', async () => {
   await using app = await switching('websocket')
   await using front = await forwarding(app)
