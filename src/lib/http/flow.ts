@@ -36,7 +36,7 @@ export class Flow {
     from
       .on('data', (chunk: Buffer) => this.#received(chunk, chunk.length, false, false)) // also what was read before this
       .on('end', () => this.#to.socket.end())
-    if (options.reusesMemory && !('encrypted' in from)) {
+    if (options.reusesMemory) {
       const intake = new Intake((bytes, length, lent) => this.#received(bytes, length, lent, !lent))
       if (readInto(from, intake)) this.#intake = intake
     }
@@ -81,7 +81,8 @@ export class Flow {
   #mayWait(length: number, fromOwn: boolean): void {
     const isWritten = this.#to.isWritten
     if (this.#intake !== undefined) {
-      this.#intake.bulk = length >= BULK_FROM
+      // TLS passes on what it has read already though it is told to read no more.
+      this.#intake.bulk = length >= BULK_FROM && !('encrypted' in this.#from)
       this.#intake.written = isWritten
     }
     if (isWritten || (!fromOwn && this.#to.waiting < MOST_WAITING)) return
