@@ -102,6 +102,7 @@ test('TLS 1.1 is refused, 1.2 and 1.3 are served', async () => {
   for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
     const socket = await dial(front.port, 'one.example', one.cert, { minVersion: version, maxVersion: version })
     assert.equal(socket.getProtocol(), version)
+    assert.match(socket.getCipher().standardName, /_AES_128_GCM_/)
     socket.destroy()
   }
   const old = { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT:@SECLEVEL=0' } as const
@@ -222,6 +223,24 @@ test('an upgrade passes, both ways, to its end; so does a request of HTTP/1.0', 
   old.write('GET / HTTP/1.0\r\nHost: one.example\r\n\r\n')
   assert.match(await text(old), /plain https$/)
   await until(() => front.exchanges.counted.open === 0)
+})
+
+test('a client that leaves in the middle of the handshake is not waited for', async () => {
+  await using app = await echo()
+  await using front = await secured(app, folderOf(), { handshakeWithinMs: 60_000 })
+  using client = new RawClient(front.port, '\x16\x03\x01\x02')
+  client.socket.end()
+  await until(() => front.exchanges.counted.failedHandshakes === 1)
+  await until(() => front.exchanges.counted.open === 0)
+})
+
+test('who has asked and ends its side is answered all the same', async () => {
+  await using app = await echo()
+  await using front = await secured(app, folderOf())
+  const socket = await dial(front.port, 'one.example', one.cert)
+  socket.allowHalfOpen = true
+  socket.end('POST / HTTP/1.1\r\nHost: one.example\r\nContent-Length: 5\r\n\r\nhello')
+  assert.match(await text(socket), /^HTTP\/1.1 200 OK\r\n[\s\S]*hello/)
 })
 
 test('large bodies pass both ways by HTTP/1.1 and HTTP/2, as they were', async () => {

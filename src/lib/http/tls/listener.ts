@@ -3,7 +3,7 @@ import { Socket } from 'node:net'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 import type { Log } from '../../log.ts'
 import type { Exchanges } from '../fast/server.ts'
-import type { Certificate } from './certificate.ts'
+import { type Certificate, tlsTerms } from './certificate.ts'
 import type { Certificates } from './certificates.ts'
 import { certified } from './certified.ts'
 
@@ -31,12 +31,11 @@ export const newTicketKeys = (): Uint8Array => randomBytes(TICKET_KEY_BYTES)
 
 /** A server of TLS 1.2 and 1.3 whose connections the exchanges serve, by HTTP/2 or HTTP/1.1 as the client chooses (ALPN, RFC 7301). */
 export function tlsServer({ certificates, exchanges, log, handshakeWithinMs, ticketKeys }: TlsOptions): Server {
-  const fixed = { minVersion: 'TLSv1.2', ticketKeys: Buffer.from(ticketKeys ?? newTicketKeys()) } as const
+  const fixed = { ...tlsTerms, ticketKeys: Buffer.from(ticketKeys ?? newTicketKeys()) }
   const server = createServer({
     ...fixed,
     ALPNProtocols: ['h2', 'http/1.1'],
     handshakeTimeout: handshakeWithinMs ?? HANDSHAKE_WITHIN_MS,
-    allowHalfOpen: true, // who has asked and ends its side is still answered
     noDelay: true,
     keepAlive: true,
     keepAliveInitialDelay: KEEPALIVE_PROBE_AFTER_MS,
@@ -71,6 +70,7 @@ export function tlsServer({ certificates, exchanges, log, handshakeWithinMs, tic
       // Resumed with a ticket of a certificate that is not there any more.
       if (certificate === undefined) return void socket.destroy()
       certified(socket, servername, certificate)
+      socket.allowHalfOpen = true // who has asked and ends its side is still answered; who ends it in the handshake has left
       exchanges.accept(socket, true)
     })
     .on('tlsClientError', (error: NodeJS.ErrnoException, socket: TLSSocket) => {
