@@ -119,7 +119,10 @@ const ways: [what: string, come: (front: Front) => Promise<unknown>][] = [
   ['is refused an upgrade', front => front.client(UPGRADE.replace('GET / ', 'GET /opened ')).closed()],
   ['opens', front => left(front.client(get('/opened')), 'opened')],
   ['leaves before it is opened', front => leavesHeld(front, get('/held/opened'))],
-  ['leaves before it is opened, on the safe path', front => leavesHeld(front, 'GET /held/opened HTTP/1.0\r\nHost: a\r\n\r\n')],
+  [
+    'leaves before it is opened, on the safe path',
+    front => leavesHeld(front, 'GET /held/opened HTTP/1.0\r\nHost: a\r\n\r\n'),
+  ],
   ['leaves before it is forwarded', front => leavesHeld(front, get('/held'))],
   ['leaves before it is switched', front => leavesHeld(front, UPGRADE.replace('GET / ', 'GET /held '))],
   [
