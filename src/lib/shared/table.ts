@@ -1,4 +1,4 @@
-import { randomFillSync } from 'node:crypto'
+import { randomFillSync, randomInt } from 'node:crypto'
 
 /** Keys that share one lock. Each is looked at: at half load a set overflows about once in ten million. */
 export const SET = 64
@@ -36,11 +36,15 @@ export class Table {
   readonly #seedB: number
   readonly #lo: number
   readonly #hi: number
+  readonly #deadAfterMs: number
+  /** What a lock holds that is ours: another number each time, so that nobody takes the next for the last. */
+  #ticket = randomInt(2 ** 31)
   #set = 0
   #a = 0
   #b = 0
 
-  constructor(memory: SharedArrayBuffer) {
+  constructor(memory: SharedArrayBuffer, deadAfterMs = DEAD_AFTER_MS) {
+    this.#deadAfterMs = deadAfterMs
     this.#words = new Int32Array(memory)
     const [seedA = 0, seedB = 0, sets = 0] = this.#words
     this.#seedA = seedA
@@ -65,7 +69,8 @@ export class Table {
 
   enterSet(set: number): void {
     const lock = HEAD + set
-    for (let spins = 0; Atomics.compareExchange(this.#words, lock, 0, 1) !== 0; spins++)
+    this.#ticket = (this.#ticket + 1) | 0 || 1
+    for (let spins = 0; Atomics.compareExchange(this.#words, lock, 0, this.#ticket) !== 0; spins++)
       if (spins === SPINS) {
         this.#wait(lock)
         break
@@ -75,7 +80,8 @@ export class Table {
   }
 
   leave(): void {
-    Atomics.store(this.#words, HEAD + this.#set, 0)
+    // Not where another has taken it over, who thought us dead.
+    Atomics.compareExchange(this.#words, HEAD + this.#set, this.#ticket, 0)
   }
 
   /** Gives a slot of the locked set to the key that was entered. */
@@ -93,10 +99,19 @@ export class Table {
   }
 
   #wait(lock: number): void {
-    const until = performance.now() + DEAD_AFTER_MS
-    while (Atomics.compareExchange(this.#words, lock, 0, 1) !== 0) {
-      if (performance.now() > until) return
-      Atomics.wait(this.#words, lock, 1, WAIT_MS)
+    let holder = 0
+    let since = 0
+    for (;;) {
+      const now = Atomics.compareExchange(this.#words, lock, 0, this.#ticket)
+      if (now === 0) return
+      if (now !== holder) {
+        holder = now
+        since = performance.now()
+      } else if (performance.now() - since > this.#deadAfterMs) {
+        // Of all who wait for the dead, one takes it over.
+        if (Atomics.compareExchange(this.#words, lock, holder, this.#ticket) === holder) return
+      }
+      Atomics.wait(this.#words, lock, now, WAIT_MS)
     }
   }
 
