@@ -151,7 +151,7 @@ function report(): void {
     ? 'wrk, and a client of our own where wrk cannot (new TLS connections, several hostnames, websocket, half)'
     : 'a client of our own (wrk is not installed)'
   const notes = [
-    `each proxy alone on core ${PROXY_CORE}; load (${client}) and back end (nginx out of memory, an echo in Node for websocket) on core ${LOAD_CORE}; ${seconds} s each`,
+    `each proxy alone on core ${PROXY_CORE}; load (${client}) and back end (nginx out of memory, an echo in Node for websocket) on core ${LOAD_CORE}; ${seconds} s each; all of them scheduled as batches (SCHED_BATCH)`,
     'cpu per request: utime + stime of the proxy and all its children and threads, by the answers of 200; nginx, haproxy and caddy set X-Forwarded-* as ours does',
     `before it counts each proxy spends ${WARM_CPU_US / 1e6} s of processor time on the load; aims are medians of the rounds' own ratios`,
     'shadow: what shadow up starts (two hops: what proxy starts, and nodeproxy with a master), all accounting, limits and metrics on; only the container is the back end. CPU of two hops is that of front, node and master',

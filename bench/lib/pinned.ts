@@ -14,13 +14,16 @@ export type Command = {
   readonly env?: Record<string, string>
 }
 
-/** Starts a process that stays on one core, and waits until each of the ports is open. */
+/**
+ * Starts a process that stays on one core, and waits until each of the ports is open. It is scheduled as a batch (sched(7)): of two that
+ * share the core (two hops, Caddy's threads), one would stop the other at each message to it, as it would not on a core of its own.
+ */
 export async function startPinned(
   core: number,
   { command, args, env }: Command,
   ports: readonly number[],
 ): Promise<Pinned> {
-  const child = spawn('taskset', ['-c', String(core), ...manyFiles(), command, ...args], {
+  const child = spawn('chrt', ['-b', '0', 'taskset', '-c', String(core), ...manyFiles(), command, ...args], {
     stdio: ['pipe', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
   })
