@@ -60,7 +60,8 @@ export class FastExchange implements Served, UpstreamUser {
   }
 
   get host(): string | undefined {
-    return this.head.host
+    const { bytes, base, hostStart, hostEnd } = this.head
+    return hostStart < 0 ? undefined : this.client.peer.hostOf(bytes, base + hostStart, base + hostEnd)
   }
 
   get peer(): string {

@@ -72,12 +72,15 @@ export class Intake {
 }
 
 const SCRATCH_BYTES = 262_144
+const MOST_VIEWED = 4_096
 /** Room for the longest head with what is added to it, and for a shared buffer of body. */
 const ROOM = 131_072
 
 /** Where heads are put together with the first bytes of a body, to be sent in one write. */
 export class Scratch {
   #bytes = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
+  /** The views of its beginning that were needed, by their length. */
+  #views: Buffer[] = []
   #start = 0
   #at = 0
 
@@ -111,14 +114,23 @@ export class Scratch {
 
   send(outlet: Outlet): void {
     if (this.isEmpty) return
-    outlet.write(this.#bytes.subarray(this.#start, this.#at))
+    outlet.write(this.#view())
     // What the kernel has taken whole need not be kept.
     if (outlet.isWritten) this.#at = this.#start
     else this.#start = this.#at
     if (this.#start > SCRATCH_BYTES - ROOM) this.#renew(0)
   }
 
+  /** What is to be sent. A view costs as much as to fill it, and messages of few lengths are most. */
+  #view(): Buffer {
+    const length = this.#at - this.#start
+    if (this.#start > 0 || length > MOST_VIEWED) return this.#bytes.subarray(this.#start, this.#at)
+    this.#views[length] ??= this.#bytes.subarray(0, length)
+    return this.#views[length]
+  }
+
   #renew(more: number): void {
+    this.#views = []
     const before = this.#bytes.subarray(this.#start, this.#at)
     this.#bytes = Buffer.allocUnsafeSlow(Math.max(SCRATCH_BYTES, before.length + more))
     this.#bytes.set(before)
