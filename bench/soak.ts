@@ -1,18 +1,20 @@
 import { spawn } from 'node:child_process'
-import { mkdtemp, readdir, readlink, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { readWhereabouts } from '../src/cli/whereabouts.ts'
 import { countAim, machine, pinTo, print, quantile, type Row, rowOf } from './lib/bench.ts'
 import { certificateIn } from './lib/certificate.ts'
 import { heapOf } from './lib/heap.ts'
 import { inUse } from './lib/in-use.ts'
 import { shadow, shadowTwoHops, start } from './lib/peers.ts'
 import { freePorts, startPinned } from './lib/pinned.ts'
-import { processesOf, usageOf } from './lib/process-tree.ts'
+import { usageOf } from './lib/process-tree.ts'
+import { socketsOf } from './lib/sockets.ts'
 
 const PROXY_CORE = 0
 const LOAD_CORE = 1
@@ -43,7 +45,9 @@ try {
   await using proxy = await start(peer, PROXY_CORE, wanted)
   if (proxy === undefined) throw new Error('the proxy could not be started')
   await sleep(500) // the connections by which its start was seen are gone
-  const before = { proxy: await socketsOf(proxy.pid), app: await socketsOf(app.pid) }
+  const { master = '' } = (await readWhereabouts(join(proxy.folder, 'data'))) ?? {}
+  const besides = [Number(new URL(master).port)]
+  const before = { proxy: await socketsOf(proxy.pid, besides), app: await socketsOf(app.pid) }
 
   const site = { port: proxy.plain, tls: proxy.tls, hostname: 'soak.example' }
   const args = [program('./load/crowd.ts'), JSON.stringify({ ...site, seconds })]
@@ -62,7 +66,7 @@ try {
   }
   const { counts, faults }: { counts: Record<string, number>; faults: Record<string, number> } = JSON.parse(await said)
   const heap = (await heapOf(proxy.pid, proxy.folder)).heapKiB
-  const leaked = await leftAfter(before, { proxy: proxy.pid, app: app.pid })
+  const leaked = await leftAfter(before, { proxy: proxy.pid, app: app.pid }, besides)
   const used = await inUse(proxy.folder)
 
   const memory = (samples.get('resident memory') ?? []).flat()
@@ -96,7 +100,7 @@ try {
       ],
       notes: [
         `${seconds} s of visitors of all kinds at once against ${peer.name}`,
-        'soak/memory: the median of the last fifth by that of the middle one; soak/heap: the heap after garbage collection, at the end by that at a quarter, when all has been compiled; soak/holds: what the node tells of its instances; soak/sockets: open two minutes after the last visit, beyond those of the start; an app that does not notice ends keeps its own',
+        'soak/memory: the median of the last fifth by that of the middle one; soak/heap: the heap after garbage collection, at the end by that at a quarter, when all has been compiled; soak/holds: what the node tells of its instances; soak/sockets: open two minutes after the last visit, beyond those of the start, what daemons call of the master left out; an app that does not notice ends keeps its own',
         ...Object.entries(faults).map(([fault, n]) => `${n} times ${fault}`),
       ],
     },
@@ -106,25 +110,13 @@ try {
   await rm(folder, { recursive: true, force: true })
 }
 
-/** Sockets that a process and its children have open. */
-async function socketsOf(pid: number): Promise<number> {
-  const pids = [...(await processesOf(pid))]
-  const links = await Promise.all(
-    pids.map(async one => {
-      const files = await readdir(`/proc/${one}/fd`).catch(() => [])
-      return Promise.all(files.map(file => readlink(`/proc/${one}/fd/${file}`).catch(() => '')))
-    }),
-  )
-  return links.flat().filter(link => link.startsWith('socket:')).length
-}
-
 type Two = { readonly proxy: number; readonly app: number }
 
-async function leftAfter(before: Two, pids: Two): Promise<Two> {
+async function leftAfter(before: Two, pids: Two, besides: readonly number[]): Promise<Two> {
   const until = Date.now() + SETTLES_WITHIN_MS
   for (;;) {
     const left = {
-      proxy: (await socketsOf(pids.proxy)) - before.proxy,
+      proxy: (await socketsOf(pids.proxy, besides)) - before.proxy,
       app: (await socketsOf(pids.app)) - before.app,
     }
     if (left.proxy <= 0 || Date.now() > until) return left
