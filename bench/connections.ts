@@ -20,7 +20,7 @@ import { usageOf } from './lib/process-tree.ts'
 const PROXY_CORE = 0
 const LOAD_CORE = 1
 const WANTED = 20_000
-const SPARE = 500 // what a process has open besides: pools, listeners, its own files
+const SPARE = 600 // what a process has open besides (pools, listeners, its own files): a front keeps 512 back itself
 const PER_HOLDER = 8_000
 
 const { values: flags } = parseArgs({
