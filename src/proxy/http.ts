@@ -126,7 +126,7 @@ async function persist(visit: Visit, tried?: Tried): Promise<void> {
         await pause(parts.clock, LOOK_AGAIN_MS, leaver.signal)
         left = TRIES
       }
-      const node = begun?.node ?? wellPinned(parts, app) ?? (await nodeOf(parts, app, leaver.signal))
+      const node = begun?.node ?? (await nodeOf(parts, app, leaver.signal))
       const holding = begun?.holding
       begun = undefined
       let held: Held | undefined
