@@ -35,3 +35,11 @@ export function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<vo
     signal.addEventListener('abort', leave, { once: true })
   })
 }
+
+/** Whether the promise resolves within `ms` on the given clock; rejects where it does. */
+export function resolvesWithin(promise: Promise<unknown>, clock: Clock, ms: number): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const timer = clock.after(ms, () => resolve(false))
+    promise.then(() => resolve(true), reject).finally(() => timer[Symbol.dispose]())
+  })
+}

@@ -1,0 +1,113 @@
+import type Docker from 'dockerode'
+import { ShadowError } from '../../lib/errors.ts'
+import type { Log } from '../../lib/log.ts'
+import { type AppName, isAppName, type NodeName } from '../../model/names.ts'
+import type { TaskDefinition } from '../../model/task.ts'
+import { type Engine, unlessStatus } from './docker-engine.ts'
+import { statusOf, toldBy } from './failures.ts'
+import { hasInit } from './init.ts'
+import { type Container, type FoundContainer, LABEL_APP, LABEL_NODE, LABEL_REVISION } from './runtime.ts'
+import { containerName, specificationOf } from './specification.ts'
+
+type Options = { readonly engine: Engine; readonly node: NodeName; readonly network: string; readonly log: Log }
+
+/** The containers of this node in this machine's Docker, each `shadow-<node>-<app>`: one call of Docker for each verb. */
+export class DockerContainers {
+  readonly #engine: Engine
+  readonly #node: NodeName
+  readonly #network: string
+  readonly #log: Log
+  #init: Promise<boolean> | undefined
+
+  constructor({ engine, node, network, log }: Options) {
+    this.#engine = engine
+    this.#node = node
+    this.#network = network
+    this.#log = log
+  }
+
+  async create(task: TaskDefinition, mountedAt: string | undefined): Promise<Container> {
+    const init = await this.#hasInit()
+    const specification = specificationOf(task, { node: this.#node, network: this.#network, init, mountedAt })
+    const made = await this.#engine.ask(docker => docker.createContainer(specification))
+    return { id: made.id, app: task.app, revision: task.revision }
+  }
+
+  async start({ id }: Container): Promise<void> {
+    await this.#engine.ask(docker => docker.getContainer(id).start()).catch(unlessStatus(304))
+  }
+
+  inspect({ id }: Container): Promise<Docker.ContainerInspectInfo> {
+    return this.#engine.ask(docker => docker.getContainer(id).inspect())
+  }
+
+  async kill({ id }: Container, signal: string): Promise<void> {
+    await this.#engine.ask(docker => docker.getContainer(id).kill({ signal })).catch(unlessStatus(404, 409))
+  }
+
+  /** Waits for the container's end, and answers its exit code. */
+  async ended({ id }: Container, signal: AbortSignal): Promise<number> {
+    const chunks: Buffer[] = []
+    for await (const chunk of this.#engine.stream({ method: 'POST', path: `/containers/${id}/wait` }, signal))
+      chunks.push(chunk)
+    const told = JSON.parse(Buffer.concat(chunks).toString()) as { StatusCode: number }
+    return told.StatusCode
+  }
+
+  async remove({ id }: Container): Promise<void> {
+    await this.#engine
+      .ask(docker => docker.getContainer(id).remove({ v: true }))
+      .catch(error => {
+        if (statusOf(error) === 409 && toldBy(error).includes('already in progress')) return
+        return unlessStatus(404)(error)
+      })
+  }
+
+  /** Removes a container that has our name for the app; fails with `already-exists` where it is not ours. */
+  async removeLeftOver(app: AppName): Promise<void> {
+    const { ask } = this.#engine
+    const name = containerName(this.#node, app)
+    const found = await ask(docker => docker.getContainer(name).inspect()).catch(unlessStatus(404))
+    if (found === undefined) return
+    const labels = found.Config.Labels ?? {}
+    if (labels[LABEL_NODE] !== this.#node || labels[LABEL_APP] !== app)
+      throw new ShadowError('already-exists', `Docker has a container "${name}" that is not ours`, {
+        hint: `rename it: docker rename ${name} OTHER`,
+      })
+    await ask(docker => docker.getContainer(found.Id).remove({ force: true, v: true })).catch(unlessStatus(404))
+  }
+
+  /** All that there are, running or not. */
+  async all(): Promise<readonly FoundContainer[]> {
+    const { ask } = this.#engine
+    const filters = { label: [`${LABEL_NODE}=${this.#node}`] }
+    const listed = await ask(docker => docker.listContainers({ all: true, filters }))
+    const found = await Promise.all(
+      listed.map(async ({ Id }) => {
+        const there = await ask(docker => docker.getContainer(Id).inspect()).catch(unlessStatus(404))
+        const app = there?.Config.Labels[LABEL_APP] ?? ''
+        if (there === undefined || !isAppName(app)) return []
+        const revision = Number(there.Config.Labels[LABEL_REVISION] ?? 0)
+        const { Running: running, StartedAt: startedAt } = there.State
+        return { id: Id, app, revision, running, ip: this.ipOf(there), startedAt }
+      }),
+    )
+    return found.flat()
+  }
+
+  /** Its address on our network; undefined where it does not run. */
+  ipOf({ NetworkSettings }: Docker.ContainerInspectInfo): string | undefined {
+    return NetworkSettings.Networks?.[this.#network]?.IPAddress || undefined
+  }
+
+  #hasInit(): Promise<boolean> {
+    this.#init ??= hasInit().then(there => {
+      if (!there)
+        this.#log.warn('docker-init missing', {
+          hint: 'apps that handle no SIGTERM take their whole grace; install tini',
+        })
+      return there
+    })
+    return this.#init
+  }
+}
