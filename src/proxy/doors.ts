@@ -5,7 +5,8 @@ import { Exchanges, listenFor } from '../lib/http/fast/server.ts'
 import { LIMITS, type Limits } from '../lib/http/limits.ts'
 import { bind, type Listening } from '../lib/http/listening.ts'
 import { Certificates } from '../lib/http/tls/certificates.ts'
-import { newTicketKeys, tlsServer } from '../lib/http/tls/listener.ts'
+import { tlsServer } from '../lib/http/tls/listener.ts'
+import type { TicketKeys } from '../lib/http/tls/ticket-keys.ts'
 import { type Log, noLog } from '../lib/log.ts'
 import { Buckets, bucketsMemory } from '../lib/shared/buckets.ts'
 import { Counts, countsMemory } from '../lib/shared/counts.ts'
@@ -22,15 +23,12 @@ export type FrontMemory = {
   /** Use of each app, and of each client of an app. */
   readonly apps: SharedArrayBuffer
   readonly clients: SharedArrayBuffer
-  /** So that a TLS session may be resumed in any of them. */
-  readonly ticketKeys: Uint8Array
 }
 
 export const frontMemory = (threads: number): FrontMemory => ({
   connections: countsMemory({ threads }),
   apps: bucketsMemory(),
   clients: bucketsMemory(),
-  ticketKeys: newTicketKeys(),
 })
 
 type Parts = Pick<FrontParts, 'routes' | 'pins' | 'nodes'> & {
@@ -39,6 +37,8 @@ type Parts = Pick<FrontParts, 'routes' | 'pins' | 'nodes'> & {
   readonly memory: FrontMemory
   /** Which of the threads that share the memory this is. */
   readonly thread: number
+  /** The same in all of them, so that a TLS session may be resumed in any. */
+  readonly ticketKeys: TicketKeys
   readonly clock: Clock
   readonly log: Log
 }
@@ -48,7 +48,7 @@ export type Doors = Listening & { readonly tls: Bound | undefined; counted(): Co
 export type Bound = { readonly address: string; readonly port: number }
 
 /** Opens all that a front listens on, in this thread: the only one, or each of several. Disposing it drains it. */
-export async function openDoors({ config, reach, memory, thread, ...parts }: Parts): Promise<Doors> {
+export async function openDoors({ config, reach, memory, thread, ticketKeys, ...parts }: Parts): Promise<Doors> {
   const { clock, log } = parts
   const ending = new AbortController()
   const journey = frontDoor({
@@ -75,7 +75,7 @@ export async function openDoors({ config, reach, memory, thread, ...parts }: Par
   })
   reach.onLeft?.(address => exchanges.forget(address))
   await using opening = new AsyncDisposableStack()
-  const tls = await openTls({ config, exchanges, memory, thread, clock, log })
+  const tls = await openTls({ config, exchanges, ticketKeys, thread, clock, log })
   opening.defer(() => tls?.close())
   const listening = await listenFor(exchanges, config.listen, config.drainWithin, tls ? [tls.server] : [])
   const opened = opening.move()
@@ -92,10 +92,10 @@ export async function openDoors({ config, reach, memory, thread, ...parts }: Par
   }
 }
 
-type Tls = Pick<Parts, 'config' | 'memory' | 'thread' | 'clock' | 'log'> & { readonly exchanges: Exchanges }
+type Tls = Pick<Parts, 'config' | 'ticketKeys' | 'thread' | 'clock' | 'log'> & { readonly exchanges: Exchanges }
 
 /** Opens the door for HTTPS, where the front is to have one. */
-async function openTls({ config, exchanges, memory, thread, clock, log }: Tls) {
+async function openTls({ config, exchanges, ticketKeys, thread, clock, log }: Tls) {
   if (config.tlsListen === undefined) return undefined
   const certificates = await Certificates.open({
     folder: config.tlsCertificates ?? `${config.data}/certificates`,
@@ -107,7 +107,7 @@ async function openTls({ config, exchanges, memory, thread, clock, log }: Tls) {
     exchanges,
     log,
     handshakeWithinMs: config.tlsHandshakeWithin,
-    ticketKeys: memory.ticketKeys,
+    ticketKeys,
   })
   const close = (): void => {
     certificates[Symbol.dispose]()

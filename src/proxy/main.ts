@@ -5,6 +5,7 @@ import { type Clock, systemClock } from '../lib/clock.ts'
 import { asShadowError, ShadowError } from '../lib/errors.ts'
 import { lockFolder } from '../lib/files.ts'
 import type { Listening } from '../lib/http/listening.ts'
+import { renewed, TicketKeys } from '../lib/http/tls/ticket-keys.ts'
 import type { Log } from '../lib/log.ts'
 import { openMetrics } from '../lib/metrics/listener.ts'
 import { Metrics } from '../lib/metrics/metrics.ts'
@@ -47,7 +48,9 @@ export async function startProxy(settings: ProxyConfig, options: Options): Promi
   const onNodes = (): void => workers.tell('nodes', nodes.all)
   const nodes: Nodes = new Nodes({ master, memory, reach, clock, log, onChange: onNodes })
   const pins = new Pins(memory, (app, node) => workers.tell('pinned', { app, node }))
-  const parts = { config, routes, pins, nodes, reach, clock, log }
+  const ticketKeys = new TicketKeys()
+  started.use(renewed(ticketKeys, clock))
+  const parts = { config, routes, pins, nodes, reach, ticketKeys, clock, log }
   const listening =
     config.workers > 1
       ? await workers.open(parts)

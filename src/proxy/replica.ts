@@ -1,5 +1,6 @@
 import { orAborted } from '../lib/abort.ts'
 import type { Clock } from '../lib/clock.ts'
+import { TicketKeys } from '../lib/http/tls/ticket-keys.ts'
 import type { Leaver } from '../lib/leaver.ts'
 import type { Line, Other } from '../lib/threads/line.ts'
 import type { App } from '../model/app.ts'
@@ -23,11 +24,18 @@ export type ReplicaDeeds = {
   changed(hostname: Hostname | undefined): void
   pinned(input: { readonly app: AppName; readonly node: NodeName }): void
   nodes(all: readonly KnownNode[]): void
+  ticketKeys(keys: Uint8Array): void
 }
 
 type Route = { readonly app: App; checkedAt: number }
 type Asking = { readonly answer: Promise<App>; isOutdated: boolean }
-type Options = { readonly line: Line; readonly nodes: readonly KnownNode[]; readonly clock: Clock }
+type Options = {
+  readonly line: Line
+  readonly nodes: readonly KnownNode[]
+  /** Of TLS tickets. */
+  readonly keys?: Uint8Array
+  readonly clock: Clock
+}
 
 const MOST_ROUTES = 100_000
 
@@ -36,6 +44,7 @@ export class Replica {
   readonly routes: FrontParts['routes'] = { resolve: (hostname, leaver) => this.#resolve(hostname, leaver) }
   readonly pins: FrontParts['pins']
   readonly nodes: FrontParts['nodes']
+  readonly ticketKeys: TicketKeys
   readonly #main: Other<FrontDeeds>
   readonly #clock: Clock
   readonly #routes = new Map<Hostname, Route>()
@@ -43,14 +52,16 @@ export class Replica {
   readonly #pins = new Map<AppName, NodeName>()
   #nodes = new Map<NodeName, KnownNode>()
 
-  constructor({ line, nodes, clock }: Options) {
+  constructor({ line, nodes, keys, clock }: Options) {
     this.#main = line.other<FrontDeeds>()
     this.#clock = clock
     this.#take(nodes)
+    this.ticketKeys = new TicketKeys(keys)
     line.serve<ReplicaDeeds>({
       changed: hostname => this.#changed(hostname),
       pinned: ({ app, node }) => void this.#pins.set(app, node),
       nodes: all => this.#take(all),
+      ticketKeys: given => this.ticketKeys.replace(given),
     })
     this.pins = {
       get: app => this.#pins.get(app),

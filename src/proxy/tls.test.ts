@@ -153,3 +153,34 @@ test('all workers serve HTTPS on one port, and a session of one is resumed by an
   }
   assert.ok(most >= 2, 'both served')
 })
+
+test('the keys of tickets are new for all workers: none takes an old ticket, and a new one is good at each', async () => {
+  const folder = certificatesFolder()
+  putCertbot(folder, 'blog.example', blog)
+  await using master = await masterOf([], [])
+  await using front = await aFront({
+    master: master.url,
+    settings: { SHADOW_WORKERS: '2', SHADOW_TLS_LISTEN: '127.0.0.1:0', SHADOW_TLS_CERTIFICATES: folder },
+  })
+  const visit = async (session?: Buffer) => {
+    const client = connect({ port: front.tls?.port ?? 0, servername: 'blog.example', ca: blog.cert, session })
+    const told = new Promise<Buffer>(resolve => client.once('session', resolve))
+    await once(client, 'secureConnect')
+    const isResumed = client.isSessionReused()
+    const ticket = isResumed ? undefined : await told
+    client.destroy()
+    return { isResumed, ticket }
+  }
+  const visits = async (session: Buffer | undefined) => {
+    const resumed = new Set<boolean>()
+    for (let round = 0; round < 20; round++) resumed.add((await visit(session)).isResumed)
+    return [...resumed]
+  }
+  const first = await visit()
+  assert.deepEqual(await visits(first.ticket), [true])
+  await front.clock.advance(12 * 3_600_000)
+  await front.metrics.text() // asks the workers, who have heard of the keys before
+  const second = await visit(first.ticket)
+  assert.deepEqual([second.isResumed, await visits(first.ticket)], [false, [false]])
+  assert.deepEqual(await visits(second.ticket), [true])
+})

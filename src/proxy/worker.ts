@@ -12,11 +12,11 @@ import type { FrontWorkerData } from './workers.ts'
 
 // One of several threads of a front that share its port.
 await runThread(async ({ line, log }) => {
-  const { nodes, overLine, ...given } = workerData as FrontWorkerData
+  const { nodes, overLine, ticketKeys: keys, ...given } = workerData as FrontWorkerData
   const clock = systemClock
-  const { routes, pins, nodes: known } = new Replica({ line, nodes, clock })
+  const { routes, pins, nodes: known, ticketKeys } = new Replica({ line, nodes, keys, clock })
   const reach = overLine ? reachOverLine(line) : reachOverHttp()
-  const doors = await openDoors({ ...given, routes, pins, nodes: known, reach, clock, log })
+  const doors = await openDoors({ ...given, routes, pins, nodes: known, reach, ticketKeys, clock, log })
   tellCounted(line, () => doors.counted())
   return doors
 })

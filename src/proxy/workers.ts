@@ -1,6 +1,7 @@
 import type { Clock } from '../lib/clock.ts'
 import type { Counted } from '../lib/http/counters.ts'
 import { claim, type Listening } from '../lib/http/listening.ts'
+import type { TicketKeys } from '../lib/http/tls/ticket-keys.ts'
 import type { Log } from '../lib/log.ts'
 import { Counts } from '../lib/shared/counts.ts'
 import { countsOf } from '../lib/threads/counted.ts'
@@ -20,6 +21,7 @@ export type FrontWorkerData = {
   readonly memory: FrontMemory
   readonly thread: number
   readonly nodes: readonly KnownNode[]
+  readonly ticketKeys: Uint8Array
   /** Whether apps are reached over the line, or over HTTP. */
   readonly overLine: boolean
 }
@@ -37,6 +39,7 @@ type Options = {
   readonly pins: Pins
   readonly nodes: Nodes
   readonly reach: Reach
+  readonly ticketKeys: TicketKeys
   readonly clock: Clock
   readonly log: Log
 }
@@ -54,7 +57,7 @@ export class Workers {
   }
 
   /** Starts them; disposing what this gives drains and ends them. */
-  async open({ config, routes, pins, nodes, reach, clock, log }: Options): Promise<FrontDoors> {
+  async open({ config, routes, pins, nodes, reach, ticketKeys, clock, log }: Options): Promise<FrontDoors> {
     const { at, ...bound } = await claim(config.listen)
     const tls = config.tlsListen && (await claim(config.tlsListen))
     const memory = frontMemory(config.workers)
@@ -72,6 +75,7 @@ export class Workers {
       memory,
       thread,
       nodes: nodes.all,
+      ticketKeys: ticketKeys.current,
       overLine: reach.share !== undefined,
     })
     const crew = new Crew({
@@ -93,6 +97,7 @@ export class Workers {
       log,
     })
     this.#crew = crew
+    ticketKeys.onNew(keys => this.tell('ticketKeys', keys))
     await crew.start()
     return {
       ...bound,

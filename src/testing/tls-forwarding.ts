@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { Exchanges, type ExchangesOptions } from '../lib/http/fast/server.ts'
 import { Certificates } from '../lib/http/tls/certificates.ts'
 import { tlsServer } from '../lib/http/tls/listener.ts'
+import { renewed, TicketKeys } from '../lib/http/tls/ticket-keys.ts'
 import { noLog } from '../lib/log.ts'
 import { HandClock } from './clock.ts'
 
@@ -21,13 +22,18 @@ export async function secured(
     ...options,
   })
   const { handshakeWithinMs } = options
-  const server = tlsServer({ certificates, exchanges, log: noLog, ...(handshakeWithinMs && { handshakeWithinMs }) })
+  const ticketKeys = new TicketKeys()
+  // One of its own: the other looks for files each second.
+  const ticketClock = new HandClock()
+  renewed(ticketKeys, ticketClock)
+  const server = tlsServer({ certificates, exchanges, log: noLog, ticketKeys, handshakeWithinMs })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   return {
     port,
     clock,
+    ticketClock,
     certificates,
     exchanges,
     async [Symbol.asyncDispose]() {

@@ -133,6 +133,39 @@ for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
   })
 }
 
+for (const version of ['TLSv1.2', 'TLSv1.3'] as const)
+  test(`the keys of tickets are new twice a day; an old ticket leads to a whole handshake, and to a new one: ${version}`, async () => {
+    await using app = await echo()
+    const folder = folderOf('default')
+    await using front = await secured(app, folder)
+    const visit = async (session?: Buffer) => {
+      const socket = await dial(front.port, 'one.example', one.cert, {
+        maxVersion: version,
+        ...(session && { session }),
+      })
+      const isResumed = socket.isSessionReused()
+      const told = new Promise<Buffer>(resolve => socket.once('session', resolve))
+      socket.write('GET / HTTP/1.1\r\nHost: one.example\r\n\r\n')
+      assert.match(String((await once(socket, 'data'))[0]), /^HTTP\/1.1 200 /)
+      // By TLS 1.3 it comes after the handshake, and none after one that was resumed.
+      const ticket = version === 'TLSv1.3' && !isResumed ? await told : socket.getSession()
+      socket.destroy()
+      return { isResumed, ticket }
+    }
+    const first = await visit()
+    await front.ticketClock.advance(12 * 3_600_000 - 1)
+    assert.deepEqual([first.isResumed, (await visit(first.ticket)).isResumed], [false, true])
+    await front.ticketClock.advance(1)
+    const second = await visit(first.ticket)
+    assert.equal(second.isResumed, false)
+    // The server's context is another after this, its keys the same.
+    putPair(folder, 'default')
+    await front.certificates.read()
+    assert.equal((await visit(second.ticket)).isResumed, true)
+    await front.ticketClock.advance(12 * 3_600_000)
+    assert.equal((await visit(second.ticket)).isResumed, false)
+  })
+
 test('a certificate that is renewed is used by the next connection', async () => {
   await using app = await echo()
   const folder = folderOf('default')

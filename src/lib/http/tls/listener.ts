@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { Socket } from 'node:net'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 import type { Log } from '../../log.ts'
@@ -6,6 +5,7 @@ import type { Exchanges } from '../fast/server.ts'
 import { type Certificate, tlsTerms } from './certificate.ts'
 import type { Certificates } from './certificates.ts'
 import { certified } from './certified.ts'
+import { TicketKeys } from './ticket-keys.ts'
 
 export type TlsOptions = {
   readonly certificates: Certificates
@@ -13,11 +13,8 @@ export type TlsOptions = {
   readonly log: Log
   /** A client that is not through with the handshake by then is cut. */
   readonly handshakeWithinMs?: number | undefined
-  /** What tickets for resuming a session are sealed with, 48 bytes; the same for all who share the port. */
-  readonly ticketKeys?: Uint8Array | undefined
+  readonly ticketKeys?: TicketKeys | undefined
 }
-
-const TICKET_KEY_BYTES = 48
 
 const HANDSHAKE_WITHIN_MS = 10_000
 const KEEPALIVE_PROBE_AFTER_MS = 30_000
@@ -26,14 +23,12 @@ const UNRECOGNIZED_NAME = Buffer.from([0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x70]
 const PLAIN_TEXT = 'HTTP was spoken to the port of HTTPS\n'
 const PLAIN = `HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${PLAIN_TEXT.length}\r\nX-Shadow-Error: bad-input\r\n\r\n${PLAIN_TEXT}`
 
-/** What to seal tickets with, from now on. */
-export const newTicketKeys = (): Uint8Array => randomBytes(TICKET_KEY_BYTES)
-
 /** A server of TLS 1.2 and 1.3 whose connections the exchanges serve, by HTTP/2 or HTTP/1.1 as the client chooses (ALPN, RFC 7301). */
-export function tlsServer({ certificates, exchanges, log, handshakeWithinMs, ticketKeys }: TlsOptions): Server {
-  const fixed = { ...tlsTerms, ticketKeys: Buffer.from(ticketKeys ?? newTicketKeys()) }
+export function tlsServer({ certificates, exchanges, log, handshakeWithinMs, ...given }: TlsOptions): Server {
+  const { ticketKeys = new TicketKeys() } = given
+  const terms = () => ({ ...tlsTerms, ticketKeys: Buffer.from(ticketKeys.current) })
   const server = createServer({
-    ...fixed,
+    ...terms(),
     ALPNProtocols: ['h2', 'http/1.1'],
     handshakeTimeout: handshakeWithinMs ?? HANDSHAKE_WITHIN_MS,
     noDelay: true,
@@ -52,10 +47,11 @@ export function tlsServer({ certificates, exchanges, log, handshakeWithinMs, tic
     const found = certificates.find(undefined)
     if (found === nameless) return
     nameless = found
-    server.setSecureContext({ ...fixed, ...(found && { cert: found.cert, key: found.key }) })
+    server.setSecureContext({ ...terms(), ...(found && { cert: found.cert, key: found.key }) })
   }
   setNameless()
   certificates.onRead(setNameless)
+  ticketKeys.onNew(keys => server.setTicketKeys(Buffer.from(keys)))
   // Counted, and refused, before a handshake, which costs a hundred times what a connection does.
   const handshakes = server.listeners('connection')
   server.removeAllListeners('connection').on('connection', (socket: Socket) => {
