@@ -1,10 +1,8 @@
-import { ERROR_HEADER, HOP_EXPECT, STATE_HEADER } from '../api/paths.ts'
-import { appUnreachable, OURS, RequestAsk, servedBy, TRIES } from '../api/traffic.ts'
-import { orAborted, pause } from '../lib/abort.ts'
+import { RequestAsk, TRIES } from '../api/traffic.ts'
+import { pause } from '../lib/abort.ts'
 import type { Clock } from '../lib/clock.ts'
-import { fromProblem, isFailure, ShadowError } from '../lib/errors.ts'
+import { ShadowError } from '../lib/errors.ts'
 import type { Exchange, Journey } from '../lib/http/exchange.ts'
-import { type Hop, Refusal, UpstreamError } from '../lib/http/hop.ts'
 import { byHandler } from '../lib/http/server.ts'
 import type { Leaver } from '../lib/leaver.ts'
 import type { Log } from '../lib/log.ts'
@@ -12,13 +10,14 @@ import type { App, Node } from '../model/app.ts'
 import { hostOf } from '../model/hostname.ts'
 import type { Held } from '../model/instance.ts'
 import { NODE_BACK_WITHIN } from '../model/intervals.ts'
-import type { AppName, NodeName } from '../model/names.ts'
 import type { Guard } from './access.ts'
+import { LOOK_AGAIN_MS, nodeOf, wellPinned } from './choice.ts'
 import { answerError } from './errors.ts'
 import { EVENTS_PATH, followWake } from './events.ts'
+import { type Failed, isAwaited, mayTryAgain, told } from './failed.ts'
+import { hopOf } from './hop.ts'
 import type { Nodes } from './nodes.ts'
 import type { Pins } from './pins.ts'
-import { place } from './placement.ts'
 import type { Reach } from './reach.ts'
 import type { Routes } from './routes.ts'
 import { clientOf, isNavigation, type TrustedProxies } from './visitor.ts'
@@ -36,8 +35,6 @@ export type FrontParts = {
   /** Aborts when streams must end because the front does. */
   readonly ending: AbortSignal
 }
-
-const LOOK_AGAIN_MS = 100
 
 /** The front's door: each request to the app that its Host names. */
 export function frontDoor(parts: FrontParts): Journey {
@@ -78,7 +75,7 @@ function serveApp(parts: FrontParts, exchange: Exchange, app: App): Promise<void
   const leaver: Leaver =
     ask.kind === 'websocket' ? { signal: AbortSignal.any([exchange.signal, parts.ending]) } : exchange
   const visit = { parts, exchange, app, isProxy, ask, leaver }
-  const node = wellPinned(parts, app)
+  const node = wellPinned(parts, app.name)
   if (node === undefined) return persist(visit)
   const held = reach.hold(app, node, ask, leaver)
   if (held instanceof Promise) return persist(visit, { node, holding: held })
@@ -102,10 +99,7 @@ type Visit = {
 }
 
 /** What was tried already: a hold that is waited for, or a way that failed. */
-type Tried = { readonly node: Node } & (
-  | { readonly holding: Promise<Held> }
-  | { readonly held: Held | undefined; readonly error: unknown }
-)
+type Tried = { readonly node: Node; readonly holding: Promise<Held> } | Failed
 
 function pass({ parts, exchange, app, isProxy, ask, leaver }: Visit, node: Node, held: Held): Promise<void> {
   parts.pins.set(app.name, node.name)
@@ -118,15 +112,15 @@ async function persist(visit: Visit, tried?: Tried): Promise<void> {
   const { parts, exchange, app, ask, leaver } = visit
   try {
     const givesUpAt = parts.clock.now() + NODE_BACK_WITHIN
-    let last = tried !== undefined && 'error' in tried ? tried : undefined
+    let last: Failed | undefined = tried !== undefined && 'error' in tried ? tried : undefined
     let begun = tried !== undefined && 'holding' in tried ? tried : undefined
     for (let left = last === undefined ? TRIES : TRIES - 1; ; left--) {
-      if (last !== undefined && !(left > 0 && (await mayTryAgain(parts, { app: app.name, ...last })))) {
-        if (!isAwaited(parts, last) || parts.clock.now() >= givesUpAt) throw told({ app: app.name, ...last }, exchange)
+      if (last !== undefined && !(left > 0 && (await mayTryAgain(parts, app.name, last)))) {
+        if (!isAwaited(parts, last) || parts.clock.now() >= givesUpAt) throw told(app.name, last, exchange)
         await pause(parts.clock, LOOK_AGAIN_MS, leaver.signal)
         left = TRIES
       }
-      const node = begun?.node ?? (await nodeOf(parts, app, leaver.signal))
+      const node = begun?.node ?? (await nodeOf(parts, app.name, leaver.signal))
       const holding = begun?.holding
       begun = undefined
       let held: Held | undefined
@@ -144,115 +138,12 @@ async function persist(visit: Visit, tried?: Tried): Promise<void> {
 }
 
 async function follow(parts: FrontParts, app: App, exchange: Exchange): Promise<void> {
-  const node = await nodeOf(parts, app, exchange.signal)
+  const node = await nodeOf(parts, app.name, exchange.signal)
   await byHandler(
     exchange,
     (_request, response, gone) => followWake(parts.reach, app, node, response, AbortSignal.any([gone, parts.ending])),
     parts.log,
   )
-}
-
-function wellPinned({ pins, nodes }: FrontParts, { name }: App): Node | undefined {
-  const pin = pins.get(name)
-  const pinned = pin === undefined ? undefined : nodes.get(pin)
-  return pinned?.healthy ? pinned.node : undefined
-}
-
-/** The pinned node if it is well; else another, chosen by the app's name; waited for while one may come back. */
-async function nodeOf(parts: FrontParts, app: App, signal: AbortSignal): Promise<Node> {
-  const { pins, nodes, clock } = parts
-  const { name } = app
-  const well = wellPinned(parts, app)
-  if (well !== undefined) return well
-  const pin = pins.get(name)
-  const pinned = pin === undefined ? undefined : nodes.get(pin)
-  const chosen = place(name, nodes.all)
-  if (chosen !== undefined) return chosen
-  for (;;) {
-    await orAborted(nodes.refresh(), signal) // a first node may have come since the list was made
-    const found = place(name, nodes.all) ?? pinned?.node
-    if (found !== undefined) return found
-    if (!nodes.all.some(({ node }) => nodes.mayComeBack(node.name))) break
-    await pause(clock, LOOK_AGAIN_MS, signal)
-  }
-  throw new ShadowError('no-node', `no healthy node can take ${name}`, { hint: 'shadow node ls', retryAfterMs: 2_000 })
-}
-
-type Way = Pick<Visit, 'exchange' | 'isProxy' | 'ask'> & { readonly held: Held; readonly node: Node }
-
-function hopOf({ exchange, held, node, isProxy, ask }: Way): Hop {
-  // Until the node goes on, the body stays with the client; so a node that refuses costs nothing but a second try.
-  const asks =
-    held.isHop === true && exchange.hasBody && ask.kind === 'request' && exchange.header('expect') === undefined
-  return {
-    address: held.address,
-    strip: OURS,
-    forwarded: isProxy ? 'append' : 'replace',
-    expect: asks ? 'ask' : 'pass',
-    requestHeaders: asks ? { ...held.headers, [HOP_EXPECT]: 'hop' } : held.headers,
-    responseHeaders: servedBy(node.name, held.waited),
-    refusal: held.isHop ? isOurs : undefined,
-  }
-}
-
-const isOurs: Hop['refusal'] = headers => headers[ERROR_HEADER] !== undefined
-
-type Failed = { app: AppName; node: Node; held: Held | undefined; error: unknown }
-
-/** Whether the app saw nothing of the request, and another try has a better chance; what was learned for it is kept. */
-async function mayTryAgain({ pins, nodes }: FrontParts, { app, node, held, error }: Failed): Promise<boolean> {
-  if (error instanceof UpstreamError && !error.sent) {
-    await held?.refused?.()
-    if (held?.isHop !== true) return true
-    nodes.failed(node.name)
-    return place(app, nodes.all) !== undefined
-  }
-  const failure = error instanceof Refusal && !error.sent ? problemOf(error) : error
-  if (held?.isHop && isFailure(failure, 'shutting-down')) {
-    nodes.failed(node.name)
-    return place(app, nodes.all) !== undefined
-  }
-  if (!isFailure(failure, 'volume-elsewhere')) return false
-  const home = nodes.get(homeOf(failure))
-  if (home === undefined || !home.healthy) return false
-  pins.set(app, home.node.name)
-  return true
-}
-
-/** Whether the request, seen by nobody, can be served once the one node that can take it is back, which was there a moment ago. */
-function isAwaited({ nodes }: FrontParts, { node, held, error }: Omit<Failed, 'app'>): boolean {
-  if (held?.isHop !== true || !(error instanceof UpstreamError || error instanceof Refusal) || error.sent) return false
-  const failure = error instanceof Refusal ? problemOf(error) : error
-  if (isFailure(failure, 'volume-elsewhere')) return nodes.mayComeBack(homeOf(failure))
-  return (failure === error || isFailure(failure, 'shutting-down')) && nodes.mayComeBack(node.name)
-}
-
-/** The error for the visitor: it tells the app's fault from the node's. */
-function told({ app, node, held, error }: Failed, exchange: Exchange): unknown {
-  const failure = error instanceof Refusal ? problemOf(error) : error
-  if (error instanceof Refusal) exchange.ownHeaders[STATE_HEADER] = String(error.headers[STATE_HEADER] ?? 'unknown')
-  if (isFailure(failure, 'volume-elsewhere')) return nodeUnreachable(app, homeOf(failure), failure)
-  if (!(error instanceof UpstreamError)) return failure
-  return held?.isHop ? nodeUnreachable(app, node.name, error) : appUnreachable(app, error)
-}
-
-const homeOf = (error: ShadowError): NodeName => String(error.details.facts?.['node'] ?? '') as NodeName
-
-const nodeUnreachable = (app: AppName, node: NodeName, cause: Error): ShadowError =>
-  new ShadowError('node-unreachable', `node ${node}, which has ${app}, does not answer`, {
-    cause,
-    hint: 'shadow node ls',
-    retryAfterMs: 2_000,
-  })
-
-function problemOf({ status, body }: Refusal): ShadowError {
-  let problem: unknown
-  try {
-    problem = JSON.parse(body)
-  } catch {
-    // told of by its status
-  }
-  return fromProblem(problem) ?? new ShadowError('internal', `the node refused with ${status}: ${body.slice(0, 200)}`)
 }
 
 const noHost = ({ host = '' }: Exchange): ShadowError =>

@@ -1,0 +1,33 @@
+import { ERROR_HEADER, HOP_EXPECT } from '../api/paths.ts'
+import { OURS, type RequestAsk, servedBy } from '../api/traffic.ts'
+import type { Exchange } from '../lib/http/exchange.ts'
+import type { Hop } from '../lib/http/hop.ts'
+import type { Node } from '../model/app.ts'
+import type { Held } from '../model/instance.ts'
+
+type Way = {
+  readonly exchange: Exchange
+  readonly held: Held
+  readonly node: Node
+  /** Whether the peer is a proxy whose word is taken for who the client is. */
+  readonly isProxy: boolean
+  readonly ask: RequestAsk
+}
+
+/** How a request goes from the front to the node, or at once to the app where that is here. */
+export function hopOf({ exchange, held, node, isProxy, ask }: Way): Hop {
+  // Until the node goes on, the body stays with the client; so a node that refuses costs nothing but a second try.
+  const asks =
+    held.isHop === true && exchange.hasBody && ask.kind === 'request' && exchange.header('expect') === undefined
+  return {
+    address: held.address,
+    strip: OURS,
+    forwarded: isProxy ? 'append' : 'replace',
+    expect: asks ? 'ask' : 'pass',
+    requestHeaders: asks ? { ...held.headers, [HOP_EXPECT]: 'hop' } : held.headers,
+    responseHeaders: servedBy(node.name, held.waited),
+    refusal: held.isHop ? isOurs : undefined,
+  }
+}
+
+const isOurs: Hop['refusal'] = headers => headers[ERROR_HEADER] !== undefined
