@@ -14,7 +14,7 @@ import { inUse } from './lib/in-use.ts'
 import { shadow, shadowTwoHops, start } from './lib/peers.ts'
 import { freePorts, startPinned } from './lib/pinned.ts'
 import { usageOf } from './lib/process-tree.ts'
-import { socketsOf } from './lib/sockets.ts'
+import { type OpenSocket, saidOf, socketsOf } from './lib/sockets.ts'
 
 const PROXY_CORE = 0
 const LOAD_CORE = 1
@@ -61,7 +61,7 @@ try {
   for (let at = 0; at < SAMPLES; at++) {
     await sleep((seconds * 1_000) / SAMPLES)
     samples.get('resident memory')?.push([(await usageOf(proxy.pid)).rssKiB / 1_024])
-    samples.get('open sockets')?.push([await socketsOf(proxy.pid)])
+    samples.get('open sockets')?.push([(await socketsOf(proxy.pid)).length])
     if (at === SAMPLES / 4) heapBefore = (await heapOf(proxy.pid, proxy.folder)).heapKiB
   }
   const { counts, faults }: { counts: Record<string, number>; faults: Record<string, number> } = JSON.parse(await said)
@@ -86,21 +86,23 @@ try {
         rowOf({ name: 'open sockets', unit: 'count' }, samples),
         once('holds left', used.holds),
         once('requests left waiting', used.waiting),
-        once('sockets left at the proxy', leaked.proxy),
-        once('sockets left at the app', leaked.app),
+        once('sockets left at the proxy', leaked.proxy.length),
+        once('sockets left at the app', leaked.app.length),
         once('visits', sum(counts)),
         ...visits,
       ],
       aims: [
         countAim('soak/memory', 1.1, part(0.8, 1) / part(0.4, 0.6)),
         countAim('soak/heap', 1.1, heap / heapBefore),
-        countAim('soak/sockets', 0, leaked.proxy),
+        countAim('soak/sockets', 0, leaked.proxy.length),
         countAim('soak/holds', 0, used.holds + used.waiting),
         countAim('soak/faults', 0, sum(faults)),
       ],
       notes: [
         `${seconds} s of visitors of all kinds at once against ${peer.name}`,
         'soak/memory: the median of the last fifth by that of the middle one; soak/heap: the heap after garbage collection, at the end by that at a quarter, when all has been compiled; soak/holds: what the node tells of its instances; soak/sockets: open two minutes after the last visit, beyond those of the start, what daemons call of the master left out; an app that does not notice ends keeps its own',
+        `the front listens at ${proxy.plain} and ${proxy.tls}, the app at ${port}`,
+        ...leaked.proxy.map(socket => `left at the proxy: ${saidOf(socket)}`),
         ...Object.entries(faults).map(([fault, n]) => `${n} times ${fault}`),
       ],
     },
@@ -110,18 +112,28 @@ try {
   await rm(folder, { recursive: true, force: true })
 }
 
-type Two = { readonly proxy: number; readonly app: number }
+type Two<T> = { readonly proxy: T; readonly app: T }
 
-async function leftAfter(before: Two, pids: Two, besides: readonly number[]): Promise<Two> {
+/** What is open at both beyond what was before, once the proxy has let go of all or the time for it is over. */
+async function leftAfter(
+  before: Two<OpenSocket[]>,
+  pids: Two<number>,
+  besides: readonly number[],
+): Promise<Two<OpenSocket[]>> {
   const until = Date.now() + SETTLES_WITHIN_MS
   for (;;) {
     const left = {
-      proxy: (await socketsOf(pids.proxy, besides)) - before.proxy,
-      app: (await socketsOf(pids.app)) - before.app,
+      proxy: beyond(before.proxy, await socketsOf(pids.proxy, besides)),
+      app: beyond(before.app, await socketsOf(pids.app)),
     }
-    if (left.proxy <= 0 || Date.now() > until) return left
+    if (left.proxy.length === 0 || Date.now() > until) return left
     await sleep(250)
   }
+}
+
+function beyond(before: OpenSocket[], after: OpenSocket[]): OpenSocket[] {
+  const known = new Set(before.map(({ inode }) => inode))
+  return after.filter(({ inode }) => !known.has(inode))
 }
 
 /** The least squares' growth a sample. */

@@ -1,15 +1,34 @@
 import { readdir, readFile, readlink } from 'node:fs/promises'
 import { processesOf } from './process-tree.ts'
 
+/** A socket that a process has open; the ports and the state, if it is one of TCP. */
+export type OpenSocket = {
+  readonly inode: string
+  readonly own?: number
+  readonly other?: number
+  readonly state?: string
+}
+
+/** The states of TCP by their numbers in /proc/net/tcp (Linux's include/net/tcp_states.h). */
+const STATES = `- established syn-sent syn-received fin-wait-1 fin-wait-2 time-wait closed close-wait last-ack listening closing`
+const NAMES = STATES.split(' ')
+
 /**
  * Sockets that a process and its children have open, but for those with an end at one of the ports: what daemons tell one another (calls
  * of the master, kept alive) comes and goes, and is no visitor's.
  */
-export async function socketsOf(pid: number, besides: readonly number[] = []): Promise<number> {
+export async function socketsOf(pid: number, besides: readonly number[] = []): Promise<OpenSocket[]> {
   const links = await Promise.all([...(await processesOf(pid))].map(filesOf))
-  const sockets = links.flat().filter(link => link.startsWith('socket:'))
-  const others = await inodesAt(besides)
-  return sockets.filter(link => !others.has(link.slice('socket:['.length, -1))).length
+  const inodes = links.flat().flatMap(link => /^socket:\[(\d+)\]$/.exec(link)?.[1] ?? [])
+  const known = await overTcp()
+  return inodes
+    .map(inode => known.get(inode) ?? { inode })
+    .filter(({ own, other }) => ![own, other].some(port => port !== undefined && besides.includes(port)))
+}
+
+/** A socket in words: `4080 to 51234, close-wait`. */
+export function saidOf({ inode, own, other, state }: OpenSocket): string {
+  return state === undefined ? `${inode}, closed by the other side or not of TCP` : `${own} to ${other}, ${state}`
 }
 
 async function filesOf(pid: number): Promise<string[]> {
@@ -17,10 +36,15 @@ async function filesOf(pid: number): Promise<string[]> {
   return Promise.all(files.map(file => readlink(`/proc/${pid}/fd/${file}`).catch(() => '')))
 }
 
-/** The inodes of the sockets with an end at one of the ports (proc(5): /proc/net/tcp). */
-async function inodesAt(ports: readonly number[]): Promise<Set<string>> {
+/** The sockets of TCP on this machine by inode (proc(5): /proc/net/tcp). */
+async function overTcp(): Promise<Map<string, OpenSocket>> {
   const tables = await Promise.all(['tcp', 'tcp6'].map(name => readFile(`/proc/net/${name}`, 'latin1')))
-  const rows = tables.flatMap(table => table.split('\n')).map(row => row.trim().split(/ +/))
-  const isAt = (end = ''): boolean => ports.includes(Number.parseInt(end.slice(end.indexOf(':') + 1), 16))
-  return new Set(rows.filter(([, own, other]) => isAt(own) || isAt(other)).map(row => row[9] ?? ''))
+  const rows = tables.flatMap(table => table.trim().split('\n').slice(1)).map(row => row.trim().split(/ +/))
+  const portOf = (end = ''): number => Number.parseInt(end.slice(end.indexOf(':') + 1), 16)
+  return new Map(
+    rows.map(([, own, other, state = '', , , , , , inode = '']) => [
+      inode,
+      { inode, own: portOf(own), other: portOf(other), state: NAMES[Number.parseInt(state, 16)] ?? state },
+    ]),
+  )
 }

@@ -13,7 +13,8 @@ export const FRAME = {
 } as const
 export const END_STREAM = 1
 export const END_HEADERS = 4
-const ACK = 1
+/** Of settings and pings. */
+export const ACK = 1
 const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'
 
 export type Frame = {

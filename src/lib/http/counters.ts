@@ -51,6 +51,8 @@ export class Counters {
 
   /** Connections that had switched, and were cut as pings had no answer or bytes were not taken. */
   lateSwitched = 0
+  /** Connections of HTTP/2 that were cut as a ping had no answer. */
+  unanswered = 0
   webSockets = 0
   webSocketsOpen = 0
 

@@ -67,6 +67,7 @@ export const ROWS: Readonly<Record<Numbers, Row>> = {
   slowReaders: late('reader'),
   lateConnects: late('connect'),
   lateSwitched: late('websocket'),
+  unanswered: late('ping'),
   upstreamConnects: { name: 'upstream_connects_total', help: 'Connections to upstreams that were opened' },
   upstreamReuses: { name: 'upstream_reuses_total', help: 'Requests sent on a connection that had served another' },
   repeated: {

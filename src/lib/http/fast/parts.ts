@@ -33,6 +33,7 @@ export type Parts = {
   readonly sessions: Set<Session>
   readonly idle: IdleClients
   readonly lookMs: number
+  readonly pingEveryMs: number
   readonly reusesMemory: boolean
   /** The server is going away: connections end with their exchange. */
   closing: boolean

@@ -25,6 +25,7 @@ const UPSTREAM_IDLE_MS = 4_000
 /** Many apps close idle connections after 2 to 5 s without saying so. */
 const SURELY_OPEN_MS = 1_500
 const KEEPALIVE_PROBE_AFTER_MS = 30_000
+const PING_EVERY_MS = 30_000
 const HEARD_WITHIN_MS = 1_000
 const MOST_SPARE_HEADS = 1_024
 
@@ -35,7 +36,7 @@ export type ExchangesOptions = {
   readonly limits?: Partial<Limits>
   readonly connections?: GateOptions
   readonly connectWithinMs?: number
-  /** A WebSocket's client that is silent for so long is pinged, and cut if it stays silent as long again. */
+  /** A client with a WebSocket, or with requests over HTTP/2, that is silent for so long is pinged, and cut if it stays silent as long again. */
   readonly pingEveryMs?: number
   /** Read accepted sockets into reused memory, where this Node lets us. */
   readonly reusesMemory?: boolean
@@ -53,7 +54,7 @@ export class Exchanges implements Disposable {
   #closesIdleFrom = 0
 
   constructor(options: ExchangesOptions) {
-    const { log, clock = systemClock, connectWithinMs = CONNECT_WITHIN_MS } = options
+    const { log, clock = systemClock, connectWithinMs = CONNECT_WITHIN_MS, pingEveryMs = PING_EVERY_MS } = options
     const journey = directed(options.journey)
     const limits: Limits = { ...LIMITS, ...options.limits }
     const inLooks = (ms: number): number => Math.max(1, Math.round(ms / LOOK_MS))
@@ -65,7 +66,7 @@ export class Exchanges implements Disposable {
       limits,
       counters: this.counters,
       reusesMemory: options.reusesMemory ?? true,
-      ...(options.pingEveryMs !== undefined && { pingEveryMs: options.pingEveryMs }),
+      pingEveryMs,
     })
     this.#pool = new Pool(
       {
@@ -95,6 +96,7 @@ export class Exchanges implements Disposable {
       sessions: new Set(),
       idle: new IdleClients(),
       lookMs: LOOK_MS,
+      pingEveryMs,
       reusesMemory: options.reusesMemory ?? true,
       closing: false,
       serve: exchange => this.#serve(exchange, journey, log),

@@ -2,8 +2,20 @@ import assert from 'node:assert/strict'
 import { constants } from 'node:http2'
 import { test } from 'vitest'
 import { answerTo, streaming } from '../../../testing/h2-forwarding.ts'
-import { block, END_HEADERS, END_STREAM, FRAME, FrameClient, frame, GET, POST } from '../../../testing/h2-wire.ts'
+import {
+  ACK,
+  block,
+  END_HEADERS,
+  END_STREAM,
+  FRAME,
+  type Frame,
+  FrameClient,
+  frame,
+  GET,
+  POST,
+} from '../../../testing/h2-wire.ts'
 import { httpApp, until } from '../../../testing/wire.ts'
+import { isFailure } from '../../errors.ts'
 
 const answering = () => httpApp((_request, response) => response.end('ok'))
 const silent = () => httpApp(request => void request.on('error', () => undefined))
@@ -165,6 +177,30 @@ for (const [what, begin] of [
     await until(() => client.closed)
   })
 }
+
+test('a client that waits in silence is pinged; one that does not answer is cut, for nobody may be there', async () => {
+  await using app = await silent()
+  await using front = await streaming(app, {}, { pingEveryMs: 10_000 })
+  using client = new FrameClient(front.port)
+  client.ask(1)
+  await until(() => front.exchanges.counters.requests === 1)
+  const asked = (): Frame[] => client.of(FRAME.ping).filter(({ flags }) => flags !== ACK)
+  await front.clock.advance(9_500)
+  assert.equal(asked().length, 0)
+  await front.clock.advance(1_000)
+  await client.until(() => asked().length === 1)
+  client.send(FRAME.ping, ACK, 0, asked()[0]?.payload)
+  client.send(FRAME.ping, 0, 0, Buffer.alloc(8)) // its answer tells that ours was heard
+  await client.until(() => client.of(FRAME.ping).length === 2)
+  await front.clock.advance(11_000)
+  await client.until(() => asked().length === 2)
+  await front.clock.advance(9_000)
+  assert.equal(client.closed, false)
+  await front.clock.advance(1_000)
+  await until(() => client.closed && front.exchanges.open === 0 && app.sockets.size === 0)
+  assert(isFailure(front.outcomes[0], 'client-gone'))
+  assert.equal(front.exchanges.counters.unanswered, 1)
+})
 
 test('a drain says goodbye, lets streams end that have begun or are on their way, then ends', async () => {
   const waiting: (() => void)[] = []

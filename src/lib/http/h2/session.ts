@@ -19,6 +19,10 @@ export class Session {
   #idleMs = 0
   #served = 0
   #ending = false
+  /** Bytes that had come at the last look, and for how long none has since. */
+  #heard = 0
+  #quietMs = 0
+  #asked = false
 
   constructor(socket: Socket, secure: boolean, parts: Parts) {
     this.parts = parts
@@ -65,7 +69,7 @@ export class Session {
     const { counters, limits, lookMs } = this.parts
     if (this.isIdle) {
       this.#idleMs += lookMs
-      if (this.#ending) {
+      if (this.#ending || this.#session.destroyed) {
         if (this.#idleMs >= GOODBYE_MS) this.cut()
       } else if (
         this.#idleMs >= (this.#served > 0 ? limits.keepAliveMs : Math.min(limits.headWithinMs, limits.keepAliveMs))
@@ -76,6 +80,11 @@ export class Session {
       return
     }
     this.#idleMs = 0
+    if (!this.#isThere()) {
+      counters.unanswered += 1
+      this.cut()
+      return
+    }
     for (const exchange of this.exchanges) {
       const late = exchange.awaitsBody
       const owes = late || exchange.stream.writableLength > 0
@@ -84,6 +93,28 @@ export class Session {
       else counters.slowReaders += 1
       exchange.tooSlow(late)
     }
+  }
+
+  /**
+   * Whether bytes have come lately, if only the answer to a ping (RFC 9113, 6.7). A request that waits for hours shows nothing of its client;
+   * and node:http2 stops reading while it writes, and was seen never to read again on a connection that its client had reset.
+   */
+  #isThere(): boolean {
+    const { lookMs, pingEveryMs } = this.parts
+    const { bytesRead } = this.socket
+    if (bytesRead !== this.#heard) {
+      this.#heard = bytesRead
+      this.#quietMs = 0
+      this.#asked = false
+      return true
+    }
+    this.#quietMs += lookMs
+    if (this.#quietMs < pingEveryMs) return true
+    if (this.#asked) return false
+    this.#asked = true
+    this.#quietMs = 0
+    if (!this.#session.destroyed) this.#session.ping(() => undefined)
+    return true
   }
 
   #begins(stream: ServerHttp2Stream, raw: string[]): void {
