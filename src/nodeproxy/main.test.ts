@@ -7,6 +7,7 @@ import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, test } from 'vitest'
 import { nodeClient } from '../api/client.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
+import { claim } from '../lib/http/listening.ts'
 import { listen } from '../lib/http/server.ts'
 import { noLog } from '../lib/log.ts'
 import { readSettings } from '../lib/settings.ts'
@@ -98,6 +99,20 @@ function send(path: string, headers: OutgoingHttpHeaders = {}, body?: string, me
 }
 
 const problem = (answer: Answer): string => JSON.parse(answer.body).code
+
+test('a start that fails at its last step leaves no door open', async () => {
+  const { port } = await claim({ host: '127.0.0.1', port: 0 })
+  const other = await mkdtemp(join(tmpdir(), 'shadow-test-node-'))
+  const flags = { listen: `${port}`, name: 'n2', data: other, master: master.url, token: FAKE_TOKEN }
+  const taken = { ...flags, workers: inTests.workers, metricsListen: `127.0.0.1:${app.port}` }
+  const config = readSettings(nodeproxySettings, {}, taken)
+  const drivers = { runtime: new FakeRuntime(), volumes, mounts: volumes, logs: new FakeLogs() }
+  const starting = startNodeproxy(config, { clock, log: noLog, drivers })
+  await assert.rejects(starting, error => isFailure(error, 'bad-input'))
+  const left = await fetch(`http://127.0.0.1:${port}/server-health-check`).catch(() => undefined)
+  assert.equal(left, undefined)
+  await rm(other, { recursive: true, force: true })
+})
 
 test('a request for an app wakes it, arrives whole, and is told the stages of its wait', async () => {
   const answer = await send('/hello?a=1', { 'content-length': 5 }, 'world', 'POST')

@@ -1,0 +1,113 @@
+import type { MasterClient } from '../api/client.ts'
+import type { Clock } from '../lib/clock.ts'
+import { isFailure } from '../lib/errors.ts'
+import type { Leaver } from '../lib/leaver.ts'
+import type { Log } from '../lib/log.ts'
+import type { App } from '../model/app.ts'
+import type { Ask, Held, InstanceView, Phase } from '../model/instance.ts'
+import type { AppName, VolumeId } from '../model/names.ts'
+import { Apps } from './apps.ts'
+import type { Definitions } from './definitions.ts'
+import type { InstanceParts } from './instance-parts.ts'
+import { Instances } from './instances.ts'
+import type { Leases } from './leases.ts'
+import type { Logs } from './logs/logs.ts'
+
+type Options = {
+  readonly master: MasterClient
+  readonly definitions: Definitions
+  readonly logs: Logs
+  readonly leases: Leases
+  readonly clock: Clock
+  readonly log: Log
+  readonly parts: Omit<InstanceParts, 'leases' | 'journal' | 'onStarted' | 'onLost' | 'look'>
+}
+
+/** The apps of this node with their instances, their logs and their volumes: what is told of an app reaches all that there is of it. */
+export class Hosted {
+  readonly apps: Apps
+  readonly instances: Instances
+  readonly #options: Options
+
+  constructor(options: Options) {
+    const { master, definitions, logs, leases, clock, log, parts } = options
+    this.#options = options
+    this.apps = new Apps({
+      master,
+      definitions,
+      clock,
+      log,
+      onNewer: app => this.instances.get(app.name)?.define(app.task),
+      onRemoved: app => this.removed(app),
+    })
+    this.instances = new Instances({
+      parts: {
+        ...parts,
+        leases,
+        journal: (app, line) => logs.note(app, line),
+        onStarted: container => logs.pump(container),
+      },
+      definitions: () => this.apps.all,
+      learnOf: app => this.#learnOf(app),
+      onAdopted: container => logs.pump(container),
+    })
+  }
+
+  /** Reads what was kept, and clears the ground; where the runtime does not answer, that is done once it does. */
+  async open(): Promise<void> {
+    await this.apps.load()
+    await this.instances.reconcile().catch(error => {
+      if (!isFailure(error, 'runtime-unreachable')) throw error
+      this.#options.log.error('runtime does not answer; apps are served once it does', { cause: error })
+    })
+  }
+
+  /** Keeps the app awake until the hold is disposed of, waking it first if need be; at once where it is awake. */
+  hold(app: AppName, ask: Ask, leaver: Leaver): Held | Promise<Held> {
+    const known = this.apps.current(app)
+    if (known !== undefined) return this.instances.hold(known, ask, leaver)
+    return this.apps.resolve(app).then(found => this.instances.hold(found, ask, leaver))
+  }
+
+  /** The same for one who brings the definition along. */
+  holdDefined(app: App, ask: Ask, leaver: Leaver): Held | Promise<Held> {
+    return this.instances.hold(this.apps.learn(app), ask, leaver)
+  }
+
+  phase(app: AppName): Phase {
+    return this.instances.get(app)?.phase ?? 'asleep'
+  }
+
+  get awake(): number {
+    return this.instances.all.filter(({ phase }) => phase === 'awake').length
+  }
+
+  async *follow(app: AppName, signal: AbortSignal): AsyncGenerator<InstanceView> {
+    yield* this.instances.of(await this.apps.resolve(app)).follow(signal)
+  }
+
+  /** Puts the app to sleep, and forgets it with its log; fails with `app-stuck`. One registered anew meanwhile is kept. */
+  async forget(app: AppName): Promise<void> {
+    const removed = this.apps.known(app)
+    await this.instances.forget(app, () => this.#options.logs.remove(app))
+    if (this.apps.known(app)?.createdAt === removed?.createdAt) this.apps.forget(app)
+  }
+
+  /** The master has removed the app. */
+  removed(app: AppName): void {
+    this.forget(app).catch(() => undefined) // it has ended in `stuck`, and that was logged
+  }
+
+  /** Removes the bytes of a volume; fails with `volume-in-use`. */
+  async removeVolume(volume: VolumeId): Promise<void> {
+    const { leases, parts } = this.#options
+    const user = this.instances.all.find(({ task }) => task.volume?.id === volume)
+    await (user === undefined ? parts.volumes.remove(volume) : user.atRest(() => parts.volumes.remove(volume)))
+    leases.forget(volume)
+  }
+
+  async #learnOf(app: AppName): Promise<void> {
+    if (this.apps.known(app) !== undefined) return
+    await this.apps.resolve(app).catch(cause => this.#options.log.warn('left-over app is not known', { app, cause }))
+  }
+}
