@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'vitest'
+import { fastForwarding } from '../../testing/fast-forwarding.ts'
 import { forwarding } from '../../testing/forwarding.ts'
-import { httpApp, RawClient } from '../../testing/wire.ts'
+import { httpApp, open, RawClient, until } from '../../testing/wire.ts'
+import { noLog } from '../log.ts'
+import { strictServer } from './strict.ts'
 
 test('many requests at once on one connection are served, and nobody warns of a leak', async () => {
   const warnings: Error[] = []
@@ -15,4 +18,96 @@ test('many requests at once on one connection are served, and nobody warns of a 
   await new Promise(setImmediate)
   process.off('warning', warned)
   assert.deepEqual(warnings, [])
+})
+
+const get = (path: string, more = ''): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n${more}\r\n`
+
+/** A connection on the safe path, to an app that answers when it is let. */
+async function waiting() {
+  const answers = new Map<string, () => void>()
+  const app = await httpApp((request, response) => {
+    if (request.url === '/first') return void response.end('first')
+    if (request.url === '/begun') response.write('begun')
+    answers.set(request.url ?? '', () => response.end(`<${request.url}>`))
+  })
+  const front = await fastForwarding()(app)
+  // An offer to switch that is ignored, which node:http sees to from then on.
+  const client = new RawClient(front.port, get('/first', 'Connection: Upgrade\r\nUpgrade: h2c\r\n'))
+  await client.until('first')
+  client.text = ''
+  return {
+    front,
+    client,
+    /** Asks for these at once, and waits until the app has heard of the last. */
+    async ask(...paths: readonly string[]) {
+      client.send(paths.map(path => get(path)).join(''))
+      await until(() => paths.every(path => answers.has(path)))
+    },
+    answer: (path: string) => answers.get(path)?.(),
+    async [Symbol.asyncDispose]() {
+      client[Symbol.dispose]()
+      await front[Symbol.asyncDispose]()
+      await app[Symbol.asyncDispose]()
+    },
+  }
+}
+
+const parts = (text: string): string[] => text.match(/HTTP.1.1 \d+|Connection: [a-z-]+|<.*?>/g) ?? []
+
+test('an answer whose head is sent after a drain began says that the connection ends, and it does', async () => {
+  await using there = await waiting()
+  await there.ask('/one')
+  there.front.exchanges.drain()
+  there.answer('/one')
+  assert.deepEqual(parts(await there.client.closed()), ['HTTP/1.1 200', 'Connection: close', '</one>'])
+})
+
+test('one whose head was out by then cannot say so; the connection ends with it all the same', async () => {
+  await using there = await waiting()
+  await there.ask('/begun')
+  await there.client.until('begun')
+  there.front.exchanges.drain()
+  there.answer('/begun')
+  assert.match(await there.client.closed(), /Connection: keep-alive[\s\S]*begun[\s\S]*<\/begun>/)
+})
+
+test('of several that are under way at once all are answered, and the last says it', async () => {
+  await using there = await waiting()
+  await there.ask('/one', '/two')
+  there.front.exchanges.drain()
+  there.answer('/two')
+  there.answer('/one')
+  const keeps = ['HTTP/1.1 200', 'Connection: keep-alive', '</one>']
+  assert.deepEqual(parts(await there.client.closed()), [...keeps, 'HTTP/1.1 200', 'Connection: close', '</two>'])
+})
+
+test('what is asked for once more while a drain waits is answered, and nothing after it', async () => {
+  await using there = await waiting()
+  await there.ask('/one')
+  there.front.exchanges.drain()
+  await there.ask('/two')
+  there.client.send(get('/three'))
+  there.answer('/one')
+  there.answer('/two')
+  const keeps = ['HTTP/1.1 200', 'Connection: keep-alive', '</one>']
+  assert.deepEqual(parts(await there.client.closed()), [...keeps, 'HTTP/1.1 200', 'Connection: close', '</two>'])
+  assert.equal(there.front.outcomes.length, 3) // the first of all, and these
+})
+
+test('an answer of our own says it too', async () => {
+  const ready = Promise.withResolvers<void>()
+  const server = strictServer(
+    async (_request, response) => {
+      await ready.promise
+      response.end('own')
+    },
+    { log: noLog },
+  )
+  await using there = await open(server)
+  using client = new RawClient(there.port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+  await until(() => [...there.sockets].some(socket => socket.bytesRead > 0))
+  await new Promise(setImmediate)
+  server.close()
+  ready.resolve()
+  assert.match(await client.closed(), /^HTTP\/1.1 200 OK\r\n[\s\S]*Connection: close\r\n[\s\S]*own/)
 })

@@ -16,7 +16,7 @@ const KEEPALIVE_PROBE_AFTER_MS = 30_000
 export type StrictOptions = {
   readonly log: Log
   readonly clock?: Clock | undefined
-  /** Whether each connection ends with its next answer; where it is not said, as soon as the server listens no more. */
+  /** Whether each connection ends with what it has asked for by now; where it is not said, as soon as the server listens no more. */
   readonly drains?: () => boolean
   readonly limits?: Limits
   readonly counters?: Counters
@@ -29,7 +29,8 @@ export type StrictOptions = {
  * two servers in a row could understand differently is refused.
  */
 export function strictServer(handler: Handler, options: StrictOptions): Server {
-  const { log, drains, clock = systemClock, limits = LIMITS, counters = new Counters() } = options
+  const { log, clock = systemClock, limits = LIMITS, counters = new Counters() } = options
+  const drains = (): boolean => options.drains?.() ?? !server.listening
   const { visits = new Visits(limits, counters) } = options
   const open = door(handler, { log })
   const closeLate: CloseLate = (socket, unless = () => false) => {
@@ -41,7 +42,11 @@ export function strictServer(handler: Handler, options: StrictOptions): Server {
     if (visits.isOver(request.socket)) return
     visits.begin(request, response)
     if (!response.shouldKeepAlive) visits.endsWith(request, response)
-    response.on('finish', () => linger(request, visits.isLast(request) || (drains?.() ?? !server.listening), closeLate))
+    const isLast = (): boolean => visits.isLast(request) || (drains() && visits.isNewest(request))
+    const sayIfLast = (): void => void (isLast() && visits.endsWith(request, response))
+    if (drains()) sayIfLast()
+    else beforeHead(response, sayIfLast)
+    response.on('finish', () => linger(request, isLast(), closeLate))
     const excess = excessOf(request, limits, counters)
     const fault = excess ?? faultOf(request)
     if (fault === undefined) {
@@ -118,6 +123,15 @@ function responseOver(request: IncomingMessage, socket: Socket, head: Buffer, cl
     socket.resume()
   })
   return response
+}
+
+/** Calls back just before the head of the answer is made, which is the last moment to say that the connection ends with it. */
+function beforeHead(response: ServerResponse, then: () => void): void {
+  const { writeHead } = response
+  response.writeHead = (...given: readonly unknown[]) => {
+    then()
+    return writeHead.apply(response, given as Parameters<typeof writeHead>)
+  }
 }
 
 /** Reads on what is left of a body that was answered early: closing on unread bytes makes the kernel reset the connection, answer and all. */

@@ -19,6 +19,8 @@ type Visit = {
   isOver: boolean
   /** That request; those before it may still be answered. */
   last: IncomingMessage | undefined
+  /** The latest of those that are active. */
+  newest: IncomingMessage | undefined
 }
 
 /** The connections on the safe path, with the limits that hold for what is between their requests. */
@@ -43,6 +45,7 @@ export class Visits {
       readsHead: false,
       isOver: false,
       last: undefined,
+      newest: undefined,
     })
     socket.once('close', () => this.#all.delete(socket))
   }
@@ -53,6 +56,7 @@ export class Visits {
     if (visit === undefined) return
     visit.active += 1
     visit.served += 1
+    visit.newest = request
     this.#countAnswer(response)
     response.once('close', () => {
       if (request.complete) this.#rest(request.socket, visit)
@@ -96,6 +100,12 @@ export class Visits {
     return this.#all.get(request.socket)?.last === request
   }
 
+  /** Whether nothing was asked for behind this request. */
+  isNewest(request: IncomingMessage): boolean {
+    const visit = this.#all.get(request.socket)
+    return visit === undefined || visit.newest === request
+  }
+
   look(sinceMs: number): void {
     for (const [socket, visit] of this.#all) {
       if (visit.active > 0) continue
@@ -137,6 +147,7 @@ export class Visits {
 
   #rest(socket: Socket, visit: Visit): void {
     visit.active -= 1
+    if (visit.active === 0) visit.newest = undefined
     visit.restMs = 0
     visit.readsHead = false
     visit.bytesAtRest = socket.bytesRead
