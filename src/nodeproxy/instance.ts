@@ -1,4 +1,4 @@
-import { deadline, orAborted } from '../lib/abort.ts'
+import { orAborted } from '../lib/abort.ts'
 import { Changes } from '../lib/changes.ts'
 import { asShadowError, ShadowError } from '../lib/errors.ts'
 import type { Leaver } from '../lib/leaver.ts'
@@ -18,6 +18,7 @@ import type { Exit, FoundContainer } from './runtime/runtime.ts'
 import type { Phased, Rest, Running, State } from './state.ts'
 import { Story } from './story.ts'
 import { viewOf } from './view.ts'
+import { Wait } from './wait.ts'
 import { beginWake } from './wake.ts'
 import { WayTo } from './way.ts'
 
@@ -79,21 +80,13 @@ export class Instance {
 
   async #holdOnceAwake(ask: Ask, signal: AbortSignal): Promise<Held> {
     if (!ask.mayWake) throw this.#notAwake()
-    using _room = this.#parts.queue.join(this.app, ask.bytes)
-    using _wait = this.#holds.wait()
-    using patience =
-      ask.patienceMs === undefined ? undefined : deadline(this.#parts.clock, ask.patienceMs, () => isWaking(this.app))
-    const from = performance.now()
-    const until = patience === undefined ? signal : AbortSignal.any([signal, patience.signal])
+    const { queue, clock } = this.#parts
+    using wait = new Wait(ask, signal, { app: this.app, queue, holds: this.#holds, clock })
     for (;;) {
-      await orAborted(this.#wakeUp(ask.what), until)
+      await orAborted(this.#wakeUp(ask.what), wait.signal)
       // Between its wake and this line it may have ended, or begun to stop for a new revision: then it is woken again.
       const running = this.#running()
-      if (running === undefined) continue
-      return this.#hold(running, ask, {
-        ...this.#story.facts.lastWake?.steps,
-        wake: Math.round(performance.now() - from),
-      })
+      if (running !== undefined) return this.#hold(running, ask, wait.took(this.#story.facts.lastWake?.steps))
     }
   }
 
