@@ -4,6 +4,7 @@ import { countsOf } from '../lib/threads/counted.ts'
 import { Crew } from '../lib/threads/crew.ts'
 import type { Line } from '../lib/threads/line.ts'
 import { type AppName, appName } from '../model/names.ts'
+import { HandClock } from '../testing/clock.ts'
 import { aTask } from '../testing/fake-app.ts'
 import type { HolderOrders } from '../testing/holder.ts'
 import { InstanceGround, never } from '../testing/instance-ground.ts'
@@ -44,6 +45,7 @@ async function node(names: readonly string[], threads: number) {
     clock,
   })
   const lines: Line[] = []
+  const pulseClock = new HandClock()
   const crew = new Crew({
     entry: new URL('../testing/holder.ts', import.meta.url),
     size: threads,
@@ -54,12 +56,13 @@ async function node(names: readonly string[], threads: number) {
     },
     endWithinMs: 10_000,
     clock,
+    pulseClock,
     log: noLog,
   })
   crews.push(crew)
   await crew.start()
   const worker = (index: number) => lines[index]!.other<HolderOrders>()
-  return { ground, clock, runtime, apps, of, grants, crew, worker, stoppedInUse }
+  return { ground, clock, pulseClock, runtime, apps, of, grants, crew, worker, stoppedInUse }
 }
 
 const turn = () => new Promise(resolve => setImmediate(resolve))
@@ -95,9 +98,9 @@ test('after 10,000 requests of all kinds over three threads, among sleeps and de
   expect(runtime.containers.size).toBe(0)
 })
 
-for (const how of ['exit', 'throw'] as const)
+for (const how of ['exit', 'throw', 'hang'] as const)
   test(`a thread that dies (${how}) gives back what it held, others keep theirs, and it is started again`, async () => {
-    const { clock, apps, of, grants, crew, worker } = await node(['a', 'b'], 2)
+    const { clock, pulseClock, apps, of, grants, crew, worker } = await node(['a', 'b'], 2)
     const counted = countsOf(crew)
     const [a, b] = apps as [AppName, AppName]
     await Promise.all([worker(0).call('hold', a), worker(0).call('hold', b), worker(1).call('hold', b)])
@@ -106,6 +109,10 @@ for (const how of ['exit', 'throw'] as const)
     await clock.advance(IDLE_MS)
     const at = clock.now()
     worker(0).tell('die', how)
+    for (let second = 0; how === 'hang' && second < 11; second++) {
+      await pulseClock.advance(1_000)
+      await worker(1).call('storm', { apps, requests: 0 }) // and so has answered to the pulse
+    }
     await until(() => crew.deaths === 1)
     expect(grants.count).toBe(1)
     expect([of(a).view().sleepsAt, of(b).view().sleepsAt]).toEqual([new Date(at + IDLE_MS).toISOString(), null])

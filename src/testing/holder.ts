@@ -15,7 +15,7 @@ export type HolderOrders = {
   release(input: null): void
   /** So many requests of all kinds, some at a time; answers with how many were served, and how many were refused. */
   storm(input: { readonly apps: readonly AppName[]; readonly requests: number }): Promise<Stormed>
-  die(how: 'exit' | 'throw'): void
+  die(how: 'exit' | 'throw' | 'hang'): void
 }
 type Stormed = { readonly served: number; readonly refused: number; readonly left: number }
 
@@ -69,6 +69,7 @@ await runThread(async ({ line }) => {
     },
     die: how => {
       if (how === 'exit') process.exit(1)
+      while (how === 'hang');
       setImmediate(() => {
         throw new Error('told to')
       })

@@ -1,10 +1,13 @@
 import { Worker } from 'node:worker_threads'
-import type { Clock } from '../clock.ts'
+import { type Clock, systemClock } from '../clock.ts'
 import type { Log } from '../log.ts'
 import { Line, type Other } from './line.ts'
+import { Pulse } from './pulse.ts'
 
 /** What each thread of a crew does, whatever it is for. */
 export type ThreadDeeds = {
+  /** Answers at once, as long as it does anything. */
+  beat(input: null): void
   /** Ends what it does, letting those finish who were begun; it ends itself then. */
   end(input: null): Promise<void>
 }
@@ -24,6 +27,8 @@ export type CrewOptions = {
   /** How long a thread may take to end when it is asked to. */
   readonly endWithinMs: number
   readonly clock: Clock
+  /** What a hang is measured by: the threads have the machine's clock, whatever `clock` is. */
+  readonly pulseClock?: Clock
   readonly log: Log
 }
 
@@ -31,20 +36,24 @@ const AGAIN_AFTER_MS = 100
 const AGAIN_AT_MOST_MS = 10_000
 // A thread that ran for so long had not failed to start.
 const RAN_WELL_MS = 60_000
+// A thread is ended between two steps of its code: one that the kernel keeps (a file on a dead network disk) is not.
+const HUNG_ENDS_WITHIN_MS = 10_000
 
 type Member = { readonly worker: Worker; readonly line: Line; readonly ended: Promise<unknown> }
 
-/** Threads that do the same; one that dies is started again. */
+/** Threads that do the same; one that dies is started again, and one that hangs is ended first. */
 export class Crew {
   readonly #options: CrewOptions
   readonly #members = new Map<number, Member>()
   readonly #failures: number[] = []
+  readonly #pulse: Pulse
   #isEnding = false
   /** How many have died. */
   deaths = 0
 
   constructor(options: CrewOptions) {
     this.#options = options
+    this.#pulse = new Pulse(options.pulseClock ?? systemClock)
   }
 
   /** Resolves when all are ready; fails as the first that is not to be started. */
@@ -64,6 +73,7 @@ export class Crew {
   /** Ends all: asks them to, and cuts short those that take too long. */
   async end(): Promise<void> {
     this.#isEnding = true
+    this.#pulse[Symbol.dispose]()
     await Promise.all([...this.#members.values()].map(member => this.#end(member)))
   }
 
@@ -80,8 +90,13 @@ export class Crew {
     const ready = Promise.withResolvers<void>()
     const worker = new Worker(entry, { workerData: data(index) })
     const line = new Line(worker)
+    const watch = new DisposableStack()
     line.serve<CrewDeeds>({
-      ready: () => ready.resolve(),
+      ready: () => {
+        const ask = (): Promise<void> => line.other<ThreadDeeds>().call('beat', null)
+        watch.use(this.#pulse.watch(ask, unansweredMs => watch.use(this.#endHung(worker, index, unansweredMs))))
+        ready.resolve()
+      },
       log: ({ level, event, fields }) => log[level](event, { ...fields, worker: index }),
     })
     const served = serve(line, index)
@@ -90,6 +105,7 @@ export class Crew {
       ready.reject(cause)
     })
     const ended = exitOf(worker).then(() => {
+      watch[Symbol.dispose]()
       line[Symbol.dispose]()
       served[Symbol.dispose]()
       this.#members.delete(index)
@@ -98,6 +114,16 @@ export class Crew {
     })
     this.#members.set(index, { worker, line, ended })
     return ready.promise
+  }
+
+  /** Ends a thread that hangs; its exit leads to another. */
+  #endHung(worker: Worker, index: number, unansweredMs: number): Disposable {
+    const { log, pulseClock = systemClock } = this.#options
+    log.error('worker hangs; it is ended', { worker: index, unansweredMs })
+    void worker.terminate()
+    return pulseClock.after(HUNG_ENDS_WITHIN_MS, () =>
+      log.error('worker does not end; only a restart of the process helps', { worker: index }),
+    )
   }
 
   #died(index: number, ranMs: number): void {

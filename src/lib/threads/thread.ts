@@ -12,6 +12,7 @@ export async function runThread(open: (given: Given) => Promise<AsyncDisposable>
   const crew = crewOf(line)
   const work = open({ line, log: logOver(crew) })
   line.serve<ThreadDeeds>({
+    beat: () => undefined,
     end: async () => {
       await (await work)[Symbol.asyncDispose]()
       process.exit() // of a thread: ends it, and nothing else

@@ -1,0 +1,104 @@
+import { expect, test } from 'vitest'
+import { HandClock } from '../../testing/clock.ts'
+import { Pulse } from './pulse.ts'
+
+/** Somebody who is asked, and answers when told to. */
+function somebody(pulse: Pulse) {
+  const waiting: PromiseWithResolvers<void>[] = []
+  const hangs: number[] = []
+  const ask = (): Promise<void> => {
+    const asked = Promise.withResolvers<void>()
+    waiting.push(asked)
+    return asked.promise
+  }
+  const watch = pulse.watch(ask, unansweredMs => hangs.push(unansweredMs))
+  const answer = (): void => {
+    for (const { resolve } of waiting.splice(0)) resolve()
+  }
+  return { waiting, hangs, watch, answer }
+}
+
+/** A clock that may stop ringing, as that of a process which is stopped. */
+class PausedClock extends HandClock {
+  pausedMs = 0
+
+  override now(): number {
+    return super.now() + this.pausedMs
+  }
+}
+
+test('who answers is asked again each second, one question at a time', async () => {
+  const clock = new HandClock()
+  const one = somebody(new Pulse(clock))
+  await clock.advance(999)
+  expect(one.waiting.length).toBe(0)
+  await clock.advance(1)
+  expect(one.waiting.length).toBe(1)
+  await clock.advance(5_000)
+  expect(one.waiting.length).toBe(1)
+  for (let round = 0; round < 100; round++) {
+    one.answer()
+    await clock.advance(9_000)
+    expect([one.waiting.length, one.hangs]).toEqual([1, []])
+  }
+})
+
+test('who does not answer for ten seconds hangs, which is told once; others do not', async () => {
+  const clock = new HandClock()
+  const pulse = new Pulse(clock)
+  const [one, other] = [somebody(pulse), somebody(pulse)]
+  await clock.advance(10_999)
+  other.answer()
+  expect([one.hangs, other.hangs]).toEqual([[], []])
+  await clock.advance(1)
+  expect([one.hangs, other.hangs]).toEqual([[10_000], []])
+  for (let round = 0; round < 30; round++) {
+    other.answer()
+    await clock.advance(1_000)
+  }
+  expect([one.hangs, other.hangs]).toEqual([[10_000], []])
+})
+
+test('an answer in the last moment is one, and so is a failure', async () => {
+  const clock = new HandClock()
+  const one = somebody(new Pulse(clock))
+  await clock.advance(10_999)
+  one.answer()
+  await clock.advance(10_000)
+  expect(one.hangs).toEqual([])
+  one.waiting[0]?.reject(new Error('no'))
+  await clock.advance(10_000)
+  expect(one.hangs).toEqual([])
+})
+
+test('a pause of the whole process is no hang, however long; what is not answered before and after it is', async () => {
+  const clock = new PausedClock()
+  const one = somebody(new Pulse(clock))
+  await clock.advance(1_000)
+  for (let pause = 0; pause < 20; pause++) {
+    clock.pausedMs += 3_600_000 // no alarm rings meanwhile
+    await clock.advance(1_000)
+  }
+  expect(one.hangs).toEqual([])
+  await clock.advance(9_999)
+  expect(one.hangs).toEqual([])
+  await clock.advance(1)
+  expect(one.hangs).toEqual([10_000])
+})
+
+test('who is not watched any more does not hang, and nothing rings for nobody', async () => {
+  const clock = new HandClock()
+  const pulse = new Pulse(clock)
+  const one = somebody(pulse)
+  await clock.advance(5_000)
+  one.watch[Symbol.dispose]()
+  await clock.advance(20_000)
+  expect([one.hangs, clock.waiting]).toEqual([[], 0])
+  const other = somebody(pulse)
+  await clock.advance(11_000)
+  expect(other.hangs).toEqual([10_000])
+  const third = somebody(pulse)
+  pulse[Symbol.dispose]()
+  await clock.advance(20_000)
+  expect([third.hangs, clock.waiting]).toEqual([[], 0])
+})

@@ -1,0 +1,25 @@
+// A thread of the tests of crews: works, until it is told to block.
+import { workerData } from 'node:worker_threads'
+import { Counts } from '../lib/shared/counts.ts'
+import { runThread } from '../lib/threads/thread.ts'
+
+export type BlockerData = { readonly memory: SharedArrayBuffer; readonly thread: number }
+export type BlockerOrders = {
+  take(key: string): boolean
+  /** Never comes back: asleep for good, or busy for good. */
+  block(how: 'asleep' | 'busy'): void
+}
+
+const { memory, thread } = workerData as BlockerData
+
+await runThread(async ({ line }) => {
+  const counts = new Counts(memory, thread)
+  line.serve<BlockerOrders>({
+    take: key => counts.take(key, 100),
+    block: how => {
+      if (how === 'asleep') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
+      for (;;);
+    },
+  })
+  return { [Symbol.asyncDispose]: async () => undefined }
+})
