@@ -29,6 +29,8 @@ let has: App | undefined
 let asked: string[]
 let streams: ServerResponse[]
 let isSilent: boolean
+/** The next answer about an app is made at once, and comes when the test lets it. */
+let slow: PromiseWithResolvers<void> | undefined
 let server: Listening
 let newer: number[]
 let removed: string[]
@@ -41,6 +43,7 @@ beforeEach(async () => {
   asked = []
   streams = []
   isSilent = false
+  slow = undefined
   newer = []
   removed = []
   ending = new AbortController()
@@ -49,6 +52,13 @@ beforeEach(async () => {
       const { url = '', headers } = request
       asked.push(`${url} ${headers['if-none-match'] ?? ''}`.trim())
       if (isSilent) return
+      if (slow !== undefined && url !== '/v1/changes') {
+        const told = has
+        const is = slow
+        slow = undefined
+        void is.promise.then(() => reply(response, 200, told, { etag: `"${told?.task.revision}"` }))
+        return
+      }
       if (url === '/v1/changes') {
         streams.push(response)
         sends.set(response, openEvents(response, 60_000))
@@ -173,6 +183,58 @@ test('a change that the stream tells of is there at once', async () => {
   sends.get(streams[0]!)?.({ app: name, revision: 2, domains: [] })
   await until(() => newer.at(-1) === 2)
   assert.equal(apps.known(name)?.task.revision, 2)
+})
+
+test('a change that is told of while the app is asked for the first time is not missed', async () => {
+  const apps = someApps()
+  await following(apps)
+  await until(() => apps.isConnected)
+  const late = Promise.withResolvers<void>()
+  slow = late
+  const resolving = apps.resolve(name)
+  await until(() => slow === undefined)
+  has = second
+  await apps.refresh(name)
+  late.resolve()
+  await resolving
+  assert.equal((await apps.resolve(name)).task.revision, 2)
+})
+
+test('a change that is told of while the app is checked is asked about until it is known', async () => {
+  const apps = someApps()
+  await apps.resolve(name)
+  await following(apps)
+  await until(() => apps.isConnected && apps.unchecked.length === 0)
+  await clock.advance(100) // so that those kept have been looked at
+  const late = Promise.withResolvers<void>()
+  slow = late
+  const checking = apps.refresh(name)
+  await until(() => slow === undefined)
+  has = second
+  const refreshing = apps.refresh(name)
+  isSilent = true
+  const before = asked.length
+  late.resolve()
+  await checking
+  await until(() => asked.length > before)
+  await clock.advance(MASTER_CALL_IN_WAKE_WITHIN)
+  await refreshing
+  isSilent = false
+  assert.equal((await apps.resolve(name)).task.revision, 2)
+})
+
+test('an answer from before the stream began is not trusted under it', async () => {
+  const apps = someApps()
+  const late = Promise.withResolvers<void>()
+  slow = late
+  const resolving = apps.resolve(name)
+  await until(() => slow === undefined)
+  has = second
+  await following(apps)
+  await until(() => apps.isConnected)
+  late.resolve()
+  await resolving
+  assert.equal((await apps.resolve(name)).task.revision, 2)
 })
 
 test('a removal that the stream tells of is told on', async () => {

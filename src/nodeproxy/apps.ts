@@ -23,15 +23,19 @@ type Options = {
 
 /**
  * `checkedIn`: the term of the change stream in which it was last known to be the newest. Checks take turns, or the answer to an
- * earlier one could come last.
+ * earlier one could come last. `changes`: how often we were told that it changed; an answer from before such a word is not trusted.
  */
 type Entry = {
   app: App
   etag: string | null
   checkedIn: number
+  changes: number
   readonly turn: Turn
   asking?: Promise<App> | undefined
 }
+
+/** The first question about an app, and whether we were told meanwhile that it changed. */
+type First = { asking: Promise<App>; changed: boolean }
 
 /**
  * The apps that this node knows. While the master's stream of changes is there, a definition that was checked since it began is
@@ -40,7 +44,7 @@ type Entry = {
 export class Apps {
   readonly #options: Options
   readonly #entries = new Map<AppName, Entry>()
-  readonly #firsts = new Map<AppName, Promise<App>>()
+  readonly #firsts = new Map<AppName, First>()
   #term = 0
   #connected = false
 
@@ -51,7 +55,7 @@ export class Apps {
   /** Reads what was kept. */
   async load(): Promise<void> {
     for (const { app, etag } of await this.#options.definitions.all())
-      this.#entries.set(app.name, { app, etag, checkedIn: -1, turn: new Turn() })
+      this.#entries.set(app.name, { app, etag, checkedIn: -1, changes: 0, turn: new Turn() })
   }
 
   get all(): readonly App[] {
@@ -91,7 +95,7 @@ export class Apps {
   learn(app: App): App {
     const entry = this.#entries.get(app.name)
     if (entry !== undefined && !isNewer(app, entry.app)) return entry.app
-    this.#take(app, null)
+    this.#take(app, null, -1)
     return app
   }
 
@@ -118,34 +122,41 @@ export class Apps {
 
   /** Asks the master about an app that is known here; never fails: what is known serves on, a removal is told on. */
   async refresh(name: AppName): Promise<void> {
+    const first = this.#firsts.get(name)
+    if (first !== undefined) first.changed = true
     const entry = this.#entries.get(name)
     if (entry === undefined) return
     entry.checkedIn = -1
+    entry.changes++
     await entry.turn.take(() => this.#check(entry)).catch(() => undefined) // removed: `#check` has told of it
   }
 
   /** An app that is new here; all who ask at the same time share one call. */
   #askFirst(name: AppName): Promise<App> {
     const asked = this.#firsts.get(name)
-    if (asked !== undefined) return asked
+    if (asked !== undefined) return asked.asking
+    const term = this.#term
     const asking = this.#ask(name, null)
       .then(answer => {
         if (answer === 'same') throw new ShadowError('internal', `the master knows a version of ${name} that we do not`)
-        this.#take(answer.app, answer.etag)
+        this.#take(answer.app, answer.etag, term)
+        if (first.changed) void this.refresh(name)
         return answer.app
       })
       .finally(() => this.#firsts.delete(name))
-    this.#firsts.set(name, asking)
+    const first: First = { asking, changed: false }
+    this.#firsts.set(name, first)
     return asking
   }
 
   async #check(entry: Entry): Promise<App> {
     const { name } = entry.app
     const term = this.#term
+    const { changes } = entry
     try {
       const answer = await this.#ask(name, entry.etag)
-      if (answer !== 'same') this.#take(answer.app, answer.etag)
-      entry.checkedIn = term
+      if (answer !== 'same') this.#take(answer.app, answer.etag, term)
+      if (entry.changes === changes) entry.checkedIn = term
     } catch (error) {
       if (isFailure(error, 'app-not-found')) {
         this.#options.onRemoved(name)
@@ -158,12 +169,10 @@ export class Apps {
   }
 
   /** The master's word is the truth, even where it went back to an older one. */
-  #take(app: App, etag: string | null): void {
+  #take(app: App, etag: string | null, checkedIn: number): void {
     const entry = this.#entries.get(app.name)
-    if (entry === undefined) {
-      const checkedIn = etag === null ? -1 : this.#term
-      this.#entries.set(app.name, { app, etag, checkedIn, turn: new Turn() })
-    } else Object.assign(entry, { app, etag })
+    if (entry === undefined) this.#entries.set(app.name, { app, etag, checkedIn, changes: 0, turn: new Turn() })
+    else Object.assign(entry, { app, etag })
     this.#options.definitions.keep({ app, etag })
     this.#options.onNewer(app)
   }
