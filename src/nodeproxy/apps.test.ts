@@ -169,6 +169,7 @@ test('an app that is not known here cannot be told of while the master is silent
 test('while the stream is there, what was checked once is trusted and nobody is asked', async () => {
   const apps = someApps()
   await following(apps)
+  await until(() => apps.isConnected)
   await apps.resolve(name)
   const before = asked.length
   for (let i = 0; i < 10; i++) await apps.resolve(name)
