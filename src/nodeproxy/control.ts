@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { parseCall } from '../api/parse.ts'
 import { nodePaths } from '../api/paths.ts'
@@ -78,7 +79,9 @@ export function control({
       response.writeHead(200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' })
       response.flushHeaders()
       const until = AbortSignal.any([signal, ending])
-      for await (const line of readLogs(params.app, query, until)) response.write(`${JSON.stringify(line)}\n`)
+      for await (const line of readLogs(params.app, query, until))
+        if (!response.write(`${JSON.stringify(line)}\n`))
+          await once(response, 'drain', { signal: until }).catch(() => undefined) // and so ends the loop
       response.end()
     },
     followInstance: async ({ params }, { response, signal }) => {
