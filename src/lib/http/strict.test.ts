@@ -31,8 +31,8 @@ async function waiting() {
     answers.set(request.url ?? '', () => response.end(`<${request.url}>`))
   })
   const front = await fastForwarding()(app)
-  // An offer to switch that is ignored, which node:http sees to from then on.
-  const client = new RawClient(front.port, get('/first', 'Connection: Upgrade\r\nUpgrade: h2c\r\n'))
+  // Of HTTP/1.0, which node:http sees to from then on.
+  const client = new RawClient(front.port, 'GET /first HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n')
   await client.until('first')
   client.text = ''
   return {
@@ -111,3 +111,25 @@ test('an answer of our own says it too', async () => {
   ready.resolve()
   assert.match(await client.closed(), /^HTTP\/1.1 200 OK\r\n[\s\S]*Connection: close\r\n[\s\S]*own/)
 })
+
+for (const [what, offer] of [
+  ['h2c', get('/offer', 'Connection: Upgrade\r\nUpgrade: h2c\r\n')],
+  ['one with a body', `${get('/offer', 'Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 3\r\n')}abc`],
+] as const)
+  test(`nothing is served behind an offer to switch that is ignored, and its answer says so: ${what}`, async () => {
+    const seen: string[] = []
+    await using app = await httpApp((request, response) => {
+      seen.push(request.url ?? '')
+      request.resume().on('end', () => response.end('plain'))
+    })
+    for (const make of [forwarding, fastForwarding()]) {
+      await using front = await make(app)
+      using client = new RawClient(front.port)
+      // The head of the next comes along; its body, by itself, would be a request.
+      client.send(`${offer}POST /next HTTP/1.1\r\nHost: a\r\nContent-Length: 35\r\n\r\n`)
+      await until(() => seen.includes('/offer'))
+      client.send(get('/smuggled'))
+      assert.deepEqual(parts(await client.closed()), ['HTTP/1.1 200', 'Connection: close'])
+    }
+    assert.deepEqual(seen, ['/offer', '/offer'])
+  })

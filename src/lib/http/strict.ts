@@ -41,7 +41,8 @@ export function strictServer(handler: Handler, options: StrictOptions): Server {
     // Where the head was not understood, what follows it need not be a request: node:http reads it as one all the same.
     if (visits.isOver(request.socket)) return
     visits.begin(request, response)
-    if (!response.shouldKeepAlive) visits.endsWith(request, response)
+    // Behind an offer to switch that is ignored node:http drops the rest of the packet, and takes what comes next for a request.
+    if (!response.shouldKeepAlive || request.headers.upgrade !== undefined) visits.endsWith(request, response)
     const isLast = (): boolean => visits.isLast(request) || (drains() && visits.isNewest(request))
     const sayIfLast = (): void => void (isLast() && visits.endsWith(request, response))
     if (drains()) sayIfLast()
