@@ -1,35 +1,23 @@
 import assert from 'node:assert/strict'
-import { afterAll, beforeAll, describe, test } from 'vitest'
-import { type Front, fronts } from './tools/smuggling/fronts.ts'
+import { test } from 'vitest'
 import { HIDDEN, type Lie, liar, lies } from './tools/smuggling/lies.ts'
+import { describePairs } from './tools/smuggling/pairs.ts'
 import { ask, strike } from './tools/smuggling/strike.ts'
 
-for (const [name, { open: openFront }] of Object.entries(fronts))
-  describe(`${name} before a liar`, () => {
-    let backend: Awaited<ReturnType<typeof liar>>
-    let front: Front
-
-    beforeAll(async () => {
-      backend = await liar()
-      front = await openFront(backend.address)
+describePairs({ 'a liar': { open: liar } }, pair => {
+  for (const [at, [what, lie]] of Object.entries(lies).entries())
+    test(`nobody hears an answer to a question that was not asked: ${what}`, async () => {
+      const { front } = pair()
+      const heard = await strike(front, [questions(at, lie)], { answered: lie.refused })
+      if (!lie.passes) assert(!heard.includes(HIDDEN), heard)
+      if (lie.refused) assert.match(heard, /^HTTP\/1\.1 5\d\d /)
+      const faults = await ask(front.port, [`/${at}/victim-1`, `/${at}/victim-2`, `/${at}/victim-3`])
+      assert.deepEqual(
+        faults.filter(fault => fault !== undefined),
+        [],
+      )
     })
-    afterAll(async () => {
-      await front?.[Symbol.asyncDispose]()
-      await backend?.[Symbol.asyncDispose]()
-    })
-
-    for (const [at, [what, lie]] of Object.entries(lies).entries())
-      test(`nobody hears an answer to a question that was not asked: ${what}`, async () => {
-        const heard = await strike(front, [questions(at, lie)], { answered: lie.refused })
-        if (!lie.passes) assert(!heard.includes(HIDDEN), heard)
-        if (lie.refused) assert.match(heard, /^HTTP\/1\.1 5\d\d /)
-        const faults = await ask(front.port, [`/${at}/victim-1`, `/${at}/victim-2`, `/${at}/victim-3`])
-        assert.deepEqual(
-          faults.filter(fault => fault !== undefined),
-          [],
-        )
-      })
-  })
+})
 
 /** A question that is answered with the lie, and one behind it unless the lie needs an idle connection. */
 function questions(at: number, { method = 'GET', later }: Lie): string {

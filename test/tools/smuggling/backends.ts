@@ -1,36 +1,25 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer as createHttpServer, type RequestListener } from 'node:http'
 import { type AddressInfo, connect, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { open } from '../../../src/testing/wire.ts'
+import type { Backends } from './pairs.ts'
 import { stickler } from './stickler.ts'
 
 /** A back end that answers every request with its target, and keeps `METHOD target` of each, or `MALFORMED …`. */
 export type Backend = AsyncDisposable & { readonly address: string; saw(): readonly string[] }
 
-/** Back ends by their names; those that need a program which is not installed cannot be opened. */
-export const backends: Record<
-  string,
-  { readonly needs?: string; readonly open: (folder: string) => Promise<Backend> }
-> = {
+/** Back ends to strike at, by their names. */
+export const backends: Backends<Backend> = {
   'node:http': { open: () => nodeHttp(false) },
   'node:http, lenient': { open: () => nodeHttp(true) },
   nginx: { needs: 'nginx', open: nginx },
   haproxy: { needs: 'haproxy', open: haproxy },
   caddy: { needs: 'caddy', open: caddy },
   'a stickler': { open: () => serving(saw => stickler(line => saw.push(line))) },
-}
-
-/** Whether there is such a program on this machine. */
-export function installed(program: string): boolean {
-  try {
-    execFileSync('which', [program], { stdio: 'ignore' })
-    return true
-  } catch {
-    return false
-  }
 }
 
 function nodeHttp(insecureHTTPParser: boolean): Promise<Backend> {
@@ -56,21 +45,7 @@ function nodeHttp(insecureHTTPParser: boolean): Promise<Backend> {
 
 async function serving(make: (saw: string[]) => Server): Promise<Backend> {
   const saw: string[] = []
-  const server = make(saw)
-  const sockets = new Set<{ destroy(): void }>()
-  server.on('connection', socket => {
-    sockets.add(socket)
-    socket.on('close', () => sockets.delete(socket))
-  })
-  await once(server.listen(0, '127.0.0.1'), 'listening')
-  return {
-    address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
-    saw: () => saw,
-    async [Symbol.asyncDispose]() {
-      for (const socket of sockets) socket.destroy()
-      await new Promise(resolve => server.close(resolve))
-    },
-  }
+  return Object.assign(await open(make(saw)), { saw: () => saw })
 }
 
 async function nginx(folder: string): Promise<Backend> {

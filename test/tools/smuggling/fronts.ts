@@ -19,7 +19,8 @@ export type Front = AsyncDisposable & {
   saw(): readonly string[]
 }
 
-type Opens = {
+/** How such a proxy is opened, and what it is tried with. */
+export type Opens = {
   readonly open: (backend: string) => Promise<Front>
   /** Back ends that it is not tried before, as others are that consist of it. */
   readonly skips?: readonly string[]

@@ -1,26 +1,40 @@
 import type { Backend } from './backends.ts'
-import type { Front } from './fronts.ts'
+import type { Pair } from './pairs.ts'
 import { ask } from './strike.ts'
 
-type Struck = {
-  readonly front: Front
-  readonly backend: Backend
-  /** Begins each target of the strike, and of no other; `/sN`. */
-  readonly mark: string
-  /** Strikes; gives what the client heard, where that was no refusal. */
-  readonly strike: () => Promise<string | undefined>
-  readonly refused?: boolean | undefined
-  readonly hides?: boolean | undefined
-}
+/** `refused`: the client must get an error, and the back end nothing of it. `hides`: nobody may be asked for `…/evil`. */
+type Struck = { readonly name: string; readonly refused?: boolean; readonly hides?: boolean }
+
+/** Strikes; gives what the client heard, where that was no refusal. */
+type Strike<P> = (payload: P) => Promise<string | undefined>
 
 let marks = 0
-export const nextMark = (): string => `/s${++marks}`
 
-/** What went wrong with a strike, and with those who came after it. */
-export async function faultsOf({ front, backend, mark, strike, refused, hides }: Struck): Promise<string[]> {
+/** What went wrong with each payload of a family, and with those who came after it. `payloads` makes them with targets that begin so. */
+export async function faultsOf<P extends Struck>(
+  pair: Pair<Backend>,
+  payloads: (mark: string) => readonly P[],
+  strike: Strike<P>,
+): Promise<string[]> {
+  const faults: string[] = []
+  for (const at of payloads('').keys()) {
+    const mark = `/s${++marks}`
+    const payload = payloads(mark)[at] as P
+    faults.push(...(await faultsOfOne(pair, mark, payload, strike)).map(fault => `${payload.name}: ${fault}`))
+  }
+  return faults
+}
+
+async function faultsOfOne<P extends Struck>(
+  { front, backend }: Pair<Backend>,
+  mark: string,
+  payload: P,
+  strike: Strike<P>,
+): Promise<string[]> {
+  const { refused, hides } = payload
   const faults: string[] = []
   const before = { backend: backend.saw().length, front: front.saw().length }
-  const heard = await strike()
+  const heard = await strike(payload)
   if (refused && heard !== undefined) faults.push(`not refused: the client heard ${JSON.stringify(heard)}`)
   // Whatever is left on a connection to the back end meets those who come next.
   for (const victim of await ask(front.port, [`${mark}/victim-1`, `${mark}/victim-2`, `${mark}/victim-3`]))

@@ -1,5 +1,5 @@
-import { once } from 'node:events'
-import { type AddressInfo, createServer } from 'node:net'
+import { createServer } from 'node:net'
+import { type Opened, open } from '../../../src/testing/wire.ts'
 
 /** What a back end answers, in latin1. `refused`: nobody may hear any of it. `passes`: what it hides is a part of the answer by all rules. */
 export type Lie = {
@@ -87,14 +87,11 @@ export const lies: Readonly<Record<string, Lie>> = {
 }
 
 /** A back end that answers `…/lie/N` with the Nth lie, and everything else with its target; it never ends a connection itself, but after `no framing`. */
-export async function liar(): Promise<AsyncDisposable & { readonly address: string }> {
+export function liar(): Promise<Opened> {
   const all = Object.values(lies)
-  const sockets = new Set<{ destroy(): void }>()
   const server = createServer({ noDelay: true }, socket => {
-    sockets.add(socket)
     let text = ''
     socket
-      .on('close', () => sockets.delete(socket))
       .on('error', () => undefined) // cut by the front
       .setEncoding('latin1')
       .on('data', (bytes: string) => {
@@ -111,12 +108,5 @@ export async function liar(): Promise<AsyncDisposable & { readonly address: stri
         }
       })
   })
-  await once(server.listen(0, '127.0.0.1'), 'listening')
-  return {
-    address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
-    async [Symbol.asyncDispose]() {
-      for (const socket of sockets) socket.destroy()
-      await new Promise(resolve => server.close(resolve))
-    },
-  }
+  return open(server)
 }

@@ -1,6 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { ShadowError } from '../../../src/lib/errors.ts'
 import { noLog } from '../../../src/lib/log.ts'
 import { readSettings } from '../../../src/lib/settings.ts'
@@ -19,6 +16,7 @@ import { FAKE_TOKEN, fakeMaster } from '../../../src/testing/fake-master.ts'
 import { FakeRuntime } from '../../../src/testing/fake-runtime.ts'
 import { FakeVolumes } from '../../../src/testing/fake-volumes.ts'
 import { aNode, FakeReach } from '../../../src/testing/front.ts'
+import { aFolder } from './folder.ts'
 import type { Front } from './fronts.ts'
 
 const APP_PAIR = selfSigned('app')
@@ -93,10 +91,4 @@ const keepingWhat = (reach: Reach, saw: string[]): Reach => ({
 function appAt(backend: string): App {
   const { volume: _none, ...task } = aTask({ app: appName('app'), port: Number(backend.split(':')[1]) })
   return anApp(task)
-}
-
-async function aFolder(started: AsyncDisposableStack): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'shadow-test-smuggling-'))
-  started.defer(() => rm(folder, { recursive: true, force: true }))
-  return folder
 }

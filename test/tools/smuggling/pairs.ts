@@ -1,0 +1,47 @@
+import { execFileSync } from 'node:child_process'
+import { afterAll, beforeAll, describe } from 'vitest'
+import { aFolder } from './folder.ts'
+import { type Front, fronts, type Opens } from './fronts.ts'
+
+type Reached = AsyncDisposable & { readonly address: string }
+
+/** A proxy and the one back end that it stands before. */
+export type Pair<B extends Reached> = { readonly front: Front; readonly backend: B }
+
+/** Back ends by their names, each with the program that it cannot be opened without. */
+export type Backends<B extends Reached> = Readonly<
+  Record<string, { readonly needs?: string; readonly open: (folder: string) => Promise<B> }>
+>
+
+/** Describes each front that is `struck` before each of the back ends it is tried before; a pair is open while its tests run. */
+export function describePairs<B extends Reached>(
+  backends: Backends<B>,
+  tests: (pair: () => Pair<B>) => void,
+  struck: (front: Opens) => boolean = () => true,
+): void {
+  for (const [frontName, given] of Object.entries(fronts).filter(([, front]) => struck(front)))
+    for (const [backendName, { needs, open }] of Object.entries(backends)) {
+      if (given.skips?.includes(backendName)) continue
+      const missing = needs !== undefined && !installed(needs) ? ` (skipped: ${needs} is not installed)` : ''
+      describe.skipIf(missing !== '')(`${frontName} before ${backendName}${missing}`, () => {
+        const started = new AsyncDisposableStack()
+        let pair: Pair<B>
+        beforeAll(async () => {
+          const backend = started.use(await open(await aFolder(started)))
+          pair = { backend, front: started.use(await given.open(backend.address)) }
+        })
+        afterAll(() => started.disposeAsync())
+        tests(() => pair)
+      })
+    }
+}
+
+/** Whether there is such a program on this machine. */
+export function installed(program: string): boolean {
+  try {
+    execFileSync('which', [program], { stdio: 'ignore' })
+    return true
+  } catch {
+    return false
+  }
+}
