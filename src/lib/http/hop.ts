@@ -14,6 +14,18 @@ export class UpstreamError extends Error {
     this.stage = stage
     this.sent = sent
   }
+
+  /** Its connection was lost at a stage. */
+  static lost(address: string, stage: Stage, sent: boolean, cause: Error): UpstreamError {
+    return new UpstreamError(stage, sent, `${address} ${LOST[stage]}: ${cause.message}`, cause)
+  }
+}
+
+const LOST: Readonly<Record<Stage, string>> = {
+  connect: 'takes no connection',
+  send: 'closed the connection while the request was sent',
+  head: 'closed the connection without an answer',
+  body: 'closed the connection in the middle of its answer',
 }
 
 /** The upstream's answer was one that the hop takes as a refusal: nothing of it was passed on. */

@@ -2,6 +2,7 @@ import { Agent, type AgentOptions, type ClientRequest, request as httpRequest, t
 import { createConnection, type NetConnectOpts, type Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
 import type { Counters } from './counters.ts'
+import { endpoint } from './endpoint.ts'
 import type { RequestHead } from './heads.ts'
 import { type Stage, UpstreamError } from './hop.ts'
 
@@ -69,7 +70,7 @@ export class Upstreams implements Disposable {
       const lost = (cause: unknown): void => {
         const at = stage === 'send' && bodySent() ? 'head' : stage
         const sent = stage !== 'connect' && mayHaveBegun()
-        reject(new UpstreamError(at, sent, `${address} ${SAYS[at]}: ${(cause as Error).message}`, cause))
+        reject(UpstreamError.lost(address, at, sent, cause as Error))
       }
       upstream
         .on('socket', socket => {
@@ -143,17 +144,4 @@ function readingOn(socket: Socket): Socket {
   socket._write = (chunk, encoding, done) => _write.call(socket, chunk, encoding, unlessLost(done))
   socket._writev = (chunks, done) => _writev?.call(socket, chunks, unlessLost(done))
   return socket
-}
-
-const SAYS: Readonly<Record<Stage, string>> = {
-  connect: 'takes no connection',
-  send: 'closed the connection while the request was sent',
-  head: 'closed the connection without an answer',
-  body: 'closed the connection in the middle of its answer',
-}
-
-/** Host and port of `ip:port` or `[ipv6]:port`. */
-function endpoint(address: string): { host: string; port: number } {
-  const colon = address.lastIndexOf(':')
-  return { host: address.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(address.slice(colon + 1)) }
 }

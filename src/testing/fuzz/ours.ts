@@ -1,5 +1,6 @@
-import { composeAnswer, composeRequest, composeTrailers, Peer } from '../../lib/http/fast/compose.ts'
+import { composeAnswer, composeRequest, composeTrailers } from '../../lib/http/fast/compose.ts'
 import { Scratch } from '../../lib/http/fast/memory.ts'
+import { Peer } from '../../lib/http/fast/peer.ts'
 import { BodyFramer } from '../../lib/http/wire/body.ts'
 import { HEAD_LIMITS, Head, MORE, WHOLE } from '../../lib/http/wire/head.ts'
 import type { Message, Reading } from './message.ts'

@@ -1,4 +1,3 @@
-import { STATUS_CODES, validateHeaderValue } from 'node:http'
 import type { Socket } from 'node:net'
 import { type FailureCode, ShadowError } from '../../errors.ts'
 import type { Opened, OwnAnswer } from '../exchange.ts'
@@ -6,14 +5,16 @@ import { plainAddress } from '../headers.ts'
 import { tooLarge } from '../limits.ts'
 import { BodyFramer } from '../wire/body.ts'
 import { type Head, MORE, WHOLE } from '../wire/head.ts'
-import { Peer } from './compose.ts'
-import { FastExchange, left } from './exchange.ts'
-import { Intake } from './memory.ts'
+import { FastExchange } from './exchange.ts'
+import { left } from './forwarded-exchange.ts'
+import { Input } from './input.ts'
+import { Intake, type Scratch } from './memory.ts'
 import { Outlet } from './outlet.ts'
+import { composeOwnAnswer } from './own-answer.ts'
 import type { Parts } from './parts.ts'
+import { Peer } from './peer.ts'
 import { readInto } from './readinto.ts'
 
-const NOTHING = Buffer.alloc(0)
 /** What is read ahead of an exchange: a body that waits for a wake, pipelined requests. */
 const MOST_AHEAD = 65_536
 
@@ -27,11 +28,7 @@ export class Client {
   gone = false
   /** The connection ends with this exchange. */
   closes = false
-  /** What was read and not used yet. */
-  input: Buffer = NOTHING
-  inputAt = 0
-  inputEnd = 0
-  inputLent = false
+  readonly input = new Input()
   /** Requests that were begun. */
   served = 0
   /** Kept by looks.ts: looks in the present state, and the pace of what passes. */
@@ -75,17 +72,22 @@ export class Client {
     return this.#peer
   }
 
+  /** Where what is sent to it is put together. */
+  get out(): Scratch {
+    return this.parts.out
+  }
+
   /** A part of a head has come. */
   get readsHead(): boolean {
-    return this.exchange === undefined && this.inputEnd > this.inputAt
+    return this.exchange === undefined && !this.input.isEmpty
   }
 
   resume(): void {
-    if (this.hasEnded && this.exchange !== undefined && !this.requestBody.done && this.inputAt >= this.inputEnd) {
+    if (this.hasEnded && this.exchange !== undefined && !this.requestBody.done && this.input.isEmpty) {
       this.cut() // the rest of its request never comes
       return
     }
-    if (this.gone || this.inputEnd - this.inputAt >= MOST_AHEAD || !this.socket.isPaused()) return
+    if (this.gone || this.input.length >= MOST_AHEAD || !this.socket.isPaused()) return
     this.socket.resume()
   }
 
@@ -97,39 +99,25 @@ export class Client {
     this.#intake.written = this.exchange?.upstream?.outlet.isWritten ?? false
   }
 
-  /** Tells the client to go on with its body. */
-  passContinue(): void {
-    if (this.exchange?.head.expects && !this.exchange.answered)
-      this.socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1')
-  }
-
   /** Throws away what there is of a body that nobody takes. */
   dropBody(): void {
-    while (!this.requestBody.done && this.inputAt < this.inputEnd && this.requestBody.fault === undefined) {
-      this.requestBody.take(this.input, this.inputAt, this.inputEnd)
-      this.inputAt = this.requestBody.next
+    const { requestBody: body, input } = this
+    while (!body.done && !input.isEmpty && body.fault === undefined) {
+      body.take(input.bytes, input.at, input.end)
+      input.at = body.next
     }
-    if (this.requestBody.fault !== undefined) this.closes = true
+    if (body.fault !== undefined) this.closes = true
   }
 
   /** Sends an answer of our own. */
-  answer({ status, headers, body = '' }: OwnAnswer, own: Readonly<Record<string, string>> = {}): void {
+  answer(answer: OwnAnswer, own: Readonly<Record<string, string>> = {}): void {
     const { exchange } = this
     this.dropBody()
     if (!this.requestBody.done || exchange?.head.closes || this.parts.closing) this.closes = true
-    const bytes = Buffer.from(body)
-    let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`
-    for (const [name, value] of Object.entries({ ...own, ...headers })) {
-      validateHeaderValue(name, value)
-      text += `${name}: ${value}\r\n`
-    }
-    if (status !== 204 && status !== 304) text += `Content-Length: ${bytes.length}\r\n`
-    if (this.closes) text += 'Connection: close\r\n'
-    const { out, counters } = this.parts
-    out.text(`${text}\r\n`)
-    if (exchange?.method !== 'HEAD') out.copy(bytes, 0, bytes.length)
-    out.send(this.outlet)
-    counters.answeredOurselves(status, headers?.['x-shadow-error'])
+    const { counters } = this.parts
+    composeOwnAnswer(this.out, answer, own, { closes: this.closes, isHead: exchange?.method === 'HEAD' })
+    this.out.send(this.outlet)
+    counters.answeredOurselves(answer.status, answer.headers?.['x-shadow-error'])
   }
 
   /** The exchange has its answer: on to the next, or the end. */
@@ -144,7 +132,7 @@ export class Client {
       else this.linger()
       return
     }
-    if (this.inputEnd > this.inputAt || this.hasEnded) {
+    if (!this.input.isEmpty || this.hasEnded) {
       if (!this.#working) this.#work()
     } else this.parts.idle.add(this)
     this.resume()
@@ -154,7 +142,7 @@ export class Client {
   linger(): void {
     this.lingers = true
     this.looks = 0
-    this.#clear()
+    this.input.clear()
     this.socket.end()
     this.resume()
   }
@@ -193,10 +181,8 @@ export class Client {
       return Promise.reject(left())
     }
     if (exchange !== undefined) {
-      const ahead = this.input.subarray(this.inputAt, this.inputEnd)
-      this.input = Buffer.concat([exchange.head.bytes.subarray(0, exchange.head.length), ahead])
-      this.inputAt = 0
-      this.inputEnd = this.input.length
+      const { bytes, length } = exchange.head
+      this.input.unshift(bytes.subarray(0, length))
     }
     this.exchange = undefined
     this.#letGo()
@@ -214,8 +200,7 @@ export class Client {
 
   #letGo(): void {
     const { socket } = this
-    const bytes = Buffer.from(this.input.subarray(this.inputAt, this.inputEnd))
-    this.#clear()
+    const bytes = this.input.take()
     this.#handedOver = true
     this.parts.clients.delete(this)
     this.parts.idle.remove(this)
@@ -226,12 +211,6 @@ export class Client {
     if (bytes.length > 0) socket.unshift(bytes)
   }
 
-  #clear(): void {
-    this.input = NOTHING
-    this.inputAt = this.inputEnd = 0
-    this.inputLent = false
-  }
-
   readonly #chunk = (chunk: Buffer): void => this.#received(chunk, chunk.length, false)
 
   #received(bytes: Buffer, length: number, lent: boolean): void {
@@ -240,30 +219,18 @@ export class Client {
       this.parts.idle.remove(this)
       this.looks = 0
     }
-    if (this.inputEnd > this.inputAt) {
-      this.input = Buffer.concat([this.input.subarray(this.inputAt, this.inputEnd), bytes.subarray(0, length)])
-      this.inputEnd = this.input.length
-      this.inputLent = false
-    } else {
-      this.input = bytes
-      this.inputEnd = length
-      this.inputLent = lent
-    }
-    this.inputAt = 0
+    const { input } = this
+    input.add(bytes, length, lent)
     this.#work()
-    const rest = this.inputEnd - this.inputAt
-    if (rest === 0) this.#clear()
-    else {
-      // What was read into will be read into again; only `data` events give memory away.
-      if (this.#intake !== undefined && this.input === bytes) {
-        this.input = Buffer.from(this.input.subarray(this.inputAt, this.inputEnd))
-        this.inputAt = 0
-        this.inputEnd = rest
-        this.inputLent = false
-      }
-      // A head is bounded by its own limit.
-      if (rest >= MOST_AHEAD && this.exchange !== undefined && !this.gone && !this.#handedOver) this.socket.pause()
+    if (input.isEmpty) {
+      input.clear()
+      return
     }
+    // What was read into will be read into again; only `data` events give memory away.
+    if (this.#intake !== undefined && input.bytes === bytes) input.keep()
+    // A head is bounded by its own limit.
+    if (input.length >= MOST_AHEAD && this.exchange !== undefined && !this.gone && !this.#handedOver)
+      this.socket.pause()
   }
 
   /** Uses what was read: for the exchange that is on, and for those that can begin. */
@@ -273,7 +240,7 @@ export class Client {
       if (this.exchange !== undefined) {
         if (!this.requestBody.done) this.exchange.moveBody()
         if (this.exchange !== undefined) break
-      } else if (this.inputAt >= this.inputEnd || !this.#begin()) break
+      } else if (this.input.isEmpty || !this.#begin()) break
     }
     this.#working = false
     // What is left is no whole request, and never will be.
@@ -284,7 +251,8 @@ export class Client {
   #begin(): boolean {
     this.#head ??= this.parts.takeHead()
     const head = this.#head
-    const code = head.parseRequest(this.input, this.inputAt, this.inputEnd)
+    const { input } = this
+    const code = head.parseRequest(input.bytes, input.at, input.end)
     if (code === MORE) return false
     const { counters, limits } = this.parts
     if (code !== WHOLE) {
@@ -302,7 +270,7 @@ export class Client {
       return false
     }
     this.#head = undefined
-    this.inputAt += head.length
+    input.at += head.length
     head.keep()
     this.looks = 0
     this.requestBody.start(head.requestFraming, head.contentLength)
@@ -319,9 +287,9 @@ export class Client {
   }
 
   readonly #ended = (): void => {
-    const { exchange, requestBody, socket } = this
-    const lacks = requestBody.framing === 'length' && requestBody.left > this.inputEnd - this.inputAt
-    const awaits = exchange?.awaitsBody === true && this.inputAt >= this.inputEnd
+    const { exchange, requestBody, socket, input } = this
+    const lacks = requestBody.framing === 'length' && requestBody.left > input.length
+    const awaits = exchange?.awaitsBody === true && input.isEmpty
     if (exchange === undefined || lacks || awaits || !socket.allowHalfOpen) this.cut()
     else {
       this.hasEnded = true
@@ -339,7 +307,7 @@ export class Client {
     const { exchange } = this
     this.exchange = undefined
     exchange?.left(left())
-    this.#clear()
+    this.input.clear()
   }
 
   /** Ends an exchange whose client is too slow; it is told so where its request is what is late and nothing was answered yet. */

@@ -1,4 +1,5 @@
 import { createConnection, type Socket } from 'node:net'
+import { endpoint } from '../endpoint.ts'
 import { Intake } from './memory.ts'
 import { Outlet } from './outlet.ts'
 
@@ -97,10 +98,4 @@ function hearAnswerAfterFailedWrite(socket: Socket): void {
   if (state !== undefined) state.autoDestroy = false
   const { _readableState: other } = socket as { _readableState?: { autoDestroy?: boolean } }
   if (other !== undefined) other.autoDestroy = false
-}
-
-/** Host and port of `ip:port` or `[ipv6]:port`. */
-function endpoint(address: string): { host: string; port: number } {
-  const colon = address.lastIndexOf(':')
-  return { host: address.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(address.slice(colon + 1)) }
 }

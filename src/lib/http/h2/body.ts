@@ -61,7 +61,7 @@ export class StreamBody {
     const to = this.#to
     this.begun = true
     this.received += chunk.length
-    if (to === undefined || this.#exchange.isDeaf) return
+    if (to === undefined || this.#exchange.deafness !== undefined) return
     if (head.chunked) {
       if (this.received > limits.bodyBytes) {
         counters.bodiesTooLarge += 1

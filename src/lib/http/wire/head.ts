@@ -183,6 +183,16 @@ export class Head {
     return undefined
   }
 
+  /** All values of the header with this name, which is in lower case, as one list (RFC 9110, 5.3). */
+  list(name: string): string | undefined {
+    const values: string[] = []
+    for (let slot = 0; slot < this.count; slot += 1) {
+      if (isText(this.bytes, this.base + this.nameStart(slot), this.base + this.nameEnd(slot), name))
+        values.push(this.value(slot))
+    }
+    return values.length === 0 ? undefined : values.join(', ')
+  }
+
   /** Enters a header, by its offsets from the base. */
   add(nameStart: number, nameEnd: number, valueStart: number, valueEnd: number, field: Field): void {
     const slot = this.count * SLOT

@@ -1,0 +1,259 @@
+import { ShadowError } from '../../errors.ts'
+import type { Opened, OwnAnswer } from '../exchange.ts'
+import { type Hop, Refusal, type Stage, UpstreamError } from '../hop.ts'
+import type { Head } from '../wire/head.ts'
+import { composeRequest } from './compose.ts'
+import type { Parts, Served } from './parts.ts'
+import type { Peer } from './peer.ts'
+import type { Upstream, UpstreamUser } from './upstream.ts'
+import type { UpstreamAnswer } from './upstream-answer.ts'
+
+/** RFC 9110, 9.2.2. */
+const IDEMPOTENT = ['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']
+
+type Settle = { readonly resolve: () => void; readonly reject: (reason: unknown) => void }
+
+/** A request whose head our parser has read: how it is sent to an upstream, once more where that is allowed, and what becomes of it there. */
+export abstract class ForwardedExchange implements Served, UpstreamUser {
+  readonly head: Head
+  readonly parts: Parts
+  answered = false
+  readonly ownHeaders: Record<string, string> = {}
+  hop: Hop | undefined
+  upstream: Upstream | undefined
+  /** Why the upstream takes nothing any more; its answer may still come. */
+  deafness: Error | undefined
+  /** The body waits until the upstream says to go on. */
+  protected asks = false
+  #answer: UpstreamAnswer | undefined
+  #settle: Settle | undefined
+  #gone: AbortController | undefined
+  #signal: AbortSignal | undefined
+  #repeated = false
+
+  constructor(head: Head, parts: Parts) {
+    this.head = head
+    this.parts = parts
+  }
+
+  abstract readonly gone: boolean
+  abstract readonly over: boolean
+  abstract readonly host: string | undefined
+  abstract readonly connection: object
+  abstract answer(answer: OwnAnswer): void
+  abstract open(): Promise<Opened>
+  abstract cut(): void
+  /** What is told of the client. */
+  protected abstract readonly from: Peer
+  /** A byte of the body was given to an upstream: then it cannot be sent again. */
+  protected abstract readonly bodyBegun: boolean
+  /** The whole body is there and passed on. */
+  protected abstract readonly bodyDone: boolean
+  protected abstract answerFrom(upstream: Upstream, hop: Hop): UpstreamAnswer
+  /** Tells the client to go on with its body. */
+  protected abstract passContinue(): void
+  /** Passes the body on, after the head if that was not sent yet, and from now on as it comes. */
+  protected abstract sendBody(upstream: Upstream): void
+  /** Throws away what there is, and what comes, of the body. */
+  protected abstract dropBody(): void
+  /** The answer has been given to the client's socket or stream, which may not have taken it yet. */
+  protected abstract handedOut(): void
+  /** There is no upstream any more: what comes of the body stays where it is. */
+  protected halt(): void {}
+
+  get method(): string {
+    return this.head.method
+  }
+
+  get target(): string {
+    return this.head.target
+  }
+
+  get peer(): string {
+    return this.from.address
+  }
+
+  get secure(): boolean {
+    return this.from.proto === 'https'
+  }
+
+  get hasBody(): boolean {
+    return this.head.requestFraming !== 'none'
+  }
+
+  get upgrade(): string | undefined {
+    return undefined // upgrades travel on the safe path
+  }
+
+  get headBytes(): number {
+    return this.head.length
+  }
+
+  get signal(): AbortSignal {
+    if (this.#gone === undefined) {
+      this.#gone = new AbortController()
+      if (this.gone) this.#gone.abort(left())
+    }
+    return this.#gone.signal
+  }
+
+  header(name: string): string | undefined {
+    return this.head.header(name)
+  }
+
+  list(name: string): string | undefined {
+    return this.head.list(name)
+  }
+
+  forward(hop: Hop, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason)
+      if (this.gone) return reject(left())
+      this.#settle = { resolve, reject }
+      this.hop = hop
+      if (signal !== undefined && signal !== this.#gone?.signal) {
+        this.#signal = signal
+        signal.addEventListener('abort', this.#aborted, { once: true })
+      }
+      this.#attempt(hop, false)
+    })
+  }
+
+  received(bytes: Buffer, end: number, lent: boolean): void {
+    this.#answer?.received(bytes, end, lent)
+  }
+
+  ended(): void {
+    this.#answer?.ended()
+  }
+
+  lost(cause: Error | undefined): void {
+    const { hop, upstream, parts } = this
+    if (this.#settle === undefined || hop === undefined) return
+    const stage = this.#stage()
+    const sent = stage !== 'connect' && !this.asks
+    const repeatable =
+      !this.bodyBegun && !this.#repeated && (upstream?.answered ?? 0) > 0 && this.#answer?.begun !== true
+    this.#letGo(false)
+    if (repeatable && (!sent || IDEMPOTENT.includes(this.method))) {
+      this.#repeated = true
+      parts.counters.repeated += 1
+      this.#attempt(hop, true)
+      return
+    }
+    parts.counters.failed(stage)
+    this.failed(UpstreamError.lost(hop.address, stage, sent, cause ?? new Error('the connection was closed')))
+  }
+
+  deaf(cause: Error): void {
+    if (this.deafness !== undefined) return
+    this.deafness = cause
+    this.parts.later(() => this.#answer?.begun !== true && this.deafness === cause && this.upstream?.destroy(cause))
+    this.dropBody()
+  }
+
+  /** The upstream says to go on (100). */
+  goesOn(): void {
+    if (!this.asks) {
+      this.passContinue()
+      return
+    }
+    this.asks = false
+    if (this.upstream !== undefined) this.sendBody(this.upstream)
+  }
+
+  /** The answer was taken as a refusal, and is whole. */
+  refused(refusal: Omit<ConstructorParameters<typeof Refusal>[0], 'sent'>): void {
+    this.#letGo(false)
+    this.#settled()?.reject(new Refusal({ ...refusal, sent: this.bodyBegun }))
+  }
+
+  /** It cannot be forwarded to the end: the client is cut where it has a part of the answer. */
+  failed(reason: unknown): void {
+    this.#letGo(false)
+    if (this.answered) this.cut()
+    this.#settled()?.reject(reason)
+  }
+
+  /** The whole answer has come, and was passed on. */
+  finished(reusable: boolean): void {
+    this.#letGo(reusable && this.bodyDone && this.upstream?.outlet.isWritten === true)
+    this.handedOut()
+  }
+
+  /** The client left or was cut. */
+  left(reason: unknown): void {
+    this.upstream?.reset() // an end alone could be that of a client that still waits
+    this.#letGo(false)
+    this.#gone?.abort(reason)
+    this.#settled()?.reject(reason)
+  }
+
+  /** Whether it is being forwarded. */
+  protected get isForwarded(): boolean {
+    return this.#settle !== undefined
+  }
+
+  /** The client has the whole answer. */
+  protected arrived(): void {
+    this.#settled()?.resolve()
+  }
+
+  #attempt(hop: Hop, fresh: boolean): void {
+    const { head } = this
+    const { pool, out } = this.parts
+    const upstream = pool.take(hop.address, fresh, !this.hasBody && IDEMPOTENT.includes(head.method))
+    this.upstream = upstream
+    upstream.user = this
+    this.#answer = this.answerFrom(upstream, hop)
+    this.deafness = undefined
+    try {
+      composeRequest(out, head, hop, this.from)
+    } catch (error) {
+      out.clear()
+      this.failed(error) // a header of ours that is none
+      return
+    }
+    const { bodyDone } = this
+    this.asks = !bodyDone && hop.expect === 'ask' && !head.expects
+    if (bodyDone || this.asks) {
+      out.send(upstream.outlet)
+      return
+    }
+    if (hop.expect === 'answer' && head.expects) {
+      if (upstream.connected) this.passContinue()
+      else upstream.socket.once('connect', () => this.passContinue())
+    }
+    this.sendBody(upstream)
+  }
+
+  #stage(): Stage {
+    if (this.upstream?.connected === false) return 'connect'
+    if (this.answered) return 'body'
+    return this.bodyDone ? 'head' : 'send'
+  }
+
+  #letGo(reusable: boolean): void {
+    const { upstream } = this
+    if (upstream === undefined) return
+    this.upstream = this.#answer = undefined
+    this.halt()
+    if (reusable) this.parts.pool.give(upstream)
+    else {
+      upstream.user = undefined
+      upstream.destroy()
+    }
+  }
+
+  #settled(): Settle | undefined {
+    const settle = this.#settle
+    this.#settle = undefined
+    this.#signal?.removeEventListener('abort', this.#aborted)
+    this.#signal = undefined
+    return settle
+  }
+
+  readonly #aborted = (): void => this.failed(this.#signal?.reason)
+}
+
+export const left = (): ShadowError => new ShadowError('client-gone', 'the client left before its answer')
