@@ -20,12 +20,16 @@ const ConfigSchema = z.object({
 const HelperSchema = z.object({ Username: z.string(), Secret: z.string() })
 
 /** What `docker login` keeps for the registry in a Docker config file; Docker's API, unlike its CLI, does not look there. */
-export async function credentialsFor(registry: string, configFile: string): Promise<Credentials | undefined> {
+export async function credentialsFor(
+  registry: string,
+  configFile: string,
+  signal: AbortSignal,
+): Promise<Credentials | undefined> {
   const json = await readIfThere(configFile)
   if (json === undefined) return undefined
   const config = ConfigSchema.parse(JSON.parse(json))
   const helper = config.credHelpers[registry] ?? config.credsStore
-  if (helper !== undefined) return fromHelper(helper, registry)
+  if (helper !== undefined) return fromHelper(helper, registry, signal)
   const entry = config.auths[registry] ?? config.auths[`https://${registry}`]
   if (entry === undefined) return undefined
   if (entry.identitytoken !== undefined) return { serveraddress: registry, identitytoken: entry.identitytoken }
@@ -36,8 +40,8 @@ export async function credentialsFor(registry: string, configFile: string): Prom
 }
 
 /** Asks a credential helper, as Docker's CLI does; one that knows nothing of the registry means: without credentials. */
-async function fromHelper(helper: string, registry: string): Promise<Credentials | undefined> {
-  const child = spawn(`docker-credential-${helper}`, ['get'], { stdio: ['pipe', 'pipe', 'ignore'] })
+async function fromHelper(helper: string, registry: string, signal: AbortSignal): Promise<Credentials | undefined> {
+  const child = spawn(`docker-credential-${helper}`, ['get'], { stdio: ['pipe', 'pipe', 'ignore'], signal })
   const failed = new Promise<undefined>(resolve => child.once('error', () => resolve(undefined)))
   child.stdin.on('error', () => undefined) // it left without reading; its answer tells
   child.stdin.end(registry)

@@ -19,7 +19,8 @@ export class DockerImages {
 
   async ensure(image: string, signal: AbortSignal): Promise<void> {
     if (this.#present.has(image)) return
-    const found = await this.#engine.ask(docker => docker.getImage(image).inspect()).catch(unlessStatus(404))
+    const asking = this.#engine.ask(docker => docker.getImage(image).inspect())
+    const found = await orAborted(asking, signal).catch(unlessStatus(404))
     if (found === undefined) await this.#pull(image, signal)
     this.#present.add(image)
   }
@@ -34,7 +35,7 @@ export class DockerImages {
     const { ask } = this.#engine
     const { registry, full } = imageName(image)
     try {
-      const authconfig = await credentialsFor(registry, this.#configFile)
+      const authconfig = await orAborted(credentialsFor(registry, this.#configFile, signal), signal)
       const pulling = ask(docker => docker.pull(full, { ...(authconfig && { authconfig }) }))
       const progress = (await orAborted(pulling, signal)) as NodeJS.ReadableStream & { destroy(): void }
       const followed = ask(

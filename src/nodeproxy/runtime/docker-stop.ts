@@ -48,10 +48,14 @@ export class DockerStop {
     // Docker thaws a paused container itself when it gets its stop signal, or SIGKILL.
     const until = this.#clock.now() + graceMs
     const together = Math.min(graceMs, ENDS_ALONE_MS)
-    if (await this.#endsAlone.take(() => killed(stopSignal, together))) return
-    if (await resolvesWithin(end, this.#clock, Math.max(0, until - this.#clock.now()))) return
-    if (await this.#endsAlone.take(() => killed('SIGKILL', KILLED_WITHIN_MS))) return
-    giveUp.abort()
+    try {
+      if (await this.#endsAlone.take(() => killed(stopSignal, together))) return
+      if (await resolvesWithin(end, this.#clock, Math.max(0, until - this.#clock.now()))) return
+      if (await this.#endsAlone.take(() => killed('SIGKILL', ENDS_ALONE_MS))) return
+      if (await resolvesWithin(end, systemClock, KILLED_WITHIN_MS - ENDS_ALONE_MS)) return
+    } finally {
+      giveUp.abort()
+    }
     throw new ShadowError('app-stuck', `${container.app} still runs ${KILLED_WITHIN_MS / 1000}s after SIGKILL`, {
       hint: `a process of it hangs in the kernel: docker top ${container.id.slice(0, 12)}`,
     })
