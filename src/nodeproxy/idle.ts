@@ -13,6 +13,7 @@ export class Idle implements Disposable {
   readonly #afterMs: number | undefined
   #since: number
   #alarm: Disposable | undefined
+  #isOver = false
 
   constructor(options: Options) {
     this.#options = options
@@ -29,7 +30,7 @@ export class Idle implements Disposable {
   /** A user has left; one that does not put the sleep off only kept it from coming meanwhile. */
   left({ putsOff, at }: Left): void {
     if (putsOff) this.#since = at === undefined ? this.#options.clock.now() : Math.max(this.#since, at)
-    if (this.#alarm === undefined) this.#set()
+    if (this.#alarm === undefined && !this.#isOver) this.#set()
   }
 
   #set(): void {
@@ -47,6 +48,7 @@ export class Idle implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#isOver = true
     this.#alarm?.[Symbol.dispose]()
   }
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, test } from 'vitest'
 import { isFailure } from '../lib/errors.ts'
+import { Unwind } from '../lib/unwind.ts'
 import type { HandClock } from '../testing/clock.ts'
 import { aTask } from '../testing/fake-app.ts'
 import type { FakeRuntime } from '../testing/fake-runtime.ts'
@@ -39,6 +40,22 @@ describe('crashes', () => {
     assert.equal(instance.phase, 'crashed')
     ground.nothingLeft()
   })
+
+  for (let turns = 0; turns < 6; turns++)
+    test(`a crash is told of as one, though somebody looks at the ground just then (${turns} turns later)`, async () => {
+      const instance = ground.anInstance()
+      release(await hold(instance))
+      const found = runtime.running()
+      await clock.advance(1)
+      runtime.end(found[0]!, { exitCode: 3, outOfMemory: false })
+      for (let turn = 0; turn < turns; turn++) await Promise.resolve()
+      const undo = new Unwind()
+      undo.push('stop', () => runtime.remove(found[0]!))
+      await instance.look(clock.now(), found, () => undo)
+      await settled()
+      assert.deepEqual([instance.phase, instance.view().problem?.code], ['crashed', 'app-crashed'])
+      ground.nothingLeft()
+    })
 
   test('a container killed for its memory is told so', async () => {
     ground.slowReady()

@@ -38,6 +38,16 @@ describe('sleeping', () => {
     ground.nothingLeft()
   })
 
+  test('a node that leaves its apps running puts none to sleep that was in use at that moment', async () => {
+    const instance = ground.anInstance()
+    const held = await hold(instance)
+    await clock.advance(3_600_000)
+    await instance.close(new ShadowError('shutting-down', 'this node is stopping'), 'shutdown', { sleep: false })
+    release(held)
+    await clock.advance(3_600_000)
+    assert.deepEqual([instance.phase, runtime.count('stop'), clock.waiting], ['awake', 0, 0])
+  })
+
   test('each request begins the idle time anew, from its last byte', async () => {
     const instance = ground.anInstance()
     for (let i = 0; i < 10; i++) {

@@ -129,7 +129,7 @@ export class Instance {
   /** Compares with what the runtime had of this app at the time `at`, and mends what differs; `strays` undoes what is left over. */
   look(at: number, found: readonly FoundContainer[], strays: () => Unwind | undefined): Promise<void> {
     return this.#turn.take(async () => {
-      if (this.#state.phase === 'stuck') return this.#finishStopping()
+      if (this.#state.phase === 'stuck' || this.#state.phase === 'stopping') return this.#finishStopping()
       if (this.#state.phase === 'awake') {
         const { running, since } = this.#state
         if (since >= at) return // it was woken after the look
