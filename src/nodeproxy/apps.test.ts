@@ -333,3 +333,9 @@ test('a forgotten app is not there after a restart', async () => {
   await kept.flush()
   assert.deepEqual(await readdir(folder), [])
 })
+
+test('definitions that cannot be read are not taken for none', async () => {
+  assert.deepEqual(await new Definitions({ folder: `${folder}/none`, log: noLog }).all(), [])
+  await writeFile(`${folder}/file`, '')
+  await assert.rejects(new Definitions({ folder: `${folder}/file`, log: noLog }).all(), /ENOTDIR/)
+})

@@ -97,8 +97,10 @@ export function control({
 /** Answers a call of the API; `refuse` throws unless the caller may make calls that are not for anyone. */
 export function controlDoor(handlers: Handlers, refuse: (request: IncomingMessage) => void) {
   return async (request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<void> => {
-    const url = new URL(request.url ?? '/', 'http://node')
-    const { name, params } = callOf(request.method ?? 'GET', url.pathname)
+    const { method = 'GET', url: target = '/' } = request
+    const url = URL.parse(target, 'http://node') // what begins with two slashes names a host, and may be none
+    if (url === null) throw noCall(method, target)
+    const { name, params } = callOf(method, url.pathname)
     const route: Routes[string] = nodeRoutes[name]
     if (route.may !== 'anyone') refuse(request)
     const query = Object.fromEntries(url.searchParams)
@@ -120,8 +122,11 @@ function callOf(method: string, path: string): { name: Name; params: Readonly<Re
     const match = wanted === method ? pattern.exec(path) : null
     if (match !== null) return { name, params: decoded(match.groups ?? {}) }
   }
-  throw new ShadowError('not-found', `this node has no call ${method} ${path.slice(0, 200)}`)
+  throw noCall(method, path)
 }
+
+const noCall = (method: string, path: string): ShadowError =>
+  new ShadowError('not-found', `this node has no call ${method} ${path.slice(0, 200)}`)
 
 function decoded(params: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   try {

@@ -1,6 +1,7 @@
 import { readdir, rm } from 'node:fs/promises'
 import { z } from 'zod'
 import { AppSchema } from '../api/schemas.ts'
+import { systemCode } from '../lib/errors.ts'
 import { readIfThere, writeWhole } from '../lib/files.ts'
 import type { Log } from '../lib/log.ts'
 import { Turns } from '../lib/turn.ts'
@@ -24,9 +25,9 @@ export class Definitions {
     this.#log = log
   }
 
-  /** All that can be read; a file that cannot is told of and left alone. */
+  /** All that can be read; a file that cannot is told of and left alone. Fails where the folder cannot: what runs would be nobody's. */
   async all(): Promise<readonly Kept[]> {
-    const files = await readdir(this.#folder).catch(() => [])
+    const files = await readdir(this.#folder).catch(noneYet)
     const found: Kept[] = []
     for (const file of files) {
       if (!file.endsWith('.json') || !isAppName(file.slice(0, -5))) continue
@@ -63,6 +64,11 @@ export class Definitions {
   #file(app: AppName): string {
     return `${this.#folder}/${app}.json`
   }
+}
+
+function noneYet(error: unknown): string[] {
+  if (systemCode(error) === 'ENOENT') return []
+  throw error
 }
 
 function parsed(text: string | undefined): unknown {

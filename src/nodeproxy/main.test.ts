@@ -100,6 +100,13 @@ function send(path: string, headers: OutgoingHttpHeaders = {}, body?: string, me
 
 const problem = (answer: Answer): string => JSON.parse(answer.body).code
 
+test('a path that is no path of a call is told as such, to anybody', async () => {
+  for (const path of ['//', '//:1/', '//[/v1/instances']) {
+    const answer = await send(path, { 'x-shadow-app': [] })
+    assert.deepEqual([path, answer.status, problem(answer)], [path, 404, 'not-found'])
+  }
+})
+
 test('a start that fails at its last step leaves no door open', async () => {
   const { port } = await claim({ host: '127.0.0.1', port: 0 })
   const other = await mkdtemp(join(tmpdir(), 'shadow-test-node-'))
