@@ -7,13 +7,13 @@ import { type IncomingMessage, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, beforeEach, test } from 'vitest'
 import type { App, Volume } from '../src/model/app.ts'
 import type { InstanceView } from '../src/model/instance.ts'
 import { nodeImage } from './tools/images.ts'
 import { installed } from './tools/installed.ts'
+import { until } from './tools/shadow.ts'
 
 const run = promisify(execFile)
 
@@ -177,13 +177,12 @@ test('register, first request, ps, status, why, logs, sleep, wake, update, remov
 
 test('access rules close an app without stopping it, and what they refuse wakes nothing', async () => {
   const { front } = await up()
-  const untilAnswered = async (status: number): Promise<Answer> => {
-    for (;;) {
+  // The front hears of a change a moment after the master has it, and tells nobody.
+  const untilAnswered = (status: number): Promise<Answer> =>
+    until(async () => {
       const answer = await get(front)
-      if (answer.status === status) return answer.body
-      await setTimeout(20) // the front hears of a change a moment after the master has it
-    }
-  }
+      return answer.status === status ? answer.body : undefined
+    })
   await told(`register blog --image ${await nodeImage()} --idle-after 1h --deny 127.0.0.0/8`)
   assert.equal((await get(front)).status, 403)
   assert.deepEqual(await containers(), [])

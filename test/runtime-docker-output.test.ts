@@ -1,12 +1,11 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { volumeId } from '../src/model/names.ts'
 import { size } from '../src/model/quantities.ts'
 import { loop } from '../src/nodeproxy/volumes/loop.ts'
 import { mounts } from '../src/nodeproxy/volumes/mount.ts'
-import { containersOfTest, portOpen, texts } from './tools/containers.ts'
+import { containersOfTest, letGo, portOpen, texts, WAITS } from './tools/containers.ts'
 import { nodeImage } from './tools/images.ts'
 
 const { runtime, signal, task, started, linesOf, untilLine } = containersOfTest()
@@ -14,8 +13,9 @@ const { runtime, signal, task, started, linesOf, untilLine } = containersOfTest(
 describe('what an app writes', () => {
   test('comes line by line, in order, with its stream and its time, to the very last line', async () => {
     const container = await started(
-      task({ script: 'sleep 0.2; for i in $(seq 1 5000); do echo "line $i"; done; echo oops >&2; printf "no end"' }),
+      task({ script: `${WAITS}for i in $(seq 1 5000); do echo "line $i"; done; echo oops >&2; printf "no end"` }),
     )
+    letGo(container)
     const lines = await linesOf(container)
     expect(texts(lines)).toEqual([...Array.from({ length: 5000 }, (_, i) => `line ${i + 1}`), 'no end'])
     expect(texts(lines, 'stderr')).toEqual(['oops'])
@@ -24,7 +24,8 @@ describe('what an app writes', () => {
   })
 
   test('can be read on from a line that is known', async () => {
-    const container = await started(task({ script: 'sleep 0.2; for i in 1 2 3 4 5 6; do echo $i; sleep 0.02; done' }))
+    const container = await started(task({ script: `${WAITS}for i in 1 2 3 4 5 6; do echo $i; sleep 0.02; done` }))
+    letGo(container)
     const lines = await linesOf(container)
     expect(texts(await linesOf(container, lines[3]!.at))).toEqual(['4', '5', '6'])
   })
@@ -40,7 +41,8 @@ describe('what an app writes', () => {
   })
 
   test('is whole where a line is longer than what Docker takes at once', async () => {
-    const container = await started(task({ script: 'sleep 0.2; head -c 40000 /dev/zero | tr "\\0" x; echo end' }))
+    const container = await started(task({ script: `${WAITS}head -c 40000 /dev/zero | tr "\\0" x; echo end` }))
+    letGo(container)
     expect(texts(await linesOf(container))).toEqual([`${'x'.repeat(40_000)}end`])
   })
 })
@@ -58,7 +60,8 @@ describe('a volume', () => {
     const places = mounts({ folder })
     await places.prepare(id)
     const given = task({
-      script: 'test -e /srv/data/before && cat /srv/data/before; echo written > /srv/data/after; exec sleep 1000',
+      script:
+        'test -e /srv/data/before && cat /srv/data/before; echo written > /srv/data/after; echo done; exec sleep 1000',
       volume: { id, size: size('16MiB'), path: '/srv/data' },
     })
     try {
@@ -67,7 +70,7 @@ describe('a volume', () => {
       writeFileSync(join(places.at(id), 'before'), 'from the volume\n')
       await runtime.start(container, signal)
       await untilLine(container, 'from the volume')
-      while (!readdirSync(places.at(id)).includes('after')) await sleep(10)
+      await untilLine(container, 'done')
       await expect(drives.detach(id)).rejects.toMatchObject({ code: 'volume-in-use' })
       await runtime.stop(container, 5_000)
       await places.unmount(id)

@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest'
 import { appName, nodeName } from '../src/model/names.ts'
 import { size } from '../src/model/quantities.ts'
 import { docker } from '../src/nodeproxy/runtime/docker.ts'
-import { containersOfTest, portOpen, run, texts } from './tools/containers.ts'
+import { containersOfTest, letGo, portOpen, run, texts, WAITS } from './tools/containers.ts'
 import { busyboxImage } from './tools/images.ts'
 import { removeNetwork } from './tools/network.ts'
 
@@ -132,9 +132,11 @@ describe('a container', () => {
       const outcome = await creating
       const found = await runtime.leftBehind()
       if (outcome !== undefined) expect(String(outcome)).toContain('left')
-      await sleep(300)
-      expect((await runtime.leftBehind()).map(({ id }) => id)).toEqual(found.map(({ id }) => id))
-      for (const container of found) await runtime.remove(container)
+      // What Docker was still making then is made before what it is asked for now.
+      const next = await runtime.create(task({ app: appName('shop') }), undefined, signal)
+      const all = [...found, next]
+      expect((await runtime.leftBehind()).map(({ id }) => id).toSorted()).toEqual(all.map(({ id }) => id).toSorted())
+      for (const container of all) await runtime.remove(container)
     }
   })
 
@@ -211,11 +213,14 @@ describe('stop', () => {
   })
 
   test('ends all processes of the app', async () => {
+    // Both the shell and what it starts have the mark in their command line, whatever they go on to run.
     const mark = `${Math.floor(100_000 + Math.random() * 900_000)}`
-    const container = await started(task({ script: `trap "" TERM; (trap "" TERM; sleep ${mark}) & sleep ${mark}` }))
-    const count = () =>
-      readdirSync('/proc').filter(pid => /^\d+$/.test(pid) && commandOf(pid).includes(`sleep\0${mark}`)).length
-    while (count() < 2) await sleep(10)
+    const container = await started(
+      task({ script: `trap "" TERM; (trap "" TERM; echo two; sleep ${mark}) & sleep ${mark}` }),
+    )
+    const count = () => readdirSync('/proc').filter(pid => /^\d+$/.test(pid) && commandOf(pid).includes(mark)).length
+    await untilLine(container, 'two')
+    expect(count()).toBeGreaterThanOrEqual(2)
     await runtime.stop(container, 50)
     expect(count()).toBe(0)
   })
@@ -230,14 +235,16 @@ describe('stop', () => {
 
 describe('the end of an app', () => {
   test('is told with its exit code', async () => {
-    const container = await started(task({ script: 'sleep 0.3; exit 7' }))
+    const container = await started(task({ script: `${WAITS}exit 7` }))
+    letGo(container)
     expect(await runtime.exited(container, signal)).toEqual({ exitCode: 7, outOfMemory: false })
     expect(await runtime.exited(container, signal)).toEqual({ exitCode: 7, outOfMemory: false })
   })
 
   test('for want of memory is told as such', async () => {
     const limits = { memory: size('16MiB'), cpus: 1, pids: 20 }
-    const container = await started(task({ limits, script: 'sleep 0.3; tail /dev/zero; exit 9' }))
+    const container = await started(task({ limits, script: `${WAITS}tail /dev/zero; exit 9` }))
+    letGo(container)
     expect(await runtime.exited(container, signal)).toMatchObject({ outOfMemory: true })
   })
 
@@ -245,14 +252,15 @@ describe('the end of an app', () => {
     const container = await started(task())
     const leaving = new AbortController()
     const exited = runtime.exited(container, leaving.signal)
-    setTimeout(() => leaving.abort(new Error('left')), 50)
+    await runtime.leftBehind() // asked after it: so Docker was asked for the end, too
+    leaving.abort(new Error('left'))
     await expect(exited).rejects.toThrow('left')
   })
 
   test('by removal from outside ends the wait', async () => {
     const container = await started(task())
     const exited = runtime.exited(container, signal)
-    await sleep(100)
+    await runtime.leftBehind() // asked after it: so Docker was asked for the end, too
     run('rm', '--force', container.id)
     expect((await exited)?.exitCode ?? 137).toBe(137)
   })

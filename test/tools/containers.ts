@@ -16,6 +16,12 @@ import { removeNetwork } from './network.ts'
 export const run = (...args: string[]) =>
   execFileSync('docker', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim()
 
+/** Before what a script does when `letGo` says so: an app that ends before its start was answered counts as crashed. A plain file made first is read as well. */
+export const WAITS = 'mkfifo /tmp/go 2> /dev/null; cat /tmp/go > /dev/null; '
+
+/** Lets the script of an app that `WAITS` go on. */
+export const letGo = ({ id }: Container) => run('exec', id, 'sh', '-c', 'echo > /tmp/go')
+
 /** The runtime of a node of this test file's own, on a network of its own, with what tests of it need; it cleans up after each test. */
 export function containersOfTest() {
   const node = nodeName(`t-${randomBytes(4).toString('hex')}`)
