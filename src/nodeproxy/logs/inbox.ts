@@ -2,10 +2,12 @@ import type { LogLine } from '../../model/instance.ts'
 
 // A reader that is so far behind reads over a line that is slower than the app writes; memory is for the apps.
 const MOST_LINES = 10_000
+const MOST_CHARS = 4 * 2 ** 20
 
 /** Lines that wait for one reader, until its signal aborts. One that does not keep up is told how many it missed. */
 export class Inbox implements AsyncIterable<LogLine>, Disposable {
   #lines: LogLine[] = []
+  #chars = 0
   #missed = 0
   #wake: () => void = () => undefined
   readonly #signal: AbortSignal
@@ -17,8 +19,13 @@ export class Inbox implements AsyncIterable<LogLine>, Disposable {
   }
 
   put(line: LogLine): void {
-    if (this.#lines.length >= MOST_LINES) this.#missed += 1
-    else this.#lines.push(line)
+    // Once a line was missed, so are those that follow, or the gap would not be told where it is.
+    if (this.#missed > 0 || this.#lines.length >= MOST_LINES || this.#chars + line.line.length > MOST_CHARS)
+      this.#missed += 1
+    else {
+      this.#lines.push(line)
+      this.#chars += line.line.length
+    }
     this.#wake()
   }
 
@@ -26,6 +33,7 @@ export class Inbox implements AsyncIterable<LogLine>, Disposable {
     while (!this.#signal.aborted) {
       const [lines, missed] = [this.#lines, this.#missed]
       this.#lines = []
+      this.#chars = 0
       this.#missed = 0
       yield* lines
       if (missed > 0) yield gap(missed, lines.at(-1)?.at ?? '')
