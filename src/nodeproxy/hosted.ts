@@ -1,8 +1,6 @@
 import type { MasterClient } from '../api/client.ts'
-import type { Clock } from '../lib/clock.ts'
 import { isFailure } from '../lib/errors.ts'
 import type { Leaver } from '../lib/leaver.ts'
-import type { Log } from '../lib/log.ts'
 import type { App } from '../model/app.ts'
 import type { Ask, Held, InstanceView, Phase } from '../model/instance.ts'
 import type { AppName, VolumeId } from '../model/names.ts'
@@ -18,8 +16,6 @@ type Options = {
   readonly definitions: Definitions
   readonly logs: Logs
   readonly leases: Leases
-  readonly clock: Clock
-  readonly log: Log
   readonly parts: Omit<InstanceParts, 'leases' | 'journal' | 'onStarted' | 'onLost' | 'look'>
 }
 
@@ -30,13 +26,13 @@ export class Hosted {
   readonly #options: Options
 
   constructor(options: Options) {
-    const { master, definitions, logs, leases, clock, log, parts } = options
+    const { master, definitions, logs, leases, parts } = options
     this.#options = options
     this.apps = new Apps({
       master,
       definitions,
-      clock,
-      log,
+      clock: parts.clock,
+      log: parts.log,
       onNewer: app => this.instances.get(app.name)?.define(app.task),
       onRemoved: app => this.removed(app),
     })
@@ -58,7 +54,7 @@ export class Hosted {
     await this.apps.load()
     await this.instances.reconcile().catch(error => {
       if (!isFailure(error, 'runtime-unreachable')) throw error
-      this.#options.log.error('runtime does not answer; apps are served once it does', { cause: error })
+      this.#options.parts.log.error('runtime does not answer; apps are served once it does', { cause: error })
     })
   }
 
@@ -108,6 +104,8 @@ export class Hosted {
 
   async #learnOf(app: AppName): Promise<void> {
     if (this.apps.known(app) !== undefined) return
-    await this.apps.resolve(app).catch(cause => this.#options.log.warn('left-over app is not known', { app, cause }))
+    await this.apps
+      .resolve(app)
+      .catch(cause => this.#options.parts.log.warn('left-over app is not known', { app, cause }))
   }
 }

@@ -85,8 +85,6 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     definitions,
     logs,
     leases: new Leases({ folder: `${data}/volumes`, node: name, master, log }),
-    clock,
-    log,
     parts: {
       runtime,
       volumes,
