@@ -29,8 +29,12 @@ export function compare(
 function difference(we: Reading, they: Reading): string | undefined {
   for (const [at, mine] of we.messages.entries()) {
     const other = they.messages[at]
+    // Behind an offer to switch that we ignore, they read no more; what we pass on of it is read by them as well.
+    if (other === undefined && they.stopped === 'upgrade') return undefined
     if (other === undefined) return `we read message ${at}, they stopped: ${they.stopped}`
-    const found = unlike(mine, other, we.stopped !== undefined && at === we.messages.length - 1)
+    const isCut = we.stopped !== undefined && at === we.messages.length - 1
+    const theyCut = they.stopped === 'upgrade' && at === they.messages.length - 1
+    const found = unlike(mine, other, isCut, theyCut)
     if (found !== undefined) return `message ${at}: ${found}`
   }
   if (we.stopped !== undefined) return undefined
@@ -41,13 +45,13 @@ function difference(we: Reading, they: Reading): string | undefined {
   return undefined
 }
 
-function unlike(mine: Message, other: Message, cutShort: boolean): string | undefined {
+function unlike(mine: Message, other: Message, cutShort: boolean, theyCut: boolean): string | undefined {
   if (mine.start !== other.start) return `start ${mine.start}, ${other.start}`
   if (mine.target !== other.target && !absolute(mine.target, other.target))
     return `target ${mine.target}, ${other.target}`
   const [a, b] = [JSON.stringify(mine.headers), JSON.stringify(other.headers)]
   if (a !== b) return `headers ${a}, ${b}`
-  if (mine.whole) {
+  if (mine.whole && !(theyCut && !other.whole)) {
     if (!other.whole) return 'we found its end, they did not'
     if (mine.body !== other.body) return `bodies ${JSON.stringify(mine.body)}, ${JSON.stringify(other.body)}`
     return undefined

@@ -44,7 +44,6 @@ export class Head {
   contentLength = -1
   closes = false
   keepsAlive = false
-  wantsUpgrade = false
   expects = false
   takesTrailers = false
   /** `Connection` names other headers as hop-by-hop. */
@@ -58,7 +57,7 @@ export class Head {
   /** Kept by those who parse: up to where it was read, and what is not known before the last line. */
   at = 0
   upgradeNamed = false
-  hasUpgrade = false
+  upgradeOffered = false
   hasHost = false
   /** How often it came by here already. */
   passes = 0
@@ -75,9 +74,9 @@ export class Head {
     this.status = 0
     this.minor = 1
     this.plainTarget = true
-    this.emptyPath = this.chunked = this.closes = this.keepsAlive = this.wantsUpgrade = false
+    this.emptyPath = this.chunked = this.closes = this.keepsAlive = false
     this.expects = this.takesTrailers = this.nominates = false
-    this.upgradeNamed = this.hasUpgrade = this.hasHost = false
+    this.upgradeNamed = this.upgradeOffered = this.hasHost = false
     this.contentLength = this.hostStart = this.hostEnd = -1
   }
 
@@ -117,6 +116,11 @@ export class Head {
     copy(this.bytes, this.base, this.base + this.length, own, 0)
     this.bytes = own
     this.base = 0
+  }
+
+  /** It asks to switch to what an upstream may switch to. Other offers are ignored (RFC 9110, 7.8): of h2c, and with a body. */
+  get wantsUpgrade(): boolean {
+    return this.upgradeNamed && this.upgradeOffered && this.requestFraming === 'none'
   }
 
   /** How the body of this request is framed. */

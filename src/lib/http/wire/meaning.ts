@@ -33,8 +33,7 @@ export function takeIn(head: Head, field: Field, bytes: Buffer, from: number, to
       connection(head, bytes, from, to)
       return WHOLE
     case Field.upgrade:
-      head.hasUpgrade = true
-      head.wantsUpgrade = head.upgradeNamed
+      head.upgradeOffered ||= !isText(bytes, from, to, 'h2c') && !isText(bytes, from, to, 'h2')
       return WHOLE
     case Field.expect:
       head.expects = true
@@ -58,10 +57,8 @@ function connection(head: Head, bytes: Buffer, from: number, to: number): void {
   for (const [start, end] of tokens(bytes, from, to)) {
     if (isText(bytes, start, end, 'keep-alive')) head.keepsAlive = true
     else if (isText(bytes, start, end, 'close')) head.closes = true
-    else if (isText(bytes, start, end, 'upgrade')) {
-      head.upgradeNamed = true
-      head.wantsUpgrade = head.hasUpgrade
-    } else head.nominates = true
+    else if (isText(bytes, start, end, 'upgrade')) head.upgradeNamed = true
+    else head.nominates = true
   }
 }
 
