@@ -6,8 +6,9 @@ import type { H2Payload } from './h2-payloads.ts'
 
 const ANSWERED_MS = 5_000
 
-/** Sends one request over TLS by HTTP/2, frame by frame; gives what the client heard of it, or undefined where it was refused. */
-export async function strikeOverH2(port: number, { fields, data, trailers }: H2Payload): Promise<string | undefined> {
+/** Sends one request over TLS by HTTP/2, frame by frame; gives what the client heard of it, or undefined where it was refused. Whatever is asked so is answered. */
+export async function strikeOverH2(port: number, payload: H2Payload): Promise<string | undefined> {
+  const { name, fields, data, trailers } = payload
   const options = { port, host: '127.0.0.1', servername: 'app', ALPNProtocols: ['h2'], rejectUnauthorized: false }
   const socket = connect(options)
   socket.setNoDelay()
@@ -22,7 +23,7 @@ export async function strikeOverH2(port: number, { fields, data, trailers }: H2P
   const over = (): boolean =>
     client.endOf(1) || client.resetOf(1) !== undefined || client.goneWith !== undefined || client.closed
   for (const end = Date.now() + ANSWERED_MS; !over() && Date.now() < end; ) await sleep(1)
-  if (!over()) return 'nothing'
+  if (!over()) throw new Error(`${name}: not answered within ${ANSWERED_MS} ms`)
   const heard = client.text(1)
   const wasRefused = !client.endOf(1) || /^\{"type":"urn:shadow:/.test(heard)
   return wasRefused ? undefined : heard

@@ -8,6 +8,7 @@ import { answerTo, streaming } from '../../../testing/h2-forwarding.ts'
 import { END_STREAM, FRAME, FrameClient, GET, POST } from '../../../testing/h2-wire.ts'
 import { httpApp, rawApp, until } from '../../../testing/wire.ts'
 import { isFailure } from '../../errors.ts'
+import type { Journey } from '../exchange.ts'
 import { UpstreamError } from '../forward.ts'
 
 const MB = 1_048_576
@@ -69,6 +70,29 @@ test('a body arrives as it was, however it is cut', async () => {
     for await (const part of stream as AsyncIterable<Buffer>) parts.push(part)
     assert(Buffer.concat(parts).equals(sent))
   }
+})
+
+test('an empty body that ended while its app was being woken ends at the app, too', async () => {
+  await using app = await httpApp(async (request, response) => response.end(`${await drink(request)} bytes`))
+  const awake = Promise.withResolvers<void>()
+  const journey: Journey = async exchange => {
+    await awake.promise
+    await exchange.forward({ address: app.address, forwarded: 'replace' })
+  }
+  await using front = await streaming(app, {}, { journey })
+  using client = new FrameClient(front.port)
+  for (const [stream, fields] of [
+    [1, POST],
+    [3, [...POST, ['content-length', '0']]],
+  ] as const) {
+    client.ask(stream, fields, true)
+    client.send(FRAME.data, END_STREAM, stream, Buffer.alloc(0))
+  }
+  client.send(FRAME.ping, 0, 0, Buffer.alloc(8))
+  await client.until(() => client.of(FRAME.ping).length === 1)
+  awake.resolve()
+  await client.until(() => client.endOf(1) && client.endOf(3))
+  assert.deepEqual([client.text(1), client.text(3)], ['0 bytes', '0 bytes'])
 })
 
 test('a client that does not read keeps the app from writing on, and other streams go on', async () => {

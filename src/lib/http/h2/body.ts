@@ -37,7 +37,9 @@ export class StreamBody {
     this.#waits = false
     const { stream } = this.#exchange
     stream.on('data', this.#take).on('end', this.#end)
-    stream.resume()
+    // One that was empty has ended already, unread: of that nobody is told again.
+    if (stream.readableEnded) this.#end()
+    else stream.resume()
   }
 
   /** Passes no more of it on; what comes stays with the stream. */
