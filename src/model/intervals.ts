@@ -15,7 +15,7 @@ export const POLL_WITHOUT_STREAM_EVERY = 5_000
 export const ROUTE_STALE_AFTER = 15_000
 /** How long requests wait for a node that fell silent: one that is started again is back within seconds. */
 export const NODE_BACK_WITHIN = 10_000
-export const WEBSOCKET_PING_EVERY = 30_000
+export const CLIENT_PING_EVERY = 30_000
 
 assert(NODE_LOST_AFTER >= 3 * NODE_ANNOUNCES_EVERY, 'a node would be lost after a single missed announcement')
 assert(NODE_CHECK_WITHIN < FRONT_CHECKS_NODES_EVERY, 'checks of a node would overlap')

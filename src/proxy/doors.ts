@@ -10,7 +10,7 @@ import type { TicketKeys } from '../lib/http/tls/ticket-keys.ts'
 import { type Log, noLog } from '../lib/log.ts'
 import { Buckets, bucketsMemory } from '../lib/shared/buckets.ts'
 import { Counts, countsMemory } from '../lib/shared/counts.ts'
-import { WEBSOCKET_PING_EVERY } from '../model/intervals.ts'
+import { CLIENT_PING_EVERY } from '../model/intervals.ts'
 import { Guard } from './access.ts'
 import type { ProxyConfig } from './config.ts'
 import { type FrontParts, frontDoor } from './http.ts'
@@ -71,7 +71,7 @@ export async function openDoors({ config, reach, memory, thread, ticketKeys, ...
       exempt: config.trustedProxies,
       counts: new Counts(memory.connections, thread),
     },
-    pingEveryMs: WEBSOCKET_PING_EVERY,
+    pingEveryMs: CLIENT_PING_EVERY,
   })
   reach.onLeft?.(address => exchanges.forget(address))
   await using opening = new AsyncDisposableStack()
