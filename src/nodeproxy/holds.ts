@@ -1,21 +1,44 @@
 import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
-import type { Ask, Grant, HoldKind, StopReason } from '../model/instance.ts'
+import type { Ask, Grant, Held, HoldKind, StopReason } from '../model/instance.ts'
 import type { TaskDefinition } from '../model/task.ts'
 
-/** One that uses an app, until it is disposed of. */
-export class Hold implements Disposable {
+/** How an app that is awake is reached. */
+export type Way = {
+  /** `ip:port` */
+  readonly address: string
+  readonly webSockets: TaskDefinition['sleep']['webSockets']
+  /** It refused the connection: looks whether the app is still there. */
+  readonly refused: () => Promise<void>
+}
+
+const NO_HEADERS = {}
+
+/** One that uses an app, until it is disposed of, and its way there. */
+export class Hold implements Held {
+  readonly headers = NO_HEADERS
   readonly since: number
+  waited: Held['waited']
   /** Where it is among all; -1 once it has left. */
   at: number
   readonly #ask: Ask
+  readonly #way: Way
   readonly #leave: (hold: Hold) => void
 
-  constructor(ask: Ask, since: number, at: number, leave: (hold: Hold) => void) {
+  constructor(ask: Ask, way: Way, since: number, at: number, leave: (hold: Hold) => void) {
     this.#ask = ask
+    this.#way = way
     this.since = since
     this.at = at
     this.#leave = leave
+  }
+
+  get address(): string {
+    return this.#way.address
+  }
+
+  get refused(): () => Promise<void> {
+    return this.#way.refused
   }
 
   get kind(): HoldKind {
@@ -86,9 +109,9 @@ export class Holds {
   }
 
   /** Enters a holder; one that does not count (a WebSocket of an app that ignores them) is listed, but keeps nothing awake. */
-  enter(ask: Ask, { webSockets }: TaskDefinition['sleep'], since: number): Hold {
-    const counts = ask.kind !== 'websocket' || webSockets === 'hold'
-    const hold = new Hold(ask, since, this.#all.length, counts ? this.#leaves : this.#goes)
+  enter(ask: Ask, way: Way, since: number): Hold {
+    const counts = ask.kind !== 'websocket' || way.webSockets === 'hold'
+    const hold = new Hold(ask, way, since, this.#all.length, counts ? this.#leaves : this.#goes)
     this.#all.push(hold)
     if (counts) this.#counting++
     return hold

@@ -9,7 +9,7 @@ import type { Ask, Held, InstanceView, StopReason } from '../model/instance.ts'
 import type { AppName } from '../model/names.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import { Crashes } from './crashes.ts'
-import { Holds } from './holds.ts'
+import { Holds, type Way } from './holds.ts'
 import { Idle } from './idle.ts'
 import type { InstanceParts } from './instance-parts.ts'
 import { diedAwake } from './postmortem.ts'
@@ -20,7 +20,6 @@ import { Story } from './story.ts'
 import { viewOf } from './view.ts'
 import { Wait } from './wait.ts'
 import { beginWake } from './wake.ts'
-import { WayTo } from './way.ts'
 
 const ASLEEP: Rest = { phase: 'asleep', problem: null }
 const SUPERSEDED = new ShadowError('changed', 'a newer revision came while the app was being woken')
@@ -74,7 +73,7 @@ export class Instance {
 
   /** Keeps the app awake until the hold is disposed of, waking it first if need be; waiting counts as use. At once where it is awake. */
   hold(ask: Ask, leaver: Leaver): Held | Promise<Held> {
-    const now = this.#running()
+    const now = this.#way()
     return now === undefined ? this.#holdOnceAwake(ask, leaver.signal) : this.#hold(now, ask)
   }
 
@@ -85,8 +84,8 @@ export class Instance {
     for (;;) {
       await orAborted(this.#wakeUp(ask.what), wait.signal)
       // Between its wake and this line it may have ended, or begun to stop for a new revision: then it is woken again.
-      const running = this.#running()
-      if (running !== undefined) return this.#hold(running, ask, wait.took(this.#story.facts.lastWake?.steps))
+      const way = this.#way()
+      if (way !== undefined) return this.#hold(way, ask, wait.took(this.#story.facts.lastWake?.steps))
     }
   }
 
@@ -271,7 +270,9 @@ export class Instance {
       inUse: () => this.#holds.inUse,
       onIdle: () => this.#sleepAside('idle'),
     })
-    this.#become({ phase: 'awake', running, idle })
+    const { webSockets } = running.task.sleep
+    const way = { address: running.address, webSockets, refused: this.#parts.look }
+    this.#become({ phase: 'awake', running, idle, way })
     running.watch.tell({ ended: exit => this.#died(running, exit), lost: this.#parts.onLost })
   }
 
@@ -290,13 +291,14 @@ export class Instance {
     return this.#wakes.isUnderWay ? isWaking(this.app) : isAsleep(this.app)
   }
 
-  #running(): Running | undefined {
-    return this.#state.phase === 'awake' ? this.#state.running : undefined
+  #way(): Way | undefined {
+    return this.#state.phase === 'awake' ? this.#state.way : undefined
   }
 
-  #hold(running: Running, ask: Ask, waited?: Readonly<Record<string, number>>): Held {
-    const hold = this.#holds.enter(ask, running.task.sleep, this.#parts.clock.now())
-    return new WayTo(running.address, this.#parts.look, waited, hold)
+  #hold(way: Way, ask: Ask, waited?: Held['waited']): Held {
+    const hold = this.#holds.enter(ask, way, this.#parts.clock.now())
+    hold.waited = waited
+    return hold
   }
 
   #become(next: Phased): void {

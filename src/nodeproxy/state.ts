@@ -3,6 +3,7 @@ import type { Unwind } from '../lib/unwind.ts'
 import type { SleepStep, WakeStep } from '../model/instance.ts'
 import type { AppName } from '../model/names.ts'
 import type { TaskDefinition } from '../model/task.ts'
+import type { Way } from './holds.ts'
 import type { Idle } from './idle.ts'
 import type { Container } from './runtime/runtime.ts'
 import type { Watch } from './watch.ts'
@@ -27,7 +28,7 @@ export type Rest =
 export type Phased =
   | Rest
   | { readonly phase: 'waking'; readonly abort: AbortController; readonly wake: Wake }
-  | { readonly phase: 'awake'; readonly running: Running; readonly idle: Idle }
+  | { readonly phase: 'awake'; readonly running: Running; readonly idle: Idle; readonly way: Way }
   | { readonly phase: 'stopping'; readonly undo: Unwind; readonly next: Rest }
   | { readonly phase: 'stuck'; readonly undo: Unwind; readonly next: Rest; readonly problem: ShadowError }
 

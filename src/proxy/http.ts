@@ -64,7 +64,7 @@ function serve(parts: FrontParts, exchange: Exchange): Promise<void> {
 function serveApp(parts: FrontParts, exchange: Exchange, app: App): Promise<void> {
   const { reach, guard, trusted, waitingPageAfterMs } = parts
   if (app.access !== undefined) guard.admit(app.name, app.access, clientOf(exchange, trusted))
-  if (exchange.target === EVENTS_PATH) return follow(parts, app, exchange)
+  if (exchange.isFor(EVENTS_PATH)) return follow(parts, app, exchange)
   const isProxy = trusted.has(exchange.peer)
   const ask = new RequestAsk(
     exchange,

@@ -13,6 +13,8 @@ export interface Exchange {
   readonly method: string
   /** Path and query. */
   readonly target: string
+  /** Whether just this was asked for, without a query. */
+  isFor(path: string): boolean
   /** The host that was asked for, with its port: in a target that is a URL, else in Host. */
   readonly host: string | undefined
   /** The client's address. */

@@ -98,6 +98,10 @@ class SafeExchange implements Exchange {
     return this.#parts.request.url ?? '/'
   }
 
+  isFor(path: string): boolean {
+    return this.target === path
+  }
+
   get host(): string | undefined {
     return this.#parts.request.headers.host
   }

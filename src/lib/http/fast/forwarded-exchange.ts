@@ -69,6 +69,10 @@ export abstract class ForwardedExchange implements Served, UpstreamUser {
     return this.head.target
   }
 
+  isFor(path: string): boolean {
+    return this.head.isFor(path)
+  }
+
   get peer(): string {
     return this.from.address
   }

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { type Hop, UpstreamError } from '../hop.ts'
-import { BodyFramer } from '../wire/body.ts'
+import type { BodyFramer } from '../wire/body.ts'
 import { Field } from '../wire/fields.ts'
 import { type Framing, HEAD_LIMITS, Head, MORE, WHOLE } from '../wire/head.ts'
 import type { ForwardedExchange } from './forwarded-exchange.ts'
@@ -16,7 +16,7 @@ export abstract class UpstreamAnswer<E extends ForwardedExchange = ForwardedExch
   protected readonly exchange: E
   protected readonly upstream: Upstream
   protected readonly hop: Hop
-  protected readonly body = new BodyFramer()
+  protected readonly body: BodyFramer
   /** The connection can serve another request after it. */
   protected reusable = false
   #head: Head | undefined
@@ -29,6 +29,7 @@ export abstract class UpstreamAnswer<E extends ForwardedExchange = ForwardedExch
     this.exchange = exchange
     this.upstream = upstream
     this.hop = hop
+    this.body = upstream.framer
   }
 
   /** Passes on an interim head, but for 100. */

@@ -1,5 +1,6 @@
 import { createConnection, type Socket } from 'node:net'
 import { endpoint } from '../endpoint.ts'
+import { BodyFramer } from '../wire/body.ts'
 import { Intake } from './memory.ts'
 import { Outlet } from './outlet.ts'
 
@@ -22,6 +23,8 @@ export class Upstream {
   readonly socket: Socket
   readonly outlet: Outlet
   readonly intake: Intake
+  /** Finds the end of the answer that is read. */
+  readonly framer = new BodyFramer()
   user: UpstreamUser | undefined
   /** Requests that it has answered. */
   answered = 0

@@ -173,6 +173,11 @@ export class Head {
     return this.method === 'OPTIONS' && path === '' ? '*' : `/${path}`
   }
 
+  /** Whether the target is this path, which is ASCII; most are told apart by their length. */
+  isFor(path: string): boolean {
+    return (this.emptyPath || this.targetEnd - this.targetStart === path.length) && this.target === path
+  }
+
   /** The host that was asked for, with its port. */
   get host(): string | undefined {
     return this.hostStart < 0 ? undefined : this.text(this.hostStart, this.hostEnd)
