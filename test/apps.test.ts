@@ -98,6 +98,7 @@ describe('an app', () => {
     await using shadow = await Shadow.start()
     await shadow.register('blog', { sleep: { idleAfter: '10s' } })
     await shadow.ask('blog', '/log?line=first')
+    await shadow.untilLogged('blog', /first/) // what Docker tells late would stand behind the sleep
     await shadow.pass(10_000)
     await shadow.until('blog', 'asleep')
     await shadow.ask('blog', '/log?line=second&stream=stderr')

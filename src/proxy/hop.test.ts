@@ -114,6 +114,27 @@ for (const [what, code] of [
   })
 }
 
+testByHand('an app stays with its node while another, asked in its stead, cannot take it', async () => {
+  await using app = await echo()
+  const { blog, first, second } = await twoNodes()
+  const home = await aNodeDoor(app)
+  const away = new ShadowError('master-unreachable', 'the master does not tell of blog')
+  await using other = await aNodeDoor(app, () => away)
+  await using master = await masterOf([blog], [aNode(first, home.address), aNode(second, other.address)])
+  await using front = await aFront({ master: master.url })
+  using client = new RawClient(front.port, GET)
+  await client.until('<0>')
+  await home[Symbol.asyncDispose]()
+  client.send(GET)
+  await client.until('"master-unreachable"')
+  client.text = ''
+  await using again = await aNodeDoor(app, () => undefined, home.port)
+  for (let round = 0; round < 3; round++) await front.clock.advance(2_000)
+  client.send(GET)
+  await until(() => again.asked.length + other.asked.length === 2)
+  assert.deepEqual(again.served, ['GET /'])
+})
+
 test('a node that dies with the request is not followed by another try', async () => {
   await using app = await echo()
   const { blog, first, second } = await twoNodes()

@@ -3,6 +3,7 @@ import { pause } from '../lib/abort.ts'
 import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { Exchange, Journey } from '../lib/http/exchange.ts'
+import { Refusal } from '../lib/http/hop.ts'
 import { byHandler } from '../lib/http/server.ts'
 import type { Leaver } from '../lib/leaver.ts'
 import type { Log } from '../lib/log.ts'
@@ -123,6 +124,7 @@ async function persist(visit: Visit, tried?: Tried): Promise<void> {
       const node = begun?.node ?? (await nodeOf(parts, app.name, leaver.signal))
       const holding = begun?.holding
       begun = undefined
+      const pinned = parts.pins.get(app.name)
       let held: Held | undefined
       try {
         using way = await (holding ?? parts.reach.hold(app, node, ask, leaver))
@@ -130,6 +132,8 @@ async function persist(visit: Visit, tried?: Tried): Promise<void> {
         return await pass(visit, node, way)
       } catch (error) {
         last = { node, held, error }
+        // Who does not take it gets no pin: with the master away, the node that knows the app may be back before.
+        if (pinned !== undefined && error instanceof Refusal) parts.pins.set(app.name, pinned)
       }
     }
   } catch (error) {

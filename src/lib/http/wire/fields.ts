@@ -14,13 +14,15 @@ export const Field = {
   keepAlive: 9,
   /** Between a client and its own proxy. */
   proxy: 10,
-  via: 11,
-  forwardedFor: 12,
-  forwardedProto: 13,
-  forwardedHost: 14,
-  forwarded: 15,
+  /** Beside an offer of h2c (RFC 7540, 3.2.1); some name it in `Connection`, as they must, some do not. */
+  http2Settings: 11,
+  via: 12,
+  forwardedFor: 13,
+  forwardedProto: 14,
+  forwardedHost: 15,
+  forwarded: 16,
   /** What else claims to know where a request came from. */
-  claim: 16,
+  claim: 17,
 } as const
 
 export type Field = (typeof Field)[keyof typeof Field]
@@ -54,6 +56,7 @@ const NAMES: Readonly<Record<string, Field>> = {
   'proxy-connection': Field.proxy,
   'proxy-authenticate': Field.proxy,
   'proxy-authorization': Field.proxy,
+  'http2-settings': Field.http2Settings,
   via: Field.via,
   'x-forwarded-for': Field.forwardedFor,
   'x-forwarded-proto': Field.forwardedProto,
@@ -68,7 +71,9 @@ const BY_LENGTH: readonly (readonly Known[] | undefined)[] = Array.from({ length
 
 /** Whether a field is between two neighbours only (RFC 9110, 7.6.1). `Transfer-Encoding` is not among them: bodies pass as they are framed, and the line is written anew for an upstream. */
 export const HOP_BY_HOP: readonly boolean[] = Object.values(Field).map(field =>
-  ([Field.connection, Field.upgrade, Field.te, Field.keepAlive, Field.proxy] as Field[]).includes(field),
+  ([Field.connection, Field.upgrade, Field.te, Field.keepAlive, Field.proxy, Field.http2Settings] as Field[]).includes(
+    field,
+  ),
 )
 
 /**
