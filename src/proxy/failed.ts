@@ -8,13 +8,13 @@ import type { Held } from '../model/instance.ts'
 import type { AppName, NodeName } from '../model/names.ts'
 import type { Nodes } from './nodes.ts'
 import type { Pins } from './pins.ts'
-import { place } from './placement.ts'
+import { type Candidate, place } from './placement.ts'
 
 /** A try that did not serve the request; without `held` the app was not even held awake for it. */
 export type Failed = { readonly node: Node; readonly held: Held | undefined; readonly error: unknown }
 
 type Parts = {
-  readonly pins: Pick<Pins, 'set'>
+  readonly pins: Pick<Pins, 'get' | 'set'>
   readonly nodes: Pick<Nodes, 'all' | 'get' | 'failed' | 'mayComeBack'>
 }
 
@@ -35,6 +35,7 @@ export async function mayTryAgain(
     nodes.failed(node.name)
     return place(app, nodes.all) !== undefined
   }
+  if (isFailure(failure, 'master-unreachable')) return pinnedElsewhere({ pins, nodes }, app, node)?.healthy === true
   if (!isFailure(failure, 'volume-elsewhere')) return false
   const home = nodes.get(homeOf(failure))
   if (home === undefined || !home.healthy) return false
@@ -43,11 +44,21 @@ export async function mayTryAgain(
 }
 
 /** Whether the request, seen by nobody, can be served once the one node that can take it is back, which was there a moment ago. */
-export function isAwaited({ nodes }: Pick<Parts, 'nodes'>, { node, held, error }: Failed): boolean {
+export function isAwaited({ pins, nodes }: Parts, app: AppName, { node, held, error }: Failed): boolean {
   if (held?.isHop !== true || !(error instanceof UpstreamError || error instanceof Refusal) || error.sent) return false
   const failure = error instanceof Refusal ? problemOf(error) : error
   if (isFailure(failure, 'volume-elsewhere')) return nodes.mayComeBack(homeOf(failure))
+  if (isFailure(failure, 'master-unreachable')) {
+    const pinned = pinnedElsewhere({ pins, nodes }, app, node)
+    return pinned !== undefined && nodes.mayComeBack(pinned.node.name)
+  }
   return (failure === error || isFailure(failure, 'shutting-down')) && nodes.mayComeBack(node.name)
+}
+
+/** The node that has served the app, where it is not this one, which knows nothing of it and cannot ask. */
+function pinnedElsewhere({ pins, nodes }: Parts, app: AppName, { name }: Node): Candidate | undefined {
+  const pin = pins.get(app)
+  return pin === undefined || pin === name ? undefined : nodes.get(pin)
 }
 
 /** The error for the visitor: it tells the app's fault from the node's. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'vitest'
 import { ShadowError } from '../lib/errors.ts'
+import { NODE_BACK_WITHIN } from '../model/intervals.ts'
 import { aFront, aNode, aNodeDoor, anApp, dataFolder, masterOf } from '../testing/front.ts'
 import { httpApp, RawClient, rawApp, until } from '../testing/wire.ts'
 import { inTests } from '../testing/workers.ts'
@@ -114,26 +115,39 @@ for (const [what, code] of [
   })
 }
 
-testByHand('an app stays with its node while another, asked in its stead, cannot take it', async () => {
-  await using app = await echo()
-  const { blog, first, second } = await twoNodes()
-  const home = await aNodeDoor(app)
-  const away = new ShadowError('master-unreachable', 'the master does not tell of blog')
-  await using other = await aNodeDoor(app, () => away)
-  await using master = await masterOf([blog], [aNode(first, home.address), aNode(second, other.address)])
-  await using front = await aFront({ master: master.url })
-  using client = new RawClient(front.port, GET)
-  await client.until('<0>')
-  await home[Symbol.asyncDispose]()
-  client.send(GET)
-  await client.until('"master-unreachable"')
-  client.text = ''
-  await using again = await aNodeDoor(app, () => undefined, home.port)
-  for (let round = 0; round < 3; round++) await front.clock.advance(2_000)
-  client.send(GET)
-  await until(() => again.asked.length + other.asked.length === 2)
-  assert.deepEqual(again.served, ['GET /'])
-})
+for (const [what, awayMs] of [
+  ['for a moment: the request waits', 1_000],
+  ['for long: the request fails, the next does not', 20_000],
+] as const) {
+  testByHand(
+    `an app stays with its node while another cannot ask about it, the master being away ${what}`,
+    async () => {
+      await using app = await echo()
+      const { blog, first, second } = await twoNodes()
+      const home = await aNodeDoor(app)
+      const away = new ShadowError('master-unreachable', 'the master does not tell of blog')
+      await using other = await aNodeDoor(app, () => away)
+      await using master = await masterOf([blog], [aNode(first, home.address), aNode(second, other.address)])
+      await using front = await aFront({ master: master.url })
+      using client = new RawClient(front.port, GET)
+      await client.until('<0>')
+      await home[Symbol.asyncDispose]()
+      client.text = ''
+      client.send(GET)
+      await until(() => other.asked.length > 0)
+      for (let past = 0; past < awayMs; past += 100) await front.clock.advance(100)
+      if (awayMs > NODE_BACK_WITHIN) await client.until('"master-unreachable"')
+      else assert.equal(client.text, '')
+      await using again = await aNodeDoor(app, () => undefined, home.port)
+      await front.clock.advance(2_000)
+      await until(() => again.sockets.size > 0) // it is looked at
+      for (let step = 0; step < 100; step++) await front.clock.advance(10)
+      if (awayMs > NODE_BACK_WITHIN) client.send(GET)
+      await client.until('<0>')
+      assert.deepEqual(again.served, ['GET /'])
+    },
+  )
+}
 
 test('a node that dies with the request is not followed by another try', async () => {
   await using app = await echo()

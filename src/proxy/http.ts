@@ -117,7 +117,7 @@ async function persist(visit: Visit, tried?: Tried): Promise<void> {
     let begun = tried !== undefined && 'holding' in tried ? tried : undefined
     for (let left = last === undefined ? TRIES : TRIES - 1; ; left--) {
       if (last !== undefined && !(left > 0 && (await mayTryAgain(parts, app.name, last)))) {
-        if (!isAwaited(parts, last) || parts.clock.now() >= givesUpAt) throw told(app.name, last, exchange)
+        if (!isAwaited(parts, app.name, last) || parts.clock.now() >= givesUpAt) throw told(app.name, last, exchange)
         await pause(parts.clock, LOOK_AGAIN_MS, leaver.signal)
         left = TRIES
       }
