@@ -39,7 +39,7 @@ export function startsWith(bytes: Uint8Array, from: number, to: number, lower: s
   return true
 }
 
-const COPIED_BY_HAND = 96
+const COPIED_BY_HAND = 32
 
 /** Copies bytes; a call into native code costs more than a few bytes do. */
 export function copy(from: Buffer, start: number, end: number, to: Buffer, at: number): void {
