@@ -3,9 +3,9 @@ import { ShadowError } from '../lib/errors.ts'
 import type { Counted } from '../lib/http/counters.ts'
 import { Exchanges, listenFor } from '../lib/http/fast/server.ts'
 import { LIMITS, type Limits } from '../lib/http/limits.ts'
-import { bind, type Listening } from '../lib/http/listening.ts'
+import { bindAll, type Listening, SOCKETS } from '../lib/http/listening.ts'
 import { Certificates } from '../lib/http/tls/certificates.ts'
-import { tlsServer } from '../lib/http/tls/listener.ts'
+import { listenerBeside, tlsServer } from '../lib/http/tls/listener.ts'
 import type { TicketKeys } from '../lib/http/tls/ticket-keys.ts'
 import { type Log, noLog } from '../lib/log.ts'
 import { Buckets, bucketsMemory } from '../lib/shared/buckets.ts'
@@ -77,7 +77,7 @@ export async function openDoors({ config, reach, memory, thread, ticketKeys, ...
   await using opening = new AsyncDisposableStack()
   const tls = await openTls({ config, exchanges, ticketKeys, thread, clock, log })
   opening.defer(() => tls?.close())
-  const listening = await listenFor(exchanges, config.listen, config.drainWithin, tls ? [tls.server] : [])
+  const listening = await listenFor(exchanges, config.listen, config.drainWithin, tls?.servers ?? [])
   const opened = opening.move()
   return {
     ...listening,
@@ -109,12 +109,13 @@ async function openTls({ config, exchanges, ticketKeys, thread, clock, log }: Tl
     handshakeWithinMs: config.tlsHandshakeWithin,
     ticketKeys,
   })
+  const servers = [server, ...Array.from({ length: SOCKETS - 1 }, () => listenerBeside(server))]
   const close = (): void => {
     certificates[Symbol.dispose]()
-    if (server.listening) server.close()
+    for (const one of servers) if (one.listening) one.close()
   }
   try {
-    return { server, bound: await bind(server, config.tlsListen), close }
+    return { servers, bound: await bindAll(servers, config.tlsListen), close }
   } catch (error) {
     close()
     throw error

@@ -22,6 +22,31 @@ export async function bind(server: Server, at: ListenAddress): Promise<{ address
   return { address: `${host}:${port}`, port }
 }
 
+/**
+ * How many sockets listen on a port. libuv takes in one connection of each in a turn of its loop (since 1.45): with a single one, new
+ * clients of a busy thread would wait for its turns, however little they want of it.
+ */
+export const SOCKETS = process.platform === 'linux' ? 8 : 1
+
+/** Opens servers that do the same on one port; fails with `bad-input` where the address cannot be had. */
+export async function bindAll(
+  servers: readonly Server[],
+  at: ListenAddress,
+): Promise<{ address: string; port: number }> {
+  const [only] = servers
+  if (only !== undefined && servers.length === 1) return bind(only, at)
+  // Whether somebody else has the port is found out before it is shared; one that the kernel chooses is nobody's.
+  const shared = at.shared === true || at.port === 0 ? { ...at, shared: true } : (await claim(at)).at
+  const bound: { address: string; port: number }[] = []
+  try {
+    for (const server of servers) bound.push(await bind(server, { ...shared, port: bound[0]?.port ?? shared.port }))
+  } catch (error) {
+    for (const server of servers) if (server.listening) server.close()
+    throw error
+  }
+  return bound[0] as { address: string; port: number }
+}
+
 /** What several may share: fails with `bad-input` where somebody else has it. Port 0 becomes a free one. */
 export async function claim(at: ListenAddress): Promise<{ at: ListenAddress; address: string; port: number }> {
   const server = createServer()

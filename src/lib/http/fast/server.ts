@@ -9,7 +9,7 @@ import { Forwarder } from '../forward.ts'
 import { Gate, type GateOptions } from '../gate.ts'
 import { Session } from '../h2/session.ts'
 import { LIMITS, type Limits } from '../limits.ts'
-import { bind, close, type Listening } from '../listening.ts'
+import { bindAll, close, type Listening, SOCKETS } from '../listening.ts'
 import { SafePath } from '../safe.ts'
 import { directed } from '../tls/directed.ts'
 import { Head } from '../wire/head.ts'
@@ -230,14 +230,14 @@ export async function listenFor(
   drainMs = 0,
   beside: readonly Server[] = [],
 ): Promise<Listening> {
-  const server = exchangeServer(exchanges)
-  const bound = await bind(server, at)
+  const servers = Array.from({ length: SOCKETS }, () => exchangeServer(exchanges))
+  const bound = await bindAll(servers, at)
   return {
     ...bound,
     async [Symbol.asyncDispose]() {
       const cut = (): void => exchanges[Symbol.dispose]()
       const drain = (): void => exchanges.drain()
-      await Promise.all([server, ...beside].map(one => close(one, drainMs, drain, cut)))
+      await Promise.all([...servers, ...beside].map(one => close(one, drainMs, drain, cut)))
       cut()
     },
   }
