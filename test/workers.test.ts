@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { test } from 'vitest'
+import { SOCKETS } from '../src/lib/http/listening.ts'
 import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX } from './tools/ground.ts'
 import { installed } from './tools/installed.ts'
 import { Shadow } from './tools/shadow.ts'
@@ -13,10 +14,10 @@ import { Visitor } from './tools/visitor.ts'
 
 const env = { SHADOW_WORKERS: '2' }
 
-/** How many listen on the port of this machine, by the kernel's account. */
+/** How many threads listen on the port of this machine, by the kernel's account. */
 async function listeners(port: number): Promise<number> {
   const local = ` 0100007F:${port.toString(16).toUpperCase().padStart(4, '0')} 00000000:0000 0A `
-  return (await readFile('/proc/net/tcp', 'utf8')).split(local).length - 1
+  return ((await readFile('/proc/net/tcp', 'utf8')).split(local).length - 1) / SOCKETS
 }
 
 test('two workers serve an app: it wakes once, sleeps at its time, and its volume is kept', async () => {

@@ -35,12 +35,12 @@ describe('promise 4, an app not in use always sleeps, and why tells:', () => {
     await using shadow = await Shadow.start()
     await shadow.register('blog', IDLE)
     await shadow.deadWebSocket('blog')
-    await shadow.pass(55_000)
+    await shadow.pass(40_000) // it is pinged after 30 s, and has 30 s to answer
     assert.deepEqual(
       (await shadow.instance('blog')).holds.map(({ kind }) => kind),
       ['websocket'],
     )
-    await shadow.pass(10_000)
+    await shadow.pass(25_000)
     await shadow.until('blog', ({ holds }) => holds.length === 0)
     await shadow.pass(10_000)
     await shadow.until('blog', 'asleep')
