@@ -7,6 +7,8 @@ import type { ListenAddress } from '../settings.ts'
 export type Listening = AsyncDisposable & { readonly address: string; readonly port: number }
 
 const BACKLOG = 4_096
+/** How sockets of clients are set; a client that is gone without a word is looked for after so long. */
+export const CLIENT_SOCKET = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }
 
 /** Opens the server; fails with `bad-input` where the address cannot be had. */
 export async function bind(server: Server, at: ListenAddress): Promise<{ address: string; port: number }> {
@@ -23,7 +25,7 @@ export async function bind(server: Server, at: ListenAddress): Promise<{ address
 }
 
 /**
- * How many sockets listen on a port. libuv takes in one connection of each in a turn of its loop (since 1.45): with a single one, new
+ * How many sockets listen on a port. libuv takes in one connection of each in a turn of its loop (seen with 1.52): with a single one, new
  * clients of a busy thread would wait for its turns, however little they want of it.
  */
 export const SOCKETS = process.platform === 'linux' ? 8 : 1

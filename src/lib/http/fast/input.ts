@@ -22,28 +22,18 @@ export class Input {
       this.bytes = bytes
       this.end = length
       this.lent = lent
-    } else {
-      this.bytes = Buffer.concat([this.bytes.subarray(this.at, this.end), bytes.subarray(0, length)])
-      this.end = this.bytes.length
-      this.lent = false
-    }
-    this.at = 0
+      this.at = 0
+    } else this.#own(Buffer.concat([this.bytes.subarray(this.at, this.end), bytes.subarray(0, length)]))
   }
 
   /** Puts bytes before what is left. */
   unshift(bytes: Buffer): void {
-    this.bytes = Buffer.concat([bytes, this.bytes.subarray(this.at, this.end)])
-    this.at = 0
-    this.end = this.bytes.length
-    this.lent = false
+    this.#own(Buffer.concat([bytes, this.bytes.subarray(this.at, this.end)]))
   }
 
   /** Copies what is left to memory of its own. */
   keep(): void {
-    this.bytes = Buffer.from(this.bytes.subarray(this.at, this.end))
-    this.at = 0
-    this.end = this.bytes.length
-    this.lent = false
+    this.#own(Buffer.from(this.bytes.subarray(this.at, this.end)))
   }
 
   /** Gives a copy of what is left, and forgets it. */
@@ -55,8 +45,13 @@ export class Input {
   }
 
   clear(): void {
-    this.bytes = NOTHING
-    this.at = this.end = 0
+    this.#own(NOTHING)
+  }
+
+  #own(bytes: Buffer): void {
+    this.bytes = bytes
+    this.at = 0
+    this.end = bytes.length
     this.lent = false
   }
 }

@@ -10,7 +10,7 @@ type Terms = {
   readonly isHead: boolean
 }
 
-/** Puts an answer of our own together, `headers` of its own before the answer's. Throws for a header value that is none. */
+/** Puts an answer of our own together, the headers `own` before the answer's. Throws for a header value that is none. */
 export function composeOwnAnswer(
   out: Scratch,
   { status, headers, body = '' }: OwnAnswer,

@@ -9,7 +9,7 @@ import { Forwarder } from '../forward.ts'
 import { Gate, type GateOptions } from '../gate.ts'
 import { Session } from '../h2/session.ts'
 import { LIMITS, type Limits } from '../limits.ts'
-import { bindAll, close, type Listening, SOCKETS } from '../listening.ts'
+import { bindAll, CLIENT_SOCKET, close, type Listening, SOCKETS } from '../listening.ts'
 import { SafePath } from '../safe.ts'
 import { directed } from '../tls/directed.ts'
 import { Head } from '../wire/head.ts'
@@ -24,7 +24,6 @@ const CONNECT_WITHIN_MS = 5_000
 const UPSTREAM_IDLE_MS = 4_000
 /** Many apps close idle connections after 2 to 5 s without saying so. */
 const SURELY_OPEN_MS = 1_500
-const KEEPALIVE_PROBE_AFTER_MS = 30_000
 const PING_EVERY_MS = 30_000
 const HEARD_WITHIN_MS = 1_000
 const MOST_SPARE_HEADS = 1_024
@@ -214,10 +213,7 @@ function started(journey: Journey, exchange: Served): Promise<void> {
 
 /** A net server whose connections the exchanges serve. */
 export function exchangeServer(exchanges: Exchanges): Server {
-  return createServer(
-    { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_PROBE_AFTER_MS },
-    socket => exchanges.accept(socket),
-  )
+  return createServer({ ...CLIENT_SOCKET, allowHalfOpen: true }, socket => exchanges.accept(socket))
 }
 
 /**

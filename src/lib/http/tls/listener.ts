@@ -2,6 +2,7 @@ import { createServer as createNetServer, type Server as NetServer, Socket } fro
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 import type { Log } from '../../log.ts'
 import type { Exchanges } from '../fast/server.ts'
+import { CLIENT_SOCKET } from '../listening.ts'
 import { type Certificate, tlsTerms } from './certificate.ts'
 import type { Certificates } from './certificates.ts'
 import { certified } from './certified.ts'
@@ -17,7 +18,6 @@ export type TlsOptions = {
 }
 
 const HANDSHAKE_WITHIN_MS = 10_000
-const SOCKET = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }
 /** RFC 8446, 6: a fatal alert, `unrecognized_name`. */
 const UNRECOGNIZED_NAME = Buffer.from([0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x70])
 const PLAIN_TEXT = 'HTTP was spoken to the port of HTTPS\n'
@@ -31,7 +31,7 @@ export function tlsServer({ certificates, exchanges, log, handshakeWithinMs, ...
     ...terms(),
     ALPNProtocols: ['h2', 'http/1.1'],
     handshakeTimeout: handshakeWithinMs ?? HANDSHAKE_WITHIN_MS,
-    ...SOCKET,
+    ...CLIENT_SOCKET,
     SNICallback(this: unknown, servername, done) {
       const certificate = certificates.find(servername)
       if (certificate !== undefined) return done(null, certificate.context)
@@ -78,7 +78,7 @@ export function tlsServer({ certificates, exchanges, log, handshakeWithinMs, ...
 
 /** A server whose connections are those of the TLS server. */
 export const listenerBeside = (server: Server): NetServer =>
-  createNetServer(SOCKET, socket => void server.emit('connection', socket))
+  createNetServer(CLIENT_SOCKET, socket => void server.emit('connection', socket))
 
 /** The connection beneath; node:tls has no public name for it. */
 function rawOf(socket: unknown): Socket | undefined {
