@@ -2,13 +2,13 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { hasProgram } from '../test/tools/programs.ts'
 import { wake } from './lib/awake.ts'
 import { echoBackend, staticBackend } from './lib/backend.ts'
 import { type Aim, machine, pairedAim, pinTo, print, quantile, type Row } from './lib/bench.ts'
 import { certificateIn } from './lib/certificate.ts'
 import type { Load } from './lib/load.ts'
 import { caddy, haproxy, httpProxy, nginx, nginx32k, type Peer, shadow, shadowTwoHops, start } from './lib/peers.ts'
-import { installed } from './lib/pinned.ts'
 import { rowsOf, sampleOf, type Trial, takeTrials, WARM_CPU_US } from './lib/trials.ts'
 
 const PROXY_CORE = 0
@@ -147,7 +147,7 @@ function report(): void {
     cpu('10000-routes/10', 1.03, '10000 routes: shadow, one hop', '10 routes: shadow, one hop'),
     pairedAim('p99/nginx', 1.2, samples, sampleOf('half: shadow, one hop', 'p99'), sampleOf('half: nginx', 'p99')),
   ]
-  const client = installed('wrk')
+  const client = hasProgram('wrk')
     ? 'wrk, and a client of our own where wrk cannot (new TLS connections, several hostnames, websocket, half)'
     : 'a client of our own (wrk is not installed)'
   const notes = [

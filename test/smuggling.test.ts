@@ -1,15 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'vitest'
+import { hasProgram } from './tools/programs.ts'
 import { backends } from './tools/smuggling/backends.ts'
 import { framing } from './tools/smuggling/framing-payloads.ts'
 import { heads } from './tools/smuggling/head-payloads.ts'
 import { faultsOf, unseen } from './tools/smuggling/judge.ts'
-import { describePairs, installed } from './tools/smuggling/pairs.ts'
+import { describePairs } from './tools/smuggling/pairs.ts'
 import type { Payload } from './tools/smuggling/payload.ts'
 import { strike } from './tools/smuggling/strike.ts'
 
 for (const [name, { needs }] of Object.entries(backends))
-  if (needs !== undefined && !installed(needs))
+  if (needs !== undefined && !hasProgram(needs))
     process.stderr.write(`no smuggling to ${name}: ${needs} is not installed\n`)
 
 describePairs(backends, pair => {

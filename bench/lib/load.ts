@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
-import { installed } from './pinned.ts'
+import { hasProgram } from '../../test/tools/programs.ts'
 
 /** What is asked of a proxy, and how. */
 export type Load = {
@@ -31,7 +31,7 @@ export type Outcome = {
 /** Puts a load on from one core: by wrk where it can, by a client of our own otherwise. */
 export async function load(core: number, wanted: Load): Promise<Outcome> {
   const { kind, hostnames } = wanted
-  if (kind === 'closed' && hostnames.length === 1 && installed('wrk')) return wrk(core, wanted)
+  if (kind === 'closed' && hostnames.length === 1 && hasProgram('wrk')) return wrk(core, wanted)
   const client = fileURLToPath(import.meta.resolve('../load/client.ts'))
   return JSON.parse(await output(core, process.execPath, [client, JSON.stringify(wanted)]))
 }

@@ -1,9 +1,10 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { hasProgram } from '../../test/tools/programs.ts'
 import { register } from '../peers/registered.ts'
 import type { Certificate } from './certificate.ts'
-import { type Command, freePorts, installed, type Pinned, startPinned } from './pinned.ts'
+import { type Command, freePorts, type Pinned, startPinned } from './pinned.ts'
 
 /** What a proxy is to do: for these hostnames, hand on to `backend` (ip:port) what comes by the ports `plain` and `tls`. */
 export type Setup = Certificate & {
@@ -53,7 +54,7 @@ export async function start(
   core: number,
   wanted: Omit<Setup, 'folder' | 'plain' | 'tls'> & { readonly within: string },
 ): Promise<Running | undefined> {
-  if (peer.needs !== undefined && !installed(peer.needs)) return undefined
+  if (peer.needs !== undefined && !hasProgram(peer.needs)) return undefined
   const [plain = 0, tls = 0] = await freePorts(2)
   const folder = join(wanted.within, `${peer.name.replaceAll(/\W+/g, '-')}-${plain}`)
   await mkdir(folder)

@@ -68,16 +68,6 @@ export async function freePorts(count: number): Promise<number[]> {
   return ports
 }
 
-/** Whether there is such a program on this machine. */
-export function installed(program: string): boolean {
-  try {
-    execFileSync('which', [program], { stdio: 'ignore' })
-    return true
-  } catch {
-    return false
-  }
-}
-
 /** Resolves when somebody listens on the port. */
 async function listening(port: number): Promise<void> {
   const until = Date.now() + LISTENS_WITHIN_MS

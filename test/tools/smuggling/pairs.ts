@@ -1,5 +1,5 @@
-import { execFileSync } from 'node:child_process'
 import { afterAll, beforeAll, describe } from 'vitest'
+import { hasProgram } from '../programs.ts'
 import { aFolder } from './folder.ts'
 import { type Front, fronts, type Opens } from './fronts.ts'
 
@@ -22,7 +22,7 @@ export function describePairs<B extends Reached>(
   for (const [frontName, given] of Object.entries(fronts).filter(([, front]) => struck(front)))
     for (const [backendName, { needs, open }] of Object.entries(backends)) {
       if (given.skips?.includes(backendName)) continue
-      const missing = needs !== undefined && !installed(needs) ? ` (skipped: ${needs} is not installed)` : ''
+      const missing = needs !== undefined && !hasProgram(needs) ? ` (skipped: ${needs} is not installed)` : ''
       describe.skipIf(missing !== '')(`${frontName} before ${backendName}${missing}`, () => {
         const started = new AsyncDisposableStack()
         let pair: Pair<B>
@@ -34,14 +34,4 @@ export function describePairs<B extends Reached>(
         tests(() => pair)
       })
     }
-}
-
-/** Whether there is such a program on this machine. */
-export function installed(program: string): boolean {
-  try {
-    execFileSync('which', [program], { stdio: 'ignore' })
-    return true
-  } catch {
-    return false
-  }
 }
