@@ -1,0 +1,134 @@
+// Innocent apps and the master, alone and then beside apps and visitors that misbehave: does each get every answer, from itself, and in time?
+import { execFile, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, readFile, rename, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { parseArgs, promisify } from 'node:util'
+import { masterClient } from '../src/api/client.ts'
+import { installed } from '../test/tools/installed.ts'
+import type { Outcome } from './isolation/probe.ts'
+import { definitionOf, HOSTILE, INNOCENT } from './isolation/tenants.ts'
+import { countAim, machine, print, quantile, type Row, rowOf, rowOfOne } from './lib/bench.ts'
+import { certificateIn } from './lib/certificate.ts'
+import { startDaemon } from './lib/daemon.ts'
+import { freePorts } from './lib/pinned.ts'
+
+const ALONE_PART = 0.2
+const ADDED_AT_MOST_MS = 100
+const CALL_WITHIN_MS = 60_000
+
+const { values: flags } = parseArgs({
+  options: { json: { type: 'boolean', default: false }, seconds: { type: 'string', default: '300' } },
+})
+const seconds = Number(flags.seconds)
+
+await using held = new AsyncDisposableStack()
+const name = `bench-${randomBytes(3).toString('hex')}`
+const data = await mkdtemp(join(tmpdir(), 'shadow-bench-'))
+held.defer(() => rm(data, { recursive: true }))
+const certificates = await mkdtemp(join(tmpdir(), 'shadow-bench-'))
+held.defer(() => rm(certificates, { recursive: true }))
+const { cert, key } = certificateIn(certificates)
+await rename(cert, join(certificates, 'default.crt'))
+await rename(key, join(certificates, 'default.key'))
+const makeImage = fileURLToPath(import.meta.resolve('../contrib/dev/make-image'))
+const folder = fileURLToPath(import.meta.resolve('./isolation/app'))
+const made = await promisify(execFile)(makeImage, ['shadow-bench/isolation', folder, 'node', 'node', '/srv/app.mjs'])
+const image = made.stdout.trim()
+
+const { shadow } = held.use(await installed())
+const [tls = 0] = await freePorts(1)
+const anywhere = '127.0.0.1:0'
+const up = held.use(
+  await startDaemon(shadow, ['up', '--json', '--data', data, '--listen', anywhere], {
+    env: {
+      SHADOW_MASTER_LISTEN: anywhere,
+      SHADOW_NODE_LISTEN: anywhere,
+      SHADOW_NODE_NAME: name,
+      SHADOW_TLS_LISTEN: `127.0.0.1:${tls}`,
+      SHADOW_TLS_CERTIFICATES: certificates,
+    },
+    signal: 'SIGINT',
+  }),
+)
+const { front = '', master = '' } = up.told
+const token = (await readFile(join(data, 'tokens/admin'), 'utf8')).trim()
+const api = masterClient({ url: master, token, withinMs: CALL_WITHIN_MS })
+for (const each of [...INNOCENT, ...HOSTILE]) await api.call('registerApp', { body: definitionOf(each, image) })
+for (const each of INNOCENT) await api.call('wakeApp', { params: { app: each } })
+
+const ports = { front: Number(new URL(front).port), master: Number(new URL(master).port), tls }
+await probed(2) // what is loaded and compiled at the first requests is not what is measured
+const alone = await probed(Math.max(5, seconds * ALONE_PART))
+const attacking = program('attack', { ...ports, seconds: seconds + 2 })
+await sleep(1_000)
+const beside = await probed(seconds)
+const attacksMade: Record<string, number> = JSON.parse(await attacking)
+const wakes = (beside['sleepy']?.ms.length ?? 0) + (beside['sleepy']?.lost.length ?? 0)
+const stillThere = await probed(2)
+
+const all = Object.values(beside)
+const after = Object.values(stillThere).flatMap(({ lost, wrong }) => [...lost, ...wrong])
+const added = (who: string): number => quantile(beside[who]?.ms ?? [], 0.99) - quantile(alone[who]?.ms ?? [], 0.99)
+print(
+  {
+    bench: 'isolation',
+    machine: machine(),
+    rounds: 1,
+    rows: [
+      ...Object.keys(beside).flatMap(who => [
+        latencies(`${who}, alone`, alone[who]),
+        latencies(`${who}, beside them`, beside[who]),
+      ]),
+      ...Object.keys(beside).flatMap(who => [
+        rowOfOne(`${who}, alone: p99`, 'ms', quantile(alone[who]?.ms ?? [], 0.99)),
+        rowOfOne(`${who}, beside them: p99`, 'ms', quantile(beside[who]?.ms ?? [], 0.99)),
+      ]),
+      ...Object.entries(attacksMade).map(([attack, n]) => rowOfOne(attack, 'count', n)),
+    ],
+    aims: [
+      countAim(
+        'isolation/wrong',
+        0,
+        all.reduce((sum, { wrong }) => sum + wrong.length, 0),
+      ),
+      countAim(
+        'isolation/lost',
+        0,
+        all.reduce((sum, { lost }) => sum + lost.length, 0),
+      ),
+      countAim('isolation/lost-after', 0, after.length),
+      countAim('isolation/steady-added-ms', ADDED_AT_MOST_MS, added('steady')),
+      countAim('isolation/master-added-ms', ADDED_AT_MOST_MS, added('master')),
+    ],
+    notes: [
+      `${seconds} s of ${HOSTILE.length} hostile apps and ${Object.keys(attacksMade).length} attacks; visitors of the innocent alone for a fifth of that before`,
+      `wrong: an answer from another; lost: no answer, or an error; added: p99 beside them less p99 alone; sleepy was woken for most of its ${wakes} visits`,
+      ...Object.entries(beside).flatMap(([who, { lost, wrong }]) =>
+        [...wrong, ...lost].slice(0, 10).map(what => `${who}: ${what}`),
+      ),
+      ...after.slice(0, 5).map(what => `afterwards: ${what}`),
+    ],
+  },
+  flags.json,
+)
+
+/** What the visitors of the innocent got in so many seconds. */
+async function probed(many: number): Promise<Record<string, Outcome>> {
+  return JSON.parse(await program('probe', { front: ports.front, master: ports.master, token, seconds: many }))
+}
+
+/** Runs a program of this bench, and answers with what it printed. */
+async function program(file: 'attack' | 'probe', given: object): Promise<string> {
+  const path = fileURLToPath(import.meta.resolve(`./isolation/${file}.ts`))
+  const child = spawn(process.execPath, [path, JSON.stringify(given)], { stdio: ['ignore', 'pipe', 'inherit'] })
+  return text(child.stdout)
+}
+
+function latencies(who: string, outcome: Outcome | undefined): Row {
+  return rowOf({ name: who, unit: 'ms' }, new Map([[who, [outcome?.ms ?? []]]]))
+}

@@ -1,0 +1,20 @@
+// The attackers of bench/isolation.ts: node attack.ts '{"front": …, "tls": …, "master": …, "seconds": …}'. Prints how often each attack was made.
+import { attacks, type Place } from './attacks.ts'
+
+const place: Place = JSON.parse(process.argv[2] ?? '{}')
+const signal = AbortSignal.timeout(place.seconds * 1_000)
+const made: Record<string, number> = {}
+// An attacker that stumbles goes on: what it breaks of itself is no finding.
+process.on('uncaughtException', () => {
+  made['(stumbled)'] = (made['(stumbled)'] ?? 0) + 1
+})
+process.setMaxListeners(0)
+
+const running = Object.entries(attacks).map(([name, attack]) => {
+  made[name] = 0
+  return attack(place, signal, () => {
+    made[name] = (made[name] ?? 0) + 1
+  })
+})
+await Promise.race([Promise.all(running), new Promise(over => setTimeout(over, (place.seconds + 15) * 1_000))])
+process.stdout.write(JSON.stringify(made), () => process.exit())
