@@ -114,3 +114,29 @@ test('a reader that leaves early ends the CLI quietly', async () => {
   const [stderr, [exit]] = await Promise.all([text(child.stderr), once(child, 'exit')])
   assert.deepEqual([exit, stderr], [0, ''])
 })
+
+test('variables of an app are not options of Node: NODE_OPTIONS in an --env-file runs nothing, and a missing file is our error', async () => {
+  await using master = await fakeMaster({ registerApp: () => ({ name: 'blog', domains: [], task: {} }) })
+  const env = { ...process.env, SHADOW_URL: master.url, SHADOW_TOKEN: FAKE_TOKEN }
+  const file = join(folder, 'app.env')
+  const option = `--import=data:text/javascript,${encodeURIComponent("process._rawDebug('it ran')")}`
+  await writeFile(file, `NODE_OPTIONS=${option}\nSHADOW_URL=http://127.0.0.1:1\n`)
+  const { stderr } = await run(shadow, ['register', 'blog', '--image', 'x', '--env-file', file], { env })
+  assert.equal(stderr, 'blog is registered; its first request wakes it\n')
+  assert.deepEqual((master.calls[0] as { body: { env: object } }).body.env, {
+    NODE_OPTIONS: option,
+    SHADOW_URL: 'http://127.0.0.1:1',
+  })
+  await assert.rejects(run(shadow, ['register', 'blog', '--image', 'x', '--env-file', '/nowhere'], { env }), {
+    code: 2,
+    stderr: /^error: .*\n {2}--env-file: .*\/nowhere/,
+  })
+})
+
+test('an output that cannot be written is an error of one line', async () => {
+  const command = '"$0" help errors > /dev/full'
+  await assert.rejects(run('sh', ['-c', command, shadow]), {
+    code: 1,
+    stderr: /^error: the output cannot be written: ENOSPC.*\n$/,
+  })
+})

@@ -1,6 +1,7 @@
 // Front → container, in one process: what `shadow up` is, with a back end of the bench for a container.
 import { readFileSync } from 'node:fs'
 import { runDaemon } from '../../src/cli/daemon.ts'
+import { systemTerminal } from '../../src/cli/terminal.ts'
 import { startUp } from '../../src/cli/up.ts'
 import { tellHeapIn } from '../lib/heap.ts'
 import type { Setup } from '../lib/peers.ts'
@@ -8,4 +9,6 @@ import { benchDrivers, configOf } from './composed.ts'
 
 const setup: Setup = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8'))
 tellHeapIn(setup.folder)
-await runDaemon('shadow', 'warn', given => startUp(configOf(setup), { ...given, drivers: benchDrivers() }))
+await runDaemon({ name: 'shadow', level: 'warn', terminal: systemTerminal() }, given =>
+  startUp(configOf(setup), { ...given, drivers: benchDrivers() }),
+)

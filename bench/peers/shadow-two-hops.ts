@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { runDaemon } from '../../src/cli/daemon.ts'
+import { systemTerminal } from '../../src/cli/terminal.ts'
 import { leaveWhereabouts } from '../../src/cli/whereabouts.ts'
 import { startMaster } from '../../src/master/main.ts'
 import { startNodeproxy } from '../../src/nodeproxy/main.ts'
@@ -19,7 +20,7 @@ if (part === 'node') await node()
 else await front()
 
 async function node(): Promise<void> {
-  await runDaemon('node', 'warn', async ({ clock, log }) => {
+  await runDaemon({ name: 'node', level: 'warn', terminal: systemTerminal() }, async ({ clock, log }) => {
     const master = await startMaster(config.master, { clock, log })
     const token = await master.token('node')
     const node = await startNodeproxy(
@@ -45,7 +46,7 @@ async function front(): Promise<void> {
   process.once('exit', () => node.kill('SIGKILL'))
   const [said] = await once(node.stdout, 'data')
   const { master, token }: { master: string; token: string } = JSON.parse(String(said))
-  await runDaemon('front', 'warn', async given => {
+  await runDaemon({ name: 'front', level: 'warn', terminal: systemTerminal() }, async given => {
     const proxy = await startProxy({ ...config.proxy, master, token }, given)
     return {
       async stop() {

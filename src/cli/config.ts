@@ -31,3 +31,6 @@ export function dataFolders(env: Environment): readonly string[] {
 export function contextsFile(env: Environment): string {
   return join(env['XDG_CONFIG_HOME'] || join(homedir(), '.config'), 'shadow/contexts.json')
 }
+
+/** Whether a hang-up is to be ignored (nohup). bin/shadow says so: Node has already reset what it was started with. */
+export const ignoresHangup = (env: Environment): boolean => env['SHADOW_HANGUP'] === 'ignored'

@@ -3,6 +3,8 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { type Clock, systemClock } from '../lib/clock.ts'
 import type { Log, LogLevel } from '../lib/log.ts'
+import { ignoresHangup } from './config.ts'
+import type { Terminal } from './terminal.ts'
 
 /** A daemon that runs. */
 export type Running = {
@@ -24,18 +26,22 @@ export function daemonOptions(command: Command): Command {
     .addHelpText('after', '\nAll settings are read from the environment: shadow help settings')
 }
 
+type Daemon = { readonly name: string; readonly level: LogLevel; readonly terminal: Terminal }
+
 /**
- * Runs a daemon until a signal ends it. SIGTERM comes from a supervisor that may start it again: apps go on running.
- * SIGINT comes from a person who wants it to be over: apps are put to sleep. A second signal ends the process at once.
+ * Runs a daemon until a signal ends it. SIGTERM comes from a supervisor that may start it again, SIGHUP from a terminal that
+ * was closed: apps go on running. SIGINT comes from a person who wants it to be over: apps are put to sleep. A second signal
+ * ends the process at once.
  */
 export async function runDaemon(
-  name: string,
-  level: LogLevel,
+  { name, level, terminal }: Daemon,
   start: (given: Given) => Promise<Running>,
 ): Promise<void> {
   const { openLog } = await import('../lib/log.ts')
+  terminal.outlive()
   const log = openLog({ name, level })
-  const asked = firstSignal()
+  const asked = firstSignal(ignoresHangup(terminal.env) ? SIGNALS : [...SIGNALS, 'SIGHUP'])
+  if (ignoresHangup(terminal.env)) process.on('SIGHUP', () => undefined)
   const running = await start({ clock: systemClock, log })
   const signal = await asked
   log.info('stopping', { signal })
@@ -43,15 +49,18 @@ export async function runDaemon(
   log.info('stopped')
 }
 
-function firstSignal(): Promise<NodeJS.Signals> {
+function firstSignal(signals: readonly NodeJS.Signals[]): Promise<NodeJS.Signals> {
   return new Promise(resolve => {
     const onFirst = (signal: NodeJS.Signals): void => {
-      for (const one of SIGNALS) process.off(one, onFirst).on(one, atOnce)
+      for (const one of signals) process.off(one, onFirst).on(one, atOnce)
       resolve(signal)
     }
-    for (const one of SIGNALS) process.on(one, onFirst)
+    for (const one of signals) process.on(one, onFirst)
   })
 }
 
-const SIGNALS = ['SIGINT', 'SIGTERM'] as const
-const atOnce = (signal: NodeJS.Signals): void => process.exit(128 + constants.signals[signal])
+const SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM']
+// A terminal that closes sends SIGHUP, often more than once: it is never the second signal of somebody who is impatient.
+const atOnce = (signal: NodeJS.Signals): void => {
+  if (signal !== 'SIGHUP') process.exit(128 + constants.signals[signal])
+}

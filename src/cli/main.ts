@@ -5,6 +5,7 @@ if (Number.parseInt(process.versions.node, 10) < 24) {
 } else {
   const { run } = await import('./run.ts')
   const { systemTerminal } = await import('./terminal.ts')
-  // At once: what a daemon that could not start has left open must not keep it here.
-  process.exit(await run(process.argv.slice(2), systemTerminal()))
+  const exitCode = await run(process.argv.slice(2), systemTerminal())
+  // What a daemon that could not start has left open must not keep it here. Errors of the last write are heard first.
+  setImmediate(() => process.exit(exitCode))
 }

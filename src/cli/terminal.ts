@@ -12,19 +12,23 @@ export type Terminal = {
   readonly colours: boolean
   ask(question: string): Promise<string>
   now(): number
+  /** From here on an output that cannot be written ends nothing: a daemon outlives its terminal and a full disk. */
+  outlive(): void
 }
 
-/** The terminal that this process was started from. A reader that leaves early (`shadow logs | head`) ends us quietly. */
+/**
+ * The terminal that this process was started from. A reader that leaves early (`shadow logs | head`) ends us quietly; a disk
+ * that is full ends us with an error, since what was asked for is not there.
+ */
 export function systemTerminal(): Terminal {
   const { env, stdin, stdout, stderr } = process
-  stdout.on(
-    'error',
-    endOfPipe(() => process.exit(process.exitCode ?? 0)),
-  )
-  stderr.on(
-    'error',
-    endOfPipe(() => undefined),
-  ) // a daemon goes on without a reader of its log
+  let isDaemon = false
+  stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (isDaemon) return
+    if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0)
+    stderr.write(`error: the output cannot be written: ${error.message}\n`, () => process.exit(1))
+  })
+  stderr.on('error', () => undefined) // there is nowhere left to tell it
   return {
     env,
     out: text => void stdout.write(text),
@@ -41,15 +45,11 @@ export function systemTerminal(): Terminal {
       }
     },
     now: () => Date.now(),
+    outlive: () => {
+      isDaemon = true
+    },
   }
 }
-
-const endOfPipe =
-  (then: () => void) =>
-  (error: NodeJS.ErrnoException): void => {
-    if (error.code !== 'EPIPE') throw error
-    then()
-  }
 
 /** The text in a style, where the terminal shows colours. */
 export const paint = (terminal: Terminal, style: Style, text: string): string =>

@@ -32,4 +32,6 @@ export class FakeTerminal implements Terminal {
   }
 
   now = (): number => this.#now
+
+  outlive = (): void => undefined
 }

@@ -20,7 +20,7 @@ All other settings are read from the environment: shadow help settings`,
       const { readUpConfig } = await import('../up-config.ts')
       const { startUp } = await import('../up.ts')
       const config = readUpConfig(terminal.env, flags)
-      await runDaemon('shadow', config.master.logLevel, async given => {
+      await runDaemon({ name: 'shadow', level: config.master.logLevel, terminal }, async given => {
         const up = await startUp(config, given)
         const { port } = new URL(up.frontUrl)
         terminal.err(

@@ -9,6 +9,16 @@ const WITHIN_MS = 10_000
 
 /** Answers `GET /metrics`, on an address of its own: it is not for visitors. */
 export function openMetrics(metrics: Metrics, at: ListenAddress, log: Log): Promise<Listening> {
+  const { unwritten } = log
+  if (unwritten !== undefined) {
+    const lost = { name: 'log_lines_lost_total', help: 'Lines of the log that could not be written, and were lost' }
+    metrics.counter(lost, () => ({ '': unwritten().lost }))
+    const failed = {
+      name: 'log_write_errors_total',
+      help: 'Attempts to write the log that failed; each is tried again',
+    }
+    metrics.counter(failed, () => ({ '': unwritten().failures }))
+  }
   const server = createServer({ requestTimeout: WITHIN_MS, headersTimeout: WITHIN_MS }, (request, response) => {
     if (request.url?.split('?', 1)[0] !== '/metrics') return void response.writeHead(404).end('see /metrics\n')
     if (request.method !== 'GET' && request.method !== 'HEAD')
