@@ -14,7 +14,7 @@ export async function openContexts(file: string): Promise<Contexts> {
     const text = await readIfThere(file)
     return text === undefined ? null : parsed(file, text)
   }
-  const write = (data: Stored): Promise<void> => writeWhole(file, `${JSON.stringify(data, null, 2)}\n`, 0o600)
+  const write = (data: Stored): Promise<void> => writeWhole(file, `${JSON.stringify(data, null, 2)}\n`)
   const db = new Low<Stored>({ read, write }, { current: null, contexts: {} })
   await db.read()
   return new Contexts(db)

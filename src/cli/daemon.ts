@@ -38,6 +38,7 @@ export async function runDaemon(
   start: (given: Given) => Promise<Running>,
 ): Promise<void> {
   const { openLog } = await import('../lib/log.ts')
+  process.umask(0o077) // what no mode is given for (SQLite's journals, programs that we start) is for us alone too
   terminal.outlive()
   const log = openLog({ name, level })
   const asked = firstSignal(ignoresHangup(terminal.env) ? SIGNALS : [...SIGNALS, 'SIGHUP'])

@@ -1,5 +1,6 @@
 import { masterClient } from '../api/client.ts'
 import type { Clock } from '../lib/clock.ts'
+import { ownDataFolder } from '../lib/data-folder.ts'
 import { lockFolder } from '../lib/files.ts'
 import type { Log } from '../lib/log.ts'
 import { openMetrics } from '../lib/metrics/listener.ts'
@@ -36,6 +37,7 @@ export type Up = AsyncDisposable & {
 /** Starts master, nodeproxy and proxy on one data folder; the front reaches the node within the process. */
 export async function startUp(config: UpConfig, { clock, log, onStep, drivers }: Given): Promise<Up> {
   await using started = new AsyncDisposableStack()
+  await ownDataFolder(config.data)
   started.use(await lockFolder(config.data))
   const master = started.use(await startMaster(config.master, { clock, log }))
   const at = { master: master.url }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { chmodSync, closeSync, openSync } from 'node:fs'
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -23,15 +24,15 @@ type Whole = {
 
 /**
  * Writes the file whole or not at all: a crash or a full disk leaves the old text or the new one. Synced before the rename
- * and the folder after it, so that it outlives a power cut. Fails with `disk-full`.
+ * and the folder after it, so that it outlives a power cut. File and new folders are for us alone. Fails with `disk-full`.
  */
-export async function writeWhole(path: string, text: string, mode = 0o644, whole: Whole = {}): Promise<void> {
+export async function writeWhole(path: string, text: string, whole: Whole = {}): Promise<void> {
   const folder = dirname(path)
   const { parts = folder, place = put => put() } = whole
   const part = `${parts}/${basename(path).slice(0, 100)}.${randomUUID()}.part`
   try {
-    const made = await mkdir(folder, { recursive: true })
-    const file = await open(part, 'wx', mode)
+    const made = await mkdir(folder, { recursive: true, mode: 0o700 })
+    const file = await open(part, 'wx', 0o600)
     try {
       await file.writeFile(text)
       await file.sync()
@@ -77,9 +78,9 @@ export async function syncFolder(folder: string): Promise<void> {
  * kernel frees it when its holder dies, however it dies.
  */
 export async function lockFolder(folder: string): Promise<Disposable> {
-  await mkdir(folder, { recursive: true, mode: 0o700 })
+  await makeFolder(folder)
   const file = `${folder}/lock`
-  const database = new DatabaseSync(file, { timeout: 0 })
+  const database = openDatabase(file, { timeout: 0 })
   try {
     database.exec('BEGIN EXCLUSIVE')
   } catch (cause) {
@@ -90,4 +91,17 @@ export async function lockFolder(folder: string): Promise<Disposable> {
     })
   }
   return { [Symbol.dispose]: () => database.close() }
+}
+
+/** Opens an SQLite database that is ours alone (0600): whoever could open its file could hold a lock on it. */
+export function openDatabase(file: string, options: { timeout?: number } = {}): DatabaseSync {
+  try {
+    // SQLite would make it by the umask, and its journals with the same mode. A file that is there must not be opened and
+    // closed by us: that would drop the fcntl locks that this process has on it.
+    closeSync(openSync(file, 'wx', 0o600))
+  } catch (error) {
+    if (systemCode(error) !== 'EEXIST') throw error
+    chmodSync(file, 0o600)
+  }
+  return new DatabaseSync(file, options)
 }

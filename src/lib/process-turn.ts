@@ -1,5 +1,6 @@
-import { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync } from 'node:sqlite'
 import { setTimeout as wait } from 'node:timers/promises'
+import { openDatabase } from './files.ts'
 import { Turn } from './turn.ts'
 
 const SQLITE_BUSY = 5
@@ -15,7 +16,7 @@ export class ProcessTurn {
   readonly #withinMs: number
 
   constructor(file: string, { withinMs }: { withinMs: number }) {
-    this.#database = new DatabaseSync(file, { timeout: 0 })
+    this.#database = openDatabase(file, { timeout: 0 })
     this.#withinMs = withinMs
   }
 

@@ -2,6 +2,7 @@ import { createServer } from 'node:http'
 import { join } from 'node:path'
 import type { Role } from '../api/routes.ts'
 import type { Clock } from '../lib/clock.ts'
+import { ownDataFolder } from '../lib/data-folder.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { Listening } from '../lib/http/listening.ts'
 import { listen } from '../lib/http/server.ts'
@@ -36,6 +37,7 @@ type Given = { clock: Clock; log: Log; storage?: Storage }
 
 /** Starts a master; any number may run on one storage. The admin token is in `<data>/tokens/admin` afterwards. */
 export async function startMaster(config: MasterConfig, { clock, log, storage: given }: Given): Promise<Master> {
+  await ownDataFolder(config.data)
   const storage =
     given ?? (await openStorage(config.storage ?? { kind: 'directory', path: join(config.data, 'store') }))
   const records = appRecords(storage)

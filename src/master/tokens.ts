@@ -64,7 +64,7 @@ export function tokenRecords({ storage, clock }: { storage: Storage; clock: Cloc
       const before = (await readIfThere(file))?.trim()
       const token = before || newToken()
       // The file first: a token that only the store knows would be of use to nobody.
-      if (!before) await writeWhole(file, `${token}\n`, 0o600)
+      if (!before) await writeWhole(file, `${token}\n`)
       try {
         await keep(token, `${role} of ${file}`, role)
       } catch (error) {

@@ -41,7 +41,7 @@ export class Definitions {
   /** Keeps it, behind the back of whoever waits for the app. */
   keep(kept: Kept): void {
     const { name } = kept.app
-    this.#behind(name, () => writeWhole(this.#file(name), `${JSON.stringify(kept)}\n`, 0o600))
+    this.#behind(name, () => writeWhole(this.#file(name), `${JSON.stringify(kept)}\n`))
   }
 
   forget(app: AppName): void {

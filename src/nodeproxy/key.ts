@@ -7,6 +7,6 @@ export async function ownKey(folder: string): Promise<string> {
   const kept = (await readIfThere(file))?.trim()
   if (kept !== undefined && kept.length >= 16) return kept
   const key = randomBytes(32).toString('base64url')
-  await writeWhole(file, `${key}\n`, 0o600)
+  await writeWhole(file, `${key}\n`)
   return key
 }

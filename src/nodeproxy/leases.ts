@@ -31,7 +31,7 @@ export class Leases {
     const { lease } = await master.call('leaseVolume', { params: { volume }, body: { node } })
     signal.throwIfAborted()
     if (lease === null || lease.until !== null) return
-    await writeWhole(this.#file(volume), `${JSON.stringify({ node, epoch: lease.epoch })}\n`, 0o600)
+    await writeWhole(this.#file(volume), `${JSON.stringify({ node, epoch: lease.epoch })}\n`)
     this.#held.add(volume)
     log.info('volume leased', { volume, epoch: lease.epoch })
   }

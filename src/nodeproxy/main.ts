@@ -1,6 +1,7 @@
 import { masterClient } from '../api/client.ts'
 import type { Clock } from '../lib/clock.ts'
 import { systemClock } from '../lib/clock.ts'
+import { ownDataFolder } from '../lib/data-folder.ts'
 import { ShadowError } from '../lib/errors.ts'
 import { lockFolder } from '../lib/files.ts'
 import { byHandler } from '../lib/http/server.ts'
@@ -67,6 +68,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   await using started = new AsyncDisposableStack()
   const { data } = config
   const name = nameOf(config)
+  await ownDataFolder(data)
   started.use(await lockFolder(`${data}/node`))
   const key = await ownKey(`${data}/node`)
   const ending = new AbortController()

@@ -2,6 +2,7 @@ import { readChanges } from '../api/change-stream.ts'
 import { masterClient } from '../api/client.ts'
 import { pause } from '../lib/abort.ts'
 import { type Clock, systemClock } from '../lib/clock.ts'
+import { ownDataFolder } from '../lib/data-folder.ts'
 import { asShadowError, ShadowError } from '../lib/errors.ts'
 import { lockFolder } from '../lib/files.ts'
 import type { Listening } from '../lib/http/listening.ts'
@@ -39,6 +40,7 @@ export async function startProxy(settings: ProxyConfig, options: Options): Promi
   const config = { ...settings, connections: connectionsHere(settings.connections, log) }
   await using started = new AsyncDisposableStack()
   const folder = `${config.data}/proxy`
+  await ownDataFolder(config.data)
   started.use(await lockFolder(folder))
   const memory = started.use(openMemory({ folder, log }))
   const master = masterClient({ url: config.master, token: config.token, withinMs: MASTER_CALL_WITHIN })

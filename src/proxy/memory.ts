@@ -1,5 +1,5 @@
-import { chmodSync, mkdirSync } from 'node:fs'
-import { DatabaseSync } from 'node:sqlite'
+import { mkdirSync } from 'node:fs'
+import { openDatabase } from '../lib/files.ts'
 import type { Log } from '../lib/log.ts'
 
 /** What a front remembers across its restarts, as JSON by key. All of it is a hint: losing it costs a question. */
@@ -15,9 +15,7 @@ export interface Memory {
  */
 export function openMemory({ folder, log }: { folder: string; log: Log }): Memory & Disposable {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
-  const file = `${folder}/memory`
-  const database = new DatabaseSync(file)
-  chmodSync(file, 0o600)
+  const database = openDatabase(`${folder}/memory`)
   // A power cut may lose the newest hints; syncing each would stop the whole front for milliseconds.
   database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF')
   database.exec('CREATE TABLE IF NOT EXISTS memory (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID')

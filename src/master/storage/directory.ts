@@ -31,7 +31,7 @@ export async function directory({ path }: { path: string }): Promise<Storage> {
   const write = async (key: string, value: object, refuse: (now: Stored | undefined) => void): Promise<string> => {
     refuse(await read(key))
     const { text } = seal(value)
-    await writeWhole(fileOf(path, key), text, 0o600, {
+    await writeWhole(fileOf(path, key), text, {
       parts,
       place: put =>
         turn.take(async () => {

@@ -71,7 +71,7 @@ const growing = (image: string): string => `${image}.growing`
 async function grow(image: string, volume: VolumeId, bytes: number, exec: Exec): Promise<void> {
   await assertRoom(dirname(image), volume, bytes)
   await onDisk(volume, async () => {
-    await (await open(growing(image), 'a')).close()
+    await (await open(growing(image), 'a', 0o600)).close()
     await syncFolder(dirname(image))
     await truncate(image, bytes)
     await exec('e2fsck', ['-f', '-p', image], { alsoGood: [1] })

@@ -1,0 +1,56 @@
+import { chmod, mkdir, readdir, stat } from 'node:fs/promises'
+import { ShadowError } from './errors.ts'
+import { isNoSpace, readIfThere } from './files.ts'
+
+// One of them is in every folder that a daemon used before; `lost+found` is in every new filesystem.
+const MARKS = ['up.json', 'lock', 'node/lock', 'proxy/lock', 'node/key']
+const HARMLESS = ['lost+found', 'certificates']
+const OTHERS = 0o077
+
+/**
+ * Makes the data folder of a daemon, for its user alone (0700). A folder that exists must belong to this user. One that is
+ * open to others is closed to them where it is empty or was a data folder before, and is refused with `bad-input` where it
+ * has other files: to close /tmp or a home folder would break what uses it.
+ */
+export async function ownDataFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 })
+  } catch (cause) {
+    if (isNoSpace(cause)) throw new ShadowError('disk-full', `no space left to make ${path}`, { cause })
+    throw refused(
+      path,
+      `it cannot be made: ${(cause as Error).message}`,
+      'choose another one: --data or SHADOW_DATA',
+      cause,
+    )
+  }
+  const { uid, mode } = await stat(path)
+  const own = process.geteuid?.() ?? uid
+  if (uid !== own)
+    throw refused(path, `it belongs to the user ${uid}, who could put a token there`, `chown ${own} ${path}`)
+  if ((mode & OTHERS) === 0) return
+  if (!(await isDataFolder(path)))
+    throw refused(
+      path,
+      `it is open to others (mode ${(mode & 0o7777).toString(8)}), and has files that are not of Shadow`,
+      `choose an empty folder, or close this one: chmod 700 ${path}`,
+    )
+  await chmod(path, 0o700).catch(cause => {
+    throw refused(
+      path,
+      `it is open to others and cannot be closed: ${(cause as Error).message}`,
+      `chmod 700 ${path}`,
+      cause,
+    )
+  })
+}
+
+async function isDataFolder(path: string): Promise<boolean> {
+  const names = await readdir(path)
+  if (names.every(name => HARMLESS.includes(name))) return true
+  const marks = await Promise.all(MARKS.map(mark => readIfThere(`${path}/${mark}`)))
+  return marks.some(mark => mark !== undefined)
+}
+
+const refused = (path: string, why: string, hint: string, cause?: unknown): ShadowError =>
+  new ShadowError('bad-input', `the data folder ${path} is not taken: ${why}`, { cause, hint })
