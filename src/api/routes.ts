@@ -60,8 +60,9 @@ export const masterRoutes = {
     may: admin,
   },
   updateApp: {
-    says: 'make a new revision by a JSON merge patch; If-Match',
+    says: 'make a new revision by a JSON merge patch; If-Match; strict: not-found where a variable to be removed is not there',
     params: app,
+    query: z.strictObject({ strict: flag }),
     body: PatchSchema,
     answer: AppSchema,
     may: admin,

@@ -59,12 +59,30 @@ const IdleAfterSchema = parsed('IdleAfter', 'a length of time, or never', '5m', 
   return parsed
 })
 
-const EnvSchema = z.record(
-  z
-    .string()
-    .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'a variable is named with letters, digits and _, and begins with no digit'),
-  z.string().refine(value => !value.includes('\0'), { error: 'cannot hold a NUL byte' }), // execve cannot carry it
+// Docker takes any name without "="; shells cannot say one that begins with a digit, which is more often a slip than meant.
+const EnvNameSchema = z
+  .string()
+  .regex(/^(?!\d)[^\s=\p{Cc}]+$/u, 'a variable is named without spaces and =, and begins with no digit')
+
+const EnvSchema = z.preprocess(
+  refuseProto,
+  z.record(
+    EnvNameSchema,
+    z.string().refine(value => !value.includes('\0'), { error: 'cannot hold a NUL byte' }), // execve cannot carry it
+  ),
 )
+
+/** Zod leaves this key out of a record in silence. */
+function refuseProto(value: unknown, context: z.core.$RefinementCtx): unknown {
+  if (typeof value === 'object' && value !== null && Object.hasOwn(value, '__proto__'))
+    context.issues.push({
+      code: 'custom',
+      message: 'cannot be the name of a variable here',
+      path: ['__proto__'],
+      input: value,
+    })
+  return value
+}
 
 const absolutePath = z
   .string()

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
-import { type Fault, isFailure, ShadowError } from '../lib/errors.ts'
+import { type Fault, ShadowError } from '../lib/errors.ts'
 import { type Access, type Network, network, rate } from '../model/access.ts'
-import { collect } from './options.ts'
+import { collect, mustBeThere, parsedFlag } from './options.ts'
 import { facts } from './output.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -26,24 +26,16 @@ export function accessOptions(command: Command): Command {
     .option('--rate-per-client <rate>', 'most requests of each IPv4 address, or /64 of IPv6: 5/s')
 }
 
-/** The rules that come of the flags upon those before; fails with `bad-input` that names every flag that is wrong. */
-export function withFlags(flags: AccessFlags, before: Access = OPEN) {
+/**
+ * The rules that come of the flags upon those before; fails with `bad-input` that names every flag that is wrong, and with
+ * `not-found` that names every `--forget` of what `now` does not have.
+ */
+export function withFlags(flags: AccessFlags, app: string, before: Access = OPEN, now: Access = before) {
   const faults: Fault[] = []
-  const read =
-    <T>(flag: string, parse: (text: string) => T) =>
-    (text: string): T | undefined => {
-      try {
-        return parse(text)
-      } catch (error) {
-        if (!isFailure(error, 'bad-input')) throw error
-        faults.push({ field: flag, message: error.message })
-        return undefined
-      }
-    }
   const networks = (flag: string, given: readonly string[] = []): Network[] =>
-    given.map(read(flag, network)).filter(one => one !== undefined)
-  const oneRate = (flag: string, given: string | false | undefined, now: Access['rate']): Access['rate'] =>
-    given === undefined ? now : given === false ? undefined : read(flag, rate)(given)
+    given.flatMap(text => parsedFlag(flag, network, text, faults) ?? [])
+  const oneRate = (flag: string, given: string | false | undefined, had: Access['rate']): Access['rate'] =>
+    given === undefined ? had : given === false ? undefined : parsedFlag(flag, rate, given, faults)
 
   const forgotten = networks('--forget', flags.forget)
   const together = (flag: string, had: readonly Network[], given: readonly string[] | undefined) => [
@@ -56,6 +48,11 @@ export function withFlags(flags: AccessFlags, before: Access = OPEN) {
     ratePerClient: oneRate('--rate-per-client', flags.ratePerClient, before.ratePerClient),
   }
   if (faults.length > 0) throw new ShadowError('bad-input', 'the flags are wrong', { faults })
+  const absent = forgotten.filter(one => !now.allow.includes(one) && !now.deny.includes(one))
+  mustBeThere(
+    app,
+    absent.map(one => ({ field: '--forget', message: `neither of its lists has ${one}` })),
+  )
   return after
 }
 

@@ -54,11 +54,26 @@ for (const [flags, wanted] of [
   })
 }
 
-test('variables come from files first, then from --env', async () => {
+test('variables come from files first, then from --env; a name like any other is kept', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'shadow-env-'))
-  await writeFile(join(folder, 'one.env'), '# a comment\nA=file\nB="two words"\n')
-  const body = await sent(`register blog --image ghost --env-file ${folder}/one.env --env A=flag`)
-  assert.deepEqual(body, { ...blog, env: { A: 'flag', B: 'two words' } })
+  await writeFile(join(folder, 'one.env'), '# a comment\nA=file\nB=two words\n')
+  const body = await sent(`register blog --image ghost --env-file ${folder}/one.env --env A=flag --env a.b-c=1`)
+  assert.deepEqual(body, { ...blog, env: { A: 'flag', B: 'two words', 'a.b-c': '1' } })
+  const proto = await sent('register blog --image ghost --env __proto__=x')
+  assert.equal(JSON.stringify(proto), '{"name":"blog","image":"ghost","env":{"__proto__":"x"}}')
+  await rm(folder, { recursive: true })
+})
+
+test('each line of a file that is no variable is told with file and line, and nothing is sent', async () => {
+  await using master = await fakeMaster({})
+  const folder = await mkdtemp(join(tmpdir(), 'shadow-env-'))
+  const file = join(folder, 'bad.env')
+  await writeFile(file, Buffer.from('GOOD=1\n=secret\nTWO WORDS=secret\nL=caf\xe9\n', 'latin1'))
+  const terminal = new FakeTerminal({ env: { SHADOW_URL: master.url, SHADOW_TOKEN: FAKE_TOKEN } })
+  assert.equal(await run(['register', 'blog', '--image', 'x', '--env-file', file], terminal), 2)
+  for (const line of [2, 3, 4]) assert.match(terminal.stderr, new RegExp(`  --env-file: ${file}:${line}: `))
+  assert.doesNotMatch(terminal.stderr, /secret|GOOD/)
+  assert.equal(master.calls.length, 0)
   await rm(folder, { recursive: true })
 })
 

@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises'
-import { parseEnv } from 'node:util'
 import { type Command, Option } from 'commander'
-import { type Fault, ShadowError, systemCode } from '../lib/errors.ts'
+import { type Fault, ShadowError } from '../lib/errors.ts'
+import { readEnvFile } from './env-file.ts'
 import { collect } from './options.ts'
+import type { Terminal } from './terminal.ts'
 
 /** Flags of `register` and `update` as commander gives them. */
 export type DefinitionFlags = {
@@ -33,7 +33,11 @@ export function definitionOptions(command: Command): Command {
     .option('--volume <size[:path]>', 'block storage that stays when the app sleeps: 1GiB, 1GiB:/var/lib/app')
     .option('--idle-after <duration>', 'sleep this long after the last request: 90s, 5m, never')
     .option('--env <k=v>', 'a variable of its environment; may be repeated', collect)
-    .option('--env-file <file>', 'variables from a file of K=V lines; may be repeated', collect)
+    .option(
+      '--env-file <file>',
+      'variables from a file as Docker reads it: K=V lines, a bare K takes its value from here; may be repeated',
+      collect,
+    )
     .option('--port <port>', 'where the app listens')
     .option('--memory <size>', 'most memory it may use: 512MiB')
     .option('--cpus <number>', 'most processors it may use: 0.5')
@@ -48,7 +52,11 @@ export function definitionOptions(command: Command): Command {
  * The flags as a merge patch of a definition; what was not given is left out. Meanings (sizes, durations, names) are the
  * master's to check; only what cannot be put into a document is refused here, all of it at once.
  */
-export async function toPatch(flags: DefinitionFlags, words: readonly string[]): Promise<Record<string, unknown>> {
+export async function toPatch(
+  flags: DefinitionFlags,
+  words: readonly string[],
+  terminal: Pick<Terminal, 'env' | 'err'>,
+): Promise<Record<string, unknown>> {
   const faults: Fault[] = []
   const number = (flag: string, value: string | undefined): number | undefined => {
     if (value === undefined) return undefined
@@ -60,7 +68,7 @@ export async function toPatch(flags: DefinitionFlags, words: readonly string[]):
     image: flags.image,
     command: words.length > 0 ? words : flags.command === false ? null : undefined,
     domains: flags.domain,
-    env: await environment(flags, faults),
+    env: await environment(flags, terminal, faults),
     port: number('--port', flags.port),
     volume: volume(flags.volume),
     limits: { memory: flags.memory, cpus: number('--cpus', flags.cpus), pids: number('--pids', flags.pids) },
@@ -89,26 +97,26 @@ function readiness(flag: string | undefined, faults: Fault[]): unknown {
 }
 
 // Files first, then --env over them, then --unset-env.
-async function environment(flags: DefinitionFlags, faults: Fault[]): Promise<Record<string, string | null>> {
-  const env: Record<string, string | null> = {}
-  for (const file of flags.envFile ?? []) Object.assign(env, await environmentFile(file, faults))
+async function environment(
+  flags: DefinitionFlags,
+  terminal: Pick<Terminal, 'env' | 'err'>,
+  faults: Fault[],
+): Promise<Record<string, string | null>> {
+  const env = new Map<string, string | null>()
+  for (const file of flags.envFile ?? []) {
+    const read = await readEnvFile(file, terminal.env)
+    for (const [name, value] of read.variables) env.set(name, value)
+    faults.push(...read.faults)
+    for (const note of read.notes) terminal.err(`${note}\n`)
+  }
   for (const pair of flags.env ?? []) {
     const equals = pair.indexOf('=')
-    if (equals > 0) env[pair.slice(0, equals)] = pair.slice(equals + 1)
-    else faults.push({ field: '--env', message: `"${pair}" is not K=V` })
+    if (equals > 0) env.set(pair.slice(0, equals), pair.slice(equals + 1))
+    // What stands before the = is told alone: what follows it may be a secret.
+    else faults.push({ field: '--env', message: `"${equals < 0 ? pair : '=…'}" is not K=V` })
   }
-  for (const name of flags.unsetEnv ?? []) env[name] = null
-  return env
-}
-
-async function environmentFile(file: string, faults: Fault[]): Promise<Record<string, string | undefined>> {
-  try {
-    return parseEnv(await readFile(file, 'utf8'))
-  } catch (error) {
-    if (systemCode(error) === undefined) throw error
-    faults.push({ field: '--env-file', message: (error as Error).message })
-    return {}
-  }
+  for (const name of flags.unsetEnv ?? []) env.set(name, null)
+  return Object.fromEntries(env) // defines its keys, so that "__proto__" is one like any other
 }
 
 // `--ready` and the like stand for a few fields at once: what was not said must not be sent, nor an empty group of it.

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { type Fault, isFailure, ShadowError } from '../lib/errors.ts'
 
 /** What every command that calls the master takes. */
 export type CallFlags = { readonly json?: true; readonly context?: string }
@@ -20,3 +21,23 @@ export function withExamples(command: Command, ...examples: readonly string[]): 
 
 /** For an option that may be given more than once. */
 export const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value]
+
+/** The value of a flag by a rule of the model, or undefined with a fault that names the flag. */
+export function parsedFlag<T>(flag: string, parse: (text: string) => T, text: string, faults: Fault[]): T | undefined {
+  try {
+    return parse(text)
+  } catch (error) {
+    if (!isFailure(error, 'bad-input')) throw error
+    faults.push({ field: flag, message: error.message })
+    return undefined
+  }
+}
+
+/**
+ * Fails with `not-found` where what a flag names is to be taken away from the app and is not there; nothing is changed then.
+ * This is so for every flag that names a thing; `--no-…` says how it shall be, and may be said twice.
+ */
+export function mustBeThere(app: string, absent: readonly Fault[]): void {
+  if (absent.length === 0) return
+  throw new ShadowError('not-found', `${app} has not what is to be taken away; nothing was changed`, { faults: absent })
+}

@@ -8,7 +8,11 @@ const FAILURES = {
   unauthorised: { status: 401, exit: 6, means: 'no token, or one the master does not know' },
   forbidden: { status: 403, exit: 6, means: 'the token is good but may not do this' },
   'not-allowed': { status: 403, exit: 6, means: 'the access rules of the app keep this client out' },
-  'not-found': { status: 404, exit: 3, means: 'no such route, volume, node or token' },
+  'not-found': {
+    status: 404,
+    exit: 3,
+    means: 'no such route, volume, node or token; or what is to be taken away is not there',
+  },
   'app-not-found': { status: 404, exit: 3, means: 'no app has this name' },
   'host-unknown': { status: 404, exit: 3, means: 'no app has this hostname' },
   'app-asleep': { status: 409, exit: 4, means: 'the app sleeps and the request said `X-Shadow-Wake: never`' },

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Definition } from '../api/schemas.ts'
+import { type Fault, ShadowError } from '../lib/errors.ts'
 import type { App } from '../model/app.ts'
 import { type Hostname, hostname } from '../model/hostname.ts'
 import { type AppName, volumeId } from '../model/names.ts'
@@ -30,3 +31,15 @@ export function definitionOf({ domains, task }: App): object {
 /** Whether the two say the same of how to run the app. */
 export const sameDefinition = (one: App, other: App): boolean =>
   isDeepStrictEqual(JSON.parse(JSON.stringify(definitionOf(one))), JSON.parse(JSON.stringify(definitionOf(other))))
+
+/** Fails with `not-found` where the patch takes a variable away that the app does not have, and names all of them. */
+export function mustHave({ name, task }: App, patch: Readonly<Record<string, unknown>>): void {
+  const env = typeof patch['env'] === 'object' ? { ...patch['env'] } : {}
+  const absent = Object.entries(env)
+    .filter(([variable, value]) => value === null && !Object.hasOwn(task.env, variable))
+    .map(([variable]): Fault => ({ field: `env.${variable}`, message: `it has no variable ${variable}` }))
+  if (absent.length === 0) return
+  throw new ShadowError('not-found', `${name} has not what is to be taken away; nothing was changed`, {
+    faults: absent,
+  })
+}

@@ -8,7 +8,7 @@ import type { AppName, VolumeId } from '../model/names.ts'
 import { appName, volumeId } from '../model/names.ts'
 import type { Apps, Found } from './apps.ts'
 import type { Changes } from './changes.ts'
-import { definitionOf } from './definition.ts'
+import { definitionOf, mustHave } from './definition.ts'
 import type { History } from './history.ts'
 import type { Lookup } from './lookup.ts'
 import type { Nodes } from './nodes.ts'
@@ -65,9 +65,16 @@ export function masterHandlers(parts: Parts): Handlers {
     getApp: async ({ params }) => told(await apps.find(params.app)),
     getHost: async ({ params }) => told(await lookup.atHost(params.hostname)),
     replaceApp: async ({ params, body }, { ifMatch }) => told(await apps.change(params.app, () => body, ifMatch)),
-    updateApp: async ({ params, body }, { ifMatch }) =>
+    updateApp: async ({ params, body, query }, { ifMatch }) =>
       told(
-        await apps.change(params.app, now => parseValue(ReplaceSchema, mergePatch(definitionOf(now), body)), ifMatch),
+        await apps.change(
+          params.app,
+          now => {
+            if (query.strict) mustHave(now, body)
+            return parseValue(ReplaceSchema, mergePatch(definitionOf(now), body))
+          },
+          ifMatch,
+        ),
       ),
     setAccess: async ({ params, body }, { ifMatch }) => told(await apps.setAccess(params.app, body, ifMatch)),
     removeApp: ({ params, query }, { ifMatch, signal }) => apps.remove(params.app, query.withVolume, ifMatch, signal),

@@ -51,7 +51,7 @@ async function change(master: MasterClient, name: string, flags: Flags): Promise
   for (let tries = 1; ; tries++) {
     const answer = await master.raw('getApp', { params: { app: name } })
     const { access } = (await json(answer)) as App
-    const body = withFlags(flags, flags.clear ? undefined : access)
+    const body = withFlags(flags, name, flags.clear ? undefined : access, access)
     try {
       const headers = { 'if-match': answer.headers.etag ?? '*' }
       return await master.call('setAccess', { params: { app: name }, body, headers })

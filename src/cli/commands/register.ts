@@ -31,8 +31,8 @@ export function define(command: Command, terminal: Terminal): void {
         hint: 'shadow register NAME --image IMAGE',
       })
     const { master, front } = await findTarget(terminal, flags)
-    const access = withFlags(flags)
-    const definition = withoutNulls(await toPatch(flags, words))
+    const access = withFlags(flags, name)
+    const definition = withoutNulls(await toPatch(flags, words, terminal))
     if (!isOpen(access)) definition['access'] = access
     // The flags are text of a person; the master's schema is what says whether they are a definition.
     const app = await master.call('registerApp', {

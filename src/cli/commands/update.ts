@@ -1,11 +1,12 @@
 import type { Command } from 'commander'
 import type { MasterClient } from '../../api/client.ts'
-import { isFailure, ShadowError } from '../../lib/errors.ts'
+import { type Fault, isFailure, ShadowError } from '../../lib/errors.ts'
 import { json } from '../../lib/http/client.ts'
 import type { App } from '../../model/app.ts'
+import { type Hostname, hostname } from '../../model/hostname.ts'
 import { type DefinitionFlags, definitionOptions, toPatch } from '../definition.ts'
 import { orNearApps } from '../near-apps.ts'
-import { type CallFlags, callsMaster, collect } from '../options.ts'
+import { type CallFlags, callsMaster, collect, mustBeThere, parsedFlag } from '../options.ts'
 import { print } from '../output.ts'
 import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
@@ -14,6 +15,8 @@ type DomainFlags = { readonly addDomain?: readonly string[]; readonly removeDoma
 type Flags = CallFlags & DefinitionFlags & DomainFlags
 
 const TRIES = 5
+/** To take away what is not there is an error: it is a slip of the pen, or somebody else was here before. */
+const STRICT = { strict: 'true' } as const
 
 export function define(command: Command, terminal: Terminal): void {
   definitionOptions(
@@ -29,13 +32,13 @@ export function define(command: Command, terminal: Terminal): void {
     .option('--no-command', "go back to the image's command")
     .action(async (name: string, words: string[], flags: Flags) => {
       const { master } = await findTarget(terminal, flags)
-      const patch = await toPatch(flags, words)
+      const patch = await toPatch(flags, words, terminal)
       if (Object.keys(patch).length === 0 && !changesDomains(flags))
         throw new ShadowError('bad-input', 'nothing to change was given', { hint: 'shadow update --help' })
       const app = await orNearApps(master, name, () =>
         changesDomains(flags)
           ? updateDomains(master, name, patch, flags)
-          : master.call('updateApp', { params: { app: name }, body: patch }),
+          : master.call('updateApp', { params: { app: name }, body: patch, query: STRICT }),
       )
       print(terminal, flags.json, app, () => '')
       terminal.err(`${app.name} is at revision ${app.task.revision}\n`)
@@ -60,13 +63,29 @@ async function updateDomains(
   for (let tries = 1; ; tries++) {
     const answer = await master.raw('getApp', { params: { app: name } })
     const { domains } = (await json(answer)) as App
-    const kept = domains.filter(domain => !flags.removeDomain?.includes(domain))
+    const removed = removedOf(name, domains, flags.removeDomain)
+    const kept = domains.filter(domain => !removed.includes(domain))
     const body = { ...patch, domains: [...new Set<string>([...kept, ...(flags.addDomain ?? [])])] }
     try {
       const headers = { 'if-match': answer.headers.etag ?? '*' }
-      return await master.call('updateApp', { params: { app: name }, body, headers })
+      return await master.call('updateApp', { params: { app: name }, body, headers, query: STRICT })
     } catch (error) {
       if (!isFailure(error, 'changed') || tries === TRIES) throw error
     }
   }
+}
+
+/** The domains to remove, as the app has them; fails with `bad-input` or `not-found` that names each that is wrong. */
+function removedOf(name: string, domains: readonly Hostname[], given: readonly string[] = []): readonly Hostname[] {
+  const flag = '--remove-domain'
+  const faults: Fault[] = []
+  const removed = given.flatMap(text => parsedFlag(flag, hostname, text, faults) ?? [])
+  if (faults.length > 0) throw new ShadowError('bad-input', 'the flags are wrong', { faults })
+  mustBeThere(
+    name,
+    removed
+      .filter(domain => !domains.includes(domain))
+      .map(domain => ({ field: flag, message: `it has no domain ${domain}` })),
+  )
+  return removed
 }
