@@ -1,7 +1,7 @@
 import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
-import { isNewer } from '../model/app.ts'
 import type { Ask, Held, HoldView } from '../model/instance.ts'
+import { isNewer } from '../model/route.ts'
 import type { Granted, Wanted } from './grants.ts'
 
 const MOST_HOLDS = 100

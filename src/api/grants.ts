@@ -1,10 +1,10 @@
 import type { Leaver } from '../lib/leaver.ts'
-import type { App } from '../model/app.ts'
 import type { Ask, HoldView, InstanceView, Phase } from '../model/instance.ts'
 import type { AppName } from '../model/names.ts'
+import type { AppAt } from '../model/route.ts'
 
-/** An app by its name, or with the definition that the asker has of it. */
-export type Wanted = App | AppName
+/** An app by its name, or in the version that the asker has heard of: then the node serves that version or a newer one. */
+export type Wanted = AppAt | AppName
 
 /** Leave to hold an app for as many requests as come, until it is given back. */
 export type Granted = {

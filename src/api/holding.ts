@@ -1,7 +1,6 @@
 import type { Clock } from '../lib/clock.ts'
 import type { Leaver } from '../lib/leaver.ts'
 import type { Line, Other } from '../lib/threads/line.ts'
-import type { App } from '../model/app.ts'
 import type { Ask, Held, InstanceView, Phase } from '../model/instance.ts'
 import type { AppName } from '../model/names.ts'
 import { Grant } from './grant.ts'
@@ -122,4 +121,4 @@ export class Holding {
   }
 }
 
-const nameOf = (wanted: Wanted): AppName => (typeof wanted === 'string' ? wanted : (wanted as App).name)
+const nameOf = (wanted: Wanted): AppName => (typeof wanted === 'string' ? wanted : wanted.name)

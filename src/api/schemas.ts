@@ -6,6 +6,7 @@ import { hostname } from '../model/hostname.ts'
 import { type InstanceView, PHASES, WAKE_STEPS } from '../model/instance.ts'
 import { appName, nodeName, volumeId } from '../model/names.ts'
 import { type Duration, duration, size, toBytes, toMs } from '../model/quantities.ts'
+import type { Route } from '../model/route.ts'
 import { LEAST_VOLUME_BYTES, TASK_DEFAULTS, type TaskDefinition } from '../model/task.ts'
 
 /** A string schema that parses by a rule of the model; the rule's own message becomes the fault. */
@@ -187,16 +188,23 @@ export const TaskSchema = told<TaskDefinition>(
   'Task',
 )
 
-export const AppSchema = told<App>(
+/** What fronts are given of an app; the same fields as `AppForFronts`. */
+const forFronts = {
+  name: AppNameSchema,
+  domains: z.array(HostnameSchema),
+  access: z.object(access).optional(),
+  createdAt: z.iso.datetime(),
+  updatedAt: z.iso.datetime(),
+}
+export const AppSchema = told<App>(z.object({ ...forFronts, task: TaskSchema }), 'App')
+export const RouteSchema = told<Route>(
   z.object({
-    name: AppNameSchema,
-    domains: z.array(HostnameSchema),
-    task: TaskSchema,
-    access: z.object(access).optional(),
-    createdAt: z.iso.datetime(),
-    updatedAt: z.iso.datetime(),
+    ...forFronts,
+    revision: z.int().min(1),
+    hasVolume: z.boolean(),
+    node: NodeNameSchema.nullable().describe('the node that holds the lease of the volume'),
   }),
-  'App',
+  'Route',
 )
 
 const LeaseSchema = z.object({ node: NodeNameSchema, epoch: z.int(), until: z.iso.datetime().nullable() })

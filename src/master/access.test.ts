@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, test } from 'vitest'
 import { isFailure, type Problem } from '../lib/errors.ts'
 import { readEvents } from '../lib/http/events.ts'
+import { routeOf } from '../model/route.ts'
 import { type TestMaster, testMaster } from '../testing/masters.ts'
 import { directory } from './storage/directory.ts'
 
@@ -37,7 +38,8 @@ describe('the access rules of an app', () => {
     const access = { ...body, allow: ['10.0.0.0/8', '2001:db8::/32'], deny: ['10.1.2.3'] }
     assert.deepEqual([after.access, after.task], [access, before.task])
     assert.deepEqual(await get('blog'), after)
-    assert.deepEqual(await on.admin.call('getHost', { params: { hostname: 'blog.localhost' } }), after)
+    const route = await on.admin.call('getHost', { params: { hostname: 'blog.localhost' } })
+    assert.deepEqual(route, routeOf(after, null))
     const { items } = await on.admin.call('listTasks', { params: { app: 'blog' } })
     assert.equal(items.length, 1)
   })

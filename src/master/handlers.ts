@@ -6,6 +6,7 @@ import { ReplaceSchema } from '../api/schemas.ts'
 import { mergePatch } from '../lib/merge-patch.ts'
 import type { AppName, VolumeId } from '../model/names.ts'
 import { appName, volumeId } from '../model/names.ts'
+import { type Route, routeOf } from '../model/route.ts'
 import type { Apps, Found } from './apps.ts'
 import type { Changes } from './changes.ts'
 import { definitionOf, mustHave } from './definition.ts'
@@ -63,7 +64,7 @@ export function masterHandlers(parts: Parts): Handlers {
       value: await lookup.list(after === undefined ? undefined : appName(after), limit),
     }),
     getApp: async ({ params }) => told(await apps.find(params.app)),
-    getHost: async ({ params }) => told(await lookup.atHost(params.hostname)),
+    getHost: async ({ params }) => routeTo(await lookup.atHost(params.hostname)),
     replaceApp: async ({ params, body }, { ifMatch }) => told(await apps.change(params.app, () => body, ifMatch)),
     updateApp: async ({ params, body, query }, { ifMatch }) =>
       told(
@@ -106,6 +107,13 @@ export function masterHandlers(parts: Parts): Handlers {
     appLogs: async ({ params, query }, { response, signal }) =>
       relay.logs(await find(params.app), query, response, signal),
     changes: (_, { response, signal }) => changes.stream(response, signal),
+  }
+
+  /** The lease of the volume is no part of the app's document, so it is part of the route's version. */
+  async function routeTo({ app, etag }: Found): Promise<{ value: Route; etag: string }> {
+    const { volume } = app.task
+    const node = volume === undefined ? null : await volumes.nodeOf(volume.id)
+    return { value: routeOf(app, node), etag: node === null ? etag : `${etag}.${node}` }
   }
 
   async function removeVolume(id: VolumeId, signal: AbortSignal): Promise<void> {

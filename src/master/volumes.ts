@@ -71,6 +71,9 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
     adopt,
     get,
 
+    /** The node that holds the lease of the volume, if one does; in one read. */
+    nodeOf: async (id: VolumeId): Promise<NodeName | null> => (await read(id)).volume?.lease?.node ?? null,
+
     async list(after: VolumeId | undefined, limit: number) {
       const keys = await storage.list('volumes/', { after: after && keyOf(after), limit })
       const ids = keys.map(key => key.slice('volumes/'.length, -'.json'.length) as VolumeId)

@@ -4,23 +4,21 @@ import type { AppName, NodeName, VolumeId } from './names.ts'
 import type { Size } from './quantities.ts'
 import type { TaskDefinition } from './task.ts'
 
-/** An app with its current task definition, as everybody but the master's storage sees it. */
-export type App = {
+/**
+ * The part of an app that fronts are given (the `Route` has all of it): what the front itself applies belongs here, so that a
+ * change of it restarts nothing. A secret never belongs here.
+ */
+export type AppForFronts = {
   readonly name: AppName
   readonly domains: readonly Hostname[]
-  readonly task: TaskDefinition
   /** Left out: everybody may use it, as much as they like. */
   readonly access?: Access | undefined
   readonly createdAt: string
   readonly updatedAt: string
 }
 
-/** Whether `a` came after `b`: an app that was removed and registered anew begins at revision 1 again. */
-export function isNewer(a: App, b: App): boolean {
-  if (a.createdAt !== b.createdAt) return a.createdAt > b.createdAt
-  if (a.task.revision !== b.task.revision) return a.task.revision > b.task.revision
-  return a.updatedAt > b.updatedAt
-}
+/** An app with its current task definition, as the master and the app's node know it. */
+export type App = AppForFronts & { readonly task: TaskDefinition }
 
 /** Who may attach a volume. `until` null: until it is given up (a loop volume's bytes live on that node). */
 export type Lease = { readonly node: NodeName; readonly epoch: number; readonly until: string | null }

@@ -13,6 +13,7 @@ import { noLog } from '../lib/log.ts'
 import type { App } from '../model/app.ts'
 import { MASTER_CALL_IN_WAKE_WITHIN, POLL_WITHOUT_STREAM_EVERY, STREAM_LOST_AFTER } from '../model/intervals.ts'
 import { appName } from '../model/names.ts'
+import { appAt } from '../model/route.ts'
 import { HandClock } from '../testing/clock.ts'
 import { anApp, aTask } from '../testing/fake-app.ts'
 import { Apps } from './apps.ts'
@@ -81,6 +82,16 @@ afterEach(async () => {
 })
 
 const master = () => masterClient({ url: `http://${server.address}`, token: 'any', withinMs: 5_000 })
+/** Apps that were known before, beside the one that the master has. */
+async function appsThatKept(...names: string[]): Promise<Apps> {
+  const kept = definitions()
+  for (const app of names) kept.keep({ app: anApp(aTask({ app: appName(app) })), etag: null })
+  await kept.flush()
+  const apps = someApps()
+  await apps.load()
+  return apps
+}
+
 function definitions(): Definitions {
   const kept = new Definitions({ folder, log: noLog })
   keepers.push(kept)
@@ -260,9 +271,8 @@ test('what changed while the stream was down is found when it is back, for an ap
 })
 
 test('an app that was removed while the node was away is found out, one after the other; one that is still there is kept', async () => {
-  const apps = someApps()
+  const apps = await appsThatKept('gone-a', 'gone-b')
   await apps.resolve(name)
-  for (const gone of ['gone-a', 'gone-b']) apps.learn(anApp(aTask({ app: appName(gone) })))
   await following(apps)
   await until(() => apps.isConnected && apps.unchecked.length === 2) // what runs was asked about at once
   for (let wasRemoved = 0; wasRemoved < 2; ) {
@@ -276,8 +286,7 @@ test('an app that was removed while the node was away is found out, one after th
 })
 
 test('apps that sleep are asked about no more when the stream has ended', async () => {
-  const apps = someApps()
-  for (const gone of ['gone-a', 'gone-b']) apps.learn(anApp(aTask({ app: appName(gone) })))
+  const apps = await appsThatKept('gone-a', 'gone-b')
   await following(apps)
   await until(() => apps.isConnected)
   streams[0]?.destroy()
@@ -298,17 +307,48 @@ test('a stream that falls silent is lost, and apps are asked about again', async
   assert.equal((await apps.resolve(name)).task.revision, 2)
 })
 
-test('of two definitions the newer counts, and an app registered anew is newer than the one before it', () => {
+test('who has heard of a newer version gets that one, and the master is asked for it once; an older version is served by the newer', async () => {
   const apps = someApps()
-  assert.equal(apps.learn(second), second)
-  assert.equal(apps.learn(first), second)
+  await apps.resolve(appAt(first))
+  asked = []
+  has = second
+  assert.equal(apps.at(appAt(second)), undefined)
+  const both = await Promise.all([apps.resolve(appAt(second)), apps.resolve(appAt(second))])
+  assert.deepEqual(
+    both.map(({ task }) => task.revision),
+    [2, 2],
+  )
+  assert.equal(asked.length, 1)
+  assert.equal(apps.at(appAt(second))?.task.revision, 2)
+  assert.equal(apps.at(appAt(first))?.task.revision, 2)
+})
+
+test('an app that was registered anew is newer than the one before it, whatever its revision', async () => {
+  const apps = someApps()
+  has = second
+  await apps.resolve(name)
   const anew = { ...first, createdAt: '2026-02-01T00:00:00.000Z' }
-  assert.equal(apps.learn(anew), anew)
+  has = anew
+  assert.equal((await apps.resolve(appAt(anew))).createdAt, anew.createdAt)
+})
+
+test('a version that the master does not give is asked for at most once a second; the last known one serves', async () => {
+  const apps = someApps()
+  await apps.resolve(name)
+  asked = []
+  assert.equal((await apps.resolve(appAt(second))).task.revision, 1)
+  assert.equal((await apps.resolve(appAt(second))).task.revision, 1)
+  assert.equal(asked.length, 1)
+  await clock.advance(1_000)
+  await apps.resolve(appAt(second))
+  assert.equal(asked.length, 2)
 })
 
 test("the master's word counts even where it went back to an older definition", async () => {
   const apps = someApps()
-  apps.learn(second)
+  has = second
+  await apps.resolve(name)
+  has = first
   assert.equal((await apps.resolve(name)).task.revision, 1)
 })
 

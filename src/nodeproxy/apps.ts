@@ -1,4 +1,5 @@
 import type { MasterClient } from '../api/client.ts'
+import type { Wanted } from '../api/grants.ts'
 import { AppSchema } from '../api/schemas.ts'
 import { deadline } from '../lib/abort.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -6,9 +7,10 @@ import { isFailure, ShadowError } from '../lib/errors.ts'
 import { json } from '../lib/http/client.ts'
 import type { Log } from '../lib/log.ts'
 import { Turn } from '../lib/turn.ts'
-import { type App, isNewer } from '../model/app.ts'
+import type { App } from '../model/app.ts'
 import { MASTER_CALL_IN_WAKE_WITHIN } from '../model/intervals.ts'
 import type { AppName } from '../model/names.ts'
+import { type AppAt, isNewer, versionOf } from '../model/route.ts'
 import type { Definitions } from './definitions.ts'
 
 type Options = {
@@ -30,9 +32,14 @@ type Entry = {
   etag: string | null
   checkedIn: number
   changes: number
+  /** When the master was last asked about it, by the clock. */
+  askedAt: number
   readonly turn: Turn
   asking?: Promise<App> | undefined
 }
+
+const NEVER = Number.NEGATIVE_INFINITY
+const ASK_AGAIN_AFTER_MS = 1_000
 
 /** The first question about an app, and whether we were told meanwhile that it changed. */
 type First = { asking: Promise<App>; changed: boolean }
@@ -55,7 +62,7 @@ export class Apps {
   /** Reads what was kept. */
   async load(): Promise<void> {
     for (const { app, etag } of await this.#options.definitions.all())
-      this.#entries.set(app.name, { app, etag, checkedIn: -1, changes: 0, turn: new Turn() })
+      this.#entries.set(app.name, { app, etag, checkedIn: -1, changes: 0, askedAt: NEVER, turn: new Turn() })
   }
 
   get all(): readonly App[] {
@@ -78,25 +85,30 @@ export class Apps {
     return this.#connected && entry?.checkedIn === this.#term ? entry.app : undefined
   }
 
+  /**
+   * The app to serve to somebody who has heard of this version of it, where that one or a newer one is known. An older one is
+   * served too, for a moment after the master was asked and did not give a newer one: each request would ask it otherwise.
+   */
+  at(wanted: AppAt): App | undefined {
+    const entry = this.#entries.get(wanted.name)
+    if (entry === undefined) return undefined
+    const isOld = isNewer(wanted, versionOf(entry.app))
+    return isOld && this.#options.clock.now() - entry.askedAt >= ASK_AGAIN_AFTER_MS ? undefined : entry.app
+  }
+
   /** The app to serve; fails with `app-not-found`, or `master-unreachable` for one that is not known here. */
-  async resolve(name: AppName): Promise<App> {
+  async resolve(wanted: Wanted): Promise<App> {
+    const known = typeof wanted === 'string' ? this.current(wanted) : this.at(wanted)
+    if (known !== undefined) return known
+    const name = typeof wanted === 'string' ? wanted : wanted.name
     const entry = this.#entries.get(name)
     if (entry === undefined) return this.#askFirst(name)
-    if (this.#connected && entry.checkedIn === this.#term) return entry.app
     entry.asking ??= entry.turn
       .take(() => this.#check(entry))
       .finally(() => {
         entry.asking = undefined
       })
     return entry.asking
-  }
-
-  /** Takes a definition that somebody else has of the app; answers with the newer of that and ours. */
-  learn(app: App): App {
-    const entry = this.#entries.get(app.name)
-    if (entry !== undefined && !isNewer(app, entry.app)) return entry.app
-    this.#take(app, null, -1)
-    return app
   }
 
   forget(name: AppName): void {
@@ -165,13 +177,15 @@ export class Apps {
       const code = error instanceof ShadowError ? error.code : undefined
       this.#options.log.debug('app served from its last known definition', { app: name, code })
     }
+    entry.askedAt = this.#options.clock.now()
     return entry.app
   }
 
   /** The master's word is the truth, even where it went back to an older one. */
   #take(app: App, etag: string | null, checkedIn: number): void {
     const entry = this.#entries.get(app.name)
-    if (entry === undefined) this.#entries.set(app.name, { app, etag, checkedIn, changes: 0, turn: new Turn() })
+    if (entry === undefined)
+      this.#entries.set(app.name, { app, etag, checkedIn, changes: 0, askedAt: NEVER, turn: new Turn() })
     else Object.assign(entry, { app, etag })
     this.#options.definitions.keep({ app, etag })
     this.#options.onNewer(app)

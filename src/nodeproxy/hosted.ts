@@ -1,7 +1,7 @@
 import type { MasterClient } from '../api/client.ts'
+import type { Wanted } from '../api/grants.ts'
 import { isFailure } from '../lib/errors.ts'
 import type { Leaver } from '../lib/leaver.ts'
-import type { App } from '../model/app.ts'
 import type { Ask, Held, InstanceView, Phase } from '../model/instance.ts'
 import type { AppName, VolumeId } from '../model/names.ts'
 import { Apps } from './apps.ts'
@@ -59,15 +59,10 @@ export class Hosted {
   }
 
   /** Keeps the app awake until the hold is disposed of, waking it first if need be; at once where it is awake. */
-  hold(app: AppName, ask: Ask, leaver: Leaver): Held | Promise<Held> {
-    const known = this.apps.current(app)
+  hold(wanted: Wanted, ask: Ask, leaver: Leaver): Held | Promise<Held> {
+    const known = typeof wanted === 'string' ? this.apps.current(wanted) : this.apps.at(wanted)
     if (known !== undefined) return this.instances.hold(known, ask, leaver)
-    return this.apps.resolve(app).then(found => this.instances.hold(found, ask, leaver))
-  }
-
-  /** The same for one who brings the definition along. */
-  holdDefined(app: App, ask: Ask, leaver: Leaver): Held | Promise<Held> {
-    return this.instances.hold(this.apps.learn(app), ask, leaver)
+    return this.apps.resolve(wanted).then(found => this.instances.hold(found, ask, leaver))
   }
 
   phase(app: AppName): Phase {

@@ -1,4 +1,5 @@
 import { masterClient } from '../api/client.ts'
+import type { Wanted } from '../api/grants.ts'
 import type { Clock } from '../lib/clock.ts'
 import { systemClock } from '../lib/clock.ts'
 import { ownDataFolder } from '../lib/data-folder.ts'
@@ -11,7 +12,6 @@ import { openMetrics } from '../lib/metrics/listener.ts'
 import { Metrics } from '../lib/metrics/metrics.ts'
 import { Shells } from '../lib/shells.ts'
 import type { Line } from '../lib/threads/line.ts'
-import type { App } from '../model/app.ts'
 import type { Ask, Held, InstanceView, Phase } from '../model/instance.ts'
 import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import type { AppName, NodeName } from '../model/names.ts'
@@ -50,7 +50,7 @@ export type Nodeproxy = AsyncDisposable & {
   readonly address: string
   readonly port: number
   readonly key: string
-  hold(app: App, ask: Ask, leaver: Leaver): Held | Promise<Held>
+  hold(wanted: Wanted, ask: Ask, leaver: Leaver): Held | Promise<Held>
   follow(app: AppName, signal: AbortSignal): AsyncIterable<InstanceView>
   /** Lets a worker of a front in this process hold apps over the line. */
   share(line: Line): Disposable
@@ -112,15 +112,9 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   })
   const { apps, instances } = hosted
   const hold: typeof hosted.hold = (app, ask, leaver) => hosted.hold(app, ask, leaver)
-  const holdDefined: typeof hosted.holdDefined = (app, ask, leaver) => hosted.holdDefined(app, ask, leaver)
   const follow: typeof hosted.follow = (app, signal) => hosted.follow(app, signal)
   const phase = (app: AppName): Phase => hosted.phase(app)
-  const grants: Grants = new Grants({
-    hold: (app, ask, leaver) => (typeof app === 'string' ? hold(app, ask, leaver) : holdDefined(app, ask, leaver)),
-    follow,
-    phase,
-    clock,
-  })
+  const grants: Grants = new Grants({ hold, follow, phase, clock })
   leftTo.push(address => grants.left(address))
   const handlers = control({
     apps,
@@ -176,7 +170,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     address: doors.address,
     port: doors.port,
     key,
-    hold: holdDefined,
+    hold,
     follow,
     share: line => grants.serve(line),
     health: () => health.now(),

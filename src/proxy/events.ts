@@ -1,7 +1,8 @@
 import type { ServerResponse } from 'node:http'
 import { openEvents } from '../lib/http/events.ts'
-import type { App, Node } from '../model/app.ts'
+import type { Node } from '../model/app.ts'
 import { STREAM_HEARTBEAT_EVERY } from '../model/intervals.ts'
+import type { Route } from '../model/route.ts'
 import type { Reach } from './reach.ts'
 
 /** Where the waiting page follows its app, on the app's own hostname. */
@@ -10,7 +11,7 @@ export const EVENTS_PATH = '/.shadow/events'
 /** Tells a visitor's page how the wake goes, as server-sent events of `{phase}`, until it has ended one way or the other. */
 export async function followWake(
   reach: Pick<Reach, 'follow'>,
-  { name }: App,
+  { name }: Route,
   node: Node,
   response: ServerResponse,
   signal: AbortSignal,

@@ -7,10 +7,11 @@ import { Refusal } from '../lib/http/hop.ts'
 import { byHandler } from '../lib/http/server.ts'
 import type { Leaver } from '../lib/leaver.ts'
 import type { Log } from '../lib/log.ts'
-import type { App, Node } from '../model/app.ts'
+import type { Node } from '../model/app.ts'
 import { hostOf } from '../model/hostname.ts'
 import type { Held } from '../model/instance.ts'
 import { NODE_BACK_WITHIN } from '../model/intervals.ts'
+import type { Route } from '../model/route.ts'
 import type { Guard } from './access.ts'
 import { LOOK_AGAIN_MS, nodeOf, wellPinned } from './choice.ts'
 import { answerError } from './errors.ts'
@@ -62,7 +63,7 @@ function serve(parts: FrontParts, exchange: Exchange): Promise<void> {
   return app.then(found => serveApp(parts, exchange, found)).catch(error => failed(parts, exchange, error))
 }
 
-function serveApp(parts: FrontParts, exchange: Exchange, app: App): Promise<void> {
+function serveApp(parts: FrontParts, exchange: Exchange, app: Route): Promise<void> {
   const { reach, guard, trusted, waitingPageAfterMs } = parts
   if (app.access !== undefined) guard.admit(app.name, app.access, clientOf(exchange, trusted))
   if (exchange.isFor(EVENTS_PATH)) return follow(parts, app, exchange)
@@ -93,7 +94,7 @@ function serveApp(parts: FrontParts, exchange: Exchange, app: App): Promise<void
 type Visit = {
   readonly parts: FrontParts
   readonly exchange: Exchange
-  readonly app: App
+  readonly app: Route
   readonly isProxy: boolean
   readonly ask: RequestAsk
   readonly leaver: Leaver
@@ -141,7 +142,7 @@ async function persist(visit: Visit, tried?: Tried): Promise<void> {
   }
 }
 
-async function follow(parts: FrontParts, app: App, exchange: Exchange): Promise<void> {
+async function follow(parts: FrontParts, app: Route, exchange: Exchange): Promise<void> {
   const node = await nodeOf(parts, app.name, exchange.signal)
   await byHandler(
     exchange,

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import { openDatabase } from '../lib/files.ts'
 import type { Log } from '../lib/log.ts'
 
@@ -11,11 +11,12 @@ export interface Memory {
 
 /**
  * A memory in one SQLite file: records are many, each is read only when it is wanted, and a front with ten thousand apps starts
- * as fast as one with ten. It holds definitions, so their secrets: 0600. What cannot be written is told of and forgotten.
+ * as fast as one with ten. It holds routes, pins, and nodes with their keys: 0600. What cannot be written is told of and forgotten.
  */
 export function openMemory({ folder, log }: { folder: string; log: Log }): Memory & Disposable {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
-  const database = openDatabase(`${folder}/memory`)
+  removeOld(folder)
+  const database = openDatabase(`${folder}/hints`)
   // A power cut may lose the newest hints; syncing each would stop the whole front for milliseconds.
   database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF')
   database.exec('CREATE TABLE IF NOT EXISTS memory (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID')
@@ -40,4 +41,9 @@ export function openMemory({ folder, log }: { folder: string; log: Log }): Memor
     forget: key => quietly(() => remove.run(key)),
     [Symbol.dispose]: () => database.close(),
   }
+}
+
+/** Removes the file of earlier versions: it kept whole definitions, with the environments of apps. */
+function removeOld(folder: string): void {
+  for (const suffix of ['', '-wal', '-shm', '-journal']) rmSync(`${folder}/memory${suffix}`, { force: true })
 }

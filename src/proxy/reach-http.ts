@@ -2,9 +2,10 @@ import { type NodeClient, nodeClient } from '../api/client.ts'
 import { HOP_APP, HOP_KEY, HOP_PATIENCE, WAKE_HEADER } from '../api/paths.ts'
 import { InstanceSchema } from '../api/schemas.ts'
 import { readEvents } from '../lib/http/events.ts'
-import type { App, Node } from '../model/app.ts'
+import type { Node } from '../model/app.ts'
 import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import type { NodeName } from '../model/names.ts'
+import type { Route } from '../model/route.ts'
 import type { Reach } from './reach.ts'
 
 type Headers = Readonly<Record<string, string>>
@@ -19,18 +20,18 @@ export function reachOverHttp(): Reach {
     clients.set(name, { client, address, key })
     return client
   }
-  // The same object for the same app and key: a forwarder remembers what it makes of it.
-  const known = new WeakMap<App, Headers>()
-  const headersOf = (app: App, key: string): Headers => {
-    const last = known.get(app)
+  // The same object for the same route and key: a forwarder remembers what it makes of it.
+  const known = new WeakMap<Route, Headers>()
+  const headersOf = (route: Route, key: string): Headers => {
+    const last = known.get(route)
     if (last?.[HOP_KEY] === key) return last
-    const headers = { [HOP_APP]: app.name, [HOP_KEY]: key }
-    known.set(app, headers)
+    const headers = { [HOP_APP]: route.name, [HOP_KEY]: key }
+    known.set(route, headers)
     return headers
   }
   return {
-    hold(app, { address, key }, { mayWake, patienceMs }) {
-      const always = headersOf(app, key)
+    hold(route, { address, key }, { mayWake, patienceMs }) {
+      const always = headersOf(route, key)
       const headers =
         patienceMs === undefined && mayWake
           ? always

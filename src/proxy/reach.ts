@@ -1,8 +1,9 @@
 import type { Leaver } from '../lib/leaver.ts'
 import type { Line } from '../lib/threads/line.ts'
-import type { App, Node } from '../model/app.ts'
+import type { Node } from '../model/app.ts'
 import type { Ask, Held, InstanceView } from '../model/instance.ts'
 import type { AppName } from '../model/names.ts'
+import type { Route } from '../model/route.ts'
 
 /** How the front reaches an app on a node: over HTTP, or (`shadow up`) in the same process, one hop less. */
 export interface Reach {
@@ -10,7 +11,7 @@ export interface Reach {
    * At once where nothing is to be waited for. Fails as the node does: `app-asleep`, `app-waking`, `app-crashed`, `app-not-ready`,
    * `queue-full`, `volume-elsewhere`, …
    */
-  hold(app: App, node: Node, ask: Ask, leaver: Leaver): Held | Promise<Held>
+  hold(route: Route, node: Node, ask: Ask, leaver: Leaver): Held | Promise<Held>
   /** The instance now and at each change of its phase, until the signal aborts. */
   follow(app: AppName, node: Node, signal: AbortSignal): AsyncIterable<InstanceView>
   /** Whether the node answers and can take apps. */

@@ -2,12 +2,12 @@ import { MessageChannel } from 'node:worker_threads'
 import { afterEach, expect, test } from 'vitest'
 import { ShadowError } from '../lib/errors.ts'
 import { Line } from '../lib/threads/line.ts'
-import type { App } from '../model/app.ts'
 import type { Hostname } from '../model/hostname.ts'
 import { ROUTE_STALE_AFTER } from '../model/intervals.ts'
 import type { AppName, NodeName } from '../model/names.ts'
+import type { Route } from '../model/route.ts'
 import { HandClock } from '../testing/clock.ts'
-import { aNode, anApp } from '../testing/front.ts'
+import { aNode, aRoute } from '../testing/front.ts'
 import { type FrontDeeds, Replica, type ReplicaDeeds } from './replica.ts'
 
 const HOST = 'blog.localhost' as Hostname
@@ -27,7 +27,7 @@ function aReplica() {
   const asked: string[] = []
   const told: unknown[] = []
   const state = {
-    app: anApp('blog', [HOST]) as App | undefined,
+    app: aRoute('blog', [HOST]) as Route | undefined,
     pin: undefined as NodeName | undefined,
     gate: Promise.resolve(),
   }
@@ -68,7 +68,7 @@ test('a change makes it ask again, and the same app stays the same object', asyn
   const before = await resolve()
   main.tell('changed', HOST)
   await heard()
-  state.app = { ...anApp('blog', [HOST]), updatedAt: '2026-11-21T00:00:00.000Z' }
+  state.app = { ...aRoute('blog', [HOST]), updatedAt: '2026-11-21T00:00:00.000Z' }
   expect((await resolve()).updatedAt).not.toBe(before.updatedAt)
   const kept = resolve()
   main.tell('changed', undefined)

@@ -3,16 +3,16 @@ import type { Clock } from '../lib/clock.ts'
 import { TicketKeys } from '../lib/http/tls/ticket-keys.ts'
 import type { Leaver } from '../lib/leaver.ts'
 import type { Line, Other } from '../lib/threads/line.ts'
-import type { App } from '../model/app.ts'
 import type { Hostname } from '../model/hostname.ts'
 import { NODE_BACK_WITHIN, ROUTE_STALE_AFTER } from '../model/intervals.ts'
 import type { AppName, NodeName } from '../model/names.ts'
+import { isSameVersion, type Route } from '../model/route.ts'
 import type { FrontParts } from './http.ts'
 import type { KnownNode } from './nodes.ts'
 
 /** What a worker of a front asks of its main thread, which keeps the truth. */
 export type FrontDeeds = {
-  resolve(hostname: Hostname, leaver: Leaver): Promise<{ readonly app: App; readonly pin: NodeName | undefined }>
+  resolve(hostname: Hostname, leaver: Leaver): Promise<{ readonly app: Route; readonly pin: NodeName | undefined }>
   pin(input: { readonly app: AppName; readonly node: NodeName }): void
   failed(node: NodeName): void
   refresh(input: null): Promise<void>
@@ -27,8 +27,8 @@ export type ReplicaDeeds = {
   ticketKeys(keys: Uint8Array): void
 }
 
-type Route = { readonly app: App; checkedAt: number }
-type Asking = { readonly answer: Promise<App>; isOutdated: boolean }
+type Entry = { readonly app: Route; checkedAt: number }
+type Asking = { readonly answer: Promise<Route>; isOutdated: boolean }
 type Options = {
   readonly line: Line
   readonly nodes: readonly KnownNode[]
@@ -47,7 +47,7 @@ export class Replica {
   readonly ticketKeys: TicketKeys
   readonly #main: Other<FrontDeeds>
   readonly #clock: Clock
-  readonly #routes = new Map<Hostname, Route>()
+  readonly #routes = new Map<Hostname, Entry>()
   readonly #asking = new Map<Hostname, Asking>()
   readonly #pins = new Map<AppName, NodeName>()
   #nodes = new Map<NodeName, KnownNode>()
@@ -87,7 +87,7 @@ export class Replica {
   }
 
   /** As the routes of the main thread: a known one at once, and asked for behind its back when it is old. */
-  #resolve(hostname: Hostname, leaver: Leaver): App | Promise<App> {
+  #resolve(hostname: Hostname, leaver: Leaver): Route | Promise<Route> {
     const route = this.#routes.get(hostname)
     if (route === undefined) return orAborted(this.#ask(hostname), leaver.signal)
     const now = this.#clock.now()
@@ -98,7 +98,7 @@ export class Replica {
     return route.app
   }
 
-  #ask(hostname: Hostname): Promise<App> {
+  #ask(hostname: Hostname): Promise<Route> {
     const before = this.#asking.get(hostname)
     if (before !== undefined && !before.isOutdated) return before.answer
     const asking: Asking = {
@@ -118,9 +118,9 @@ export class Replica {
   }
 
   /** Keeps the same object for the same app: forwarders remember what they make of it. */
-  #keep(hostname: Hostname, app: App): App {
+  #keep(hostname: Hostname, app: Route): Route {
     const before = this.#routes.get(hostname)?.app
-    const kept = before !== undefined && isSame(before, app) ? before : app
+    const kept = before !== undefined && isSameVersion(before, app) && before.node === app.node ? before : app
     const oldest = this.#routes.size >= MOST_ROUTES ? this.#routes.keys().next().value : undefined
     if (oldest !== undefined) this.#routes.delete(oldest)
     this.#routes.set(hostname, { app: kept, checkedAt: this.#clock.now() })
@@ -148,6 +148,3 @@ export class Replica {
     this.#main.tell('failed', name)
   }
 }
-
-const isSame = (a: App, b: App): boolean =>
-  a.name === b.name && a.createdAt === b.createdAt && a.updatedAt === b.updatedAt && a.task.revision === b.task.revision

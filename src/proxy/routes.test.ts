@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'vitest'
 import { ShadowError } from '../lib/errors.ts'
 import { fakeMaster } from '../testing/fake-master.ts'
-import { aFront, aNode, anApp, dataFolder, FakeReach, masterOf } from '../testing/front.ts'
+import { aFront, aNode, anApp, aRoute, dataFolder, FakeReach, masterOf } from '../testing/front.ts'
 import { httpApp, RawClient, until } from '../testing/wire.ts'
 
 const hello = () => httpApp((_request, response) => response.end('ok'))
@@ -26,7 +26,7 @@ test('a known app is answered without asking the master', async () => {
 test('many first requests for a hostname share one look-up', async () => {
   await using app = await hello()
   const waiting = Promise.withResolvers<void>()
-  const blog = anApp('blog', ['blog.localhost'])
+  const blog = aRoute('blog', ['blog.localhost'])
   await using master = await fakeMaster({
     getHost: async () => {
       await waiting.promise
@@ -90,7 +90,7 @@ test('a route that is old serves on while it is asked for again, and is gone whe
 test('a change that the master tells of is known before the route is old', async () => {
   await using app = await hello()
   const told = Promise.withResolvers<string>()
-  const blog = anApp('blog', ['blog.localhost'])
+  const blog = aRoute('blog', ['blog.localhost'])
   let there = true
   await using master = await fakeMaster({
     getHost: () => {

@@ -1,20 +1,20 @@
 import { z } from 'zod'
 import type { AppChange } from '../api/change-stream.ts'
 import type { MasterClient } from '../api/client.ts'
-import { AppSchema } from '../api/schemas.ts'
+import { RouteSchema } from '../api/schemas.ts'
 import { orAborted } from '../lib/abort.ts'
 import type { Clock } from '../lib/clock.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import { json } from '../lib/http/client.ts'
 import type { Leaver } from '../lib/leaver.ts'
 import type { Log } from '../lib/log.ts'
-import type { App } from '../model/app.ts'
 import type { Hostname } from '../model/hostname.ts'
 import { ROUTE_STALE_AFTER } from '../model/intervals.ts'
 import type { AppName } from '../model/names.ts'
+import type { Route } from '../model/route.ts'
 import type { Memory } from './memory.ts'
 
-type Route = { app: App; etag: string | null; checkedAt: number; asking?: Promise<void> | undefined }
+type Entry = { app: Route; etag: string | null; checkedAt: number; asking?: Promise<void> | undefined }
 type Options = {
   readonly master: MasterClient
   readonly memory: Memory
@@ -24,7 +24,7 @@ type Options = {
   readonly onChange?: (hostname: Hostname | undefined) => void
 }
 
-const Kept = z.object({ app: AppSchema, etag: z.string().nullable() })
+const Kept = z.object({ app: RouteSchema, etag: z.string().nullable() })
 
 const MOST_ROUTES = 100_000
 const MOST_UNKNOWN = 10_000
@@ -37,17 +37,17 @@ const UNKNOWN_FOR_MS = 2_000
  */
 export class Routes {
   readonly #options: Options
-  readonly #routes = new Map<Hostname, Route>()
+  readonly #routes = new Map<Hostname, Entry>()
   readonly #hostsOf = new Map<AppName, Set<Hostname>>()
   readonly #unknown = new Map<Hostname, number>()
-  readonly #firsts = new Map<Hostname, Promise<App>>()
+  readonly #firsts = new Map<Hostname, Promise<Route>>()
 
   constructor(options: Options) {
     this.#options = options
   }
 
   /** The app to serve, at once where it is known; fails with `host-unknown`, or `master-unreachable` for a hostname that was never seen here. */
-  resolve(hostname: Hostname, leaver: Leaver): App | Promise<App> {
+  resolve(hostname: Hostname, leaver: Leaver): Route | Promise<Route> {
     const route = this.#routes.get(hostname)
     if (route !== undefined) {
       if (this.#options.clock.now() - route.checkedAt >= ROUTE_STALE_AFTER) void this.#refresh(hostname, route)
@@ -73,13 +73,13 @@ export class Routes {
     this.#options.onChange?.(undefined)
   }
 
-  #askFirst(hostname: Hostname): Promise<App> {
+  #askFirst(hostname: Hostname): Promise<Route> {
     const asking = this.#first(hostname).finally(() => this.#firsts.delete(hostname))
     this.#firsts.set(hostname, asking)
     return asking
   }
 
-  async #first(hostname: Hostname): Promise<App> {
+  async #first(hostname: Hostname): Promise<Route> {
     try {
       const answer = await this.#ask(hostname, null)
       if (answer === 'same') throw new ShadowError('internal', `the master knows a route of ${hostname} that we do not`)
@@ -104,7 +104,7 @@ export class Routes {
   }
 
   /** Asks again; quietly, as the route serves on when the master is away. */
-  #refresh(hostname: Hostname, route: Route): Promise<void> {
+  #refresh(hostname: Hostname, route: Entry): Promise<void> {
     route.asking ??= this.#ask(hostname, route.etag)
       .then(answer => {
         if (answer !== 'same') this.#take(hostname, answer)
@@ -120,7 +120,7 @@ export class Routes {
     return route.asking
   }
 
-  async #ask(hostname: Hostname, etag: string | null): Promise<{ app: App; etag: string | null } | 'same'> {
+  async #ask(hostname: Hostname, etag: string | null): Promise<{ app: Route; etag: string | null } | 'same'> {
     const answer = await this.#options.master.raw('getHost', {
       params: { hostname },
       headers: etag === null ? {} : { 'if-none-match': etag },
@@ -129,15 +129,15 @@ export class Routes {
       answer.body.resume()
       return 'same'
     }
-    return { app: AppSchema.parse(await json(answer)), etag: answer.headers.etag ?? null }
+    return { app: RouteSchema.parse(await json(answer)), etag: answer.headers.etag ?? null }
   }
 
-  #take(hostname: Hostname, told: { app: App; etag: string | null }): void {
+  #take(hostname: Hostname, told: { app: Route; etag: string | null }): void {
     this.#enter(hostname, { ...told, checkedAt: this.#options.clock.now() })
     this.#options.memory.set(keyOf(hostname), told)
   }
 
-  #enter(hostname: Hostname, told: { app: App; etag: string | null; checkedAt: number }): void {
+  #enter(hostname: Hostname, told: { app: Route; etag: string | null; checkedAt: number }): void {
     const route = this.#routes.get(hostname)
     if (route !== undefined && route.app.name !== told.app.name) this.#hostsOf.get(route.app.name)?.delete(hostname)
     if (route === undefined) {

@@ -13,6 +13,7 @@ import { readSettings } from '../lib/settings.ts'
 import type { App, Node } from '../model/app.ts'
 import type { Ask, Held, InstanceView } from '../model/instance.ts'
 import type { AppName } from '../model/names.ts'
+import { type Route, routeOf } from '../model/route.ts'
 import { proxySettings } from '../proxy/config.ts'
 import { startProxy } from '../proxy/main.ts'
 import type { Reach } from '../proxy/reach.ts'
@@ -45,6 +46,9 @@ export function anApp(name: string, domains: readonly string[], volume?: string)
   } as unknown as App
 }
 
+/** What a front knows of that app. */
+export const aRoute = (...app: Parameters<typeof anApp>): Route => routeOf(anApp(...app), null)
+
 /** A node that has announced itself from this address. */
 export const aNode = (name: string, address: string): Node =>
   ({
@@ -65,7 +69,7 @@ export const masterOf = (apps: App[], nodes: Node[]) =>
     getHost: ({ params }) => {
       const app = apps.find(({ domains }) => (domains as readonly string[]).includes(params['hostname'] ?? ''))
       if (app === undefined) throw new ShadowError('host-unknown', `no app has the hostname ${params['hostname']}`)
-      return app
+      return routeOf(app, null)
     },
     listNodes: () => ({ items: nodes }),
     changes: () => '',
@@ -77,13 +81,13 @@ export class FakeReach implements Reach {
   held = 0
   follows = 0
   phases: InstanceView['phase'][] = []
-  readonly #way: (ask: Ask, app: App) => Partial<Held> | Promise<Partial<Held>>
+  readonly #way: (ask: Ask, app: Route) => Partial<Held> | Promise<Partial<Held>>
 
-  constructor(way: (ask: Ask, app: App) => Partial<Held> | Promise<Partial<Held>>) {
+  constructor(way: (ask: Ask, app: Route) => Partial<Held> | Promise<Partial<Held>>) {
     this.#way = way
   }
 
-  async hold(app: App, _node: Node, ask: Ask): Promise<Held> {
+  async hold(app: Route, _node: Node, ask: Ask): Promise<Held> {
     const { kind, what, bytes, mayWake, patienceMs } = ask // an ask is read while its request lasts
     this.asks.push({ kind, what, bytes, mayWake, patienceMs })
     const way = await this.#way(ask, app)

@@ -51,7 +51,8 @@ export function describeRaces(masters: MastersGround): void {
         'already-exists',
       )
       assert.equal(winners.length, 1)
-      const found = await other.admin.call('getHost', { params: { hostname: domain } })
+      const { name } = await other.admin.call('getHost', { params: { hostname: domain } })
+      const found = await other.admin.call('getApp', { params: { app: name } })
       assert.deepEqual(found.task.env, { RACER: `${winners[0]}` })
     }))
 

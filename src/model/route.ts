@@ -1,0 +1,48 @@
+import type { App, AppForFronts } from './app.ts'
+import type { AppName, NodeName } from './names.ts'
+
+/** Which state of an app something was read in. Versions of one app are ordered by `isNewer`. */
+export type Version = {
+  readonly createdAt: string
+  readonly revision: number
+  readonly updatedAt: string
+}
+
+/**
+ * What a front knows of an app: its hostnames, its version, what the front itself applies, and where its volume is. It has no
+ * environment, no image and no command: a front never needs them, so nobody can take them from one.
+ */
+export type Route = AppForFronts &
+  Version & {
+    readonly hasVolume: boolean
+    /** The node that holds the lease of the volume; null where no node does, or there is no volume. */
+    readonly node: NodeName | null
+  }
+
+/** An app in the version that somebody has heard of. A node resolves its definition itself. */
+export type AppAt = Version & { readonly name: AppName }
+
+/** The route of an app; `node` holds the lease of its volume. The task definition is what is left out. */
+export function routeOf({ task, ...forFronts }: App, node: NodeName | null): Route {
+  return { ...forFronts, revision: task.revision, hasVolume: task.volume !== undefined, node }
+}
+
+/** The app in the version that it has now. */
+export const appAt = (app: App): AppAt => ({ name: app.name, ...versionOf(app) })
+
+export const versionOf = ({ createdAt, updatedAt, task: { revision } }: App): Version => ({
+  createdAt,
+  revision,
+  updatedAt,
+})
+
+/** Whether `a` came after `b`: an app that was removed and registered anew is newer, whatever its revision. */
+export function isNewer(a: Version, b: Version): boolean {
+  if (a.createdAt !== b.createdAt) return a.createdAt > b.createdAt
+  if (a.revision !== b.revision) return a.revision > b.revision
+  return a.updatedAt > b.updatedAt
+}
+
+/** Whether the two are the same version of the same app. */
+export const isSameVersion = (a: AppAt, b: AppAt): boolean =>
+  a.name === b.name && a.createdAt === b.createdAt && a.revision === b.revision && a.updatedAt === b.updatedAt
