@@ -25,13 +25,13 @@ export function passOn(answer: IncomingMessage, response: ServerResponse, { hop,
     if (signal.aborted) return leave()
     signal.addEventListener('abort', leave, { once: true })
     try {
-      response.sendDate = false
       response.writeHead(answer.statusCode ?? 0, answer.statusMessage ?? '', answerHeaders(answer, hop))
     } catch (cause) {
-      return died(cause) // a status or reason that is none
+      return cut(UpstreamError.refused(hop.address, 'head', `a status, reason or header that is none: ${cause}`, cause))
     }
     // Head and body in one packet where both are there; a head alone must not wait for its body.
-    setImmediate(() => response.writableEnded || response.destroyed || response.flushHeaders())
+    // (`flushHeaders` would write it as UTF-8, whatever the bytes of the app are; an empty write keeps to Latin-1.)
+    setImmediate(() => response.writableEnded || response.destroyed || response.write(NOTHING))
     response.on('drain', () => answer.resume()).on('finish', () => end(resolve))
     answer
       .on('data', (chunk: Buffer) => {
@@ -47,6 +47,8 @@ export function passOn(answer: IncomingMessage, response: ServerResponse, { hop,
       .on('close', () => answer.complete || died(undefined))
   })
 }
+
+const NOTHING = Buffer.alloc(0)
 
 /** Ends the connection so that what was sent does not look whole. Without framing only a reset tells. */
 function cutShort(response: ServerResponse): void {

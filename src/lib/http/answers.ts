@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { STATUS_CODES } from 'node:http'
 import { asShadowError } from '../errors.ts'
 import type { Log } from '../log.ts'
+import { httpDate } from './date.ts'
 import type { OwnAnswer } from './exchange.ts'
 
 /** The problem document of an error as an answer, logging what is our own fault under the id that the answer carries. */
@@ -30,7 +31,7 @@ export const retryAfter = (ms: number | undefined): Readonly<Record<string, stri
 
 /** An answer of our own as the bytes of a connection that ends with it. */
 export function wholeAnswer({ status, headers = {}, body = '' }: OwnAnswer): Buffer {
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  const lines = Object.entries({ date: httpDate(), ...headers }).map(([name, value]) => `${name}: ${value}\r\n`)
   const framing = `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n`
   return Buffer.from(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}${framing}${body}`)
 }

@@ -112,29 +112,26 @@ export class Gate {
     return this.#counts.take(IN_ALL, Number.POSITIVE_INFINITY)
   }
 
-  #refuse(socket: Socket, answer: Buffer | undefined): false {
+  #refuse(socket: Socket, error: ShadowError | undefined): false {
     socket.on('error', () => undefined)
-    if (answer === undefined || this.#refused.length >= MOST_ANSWERED) socket.resetAndDestroy()
+    if (error === undefined || this.#refused.length >= MOST_ANSWERED) socket.resetAndDestroy()
     else {
       this.#refused.push(socket)
-      socket.end(answer)
+      socket.end(wholeAnswer(problemAnswer(error, noLog)))
       socket.resume() // closing on unread bytes would reset the connection, answer and all
     }
     return false
   }
 }
 
-const answerOf = (error: ShadowError): Buffer => wholeAnswer(problemAnswer(error, noLog))
 const retryAfterMs = 5_000
-const TOO_MANY = answerOf(
-  new ShadowError(
-    'too-many-connections',
-    'so many connections are open from this address that one more is not let in',
-    {
-      retryAfterMs,
-    },
-  ),
+const TOO_MANY = new ShadowError(
+  'too-many-connections',
+  'so many connections are open from this address that one more is not let in',
+  {
+    retryAfterMs,
+  },
 )
-const FULL = answerOf(
-  new ShadowError('connections-full', 'as many connections are open as may be, and none is idle', { retryAfterMs }),
-)
+const FULL = new ShadowError('connections-full', 'as many connections are open as may be, and none is idle', {
+  retryAfterMs,
+})

@@ -18,7 +18,7 @@ const HOP_BY_HOP = new Set([
   'upgrade',
 ])
 // A client that names these in `Connection` would have us drop what the message cannot be understood without, or which way it came.
-const NEVER_HOP_BY_HOP = new Set(['content-length', 'host', 'trailer', 'via'])
+const NEVER_HOP_BY_HOP = new Set(['content-length', 'date', 'host', 'trailer', 'via'])
 const CLAIMS_OF_ORIGIN = /^(forwarded|x-forwarded-.+|x-real-ip)$/
 
 /** The headers that go on to the next hop; `drop` names more that do not. */
@@ -29,7 +29,12 @@ export function endToEnd(raw: RawHeaders, drop: (name: string) => boolean): stri
 
 /** The same of trailers, which must not carry what frames or routes the message (RFC 9110, 6.5.1). */
 export const trailersToSend = (raw: RawHeaders, drop: (name: string) => boolean): [string, string][] =>
-  pairs(filter(raw, name => !HOP_BY_HOP.has(name) && !isNeeded(name) && name !== 'expect' && !drop(name)))
+  pairs(
+    filter(
+      raw,
+      name => !HOP_BY_HOP.has(name) && (name === 'date' || !isNeeded(name)) && name !== 'expect' && !drop(name),
+    ),
+  )
 
 const isNeeded = (name: string): boolean => NEVER_HOP_BY_HOP.has(name) || CLAIMS_OF_ORIGIN.test(name)
 

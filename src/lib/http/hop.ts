@@ -8,11 +8,19 @@ export class UpstreamError extends Error {
   override name = 'UpstreamError'
   readonly stage: Stage
   readonly sent: boolean
+  /** It did answer, but the answer was refused: the message says what is wrong with it, and with which header. */
+  readonly isRefused: boolean
 
-  constructor(stage: Stage, sent: boolean, message: string, cause: unknown) {
+  constructor(stage: Stage, sent: boolean, message: string, cause: unknown, isRefused = false) {
     super(message, { cause })
     this.stage = stage
     this.sent = sent
+    this.isRefused = isRefused
+  }
+
+  /** Its answer cannot be passed on: `fault` says why. */
+  static refused(address: string, stage: Stage, fault: string, cause?: unknown): UpstreamError {
+    return new UpstreamError(stage, true, `${address} answered with ${fault}`, cause, true)
   }
 
   /** Its connection was lost at a stage. */

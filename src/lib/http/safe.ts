@@ -1,4 +1,4 @@
-import type { Server } from 'node:http'
+import { type Server, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
 import { isFailure } from '../errors.ts'
@@ -157,6 +157,8 @@ class SafeExchange implements Exchange {
     const { response, counters } = this.#parts
     const code = headers?.['x-shadow-error']
     if (code !== undefined) counters.erred(code)
+    // A reason of an app that node:http refused to write stays with the response, and would be refused again.
+    response.statusMessage = STATUS_CODES[status] ?? ''
     response.writeHead(status, { ...this.ownHeaders, ...headers })
     response.end(body)
   }

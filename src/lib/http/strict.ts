@@ -3,6 +3,7 @@ import { Socket } from 'node:net'
 import { type Clock, systemClock } from '../clock.ts'
 import { ShadowError } from '../errors.ts'
 import type { Log } from '../log.ts'
+import { wholeAnswer } from './answers.ts'
 import { Counters } from './counters.ts'
 import { askIfThere } from './half-closed.ts'
 import { hasBody } from './heads.ts'
@@ -94,14 +95,13 @@ export function strictServer(handler: Handler, options: StrictOptions): Server {
     .on('upgrade', (request, socket, head) =>
       listener(request, responseOver(request, socket as Socket, head, closeLate)),
     )
-    .on('connect', (_request, socket) => void socket.on('error', () => undefined).end(NO_CONNECT))
+    .on('connect', (_request, socket) => void socket.on('error', () => undefined).end(wholeAnswer(NO_CONNECT)))
 }
 
 /** Closes a connection that goes on for longer than who was answered may, unless there is no need any more. */
 type CloseLate = (socket: Socket, unless?: () => boolean) => void
 
-const NO_CONNECT =
-  'HTTP/1.1 405 Method Not Allowed\r\nConnection: close\r\nContent-Length: 0\r\nX-Shadow-Error: bad-input\r\n\r\n'
+const NO_CONNECT = { status: 405, headers: { 'x-shadow-error': 'bad-input' } }
 
 /** What node:http refuses itself; undefined where it is the connection that failed. */
 function faultOfParser({ code = '' }: NodeJS.ErrnoException, { headBytes }: Limits): ShadowError | undefined {

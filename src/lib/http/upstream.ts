@@ -5,6 +5,7 @@ import type { Counters } from './counters.ts'
 import { endpoint } from './endpoint.ts'
 import type { RequestHead } from './heads.ts'
 import { type Stage, UpstreamError } from './hop.ts'
+import { Head, WHOLE } from './wire/head.ts'
 
 /** What an upstream answers: a response, or the socket of a protocol switched to. */
 export type Reply = {
@@ -70,7 +71,12 @@ export class Upstreams implements Disposable {
       const lost = (cause: unknown): void => {
         const at = stage === 'send' && bodySent() ? 'head' : stage
         const sent = stage !== 'connect' && mayHaveBegun()
-        reject(UpstreamError.lost(address, at, sent, cause as Error))
+        const fault = faultOfAnswer(cause as ParserError)
+        reject(
+          fault === undefined
+            ? UpstreamError.lost(address, at, sent, cause as Error)
+            : UpstreamError.refused(address, at, fault, cause),
+        )
       }
       upstream
         .on('socket', socket => {
@@ -118,6 +124,17 @@ export class Upstreams implements Disposable {
     }
     return pool
   }
+}
+
+/** What node:http says of an answer that it cannot parse. */
+type ParserError = Error & { readonly code?: string; readonly rawPacket?: Buffer }
+
+/** What is wrong with an answer that node:http refused, in the words of our own parser where that sees it too; undefined: it was not refused. */
+function faultOfAnswer({ code, message, rawPacket }: ParserError): string | undefined {
+  if (code?.startsWith('HPE_') !== true) return undefined
+  const head = new Head()
+  const refused = rawPacket !== undefined && head.parseResponse(rawPacket, 0, rawPacket.length) > WHOLE
+  return refused ? head.fault : message
 }
 
 function agent(options: AgentOptions): Agent {

@@ -8,6 +8,9 @@ import type { Message, Reading } from './message.ts'
 const hop = { address: '', forwarded: 'append' } as const
 const peer = new Peer('192.0.2.1', 'http')
 
+/** Node refuses such an answer, we remove the white space. */
+const SPACED = 'white space before a colon'
+
 type Socket = Parameters<Scratch['send']>[0]
 
 /** What our framer makes of bytes that come in these pieces, and the bytes that it would pass on. */
@@ -20,7 +23,7 @@ export function ours(
   const passed: Buffer[] = []
   const to = { writableLength: 0, write: (bytes: Buffer) => passed.push(Buffer.from(bytes)) } as unknown as Socket
   const head = new Head(HEAD_LIMITS)
-  const body = new BodyFramer()
+  const body = new BodyFramer({ ofAnswers: kind === 'response' })
   let input = Buffer.alloc(0)
   let message: Message | undefined
   let stopped: string | undefined
@@ -43,6 +46,10 @@ export function ours(
         return false
       }
       if (stop > 0) passed.push(Buffer.from(input.subarray(0, stop)))
+      if (kind === 'response' && body.trailers?.hasSpacedNames) {
+        stopped = SPACED
+        return false
+      }
       if (body.trailers !== undefined) {
         composeTrailers(scratch, body.trailers, hop)
         scratch.send(to)
@@ -65,6 +72,10 @@ export function ours(
     for (let slot = 0; slot < head.count; slot += 1) headers.push(head.name(slot), head.value(slot))
     if (kind === 'request' && (head.minor === 0 || head.wantsUpgrade)) {
       stopped = 'leaves the fast path'
+      return false
+    }
+    if (kind === 'response' && head.hasSpacedNames) {
+      stopped = SPACED
       return false
     }
     if (kind === 'response' && head.status === 101) {

@@ -1,6 +1,7 @@
+import { dateLine } from '../date.ts'
 import { forwardedOf } from '../forwarded.ts'
 import type { Hop } from '../hop.ts'
-import { isText, startsWith } from '../wire/bytes.ts'
+import { COLON, isText, startsWith } from '../wire/bytes.ts'
 import { Field, HOP_BY_HOP, NEEDED } from '../wire/fields.ts'
 import { type Head, tokens } from '../wire/head.ts'
 import { type Added, added, isAdded } from './added.ts'
@@ -68,7 +69,7 @@ export type AnswerChanges = {
   readonly chunks: boolean
 }
 
-/** Puts the head of the answer together as the client gets it. */
+/** Puts the head of the answer together as the client gets it: the app's own bytes, with a `Date` where it sent none (RFC 9110, 6.6.1). */
 export function composeAnswer(out: Scratch, head: Head, hop: Hop, { closes, chunks }: AnswerChanges): void {
   const { bytes, base, status } = head
   const ours = status < 200 ? undefined : added(hop.responseHeaders)
@@ -84,30 +85,50 @@ export function composeAnswer(out: Scratch, head: Head, hop: Hop, { closes, chun
     if (
       HOP_BY_HOP[field] ||
       (field === Field.trailer && !head.chunked) ||
-      (bare && (field === Field.contentLength || field === Field.transferEncoding)) ||
+      ((bare || head.hasPaddedFraming) && (field === Field.contentLength || field === Field.transferEncoding)) ||
       isDropped(head, slot, field, hop.strip, undefined, named)
     ) {
       const line = base + head.nameStart(slot)
       if (line > run) out.copy(bytes, run, line)
       run = base + head.lineEnd(slot)
-    }
+    } else if (head.hasSpacedNames) run = copyName(out, head, slot, run)
   }
   if (base + head.length - 2 > run) out.copy(bytes, run, base + head.length - 2)
+  // In the one spelling that no client reads differently.
+  if (head.hasPaddedFraming && !bare)
+    out.text(head.chunked ? 'Transfer-Encoding: chunked\r\n' : `Content-Length: ${head.contentLength}\r\n`)
+  if (!head.hasDate && status >= 200) {
+    const date = dateLine()
+    out.copy(date, 0, date.length)
+  }
   if (chunks) out.text('Transfer-Encoding: chunked\r\n')
   if (closes) out.text('Connection: close\r\n')
   if (ours !== undefined) out.copy(ours.bytes, 0, ours.bytes.length)
   out.lineEnd()
 }
 
+/** Copies up to the end of a name, and leaves out the white space before its colon (RFC 9112, 5.1); gives where to copy on from. */
+function copyName(out: Scratch, head: Head, slot: number, run: number): number {
+  const { bytes, base } = head
+  const end = base + head.nameEnd(slot)
+  if (bytes[end] === COLON) return run
+  out.copy(bytes, run, end)
+  return bytes.indexOf(COLON, end)
+}
+
 /** Puts trailers together, without what frames, routes or belongs to the hop (RFC 9110, 6.5.1). */
 export function composeTrailers(out: Scratch, trailers: Head, hop: Hop): void {
   for (let slot = 0; slot < trailers.count; slot += 1) {
     const field = trailers.field(slot)
-    if (field !== Field.other || isDropped(trailers, slot, field, hop.strip, undefined, undefined)) continue
-    out.copy(trailers.bytes, trailers.base + trailers.nameStart(slot), trailers.base + trailers.lineEnd(slot))
+    if (!mayTrail(field) || isDropped(trailers, slot, field, hop.strip, undefined, undefined)) continue
+    const from = copyName(out, trailers, slot, trailers.base + trailers.nameStart(slot))
+    out.copy(trailers.bytes, from, trailers.base + trailers.lineEnd(slot))
   }
   out.lineEnd()
 }
+
+/** Whether a trailer of this kind may pass. */
+export const mayTrail = (field: Field): boolean => field === Field.other || field === Field.date
 
 function isDropped(
   head: Head,

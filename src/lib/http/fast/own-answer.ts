@@ -1,4 +1,5 @@
 import { STATUS_CODES, validateHeaderValue } from 'node:http'
+import { httpDate } from '../date.ts'
 import type { OwnAnswer } from '../exchange.ts'
 import type { Scratch } from './memory.ts'
 
@@ -18,7 +19,7 @@ export function composeOwnAnswer(
   { closes, isHead }: Terms,
 ): void {
   const bytes = Buffer.from(body)
-  let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`
+  let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nDate: ${httpDate()}\r\n`
   for (const [name, value] of Object.entries({ ...own, ...headers })) {
     validateHeaderValue(name, value)
     text += `${name}: ${value}\r\n`

@@ -80,7 +80,7 @@ export abstract class UpstreamAnswer<E extends ForwardedExchange = ForwardedExch
   protected bad(fault: string, end: number): number {
     const stage = this.#phase === 'body' ? 'body' : 'head'
     this.#phase = 'over'
-    this.exchange.failed(new UpstreamError(stage, true, `${this.hop.address} answered with ${fault}`, undefined))
+    this.exchange.failed(UpstreamError.refused(this.hop.address, stage, fault))
     return end
   }
 

@@ -24,7 +24,7 @@ export class Upstream {
   readonly outlet: Outlet
   readonly intake: Intake
   /** Finds the end of the answer that is read. */
-  readonly framer = new BodyFramer()
+  readonly framer = new BodyFramer({ ofAnswers: true })
   user: UpstreamUser | undefined
   /** Requests that it has answered. */
   answered = 0

@@ -28,19 +28,20 @@ export class StreamAnswer extends UpstreamAnswer<StreamExchange> {
   }
 
   protected passHead(head: Head, framing: Framing, ahead: number): void {
-    if (head.status > 599) {
-      const what = `${this.hop.address} answered with the status ${head.status}, which is none`
-      throw new UpstreamError('head', true, what, undefined)
-    }
+    if (head.status > 599)
+      throw UpstreamError.refused(this.hop.address, 'head', `the status ${head.status}, which is none`)
     if (this.#stream.closed) throw left()
     const whole = framing === 'none' || (framing === 'length' && head.contentLength <= ahead)
     this.#openEnd = !whole
-    // Throws for a header that HTTP/2 has no room for.
-    this.#stream.respond(answerFields(head, this.hop), {
-      endStream: framing === 'none',
-      waitForTrailers: this.#openEnd,
-      sendDate: false,
-    } as Parameters<ServerHttp2Stream['respond']>[1])
+    try {
+      this.#stream.respond(answerFields(head, this.hop), {
+        endStream: framing === 'none',
+        waitForTrailers: this.#openEnd,
+        sendDate: false,
+      } as Parameters<ServerHttp2Stream['respond']>[1])
+    } catch (cause) {
+      throw UpstreamError.refused(this.hop.address, 'head', `what HTTP/2 has not: ${(cause as Error).message}`, cause)
+    }
   }
 
   protected passBody(bytes: Buffer, from: number, end: number, lent: boolean): void {

@@ -1,4 +1,6 @@
 import type { OutgoingHttpHeaders } from 'node:http2'
+import { httpDate } from '../date.ts'
+import { mayTrail } from '../fast/compose.ts'
 import type { Hop } from '../hop.ts'
 import { Field, HOP_BY_HOP, NEEDED } from '../wire/fields.ts'
 import { type Head, tokens } from '../wire/head.ts'
@@ -14,6 +16,7 @@ export function answerFields(head: Head, hop: Hop): string[] {
     const name = head.name(slot).toLowerCase()
     if (!drops(name, field)) fields.push(name, head.value(slot))
   }
+  if (!head.hasDate) fields.push('date', httpDate())
   const ours = hop.responseHeaders
   for (const name in ours) fields.push(name.toLowerCase(), ours[name] as string)
   return fields
@@ -24,6 +27,7 @@ export function ownFields(status: number, headers: Readonly<Record<string, strin
   const fields = [':status', String(status)]
   for (const name in headers) fields.push(name.toLowerCase(), headers[name] as string)
   if (status !== 204 && status !== 304) fields.push('content-length', String(length))
+  if (headers['date'] === undefined) fields.push('date', httpDate())
   return fields
 }
 
@@ -46,7 +50,7 @@ export function trailerFields(trailers: Head | undefined, hop: Hop): OutgoingHtt
   if (trailers === undefined) return fields
   for (let slot = 0; slot < trailers.count; slot += 1) {
     const name = trailers.name(slot).toLowerCase()
-    if (trailers.field(slot) !== Field.other || (hop.strip !== undefined && name.startsWith(hop.strip))) continue
+    if (!mayTrail(trailers.field(slot)) || (hop.strip !== undefined && name.startsWith(hop.strip))) continue
     add(fields, name, trailers.value(slot))
   }
   return fields

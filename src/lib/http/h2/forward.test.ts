@@ -35,7 +35,7 @@ test('headers keep their order and their repeats, both ways', async () => {
   using other = front.client()
   const { raw, status } = await other.ask({})
   assert.equal(status, 200)
-  assert.deepEqual(raw.slice(2), [
+  assert.deepEqual(dateless(raw).slice(2), [
     ...['set-cookie', 'a=1', 'x-odd-case', '1', 'set-cookie', 'b=2'],
     ...['content-type', 'a/b', 'content-type', 'c/d', 'content-length', '2'],
   ])
@@ -57,7 +57,7 @@ test('headers of the hop, and those that Connection names, stay on their hop', a
   await using front = await streaming(app, { strip: 'x-shadow-' })
   using client = front.client()
   const { raw } = await client.ask({ te: 'trailers', 'proxy-authorization': 'x', 'x-shadow-key': '1' })
-  assert.deepEqual(raw, [':status', '200', 'content-length', '2'])
+  assert.deepEqual(dateless(raw), [':status', '200', 'content-length', '2'])
   assert.doesNotMatch(app.seen.text, /proxy-|x-shadow|connection/i)
   assert.match(app.seen.text, /TE: trailers\r\n/)
 })
@@ -71,7 +71,7 @@ test('chunks of an upstream are taken apart, and framing never reaches the clien
   for (let round = 0; round < 2; round++) {
     const { raw, body, trailers } = await client.ask({})
     assert.deepEqual(
-      [raw, body, trailers['x-sum'], trailers['x-shadow-key']],
+      [dateless(raw), body, trailers['x-sum'], trailers['x-shadow-key']],
       [[':status', '200'], 'onetwo', '6', undefined],
     )
   }
@@ -132,7 +132,7 @@ for (const [what, answer, method, fields] of [
     using client = front.client()
     for (let round = 0; round < 3; round++) {
       const { raw, body } = await client.ask({ ':method': method })
-      assert.deepEqual([raw.slice(2), body], [fields, ''])
+      assert.deepEqual([dateless(raw).slice(2), body], [fields, ''])
     }
     assert.equal(app.sockets.size, 1)
     await until(() => front.outcomes.length === 3)
@@ -320,3 +320,10 @@ test('an error of ours is a problem document, with the headers that are ours', a
     assert.equal(body === '', method === 'HEAD')
   }
 })
+
+/** Headers without the Date that is added where an app sends none. */
+function dateless(raw: readonly string[]): readonly string[] {
+  const at = raw.indexOf('date')
+  assert(at > 0)
+  return raw.toSpliced(at, 2)
+}

@@ -1,6 +1,7 @@
 import { createServer as createNetServer, type Server as NetServer, Socket } from 'node:net'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 import type { Log } from '../../log.ts'
+import { wholeAnswer } from '../answers.ts'
 import type { Exchanges } from '../fast/server.ts'
 import { CLIENT_SOCKET } from '../listening.ts'
 import { type Certificate, tlsTerms } from './certificate.ts'
@@ -20,8 +21,11 @@ export type TlsOptions = {
 const HANDSHAKE_WITHIN_MS = 10_000
 /** RFC 8446, 6: a fatal alert, `unrecognized_name`. */
 const UNRECOGNIZED_NAME = Buffer.from([0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x70])
-const PLAIN_TEXT = 'HTTP was spoken to the port of HTTPS\n'
-const PLAIN = `HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${PLAIN_TEXT.length}\r\nX-Shadow-Error: bad-input\r\n\r\n${PLAIN_TEXT}`
+const PLAIN = {
+  status: 400,
+  headers: { 'content-type': 'text/plain', 'x-shadow-error': 'bad-input' },
+  body: 'HTTP was spoken to the port of HTTPS\n',
+}
 
 /** A server of TLS 1.2 and 1.3 whose connections the exchanges serve, by HTTP/2 or HTTP/1.1 as the client chooses (ALPN, RFC 7301). */
 export function tlsServer({ certificates, exchanges, log, handshakeWithinMs, ...given }: TlsOptions): Server {
@@ -71,7 +75,7 @@ export function tlsServer({ certificates, exchanges, log, handshakeWithinMs, ...
       if (error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT') exchanges.counters.lateHandshakes += 1
       else exchanges.counters.failedHandshakes += 1
       log.debug('handshake failed', { client: socket.remoteAddress, code: error.code, why: error.message })
-      if (error.code === 'ERR_SSL_HTTP_REQUEST') rawOf(socket)?.write(PLAIN)
+      if (error.code === 'ERR_SSL_HTTP_REQUEST') rawOf(socket)?.write(wholeAnswer(PLAIN))
       socket.destroy()
     })
 }

@@ -55,6 +55,11 @@ export class BodyFramer {
   #extension = 0
   #trailerBytes: Buffer | undefined
   #content = false
+  readonly #ofAnswers: boolean
+
+  constructor({ ofAnswers = false } = {}) {
+    this.#ofAnswers = ofAnswers
+  }
 
   /** `content`: runs are of what is in the chunks alone, for a client that frames in another way. */
   start(framing: Framing, length: number, content = false): void {
@@ -216,7 +221,7 @@ export class BodyFramer {
       before === undefined ? Buffer.from(bytes.subarray(from, end)) : Buffer.concat([before, bytes.subarray(from, end)])
     this.#trailerBytes = all
     const head = new Head(TRAILER_LIMITS)
-    const code = head.parseTrailers(all, 0, all.length)
+    const code = head.parseTrailers(all, 0, all.length, this.#ofAnswers)
     if (code === MORE) {
       this.next = end
       return from

@@ -27,17 +27,21 @@ export function fieldLines(
     }
     const name = at
     while (at < end && TOKEN[bytes[at] as number] === 1) at += 1
-    if (at === end) return more(head, limits, end - base)
-    if (bytes[at] !== COLON || at === name)
-      return head.refuse(400, 'a header line that is not a name and a colon at once')
     const nameEnd = at
+    if (bytes[at] !== COLON && head.isAnswer) {
+      while (at < end && (bytes[at] === SPACE || bytes[at] === TAB)) at += 1
+      if (at < end && at > nameEnd) head.hasSpacedNames = true
+    }
+    if (at === end) return more(head, limits, end - base)
+    if (bytes[at] !== COLON || nameEnd === name)
+      return refuseLine(head, 'a header line that is not a name and a colon at once', name, end)
     at += 1
     while (at < end && (bytes[at] === SPACE || bytes[at] === TAB)) at += 1
     const value = at
     while (at < end && VALUE[bytes[at] as number] === 1) at += 1
     if (at + 1 >= end && (at === end || bytes[at] === CR)) return more(head, limits, end - base)
     if (bytes[at] !== CR || bytes[at + 1] !== LF)
-      return head.refuse(400, 'a byte in a header that no header has, or a line that does not end in CR LF')
+      return refuseLine(head, 'a byte in a header that no header has, or a line that does not end in CR LF', name, end)
     let valueEnd = at
     while (valueEnd > value && (bytes[valueEnd - 1] === SPACE || bytes[valueEnd - 1] === TAB)) valueEnd -= 1
     at += 2
@@ -49,6 +53,17 @@ export function fieldLines(
       if (code !== WHOLE) return code
     }
   }
+}
+
+const MOST_NAMED = 64
+
+/** Refuses a line; of an answer it is said which, for the owner of the app to find it. */
+function refuseLine(head: Head, fault: string, from: number, end: number): number {
+  if (!head.isAnswer) return head.refuse(400, fault)
+  if ((head.bytes[from] === SPACE || head.bytes[from] === TAB) && head.count > 0)
+    return head.refuse(400, `a folded header: ${JSON.stringify(head.name(head.count - 1))}`)
+  const line = head.bytes.toString('latin1', from, Math.min(end, from + MOST_NAMED))
+  return head.refuse(400, `${fault}: ${JSON.stringify(/^[^\r\n:]*/.exec(line)?.[0] ?? '')}`)
 }
 
 function more(head: Head, { headBytes }: HeadLimits, seen: number): number {

@@ -16,13 +16,14 @@ export const Field = {
   proxy: 10,
   /** Beside an offer of h2c (RFC 7540, 3.2.1); some name it in `Connection`, as they must, some do not. */
   http2Settings: 11,
-  via: 12,
-  forwardedFor: 13,
-  forwardedProto: 14,
-  forwardedHost: 15,
-  forwarded: 16,
+  date: 12,
+  via: 13,
+  forwardedFor: 14,
+  forwardedProto: 15,
+  forwardedHost: 16,
+  forwarded: 17,
   /** What else claims to know where a request came from. */
-  claim: 17,
+  claim: 18,
 } as const
 
 export type Field = (typeof Field)[keyof typeof Field]
@@ -57,6 +58,7 @@ const NAMES: Readonly<Record<string, Field>> = {
   'proxy-authenticate': Field.proxy,
   'proxy-authorization': Field.proxy,
   'http2-settings': Field.http2Settings,
+  date: Field.date,
   via: Field.via,
   'x-forwarded-for': Field.forwardedFor,
   'x-forwarded-proto': Field.forwardedProto,
@@ -82,6 +84,6 @@ export const HOP_BY_HOP: readonly boolean[] = Object.values(Field).map(field =>
  */
 export const NEEDED: readonly boolean[] = Object.values(Field).map(
   field =>
-    ([Field.contentLength, Field.transferEncoding, Field.host, Field.trailer] as Field[]).includes(field) ||
+    ([Field.contentLength, Field.transferEncoding, Field.host, Field.trailer, Field.date] as Field[]).includes(field) ||
     field >= Field.via,
 )

@@ -48,6 +48,13 @@ export class Head {
   takesTrailers = false
   /** `Connection` names other headers as hop-by-hop. */
   nominates = false
+  /** It is an answer: white space that no request may have is taken from it, and left out (RFC 9112, 5.1). */
+  isAnswer = false
+  /** An answer with white space before a colon. */
+  hasSpacedNames = false
+  /** An answer with more white space around its Content-Length or Transfer-Encoding than one space before it. */
+  hasPaddedFraming = false
+  hasDate = false
   /** Where the host is that was asked for: in the absolute form, else in Host (RFC 9112, 3.2.2 and 7.2 of RFC 9110). -1: it names none. */
   hostStart = -1
   hostEnd = -1
@@ -77,6 +84,7 @@ export class Head {
     this.emptyPath = this.chunked = this.closes = this.keepsAlive = false
     this.expects = this.takesTrailers = this.nominates = false
     this.upgradeNamed = this.upgradeOffered = this.hasHost = false
+    this.isAnswer = this.hasSpacedNames = this.hasPaddedFraming = this.hasDate = false
     this.contentLength = this.hostStart = this.hostEnd = -1
   }
 
@@ -93,18 +101,20 @@ export class Head {
   parseResponse(bytes: Buffer, base: number, end: number): number {
     this.bytes = bytes
     this.base = base
+    this.isAnswer = true
     let code = this.at === 0 ? statusLine(this, bytes, base, end, this.#limits) : WHOLE
     if (code === WHOLE) code = fieldLines(this, bytes, base, end, this.#limits, true)
     if (code !== WHOLE) return code
     if (this.chunked && this.minor === 0) return this.refuse(400, 'Transfer-Encoding in HTTP/1.0')
-    if (this.status < 200 && this.closes) return this.refuse(400, 'an interim answer that ends the connection')
+    if (this.status < 200 && this.closes) return this.refuse(400, 'an interim answer with "Connection: close"')
     return WHOLE
   }
 
   /** The same for the headers after a chunked body, which frame nothing. */
-  parseTrailers(bytes: Buffer, base: number, end: number): number {
+  parseTrailers(bytes: Buffer, base: number, end: number, ofAnswer = false): number {
     this.bytes = bytes
     this.base = base
+    this.isAnswer = ofAnswer
     return fieldLines(this, bytes, base, end, this.#limits, false)
   }
 

@@ -12,30 +12,41 @@ export function takeIn(head: Head, field: Field, bytes: Buffer, from: number, to
     case Field.contentLength:
       if (head.contentLength >= 0) return head.refuse(400, 'more than one Content-Length')
       if (head.chunked) return head.refuse(400, 'both Content-Length and Transfer-Encoding')
-      if (!isBare(bytes, from, to)) return head.refuse(400, 'white space around a Content-Length')
+      if (!isBare(bytes, from, to)) {
+        if (!head.isAnswer) return head.refuse(400, 'white space around a Content-Length')
+        head.hasPaddedFraming = true
+      }
       head.contentLength = decimal(bytes, from, to)
       return head.contentLength < 0 ? head.refuse(400, 'a Content-Length that is not a number') : WHOLE
     case Field.transferEncoding:
       if (head.contentLength >= 0) return head.refuse(400, 'both Content-Length and Transfer-Encoding')
       if (head.chunked) return head.refuse(400, 'more than one Transfer-Encoding')
-      if (!isBare(bytes, from, to)) return head.refuse(400, 'white space around a Transfer-Encoding')
+      if (!isBare(bytes, from, to)) {
+        if (!head.isAnswer) return head.refuse(400, 'white space around a Transfer-Encoding')
+        head.hasPaddedFraming = true
+      }
       head.chunked = isText(bytes, from, to, 'chunked')
       return head.chunked ? WHOLE : head.refuse(400, 'a Transfer-Encoding other than chunked')
     case Field.host:
+      if (head.isAnswer) return WHOLE // where it means nothing
       if (head.hasHost) return head.refuse(400, 'more than one Host')
       head.hasHost = true
       if (head.plainTarget) {
         head.hostStart = from - head.base
         head.hostEnd = to - head.base
       }
-      return head.status > 0 ? WHOLE : judgeHost(head, bytes, from, to)
+      return judgeHost(head, bytes, from, to)
     case Field.connection:
       connection(head, bytes, from, to)
       return WHOLE
     case Field.upgrade:
       head.upgradeOffered ||= !isText(bytes, from, to, 'h2c') && !isText(bytes, from, to, 'h2')
       return WHOLE
+    case Field.date:
+      head.hasDate = true
+      return WHOLE
     case Field.expect:
+      if (head.isAnswer) return WHOLE
       head.expects = true
       return isText(bytes, from, to, '100-continue') ? WHOLE : head.refuse(417, 'an Expect other than 100-continue')
     case Field.te:
