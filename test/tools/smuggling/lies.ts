@@ -64,7 +64,7 @@ export const lies: Readonly<Record<string, Lie>> = {
   'a space before the colon of a length': { answer: ok('Content-Length : 2', `ok${ANOTHER}`) },
   'a tab before the colon of chunks': { answer: ok('Transfer-Encoding\t: chunked', `${chunk('ok')}${END}${ANOTHER}`) },
   'white space around a length': { answer: ok('Content-Length: \t2 \t', `ok${ANOTHER}`) },
-  'white space around chunked': { answer: ok('Transfer-Encoding: \tchunked \t', `${chunk('ok')}${END}${ANOTHER}`) },
+  'white space around chunked': { answer: ok('Transfer-Encoding: \tchunked', `${chunk('ok')}${END}${ANOTHER}`) },
   'a space before the colon of one of two lengths': {
     answer: ok('Content-Length: 2\r\nContent-Length : 99', `ok${ANOTHER}`),
     refused: true,
