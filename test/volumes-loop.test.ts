@@ -2,6 +2,7 @@ import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
   chmodSync,
+  chownSync,
   copyFileSync,
   existsSync,
   mkdirSync,
@@ -11,6 +12,7 @@ import {
   rmSync,
   statSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { open as openFile } from 'node:fs/promises'
@@ -267,6 +269,49 @@ describe('the size of a volume', () => {
     expect(readdirSync(join(small, 'blog'))).toEqual([])
     rmSync(join(small, 'filler'))
     await drives.attach(blog, 16 * MIB, signal)
+  })
+})
+
+describe('what the app sees of its volume', () => {
+  const looks = (at: string) => {
+    const { uid, gid, mode, mtimeMs, nlink } = statSync(at)
+    return { names: readdirSync(at), uid, gid, mode: mode & 0o7777, mtimeMs, nlink }
+  }
+  /** As an app leaves it: with an owner, a mode and a time of its own. */
+  async function asAnAppLeftIt() {
+    const { at } = await bring()
+    writeFileSync(join(at, 'kept'), 'yes')
+    chownSync(at, 70, 71)
+    chmodSync(at, 0o700)
+    utimesSync(at, 981_173_106, 981_173_106)
+    const before = looks(at)
+    await takeAway()
+    return { at, before }
+  }
+
+  test('stays as it was when the volume is grown', async () => {
+    const { at, before } = await asAnAppLeftIt()
+    await bring(blog, 128 * MIB)
+    expect(looks(at)).toEqual(before)
+  })
+
+  test('stays as it was when the filesystem is repaired', async () => {
+    const { at, before } = await asAnAppLeftIt()
+    run('debugfs', '-w', '-R', 'set_super_value state 2', imageOf('blog'))
+    await bring()
+    expect(looks(at)).toEqual(before)
+    await takeAway()
+    expect(run('e2fsck', '-fn', imageOf('blog'))).toContain('Pass 5')
+  })
+
+  test('stays as it was where the app itself has a folder lost+found, empty or not', async () => {
+    const { at } = await bring()
+    mkdirSync(join(at, 'lost+found'))
+    utimesSync(at, 981_173_106, 981_173_106)
+    const before = looks(at)
+    await takeAway()
+    await bring(blog, 128 * MIB)
+    expect(looks(at)).toEqual(before)
   })
 })
 

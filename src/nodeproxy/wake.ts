@@ -10,6 +10,7 @@ import type { untilReady } from './readiness.ts'
 import type { Container } from './runtime/runtime.ts'
 import type { Running, Steps, Wake } from './state.ts'
 import { foundOf, type UndoParts, undoOf } from './undo.ts'
+import type { Device } from './volumes/volumes.ts'
 import { Watch } from './watch.ts'
 
 /** Who has a volume: makes sure that it is this node. */
@@ -69,7 +70,10 @@ async function prepare(task: TaskDefinition, parts: WakeParts, steps: Steps, giv
     lane(prepareVolume(task, parts, step, signal)),
     lane(prepareContainer(task, parts, step, signal)),
   ])
-  if (volume.status === 'fulfilled' && container.status === 'fulfilled') return container.value
+  if (volume.status === 'fulfilled' && container.status === 'fulfilled') {
+    await fillVolume(task, volume.value, parts, signal)
+    return container.value
+  }
   throw signal.aborted ? signal.reason : new Error('a lane of a wake failed without a reason')
 }
 
@@ -80,8 +84,8 @@ async function prepareVolume(
   parts: WakeParts,
   step: Stepper,
   signal: AbortSignal,
-): Promise<void> {
-  if (task.volume === undefined) return
+): Promise<Device | undefined> {
+  if (task.volume === undefined) return undefined
   const { id, size } = task.volume
   await step('lease', () => parts.leases.take(id, signal))
   const device = await step('attach', () => parts.volumes.attach(id, toBytes(size), signal))
@@ -90,6 +94,18 @@ async function prepareVolume(
     await parts.mounts.prepare(id)
     await parts.mounts.mount(id, device, signal)
   })
+  return device
+}
+
+/** A volume that no app has had yet begins with what the image has in its place, as Docker does it with volumes of its own. */
+async function fillVolume(
+  task: TaskDefinition,
+  device: Device | undefined,
+  parts: WakeParts,
+  signal: AbortSignal,
+): Promise<void> {
+  if (task.volume === undefined || device === undefined) return
+  await parts.mounts.fill(task.volume.id, device, at => parts.runtime.copyFolder(task, at, signal))
 }
 
 async function prepareContainer(

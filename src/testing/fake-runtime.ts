@@ -86,6 +86,8 @@ export class FakeRuntime implements Runtime {
     return made
   }
 
+  async copyFolder(): Promise<void> {}
+
   async start(container: Container, signal: AbortSignal): Promise<string> {
     await this.#pass('start', container.app, signal)
     const kept = this.#kept(container)

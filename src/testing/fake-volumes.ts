@@ -5,6 +5,7 @@ import type { Device, Mounts, VolumeDriver } from '../nodeproxy/volumes/volumes.
 export class FakeVolumes implements VolumeDriver, Mounts {
   readonly calls: string[] = []
   readonly made = new Set<VolumeId>()
+  readonly filled = new Set<VolumeId>()
   readonly devices = new Map<VolumeId, Device>()
   readonly mountedNow = new Set<VolumeId>()
   /** Failures by verb: a call of it throws this until it is taken away. */
@@ -53,6 +54,13 @@ export class FakeVolumes implements VolumeDriver, Mounts {
   async mount(volume: VolumeId): Promise<void> {
     this.#call('mount', volume)
     this.mountedNow.add(volume)
+  }
+
+  async fill(volume: VolumeId, _device: Device, put: (at: string) => Promise<void>): Promise<void> {
+    if (!this.mountedNow.has(volume)) this.wrongs.push(`${volume} was filled while not mounted`)
+    if (this.filled.has(volume)) return
+    await put(this.at(volume))
+    this.filled.add(volume)
   }
 
   async unmount(volume: VolumeId): Promise<void> {

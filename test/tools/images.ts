@@ -23,3 +23,14 @@ export function nodeImage(): Promise<string> {
 async function make(...args: string[]): Promise<string> {
   return (await promisify(execFile)(MAKE_IMAGE, args)).stdout.trim()
 }
+
+/** An image built on `busyboxImage` by more lines of a Dockerfile. */
+export async function builtImage(name: string, ...lines: string[]): Promise<string> {
+  const tag = `shadow-test/${name}`
+  const building = promisify(execFile)('docker', ['build', '--quiet', '--tag', tag, '-'], {
+    env: { ...process.env, DOCKER_BUILDKIT: '0' },
+  })
+  building.child.stdin?.end([`FROM ${await busyboxImage()}`, ...lines, ''].join('\n'))
+  await building
+  return tag
+}

@@ -8,6 +8,7 @@ import type { NodeName } from '../../model/names.ts'
 import type { TaskDefinition } from '../../model/task.ts'
 import { DockerContainers } from './docker-containers.ts'
 import { dockerEngine } from './docker-engine.ts'
+import { DockerFolders } from './docker-folders.ts'
 import { DockerImages } from './docker-images.ts'
 import { DockerNetwork } from './docker-network.ts'
 import { DockerOutput } from './docker-output.ts'
@@ -45,6 +46,7 @@ export function docker({
   const images = new DockerImages(engine, configFile)
   const bridge = new DockerNetwork(engine, network)
   const containers = new DockerContainers({ engine, node, network, log })
+  const folders = new DockerFolders({ engine, node })
   const output = new DockerOutput(engine)
   const stops = new DockerStop(containers, clock)
 
@@ -113,6 +115,7 @@ export function docker({
       ),
     ensureImage: (image, signal) => images.ensure(image, signal),
     create: (task, mountedAt, signal) => unlessLeft(signal, () => create(task, mountedAt, signal)),
+    copyFolder: (task, at, signal) => unlessLeft(signal, () => folders.copy(task, at, signal)),
     start: (container, signal) => unlessLeft(signal, () => start(container)),
     stop: (container, graceMs) => stops.stop(container, graceMs),
 

@@ -18,6 +18,11 @@ export interface Runtime {
    * before `start`. A container that is left over for the app is removed first. Fails with `image-not-found`.
    */
   create(task: TaskDefinition, mountedAt: string | undefined, signal: AbortSignal): Promise<Container>
+  /**
+   * Puts what the app's image has at the volume's path into the folder `at` of this machine: its contents, with the owner
+   * and the mode of the folder itself. Where the image has no such folder, `at` is given to the user that the image runs as.
+   */
+  copyFolder(task: TaskDefinition, at: string, signal: AbortSignal): Promise<void>
   /** Starts it and answers with its IP address. Fails with `command-not-found`, and with `app-crashed` where it has ended already. */
   start(container: Container, signal: AbortSignal): Promise<string>
   /** SIGTERM (or what the image asks for), `graceMs`, SIGKILL; resolves when no process of it runs any more. Gone or stopped already is success. */

@@ -6,8 +6,8 @@ import { type Exec, ExecError } from '../../lib/exec.ts'
 import { isNoSpace, makeFolder, syncFolder } from '../../lib/files.ts'
 import type { VolumeId } from '../../model/names.ts'
 import { sayBytes } from '../../model/quantities.ts'
+import { BLOCK, checkFilesystem, growFilesystem, makeFilesystem } from './filesystem.ts'
 
-const BLOCK = 4096
 const PART = 'making-'
 
 type Wanted = {
@@ -48,10 +48,7 @@ async function make(image: string, volume: VolumeId, bytes: number, exec: Exec):
     await onDisk(volume, async () => {
       await using file = await open(part, 'wx', 0o600)
       await file.truncate(bytes)
-      await exec('mkfs.ext4', ['-q', '-F', '-b', `${BLOCK}`, '-m', '0', '-E', PREZEROED, part])
-      // An app of any uid may write to its volume, and databases want to find it empty.
-      await exec('debugfs', ['-w', '-R', 'rmdir lost+found', part])
-      await exec('debugfs', ['-w', '-R', 'set_inode_field / mode 040777', part])
+      await makeFilesystem(part, exec)
       await file.sync()
     })
     await link(part, image) // and not rename, which would replace what is there
@@ -62,9 +59,6 @@ async function make(image: string, volume: VolumeId, bytes: number, exec: Exec):
   await syncFolder(dirname(folder))
 }
 
-// A new sparse file reads as zeros, so neither mkfs nor the kernel after the first mount has to write them.
-const PREZEROED = 'root_owner=0:0,nodiscard,lazy_itable_init=0,lazy_journal_init=0,assume_storage_prezeroed=1'
-
 // The mark stands from before the file is longer until the filesystem is, so that a crash between is made good.
 const growing = (image: string): string => `${image}.growing`
 
@@ -74,8 +68,8 @@ async function grow(image: string, volume: VolumeId, bytes: number, exec: Exec):
     await (await open(growing(image), 'a', 0o600)).close()
     await syncFolder(dirname(image))
     await truncate(image, bytes)
-    await exec('e2fsck', ['-f', '-p', image], { alsoGood: [1] })
-    await exec('resize2fs', [image])
+    await checkFilesystem(image, exec, { force: true })
+    await growFilesystem(image, exec)
     await using file = await open(image, 'r+')
     await file.sync()
   })

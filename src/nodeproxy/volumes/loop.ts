@@ -7,6 +7,7 @@ import { type Exec, ExecError, exec as execHere } from '../../lib/exec.ts'
 import { readIfThere } from '../../lib/files.ts'
 import { Turn, Turns } from '../../lib/turn.ts'
 import type { VolumeId } from '../../model/names.ts'
+import { checkFilesystem } from './filesystem.ts'
 import { makeOrGrow } from './image.ts'
 import { folderOf, imageOf, realFolder, volumeAt } from './layout.ts'
 import { mountinfo } from './mountinfo.ts'
@@ -106,7 +107,7 @@ async function attachImage(image: string, exec: Exec): Promise<Device> {
 
 async function repair(volume: VolumeId, device: Device, exec: Exec): Promise<void> {
   try {
-    await exec('e2fsck', ['-p', device], { alsoGood: [1] })
+    await checkFilesystem(device, exec)
   } catch (error) {
     if (!(error instanceof ExecError)) throw error
     const told = `${error.stdout}${error.stderr}`.trim().split('\n').slice(-5).join('\n')

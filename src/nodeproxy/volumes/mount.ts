@@ -1,11 +1,14 @@
+import { chmod, readdir, rm } from 'node:fs/promises'
 import { orAborted } from '../../lib/abort.ts'
 import { ShadowError } from '../../lib/errors.ts'
 import { type Exec, ExecError, exec as execHere } from '../../lib/exec.ts'
 import { makeFolder } from '../../lib/files.ts'
 import { Turns } from '../../lib/turn.ts'
 import type { VolumeId } from '../../model/names.ts'
-import { mountpointOf, realFolder, volumeAt } from './layout.ts'
+import { FILLING, NEW, setLabel } from './filesystem.ts'
+import { folderOf, mountpointOf, realFolder, volumeAt } from './layout.ts'
 import { mountinfo } from './mountinfo.ts'
+import { readSuperblock } from './superblock.ts'
 import type { Mounts } from './volumes.ts'
 
 // Bytes that an app wrote are never programs with rights or devices for this machine; noatime spares a write for each read.
@@ -26,7 +29,10 @@ export function mounts({ folder, exec = execHere }: { folder: string; exec?: Exe
   return {
     at,
 
-    prepare: volume => makeFolder(at(volume)),
+    async prepare(volume) {
+      await makeFolder(at(volume))
+      await chmod(folderOf(folder, volume), 0o700) // one that an earlier version of ours made may be open to all
+    },
 
     mount: (volume, device, signal) =>
       orAborted(
@@ -49,6 +55,23 @@ export function mounts({ folder, exec = execHere }: { folder: string; exec?: Exe
         }),
         signal,
       ),
+
+    fill: (volume, device, put) =>
+      turns.take(volume, async () => {
+        const label = (await readSuperblock(device))?.label
+        if (label !== NEW && label !== FILLING) return
+        const there = await readdir(at(volume))
+        // Data that was put on a new volume by other means, such as a restore, is left as it is.
+        if (label === FILLING || there.length === 0) {
+          await setLabel(device, FILLING, exec)
+          for (const name of there) await rm(`${at(volume)}/${name}`, { recursive: true, force: true })
+          await put(at(volume))
+        }
+        // What was put is on the disk before the label says so, and the label before the app writes anything.
+        await exec('sync', ['--file-system', at(volume)])
+        await setLabel(device, '', exec)
+        await exec('sync', ['--file-system', at(volume)])
+      }),
 
     unmount: volume =>
       turns.take(volume, async () => {

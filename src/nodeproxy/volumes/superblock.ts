@@ -2,21 +2,51 @@ import { open } from 'node:fs/promises'
 
 // Offsets from the ext4 disk layout (kernel.org, "The Super Block"); it begins 1024 bytes into the device.
 const AT = 1024
+const BLOCKS = 0x04
+const FREE_BLOCKS = 0x0c
+const LOG_BLOCK_SIZE = 0x18
 const MAGIC = 0x38
 const STATE = 0x3a
 const INCOMPATIBLE = 0x60
+const LABEL = 0x78
+const LABEL_BYTES = 16
+const BLOCKS_HIGH = 0x150
+const FREE_BLOCKS_HIGH = 0x158
 
 const EXT_MAGIC = 0xef53
 const CLEANLY_UNMOUNTED = 1
 const HAS_ERRORS = 2
 const NEEDS_RECOVERY = 0x4
+const HAS_64_BITS = 0x80
 
-/** Whether the device or image has an ext4 filesystem that was unmounted in good order, by its own superblock. */
-export async function isClean(path: string): Promise<boolean> {
+/** What the superblock of an ext4 filesystem says of it. */
+export type Superblock = {
+  /** It was unmounted in good order, and no error was seen since. */
+  readonly isClean: boolean
+  readonly label: string
+  /** The size of the filesystem, and what of it is used; as of the last unmount. */
+  readonly sizeBytes: number
+  readonly usedBytes: number
+}
+
+/** Reads the superblock of a device or image; undefined where there is no ext4 filesystem. */
+export async function readSuperblock(path: string): Promise<Superblock | undefined> {
   await using file = await open(path, 'r')
   const { bytesRead, buffer } = await file.read(Buffer.alloc(1024), 0, 1024, AT)
-  if (bytesRead < 1024 || buffer.readUInt16LE(MAGIC) !== EXT_MAGIC) return false
+  if (bytesRead < 1024 || buffer.readUInt16LE(MAGIC) !== EXT_MAGIC) return undefined
   const state = buffer.readUInt16LE(STATE)
-  const recovery = (buffer.readUInt32LE(INCOMPATIBLE) & NEEDS_RECOVERY) !== 0
-  return (state & CLEANLY_UNMOUNTED) !== 0 && (state & HAS_ERRORS) === 0 && !recovery
+  const features = buffer.readUInt32LE(INCOMPATIBLE)
+  const high = (features & HAS_64_BITS) === 0 ? 0 : 2 ** 32
+  const blockBytes = 1024 * 2 ** buffer.readUInt32LE(LOG_BLOCK_SIZE)
+  const blocks = buffer.readUInt32LE(BLOCKS) + high * buffer.readUInt32LE(BLOCKS_HIGH)
+  const free = buffer.readUInt32LE(FREE_BLOCKS) + high * buffer.readUInt32LE(FREE_BLOCKS_HIGH)
+  return {
+    isClean: (state & CLEANLY_UNMOUNTED) !== 0 && (state & HAS_ERRORS) === 0 && (features & NEEDS_RECOVERY) === 0,
+    label: buffer.toString('latin1', LABEL, LABEL + LABEL_BYTES).replace(/\0.*$/s, ''),
+    sizeBytes: blocks * blockBytes,
+    usedBytes: (blocks - free) * blockBytes,
+  }
 }
+
+/** Whether the device or image has an ext4 filesystem that was unmounted in good order. */
+export const isClean = async (path: string): Promise<boolean> => (await readSuperblock(path))?.isClean ?? false

@@ -29,6 +29,11 @@ export interface Mounts {
   /** Makes the folder, so that it can be bound before the volume is there. */
   prepare(volume: VolumeId): Promise<void>
   mount(volume: VolumeId, device: Device, signal: AbortSignal): Promise<void>
+  /**
+   * Has `put` fill a mounted volume that no app has had yet, and does nothing where one has, or where there is data. A call
+   * that was cut short is made good by the next, which begins with an empty volume again.
+   */
+  fill(volume: VolumeId, device: Device, put: (at: string) => Promise<void>): Promise<void>
   /** Fails while anything uses it; never lazily. */
   unmount(volume: VolumeId): Promise<void>
   /** Volumes mounted on this machine under our folder. */

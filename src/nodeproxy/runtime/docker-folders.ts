@@ -1,0 +1,137 @@
+import { spawn } from 'node:child_process'
+import { chmod, chown } from 'node:fs/promises'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { ShadowError } from '../../lib/errors.ts'
+import { SYSTEM } from '../../lib/exec.ts'
+import type { NodeName } from '../../model/names.ts'
+import type { TaskDefinition } from '../../model/task.ts'
+import { type Engine, unlessStatus } from './docker-engine.ts'
+import { statusOf } from './failures.ts'
+import { type Owner, ownerOf } from './image-user.ts'
+import { LABEL_APP, LABEL_NODE } from './runtime.ts'
+import { containerName } from './specification.ts'
+
+type Options = { readonly engine: Engine; readonly node: NodeName }
+
+/** Folders of images, read through a container that is made for it and never started: one of an app has its volume in the way. */
+export class DockerFolders {
+  readonly #engine: Engine
+  readonly #node: NodeName
+
+  constructor({ engine, node }: Options) {
+    this.#engine = engine
+    this.#node = node
+  }
+
+  /** Copies the image's folder at the volume's path to `at`; without one, gives `at` to the user of the image. */
+  async copy(task: TaskDefinition, at: string, signal: AbortSignal): Promise<void> {
+    const path = task.volume?.path
+    if (path === undefined) return
+    const { id, user } = await this.#make(task)
+    try {
+      if (!(await this.#extract(id, `${path}/.`, at, task, signal)))
+        await give(at, await this.#ownerOf(id, user, signal))
+    } finally {
+      await this.#remove(id)
+    }
+  }
+
+  async #make(task: TaskDefinition): Promise<{ id: string; user: string }> {
+    const { ask } = this.#engine
+    const name = `${containerName(this.#node, task.app)}.folder`
+    const left = await ask(docker => docker.getContainer(name).inspect()).catch(unlessStatus(404))
+    if (left?.Config.Labels?.[LABEL_NODE] === this.#node) await this.#remove(left.Id)
+    const { id } = await ask(docker =>
+      docker.createContainer({
+        name,
+        Image: task.image,
+        Cmd: ['never-started'],
+        Labels: { [LABEL_NODE]: this.#node, [LABEL_APP]: task.app },
+        HostConfig: { NetworkMode: 'none' },
+      }),
+    )
+    const made = await ask(docker => docker.getContainer(id).inspect())
+    return { id, user: made.Config.User ?? '' }
+  }
+
+  async #remove(id: string): Promise<void> {
+    await this.#engine.ask(docker => docker.getContainer(id).remove({ force: true, v: true })).catch(unlessStatus(404))
+  }
+
+  /** False where the image has no folder there. */
+  async #extract(id: string, path: string, at: string, task: TaskDefinition, signal: AbortSignal): Promise<boolean> {
+    const archive = this.#archive(id, path, signal)
+    const first = await archive.next().catch(noSuchFolder)
+    if (first === undefined) return false
+    // The paths in it come from a real tree as Docker walked it, so none of them leads through a link.
+    const tar = spawn('tar', ['-x', '-f', '-', '-p', '--numeric-owner', '--xattrs', '--xattrs-include=*', '-C', at], {
+      stdio: ['pipe', 'ignore', 'pipe'],
+      env: SYSTEM,
+    })
+    const errors: string[] = []
+    tar.stderr.setEncoding('utf8').on('data', (text: string) => void errors.push(text))
+    const ended = new Promise<number | null>((resolve, reject) => {
+      tar.on('close', resolve).on('error', reject)
+    })
+    ended.catch(() => undefined) // it is awaited below
+    const all = async function* (): AsyncGenerator<Buffer> {
+      if (!first.done) yield first.value
+      yield* archive
+    }
+    const piped = await pipeline(Readable.from(all()), tar.stdin, { signal }).catch((error: unknown) => error)
+    const exitCode = await ended
+    signal.throwIfAborted()
+    if (exitCode === 0 && piped === undefined) return true
+    const told = errors.join('').trim().split('\n').slice(0, 5).join('\n')
+    if (/No space left/.test(told))
+      throw new ShadowError(
+        'disk-full',
+        `what image ${task.image} has at ${task.volume?.path} does not fit on the volume of ${task.app}`,
+        {
+          hint: `make it larger: shadow update ${task.app} --volume SIZE:${task.volume?.path}`,
+        },
+      )
+    throw new ShadowError('volume-broken', `the volume of ${task.app} cannot be filled from its image: ${told}`, {
+      cause: piped,
+    })
+  }
+
+  async #ownerOf(id: string, user: string, signal: AbortSignal): Promise<Owner> {
+    const read = async (path: string): Promise<string> => {
+      const chunks: Buffer[] = []
+      try {
+        for await (const chunk of this.#archive(id, path, signal)) chunks.push(chunk)
+      } catch (error) {
+        if (noSuchFolder(error) === undefined) return ''
+      }
+      return Buffer.concat(chunks).subarray(TAR_HEAD).toString('utf8')
+    }
+    return ownerOf(
+      user,
+      () => read('/etc/passwd'),
+      () => read('/etc/group'),
+    )
+  }
+
+  #archive(id: string, path: string, signal: AbortSignal): AsyncGenerator<Buffer> {
+    return this.#engine.stream({ method: 'GET', path: `/containers/${id}/archive?`, options: { path } }, signal)
+  }
+}
+
+// An archive of one file is its head, then its bytes, filled up with NUL.
+const TAR_HEAD = 512
+
+/** The image has nothing there, or a file: Docker answers 404, and 400 or 500 with "not a directory". */
+function noSuchFolder(error: unknown): undefined {
+  const told = error instanceof Error ? error.message : ''
+  if (statusOf(error) === 404 || /not a directory/i.test(told)) return undefined
+  throw error
+}
+
+/** Root's volume stays open to every user, as many images step down from root by themselves. */
+async function give(at: string, { uid, gid }: Owner): Promise<void> {
+  if (uid === 0) return
+  await chown(at, uid, gid)
+  await chmod(at, 0o755)
+}
