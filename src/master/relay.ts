@@ -100,13 +100,21 @@ export function nodeRelay({ nodes, volumes }: { nodes: Nodes; volumes: Volumes }
       await pipeline(answer.body, response, { signal })
     },
 
-    /** Deletes a volume's data on the node that has it, its app asleep and forgotten first; fails with `node-unreachable`. */
+    /**
+     * Deletes a volume's data on every node that may have it, its app asleep and forgotten first; fails with
+     * `node-unreachable`. A node that has given its lease up still has the bytes; one that is not known any more, after
+     * that, has not.
+     */
     async eraseVolume(id: VolumeId, app: AppName | null, signal: AbortSignal): Promise<void> {
       const { lease } = await volumes.get(id)
-      if (lease === null) return // no node ever had it: there is no data
-      const client = await reached(await nodeWith(lease.node, `the volume ${id}`))
-      if (app !== null) await gone(client.call('forgetInstance', { params: { app }, signal }))
-      await gone(client.call('removeVolume', { params: { volume: id }, signal }))
+      const places = (await volumes.placesOf(id)) ?? (await nodes.list()).map(({ name }) => name)
+      for (const place of places) {
+        const node = place === lease?.node ? await nodeWith(place, `the volume ${id}`) : await nodes.find(place)
+        if (node === undefined) continue
+        const client = await reached(node)
+        if (app !== null) await gone(client.call('forgetInstance', { params: { app }, signal }))
+        await gone(client.call('removeVolume', { params: { volume: id }, signal }))
+      }
     },
   }
 }

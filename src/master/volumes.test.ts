@@ -101,6 +101,35 @@ describe('a volume', () => {
     await rejectsWith('app-not-found', on.admin.call('getApp', { params: { app } }))
   })
 
+  test('whose lease was given up is removed with its bytes, on every node that had it', async () => {
+    await using one = await fakeNode('node-1')
+    await using two = await fakeNode('node-2')
+    await announce('node-1', one)
+    await announce('node-2', two)
+    for (const [node, epoch] of [
+      ['node-1', 1],
+      ['node-2', 2],
+    ] as const) {
+      await lease(node)
+      await on.admin.call('releaseVolume', { params: { volume: app }, query: { node, epoch } })
+    }
+    await on.admin.call('removeApp', { params: { app } })
+    await on.admin.call('removeVolume', { params: { volume: app } })
+    assert.deepEqual([one.calls, two.calls], [[`removeVolume ${app}`], [`removeVolume ${app}`]])
+    await rejectsWith('not-found', volume())
+  })
+
+  test('whose lease was given up is not removed while the node that has its bytes does not answer', async () => {
+    const node = await fakeNode('node-3')
+    await announce('node-3', node)
+    await lease('node-3')
+    await on.admin.call('releaseVolume', { params: { volume: app }, query: { node: 'node-3', epoch: 1 } })
+    await node[Symbol.asyncDispose]()
+    await on.admin.call('removeApp', { params: { app } })
+    await rejectsWith('node-unreachable', on.admin.call('removeVolume', { params: { volume: app } }))
+    assert.equal((await volume()).id, app)
+  })
+
   test('whose node does not answer is not removed, and neither is its app', async () => {
     const node = await fakeNode('node-2')
     await announce('node-2', node)
@@ -131,17 +160,17 @@ describe('a volume', () => {
   test('is given up by whoever has that very lease alone, and every lease has a later epoch', async () => {
     const release = (node: string, epoch: number) =>
       on.admin.call('releaseVolume', { params: { volume: app }, query: { node, epoch } })
-    await lease('node-1')
-    await release('node-2', 1)
-    await release('node-1', 7)
-    assert.equal((await volume()).lease?.node, 'node-1')
-    await release('node-1', 1)
-    await release('node-1', 1)
+    await lease('node-8')
+    await release('node-9', 1)
+    await release('node-8', 7)
+    assert.equal((await volume()).lease?.node, 'node-8')
+    await release('node-8', 1)
+    await release('node-8', 1)
     assert.equal((await volume()).lease, null)
-    assert.equal((await lease('node-2')).lease?.epoch, 2)
-    await release('node-2', 2)
+    assert.equal((await lease('node-9')).lease?.epoch, 2)
+    await release('node-9', 2)
     await on.admin.call('removeApp', { params: { app }, query: { withVolume: 'true' } })
     await on.admin.call('registerApp', { body: { name: app, image: 'x', volume: { size: '1GiB' } } })
-    assert.equal((await lease('node-1')).lease?.epoch, 3, 'an old holder is never taken for the new one')
+    assert.equal((await lease('node-8')).lease?.epoch, 3, 'an old holder is never taken for the new one')
   })
 })

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { VolumeSchema } from '../api/schemas.ts'
+import { NodeNameSchema, VolumeSchema } from '../api/schemas.ts'
 import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
 import { mapAtMost } from '../lib/parallel.ts'
@@ -10,9 +10,20 @@ import { again } from './again.ts'
 import type { Records } from './records.ts'
 import type { Storage } from './storage/storage.ts'
 
-/** Epochs go on after the volume is removed: a holder of an old lease is never taken for the new one. */
-const StoredSchema = z.object({ volume: VolumeSchema.nullable(), epoch: z.int() })
-type Stored = { readonly volume: Volume | null; readonly epoch: number }
+/**
+ * Epochs go on after the volume is removed: a holder of an old lease is never taken for the new one. `places` are all nodes
+ * that ever had a lease of it, and so may have its bytes, also after the lease was given up.
+ */
+const StoredSchema = z.object({
+  volume: VolumeSchema.nullable(),
+  epoch: z.int(),
+  places: z.array(NodeNameSchema).optional(),
+})
+type Stored = {
+  readonly volume: Volume | null
+  readonly epoch: number
+  readonly places?: readonly NodeName[] | undefined
+}
 type Read = Stored & { readonly etag: string | undefined }
 
 export type Volumes = ReturnType<typeof volumeRecords>
@@ -28,7 +39,11 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
   }
 
   const write = async (id: VolumeId, value: Stored, over: Read): Promise<void> => {
-    await (over.etag === undefined ? storage.create(keyOf(id), value) : storage.update(keyOf(id), value, over.etag))
+    const { volume, epoch, places } = value
+    const document = { volume, epoch, ...(places !== undefined && { places }) }
+    await (over.etag === undefined
+      ? storage.create(keyOf(id), document)
+      : storage.update(keyOf(id), document, over.etag))
   }
 
   const change = (id: VolumeId, next: (now: Read) => Stored | undefined): Promise<void> =>
@@ -42,14 +57,15 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
   const adopt = async (app: App): Promise<void> => {
     const { volume: asked } = app.task
     if (asked === undefined) return
-    await change(asked.id, ({ volume, epoch }) => {
+    await change(asked.id, now => {
+      const { volume } = now
       if (volume === null) {
         const createdAt = new Date(clock.now()).toISOString()
-        return { volume: { id: asked.id, app: app.name, size: asked.size, lease: null, createdAt }, epoch }
+        return { ...now, volume: { id: asked.id, app: app.name, size: asked.size, lease: null, createdAt } }
       }
       const size = larger(volume.size, asked.size)
       if (volume.app === app.name && volume.size === size) return undefined
-      return { volume: { ...volume, app: app.name, size }, epoch }
+      return { ...now, volume: { ...volume, app: app.name, size } }
     })
   }
 
@@ -98,9 +114,7 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
 
     /** The app does without it now; its data stays. */
     disown: (id: VolumeId, app: AppName): Promise<void> =>
-      change(id, ({ volume, epoch }) =>
-        volume?.app === app ? { volume: { ...volume, app: null }, epoch } : undefined,
-      ),
+      change(id, now => (now.volume?.app === app ? { ...now, volume: { ...now.volume, app: null } } : undefined)),
 
     /** Fails with `volume-in-use` while an app has it. */
     async mustBeFree(id: VolumeId): Promise<void> {
@@ -112,19 +126,31 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
 
     /** Forgets a volume whose data is gone. */
     forget: (id: VolumeId): Promise<void> =>
-      change(id, ({ volume, epoch }) => (volume === null ? undefined : { volume: null, epoch })),
+      change(id, ({ volume, epoch }) => (volume === null ? undefined : { volume: null, epoch, places: undefined })),
+
+    /** Nodes that may have bytes of the volume; undefined where an older record does not tell. */
+    async placesOf(id: VolumeId): Promise<readonly NodeName[] | undefined> {
+      const { volume, epoch, places } = await read(id)
+      if (places !== undefined) return places
+      if (volume?.lease != null) return [volume.lease.node]
+      return epoch === 0 ? [] : undefined
+    },
 
     /** Gives the lease to the node; its own lease already is success. Fails with `volume-elsewhere`. */
     async lease(id: VolumeId, node: NodeName): Promise<Volume> {
       await get(id)
-      await change(id, ({ volume, epoch }) => {
+      await change(id, ({ volume, epoch, places = [] }) => {
         if (volume === null) throw new ShadowError('not-found', `no volume is called ${id}`)
         if (volume.lease?.node === node) return undefined
         if (volume.lease !== null)
           throw new ShadowError('volume-elsewhere', `the node ${volume.lease.node} has the volume ${id}`, {
             facts: { node: volume.lease.node },
           })
-        return { volume: { ...volume, lease: { node, epoch: epoch + 1, until: null } }, epoch: epoch + 1 }
+        return {
+          volume: { ...volume, lease: { node, epoch: epoch + 1, until: null } },
+          epoch: epoch + 1,
+          places: [...new Set([...places, node])],
+        }
       })
       return get(id)
     },
@@ -134,7 +160,8 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
       change(id, now => {
         const { volume } = now
         if (volume?.lease?.node !== node || volume.lease.epoch !== epoch) return undefined
-        return { volume: { ...volume, lease: null }, epoch: now.epoch }
+        const places = [...new Set([...(now.places ?? []), node])]
+        return { volume: { ...volume, lease: null }, epoch: now.epoch, places }
       }),
   }
 }
