@@ -108,7 +108,7 @@ test('a filling that was cut short is begun again, and data that is there alread
   await places.fill(blog, device, async place => writeFileSync(join(place, 'whole'), ''))
   expect(readdirSync(places.at(blog))).toEqual(['whole'])
   await places.fill(blog, device, () => Promise.reject(new Error('filled twice')))
-  execFileSync('e2label', [device, 'shadow-new'])
+  execFileSync('/usr/sbin/e2label', [device, 'shadow-new'])
   await places.fill(blog, device, () => Promise.reject(new Error('filled over data')))
   expect(readdirSync(places.at(blog))).toEqual(['whole'])
   await places.unmount(blog)

@@ -272,6 +272,37 @@ describe('the size of a volume', () => {
   })
 })
 
+describe('the disk of the machine', () => {
+  const onDisk = () => statSync(imageOf('blog')).blocks * 512
+
+  test('has back what an app deleted once its volume is detached', async () => {
+    const shared = open(folder)
+    const { at } = await bring(blog, SIZE, shared)
+    writeFileSync(join(at, 'kept'), Buffer.alloc(MIB, 'kept'))
+    await takeAway(blog, shared)
+    const before = onDisk()
+    await bring(blog, SIZE, shared)
+    writeFileSync(join(at, 'large'), Buffer.alloc(40 * MIB, 'large'))
+    await takeAway(blog, shared)
+    expect(onDisk()).toBeGreaterThan(before + 39 * MIB)
+    await bring(blog, SIZE, shared)
+    rmSync(join(at, 'large'))
+    await takeAway(blog, shared)
+    expect(onDisk()).toBeLessThan(before + MIB)
+    await bring(blog, SIZE, shared)
+    expect(readFileSync(join(at, 'kept')).equals(Buffer.alloc(MIB, 'kept'))).toBe(true)
+  })
+
+  test('has it back too where a run before this one left the volume mounted', async () => {
+    const { at } = await bring()
+    writeFileSync(join(at, 'large'), Buffer.alloc(40 * MIB, 'large'))
+    run('sync', '-f', at)
+    rmSync(join(at, 'large'))
+    await takeAway(blog, open(folder))
+    expect(onDisk()).toBeLessThan(10 * MIB)
+  })
+})
+
 describe('what the app sees of its volume', () => {
   const looks = (at: string) => {
     const { uid, gid, mode, mtimeMs, nlink } = statSync(at)

@@ -6,9 +6,10 @@ import { makeFolder } from '../../lib/files.ts'
 import { Turns } from '../../lib/turn.ts'
 import type { VolumeId } from '../../model/names.ts'
 import { FILLING, NEW, setLabel } from './filesystem.ts'
-import { folderOf, mountpointOf, realFolder, volumeAt } from './layout.ts'
+import { folderOf, imageOf, mountpointOf, realFolder, volumeAt } from './layout.ts'
 import { mountinfo } from './mountinfo.ts'
 import { readSuperblock } from './superblock.ts'
+import { Trim } from './trim.ts'
 import type { Mounts } from './volumes.ts'
 
 // Bytes that an app wrote are never programs with rights or devices for this machine; noatime spares a write for each read.
@@ -18,6 +19,7 @@ const OPTIONS = 'nosuid,nodev,noatime'
 export function mounts({ folder, exec = execHere }: { folder: string; exec?: Exec }): Mounts {
   const real = realFolder(folder)
   const turns = new Turns<VolumeId>()
+  const trims = new Trim(exec)
   const at = (volume: VolumeId): string => mountpointOf(folder, volume)
 
   /** The device that is mounted for the volume now. */
@@ -75,6 +77,7 @@ export function mounts({ folder, exec = execHere }: { folder: string; exec?: Exe
 
     unmount: volume =>
       turns.take(volume, async () => {
+        await trims.trim(volume, at(volume), imageOf(folder, volume))
         try {
           await exec('umount', [at(volume)])
         } catch (error) {
