@@ -4,7 +4,7 @@ import type { Clock } from '../clock.ts'
 import { ShadowError } from '../errors.ts'
 import { passOn, passOnHint, refusalOf, switchOver } from './answer.ts'
 import { Counters } from './counters.ts'
-import { type RequestHead, requestHead, strips } from './heads.ts'
+import { type RequestHead, requestHead, stripsFolded } from './heads.ts'
 import { type Hop, UpstreamError } from './hop.ts'
 import { leaving } from './leaving.ts'
 import { LIMITS, type Limits, tooLarge } from './limits.ts'
@@ -124,7 +124,7 @@ export class Forwarder implements Disposable {
     signal: AbortSignal,
   ): Promise<Switched | undefined> {
     const { bodyBytes } = this.#limits
-    const upload = new Upload(request, strips(hop), bodyBytes, () => {
+    const upload = new Upload(request, stripsFolded(hop), bodyBytes, () => {
       this.#counters.bodiesTooLarge += 1
       client.end(tooLarge(bodyBytes))
     })

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { endToEnd, type RawHeaders, tellOrigin, valuesOf } from './headers.ts'
 import type { Hop } from './hop.ts'
+import { Field, fieldOf } from './wire/fields.ts'
 
 /** A request's head as it is sent to the upstream. */
 export type RequestHead = {
@@ -30,7 +31,7 @@ export function requestHead(request: IncomingMessage, hop: Hop): RequestHead {
   const dropExpect = hop.expect === 'answer'
   const added = Object.entries(hop.requestHeaders ?? {})
   const names = new Set(added.map(([name]) => name.toLowerCase()))
-  const stripped = strips(hop)
+  const stripped = stripsFolded(hop)
   const kept = endToEnd(
     request.rawHeaders,
     name =>
@@ -64,6 +65,13 @@ export function answerHeaders(answer: IncomingMessage, hop: Hop): string[] {
     name => stripped(name) || (!chunked && name === 'trailer') || (bare && name === 'content-length'),
   )
   return [...kept, ...Object.entries(hop.responseHeaders ?? {}).flat()]
+}
+
+/** Whether headers of a request with this name never cross the hop: also where apps would take it for such a name. */
+export function stripsFolded(hop: Hop): (name: string) => boolean {
+  const strip = strips(hop)
+  return name =>
+    strip(name.replaceAll('_', '-')) || fieldOf(Buffer.from(name, 'latin1'), 0, name.length) === Field.folded
 }
 
 /** Whether headers of this name never cross the hop. */

@@ -1,7 +1,7 @@
 import { dateLine } from '../date.ts'
 import { forwardedOf } from '../forwarded.ts'
 import type { Hop } from '../hop.ts'
-import { COLON, isText, startsWith } from '../wire/bytes.ts'
+import { COLON, isText, startsWith, startsWithFolded } from '../wire/bytes.ts'
 import { Field, HOP_BY_HOP, NEEDED } from '../wire/fields.ts'
 import { type Head, tokens } from '../wire/head.ts'
 import { type Added, added, isAdded } from './added.ts'
@@ -39,6 +39,7 @@ export function composeRequest(out: Scratch, head: Head, hop: Hop, peer: Peer): 
     if (
       HOP_BY_HOP[field] ||
       field === Field.transferEncoding ||
+      field === Field.folded ||
       (field === Field.trailer && !head.chunked) ||
       (field === Field.expect && dropsExpect) ||
       (field === Field.host && !head.plainTarget) ||
@@ -120,7 +121,7 @@ function copyName(out: Scratch, head: Head, slot: number, run: number): number {
 export function composeTrailers(out: Scratch, trailers: Head, hop: Hop): void {
   for (let slot = 0; slot < trailers.count; slot += 1) {
     const field = trailers.field(slot)
-    if (!mayTrail(field) || isDropped(trailers, slot, field, hop.strip, undefined, undefined)) continue
+    if (!mayTrail(trailers, field) || isDropped(trailers, slot, field, hop.strip, undefined, undefined)) continue
     const from = copyName(out, trailers, slot, trailers.base + trailers.nameStart(slot))
     out.copy(trailers.bytes, from, trailers.base + trailers.lineEnd(slot))
   }
@@ -128,7 +129,8 @@ export function composeTrailers(out: Scratch, trailers: Head, hop: Hop): void {
 }
 
 /** Whether a trailer of this kind may pass. */
-export const mayTrail = (field: Field): boolean => field === Field.other || field === Field.date
+export const mayTrail = ({ isAnswer }: Head, field: Field): boolean =>
+  field === Field.other || field === Field.date || (isAnswer && field === Field.folded)
 
 function isDropped(
   head: Head,
@@ -140,9 +142,13 @@ function isDropped(
 ): boolean {
   const from = head.base + head.nameStart(slot)
   const to = head.base + head.nameEnd(slot)
-  if (strip !== undefined && startsWith(head.bytes, from, to, strip)) return true
+  if (strip !== undefined && isStripped(head, from, to, strip)) return true
   if (ours !== undefined && isAdded(ours, head.bytes, from, to)) return true
   return named !== undefined && !NEEDED[field] && named.some(name => isText(head.bytes, from, to, name))
+}
+
+function isStripped({ bytes, isAnswer }: Head, from: number, to: number, strip: string): boolean {
+  return isAnswer ? startsWith(bytes, from, to, strip) : startsWithFolded(bytes, from, to, strip)
 }
 
 /** The headers that `Connection` names as hop-by-hop, in lower case. */

@@ -50,7 +50,7 @@ export function trailerFields(trailers: Head | undefined, hop: Hop): OutgoingHtt
   if (trailers === undefined) return fields
   for (let slot = 0; slot < trailers.count; slot += 1) {
     const name = trailers.name(slot).toLowerCase()
-    if (!mayTrail(trailers.field(slot)) || (hop.strip !== undefined && name.startsWith(hop.strip))) continue
+    if (!mayTrail(trailers, trailers.field(slot)) || (hop.strip !== undefined && name.startsWith(hop.strip))) continue
     add(fields, name, trailers.value(slot))
   }
   return fields

@@ -3,6 +3,7 @@ export const LF = 0x0a
 export const CR = 0x0d
 export const SPACE = 0x20
 export const COLON = 0x3a
+export const UNDERSCORE = 0x5f
 
 const table = (allowed: (byte: number) => boolean): Uint8Array =>
   Uint8Array.from({ length: 256 }, (_, byte) => (allowed(byte) ? 1 : 0))
@@ -35,6 +36,17 @@ export function startsWith(bytes: Uint8Array, from: number, to: number, lower: s
   if (to - from < lower.length) return false
   for (let at = 0; at < lower.length; at += 1) {
     if (LOWER[bytes[from + at] as number] !== lower.charCodeAt(at)) return false
+  }
+  return true
+}
+
+const FOLDED = LOWER.map(byte => (byte === UNDERSCORE ? 0x2d : byte))
+
+/** The same, with `_` taken for `-`, as apps do that get headers as variables (RFC 3875, 4.1.18). */
+export function startsWithFolded(bytes: Uint8Array, from: number, to: number, lower: string): boolean {
+  if (to - from < lower.length) return false
+  for (let at = 0; at < lower.length; at += 1) {
+    if (FOLDED[bytes[from + at] as number] !== lower.charCodeAt(at)) return false
   }
   return true
 }

@@ -1,4 +1,4 @@
-import { startsWith } from './bytes.ts'
+import { startsWithFolded, UNDERSCORE } from './bytes.ts'
 
 /** The headers that a hop has to know, told from the rest once, when the head is parsed. */
 export const Field = {
@@ -24,6 +24,11 @@ export const Field = {
   forwarded: 17,
   /** What else claims to know where a request came from. */
   claim: 18,
+  /**
+   * A name that is one of these but for `_` in place of `-`, and `Proxy`. Apps that get headers as variables (CGI, WSGI) take the one for
+   * the other, and `Proxy` for the proxy that they should use themselves (CVE-2016-5385): so no request passes them on.
+   */
+  folded: 19,
 } as const
 
 export type Field = (typeof Field)[keyof typeof Field]
@@ -35,10 +40,18 @@ export function fieldOf(bytes: Uint8Array, from: number, to: number): Field {
   if (known !== undefined) {
     for (let at = 0; at < known.length; at += 1) {
       const { name, field, initial } = known[at] as Known
-      if (initial === first && startsWith(bytes, from, to, name)) return field
+      if (initial === first && startsWithFolded(bytes, from, to, name))
+        return isAsWritten(bytes, from, name.length) ? field : Field.folded
     }
   }
-  return first === 0x78 && to - from > CLAIM.length && startsWith(bytes, from, to, CLAIM) ? Field.claim : Field.other
+  if (first !== 0x78 || to - from <= CLAIM.length || !startsWithFolded(bytes, from, to, CLAIM)) return Field.other
+  return isAsWritten(bytes, from, CLAIM.length) ? Field.claim : Field.folded
+}
+
+/** Whether no `_` stands for a `-`. */
+function isAsWritten(bytes: Uint8Array, from: number, length: number): boolean {
+  for (let at = from; at < from + length; at += 1) if (bytes[at] === UNDERSCORE) return false
+  return true
 }
 
 type Known = { readonly name: string; readonly field: Field; readonly initial: number }
@@ -65,6 +78,7 @@ const NAMES: Readonly<Record<string, Field>> = {
   'x-forwarded-host': Field.forwardedHost,
   forwarded: Field.forwarded,
   'x-real-ip': Field.claim,
+  proxy: Field.folded,
 }
 const BY_LENGTH: readonly (readonly Known[] | undefined)[] = Array.from({ length: 20 }, (_, length) => {
   const known = Object.entries(NAMES).filter(([name]) => name.length === length)
@@ -85,5 +99,5 @@ export const HOP_BY_HOP: readonly boolean[] = Object.values(Field).map(field =>
 export const NEEDED: readonly boolean[] = Object.values(Field).map(
   field =>
     ([Field.contentLength, Field.transferEncoding, Field.host, Field.trailer, Field.date] as Field[]).includes(field) ||
-    field >= Field.via,
+    (field >= Field.via && field !== Field.folded),
 )
