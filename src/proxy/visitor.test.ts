@@ -35,3 +35,56 @@ for (const [how, lines, client] of [
     test(`the client behind trusted proxies is the last who is none: ${how}, HTTP/${version}`, async () => {
       assert.equal(await takenFor(lines, version), client)
     })
+
+const CHROMIUM =
+  'Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8,application/signed-exchange;v=b3;q=0.7'
+const UPGRADES = 'Upgrade-Insecure-Requests: 1'
+const TO_PAGES = [
+  ['Chromium over HTTPS', [CHROMIUM, UPGRADES, 'Sec-Fetch-Mode: navigate']],
+  ['Chromium over plain HTTP, which says no Sec-Fetch-*', [CHROMIUM, UPGRADES]],
+  ['Firefox over plain HTTP', ['Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8', UPGRADES]],
+  ['an Accept in two lines', ['Accept: text/html', 'Accept: */*;q=0.1', UPGRADES]],
+] as const
+const HELD = [
+  ['a script of a page', [CHROMIUM, UPGRADES, 'Sec-Fetch-Mode: cors']],
+  ['a picture of a page over plain HTTP', ['Accept: image/avif,image/webp,image/*,*/*;q=0.8']],
+  ['a script of a page over plain HTTP', ['Accept: */*']],
+  ['curl', ['User-Agent: curl/7.88.1', 'Accept: */*']],
+  ['who wants HTML and does not open it', [CHROMIUM]],
+  ['who opens a page, but wants JSON more', ['Accept: application/json, text/html;q=0.9', UPGRADES]],
+  ['who opens a page, and wants no HTML', ['Accept: text/html;q=0, */*', UPGRADES]],
+  ['who wants anything', ['Accept: */*', UPGRADES]],
+] as const
+for (const [gets, cases] of [
+  ['a page', TO_PAGES],
+  ['a document', HELD],
+] as const)
+  for (const [who, lines] of cases)
+    test(`${gets} of ours is for ${who}`, async () => {
+      await using master = await masterOf([], [])
+      await using front = await aFront({ master: master.url, reach: new FakeReach(() => ({})) })
+      using client = new RawClient(
+        front.port,
+        `GET / HTTP/1.1\r\n${['Host: none.example', ...lines].join('\r\n')}\r\n\r\n`,
+      )
+      const answer = await client.until('\r\n\r\n')
+      assert.match(answer, gets === 'a page' ? /^content-type: text\/html/im : /^content-type: application\/problem/im)
+    })
+
+for (const [gets, cases] of [
+  ['the waiting page', TO_PAGES],
+  ['held', HELD],
+] as const)
+  for (const [who, lines] of cases)
+    test(`while an app wakes, ${gets} is for ${who}`, async () => {
+      await using app = await httpApp((_request, response) => response.end('ok'))
+      await using master = await masterOf([anApp('blog', ['blog.example'])], [aNode('one', '127.0.0.1:1')])
+      const reach = new FakeReach(() => ({ address: app.address }))
+      await using front = await aFront({ master: master.url, reach })
+      using client = new RawClient(
+        front.port,
+        `GET / HTTP/1.1\r\n${['Host: blog.example', ...lines].join('\r\n')}\r\n\r\n`,
+      )
+      await client.until('ok')
+      assert.equal(reach.asks[0]?.patienceMs, gets === 'held' ? undefined : 1_000)
+    })

@@ -2,13 +2,30 @@ import { type BlockList, isIPv6 } from 'node:net'
 import type { Exchange } from '../lib/http/exchange.ts'
 import { ipOf } from '../lib/ip.ts'
 
-/** Whether the client is a browser that opens a page, and so can be shown one of ours (Fetch Metadata: `Sec-Fetch-Mode`). */
+/**
+ * Whether the client is a browser that opens a page, and so can be shown one of ours. It says so by `Sec-Fetch-Mode` (W3C Fetch Metadata),
+ * but only to hosts that it trusts: by HTTPS, and on localhost. Over plain HTTP elsewhere it says nothing there, and
+ * `Upgrade-Insecure-Requests: 1` (W3C, 3.2.1), which comes with navigations alone, says it.
+ */
 export function isNavigation(exchange: Exchange): boolean {
-  return (
-    exchange.method === 'GET' &&
-    exchange.header('sec-fetch-mode') === 'navigate' &&
-    (exchange.header('accept') ?? '').includes('text/html')
-  )
+  if (exchange.method !== 'GET') return false
+  const mode = exchange.header('sec-fetch-mode')
+  const navigates = mode === undefined ? exchange.header('upgrade-insecure-requests') === '1' : mode === 'navigate'
+  return navigates && prefersHtml(exchange.list('accept') ?? '')
+}
+
+/** Whether an `Accept` (RFC 9110, 12.5.1) names HTML, and nothing that is wanted more. */
+function prefersHtml(accept: string): boolean {
+  let html = 0
+  let most = 0
+  for (const range of accept.split(',')) {
+    const [type = '', ...parameters] = range.split(';').map(part => part.trim().toLowerCase())
+    const said = parameters.find(parameter => parameter.startsWith('q='))
+    const weight = said === undefined ? 1 : Number(said.slice(2)) || 0
+    if (type === 'text/html') html = Math.max(html, weight)
+    most = Math.max(most, weight)
+  }
+  return html > 0 && html === most
 }
 
 const MOST_KNOWN = 10_000
