@@ -120,13 +120,13 @@ async function leftAfter(
   pids: Two<number>,
   besides: readonly number[],
 ): Promise<Two<OpenSocket[]>> {
-  const until = Date.now() + SETTLES_WITHIN_MS
+  const until = performance.now() + SETTLES_WITHIN_MS
   for (;;) {
     const left = {
       proxy: beyond(before.proxy, await socketsOf(pids.proxy, besides)),
       app: beyond(before.app, await socketsOf(pids.app)),
     }
-    if (left.proxy.length === 0 || Date.now() > until) return left
+    if (left.proxy.length === 0 || performance.now() > until) return left
     await sleep(250)
   }
 }

@@ -1,4 +1,4 @@
-import type { Clock } from '../lib/clock.ts'
+import { type Clock, wallAt } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { Ask, Held, HoldView } from '../model/instance.ts'
 import { isNewer } from '../model/route.ts'
@@ -97,7 +97,11 @@ export class Grant {
 
   get holds(): HoldView[] {
     const first = this.#uses.toSorted((a, b) => a.since - b.since).slice(0, MOST_HOLDS)
-    return first.map(({ ask: { kind, what }, since }) => ({ kind, what, since: new Date(since).toISOString() }))
+    return first.map(({ ask: { kind, what }, since }) => ({
+      kind,
+      what,
+      since: new Date(wallAt(this.#options.clock, since)).toISOString(),
+    }))
   }
 
   readonly #leave = (use: Use): void => {

@@ -1,6 +1,6 @@
 import type { z } from 'zod'
 import type { Definition, RegisterSchema } from '../api/schemas.ts'
-import type { Clock } from '../lib/clock.ts'
+import { type Clock, timestamp } from '../lib/clock.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import type { Access } from '../model/access.ts'
@@ -42,7 +42,9 @@ export type Apps = ReturnType<typeof appRegistry>
  * whoever next needs it. So a master may die anywhere in between.
  */
 export function appRegistry({ records, claims, history, volumes, changes, relay, clock, log, appsDomain }: Parts) {
-  const now = (): string => new Date(clock.now()).toISOString()
+  const now = (): string => timestamp(clock)
+  /** As `now`, and later than what was written before: versions are ordered by it, and another master's wall clock may be ahead. */
+  const after = (before: string): string => new Date(Math.max(clock.wall(), Date.parse(before) + 1)).toISOString()
 
   const find = async (name: AppName): Promise<Found> => {
     const record = await records.read(name)
@@ -82,7 +84,7 @@ export function appRegistry({ records, claims, history, volumes, changes, relay,
         new ShadowError('already-exists', `an app is called ${name} already`, { hint: `shadow update ${name}` })
       const before = await records.read(name)
       if (before.state === 'live') throw taken()
-      const at = now()
+      const at = before.state === 'removed' ? after(before.removedAt) : now()
       const revision = before.state === 'removed' ? before.revision + 1 : 1
       const domains = domainsOf(name, definition, appsDomain)
       const task = taskOf(name, revision, definition, at)
@@ -104,7 +106,7 @@ export function appRegistry({ records, claims, history, volumes, changes, relay,
         const before = await find(name)
         mustMatch(before, expected)
         const definition = next(before.app)
-        const at = now()
+        const at = after(before.app.updatedAt)
         const domains = domainsOf(name, definition, appsDomain)
         const task = taskOf(name, before.app.task.revision + 1, definition, at)
         const app: App = { ...before.app, domains, task, updatedAt: at }
@@ -128,7 +130,7 @@ export function appRegistry({ records, claims, history, volumes, changes, relay,
       attempts(expected, async () => {
         const before = await find(name)
         mustMatch(before, expected)
-        const app: App = { ...before.app, ...accessOf(access), updatedAt: now() }
+        const app: App = { ...before.app, ...accessOf(access), updatedAt: after(before.app.updatedAt) }
         if (sameAccess(app, before.app)) return before
         const etag = await records.write(app, { state: 'live', ...before })
         changes.changed(app)
@@ -150,7 +152,7 @@ export function appRegistry({ records, claims, history, volumes, changes, relay,
         const volume = app.task.volume?.id
         if (withVolume && volume !== undefined) await relay.eraseVolume(volume, name, signal)
         const domains = await claims.known(name, app.domains)
-        await records.remove(app, before, now())
+        await records.remove(app, before, after(app.updatedAt))
         changes.removed(app)
         log.info('app removed', { app: name, withVolume })
         await afterwards('domains', name, domains.release)

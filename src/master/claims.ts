@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { z } from 'zod'
 import { AppNameSchema } from '../api/schemas.ts'
-import type { Clock } from '../lib/clock.ts'
+import { type Clock, timestamp } from '../lib/clock.ts'
 import { type Fault, isFailure, ShadowError } from '../lib/errors.ts'
 import type { Hostname } from '../model/hostname.ts'
 import type { AppName } from '../model/names.ts'
@@ -13,6 +13,7 @@ const CLAIM_COUNTS_FOR_MS = 15_000
 const COMMIT_WITHIN_MS = 5_000
 /** How long we watch a claim that is not decided yet: the other registration is nearly always done by then. */
 const DECIDED_WITHIN_MS = 2_000
+const MOST_WATCHED = 10_000
 
 const ClaimSchema = z.object({ app: AppNameSchema.nullable(), at: z.iso.datetime() })
 
@@ -35,11 +36,24 @@ export function domainClaims({
   lists: (app: AppName, hostname: Hostname) => Promise<boolean>
 }) {
   const keyOf = (hostname: Hostname): string => `domains/${hostname}.json`
-  const now = (): string => new Date(clock.now()).toISOString()
+  const now = (): string => timestamp(clock)
+
+  /** Since when this master has seen a claim of another app that nobody has decided yet, by `clock.now()`. */
+  const watched = new Map<Hostname, { etag: string; at: number }>()
 
   const read = async (hostname: Hostname) => {
     const stored = await storage.get(keyOf(hostname))
     return stored && { ...ClaimSchema.parse(stored.value), etag: stored.etag }
+  }
+
+  /** Whether the claim still keeps others away. Where its writer's wall clock is ahead of ours, we count from when we first saw it. */
+  const counts = (hostname: Hostname, { etag, at }: { etag: string; at: string }): boolean => {
+    if (watched.size >= MOST_WATCHED) watched.clear()
+    if (watched.get(hostname)?.etag !== etag) watched.set(hostname, { etag, at: clock.now() })
+    const seenForMs = clock.now() - (watched.get(hostname)?.at ?? clock.now())
+    const counted = Math.max(seenForMs, clock.wall() - Date.parse(at)) < CLAIM_COUNTS_FOR_MS
+    if (!counted) watched.delete(hostname)
+    return counted
   }
 
   const takeOne = async (app: AppName, hostname: Hostname): Promise<Held> => {
@@ -49,7 +63,7 @@ export function domainClaims({
       const other = claim?.app != null && claim.app !== app ? claim.app : undefined
       if (other !== undefined && (await lists(other, hostname)))
         throw new ShadowError('domain-taken', `${hostname} belongs to the app ${other}`)
-      if (claim !== undefined && other !== undefined && clock.now() - Date.parse(claim.at) < CLAIM_COUNTS_FOR_MS) {
+      if (claim !== undefined && other !== undefined && counts(hostname, claim)) {
         if (performance.now() > until)
           throw new ShadowError('domain-taken', `${hostname} is being taken by the app ${other} right now`, {
             retryAfterMs: CLAIM_COUNTS_FOR_MS,

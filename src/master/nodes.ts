@@ -11,29 +11,50 @@ import type { Storage } from './storage/storage.ts'
 
 export type Nodes = ReturnType<typeof nodeRecords>
 
-/** The nodes that announced themselves, in `nodes/<node>.json`. */
+/**
+ * The nodes that announced themselves, in `nodes/<node>.json`. Whether one is there is judged by how long ago this master saw its
+ * document change, on this master's own monotonic clock: `until` was written by another machine's wall clock, which may be wrong by
+ * hours. A node that this master sees for the first time counts as there until it has been silent for NODE_LOST_AFTER.
+ */
 export function nodeRecords({ storage, clock }: { storage: Storage; clock: Clock }) {
   const keyOf = (name: NodeName): string => `nodes/${name}.json`
   /** Versions that we wrote: while a node keeps to one master, an announcement is one write and no read. */
   const written = new Map<NodeName, { etag: string; key: string }>()
 
-  const find = async (name: NodeName): Promise<Node | undefined> => {
-    const stored = await storage.get(keyOf(name))
-    return stored && NodeSchema.parse(stored.value)
+  /** Which version of a node's document was seen last, and since when, by `clock.now()`. */
+  const heard = new Map<NodeName, { etag: string; at: number }>()
+
+  const hear = (name: NodeName, etag: string): void => {
+    if (heard.get(name)?.etag !== etag) heard.set(name, { etag, at: clock.now() })
   }
 
-  const live = (node: Node): boolean => Date.parse(node.until) > clock.now()
+  const read = async (name: NodeName): Promise<{ node: Node; etag: string } | undefined> => {
+    const stored = await storage.get(keyOf(name))
+    if (stored === undefined) return undefined
+    hear(name, stored.etag)
+    return { node: NodeSchema.parse(stored.value), etag: stored.etag }
+  }
+
+  const isThere = (name: NodeName): boolean => {
+    const last = heard.get(name)
+    return last !== undefined && clock.now() - last.at < NODE_LOST_AFTER
+  }
+
+  const keep = (name: NodeName, key: string, etag: string): void => {
+    written.set(name, { etag, key })
+    hear(name, etag)
+  }
 
   return {
-    find,
+    find: async (name: NodeName): Promise<Node | undefined> => (await read(name))?.node,
 
     /** Fails with `bad-input` while another machine announces itself by this name. */
     async announce(name: NodeName, said: z.output<typeof AnnounceSchema>): Promise<void> {
-      const node = { name, ...said, until: new Date(clock.now() + NODE_LOST_AFTER).toISOString() }
+      const node = { name, ...said, until: new Date(clock.wall() + NODE_LOST_AFTER).toISOString() }
       const last = written.get(name)
       if (last?.key === said.key) {
         try {
-          written.set(name, { etag: await storage.update(keyOf(name), node, last.etag), key: said.key })
+          keep(name, said.key, await storage.update(keyOf(name), node, last.etag))
           return
         } catch (error) {
           written.delete(name)
@@ -41,9 +62,9 @@ export function nodeRecords({ storage, clock }: { storage: Storage; clock: Clock
         }
       }
       await again(async () => {
-        const stored = await storage.get(keyOf(name))
-        const before = stored && NodeSchema.parse(stored.value)
-        if (before && live(before) && before.key !== said.key && before.address !== said.address)
+        const stored = await read(name)
+        const before = stored?.node
+        if (before && isThere(name) && before.key !== said.key && before.address !== said.address)
           throw new ShadowError('bad-input', `a node at ${before.address} is called ${name} already`, {
             hint: 'give this one another name: SHADOW_NODE_NAME',
           })
@@ -51,15 +72,17 @@ export function nodeRecords({ storage, clock }: { storage: Storage; clock: Clock
           stored === undefined
             ? await storage.create(keyOf(name), node)
             : await storage.update(keyOf(name), node, stored.etag)
-        written.set(name, { etag, key: said.key })
+        keep(name, said.key, etag)
       })
     },
 
     /** Those that spoke lately, by name. */
     async list(): Promise<readonly Node[]> {
       const keys = await storage.list('nodes/')
-      const nodes = await mapAtMost(16, keys, key => find(key.slice('nodes/'.length, -'.json'.length) as NodeName))
-      return nodes.filter(node => node !== undefined).filter(live)
+      const names = keys.map(key => key.slice('nodes/'.length, -'.json'.length) as NodeName)
+      for (const name of heard.keys()) if (!names.includes(name)) heard.delete(name)
+      const found = await mapAtMost(16, names, read)
+      return found.flatMap(one => (one !== undefined && isThere(one.node.name) ? one.node : []))
     },
   }
 }

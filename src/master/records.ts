@@ -11,7 +11,7 @@ import type { Storage } from './storage/storage.ts'
  */
 export type AppRecord =
   | { readonly state: 'live'; readonly app: App; readonly etag: string }
-  | { readonly state: 'removed'; readonly revision: number; readonly etag: string }
+  | { readonly state: 'removed'; readonly revision: number; readonly removedAt: string; readonly etag: string }
   | { readonly state: 'none' }
 
 const RemovedSchema = z.object({ name: AppNameSchema, revision: z.int(), removedAt: z.iso.datetime() })
@@ -31,7 +31,10 @@ export function appRecords(storage: Storage) {
       if (stored === undefined) return { state: 'none' }
       const { value, etag } = stored
       const removed = RemovedSchema.safeParse(value)
-      if (removed.success) return { state: 'removed', revision: removed.data.revision, etag }
+      if (removed.success) {
+        const { revision, removedAt } = removed.data
+        return { state: 'removed', revision, removedAt, etag }
+      }
       const live = AppSchema.safeParse(value)
       if (!live.success)
         throw new ShadowError('internal', `the stored document ${keyOf(name)} is no app`, { cause: live.error })

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import { ROLES, type Role } from '../api/routes.ts'
-import type { Clock } from '../lib/clock.ts'
+import { type Clock, timestamp } from '../lib/clock.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import { readIfThere, writeWhole } from '../lib/files.ts'
 import { mapAtMost } from '../lib/parallel.ts'
@@ -22,7 +22,7 @@ export function tokenRecords({ storage, clock }: { storage: Storage; clock: Cloc
 
   const keep = async (token: string, name: string, role: Role): Promise<string> => {
     const id = idOf(token)
-    await storage.create(keyOf(id), { name, role, createdAt: new Date(clock.now()).toISOString() })
+    await storage.create(keyOf(id), { name, role, createdAt: timestamp(clock) })
     return id
   }
 

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { NodeNameSchema, VolumeSchema } from '../api/schemas.ts'
-import type { Clock } from '../lib/clock.ts'
+import { type Clock, timestamp } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
 import { mapAtMost } from '../lib/parallel.ts'
 import type { App, Volume } from '../model/app.ts'
@@ -60,7 +60,7 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
     await change(asked.id, now => {
       const { volume } = now
       if (volume === null) {
-        const createdAt = new Date(clock.now()).toISOString()
+        const createdAt = timestamp(clock)
         return { ...now, volume: { id: asked.id, app: app.name, size: asked.size, lease: null, createdAt } }
       }
       const size = larger(volume.size, asked.size)

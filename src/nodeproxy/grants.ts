@@ -1,5 +1,5 @@
 import type { Granted, HolderDeeds, NodeDeeds, Wanted } from '../api/grants.ts'
-import type { Clock } from '../lib/clock.ts'
+import { type Clock, timestamp } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { Leaver } from '../lib/leaver.ts'
 import type { Line, Other } from '../lib/threads/line.ts'
@@ -84,7 +84,7 @@ export class Grants {
     const { hold, clock } = this.#options
     // A revocation that comes before the answer is out is told by the answer, which is not read before it is sent.
     const answer = { grant: id, address: '', waited: undefined as Granted['waited'], revoked: false }
-    const since = new Date(clock.now()).toISOString()
+    const since = timestamp(clock)
     const grant: Entry['grant'] = {
       lastUsedAt: undefined,
       holds: [{ kind: ask.kind, what: ask.what, since }],

@@ -176,7 +176,7 @@ export class Instance {
       crashes: this.#crashes,
       ...this.#story.facts,
     }
-    return viewOf(this.#state, facts, this.#parts.clock.now())
+    return viewOf(this.#state, facts, this.#parts.clock)
   }
 
   /** The instance now and at each change, until the signal aborts; a slow reader misses what was between. */

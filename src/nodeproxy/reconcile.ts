@@ -83,7 +83,8 @@ export async function leftRunning(task: TaskDefinition, ground: Ground, parts: P
     address,
     undo,
     watch,
-    readyAt: Date.parse(container.startedAt),
+    // The runtime tells it by the wall clock: where that was set since, at least no future comes of it.
+    readyAt: parts.clock.now() - Math.max(0, parts.clock.wall() - Date.parse(container.startedAt)),
   }
 }
 

@@ -1,3 +1,4 @@
+import { type Clock, wallAt } from '../lib/clock.ts'
 import type { HoldView, InstanceView, StopReason } from '../model/instance.ts'
 import type { AppName, NodeName } from '../model/names.ts'
 import type { Crashes } from './crashes.ts'
@@ -19,7 +20,9 @@ type Facts = {
 const MOST_HOLDS = 100
 
 /** An instance as the node tells of it. */
-export function viewOf(state: State, { holds, crashes, ...facts }: Facts, now: number): InstanceView {
+export function viewOf(state: State, { holds, crashes, ...facts }: Facts, clock: Clock): InstanceView {
+  const now = clock.now()
+  const iso = (at: number): string => new Date(wallAt(clock, at)).toISOString()
   const running = state.phase === 'awake' ? state.running : undefined
   const sleepsAt = state.phase === 'awake' ? state.idle.ringsAt : undefined
   return {
@@ -28,7 +31,7 @@ export function viewOf(state: State, { holds, crashes, ...facts }: Facts, now: n
     since: iso(state.since),
     revision: running?.task.revision ?? facts.revision,
     waiting: holds.waiting,
-    holds: holds.all.flatMap(listed).slice(0, MOST_HOLDS),
+    holds: holds.all.flatMap(hold => listed(hold, iso)).slice(0, MOST_HOLDS),
     sleepsAt: sleepsAt === undefined ? null : iso(sleepsAt),
     // Of a wake under way: how far it is.
     lastWake: state.phase === 'waking' ? { ms: now - state.since, steps: { ...state.wake.steps } } : facts.lastWake,
@@ -40,7 +43,5 @@ export function viewOf(state: State, { holds, crashes, ...facts }: Facts, now: n
   }
 }
 
-const listed = ({ kind, what, since, grant }: Hold): readonly HoldView[] =>
+const listed = ({ kind, what, since, grant }: Hold, iso: (at: number) => string): readonly HoldView[] =>
   grant === undefined ? [{ kind, what, since: iso(since) }] : grant.holds
-
-const iso = (at: number): string => new Date(at).toISOString()

@@ -27,7 +27,7 @@ type Options = {
   readonly onChange?: () => void
 }
 type Entry = { node: Node; healthy: boolean; overloaded: boolean; lostAt: number | undefined }
-/** A node with when it went away, if it did: ms since the epoch. */
+/** A node with when it went away, if it did, by `now` of the clock, which all threads share. */
 export type KnownNode = Candidate & { readonly lostAt: number | undefined }
 
 const MEMORY_KEY = 'nodes'

@@ -2,9 +2,13 @@ import type { Clock } from '../lib/clock.ts'
 
 type Alarm = { due: number; callback: () => void }
 
-/** A clock that stands still until it is moved; `advance` rings what falls due, in order, letting promises settle in between. */
+/**
+ * A clock that stands still until it is moved; `advance` rings what falls due, in order, letting promises settle in between. Its wall
+ * time moves along, and is set by `setWall` alone, as a person sets a machine's clock.
+ */
 export class HandClock implements Clock {
   #now: number
+  #wallAhead = 0
   readonly #alarms = new Set<Alarm>()
 
   constructor(now = 1_800_000_000_000) {
@@ -13,6 +17,15 @@ export class HandClock implements Clock {
 
   now(): number {
     return this.#now
+  }
+
+  wall(): number {
+    return this.#now + this.#wallAhead
+  }
+
+  /** Sets the wall clock ahead by `ms`, or back where it is negative; no alarm rings by that. */
+  setWall(ms: number): void {
+    this.#wallAhead += ms
   }
 
   after(ms: number, callback: () => void): Disposable {
@@ -43,11 +56,22 @@ export class HandClock implements Clock {
 
 /** A clock that runs as the machine's does and can leap ahead: for journeys over real parts, where hours must pass. */
 export class LeapingClock implements Clock {
+  readonly #begun = Date.now() - performance.now()
   #ahead = 0
+  #wallAhead = 0
   readonly #alarms = new Map<Alarm, NodeJS.Timeout>()
 
   now(): number {
-    return Date.now() + this.#ahead
+    return this.#begun + performance.now() + this.#ahead
+  }
+
+  wall(): number {
+    return Math.round(this.now() + this.#wallAhead)
+  }
+
+  /** Sets the wall clock ahead by `ms`, or back where it is negative; no alarm rings by that. */
+  setWall(ms: number): void {
+    this.#wallAhead += ms
   }
 
   after(ms: number, callback: () => void): Disposable {

@@ -114,9 +114,9 @@ export class RawClient implements Disposable {
 
 /** Waits until it holds; the test's own deadline is the only one, but for telling what there was instead. */
 export async function until(holds: () => boolean, instead: () => string = () => ''): Promise<void> {
-  const end = Date.now() + 10_000
+  const end = performance.now() + 10_000
   while (!holds()) {
-    if (Date.now() > end) throw new Error(`it never came to hold; instead: ${instead()}`)
+    if (performance.now() > end) throw new Error(`it never came to hold; instead: ${instead()}`)
     await tick()
   }
 }

@@ -57,10 +57,10 @@ export async function traces(): Promise<string[]> {
 
 // The kernel lets a loop device go a moment after its last user did.
 async function leftAfter(before: ReadonlySet<string>): Promise<string[]> {
-  const end = Date.now() + SETTLES_WITHIN_MS
+  const end = performance.now() + SETTLES_WITHIN_MS
   for (;;) {
     const left = (await traces()).filter(trace => !before.has(trace))
-    if (left.length === 0 || Date.now() > end) return left
+    if (left.length === 0 || performance.now() > end) return left
     await setTimeout(100)
   }
 }

@@ -63,14 +63,14 @@ async function serve({ file, args, ready }: Program): Promise<S3Server> {
         MINIO_UPDATE: 'off',
       },
     })
-    for (const end = Date.now() + 30_000; ; await wait(50)) {
+    for (const end = performance.now() + 30_000; ; await wait(50)) {
       const answered = await fetch(`${endpoint}${ready}`).then(
         ({ ok }) => ok,
         () => false,
       )
       if (answered) return
       if (child.exitCode !== null) throw new Error(`${file} ended with exit code ${child.exitCode}`)
-      if (Date.now() > end) throw new Error(`${file} was not ready within 30 s`)
+      if (performance.now() > end) throw new Error(`${file} was not ready within 30 s`)
     }
   }
   const stop = async (): Promise<void> => {

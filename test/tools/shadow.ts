@@ -158,7 +158,7 @@ export class Shadow extends Visitor implements AsyncDisposable {
       const { items } = await this.admin.call('listNodes', {})
       const until = Date.parse(items.find(({ name }) => name === this.node)?.until ?? '')
       // One that was speaking just when the clock leapt has said an old time, and speaks again at the next leap.
-      return until > this.clock.now() + NODE_LOST_AFTER - 2.5 * NODE_ANNOUNCES_EVERY || undefined
+      return until > this.clock.wall() + NODE_LOST_AFTER - 2.5 * NODE_ANNOUNCES_EVERY || undefined
     })
   }
 
@@ -203,11 +203,11 @@ export async function containersOf(node: string, app?: string): Promise<string[]
 
 /** Asks until there is an answer; the bound is for a test that fails. */
 export async function until<T>(look: () => Promise<T | undefined> | T | undefined): Promise<T> {
-  const end = Date.now() + 30_000
+  const end = performance.now() + 30_000
   for (;;) {
     const found = await look()
     if (found !== undefined) return found
-    if (Date.now() > end) throw new Error('it never came to be so')
+    if (performance.now() > end) throw new Error('it never came to be so')
     await wait(5)
   }
 }

@@ -1,4 +1,4 @@
-import type { Clock } from '../../lib/clock.ts'
+import { type Clock, timestamp } from '../../lib/clock.ts'
 import { isNoSpace } from '../../lib/files.ts'
 import type { Log } from '../../lib/log.ts'
 import { Turn } from '../../lib/turn.ts'
@@ -129,7 +129,7 @@ export class AppLog {
     const line = `${this.#dropped} lines of this log were lost, as the disk had no room for them`
     this.#log.info('app log goes on', { app: this.#app, dropped: this.#dropped })
     this.#dropped = 0
-    this.append({ at: new Date(this.#clock.now()).toISOString(), stream: 'shadow', line })
+    this.append({ at: timestamp(this.#clock), stream: 'shadow', line })
   }
 
   async #last(count: number): Promise<LogLine[]> {

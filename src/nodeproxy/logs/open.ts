@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs'
 import { pause } from '../../lib/abort.ts'
-import type { Clock } from '../../lib/clock.ts'
+import { type Clock, timestamp } from '../../lib/clock.ts'
 import { isFailure } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { AppName } from '../../model/names.ts'
@@ -83,7 +83,7 @@ export function openLogs({ folder, runtime, clock, log, maxBytes = 10 * 2 ** 20 
       pumps.set(app, { container: id, done })
     },
 
-    note: (app, line) => logOf(app).append({ at: new Date(clock.now()).toISOString(), stream: 'shadow', line }),
+    note: (app, line) => logOf(app).append({ at: timestamp(clock), stream: 'shadow', line }),
 
     read: (app, options, signal) => logOf(app).read(options, signal),
 

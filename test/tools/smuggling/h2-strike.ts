@@ -22,7 +22,7 @@ export async function strikeOverH2(port: number, payload: H2Payload): Promise<st
   if (trailers !== undefined) client.send(FRAME.headers, END_HEADERS | END_STREAM, 1, block(trailers))
   const over = (): boolean =>
     client.endOf(1) || client.resetOf(1) !== undefined || client.goneWith !== undefined || client.closed
-  for (const end = Date.now() + ANSWERED_MS; !over() && Date.now() < end; ) await sleep(1)
+  for (const end = performance.now() + ANSWERED_MS; !over() && performance.now() < end; ) await sleep(1)
   if (!over()) throw new Error(`${name}: not answered within ${ANSWERED_MS} ms`)
   const heard = client.text(1)
   const wasRefused = !client.endOf(1) || /^\{"type":"urn:shadow:/.test(heard)

@@ -87,7 +87,7 @@ export class Certificates implements Disposable {
       const certificate = certificateOf(chain, key)
       const expires = new Date(certificate.expiresAt).toISOString()
       const told = { hostname: files.name, file: files.chain, expires }
-      if (certificate.expiresAt < clock.now()) log.warn('certificate expired', told)
+      if (certificate.expiresAt < clock.wall()) log.warn('certificate expired', told)
       else log.info('certificate read', told)
       return { version, certificate }
     } catch (cause) {
