@@ -3,6 +3,7 @@ import { failures, ShadowError } from '../lib/errors.ts'
 import { network, rate } from '../model/access.ts'
 import type { App, Node, Volume } from '../model/app.ts'
 import { hostname } from '../model/hostname.ts'
+import { imageReference } from '../model/image-reference.ts'
 import { type InstanceView, PHASES, WAKE_STEPS } from '../model/instance.ts'
 import { appName, nodeName, volumeId } from '../model/names.ts'
 import { type Duration, duration, size, toBytes, toMs } from '../model/quantities.ts'
@@ -29,6 +30,10 @@ export const AppNameSchema = parsed('AppName', 'a DNS label: 1 to 63 of a-z, 0-9
 export const NodeNameSchema = parsed('NodeName', 'a DNS label', 'node-1', nodeName)
 export const VolumeIdSchema = parsed('VolumeId', 'a DNS label', 'blog', volumeId)
 export const HostnameSchema = parsed('Hostname', 'a hostname without port', 'blog.example.com', hostname)
+const ImageSchema = parsed('Image', 'the name of a container image', 'ghcr.io/anna/blog:2', text => {
+  imageReference(text)
+  return text
+})
 const DurationSchema = parsed('Duration', 'a length of time with its unit', '1h30m', duration)
 const SizeSchema = parsed('Size', 'an amount of bytes with its unit', '1GiB', size)
 
@@ -124,11 +129,7 @@ const VolumeInput = z.strictObject({
 /** What a person may say of how to run an app; what is left out gets its default. */
 const definition = {
   domains: z.array(HostnameSchema).max(100).optional().describe('left out: NAME.<apps domain of the master>'),
-  image: z
-    .string()
-    .min(1)
-    .max(500)
-    .regex(/^[\x21-\x7e]+$/, 'must have no spaces'),
+  image: ImageSchema,
   command: z.array(z.string()).min(1).max(1000).optional(),
   env: EnvSchema.default({}),
   port: z.int().min(1).max(65_535).default(TASK_DEFAULTS.port),

@@ -1,14 +1,27 @@
-/** An image's name as Docker takes it apart: where it is pulled from, and the name with its tag said. */
+import { imageReference } from '../../model/image-reference.ts'
+
+/** An image's name as Docker's API wants it: the registry whose credentials to send, and the name with its tag or digest. */
 export type ImageName = { readonly registry: string; readonly full: string }
 
 const DOCKER_HUB = 'https://index.docker.io/v1/'
 
-/** Takes an image's name apart. Without a tag or digest it is `latest`: Docker's API would pull every tag there is. */
+/**
+ * Parses an image's name; fails with `bad-input`. Without a tag or digest it is `latest`: Docker's API would pull every tag there is.
+ */
 export function imageName(image: string): ImageName {
-  const [first = '', ...rest] = image.split('/')
-  // As Docker tells a registry from a person on Docker Hub: by a dot, a port, or being localhost.
-  const hasRegistry = rest.length > 0 && (/[.:]/.test(first) || first === 'localhost')
-  const last = rest.at(-1) ?? first
-  const isTagged = image.includes('@') || last.includes(':')
-  return { registry: hasRegistry ? first : DOCKER_HUB, full: isTagged ? image : `${image}:latest` }
+  const { domain, tag, digest } = imageReference(image)
+  return {
+    registry: domain === 'docker.io' ? DOCKER_HUB : domain,
+    full: digest === undefined && !image.endsWith(`:${tag}`) ? `${image}:${tag}` : image,
+  }
+}
+
+/** The name as a path of Docker's API: each part escaped, the slashes between them kept. */
+export const imagePath = (image: string): string => imageName(image).full.split('/').map(encodeURIComponent).join('/')
+
+/** The name as the query of a pull: a digest goes where a tag does. */
+export function pullQuery(image: string): { readonly fromImage: string; readonly tag: string } {
+  const { full } = imageName(image)
+  const at = full.includes('@') ? full.indexOf('@') : full.lastIndexOf(':')
+  return { fromImage: full.slice(0, at), tag: full.slice(at + 1) }
 }
