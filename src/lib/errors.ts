@@ -76,7 +76,12 @@ const FAILURES = {
   'runtime-unreachable': { status: 503, exit: 7, means: 'Docker does not answer' },
   'shutting-down': { status: 503, exit: 7, means: 'this daemon is stopping' },
   'image-not-found': { status: 424, exit: 5, means: 'the image is neither on the node nor in its registry' },
-  'command-not-found': { status: 424, exit: 5, means: 'the image has no such command' },
+  'command-not-found': { status: 424, exit: 5, means: 'the image has no such command, or not what runs it' },
+  'definition-refused': {
+    status: 424,
+    exit: 8,
+    means: 'Docker refuses to run the app as it is defined; the answer has the reason',
+  },
   'volume-broken': { status: 424, exit: 5, means: 'the filesystem of the volume cannot be repaired or mounted' },
   'app-not-ready': { status: 504, exit: 5, means: 'the app did not answer on its port within its start deadline' },
   'loop-detected': {

@@ -6,7 +6,7 @@ const FREE_TRIES = 3
 const FIRST_PAUSE_MS = 1_000
 const LONGEST_PAUSE_MS = 300_000
 // Failures that are the app's own, and not the machine's.
-const APP_FAULTS = ['app-crashed', 'app-not-ready', 'command-not-found'] as const
+const APP_FAULTS = ['app-crashed', 'app-not-ready', 'command-not-found', 'definition-refused'] as const
 // A run that was ready and lived for this long was no failed start.
 const LIVED_MS = 60_000
 

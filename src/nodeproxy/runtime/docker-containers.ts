@@ -48,7 +48,10 @@ export class DockerContainers {
   /** Waits for the container's end, and answers its exit code. */
   async ended({ id }: Container, signal: AbortSignal): Promise<number> {
     const chunks: Buffer[] = []
-    for await (const chunk of this.#engine.stream({ method: 'POST', path: `/containers/${id}/wait` }, signal))
+    for await (const chunk of this.#engine.stream(
+      { method: 'POST', path: `/containers/${encodeURIComponent(id)}/wait` },
+      signal,
+    ))
       chunks.push(chunk)
     const told = JSON.parse(Buffer.concat(chunks).toString()) as { StatusCode: number }
     return told.StatusCode
@@ -67,7 +70,7 @@ export class DockerContainers {
   async removeLeftOver(app: AppName): Promise<void> {
     const { ask } = this.#engine
     const name = containerName(this.#node, app)
-    const found = await ask(docker => docker.getContainer(name).inspect()).catch(unlessStatus(404))
+    const found = await ask(docker => docker.getContainer(encodeURIComponent(name)).inspect()).catch(unlessStatus(404))
     if (found === undefined) return
     const labels = found.Config.Labels ?? {}
     if (labels[LABEL_NODE] !== this.#node || labels[LABEL_APP] !== app)

@@ -1,4 +1,5 @@
 import type Docker from 'dockerode'
+import { DockerAgent } from './docker-agent.ts'
 import { failureOf, isCut, statusOf } from './failures.ts'
 
 /** Calls to the Docker daemon, whose failures come as ours where they have a name. */
@@ -9,7 +10,13 @@ export type Engine = {
 }
 
 /** A path that takes a query ends in `?` (dockerode cuts its last character off). */
-type Call = { readonly method: 'GET' | 'POST'; readonly path: string; readonly options?: object }
+type Call = {
+  readonly method: 'GET' | 'POST'
+  readonly path: string
+  readonly options?: object
+  /** For the registry that Docker is to ask. */
+  readonly authconfig?: object | undefined
+}
 type Answer = AsyncIterable<Buffer> & { destroy(): void }
 
 /** The Docker daemon behind a socket; nothing is connected or loaded before the first call. */
@@ -17,8 +24,11 @@ export function dockerEngine(socketPath: string): Engine {
   let client: Promise<Docker> | undefined
 
   async function ask<T>(call: (docker: Docker) => Promise<T>): Promise<T> {
-    // dockerode takes 130 ms to load. No AbortSignal and no agent go into its options: it inspects them whole at each call.
-    client ??= import('dockerode').then(({ default: Client }) => new Client({ socketPath }))
+    // dockerode takes 130 ms to load. No AbortSignal goes into its options: it inspects them whole at each call.
+    client ??= import('dockerode').then(({ default: Client }) => {
+      const options = { socketPath, agent: new DockerAgent() } // the library's types do not know its `agent`
+      return new Client(options)
+    })
     const docker = await client
     try {
       return await call(docker).catch(error => {
@@ -60,10 +70,10 @@ export function dockerEngine(socketPath: string): Engine {
   return { ask, stream }
 }
 
-function dial(docker: Docker, { method, path, options = {} }: Call): Promise<Answer> {
+function dial(docker: Docker, { method, path, options = {}, authconfig }: Call): Promise<Answer> {
   const statusCodes = { 200: true, 404: 'no such container', 500: 'server error' }
   return new Promise((resolve, reject) => {
-    docker.modem.dial({ method, path, options, isStream: true, statusCodes }, (error, answer) =>
+    docker.modem.dial({ method, path, options, authconfig, isStream: true, statusCodes }, (error, answer) =>
       error ? reject(error) : resolve(answer as Answer),
     )
   })

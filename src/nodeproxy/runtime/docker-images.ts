@@ -1,9 +1,9 @@
 import { orAborted } from '../../lib/abort.ts'
-import { ShadowError } from '../../lib/errors.ts'
+import { asShadowError, ShadowError } from '../../lib/errors.ts'
 import { credentialsFor } from './credentials.ts'
 import { type Engine, unlessStatus } from './docker-engine.ts'
 import { toldBy } from './failures.ts'
-import { imageName } from './image-name.ts'
+import { imageName, imagePath, pullQuery } from './image-name.ts'
 
 /** The images of this machine's Docker. */
 export class DockerImages {
@@ -19,7 +19,8 @@ export class DockerImages {
 
   async ensure(image: string, signal: AbortSignal): Promise<void> {
     if (this.#present.has(image)) return
-    const asking = this.#engine.ask(docker => docker.getImage(image).inspect())
+    const path = pathOf(image)
+    const asking = this.#engine.ask(docker => docker.getImage(path).inspect())
     const found = await orAborted(asking, signal).catch(unlessStatus(404))
     if (found === undefined) await this.#pull(image, signal)
     this.#present.add(image)
@@ -32,19 +33,16 @@ export class DockerImages {
   }
 
   async #pull(image: string, signal: AbortSignal): Promise<void> {
-    const { ask } = this.#engine
-    const { registry, full } = imageName(image)
+    const { registry } = imageName(image)
     try {
       const authconfig = await orAborted(credentialsFor(registry, this.#configFile, signal), signal)
-      const pulling = ask(docker => docker.pull(full, { ...(authconfig && { authconfig }) }))
-      const progress = (await orAborted(pulling, signal)) as NodeJS.ReadableStream & { destroy(): void }
-      const followed = ask(
-        docker =>
-          new Promise<void>((resolve, reject) =>
-            docker.modem.followProgress(progress, error => (error ? reject(error) : resolve())),
-          ),
-      )
-      await orAborted(followed, signal).finally(() => progress.destroy()) // which is how Docker is told to stop
+      const options = { _query: pullQuery(image), _body: {} }
+      const progress = this.#engine.stream({ method: 'POST', path: '/images/create?', options, authconfig }, signal)
+      for await (const line of jsonLines(progress)) {
+        // Docker has answered 200 by then: this is how it tells that a layer could not be had.
+        const { error } = line as { error?: unknown }
+        if (error !== undefined) throw new Error(String(error))
+      }
     } catch (error) {
       if (signal.aborted || error instanceof ShadowError) throw error
       throw new ShadowError('image-not-found', `image ${image} is not here and cannot be pulled: ${toldBy(error)}`, {
@@ -52,5 +50,40 @@ export class DockerImages {
         hint: `check its name, log in to its registry (docker login), or load it here: docker pull ${image}`,
       })
     }
+  }
+}
+
+/** Definitions that were stored by an older Shadow may name what is no image: fails with `definition-refused`. */
+function pathOf(image: string): string {
+  try {
+    return imagePath(image)
+  } catch (cause) {
+    throw new ShadowError('definition-refused', asShadowError(cause).message, {
+      cause,
+      hint: 'name another: shadow update NAME --image IMAGE',
+    })
+  }
+}
+
+/** The JSON objects of a stream, one a line. A line that is none, such as one that was cut, is left out. */
+async function* jsonLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<object> {
+  const decoder = new TextDecoder()
+  let rest = ''
+  for await (const chunk of chunks) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
+    rest = lines.pop() ?? ''
+    for (const line of lines) {
+      const value = objectOf(line)
+      if (value !== undefined) yield value
+    }
+  }
+}
+
+function objectOf(line: string): object | undefined {
+  try {
+    const value: unknown = JSON.parse(line)
+    return typeof value === 'object' && value !== null ? value : undefined
+  } catch {
+    return undefined // told in the doc of `jsonLines`
   }
 }

@@ -29,7 +29,9 @@ export class DockerNetwork {
 
   async #make(): Promise<void> {
     const { ask } = this.#engine
-    const found = await ask(docker => docker.getNetwork(this.name).inspect()).catch(unlessStatus(404))
+    const found = await ask(docker => docker.getNetwork(encodeURIComponent(this.name)).inspect()).catch(
+      unlessStatus(404),
+    )
     if (found === undefined)
       await ask(docker =>
         docker.createNetwork({

@@ -67,6 +67,7 @@ export class DockerOutput {
       ...(since !== undefined && { since: sinceOf(since) }),
       ...(tail !== undefined && { tail }),
     }
-    return linesOf(this.#engine.stream({ method: 'GET', path: `/containers/${container.id}/logs?`, options }, signal))
+    const path = `/containers/${encodeURIComponent(container.id)}/logs?`
+    return linesOf(this.#engine.stream({ method: 'GET', path, options }, signal))
   }
 }

@@ -98,3 +98,22 @@ test('who waits for an image may leave, though the credential helper does not an
   leaving.abort(new Error('it left'))
   await assert.rejects(waiting, /it left/)
 })
+
+test('what is no name of an image is never asked for, though an older Shadow has stored it', async () => {
+  answer = (_, response) => void response.writeHead(404).end()
+  for (const image of ['../../../127.0.0.1:17588/hit', 'a/../b', 'Upper', ':1', 'x@sha256:abc'])
+    await assert.rejects(runtime.ensureImage(image, new AbortController().signal), { code: 'definition-refused' })
+  assert.deepEqual(calls, [])
+})
+
+test('a pull that fails after it has begun is told with what Docker said', async () => {
+  answer = (call, response) => {
+    if (call.startsWith('GET')) response.writeHead(404).end('{"message":"no such image"}')
+    else response.end('{"status":"Pulling"}\nno JSON\n{"error":"no space on mars"}\n')
+  }
+  await assert.rejects(runtime.ensureImage('registry:5000/blog', new AbortController().signal), {
+    code: 'image-not-found',
+    message: /cannot be pulled: no space on mars/,
+  })
+  assert.ok(calls.includes('POST /images/create?fromImage=registry%3A5000%2Fblog&tag=latest'), `${calls}`)
+})
