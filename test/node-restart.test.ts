@@ -17,7 +17,7 @@ import { readSettings } from '../src/lib/settings.ts'
 import { masterSettings } from '../src/master/config.ts'
 import { type Master, startMaster } from '../src/master/main.ts'
 import { SLEEP_STEPS, WAKE_STEPS } from '../src/model/instance.ts'
-import { appName } from '../src/model/names.ts'
+import { appName, nodeName } from '../src/model/names.ts'
 import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX, traces } from './tools/ground.ts'
 import { busyboxImage } from './tools/images.ts'
 import type { Told } from './tools/node-that-dies.ts'
@@ -45,7 +45,7 @@ beforeAll(async () => {
   data = await mkdtemp(join(tmpdir(), TEST_FOLDER_PREFIX))
   const config = readSettings(masterSettings, {}, { data, listen: '127.0.0.1:0' })
   master = await startMaster(config, { clock: systemClock, log: noLog })
-  settings = { data, name, listen: '0', master: master.url, token: await master.token('node') }
+  settings = { data, name, listen: '0', master: master.url, token: await master.nodeToken(nodeName(name)) }
   const image = await busyboxImage()
   const client = masterClient({ url: master.url, token: await master.token('admin'), withinMs: 10_000 })
   for (const app of [dying, steady])

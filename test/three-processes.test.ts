@@ -212,7 +212,7 @@ describe('master on a bucket, two nodes and two fronts, as processes of their ow
     ])
   })
 
-  test('a node refuses whoever does not show its key, and serves whoever does', async () => {
+  test('a node refuses whoever does not show its keys, and serves whoever does', async () => {
     await register(cluster.admin, 'guarded')
     const { headers } = await ask('guarded')
     const node = (await cluster.admin.call('listNodes', {})).items.find(({ name }) => name === headers['x-shadow-node'])
@@ -224,9 +224,11 @@ describe('master on a bucket, two nodes and two fronts, as processes of their ow
     assert.equal(await status('/v1/instances', {}), 401)
     assert.equal(await status('/server-health-check', {}), 200)
     const letter = node?.name === cluster.nameOf('a') ? 'a' : 'b'
-    const key = (await readFile(`${cluster.data}/${letter}/node/key`, 'utf8')).trim()
+    const keyIn = async (file: string) => (await readFile(`${cluster.data}/${letter}/node/${file}`, 'utf8')).trim()
+    const [key, controlKey] = [await keyIn('key'), await keyIn('control-key')]
     assert.equal(await status('/', { 'x-shadow-app': 'guarded', 'x-shadow-key': key }), 200)
-    assert.equal(await status('/v1/instances', { authorization: `Bearer ${key}` }), 200)
+    assert.equal(await status('/v1/instances', { authorization: `Bearer ${key}` }), 403)
+    assert.equal(await status('/v1/instances', { authorization: `Bearer ${controlKey}` }), 200)
   })
 })
 

@@ -71,7 +71,12 @@ async function answeringNode(master: Served): Promise<AsyncDisposable> {
   })
   const listening = await listen(server, { host: '127.0.0.1', port: 0 })
   const load = { cpus: 2, memoryBytes: 2 ** 32, cpuUtilization: 0, memoryUtilization: 0, awake: 0 }
-  const body = { address: listening.address, key: 'key-of-the-answering-node', ...load }
+  const body = {
+    address: listening.address,
+    key: 'key-of-the-answering-node',
+    controlKey: 'control-of-the-answering-node',
+    ...load,
+  }
   const announce = () => master.client.call('announceNode', { params: { node: 'answering' }, body })
   await announce()
   const timer = setInterval(() => void announce().catch(() => undefined), ANNOUNCE_EVERY_MS) // the next one may be heard

@@ -6,6 +6,7 @@ import { runDaemon } from '../../src/cli/daemon.ts'
 import { systemTerminal } from '../../src/cli/terminal.ts'
 import { leaveWhereabouts } from '../../src/cli/whereabouts.ts'
 import { startMaster } from '../../src/master/main.ts'
+import { nameOf } from '../../src/nodeproxy/config.ts'
 import { startNodeproxy } from '../../src/nodeproxy/main.ts'
 import { startProxy } from '../../src/proxy/main.ts'
 import { tellHeapIn } from '../lib/heap.ts'
@@ -22,7 +23,7 @@ else await front()
 async function node(): Promise<void> {
   await runDaemon({ name: 'node', level: 'warn', terminal: systemTerminal() }, async ({ clock, log }) => {
     const master = await startMaster(config.master, { clock, log })
-    const token = await master.token('node')
+    const token = await master.nodeToken(nameOf(config.nodeproxy))
     const node = await startNodeproxy(
       { ...config.nodeproxy, master: master.url, token },
       { clock, log, drivers: benchDrivers() },

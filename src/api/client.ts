@@ -31,7 +31,7 @@ export type NodeClient = Client<typeof nodeRoutes>
 export const masterClient = (options: { url: string; token: string; withinMs: number }): MasterClient =>
   client<typeof masterRoutes>(masterPaths, { ...options, silent: 'master-unreachable' })
 
-/** A client of a node's API; `token` is the node's key. What does not answer fails with `node-unreachable`. */
+/** A client of a node's API; `token` is a key of the node, for control or for traffic. What does not answer fails with `node-unreachable`. */
 export const nodeClient = (options: { url: string; token: string; withinMs: number }): NodeClient =>
   client<typeof nodeRoutes>(nodePaths, { ...options, silent: 'node-unreachable' })
 

@@ -42,7 +42,7 @@ export const nodePaths = {
   removeVolume: 'DELETE /v1/volumes/:volume',
 } as const
 
-/** Headers between a front and a node on a request for an app: which app, the node's key, what may be done. */
+/** Headers between a front and a node on a request for an app: which app, the node's key for traffic, what may be done. */
 export const HOP_APP = 'x-shadow-app'
 export const HOP_KEY = 'x-shadow-key'
 /** How many milliseconds the request may wait for a wake before the node answers `app-waking`: it is a browser's. */

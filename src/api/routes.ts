@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { isNodeName } from '../model/names.ts'
 import type { masterPaths, nodePaths } from './paths.ts'
 import {
   AccessSchema,
@@ -37,6 +38,15 @@ const all = ROLES
 const app = z.strictObject({ app: AppNameSchema })
 const volume = z.strictObject({ volume: VolumeIdSchema })
 const paging = { after: z.string().optional(), limit: z.coerce.number().int().min(1).max(1000).default(500) }
+/** A token of the role node is bound to its name, so that must be a node's. */
+const TokenInput = z
+  .strictObject({ name: z.string().min(1).max(100), role: z.enum(ROLES) })
+  .superRefine(({ name, role }, context) => {
+    if (role !== 'node' || isNodeName(name)) return
+    const message =
+      'must be the name of the node (SHADOW_NODE_NAME), a DNS label: the token is good for that node alone'
+    context.addIssue({ code: 'custom', path: ['name'], message })
+  })
 const page = <T>(item: z.ZodType<T>) => z.object({ items: z.array(item), next: z.string().nullable() })
 const flag = z
   .enum(['true', 'false'])
@@ -51,8 +61,8 @@ export const masterRoutes = {
     may: 'anyone',
   },
   registerApp: { says: 'register an app', body: RegisterSchema, answer: AppSchema, status: 201, may: admin },
-  listApps: { says: 'apps by name', query: z.strictObject(paging), answer: page(AppSchema), may: all },
-  getApp: { says: 'one app; ETag, If-None-Match', params: app, answer: AppSchema, may: all },
+  listApps: { says: 'apps by name', query: z.strictObject(paging), answer: page(AppSchema), may: admin },
+  getApp: { says: 'one app; ETag, If-None-Match', params: app, answer: AppSchema, may: ['admin', 'node'] },
   replaceApp: {
     says: 'make a new revision from a whole definition; If-Match',
     params: app,
@@ -92,7 +102,7 @@ export const masterRoutes = {
     says: 'one revision',
     params: app.extend({ revision: z.coerce.number().int().min(1) }),
     answer: TaskSchema,
-    may: all,
+    may: admin,
   },
   getHost: {
     says: 'what a front needs of the app that has this hostname; ETag, If-None-Match',
@@ -100,8 +110,8 @@ export const masterRoutes = {
     answer: RouteSchema,
     may: ['admin', 'proxy'],
   },
-  listVolumes: { says: 'volumes by name', query: z.strictObject(paging), answer: page(VolumeSchema), may: all },
-  getVolume: { says: 'one volume', params: volume, answer: VolumeSchema, may: all },
+  listVolumes: { says: 'volumes by name', query: z.strictObject(paging), answer: page(VolumeSchema), may: admin },
+  getVolume: { says: 'one volume', params: volume, answer: VolumeSchema, may: admin },
   removeVolume: {
     says: 'delete a volume that no app has, and its data',
     params: volume,
@@ -109,7 +119,7 @@ export const masterRoutes = {
     may: admin,
   },
   leaseVolume: {
-    says: 'take the volume for a node; volume-elsewhere where another holds it',
+    says: 'take the volume for a node, which a token of the role node does for its own alone; volume-elsewhere where another holds it',
     params: volume,
     body: z.strictObject({ node: NodeNameSchema }),
     answer: VolumeSchema,
@@ -123,12 +133,12 @@ export const masterRoutes = {
     may: ['admin', 'node'],
   },
   listNodes: {
-    says: 'nodes that spoke lately; keys only for proxies and nodes',
+    says: 'nodes that spoke lately; their keys for traffic only for the role proxy',
     answer: z.object({ items: z.array(NodeSchema) }),
-    may: all,
+    may: ['admin', 'proxy'],
   },
   announceNode: {
-    says: 'a node speaks',
+    says: 'a node speaks; a token of the role node does so for its own node alone',
     params: z.strictObject({ node: NodeNameSchema }),
     body: AnnounceSchema,
     answer: 'nothing',
@@ -136,7 +146,7 @@ export const masterRoutes = {
   },
   createToken: {
     says: 'make a token; it is shown this once',
-    body: z.strictObject({ name: z.string().min(1).max(100), role: z.enum(ROLES) }),
+    body: TokenInput,
     answer: z.object({ id: z.string(), token: z.string() }),
     status: 201,
     may: admin,
@@ -161,6 +171,7 @@ export const masterRoutes = {
   changes: { says: 'server-sent events: each app that changed', answer: 'stream', may: all },
 } satisfies Record<keyof typeof masterPaths, Route>
 
+/** The API of a node. `may`: `admin` is whoever shows the node's key for control, which only masters have; `proxy` the key for traffic. */
 export const nodeRoutes = {
   health: {
     says: 'every true means trouble: overall, that something is very wrong; overloaded, CPU load over all cores or memory over 80 %; container_backend, that Docker does not answer',
@@ -191,14 +202,15 @@ export const nodeRoutes = {
     may: admin,
   },
   followInstance: {
-    says: 'server-sent events: the instance at each change of its phase or step',
+    says: 'server-sent events: app and phase, at each change of its phase or step',
     params: app,
     answer: 'stream',
-    may: admin,
+    may: ['admin', 'proxy'],
   },
   removeVolume: {
-    says: 'delete the data of a volume that is not in use',
+    says: 'delete the data of a volume that no app has; app: one that is being removed together with the volume',
     params: volume,
+    query: z.strictObject({ app: AppNameSchema.optional() }),
     answer: 'nothing',
     may: admin,
   },

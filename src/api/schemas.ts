@@ -220,20 +220,19 @@ export const VolumeSchema = told<Volume>(
   'Volume',
 )
 
-const announcement = {
+const aboutNode = {
   address: z.string().regex(/^(\[[0-9a-fA-F:.]+\]|[^\s/:]+):\d{1,5}$/, 'must be HOST:PORT'),
-  key: z.string().min(16),
+  key: z.string().min(16).describe('what fronts show to the node'),
   cpus: z.number(),
   memoryBytes: z.number(),
   cpuUtilization: z.number(),
   memoryUtilization: z.number(),
   awake: z.int(),
 }
-export const AnnounceSchema = z.strictObject(announcement).meta({ id: 'Announcement' })
-export const NodeSchema = told<Node>(
-  z.object({ name: NodeNameSchema, ...announcement, until: z.iso.datetime() }),
-  'Node',
-)
+export const AnnounceSchema = z
+  .strictObject({ ...aboutNode, controlKey: z.string().min(16).describe('what masters show to the node') })
+  .meta({ id: 'Announcement' })
+export const NodeSchema = told<Node>(z.object({ name: NodeNameSchema, ...aboutNode, until: z.iso.datetime() }), 'Node')
 
 export const ProblemSchema = z
   .object({
@@ -249,6 +248,9 @@ export const ProblemSchema = z
     id: z.string().optional(),
   })
   .meta({ id: 'Problem' })
+
+/** What fronts are told while they follow a wake. */
+export const PhaseSchema = z.object({ app: AppNameSchema, phase: z.enum(PHASES) })
 
 export const InstanceSchema = told<InstanceView>(
   z.object({

@@ -7,6 +7,7 @@ import { openMetrics } from '../lib/metrics/listener.ts'
 import { Metrics } from '../lib/metrics/metrics.ts'
 import { type Master, startMaster } from '../master/main.ts'
 import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
+import { nameOf } from '../nodeproxy/config.ts'
 import { type Nodeproxy, startNodeproxy } from '../nodeproxy/main.ts'
 import { startProxy } from '../proxy/main.ts'
 import type { Reach } from '../proxy/reach.ts'
@@ -45,7 +46,7 @@ export async function startUp(config: UpConfig, { clock, log, onStep, drivers }:
   const nodeproxy = started.use(
     await startNodeproxy(
       // Its own door is hardly used: the front reaches it within the process.
-      { ...config.nodeproxy, ...at, workers: 1, token: await master.token('node') },
+      { ...config.nodeproxy, ...at, workers: 1, token: await master.nodeToken(nameOf(config.nodeproxy)) },
       { clock, log, metrics, ...(onStep && { onStep }), ...(drivers && { drivers }) },
     ),
   )

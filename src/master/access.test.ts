@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, test } from 'vitest'
 import { isFailure, type Problem } from '../lib/errors.ts'
 import { readEvents } from '../lib/http/events.ts'
+import { nodeName } from '../model/names.ts'
 import { routeOf } from '../model/route.ts'
 import { type TestMaster, testMaster } from '../testing/masters.ts'
 import { directory } from './storage/directory.ts'
@@ -101,7 +102,7 @@ describe('the access rules of an app', () => {
   test('are of apps alone, and set by an admin alone', async () => {
     await assert.rejects(set('nobody', {}), error => isFailure(error, 'app-not-found'))
     for (const role of ['node', 'proxy'] as const) {
-      const token = await on.master.token(role)
+      const token = await (role === 'node' ? on.master.nodeToken(nodeName('n1')) : on.master.token(role))
       assert.equal((await on.http('PUT', '/v1/apps/blog/access', { token, body: {} })).status, 403)
     }
   })

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { z } from 'zod'
 import { parseValue } from '../api/parse.ts'
-import type { CallAnswer, HandlerInput, masterRoutes, Role } from '../api/routes.ts'
+import type { CallAnswer, HandlerInput, masterRoutes } from '../api/routes.ts'
 import { ReplaceSchema } from '../api/schemas.ts'
 import { mergePatch } from '../lib/merge-patch.ts'
 import type { AppName, VolumeId } from '../model/names.ts'
@@ -13,14 +13,15 @@ import { definitionOf, mustHave } from './definition.ts'
 import type { History } from './history.ts'
 import type { Lookup } from './lookup.ts'
 import type { Nodes } from './nodes.ts'
+import { mustBeNode } from './permission.ts'
 import type { Relay } from './relay.ts'
 import type { Storage } from './storage/storage.ts'
-import type { Tokens } from './tokens.ts'
+import type { Caller, Tokens } from './tokens.ts'
 import type { Volumes } from './volumes.ts'
 
 /** What a handler may know of the call beside its input. */
 export type Call = {
-  readonly role: Role | undefined
+  readonly caller: Caller | undefined
   readonly ifMatch: readonly string[] | undefined
   readonly response: ServerResponse
   /** Aborts when the client leaves. */
@@ -45,7 +46,7 @@ export type Parts = {
 }
 
 const HEALTH_WITHIN_MS = 2_000
-/** What others than nodes and fronts see of a node's key. */
+/** What others than fronts see of a node's key. */
 const HIDDEN_KEY = '****************'
 
 /** The calls of the API, each put to the noun that it is about. */
@@ -87,14 +88,24 @@ export function masterHandlers(parts: Parts): Handlers {
     }),
     getVolume: async ({ params }) => ({ value: await volumes.get(params.volume) }),
     removeVolume: ({ params }, { signal }) => removeVolume(params.volume, signal),
-    leaseVolume: async ({ params, body }) => ({ value: await volumes.lease(params.volume, body.node) }),
-    releaseVolume: ({ params, query }) => volumes.release(params.volume, query.node, query.epoch),
-
-    async listNodes(_, { role }) {
-      const items = await nodes.list()
-      return { value: { items: items.map(node => (role === 'admin' ? { ...node, key: HIDDEN_KEY } : node)) } }
+    async leaseVolume({ params, body: { node } }, { caller }) {
+      mustBeNode(caller, node)
+      return { value: await volumes.lease(params.volume, node) }
     },
-    announceNode: ({ params, body }) => nodes.announce(params.node, body),
+    async releaseVolume({ params, query: { node, epoch } }, { caller }) {
+      mustBeNode(caller, node)
+      await volumes.release(params.volume, node, epoch)
+    },
+
+    async listNodes(_, { caller }) {
+      const items = await nodes.list()
+      const key = caller?.role === 'proxy' ? undefined : HIDDEN_KEY
+      return { value: { items: items.map(({ controlKey: _, ...node }) => ({ ...node, key: key ?? node.key })) } }
+    },
+    async announceNode({ params: { node }, body }, { caller }) {
+      mustBeNode(caller, node)
+      await nodes.announce(node, body)
+    },
 
     createToken: async ({ body }) => ({ value: await tokens.create(body.name, body.role) }),
     listTokens: async () => ({ value: { items: await tokens.list() } }),

@@ -7,7 +7,7 @@ import { ShadowError } from '../lib/errors.ts'
 import { door, fail, readJson, reply } from '../lib/http/server.ts'
 import type { Log } from '../lib/log.ts'
 import type { Call, Handlers } from './handlers.ts'
-import type { Tokens } from './tokens.ts'
+import type { Caller, Tokens } from './tokens.ts'
 
 type Route = (typeof masterRoutes)[keyof typeof masterRoutes]
 type Handler = (input: unknown, call: Call) => Promise<{ value: unknown; etag?: string } | undefined>
@@ -34,8 +34,8 @@ export function masterDoor({ handlers, tokens, log, ending }: Parts): RequestLis
     app[method](
       path,
       through(async (request, response, gone) => {
-        const role = route.may === 'anyone' ? undefined : await roleOf(request, response, tokens)
-        mayCall(route, role)
+        const caller = route.may === 'anyone' ? undefined : await callerOf(request, response, tokens)
+        mayCall(route, caller)
         const input = parseCall(schemasOf(route), {
           params: request.params,
           query: request.query,
@@ -43,7 +43,7 @@ export function masterDoor({ handlers, tokens, log, ending }: Parts): RequestLis
         })
         const signal = route.answer === 'stream' ? AbortSignal.any([gone, ending]) : gone
         const ifMatch = etagsOf(request.headers['if-match'])
-        const told = await handler(input, { role, ifMatch, response, signal })
+        const told = await handler(input, { caller, ifMatch, response, signal })
         if (route.answer === 'stream') response.end()
         else answer(request, response, route, told)
       }),
@@ -53,7 +53,7 @@ export function masterDoor({ handlers, tokens, log, ending }: Parts): RequestLis
   app.get(
     '/openapi.json',
     through(async (request, response) => {
-      await roleOf(request, response, tokens)
+      await callerOf(request, response, tokens)
       const { openapi } = await import('../api/openapi.ts')
       reply(response, 200, openapi())
     }),
@@ -61,7 +61,7 @@ export function masterDoor({ handlers, tokens, log, ending }: Parts): RequestLis
 
   app.use(
     through(async (request, response) => {
-      await roleOf(request, response, tokens)
+      await callerOf(request, response, tokens)
       throw new ShadowError('not-found', `no such route: ${request.method} ${request.path}`, {
         hint: 'see /openapi.json',
       })
@@ -85,20 +85,20 @@ function splitPath(path: string): ['get' | 'post' | 'put' | 'patch' | 'delete', 
   return [method.toLowerCase() as 'get', rest]
 }
 
-async function roleOf(request: IncomingMessage, response: ServerResponse, tokens: Tokens): Promise<Role> {
+async function callerOf(request: IncomingMessage, response: ServerResponse, tokens: Tokens): Promise<Caller> {
   const token = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '')?.[1]
   try {
     if (token === undefined) throw new ShadowError('unauthorised', 'no token was given: Authorization: Bearer TOKEN')
-    return await tokens.roleOf(token)
+    return await tokens.callerOf(token)
   } catch (error) {
     if (error instanceof ShadowError && error.code === 'unauthorised') response.setHeader('www-authenticate', 'Bearer')
     throw error
   }
 }
 
-function mayCall(route: Route, role: Role | undefined): void {
-  if (role === undefined || (route.may as readonly Role[]).includes(role)) return
-  throw new ShadowError('forbidden', `a token of the role ${role} may not do this: ${route.says}`, {
+function mayCall(route: Route, caller: Caller | undefined): void {
+  if (caller === undefined || (route.may as readonly Role[]).includes(caller.role)) return
+  throw new ShadowError('forbidden', `a token of the role ${caller.role} may not do this: ${route.says}`, {
     hint: `it takes a token of the role ${(route.may as readonly Role[]).join(' or ')}`,
   })
 }

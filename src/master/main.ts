@@ -7,6 +7,7 @@ import { ShadowError } from '../lib/errors.ts'
 import type { Listening } from '../lib/http/listening.ts'
 import { listen } from '../lib/http/server.ts'
 import type { Log } from '../lib/log.ts'
+import type { NodeName } from '../model/names.ts'
 import { appRegistry } from './apps.ts'
 import { changeStream } from './changes.ts'
 import { domainClaims } from './claims.ts'
@@ -30,7 +31,9 @@ export type Master = Listening & {
   readonly url: string
   readonly storage: string
   /** The token in `<data>/tokens/<role>`, made where there is none: for whoever runs beside the master. */
-  token(role: Role): Promise<string>
+  token(role: Exclude<Role, 'node'>): Promise<string>
+  /** The same for the node of this name, in `<data>/tokens/node-<name>`. */
+  nodeToken(node: NodeName): Promise<string>
 }
 
 type Given = { clock: Clock; log: Log; storage?: Storage }
@@ -69,7 +72,9 @@ export async function startMaster(config: MasterConfig, { clock, log, storage: g
   const lookup = appLookup({ records, claims })
   const handlers = masterHandlers({ storage, apps, lookup, history, volumes, nodes, tokens, relay, changes })
 
-  const token = (role: Role): Promise<string> => tokens.ensure(join(config.data, 'tokens', role), role)
+  const token: Master['token'] = role => tokens.ensure(join(config.data, 'tokens', role), role)
+  const nodeToken: Master['nodeToken'] = node =>
+    tokens.ensure(join(config.data, 'tokens', `node-${node}`), 'node', node)
   await token('admin')
   const ending = new AbortController()
   const door = masterDoor({ handlers, tokens, log, ending: ending.signal })
@@ -81,6 +86,7 @@ export async function startMaster(config: MasterConfig, { clock, log, storage: g
     url: `http://${server.address}`,
     storage: storage.name,
     token,
+    nodeToken,
     async [Symbol.asyncDispose]() {
       ending.abort(new ShadowError('shutting-down', 'the master is stopping'))
       await server[Symbol.asyncDispose]()

@@ -13,7 +13,7 @@ import { directory } from './storage/directory.ts'
 const HOURS = 3_600_000
 const name = nodeName('n1')
 const said = { address: '10.0.0.1:8081', cpus: 2, memoryBytes: 1e9, cpuUtilization: 0, memoryUtilization: 0, awake: 0 }
-const first = { ...said, key: 'key-of-the-first-machine' }
+const first = { ...said, key: 'key-of-the-first-machine', controlKey: 'control-of-the-first-machine' }
 
 let path: string
 beforeEach(async () => {
@@ -57,7 +57,12 @@ for (const ms of [3 * HOURS, -3 * HOURS])
       wrong.setWall(ms)
       const [one, other] = [await aMaster(clock), await aMaster(wrong)]
       await one.announce(name, first)
-      const second = { ...said, address: '10.0.0.2:8081', key: 'key-of-the-second-machine' }
+      const second = {
+        ...said,
+        address: '10.0.0.2:8081',
+        key: 'key-of-the-second-machine',
+        controlKey: 'control-of-the-second',
+      }
       await assert.rejects(other.announce(name, second), error => isFailure(error, 'bad-input'))
       await wrong.advance(NODE_LOST_AFTER)
       await other.announce(name, second)

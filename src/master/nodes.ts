@@ -1,4 +1,4 @@
-import type { z } from 'zod'
+import { z } from 'zod'
 import { type AnnounceSchema, NodeSchema } from '../api/schemas.ts'
 import type { Clock } from '../lib/clock.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
@@ -8,6 +8,10 @@ import { NODE_LOST_AFTER } from '../model/intervals.ts'
 import type { NodeName } from '../model/names.ts'
 import { again } from './again.ts'
 import type { Storage } from './storage/storage.ts'
+
+const ControlKeySchema = z.object({ controlKey: z.string().optional() })
+/** A node with the key that masters alone show to it; undefined where its record is of an earlier version. */
+export type ControlledNode = Node & { readonly controlKey: string | undefined }
 
 export type Nodes = ReturnType<typeof nodeRecords>
 
@@ -28,11 +32,16 @@ export function nodeRecords({ storage, clock }: { storage: Storage; clock: Clock
     if (heard.get(name)?.etag !== etag) heard.set(name, { etag, at: clock.now() })
   }
 
-  const read = async (name: NodeName): Promise<{ node: Node; etag: string } | undefined> => {
+  const nodeOf = (value: unknown): ControlledNode => ({
+    ...NodeSchema.parse(value),
+    controlKey: ControlKeySchema.parse(value).controlKey,
+  })
+
+  const read = async (name: NodeName): Promise<{ node: ControlledNode; etag: string } | undefined> => {
     const stored = await storage.get(keyOf(name))
     if (stored === undefined) return undefined
     hear(name, stored.etag)
-    return { node: NodeSchema.parse(stored.value), etag: stored.etag }
+    return { node: nodeOf(stored.value), etag: stored.etag }
   }
 
   const isThere = (name: NodeName): boolean => {
@@ -46,7 +55,7 @@ export function nodeRecords({ storage, clock }: { storage: Storage; clock: Clock
   }
 
   return {
-    find: async (name: NodeName): Promise<Node | undefined> => (await read(name))?.node,
+    find: async (name: NodeName): Promise<ControlledNode | undefined> => (await read(name))?.node,
 
     /** Fails with `bad-input` while another machine announces itself by this name. */
     async announce(name: NodeName, said: z.output<typeof AnnounceSchema>): Promise<void> {
@@ -77,7 +86,7 @@ export function nodeRecords({ storage, clock }: { storage: Storage; clock: Clock
     },
 
     /** Those that spoke lately, by name. */
-    async list(): Promise<readonly Node[]> {
+    async list(): Promise<readonly ControlledNode[]> {
       const keys = await storage.list('nodes/')
       const names = keys.map(key => key.slice('nodes/'.length, -'.json'.length) as NodeName)
       for (const name of heard.keys()) if (!names.includes(name)) heard.delete(name)

@@ -9,6 +9,7 @@ import { NODE_LOST_AFTER } from '../model/intervals.ts'
 import { HandClock } from '../testing/clock.ts'
 import { countingStorage } from '../testing/counting-storage.ts'
 import { type FakeNode, fakeNode, instanceView } from '../testing/fake-node.ts'
+import { anAnnouncement } from '../testing/front.ts'
 import { type TestMaster, testMaster } from '../testing/masters.ts'
 import { directory } from './storage/directory.ts'
 
@@ -27,10 +28,11 @@ afterEach(async () => {
   await rm(path, { recursive: true, force: true })
 })
 
-const announce = (name: string, { address, key }: Pick<FakeNode, 'address' | 'key'>, memoryUtilization = 0.5) =>
+type Announced = Pick<FakeNode, 'address' | 'key'> & { readonly controlKey?: string }
+const announce = (name: string, { address, key, controlKey = key }: Announced, memoryUtilization = 0.5) =>
   on.admin.call('announceNode', {
     params: { node: name },
-    body: { address, key, cpus: 2, memoryBytes: 1, cpuUtilization: 0, memoryUtilization, awake: 0 },
+    body: { ...anAnnouncement({ address, key, controlKey }), memoryUtilization },
   })
 const rejectsWith = (code: FailureCode, deed: Promise<unknown>) => assert.rejects(deed, error => isFailure(error, code))
 
@@ -118,15 +120,7 @@ describe('a node', () => {
   test('costs the store one write and no read each time it speaks', async () => {
     const { storage, calls } = countingStorage(await directory({ path }))
     await using counted = await testMaster(storage)
-    const body = {
-      address: '10.0.0.1:1',
-      key: 'a-key-of-sixteen-or-more',
-      cpus: 2,
-      memoryBytes: 1,
-      cpuUtilization: 0,
-      memoryUtilization: 0,
-      awake: 0,
-    }
+    const body = anAnnouncement()
     const speak = () => counted.admin.call('announceNode', { params: { node: 'two' }, body })
     await speak()
     calls.length = 0

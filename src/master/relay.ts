@@ -3,11 +3,11 @@ import { pipeline } from 'node:stream/promises'
 import { type NodeClient, nodeClient } from '../api/client.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import { mapAtMost } from '../lib/parallel.ts'
-import type { App, Node } from '../model/app.ts'
+import type { App } from '../model/app.ts'
 import type { InstanceView } from '../model/instance.ts'
-import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
+import { MASTER_CALL_WITHIN, NODE_ANNOUNCES_EVERY } from '../model/intervals.ts'
 import type { AppName, NodeName, VolumeId } from '../model/names.ts'
-import type { Nodes } from './nodes.ts'
+import type { ControlledNode, Nodes } from './nodes.ts'
 import type { Volumes } from './volumes.ts'
 
 export type Relay = ReturnType<typeof nodeRelay>
@@ -15,16 +15,17 @@ export type Relay = ReturnType<typeof nodeRelay>
 /** Asks the nodes on behalf of whoever asks the master. */
 export function nodeRelay({ nodes, volumes }: { nodes: Nodes; volumes: Volumes }) {
   const clients = new Map<NodeName, { at: string; client: NodeClient }>()
-  const clientOf = ({ name, address, key }: Node): NodeClient => {
-    const at = `${address} ${key}`
+  const clientOf = ({ name, address, controlKey }: ControlledNode): NodeClient => {
+    if (controlKey === undefined) throw noControl(name)
+    const at = `${address} ${controlKey}`
     const kept = clients.get(name)
     if (kept?.at === at) return kept.client
-    const client = nodeClient({ url: `http://${address}`, token: key, withinMs: MASTER_CALL_WITHIN })
+    const client = nodeClient({ url: `http://${address}`, token: controlKey, withinMs: MASTER_CALL_WITHIN })
     clients.set(name, { at, client })
     return client
   }
 
-  const instancesOn = async (node: Node): Promise<readonly InstanceView[] | undefined> => {
+  const instancesOn = async (node: ControlledNode): Promise<readonly InstanceView[] | undefined> => {
     try {
       return (await clientOf(node).call('listInstances', {})).items
     } catch {
@@ -32,7 +33,7 @@ export function nodeRelay({ nodes, volumes }: { nodes: Nodes; volumes: Volumes }
     }
   }
 
-  const nodeWith = async (name: NodeName, what: string): Promise<Node> => {
+  const nodeWith = async (name: NodeName, what: string): Promise<ControlledNode> => {
     const node = await nodes.find(name)
     if (node === undefined)
       throw new ShadowError('node-unreachable', `the node ${name}, which has ${what}, is not known any more`)
@@ -40,7 +41,7 @@ export function nodeRelay({ nodes, volumes }: { nodes: Nodes; volumes: Volumes }
   }
 
   /** The node to ask about an app: that of its volume, else the one that has it awake, else the least loaded. */
-  const nodeOf = async (app: App): Promise<Node> => {
+  const nodeOf = async (app: App): Promise<ControlledNode> => {
     const { volume } = app.task
     const lease = volume && (await volumes.get(volume.id)).lease
     if (lease != null) return nodeWith(lease.node, `the volume of ${app.name}`)
@@ -61,7 +62,7 @@ export function nodeRelay({ nodes, volumes }: { nodes: Nodes; volumes: Volumes }
   }
 
   /** For calls that take as long as they take: a node that is gone is told of at once. */
-  const reached = async (node: Node): Promise<NodeClient> => {
+  const reached = async (node: ControlledNode): Promise<NodeClient> => {
     const client = clientOf(node)
     await client.call('health', {})
     return client
@@ -108,12 +109,13 @@ export function nodeRelay({ nodes, volumes }: { nodes: Nodes; volumes: Volumes }
     async eraseVolume(id: VolumeId, app: AppName | null, signal: AbortSignal): Promise<void> {
       const { lease } = await volumes.get(id)
       const places = (await volumes.placesOf(id)) ?? (await nodes.list()).map(({ name }) => name)
+      const of = app === null ? {} : { query: { app } }
       for (const place of places) {
         const node = place === lease?.node ? await nodeWith(place, `the volume ${id}`) : await nodes.find(place)
         if (node === undefined) continue
         const client = await reached(node)
         if (app !== null) await gone(client.call('forgetInstance', { params: { app }, signal }))
-        await gone(client.call('removeVolume', { params: { volume: id }, signal }))
+        await gone(client.call('removeVolume', { params: { volume: id }, ...of, signal }))
       }
     },
   }
@@ -127,3 +129,9 @@ async function gone(asked: Promise<unknown>): Promise<void> {
     if (!isFailure(error, 'app-not-found', 'not-found')) throw error
   }
 }
+
+const noControl = (node: NodeName): ShadowError =>
+  new ShadowError('node-unreachable', `the node ${node} has not told its key for control yet`, {
+    hint: 'it does within seconds, where it runs this version of Shadow',
+    retryAfterMs: NODE_ANNOUNCES_EVERY,
+  })

@@ -14,11 +14,14 @@ const MOST_REMEMBERED = 10_000
 
 export type Tokens = ReturnType<typeof tokenRecords>
 
+/** Who calls. Of the role node the name is the node's: the token is good for that node alone. */
+export type Caller = { readonly id: string; readonly name: string; readonly role: Role }
+
 /** Who may call: `tokens/<sha256>.json` for each token, so that a look-up is one read and the store holds no secret. */
 export function tokenRecords({ storage, clock }: { storage: Storage; clock: Clock }) {
   const keyOf = (id: string): string => `tokens/${id}.json`
   const idOf = (token: string): string => createHash('sha256').update(token).digest('hex')
-  const known = new Map<string, { role: Role; until: number }>()
+  const known = new Map<string, { caller: Caller; until: number }>()
 
   const keep = async (token: string, name: string, role: Role): Promise<string> => {
     const id = idOf(token)
@@ -27,18 +30,19 @@ export function tokenRecords({ storage, clock }: { storage: Storage; clock: Cloc
   }
 
   return {
-    /** The role of whoever shows this token; fails with `unauthorised`. */
-    async roleOf(token: string): Promise<Role> {
+    /** Whoever shows this token; fails with `unauthorised`. */
+    async callerOf(token: string): Promise<Caller> {
       const id = idOf(token)
       const remembered = known.get(id)
-      if (remembered !== undefined && remembered.until > clock.now()) return remembered.role
+      if (remembered !== undefined && remembered.until > clock.now()) return remembered.caller
       known.delete(id)
       const stored = await storage.get(keyOf(id))
       if (stored === undefined) throw new ShadowError('unauthorised', 'the master does not know this token')
-      const { role } = TokenSchema.parse(stored.value)
+      const { name, role } = TokenSchema.parse(stored.value)
+      const caller = { id, name, role }
       if (known.size >= MOST_REMEMBERED) known.clear()
-      known.set(id, { role, until: clock.now() + BELIEVED_FOR_MS })
-      return role
+      known.set(id, { caller, until: clock.now() + BELIEVED_FOR_MS })
+      return caller
     },
 
     async create(name: string, role: Role): Promise<{ id: string; token: string }> {
@@ -60,13 +64,13 @@ export function tokenRecords({ storage, clock }: { storage: Storage; clock: Cloc
     },
 
     /** The token in the file, made with its file where there is none, and known to the master afterwards. */
-    async ensure(file: string, role: Role): Promise<string> {
+    async ensure(file: string, role: Role, name = `${role} of ${file}`): Promise<string> {
       const before = (await readIfThere(file))?.trim()
       const token = before || newToken()
       // The file first: a token that only the store knows would be of use to nobody.
       if (!before) await writeWhole(file, `${token}\n`)
       try {
-        await keep(token, `${role} of ${file}`, role)
+        await keep(token, name, role)
       } catch (error) {
         if (!isFailure(error, 'already-exists')) throw error
       }

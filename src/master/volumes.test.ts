@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, test } from 'vitest'
 import { type FailureCode, isFailure } from '../lib/errors.ts'
 import { type FakeNode, fakeNode } from '../testing/fake-node.ts'
+import { anAnnouncement } from '../testing/front.ts'
 import { type TestMaster, testMaster } from '../testing/masters.ts'
 import { directory } from './storage/directory.ts'
 
@@ -27,11 +28,8 @@ afterAll(async () => {
 const rejectsWith = (code: FailureCode, deed: Promise<unknown>) => assert.rejects(deed, error => isFailure(error, code))
 const volume = () => on.admin.call('getVolume', { params: { volume: app } })
 const lease = (node: string) => on.admin.call('leaseVolume', { params: { volume: app }, body: { node } })
-const announce = (name: string, { address, key }: FakeNode) =>
-  on.admin.call('announceNode', {
-    params: { node: name },
-    body: { address, key, cpus: 2, memoryBytes: 1, cpuUtilization: 0, memoryUtilization: 0, awake: 0 },
-  })
+const announce = (name: string, { address, key, controlKey }: FakeNode) =>
+  on.admin.call('announceNode', { params: { node: name }, body: anAnnouncement({ address, key, controlKey }) })
 
 describe('a volume', () => {
   test('is known from the registration of its app on', async () => {

@@ -32,7 +32,7 @@ export type Volume = {
   readonly createdAt: string
 }
 
-/** What a node says of itself every few seconds. `key` is what master and fronts show to the node; it never leaves them. */
+/** What a node says of itself every few seconds. `key` is what fronts show to the node; it never leaves them and the master. */
 export type Node = {
   readonly name: NodeName
   readonly address: string

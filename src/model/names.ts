@@ -15,6 +15,9 @@ export const volumeId = (text: string): VolumeId => label('volume name', text) a
 /** Whether the text can be an app's name. */
 export const isAppName = (text: string): text is AppName => faultOfLabel(text) === undefined
 
+/** Whether the text can be a node's name. */
+export const isNodeName = (text: string): text is NodeName => faultOfLabel(text) === undefined
+
 function label(what: string, text: string): string {
   const fault = faultOfLabel(text)
   if (fault !== undefined) throw new ShadowError('bad-input', `${what} "${text.slice(0, 100)}": ${fault}`)

@@ -7,13 +7,14 @@ import type { Log } from '../lib/log.ts'
 import { NODE_ANNOUNCES_EVERY } from '../model/intervals.ts'
 import type { NodeName } from '../model/names.ts'
 import type { Health } from './health.ts'
+import type { NodeKeys } from './key.ts'
 
 type Options = {
   readonly master: MasterClient
   readonly node: NodeName
   /** `host:port` where master and fronts reach this node. */
   readonly address: string
-  readonly key: string
+  readonly keys: NodeKeys
   readonly health: Health
   readonly awake: () => number
   readonly clock: Clock
@@ -22,7 +23,7 @@ type Options = {
 
 /** Tells the master every few seconds that this node is there, until the signal aborts. */
 export async function announce(options: Options, signal: AbortSignal): Promise<void> {
-  const { master, node, address, key, health, awake, clock, log } = options
+  const { master, node, address, keys, health, awake, clock, log } = options
   let heard = true
   while (!signal.aborted) {
     try {
@@ -31,7 +32,8 @@ export async function announce(options: Options, signal: AbortSignal): Promise<v
         params: { node },
         body: {
           address,
-          key,
+          key: keys.traffic,
+          controlKey: keys.control,
           cpus: availableParallelism(),
           memoryBytes: totalmem(),
           cpuUtilization: cpu_utilization,
@@ -43,7 +45,8 @@ export async function announce(options: Options, signal: AbortSignal): Promise<v
       heard = true
     } catch (cause) {
       // Told once: apps go on being served, and the master may be away for long.
-      if (heard) log.warn('master does not hear us', { node, code: asShadowError(cause).code, cause })
+      const { code, details } = asShadowError(cause)
+      if (heard) log.warn('master does not hear us', { node, code, hint: details.hint, cause })
       heard = false
     }
     await pause(clock, NODE_ANNOUNCES_EVERY, signal).catch(() => undefined) // the loop's head ends it

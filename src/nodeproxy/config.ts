@@ -22,7 +22,9 @@ export const nodeproxySettings = {
     help: 'folder for what this machine keeps: volumes, logs, definitions',
   }),
   master: setting('SHADOW_MASTER', url, { default: 'http://127.0.0.1:8080', help: 'where the master is' }),
-  token: setting('SHADOW_TOKEN', text, { help: 'a token of the role node (shadow token create --role node)' }),
+  token: setting('SHADOW_TOKEN', text, {
+    help: 'a token made for this node: shadow token create NAME --role node, where NAME is its SHADOW_NODE_NAME',
+  }),
   dockerSocket: setting('SHADOW_DOCKER_SOCKET', text, {
     default: '/var/run/docker.sock',
     help: 'where the Docker daemon of this machine listens',

@@ -11,6 +11,7 @@ import { STREAM_HEARTBEAT_EVERY } from '../model/intervals.ts'
 import type { AppName, VolumeId } from '../model/names.ts'
 import type { Apps } from './apps.ts'
 import type { Health } from './health.ts'
+import type { CallerCheck } from './http.ts'
 import type { Instance } from './instance.ts'
 import type { Instances } from './instances.ts'
 
@@ -37,7 +38,7 @@ type Parts = {
     signal: AbortSignal,
   ) => AsyncIterable<LogLine>
   readonly forget: (app: AppName) => Promise<void>
-  readonly removeVolume: (volume: VolumeId) => Promise<void>
+  readonly removeVolume: (volume: VolumeId, of: AppName | undefined) => Promise<void>
   /** Ends streams when the node stops. */
   readonly ending: AbortSignal
 }
@@ -87,22 +88,23 @@ export function control({
     followInstance: async ({ params }, { response, signal }) => {
       const instance = await instanceOf(params.app)
       const send = openEvents(response, STREAM_HEARTBEAT_EVERY)
-      for await (const view of instance.follow(AbortSignal.any([signal, ending]))) send(view)
+      for await (const view of instance.follow(AbortSignal.any([signal, ending])))
+        send({ app: view.app, phase: view.phase })
       response.end()
     },
-    removeVolume: ({ params }) => removeVolume(params.volume),
+    removeVolume: ({ params, query }) => removeVolume(params.volume, query.app),
   }
 }
 
-/** Answers a call of the API; `refuse` throws unless the caller may make calls that are not for anyone. */
-export function controlDoor(handlers: Handlers, refuse: (request: IncomingMessage) => void) {
+/** Answers calls of the API. */
+export function controlDoor(handlers: Handlers, check: CallerCheck) {
   return async (request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<void> => {
     const { method = 'GET', url: target = '/' } = request
     const url = URL.parse(target, 'http://node') // what begins with two slashes names a host, and may be none
     if (url === null) throw noCall(method, target)
     const { name, params } = callOf(method, url.pathname)
     const route: Routes[string] = nodeRoutes[name]
-    if (route.may !== 'anyone') refuse(request)
+    if (route.may !== 'anyone') check(request, route.may)
     const query = Object.fromEntries(url.searchParams)
     const input = parseCall(route, { params, query })
     const handle = handlers[name] as (input: unknown, stream: Stream) => Promise<unknown>

@@ -1,6 +1,6 @@
 import type { MasterClient } from '../api/client.ts'
 import type { Wanted } from '../api/grants.ts'
-import { isFailure } from '../lib/errors.ts'
+import { isFailure, ShadowError } from '../lib/errors.ts'
 import type { Leaver } from '../lib/leaver.ts'
 import type { Ask, Held, InstanceView, Phase } from '../model/instance.ts'
 import type { AppName, VolumeId } from '../model/names.ts'
@@ -89,12 +89,26 @@ export class Hosted {
     this.forget(app).catch(() => undefined) // it has ended in `stuck`, and that was logged
   }
 
-  /** Removes the bytes of a volume; fails with `volume-in-use`. */
-  async removeVolume(volume: VolumeId): Promise<void> {
+  /** Removes the bytes of a volume; fails with `volume-in-use` where it is in use, or an app other than `of` has it. */
+  async removeVolume(volume: VolumeId, of: AppName | undefined): Promise<void> {
     const { leases, parts } = this.#options
+    await this.#mustBeFree(volume, of)
     const user = this.instances.all.find(({ task }) => task.volume?.id === volume)
     await (user === undefined ? parts.volumes.remove(volume) : user.atRest(() => parts.volumes.remove(volume)))
     leases.forget(volume)
+  }
+
+  /** The master is asked about an app that has the volume here: it may have been removed, or have no volume any more. */
+  async #mustBeFree(volume: VolumeId, of: AppName | undefined): Promise<void> {
+    const owner = this.apps.all.find(({ name, task }) => task.volume?.id === volume && name !== of)
+    if (owner === undefined) return
+    await this.apps.refresh(owner.name)
+    const gone = await this.apps.resolve(owner.name).catch(error => isFailure(error, 'app-not-found'))
+    if (gone === true) return this.forget(owner.name)
+    if (this.apps.known(owner.name)?.task.volume?.id !== volume) return
+    throw new ShadowError('volume-in-use', `the app ${owner.name} has the volume ${volume}`, {
+      hint: `shadow remove ${owner.name} --with-volume`,
+    })
   }
 
   async #learnOf(app: AppName): Promise<void> {

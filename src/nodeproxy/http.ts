@@ -1,31 +1,44 @@
 import { timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { HOP_APP, HOP_KEY } from '../api/paths.ts'
+import type { Role } from '../api/routes.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { Journey } from '../lib/http/exchange.ts'
+import type { NodeKeys } from './key.ts'
 import type { Traffic } from './traffic.ts'
 
 type Parts = {
+  /** Fronts show this one. */
   readonly key: string
   readonly traffic: Traffic
-  /** Serves a call of the API; `refuse` throws unless the caller may make calls that are not for anyone. */
-  readonly control: (refuse: (request: IncomingMessage) => void) => Journey
+  /** Serves calls of the API, which check their caller themselves: see `callerCheck`. */
+  readonly call: Journey
 }
 
-/** The node's one door: requests for apps, told by their header, and calls of its API. Both want the node's key. */
-export function nodeDoor({ key, traffic, control }: Parts): Journey {
+/** The node's request handler: requests for apps, which have a header of their own and need the key for traffic, and calls of the API. */
+export function nodeDoor({ key, traffic, call }: Parts): Journey {
   const isKey = keyCheck(key)
-  const refuse = ({ headers: { authorization = '' } }: IncomingMessage): void => {
-    if (!isKey(authorization.replace(/^bearer +/i, '')))
-      throw new ShadowError('unauthorised', 'this call wants the key of the node: Authorization: Bearer KEY')
-  }
-  const call = control(refuse)
   return exchange => {
     const app = exchange.header(HOP_APP)
     if (app === undefined) return call(exchange)
     if (!isKey(exchange.header(HOP_KEY) ?? ''))
       throw new ShadowError('unauthorised', 'only a front that knows the key of this node may send requests for apps')
     return traffic(app, exchange)
+  }
+}
+
+/** Throws unless the caller may make a call that these roles may make: masters show the key for control, fronts the one for traffic. */
+export type CallerCheck = (request: IncomingMessage, may: readonly Role[]) => void
+
+export function callerCheck({ traffic, control }: NodeKeys): CallerCheck {
+  const isControl = keyCheck(control)
+  const isTraffic = keyCheck(traffic)
+  return ({ headers: { authorization = '' } }, may) => {
+    const shown = authorization.replace(/^bearer +/i, '')
+    if (isControl(shown) || (may.includes('proxy') && isTraffic(shown))) return
+    if (isTraffic(shown))
+      throw new ShadowError('forbidden', 'this call wants the key for control, which only masters have')
+    throw new ShadowError('unauthorised', 'this call wants a key of the node: Authorization: Bearer KEY')
   }
 }
 

@@ -1,9 +1,20 @@
 import { randomBytes } from 'node:crypto'
 import { readIfThere, writeWhole } from '../lib/files.ts'
 
-/** The node's key, made once: who shows it may make calls and send requests, also while the master is away. */
-export async function ownKey(folder: string): Promise<string> {
-  const file = `${folder}/key`
+/** The keys of a node, made once: whoever shows one is believed, also while the master is away. */
+export type NodeKeys = {
+  /** Fronts have it: it sends requests for apps, and follows a wake. */
+  readonly traffic: string
+  /** Masters alone have it: it wakes apps, puts them to sleep, forgets them, reads their logs and deletes volumes. */
+  readonly control: string
+}
+
+/** Reads the keys from the folder, and makes those that are not there. */
+export async function ownKeys(folder: string): Promise<NodeKeys> {
+  return { traffic: await ownKey(`${folder}/key`), control: await ownKey(`${folder}/control-key`) }
+}
+
+async function ownKey(file: string): Promise<string> {
   const kept = (await readIfThere(file))?.trim()
   if (kept !== undefined && kept.length >= 16) return kept
   const key = randomBytes(32).toString('base64url')

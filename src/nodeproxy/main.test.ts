@@ -7,6 +7,7 @@ import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, test } from 'vitest'
 import { nodeClient } from '../api/client.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
+import { readEvents } from '../lib/http/events.ts'
 import { claim } from '../lib/http/listening.ts'
 import { listen } from '../lib/http/server.ts'
 import { noLog } from '../lib/log.ts'
@@ -37,6 +38,9 @@ let app: Awaited<ReturnType<typeof listen>>
 let saw: IncomingMessage[]
 let node: Nodeproxy
 
+/** Whether the master has the app. */
+let isRegistered: boolean
+
 beforeEach(async () => {
   clock = new HandClock()
   runtime = new FakeRuntime()
@@ -51,9 +55,10 @@ beforeEach(async () => {
     response.writeHead(200, { 'x-shadow-error': 'forged', 'x-own': 'kept' }).end(`app says ${incoming.url} ${body}`)
   })
   app = await listen(server, { host: '127.0.0.1', port: 0 })
+  isRegistered = true
   master = await fakeMaster({
     getApp: ({ params }) => {
-      if (params['app'] === 'blog') return anApp(aTask({ port: app.port }))
+      if (params['app'] === 'blog' && isRegistered) return anApp(aTask({ port: app.port }))
       throw new ShadowError('app-not-found', `no app ${params['app']}`)
     },
     leaseVolume: () => ({
@@ -81,7 +86,7 @@ const start = (): Promise<Nodeproxy> => {
   return startNodeproxy(config, { clock, log: noLog, drivers: { runtime, volumes, mounts: volumes, logs } })
 }
 
-const api = (token = node.key) => nodeClient({ url: `http://${node.address}`, token, withinMs: 5_000 })
+const api = (token = node.keys.control) => nodeClient({ url: `http://${node.address}`, token, withinMs: 5_000 })
 
 type Answer = { status: number; headers: IncomingMessage['headers']; body: string }
 function send(path: string, headers: OutgoingHttpHeaders = {}, body?: string, method = 'GET'): Promise<Answer> {
@@ -89,7 +94,7 @@ function send(path: string, headers: OutgoingHttpHeaders = {}, body?: string, me
     request(`http://${node.address}${path}`, {
       method,
       agent: false,
-      headers: { 'x-shadow-app': 'blog', 'x-shadow-key': node.key, ...headers },
+      headers: { 'x-shadow-app': 'blog', 'x-shadow-key': node.keys.traffic, ...headers },
     })
       .on('response', async response =>
         resolve({ status: response.statusCode ?? 0, headers: response.headers, body: await text(response) }),
@@ -208,11 +213,11 @@ test('instances are shown, woken and put to sleep by the API', async () => {
 test('what is asked wrongly is told with its fault', async () => {
   const { body, status } = await send('/v1/instances/Blog!', {
     'x-shadow-app': [],
-    authorization: `Bearer ${node.key}`,
+    authorization: `Bearer ${node.keys.control}`,
   })
   assert.equal(status, 400)
   assert.equal(JSON.parse(body).faults[0].field, 'app')
-  const lost = await send('/v1/nonsense', { 'x-shadow-app': [], authorization: `Bearer ${node.key}` })
+  const lost = await send('/v1/nonsense', { 'x-shadow-app': [], authorization: `Bearer ${node.keys.control}` })
   assert.deepEqual([lost.status, problem(lost)], [404, 'not-found'])
 })
 
@@ -241,12 +246,48 @@ test('a follower sees the phases as they come, and is let go when the node stops
   assert.match(await told, /"phase":"asleep".*"phase":"waking".*"phase":"awake"/s)
 })
 
-test('a volume in use is not removed; one at rest is', async () => {
+test("a front's key follows a wake, and does nothing else: control is for masters", async () => {
+  const front = api(node.keys.traffic)
+  const params = { app: blog }
+  const refused = (deed: Promise<unknown>) => assert.rejects(deed, error => isFailure(error, 'forbidden'))
   await send('/')
-  await assert.rejects(api().call('removeVolume', { params: { volume } }), error => isFailure(error, 'volume-in-use'))
+  await refused(front.call('listInstances', {}))
+  await refused(front.call('getInstance', { params }))
+  await refused(front.call('wakeInstance', { params }))
+  await refused(front.call('sleepInstance', { params }))
+  await refused(front.call('forgetInstance', { params }))
+  await refused(front.raw('instanceLogs', { params, query: {} }))
+  await refused(front.call('removeVolume', { params: { volume } }))
+  assert.equal(volumes.made.has(volume), true)
+  const leaving = new AbortController()
+  const { body } = await front.raw('followInstance', { params, signal: leaving.signal })
+  const events = readEvents(body)
+  assert.deepEqual((await events.next()).value, { app: 'blog', phase: 'awake' })
+  leaving.abort()
+  // And the other way: what is shown on a request for an app is the key for traffic.
+  assert.equal((await send('/', { 'x-shadow-key': node.keys.control })).status, 401)
+})
+
+test('a volume that an app has is not removed, unless that app goes with it; nor is one in use', async () => {
+  const remove = (query: { app?: AppName } = {}) => api().call('removeVolume', { params: { volume }, query })
+  const inUse = (deed: Promise<unknown>) => assert.rejects(deed, error => isFailure(error, 'volume-in-use'))
+  await send('/')
+  await inUse(remove({ app: blog }))
   await api().call('sleepInstance', { params: { app: blog } })
+  await inUse(remove())
+  await inUse(remove({ app: appName('other') }))
+  assert.equal(volumes.made.has(volume), true)
+  await remove({ app: blog })
+  assert.equal(volumes.made.has(volume), false)
+})
+
+test('a volume whose app was removed, which nobody has told us, is removed with what is left of the app', async () => {
+  await send('/')
+  await api().call('sleepInstance', { params: { app: blog } })
+  isRegistered = false
   await api().call('removeVolume', { params: { volume } })
   assert.equal(volumes.made.has(volume), false)
+  assert.deepEqual(node.instances(), [])
 })
 
 test('a lease is remembered: later wakes, and those after a restart, need no master', async () => {
@@ -317,11 +358,12 @@ test('a node whose Docker is away starts, says so, and serves once it is back', 
   assert.equal((await send('/')).status, 200)
 })
 
-test('it announces itself, with the key that its callers need', async () => {
+test('it announces itself, with the keys that its callers need', async () => {
   await until(() => master.calls.some(({ name }) => name === 'announceNode'))
   const { body, params } = master.calls.find(({ name }) => name === 'announceNode')!
   assert.equal(params['node'], 'n1')
-  assert.equal((body as { key: string }).key, node.key)
+  const { key, controlKey } = body as Record<string, string>
+  assert.deepEqual({ traffic: key, control: controlKey }, node.keys)
   assert.equal((body as { address: string }).address, node.address)
 })
 

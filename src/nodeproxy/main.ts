@@ -25,8 +25,8 @@ import { type Drivers, openDrivers } from './drivers.ts'
 import { Grants } from './grants.ts'
 import { Health, type NodeHealth } from './health.ts'
 import { Hosted } from './hosted.ts'
-import { nodeDoor } from './http.ts'
-import { ownKey } from './key.ts'
+import { callerCheck, nodeDoor } from './http.ts'
+import { type NodeKeys, ownKeys } from './key.ts'
 import { Leases } from './leases.ts'
 import { Queue } from './queue.ts'
 import { untilReady } from './readiness.ts'
@@ -49,7 +49,7 @@ export type Nodeproxy = AsyncDisposable & {
   /** `host:port` where it listens. */
   readonly address: string
   readonly port: number
-  readonly key: string
+  readonly keys: NodeKeys
   hold(wanted: Wanted, ask: Ask, leaver: Leaver): Held | Promise<Held>
   follow(app: AppName, signal: AbortSignal): AsyncIterable<InstanceView>
   /** Lets a worker of a front in this process hold apps over the line. */
@@ -70,7 +70,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   const name = nameOf(config)
   await ownDataFolder(data)
   started.use(await lockFolder(`${data}/node`))
-  const key = await ownKey(`${data}/node`)
+  const keys = await ownKeys(`${data}/node`)
   const ending = new AbortController()
 
   const { exec } = started.use(new Shells())
@@ -123,16 +123,14 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     health,
     readLogs: (app, options, signal) => logs.read(app, options, signal),
     forget: app => hosted.forget(app),
-    removeVolume: volume => hosted.removeVolume(volume),
+    removeVolume: (volume, of) => hosted.removeVolume(volume, of),
     ending: ending.signal,
   })
+  const call = controlDoor(handlers, callerCheck(keys))
   const journey = nodeDoor({
-    key,
+    key: keys.traffic,
     traffic: traffic({ node: name, hold, phase }),
-    control: refuse => {
-      const call = controlDoor(handlers, refuse)
-      return exchange => byHandler(exchange, call, log)
-    },
+    call: exchange => byHandler(exchange, call, log),
   })
 
   const work: Promise<void>[] = []
@@ -140,7 +138,9 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   // Of a start that fails here: a stop has closed them before, and then there is nothing left to close.
   started.defer(() => instances.close({ sleep: false }))
   await hosted.open()
-  const doors = started.use(await openDoors({ config, node: name, key, journey, grants, metrics, clock, log }))
+  const doors = started.use(
+    await openDoors({ config, node: name, key: keys.traffic, journey, grants, metrics, clock, log }),
+  )
   leftTo.push(address => doors.forget(address))
   if (options.metrics === undefined && config.metricsListen !== undefined)
     started.use(await openMetrics(metrics, config.metricsListen, log))
@@ -148,7 +148,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   const awake = (): number => hosted.awake
   const watched = (): AppName[] => instances.all.filter(({ phase }) => phase !== 'asleep').map(({ app }) => app)
   work.push(
-    announce({ master, node: name, address, key, health, awake, clock, log }, ending.signal),
+    announce({ master, node: name, address, keys, health, awake, clock, log }, ending.signal),
     followChanges({ master, apps, clock, log, watched, onRemoved: app => hosted.removed(app) }, ending.signal),
   )
   log.info('node ready', { node: name, address: doors.address, awake: awake() })
@@ -169,7 +169,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     name,
     address: doors.address,
     port: doors.port,
-    key,
+    keys,
     hold,
     follow,
     share: line => grants.serve(line),

@@ -24,7 +24,7 @@ await runThread(({ line, log }) => {
       hold: (app, ask, leaver) => holding.hold(app, ask, leaver),
       phase: app => holding.phase(app),
     }),
-    control: () => exchange => exchange.forward(toMain),
+    call: exchange => exchange.forward(toMain),
   })
   const exchanges = new Exchanges({
     journey,

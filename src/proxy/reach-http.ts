@@ -1,6 +1,6 @@
 import { type NodeClient, nodeClient } from '../api/client.ts'
 import { HOP_APP, HOP_KEY, HOP_PATIENCE, WAKE_HEADER } from '../api/paths.ts'
-import { InstanceSchema } from '../api/schemas.ts'
+import { PhaseSchema } from '../api/schemas.ts'
 import { readEvents } from '../lib/http/events.ts'
 import type { Node } from '../model/app.ts'
 import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
@@ -44,7 +44,7 @@ export function reachOverHttp(): Reach {
     },
     async *follow(app, node, signal) {
       const { body } = await clientOf(node).raw('followInstance', { params: { app }, signal })
-      for await (const event of readEvents(body)) yield InstanceSchema.parse(event)
+      for await (const event of readEvents(body)) yield PhaseSchema.parse(event)
     },
     check: (node, signal) => clientOf(node).call('health', { signal }),
   }

@@ -12,8 +12,8 @@ export interface Reach {
    * `queue-full`, `volume-elsewhere`, …
    */
   hold(route: Route, node: Node, ask: Ask, leaver: Leaver): Held | Promise<Held>
-  /** The instance now and at each change of its phase, until the signal aborts. */
-  follow(app: AppName, node: Node, signal: AbortSignal): AsyncIterable<InstanceView>
+  /** The phase of the app now and at each change of it, until the signal aborts. */
+  follow(app: AppName, node: Node, signal: AbortSignal): AsyncIterable<Pick<InstanceView, 'phase'>>
   /** Whether the node answers and can take apps. */
   check(node: Node, signal: AbortSignal): Promise<NodeHealth>
   /** Calls back with each address that an app has left and another may get; only where addresses are those of apps. */

@@ -11,6 +11,7 @@ type Name = keyof typeof nodePaths
 export type FakeNode = AsyncDisposable & {
   readonly address: string
   readonly key: string
+  readonly controlKey: string
   readonly calls: string[]
   readonly instances: InstanceView[]
 }
@@ -18,6 +19,7 @@ export type FakeNode = AsyncDisposable & {
 /** Starts a node that answers with the instances it was given; `logs` are the lines of every app's log. */
 export async function fakeNode(name: string, instances: InstanceView[] = [], logs = ''): Promise<FakeNode> {
   const key = `key-of-${name}-0123456789`
+  const controlKey = `control-key-of-${name}-0123456789`
   const calls: string[] = []
   const find = (app: string): InstanceView =>
     instances.find(one => one.app === app) ?? instanceView(app, name, 'asleep')
@@ -41,8 +43,8 @@ export async function fakeNode(name: string, instances: InstanceView[] = [], log
   const server = createServer((request, response) => {
     try {
       const { call, param } = matched(request.method ?? '', new URL(request.url ?? '/', 'http://fake').pathname)
-      if (call !== 'health' && request.headers.authorization !== `Bearer ${key}`)
-        throw new ShadowError('unauthorised', 'this is not the key of the node')
+      if (call !== 'health' && request.headers.authorization !== `Bearer ${controlKey}`)
+        throw new ShadowError('unauthorised', 'this is not the key for control of the node')
       if (call !== 'health') calls.push(`${call} ${param}`.trim())
       const answer = answers[call](param)
       if (typeof answer === 'string') response.end(answer)
@@ -56,6 +58,7 @@ export async function fakeNode(name: string, instances: InstanceView[] = [], log
   return {
     address: listening.address,
     key,
+    controlKey,
     calls,
     instances,
     [Symbol.asyncDispose]: () => listening[Symbol.asyncDispose](),

@@ -63,6 +63,19 @@ export const aNode = (name: string, address: string): Node =>
     until: '2126-01-01T00:00:00.000Z',
   }) as Node
 
+/** What a node says of itself when it announces itself. */
+export const anAnnouncement = (changes: { address?: string; key?: string; controlKey?: string } = {}) => ({
+  address: '127.0.0.1:1',
+  key: 'a-key-for-traffic-of-sixteen-or-more',
+  controlKey: 'a-key-for-control-of-sixteen-or-more',
+  cpus: 2,
+  memoryBytes: 1,
+  cpuUtilization: 0,
+  memoryUtilization: 0,
+  awake: 0,
+  ...changes,
+})
+
 /** A master that knows these apps and nodes, which the test may change as it goes. */
 export const masterOf = (apps: App[], nodes: Node[]) =>
   fakeMaster({

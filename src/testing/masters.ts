@@ -7,6 +7,7 @@ import { readSettings } from '../lib/settings.ts'
 import { masterSettings } from '../master/config.ts'
 import { type Master, startMaster } from '../master/main.ts'
 import type { Storage } from '../master/storage/storage.ts'
+import { nodeName } from '../model/names.ts'
 import { HandClock } from './clock.ts'
 import { silentLog } from './silent-log.ts'
 
@@ -17,7 +18,8 @@ type Sent = { body?: unknown; headers?: Record<string, string>; token?: string |
 export type TestMaster = AsyncDisposable & {
   readonly master: Master
   readonly admin: MasterClient
-  as(role: Role): Promise<MasterClient>
+  /** With a token of this role; of the role node, for the node of this name. */
+  as(role: Role, node?: string): Promise<MasterClient>
   /** A call as it is on the wire; strings are sent as they are. */
   http(method: string, path: string, sent?: Sent): Promise<Http>
 }
@@ -32,7 +34,8 @@ export async function testMaster(storage: Storage, clock = new HandClock()): Pro
   return {
     master,
     admin: client(adminToken),
-    as: async role => client(await master.token(role)),
+    as: async (role, node = 'n1') =>
+      client(await (role === 'node' ? master.nodeToken(nodeName(node)) : master.token(role))),
     async http(method, path, { body, headers = {}, token = adminToken } = {}) {
       const response = await fetch(`${master.url}${path}`, {
         method,

@@ -10,6 +10,7 @@ import { readSettings } from '../../src/lib/settings.ts'
 import { masterSettings } from '../../src/master/config.ts'
 import { type Master, startMaster } from '../../src/master/main.ts'
 import { NODE_ANNOUNCES_EVERY } from '../../src/model/intervals.ts'
+import { type NodeName, nodeName } from '../../src/model/names.ts'
 import { nodeproxySettings } from '../../src/nodeproxy/config.ts'
 import { type Nodeproxy, startNodeproxy } from '../../src/nodeproxy/main.ts'
 import { proxySettings } from '../../src/proxy/config.ts'
@@ -28,10 +29,11 @@ export class Apart extends Visitor implements AsyncDisposable {
   readonly data: string
   readonly #run = randomBytes(3).toString('hex')
   readonly #ports = new Map<string, number>()
+  readonly #nodeTokens = new Map<NodeName, string>()
   #master: Master | undefined
   #front: Front | undefined
   #admin: MasterClient | undefined
-  #tokens = { admin: '', node: '', proxy: '' }
+  #tokens = { admin: '', proxy: '' }
 
   private constructor(data: string) {
     super(() => this.#front?.port ?? 0)
@@ -68,8 +70,8 @@ export class Apart extends Visitor implements AsyncDisposable {
     const config = readSettings(masterSettings, {}, { data: `${this.data}/master`, listen: this.#at('master') })
     this.#master = await startMaster(config, { clock: this.clock, log: noLog })
     this.#ports.set('master', this.#master.port)
-    const token = (role: 'admin' | 'node' | 'proxy') => this.#master?.token(role) ?? ''
-    this.#tokens = { admin: await token('admin'), node: await token('node'), proxy: await token('proxy') }
+    const { token } = this.#master
+    this.#tokens = { admin: await token('admin'), proxy: await token('proxy') }
   }
 
   async stopMaster(): Promise<void> {
@@ -79,8 +81,10 @@ export class Apart extends Visitor implements AsyncDisposable {
 
   async startNode(letter: string): Promise<void> {
     const data = `${this.data}/${letter}`
-    const given = { data, name: this.nameOf(letter), listen: this.#at(letter) }
-    const config = readSettings(nodeproxySettings, {}, { ...given, master: this.#masterUrl, token: this.#tokens.node })
+    const name = nodeName(this.nameOf(letter))
+    const given = { data, name, listen: this.#at(letter) }
+    const token = await this.#tokenOf(name)
+    const config = readSettings(nodeproxySettings, {}, { ...given, master: this.#masterUrl, token })
     const node = await startNodeproxy(config, { clock: this.clock, log: noLog })
     this.#ports.set(letter, node.port)
     this.nodes.set(letter, node)
@@ -123,6 +127,13 @@ export class Apart extends Visitor implements AsyncDisposable {
       if (left.length > 0) await promisify(execFile)('docker', ['rm', '--force', ...left])
     }
     await rm(this.data, { recursive: true, force: true })
+  }
+
+  /** Made when the node was first started: it may start again while the master is away. */
+  async #tokenOf(node: NodeName): Promise<string> {
+    const token = this.#nodeTokens.get(node) ?? (await this.#master?.nodeToken(node)) ?? ''
+    this.#nodeTokens.set(node, token)
+    return token
   }
 
   /** Where it listened before, if it did. */

@@ -136,7 +136,8 @@ export class Cluster implements AsyncDisposable {
       SHADOW_TOKEN: (await this.admin.call('createToken', { body: { name, role } })).token,
     })
     for (const letter of nodes) {
-      const env = { ...(await envFor('node', letter)), SHADOW_NODE_NAME: this.nameOf(letter) }
+      const name = this.nameOf(letter)
+      const env = { ...(await envFor('node', name)), SHADOW_NODE_NAME: name }
       this.#nodes.set(letter, new Daemon([shadow, 'nodeproxy', '--data', `${this.data}/${letter}`], env))
     }
     await Promise.all([...this.#nodes.values()].map(node => node.start()))

@@ -8,7 +8,10 @@ import type { Terminal } from '../terminal.ts'
 const ROLES = ['admin', 'node', 'proxy'] as const satisfies readonly Role[]
 
 export function define(command: Command, terminal: Terminal): void {
-  const create = command.command('create').description('make a token; it is shown this once').argument('<name>')
+  const create = command
+    .command('create')
+    .description('make a token; it is shown this once')
+    .argument('<name>', 'whose it is; of the role node the name of the node, for which alone it is good')
   create.addOption(new Option('--role <role>', 'what it may do').choices(ROLES).default('admin'))
   callsMaster(create, 'shadow token create laptop', 'shadow token create node-2 --role node').action(
     async (name: string, flags: CallFlags & { role: Role }) => {

@@ -39,7 +39,7 @@ export const twoHops = (backend: string): Promise<Front> =>
     const volumes = new FakeVolumes()
     const drivers = { runtime, volumes, mounts: volumes, logs: new FakeLogs() }
     const node = started.use(await startNodeproxy(readSettings(nodeproxySettings, {}, flags), { log: noLog, drivers }))
-    nodes.push({ ...aNode('n1', node.address), key: node.key })
+    nodes.push({ ...aNode('n1', node.address), key: node.keys.traffic })
     return reachOverHttp()
   })
 
