@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { failures, ShadowError } from '../lib/errors.ts'
 import { network, rate } from '../model/access.ts'
 import type { App, Node, Volume } from '../model/app.ts'
+import { egress } from '../model/egress.ts'
 import { hostname } from '../model/hostname.ts'
 import { imageReference } from '../model/image-reference.ts'
 import { type InstanceView, PHASES, WAKE_STEPS } from '../model/instance.ts'
@@ -98,6 +99,8 @@ const absolutePath = z
   )
   .refine(path => !path.includes('\0'), { error: 'cannot hold a NUL byte' })
 
+const EgressSchema = parsed('Egress', 'what an app may reach', '10.0.0.5:5432', egress)
+
 const ReadinessSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('port') }),
   z.strictObject({
@@ -143,6 +146,13 @@ const definition = {
       pids: z.int().min(1).max(4_194_304).default(TASK_DEFAULTS.pids),
     })
     .prefault({}),
+  egress: z
+    .array(EgressSchema)
+    .max(100)
+    .optional()
+    .describe(
+      'what it may reach beside the internet and its own hostnames; left out: nothing of the host or private networks',
+    ),
   ready: ReadinessSchema.default({ kind: 'port' }),
   startWithin: longerThan(1_000, '1s').default(duration(TASK_DEFAULTS.startWithin)),
   sleep: z
@@ -177,6 +187,7 @@ export const TaskSchema = told<TaskDefinition>(
     port: z.int(),
     volume: z.object({ id: VolumeIdSchema, size: SizeSchema, path: z.string() }).optional(),
     limits: z.object({ memory: SizeSchema, cpus: z.number(), pids: z.int() }),
+    egress: z.array(EgressSchema).optional(),
     ready: ReadinessSchema,
     startWithin: DurationSchema,
     sleep: z.object({

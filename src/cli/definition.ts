@@ -20,6 +20,7 @@ export type DefinitionFlags = {
   readonly memory?: string
   readonly cpus?: string
   readonly pids?: string
+  readonly egress?: readonly string[]
   readonly ready?: string
   readonly startWithin?: string
   /** false: `--no-command`. */
@@ -42,6 +43,11 @@ export function definitionOptions(command: Command): Command {
     .option('--memory <size>', 'most memory it may use: 512MiB')
     .option('--cpus <number>', 'most processors it may use: 0.5')
     .option('--pids <number>', 'most processes it may have')
+    .option(
+      '--egress <what>',
+      'what it may reach beside the internet: none, private, host:PORT, 10.0.0.5:5432; internet takes all back; may be repeated',
+      collect,
+    )
     .option('--ready <how>', 'how to tell that it is ready: port, http:/path, log:REGEX')
     .option('--start-within <duration>', 'how long a start may take')
     .option('--grace <duration>', 'time from SIGTERM to SIGKILL')
@@ -72,6 +78,7 @@ export async function toPatch(
     port: number('--port', flags.port),
     volume: volume(flags.volume),
     limits: { memory: flags.memory, cpus: number('--cpus', flags.cpus), pids: number('--pids', flags.pids) },
+    egress: flags.egress,
     ready: readiness(flags.ready, faults),
     startWithin: flags.startWithin,
     sleep: { idleAfter: flags.idleAfter, grace: flags.grace, webSockets: flags.ws },

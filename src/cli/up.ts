@@ -57,6 +57,7 @@ export async function startUp(config: UpConfig, { clock, log, onStep, drivers }:
       { clock, log, metrics, reach: reachWithin(nodeproxy) },
     ),
   )
+  await nodeproxy.openPorts(portsOf(config.proxy, proxy))
   const { metricsListen } = config.proxy
   if (metricsListen !== undefined) started.use(await openMetrics(metrics, metricsListen, log))
   const frontUrl = urlOf(proxy.address)
@@ -77,6 +78,15 @@ export async function startUp(config: UpConfig, { clock, log, onStep, drivers }:
     stop,
     [Symbol.asyncDispose]: () => stop({ sleep: false }),
   }
+}
+
+/** Where apps may reach their own hostnames: what listens on a loopback address they cannot reach at all. */
+function portsOf(
+  config: UpConfig['proxy'],
+  { port, tls }: { port: number; tls: { port: number } | undefined },
+): number[] {
+  const isOpen = (host: string | undefined): boolean => host !== undefined && !/^(127\.|::1$|localhost$)/.test(host)
+  return [...(isOpen(config.listen.host) ? [port] : []), ...(tls && isOpen(config.tlsListen?.host) ? [tls.port] : [])]
 }
 
 /** The front's way to the node without a hop between them. */

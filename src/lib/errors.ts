@@ -74,6 +74,11 @@ const FAILURES = {
     means: 'the store ignores conditional writes, so two masters would overwrite each other',
   },
   'runtime-unreachable': { status: 503, exit: 7, means: 'Docker does not answer' },
+  'egress-open': {
+    status: 503,
+    exit: 7,
+    means: 'apps cannot be kept from the host and the private networks, and must not run without (`SHADOW_EGRESS`)',
+  },
   'shutting-down': { status: 503, exit: 7, means: 'this daemon is stopping' },
   'image-not-found': { status: 424, exit: 5, means: 'the image is neither on the node nor in its registry' },
   'command-not-found': { status: 424, exit: 5, means: 'the image has no such command, or not what runs it' },

@@ -1,3 +1,4 @@
+import type { Egress } from './egress.ts'
 import type { AppName, VolumeId } from './names.ts'
 import type { Duration, Size } from './quantities.ts'
 
@@ -18,6 +19,8 @@ export type TaskDefinition = {
   readonly port: number
   readonly volume?: { readonly id: VolumeId; readonly size: Size; readonly path: string } | undefined
   readonly limits: { readonly memory: Size; readonly cpus: number; readonly pids: number }
+  /** What it may reach beside the internet and its own hostnames; left out: nothing. */
+  readonly egress?: readonly Egress[] | undefined
   readonly ready: Readiness
   /** How long a start may take before it counts as failed. */
   readonly startWithin: Duration

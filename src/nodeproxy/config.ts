@@ -4,6 +4,7 @@ import { listenAddress, oneOf, optionalSetting, setting, text, url, type Values,
 import { crewSize } from '../lib/threads/size.ts'
 import { type NodeName, nodeName } from '../model/names.ts'
 import { sizeBytes } from '../model/quantities.ts'
+import { EGRESS_MODES } from './runtime/firewall.ts'
 
 /** The settings of a node. */
 export const nodeproxySettings = {
@@ -53,10 +54,23 @@ export const nodeproxySettings = {
     default: '50000',
     help: 'how many connections of fronts may be open; for more the longest idle one is closed',
   }),
+  egress: setting('SHADOW_EGRESS', oneOf(...EGRESS_MODES), {
+    default: 'on',
+    help: 'whether apps are kept from this machine and the private networks: on, warn (only where iptables is there), off',
+  }),
+  egressPorts: setting('SHADOW_EGRESS_PORTS', ports, {
+    default: 'none',
+    help: 'TCP ports of this machine that every app may reach, such as 80,443 where a front of its own runs here; shadow up knows its own',
+  }),
   metricsListen: optionalSetting('SHADOW_METRICS_LISTEN', listenAddress('127.0.0.1'), {
     help: 'where Prometheus may ask for /metrics, such as 127.0.0.1:9464; left out: nowhere; shadow up shows front and node together',
   }),
   logLevel: setting('SHADOW_LOG_LEVEL', oneOf(...LOG_LEVELS), { default: 'info', help: 'least level that is logged' }),
+}
+
+/** Parser: ports by commas, or `none`. */
+function ports(value: string): readonly number[] {
+  return value === 'none' ? [] : value.split(',').map(port => wholeNumber(1, 65_535)(port.trim()))
 }
 
 export type NodeproxyConfig = Values<typeof nodeproxySettings>

@@ -5,6 +5,7 @@ import type { NodeName } from '../model/names.ts'
 import type { Logs } from './logs/logs.ts'
 import { openLogs } from './logs/open.ts'
 import { docker } from './runtime/docker.ts'
+import type { EgressMode } from './runtime/firewall.ts'
 import type { Runtime } from './runtime/runtime.ts'
 import { loop } from './volumes/loop.ts'
 import { mounts } from './volumes/mount.ts'
@@ -22,15 +23,34 @@ type Options = {
   readonly node: NodeName
   readonly data: string
   readonly dockerSocket: string
+  readonly egress?: EgressMode
+  readonly egressPorts?: readonly number[]
   readonly exec: Exec
   readonly clock: Clock
   readonly log: Log
 }
 
 /** Docker, loop devices and log files of this machine. */
-export function openDrivers({ node, data, dockerSocket, exec, clock, log }: Options): Drivers {
+export function openDrivers({
+  node,
+  data,
+  dockerSocket,
+  egress,
+  egressPorts = [],
+  exec,
+  clock,
+  log,
+}: Options): Drivers {
   const folder = `${data}/volumes`
-  const runtime = docker({ node, clock, log, socketPath: dockerSocket })
+  const runtime = docker({
+    node,
+    clock,
+    log,
+    socketPath: dockerSocket,
+    ...(egress && { egress }),
+    frontPorts: egressPorts,
+    exec,
+  })
   return {
     runtime,
     volumes: loop({ folder, exec }),

@@ -58,6 +58,8 @@ export type Nodeproxy = AsyncDisposable & {
   /** Calls back with each address that an app has left. */
   onLeft(listener: (address: string) => void): void
   instances(): readonly InstanceView[]
+  /** Lets apps reach these ports of this machine: a front listens there. */
+  openPorts(ports: readonly number[]): Promise<void>
   /** Ends it; with `sleep` its apps are put to sleep first, without they go on running and the next start takes them over. */
   stop(options: { sleep: boolean }): Promise<void>
 }
@@ -75,7 +77,17 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
 
   const { exec } = started.use(new Shells())
   const { runtime, volumes, mounts, logs } =
-    options.drivers ?? openDrivers({ node: name, data, dockerSocket: config.dockerSocket, exec, clock, log })
+    options.drivers ??
+    openDrivers({
+      node: name,
+      data,
+      dockerSocket: config.dockerSocket,
+      egress: config.egress,
+      egressPorts: config.egressPorts,
+      exec,
+      clock,
+      log,
+    })
   const master = masterClient({ url: config.master, token: config.token, withinMs: MASTER_CALL_WITHIN })
   const definitions = new Definitions({ folder: `${data}/apps`, log })
   started.defer(async () => void (await Promise.all([definitions.flush(), logs[Symbol.asyncDispose]()])))
@@ -176,6 +188,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     health: () => health.now(),
     onLeft: listener => void leftTo.push(listener),
     instances: () => instances.all.map(instance => instance.view()),
+    openPorts: ports => runtime.openPorts(ports),
     stop: stopOnce,
     [Symbol.asyncDispose]: () => stopOnce({ sleep: false }),
   }

@@ -123,6 +123,8 @@ export class FakeRuntime implements Runtime {
     return [...this.containers.values()]
   }
 
+  async openPorts(): Promise<void> {}
+
   async #pass(verb: string, what: string, signal?: AbortSignal): Promise<void> {
     this.calls.push(`${verb} ${what}`)
     if (!this.isAlive) throw new ShadowError('runtime-unreachable', 'Docker does not answer')

@@ -86,6 +86,7 @@ function show(terminal: Terminal, { app, urls, instance, problem, volume, lastLi
     ['port', String(task.port)],
     ['ready', sayReady(task)],
     ['limits', `memory ${task.limits.memory}, cpus ${task.limits.cpus}, pids ${task.limits.pids}`],
+    ['may reach', task.egress?.join(', ')],
     ['sleeps after', task.sleep.idleAfter],
     ['access', app.access && sayAccess(terminal, app.access).trimEnd()],
     ['volume', task.volume && `${task.volume.id}, ${task.volume.size} at ${task.volume.path}${sayLease(volume)}`],

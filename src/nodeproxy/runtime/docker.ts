@@ -2,6 +2,7 @@ import { homedir } from 'node:os'
 import { orAborted, resolvesWithin } from '../../lib/abort.ts'
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import { ShadowError } from '../../lib/errors.ts'
+import { type Exec, exec as execHere } from '../../lib/exec.ts'
 import { type Log, noLog } from '../../lib/log.ts'
 import { withLastLines } from '../../model/last-lines.ts'
 import type { NodeName } from '../../model/names.ts'
@@ -14,8 +15,10 @@ import { DockerNetwork } from './docker-network.ts'
 import { DockerOutput } from './docker-output.ts'
 import { DockerStop } from './docker-stop.ts'
 import { commandNotFound, initFailure, isNoCommand, statusOf, toldBy } from './failures.ts'
+import { type EgressMode, Firewall } from './firewall.ts'
 import { untilExecuted } from './init.ts'
-import type { Container, Runtime } from './runtime.ts'
+import type { Container, FoundContainer, Runtime } from './runtime.ts'
+import { egressOf } from './specification.ts'
 
 export type DockerOptions = {
   readonly node: NodeName
@@ -26,6 +29,10 @@ export type DockerOptions = {
   readonly network?: string
   /** Where `docker login` keeps credentials. */
   readonly configFile?: string
+  readonly egress?: EgressMode
+  /** Ports of this machine that every app may reach. */
+  readonly frontPorts?: readonly number[]
+  readonly exec?: Exec
 }
 
 // How long a call to Docker is waited for after its caller has left.
@@ -41,17 +48,23 @@ export function docker({
   socketPath = '/var/run/docker.sock',
   network = 'shadow',
   configFile = `${homedir()}/.docker/config.json`,
+  egress = 'on',
+  frontPorts = [],
+  exec = execHere,
 }: DockerOptions): Runtime {
   const engine = dockerEngine(socketPath)
   const images = new DockerImages(engine, configFile)
   const bridge = new DockerNetwork(engine, network)
   const containers = new DockerContainers({ engine, node, network, log })
   const folders = new DockerFolders({ engine, node })
+  const firewall = new Firewall({ exec, log, mode: egress, frontPorts })
+  /** Containers whose address has its rules. */
+  const allowed = new Set<string>()
   const output = new DockerOutput(engine)
   const stops = new DockerStop(containers, clock)
 
   async function create(task: TaskDefinition, mountedAt: string | undefined, signal: AbortSignal): Promise<Container> {
-    await bridge.ensure()
+    await firewall.ensure(await bridge.ensure(), { recently: true })
     try {
       return await containers.create(task, mountedAt)
     } catch (error) {
@@ -67,7 +80,7 @@ export function docker({
     try {
       await containers.start(container).catch(async error => {
         if (statusOf(error) !== 404 || !toldBy(error).includes('network')) throw error
-        await bridge.remake()
+        await firewall.ensure(await bridge.remake())
         await containers.start(container)
       })
     } catch (error) {
@@ -82,7 +95,27 @@ export function docker({
     }
     if (!found.State.Running) throw await endedAtOnce(container, found.State.ExitCode)
     stops.learn(container, found)
-    return containers.ipOf(found) ?? ''
+    const ip = containers.ipOf(found) ?? ''
+    await firewall.allow(ip, egressOf(found.Config.Labels))
+    allowed.add(container.id)
+    return ip
+  }
+
+  /** Makes good what somebody else did to the rules, and takes over those of containers that an earlier run left running. */
+  async function lookAtFirewall(found: readonly FoundContainer[]): Promise<void> {
+    try {
+      const link = await bridge.bridge()
+      if (link === undefined) return
+      for (const one of found) {
+        if (!one.running || one.ip === undefined || allowed.has(one.id)) continue
+        const { Config } = await containers.inspect(one)
+        await firewall.allow(one.ip, egressOf(Config.Labels))
+        allowed.add(one.id)
+      }
+      await firewall.ensure(link)
+    } catch (cause) {
+      log.error('rules of egress not looked at', { cause }) // the next start of a container fails by it
+    }
   }
 
   /** Docker hears of an end a little later than /proc; where that is of another machine, there is none to be heard of. */
@@ -123,6 +156,7 @@ export function docker({
       await output.untilRead(container)
       await containers.remove(container)
       stops.forget(container)
+      allowed.delete(container.id)
     },
 
     async exited(container, signal) {
@@ -137,7 +171,12 @@ export function docker({
     },
 
     output: (container, since, signal) => output.follow(container, since, signal),
-    leftBehind: () => containers.all(),
+    async leftBehind() {
+      const found = await containers.all()
+      await lookAtFirewall(found)
+      return found
+    },
+    openPorts: ports => firewall.openPorts(ports),
   }
 }
 

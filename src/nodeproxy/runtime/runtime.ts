@@ -35,6 +35,8 @@ export interface Runtime {
   output(container: Container, since: string | undefined, signal: AbortSignal): AsyncIterable<LogLine>
   /** All containers of this node, running or not: what a run before this one left. */
   leftBehind(): Promise<readonly FoundContainer[]>
+  /** Lets every app reach these TCP ports of this machine: a front listens there. */
+  openPorts(ports: readonly number[]): Promise<void>
 }
 
 export type FoundContainer = Container & {
@@ -47,3 +49,5 @@ export type FoundContainer = Container & {
 export const LABEL_NODE = 'shadow.node'
 export const LABEL_APP = 'shadow.app'
 export const LABEL_REVISION = 'shadow.revision'
+/** What the app may reach, so that a node that is started again knows it of those that run. */
+export const LABEL_EGRESS = 'shadow.egress'

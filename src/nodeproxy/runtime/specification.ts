@@ -1,8 +1,9 @@
 import { availableParallelism } from 'node:os'
+import type { Egress } from '../../model/egress.ts'
 import type { NodeName } from '../../model/names.ts'
 import { toBytes } from '../../model/quantities.ts'
 import type { TaskDefinition } from '../../model/task.ts'
-import { LABEL_APP, LABEL_NODE, LABEL_REVISION } from './runtime.ts'
+import { LABEL_APP, LABEL_EGRESS, LABEL_NODE, LABEL_REVISION } from './runtime.ts'
 
 // What most images need to set themselves up and drop their rights, and nothing that reaches out of the container.
 const CAPABILITIES = ['CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'KILL', 'NET_BIND_SERVICE', 'SETGID', 'SETUID']
@@ -18,7 +19,12 @@ export function specificationOf(
     Image: task.image,
     ...(task.command && { Cmd: [...task.command] }),
     Env: [...Object.entries(task.env).map(([name, value]) => `${name}=${value}`), `PORT=${task.port}`],
-    Labels: { [LABEL_NODE]: node, [LABEL_APP]: task.app, [LABEL_REVISION]: `${task.revision}` },
+    Labels: {
+      [LABEL_NODE]: node,
+      [LABEL_APP]: task.app,
+      [LABEL_REVISION]: `${task.revision}`,
+      ...(task.egress && { [LABEL_EGRESS]: task.egress.join(' ') }),
+    },
     HostConfig: {
       NetworkMode: network,
       // An app that handles no SIGTERM would ignore it as PID 1, by the kernel's rule, and eat its whole grace.
@@ -50,3 +56,7 @@ export function specificationOf(
 }
 
 export const containerName = (node: NodeName, app: string): string => `shadow-${node}-${app}`
+
+/** What the app may reach, by the labels of its container. */
+export const egressOf = (labels: Readonly<Record<string, string>> = {}): readonly Egress[] =>
+  (labels[LABEL_EGRESS] ?? '').split(' ').filter(Boolean) as unknown as Egress[]

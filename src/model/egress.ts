@@ -1,0 +1,59 @@
+import { ShadowError } from '../lib/errors.ts'
+import { network } from './access.ts'
+
+/**
+ * What an app may reach beyond its own hostnames: `internet` (what it may anyway), `none`, `private`, `host`, `host:PORT`, an
+ * IPv4 address or network, with or without `:PORT`.
+ */
+export type Egress = string & { readonly brand: 'Egress' }
+
+/** A way out: to a network, or to this machine itself; to one port where one is named. */
+export type Way = { readonly to: string | 'host'; readonly port: number | undefined }
+export type Ways = { readonly internet: boolean; readonly ways: readonly Way[] }
+
+/** Networks that no app reaches unless its definition says so (RFC 1918, 6598, 3927, 1122, 5735, 1112). */
+export const CLOSED_NETWORKS = [
+  '0.0.0.0/8',
+  '10.0.0.0/8',
+  '100.64.0.0/10',
+  '127.0.0.0/8',
+  '169.254.0.0/16',
+  '172.16.0.0/12',
+  '192.0.0.0/24',
+  '192.168.0.0/16',
+  '198.18.0.0/15',
+  '224.0.0.0/4',
+  '240.0.0.0/4',
+]
+// Not link-local: there clouds give out their credentials (169.254.169.254), which has to be asked for by its address.
+const PRIVATE_NETWORKS = ['10.0.0.0/8', '100.64.0.0/10', '172.16.0.0/12', '192.168.0.0/16']
+
+/** Parses one allowance; fails with `bad-input`. */
+export function egress(text: string): Egress {
+  if (['internet', 'none', 'private', 'host'].includes(text)) return text as Egress
+  const match = /^(?<to>[^:]+)(?::(?<port>\d{1,5}))?$/.exec(text)
+  const port = match?.groups?.['port'] === undefined ? undefined : Number(match.groups['port'])
+  const to = match?.groups?.['to'] ?? ''
+  if (text.includes('::') || (text.match(/:/g)?.length ?? 0) > 1)
+    throw new ShadowError('bad-input', `"${text.slice(0, 100)}": apps have no IPv6 to reach it by`)
+  if (match === null || (port !== undefined && (port < 1 || port > 65_535)))
+    throw new ShadowError('bad-input', `"${text.slice(0, 100)}": ${SPELLING}`)
+  if (to === 'host') return text as Egress
+  if (!/^[\d./]+$/.test(to))
+    throw new ShadowError('bad-input', `"${text.slice(0, 100)}": ${SPELLING}; what a name stands for may change`)
+  network(to)
+  return text as Egress
+}
+
+const SPELLING = 'write none, private, host, host:PORT, or an address or network such as 10.0.0.5:5432'
+
+/** What a list of allowances opens. */
+export function waysOf(list: readonly Egress[]): Ways {
+  const ways = list.flatMap((one): readonly Way[] => {
+    if (one === 'internet' || one === 'none') return []
+    if (one === 'private') return PRIVATE_NETWORKS.map(to => ({ to, port: undefined }))
+    const [to = '', port] = one.split(':')
+    return [{ to, port: port === undefined ? undefined : Number(port) }]
+  })
+  return { internet: !list.some(one => one === 'none'), ways }
+}
