@@ -35,7 +35,9 @@ export class DockerNetwork {
   }
 
   #find(): Promise<Docker.NetworkInspectInfo | undefined> {
-    return this.#engine.ask(docker => docker.getNetwork(encodeURIComponent(this.name)).inspect()).catch(unlessStatus(404))
+    return this.#engine
+      .ask(docker => docker.getNetwork(encodeURIComponent(this.name)).inspect())
+      .catch(unlessStatus(404))
   }
 
   async #make(): Promise<string> {
