@@ -52,6 +52,8 @@ const flag = z
   .enum(['true', 'false'])
   .default('false')
   .transform(value => value === 'true')
+/** Whether the values of environments are told, or digests in their place: for answers that are printed or logged. */
+const shown = { env: z.enum(['values', 'digests']).default('values') }
 const logQuery = z.strictObject({ follow: flag, tail: z.coerce.number().int().min(0).max(100_000).default(200) })
 
 export const masterRoutes = {
@@ -60,12 +62,31 @@ export const masterRoutes = {
     answer: z.object({ ok: z.boolean(), storage: z.string() }),
     may: 'anyone',
   },
-  registerApp: { says: 'register an app', body: RegisterSchema, answer: AppSchema, status: 201, may: admin },
-  listApps: { says: 'apps by name', query: z.strictObject(paging), answer: page(AppSchema), may: admin },
-  getApp: { says: 'one app; ETag, If-None-Match', params: app, answer: AppSchema, may: ['admin', 'node'] },
+  registerApp: {
+    says: 'register an app',
+    query: z.strictObject(shown),
+    body: RegisterSchema,
+    answer: AppSchema,
+    status: 201,
+    may: admin,
+  },
+  listApps: {
+    says: 'apps by name',
+    query: z.strictObject({ ...paging, ...shown }),
+    answer: page(AppSchema),
+    may: admin,
+  },
+  getApp: {
+    says: 'one app; ETag, If-None-Match',
+    params: app,
+    query: z.strictObject(shown),
+    answer: AppSchema,
+    may: ['admin', 'node'],
+  },
   replaceApp: {
     says: 'make a new revision from a whole definition; If-Match',
     params: app,
+    query: z.strictObject(shown),
     body: ReplaceSchema,
     answer: AppSchema,
     may: admin,
@@ -73,7 +94,7 @@ export const masterRoutes = {
   updateApp: {
     says: 'make a new revision by a JSON merge patch; If-Match; strict: not-found where a variable to be removed is not there',
     params: app,
-    query: z.strictObject({ strict: flag }),
+    query: z.strictObject({ strict: flag, ...shown }),
     body: PatchSchema,
     answer: AppSchema,
     may: admin,
@@ -88,6 +109,7 @@ export const masterRoutes = {
   setAccess: {
     says: 'say anew who may use an app, and how much; makes no revision and restarts nothing; If-Match',
     params: app,
+    query: z.strictObject(shown),
     body: AccessSchema,
     answer: AppSchema,
     may: admin,
@@ -95,12 +117,14 @@ export const masterRoutes = {
   listTasks: {
     says: 'the revisions of an app, newest first',
     params: app,
+    query: z.strictObject(shown),
     answer: z.object({ items: z.array(TaskSchema) }),
     may: admin,
   },
   getTask: {
     says: 'one revision',
     params: app.extend({ revision: z.coerce.number().int().min(1) }),
+    query: z.strictObject(shown),
     answer: TaskSchema,
     may: admin,
   },

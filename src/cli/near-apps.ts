@@ -2,6 +2,7 @@ import type { MasterClient } from '../api/client.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import { nearest } from '../lib/nearest.ts'
 import type { App } from '../model/app.ts'
+import { DIGESTS } from './secrets.ts'
 
 /** Runs the calls; where the app is not known, the error names apps that may have been meant. */
 export async function orNearApps<T>(master: MasterClient, name: string, calls: () => Promise<T>): Promise<T> {
@@ -23,7 +24,7 @@ export async function allApps(master: MasterClient): Promise<readonly App[]> {
   const apps: App[] = []
   let after: string | undefined
   do {
-    const page = await master.call('listApps', { query: { after } })
+    const page = await master.call('listApps', { query: { after, ...DIGESTS } })
     apps.push(...page.items)
     after = page.next ?? undefined
   } while (after !== undefined)

@@ -101,11 +101,11 @@ export function appRegistry({ records, claims, history, volumes, changes, relay,
     },
 
     /** Makes the next revision of what `next` says of the app as it is; the same again makes none. */
-    change: (name: AppName, next: (now: App) => Definition, expected: Expected): Promise<Found> =>
+    change: (name: AppName, next: (now: App) => Promise<Definition>, expected: Expected): Promise<Found> =>
       attempts(expected, async () => {
         const before = await find(name)
         mustMatch(before, expected)
-        const definition = next(before.app)
+        const definition = await next(before.app)
         const at = after(before.app.updatedAt)
         const domains = domainsOf(name, definition, appsDomain)
         const task = taskOf(name, before.app.task.revision + 1, definition, at)

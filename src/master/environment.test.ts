@@ -57,3 +57,53 @@ test('a strict patch that takes away a variable which is not there changes nothi
   // RFC 7396: without strict, to remove what is not there is no error.
   await on.admin.call('updateApp', { params, body })
 })
+
+describe('values of an environment', () => {
+  const params = { app: 'secretive' }
+  const digests = { env: 'digests' } as const
+  const get = () => on.admin.call('getApp', { params, query: digests })
+
+  test('are digests where these are asked for, in old revisions too; equal values have equal ones', async () => {
+    const body = { name: 'secretive', image: 'x', env: { A: 'hush-1', B: 'hush-1', C: 'hush-2' } }
+    const made = await on.admin.call('registerApp', { body, query: digests })
+    const changed = await on.admin.call('updateApp', { params, body: { env: { C: 'hush-3' } }, query: digests })
+    const answers = [
+      made,
+      changed,
+      await get(),
+      await on.admin.call('listApps', { query: digests }),
+      await on.admin.call('listTasks', { params, query: digests }),
+      await on.admin.call('getTask', { params: { ...params, revision: 1 }, query: digests }),
+      await on.admin.call('setAccess', { params, body: { deny: ['192.0.2.1'] }, query: digests }),
+    ]
+    for (const answer of answers) assert.doesNotMatch(JSON.stringify(answer), /hush/)
+    const { A, B, C } = changed.task.env
+    assert.match(A ?? '', /^hmac-sha256:[0-9a-f]{32}$/)
+    assert.equal(A, B)
+    assert.notEqual(C, made.task.env['C'])
+    assert.equal(A, made.task.env['A'])
+  })
+
+  test('stay as they are where their digests are sent back, by PATCH and by PUT', async () => {
+    const { task } = await get()
+    await on.admin.call('updateApp', { params, body: { env: { ...task.env, D: '4' } } })
+    assert.deepEqual((await on.admin.call('getApp', { params })).task.env, {
+      A: 'hush-1',
+      B: 'hush-1',
+      C: 'hush-3',
+      D: '4',
+    })
+    await on.admin.call('replaceApp', { params, body: { image: 'y', env: task.env } })
+    assert.deepEqual((await on.admin.call('getApp', { params })).task.env, { A: 'hush-1', B: 'hush-1', C: 'hush-3' })
+  })
+
+  test('cannot be the digest of another value', async () => {
+    const { A = '' } = (await get()).task.env
+    for (const env of [{ C: A }, { NEW: A }])
+      await assert.rejects(on.admin.call('updateApp', { params, body: { env } }), error =>
+        isFailure(error, 'bad-input'),
+      )
+    const body = { name: 'copied', image: 'x', env: { A } }
+    await assert.rejects(on.admin.call('registerApp', { body }), error => isFailure(error, 'bad-input'))
+  })
+})

@@ -2,14 +2,17 @@ import type { ServerResponse } from 'node:http'
 import type { z } from 'zod'
 import { parseValue } from '../api/parse.ts'
 import type { CallAnswer, HandlerInput, masterRoutes } from '../api/routes.ts'
-import { ReplaceSchema } from '../api/schemas.ts'
+import { type Definition, ReplaceSchema } from '../api/schemas.ts'
 import { mergePatch } from '../lib/merge-patch.ts'
+import type { App } from '../model/app.ts'
 import type { AppName, VolumeId } from '../model/names.ts'
 import { appName, volumeId } from '../model/names.ts'
 import { type Route, routeOf } from '../model/route.ts'
+import type { TaskDefinition } from '../model/task.ts'
 import type { Apps, Found } from './apps.ts'
 import type { Changes } from './changes.ts'
 import { definitionOf, mustHave } from './definition.ts'
+import type { Digests } from './digests.ts'
 import type { History } from './history.ts'
 import type { Lookup } from './lookup.ts'
 import type { Nodes } from './nodes.ts'
@@ -33,6 +36,8 @@ type Told<R> = R extends { answer: z.ZodType } ? Promise<{ value: CallAnswer<R>;
 /** One for each call of the API; those that stream write their answer by themselves. */
 export type Handlers = { [K in keyof Routes]: (input: HandlerInput<Routes[K]>, call: Call) => Told<Routes[K]> }
 
+type Shown = 'values' | 'digests'
+
 export type Parts = {
   storage: Storage
   apps: Apps
@@ -41,6 +46,7 @@ export type Parts = {
   volumes: Volumes
   nodes: Nodes
   tokens: Tokens
+  digests: Digests
   relay: Relay
   changes: Changes
 }
@@ -51,7 +57,7 @@ const HIDDEN_KEY = '****************'
 
 /** The calls of the API, each put to the noun that it is about. */
 export function masterHandlers(parts: Parts): Handlers {
-  const { storage, apps, lookup, history, volumes, nodes, tokens, relay, changes } = parts
+  const { storage, apps, lookup, history, volumes, nodes, tokens, digests, relay, changes } = parts
   const find = async (name: AppName) => (await apps.find(name)).app
   return {
     async health() {
@@ -60,28 +66,35 @@ export function masterHandlers(parts: Parts): Handlers {
       return { value: { ok: true, storage: storage.name.split(' ')[0] ?? '' } }
     },
 
-    registerApp: async ({ body }) => told(await apps.register(body)),
-    listApps: async ({ query: { after, limit } }) => ({
-      value: await lookup.list(after === undefined ? undefined : appName(after), limit),
-    }),
-    getApp: async ({ params }) => told(await apps.find(params.app)),
+    registerApp: async ({ body: { name, access, ...definition }, query: { env } }) => {
+      const whole = await digests.restore(definition, undefined)
+      return told(await apps.register({ name, access, ...whole }), env)
+    },
+    listApps: async ({ query: { after, limit, env } }) => {
+      const { items, next } = await lookup.list(after === undefined ? undefined : appName(after), limit)
+      return { value: { items: await Promise.all(items.map(app => shown(app, env))), next } }
+    },
+    getApp: async ({ params, query: { env } }) => told(await apps.find(params.app), env),
     getHost: async ({ params }) => routeTo(await lookup.atHost(params.hostname)),
-    replaceApp: async ({ params, body }, { ifMatch }) => told(await apps.change(params.app, () => body, ifMatch)),
-    updateApp: async ({ params, body, query }, { ifMatch }) =>
-      told(
-        await apps.change(
-          params.app,
-          now => {
-            if (query.strict) mustHave(now, body)
-            return parseValue(ReplaceSchema, mergePatch(definitionOf(now), body))
-          },
-          ifMatch,
-        ),
-      ),
-    setAccess: async ({ params, body }, { ifMatch }) => told(await apps.setAccess(params.app, body, ifMatch)),
+    replaceApp: async ({ params, body, query: { env } }, { ifMatch }) =>
+      told(await apps.change(params.app, now => digests.restore(body, now), ifMatch), env),
+    updateApp: async ({ params, body, query: { strict, env } }, { ifMatch }) => {
+      const next = (now: App): Promise<Definition> => {
+        if (strict) mustHave(now, body)
+        return digests.restore(parseValue(ReplaceSchema, mergePatch(definitionOf(now), body)), now)
+      }
+      return told(await apps.change(params.app, next, ifMatch), env)
+    },
+    setAccess: async ({ params, body, query: { env } }, { ifMatch }) =>
+      told(await apps.setAccess(params.app, body, ifMatch), env),
     removeApp: ({ params, query }, { ifMatch, signal }) => apps.remove(params.app, query.withVolume, ifMatch, signal),
-    listTasks: async ({ params }) => ({ value: { items: [...(await history.list(await find(params.app)))] } }),
-    getTask: async ({ params }) => ({ value: await history.get(await find(params.app), params.revision) }),
+    listTasks: async ({ params, query: { env } }) => {
+      const tasks = await history.list(await find(params.app))
+      return { value: { items: await Promise.all(tasks.map(task => shownTask(task, env))) } }
+    },
+    getTask: async ({ params, query: { env } }) => ({
+      value: await shownTask(await history.get(await find(params.app), params.revision), env),
+    }),
 
     listVolumes: async ({ query: { after, limit } }) => ({
       value: await volumes.list(after === undefined ? undefined : volumeId(after), limit),
@@ -132,6 +145,16 @@ export function masterHandlers(parts: Parts): Handlers {
     await relay.eraseVolume(id, null, signal)
     await volumes.forget(id)
   }
-}
 
-const told = ({ app, etag }: Found) => ({ value: app, etag })
+  async function told({ app, etag }: Found, env: Shown): Promise<{ value: App; etag: string }> {
+    return { value: await shown(app, env), etag }
+  }
+
+  async function shown(app: App, env: Shown): Promise<App> {
+    return { ...app, task: await shownTask(app.task, env) }
+  }
+
+  async function shownTask(task: TaskDefinition, env: Shown): Promise<TaskDefinition> {
+    return env === 'digests' ? digests.hide(task) : task
+  }
+}

@@ -12,6 +12,7 @@ import { appRegistry } from './apps.ts'
 import { changeStream } from './changes.ts'
 import { domainClaims } from './claims.ts'
 import type { MasterConfig } from './config.ts'
+import { envDigests } from './digests.ts'
 import { masterHandlers } from './handlers.ts'
 import { taskHistory } from './history.ts'
 import { masterDoor } from './http.ts'
@@ -56,6 +57,7 @@ export async function startMaster(config: MasterConfig, { clock, log, storage: g
   const volumes = volumeRecords({ storage, records, clock })
   const nodes = nodeRecords({ storage, clock })
   const tokens = tokenRecords({ storage, clock })
+  const digests = envDigests(storage)
   const changes = changeStream()
   const relay = nodeRelay({ nodes, volumes })
   const apps = appRegistry({
@@ -70,7 +72,7 @@ export async function startMaster(config: MasterConfig, { clock, log, storage: g
     appsDomain: config.appsDomain,
   })
   const lookup = appLookup({ records, claims })
-  const handlers = masterHandlers({ storage, apps, lookup, history, volumes, nodes, tokens, relay, changes })
+  const handlers = masterHandlers({ storage, apps, lookup, history, volumes, nodes, tokens, digests, relay, changes })
 
   const token: Master['token'] = role => tokens.ensure(join(config.data, 'tokens', role), role)
   const nodeToken: Master['nodeToken'] = node =>

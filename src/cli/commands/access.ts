@@ -7,6 +7,7 @@ import { type AccessFlags, accessOptions, sayAccess, withFlags } from '../access
 import { orNearApps } from '../near-apps.ts'
 import { type CallFlags, callsMaster, collect } from '../options.ts'
 import { print } from '../output.ts'
+import { DIGESTS } from '../secrets.ts'
 import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
 
@@ -30,7 +31,7 @@ of your own, name it in SHADOW_TRUSTED_PROXIES; else all clients are one.`,
     .action(async (name: string, flags: Flags) => {
       const { master } = await findTarget(terminal, flags)
       const app = await orNearApps(master, name, () =>
-        changes(flags) ? change(master, name, flags) : master.call('getApp', { params: { app: name } }),
+        changes(flags) ? change(master, name, flags) : master.call('getApp', { params: { app: name }, query: DIGESTS }),
       )
       const document = { app: app.name, access: app.access ?? { allow: [], deny: [] } }
       print(terminal, flags.json, document, () => sayAccess(terminal, app.access))
@@ -49,12 +50,12 @@ const changes = ({ allow, deny, forget, rate, ratePerClient, clear }: Flags): bo
 // The call replaces all rules, so it must rest on those it was made from.
 async function change(master: MasterClient, name: string, flags: Flags): Promise<App> {
   for (let tries = 1; ; tries++) {
-    const answer = await master.raw('getApp', { params: { app: name } })
+    const answer = await master.raw('getApp', { params: { app: name }, query: DIGESTS })
     const { access } = (await json(answer)) as App
     const body = withFlags(flags, name, flags.clear ? undefined : access, access)
     try {
       const headers = { 'if-match': answer.headers.etag ?? '*' }
-      return await master.call('setAccess', { params: { app: name }, body, headers })
+      return await master.call('setAccess', { params: { app: name }, body, headers, query: DIGESTS })
     } catch (error) {
       if (!isFailure(error, 'changed') || tries === TRIES) throw error
     }

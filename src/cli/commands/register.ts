@@ -7,6 +7,7 @@ import { type AccessFlags, accessOptions, withFlags } from '../access.ts'
 import { type DefinitionFlags, definitionOptions, toPatch, withoutNulls } from '../definition.ts'
 import { type CallFlags, callsMaster } from '../options.ts'
 import { print } from '../output.ts'
+import { DIGESTS, printable } from '../secrets.ts'
 import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
 import { urlsOf } from '../urls.ts'
@@ -37,8 +38,9 @@ export function define(command: Command, terminal: Terminal): void {
     // The flags are text of a person; the master's schema is what says whether they are a definition.
     const app = await master.call('registerApp', {
       body: { name, ...definition } as Register,
+      query: DIGESTS,
     })
-    print(terminal, flags.json, app, () => `${urlsOf(app, front).join('\n')}\n`)
+    print(terminal, flags.json, printable(app), () => `${urlsOf(app, front).join('\n')}\n`)
     terminal.err(`${app.name} is registered; its first request wakes it\n`)
   })
   command.addHelpText('after', LEFT_OUT)

@@ -3,6 +3,7 @@ import { confirm } from '../confirm.ts'
 import { orNearApps } from '../near-apps.ts'
 import { type CallFlags, callsMaster } from '../options.ts'
 import { print } from '../output.ts'
+import { DIGESTS } from '../secrets.ts'
 import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
 
@@ -15,7 +16,7 @@ export function define(command: Command, terminal: Terminal): void {
     .option('--yes', 'do not ask')
     .action(async (name: string, flags: Flags) => {
       const { master } = await findTarget(terminal, flags)
-      const app = await orNearApps(master, name, () => master.call('getApp', { params: { app: name } }))
+      const app = await orNearApps(master, name, () => master.call('getApp', { params: { app: name }, query: DIGESTS }))
       const { volume } = app.task
       const withVolume = flags.withVolume === true && volume !== undefined
       await confirm(terminal, flags.yes, `removes ${name}${withVolume ? ' and all data of its volume' : ''}`, name)

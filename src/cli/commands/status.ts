@@ -9,6 +9,7 @@ import { readLog, showLine } from '../log-lines.ts'
 import { orNearApps } from '../near-apps.ts'
 import { type CallFlags, callsMaster } from '../options.ts'
 import { facts, print } from '../output.ts'
+import { DIGESTS, printable } from '../secrets.ts'
 import { saySteps } from '../steps.ts'
 import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
@@ -29,7 +30,7 @@ const LAST_LINES = 10
 export function define(command: Command, terminal: Terminal): void {
   command.argument('<name>', 'the app').action(async (name: string, flags: CallFlags) => {
     const { master, front } = await findTarget(terminal, flags)
-    const app = await orNearApps(master, name, () => master.call('getApp', { params: { app: name } }))
+    const app = await orNearApps(master, name, () => master.call('getApp', { params: { app: name }, query: DIGESTS }))
     const { volume } = app.task
     const [instance, stored] = await Promise.all([
       instanceOf(master, name).catch(orUnknown),
@@ -39,7 +40,7 @@ export function define(command: Command, terminal: Terminal): void {
     const lastLines =
       instance === undefined || unknown ? [] : await Array.fromAsync(readLog(master, name, { tail: LAST_LINES }))
     const status = {
-      app,
+      app: printable(app),
       urls: urlsOf(app, front),
       instance: (unknown ? undefined : instance) ?? null,
       problem: unknown ? instance.toProblem() : null,

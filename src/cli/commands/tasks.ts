@@ -2,13 +2,17 @@ import type { Command } from 'commander'
 import { orNearApps } from '../near-apps.ts'
 import { type CallFlags, callsMaster } from '../options.ts'
 import { print, table } from '../output.ts'
+import { DIGESTS, printableTask } from '../secrets.ts'
 import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
 
 export function define(command: Command, terminal: Terminal): void {
   command.argument('<name>', 'the app').action(async (name: string, flags: CallFlags) => {
     const { master } = await findTarget(terminal, flags)
-    const { items } = await orNearApps(master, name, () => master.call('listTasks', { params: { app: name } }))
+    const listed = await orNearApps(master, name, () =>
+      master.call('listTasks', { params: { app: name }, query: DIGESTS }),
+    )
+    const items = listed.items.map(printableTask)
     print(terminal, flags.json, { tasks: items }, () =>
       table(
         terminal,

@@ -8,6 +8,7 @@ import { type DefinitionFlags, definitionOptions, toPatch } from '../definition.
 import { orNearApps } from '../near-apps.ts'
 import { type CallFlags, callsMaster, collect, mustBeThere, parsedFlag } from '../options.ts'
 import { print } from '../output.ts'
+import { DIGESTS, printable } from '../secrets.ts'
 import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
 
@@ -16,7 +17,7 @@ type Flags = CallFlags & DefinitionFlags & DomainFlags
 
 const TRIES = 5
 /** To take away what is not there is an error: it is a slip of the pen, or somebody else was here before. */
-const STRICT = { strict: 'true' } as const
+const STRICT = { strict: 'true', ...DIGESTS } as const
 
 export function define(command: Command, terminal: Terminal): void {
   definitionOptions(
@@ -40,7 +41,7 @@ export function define(command: Command, terminal: Terminal): void {
           ? updateDomains(master, name, patch, flags)
           : master.call('updateApp', { params: { app: name }, body: patch, query: STRICT }),
       )
-      print(terminal, flags.json, app, () => '')
+      print(terminal, flags.json, printable(app), () => '')
       terminal.err(`${app.name} is at revision ${app.task.revision}\n`)
     })
   callsMaster(
@@ -61,7 +62,7 @@ async function updateDomains(
   flags: DomainFlags,
 ): Promise<App> {
   for (let tries = 1; ; tries++) {
-    const answer = await master.raw('getApp', { params: { app: name } })
+    const answer = await master.raw('getApp', { params: { app: name }, query: DIGESTS })
     const { domains } = (await json(answer)) as App
     const removed = removedOf(name, domains, flags.removeDomain)
     const kept = domains.filter(domain => !removed.includes(domain))

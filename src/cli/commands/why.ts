@@ -4,6 +4,7 @@ import { instanceOf } from '../instance.ts'
 import { orNearApps } from '../near-apps.ts'
 import { type CallFlags, callsMaster } from '../options.ts'
 import { print } from '../output.ts'
+import { DIGESTS } from '../secrets.ts'
 import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
 import { urlsOf } from '../urls.ts'
@@ -12,7 +13,7 @@ export function define(command: Command, terminal: Terminal): void {
   command.argument('<name>', 'the app').action(async (name: string, flags: CallFlags) => {
     const { master, front } = await findTarget(terminal, flags)
     const [app, instance] = await orNearApps(master, name, () =>
-      Promise.all([master.call('getApp', { params: { app: name } }), instanceOf(master, name)]),
+      Promise.all([master.call('getApp', { params: { app: name }, query: DIGESTS }), instanceOf(master, name)]),
     )
     const sentences = explain(app, instance, urlsOf(app, front), terminal.now())
     const document = { app: app.name, phase: instance?.phase ?? 'asleep', why: sentences, instance: instance ?? null }
