@@ -27,8 +27,10 @@ describe('what peers get wrong:', () => {
     await shadow.register('blog', { env: { EXIT_AT_BOOT: '7' }, startWithin: '1d' }) // nobody waits for that here
     for (const n of [1, 2]) {
       const { status, json } = await shadow.ask('blog')
-      assert.deepEqual([status, json.code, json.facts], [500, 'app-crashed', { exitCode: 7 }])
-      assert.match(json.detail, /ended with exit code 7 before it was ready$/) // what it wrote is not for visitors
+      assert.deepEqual([status, json.code, json.facts], [500, 'app-crashed', undefined])
+      const { problem } = await shadow.instance('blog')
+      assert.deepEqual(problem?.facts, { exitCode: 7 })
+      assert.match(problem?.detail ?? '', /ended with exit code 7 before it was ready/) // which is not for visitors
       assert.equal(starts(), n)
     }
   })
@@ -149,7 +151,7 @@ describe('what peers get wrong:', () => {
     assert.equal(stdout.trim(), '{}')
   })
 
-  test('every failure has a status of its own kind, a body, a code, and what to do', async () => {
+  test('every failure has a status of its own kind, a body, a code, a sentence, and an id to find it by', async () => {
     await using shadow = await Shadow.start()
     await shadow.register('crashes', { env: { EXIT_AT_BOOT: '1' } })
     await shadow.register('no-image', { image: 'no.registry.invalid/none:1' })
@@ -167,7 +169,7 @@ describe('what peers get wrong:', () => {
       assert.equal(headers['content-type'], 'application/problem+json')
       assert.equal(json.status, status)
       assert.equal(json.code, headers['x-shadow-error'])
-      assert.ok(json.detail.length > 0 && json.title.length > 0 && json.hint.length > 0, JSON.stringify(json))
+      assert.ok(json.detail.length > 0 && json.title.length > 0 && json.id.length > 0, JSON.stringify(json))
       seen[host] = [status, json.code]
     }
     assert.deepEqual(seen, {

@@ -10,6 +10,7 @@ const NO_HEADERS = {}
 type GrantOptions = {
   readonly clock: Clock
   readonly refused: () => Promise<void>
+  readonly badAnswer: (fault: string) => void
   /** The last request has left, or it was revoked and there is none. */
   readonly onUnused: () => void
 }
@@ -22,6 +23,7 @@ class Use {
   readonly headers = NO_HEADERS
   readonly waited: Granted['waited']
   readonly refused: () => Promise<void>
+  readonly badAnswer: (fault: string) => void
   /** Where it is in the list of its grant; -1 when it has left. */
   at: number
   readonly #leave: (use: Use) => void
@@ -29,7 +31,7 @@ class Use {
   constructor(
     ask: Ask,
     at: number,
-    of: Pick<Use, 'since' | 'address' | 'waited' | 'refused'>,
+    of: Pick<Use, 'since' | 'address' | 'waited' | 'refused' | 'badAnswer'>,
     leave: (use: Use) => void,
   ) {
     this.ask = ask
@@ -38,6 +40,7 @@ class Use {
     this.address = of.address
     this.waited = of.waited
     this.refused = of.refused
+    this.badAnswer = of.badAnswer
     this.#leave = leave
   }
 
@@ -84,7 +87,8 @@ export class Grant {
   }
 
   enter(ask: Ask, waited?: Granted['waited']): Held {
-    const of = { since: this.#options.clock.now(), address: this.#address, waited, refused: this.#refused }
+    const { clock, badAnswer } = this.#options
+    const of = { since: clock.now(), address: this.#address, waited, refused: this.#refused, badAnswer }
     const use = new Use(ask, this.#uses.length, of, this.#leave)
     this.#uses.push(use)
     return use

@@ -23,6 +23,8 @@ export type NodeDeeds = {
   giveBack(input: { readonly grant: number; readonly agoMs: number | null }): void
   /** The address of this grant took no connection. */
   refused(input: { readonly grant: number }): Promise<void>
+  /** An answer of the app was refused under this grant. */
+  badAnswer(input: { readonly grant: number; readonly fault: string }): void
   /** The instance, as soon as it is not in the phase that was seen. */
   follow(input: { readonly app: AppName; readonly seen: Phase | undefined }, leaver: Leaver): Promise<InstanceView>
   phase(app: AppName): Phase

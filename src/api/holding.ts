@@ -67,6 +67,7 @@ export class Holding {
     const grant = new Grant(wanted, granted, {
       clock: this.#clock,
       refused: () => this.#node.call('refused', { grant: granted.grant }),
+      badAnswer: fault => this.#node.tell('badAnswer', { grant: granted.grant, fault }),
       onUnused: () => this.#unused(name, grant),
     })
     this.#all.set(granted.grant, grant)

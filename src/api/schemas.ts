@@ -276,6 +276,7 @@ export const InstanceSchema = told<InstanceView>(
     wokenBy: z.string().nullable(),
     stoppedBy: z.enum(['idle', 'asked', 'updated', 'removed', 'shutdown', 'died']).nullable(),
     lastWake: z.object({ ms: z.number(), steps: z.partialRecord(z.enum(WAKE_STEPS), z.number()) }).nullable(),
+    badAnswer: z.object({ at: z.iso.datetime(), fault: z.string(), count: z.int() }).nullable().default(null),
     held: z.array(z.string()),
     problem: ProblemSchema.nullable(),
     failures: z.int(),

@@ -1,6 +1,6 @@
 import { ShadowError } from '../lib/errors.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
-import type { UpstreamError } from '../lib/http/hop.ts'
+import { UpstreamError } from '../lib/http/hop.ts'
 import { serverTiming } from '../lib/http/server-timing.ts'
 import type { Ask, Held, HoldKind } from '../model/instance.ts'
 import type { AppName, NodeName } from '../model/names.ts'
@@ -62,10 +62,20 @@ export function servedBy(node: NodeName, waited: Held['waited']): Readonly<Recor
 
 /** The error of an app that is awake, or was, and did not serve the request that was forwarded to it. */
 export const appUnreachable = (app: AppName, error: UpstreamError): ShadowError =>
-  new ShadowError('app-unreachable', `${app} ${wentWrong[error.stage]}: ${error.message}`, {
-    cause: error,
-    hint: `shadow logs ${app}`,
-  })
+  error.isRefused
+    ? new ShadowError('app-bad-answer', `an answer of ${app} was refused: ${error.message}`, {
+        cause: error,
+        hint: `shadow why ${app}`,
+      })
+    : new ShadowError('app-unreachable', `${app} ${wentWrong[error.stage]}: ${error.message}`, {
+        cause: error,
+        hint: `shadow logs ${app}`,
+      })
+
+/** Has the node keep what was wrong with an answer of the app, if that is what failed. */
+export function noteBadAnswer({ badAnswer }: Held, error: unknown): void {
+  if (error instanceof UpstreamError && error.isRefused) badAnswer?.(error.message)
+}
 
 const wentWrong = {
   connect: 'refused the connection',

@@ -28,6 +28,7 @@ const instance = (change: Partial<InstanceView>): InstanceView =>
     wokenBy: null,
     stoppedBy: null,
     lastWake: null,
+    badAnswer: null,
     held: [],
     problem: null,
     failures: 0,

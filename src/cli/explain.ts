@@ -17,15 +17,15 @@ export function explain(
   const state = `${app.name} is ${instance.phase} on ${instance.node} since ${instance.since} (${ago}).`
   switch (instance.phase) {
     case 'awake':
-      return [state, ...awake(app, instance, now)]
+      return [state, ...awake(app, instance, now), ...badAnswer(instance)]
     case 'asleep':
-      return [state, ...stopped(app, instance.stoppedBy), wakesAgain]
+      return [state, ...stopped(app, instance.stoppedBy), ...badAnswer(instance), wakesAgain]
     case 'waking':
       return [state, ...woken(instance), `${count(instance.waiting, 'request')} for it.`]
     case 'stopping':
       return [state, ...stopped(app, instance.stoppedBy), 'A request that comes now waits, and wakes it again.']
     case 'crashed':
-      return [state, ...problem(instance), ...crashed(instance, now)]
+      return [state, ...problem(instance), ...badAnswer(instance), ...crashed(instance, now)]
     case 'stuck':
       return [
         state,
@@ -71,6 +71,12 @@ function stopped(app: App, by: StopReason | null): readonly string[] {
     died: 'Its container ended by itself.',
   }
   return [by === null ? 'Nobody has used it since its node started.' : reasons[by]]
+}
+
+function badAnswer({ badAnswer: last }: InstanceView): readonly string[] {
+  if (last === null) return []
+  const often = last.count === 1 ? 'An answer of it was refused' : `${last.count} answers of it were refused, the last`
+  return [`${often} at ${last.at}, and its visitor got 502: ${last.fault}.`]
 }
 
 const problem = (instance: InstanceView): readonly string[] =>

@@ -42,6 +42,7 @@ const awake = {
   wokenBy: 'GET / from 203.0.113.7',
   stoppedBy: null,
   lastWake: { ms: 311.7, steps: { mount: 5.2, start: 240, ready: 31 } },
+  badAnswer: null,
   held: [],
   problem: null,
   failures: 0,

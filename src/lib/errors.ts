@@ -49,9 +49,14 @@ const FAILURES = {
   'app-crashed': {
     status: 500,
     exit: 5,
-    means: 'the app ended before it was ready; the answer has its exit code, `shadow status` its last lines',
+    means: 'the app ended before it was ready; `shadow status` has its exit code and its last lines',
   },
   'app-unreachable': { status: 502, exit: 5, means: 'the app was ready but refused or cut the connection' },
+  'app-bad-answer': {
+    status: 502,
+    exit: 5,
+    means: 'the app answered with what no client may be sent; `shadow why` and the log name the header',
+  },
   'node-unreachable': { status: 502, exit: 7, means: 'the node that has the app does not answer' },
   'app-waking': { status: 503, exit: 5, means: 'the app is being woken; a browser sees the waiting page' },
   'app-stuck': {

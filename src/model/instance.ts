@@ -50,6 +50,8 @@ export type Held = Disposable & {
   readonly isHop?: boolean
   /** To be called when the address refused the connection: the app may have ended just now, and another hold wakes it. */
   readonly refused?: () => Promise<void>
+  /** To be called when an answer of the app was refused, with what is wrong with it: for `shadow why` and the log. */
+  readonly badAnswer?: (fault: string) => void
   /** Stages in milliseconds if the request waited for a wake here. */
   readonly waited?: Readonly<Record<string, number>> | undefined
 }
@@ -70,6 +72,8 @@ export type InstanceView = {
   /** Why it is not awake: `idle`, `asked`, … */
   readonly stoppedBy: StopReason | null
   readonly lastWake: { readonly ms: number; readonly steps: Readonly<Partial<Record<WakeStep, number>>> } | null
+  /** The last answer of the app that was refused, and how many there were since the node started; null: none. */
+  readonly badAnswer: { readonly at: string; readonly fault: string; readonly count: number } | null
   /** What is still held, for a stuck instance. */
   readonly held: readonly string[]
   readonly problem: Problem | null

@@ -49,6 +49,7 @@ export class Grants {
       giveBack: ({ grant, agoMs }) =>
         this.#giveBack(worker, grant, agoMs === null ? undefined : this.#options.clock.now() - agoMs),
       refused: async ({ grant }) => worker.grants.get(grant)?.held.refused?.(),
+      badAnswer: ({ grant, fault }) => worker.grants.get(grant)?.held.badAnswer?.(fault),
       follow: ({ app, seen }, leaver) => this.#next(app, seen, leaver),
       phase: app => phase(app),
     })

@@ -10,6 +10,8 @@ export type Way = {
   readonly webSockets: TaskDefinition['sleep']['webSockets']
   /** It refused the connection: looks whether the app is still there. */
   readonly refused: () => Promise<void>
+  /** An answer of it was refused: keeps what is wrong with it. */
+  readonly badAnswer: (fault: string) => void
 }
 
 const NO_HEADERS = {}
@@ -39,6 +41,10 @@ export class Hold implements Held {
 
   get refused(): () => Promise<void> {
     return this.#way.refused
+  }
+
+  get badAnswer(): (fault: string) => void {
+    return this.#way.badAnswer
   }
 
   get kind(): HoldKind {

@@ -51,6 +51,7 @@ beforeEach(async () => {
   data = await mkdtemp(join(tmpdir(), 'shadow-test-node-'))
   const server = createServer(async (incoming, response) => {
     saw.push(incoming)
+    if (incoming.url === '/odd') return void response.socket?.end('HTTP/1.1 200 OK\r\nX Odd: 1\r\n\r\n')
     const body = await text(incoming)
     response.writeHead(200, { 'x-shadow-error': 'forged', 'x-own': 'kept' }).end(`app says ${incoming.url} ${body}`)
   })
@@ -196,6 +197,20 @@ test('an app that runs and refuses connections is told so', async () => {
   await app[Symbol.asyncDispose]()
   const answer = await send('/')
   assert.deepEqual([answer.status, problem(answer)], [502, 'app-unreachable'])
+})
+
+test('an answer that is refused is told to whoever asks why, with its header, and is no cut connection', async () => {
+  for (const count of [1, 2]) {
+    const answer = await send('/odd')
+    assert.deepEqual([answer.status, problem(answer)], [502, 'app-bad-answer'])
+    assert.doesNotMatch(answer.body, /cut the connection/)
+    await until(() => node.instances()[0]?.badAnswer?.count === count)
+  }
+  const { badAnswer } = await api().call('getInstance', { params: { app: blog } })
+  assert.match(badAnswer?.fault ?? '', /not a name and a colon at once: "X Odd"$/)
+  const told = logs.lines.get(blog)?.filter(({ line }) => /refused/.test(line))
+  assert.equal(told?.length, 1, 'told once in the log of the app')
+  assert.match(told?.[0]?.line ?? '', /"X Odd"/)
 })
 
 test('instances are shown, woken and put to sleep by the API', async () => {

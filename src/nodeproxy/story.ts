@@ -15,6 +15,8 @@ type Options = {
   readonly tally?: Tally | undefined
 }
 
+const TOLD_AGAIN_AFTER_MS = 60_000
+
 /** What happens to an app on this node: told to our log and to its own as it happens, the last of it kept for who asks. */
 export class Story {
   readonly #app: AppName
@@ -24,6 +26,8 @@ export class Story {
   #wokenBy: string | null = null
   #stoppedBy: StopReason | null = null
   #lastWake: InstanceView['lastWake'] = null
+  #badAnswer: InstanceView['badAnswer'] = null
+  #badAnswerToldAt = Number.NEGATIVE_INFINITY
 
   constructor({ app, log, journal, tally = new Tally() }: Options) {
     this.#tally = tally
@@ -32,8 +36,13 @@ export class Story {
     this.#note = line => journal(app, line)
   }
 
-  get facts(): Pick<InstanceView, 'wokenBy' | 'stoppedBy' | 'lastWake'> {
-    return { wokenBy: this.#wokenBy, stoppedBy: this.#stoppedBy, lastWake: this.#lastWake }
+  get facts(): Pick<InstanceView, 'wokenBy' | 'stoppedBy' | 'lastWake' | 'badAnswer'> {
+    return {
+      wokenBy: this.#wokenBy,
+      stoppedBy: this.#stoppedBy,
+      lastWake: this.#lastWake,
+      badAnswer: this.#badAnswer,
+    }
   }
 
   waking(by: string): void {
@@ -56,6 +65,17 @@ export class Story {
 
   died(exit: Exit | undefined, failures: number): void {
     this.#log.warn('app died', { app: this.#app, ...exit, failures })
+  }
+
+  /** An answer of the app was refused. What is wrong is told when it is new, and once a minute while it goes on. */
+  badAnswer(fault: string, now: number): void {
+    const before = this.#badAnswer
+    const count = (before?.count ?? 0) + 1
+    this.#badAnswer = { at: new Date(now).toISOString(), fault, count }
+    if (fault === before?.fault && Math.abs(now - this.#badAnswerToldAt) < TOLD_AGAIN_AFTER_MS) return
+    this.#badAnswerToldAt = now
+    this.#log.warn('app answer refused', { app: this.#app, fault, count })
+    this.#note(`an answer was refused: ${fault}`)
   }
 
   stopping(why: StopReason): void {

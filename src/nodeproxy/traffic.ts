@@ -1,5 +1,5 @@
 import { HOP_EXPECT, HOP_PATIENCE, NODE_HEADER, STATE_HEADER } from '../api/paths.ts'
-import { appUnreachable, OURS, RequestAsk, servedBy, TRIES } from '../api/traffic.ts'
+import { appUnreachable, noteBadAnswer, OURS, RequestAsk, servedBy, TRIES } from '../api/traffic.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
 import { type Hop, UpstreamError } from '../lib/http/hop.ts'
 import type { Leaver } from '../lib/leaver.ts'
@@ -31,6 +31,7 @@ export function traffic(parts: Parts): Traffic {
     return exchange.forward(hopOf(visit, way)).then(
       () => way[Symbol.dispose](),
       error => {
+        noteBadAnswer(way, error)
         way[Symbol.dispose]()
         return persist(visit, { held: way, error })
       },
@@ -56,6 +57,7 @@ async function persist(visit: Visit, tried: Tried): Promise<void> {
       try {
         return await exchange.forward(hopOf(visit, held))
       } catch (error) {
+        noteBadAnswer(held, error)
         last = { held, error }
       }
     }

@@ -14,6 +14,7 @@ type Facts = {
   readonly wokenBy: string | null
   readonly stoppedBy: StopReason | null
   readonly lastWake: InstanceView['lastWake']
+  readonly badAnswer: InstanceView['badAnswer']
 }
 
 // A busy app has thousands; those suffice to see what keeps it awake.

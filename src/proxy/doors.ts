@@ -13,6 +13,7 @@ import { Counts, countsMemory } from '../lib/shared/counts.ts'
 import { CLIENT_PING_EVERY } from '../model/intervals.ts'
 import { Guard } from './access.ts'
 import type { ProxyConfig } from './config.ts'
+import { Errors } from './errors.ts'
 import { type FrontParts, frontDoor } from './http.ts'
 import type { Reach } from './reach.ts'
 import { TrustedProxies } from './visitor.ts'
@@ -51,8 +52,10 @@ export type Bound = { readonly address: string; readonly port: number }
 export async function openDoors({ config, reach, memory, thread, ticketKeys, ...parts }: Parts): Promise<Doors> {
   const { clock, log } = parts
   const ending = new AbortController()
+  const errors = new Errors({ log, clock })
   const journey = frontDoor({
     ...parts,
+    errors,
     reach,
     guard: new Guard({ clock, apps: new Buckets(memory.apps), clients: new Buckets(memory.clients) }),
     trusted: new TrustedProxies(config.trustedProxies),
@@ -61,6 +64,7 @@ export async function openDoors({ config, reach, memory, thread, ticketKeys, ...
   })
   const exchanges = new Exchanges({
     journey,
+    answerOf: errors.answerOf,
     log,
     clock,
     connectWithinMs: config.connectWithin,

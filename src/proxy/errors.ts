@@ -1,12 +1,15 @@
+import { randomUUID } from 'node:crypto'
 import { ERROR_HEADER, STATE_HEADER } from '../api/paths.ts'
-import { asShadowError, type FailureCode, ShadowError } from '../lib/errors.ts'
-import { problemAnswer, retryAfter } from '../lib/http/answers.ts'
-import type { Exchange } from '../lib/http/exchange.ts'
+import type { Clock } from '../lib/clock.ts'
+import { asShadowError, type FailureCode, type ShadowError } from '../lib/errors.ts'
+import { retryAfter } from '../lib/http/answers.ts'
+import type { AnswerOf, Exchange, OwnAnswer } from '../lib/http/exchange.ts'
 import type { Log } from '../lib/log.ts'
 import { withoutLastLines } from '../model/last-lines.ts'
 import { EVENTS_PATH } from './events.ts'
 import { errorPage } from './pages/error.ts'
 import { waitingPage } from './pages/waiting.ts'
+import { wordsOf } from './pages/words.ts'
 import { isNavigation } from './visitor.ts'
 
 /** What an error says of the app: more than its phase, which after a crash is still "stopping" for a moment. */
@@ -22,30 +25,95 @@ const STATES: Partial<Record<FailureCode, string>> = {
   'no-node': 'unreachable',
 }
 
-/** Answers with the error: a page for a browser that opens one, a problem document for everything else. */
-export function answerError(exchange: Exchange, thrown: unknown, log: Log): void {
-  const error = forVisitors(asShadowError(thrown))
-  const state = STATES[error.code]
-  if (state !== undefined) exchange.ownHeaders[STATE_HEADER] = state
-  if (error.code === 'internal' || !isNavigation(exchange)) {
-    exchange.answer(problemAnswer(error, log, exchange))
-    return
+/** How many failures are logged in a second; those beyond are counted, and told with the next. */
+const MOST_LOGGED = 20
+const SECOND_MS = 1_000
+
+/**
+ * Answers visitors whose requests failed: by a page for a browser that opens one, by a problem document (RFC 9457) for everything else.
+ * Both have the code, a sentence and an id; what there is more to say is in the log under the id, for the owner.
+ */
+export class Errors {
+  readonly #log: Log
+  readonly #clock: Clock
+  #second = Number.NaN
+  #logged = 0
+  #unlogged = 0
+
+  constructor({ log, clock }: { readonly log: Log; readonly clock: Clock }) {
+    this.#log = log
+    this.#clock = clock
   }
+
+  /** Answers a request that failed on its way to its app. */
+  answer(exchange: Exchange, thrown: unknown): void {
+    const error = asShadowError(thrown)
+    const state = STATES[error.code]
+    if (state !== undefined) exchange.ownHeaders[STATE_HEADER] = state
+    const id = this.#note(error, exchange)
+    exchange.answer(isNavigation(exchange) ? pageOf(error, id) : documentOf(error, id))
+  }
+
+  /** The answer to a request that was not even understood. */
+  readonly answerOf: AnswerOf = (thrown, of) => {
+    const error = asShadowError(thrown)
+    return documentOf(error, this.#note(error, of))
+  }
+
+  /** Logs the error, and gives the id that it is logged under. Refusals are no fault of anybody here. */
+  #note(
+    error: ShadowError,
+    of?: { readonly method: string; readonly target: string; readonly host?: string | undefined },
+  ) {
+    const id = randomUUID()
+    const { code, message, details, status } = error
+    const detail = withoutLastLines(message) // what the app wrote is in its own log
+    const cause = details.cause ?? (code === 'internal' ? error : undefined)
+    const entry = { id, code, detail, host: of?.host, method: of?.method, url: of?.target.split('?', 1)[0], cause }
+    if (status < 500) this.#log.debug('request refused', entry)
+    else if (this.#mayLog()) {
+      const told = this.#unlogged > 0 ? { ...entry, unlogged: this.#unlogged } : entry
+      this.#unlogged = 0
+      if (code === 'internal') this.#log.error('request failed', told)
+      else this.#log.info('request failed', told)
+    } else this.#unlogged += 1
+    return id
+  }
+
+  #mayLog(): boolean {
+    const second = Math.floor(this.#clock.now() / SECOND_MS)
+    if (second !== this.#second) this.#logged = 0
+    this.#second = second
+    this.#logged += 1
+    return this.#logged <= MOST_LOGGED
+  }
+}
+
+function documentOf({ code, status, details }: ShadowError, id: string): OwnAnswer {
+  const { title, text: detail } = wordsOf(code)
+  return {
+    status,
+    headers: {
+      'content-type': 'application/problem+json',
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+      [ERROR_HEADER]: code,
+      ...retryAfter(details.retryAfterMs),
+    },
+    body: `${JSON.stringify({ type: `urn:shadow:${code}`, title, status, code, detail, id })}\n`,
+  }
+}
+
+function pageOf(error: ShadowError, id: string): OwnAnswer {
   const isWait = error.code === 'app-waking'
-  exchange.answer({
+  const { body, headers } = isWait ? waitingPage(EVENTS_PATH) : errorPage(error, id)
+  return {
     status: error.status,
     headers: {
-      'content-type': 'text/html; charset=utf-8',
-      'cache-control': 'no-store',
+      ...headers,
       [ERROR_HEADER]: error.code,
       ...retryAfter(isWait ? 1_000 : error.details.retryAfterMs),
     },
-    body: isWait ? waitingPage(EVENTS_PATH) : errorPage(error),
-  })
-}
-
-/** An app's lines may hold secrets; who runs it has them by `shadow logs`. */
-function forVisitors(error: ShadowError): ShadowError {
-  const message = withoutLastLines(error.message)
-  return message === error.message ? error : new ShadowError(error.code, message, error.details)
+    body,
+  }
 }

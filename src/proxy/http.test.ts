@@ -6,7 +6,7 @@ import { ShadowError } from '../lib/errors.ts'
 import type { Held } from '../model/instance.ts'
 import { withLastLines } from '../model/last-lines.ts'
 import { aFront, aNode, aNodeDoor, anApp, FakeReach, masterOf } from '../testing/front.ts'
-import { httpApp, RawClient, rawApp, until } from '../testing/wire.ts'
+import { httpApp, RawClient, rawApp, recorder, until } from '../testing/wire.ts'
 
 const BROWSER = 'Accept: text/html,*/*\r\nSec-Fetch-Mode: navigate\r\n'
 const get = (host: string, headers = '', path = '/'): string =>
@@ -47,10 +47,9 @@ test('what a request waited for is told with its answer', async () => {
   assert.match(await client.until('ok'), /server-timing: attach;dur=4, ready;dur=31\.3\r\n/i)
 })
 
-test('what an app wrote before it failed is not told to visitors, whoever tells the front of it', async () => {
-  const failure = new ShadowError('app-crashed', withLastLines('blog ended with exit code 1', ['SECRET=1']), {
-    hint: 'shadow logs blog',
-  })
+test('visitors get a code, a sentence and an id, and nothing that is for owners, whoever tells the front of it', async () => {
+  const message = withLastLines('172.18.0.7:8000 of blog ended with exit code 1', ['SECRET=1'])
+  const failure = new ShadowError('app-crashed', message, { hint: 'shadow logs blog', facts: { exitCode: 1 } })
   await using app = await httpApp((_request, response) => void response.end())
   await using node = await aNodeDoor(app, () => failure)
   await using master = await blog()
@@ -64,8 +63,23 @@ test('what an app wrote before it failed is not told to visitors, whoever tells 
   for (const _way of ['a node', 'its own machine']) {
     using program = new RawClient(front.port, get('blog.localhost', 'Connection: close\r\n'))
     const answer = await program.closed()
-    assert.match(answer, /^HTTP\/1\.1 500 [\s\S]*"detail":"blog ended with exit code 1","hint":"shadow logs blog"/)
-    assert.doesNotMatch(answer, /SECRET/)
+    assert.match(answer, new RegExp(`^HTTP/1\\.1 ${failure.status} [\\s\\S]*x-shadow-state: crashed`))
+    assert.doesNotMatch(answer, /SECRET|172\.|exit code|blog|exitCode|shadow logs/)
+    const { id, ...told } = JSON.parse(answer.slice(answer.indexOf('\r\n\r\n')))
+    assert.match(id, /^[\w-]{36}$/)
+    assert.deepEqual(told, {
+      type: 'urn:shadow:app-crashed',
+      title: 'This site cannot start',
+      status: failure.status,
+      code: 'app-crashed',
+      detail: 'It ended unexpectedly.',
+    })
+    using browser = new RawClient(front.port, get('blog.localhost', `${BROWSER}Connection: close\r\n`))
+    const page = await browser.closed()
+    assert.match(page, /<small>\d+ \xc2\xb7 app-crashed \xc2\xb7 [\w-]{36}<\/small>/)
+    assert.doesNotMatch(page, /SECRET|172\.|exit code|exitCode|shadow logs/)
+    assert.match(page, /^x-content-type-options: nosniff\r$/m)
+    assert.match(page, /^content-security-policy: default-src 'none'; /m)
   }
   assert.equal(node.asked.length, 1)
 })
@@ -247,6 +261,23 @@ test('a request that the app has seen is never sent twice', async () => {
   using client = new RawClient(front.port, 'POST / HTTP/1.1\r\nHost: blog.localhost\r\nContent-Length: 3\r\n\r\nabc')
   assert.match(await client.until('"app-unreachable"'), /^HTTP\/1\.1 502 /)
   assert.equal(seen, 1)
+})
+
+test('what was wrong with an answer is told to the node, at once or in the middle', async () => {
+  const faults: string[] = []
+  await using app = await recorder('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx')
+  await using odd = await recorder('HTTP/1.1 200 OK\r\nX-Odd: \0\r\n\r\n')
+  await using master = await blog()
+  const badAnswer = (fault: string): void => void faults.push(fault)
+  const addresses = [odd.address, app.address]
+  const reach = new FakeReach(() => ({ address: addresses.shift() ?? '', badAnswer }))
+  await using front = await aFront({ master: master.url, reach })
+  using client = new RawClient(front.port, get('blog.localhost'))
+  assert.match(await client.until('"app-bad-answer"'), /^HTTP\/1\.1 502 /)
+  assert.match(faults[0] ?? '', /"X-Odd"$/)
+  client.send(get('blog.localhost'))
+  await client.closed()
+  assert.match(faults[1] ?? '', /a chunk without a size$/)
 })
 
 test('a front that stops lets requests in flight finish, and takes no more', async () => {

@@ -1,4 +1,4 @@
-import { RequestAsk, TRIES } from '../api/traffic.ts'
+import { noteBadAnswer, RequestAsk, TRIES } from '../api/traffic.ts'
 import { pause } from '../lib/abort.ts'
 import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
@@ -14,7 +14,7 @@ import { NODE_BACK_WITHIN } from '../model/intervals.ts'
 import type { Route } from '../model/route.ts'
 import type { Guard } from './access.ts'
 import { LOOK_AGAIN_MS, nodeOf, wellPinned } from './choice.ts'
-import { answerError } from './errors.ts'
+import type { Errors } from './errors.ts'
 import { EVENTS_PATH, followWake } from './events.ts'
 import { type Failed, isAwaited, mayTryAgain, told } from './failed.ts'
 import { hopOf } from './hop.ts'
@@ -31,6 +31,7 @@ export type FrontParts = {
   readonly reach: Pick<Reach, 'hold' | 'follow'>
   readonly guard: Guard
   readonly trusted: TrustedProxies
+  readonly errors: Errors
   readonly waitingPageAfterMs: number
   readonly clock: Clock
   readonly log: Log
@@ -51,7 +52,7 @@ export function frontDoor(parts: FrontParts): Journey {
 
 async function failed(parts: FrontParts, exchange: Exchange, error: unknown): Promise<void> {
   if (exchange.answered || exchange.signal.aborted) throw error
-  answerError(exchange, error, parts.log)
+  parts.errors.answer(exchange, error)
 }
 
 // No async function on the way of a request for an app that is awake: to suspend one costs as much as to read a head.
@@ -84,6 +85,7 @@ function serveApp(parts: FrontParts, exchange: Exchange, app: Route): Promise<vo
   return pass(visit, node, held).then(
     () => held[Symbol.dispose](),
     error => {
+      noteBadAnswer(held, error)
       held[Symbol.dispose]()
       return persist(visit, { node, held, error })
     },
@@ -130,7 +132,10 @@ async function persist(visit: Visit, tried?: Tried): Promise<void> {
       try {
         using way = await (holding ?? parts.reach.hold(app, node, ask, leaver))
         held = way
-        return await pass(visit, node, way)
+        return await pass(visit, node, way).catch(error => {
+          noteBadAnswer(way, error)
+          throw error
+        })
       } catch (error) {
         last = { node, held, error }
         // Who does not take it gets no pin: with the master away, the node that knows the app may be back before.

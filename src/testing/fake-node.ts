@@ -79,6 +79,7 @@ export function instanceView(app: string, node: string, phase: InstanceView['pha
     wokenBy: null,
     stoppedBy: null,
     lastWake: null,
+    badAnswer: null,
     held: [],
     problem: null,
     failures: 0,

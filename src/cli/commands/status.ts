@@ -73,6 +73,7 @@ function show(terminal: Terminal, { app, urls, instance, problem, volume, lastLi
     ],
     ['sleeps at', instance?.sleepsAt ?? undefined],
     ['problem', instance?.problem?.detail],
+    ['bad answer', instance?.badAnswer ? `${instance.badAnswer.fault} (${instance.badAnswer.at})` : undefined],
     ['still held', instance?.held.join(', ') || undefined],
     ['failures', instance?.failures ? `${instance.failures} in a row` : undefined],
     ['next try', instance?.retryAt ?? undefined],

@@ -18,6 +18,7 @@ export function problemAnswer(thrown: unknown, log: Log, of?: { method: string; 
     headers: {
       'content-type': 'application/problem+json',
       'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
       'x-shadow-error': error.code,
       ...retryAfter(error.details.retryAfterMs),
     },

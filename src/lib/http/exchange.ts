@@ -57,5 +57,8 @@ export type Opened = {
   readonly signal: AbortSignal
 }
 
+/** The answer to a request that failed; `of` is the request, where it is known. */
+export type AnswerOf = (thrown: unknown, of?: { readonly method: string; readonly target: string }) => OwnAnswer
+
 /** What is done about a request: it is forwarded or answered when this resolves; a ShadowError becomes its answer. */
 export type Journey = (exchange: Exchange) => Promise<void>

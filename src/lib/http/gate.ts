@@ -5,6 +5,7 @@ import { noLog } from '../log.ts'
 import { Counts, countsMemory } from '../shared/counts.ts'
 import { problemAnswer, wholeAnswer } from './answers.ts'
 import type { Counted, Counters } from './counters.ts'
+import type { AnswerOf } from './exchange.ts'
 import { plainAddress } from './headers.ts'
 
 /** How many connections may be open, in all threads that share the memory. */
@@ -15,6 +16,7 @@ export type GateOptions = {
   /** Not bounded by address: proxies of ours, behind which there are many clients. */
   readonly exempt?: BlockList | undefined
   readonly counts?: Counts | undefined
+  readonly answerOf?: AnswerOf | undefined
 }
 
 /** More refusals than these in one look are not worth their answer: they are reset. */
@@ -28,6 +30,7 @@ export class Gate {
   readonly #mostPerAddress: number
   readonly #exempt: BlockList | undefined
   readonly #counts: Counts
+  readonly #answerOf: AnswerOf
   readonly #counters: Counters
   readonly #makeRoom: () => number
   #refused: Socket[] = []
@@ -40,6 +43,7 @@ export class Gate {
     this.#mostPerAddress = options.mostPerAddress ?? Number.POSITIVE_INFINITY
     this.#exempt = options.exempt
     this.#counts = options.counts ?? new Counts(countsMemory())
+    this.#answerOf = options.answerOf ?? (error => problemAnswer(error, noLog))
     this.#counters = counters
     this.#makeRoom = makeRoom
   }
@@ -117,7 +121,7 @@ export class Gate {
     if (error === undefined || this.#refused.length >= MOST_ANSWERED) socket.resetAndDestroy()
     else {
       this.#refused.push(socket)
-      socket.end(wholeAnswer(problemAnswer(error, noLog)))
+      socket.end(wholeAnswer(this.#answerOf(error)))
       socket.resume() // closing on unread bytes would reset the connection, answer and all
     }
     return false

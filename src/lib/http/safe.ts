@@ -5,7 +5,7 @@ import { isFailure } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { problemAnswer } from './answers.ts'
 import type { Counters } from './counters.ts'
-import type { Exchange, Journey, Opened, OwnAnswer } from './exchange.ts'
+import type { AnswerOf, Exchange, Journey, Opened, OwnAnswer } from './exchange.ts'
 import type { Forwarder } from './forward.ts'
 import { plainAddress } from './headers.ts'
 import { hasBody, isUpgrade } from './heads.ts'
@@ -17,6 +17,7 @@ import { Visits } from './visits.ts'
 export type SafePathOptions = {
   readonly journey: Journey
   readonly forwarder: Forwarder
+  readonly answerOf?: AnswerOf | undefined
   readonly log: Log
   readonly clock?: Clock | undefined
   /** Whether each connection ends with its next answer: it listens to nothing itself. */
@@ -31,15 +32,16 @@ export class SafePath implements Disposable {
   readonly visits: Visits
   readonly #opened = new WeakMap<Socket, (opened: Opened) => void>()
 
-  constructor({ journey, forwarder, log, clock, drains, limits, counters }: SafePathOptions) {
+  constructor({ journey, forwarder, answerOf, log, clock, drains, limits, counters }: SafePathOptions) {
     this.visits = new Visits(limits, counters)
+    const answer: AnswerOf = answerOf ?? ((thrown, of) => problemAnswer(thrown, log, of))
     this.server = strictServer(
       async (request, response, signal) => {
         const opened = this.#opened.get(request.socket)
         if (opened === undefined) {
           counters.requests += 1
           const ends = (): void => this.visits.endsWith(request, response)
-          return serve(journey, new SafeExchange({ request, response, signal, forwarder, counters }), ends, log)
+          return serve(journey, new SafeExchange({ request, response, signal, forwarder, counters }), ends, answer)
         }
         this.#opened.delete(request.socket)
         opened({ request, response, signal })
@@ -69,14 +71,14 @@ export class SafePath implements Disposable {
   }
 }
 
-async function serve(journey: Journey, exchange: SafeExchange, ends: () => void, log: Log): Promise<void> {
+async function serve(journey: Journey, exchange: SafeExchange, ends: () => void, answerOf: AnswerOf): Promise<void> {
   try {
     await journey(exchange)
   } catch (error) {
     if (exchange.answered || exchange.signal.aborted) throw error
     // Nobody knows for how long the rest of it would come.
     if (isFailure(error, 'too-slow', 'too-large')) ends()
-    exchange.answer(problemAnswer(error, log, exchange))
+    exchange.answer(answerOf(error, exchange))
   }
 }
 

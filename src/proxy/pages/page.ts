@@ -1,12 +1,9 @@
-/** One of our own pages: small, without anything from elsewhere, readable in light and dark, with and without scripts. */
-export function page({ title, body, script = '' }: { title: string; body: string; script?: string }): string {
-  return `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex">
-<title>${escaped(title)}</title>
-<style>
+import { createHash } from 'node:crypto'
+
+/** One of our own pages, with the headers that it comes with. */
+export type Page = { readonly body: string; readonly headers: Readonly<Record<string, string>> }
+
+const STYLE = `
 :root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif }
 body { display: grid; place-items: center; min-height: 90vh; margin: 0 1rem; text-align: center }
 h1 { font-size: 1.25rem; font-weight: 600 }
@@ -14,11 +11,47 @@ p { margin: .5rem 0; opacity: .75 }
 .dots::after { content: "…"; animation: blink 1.2s steps(2) infinite }
 @keyframes blink { 50% { opacity: .2 } }
 @media (prefers-reduced-motion: reduce) { .dots::after { animation: none } }
-</style>
+`
+
+/**
+ * A page of ours: small, without anything from elsewhere, readable in light and dark, with and without scripts. Its policy (CSP level 3)
+ * lets in its own style and script, by their hashes, and connections to where it came from; whoever shows an app in a frame may go on so.
+ */
+export function page({ title, body, script = '' }: { title: string; body: string; script?: string }): Page {
+  return {
+    headers: {
+      'content-type': 'text/html; charset=utf-8',
+      'cache-control': 'no-store',
+      'content-security-policy': policyOf(script),
+      'x-content-type-options': 'nosniff',
+      'referrer-policy': 'same-origin',
+    },
+    body: `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex">
+<title>${escaped(title)}</title>
+<style>${STYLE}</style>
 <main>${body}</main>${script === '' ? '' : `\n<script>${script}</script>`}
 </html>
-`
+`,
+  }
 }
 
 /** The text as it may stand in HTML. */
 export const escaped = (text: string): string => text.replace(/[&<>"']/g, character => `&#${character.charCodeAt(0)};`)
+
+const hashOf = (text: string): string => `'sha256-${createHash('sha256').update(text).digest('base64')}'`
+const BASE = `default-src 'none'; base-uri 'none'; form-action 'none'; style-src ${hashOf(STYLE)}`
+const policies = new Map<string, string>()
+
+/** There are as many policies as there are scripts of ours: one. */
+function policyOf(script: string): string {
+  let policy = policies.get(script)
+  if (policy === undefined) {
+    policy = script === '' ? BASE : `${BASE}; script-src ${hashOf(script)}; connect-src 'self'`
+    policies.set(script, policy)
+  }
+  return policy
+}

@@ -1,7 +1,7 @@
-import { page } from './page.ts'
+import { type Page, page } from './page.ts'
 
 /** The page for a browser whose app is being woken: it follows the wake at `eventsPath` and opens the app when it has ended. */
-export function waitingPage(eventsPath: string): string {
+export function waitingPage(eventsPath: string): Page {
   return page({
     title: 'Waking up',
     body: `<h1 role="status" class="dots">Waking up</h1>

@@ -57,7 +57,8 @@ function unlike(mine: Message, other: Message, cutShort: boolean, theyCut: boole
     return undefined
   }
   if (other.whole && !cutShort) return 'they found its end, we did not'
-  if (!other.body.startsWith(mine.body))
+  // Behind an offer to switch they stop where the piece ends.
+  if (!other.body.startsWith(mine.body) && !(theyCut && mine.body.startsWith(other.body)))
     return `the bodies so far ${JSON.stringify(mine.body)}, ${JSON.stringify(other.body)}`
   return undefined
 }

@@ -4,7 +4,7 @@ import type { Log } from '../../log.ts'
 import type { ListenAddress } from '../../settings.ts'
 import { problemAnswer } from '../answers.ts'
 import { type Counted, Counters } from '../counters.ts'
-import type { Journey } from '../exchange.ts'
+import type { AnswerOf, Journey } from '../exchange.ts'
 import { Forwarder } from '../forward.ts'
 import { Gate, type GateOptions } from '../gate.ts'
 import { Session } from '../h2/session.ts'
@@ -31,6 +31,8 @@ const MOST_SPARE_HEADS = 1_024
 export type ExchangesOptions = {
   readonly journey: Journey
   readonly log: Log
+  /** How failures are answered; left out: by a problem document with all that there is to say. */
+  readonly answerOf?: AnswerOf | undefined
   readonly clock?: Clock
   readonly limits?: Partial<Limits>
   readonly connections?: GateOptions
@@ -50,14 +52,17 @@ export class Exchanges implements Disposable {
   readonly #looks: Disposable
   readonly #forwarder: Forwarder
   readonly #clock: Clock
+  readonly #answerOf: AnswerOf
   #closesIdleFrom = 0
 
   constructor(options: ExchangesOptions) {
     const { log, clock = systemClock, connectWithinMs = CONNECT_WITHIN_MS, pingEveryMs = PING_EVERY_MS } = options
     const journey = directed(options.journey)
+    const { answerOf = (thrown, of) => problemAnswer(thrown, log, of) } = options
+    this.#answerOf = answerOf
     const limits: Limits = { ...LIMITS, ...options.limits }
     const inLooks = (ms: number): number => Math.max(1, Math.round(ms / LOOK_MS))
-    this.gate = new Gate(options.connections ?? {}, this.counters, () => this.#makeRoom())
+    this.gate = new Gate({ answerOf, ...options.connections }, this.counters, () => this.#makeRoom())
     this.#clock = clock
     this.#forwarder = new Forwarder({
       clock,
@@ -83,6 +88,7 @@ export class Exchanges implements Disposable {
       safe: new SafePath({
         journey,
         forwarder: this.#forwarder,
+        answerOf,
         log,
         clock,
         drains: () => this.#parts.closing,
@@ -98,8 +104,8 @@ export class Exchanges implements Disposable {
       pingEveryMs,
       reusesMemory: options.reusesMemory ?? true,
       closing: false,
-      serve: exchange => this.#serve(exchange, journey, log),
-      refusal: (error, status = error.status) => ({ ...problemAnswer(error, log), status }),
+      serve: exchange => this.#serve(exchange, journey),
+      refusal: (error, status = error.status) => ({ ...answerOf(error), status }),
       takeHead: () => spare.pop() ?? new Head(limits),
       giveHead: head => {
         head.reset()
@@ -174,27 +180,27 @@ export class Exchanges implements Disposable {
     return closed
   }
 
-  #serve(exchange: Served, journey: Journey, log: Log): void {
+  #serve(exchange: Served, journey: Journey): void {
     started(journey, exchange).then(
       () => {
-        if (!exchange.answered && !exchange.gone) this.#fail(exchange, new Error('nobody answered'), log)
+        if (!exchange.answered && !exchange.gone) this.#fail(exchange, new Error('nobody answered'))
         this.#recycle(exchange)
       },
       thrown => {
-        this.#fail(exchange, thrown, log)
+        this.#fail(exchange, thrown)
         this.#recycle(exchange)
       },
     )
   }
 
-  #fail(exchange: Served, thrown: unknown, log: Log): void {
+  #fail(exchange: Served, thrown: unknown): void {
     if (exchange.gone) return
     if (exchange.answered) {
       // half an answer must not look like a whole one
       exchange.cut()
       return
     }
-    exchange.answer(problemAnswer(thrown, log, exchange))
+    exchange.answer(this.#answerOf(thrown, exchange))
   }
 
   #recycle(exchange: Served): void {

@@ -1,0 +1,48 @@
+import type { FailureCode } from '../../lib/errors.ts'
+
+/** A title and one sentence for visitors. */
+export type Words = { readonly title: string; readonly text: string }
+
+const OUT_OF_REACH = 'This site is out of reach'
+const CANNOT_START = 'This site cannot start'
+const DOES_NOT_WORK = 'This site does not work now'
+const REFUSED = 'The request was refused'
+const IN_A_MOMENT = 'Try again in a moment.'
+
+/**
+ * What visitors are told of each failure. No more than that: addresses, commands, what the app wrote and what a daemon said are for the
+ * owner of the app, who finds them by `shadow why`, `shadow status`, and in the log under the id.
+ */
+const WORDS: Partial<Record<FailureCode, Words>> = {
+  'bad-input': { title: REFUSED, text: 'It is not well formed.' },
+  misdirected: { title: REFUSED, text: 'The connection was made for another hostname.' },
+  'too-slow': { title: REFUSED, text: 'It came too slowly, or not at all.' },
+  'too-large': { title: REFUSED, text: 'Its body is larger than what is taken here.' },
+  'target-too-long': { title: REFUSED, text: 'Its address is longer than what is taken here.' },
+  'head-too-large': { title: REFUSED, text: 'Its head is larger than what is taken here.' },
+  'loop-detected': { title: REFUSED, text: 'It came by here too often.' },
+  'too-many-connections': { title: 'Too many connections', text: 'Too many are open from your address.' },
+  'connections-full': { title: 'Too many visitors at once', text: IN_A_MOMENT },
+  'host-unknown': { title: 'Nothing here', text: 'No app has this hostname.' },
+  'app-not-found': { title: 'Nothing here', text: 'No app has this hostname.' },
+  'app-asleep': { title: 'This site is asleep', text: 'The request said not to wake it.' },
+  'app-waking': { title: 'Waking up', text: 'It opens in a moment.' },
+  'app-crashed': { title: CANNOT_START, text: 'It ended unexpectedly.' },
+  'app-not-ready': { title: CANNOT_START, text: 'It did not answer in time.' },
+  'command-not-found': { title: CANNOT_START, text: 'It is not set up right.' },
+  'image-not-found': { title: CANNOT_START, text: 'It is not set up right.' },
+  'volume-broken': { title: CANNOT_START, text: 'Its data cannot be read.' },
+  'app-stuck': { title: 'This site is stuck', text: 'It could not be put to sleep properly.' },
+  'app-unreachable': { title: 'This site does not answer', text: 'It cut the connection, or took none.' },
+  'app-bad-answer': { title: DOES_NOT_WORK, text: 'It answered with what cannot be passed on.' },
+  'node-unreachable': { title: OUT_OF_REACH, text: 'The machine that has it does not answer.' },
+  'no-node': { title: OUT_OF_REACH, text: 'No machine can take it now.' },
+  'not-allowed': { title: 'You may not see this site', text: 'It is not open to your address.' },
+  'rate-limited': { title: 'Too many requests', text: IN_A_MOMENT },
+  'queue-full': { title: 'Too many visitors at once', text: IN_A_MOMENT },
+  'disk-full': { title: DOES_NOT_WORK, text: 'No space is left for it.' },
+  'shutting-down': { title: DOES_NOT_WORK, text: 'Its machine is being restarted.' },
+}
+
+/** What a visitor is told of a failure with this code. */
+export const wordsOf = (code: FailureCode): Words => WORDS[code] ?? { title: DOES_NOT_WORK, text: 'Try again later.' }
