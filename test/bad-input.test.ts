@@ -150,10 +150,9 @@ describe('a definition that cannot be run', () => {
     await shadow.pass(60_000)
     const { status, json } = await asked
     assert.deepEqual([status, json.code, json.detail], [504, 'app-not-ready', 'It did not answer in time.'])
-    const { problem } = await shadow.instance('blog')
+    const { problem } = await shadow.until('blog', 'crashed')
     assert.deepEqual(problem?.facts, { port: 8000 })
     assert.match(problem?.detail ?? '', /gave no answer on port 8000 within 1m/) // which is not for visitors
-    await shadow.until('blog', 'crashed')
     assert.deepEqual(await shadow.containers('blog'), [])
   })
 })

@@ -28,7 +28,7 @@ describe('what peers get wrong:', () => {
     for (const n of [1, 2]) {
       const { status, json } = await shadow.ask('blog')
       assert.deepEqual([status, json.code, json.facts], [500, 'app-crashed', undefined])
-      const { problem } = await shadow.instance('blog')
+      const { problem } = await shadow.until('blog', 'crashed')
       assert.deepEqual(problem?.facts, { exitCode: 7 })
       assert.match(problem?.detail ?? '', /ended with exit code 7 before it was ready/) // which is not for visitors
       assert.equal(starts(), n)

@@ -271,7 +271,7 @@ export class Instance {
       onIdle: () => this.#sleepAside('idle'),
     })
     const { webSockets } = running.task.sleep
-    const badAnswer = (fault: string): void => this.#story.badAnswer(fault, this.#parts.clock.now())
+    const badAnswer = (fault: string): void => this.#story.badAnswer(fault, this.#parts.clock)
     const way = { address: running.address, webSockets, refused: this.#parts.look, badAnswer }
     this.#become({ phase: 'awake', running, idle, way })
     running.watch.tell({ ended: exit => this.#died(running, exit), lost: this.#parts.onLost })

@@ -1,3 +1,4 @@
+import { type Clock, timestamp } from '../lib/clock.ts'
 import type { ShadowError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import type { InstanceView, Phase, StopReason } from '../model/instance.ts'
@@ -68,12 +69,12 @@ export class Story {
   }
 
   /** An answer of the app was refused. What is wrong is told when it is new, and once a minute while it goes on. */
-  badAnswer(fault: string, now: number): void {
+  badAnswer(fault: string, clock: Clock): void {
     const before = this.#badAnswer
     const count = (before?.count ?? 0) + 1
-    this.#badAnswer = { at: new Date(now).toISOString(), fault, count }
-    if (fault === before?.fault && Math.abs(now - this.#badAnswerToldAt) < TOLD_AGAIN_AFTER_MS) return
-    this.#badAnswerToldAt = now
+    this.#badAnswer = { at: timestamp(clock), fault, count }
+    if (fault === before?.fault && clock.now() - this.#badAnswerToldAt < TOLD_AGAIN_AFTER_MS) return
+    this.#badAnswerToldAt = clock.now()
     this.#log.warn('app answer refused', { app: this.#app, fault, count })
     this.#note(`an answer was refused: ${fault}`)
   }
