@@ -1,7 +1,10 @@
 import { constants } from 'node:os'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
+import { resolvesWithin } from '../lib/abort.ts'
 import { type Clock, systemClock } from '../lib/clock.ts'
+import { ShadowError } from '../lib/errors.ts'
+import { takeLastResort } from '../lib/last-resort.ts'
 import type { Log, LogLevel } from '../lib/log.ts'
 import { ignoresHangup } from './config.ts'
 import type { Terminal } from './terminal.ts'
@@ -41,14 +44,44 @@ export async function runDaemon(
   process.umask(0o077) // what no mode is given for (SQLite's journals, programs that we start) is for us alone too
   terminal.outlive()
   const log = openLog({ name, level })
+  const failed = Promise.withResolvers<'restart'>()
+  takeLastResort({ log, restart: () => failed.resolve('restart') })
   const asked = firstSignal(ignoresHangup(terminal.env) ? SIGNALS : [...SIGNALS, 'SIGHUP'])
   if (ignoresHangup(terminal.env)) process.on('SIGHUP', () => undefined)
+  const startedAt = performance.now()
   const running = await start({ clock: systemClock, log })
-  const signal = await asked
+  const signal = await Promise.race([asked, failed.promise])
+  if (signal === 'restart') return restart(running, { asked, ranMs: performance.now() - startedAt, log })
   log.info('stopping', { signal })
   await running.stop({ sleep: signal === 'SIGINT' })
   log.info('stopped')
 }
+
+/**
+ * Starts this process anew, after an error that may have left its state inconsistent: what it serves is drained, apps go on running
+ * and are taken over. It keeps its process id, so that whoever supervises it sees no end of it.
+ */
+async function restart(running: Running, { asked, ranMs, log }: Restart): Promise<void> {
+  log.error('restarting after an unexpected error', { ranMs: Math.round(ranMs) })
+  let isToEnd = false
+  void asked.then(() => {
+    isToEnd = true
+  })
+  const stopping = running.stop({ sleep: false }).catch(cause => log.error('not stopped in order', { cause }))
+  await resolvesWithin(stopping, systemClock, STOPS_WITHIN_MS)
+  // An error that comes with each start must not keep a processor busy.
+  if (ranMs < RAN_WELL_MS) await new Promise(resolve => setTimeout(resolve, PAUSE_MS))
+  if (isToEnd) return
+  const { execPath, execArgv, argv, env } = process
+  process.execve?.(execPath, [execPath, ...execArgv, '--', ...argv.slice(1)], env)
+  throw new ShadowError('internal', 'an unexpected error ended this daemon, and this Node cannot start it again')
+}
+
+type Restart = { readonly asked: Promise<NodeJS.Signals>; readonly ranMs: number; readonly log: Log }
+
+const STOPS_WITHIN_MS = 30_000
+const RAN_WELL_MS = 60_000
+const PAUSE_MS = 1_000
 
 function firstSignal(signals: readonly NodeJS.Signals[]): Promise<NodeJS.Signals> {
   return new Promise(resolve => {

@@ -64,7 +64,7 @@ class Shell {
       this.#stderr += text
       this.#look()
     })
-    stdin.on('error', error => this.#fail(error))
+    for (const pipe of [stdin, stdout, stderr]) pipe.on('error', error => this.#fail(error))
     this.#child.on('error', error => this.#fail(error)).on('close', () => this.#fail(new Error('the shell has ended')))
     this.#hold(false)
   }

@@ -1,4 +1,5 @@
 // A thread of the tests of crews: works, until it is told to block.
+import { connect } from 'node:net'
 import { workerData } from 'node:worker_threads'
 import { Counts } from '../lib/shared/counts.ts'
 import { runThread } from '../lib/threads/thread.ts'
@@ -8,6 +9,8 @@ export type BlockerOrders = {
   take(key: string): boolean
   /** Never comes back: asleep for good, or busy for good. */
   block(how: 'asleep' | 'busy'): void
+  /** Fails where no code of its own takes the error. */
+  fail(how: 'event' | 'promise' | 'callback'): void
 }
 
 const { memory, thread } = workerData as BlockerData
@@ -19,6 +22,14 @@ await runThread(async ({ line }) => {
     block: how => {
       if (how === 'asleep') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
       for (;;);
+    },
+    fail: how => {
+      if (how === 'promise') void Promise.reject(new Error('nobody waits'))
+      else if (how === 'event') connect({ path: '/no/such/socket' })
+      else
+        setImmediate(() => {
+          throw new TypeError('cut short')
+        })
     },
   })
   return { [Symbol.asyncDispose]: async () => undefined }

@@ -46,6 +46,20 @@ test('a reader who leaves in the middle ends the connection, and nothing else', 
   await new Promise(resolve => setImmediate(resolve)) // an error that nobody catches would be thrown by now
 })
 
+test('what is written behind the end of a stream that its reader has not taken yet harms nobody', async () => {
+  const [ended, errors] = [Promise.withResolvers<void>(), [] as unknown[]]
+  using _body = await written(response => {
+    response.on('error', error => errors.push(error))
+    const send = openEvents(response, 1)
+    send({ much: 'x'.repeat(8 * 2 ** 20) })
+    response.end()
+    send({ late: true })
+    setTimeout(ended.resolve, 20) // heartbeats have come by then
+  })
+  await ended.promise
+  assert.deepEqual(errors, [])
+})
+
 test('a stream that is cut rejects in the hands of its reader', async () => {
   using body = await written(response => {
     response.write('one\n', () => setImmediate(() => response.destroy()))

@@ -8,10 +8,13 @@ export function openEvents(response: ServerResponse, heartbeatMs: number): (even
     'x-accel-buffering': 'no',
   })
   response.write(': hello\n\n')
-  const beat = setInterval(() => response.write(': beat\n\n'), heartbeatMs)
+  const write = (text: string): void => {
+    if (!response.writableEnded) response.write(text)
+  }
+  const beat = setInterval(() => write(': beat\n\n'), heartbeatMs)
   beat.unref()
   response.on('close', () => clearInterval(beat))
-  return event => void response.write(`data: ${JSON.stringify(event)}\n\n`)
+  return event => write(`data: ${JSON.stringify(event)}\n\n`)
 }
 
 /** Reads server-sent events as parsed JSON; `onBeat` is called for every line, heartbeats included. */

@@ -3,7 +3,8 @@ import { connect, createServer, type Socket } from 'node:net'
 import { test } from 'vitest'
 import { until } from '../../testing/wire.ts'
 import { isFailure } from '../errors.ts'
-import { bindAll, close, SOCKETS } from './listening.ts'
+import { unexpectedErrors } from '../last-resort.ts'
+import { bind, bindAll, close, SOCKETS } from './listening.ts'
 
 const HOST = '127.0.0.1'
 
@@ -46,3 +47,18 @@ test('a port that somebody has is not shared', async () => {
     error => isFailure(error, 'bad-input') && error.message.includes(`${door.port}: it is in use`),
   )
 })
+
+test('a server that cannot take in a client listens on, and the error is counted', async () => {
+  const server = createServer()
+  const { port } = await bind(server, { host: HOST, port: 0 })
+  const before = unexpectedErrors()
+  server.emit('error', Object.assign(new Error('accept ENOBUFS'), { code: 'ENOBUFS', syscall: 'accept' }))
+  assert.equal(unexpectedErrors(), before + 1)
+  const accepted = new Promise<Socket>(resolve => server.once('connection', resolve))
+  const client = ignored(connect({ port, host: HOST }))
+  ;(await accepted).destroy()
+  client.destroy()
+  server.close()
+})
+
+const ignored = (socket: Socket): Socket => socket.on('error', () => undefined)

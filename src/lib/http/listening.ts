@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import { ShadowError, systemCode } from '../errors.ts'
+import { tellUnexpected } from '../last-resort.ts'
 import type { ListenAddress } from '../settings.ts'
 
 /** A server that listens; `address` is what it really listens on (port 0 asks for any). */
@@ -19,6 +20,8 @@ export async function bind(server: Server, at: ListenAddress): Promise<{ address
     const why = systemCode(cause) === 'EADDRINUSE' ? 'it is in use' : String(cause)
     throw new ShadowError('bad-input', `cannot listen on ${at.host}:${at.port}: ${why}`, { cause })
   }
+  // A client that cannot be taken in (no memory, no buffers) is an event of the server; it goes on listening.
+  server.on('error', cause => tellUnexpected(cause, 'server'))
   const { port } = server.address() as AddressInfo
   const host = at.host.includes(':') ? `[${at.host}]` : at.host
   return { address: `${host}:${port}`, port }

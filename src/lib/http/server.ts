@@ -12,6 +12,7 @@ export type Handler = (request: IncomingMessage, response: ServerResponse, signa
 /** The one place where errors become answers: `signal` aborts when the client leaves, and whoever left gets none. */
 export function door(handler: Handler, { log }: { log: Log }): RequestListener {
   return (request, response) => {
+    response.on('error', ignore)
     const gone = new AbortController()
     response.on('close', () => {
       if (!response.writableFinished) gone.abort(new ShadowError('client-gone', 'the client left before its answer'))
@@ -25,6 +26,7 @@ export function door(handler: Handler, { log }: { log: Log }): RequestListener {
 /** Serves an exchange by a handler for node:http: for answers that are streams, or bodies that are read. */
 export async function byHandler(exchange: Exchange, handler: Handler, log: Log): Promise<void> {
   const { request, response, signal } = await exchange.open()
+  response.on('error', ignore)
   try {
     await handler(request, response, signal)
   } catch (thrown) {
@@ -45,6 +47,9 @@ export function fail(request: IncomingMessage, response: ServerResponse, thrown:
   response.writeHead(status, headers)
   response.end(body)
 }
+
+/** A write that comes after the end is an event of the response: whoever writes looks at `close`, and nobody is left to be told. */
+const ignore = (): void => undefined
 
 /** Answers with JSON. */
 export function reply(

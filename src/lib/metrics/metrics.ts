@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client'
 import type { Counted } from '../http/counters.ts'
+import { unexpectedErrors } from '../last-resort.ts'
 import { ROWS, sum } from './rows.ts'
 
 /** Something to be shown: its name without the prefix, one sentence, and the name of its one label. */
@@ -24,6 +25,11 @@ export class Metrics {
       this.#counter(name, help, ['daemon', ...Object.keys(labels)])
     this.#counter('answers_total', 'Answers to clients, by the class of their status', ['daemon', 'class'])
     this.#counter('errors_total', 'Answers of our own that tell of an error, by its code', ['daemon', 'code'])
+    const unexpected = {
+      name: 'unexpected_errors_total',
+      help: 'Errors that no code was there to take; the log has them',
+    }
+    this.counter(unexpected, () => ({ '': unexpectedErrors() }))
     this.#counter('process_cpu_seconds_total', 'Processor time of this process')
     this.#gauge('process_resident_memory_bytes', 'Resident memory of this process', [], gauge =>
       gauge.set(process.memoryUsage.rss()),

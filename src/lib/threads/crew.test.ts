@@ -2,6 +2,7 @@ import { afterEach, expect, test } from 'vitest'
 import type { BlockerData, BlockerOrders } from '../../testing/blocker.ts'
 import { HandClock } from '../../testing/clock.ts'
 import { until } from '../../testing/wire.ts'
+import { unexpectedErrors } from '../last-resort.ts'
 import { Counts, countsMemory } from '../shared/counts.ts'
 import { Crew } from './crew.ts'
 import type { Line } from './line.ts'
@@ -79,4 +80,29 @@ test('a crew ends while a thread of it hangs', async () => {
   await seconds(11, [1])
   await crew.end()
   expect(crew.lines.length).toBe(0)
+})
+
+test('an error that no code of a thread takes is told of and counted, and the thread goes on', async () => {
+  const { crew, logged, thread } = await twoThreads()
+  const before = unexpectedErrors()
+  thread(0).tell('fail', 'promise')
+  await until(() => unexpectedErrors() === before + 1)
+  thread(0).tell('fail', 'event')
+  await until(() => unexpectedErrors() === before + 2)
+  expect(await thread(0).call('take', 'key')).toBe(true)
+  expect([crew.deaths, logged]).toEqual([0, ['unexpected error: 0', 'unexpected error: 0']])
+})
+
+test('an exception that cuts code of a thread short is told of and counted, and the thread is started again', async () => {
+  const { crew, clock, logged, thread } = await twoThreads()
+  const before = unexpectedErrors()
+  thread(0).tell('fail', 'callback')
+  await until(() => crew.deaths === 1)
+  expect([unexpectedErrors(), logged]).toEqual([
+    before + 1,
+    ['unexpected error: 0', 'worker ended; it is started again: 0'],
+  ])
+  await clock.advance(100)
+  await until(() => crew.lines.length === 2)
+  expect(await thread(0).call('take', 'key')).toBe(true)
 })

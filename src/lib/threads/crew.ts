@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import { type Clock, systemClock } from '../clock.ts'
+import { countUnexpected } from '../last-resort.ts'
 import type { Log } from '../log.ts'
 import { Line, type Other } from './line.ts'
 import { Pulse } from './pulse.ts'
@@ -15,6 +16,8 @@ export type ThreadDeeds = {
 type CrewDeeds = {
   ready(input: null): void
   log(input: { level: 'debug' | 'info' | 'warn' | 'error'; event: string; fields: Record<string, unknown> }): void
+  /** An error that no code of the thread was there to take; the thread has told of it. */
+  unexpected(input: null): void
 }
 
 export type CrewOptions = {
@@ -98,9 +101,11 @@ export class Crew {
         ready.resolve()
       },
       log: ({ level, event, fields }) => log[level](event, { ...fields, worker: index }),
+      unexpected: countUnexpected,
     })
     const served = serve(line, index)
     worker.on('error', cause => {
+      countUnexpected()
       log.error('worker failed', { worker: index, cause })
       ready.reject(cause)
     })

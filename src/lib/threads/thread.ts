@@ -1,4 +1,5 @@
 import { parentPort } from 'node:worker_threads'
+import { takeLastResort } from '../last-resort.ts'
 import type { Log } from '../log.ts'
 import { crewOf, type ThreadDeeds } from './crew.ts'
 import { Line } from './line.ts'
@@ -10,13 +11,20 @@ export async function runThread(open: (given: Given) => Promise<AsyncDisposable>
   if (parentPort === null) throw new Error('this file is run as a thread alone')
   const line = new Line(parentPort)
   const crew = crewOf(line)
-  const work = open({ line, log: logOver(crew) })
+  const log = logOver(crew)
+  takeLastResort({
+    log,
+    onTold: () => crew.tell('unexpected', null),
+    restart: () => void end().catch(() => process.exit(1)), // the crew starts another
+  })
+  const work = open({ line, log })
+  const end = async (): Promise<void> => {
+    await (await work)[Symbol.asyncDispose]()
+    process.exit() // of a thread: ends it, and nothing else
+  }
   line.serve<ThreadDeeds>({
     beat: () => undefined,
-    end: async () => {
-      await (await work)[Symbol.asyncDispose]()
-      process.exit() // of a thread: ends it, and nothing else
-    },
+    end,
   })
   await work
   crew.tell('ready', null)

@@ -42,7 +42,7 @@ export async function credentialsFor(
 /** Asks a credential helper, as Docker's CLI does; one that knows nothing of the registry means: without credentials. */
 async function fromHelper(helper: string, registry: string, signal: AbortSignal): Promise<Credentials | undefined> {
   const child = spawn(`docker-credential-${helper}`, ['get'], { stdio: ['pipe', 'pipe', 'ignore'], signal })
-  const failed = new Promise<undefined>(resolve => child.once('error', () => resolve(undefined)))
+  const failed = new Promise<undefined>(resolve => child.on('error', () => resolve(undefined)))
   child.stdin.on('error', () => undefined) // it left without reading; its answer tells
   child.stdin.end(registry)
   const told = await Promise.race([text(child.stdout), failed])

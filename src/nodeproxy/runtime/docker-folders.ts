@@ -70,7 +70,10 @@ export class DockerFolders {
       env: SYSTEM,
     })
     const errors: string[] = []
-    tar.stderr.setEncoding('utf8').on('data', (text: string) => void errors.push(text))
+    tar.stderr
+      .setEncoding('utf8')
+      .on('data', (text: string) => void errors.push(text))
+      .on('error', () => undefined) // its exit code tells
     const ended = new Promise<number | null>((resolve, reject) => {
       tar.on('close', resolve).on('error', reject)
     })
