@@ -24,12 +24,15 @@ export type FrontMemory = {
   /** Use of each app, and of each client of an app. */
   readonly apps: SharedArrayBuffer
   readonly clients: SharedArrayBuffer
+  /** Streams of HTTP/2 that each client left before they were answered. */
+  readonly resets: SharedArrayBuffer
 }
 
 export const frontMemory = (threads: number): FrontMemory => ({
   connections: countsMemory({ threads }),
   apps: bucketsMemory(),
   clients: bucketsMemory(),
+  resets: bucketsMemory(),
 })
 
 type Parts = Pick<FrontParts, 'routes' | 'pins' | 'nodes'> & {
@@ -75,6 +78,7 @@ export async function openDoors({ config, reach, memory, thread, ticketKeys, ...
       exempt: config.trustedProxies,
       counts: new Counts(memory.connections, thread),
     },
+    resets: new Buckets(memory.resets),
     pingEveryMs: CLIENT_PING_EVERY,
   })
   reach.onLeft?.(address => exchanges.forget(address))

@@ -53,6 +53,10 @@ export class Counters {
   lateSwitched = 0
   /** Connections of HTTP/2 that were cut as a ping had no answer. */
   unanswered = 0
+  /** Streams of HTTP/2 that their client left before they were answered. */
+  resets = 0
+  /** Connections of HTTP/2 that were ended as their client had left too many streams. */
+  refusedResets = 0
   webSockets = 0
   webSocketsOpen = 0
 

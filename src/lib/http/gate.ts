@@ -65,7 +65,7 @@ export class Gate {
       socket.destroy() // it has closed already
       return false
     }
-    const key = this.#keyOf(address)
+    const key = this.#mostPerAddress === Number.POSITIVE_INFINITY ? undefined : this.clientOf(address)
     if (key !== undefined && !this.#counts.take(key, this.#mostPerAddress)) {
       this.#counters.refusedPerAddress += 1
       return this.#refuse(socket, plain ? TOO_MANY : undefined)
@@ -99,9 +99,8 @@ export class Gate {
     this.look()
   }
 
-  /** Whom the connection counts for; undefined where that has no bound. */
-  #keyOf(address: string): string | undefined {
-    if (this.#mostPerAddress === Number.POSITIVE_INFINITY) return undefined
+  /** Whom what comes from the address counts for; undefined where it has no bound. */
+  clientOf(address: string): string | undefined {
     const isIPv6 = address.includes(':')
     if (this.#exempt?.check(address, isIPv6 ? 'ipv6' : 'ipv4')) return undefined
     return isIPv6 ? networkOf(address, IPV6_BITS) : address

@@ -68,6 +68,8 @@ export const ROWS: Readonly<Record<Numbers, Row>> = {
   lateConnects: late('connect'),
   lateSwitched: late('websocket'),
   unanswered: late('ping'),
+  resets: { name: 'streams_left_total', help: 'Streams of HTTP/2 that their client left before they were answered' },
+  refusedResets: closed('resets'),
   upstreamConnects: { name: 'upstream_connects_total', help: 'Connections to upstreams that were opened' },
   upstreamReuses: { name: 'upstream_reuses_total', help: 'Requests sent on a connection that had served another' },
   repeated: {

@@ -5,6 +5,7 @@ import type { Head } from '../wire/head.ts'
 import { composeRequest } from './compose.ts'
 import type { Parts, Served } from './parts.ts'
 import type { Peer } from './peer.ts'
+import type { Waiter } from './pool.ts'
 import type { Upstream, UpstreamUser } from './upstream.ts'
 import type { UpstreamAnswer } from './upstream-answer.ts'
 
@@ -14,7 +15,7 @@ const IDEMPOTENT = ['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']
 type Settle = { readonly resolve: () => void; readonly reject: (reason: unknown) => void }
 
 /** A request whose head our parser has read: how it is sent to an upstream, once more where that is allowed, and what becomes of it there. */
-export abstract class ForwardedExchange implements Served, UpstreamUser {
+export abstract class ForwardedExchange implements Served, UpstreamUser, Waiter {
   readonly head: Head
   readonly parts: Parts
   answered = false
@@ -30,6 +31,10 @@ export abstract class ForwardedExchange implements Served, UpstreamUser {
   #gone: AbortController | undefined
   #signal: AbortSignal | undefined
   #repeated = false
+  /** Where a connection is waited for. */
+  #awaited: string | undefined
+  /** Kept by the pool. */
+  waitedLooks = 0
 
   constructor(head: Head, parts: Parts) {
     this.head = head
@@ -119,8 +124,26 @@ export abstract class ForwardedExchange implements Served, UpstreamUser {
         this.#signal = signal
         signal.addEventListener('abort', this.#aborted, { once: true })
       }
-      this.#attempt(hop, false)
+      this.#attempt(hop)
     })
+  }
+
+  get wantsFresh(): boolean {
+    return this.#repeated
+  }
+
+  given(upstream: Upstream): void {
+    const { hop } = this
+    this.#awaited = undefined
+    if (hop !== undefined) this.#send(upstream, hop)
+  }
+
+  notGiven(cause: Error): void {
+    const { hop } = this
+    this.#awaited = undefined
+    if (hop === undefined) return
+    this.parts.counters.failed('connect')
+    this.failed(UpstreamError.lost(hop.address, 'connect', false, cause))
   }
 
   received(bytes: Buffer, end: number, lent: boolean): void {
@@ -135,14 +158,13 @@ export abstract class ForwardedExchange implements Served, UpstreamUser {
     const { hop, upstream, parts } = this
     if (this.#settle === undefined || hop === undefined) return
     const stage = this.#stage()
-    const sent = stage !== 'connect' && !this.asks
-    const repeatable =
-      !this.bodyBegun && !this.#repeated && (upstream?.answered ?? 0) > 0 && this.#answer?.begun !== true
+    const sent = !this.asks
+    const repeatable = !this.bodyBegun && !this.#repeated && upstream?.wasKept === true && this.#answer?.begun !== true
     this.#letGo(false)
     if (repeatable && (!sent || IDEMPOTENT.includes(this.method))) {
       this.#repeated = true
       parts.counters.repeated += 1
-      this.#attempt(hop, true)
+      this.#attempt(hop)
       return
     }
     parts.counters.failed(stage)
@@ -203,10 +225,21 @@ export abstract class ForwardedExchange implements Served, UpstreamUser {
     this.#settled()?.resolve()
   }
 
-  #attempt(hop: Hop, fresh: boolean): void {
+  #attempt(hop: Hop): void {
+    const { pool } = this.parts
+    const repeatable = !this.hasBody && IDEMPOTENT.includes(this.head.method)
+    const upstream = this.#repeated ? undefined : pool.take(hop.address, repeatable)
+    if (upstream !== undefined) {
+      this.#send(upstream, hop)
+      return
+    }
+    this.#awaited = hop.address
+    pool.wait(hop.address, this)
+  }
+
+  #send(upstream: Upstream, hop: Hop): void {
     const { head } = this
-    const { pool, out } = this.parts
-    const upstream = pool.take(hop.address, fresh, !this.hasBody && IDEMPOTENT.includes(head.method))
+    const { out } = this.parts
     this.upstream = upstream
     upstream.user = this
     this.#answer = this.answerFrom(upstream, hop)
@@ -224,21 +257,21 @@ export abstract class ForwardedExchange implements Served, UpstreamUser {
       out.send(upstream.outlet)
       return
     }
-    if (hop.expect === 'answer' && head.expects) {
-      if (upstream.connected) this.passContinue()
-      else upstream.socket.once('connect', () => this.passContinue())
-    }
+    if (hop.expect === 'answer' && head.expects) this.passContinue()
     this.sendBody(upstream)
   }
 
   #stage(): Stage {
-    if (this.upstream?.connected === false) return 'connect'
     if (this.answered) return 'body'
     return this.bodyDone ? 'head' : 'send'
   }
 
   #letGo(reusable: boolean): void {
     const { upstream } = this
+    if (this.#awaited !== undefined) {
+      this.parts.pool.stopWaiting(this.#awaited, this)
+      this.#awaited = undefined
+    }
     if (upstream === undefined) return
     this.upstream = this.#answer = undefined
     this.halt()

@@ -1,6 +1,8 @@
 import type { ShadowError } from '../../errors.ts'
 import type { Counters } from '../counters.ts'
 import type { Exchange, OwnAnswer } from '../exchange.ts'
+import type { Gate } from '../gate.ts'
+import type { Resets } from '../h2/resets.ts'
 import type { Session } from '../h2/session.ts'
 import type { Limits } from '../limits.ts'
 import type { SafePath } from '../safe.ts'
@@ -24,6 +26,8 @@ export interface Served extends Exchange {
 /** What the connections of one server share. */
 export type Parts = {
   readonly pool: Pool
+  readonly gate: Gate
+  readonly resets: Resets
   readonly out: Scratch
   readonly safe: SafePath
   readonly counters: Counters

@@ -10,9 +10,38 @@ export type PoolOptions = {
   readonly connectWithinMs: number
 }
 
-/** Connections to upstreams, kept between requests. */
+/** A request that needs a connection to an upstream, and gets one later. */
+export interface Waiter {
+  /** Looks since it began to wait; kept by the pool. */
+  waitedLooks: number
+  /** It wants a connection that was just opened: one that was idle may have been closed meanwhile. */
+  readonly wantsFresh: boolean
+  /** The connection is open, and the waiter's to use. */
+  given(upstream: Upstream): void
+  /** There is none to be had. */
+  notGiven(cause: Error): void
+}
+
+/** The connections to one address, and the requests that wait for one of them. */
+type Lane = {
+  /** The one used last is at the end. */
+  readonly idle: Upstream[]
+  readonly waiting: Set<Waiter>
+  dialling: number
+}
+
+/**
+ * Connections that are opened to one address at the same time. The other requests wait for these, or for a connection that is given back.
+ * Without a bound, clients that leave before the connection is open could use up the local ports of this machine.
+ */
+const MOST_DIALLING = 64
+
+/**
+ * Connections to upstreams, kept between requests. A connection is opened for the pool and not for a request: a client that leaves
+ * meanwhile closes nothing, and the next request has what was opened.
+ */
 export class Pool {
-  readonly #idle = new Map<string, Upstream[]>()
+  readonly #lanes = new Map<string, Lane>()
   readonly #all = new Set<Upstream>()
   readonly #options: PoolOptions
   readonly #counters: Counters
@@ -22,48 +51,72 @@ export class Pool {
     this.#counters = counters
   }
 
-  /** A connection to the address: the one used last, or a fresh one. */
-  take(address: string, fresh: boolean, repeatable: boolean): Upstream {
-    const idle = fresh ? undefined : this.#idle.get(address)
+  /** An open connection to the address: the one used last; undefined where there is none that may be used. */
+  take(address: string, repeatable: boolean): Upstream | undefined {
+    const idle = this.#lanes.get(address)?.idle
     const last = idle?.at(-1)
-    if (idle !== undefined && last !== undefined && (repeatable || last.looks <= this.#options.surelyOpenLooks)) {
-      idle.pop()
-      this.#counters.upstreamReuses += 1
-      return last
-    }
-    const upstream = new Upstream(address, gone => this.#forgetOne(gone))
-    this.#all.add(upstream)
-    this.#counters.upstreamConnects += 1
-    return upstream
+    if (idle === undefined || last === undefined) return undefined
+    if (!repeatable && last.looks > this.#options.surelyOpenLooks) return undefined
+    idle.pop()
+    this.#counters.upstreamReuses += 1
+    return last
+  }
+
+  /** Waits for a connection to the address: one that is opened, or one that another request gives back. */
+  wait(address: string, waiter: Waiter): void {
+    const lane = this.#laneOf(address)
+    waiter.waitedLooks = 0
+    lane.waiting.add(waiter)
+    this.#dial(address, lane)
+  }
+
+  /** The request has left, or needs no connection any more. */
+  stopWaiting(address: string, waiter: Waiter): void {
+    this.#lanes.get(address)?.waiting.delete(waiter)
   }
 
   /** Takes back a connection whose answer is whole. */
   give(upstream: Upstream): void {
     upstream.user = undefined
-    upstream.looks = 0
-    upstream.answered += 1
-    const idle = this.#idle.get(upstream.address)
-    if (idle === undefined) this.#idle.set(upstream.address, [upstream])
-    else idle.push(upstream)
+    upstream.wasKept = true
+    if (upstream.isForgotten) upstream.destroy()
+    else this.#offer(upstream, this.#laneOf(upstream.address))
   }
 
-  /** Closes the idle connections to the address. */
+  /** Closes what is idle, or being opened, to an address that its upstream has left; what waits for it is told. */
   forget(address: string): void {
-    for (const upstream of this.#idle.get(address)?.slice() ?? []) upstream.destroy()
-    this.#idle.delete(address)
+    const lane = this.#lanes.get(address)
+    if (lane === undefined) return
+    this.#lanes.delete(address)
+    for (const upstream of this.#all) {
+      if (upstream.address !== address) continue
+      upstream.isForgotten = true
+      if (upstream.user === undefined) upstream.destroy(LEFT)
+    }
+    this.#refuseAll(lane, LEFT)
   }
 
-  /** Closes what has been idle, or dialling, for too long. */
+  /** Closes what has been idle, or dialling, for too long, and tells who has waited for too long. */
   look(): void {
     const { connectLooks, connectWithinMs, idleLooks } = this.#options
     for (const upstream of this.#all) {
       upstream.looks += 1
-      if (upstream.user === undefined) {
-        if (upstream.looks >= Math.min(idleLooks, upstream.mostIdle)) upstream.destroy()
-      } else if (!upstream.connected && upstream.looks > connectLooks) {
+      if (!upstream.connected) {
+        if (upstream.looks <= connectLooks) continue
         this.#counters.lateConnects += 1
         upstream.destroy(new Error(`no connection within ${connectWithinMs} ms`))
+      } else if (upstream.user === undefined && upstream.looks >= Math.min(idleLooks, upstream.mostIdle))
+        upstream.destroy()
+    }
+    for (const [address, lane] of this.#lanes) {
+      for (const waiter of lane.waiting) {
+        waiter.waitedLooks += 1
+        // The dials come first: what they fail with says more.
+        if (waiter.waitedLooks <= connectLooks + 1) continue
+        lane.waiting.delete(waiter)
+        waiter.notGiven(new Error(`no connection within ${connectWithinMs} ms`))
       }
+      this.#sweep(address, lane)
     }
   }
 
@@ -73,14 +126,81 @@ export class Pool {
 
   [Symbol.dispose](): void {
     for (const upstream of this.#all) upstream.destroy()
+    for (const lane of this.#lanes.values()) this.#refuseAll(lane, new Error('the server has ended'))
   }
 
-  #forgetOne(gone: Upstream): void {
+  #laneOf(address: string): Lane {
+    let lane = this.#lanes.get(address)
+    if (lane === undefined) {
+      lane = { idle: [], waiting: new Set(), dialling: 0 }
+      this.#lanes.set(address, lane)
+    }
+    return lane
+  }
+
+  #dial(address: string, lane: Lane): void {
+    while (lane.dialling < MOST_DIALLING && lane.dialling < lane.waiting.size) {
+      lane.dialling += 1
+      this.#counters.upstreamConnects += 1
+      const upstream = new Upstream(address, {
+        connected: opened => {
+          lane.dialling -= 1
+          this.#offer(opened, lane)
+          this.#dial(address, lane)
+        },
+        gone: (gone, cause) => this.#gone(gone, lane, cause),
+      })
+      this.#all.add(upstream)
+    }
+  }
+
+  /** Hands an open connection to the request that has waited for longest, or keeps it for the next. */
+  #offer(upstream: Upstream, lane: Lane): void {
+    upstream.looks = 0
+    const waiter = lane.waiting.size === 0 ? undefined : firstFor(upstream, lane.waiting)
+    if (waiter === undefined) {
+      upstream.wasKept = true
+      lane.idle.push(upstream)
+      return
+    }
+    lane.waiting.delete(waiter)
+    if (upstream.wasKept) this.#counters.upstreamReuses += 1
+    waiter.given(upstream)
+  }
+
+  #gone(gone: Upstream, lane: Lane, cause: Error | undefined): void {
     this.#all.delete(gone)
-    const idle = this.#idle.get(gone.address)
-    const at = idle?.lastIndexOf(gone) ?? -1
-    if (idle === undefined || at < 0) return
-    idle.splice(at, 1)
-    if (idle.length === 0) this.#idle.delete(gone.address)
+    if (!gone.connected) {
+      lane.dialling -= 1
+      // One request for each connection that could not be opened: the others have theirs.
+      const [first] = lane.waiting
+      if (first !== undefined) {
+        lane.waiting.delete(first)
+        first.notGiven(cause ?? new Error('the connection was closed'))
+      }
+      this.#dial(gone.address, lane)
+    }
+    const at = lane.idle.lastIndexOf(gone)
+    if (at >= 0) lane.idle.splice(at, 1)
+    this.#sweep(gone.address, lane)
+  }
+
+  #refuseAll(lane: Lane, cause: Error): void {
+    const waiting = [...lane.waiting]
+    lane.waiting.clear()
+    for (const waiter of waiting) waiter.notGiven(cause)
+  }
+
+  #sweep(address: string, lane: Lane): void {
+    const isEmpty = lane.idle.length === 0 && lane.waiting.size === 0 && lane.dialling === 0
+    if (isEmpty && this.#lanes.get(address) === lane) this.#lanes.delete(address)
   }
 }
+
+/** The request that has waited for longest of those that may use the connection. */
+function firstFor({ wasKept }: Upstream, waiting: ReadonlySet<Waiter>): Waiter | undefined {
+  for (const waiter of waiting) if (!wasKept || !waiter.wantsFresh) return waiter
+  return undefined
+}
+
+const LEFT = new Error('the upstream has left this address')

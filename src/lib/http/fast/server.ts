@@ -2,11 +2,13 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { type Clock, systemClock } from '../../clock.ts'
 import type { Log } from '../../log.ts'
 import type { ListenAddress } from '../../settings.ts'
+import type { Buckets } from '../../shared/buckets.ts'
 import { problemAnswer } from '../answers.ts'
 import { type Counted, Counters } from '../counters.ts'
 import type { AnswerOf, Journey } from '../exchange.ts'
 import { Forwarder } from '../forward.ts'
 import { Gate, type GateOptions } from '../gate.ts'
+import { Resets } from '../h2/resets.ts'
 import { Session } from '../h2/session.ts'
 import { LIMITS, type Limits } from '../limits.ts'
 import { bindAll, CLIENT_SOCKET, close, type Listening, SOCKETS } from '../listening.ts'
@@ -36,6 +38,8 @@ export type ExchangesOptions = {
   readonly clock?: Clock
   readonly limits?: Partial<Limits>
   readonly connections?: GateOptions
+  /** Streams that clients leave, counted by address, in all threads that share the memory. */
+  readonly resets?: Buckets
   readonly connectWithinMs?: number
   /** A client with a WebSocket, or with requests over HTTP/2, that is silent for so long is pinged, and cut if it stays silent as long again. */
   readonly pingEveryMs?: number
@@ -84,6 +88,8 @@ export class Exchanges implements Disposable {
     const spare: Head[] = []
     this.#parts = {
       pool: this.#pool,
+      gate: this.gate,
+      resets: new Resets(clock, options.resets),
       out: new Scratch(),
       safe: new SafePath({
         journey,

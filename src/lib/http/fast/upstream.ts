@@ -15,6 +15,13 @@ export interface UpstreamUser {
   deaf(cause: Error): void
 }
 
+/** What becomes of a connection; told to the pool that it belongs to. */
+export type UpstreamEvents = {
+  readonly connected: (upstream: Upstream) => void
+  /** It is closed; `cause` where it failed. */
+  readonly gone: (upstream: Upstream, cause: Error | undefined) => void
+}
+
 const KEEPALIVE_PROBE_AFTER_MS = 30_000
 
 /** One connection to an upstream, for one request at a time. */
@@ -26,19 +33,19 @@ export class Upstream {
   /** Finds the end of the answer that is read. */
   readonly framer = new BodyFramer({ ofAnswers: true })
   user: UpstreamUser | undefined
-  /** Requests that it has answered. */
-  answered = 0
+  /** It was idle, or has served a request: the upstream may close it at any time. */
+  wasKept = false
+  /** Its upstream has left the address: no other request may be sent on it. */
+  isForgotten = false
   connected = false
   /** Looks (see `Looks`) since it was dialled or became idle. */
   looks = 0
   /** Looks that it may be idle, where the upstream says how long it keeps it. */
   mostIdle = Number.POSITIVE_INFINITY
-  readonly #gone: (upstream: Upstream) => void
   #cause: Error | undefined
 
-  constructor(address: string, gone: (upstream: Upstream) => void) {
+  constructor(address: string, events: UpstreamEvents) {
     this.address = address
-    this.#gone = gone
     this.intake = new Intake((bytes, length, lent) => {
       // Nobody asked: whatever it is, the next request must not get it for its answer.
       if (this.user === undefined) this.destroy()
@@ -58,6 +65,7 @@ export class Upstream {
     this.socket
       .on('connect', () => {
         this.connected = true
+        events.connected(this)
       })
       .on('error', cause => this.#failed(cause))
       .on('end', () => {
@@ -66,9 +74,9 @@ export class Upstream {
       })
       .on('close', () => {
         this.intake.close()
-        this.#gone(this)
         const { user } = this
         this.user = undefined
+        events.gone(this, this.#cause)
         user?.lost(this.#cause)
       })
   }
@@ -76,8 +84,7 @@ export class Upstream {
   /** Ends a connection of which nobody wants the answer any more, so that the upstream knows. */
   reset(): void {
     this.user = undefined
-    if (this.connected) this.socket.resetAndDestroy()
-    else this.destroy()
+    this.socket.resetAndDestroy()
   }
 
   destroy(cause?: Error): void {

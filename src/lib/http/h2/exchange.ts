@@ -170,7 +170,10 @@ export class StreamExchange extends ForwardedExchange {
     if (!this.#isOver && this.answered && stream.writableEnded && stream.writableLength === 0 && stream.rstCode === 0)
       this.#whenSent()
     if (this.#isOver) this.#hasLeft = true
-    else this.#leave(left())
+    else {
+      if (!this.#hasLeft) this.session.wasLeft()
+      this.#leave(left())
+    }
   }
 
   #leave(reason: unknown): void {

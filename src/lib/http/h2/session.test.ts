@@ -37,6 +37,7 @@ test('a client is told how many streams it may have, and ended when it has heard
     [3, 128],
   )
   assert(front.exchanges.counters.requests <= 128)
+  await front.clock.advance(5_000)
   await until(() => app.sockets.size === 0)
 })
 
@@ -99,8 +100,9 @@ test('streams that are opened and reset at once, again and again, end the connec
   }
   assert(client.closed, 'it was let go on')
   assert(front.exchanges.counters.requests < 1_000, `${front.exchanges.counters.requests} requests were begun`)
-  await until(() => app.sockets.size === 0 && front.exchanges.open === 0)
-  assert.equal(front.outcomes.length, front.exchanges.counters.requests)
+  await until(() => front.exchanges.open === 0 && front.outcomes.length === front.exchanges.counters.requests)
+  await front.clock.advance(5_000)
+  await until(() => app.sockets.size === 0)
 })
 
 for (const [what, flood] of [

@@ -23,11 +23,15 @@ export class Session {
   #heard = 0
   #quietMs = 0
   #asked = false
+  /** Whom it counts for. */
+  readonly #client: string | undefined
+  #isCalmed = false
 
   constructor(socket: Socket, secure: boolean, parts: Parts) {
     this.parts = parts
     this.socket = socket
     this.peer = new Peer(plainAddress(socket.remoteAddress ?? 'unknown'), secure ? 'https' : 'http', '2')
+    this.#client = parts.gate.clientOf(this.peer.address)
     parts.sessions.add(this)
     // Nothing is answered without a client that gives it room.
     socket.allowHalfOpen = false
@@ -56,6 +60,18 @@ export class Session {
     }
     this.#session.goaway(constants.NGHTTP2_NO_ERROR, LAST_STREAM)
     if (this.isIdle || !this.#session.ping(close)) close()
+  }
+
+  /** The client has left a stream before it was answered. */
+  wasLeft(): void {
+    const { counters, resets } = this.parts
+    // One connection that is closed leaves all of its streams at once.
+    if (this.socket.destroyed || this.#isCalmed) return
+    counters.resets += 1
+    if (this.#client === undefined || resets.take(this.#client)) return
+    counters.refusedResets += 1
+    this.#isCalmed = true
+    this.#session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM)
   }
 
   /** Ends it at once. */

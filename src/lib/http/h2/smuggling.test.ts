@@ -187,6 +187,8 @@ for (const [what, pieces] of [
       client.send(FRAME.data, at === pieces.length - 1 ? END_STREAM : 0, 1, Buffer.from(piece))
     })
     await client.until(() => client.resetOf(1) === 1 || client.closed)
+    await until(() => front.outcomes.length === 1)
+    await front.clock.advance(5_000)
     await until(() => app.sockets.size === 0)
     assert.doesNotMatch(app.seen.text, /abcd|admin/)
   })
