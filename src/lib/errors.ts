@@ -78,6 +78,12 @@ const FAILURES = {
     exit: 7,
     means: 'the store ignores conditional writes, so two masters would overwrite each other',
   },
+  'secret-unreadable': {
+    status: 503,
+    exit: 7,
+    means:
+      'a stored secret was encrypted with a key that this master does not have (`SHADOW_SECRETS_KEY`), or was changed',
+  },
   'runtime-unreachable': { status: 503, exit: 7, means: 'Docker does not answer' },
   'egress-open': {
     status: 503,

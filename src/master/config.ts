@@ -1,4 +1,5 @@
 import { LOG_LEVELS } from '../lib/log.ts'
+import { sealKeys } from '../lib/seals.ts'
 import { listenAddress, oneOf, optionalSetting, setting, text, type Values } from '../lib/settings.ts'
 import { hostname } from '../model/hostname.ts'
 import { storagePlace } from './storage/place.ts'
@@ -15,6 +16,9 @@ export const masterSettings = {
   }),
   storage: optionalSetting('SHADOW_STORAGE', storagePlace, {
     help: 'where apps are kept: directory:PATH, or https://KEY:SECRET@HOST/BUCKET for S3 and its like (?region=REGION); left out: store below the data folder',
+  }),
+  secretsKey: optionalSetting('SHADOW_SECRETS_KEY', sealKeys, {
+    help: 'key that environments are encrypted with in the store, the same for all masters: 32 bytes in base64 (openssl rand -base64 32); to change it put the new one before the old one, with a comma; left out: secrets-key in the data folder, made at the first start',
   }),
   appsDomain: setting('SHADOW_APPS_DOMAIN', hostname, {
     default: 'localhost',

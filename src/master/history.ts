@@ -1,9 +1,10 @@
-import { TaskSchema } from '../api/schemas.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import { mapAtMost } from '../lib/parallel.ts'
+import type { Seals } from '../lib/seals.ts'
 import type { App } from '../model/app.ts'
 import type { AppName } from '../model/names.ts'
 import type { TaskDefinition } from '../model/task.ts'
+import { openTask, sealTask } from './sealed-task.ts'
 import type { Storage } from './storage/storage.ts'
 
 export type History = ReturnType<typeof taskHistory>
@@ -12,7 +13,7 @@ export type History = ReturnType<typeof taskHistory>
  * The revisions before the current one, each in `tasks/<app>/<revision>.json`. The current one is in the app's own document:
  * so a revision is made by one write, and one that lost a race leaves nothing behind.
  */
-export function taskHistory(storage: Storage) {
+export function taskHistory(storage: Storage, seals: Seals) {
   const keyOf = (app: AppName, revision: number): string => `tasks/${app}/${revision}.json`
 
   const revisions = async (app: AppName): Promise<readonly number[]> => {
@@ -22,14 +23,14 @@ export function taskHistory(storage: Storage) {
 
   const read = async (app: AppName, revision: number): Promise<TaskDefinition | undefined> => {
     const stored = await storage.get(keyOf(app, revision))
-    return stored && TaskSchema.parse(stored.value)
+    return stored && openTask(stored.value, seals)
   }
 
   return {
     /** Keeps a revision that is about to be replaced; kept already is success. */
     async keep(task: TaskDefinition): Promise<void> {
       try {
-        await storage.create(keyOf(task.app, task.revision), task)
+        await storage.create(keyOf(task.app, task.revision), sealTask(task, seals))
       } catch (error) {
         if (!isFailure(error, 'already-exists')) throw error
       }

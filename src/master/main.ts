@@ -20,6 +20,7 @@ import { appLookup } from './lookup.ts'
 import { nodeRecords } from './nodes.ts'
 import { appRecords } from './records.ts'
 import { nodeRelay } from './relay.ts'
+import { openSecrets, rewriteSecrets } from './secrets.ts'
 import { openStorage } from './storage/open.ts'
 import type { Storage } from './storage/storage.ts'
 import { tokenRecords } from './tokens.ts'
@@ -44,7 +45,11 @@ export async function startMaster(config: MasterConfig, { clock, log, storage: g
   await ownDataFolder(config.data)
   const storage =
     given ?? (await openStorage(config.storage ?? { kind: 'directory', path: join(config.data, 'store') }))
-  const records = appRecords(storage)
+  const seals = await openSecrets({ storage, keys: config.secretsKey, file: join(config.data, 'secrets-key'), log })
+  await rewriteSecrets(storage, seals, log).catch(cause =>
+    log.warn('stored secrets not encrypted anew; the next start tries again', { cause }),
+  )
+  const records = appRecords(storage, seals)
   const claims = domainClaims({
     storage,
     clock,
@@ -53,9 +58,9 @@ export async function startMaster(config: MasterConfig, { clock, log, storage: g
       return record.state === 'live' && record.app.domains.includes(hostname)
     },
   })
-  const history = taskHistory(storage)
+  const history = taskHistory(storage, seals)
   const volumes = volumeRecords({ storage, records, clock })
-  const nodes = nodeRecords({ storage, clock })
+  const nodes = nodeRecords({ storage, clock, seals })
   const tokens = tokenRecords({ storage, clock })
   const digests = envDigests(storage)
   const changes = changeStream()

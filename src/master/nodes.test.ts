@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, test } from 'vitest'
 import { isFailure } from '../lib/errors.ts'
+import { newSealKey, Seals, sealKeys } from '../lib/seals.ts'
 import { NODE_LOST_AFTER } from '../model/intervals.ts'
 import { nodeName } from '../model/names.ts'
 import { HandClock } from '../testing/clock.ts'
@@ -21,7 +22,8 @@ beforeEach(async () => {
 })
 afterEach(() => rm(path, { recursive: true, force: true }))
 
-const aMaster = async (clock: HandClock) => nodeRecords({ storage: await directory({ path }), clock })
+const seals = new Seals(sealKeys(newSealKey()))
+const aMaster = async (clock: HandClock) => nodeRecords({ storage: await directory({ path }), clock, seals })
 
 for (const ms of [3 * HOURS, -3 * HOURS])
   describe(`the wall clock of one master is wrong by ${ms / HOURS} hours`, () => {

@@ -3,13 +3,15 @@ import { type AnnounceSchema, NodeSchema } from '../api/schemas.ts'
 import type { Clock } from '../lib/clock.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import { mapAtMost } from '../lib/parallel.ts'
+import type { Seals } from '../lib/seals.ts'
 import type { Node } from '../model/app.ts'
 import { NODE_LOST_AFTER } from '../model/intervals.ts'
 import type { NodeName } from '../model/names.ts'
 import { again } from './again.ts'
 import type { Storage } from './storage/storage.ts'
 
-const ControlKeySchema = z.object({ controlKey: z.string().optional() })
+const KeysSchema = z.object({ key: z.string(), controlKey: z.string() })
+const StoredSchema = z.looseObject({ name: z.string(), sealedKeys: z.string() })
 /** A node with the key that masters alone show to it; undefined where its record is of an earlier version. */
 export type ControlledNode = Node & { readonly controlKey: string | undefined }
 
@@ -20,7 +22,7 @@ export type Nodes = ReturnType<typeof nodeRecords>
  * document change, on this master's own monotonic clock: `until` was written by another machine's wall clock, which may be wrong by
  * hours. A node that this master sees for the first time counts as there until it has been silent for NODE_LOST_AFTER.
  */
-export function nodeRecords({ storage, clock }: { storage: Storage; clock: Clock }) {
+export function nodeRecords({ storage, clock, seals }: { storage: Storage; clock: Clock; seals: Seals }) {
   const keyOf = (name: NodeName): string => `nodes/${name}.json`
   /** Versions that we wrote: while a node keeps to one master, an announcement is one write and no read. */
   const written = new Map<NodeName, { etag: string; key: string }>()
@@ -32,10 +34,15 @@ export function nodeRecords({ storage, clock }: { storage: Storage; clock: Clock
     if (heard.get(name)?.etag !== etag) heard.set(name, { etag, at: clock.now() })
   }
 
-  const nodeOf = (value: unknown): ControlledNode => ({
-    ...NodeSchema.parse(value),
-    controlKey: ControlKeySchema.parse(value).controlKey,
-  })
+  const contextOf = (name: string): string => `the keys of the node ${name}`
+
+  const nodeOf = (value: unknown): ControlledNode => {
+    const stored = StoredSchema.safeParse(value)
+    if (!stored.success) return { ...NodeSchema.parse(value), controlKey: undefined }
+    const { sealedKeys, ...rest } = stored.data
+    const { key, controlKey } = KeysSchema.parse(JSON.parse(seals.open(sealedKeys, contextOf(rest.name))))
+    return { ...NodeSchema.parse({ ...rest, key }), controlKey }
+  }
 
   const read = async (name: NodeName): Promise<{ node: ControlledNode; etag: string } | undefined> => {
     const stored = await storage.get(keyOf(name))
@@ -59,7 +66,9 @@ export function nodeRecords({ storage, clock }: { storage: Storage; clock: Clock
 
     /** Fails with `bad-input` while another machine announces itself by this name. */
     async announce(name: NodeName, said: z.output<typeof AnnounceSchema>): Promise<void> {
-      const node = { name, ...said, until: new Date(clock.wall() + NODE_LOST_AFTER).toISOString() }
+      const { key, controlKey, ...told } = said
+      const sealedKeys = seals.seal(JSON.stringify({ key, controlKey }), contextOf(name))
+      const node = { name, ...told, sealedKeys, until: new Date(clock.wall() + NODE_LOST_AFTER).toISOString() }
       const last = written.get(name)
       if (last?.key === said.key) {
         try {

@@ -1,8 +1,10 @@
 import { z } from 'zod'
 import { AppNameSchema, AppSchema } from '../api/schemas.ts'
 import { ShadowError } from '../lib/errors.ts'
+import type { Seals } from '../lib/seals.ts'
 import type { App } from '../model/app.ts'
 import type { AppName } from '../model/names.ts'
+import { openTask, sealTask } from './sealed-task.ts'
 import type { Storage } from './storage/storage.ts'
 
 /**
@@ -19,7 +21,7 @@ const RemovedSchema = z.object({ name: AppNameSchema, revision: z.int(), removed
 /** The one document of an app: whether it exists, and how it is run now. All else that bears its name counts only as far as this agrees. */
 export type Records = ReturnType<typeof appRecords>
 
-export function appRecords(storage: Storage) {
+export function appRecords(storage: Storage, seals: Seals) {
   const keyOf = (name: AppName): string => `apps/${name}.json`
 
   const write = async (name: AppName, value: object, over: AppRecord): Promise<string> =>
@@ -35,13 +37,14 @@ export function appRecords(storage: Storage) {
         const { revision, removedAt } = removed.data
         return { state: 'removed', revision, removedAt, etag }
       }
-      const live = AppSchema.safeParse(value)
+      const live = AppSchema.safeParse(opened(value, seals))
       if (!live.success)
         throw new ShadowError('internal', `the stored document ${keyOf(name)} is no app`, { cause: live.error })
       return { state: 'live', app: live.data, etag }
     },
     /** Writes the app over what was read; fails with `changed` or `already-exists` when that is no longer so. */
-    write: (app: App, over: AppRecord): Promise<string> => write(app.name, app, over),
+    write: (app: App, over: AppRecord): Promise<string> =>
+      write(app.name, { ...app, task: sealTask(app.task, seals) }, over),
     remove: (app: App, over: AppRecord, removedAt: string): Promise<string> =>
       write(app.name, { name: app.name, revision: app.task.revision, removedAt }, over),
     /** Names that may be of apps, ascending; removed ones are among them. */
@@ -50,4 +53,10 @@ export function appRecords(storage: Storage) {
       return keys.map(key => key.slice('apps/'.length, -'.json'.length) as AppName)
     },
   }
+}
+
+/** The document with its task definition decrypted; what is no app is left for the schema to tell. */
+function opened(value: unknown, seals: Seals): unknown {
+  if (typeof value !== 'object' || value === null || !('task' in value)) return value
+  return { ...value, task: openTask(value.task, seals) }
 }

@@ -3,8 +3,9 @@ import { z } from 'zod'
 import { ROLES, type Role } from '../api/routes.ts'
 import { type Clock, timestamp } from '../lib/clock.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
-import { readIfThere, writeWhole } from '../lib/files.ts'
+import { writeWhole } from '../lib/files.ts'
 import { mapAtMost } from '../lib/parallel.ts'
+import { readPrivate } from '../lib/private-file.ts'
 import type { Storage } from './storage/storage.ts'
 
 const TokenSchema = z.object({ name: z.string(), role: z.enum(ROLES), createdAt: z.iso.datetime() })
@@ -65,7 +66,7 @@ export function tokenRecords({ storage, clock }: { storage: Storage; clock: Cloc
 
     /** The token in the file, made with its file where there is none, and known to the master afterwards. */
     async ensure(file: string, role: Role, name = `${role} of ${file}`): Promise<string> {
-      const before = (await readIfThere(file))?.trim()
+      const before = await readPrivate(file)
       const token = before || newToken()
       // The file first: a token that only the store knows would be of use to nobody.
       if (!before) await writeWhole(file, `${token}\n`)

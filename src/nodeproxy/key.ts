@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { readIfThere, writeWhole } from '../lib/files.ts'
+import { writeWhole } from '../lib/files.ts'
+import { readPrivate } from '../lib/private-file.ts'
 
 /** The keys of a node, made once: whoever shows one is believed, also while the master is away. */
 export type NodeKeys = {
@@ -15,7 +16,7 @@ export async function ownKeys(folder: string): Promise<NodeKeys> {
 }
 
 async function ownKey(file: string): Promise<string> {
-  const kept = (await readIfThere(file))?.trim()
+  const kept = await readPrivate(file)
   if (kept !== undefined && kept.length >= 16) return kept
   const key = randomBytes(32).toString('base64url')
   await writeWhole(file, `${key}\n`)

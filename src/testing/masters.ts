@@ -24,10 +24,17 @@ export type TestMaster = AsyncDisposable & {
   http(method: string, path: string, sent?: Sent): Promise<Http>
 }
 
+/** All test masters have the same, as all masters of a store must. */
+const TEST_SECRETS_KEY = Buffer.alloc(32, 7).toString('base64')
+
 /** Starts a master on the storage with a data folder of its own. */
-export async function testMaster(storage: Storage, clock = new HandClock()): Promise<TestMaster> {
+export async function testMaster(
+  storage: Storage,
+  clock = new HandClock(),
+  settings: Record<string, string> = { SHADOW_SECRETS_KEY: TEST_SECRETS_KEY },
+): Promise<TestMaster> {
   const data = await mkdtemp(join(tmpdir(), 'shadow-test-master-'))
-  const config = readSettings(masterSettings, { SHADOW_DATA: data, SHADOW_MASTER_LISTEN: '127.0.0.1:0' })
+  const config = readSettings(masterSettings, { SHADOW_DATA: data, SHADOW_MASTER_LISTEN: '127.0.0.1:0', ...settings })
   const master = await startMaster(config, { clock, log: silentLog, storage })
   const adminToken = await master.token('admin')
   const client = (token: string): MasterClient => masterClient({ url: master.url, token, withinMs: 30_000 })
