@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer, type ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,6 +10,7 @@ import { openEvents } from '../lib/http/events.ts'
 import type { Listening } from '../lib/http/listening.ts'
 import { listen, reply } from '../lib/http/server.ts'
 import { noLog } from '../lib/log.ts'
+import { newSealKey, Seals, sealKeys } from '../lib/seals.ts'
 import type { App } from '../model/app.ts'
 import { MASTER_CALL_IN_WAKE_WITHIN, POLL_WITHOUT_STREAM_EVERY, STREAM_LOST_AFTER } from '../model/intervals.ts'
 import { appName } from '../model/names.ts'
@@ -23,6 +24,7 @@ import { Definitions } from './definitions.ts'
 const first = anApp()
 const second = anApp(aTask({ revision: 2 }))
 const { name } = first
+const seals = new Seals(sealKeys(newSealKey()))
 
 let clock: HandClock
 let folder: string
@@ -93,7 +95,7 @@ async function appsThatKept(...names: string[]): Promise<Apps> {
 }
 
 function definitions(): Definitions {
-  const kept = new Definitions({ folder, log: noLog })
+  const kept = new Definitions({ folder, seals, log: noLog })
   keepers.push(kept)
   return kept
 }
@@ -365,6 +367,17 @@ test('definitions hold secrets, so only we can read them; one that is broken doe
   )
 })
 
+test('secrets of definitions are not in their files in clear; a file that an earlier version wrote is encrypted', async () => {
+  const app = anApp(aTask({ env: { PASSWORD: 'planted-secret' } }))
+  await writeFile(`${folder}/blog.json`, JSON.stringify({ app, etag: '"1"' }))
+  const kept = definitions()
+  for (let times = 0; times < 2; times++) {
+    assert.deepEqual(await kept.all(), [{ app, etag: '"1"' }])
+    await kept.flush()
+    assert.ok(!(await readFile(`${folder}/blog.json`, 'utf8')).includes('planted-secret'))
+  }
+})
+
 test('a forgotten app is not there after a restart', async () => {
   const kept = definitions()
   const apps = someApps(kept)
@@ -375,7 +388,7 @@ test('a forgotten app is not there after a restart', async () => {
 })
 
 test('definitions that cannot be read are not taken for none', async () => {
-  assert.deepEqual(await new Definitions({ folder: `${folder}/none`, log: noLog }).all(), [])
+  assert.deepEqual(await new Definitions({ folder: `${folder}/none`, seals, log: noLog }).all(), [])
   await writeFile(`${folder}/file`, '')
-  await assert.rejects(new Definitions({ folder: `${folder}/file`, log: noLog }).all(), /ENOTDIR/)
+  await assert.rejects(new Definitions({ folder: `${folder}/file`, seals, log: noLog }).all(), /ENOTDIR/)
 })

@@ -4,6 +4,7 @@ import { AppSchema } from '../api/schemas.ts'
 import { systemCode } from '../lib/errors.ts'
 import { readIfThere, writeWhole } from '../lib/files.ts'
 import type { Log } from '../lib/log.ts'
+import type { Seals } from '../lib/seals.ts'
 import { Turns } from '../lib/turn.ts'
 import type { App } from '../model/app.ts'
 import { type AppName, isAppName } from '../model/names.ts'
@@ -13,15 +14,24 @@ const Kept = z.object({ app: AppSchema, etag: z.string().nullable() })
 /** What is kept of an app: its definition, and the version that the master gave it. */
 export type Kept = { readonly app: App; readonly etag: string | null }
 
-/** Definitions in files, one for each app, so that a node knows its apps when the master is away. They hold secrets: 0600. */
+/** A file as it is on the disk: the definition is encrypted. Earlier versions wrote it as it is. */
+const Sealed = z.object({ sealed: z.string() })
+const contextOf = (app: string): string => `the definition of ${app}`
+
+/**
+ * Definitions in files, one for each app, so that a node knows its apps when the master is away. They hold secrets: encrypted with
+ * a key of the node's own, so that a copy of the folder is of no use without the key's file.
+ */
 export class Definitions {
   readonly #folder: string
+  readonly #seals: Seals
   readonly #log: Log
   readonly #turns = new Turns<AppName>()
   readonly #writing = new Set<Promise<void>>()
 
-  constructor({ folder, log }: { folder: string; log: Log }) {
+  constructor({ folder, seals, log }: { folder: string; seals: Seals; log: Log }) {
     this.#folder = folder
+    this.#seals = seals
     this.#log = log
   }
 
@@ -31,17 +41,28 @@ export class Definitions {
     const found: Kept[] = []
     for (const file of files) {
       if (!file.endsWith('.json') || !isAppName(file.slice(0, -5))) continue
-      const kept = Kept.safeParse(parsed(await readIfThere(`${this.#folder}/${file}`)))
-      if (kept.success) found.push(kept.data)
-      else this.#log.warn('kept definition is not readable', { file, cause: kept.error })
+      try {
+        found.push(this.#read(file.slice(0, -5), JSON.parse((await readIfThere(`${this.#folder}/${file}`)) ?? '')))
+      } catch (cause) {
+        this.#log.warn('kept definition is not readable', { file, cause })
+      }
     }
     return found
+  }
+
+  #read(app: string, document: unknown): Kept {
+    const stored = Sealed.safeParse(document)
+    if (stored.success) return Kept.parse(JSON.parse(this.#seals.open(stored.data.sealed, contextOf(app))))
+    const kept = Kept.parse(document)
+    this.keep(kept) // an earlier version wrote it in clear
+    return kept
   }
 
   /** Keeps it, behind the back of whoever waits for the app. */
   keep(kept: Kept): void {
     const { name } = kept.app
-    this.#behind(name, () => writeWhole(this.#file(name), `${JSON.stringify(kept)}\n`))
+    const sealed = this.#seals.seal(JSON.stringify(kept), contextOf(name))
+    this.#behind(name, () => writeWhole(this.#file(name), `${JSON.stringify({ sealed })}\n`))
   }
 
   forget(app: AppName): void {
@@ -69,12 +90,4 @@ export class Definitions {
 function noneYet(error: unknown): string[] {
   if (systemCode(error) === 'ENOENT') return []
   throw error
-}
-
-function parsed(text: string | undefined): unknown {
-  try {
-    return JSON.parse(text ?? '')
-  } catch {
-    return undefined // told of as not readable
-  }
 }

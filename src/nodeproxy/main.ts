@@ -26,7 +26,7 @@ import { Grants } from './grants.ts'
 import { Health, type NodeHealth } from './health.ts'
 import { Hosted } from './hosted.ts'
 import { callerCheck, nodeDoor } from './http.ts'
-import { type NodeKeys, ownKeys } from './key.ts'
+import { type NodeKeys, ownKeys, ownSeals } from './key.ts'
 import { Leases } from './leases.ts'
 import { Queue } from './queue.ts'
 import { untilReady } from './readiness.ts'
@@ -89,7 +89,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
       log,
     })
   const master = masterClient({ url: config.master, token: config.token, withinMs: MASTER_CALL_WITHIN })
-  const definitions = new Definitions({ folder: `${data}/apps`, log })
+  const definitions = new Definitions({ folder: `${data}/apps`, seals: await ownSeals(`${data}/node`), log })
   started.defer(async () => void (await Promise.all([definitions.flush(), logs[Symbol.asyncDispose]()])))
   const health = new Health({ runtime, data, isClosing: () => ending.signal.aborted })
 
