@@ -140,3 +140,16 @@ test('an output that cannot be written is an error of one line', async () => {
     stderr: /^error: the output cannot be written: ENOSPC.*\n$/,
   })
 })
+
+test('contexts that many commands add at once are all kept', async () => {
+  const env = { ...process.env, XDG_CONFIG_HOME: join(folder, 'config') }
+  const names = Array.from({ length: 12 }, (_, i) => `c${i}`)
+  await Promise.all(
+    names.map(name => run(shadow, ['context', 'add', name, '--url', 'http://m', '--token', 't'], { env })),
+  )
+  const { stdout } = await run(shadow, ['context', 'ls', '--json'], { env })
+  assert.deepEqual(
+    (JSON.parse(stdout) as { contexts: { name: string }[] }).contexts.map(({ name }) => name).sort(),
+    names.toSorted(),
+  )
+})

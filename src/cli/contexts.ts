@@ -1,12 +1,16 @@
+import { dirname } from 'node:path'
 import { Low } from 'lowdb'
 import { ShadowError } from '../lib/errors.ts'
-import { readIfThere, writeWhole } from '../lib/files.ts'
+import { makeFolder, readIfThere, writeWhole } from '../lib/files.ts'
 import { nearest } from '../lib/nearest.ts'
 
 /** A master by name: where it is, the token for it, and (for showing URLs) its front. */
 type Context = { readonly url: string; readonly token: string; readonly front?: string | undefined }
 
-type Stored = { current: string | null; contexts: Record<string, Context> }
+type Stored = { current: string | null; contexts: Readonly<Record<string, Context>> }
+
+// A write takes milliseconds; many that come at once wait for each other.
+const WRITE_WITHIN_MS = 30_000
 
 /** Opens the file of contexts, which only its user can read; it need not be there yet. */
 export async function openContexts(file: string): Promise<Contexts> {
@@ -17,15 +21,17 @@ export async function openContexts(file: string): Promise<Contexts> {
   const write = (data: Stored): Promise<void> => writeWhole(file, `${JSON.stringify(data, null, 2)}\n`)
   const db = new Low<Stored>({ read, write }, { current: null, contexts: {} })
   await db.read()
-  return new Contexts(db)
+  return new Contexts(db, file)
 }
 
 /** The masters that this user knows; the current one is called where no other is named. */
 class Contexts {
   readonly #db: Low<Stored>
+  readonly #file: string
 
-  constructor(db: Low<Stored>) {
+  constructor(db: Low<Stored>, file: string) {
     this.#db = db
+    this.#file = file
   }
 
   get current(): string | null {
@@ -48,26 +54,42 @@ class Contexts {
 
   /** Keeps the context; the first one becomes the current one. */
   async add(name: string, context: Context): Promise<void> {
-    await this.#db.update(data => {
-      data.contexts[name] = context
+    await this.#change(data => {
+      // Not by assignment: "__proto__" is a name like any other.
+      data.contexts = Object.fromEntries([...Object.entries(data.contexts), [name, context]])
       data.current ??= name
     })
   }
 
   async use(name: string): Promise<void> {
-    this.get(name)
-    await this.#db.update(data => {
+    await this.#change(data => {
+      this.get(name)
       data.current = name
     })
   }
 
   /** Forgets the context; when it was the current one, none is. */
   async remove(name: string): Promise<void> {
-    this.get(name)
-    await this.#db.update(data => {
-      delete data.contexts[name]
+    await this.#change(data => {
+      this.get(name)
+      data.contexts = Object.fromEntries(Object.entries(data.contexts).filter(([one]) => one !== name))
       if (data.current === name) data.current = null
     })
+  }
+
+  /** Changes what the file has now, as the only writer among all processes of this user. */
+  async #change(deed: (data: Stored) => void): Promise<void> {
+    const { ProcessTurn } = await import('../lib/process-turn.ts')
+    await makeFolder(dirname(this.#file))
+    const turn = new ProcessTurn(`${this.#file}.lock`, { withinMs: WRITE_WITHIN_MS })
+    try {
+      await turn.take(async () => {
+        await this.#db.read()
+        await this.#db.update(deed)
+      })
+    } finally {
+      await turn.close()
+    }
   }
 }
 
