@@ -48,7 +48,7 @@ export function definitionOptions(command: Command): Command {
       'what it may reach beside the internet: none, private, host:PORT, 10.0.0.5:5432; internet takes all back; may be repeated',
       collect,
     )
-    .option('--ready <how>', 'how to tell that it is ready: port, http:/path, log:REGEX')
+    .option('--ready <how>', 'how to tell that it is ready: port, http:/path, log:REGEX (RE2)')
     .option('--start-within <duration>', 'how long a start may take')
     .option('--grace <duration>', 'time from SIGTERM to SIGKILL')
     .addOption(new Option('--ws <policy>', 'whether an open WebSocket keeps it awake').choices(['hold', 'ignore']))

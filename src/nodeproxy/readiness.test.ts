@@ -91,3 +91,21 @@ for (const kind of [{ kind: 'port' }, { kind: 'http', path: '/' }, { kind: 'log'
     await assert.rejects(waiting, /it died/)
   })
 }
+
+test('a line on which a backtracking engine would stop for hours holds nobody up', async () => {
+  const port = await freePort()
+  await serve(port)
+  async function* lines() {
+    yield `${'x'.repeat(6_300)}z`
+    yield 'xxx ready'
+    await new Promise(() => undefined)
+  }
+  await ready({ kind: 'log', line: '(x+x+)+ ready$' }, port, lines())
+})
+
+test('a pattern that was stored before and that RE2 does not take is a clear failure of the start', async () => {
+  await assert.rejects(ready({ kind: 'log', line: '(?=later)up' }, await freePort(), none()), {
+    code: 'app-not-ready',
+    message: /^the line "\(\?=later\)up" that tells when blog is ready is not a regular expression as RE2 has them/,
+  })
+})

@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { LogLine } from '../model/instance.ts'
 import type { TaskDefinition } from '../model/task.ts'
+import { untilWritten } from './ready-line.ts'
 
 // Late by 5 % at most, at a sixth of what asking every millisecond costs over a slow start.
 const GAP_OF_ELAPSED = 0.05
@@ -20,7 +21,7 @@ export type ReadyOptions = {
 
 /** Resolves as soon as the app is ready in the way its definition says; rejects with the signal's reason. */
 export async function untilReady({ task, address, output }: ReadyOptions, signal: AbortSignal): Promise<void> {
-  if (task.ready.kind === 'log') await untilWritten(new RegExp(task.ready.line), output, signal)
+  if (task.ready.kind === 'log') await untilWritten(task, task.ready.line, output, signal)
   const { ready } = task
   // A line in the log is a promise: the port must be open too, or the first request would be refused.
   await untilTrue(
@@ -63,23 +64,6 @@ function answersWell(address: string, path: string, signal: AbortSignal): Promis
       .on('error', () => resolve(false)) // not there yet
       .on('timeout', () => asked.destroy())
       .end()
-  })
-}
-
-async function untilWritten(pattern: RegExp, output: ReadyOptions['output'], signal: AbortSignal): Promise<void> {
-  const done = new AbortController()
-  try {
-    for await (const { line } of output(AbortSignal.any([signal, done.signal]))) if (pattern.test(line)) return
-  } catch (error) {
-    signal.throwIfAborted()
-    throw error
-  } finally {
-    done.abort()
-  }
-  // What it writes has ended, so the app has: whoever watches its exit aborts us with the reason.
-  await new Promise((_, reject) => {
-    if (signal.aborted) return reject(signal.reason)
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
   })
 }
 
