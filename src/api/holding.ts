@@ -58,8 +58,8 @@ export class Holding {
   }
 
   async #ask(wanted: Wanted, ask: Ask, leaver: Leaver): Promise<Held> {
-    const { kind, what, bytes, mayWake, patienceMs } = ask
-    const call = { app: wanted, ask: { kind, what, bytes, mayWake, patienceMs } }
+    const { kind, what, bytes, mayWake, patienceMs, permit } = ask
+    const call = { app: bareOf(wanted), ask: { kind, what, bytes, mayWake, patienceMs, permit } }
     const granted = await this.#node.call('hold', call, leaver, ({ grant }) =>
       this.#node.tell('giveBack', { grant, agoMs: null }),
     )
@@ -120,6 +120,13 @@ export class Holding {
     this.#sweep(0)
     return [...this.#all.values()].map(grant => ({ grant: grant.id, holds: grant.holds }))
   }
+}
+
+/** What is wanted, without what only a front needs of a route: it is copied to the other thread. */
+function bareOf(wanted: Wanted): Wanted {
+  if (typeof wanted === 'string') return wanted
+  const { name, createdAt, revision, updatedAt, permit } = wanted
+  return { name, createdAt, revision, updatedAt, permit }
 }
 
 const nameOf = (wanted: Wanted): AppName => (typeof wanted === 'string' ? wanted : wanted.name)

@@ -52,6 +52,13 @@ export const HOP_PATIENCE = 'x-shadow-patience'
  * does once it holds the app (the forwarder's `expect: 'answer'`); a refusal before that leaves the body whole for another node.
  */
 export const HOP_EXPECT = 'x-shadow-expect'
+/**
+ * The permit of an app's route: from a front to the node that it sends the app's request to, from a master to the node that it asks
+ * about the app, and from the node to the master whose definition of the app it reads.
+ */
+export const PERMIT_HEADER = 'x-shadow-permit'
+export const permitHeaders = (permit: string | undefined): Readonly<Record<string, string>> =>
+  permit === undefined ? {} : { [PERMIT_HEADER]: permit }
 /** `never`: answer `app-asleep` rather than wake; for uptime checks that must not keep an app from sleeping. */
 export const WAKE_HEADER = 'x-shadow-wake'
 /** On an answer that is ours and not the app's: the phase of the app, and the code of the error. */

@@ -226,6 +226,7 @@ export const RouteSchema = told<Route>(
     revision: z.int().min(1),
     hasVolume: z.boolean(),
     node: NodeNameSchema.nullable().describe('the node that holds the lease of the volume'),
+    permit: z.string().describe('shown to the node that the app is placed on, and by that to the master'),
   }),
   'Route',
 )

@@ -24,11 +24,18 @@ export class RequestAsk implements Ask {
   readonly #exchange: Exchange
   readonly #from: From | undefined
   readonly patienceMs: number | undefined
+  readonly permit: string | undefined
 
-  constructor(exchange: Exchange, from?: From | undefined, patienceMs?: number | undefined) {
+  constructor(
+    exchange: Exchange,
+    from?: From | undefined,
+    patienceMs?: number | undefined,
+    permit?: string | undefined,
+  ) {
     this.#exchange = exchange
     this.#from = from
     this.patienceMs = patienceMs
+    this.permit = permit
     this.kind = exchange.upgrade?.toLowerCase() === 'websocket' ? 'websocket' : 'request'
     this.mayWake = exchange.header(WAKE_HEADER) !== 'never'
   }

@@ -93,7 +93,7 @@ function portsOf(
 function reachWithin(nodeproxy: Nodeproxy): Reach {
   return {
     hold: (app, _node, ask, leaver) => nodeproxy.hold(app, ask, leaver),
-    follow: (app, _node, signal) => nodeproxy.follow(app, signal),
+    follow: (route, _node, signal) => nodeproxy.follow(route, signal),
     check: () => nodeproxy.health(),
     onLeft: listener => nodeproxy.onLeft(listener),
     share: line => nodeproxy.share(line),

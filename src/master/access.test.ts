@@ -40,7 +40,7 @@ describe('the access rules of an app', () => {
     assert.deepEqual([after.access, after.task], [access, before.task])
     assert.deepEqual(await get('blog'), after)
     const route = await on.admin.call('getHost', { params: { hostname: 'blog.localhost' } })
-    assert.deepEqual(route, routeOf(after, null))
+    assert.deepEqual(route, routeOf(after, null, route.permit))
     const { items } = await on.admin.call('listTasks', { params: { app: 'blog' } })
     assert.equal(items.length, 1)
   })

@@ -17,6 +17,7 @@ import type { History } from './history.ts'
 import type { Lookup } from './lookup.ts'
 import type { Nodes } from './nodes.ts'
 import { mustBeNode } from './permission.ts'
+import type { Permits } from './permits.ts'
 import type { Relay } from './relay.ts'
 import type { Storage } from './storage/storage.ts'
 import type { Caller, Tokens } from './tokens.ts'
@@ -26,6 +27,8 @@ import type { Volumes } from './volumes.ts'
 export type Call = {
   readonly caller: Caller | undefined
   readonly ifMatch: readonly string[] | undefined
+  /** The permit that a node shows for an app that was placed on it. */
+  readonly permit: string | undefined
   readonly response: ServerResponse
   /** Aborts when the client leaves. */
   readonly signal: AbortSignal
@@ -49,6 +52,7 @@ export type Parts = {
   digests: Digests
   relay: Relay
   changes: Changes
+  permits: Permits
 }
 
 const HEALTH_WITHIN_MS = 2_000
@@ -57,7 +61,7 @@ const HIDDEN_KEY = '****************'
 
 /** The calls of the API, each put to the noun that it is about. */
 export function masterHandlers(parts: Parts): Handlers {
-  const { storage, apps, lookup, history, volumes, nodes, tokens, digests, relay, changes } = parts
+  const { storage, apps, lookup, history, volumes, nodes, tokens, digests, relay, changes, permits } = parts
   const find = async (name: AppName) => (await apps.find(name)).app
   return {
     async health() {
@@ -74,7 +78,11 @@ export function masterHandlers(parts: Parts): Handlers {
       const { items, next } = await lookup.list(after === undefined ? undefined : appName(after), limit)
       return { value: { items: await Promise.all(items.map(app => shown(app, env))), next } }
     },
-    getApp: async ({ params, query: { env } }) => told(await apps.find(params.app), env),
+    async getApp({ params, query: { env } }, { caller, permit }) {
+      const found = await apps.find(params.app)
+      await permits.mustBePlaced(found.app, caller, permit)
+      return told(found, env)
+    },
     getHost: async ({ params }) => routeTo(await lookup.atHost(params.hostname)),
     replaceApp: async ({ params, body, query: { env } }, { ifMatch }) =>
       told(await apps.change(params.app, now => digests.restore(body, now), ifMatch), env),
@@ -101,8 +109,9 @@ export function masterHandlers(parts: Parts): Handlers {
     }),
     getVolume: async ({ params }) => ({ value: await volumes.get(params.volume) }),
     removeVolume: ({ params }, { signal }) => removeVolume(params.volume, signal),
-    async leaseVolume({ params, body: { node } }, { caller }) {
+    async leaseVolume({ params, body: { node } }, { caller, permit }) {
       mustBeNode(caller, node)
+      await permits.mustBePlacedWith(params.volume, caller, permit)
       return { value: await volumes.lease(params.volume, node) }
     },
     async releaseVolume({ params, query: { node, epoch } }, { caller }) {
@@ -133,11 +142,11 @@ export function masterHandlers(parts: Parts): Handlers {
     changes: (_, { response, signal }) => changes.stream(response, signal),
   }
 
-  /** The lease of the volume is no part of the app's document, so it is part of the route's version. */
+  /** What of a route is not in the app's document is part of the route's version. */
   async function routeTo({ app, etag }: Found): Promise<{ value: Route; etag: string }> {
     const { volume } = app.task
     const node = volume === undefined ? null : await volumes.nodeOf(volume.id)
-    return { value: routeOf(app, node), etag: node === null ? etag : `${etag}.${node}` }
+    return { value: routeOf(app, node, permits.issue(app)), etag: `${etag}.${permits.version}.${node ?? ''}` }
   }
 
   async function removeVolume(id: VolumeId, signal: AbortSignal): Promise<void> {

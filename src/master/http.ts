@@ -1,7 +1,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import express, { type NextFunction, type Request, type Response } from 'express'
 import { parseCall } from '../api/parse.ts'
-import { masterPaths } from '../api/paths.ts'
+import { masterPaths, PERMIT_HEADER } from '../api/paths.ts'
 import { masterRoutes, type Role } from '../api/routes.ts'
 import { ShadowError } from '../lib/errors.ts'
 import { door, fail, readJson, reply } from '../lib/http/server.ts'
@@ -43,7 +43,8 @@ export function masterDoor({ handlers, tokens, log, ending }: Parts): RequestLis
         })
         const signal = route.answer === 'stream' ? AbortSignal.any([gone, ending]) : gone
         const ifMatch = etagsOf(request.headers['if-match'])
-        const told = await handler(input, { caller, ifMatch, response, signal })
+        const permit = request.headers[PERMIT_HEADER]?.toString()
+        const told = await handler(input, { caller, ifMatch, permit, response, signal })
         if (route.answer === 'stream') response.end()
         else answer(request, response, route, told)
       }),

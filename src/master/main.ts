@@ -18,6 +18,7 @@ import { taskHistory } from './history.ts'
 import { masterDoor } from './http.ts'
 import { appLookup } from './lookup.ts'
 import { nodeRecords } from './nodes.ts'
+import { placementPermits } from './permits.ts'
 import { appRecords } from './records.ts'
 import { nodeRelay } from './relay.ts'
 import { openSecrets, rewriteSecrets } from './secrets.ts'
@@ -64,7 +65,8 @@ export async function startMaster(config: MasterConfig, { clock, log, storage: g
   const tokens = tokenRecords({ storage, clock })
   const digests = envDigests(storage)
   const changes = changeStream()
-  const relay = nodeRelay({ nodes, volumes })
+  const permits = placementPermits({ seals, records, volumes })
+  const relay = nodeRelay({ nodes, volumes, permits })
   const apps = appRegistry({
     records,
     claims,
@@ -77,7 +79,19 @@ export async function startMaster(config: MasterConfig, { clock, log, storage: g
     appsDomain: config.appsDomain,
   })
   const lookup = appLookup({ records, claims })
-  const handlers = masterHandlers({ storage, apps, lookup, history, volumes, nodes, tokens, digests, relay, changes })
+  const handlers = masterHandlers({
+    storage,
+    apps,
+    lookup,
+    history,
+    volumes,
+    nodes,
+    tokens,
+    digests,
+    relay,
+    changes,
+    permits,
+  })
 
   const token: Master['token'] = role => tokens.ensure(join(config.data, 'tokens', role), role)
   const nodeToken: Master['nodeToken'] = node =>

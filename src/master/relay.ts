@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 import { type NodeClient, nodeClient } from '../api/client.ts'
+import { PERMIT_HEADER } from '../api/paths.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import { mapAtMost } from '../lib/parallel.ts'
 import type { App } from '../model/app.ts'
@@ -8,12 +9,15 @@ import type { InstanceView } from '../model/instance.ts'
 import { MASTER_CALL_WITHIN, NODE_ANNOUNCES_EVERY } from '../model/intervals.ts'
 import type { AppName, NodeName, VolumeId } from '../model/names.ts'
 import type { ControlledNode, Nodes } from './nodes.ts'
+import type { Permits } from './permits.ts'
 import type { Volumes } from './volumes.ts'
 
 export type Relay = ReturnType<typeof nodeRelay>
 
 /** Asks the nodes on behalf of whoever asks the master. */
-export function nodeRelay({ nodes, volumes }: { nodes: Nodes; volumes: Volumes }) {
+export function nodeRelay({ nodes, volumes, permits }: { nodes: Nodes; volumes: Volumes; permits: Permits }) {
+  // The node may have to read the app's definition first.
+  const about = (app: App) => ({ params: { app: app.name }, headers: { [PERMIT_HEADER]: permits.issue(app) } })
   const clients = new Map<NodeName, { at: string; client: NodeClient }>()
   const clientOf = ({ name, address, controlKey }: ControlledNode): NodeClient => {
     if (controlKey === undefined) throw noControl(name)
@@ -79,12 +83,11 @@ export function nodeRelay({ nodes, volumes }: { nodes: Nodes; volumes: Volumes }
         silent: asked.flatMap(({ node, instances }) => (instances === undefined ? node.name : [])),
       }
     },
-    instance: async (app: App): Promise<InstanceView> =>
-      clientOf(await nodeOf(app)).call('getInstance', { params: { app: app.name } }),
+    instance: async (app: App): Promise<InstanceView> => clientOf(await nodeOf(app)).call('getInstance', about(app)),
     wake: async (app: App, signal: AbortSignal): Promise<InstanceView> =>
-      (await reached(await nodeOf(app))).call('wakeInstance', { params: { app: app.name }, signal }),
+      (await reached(await nodeOf(app))).call('wakeInstance', { ...about(app), signal }),
     sleep: async (app: App, signal: AbortSignal): Promise<InstanceView> =>
-      (await reached(await nodeOf(app))).call('sleepInstance', { params: { app: app.name }, signal }),
+      (await reached(await nodeOf(app))).call('sleepInstance', { ...about(app), signal }),
 
     async logs(app: App, query: { follow: boolean; tail: number }, response: ServerResponse, signal: AbortSignal) {
       const client = await reached(await nodeOf(app))

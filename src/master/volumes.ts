@@ -142,10 +142,7 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
       await change(id, ({ volume, epoch, places = [] }) => {
         if (volume === null) throw new ShadowError('not-found', `no volume is called ${id}`)
         if (volume.lease?.node === node) return undefined
-        if (volume.lease !== null)
-          throw new ShadowError('volume-elsewhere', `the node ${volume.lease.node} has the volume ${id}`, {
-            facts: { node: volume.lease.node },
-          })
+        if (volume.lease !== null) throw elsewhere(id, volume.lease.node)
         return {
           volume: { ...volume, lease: { node, epoch: epoch + 1, until: null } },
           epoch: epoch + 1,
@@ -167,3 +164,6 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
 }
 
 const larger = (one: Size, other: Size): Size => (toBytes(other) > toBytes(one) ? other : one)
+
+export const elsewhere = (volume: VolumeId, node: NodeName): ShadowError =>
+  new ShadowError('volume-elsewhere', `the node ${node} has the volume ${volume}`, { facts: { node } })

@@ -38,6 +38,8 @@ export type Ask = {
   /** Set for a browser that can be shown the waiting page: fails with `app-waking` when the app is not ready by then. */
   readonly patienceMs?: number | undefined
   readonly grant?: Grant | undefined
+  /** The permit of the app's route, for a node that does not know the app yet. */
+  readonly permit?: string | undefined
 }
 
 /** A way to the app, kept open until disposed of. */

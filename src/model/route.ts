@@ -17,14 +17,16 @@ export type Route = AppForFronts &
     readonly hasVolume: boolean
     /** The node that holds the lease of the volume; null where no node does, or there is no volume. */
     readonly node: NodeName | null
+    /** What a node that the app is placed on shows to the master to read the app's definition. */
+    readonly permit: string
   }
 
 /** An app in the version that somebody has heard of. A node resolves its definition itself. */
-export type AppAt = Version & { readonly name: AppName }
+export type AppAt = Version & { readonly name: AppName; readonly permit?: string | undefined }
 
 /** The route of an app; `node` holds the lease of its volume. The task definition is what is left out. */
-export function routeOf({ task, ...forFronts }: App, node: NodeName | null): Route {
-  return { ...forFronts, revision: task.revision, hasVolume: task.volume !== undefined, node }
+export function routeOf({ task, ...forFronts }: App, node: NodeName | null, permit: string): Route {
+  return { ...forFronts, revision: task.revision, hasVolume: task.volume !== undefined, node, permit }
 }
 
 /** The app in the version that it has now. */
@@ -43,6 +45,11 @@ export function isNewer(a: Version, b: Version): boolean {
   return a.updatedAt > b.updatedAt
 }
 
-/** Whether the two are the same version of the same app. */
-export const isSameVersion = (a: AppAt, b: AppAt): boolean =>
-  a.name === b.name && a.createdAt === b.createdAt && a.revision === b.revision && a.updatedAt === b.updatedAt
+/** Whether the two tell the same of the same version of an app. */
+export const isSameRoute = (a: Route, b: Route): boolean =>
+  a.name === b.name &&
+  a.createdAt === b.createdAt &&
+  a.revision === b.revision &&
+  a.updatedAt === b.updatedAt &&
+  a.node === b.node &&
+  a.permit === b.permit

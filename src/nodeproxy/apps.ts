@@ -1,5 +1,6 @@
 import type { MasterClient } from '../api/client.ts'
 import type { Wanted } from '../api/grants.ts'
+import { permitHeaders } from '../api/paths.ts'
 import { AppSchema } from '../api/schemas.ts'
 import { deadline } from '../lib/abort.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -9,9 +10,9 @@ import type { Log } from '../lib/log.ts'
 import { Turn } from '../lib/turn.ts'
 import type { App } from '../model/app.ts'
 import { MASTER_CALL_IN_WAKE_WITHIN } from '../model/intervals.ts'
-import type { AppName } from '../model/names.ts'
+import type { AppName, VolumeId } from '../model/names.ts'
 import { type AppAt, isNewer, versionOf } from '../model/route.ts'
-import type { Definitions } from './definitions.ts'
+import type { Definitions, Kept } from './definitions.ts'
 
 type Options = {
   master: MasterClient
@@ -30,6 +31,8 @@ type Options = {
 type Entry = {
   app: App
   etag: string | null
+  /** What the master wants to see where this node has no lease of the app's volume. */
+  permit: string | undefined
   checkedIn: number
   changes: number
   /** When the master was last asked about it, by the clock. */
@@ -61,8 +64,8 @@ export class Apps {
 
   /** Reads what was kept. */
   async load(): Promise<void> {
-    for (const { app, etag } of await this.#options.definitions.all())
-      this.#entries.set(app.name, { app, etag, checkedIn: -1, changes: 0, askedAt: NEVER, turn: new Turn() })
+    for (const { app, etag, permit } of await this.#options.definitions.all())
+      this.#entries.set(app.name, { app, etag, permit, checkedIn: -1, changes: 0, askedAt: NEVER, turn: new Turn() })
   }
 
   get all(): readonly App[] {
@@ -75,13 +78,20 @@ export class Apps {
     return unchecked.sort((a, b) => a.checkedIn - b.checkedIn).map(({ app }) => app.name)
   }
 
+  /** The permit of the app that has the volume. */
+  permitOf(volume: VolumeId): string | undefined {
+    for (const { app, permit } of this.#entries.values()) if (app.task.volume?.id === volume) return permit
+    return undefined
+  }
+
   known(name: AppName): App | undefined {
     return this.#entries.get(name)?.app
   }
 
   /** The app to serve, where it is known and was checked since the stream of changes began. */
-  current(name: AppName): App | undefined {
+  current(name: AppName, permit?: string): App | undefined {
     const entry = this.#entries.get(name)
+    if (entry !== undefined) entry.permit = permit ?? entry.permit
     return this.#connected && entry?.checkedIn === this.#term ? entry.app : undefined
   }
 
@@ -92,17 +102,22 @@ export class Apps {
   at(wanted: AppAt): App | undefined {
     const entry = this.#entries.get(wanted.name)
     if (entry === undefined) return undefined
+    entry.permit = wanted.permit ?? entry.permit
     const isOld = isNewer(wanted, versionOf(entry.app))
     return isOld && this.#options.clock.now() - entry.askedAt >= ASK_AGAIN_AFTER_MS ? undefined : entry.app
   }
 
-  /** The app to serve; fails with `app-not-found`, or `master-unreachable` for one that is not known here. */
-  async resolve(wanted: Wanted): Promise<App> {
+  /**
+   * The app to serve; fails with `app-not-found`, and for one that is not known here with `master-unreachable`, `volume-elsewhere`,
+   * or `forbidden` where it was not placed here. `permit`: what front or master have shown for it.
+   */
+  async resolve(wanted: Wanted, permit = typeof wanted === 'string' ? undefined : wanted.permit): Promise<App> {
     const known = typeof wanted === 'string' ? this.current(wanted) : this.at(wanted)
     if (known !== undefined) return known
     const name = typeof wanted === 'string' ? wanted : wanted.name
     const entry = this.#entries.get(name)
-    if (entry === undefined) return this.#askFirst(name)
+    if (entry === undefined) return this.#askFirst(name, permit)
+    entry.permit = permit ?? entry.permit
     entry.asking ??= entry.turn
       .take(() => this.#check(entry))
       .finally(() => {
@@ -144,14 +159,14 @@ export class Apps {
   }
 
   /** An app that is new here; all who ask at the same time share one call. */
-  #askFirst(name: AppName): Promise<App> {
+  #askFirst(name: AppName, permit: string | undefined): Promise<App> {
     const asked = this.#firsts.get(name)
     if (asked !== undefined) return asked.asking
     const term = this.#term
-    const asking = this.#ask(name, null)
+    const asking = this.#ask(name, null, permit)
       .then(answer => {
         if (answer === 'same') throw new ShadowError('internal', `the master knows a version of ${name} that we do not`)
-        this.#take(answer.app, answer.etag, term)
+        this.#take({ ...answer, permit }, term)
         if (first.changed) void this.refresh(name)
         return answer.app
       })
@@ -166,8 +181,9 @@ export class Apps {
     const term = this.#term
     const { changes } = entry
     try {
-      const answer = await this.#ask(name, entry.etag)
-      if (answer !== 'same') this.#take(answer.app, answer.etag, term)
+      const { permit } = entry
+      const answer = await this.#ask(name, entry.etag, permit)
+      if (answer !== 'same') this.#take({ ...answer, permit }, term)
       if (entry.changes === changes) entry.checkedIn = term
     } catch (error) {
       if (isFailure(error, 'app-not-found')) {
@@ -182,20 +198,24 @@ export class Apps {
   }
 
   /** The master's word is the truth, even where it went back to an older one. */
-  #take(app: App, etag: string | null, checkedIn: number): void {
+  #take({ app, etag, permit }: Kept, checkedIn: number): void {
     const entry = this.#entries.get(app.name)
     if (entry === undefined)
-      this.#entries.set(app.name, { app, etag, checkedIn, changes: 0, askedAt: NEVER, turn: new Turn() })
+      this.#entries.set(app.name, { app, etag, permit, checkedIn, changes: 0, askedAt: NEVER, turn: new Turn() })
     else Object.assign(entry, { app, etag })
-    this.#options.definitions.keep({ app, etag })
+    this.#options.definitions.keep({ app, etag, permit })
     this.#options.onNewer(app)
   }
 
-  async #ask(name: AppName, etag: string | null): Promise<{ app: App; etag: string | null } | 'same'> {
+  async #ask(
+    name: AppName,
+    etag: string | null,
+    permit: string | undefined,
+  ): Promise<{ app: App; etag: string | null } | 'same'> {
     using limit = deadline(this.#options.clock, MASTER_CALL_IN_WAKE_WITHIN, () => silent(name))
     const answer = await this.#options.master.raw('getApp', {
       params: { app: name },
-      headers: etag === null ? {} : { 'if-none-match': etag },
+      headers: { ...(etag !== null && { 'if-none-match': etag }), ...permitHeaders(permit) },
       signal: limit.signal,
     })
     if (answer.status === 304) {

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { parseCall } from '../api/parse.ts'
-import { nodePaths } from '../api/paths.ts'
+import { nodePaths, PERMIT_HEADER } from '../api/paths.ts'
 import { type CallAnswer, type HandlerInput, nodeRoutes, type Routes } from '../api/routes.ts'
 import { ShadowError } from '../lib/errors.ts'
 import { openEvents } from '../lib/http/events.ts'
@@ -18,7 +18,12 @@ import type { Instances } from './instances.ts'
 type Name = keyof typeof nodePaths
 // biome-ignore lint/suspicious/noConfusingVoidType: a call without an answer resolves with nothing
 type Nothing = void
-type Stream = { readonly response: ServerResponse; readonly signal: AbortSignal }
+type Stream = {
+  readonly response: ServerResponse
+  readonly signal: AbortSignal
+  /** The permit that master or front show for the app. */
+  readonly permit: string | undefined
+}
 type Handlers = {
   readonly [N in Name]: (
     input: HandlerInput<(typeof nodeRoutes)[N]>,
@@ -54,24 +59,25 @@ export function control({
   removeVolume,
   ending,
 }: Parts): Handlers {
-  const instanceOf = async (app: AppName): Promise<Instance> => instances.of(await apps.resolve(app))
+  const instanceOf = async (app: AppName, permit: string | undefined): Promise<Instance> =>
+    instances.of(await apps.resolve(app, permit))
   return {
     health: () => health.now(),
     listInstances: async () => {
       await askWorkers()
       return { items: instances.all.map(instance => instance.view()) }
     },
-    getInstance: async ({ params }) => {
-      const instance = await instanceOf(params.app)
+    getInstance: async ({ params }, { permit }) => {
+      const instance = await instanceOf(params.app, permit)
       await askWorkers()
       return instance.view()
     },
-    wakeInstance: async ({ params }, { signal }) => {
-      const instance = await instances.wake(await apps.resolve(params.app), 'a person who asked', signal)
+    wakeInstance: async ({ params }, { signal, permit }) => {
+      const instance = await instances.wake(await apps.resolve(params.app, permit), 'a person who asked', signal)
       return instance.view()
     },
-    sleepInstance: async ({ params }) => {
-      const instance = await instanceOf(params.app)
+    sleepInstance: async ({ params }, { permit }) => {
+      const instance = await instanceOf(params.app, permit)
       await instance.sleep('asked')
       return instance.view()
     },
@@ -85,8 +91,8 @@ export function control({
           await once(response, 'drain', { signal: until }).catch(() => undefined) // and so ends the loop
       response.end()
     },
-    followInstance: async ({ params }, { response, signal }) => {
-      const instance = await instanceOf(params.app)
+    followInstance: async ({ params }, { response, signal, permit }) => {
+      const instance = await instanceOf(params.app, permit)
       const send = openEvents(response, STREAM_HEARTBEAT_EVERY)
       for await (const view of instance.follow(AbortSignal.any([signal, ending])))
         send({ app: view.app, phase: view.phase })
@@ -108,7 +114,7 @@ export function controlDoor(handlers: Handlers, check: CallerCheck) {
     const query = Object.fromEntries(url.searchParams)
     const input = parseCall(route, { params, query })
     const handle = handlers[name] as (input: unknown, stream: Stream) => Promise<unknown>
-    const answer = await handle(input, { response, signal })
+    const answer = await handle(input, { response, signal, permit: request.headers[PERMIT_HEADER]?.toString() })
     if (route.answer === 'nothing') response.writeHead(204).end()
     else if (route.answer !== 'stream') reply(response, 200, answer)
   }

@@ -9,10 +9,10 @@ import { Turns } from '../lib/turn.ts'
 import type { App } from '../model/app.ts'
 import { type AppName, isAppName } from '../model/names.ts'
 
-const Kept = z.object({ app: AppSchema, etag: z.string().nullable() })
+const Kept = z.object({ app: AppSchema, etag: z.string().nullable(), permit: z.string().optional() })
 
-/** What is kept of an app: its definition, and the version that the master gave it. */
-export type Kept = { readonly app: App; readonly etag: string | null }
+/** What is kept of an app: its definition, the version that the master gave it, and the permit that it was read with. */
+export type Kept = { readonly app: App; readonly etag: string | null; readonly permit?: string | undefined }
 
 /** A file as it is on the disk: the definition is encrypted. Earlier versions wrote it as it is. */
 const Sealed = z.object({ sealed: z.string() })

@@ -60,9 +60,9 @@ export class Hosted {
 
   /** Keeps the app awake until the hold is disposed of, waking it first if need be; at once where it is awake. */
   hold(wanted: Wanted, ask: Ask, leaver: Leaver): Held | Promise<Held> {
-    const known = typeof wanted === 'string' ? this.apps.current(wanted) : this.apps.at(wanted)
+    const known = typeof wanted === 'string' ? this.apps.current(wanted, ask.permit) : this.apps.at(wanted)
     if (known !== undefined) return this.instances.hold(known, ask, leaver)
-    return this.apps.resolve(wanted).then(found => this.instances.hold(found, ask, leaver))
+    return this.apps.resolve(wanted, ask.permit).then(found => this.instances.hold(found, ask, leaver))
   }
 
   phase(app: AppName): Phase {
@@ -73,8 +73,8 @@ export class Hosted {
     return this.instances.all.filter(({ phase }) => phase === 'awake').length
   }
 
-  async *follow(app: AppName, signal: AbortSignal): AsyncGenerator<InstanceView> {
-    yield* this.instances.of(await this.apps.resolve(app)).follow(signal)
+  async *follow(wanted: Wanted, signal: AbortSignal): AsyncGenerator<InstanceView> {
+    yield* this.instances.of(await this.apps.resolve(wanted)).follow(signal)
   }
 
   /** Puts the app to sleep, and forgets it with its log; fails with `app-stuck`. One registered anew meanwhile is kept. */

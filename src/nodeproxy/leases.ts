@@ -1,12 +1,20 @@
 import { z } from 'zod'
 import type { MasterClient } from '../api/client.ts'
+import { permitHeaders } from '../api/paths.ts'
 import { readIfThere, writeWhole } from '../lib/files.ts'
 import type { Log } from '../lib/log.ts'
 import type { NodeName, VolumeId } from '../model/names.ts'
 
 const Remembered = z.object({ node: z.string(), epoch: z.int() })
 
-type Options = { folder: string; node: NodeName; master: MasterClient; log: Log }
+type Options = {
+  folder: string
+  node: NodeName
+  master: MasterClient
+  /** The permit of the app that has the volume, if a front or a master has shown one. */
+  permitOf: (volume: VolumeId) => string | undefined
+  log: Log
+}
 
 /**
  * Leases of volumes. One that lasts until it is given up is remembered in a file beside the volume's image, so that later
@@ -22,13 +30,14 @@ export class Leases {
 
   /** Makes sure that this node has the volume; fails with `volume-elsewhere`, `master-unreachable`. */
   async take(volume: VolumeId, signal: AbortSignal): Promise<void> {
-    const { node, master, log } = this.#options
+    const { node, master, permitOf, log } = this.#options
     if (this.#held.has(volume)) return
     if (await this.#remembers(volume)) {
       this.#held.add(volume)
       return
     }
-    const { lease } = await master.call('leaseVolume', { params: { volume }, body: { node } })
+    const headers = permitHeaders(permitOf(volume))
+    const { lease } = await master.call('leaseVolume', { params: { volume }, body: { node }, headers })
     signal.throwIfAborted()
     if (lease === null || lease.until !== null) return
     await writeWhole(this.#file(volume), `${JSON.stringify({ node, epoch: lease.epoch })}\n`)

@@ -51,7 +51,7 @@ export type Nodeproxy = AsyncDisposable & {
   readonly port: number
   readonly keys: NodeKeys
   hold(wanted: Wanted, ask: Ask, leaver: Leaver): Held | Promise<Held>
-  follow(app: AppName, signal: AbortSignal): AsyncIterable<InstanceView>
+  follow(wanted: Wanted, signal: AbortSignal): AsyncIterable<InstanceView>
   /** Lets a worker of a front in this process hold apps over the line. */
   share(line: Line): Disposable
   health(): Promise<NodeHealth>
@@ -98,7 +98,13 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     master,
     definitions,
     logs,
-    leases: new Leases({ folder: `${data}/volumes`, node: name, master, log }),
+    leases: new Leases({
+      folder: `${data}/volumes`,
+      node: name,
+      master,
+      permitOf: volume => hosted.apps.permitOf(volume),
+      log,
+    }),
     parts: {
       runtime,
       volumes,

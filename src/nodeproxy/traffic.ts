@@ -1,4 +1,4 @@
-import { HOP_EXPECT, HOP_PATIENCE, NODE_HEADER, STATE_HEADER } from '../api/paths.ts'
+import { HOP_EXPECT, HOP_PATIENCE, NODE_HEADER, PERMIT_HEADER, STATE_HEADER } from '../api/paths.ts'
 import { appUnreachable, noteBadAnswer, OURS, RequestAsk, servedBy, TRIES } from '../api/traffic.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
 import { type Hop, UpstreamError } from '../lib/http/hop.ts'
@@ -90,7 +90,7 @@ const hopOf = ({ node, exchange }: Visit, held: Held): Hop => ({
 
 function asked(exchange: Exchange): RequestAsk {
   const patience = Number(exchange.header(HOP_PATIENCE) ?? Number.NaN)
-  return new RequestAsk(exchange, from, patience >= 0 ? patience : undefined)
+  return new RequestAsk(exchange, from, patience >= 0 ? patience : undefined, exchange.header(PERMIT_HEADER))
 }
 
 const from = (exchange: Exchange): string | undefined => exchange.header('x-forwarded-for')

@@ -11,7 +11,7 @@ export const EVENTS_PATH = '/.shadow/events'
 /** Tells a visitor's page how the wake goes, as server-sent events of `{phase}`, until it has ended one way or the other. */
 export async function followWake(
   reach: Pick<Reach, 'follow'>,
-  { name }: Route,
+  route: Route,
   node: Node,
   response: ServerResponse,
   signal: AbortSignal,
@@ -19,7 +19,7 @@ export async function followWake(
   const tell = openEvents(response, STREAM_HEARTBEAT_EVERY)
   const done = new AbortController()
   let last: string | undefined
-  for await (const { phase } of reach.follow(name, node, AbortSignal.any([signal, done.signal]))) {
+  for await (const { phase } of reach.follow(route, node, AbortSignal.any([signal, done.signal]))) {
     if (phase === last) continue
     last = phase
     tell({ phase })

@@ -1,5 +1,5 @@
 import { type NodeClient, nodeClient } from '../api/client.ts'
-import { HOP_APP, HOP_KEY, HOP_PATIENCE, WAKE_HEADER } from '../api/paths.ts'
+import { HOP_APP, HOP_KEY, HOP_PATIENCE, PERMIT_HEADER, WAKE_HEADER } from '../api/paths.ts'
 import { PhaseSchema } from '../api/schemas.ts'
 import { readEvents } from '../lib/http/events.ts'
 import type { Node } from '../model/app.ts'
@@ -25,7 +25,7 @@ export function reachOverHttp(): Reach {
   const headersOf = (route: Route, key: string): Headers => {
     const last = known.get(route)
     if (last?.[HOP_KEY] === key) return last
-    const headers = { [HOP_APP]: route.name, [HOP_KEY]: key }
+    const headers = { [HOP_APP]: route.name, [HOP_KEY]: key, [PERMIT_HEADER]: route.permit }
     known.set(route, headers)
     return headers
   }
@@ -42,8 +42,9 @@ export function reachOverHttp(): Reach {
             }
       return { address, headers, isHop: true, [Symbol.dispose]: nothing }
     },
-    async *follow(app, node, signal) {
-      const { body } = await clientOf(node).raw('followInstance', { params: { app }, signal })
+    async *follow({ name: app, permit }, node, signal) {
+      const headers = { [PERMIT_HEADER]: permit }
+      const { body } = await clientOf(node).raw('followInstance', { params: { app }, headers, signal })
       for await (const event of readEvents(body)) yield PhaseSchema.parse(event)
     },
     check: (node, signal) => clientOf(node).call('health', { signal }),

@@ -2,7 +2,6 @@ import type { Leaver } from '../lib/leaver.ts'
 import type { Line } from '../lib/threads/line.ts'
 import type { Node } from '../model/app.ts'
 import type { Ask, Held, InstanceView } from '../model/instance.ts'
-import type { AppName } from '../model/names.ts'
 import type { Route } from '../model/route.ts'
 
 /** How the front reaches an app on a node: over HTTP, or (`shadow up`) in the same process, one hop less. */
@@ -13,7 +12,7 @@ export interface Reach {
    */
   hold(route: Route, node: Node, ask: Ask, leaver: Leaver): Held | Promise<Held>
   /** The phase of the app now and at each change of it, until the signal aborts. */
-  follow(app: AppName, node: Node, signal: AbortSignal): AsyncIterable<Pick<InstanceView, 'phase'>>
+  follow(route: Route, node: Node, signal: AbortSignal): AsyncIterable<Pick<InstanceView, 'phase'>>
   /** Whether the node answers and can take apps. */
   check(node: Node, signal: AbortSignal): Promise<NodeHealth>
   /** Calls back with each address that an app has left and another may get; only where addresses are those of apps. */

@@ -6,7 +6,7 @@ import type { Line, Other } from '../lib/threads/line.ts'
 import type { Hostname } from '../model/hostname.ts'
 import { NODE_BACK_WITHIN, ROUTE_STALE_AFTER } from '../model/intervals.ts'
 import type { AppName, NodeName } from '../model/names.ts'
-import { isSameVersion, type Route } from '../model/route.ts'
+import { isSameRoute, type Route } from '../model/route.ts'
 import type { FrontParts } from './http.ts'
 import type { KnownNode } from './nodes.ts'
 
@@ -120,7 +120,7 @@ export class Replica {
   /** Keeps the same object for the same app: forwarders remember what they make of it. */
   #keep(hostname: Hostname, app: Route): Route {
     const before = this.#routes.get(hostname)?.app
-    const kept = before !== undefined && isSameVersion(before, app) && before.node === app.node ? before : app
+    const kept = before !== undefined && isSameRoute(before, app) ? before : app
     const oldest = this.#routes.size >= MOST_ROUTES ? this.#routes.keys().next().value : undefined
     if (oldest !== undefined) this.#routes.delete(oldest)
     this.#routes.set(hostname, { app: kept, checkedAt: this.#clock.now() })

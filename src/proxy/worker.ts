@@ -32,7 +32,7 @@ function reachOverLine(line: Line): Pick<Reach, 'hold' | 'follow' | 'onLeft'> {
   })
   return {
     hold: (app, _node, ask, leaver) => holding.hold(app, ask, leaver),
-    follow: (app, _node, signal) => holding.follow(app, signal),
+    follow: (route, _node, signal) => holding.follow(route.name, signal),
     onLeft: listener => void leftTo.push(listener),
   }
 }

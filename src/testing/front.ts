@@ -46,8 +46,11 @@ export function anApp(name: string, domains: readonly string[], volume?: string)
   } as unknown as App
 }
 
+/** Fake masters ask for none. */
+export const A_PERMIT = 'a-permit'
+
 /** What a front knows of that app. */
-export const aRoute = (...app: Parameters<typeof anApp>): Route => routeOf(anApp(...app), null)
+export const aRoute = (...app: Parameters<typeof anApp>): Route => routeOf(anApp(...app), null, A_PERMIT)
 
 /** A node that has announced itself from this address. */
 export const aNode = (name: string, address: string): Node =>
@@ -82,7 +85,7 @@ export const masterOf = (apps: App[], nodes: Node[]) =>
     getHost: ({ params }) => {
       const app = apps.find(({ domains }) => (domains as readonly string[]).includes(params['hostname'] ?? ''))
       if (app === undefined) throw new ShadowError('host-unknown', `no app has the hostname ${params['hostname']}`)
-      return routeOf(app, null)
+      return routeOf(app, null, A_PERMIT)
     },
     listNodes: () => ({ items: nodes }),
     changes: () => '',

@@ -16,7 +16,7 @@ import { FakeLogs } from '../../../src/testing/fake-logs.ts'
 import { FAKE_TOKEN, fakeMaster } from '../../../src/testing/fake-master.ts'
 import { FakeRuntime } from '../../../src/testing/fake-runtime.ts'
 import { FakeVolumes } from '../../../src/testing/fake-volumes.ts'
-import { aNode, FakeReach } from '../../../src/testing/front.ts'
+import { A_PERMIT, aNode, FakeReach } from '../../../src/testing/front.ts'
 import { aFolder } from './folder.ts'
 import type { Front } from './fronts.ts'
 
@@ -54,7 +54,7 @@ async function before(backend: string, reachOf: (ground: Ground) => Promise<Reac
     await fakeMaster({
       getHost({ params }) {
         if (params['hostname'] !== 'app') throw new ShadowError('host-unknown', `no app ${params['hostname']}`)
-        return routeOf(app, null)
+        return routeOf(app, null, A_PERMIT)
       },
       getApp: () => app,
       listNodes: () => ({ items: nodes }),

@@ -1,0 +1,60 @@
+import { ShadowError } from '../lib/errors.ts'
+import type { Seals } from '../lib/seals.ts'
+import type { App } from '../model/app.ts'
+import type { AppName, VolumeId } from '../model/names.ts'
+import type { Records } from './records.ts'
+import type { Caller } from './tokens.ts'
+import { elsewhere, type Volumes } from './volumes.ts'
+
+type Named = Pick<App, 'name' | 'createdAt'>
+export type Permits = ReturnType<typeof placementPermits>
+
+/**
+ * Which apps a node may read: those whose volume it has leased and, while no node has the lease, those that somebody has placed on
+ * it. Fronts and masters place apps. So each route has a permit, signed with the masters' key, which a front shows to the node with
+ * a request, and the node to the master. A node's token alone reads nothing, and leases no volume.
+ */
+export function placementPermits({ seals, records, volumes }: { seals: Seals; records: Records; volumes: Volumes }) {
+  // An app that was registered anew under its name is another one.
+  const textOf = ({ name, createdAt }: Named): string => `permit ${name} ${createdAt}`
+  const isGood = (permit: string | undefined, app: Named): boolean =>
+    permit !== undefined && seals.verify(textOf(app), permit)
+
+  const mustBePlaced = async (app: App, caller: Caller | undefined, permit: string | undefined): Promise<void> => {
+    if (caller?.role !== 'node') return
+    const { name } = caller
+    const { volume } = app.task
+    const holder = volume === undefined ? null : await volumes.nodeOf(volume.id)
+    if (holder === name) return
+    if (!isGood(permit, app)) throw notPlaced(app.name, name)
+    if (volume !== undefined && holder !== null) throw elsewhere(volume.id, holder)
+  }
+
+  return {
+    /** The permit that goes with the app to wherever it is placed; the same for each version of the app. */
+    issue: (app: Named): string => seals.sign(textOf(app)),
+    /** Changes with the key that permits are signed with. */
+    get version(): string {
+      return seals.id
+    },
+    /** Fails with `forbidden`, or with `volume-elsewhere` where another node has the volume. */
+    mustBePlaced,
+    /** The same for the app that has the volume. */
+    async mustBePlacedWith(volume: VolumeId, caller: Caller | undefined, permit: string | undefined): Promise<void> {
+      if (caller?.role !== 'node') return
+      const { app } = await volumes.get(volume)
+      const record = app === null ? undefined : await records.read(app)
+      if (record?.state !== 'live') throw notPlaced(`of the volume ${volume}`, caller.name)
+      await mustBePlaced(record.app, caller, permit)
+    },
+  }
+}
+
+const notPlaced = (app: AppName | string, node: string): ShadowError =>
+  new ShadowError(
+    'forbidden',
+    `the app ${app} is not placed on the node ${node}: it has no lease of the app's volume, and showed no permit of a front`,
+    {
+      hint: 'open the app by a front, or shadow wake it',
+    },
+  )
