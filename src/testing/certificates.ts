@@ -1,14 +1,19 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, renameSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 /** A self-signed certificate for these names, by openssl. */
-export function selfSigned(...names: string[]): { readonly cert: string; readonly key: string } {
+export const selfSigned = (...names: string[]) => signed(['ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'], names)
+
+/** The same with a key of RSA, which TLS 1.2 may use without forward secrecy. */
+export const selfSignedRsa = (...names: string[]) => signed(['rsa:2048'], names)
+
+function signed(key: readonly string[], names: readonly string[]): { readonly cert: string; readonly key: string } {
   const told = execFileSync(
     'openssl',
     [
-      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'],
+      ...['req', '-x509', '-newkey', ...key, '-nodes', '-days', '2'],
       ...['-subj', `/CN=${names[0]}`, '-addext', `subjectAltName=${names.map(name => `DNS:${name}`).join()}`],
       ...['-keyout', '-', '-out', '-'],
     ],
@@ -16,6 +21,38 @@ export function selfSigned(...names: string[]): { readonly cert: string; readonl
   )
   const at = told.indexOf('-----BEGIN CERTIFICATE')
   return { key: told.slice(0, at), cert: told.slice(at) }
+}
+
+/** A self-signed certificate that is valid between two times, in milliseconds since the epoch. */
+export function validBetween(
+  from: number,
+  to: number,
+  ...names: string[]
+): { readonly cert: string; readonly key: string } {
+  const folder = mkdtempSync(join(tmpdir(), 'shadow-certificates-'))
+  try {
+    const { key } = selfSigned(...names)
+    const at = (name: string): string => join(folder, name)
+    writeFileSync(at('key'), key)
+    writeFileSync(at('index'), '')
+    const extensions = `subjectAltName=${names.map(name => `DNS:${name}`).join()}`
+    const database = `database=${at('index')}\nserial=${at('serial')}\nnew_certs_dir=${folder}\ndefault_md=sha256\npolicy=any`
+    writeFileSync(
+      at('config'),
+      `[ca]\ndefault_ca=own\n[own]\n${database}\n[any]\ncommonName=supplied\n[names]\n${extensions}\n`,
+    )
+    const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: ['ignore', 'pipe', 'ignore'] })
+    openssl('req', '-new', '-key', at('key'), '-subj', `/CN=${names[0]}`, '-out', at('request'))
+    const time = (ms: number): string => `${new Date(ms).toISOString().replace(/[-:T]|\.\d+Z/g, '')}Z`
+    openssl(
+      ...['ca', '-batch', '-notext', '-create_serial', '-selfsign', '-config', at('config'), '-extensions', 'names'],
+      ...['-keyfile', at('key'), '-in', at('request'), '-out', at('cert')],
+      ...['-startdate', time(from), '-enddate', time(to)],
+    )
+    return { cert: readFileSync(at('cert'), 'utf8'), key }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
 }
 
 /** A folder of certificates, by name as a file or folder would be called. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'vitest'
-import { certificatesFolder, putCertbot, putPair, selfSigned } from '../../../testing/certificates.ts'
+import { certificatesFolder, putCertbot, putPair, selfSigned, validBetween } from '../../../testing/certificates.ts'
 import { HandClock } from '../../../testing/clock.ts'
 import { until } from '../../../testing/wire.ts'
 import { isFailure } from '../../errors.ts'
@@ -59,6 +59,34 @@ test('a certificate is used for all that it is for; the one that is filed under 
   const own = one.certificates.find('shop.example.com')
   assert(own !== undefined && own !== filed)
   assert.equal(one.certificates.find('a.blog.example.com'), undefined)
+})
+
+const DAY = 86_400_000
+
+test('of several that would do a valid one wins, now and at the moment it runs out', async () => {
+  const now = Date.now()
+  const folder = certificatesFolder()
+  // Filed under the name, and not valid before tomorrow; filed so another way, and for two days only.
+  putCertbot(folder, 'a.example', validBetween(now + DAY, now + 9 * DAY, 'a.example'))
+  putPair(folder, 'a.example', validBetween(now - DAY, now + 2 * DAY, 'a.example'))
+  // For the name, and filed under others.
+  putPair(folder, 'expired', validBetween(now - 9 * DAY, now - DAY, 'a.example', 'b.example'))
+  putPair(folder, 'elsewhere', validBetween(now - DAY, now + 4 * DAY, 'b.example'))
+  putPair(folder, 'b.example', validBetween(now - 3 * DAY, now - 2 * DAY, 'b.example'))
+  putPair(folder, 'c.wild.example', validBetween(now - 3 * DAY, now + DAY, 'c.wild.example'))
+  putPair(folder, '_wildcard.wild.example', validBetween(now - DAY, now + 9 * DAY, '*.wild.example'))
+  putPair(folder, 'default', validBetween(now - DAY, now + DAY, 'default.example'))
+  putCertbot(folder, 'default', validBetween(now - DAY, now + 5 * DAY, 'default.example', 'd.example'))
+  putPair(folder, 'd.example', validBetween(now - 3 * DAY, now - DAY, 'd.example'))
+  using one = await opened(folder)
+  /** For how many days from the start the one that is found is valid. */
+  const days = (name: string | undefined): number =>
+    Math.round(((one.certificates.find(name)?.expiresAt ?? 0) - now) / DAY)
+  assert.deepEqual(['a.example', 'b.example', 'c.wild.example', 'd.example', undefined].map(days), [2, 4, 1, 5, 5])
+  one.clock.setWall(DAY)
+  assert.deepEqual(['a.example', 'c.wild.example'].map(days), [9, 9], 'at the moment that it runs out, or begins')
+  one.clock.setWall(19 * DAY)
+  assert.deepEqual(['a.example', 'b.example'].map(days), [9, -2], 'where none is, the one that is filed under the name')
 })
 
 test('what changes is read again, a broken file is told of and the one before kept, what goes is forgotten', async () => {

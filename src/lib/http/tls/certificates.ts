@@ -8,7 +8,7 @@ import { type Certificate, certificateOf } from './certificate.ts'
 type Options = { readonly folder: string; readonly clock: Clock; readonly log: Log; readonly lookEveryMs?: number }
 type Files = { readonly name: string; readonly chain: string; readonly key: string }
 /** `certificate` undefined: it could not be read, and never could be. */
-type Entry = { readonly version: string; readonly certificate: Certificate | undefined }
+type Entry = { readonly name: string; readonly version: string; readonly certificate: Certificate | undefined }
 
 const LOOK_EVERY_MS = 10_000
 const DEFAULT = 'default'
@@ -23,8 +23,10 @@ const WILDCARD = /^(?:\*|_wildcard)\./
  */
 export class Certificates implements Disposable {
   readonly #options: Required<Options>
+  /** By the file of the chain: two may be filed under one name. */
   #entries = new Map<string, Entry>()
-  #byName = new Map<string, Certificate>()
+  /** Those that would do for a name, the one that goes before first. */
+  #byName: ReadonlyMap<string, readonly Certificate[]> = new Map()
   #alarm: Disposable | undefined
   #stopped = false
   #onRead: (() => void) | undefined
@@ -46,28 +48,41 @@ export class Certificates implements Disposable {
     this.#onRead = then
   }
 
-  /** The certificate for a client that names this host (RFC 6066, 3), or none. */
+  /**
+   * The certificate for a client that names this host (RFC 6066, 3), or none: by the exact name, by a wildcard, by default. One that is
+   * valid now goes before one that is not.
+   */
   find(servername: string | undefined): Certificate | undefined {
     const name = servername?.toLowerCase().replace(/\.$/, '')
-    const exact = name === undefined ? undefined : this.#byName.get(name)
-    if (exact !== undefined) return exact
+    const exact = name === undefined ? NONE : (this.#byName.get(name) ?? NONE)
     const dot = name?.indexOf('.') ?? -1
-    const wild = name === undefined || dot < 0 ? undefined : this.#byName.get(`*${name.slice(dot)}`)
-    return wild ?? this.#byName.get(DEFAULT)
+    const wild = name === undefined || dot < 0 ? NONE : (this.#byName.get(`*${name.slice(dot)}`) ?? NONE)
+    const fallback = this.#byName.get(DEFAULT) ?? NONE
+    const now = this.#options.clock.wall()
+    const isValid = ({ beginsAt, expiresAt }: Certificate): boolean => beginsAt <= now && now < expiresAt
+    return (
+      exact.find(isValid) ??
+      wild.find(isValid) ??
+      fallback.find(one => isValid(one) && (name === undefined || one.covers(name))) ??
+      exact[0] ??
+      wild[0] ??
+      fallback.find(isValid) ??
+      fallback[0]
+    )
   }
 
   /** Reads what has changed. */
   async read(): Promise<void> {
     const entries = new Map<string, Entry>()
     for (const files of await this.#files()) {
-      const before = this.#entries.get(files.name)
+      const before = this.#entries.get(files.chain)
       try {
         const version = await versionOf(files)
-        entries.set(files.name, before?.version === version ? before : await this.#load(files, version, before))
+        entries.set(files.chain, before?.version === version ? before : await this.#load(files, version, before))
       } catch (cause) {
         // Half of it is there: the other is about to come, or gone.
         this.#options.log.debug('certificate incomplete', { hostname: files.name, cause })
-        if (before !== undefined) entries.set(files.name, before)
+        if (before !== undefined) entries.set(files.chain, before)
       }
     }
     this.#entries = entries
@@ -89,11 +104,11 @@ export class Certificates implements Disposable {
       const told = { hostname: files.name, file: files.chain, expires }
       if (certificate.expiresAt < clock.wall()) log.warn('certificate expired', told)
       else log.info('certificate read', told)
-      return { version, certificate }
+      return { name: files.name, version, certificate }
     } catch (cause) {
       const kept = before?.certificate === undefined ? 'none' : 'the one before'
       log.error('certificate broken', { hostname: files.name, chain: files.chain, key: files.key, kept, cause })
-      return { version, certificate: before?.certificate }
+      return { name: files.name, version, certificate: before?.certificate }
     }
   }
 
@@ -131,16 +146,19 @@ export class Certificates implements Disposable {
   }
 }
 
-/** By what they are filed under; where none is, by what they are for: of several the one that is good for longest. */
-function byName(entries: ReadonlyMap<string, Entry>): Map<string, Certificate> {
-  const found = new Map<string, Certificate>()
-  for (const { certificate } of entries.values()) {
-    for (const name of certificate?.names ?? []) {
-      const other = found.get(name)
-      if (certificate && (other === undefined || other.expiresAt < certificate.expiresAt)) found.set(name, certificate)
-    }
+const NONE: readonly Certificate[] = []
+
+/** By what they are filed under, then by what they are for: of several first the one that is good for longest. */
+function byName(entries: ReadonlyMap<string, Entry>): Map<string, readonly Certificate[]> {
+  const found = new Map<string, readonly Certificate[]>()
+  const all = [...entries.values()].flatMap(({ name, certificate }) => (certificate ? [{ name, certificate }] : []))
+  all.sort((a, b) => b.certificate.expiresAt - a.certificate.expiresAt)
+  const add = (name: string, certificate: Certificate): void => {
+    const before = found.get(name) ?? NONE
+    if (!before.includes(certificate)) found.set(name, [...before, certificate])
   }
-  for (const [name, { certificate }] of entries) if (certificate) found.set(name, certificate)
+  for (const { name, certificate } of all) add(name, certificate)
+  for (const { certificate } of all) for (const name of certificate.names) add(name, certificate)
   return found
 }
 

@@ -4,7 +4,7 @@ import { type Agent, request as httpsRequest } from 'node:https'
 import { buffer, text } from 'node:stream/consumers'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import { test } from 'vitest'
-import { certificatesFolder, putCertbot, putPair, selfSigned } from '../../../testing/certificates.ts'
+import { certificatesFolder, putCertbot, putPair, selfSigned, selfSignedRsa } from '../../../testing/certificates.ts'
 import { h2Client } from '../../../testing/h2-forwarding.ts'
 import { secured } from '../../../testing/tls-forwarding.ts'
 import { httpApp, RawClient, until } from '../../../testing/wire.ts'
@@ -12,6 +12,7 @@ import { httpApp, RawClient, until } from '../../../testing/wire.ts'
 const one = selfSigned('one.example', 'also.example')
 const two = selfSigned('two.example')
 const wild = selfSigned('*.wild.example')
+const rsa = selfSignedRsa('rsa.example')
 
 function folderOf(...more: string[]): string {
   const folder = certificatesFolder()
@@ -74,6 +75,38 @@ test('ALPN: HTTP/2 is preferred, HTTP/1.1 served without, and an unknown protoco
   assert.equal(await chosen(['http/1.1']), 'http/1.1')
   assert.equal(await chosen(), false)
   await assert.rejects(chosen(['spdy/3']), { code: 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL' })
+})
+
+test('an offer of HTTP/1.0 alone is served as HTTP/1.1 is', async () => {
+  await using app = await echo()
+  await using front = await secured(app, folderOf())
+  for (const ALPNProtocols of [['http/1.0'], ['http/1.0', 'http/1.1']]) {
+    const socket = await dial(front.port, 'one.example', one.cert, { ALPNProtocols })
+    let answer = ''
+    socket.setEncoding('latin1').on('data', chunk => {
+      answer += chunk
+    })
+    for (const version of ['1.1', '1.0']) {
+      answer = ''
+      socket.write(`GET / HTTP/${version}\r\nHost: one.example\r\nConnection: keep-alive\r\n\r\n`)
+      await until(() => /^HTTP\/1\.1 200 OK\r\n[\s\S]*\r\n\r\n/.test(answer))
+    }
+    socket.destroy()
+  }
+})
+
+test('what has no forward secrecy is refused, by TLS 1.2', async () => {
+  await using app = await echo()
+  const folder = folderOf()
+  putPair(folder, 'rsa.example', rsa)
+  await using front = await secured(app, folder)
+  const by = (ciphers: string) =>
+    dial(front.port, 'rsa.example', rsa.cert, { maxVersion: 'TLSv1.2', ciphers: `${ciphers}:@SECLEVEL=0` })
+  for (const cipher of ['AES128-SHA', 'AES128-GCM-SHA256', 'AES256-SHA256', 'ECDHE-RSA-AES128-SHA'])
+    await assert.rejects(by(cipher), { code: 'ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE' }, cipher)
+  const socket = await by('ECDHE-RSA-AES128-GCM-SHA256')
+  assert.match(socket.getCipher().name, /^ECDHE-/)
+  socket.destroy()
 })
 
 test('a name without a certificate is refused with unrecognized_name; with a default certificate it is not', async () => {

@@ -33,7 +33,8 @@ export function tlsServer({ certificates, exchanges, log, handshakeWithinMs, ...
   const terms = () => ({ ...tlsTerms, ticketKeys: Buffer.from(ticketKeys.current) })
   const server = createServer({
     ...terms(),
-    ALPNProtocols: ['h2', 'http/1.1'],
+    // Who offers HTTP/1.0 alone is served, too: its connection is that of HTTP/1.1.
+    ALPNProtocols: ['h2', 'http/1.1', 'http/1.0'],
     handshakeTimeout: handshakeWithinMs ?? HANDSHAKE_WITHIN_MS,
     ...CLIENT_SOCKET,
     SNICallback(this: unknown, servername, done) {
@@ -58,6 +59,7 @@ export function tlsServer({ certificates, exchanges, log, handshakeWithinMs, ...
   const handshakes = server.listeners('connection')
   server.removeAllListeners('connection').on('connection', (socket: Socket) => {
     if (!exchanges.gate.enter(socket, { plain: false })) return
+    setNameless() // the one before may have run out
     for (const begin of handshakes) begin.call(server, socket)
   })
   return server
