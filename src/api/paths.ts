@@ -47,6 +47,8 @@ export const HOP_APP = 'x-shadow-app'
 export const HOP_KEY = 'x-shadow-key'
 /** How many milliseconds the request may wait for a wake before the node answers `app-waking`: it is a browser's. */
 export const HOP_PATIENCE = 'x-shadow-patience'
+/** Who the client is, where that is not the one the front has heard from: it came by a proxy that the front trusts. */
+export const HOP_CLIENT = 'x-shadow-client'
 /**
  * `hop`: the `Expect: 100-continue` is the front's own and not the client's. It sends the body when the node says to go on, which it
  * does once it holds the app (the forwarder's `expect: 'answer'`); a refusal before that leaves the body whole for another node.

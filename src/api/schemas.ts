@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { failures, ShadowError } from '../lib/errors.ts'
 import { linePattern } from '../lib/line-pattern.ts'
-import { network, rate } from '../model/access.ts'
+import { HTTPS_MODES, hsts, network, rate } from '../model/access.ts'
 import type { App, Node, Volume } from '../model/app.ts'
 import { egress } from '../model/egress.ts'
 import { hostname } from '../model/hostname.ts'
@@ -53,6 +53,10 @@ const access = {
   deny: networks.describe('wins over allow'),
   rate: RateSchema.optional().describe('of all clients together'),
   ratePerClient: RateSchema.optional().describe('of each IPv4 address, and each /64 of IPv6'),
+  https: z.enum(HTTPS_MODES).optional().describe('what becomes of plain HTTP; left out: as the front is set to'),
+  hsts: parsed('Hsts', 'for how long browsers are to use HTTPS alone, or off', '365d', hsts)
+    .optional()
+    .describe('left out: as the front is set to'),
 }
 /** Who may use an app, and how much; what is left out is no rule. */
 export const AccessSchema = z.strictObject(access).meta({ id: 'Access' })

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { type Fault, ShadowError } from '../lib/errors.ts'
-import { type Access, type Network, network, rate } from '../model/access.ts'
+import { type Access, hsts, httpsMode, type Network, network, rate } from '../model/access.ts'
 import { collect, mustBeThere, parsedFlag } from './options.ts'
 import { facts } from './output.ts'
 import type { Terminal } from './terminal.ts'
@@ -13,7 +13,12 @@ export type AccessFlags = {
   /** false: `--no-rate`. */
   readonly rate?: string | false
   readonly ratePerClient?: string | false
+  readonly https?: string
+  readonly hsts?: string
 }
+
+/** Takes a setting of the app back: what the front is set to holds. */
+const DEFAULT = 'default'
 
 const OPEN: Access = { allow: [], deny: [] }
 
@@ -24,6 +29,11 @@ export function accessOptions(command: Command): Command {
     .option('--deny <network>', 'who may not use it; wins over --allow; may be repeated: 203.0.113.7', collect)
     .option('--rate <rate>', 'most requests of all clients: 100/s, 600/m, "100/s burst 200"')
     .option('--rate-per-client <rate>', 'most requests of each IPv4 address, or /64 of IPv6: 5/s')
+    .option(
+      '--https <how>',
+      'redirect sends visitors of plain HTTP on to HTTPS, both serves them; default: SHADOW_HTTPS',
+    )
+    .option('--hsts <time>', 'for how long browsers are to use HTTPS alone: 365d, or off; default: SHADOW_HSTS')
 }
 
 /**
@@ -37,6 +47,9 @@ export function withFlags(flags: AccessFlags, app: string, before: Access = OPEN
   const oneRate = (flag: string, given: string | false | undefined, had: Access['rate']): Access['rate'] =>
     given === undefined ? had : given === false ? undefined : parsedFlag(flag, rate, given, faults)
 
+  const setting = <T>(flag: string, parse: (text: string) => T, given: string | undefined, had: T | undefined) =>
+    given === undefined ? had : given === DEFAULT ? undefined : parsedFlag(flag, parse, given, faults)
+
   const forgotten = networks('--forget', flags.forget)
   const together = (flag: string, had: readonly Network[], given: readonly string[] | undefined) => [
     ...new Set([...had.filter(one => !forgotten.includes(one)), ...networks(flag, given)]),
@@ -46,6 +59,8 @@ export function withFlags(flags: AccessFlags, app: string, before: Access = OPEN
     deny: together('--deny', before.deny, flags.deny),
     rate: oneRate('--rate', flags.rate, before.rate),
     ratePerClient: oneRate('--rate-per-client', flags.ratePerClient, before.ratePerClient),
+    https: setting('--https', httpsMode, flags.https, before.https),
+    hsts: setting('--hsts', hsts, flags.hsts, before.hsts),
   }
   if (faults.length > 0) throw new ShadowError('bad-input', 'the flags are wrong', { faults })
   const absent = forgotten.filter(one => !now.allow.includes(one) && !now.deny.includes(one))
@@ -64,5 +79,7 @@ export function sayAccess(terminal: Terminal, access: Access | undefined): strin
     ['deny', access.deny.join('\n') || undefined],
     ['rate', access.rate],
     ['rate per client', access.ratePerClient],
+    ['https', access.https],
+    ['hsts', access.hsts],
   ])
 }

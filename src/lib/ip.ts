@@ -14,6 +14,9 @@ export function ipOf(text: string): string | undefined {
     : dotted([Number.parseInt(mapped[1] ?? '', 16), Number.parseInt(mapped[2] ?? '', 16)])
 }
 
+/** The address of what may have a port: `203.0.113.9:4711`, `[2001:db8::9]:4711`. */
+export const withoutPort = (text: string): string => text.replace(/^(?:\[([^\]]*)\]|([\d.]+))(?::\d+)?$/, '$1$2')
+
 /** What one client has: an IPv4 address, or a /64 of IPv6. It is a key to count by. */
 export function clientAt(address: string): string {
   if (!address.includes(':')) return address

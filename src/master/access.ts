@@ -12,4 +12,11 @@ export const sameAccess = (one: Pick<App, 'access'>, other: Pick<App, 'access'>)
   JSON.stringify(sorted(one)) === JSON.stringify(sorted(other))
 
 const sorted = ({ access }: Pick<App, 'access'>): unknown =>
-  access && [access.allow.toSorted(), access.deny.toSorted(), access.rate, access.ratePerClient]
+  access && [
+    access.allow.toSorted(),
+    access.deny.toSorted(),
+    access.rate,
+    access.ratePerClient,
+    access.https,
+    access.hsts,
+  ]

@@ -1,6 +1,7 @@
 import { isIPv4, isIPv6 } from 'node:net'
 import { ShadowError } from '../lib/errors.ts'
 import { ipOf, networkOf } from '../lib/ip.ts'
+import { type Duration, duration, toMs } from './quantities.ts'
 
 /** An address or a network: `203.0.113.7`, `10.0.0.0/8`, `2001:db8::/32`; IPv4 is never written as IPv6. */
 export type Network = string & { readonly brand: 'Network' }
@@ -12,6 +13,10 @@ export type Rate = string & { readonly brand: 'Rate' }
  * keeps everybody else out. It belongs to the app and not to its task definition: a change restarts nothing.
  */
 export type Access = {
+  /** What becomes of visitors who come by plain HTTP: they are sent on to HTTPS, or served by both. Left out: as the front is set to. */
+  readonly https?: HttpsMode | undefined
+  /** For how long browsers are to use HTTPS alone (RFC 6797). Left out: as the front is set to. */
+  readonly hsts?: Hsts | undefined
   readonly allow: readonly Network[]
   readonly deny: readonly Network[]
   /** Of all clients together. */
@@ -20,12 +25,30 @@ export type Access = {
   readonly ratePerClient?: Rate | undefined
 }
 
+export const HTTPS_MODES = ['redirect', 'both'] as const
+export type HttpsMode = (typeof HTTPS_MODES)[number]
+export type Hsts = Duration | 'off'
+
+/** Parses what becomes of visitors who come by plain HTTP; fails with `bad-input`. */
+export function httpsMode(text: string): HttpsMode {
+  const mode = HTTPS_MODES.find(one => one === text)
+  if (mode === undefined) throw new ShadowError('bad-input', `"${text.slice(0, 100)}" is neither redirect nor both`)
+  return mode
+}
+
+/** Parses for how long browsers are to use HTTPS alone; fails with `bad-input`. */
+export const hsts = (text: string): Hsts => (text === 'off' ? text : duration(text))
+
+/** The value of `Strict-Transport-Security` (RFC 6797, 6.1); undefined where there is to be none. */
+export const hstsHeader = (value: Hsts): string | undefined =>
+  value === 'off' ? undefined : `max-age=${Math.floor(toMs(value) / 1_000)}`
+
 /** A rate in numbers: a bucket of `burst` requests that fills by `perSecond`. */
 export type Bucket = { readonly perSecond: number; readonly burst: number }
 
 /** Whether the rules let everybody in, as much as they like. */
-export const isOpen = ({ allow, deny, rate, ratePerClient }: Access): boolean =>
-  allow.length === 0 && deny.length === 0 && rate === undefined && ratePerClient === undefined
+export const isOpen = ({ allow, deny, rate, ratePerClient, https, hsts }: Access): boolean =>
+  allow.length === 0 && deny.length === 0 && [rate, ratePerClient, https, hsts].every(one => one === undefined)
 
 const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600 }
 const MOST_REQUESTS = 1_000_000

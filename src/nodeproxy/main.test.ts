@@ -199,6 +199,12 @@ test('an app that runs and refuses connections is told so', async () => {
   assert.deepEqual([answer.status, problem(answer)], [502, 'app-unreachable'])
 })
 
+test('an app is woken by the client that a front believes in, whatever chain of proxies came with it', async () => {
+  await send('/', { 'x-forwarded-for': '6.6.6.6, 203.0.113.9, 10.0.0.1', 'x-shadow-client': '203.0.113.9' })
+  assert.equal((await api().call('getInstance', { params: { app: blog } })).wokenBy, 'GET / from 203.0.113.9')
+  assert.equal(saw[0]?.headers['x-shadow-client'], undefined)
+})
+
 test('an answer that is refused is told to whoever asks why, with its header, and is no cut connection', async () => {
   for (const count of [1, 2]) {
     const answer = await send('/odd')

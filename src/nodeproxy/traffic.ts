@@ -1,4 +1,4 @@
-import { HOP_EXPECT, HOP_PATIENCE, NODE_HEADER, PERMIT_HEADER, STATE_HEADER } from '../api/paths.ts'
+import { HOP_CLIENT, HOP_EXPECT, HOP_PATIENCE, NODE_HEADER, PERMIT_HEADER, STATE_HEADER } from '../api/paths.ts'
 import { appUnreachable, noteBadAnswer, OURS, RequestAsk, servedBy, TRIES } from '../api/traffic.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
 import { type Hop, UpstreamError } from '../lib/http/hop.ts'
@@ -93,4 +93,5 @@ function asked(exchange: Exchange): RequestAsk {
   return new RequestAsk(exchange, from, patience >= 0 ? patience : undefined, exchange.header(PERMIT_HEADER))
 }
 
-const from = (exchange: Exchange): string | undefined => exchange.header('x-forwarded-for')
+const from = (exchange: Exchange): string | undefined =>
+  exchange.header(HOP_CLIENT) ?? exchange.header('x-forwarded-for')

@@ -3,6 +3,7 @@ import { ShadowError } from '../lib/errors.ts'
 import { LOG_LEVELS } from '../lib/log.ts'
 import { listenAddress, oneOf, optionalSetting, setting, text, url, type Values, wholeNumber } from '../lib/settings.ts'
 import { crewSize } from '../lib/threads/size.ts'
+import { hsts, httpsMode } from '../model/access.ts'
 import { durationMs, sayBytes, sizeBytes } from '../model/quantities.ts'
 
 const KIB = 1_024
@@ -22,6 +23,14 @@ export const proxySettings = {
   tlsHandshakeWithin: setting('SHADOW_TLS_HANDSHAKE_WITHIN', durationMs, {
     default: '10s',
     help: 'a client that is not through with its TLS handshake by then is cut',
+  }),
+  https: setting('SHADOW_HTTPS', httpsMode, {
+    default: 'both',
+    help: 'what becomes of plain HTTP where an app does not say (shadow access --https): redirect sends visitors on to HTTPS, both serves them',
+  }),
+  hsts: setting('SHADOW_HSTS', hsts, {
+    default: 'off',
+    help: 'for how long browsers that came by HTTPS are to use nothing else (Strict-Transport-Security), where an app does not say; such as 365d',
   }),
   data: setting('SHADOW_DATA', text, {
     default: '/var/lib/shadow',

@@ -15,6 +15,7 @@ import { Guard } from './access.ts'
 import type { ProxyConfig } from './config.ts'
 import { Errors } from './errors.ts'
 import { type FrontParts, frontDoor } from './http.ts'
+import { Https } from './https.ts'
 import type { Reach } from './reach.ts'
 import { TrustedProxies } from './visitor.ts'
 
@@ -56,9 +57,12 @@ export async function openDoors({ config, reach, memory, thread, ticketKeys, ...
   const { clock, log } = parts
   const ending = new AbortController()
   const errors = new Errors({ log, clock })
+  let tlsPort: number | undefined
+  const https = new Https({ mode: config.https, hsts: config.hsts, port: () => tlsPort })
   const journey = frontDoor({
     ...parts,
     errors,
+    https,
     reach,
     guard: new Guard({ clock, apps: new Buckets(memory.apps), clients: new Buckets(memory.clients) }),
     trusted: new TrustedProxies(config.trustedProxies),
@@ -85,6 +89,7 @@ export async function openDoors({ config, reach, memory, thread, ticketKeys, ...
   await using opening = new AsyncDisposableStack()
   const tls = await openTls({ config, exchanges, ticketKeys, thread, clock, log })
   opening.defer(() => tls?.close())
+  tlsPort = tls?.bound.port
   const listening = await listenFor(exchanges, config.listen, config.drainWithin, tls?.servers ?? [])
   const opened = opening.move()
   return {

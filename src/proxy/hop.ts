@@ -1,4 +1,4 @@
-import { ERROR_HEADER, HOP_EXPECT } from '../api/paths.ts'
+import { ERROR_HEADER, HOP_CLIENT, HOP_EXPECT } from '../api/paths.ts'
 import { OURS, type RequestAsk, servedBy } from '../api/traffic.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
 import type { Hop } from '../lib/http/hop.ts'
@@ -12,19 +12,25 @@ type Way = {
   /** Whether the peer is a proxy whose word is taken for who the client is. */
   readonly isProxy: boolean
   readonly ask: RequestAsk
+  /** Who the client is, where the peer is such a proxy. */
+  readonly client: string | undefined
+  /** `Strict-Transport-Security` for its answer. */
+  readonly hsts: string | undefined
 }
 
 /** How a request goes from the front to the node, or at once to the app where that is here. */
-export function hopOf({ exchange, held, node, isProxy, ask }: Way): Hop {
+export function hopOf({ exchange, held, node, isProxy, ask, client, hsts }: Way): Hop {
   // Until the node goes on, the body stays with the client; so a node that refuses costs nothing but a second try.
   const asks =
     held.isHop === true && exchange.hasBody && ask.kind === 'request' && exchange.header('expect') === undefined
+  const told = held.isHop === true && client !== undefined ? { [HOP_CLIENT]: client } : undefined
   return {
     address: held.address,
     strip: OURS,
     forwarded: isProxy ? 'append' : 'replace',
     expect: asks ? 'ask' : 'pass',
-    requestHeaders: asks ? { ...held.headers, [HOP_EXPECT]: 'hop' } : held.headers,
+    requestHeaders: asks || told ? { ...held.headers, ...told, ...(asks && { [HOP_EXPECT]: 'hop' }) } : held.headers,
+    hsts,
     responseHeaders: servedBy(node.name, held.waited),
     refusal: held.isHop ? isOurs : undefined,
   }

@@ -18,11 +18,12 @@ import type { Errors } from './errors.ts'
 import { EVENTS_PATH, followWake } from './events.ts'
 import { type Failed, isAwaited, mayTryAgain, told } from './failed.ts'
 import { hopOf } from './hop.ts'
+import { HSTS_HEADER, type Https } from './https.ts'
 import type { Nodes } from './nodes.ts'
 import type { Pins } from './pins.ts'
 import type { Reach } from './reach.ts'
 import type { Routes } from './routes.ts'
-import { clientOf, isNavigation, type TrustedProxies } from './visitor.ts'
+import { isNavigation, type TrustedProxies, visitorOf } from './visitor.ts'
 
 export type FrontParts = {
   readonly routes: Pick<Routes, 'resolve'>
@@ -32,6 +33,7 @@ export type FrontParts = {
   readonly guard: Guard
   readonly trusted: TrustedProxies
   readonly errors: Errors
+  readonly https: Https
   readonly waitingPageAfterMs: number
   readonly clock: Clock
   readonly log: Log
@@ -65,19 +67,25 @@ function serve(parts: FrontParts, exchange: Exchange): Promise<void> {
 }
 
 function serveApp(parts: FrontParts, exchange: Exchange, app: Route): Promise<void> {
-  const { reach, guard, trusted, waitingPageAfterMs } = parts
-  if (app.access !== undefined) guard.admit(app.name, app.access, clientOf(exchange, trusted))
-  if (exchange.isFor(EVENTS_PATH)) return follow(parts, app, exchange)
+  const { reach, guard, trusted, https, waitingPageAfterMs } = parts
   const isProxy = trusted.has(exchange.peer)
+  const visitor = isProxy ? visitorOf(exchange, trusted) : undefined
+  const client = visitor?.address
+  const secure = visitor?.secure ?? exchange.secure
+  const hsts = secure ? https.hstsOf(app.access) : undefined
+  if (hsts !== undefined) exchange.ownHeaders[HSTS_HEADER] = hsts
+  if (app.access !== undefined) guard.admit(app.name, app.access, client ?? exchange.peer)
+  if (!secure && https.redirects(app.access)) return https.redirect(exchange, isProxy)
+  if (exchange.isFor(EVENTS_PATH)) return follow(parts, app, exchange)
   const ask = new RequestAsk(
     exchange,
-    isProxy ? () => clientOf(exchange, trusted) : undefined,
+    client === undefined ? undefined : () => client,
     isNavigation(exchange) ? waitingPageAfterMs : undefined,
   )
   // A WebSocket may stay for days: it has to end when the front does.
   const leaver: Leaver =
     ask.kind === 'websocket' ? { signal: AbortSignal.any([exchange.signal, parts.ending]) } : exchange
-  const visit = { parts, exchange, app, isProxy, ask, leaver }
+  const visit = { parts, exchange, app, isProxy, client, hsts, ask, leaver }
   const node = wellPinned(parts, app.name)
   if (node === undefined) return persist(visit)
   const held = reach.hold(app, node, ask, leaver)
@@ -98,6 +106,8 @@ type Visit = {
   readonly exchange: Exchange
   readonly app: Route
   readonly isProxy: boolean
+  readonly client: string | undefined
+  readonly hsts: string | undefined
   readonly ask: RequestAsk
   readonly leaver: Leaver
 }
@@ -105,9 +115,13 @@ type Visit = {
 /** What was tried already: a hold that is waited for, or a way that failed. */
 type Tried = { readonly node: Node; readonly holding: Promise<Held> } | Failed
 
-function pass({ parts, exchange, app, isProxy, ask, leaver }: Visit, node: Node, held: Held): Promise<void> {
+function pass(
+  { parts, exchange, app, isProxy, client, hsts, ask, leaver }: Visit,
+  node: Node,
+  held: Held,
+): Promise<void> {
   parts.pins.set(app.name, node.name)
-  const hop = hopOf({ exchange, held, node, isProxy, ask })
+  const hop = hopOf({ exchange, held, node, isProxy, ask, client, hsts })
   return exchange.forward(hop, leaver === exchange ? undefined : leaver.signal)
 }
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'vitest'
+import type { Network } from '../model/access.ts'
 import { aFront, aNode, anApp, FakeReach, masterOf } from '../testing/front.ts'
-import { httpApp, RawClient } from '../testing/wire.ts'
+import { httpApp, RawClient, recorder } from '../testing/wire.ts'
 
 /** Whom the front takes the client for, whose request has these lines and comes from a proxy that is trusted. */
 async function takenFor(lines: readonly string[], version = '1.1'): Promise<string | undefined> {
@@ -35,6 +36,57 @@ for (const [how, lines, client] of [
     test(`the client behind trusted proxies is the last who is none: ${how}, HTTP/${version}`, async () => {
       assert.equal(await takenFor(lines, version), client)
     })
+
+const elements = (...values: string[]) => values.map(value => `Forwarded: ${value}`)
+for (const [how, lines, client] of [
+  ['one element', elements('for=203.0.113.9;proto=https'), '203.0.113.9'],
+  ['what the client made up before it', elements('for=6.6.6.6, for=203.0.113.9'), '203.0.113.9'],
+  ['a line of the client and one of the proxy', elements('for=6.6.6.6', 'For=203.0.113.9'), '203.0.113.9'],
+  ['a chain of trusted proxies', elements('for=6.6.6.6, for=203.0.113.9, for=10.0.0.1', 'for=10.0.0.2'), '203.0.113.9'],
+  ['a trusted proxy over IPv6', elements('for=203.0.113.9, for="[2001:DB8:1::7]"'), '203.0.113.9'],
+  ['none but trusted ones', elements('for=10.0.0.1, for=10.0.0.2'), '10.0.0.1'],
+  ['IPv6 with a port', elements('for="[2001:DB8::9]:4711"'), '2001:db8::9'],
+  ['no address', elements('for=203.0.113.9, for=unknown'), 'unknown'],
+  ['no for', elements('proto=https'), '127.0.0.1'],
+  ['a quoted text that the client has begun', elements('for="6.6.6.6', 'for=203.0.113.9'), '203.0.113.9'],
+  ['nonsense', elements('for 203.0.113.9'), '127.0.0.1'],
+  ['X-Forwarded-For beside it', [...said('203.0.113.9'), ...elements('for=6.6.6.6')], '203.0.113.9'],
+] as const) {
+  test(`the same is believed of Forwarded alone: ${how}`, async () => {
+    assert.equal(await takenFor(lines), client)
+  })
+
+  test(`and held against an app's rules and rates: ${how}`, async () => {
+    await using app = await httpApp((_request, response) => response.end('ok'))
+    const denied = /^[\d.]+$|:/.test(client) ? client : '198.51.100.1'
+    const blog = { ...anApp('blog', ['blog.localhost']), access: { allow: [], deny: [denied as Network] } }
+    await using master = await masterOf([blog], [aNode('one', '127.0.0.1:1')])
+    const reach = new FakeReach(() => ({ address: app.address }))
+    const settings = { SHADOW_TRUSTED_PROXIES: '127.0.0.1,10.0.0.0/8,2001:db8:1::/48' }
+    await using front = await aFront({ master: master.url, reach, settings })
+    using visitor = new RawClient(
+      front.port,
+      `GET / HTTP/1.1\r\n${['Host: blog.localhost', ...lines].join('\r\n')}\r\n\r\n`,
+    )
+    assert.match(await visitor.until('\r\n\r\n'), denied === client ? /^HTTP\/1\.1 403 / : /^HTTP\/1\.1 200 /)
+  })
+}
+
+for (const [how, lines] of [
+  ['X-Forwarded-For', said('6.6.6.6, 203.0.113.9')],
+  ['Forwarded', elements('for=6.6.6.6, for=203.0.113.9')],
+] as const)
+  test(`a node is told whom the front takes for the client: ${how}`, async () => {
+    await using node = await recorder()
+    await using master = await masterOf([anApp('blog', ['blog.localhost'])], [aNode('one', node.address)])
+    await using front = await aFront({ master: master.url, settings: { SHADOW_TRUSTED_PROXIES: '127.0.0.1' } })
+    using client = new RawClient(
+      front.port,
+      `GET / HTTP/1.1\r\n${['Host: blog.localhost', ...lines].join('\r\n')}\r\n\r\n`,
+    )
+    await client.until('ok')
+    assert.match(node.seen.text, /^x-shadow-client: 203\.0\.113\.9\r$/m)
+  })
 
 const CHROMIUM =
   'Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8,application/signed-exchange;v=b3;q=0.7'

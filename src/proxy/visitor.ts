@@ -1,6 +1,7 @@
 import { type BlockList, isIPv6 } from 'node:net'
 import type { Exchange } from '../lib/http/exchange.ts'
-import { ipOf } from '../lib/ip.ts'
+import { readForwarded } from '../lib/http/forwarded.ts'
+import { ipOf, withoutPort } from '../lib/ip.ts'
 
 /**
  * Whether the client is a browser that opens a page, and so can be shown one of ours. It says so by `Sec-Fetch-Mode` (W3C Fetch Metadata),
@@ -30,7 +31,7 @@ function prefersHtml(accept: string): boolean {
 
 const MOST_KNOWN = 10_000
 
-/** The proxies whose X-Forwarded-* headers are believed. */
+/** The proxies whose X-Forwarded-* headers, or Forwarded, are believed. */
 export class TrustedProxies {
   readonly #list: BlockList
   // `rules` is made anew each time it is read.
@@ -55,21 +56,37 @@ export class TrustedProxies {
   }
 }
 
-/**
- * The client's address: of what trusted proxies say, the last that is not one of them, since whatever is before it in the list the
- * client may have made up; without a trusted proxy the other end of the connection. It is a proxy's word, and may be no address.
- */
-export function clientOf(exchange: Exchange, trusted: TrustedProxies): string {
-  let client = exchange.peer
-  if (!trusted.has(client)) return client
-  for (const said of exchange.list('x-forwarded-for')?.split(',').reverse() ?? []) {
-    const bare = said.trim()
-    if (bare === '') continue
-    client = ipOf(withoutPort(bare)) ?? bare
-    if (!trusted.has(client)) break
-  }
-  return client
+/** What trusted proxies say of where a request came from: the same, whichever headers they say it by. */
+type Claim = { readonly address: string | undefined; readonly proto: string | undefined }
+
+/** The claims of all proxies that it passed, the last proxy's last; in X-Forwarded-*, else in `Forwarded` (RFC 7239). */
+function claimsOf(exchange: Exchange): readonly Claim[] {
+  const addresses = exchange.list('x-forwarded-for')
+  const proto = exchange.list('x-forwarded-proto')?.split(',', 1)[0]?.trim().toLowerCase()
+  if (addresses !== undefined) return addresses.split(',').map(address => ({ address: address.trim(), proto }))
+  const forwarded = exchange.list('forwarded')
+  const claims = forwarded === undefined ? [] : readForwarded(forwarded)
+  if (proto === undefined) return claims
+  return claims.length > 0 ? claims.map(({ address }) => ({ address, proto })) : [{ address: undefined, proto }]
 }
 
-// Some proxies tell the port as well: `203.0.113.9:4711`, `[2001:db8::9]:4711`.
-const withoutPort = (said: string): string => said.replace(/^(?:\[([^\]]*)\]|([\d.]+))(?::\d+)?$/, '$1$2')
+/** What is believed of the visitor: without a trusted proxy only what the connection shows. */
+export type Visitor = { readonly address: string; readonly secure: boolean }
+
+/**
+ * Who the visitor is: of what trusted proxies say, the last that is not one of them, since whatever is before it in the list the client may
+ * have made up; without a trusted proxy the other end of the connection. It is a proxy's word, and the address may be none.
+ */
+export function visitorOf(exchange: Exchange, trusted: TrustedProxies): Visitor {
+  let { peer: address, secure } = exchange
+  if (!trusted.has(address)) return { address, secure }
+  for (const claim of claimsOf(exchange).toReversed()) {
+    if (claim.proto !== undefined) secure = claim.proto === 'https'
+    if (claim.address === undefined || claim.address === '') continue
+    address = addressOf(claim.address)
+    if (!trusted.has(address)) break
+  }
+  return { address, secure }
+}
+
+const addressOf = (said: string): string => ipOf(withoutPort(said)) ?? said

@@ -41,11 +41,12 @@ of your own, name it in SHADOW_TRUSTED_PROXIES; else all clients are one.`,
     'shadow access blog',
     'shadow access blog --deny 203.0.113.7 --rate 100/s --rate-per-client "5/s burst 20"',
     'shadow access blog --clear --allow 10.0.0.0/8 --allow 2001:db8::/32',
+    'shadow access blog --https redirect --hsts 365d',
   )
 }
 
-const changes = ({ allow, deny, forget, rate, ratePerClient, clear }: Flags): boolean =>
-  [allow, deny, forget, rate, ratePerClient, clear].some(given => given !== undefined)
+const changes = ({ allow, deny, forget, rate, ratePerClient, https, hsts, clear }: Flags): boolean =>
+  [allow, deny, forget, rate, ratePerClient, https, hsts, clear].some(given => given !== undefined)
 
 // The call replaces all rules, so it must rest on those it was made from.
 async function change(master: MasterClient, name: string, flags: Flags): Promise<App> {

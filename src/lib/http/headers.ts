@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { forwardedOf, type Origin } from './forwarded.ts'
+import { asForwardedHeaders, forwardedOf, type Origin } from './forwarded.ts'
 import { viaOf } from './via.ts'
 
 /** Headers as they came: name, value, name, value, with their case, order and repeats. */
@@ -63,9 +63,11 @@ export function tellOrigin(kept: RawHeaders, request: IncomingMessage, how: 'rep
   // Beside X-Forwarded-* of a proxy that says no more, ours alone would claim that the proxy is the client.
   if (has('forwarded') || !['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host'].some(has))
     told.push('Forwarded', [...valuesOf(kept, 'forwarded'), forwardedOf(origin)].join(', '))
-  told.push('X-Forwarded-For', [...valuesOf(kept, 'x-forwarded-for'), address].join(', '))
-  if (!has('x-forwarded-proto')) told.push('X-Forwarded-Proto', proto)
-  if (host !== undefined && !has('x-forwarded-host')) told.push('X-Forwarded-Host', host)
+  const chain = valuesOf(kept, 'x-forwarded-for')
+  const said = asForwardedHeaders(chain.length > 0 ? [] : valuesOf(kept, 'forwarded'))
+  told.push('X-Forwarded-For', [...chain, ...said.chain, address].join(', '))
+  if (!has('x-forwarded-proto')) told.push('X-Forwarded-Proto', said.proto ?? proto)
+  if (host !== undefined && !has('x-forwarded-host')) told.push('X-Forwarded-Host', said.host ?? host)
   return [...told, ...via]
 }
 

@@ -53,6 +53,7 @@ export function requestHead(request: IncomingMessage, hop: Hop): RequestHead {
   return { method: request.method ?? '', path: request.url ?? '/', headers, hasBody: body, upgrade, asks }
 }
 
+const HSTS = 'strict-transport-security'
 const BODILESS = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE', 'CONNECT'])
 
 /** The headers of the answer as the client gets them; its framing is left to the server. */
@@ -64,7 +65,8 @@ export function answerHeaders(answer: IncomingMessage, hop: Hop): string[] {
     answer.rawHeaders,
     name => stripped(name) || (!chunked && name === 'trailer') || (bare && name === 'content-length'),
   )
-  return [...kept, ...Object.entries(hop.responseHeaders ?? {}).flat()]
+  const hsts = hop.hsts !== undefined && valuesOf(kept, HSTS).length === 0 ? [HSTS, hop.hsts] : []
+  return [...kept, ...hsts, ...Object.entries(hop.responseHeaders ?? {}).flat()]
 }
 
 /** Whether headers of a request with this name never cross the hop: also where apps would take it for such a name. */

@@ -62,6 +62,8 @@ export type Hop = {
   readonly strip?: string | undefined
   /** Set on the forwarded request, after the stripping; what came by these names is dropped. */
   readonly requestHeaders?: Readonly<Record<string, string>> | undefined
+  /** `Strict-Transport-Security` for an answer that has none (RFC 6797, 6.1); for those by HTTPS alone. */
+  readonly hsts?: string | undefined
   /** Added to the answer. */
   readonly responseHeaders?: Readonly<Record<string, string>> | undefined
   /**

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'vitest'
 import { forwarding } from '../../testing/forwarding.ts'
 import { RawClient, recorder } from '../../testing/wire.ts'
-import { forwardedOf } from './forwarded.ts'
+import { forwardedOf, readForwarded } from './forwarded.ts'
 import type { Hop } from './hop.ts'
 
 /** The lines of a request that tell where it came from, as the app got them. */
@@ -137,6 +137,34 @@ test('a trusted proxy that knows X-Forwarded-* alone is not contradicted by a Fo
     'X-Forwarded-Proto: https',
   ])
 })
+
+for (const version of ['1.1', '1.0'])
+  test(`what a trusted proxy says by Forwarded alone an app learns from X-Forwarded-*, too (HTTP/${version})`, async () => {
+    const said = ['Forwarded: for="[2001:db8::9]:4711";proto=https', 'Forwarded: for=10.0.0.1;host=real.example']
+    assert.deepEqual((await told('append', [HOST, ...said], version)).sort(), [
+      'Forwarded: for="[2001:db8::9]:4711";proto=https, for=10.0.0.1;host=real.example, for=127.0.0.1;host=blog.localhost;proto=http',
+      `Via: ${version} shadow`,
+      'X-Forwarded-For: 2001:db8::9, 10.0.0.1, 127.0.0.1',
+      'X-Forwarded-Host: real.example',
+      'X-Forwarded-Proto: https',
+    ])
+  })
+
+for (const [list, addresses] of [
+  ['for=1.2.3.4, FOR="[2001:db8::1]:80"', ['1.2.3.4', '[2001:db8::1]:80']],
+  ['for="a\\"b,c", for=1.1.1.1;by=x', ['a"b,c', '1.1.1.1']],
+  ['for="6.6.6.6, for=1.2.3.4', ['1.2.3.4']], // a quoted text that a client has begun swallows no proxy's word
+  ['nonsense, for=9.9.9.9', ['9.9.9.9']],
+  ['for=9.9.9.9, nonsense', []],
+  [' ;; , for=unknown ;proto=https', ['unknown']],
+  ['', []],
+] as const)
+  test(`Forwarded is read as RFC 7239 has it: ${list}`, () => {
+    assert.deepEqual(
+      readForwarded(list).map(({ address }) => address),
+      addresses,
+    )
+  })
 
 for (const forwarded of ['append', 'keep'] as const)
   test(`what a trusted proxy says cannot be dropped by naming it in Connection (${forwarded})`, async () => {

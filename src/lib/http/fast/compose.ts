@@ -1,5 +1,5 @@
 import { dateLine } from '../date.ts'
-import { forwardedOf } from '../forwarded.ts'
+import { asForwardedHeaders, forwardedOf } from '../forwarded.ts'
 import type { Hop } from '../hop.ts'
 import { COLON, isText, startsWith, startsWithFolded } from '../wire/bytes.ts'
 import { Field, HOP_BY_HOP, NEEDED } from '../wire/fields.ts'
@@ -20,6 +20,7 @@ const CLAIMS: readonly Field[] = [
   Field.claim,
 ]
 const NONE: readonly Field[] = []
+const NO_ELEMENTS: readonly string[] = []
 const DROPPED_CLAIMS = { replace: CLAIMS, append: CHAIN, keep: NONE }
 
 /** Puts the head of the request together as the upstream gets it: the client's own bytes, with what a hop drops left out. */
@@ -102,6 +103,7 @@ export function composeAnswer(out: Scratch, head: Head, hop: Hop, { closes, chun
     const date = dateLine()
     out.copy(date, 0, date.length)
   }
+  if (hop.hsts !== undefined && !head.hasHsts && status >= 200) out.text(`Strict-Transport-Security: ${hop.hsts}\r\n`)
   if (chunks) out.text('Transfer-Encoding: chunked\r\n')
   if (closes) out.text('Connection: close\r\n')
   if (ours !== undefined) out.copy(ours.bytes, 0, ours.bytes.length)
@@ -130,7 +132,7 @@ export function composeTrailers(out: Scratch, trailers: Head, hop: Hop): void {
 
 /** Whether a trailer of this kind may pass. */
 export const mayTrail = ({ isAnswer }: Head, field: Field): boolean =>
-  field === Field.other || field === Field.date || (isAnswer && field === Field.folded)
+  field === Field.other || field === Field.date || field === Field.hsts || (isAnswer && field === Field.folded)
 
 function isDropped(
   head: Head,
@@ -185,8 +187,9 @@ function tellOrigin(out: Scratch, head: Head, hop: Hop, peer: Peer): void {
     out.text(
       `Forwarded: ${[...elements, forwardedOf({ address: peer.address, proto: peer.proto, host })].join(', ')}\r\n`,
     )
-  out.text(`X-Forwarded-For: ${[...chain, peer.address].join(', ')}\r\n`)
-  if (!proto) out.text(`X-Forwarded-Proto: ${peer.proto}\r\n`)
-  if (!hosted) out.text(`X-Forwarded-Host: ${host}\r\n`)
+  const said = asForwardedHeaders(chain.length > 0 ? NO_ELEMENTS : elements)
+  out.text(`X-Forwarded-For: ${[...chain, ...said.chain, peer.address].join(', ')}\r\n`)
+  if (!proto) out.text(`X-Forwarded-Proto: ${said.proto ?? peer.proto}\r\n`)
+  if (!hosted) out.text(`X-Forwarded-Host: ${said.host ?? host}\r\n`)
   out.text(peer.via)
 }

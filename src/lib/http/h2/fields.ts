@@ -16,6 +16,7 @@ export function answerFields(head: Head, hop: Hop): string[] {
     const name = head.name(slot).toLowerCase()
     if (!drops(name, field)) fields.push(name, head.value(slot))
   }
+  if (hop.hsts !== undefined && !head.hasHsts) fields.push('strict-transport-security', hop.hsts)
   if (!head.hasDate) fields.push('date', httpDate())
   const ours = hop.responseHeaders
   for (const name in ours) fields.push(name.toLowerCase(), ours[name] as string)

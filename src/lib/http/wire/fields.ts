@@ -29,6 +29,8 @@ export const Field = {
    * the other, and `Proxy` for the proxy that they should use themselves (CVE-2016-5385): so no request passes them on.
    */
   folded: 19,
+  /** Strict-Transport-Security. */
+  hsts: 20,
 } as const
 
 export type Field = (typeof Field)[keyof typeof Field]
@@ -79,8 +81,9 @@ const NAMES: Readonly<Record<string, Field>> = {
   forwarded: Field.forwarded,
   'x-real-ip': Field.claim,
   proxy: Field.folded,
+  'strict-transport-security': Field.hsts,
 }
-const BY_LENGTH: readonly (readonly Known[] | undefined)[] = Array.from({ length: 20 }, (_, length) => {
+const BY_LENGTH: readonly (readonly Known[] | undefined)[] = Array.from({ length: 26 }, (_, length) => {
   const known = Object.entries(NAMES).filter(([name]) => name.length === length)
   return known.length === 0 ? undefined : known.map(([name, field]) => ({ name, field, initial: name.charCodeAt(0) }))
 })
@@ -99,5 +102,5 @@ export const HOP_BY_HOP: readonly boolean[] = Object.values(Field).map(field =>
 export const NEEDED: readonly boolean[] = Object.values(Field).map(
   field =>
     ([Field.contentLength, Field.transferEncoding, Field.host, Field.trailer, Field.date] as Field[]).includes(field) ||
-    (field >= Field.via && field !== Field.folded),
+    (field >= Field.via && field < Field.folded),
 )

@@ -55,6 +55,7 @@ export class Head {
   /** An answer with more white space around its Content-Length or Transfer-Encoding than one space before it. */
   hasPaddedFraming = false
   hasDate = false
+  hasHsts = false
   /** Where the host is that was asked for: in the absolute form, else in Host (RFC 9112, 3.2.2 and 7.2 of RFC 9110). -1: it names none. */
   hostStart = -1
   hostEnd = -1
@@ -84,7 +85,7 @@ export class Head {
     this.emptyPath = this.chunked = this.closes = this.keepsAlive = false
     this.expects = this.takesTrailers = this.nominates = false
     this.upgradeNamed = this.upgradeOffered = this.hasHost = false
-    this.isAnswer = this.hasSpacedNames = this.hasPaddedFraming = this.hasDate = false
+    this.isAnswer = this.hasSpacedNames = this.hasPaddedFraming = this.hasDate = this.hasHsts = false
     this.contentLength = this.hostStart = this.hostEnd = -1
   }
 

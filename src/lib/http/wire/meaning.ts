@@ -45,6 +45,9 @@ export function takeIn(head: Head, field: Field, bytes: Buffer, from: number, to
     case Field.date:
       head.hasDate = true
       return WHOLE
+    case Field.hsts:
+      head.hasHsts = true
+      return WHOLE
     case Field.expect:
       if (head.isAnswer) return WHOLE
       head.expects = true
