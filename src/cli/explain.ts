@@ -74,7 +74,7 @@ function stopped(app: App, by: StopReason | null): readonly string[] {
 }
 
 function badAnswer({ badAnswer: last }: InstanceView): readonly string[] {
-  if (last === null) return []
+  if (!last) return []
   const often = last.count === 1 ? 'An answer of it was refused' : `${last.count} answers of it were refused, the last`
   return [`${often} at ${last.at}, and its visitor got 502: ${last.fault}.`]
 }

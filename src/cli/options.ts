@@ -4,6 +4,10 @@ import { type Fault, isFailure, ShadowError } from '../lib/errors.ts'
 /** What every command that calls the master takes. */
 export type CallFlags = { readonly json?: true; readonly context?: string }
 
+/** Of a command that shows what an app wrote. */
+export const RAW = ['--raw', 'control characters as the app wrote them, on a terminal too'] as const
+export type RawFlags = { readonly raw?: true }
+
 /** Adds the options of a command that calls the master, and its example. */
 export function callsMaster(command: Command, ...examples: readonly string[]): Command {
   return withExamples(

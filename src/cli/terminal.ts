@@ -1,4 +1,6 @@
+import { randomBytes } from 'node:crypto'
 import { styleText } from 'node:util'
+import { escapeControls } from '../lib/controls.ts'
 
 type Style = 'dim' | 'red' | 'green' | 'yellow' | 'cyan'
 
@@ -10,19 +12,39 @@ export type Terminal = {
   /** Whether somebody sits there who can answer. */
   readonly interactive: boolean
   readonly colours: boolean
+  /** The text in a style, for `out` and `err`. */
+  style(style: Style, text: string): string
   ask(question: string): Promise<string>
   now(): number
   /** From here on an output that cannot be written ends nothing: a daemon outlives its terminal and a full disk. */
   outlive(): void
+  /** From here on what is written to a terminal is not escaped. */
+  raw(): void
 }
 
 /**
  * The terminal that this process was started from. A reader that leaves early (`shadow logs | head`) ends us quietly; a disk
  * that is full ends us with an error, since what was asked for is not there.
+ *
+ * What goes to a terminal has its control characters escaped, wherever it comes from: the lines of an app, its definition, the
+ * errors of others. Our own styles are marked by a word that nobody can guess, and take their form behind the escaping.
  */
 export function systemTerminal(): Terminal {
   const { env, stdin, stdout, stderr } = process
   let isDaemon = false
+  let isRaw = false
+  const mark = randomBytes(12).toString('hex')
+  const styles = new RegExp(`${mark}(\\w+)\\{([^]*?)${mark}\\}`, 'g')
+  const to =
+    (stream: NodeJS.WriteStream) =>
+    (text: string): void => {
+      const safe = stream.isTTY === true && !isRaw ? escapeControls(text) : text
+      stream.write(
+        safe.replaceAll(styles, (_, style: Style, inner: string) =>
+          stream.isTTY === true ? styleText(style, inner, { validateStream: false }) : inner,
+        ),
+      )
+    }
   stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (isDaemon) return
     if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0)
@@ -31,8 +53,8 @@ export function systemTerminal(): Terminal {
   stderr.on('error', () => undefined) // there is nowhere left to tell it
   return {
     env,
-    out: text => void stdout.write(text),
-    err: text => void stderr.write(text),
+    out: to(stdout),
+    err: to(stderr),
     interactive: stdin.isTTY === true && stderr.isTTY === true && !env['CI'],
     colours: stdout.isTTY === true && !env['NO_COLOR'] && env['TERM'] !== 'dumb',
     async ask(question) {
@@ -45,12 +67,16 @@ export function systemTerminal(): Terminal {
       }
     },
     now: () => Date.now(),
+    style: (style, text) => `${mark}${style}{${text}${mark}}`,
     outlive: () => {
       isDaemon = true
+    },
+    raw: () => {
+      isRaw = true
     },
   }
 }
 
 /** The text in a style, where the terminal shows colours. */
 export const paint = (terminal: Terminal, style: Style, text: string): string =>
-  terminal.colours ? styleText(style, text, { validateStream: false }) : text
+  terminal.colours ? terminal.style(style, text) : text

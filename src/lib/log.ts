@@ -1,4 +1,5 @@
 import { pino } from 'pino'
+import { escapeControls } from './controls.ts'
 import { LineWriter } from './line-writer.ts'
 
 type Fields = Record<string, unknown>
@@ -27,7 +28,8 @@ export function openLog(options: { name: string; level: LogLevel; fd?: number })
   })
   const out = pino(
     { name: options.name, level: options.level, serializers: { cause: pino.stdSerializers.errWithCause } },
-    writer,
+    // What clients and apps wrote is in some fields, and the log of a daemon may be a terminal. It stays JSON.
+    { write: line => writer.write(escapeControls(line)) },
   )
   process.once('exit', () => writer.flush())
   const at =

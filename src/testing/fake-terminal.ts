@@ -34,4 +34,8 @@ export class FakeTerminal implements Terminal {
   now = (): number => this.#now
 
   outlive = (): void => undefined
+
+  raw = (): void => undefined
+
+  style = (_style: string, text: string): string => text
 }

@@ -1,18 +1,20 @@
 import type { Command } from 'commander'
 import { readLog, showLine } from '../log-lines.ts'
 import { orNearApps } from '../near-apps.ts'
-import { type CallFlags, callsMaster } from '../options.ts'
+import { type CallFlags, callsMaster, RAW } from '../options.ts'
 import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
 
-type Flags = CallFlags & { readonly follow?: true; readonly tail?: string }
+type Flags = CallFlags & { readonly follow?: true; readonly tail?: string; readonly raw?: true }
 
 export function define(command: Command, terminal: Terminal): void {
   command
     .argument('<name>', 'the app')
     .option('-f, --follow', 'go on as lines come')
     .option('--tail <lines>', 'begin with this many of the last lines')
+    .option(...RAW)
     .action(async (name: string, flags: Flags) => {
+      if (flags.raw) terminal.raw()
       const { master } = await findTarget(terminal, flags)
       await orNearApps(master, name, async () => {
         for await (const line of readLog(master, name, flags))

@@ -7,7 +7,7 @@ import { sayAccess } from '../access.ts'
 import { instanceOf } from '../instance.ts'
 import { readLog, showLine } from '../log-lines.ts'
 import { orNearApps } from '../near-apps.ts'
-import { type CallFlags, callsMaster } from '../options.ts'
+import { type CallFlags, callsMaster, RAW, type RawFlags } from '../options.ts'
 import { facts, print } from '../output.ts'
 import { DIGESTS, printable } from '../secrets.ts'
 import { saySteps } from '../steps.ts'
@@ -28,27 +28,31 @@ type Status = {
 const LAST_LINES = 10
 
 export function define(command: Command, terminal: Terminal): void {
-  command.argument('<name>', 'the app').action(async (name: string, flags: CallFlags) => {
-    const { master, front } = await findTarget(terminal, flags)
-    const app = await orNearApps(master, name, () => master.call('getApp', { params: { app: name }, query: DIGESTS }))
-    const { volume } = app.task
-    const [instance, stored] = await Promise.all([
-      instanceOf(master, name).catch(orUnknown),
-      volume && master.call('getVolume', { params: { volume: volume.id } }),
-    ])
-    const unknown = instance instanceof ShadowError
-    const lastLines =
-      instance === undefined || unknown ? [] : await Array.fromAsync(readLog(master, name, { tail: LAST_LINES }))
-    const status = {
-      app: printable(app),
-      urls: urlsOf(app, front),
-      instance: (unknown ? undefined : instance) ?? null,
-      problem: unknown ? instance.toProblem() : null,
-      volume: stored ?? null,
-      lastLines,
-    }
-    print(terminal, flags.json, status, () => show(terminal, status))
-  })
+  command
+    .argument('<name>', 'the app')
+    .option(...RAW)
+    .action(async (name: string, flags: CallFlags & RawFlags) => {
+      if (flags.raw) terminal.raw()
+      const { master, front } = await findTarget(terminal, flags)
+      const app = await orNearApps(master, name, () => master.call('getApp', { params: { app: name }, query: DIGESTS }))
+      const { volume } = app.task
+      const [instance, stored] = await Promise.all([
+        instanceOf(master, name).catch(orUnknown),
+        volume && master.call('getVolume', { params: { volume: volume.id } }),
+      ])
+      const unknown = instance instanceof ShadowError
+      const lastLines =
+        instance === undefined || unknown ? [] : await Array.fromAsync(readLog(master, name, { tail: LAST_LINES }))
+      const status = {
+        app: printable(app),
+        urls: urlsOf(app, front),
+        instance: (unknown ? undefined : instance) ?? null,
+        problem: unknown ? instance.toProblem() : null,
+        volume: stored ?? null,
+        lastLines,
+      }
+      print(terminal, flags.json, status, () => show(terminal, status))
+    })
   callsMaster(command, 'shadow status blog')
 }
 

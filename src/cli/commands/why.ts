@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { explain } from '../explain.ts'
 import { instanceOf } from '../instance.ts'
 import { orNearApps } from '../near-apps.ts'
-import { type CallFlags, callsMaster } from '../options.ts'
+import { type CallFlags, callsMaster, RAW, type RawFlags } from '../options.ts'
 import { print } from '../output.ts'
 import { DIGESTS } from '../secrets.ts'
 import { findTarget } from '../target.ts'
@@ -10,14 +10,18 @@ import type { Terminal } from '../terminal.ts'
 import { urlsOf } from '../urls.ts'
 
 export function define(command: Command, terminal: Terminal): void {
-  command.argument('<name>', 'the app').action(async (name: string, flags: CallFlags) => {
-    const { master, front } = await findTarget(terminal, flags)
-    const [app, instance] = await orNearApps(master, name, () =>
-      Promise.all([master.call('getApp', { params: { app: name }, query: DIGESTS }), instanceOf(master, name)]),
-    )
-    const sentences = explain(app, instance, urlsOf(app, front), terminal.now())
-    const document = { app: app.name, phase: instance?.phase ?? 'asleep', why: sentences, instance: instance ?? null }
-    print(terminal, flags.json, document, () => `${sentences.join('\n')}\n`)
-  })
+  command
+    .argument('<name>', 'the app')
+    .option(...RAW)
+    .action(async (name: string, flags: CallFlags & RawFlags) => {
+      if (flags.raw) terminal.raw()
+      const { master, front } = await findTarget(terminal, flags)
+      const [app, instance] = await orNearApps(master, name, () =>
+        Promise.all([master.call('getApp', { params: { app: name }, query: DIGESTS }), instanceOf(master, name)]),
+      )
+      const sentences = explain(app, instance, urlsOf(app, front), terminal.now())
+      const document = { app: app.name, phase: instance?.phase ?? 'asleep', why: sentences, instance: instance ?? null }
+      print(terminal, flags.json, document, () => `${sentences.join('\n')}\n`)
+    })
   callsMaster(command, 'shadow why blog')
 }
