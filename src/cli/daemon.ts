@@ -4,7 +4,6 @@ import type { Command } from 'commander'
 import { resolvesWithin } from '../lib/abort.ts'
 import { type Clock, systemClock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
-import { takeLastResort } from '../lib/last-resort.ts'
 import type { Log, LogLevel } from '../lib/log.ts'
 import { ignoresHangup } from './config.ts'
 import type { Terminal } from './terminal.ts'
@@ -40,7 +39,9 @@ export async function runDaemon(
   { name, level, terminal }: Daemon,
   start: (given: Given) => Promise<Running>,
 ): Promise<void> {
+  // Loaded here: 'shadow up --help' needs no log.
   const { openLog } = await import('../lib/log.ts')
+  const { takeLastResort } = await import('../lib/last-resort.ts')
   process.umask(0o077) // what no mode is given for (SQLite's journals, programs that we start) is for us alone too
   terminal.outlive()
   const log = openLog({ name, level })
