@@ -27,7 +27,7 @@ describe('what peers get wrong:', () => {
     await shadow.register('blog', { env: { EXIT_AT_BOOT: '7' }, startWithin: '1d' }) // nobody waits for that here
     for (const n of [1, 2]) {
       const { status, json } = await shadow.ask('blog')
-      assert.deepEqual([status, json.code, json.facts], [500, 'app-crashed', undefined])
+      assert.deepEqual([status, json.code, json.facts], [502, 'app-crashed', undefined])
       const { problem } = await shadow.until('blog', 'crashed')
       assert.deepEqual(problem?.facts, { exitCode: 7 })
       assert.match(problem?.detail ?? '', /ended with exit code 7 before it was ready/) // which is not for visitors
@@ -174,7 +174,7 @@ describe('what peers get wrong:', () => {
     }
     assert.deepEqual(seen, {
       unknown: [404, 'host-unknown'],
-      crashes: [500, 'app-crashed'],
+      crashes: [502, 'app-crashed'],
       'no-image': [424, 'image-not-found'],
       'no-command': [424, 'command-not-found'],
       cuts: [502, 'app-unreachable'],

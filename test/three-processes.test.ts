@@ -137,7 +137,7 @@ describe('master on a bucket, two nodes and two fronts, as processes of their ow
     }
     assert.deepEqual(await told('nobody'), [404, 'host-unknown', 'host-unknown', 'unknown'])
     assert.deepEqual(await told('sleeper', { 'x-shadow-wake': 'never' }), [409, 'app-asleep', 'app-asleep', 'asleep'])
-    assert.deepEqual(await told('crasher'), [500, 'app-crashed', 'app-crashed', 'crashed'])
+    assert.deepEqual(await told('crasher'), [502, 'app-crashed', 'app-crashed', 'crashed'])
     const { text } = await ask('crasher')
     assert.match(text, /exit code 7/)
     assert.doesNotMatch(text, /cannot go on/) // what it wrote is for its owner: shadow status

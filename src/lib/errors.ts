@@ -47,9 +47,10 @@ const FAILURES = {
   'client-gone': { status: 499, exit: 1, means: 'the client left before its answer' },
   internal: { status: 500, exit: 1, means: 'a fault of ours; the log has it under the id in the answer' },
   'app-crashed': {
-    status: 500,
+    status: 502,
     exit: 5,
-    means: 'the app ended before it was ready; `shadow status` has its exit code and its last lines',
+    means:
+      'the app ended before it was ready, or with the request in hand; `shadow why` has its exit code, `shadow logs` its last lines',
   },
   'app-unreachable': { status: 502, exit: 5, means: 'the app was ready but refused or cut the connection' },
   'app-bad-answer': {
@@ -85,6 +86,11 @@ const FAILURES = {
       'a stored secret was encrypted with a key that this master does not have (`SHADOW_SECRETS_KEY`), or was changed',
   },
   'runtime-unreachable': { status: 503, exit: 7, means: 'Docker does not answer' },
+  'addresses-full': {
+    status: 503,
+    exit: 7,
+    means: 'no address of the network of the apps is free, or no subnet for that network',
+  },
   'egress-open': {
     status: 503,
     exit: 7,

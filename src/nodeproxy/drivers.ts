@@ -48,6 +48,7 @@ export function openDrivers({
     log,
     socketPath: dockerSocket,
     ...(egress && { egress }),
+    addressesFile: `${data}/node/addresses`,
     frontPorts: egressPorts,
     exec,
   })

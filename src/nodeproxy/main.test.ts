@@ -162,7 +162,7 @@ test('an unknown app, a sleeping one that may not be woken, and a crashed one ar
   runtime.onStart = container => runtime.end(container, { exitCode: 9, outOfMemory: false })
   await app[Symbol.asyncDispose]()
   const crashed = await send('/')
-  assert.deepEqual([crashed.status, problem(crashed)], [500, 'app-crashed'])
+  assert.deepEqual([crashed.status, problem(crashed)], [502, 'app-crashed'])
   assert.match(crashed.body, /exit code 9/)
   assert.equal(crashed.headers['x-shadow-error'], 'app-crashed')
 })

@@ -88,7 +88,7 @@ test('visitors get a code, a sentence and an id, and nothing that is for owners,
 const states = [
   ['app-asleep', 409, 'asleep'],
   ['app-waking', 503, 'waking'],
-  ['app-crashed', 500, 'crashed'],
+  ['app-crashed', 502, 'crashed'],
   ['app-stuck', 503, 'stuck'],
   ['node-unreachable', 502, 'unreachable'],
   ['queue-full', 503, undefined],

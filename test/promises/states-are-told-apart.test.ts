@@ -48,7 +48,7 @@ describe('promise 7, states can be told apart from outside:', () => {
       unknown: { status: 404, state: 'unknown', error: 'host-unknown', code: 'host-unknown' },
       asleep: { status: 409, state: 'asleep', error: 'app-asleep', code: 'app-asleep' },
       waking: { status: 503, state: 'waking', error: 'app-waking', code: 'app-waking' },
-      crashed: { status: 500, state: 'crashed', error: 'app-crashed', code: 'app-crashed' },
+      crashed: { status: 502, state: 'crashed', error: 'app-crashed', code: 'app-crashed' },
       unreachable: { status: 502, state: 'unreachable', error: 'node-unreachable', code: 'node-unreachable' },
     })
   })

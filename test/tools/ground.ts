@@ -21,8 +21,20 @@ export default async function ground(): Promise<() => Promise<void>> {
     throw new Error(`journeys cannot run on this machine:\n  ${missing.join('\n  ')}\nmend it with: make setup`)
   const before = new Set(await traces())
   return async () => {
+    await removeNetworks()
     const left = await leftAfter(before)
     if (left.length > 0) throw new Error(`the journeys left behind:\n  ${left.join('\n  ')}`)
+  }
+}
+
+/** Each node of a test had a network of its own; one that containers are still in is left, and told of. */
+async function removeNetworks(): Promise<void> {
+  const format = '{{.Label "shadow.node"}} {{.ID}}'
+  const networks = await lines('docker', ['network', 'ls', '--filter', 'label=shadow.node', '--format', format])
+  for (const line of networks) {
+    const [node = '', id = ''] = line.split(' ')
+    if (node.startsWith(TEST_NODE_PREFIX) || node.startsWith('t-'))
+      await run('docker', ['network', 'rm', id]).catch(() => undefined) // in use: its containers are told of
   }
 }
 

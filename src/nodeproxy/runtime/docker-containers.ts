@@ -26,9 +26,10 @@ export class DockerContainers {
     this.#log = log
   }
 
-  async create(task: TaskDefinition, mountedAt: string | undefined): Promise<Container> {
+  /** Makes the app's container, which will have this address. */
+  async create(task: TaskDefinition, mountedAt: string | undefined, address: string): Promise<Container> {
     const init = await this.#hasInit()
-    const specification = specificationOf(task, { node: this.#node, network: this.#network, init, mountedAt })
+    const specification = specificationOf(task, { node: this.#node, network: this.#network, address, init, mountedAt })
     const made = await this.#engine.ask(docker => docker.createContainer(specification))
     return { id: made.id, app: task.app, revision: task.revision }
   }
@@ -98,9 +99,20 @@ export class DockerContainers {
     return found.flat()
   }
 
-  /** Its address on our network; undefined where it does not run. */
+  /** Gives a container that does not run another address: somebody else has taken the one it was made for. */
+  async readdress({ id }: Container, address: string): Promise<void> {
+    const network = encodeURIComponent(this.#network)
+    await this.#engine
+      .ask(docker => docker.getNetwork(network).disconnect({ Container: id, Force: true }))
+      .catch(unlessStatus(403, 404))
+    const EndpointConfig = { IPAMConfig: { IPv4Address: address } }
+    await this.#engine.ask(docker => docker.getNetwork(network).connect({ Container: id, EndpointConfig }))
+  }
+
+  /** Its address on our network, or on that of an earlier version of Shadow; undefined where it does not run. */
   ipOf({ NetworkSettings }: Docker.ContainerInspectInfo): string | undefined {
-    return NetworkSettings.Networks?.[this.#network]?.IPAddress || undefined
+    const { [this.#network]: ours, ...others } = NetworkSettings.Networks ?? {}
+    return (ours ?? Object.values(others)[0])?.IPAddress || undefined
   }
 
   #hasInit(): Promise<boolean> {

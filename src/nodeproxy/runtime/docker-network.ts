@@ -1,16 +1,33 @@
 import type Docker from 'dockerode'
 import { ShadowError } from '../../lib/errors.ts'
+import type { NodeName } from '../../model/names.ts'
 import { type Engine, unlessStatus } from './docker-engine.ts'
+import { toldBy } from './failures.ts'
+import { LABEL_NODE } from './runtime.ts'
+import { candidatesFor, parseSubnet, printSubnet, reachedFromHere, type Subnet } from './subnets.ts'
 
-/** The bridge network that apps are on; made where it is missing, "exists already" being success. */
+const OVERLAPS = /overlaps with other one|conflicts with network/i
+// More than there are networks on any machine.
+const TRIES = 64
+
+/** The bridge network that the apps of a node are on, with a subnet that we choose; made where it is missing, "exists already" being success. */
 export class DockerNetwork {
   readonly name: string
   readonly #engine: Engine
+  readonly #node: NodeName
   #made: Promise<string> | undefined
+  #subnet: Subnet | undefined
 
-  constructor(engine: Engine, name: string) {
+  constructor(engine: Engine, node: NodeName, name: string) {
     this.#engine = engine
+    this.#node = node
     this.name = name
+  }
+
+  /** The range of its addresses, once it was made sure of. */
+  get subnet(): Subnet {
+    if (this.#subnet === undefined) throw new Error(`nobody has made sure of the network ${this.name}`)
+    return this.#subnet
   }
 
   /** Makes sure that it is there, and answers the name of its bridge; asks Docker once. Fails with `already-exists` where it is somebody else's. */
@@ -43,27 +60,62 @@ export class DockerNetwork {
   async #make(): Promise<string> {
     const { ask } = this.#engine
     const found = await this.#find()
-    if (found === undefined) {
-      await ask(docker =>
-        docker.createNetwork({
-          Name: this.name,
-          Driver: 'bridge',
-          CheckDuplicate: true,
-          Labels: { shadow: 'network' },
-          Options: { 'com.docker.network.bridge.enable_icc': 'false' }, // apps do not reach one another behind the front
-        }),
-      ).catch(unlessStatus(409))
-      const made = await this.#find()
-      if (made !== undefined) return bridgeOf(made)
-      throw new ShadowError('internal', `Docker made no network "${this.name}"`)
-    }
+    if (found === undefined) return this.#taken(await this.#create())
     if (found.Labels?.['shadow'] !== 'network')
       throw new ShadowError('already-exists', `Docker has a network "${this.name}" that is not ours`, {
         hint: `remove it: docker network rm ${this.name}`,
       })
+    if (found.Labels[LABEL_SUBNET] !== undefined) return this.#taken(found)
+    // Docker chose its subnet, and gives fixed addresses only in one that it did not choose.
+    await ask(docker => docker.getNetwork(found.Id).remove()).catch(cause => {
+      throw new ShadowError('already-exists', `Docker has a network "${this.name}" whose subnet is not ours`, {
+        cause,
+        hint: `end the containers in it, then: docker network rm ${this.name}`,
+      })
+    })
+    return this.#taken(await this.#create())
+  }
+
+  #taken(found: Docker.NetworkInspectInfo): string {
+    this.#subnet = parseSubnet(found.IPAM?.Config?.[0]?.Subnet ?? '')
     return bridgeOf(found)
   }
+
+  /** Makes it with the first subnet that meets no other network, of this machine or of Docker. */
+  async #create(): Promise<Docker.NetworkInspectInfo> {
+    const { ask } = this.#engine
+    const candidates = candidatesFor(this.name, await reachedFromHere()).slice(0, TRIES)
+    for (const subnet of candidates) {
+      const made = await ask(docker => docker.createNetwork(this.#specification(subnet))).then(
+        () => true,
+        error => {
+          if (OVERLAPS.test(toldBy(error))) return false
+          unlessStatus(409)(error) // somebody else has just made it
+          return true
+        },
+      )
+      const found = made ? await this.#find() : undefined
+      if (found !== undefined) return found
+    }
+    throw new ShadowError('addresses-full', `no subnet of 10.0.0.0/8 is free for the network "${this.name}"`, {
+      hint: 'see what takes them: ip route; docker network ls',
+    })
+  }
+
+  #specification(subnet: Subnet): Docker.NetworkCreateOptions {
+    return {
+      Name: this.name,
+      Driver: 'bridge',
+      CheckDuplicate: true,
+      IPAM: { Driver: 'default', Config: [{ Subnet: printSubnet(subnet) }] },
+      Labels: { shadow: 'network', [LABEL_SUBNET]: 'chosen', [LABEL_NODE]: this.#node },
+      Options: { 'com.docker.network.bridge.enable_icc': 'false' }, // apps do not reach one another behind the front
+    }
+  }
 }
+
+/** Says that Docker did not choose the subnet. */
+const LABEL_SUBNET = 'shadow.subnet'
 
 /** Docker names a bridge by the network's id, unless told otherwise. */
 const bridgeOf = ({ Id, Options }: Docker.NetworkInspectInfo): string =>

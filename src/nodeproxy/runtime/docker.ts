@@ -7,6 +7,7 @@ import { type Log, noLog } from '../../lib/log.ts'
 import { withLastLines } from '../../model/last-lines.ts'
 import type { NodeName } from '../../model/names.ts'
 import type { TaskDefinition } from '../../model/task.ts'
+import { Addresses } from './addresses.ts'
 import { DockerContainers } from './docker-containers.ts'
 import { dockerEngine } from './docker-engine.ts'
 import { DockerFolders } from './docker-folders.ts'
@@ -16,6 +17,7 @@ import { DockerOutput } from './docker-output.ts'
 import { DockerStop } from './docker-stop.ts'
 import { commandNotFound, initFailure, isNoCommand, statusOf, toldBy } from './failures.ts'
 import { type EgressMode, Firewall } from './firewall.ts'
+import { takeIPv6Off } from './host-links.ts'
 import { untilExecuted } from './init.ts'
 import type { Container, FoundContainer, Runtime } from './runtime.ts'
 import { egressOf } from './specification.ts'
@@ -27,6 +29,8 @@ export type DockerOptions = {
   readonly socketPath?: string
   /** The bridge network that apps are on; made where it is missing. */
   readonly network?: string
+  /** Where the turn of the containers' addresses is kept over restarts. */
+  readonly addressesFile?: string
   /** Where `docker login` keeps credentials. */
   readonly configFile?: string
   readonly egress?: EgressMode
@@ -39,6 +43,8 @@ export type DockerOptions = {
 const LINGER_MS = 5_000
 const HEARD_OF_WITHIN_MS = 250
 const LAST_LINES = 20
+const TRIES = 3
+const ADDRESS_TAKEN = /address already in use|no configured subnet|not belong to|invalid address/i
 
 /** Runs containers by the Docker daemon of this machine, each as `shadow-<node>-<app>` on our own bridge network. */
 export function docker({
@@ -46,7 +52,8 @@ export function docker({
   clock = systemClock,
   log = noLog,
   socketPath = '/var/run/docker.sock',
-  network = 'shadow',
+  network = `shadow-${node}`,
+  addressesFile,
   configFile = `${homedir()}/.docker/config.json`,
   egress = 'on',
   frontPorts = [],
@@ -54,7 +61,10 @@ export function docker({
 }: DockerOptions): Runtime {
   const engine = dockerEngine(socketPath)
   const images = new DockerImages(engine, configFile)
-  const bridge = new DockerNetwork(engine, network)
+  const bridge = new DockerNetwork(engine, node, network)
+  const addresses = new Addresses({ clock, file: addressesFile })
+  /** The address of each container. */
+  const addressOf = new Map<string, string>()
   const containers = new DockerContainers({ engine, node, network, log })
   const folders = new DockerFolders({ engine, node })
   const firewall = new Firewall({ exec, log, mode: egress, frontPorts })
@@ -65,24 +75,54 @@ export function docker({
 
   async function create(task: TaskDefinition, mountedAt: string | undefined, signal: AbortSignal): Promise<Container> {
     await firewall.ensure(await bridge.ensure(), { recently: true })
+    const address = await addresses.take(bridge.subnet)
     try {
-      return await containers.create(task, mountedAt)
+      const made = await createAt(address, task, mountedAt, signal)
+      addressOf.set(made.id, address)
+      return made
+    } catch (error) {
+      addresses.free(address)
+      throw error
+    }
+  }
+
+  async function createAt(
+    address: string,
+    task: TaskDefinition,
+    mountedAt: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Container> {
+    try {
+      return await containers.create(task, mountedAt, address)
     } catch (error) {
       if (isNoCommand(error)) throw commandNotFound(task.app, toldBy(error), error)
       if (statusOf(error) === 409) await containers.removeLeftOver(task.app)
       else if (statusOf(error) === 404) await images.ensureAgain(task.image, signal)
       else throw error
     }
-    return containers.create(task, mountedAt)
+    return containers.create(task, mountedAt, address)
+  }
+
+  /** Starts it; where its network has gone or its address is somebody else's, that is mended first. */
+  async function startMended(container: Container): Promise<void> {
+    for (let left = TRIES; ; left -= 1) {
+      try {
+        return await containers.start(container)
+      } catch (error) {
+        const isGone = statusOf(error) === 404 && toldBy(error).includes('network')
+        if (left === 0 || !(isGone || ADDRESS_TAKEN.test(toldBy(error)))) throw error
+      }
+      await firewall.ensure(await bridge.remake())
+      // The old one stays as it is: it is somebody else's, or of a subnet that is no more.
+      const address = await addresses.take(bridge.subnet)
+      await containers.readdress(container, address)
+      addressOf.set(container.id, address)
+    }
   }
 
   async function start(container: Container): Promise<string> {
     try {
-      await containers.start(container).catch(async error => {
-        if (statusOf(error) !== 404 || !toldBy(error).includes('network')) throw error
-        await firewall.ensure(await bridge.remake())
-        await containers.start(container)
-      })
+      await startMended(container)
     } catch (error) {
       if (isNoCommand(error)) throw commandNotFound(container.app, toldBy(error), error)
       throw error
@@ -96,6 +136,7 @@ export function docker({
     if (!found.State.Running) throw await endedAtOnce(container, found.State.ExitCode)
     stops.learn(container, found)
     const ip = containers.ipOf(found) ?? ''
+    await takeIPv6Off(await bridge.ensure())
     await firewall.allow(ip, egressOf(found.Config.Labels))
     allowed.add(container.id)
     return ip
@@ -157,6 +198,8 @@ export function docker({
       await containers.remove(container)
       stops.forget(container)
       allowed.delete(container.id)
+      addresses.free(addressOf.get(container.id) ?? '')
+      addressOf.delete(container.id)
     },
 
     async exited(container, signal) {
@@ -173,6 +216,11 @@ export function docker({
     output: (container, since, signal) => output.follow(container, since, signal),
     async leftBehind() {
       const found = await containers.all()
+      for (const { id, ip } of found) {
+        if (ip === undefined || addressOf.has(id)) continue
+        addresses.isUsed(ip)
+        addressOf.set(id, ip)
+      }
       await lookAtFirewall(found)
       return found
     },

@@ -139,10 +139,11 @@ export class Firewall {
     const chains = found.flatMap(rule => (rule.startsWith(`-N ${CHAIN_PREFIX}`) ? [rule.slice(3)] : []))
     for (const chain of chains) {
       if (await isHere(chain.slice(CHAIN_PREFIX.length + 2))) continue
-      for (const rule of found)
-        if (rule.endsWith(` -j ${chain}`)) await exec(command, ['--wait', '5', '-D', ...rule.slice(3).split(' ')])
-      await exec(command, ['--wait', '5', '-F', chain])
-      await exec(command, ['--wait', '5', '-X', chain])
+      const remove = (...args: readonly string[]): Promise<unknown> =>
+        exec(command, ['--wait', '5', ...args]).catch(() => undefined) // another node of this machine does the same just now
+      for (const rule of found) if (rule.endsWith(` -j ${chain}`)) await remove('-D', ...rule.slice(3).split(' '))
+      await remove('-F', chain)
+      await remove('-X', chain)
     }
   }
 

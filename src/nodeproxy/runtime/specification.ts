@@ -8,11 +8,17 @@ import { LABEL_APP, LABEL_EGRESS, LABEL_NODE, LABEL_REVISION } from './runtime.t
 // What most images need to set themselves up and drop their rights, and nothing that reaches out of the container.
 const CAPABILITIES = ['CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'KILL', 'NET_BIND_SERVICE', 'SETGID', 'SETUID']
 
+type Where = {
+  readonly node: NodeName
+  readonly network: string
+  /** Its address in that network. */
+  readonly address: string
+  readonly init: boolean
+  readonly mountedAt: string | undefined
+}
+
 /** What Docker is told of a task: `mountedAt` bound at the volume's path, `init` whether docker-init is at hand. */
-export function specificationOf(
-  task: TaskDefinition,
-  { node, network, init, mountedAt }: { node: NodeName; network: string; init: boolean; mountedAt: string | undefined },
-) {
+export function specificationOf(task: TaskDefinition, { node, network, address, init, mountedAt }: Where) {
   const memory = toBytes(task.limits.memory)
   return {
     name: containerName(node, task.app),
@@ -25,6 +31,7 @@ export function specificationOf(
       [LABEL_REVISION]: `${task.revision}`,
       ...(task.egress && { [LABEL_EGRESS]: task.egress.join(' ') }),
     },
+    NetworkingConfig: { EndpointsConfig: { [network]: { IPAMConfig: { IPv4Address: address } } } },
     HostConfig: {
       NetworkMode: network,
       // An app that handles no SIGTERM would ignore it as PID 1, by the kernel's rule, and eat its whole grace.
