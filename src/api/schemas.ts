@@ -104,6 +104,9 @@ const absolutePath = z
   )
   .refine(path => !path.includes('\0'), { error: 'cannot hold a NUL byte' })
 
+// Where the kernel shows itself: a volume over it, or in it, is refused by Docker or breaks the container.
+const SYSTEM_FOLDER = /^\/(proc|sys|dev)(\/|$)/
+
 const EgressSchema = parsed('Egress', 'what an app may reach', '10.0.0.5:5432', egress)
 
 const readiness = <T extends z.ZodType<string>>(line: T) =>
@@ -141,14 +144,23 @@ const VolumeInput = z.strictObject({
   size: SizeSchema.refine(value => toBytes(value) >= LEAST_VOLUME_BYTES, {
     error: 'is too small; a volume takes at least 16MiB',
   }),
-  path: absolutePath.default(TASK_DEFAULTS.volumePath),
+  path: absolutePath
+    .refine(path => !SYSTEM_FOLDER.test(path), {
+      error: "is the system's own in every container; use another, such as /data",
+    })
+    .default(TASK_DEFAULTS.volumePath),
 })
 
 /** What a person may say of how to run an app; what is left out gets its default. */
 const definition = {
   domains: z.array(HostnameSchema).max(100).optional().describe('left out: NAME.<apps domain of the master>'),
   image: ImageSchema,
-  command: z.array(z.string()).min(1).max(1000).optional(),
+  command: z
+    .array(z.string().refine(word => !word.includes('\0'), { error: 'cannot hold a NUL byte' }))
+    .min(1)
+    .max(1000)
+    .refine(([program]) => program !== '', { error: 'begins with an empty word, which names no program' })
+    .optional(),
   env: EnvSchema.default({}),
   port: z.int().min(1).max(65_535).default(TASK_DEFAULTS.port),
   volume: VolumeInput.optional(),
