@@ -37,8 +37,9 @@ const [firstPort = 0, lastPort = 0] = readFileSync('/proc/sys/net/ipv4/ip_local_
   .split(/\s+/)
   .map(Number)
 const most = Math.min(Number(flags.count), lastPort - firstPort - SPARE)
-// A WebSocket takes two of the proxy's files.
-const counts = { idle: Math.min(most, files - SPARE), websocket: Math.min(most, Math.floor((files - SPARE) / 2)) }
+// Of a front's sockets a quarter is kept for upstreams; one app may have half of its connections as WebSockets.
+const clients = Math.min(most, Math.floor((files - SPARE) * 0.75))
+const counts = { idle: clients, websocket: Math.floor(clients / 2) }
 type Kind = keyof typeof counts
 
 const samples = new Map<string, number[][]>()

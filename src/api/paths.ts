@@ -49,6 +49,8 @@ export const HOP_KEY = 'x-shadow-key'
 export const HOP_PATIENCE = 'x-shadow-patience'
 /** Who the client is, where that is not the one the front has heard from: it came by a proxy that the front trusts. */
 export const HOP_CLIENT = 'x-shadow-client'
+/** How many milliseconds the app may take for the first byte of its answer, or `never`: without it the default holds. */
+export const HOP_ANSWER_WITHIN = 'x-shadow-answer-within'
 /**
  * `hop`: the `Expect: 100-continue` is the front's own and not the client's. It sends the body when the node says to go on, which it
  * does once it holds the app (the forwarder's `expect: 'answer'`); a refusal before that leaves the body whole for another node.

@@ -1,14 +1,14 @@
 import { z } from 'zod'
 import { failures, ShadowError } from '../lib/errors.ts'
 import { linePattern } from '../lib/line-pattern.ts'
-import { HTTPS_MODES, hsts, network, rate } from '../model/access.ts'
+import { ANSWER_WITHIN, HTTPS_MODES, hsts, IN_FLIGHT, network, rate } from '../model/access.ts'
 import type { App, Node, Volume } from '../model/app.ts'
 import { egress } from '../model/egress.ts'
 import { hostname } from '../model/hostname.ts'
 import { imageReference } from '../model/image-reference.ts'
 import { type InstanceView, PHASES, WAKE_STEPS } from '../model/instance.ts'
 import { appName, nodeName, volumeId } from '../model/names.ts'
-import { type Duration, duration, size, toBytes, toMs } from '../model/quantities.ts'
+import { duration, orNever, size, toBytes, toMs } from '../model/quantities.ts'
 import type { Route } from '../model/route.ts'
 import { LEAST_VOLUME_BYTES, TASK_DEFAULTS, type TaskDefinition } from '../model/task.ts'
 
@@ -27,6 +27,9 @@ function parsed<T extends string>(id: string, description: string, example: stri
     })
     .meta({ id, description, example, override: { type: 'string' } })
 }
+
+/** A length of time of at least a second, or `never`. */
+const neverOr = (id: string, example: string) => parsed(id, 'a length of time, or never', example, orNever)
 
 export const AppNameSchema = parsed('AppName', 'a DNS label: 1 to 63 of a-z, 0-9 and -', 'blog', appName)
 export const NodeNameSchema = parsed('NodeName', 'a DNS label', 'node-1', nodeName)
@@ -57,6 +60,15 @@ const access = {
   hsts: parsed('Hsts', 'for how long browsers are to use HTTPS alone, or off', '365d', hsts)
     .optional()
     .describe('left out: as the front is set to'),
+  inFlight: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .optional()
+    .describe(`requests that the app is given at a time; more wait; left out: ${IN_FLIGHT}`),
+  answerWithin: neverOr('AnswerWithin', ANSWER_WITHIN)
+    .optional()
+    .describe(`for the first byte of an answer; left out: ${ANSWER_WITHIN}`),
 }
 /** Who may use an app, and how much; what is left out is no rule. */
 export const AccessSchema = z.strictObject(access).meta({ id: 'Access' })
@@ -64,12 +76,7 @@ export const AccessSchema = z.strictObject(access).meta({ id: 'Access' })
 const longerThan = (least: number, told: string) =>
   DurationSchema.refine(value => toMs(value) >= least, { error: `must be at least ${told}` })
 
-const IdleAfterSchema = parsed('IdleAfter', 'a length of time, or never', '5m', (text): Duration | 'never' => {
-  if (text === 'never') return text
-  const parsed = duration(text)
-  if (toMs(parsed) < 1_000) throw new ShadowError('bad-input', 'must be at least 1s, or never')
-  return parsed
-})
+const IdleAfterSchema = neverOr('IdleAfter', '5m')
 
 // Docker takes any name without "="; shells cannot say one that begins with a digit, which is more often a slip than meant.
 const EnvNameSchema = z

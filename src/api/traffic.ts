@@ -68,16 +68,23 @@ export function servedBy(node: NodeName, waited: Held['waited']): Readonly<Recor
 }
 
 /** The error of an app that is awake, or was, and did not serve the request that was forwarded to it. */
-export const appUnreachable = (app: AppName, error: UpstreamError): ShadowError =>
-  error.isRefused
-    ? new ShadowError('app-bad-answer', `an answer of ${app} was refused: ${error.message}`, {
-        cause: error,
-        hint: `shadow why ${app}`,
-      })
-    : new ShadowError('app-unreachable', `${app} ${wentWrong[error.stage]}: ${error.message}`, {
-        cause: error,
-        hint: `shadow logs ${app}`,
-      })
+export function appUnreachable(app: AppName, error: UpstreamError): ShadowError {
+  const cause = { cause: error }
+  if (error.isRefused)
+    return new ShadowError('app-bad-answer', `an answer of ${app} was refused: ${error.message}`, {
+      ...cause,
+      hint: `shadow why ${app}`,
+    })
+  if (error.isLate)
+    return new ShadowError('answer-late', `${app} had the request and did not begin its answer in time`, {
+      ...cause,
+      hint: `shadow access ${app} --answer-within`,
+    })
+  return new ShadowError('app-unreachable', `${app} ${wentWrong[error.stage]}: ${error.message}`, {
+    ...cause,
+    hint: `shadow logs ${app}`,
+  })
+}
 
 /** Has the node keep what was wrong with an answer of the app, if that is what failed. */
 export function noteBadAnswer({ badAnswer }: Held, error: unknown): void {

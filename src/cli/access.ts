@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { type Fault, ShadowError } from '../lib/errors.ts'
-import { type Access, hsts, httpsMode, type Network, network, rate } from '../model/access.ts'
+import { type Access, ANSWER_WITHIN, hsts, httpsMode, IN_FLIGHT, type Network, network, rate } from '../model/access.ts'
+import { orNever } from '../model/quantities.ts'
 import { collect, mustBeThere, parsedFlag } from './options.ts'
 import { facts } from './output.ts'
 import type { Terminal } from './terminal.ts'
@@ -15,6 +16,8 @@ export type AccessFlags = {
   readonly ratePerClient?: string | false
   readonly https?: string
   readonly hsts?: string
+  readonly inFlight?: string
+  readonly answerWithin?: string
 }
 
 /** Takes a setting of the app back: what the front is set to holds. */
@@ -34,6 +37,8 @@ export function accessOptions(command: Command): Command {
       'redirect sends visitors of plain HTTP on to HTTPS, both serves them; default: SHADOW_HTTPS',
     )
     .option('--hsts <time>', 'for how long browsers are to use HTTPS alone: 365d, or off; default: SHADOW_HSTS')
+    .option('--in-flight <requests>', `most requests at the app at a time; more wait; default: ${IN_FLIGHT}`)
+    .option('--answer-within <time>', `most for the first byte of an answer, or never; default: ${ANSWER_WITHIN}`)
 }
 
 /**
@@ -61,6 +66,8 @@ export function withFlags(flags: AccessFlags, app: string, before: Access = OPEN
     ratePerClient: oneRate('--rate-per-client', flags.ratePerClient, before.ratePerClient),
     https: setting('--https', httpsMode, flags.https, before.https),
     hsts: setting('--hsts', hsts, flags.hsts, before.hsts),
+    inFlight: setting('--in-flight', requests, flags.inFlight, before.inFlight),
+    answerWithin: setting('--answer-within', orNever, flags.answerWithin, before.answerWithin),
   }
   if (faults.length > 0) throw new ShadowError('bad-input', 'the flags are wrong', { faults })
   const absent = forgotten.filter(one => !now.allow.includes(one) && !now.deny.includes(one))
@@ -81,5 +88,14 @@ export function sayAccess(terminal: Terminal, access: Access | undefined): strin
     ['rate per client', access.ratePerClient],
     ['https', access.https],
     ['hsts', access.hsts],
+    ['in flight', access.inFlight?.toString()],
+    ['answer within', access.answerWithin],
   ])
+}
+
+function requests(text: string): number {
+  const count = /^\d{1,7}$/.test(text) ? Number(text) : 0
+  if (count < 1 || count > 1_000_000)
+    throw new ShadowError('bad-input', `"${text.slice(0, 100)}" is not a number of requests from 1 to 1000000`)
+  return count
 }

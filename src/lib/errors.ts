@@ -32,7 +32,8 @@ const FAILURES = {
   'too-many-connections': {
     status: 429,
     exit: 1,
-    means: 'so many connections are open from this address already (`SHADOW_CONNECTIONS_PER_ADDRESS`)',
+    means:
+      'so many connections, or requests by HTTP/2, are open from this address already (`SHADOW_CONNECTIONS_PER_ADDRESS`)',
   },
   'head-too-large': {
     status: 431,
@@ -65,7 +66,7 @@ const FAILURES = {
     exit: 5,
     means: 'a step of going to sleep failed; `shadow status` shows what is still held',
   },
-  'queue-full': { status: 503, exit: 5, means: 'too many requests wait already for this app or node' },
+  'queue-full': { status: 503, exit: 5, means: 'too many requests wait already, or are served, for this app or node' },
   'connections-full': {
     status: 503,
     exit: 7,
@@ -106,6 +107,11 @@ const FAILURES = {
   },
   'volume-broken': { status: 424, exit: 5, means: 'the filesystem of the volume cannot be repaired or mounted' },
   'app-not-ready': { status: 504, exit: 5, means: 'the app did not answer on its port within its start deadline' },
+  'answer-late': {
+    status: 504,
+    exit: 5,
+    means: 'the app had the request and did not begin its answer in time (`shadow access --answer-within`)',
+  },
   'loop-detected': {
     status: 508,
     exit: 2,

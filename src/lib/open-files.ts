@@ -11,19 +11,26 @@ export function mostOpenFiles(): number | undefined {
   }
 }
 
-/** What is kept back for files that are no connections of clients: logs, storage, pools. */
+/** What is kept back for files that are no sockets of clients and upstreams: calls of the master, Docker, logs, storage. */
 const KEPT_BACK = 512
+/** Of the sockets, those of clients: the rest is for upstreams alone. */
+const OF_CLIENTS = 0.75
 
-/** Of `wanted` connections of clients, as many as can be open with so many files: beyond them everything else would fail, too. */
-export function connectionsWithin(wanted: number, files: number): number {
-  return Math.min(wanted, Math.max(files - KEPT_BACK, Math.floor(files / 3)))
+/** How many sockets of clients and of upstreams may be open together, and how many of clients, where so many are wanted. */
+export type SocketLimits = { readonly sockets: number; readonly connections: number }
+
+/** The limits with so many files: beyond them everything else would fail, too. */
+export function socketsWithin(wanted: number, files: number): SocketLimits {
+  const sockets = Math.max(files - KEPT_BACK, Math.floor(files / 3))
+  return { sockets, connections: Math.min(wanted, Math.max(1, Math.floor(sockets * OF_CLIENTS))) }
 }
 
-/** The same with the limit of this process; fewer than wanted are logged, with the mend. */
-export function connectionsHere(wanted: number, log: Log): number {
+/** The same with the limit of this process; fewer connections of clients than wanted are logged, with the mend. */
+export function socketsHere(wanted: number, log: Log): SocketLimits {
   const files = mostOpenFiles() ?? Number.POSITIVE_INFINITY
-  const connections = connectionsWithin(wanted, files)
+  const limits = socketsWithin(wanted, files)
+  const { connections } = limits
   if (connections < wanted)
     log.info('fewer connections than set', { wanted, connections, files, hint: 'raise ulimit -Hn, or LimitNOFILE' })
-  return connections
+  return limits
 }

@@ -19,4 +19,6 @@ const sorted = ({ access }: Pick<App, 'access'>): unknown =>
     access.ratePerClient,
     access.https,
     access.hsts,
+    access.inFlight,
+    access.answerWithin,
   ]

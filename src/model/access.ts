@@ -23,6 +23,10 @@ export type Access = {
   readonly rate?: Rate | undefined
   /** Of each client: an IPv4 address, or a /64 of IPv6, which is what one client has. */
   readonly ratePerClient?: Rate | undefined
+  /** Requests that the app is given at a time; WebSockets are counted apart. Left out: `IN_FLIGHT`. */
+  readonly inFlight?: number | undefined
+  /** How long the app may take for the first byte of an answer, once it has the whole request. Left out: `ANSWER_WITHIN`. */
+  readonly answerWithin?: Duration | 'never' | undefined
 }
 
 export const HTTPS_MODES = ['redirect', 'both'] as const
@@ -42,13 +46,15 @@ export const hsts = (text: string): Hsts => (text === 'off' ? text : duration(te
 /** The value of `Strict-Transport-Security` (RFC 6797, 6.1); undefined where there is to be none. */
 export const hstsHeader = (value: Hsts): string | undefined =>
   value === 'off' ? undefined : `max-age=${Math.floor(toMs(value) / 1_000)}`
+export const IN_FLIGHT = 1_000
+export const ANSWER_WITHIN = '5m' as Duration
 
 /** A rate in numbers: a bucket of `burst` requests that fills by `perSecond`. */
 export type Bucket = { readonly perSecond: number; readonly burst: number }
 
-/** Whether the rules let everybody in, as much as they like. */
-export const isOpen = ({ allow, deny, rate, ratePerClient, https, hsts }: Access): boolean =>
-  allow.length === 0 && deny.length === 0 && [rate, ratePerClient, https, hsts].every(one => one === undefined)
+/** Whether there is no rule at all. */
+export const isOpen = ({ allow, deny, ...others }: Access): boolean =>
+  allow.length === 0 && deny.length === 0 && Object.values(others).every(rule => rule === undefined)
 
 const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600 }
 const MOST_REQUESTS = 1_000_000

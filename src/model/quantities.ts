@@ -81,3 +81,11 @@ export function sayBytes(bytes: number): string {
   const power = bytes < 1 ? 0 : Math.min(4, Math.floor(Math.log2(bytes) / 10))
   return `${Number((bytes / 2 ** (10 * power)).toFixed(1))}${units[power]}`
 }
+
+/** Parses a length of time of at least a second, or `never`; fails with `bad-input`. */
+export function orNever(text: string): Duration | 'never' {
+  if (text === 'never') return text
+  const parsed = duration(text)
+  if (toMs(parsed) < 1_000) throw new ShadowError('bad-input', 'must be at least 1s, or never')
+  return parsed
+}

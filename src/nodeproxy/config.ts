@@ -32,7 +32,7 @@ export const nodeproxySettings = {
   }),
   waitingPerApp: setting('SHADOW_WAITING_PER_APP', wholeNumber(1, 1_000_000), {
     default: '1000',
-    help: 'how many requests may wait for the wake of one app; more get queue-full',
+    help: 'how many requests may wait for one app: at the node for its wake, at the front for one of those in flight to end; more get queue-full',
   }),
   waitingPerNode: setting('SHADOW_WAITING_PER_NODE', wholeNumber(1, 1_000_000), {
     default: '5000',

@@ -2,22 +2,26 @@ import type { Clock } from '../lib/clock.ts'
 import type { Journey } from '../lib/http/exchange.ts'
 import { Exchanges, listenFor } from '../lib/http/fast/server.ts'
 import type { Listening } from '../lib/http/listening.ts'
+import type { SocketsOptions } from '../lib/http/sockets.ts'
 import type { Log } from '../lib/log.ts'
 import type { Metrics } from '../lib/metrics/metrics.ts'
-import { connectionsHere } from '../lib/open-files.ts'
 import type { NodeName } from '../model/names.ts'
 import type { NodeproxyConfig } from './config.ts'
 import type { Grants } from './grants.ts'
 import { NODE_LIMITS } from './limits.ts'
+import type { NodeUse } from './use.ts'
 import { openWorkers } from './workers.ts'
 
 type Options = {
-  readonly config: Pick<NodeproxyConfig, 'listen' | 'workers' | 'connections'>
+  readonly config: Pick<NodeproxyConfig, 'listen' | 'workers'>
   readonly node: NodeName
   readonly key: string
   /** What is done about a request that comes to this thread. */
   readonly journey: Journey
   readonly grants: Grants
+  readonly use: NodeUse
+  /** Of this thread. */
+  readonly sockets: SocketsOptions
   readonly metrics: Metrics
   readonly clock: Clock
   readonly log: Log
@@ -35,13 +39,24 @@ const DRAIN_MS = 10_000
 const OWN_DOOR = { host: '127.0.0.1', port: 0 }
 
 /** Opens the node's door in this thread, or in workers that have one of their own to this thread; fails with `bad-input`. */
-export async function openDoors({ config, node, key, journey, grants, metrics, clock, log }: Options): Promise<Doors> {
+export async function openDoors({
+  config,
+  node,
+  key,
+  journey,
+  grants,
+  use,
+  sockets,
+  metrics,
+  clock,
+  log,
+}: Options): Promise<Doors> {
   await using opened = new AsyncDisposableStack()
-  const connections = connectionsHere(config.connections, log)
-  const exchanges = new Exchanges({ journey, log, clock, limits: NODE_LIMITS, connections: { most: connections } })
+  const connections = { most: use.connections }
+  const exchanges = new Exchanges({ journey, log, clock, limits: NODE_LIMITS, connections, sockets })
   const hasWorkers = config.workers > 1
   const door = opened.use(await listenFor(exchanges, hasWorkers ? OWN_DOOR : config.listen, DRAIN_MS))
-  const shared = { config: { ...config, connections }, node, key, door, grants, drainMs: DRAIN_MS, clock, log }
+  const shared = { config, use, node, key, door, grants, drainMs: DRAIN_MS, clock, log }
   const workers = hasWorkers ? opened.use(await openWorkers(shared)) : undefined
   metrics.count('node', async () => [exchanges.counted, ...((await workers?.counted()) ?? [])])
   const deaths = { name: 'node_worker_deaths_total', help: 'Workers of the node that died, and were started again' }

@@ -10,6 +10,8 @@ import type { Leaver } from '../lib/leaver.ts'
 import type { Log } from '../lib/log.ts'
 import { openMetrics } from '../lib/metrics/listener.ts'
 import { Metrics } from '../lib/metrics/metrics.ts'
+import { socketsHere } from '../lib/open-files.ts'
+import { gaugesMemory } from '../lib/shared/gauges.ts'
 import { Shells } from '../lib/shells.ts'
 import type { Line } from '../lib/threads/line.ts'
 import type { Ask, Held, InstanceView, Phase } from '../model/instance.ts'
@@ -33,6 +35,7 @@ import { untilReady } from './readiness.ts'
 import { showNode } from './shown.ts'
 import type { OnStep } from './state.ts'
 import { traffic } from './traffic.ts'
+import { useOf } from './use.ts'
 
 type Options = {
   readonly clock?: Clock
@@ -145,9 +148,11 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     ending: ending.signal,
   })
   const call = controlDoor(handlers, callerCheck(keys))
+  const use = { ...socketsHere(config.connections, log), memory: gaugesMemory({ threads: config.workers + 1 }) }
+  const { bounds, sockets } = useOf(use, 0, clock)
   const journey = nodeDoor({
     key: keys.traffic,
-    traffic: traffic({ node: name, hold, phase }),
+    traffic: traffic({ node: name, hold, phase, bounds }),
     call: exchange => byHandler(exchange, call, log),
   })
 
@@ -157,7 +162,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   started.defer(() => instances.close({ sleep: false }))
   await hosted.open()
   const doors = started.use(
-    await openDoors({ config, node: name, key: keys.traffic, journey, grants, metrics, clock, log }),
+    await openDoors({ config, node: name, key: keys.traffic, journey, grants, metrics, clock, log, use, sockets }),
   )
   leftTo.push(address => doors.forget(address))
   if (options.metrics === undefined && config.metricsListen !== undefined)

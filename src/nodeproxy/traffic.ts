@@ -1,16 +1,29 @@
-import { HOP_CLIENT, HOP_EXPECT, HOP_PATIENCE, NODE_HEADER, PERMIT_HEADER, STATE_HEADER } from '../api/paths.ts'
+import {
+  HOP_ANSWER_WITHIN,
+  HOP_CLIENT,
+  HOP_EXPECT,
+  HOP_PATIENCE,
+  NODE_HEADER,
+  PERMIT_HEADER,
+  STATE_HEADER,
+} from '../api/paths.ts'
 import { appUnreachable, noteBadAnswer, OURS, RequestAsk, servedBy, TRIES } from '../api/traffic.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
 import { type Hop, UpstreamError } from '../lib/http/hop.ts'
 import type { Leaver } from '../lib/leaver.ts'
+import type { Places } from '../lib/places.ts'
+import { ANSWER_WITHIN } from '../model/access.ts'
 import type { Ask, Held, Phase } from '../model/instance.ts'
 import { type AppName, appName, type NodeName } from '../model/names.ts'
+import { toMs } from '../model/quantities.ts'
+import { type NodeBounds, tooMany } from './bounds.ts'
 
 type Parts = {
   readonly node: NodeName
   /** Keeps the app awake, waking it first if need be. */
   readonly hold: (app: AppName, ask: Ask, leaver: Leaver) => Held | Promise<Held>
   readonly phase: (app: AppName) => Phase | Promise<Phase>
+  readonly bounds: NodeBounds
 }
 
 export type Traffic = (app: string, exchange: Exchange) => Promise<void>
@@ -18,28 +31,42 @@ export type Traffic = (app: string, exchange: Exchange) => Promise<void>
 /** Serves requests that a front forwards for an app of this node: hold, forward, to the last byte. */
 export function traffic(parts: Parts): Traffic {
   return (name, exchange) => {
-    const visit = { ...parts, app: appName(name), exchange, ask: asked(exchange) }
+    const app = appName(name)
+    const places = parts.bounds.placesOf(app)
+    const visit = { ...parts, app, places, exchange, ask: asked(exchange) }
+    if (!places.enter()) return failed(visit, tooMany(app))
     let held: Held | Promise<Held>
     try {
       held = parts.hold(visit.app, visit.ask, exchange)
     } catch (error) {
+      places.leave()
       return failed(visit, error)
     }
     // No async function on the way of a request for an app that is awake: to suspend one costs as much as to read a head.
-    if (held instanceof Promise) return persist(visit, { holding: held })
+    if (held instanceof Promise) return leaving(visit, persist(visit, { holding: held }))
     const way = held
     return exchange.forward(hopOf(visit, way)).then(
-      () => way[Symbol.dispose](),
+      () => {
+        way[Symbol.dispose]()
+        places.leave()
+      },
       error => {
         noteBadAnswer(way, error)
         way[Symbol.dispose]()
-        return persist(visit, { held: way, error })
+        return leaving(visit, persist(visit, { held: way, error }))
       },
     )
   }
 }
 
-type Visit = Parts & { readonly app: AppName; readonly exchange: Exchange; readonly ask: Ask }
+type Visit = Parts & {
+  readonly app: AppName
+  readonly places: Places
+  readonly exchange: Exchange
+  readonly ask: Ask
+}
+
+const leaving = ({ places }: Visit, served: Promise<void>): Promise<void> => served.finally(() => places.leave())
 
 /** What was tried already: a hold that is waited for, or a way that failed. */
 type Tried = { readonly holding: Promise<Held> } | { readonly held: Held; readonly error: unknown }
@@ -85,6 +112,7 @@ const hopOf = ({ node, exchange }: Visit, held: Held): Hop => ({
   forwarded: 'keep',
   expect: exchange.hasBody && exchange.header(HOP_EXPECT) === 'hop' ? 'answer' : 'pass',
   requestHeaders: held.headers,
+  answerWithinMs: answerWithinMs(exchange),
   responseHeaders: servedBy(node, held.waited),
 })
 
@@ -95,3 +123,13 @@ function asked(exchange: Exchange): RequestAsk {
 
 const from = (exchange: Exchange): string | undefined =>
   exchange.header(HOP_CLIENT) ?? exchange.header('x-forwarded-for')
+
+const ANSWER_WITHIN_MS = toMs(ANSWER_WITHIN)
+
+/** What the front says of the app's rules. */
+function answerWithinMs(exchange: Exchange): number | undefined {
+  const said = exchange.header(HOP_ANSWER_WITHIN)
+  if (said === undefined) return ANSWER_WITHIN_MS
+  const ms = Number(said)
+  return ms > 0 ? ms : undefined
+}

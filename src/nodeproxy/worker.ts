@@ -9,13 +9,15 @@ import { runThread } from '../lib/threads/thread.ts'
 import { nodeDoor } from './http.ts'
 import { NODE_LIMITS } from './limits.ts'
 import { traffic } from './traffic.ts'
+import { useOf } from './use.ts'
 import type { NodeWorkerData } from './workers.ts'
 
 // One of several threads of a node that share its port.
 await runThread(({ line, log }) => {
-  const { listen, node, key, door, drainMs, most, memory, thread } = workerData as NodeWorkerData
+  const { listen, node, key, door, drainMs, use, memory, thread } = workerData as NodeWorkerData
   const clock = systemClock
   const holding: Holding = new Holding({ line, clock, onLeft: address => exchanges.forget(address) })
+  const { bounds, sockets } = useOf(use, thread + 1, clock)
   const toMain: Hop = { address: door, forwarded: 'keep' }
   const journey = nodeDoor({
     key,
@@ -23,6 +25,7 @@ await runThread(({ line, log }) => {
       node,
       hold: (app, ask, leaver) => holding.hold(app, ask, leaver),
       phase: app => holding.phase(app),
+      bounds,
     }),
     call: exchange => exchange.forward(toMain),
   })
@@ -31,7 +34,8 @@ await runThread(({ line, log }) => {
     log,
     clock,
     limits: NODE_LIMITS,
-    connections: { most, counts: new Counts(memory, thread) },
+    connections: { most: use.connections, counts: new Counts(memory, thread) },
+    sockets,
   })
   tellCounted(line, () => exchanges.counted)
   return listenFor(exchanges, listen, drainMs)

@@ -4,12 +4,14 @@ import { claim, type Listening } from '../lib/http/listening.ts'
 import type { Log } from '../lib/log.ts'
 import type { ListenAddress } from '../lib/settings.ts'
 import { Counts, countsMemory } from '../lib/shared/counts.ts'
+import { Gauges } from '../lib/shared/gauges.ts'
 import { countsOf } from '../lib/threads/counted.ts'
 import { Crew } from '../lib/threads/crew.ts'
 import { entryOf } from '../lib/threads/entry.ts'
 import type { NodeName } from '../model/names.ts'
 import type { NodeproxyConfig } from './config.ts'
 import type { Grants } from './grants.ts'
+import type { NodeUse } from './use.ts'
 
 /** What a worker of a node is given. */
 export type NodeWorkerData = {
@@ -19,8 +21,8 @@ export type NodeWorkerData = {
   /** Where the thread that has the instances serves the API. */
   readonly door: string
   readonly drainMs: number
-  /** Connections that they may have together, counted in this memory, where each has its number. */
-  readonly most: number
+  readonly use: NodeUse
+  /** Connections that they may have together are counted in this memory, where each has its number. */
   readonly memory: SharedArrayBuffer
   readonly thread: number
 }
@@ -29,11 +31,12 @@ export type NodeWorkerData = {
 export type NodeDoors = Listening & { counted(): Promise<readonly Counted[]>; deaths(): number }
 
 type Options = {
-  readonly config: Pick<NodeproxyConfig, 'listen' | 'workers' | 'connections'>
+  readonly config: Pick<NodeproxyConfig, 'listen' | 'workers'>
   readonly node: NodeName
   readonly key: string
   readonly door: Listening
   readonly grants: Grants
+  readonly use: NodeUse
   readonly drainMs: number
   readonly clock: Clock
   readonly log: Log
@@ -48,6 +51,7 @@ export async function openWorkers({
   key,
   door,
   grants,
+  use,
   drainMs,
   clock,
   log,
@@ -56,7 +60,7 @@ export async function openWorkers({
   const memory = countsMemory({ slots: 1, threads: config.workers })
   const data = (thread: number): NodeWorkerData => ({
     ...{ listen: at, node, key, door: door.address, drainMs },
-    ...{ most: config.connections, memory, thread },
+    ...{ use, memory, thread },
   })
   const crew = new Crew({
     entry: entryOf(import.meta.url, './worker.ts', 'node-worker.js'),
@@ -67,6 +71,7 @@ export async function openWorkers({
       return {
         [Symbol.dispose]: () => {
           new Counts(memory).giveAll(thread)
+          new Gauges(use.memory).giveAll(thread + 1)
           served[Symbol.dispose]()
         },
       }

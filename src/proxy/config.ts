@@ -56,7 +56,11 @@ export const proxySettings = {
   }),
   connectionsPerAddress: setting('SHADOW_CONNECTIONS_PER_ADDRESS', wholeNumber(1, 1_000_000), {
     default: '1000',
-    help: 'how many of them one address may have (of IPv6: one /64), but for trusted proxies; more get 429',
+    help: 'how many of them one address may have (of IPv6: one /64), and how many requests by HTTP/2, but for trusted proxies; more get 429',
+  }),
+  waitingPerApp: setting('SHADOW_WAITING_PER_APP', wholeNumber(1, 1_000_000), {
+    default: '1000',
+    help: 'how many requests may wait for one app: at the node for its wake, at the front for one of those in flight to end; more get queue-full',
   }),
   requestsPerConnection: setting('SHADOW_REQUESTS_PER_CONNECTION', wholeNumber(1, 1_000_000_000), {
     default: '10000',

@@ -8,10 +8,13 @@ import { Certificates } from '../lib/http/tls/certificates.ts'
 import { listenerBeside, tlsServer } from '../lib/http/tls/listener.ts'
 import type { TicketKeys } from '../lib/http/tls/ticket-keys.ts'
 import { type Log, noLog } from '../lib/log.ts'
+import type { SocketLimits } from '../lib/open-files.ts'
 import { Buckets, bucketsMemory } from '../lib/shared/buckets.ts'
 import { Counts, countsMemory } from '../lib/shared/counts.ts'
+import { Gauges, gaugesMemory } from '../lib/shared/gauges.ts'
 import { CLIENT_PING_EVERY } from '../model/intervals.ts'
 import { Guard } from './access.ts'
+import { Bounds } from './bounds.ts'
 import type { ProxyConfig } from './config.ts'
 import { Errors } from './errors.ts'
 import { type FrontParts, frontDoor } from './http.ts'
@@ -19,12 +22,17 @@ import { Https } from './https.ts'
 import type { Reach } from './reach.ts'
 import { TrustedProxies } from './visitor.ts'
 
+/** The settings of a front, with the most sockets of clients and upstreams that its process may have open. */
+export type FrontConfig = ProxyConfig & Pick<SocketLimits, 'sockets'>
+
 /** What all threads of a front count together. */
 export type FrontMemory = {
   readonly connections: SharedArrayBuffer
   /** Use of each app, and of each client of an app. */
   readonly apps: SharedArrayBuffer
   readonly clients: SharedArrayBuffer
+  /** What of each app is open, and all sockets of the front. */
+  readonly use: SharedArrayBuffer
   /** Streams of HTTP/2 that each client left before they were answered. */
   readonly resets: SharedArrayBuffer
 }
@@ -34,10 +42,11 @@ export const frontMemory = (threads: number): FrontMemory => ({
   apps: bucketsMemory(),
   clients: bucketsMemory(),
   resets: bucketsMemory(),
+  use: gaugesMemory({ threads }),
 })
 
 type Parts = Pick<FrontParts, 'routes' | 'pins' | 'nodes'> & {
-  readonly config: ProxyConfig
+  readonly config: FrontConfig
   readonly reach: Pick<Reach, 'hold' | 'follow' | 'onLeft'>
   readonly memory: FrontMemory
   /** Which of the threads that share the memory this is. */
@@ -59,12 +68,15 @@ export async function openDoors({ config, reach, memory, thread, ticketKeys, ...
   const errors = new Errors({ log, clock })
   let tlsPort: number | undefined
   const https = new Https({ mode: config.https, hsts: config.hsts, port: () => tlsPort })
+  const use = new Gauges(memory.use, thread)
+  const { sockets, connections } = config
   const journey = frontDoor({
     ...parts,
     errors,
     https,
     reach,
     guard: new Guard({ clock, apps: new Buckets(memory.apps), clients: new Buckets(memory.clients) }),
+    bounds: new Bounds({ clock, gauges: use, waitingPerApp: config.waitingPerApp, sockets, connections }),
     trusted: new TrustedProxies(config.trustedProxies),
     waitingPageAfterMs: config.waitingPageAfter,
     ending: ending.signal,
@@ -77,11 +89,12 @@ export async function openDoors({ config, reach, memory, thread, ticketKeys, ...
     connectWithinMs: config.connectWithin,
     limits: limitsOf(config),
     connections: {
-      most: config.connections,
+      most: connections,
       mostPerAddress: config.connectionsPerAddress,
       exempt: config.trustedProxies,
       counts: new Counts(memory.connections, thread),
     },
+    sockets: { most: sockets, gauge: use.of('') },
     resets: new Buckets(memory.resets),
     pingEveryMs: CLIENT_PING_EVERY,
   })

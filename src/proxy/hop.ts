@@ -16,10 +16,11 @@ type Way = {
   readonly client: string | undefined
   /** `Strict-Transport-Security` for its answer. */
   readonly hsts: string | undefined
+  readonly answerWithinMs: number | undefined
 }
 
 /** How a request goes from the front to the node, or at once to the app where that is here. */
-export function hopOf({ exchange, held, node, isProxy, ask, client, hsts }: Way): Hop {
+export function hopOf({ exchange, held, node, isProxy, ask, client, hsts, answerWithinMs }: Way): Hop {
   // Until the node goes on, the body stays with the client; so a node that refuses costs nothing but a second try.
   const asks =
     held.isHop === true && exchange.hasBody && ask.kind === 'request' && exchange.header('expect') === undefined
@@ -31,6 +32,8 @@ export function hopOf({ exchange, held, node, isProxy, ask, client, hsts }: Way)
     expect: asks ? 'ask' : 'pass',
     requestHeaders: asks || told ? { ...held.headers, ...told, ...(asks && { [HOP_EXPECT]: 'hop' }) } : held.headers,
     hsts,
+    // Behind a node the wait may be for a wake: there the node, which knows, heeds the limit.
+    answerWithinMs: held.isHop ? undefined : answerWithinMs,
     responseHeaders: servedBy(node.name, held.waited),
     refusal: held.isHop ? isOurs : undefined,
   }

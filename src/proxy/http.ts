@@ -7,12 +7,14 @@ import { Refusal } from '../lib/http/hop.ts'
 import { byHandler } from '../lib/http/server.ts'
 import type { Leaver } from '../lib/leaver.ts'
 import type { Log } from '../lib/log.ts'
+import type { Places } from '../lib/places.ts'
 import type { Node } from '../model/app.ts'
 import { hostOf } from '../model/hostname.ts'
 import type { Held } from '../model/instance.ts'
 import { NODE_BACK_WITHIN } from '../model/intervals.ts'
 import type { Route } from '../model/route.ts'
 import type { Guard } from './access.ts'
+import { type AppBounds, type Bounds, placesFor } from './bounds.ts'
 import { LOOK_AGAIN_MS, nodeOf, wellPinned } from './choice.ts'
 import type { Errors } from './errors.ts'
 import { EVENTS_PATH, followWake } from './events.ts'
@@ -31,6 +33,7 @@ export type FrontParts = {
   readonly nodes: Pick<Nodes, 'all' | 'get' | 'failed' | 'mayComeBack' | 'refresh'>
   readonly reach: Pick<Reach, 'hold' | 'follow'>
   readonly guard: Guard
+  readonly bounds: Bounds
   readonly trusted: TrustedProxies
   readonly errors: Errors
   readonly https: Https
@@ -67,7 +70,7 @@ function serve(parts: FrontParts, exchange: Exchange): Promise<void> {
 }
 
 function serveApp(parts: FrontParts, exchange: Exchange, app: Route): Promise<void> {
-  const { reach, guard, trusted, https, waitingPageAfterMs } = parts
+  const { guard, trusted, https, waitingPageAfterMs } = parts
   const isProxy = trusted.has(exchange.peer)
   const visitor = isProxy ? visitorOf(exchange, trusted) : undefined
   const client = visitor?.address
@@ -85,19 +88,56 @@ function serveApp(parts: FrontParts, exchange: Exchange, app: Route): Promise<vo
   // A WebSocket may stay for days: it has to end when the front does.
   const leaver: Leaver =
     ask.kind === 'websocket' ? { signal: AbortSignal.any([exchange.signal, parts.ending]) } : exchange
-  const visit = { parts, exchange, app, isProxy, client, hsts, ask, leaver }
+  const bounds = parts.bounds.of(app)
+  const places = placesFor(bounds, ask.kind)
+  const visit = { parts, exchange, app, bounds, places, isProxy, client, hsts, ask, leaver }
+  if (!places.enter()) return queued(visit)
+  try {
+    return begin(visit)
+  } catch (error) {
+    places.leave()
+    throw error
+  }
+}
+
+/** Serves a request that has its place at the app, and gives the place back. */
+function begin(visit: Visit): Promise<void> {
+  const { parts, app, ask, leaver, places } = visit
   const node = wellPinned(parts, app.name)
-  if (node === undefined) return persist(visit)
-  const held = reach.hold(app, node, ask, leaver)
-  if (held instanceof Promise) return persist(visit, { node, holding: held })
+  if (node === undefined) return leaving(visit, persist(visit))
+  const held = parts.reach.hold(app, node, ask, leaver)
+  if (held instanceof Promise) return leaving(visit, persist(visit, { node, holding: held }))
   return pass(visit, node, held).then(
-    () => held[Symbol.dispose](),
+    () => {
+      held[Symbol.dispose]()
+      places.leave()
+    },
     error => {
       noteBadAnswer(held, error)
       held[Symbol.dispose]()
-      return persist(visit, { node, held, error })
+      return leaving(visit, persist(visit, { node, held, error }))
     },
   )
+}
+
+const leaving = ({ places }: Visit, served: Promise<void>): Promise<void> => served.finally(() => places.leave())
+
+/** Serves a request for which there was no place at the app: it waits, or is refused where too many do. */
+async function queued(visit: Visit): Promise<void> {
+  const { parts, exchange, leaver, places } = visit
+  try {
+    await places.wait(leaver.signal)
+  } catch (error) {
+    return failed(parts, exchange, error)
+  }
+  let served: Promise<void>
+  try {
+    served = begin(visit)
+  } catch (error) {
+    places.leave()
+    return failed(parts, exchange, error)
+  }
+  return served
 }
 
 /** A request on its way to its app. */
@@ -105,6 +145,8 @@ type Visit = {
   readonly parts: FrontParts
   readonly exchange: Exchange
   readonly app: Route
+  readonly bounds: AppBounds
+  readonly places: Places
   readonly isProxy: boolean
   readonly client: string | undefined
   readonly hsts: string | undefined
@@ -116,12 +158,13 @@ type Visit = {
 type Tried = { readonly node: Node; readonly holding: Promise<Held> } | Failed
 
 function pass(
-  { parts, exchange, app, isProxy, client, hsts, ask, leaver }: Visit,
+  { parts, exchange, app, bounds, isProxy, client, hsts, ask, leaver }: Visit,
   node: Node,
   held: Held,
 ): Promise<void> {
   parts.pins.set(app.name, node.name)
-  const hop = hopOf({ exchange, held, node, isProxy, ask, client, hsts })
+  const { answerWithinMs } = bounds
+  const hop = hopOf({ exchange, held, node, isProxy, ask, client, hsts, answerWithinMs })
   return exchange.forward(hop, leaver === exchange ? undefined : leaver.signal)
 }
 

@@ -10,7 +10,7 @@ import { renewed, TicketKeys } from '../lib/http/tls/ticket-keys.ts'
 import type { Log } from '../lib/log.ts'
 import { openMetrics } from '../lib/metrics/listener.ts'
 import { Metrics } from '../lib/metrics/metrics.ts'
-import { connectionsHere } from '../lib/open-files.ts'
+import { socketsHere } from '../lib/open-files.ts'
 import type { Hostname } from '../model/hostname.ts'
 import { MASTER_CALL_WITHIN, POLL_WITHOUT_STREAM_EVERY } from '../model/intervals.ts'
 import type { ProxyConfig } from './config.ts'
@@ -37,7 +37,7 @@ type Front = Listening & { readonly tls: Bound | undefined }
 /** Starts a front; without a `reach` given, it reaches its nodes over HTTP. Disposing it drains it first. */
 export async function startProxy(settings: ProxyConfig, options: Options): Promise<Front> {
   const { clock = systemClock, log, reach = reachOverHttp() } = options
-  const config = { ...settings, connections: connectionsHere(settings.connections, log) }
+  const config = { ...settings, ...socketsHere(settings.connections, log) }
   await using started = new AsyncDisposableStack()
   const folder = `${config.data}/proxy`
   await ownDataFolder(config.data)

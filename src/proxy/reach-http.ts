@@ -1,10 +1,11 @@
 import { type NodeClient, nodeClient } from '../api/client.ts'
-import { HOP_APP, HOP_KEY, HOP_PATIENCE, PERMIT_HEADER, WAKE_HEADER } from '../api/paths.ts'
+import { HOP_ANSWER_WITHIN, HOP_APP, HOP_KEY, HOP_PATIENCE, PERMIT_HEADER, WAKE_HEADER } from '../api/paths.ts'
 import { PhaseSchema } from '../api/schemas.ts'
 import { readEvents } from '../lib/http/events.ts'
 import type { Node } from '../model/app.ts'
 import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import type { NodeName } from '../model/names.ts'
+import { toMs } from '../model/quantities.ts'
 import type { Route } from '../model/route.ts'
 import type { Reach } from './reach.ts'
 
@@ -25,7 +26,13 @@ export function reachOverHttp(): Reach {
   const headersOf = (route: Route, key: string): Headers => {
     const last = known.get(route)
     if (last?.[HOP_KEY] === key) return last
-    const headers = { [HOP_APP]: route.name, [HOP_KEY]: key, [PERMIT_HEADER]: route.permit }
+    const within = route.access?.answerWithin
+    const headers = {
+      [HOP_APP]: route.name,
+      [HOP_KEY]: key,
+      [PERMIT_HEADER]: route.permit,
+      ...(within !== undefined && { [HOP_ANSWER_WITHIN]: within === 'never' ? within : String(toMs(within)) }),
+    }
     known.set(route, headers)
     return headers
   }

@@ -4,11 +4,11 @@ import { claim, type Listening } from '../lib/http/listening.ts'
 import type { TicketKeys } from '../lib/http/tls/ticket-keys.ts'
 import type { Log } from '../lib/log.ts'
 import { Counts } from '../lib/shared/counts.ts'
+import { Gauges } from '../lib/shared/gauges.ts'
 import { countsOf } from '../lib/threads/counted.ts'
 import { Crew } from '../lib/threads/crew.ts'
 import { entryOf } from '../lib/threads/entry.ts'
-import type { ProxyConfig } from './config.ts'
-import { type Bound, type FrontMemory, frontMemory } from './doors.ts'
+import { type Bound, type FrontConfig, type FrontMemory, frontMemory } from './doors.ts'
 import type { KnownNode, Nodes } from './nodes.ts'
 import type { Pins } from './pins.ts'
 import type { Reach } from './reach.ts'
@@ -17,7 +17,7 @@ import type { Routes } from './routes.ts'
 
 /** What a worker of a front is given. */
 export type FrontWorkerData = {
-  readonly config: ProxyConfig
+  readonly config: FrontConfig
   readonly memory: FrontMemory
   readonly thread: number
   readonly nodes: readonly KnownNode[]
@@ -34,7 +34,7 @@ export type FrontDoors = Listening & {
 }
 
 type Options = {
-  readonly config: ProxyConfig
+  readonly config: FrontConfig
   readonly routes: Routes
   readonly pins: Pins
   readonly nodes: Nodes
@@ -88,6 +88,7 @@ export class Workers {
         return {
           [Symbol.dispose]: () => {
             new Counts(memory.connections).giveAll(thread)
+            new Gauges(memory.use).giveAll(thread)
             shared?.[Symbol.dispose]()
           },
         }

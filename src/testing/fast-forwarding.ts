@@ -7,7 +7,11 @@ import { open } from './wire.ts'
 /** The same as `forwarding`, by the fast path. */
 export const fastForwarding =
   (more: Partial<ExchangesOptions> = {}) =>
-  async (upstream: { readonly address: string }, hop: Partial<Hop> = {}, options: Partial<ForwarderOptions> = {}) => {
+  async (
+    upstream: { readonly address: string },
+    hop: Partial<Hop> = {},
+    options: Omit<Partial<ForwarderOptions>, 'sockets'> = {},
+  ) => {
     const clock = new HandClock()
     const outcomes: unknown[] = []
     const exchanges = new Exchanges({

@@ -26,7 +26,8 @@ export function define(command: Command, terminal: Terminal): void {
       `
 Without a rule given, shows those there are. Rules are looked at before the app is woken, and a change restarts nothing. A client that
 may not use the app gets 403 not-allowed, one too many 429 rate-limited with Retry-After. Each front counts for itself. Behind a proxy
-of your own, name it in SHADOW_TRUSTED_PROXIES; else all clients are one.`,
+of your own, name it in SHADOW_TRUSTED_PROXIES; else all clients are one. Requests beyond --in-flight wait for those before them, and get
+503 queue-full where too many wait; an app that takes longer for the first byte than --answer-within is 504 answer-late.`,
     )
     .action(async (name: string, flags: Flags) => {
       const { master } = await findTarget(terminal, flags)
@@ -45,8 +46,8 @@ of your own, name it in SHADOW_TRUSTED_PROXIES; else all clients are one.`,
   )
 }
 
-const changes = ({ allow, deny, forget, rate, ratePerClient, https, hsts, clear }: Flags): boolean =>
-  [allow, deny, forget, rate, ratePerClient, https, hsts, clear].some(given => given !== undefined)
+const changes = ({ allow, deny, forget, rate, ratePerClient, https, hsts, inFlight, answerWithin, clear }: Flags) =>
+  [allow, deny, forget, rate, ratePerClient, https, hsts, inFlight, answerWithin, clear].some(one => one !== undefined)
 
 // The call replaces all rules, so it must rest on those it was made from.
 async function change(master: MasterClient, name: string, flags: Flags): Promise<App> {

@@ -7,6 +7,10 @@ export class Counters {
   connections = 0
   refusedPerAddress = 0
   refusedInAll = 0
+  /** Connections not let in, and connections to upstreams not opened, as there were too many sockets in all. */
+  refusedSockets = 0
+  /** Requests by HTTP/2 that were refused, as their address had too many open. */
+  refusedStreams = 0
   /** Idle connections closed to let others in. */
   madeRoom = 0
   /** TLS handshakes that came through, that failed, and that took too long. */
@@ -38,6 +42,8 @@ export class Counters {
   slowReaders = 0
   /** Upstreams that took no connection in time. */
   lateConnects = 0
+  /** Upstreams that did not begin their answer in time. */
+  lateAnswers = 0
 
   upstreamConnects = 0
   /** Requests sent on a connection that had served another. */

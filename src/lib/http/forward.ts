@@ -8,6 +8,7 @@ import { type RequestHead, requestHead, stripsFolded } from './heads.ts'
 import { type Hop, UpstreamError } from './hop.ts'
 import { leaving } from './leaving.ts'
 import { LIMITS, type Limits, tooLarge } from './limits.ts'
+import { Sockets } from './sockets.ts'
 import { Splice } from './splice.ts'
 import { Upload } from './upload.ts'
 import { type Attempt, type Reply, Upstreams } from './upstream.ts'
@@ -20,6 +21,7 @@ export type ForwarderOptions = {
   readonly connectWithinMs?: number
   readonly limits?: Partial<Limits>
   readonly counters?: Counters
+  readonly sockets?: Sockets
   /** A WebSocket's client that is silent for so long is pinged, and cut if it stays silent as long again. */
   readonly pingEveryMs?: number
   /** Whether what was switched to is read into memory that is used again, where this Node can. */
@@ -42,8 +44,9 @@ export class Forwarder implements Disposable {
 
   constructor(options: ForwarderOptions) {
     const { clock, connectWithinMs = 5_000, pingEveryMs = 30_000, counters = new Counters() } = options
+    const { sockets = new Sockets({}, () => 0) } = options
     this.#clock = clock
-    this.#upstreams = new Upstreams({ clock, connectWithinMs, counters })
+    this.#upstreams = new Upstreams({ clock, connectWithinMs, counters, sockets })
     this.#limits = { ...LIMITS, ...options.limits }
     this.#counters = counters
     this.#pingEveryMs = pingEveryMs
@@ -147,13 +150,13 @@ export class Forwarder implements Disposable {
     try {
       let reply: Reply
       try {
-        reply = await attempt.reply
+        reply = await this.#inTime(attempt, exchange)
       } catch (error) {
         if (!mayRepeat(error, attempt, exchange)) throw error
         upload.stop(false)
         this.#counters.repeated += 1
         attempt = this.#attempt(exchange, true)
-        reply = await attempt.reply
+        reply = await this.#inTime(attempt, exchange)
       }
       const { message, switched } = reply
       if ((message.statusCode ?? 0) >= 400 && hop.refusal?.(message.headers))
@@ -170,6 +173,26 @@ export class Forwarder implements Disposable {
       // Answered before it had the whole request: the connection is not good for another.
       if (exchange.head.hasBody && !upload.done) attempt.upstream.destroy()
     }
+  }
+
+  /** The reply, which must begin as soon as the hop says. */
+  #inTime({ upstream, reply }: Attempt, { hop, head, upload }: Exchange): Promise<Reply> {
+    const { answerWithinMs } = hop
+    if (answerWithinMs === undefined) return reply
+    return new Promise((resolve, reject) => {
+      let alarm: Disposable
+      const look = (): void => {
+        if (head.hasBody && !upload.done) {
+          alarm = this.#clock.after(answerWithinMs, look)
+          return
+        }
+        this.#counters.lateAnswers += 1
+        reject(UpstreamError.late(hop))
+        upstream.destroy()
+      }
+      alarm = this.#clock.after(answerWithinMs, look)
+      reply.then(resolve, reject).finally(() => alarm[Symbol.dispose]())
+    })
   }
 
   /** Sends the request once; a fresh connection is one that no request was sent on. */
@@ -224,7 +247,8 @@ const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
  * where it may have begun on something that must not happen twice (RFC 9110, 9.2.2), or bytes of the body are gone.
  */
 function mayRepeat(error: unknown, { upstream }: Attempt, { head, upload, signal }: Exchange): boolean {
-  if (!(error instanceof UpstreamError) || !upstream.reusedSocket || upload.begun || signal.aborted) return false
+  if (!(error instanceof UpstreamError) || error.isLate || !upstream.reusedSocket || upload.begun || signal.aborted)
+    return false
   return !error.sent || IDEMPOTENT.has(head.method)
 }
 

@@ -7,6 +7,7 @@ import { problemAnswer, wholeAnswer } from './answers.ts'
 import type { Counted, Counters } from './counters.ts'
 import type { AnswerOf } from './exchange.ts'
 import { plainAddress } from './headers.ts'
+import { FULL, Sockets } from './sockets.ts'
 
 /** How many connections may be open, in all threads that share the memory. */
 export type GateOptions = {
@@ -16,6 +17,8 @@ export type GateOptions = {
   /** Not bounded by address: proxies of ours, behind which there are many clients. */
   readonly exempt?: BlockList | undefined
   readonly counts?: Counts | undefined
+  /** What connections of clients share with those to upstreams. */
+  readonly sockets?: Sockets | undefined
   readonly answerOf?: AnswerOf | undefined
 }
 
@@ -33,12 +36,14 @@ export class Gate {
   readonly #answerOf: AnswerOf
   readonly #counters: Counters
   readonly #makeRoom: () => number
+  readonly #sockets: Sockets
   #refused: Socket[] = []
   #refusedBefore: Socket[] = []
   readonly #open = new Set<Socket>()
 
   /** `makeRoom` closes connections that nobody would miss, and tells how many. */
   constructor(options: GateOptions, counters: Counters, makeRoom: () => number) {
+    this.#sockets = options.sockets ?? new Sockets({}, makeRoom)
     this.#most = options.most ?? Number.POSITIVE_INFINITY
     this.#mostPerAddress = options.mostPerAddress ?? Number.POSITIVE_INFINITY
     this.#exempt = options.exempt
@@ -70,7 +75,13 @@ export class Gate {
       this.#counters.refusedPerAddress += 1
       return this.#refuse(socket, plain ? TOO_MANY : undefined)
     }
+    if (!this.#sockets.take()) {
+      if (key !== undefined) this.#counts.give(key)
+      this.#counters.refusedSockets += 1
+      return this.#refuse(socket, plain ? FULL : undefined)
+    }
     if (!this.#takeOfAll()) {
+      this.#sockets.give()
       if (key !== undefined) this.#counts.give(key)
       this.#counters.refusedInAll += 1
       return this.#refuse(socket, plain ? FULL : undefined)
@@ -81,10 +92,22 @@ export class Gate {
       this.#open.delete(socket)
       this.#counters.bytesIn += socket.bytesRead
       this.#counters.bytesOut += socket.bytesWritten
+      this.#sockets.give()
       if (key !== undefined) this.#counts.give(key)
       if (this.#most !== Number.POSITIVE_INFINITY) this.#counts.give(IN_ALL)
     })
     return true
+  }
+
+  /** Counts a request by HTTP/2 of a client; false: it has as many open as one address may have. */
+  enterStream(client: string): boolean {
+    if (this.#counts.take(`${client} streams`, this.#mostPerAddress)) return true
+    this.#counters.refusedStreams += 1
+    return false
+  }
+
+  leaveStream(client: string): void {
+    this.#counts.give(`${client} streams`)
   }
 
   /** Called from time to time: ends those refused that do not end themselves. */
@@ -127,14 +150,8 @@ export class Gate {
   }
 }
 
-const retryAfterMs = 5_000
-const TOO_MANY = new ShadowError(
+export const TOO_MANY = new ShadowError(
   'too-many-connections',
-  'so many connections are open from this address that one more is not let in',
-  {
-    retryAfterMs,
-  },
+  'so many connections or requests are open from this address that one more is not let in',
+  { retryAfterMs: 5_000 },
 )
-const FULL = new ShadowError('connections-full', 'as many connections are open as may be, and none is idle', {
-  retryAfterMs,
-})

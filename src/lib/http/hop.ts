@@ -8,6 +8,8 @@ export class UpstreamError extends Error {
   override name = 'UpstreamError'
   readonly stage: Stage
   readonly sent: boolean
+  /** It had the whole request, and did not begin its answer in time. */
+  isLate = false
   /** It did answer, but the answer was refused: the message says what is wrong with it, and with which header. */
   readonly isRefused: boolean
 
@@ -21,6 +23,13 @@ export class UpstreamError extends Error {
   /** Its answer cannot be passed on: `fault` says why. */
   static refused(address: string, stage: Stage, fault: string, cause?: unknown): UpstreamError {
     return new UpstreamError(stage, true, `${address} answered with ${fault}`, cause, true)
+  }
+
+  /** It did not begin its answer in time. */
+  static late({ address, answerWithinMs = 0 }: Hop): UpstreamError {
+    const late = new UpstreamError('head', true, `${address} gave no answer within ${answerWithinMs} ms`, undefined)
+    late.isLate = true
+    return late
   }
 
   /** Its connection was lost at a stage. */
@@ -77,6 +86,8 @@ export type Hop = {
    * forwarded to it with `ask`.
    */
   readonly expect?: 'pass' | 'ask' | 'answer' | undefined
+  /** How long the upstream may take to begin its answer, once it has the whole request; left out: no limit. */
+  readonly answerWithinMs?: number | undefined
   /** Asked of answers from 400 on: whether it is a refusal by the next hop, to be thrown as `Refusal` and not passed on. */
   readonly refusal?: ((headers: IncomingMessage['headers']) => boolean) | undefined
 }

@@ -1,10 +1,12 @@
 import { Agent, type AgentOptions, type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
 import { createConnection, type NetConnectOpts, type Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
+import { ShadowError } from '../errors.ts'
 import type { Counters } from './counters.ts'
 import { endpoint } from './endpoint.ts'
 import type { RequestHead } from './heads.ts'
 import { type Stage, UpstreamError } from './hop.ts'
+import { FULL, type Sockets } from './sockets.ts'
 import { Head, WHOLE } from './wire/head.ts'
 
 /** What an upstream answers: a response, or the socket of a protocol switched to. */
@@ -36,12 +38,15 @@ const CONNECTION = { noDelay: true, keepAliveInitialDelay: KEEPALIVE_PROBE_AFTER
 /** Connections to upstreams, kept alive between requests, a pool for each address. */
 export class Upstreams implements Disposable {
   readonly #pools = new Map<string, Agent>()
-  readonly #fresh = agent({ keepAlive: false })
+  readonly #fresh: Agent
   readonly #clock: Clock
   readonly #connectWithinMs: number
   readonly #counters: Counters
+  readonly #sockets: Sockets
 
-  constructor(options: { clock: Clock; connectWithinMs: number; counters: Counters }) {
+  constructor(options: { clock: Clock; connectWithinMs: number; counters: Counters; sockets: Sockets }) {
+    this.#sockets = options.sockets
+    this.#fresh = agent({ keepAlive: false }, options.sockets)
     this.#clock = options.clock
     this.#connectWithinMs = options.connectWithinMs
     this.#counters = options.counters
@@ -62,13 +67,18 @@ export class Upstreams implements Disposable {
       // What is switched to may close one half alone; a pooled connection must not, it would never be found closed.
       ...(!switches && { agent: fresh ? this.#fresh : this.#pool(address) }),
       ...(switches && {
-        createConnection: () => createConnection({ ...CONNECTION, host, port, keepAlive: true, allowHalfOpen: true }),
+        createConnection: () =>
+          counted(this.#sockets, { ...CONNECTION, host, port, keepAlive: true, allowHalfOpen: true }),
       }),
     })
     upstream.maxHeadersCount = 0
     const reply = new Promise<Reply>((resolve, reject) => {
       let stage: Stage = 'connect'
       const lost = (cause: unknown): void => {
+        if (cause instanceof ShadowError) {
+          reject(cause)
+          return
+        }
         const at = stage === 'send' && bodySent() ? 'head' : stage
         const sent = stage !== 'connect' && mayHaveBegun()
         const fault = faultOfAnswer(cause as ParserError)
@@ -119,7 +129,7 @@ export class Upstreams implements Disposable {
   #pool(address: string): Agent {
     let pool = this.#pools.get(address)
     if (pool === undefined) {
-      pool = agent({ keepAlive: true, timeout: IDLE_MS, scheduling: 'lifo', maxFreeSockets: 256 })
+      pool = agent({ keepAlive: true, timeout: IDLE_MS, scheduling: 'lifo', maxFreeSockets: 256 }, this.#sockets)
       this.#pools.set(address, pool)
     }
     return pool
@@ -137,10 +147,18 @@ function faultOfAnswer({ code, message, rawPacket }: ParserError): string | unde
   return refused ? head.fault : message
 }
 
-function agent(options: AgentOptions): Agent {
+function agent(options: AgentOptions, sockets: Sockets): Agent {
   const made = new Agent({ ...CONNECTION, ...options })
-  made.createConnection = (to: NetConnectOpts) => readingOn(createConnection(to))
+  made.createConnection = (to: NetConnectOpts) => readingOn(counted(sockets, to))
   return made
+}
+
+/** Opens a connection that counts for the budget; throws `connections-full` where that has no room. */
+function counted(sockets: Sockets, to: NetConnectOpts): Socket {
+  if (!sockets.take()) throw FULL
+  const socket = createConnection(to)
+  socket.once('close', () => sockets.give())
+  return socket
 }
 
 /**

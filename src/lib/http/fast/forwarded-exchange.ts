@@ -142,6 +142,10 @@ export abstract class ForwardedExchange implements Served, UpstreamUser, Waiter 
     const { hop } = this
     this.#awaited = undefined
     if (hop === undefined) return
+    if (cause instanceof ShadowError) {
+      this.failed(cause)
+      return
+    }
     this.parts.counters.failed('connect')
     this.failed(UpstreamError.lost(hop.address, 'connect', false, cause))
   }
@@ -176,6 +180,18 @@ export abstract class ForwardedExchange implements Served, UpstreamUser, Waiter 
     this.deafness = cause
     this.parts.later(() => this.#answer?.begun !== true && this.deafness === cause && this.upstream?.destroy(cause))
     this.dropBody()
+  }
+
+  get awaitsAnswer(): boolean {
+    return (this.bodyDone || this.asks) && !this.answered && this.#answer?.begun === false
+  }
+
+  silent(): void {
+    const { hop } = this
+    if (hop === undefined) return
+    this.parts.counters.lateAnswers += 1
+    this.upstream?.reset()
+    this.failed(UpstreamError.late(hop))
   }
 
   /** The upstream says to go on (100). */
@@ -242,6 +258,9 @@ export abstract class ForwardedExchange implements Served, UpstreamUser, Waiter 
     const { out } = this.parts
     this.upstream = upstream
     upstream.user = this
+    upstream.looks = 0
+    upstream.mostSilent =
+      hop.answerWithinMs === undefined ? Number.POSITIVE_INFINITY : hop.answerWithinMs / this.parts.lookMs
     this.#answer = this.answerFrom(upstream, hop)
     this.deafness = undefined
     try {

@@ -1,4 +1,5 @@
 import type { Counters } from '../counters.ts'
+import { FULL, type Sockets } from '../sockets.ts'
 import { Upstream } from './upstream.ts'
 
 export type PoolOptions = {
@@ -45,9 +46,11 @@ export class Pool {
   readonly #all = new Set<Upstream>()
   readonly #options: PoolOptions
   readonly #counters: Counters
+  readonly #sockets: Sockets
 
-  constructor(options: PoolOptions, counters: Counters) {
+  constructor(options: PoolOptions, counters: Counters, sockets: Sockets) {
     this.#options = options
+    this.#sockets = sockets
     this.#counters = counters
   }
 
@@ -105,8 +108,8 @@ export class Pool {
         if (upstream.looks <= connectLooks) continue
         this.#counters.lateConnects += 1
         upstream.destroy(new Error(`no connection within ${connectWithinMs} ms`))
-      } else if (upstream.user === undefined && upstream.looks >= Math.min(idleLooks, upstream.mostIdle))
-        upstream.destroy()
+      } else if (upstream.user !== undefined) this.#lookForAnswer(upstream)
+      else if (upstream.looks >= Math.min(idleLooks, upstream.mostIdle)) upstream.destroy()
     }
     for (const [address, lane] of this.#lanes) {
       for (const waiter of lane.waiting) {
@@ -120,6 +123,17 @@ export class Pool {
     }
   }
 
+  /** Closes an idle connection, to make room for another socket, and tells how many. */
+  closeIdle(): number {
+    for (const { idle } of this.#lanes.values()) {
+      const oldest = idle.shift()
+      if (oldest === undefined) continue
+      oldest.destroy()
+      return 1
+    }
+    return 0
+  }
+
   get size(): number {
     return this.#all.size
   }
@@ -127,6 +141,14 @@ export class Pool {
   [Symbol.dispose](): void {
     for (const upstream of this.#all) upstream.destroy()
     for (const lane of this.#lanes.values()) this.#refuseAll(lane, new Error('the server has ended'))
+  }
+
+  /** Ends the wait for an answer that has not begun, though the upstream has had the whole request for as long as it may take. */
+  #lookForAnswer(upstream: Upstream): void {
+    const { user, mostSilent } = upstream
+    if (mostSilent === Number.POSITIVE_INFINITY || user === undefined) return
+    if (!user.awaitsAnswer) upstream.looks = 0
+    else if (upstream.looks > mostSilent) user.silent()
   }
 
   #laneOf(address: string): Lane {
@@ -140,6 +162,10 @@ export class Pool {
 
   #dial(address: string, lane: Lane): void {
     while (lane.dialling < MOST_DIALLING && lane.dialling < lane.waiting.size) {
+      if (!this.#sockets.take()) {
+        this.#noSockets(lane)
+        return
+      }
       lane.dialling += 1
       this.#counters.upstreamConnects += 1
       const upstream = new Upstream(address, {
@@ -170,6 +196,7 @@ export class Pool {
 
   #gone(gone: Upstream, lane: Lane, cause: Error | undefined): void {
     this.#all.delete(gone)
+    this.#sockets.give()
     if (!gone.connected) {
       lane.dialling -= 1
       // One request for each connection that could not be opened: the others have theirs.
@@ -183,6 +210,17 @@ export class Pool {
     const at = lane.idle.lastIndexOf(gone)
     if (at >= 0) lane.idle.splice(at, 1)
     this.#sweep(gone.address, lane)
+  }
+
+  /** Those for whom nothing is being opened cannot be served; to let them wait would keep their clients' sockets, too. */
+  #noSockets(lane: Lane): void {
+    let others = lane.dialling
+    for (const waiter of lane.waiting) {
+      if (others-- > 0) continue
+      lane.waiting.delete(waiter)
+      this.#counters.refusedSockets += 1
+      waiter.notGiven(FULL)
+    }
   }
 
   #refuseAll(lane: Lane, cause: Error): void {

@@ -13,6 +13,7 @@ import { Session } from '../h2/session.ts'
 import { LIMITS, type Limits } from '../limits.ts'
 import { bindAll, CLIENT_SOCKET, close, type Listening, SOCKETS } from '../listening.ts'
 import { SafePath } from '../safe.ts'
+import { Sockets, type SocketsOptions } from '../sockets.ts'
 import { directed } from '../tls/directed.ts'
 import { Head } from '../wire/head.ts'
 import { Client } from './client.ts'
@@ -38,6 +39,7 @@ export type ExchangesOptions = {
   readonly clock?: Clock
   readonly limits?: Partial<Limits>
   readonly connections?: GateOptions
+  readonly sockets?: SocketsOptions
   /** Streams that clients leave, counted by address, in all threads that share the memory. */
   readonly resets?: Buckets
   readonly connectWithinMs?: number
@@ -66,13 +68,15 @@ export class Exchanges implements Disposable {
     this.#answerOf = answerOf
     const limits: Limits = { ...LIMITS, ...options.limits }
     const inLooks = (ms: number): number => Math.max(1, Math.round(ms / LOOK_MS))
-    this.gate = new Gate({ answerOf, ...options.connections }, this.counters, () => this.#makeRoom())
+    const sockets = new Sockets(options.sockets ?? {}, () => this.#pool.closeIdle() || this.#makeRoom())
+    this.gate = new Gate({ answerOf, sockets, ...options.connections }, this.counters, () => this.#makeRoom())
     this.#clock = clock
     this.#forwarder = new Forwarder({
       clock,
       connectWithinMs,
       limits,
       counters: this.counters,
+      sockets,
       reusesMemory: options.reusesMemory ?? true,
       pingEveryMs,
     })
@@ -84,6 +88,7 @@ export class Exchanges implements Disposable {
         connectWithinMs,
       },
       this.counters,
+      sockets,
     )
     const spare: Head[] = []
     this.#parts = {

@@ -13,6 +13,10 @@ export interface UpstreamUser {
   lost(cause: Error | undefined): void
   /** Nothing more can be sent; an answer that is on its way can still be read. */
   deaf(cause: Error): void
+  /** The upstream has the whole request, and nothing of an answer has come. */
+  readonly awaitsAnswer: boolean
+  /** That has lasted for too long. */
+  silent(): void
 }
 
 /** What becomes of a connection; told to the pool that it belongs to. */
@@ -42,6 +46,8 @@ export class Upstream {
   looks = 0
   /** Looks that it may be idle, where the upstream says how long it keeps it. */
   mostIdle = Number.POSITIVE_INFINITY
+  /** Looks that it may take to begin its answer. */
+  mostSilent = Number.POSITIVE_INFINITY
   #cause: Error | undefined
 
   constructor(address: string, events: UpstreamEvents) {

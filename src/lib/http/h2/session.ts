@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import { ShadowError } from '../../errors.ts'
 import type { Parts } from '../fast/parts.ts'
 import { Peer } from '../fast/peer.ts'
+import { TOO_MANY } from '../gate.ts'
 import { plainAddress } from '../headers.ts'
 import { keepsPace } from '../pace.ts'
 import { StreamExchange } from './exchange.ts'
@@ -141,7 +142,11 @@ export class Session {
     const refused = readHead(head, raw, ended)
     const exchange = new StreamExchange(this, stream, { head, raw, ended })
     this.exchanges.add(exchange)
-    stream.once('close', () => this.exchanges.delete(exchange))
+    const counted = this.#client !== undefined && parts.gate.enterStream(this.#client)
+    stream.once('close', () => {
+      this.exchanges.delete(exchange)
+      if (counted) parts.gate.leaveStream(this.#client ?? '')
+    })
     this.#served += 1
     this.#idleMs = 0
     if (this.#served >= limits.requestsPerConnection && !this.#ending) {
@@ -151,7 +156,8 @@ export class Session {
     if (refused !== undefined) {
       counters.refusedHead(refused.status, head.count === limits.headers)
       exchange.answer(parts.refusal(new ShadowError('bad-input', refused.fault), refused.status))
-    } else if (head.contentLength > limits.bodyBytes) exchange.tooLarge()
+    } else if (!counted && this.#client !== undefined) exchange.answer(parts.refusal(TOO_MANY))
+    else if (head.contentLength > limits.bodyBytes) exchange.tooLarge()
     else {
       counters.requests += 1
       parts.serve(exchange)

@@ -1,0 +1,79 @@
+import type { Clock } from './clock.ts'
+import type { ShadowError } from './errors.ts'
+import type { Gauge } from './shared/gauges.ts'
+
+type Waiting = { readonly gauge: Gauge; readonly most: number }
+
+// A place that another thread gives back is not told to this one.
+const LOOK_EVERY_MS = 20
+
+/** Places at something that serves so many at a time, counted by all threads together. Whoever finds none may wait for one, in order, as long as not too many wait. */
+export class Places {
+  most = Number.POSITIVE_INFINITY
+  readonly #gauge: Gauge
+  readonly #waiting: Waiting | undefined
+  readonly #tooMany: () => ShadowError
+  readonly #clock: Clock
+  readonly #queue = new Set<() => void>()
+  #looks = false
+
+  constructor(gauge: Gauge, waiting: Waiting | undefined, tooMany: () => ShadowError, clock: Clock) {
+    this.#gauge = gauge
+    this.#waiting = waiting
+    this.#tooMany = tooMany
+    this.#clock = clock
+  }
+
+  /** Takes a place, to be given back by `leave`; false where there is none. */
+  enter(): boolean {
+    return this.#queue.size === 0 && this.#gauge.take(this.most)
+  }
+
+  leave(): void {
+    this.#gauge.give()
+    if (this.#queue.size > 0) this.#admit()
+  }
+
+  /** Takes a place as soon as there is one; rejects with `queue-full`, or with the signal's reason. */
+  async wait(signal: AbortSignal): Promise<void> {
+    const waiting = this.#waiting
+    if (waiting?.gauge.take(waiting.most) !== true) throw this.#tooMany()
+    try {
+      await new Promise<void>((resolve, reject) => {
+        if (signal.aborted) return reject(signal.reason)
+        const leave = (): void => {
+          this.#queue.delete(admitted)
+          reject(signal.reason)
+        }
+        const admitted = (): void => {
+          signal.removeEventListener('abort', leave)
+          resolve()
+        }
+        signal.addEventListener('abort', leave, { once: true })
+        this.#queue.add(admitted)
+        this.#lookLater()
+      })
+    } finally {
+      waiting.gauge.give()
+    }
+  }
+
+  #admit(): void {
+    for (const admitted of this.#queue) {
+      if (!this.#gauge.take(this.most)) return
+      this.#queue.delete(admitted)
+      admitted()
+    }
+  }
+
+  /** One timer for all who wait. */
+  #lookLater(): void {
+    if (this.#looks) return
+    this.#looks = true
+    this.#clock.after(LOOK_EVERY_MS, () => {
+      this.#looks = false
+      this.#admit()
+      if (this.#queue.size > 0) this.#lookLater()
+    })
+  }
+}

@@ -1,0 +1,44 @@
+import type { Clock } from '../lib/clock.ts'
+import { ShadowError } from '../lib/errors.ts'
+import { Places } from '../lib/places.ts'
+import type { Gauges } from '../lib/shared/gauges.ts'
+import type { AppName } from '../model/names.ts'
+
+type Options = {
+  readonly clock: Clock
+  /** In memory that workers share, they count together. */
+  readonly gauges: Gauges
+  /** The most sockets of the process: no app may have all. */
+  readonly sockets: number
+}
+
+const MOST_APPS = 100_000
+
+/** The places of each app on this node, requests and WebSockets together: fronts bound them by the app's rules, the node by what it has. */
+export class NodeBounds {
+  readonly #options: Options
+  readonly #places = new Map<AppName, Places>()
+
+  constructor(options: Options) {
+    this.#options = options
+  }
+
+  placesOf(app: AppName): Places {
+    let places = this.#places.get(app)
+    if (places === undefined) {
+      const { gauges, clock, sockets } = this.#options
+      places = new Places(gauges.of(app), undefined, () => tooMany(app), clock)
+      places.most = Math.max(1, Math.floor(sockets / 4))
+      const [oldest] = this.#places.size >= MOST_APPS ? this.#places.keys() : []
+      if (oldest !== undefined) this.#places.delete(oldest)
+      this.#places.set(app, places)
+    }
+    return places
+  }
+}
+
+/** Thrown where an app has all the places that it may have. */
+export const tooMany = (app: AppName): ShadowError =>
+  new ShadowError('queue-full', `${app} has as many requests open as this node has sockets for`, {
+    retryAfterMs: 2_000,
+  })

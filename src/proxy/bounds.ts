@@ -1,0 +1,93 @@
+import type { Clock } from '../lib/clock.ts'
+import { ShadowError } from '../lib/errors.ts'
+import { Places } from '../lib/places.ts'
+import type { Gauges } from '../lib/shared/gauges.ts'
+import { ANSWER_WITHIN, IN_FLIGHT } from '../model/access.ts'
+import type { HoldKind } from '../model/instance.ts'
+import type { AppName } from '../model/names.ts'
+import { toMs } from '../model/quantities.ts'
+import type { Route } from '../model/route.ts'
+
+type Options = {
+  readonly clock: Clock
+  /** In memory that workers share, they count together. */
+  readonly gauges: Gauges
+  /** Requests that may wait for one app. */
+  readonly waitingPerApp: number
+  /** The most sockets of the process, and of them of clients: no app may have all. */
+  readonly sockets: number
+  readonly connections: number
+}
+
+/** What one app is given at a time. */
+export type AppBounds = {
+  readonly requests: Places
+  readonly webSockets: Places
+  /** For the first byte of an answer; undefined: no limit. */
+  readonly answerWithinMs: number | undefined
+}
+
+type Counted = { readonly requests: Places; readonly webSockets: Places }
+
+const MOST_APPS = 100_000
+
+/**
+ * Bounds what one app takes of the front, however many clients it has and however slow it is: so an app that hangs takes no sockets from
+ * others (Envoy calls it a circuit breaker, HAProxy `maxconn` of a server).
+ */
+export class Bounds {
+  readonly #options: Options
+  // By the route itself: a route that is asked for anew brings new rules, and those nobody has any more are dropped.
+  readonly #known = new WeakMap<Route, AppBounds>()
+  readonly #counted = new Map<AppName, Counted>()
+
+  constructor(options: Options) {
+    this.#options = options
+  }
+
+  of(app: Route): AppBounds {
+    let bounds = this.#known.get(app)
+    if (bounds === undefined) {
+      bounds = this.#make(app)
+      this.#known.set(app, bounds)
+    }
+    return bounds
+  }
+
+  #make({ name, access }: Route): AppBounds {
+    const { sockets, connections } = this.#options
+    const { inFlight = IN_FLIGHT, answerWithin = ANSWER_WITHIN } = access ?? {}
+    const counted = this.#countedOf(name)
+    counted.requests.most = Math.min(inFlight, share(sockets / 4))
+    counted.webSockets.most = share(connections / 2)
+    return { ...counted, answerWithinMs: answerWithin === 'never' ? undefined : toMs(answerWithin) }
+  }
+
+  #countedOf(app: AppName): Counted {
+    let counted = this.#counted.get(app)
+    if (counted === undefined) {
+      const { gauges, clock, waitingPerApp } = this.#options
+      const waiting = { gauge: gauges.of(`${app} waiting`), most: waitingPerApp }
+      counted = {
+        requests: new Places(gauges.of(app), waiting, () => tooMany(app, 'requests'), clock),
+        webSockets: new Places(gauges.of(`${app} websocket`), undefined, () => tooMany(app, 'WebSockets'), clock),
+      }
+      const [oldest] = this.#counted.size >= MOST_APPS ? this.#counted.keys() : []
+      if (oldest !== undefined) this.#counted.delete(oldest)
+      this.#counted.set(app, counted)
+    }
+    return counted
+  }
+}
+
+/** The places that a request or an upgrade needs one of. */
+export const placesFor = ({ requests, webSockets }: AppBounds, kind: HoldKind): Places =>
+  kind === 'websocket' ? webSockets : requests
+
+const share = (of: number): number => Math.max(1, Math.floor(of))
+
+const tooMany = (app: AppName, what: string): ShadowError =>
+  new ShadowError('queue-full', `${app} has as many ${what} open as it is given, and no more may wait`, {
+    retryAfterMs: 2_000,
+    hint: `shadow access ${app} --in-flight`,
+  })
