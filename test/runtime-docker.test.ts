@@ -1,14 +1,17 @@
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import { appName, nodeName } from '../src/model/names.ts'
+import { ShadowError } from '../src/lib/errors.ts'
+import { appName, nodeName, volumeId } from '../src/model/names.ts'
 import { size } from '../src/model/quantities.ts'
+import type { TaskDefinition } from '../src/model/task.ts'
 import { docker } from '../src/nodeproxy/runtime/docker.ts'
 import { containersOfTest, letGo, portOpen, run, texts, WAITS } from './tools/containers.ts'
-import { busyboxImage } from './tools/images.ts'
+import { builtImage, busyboxImage } from './tools/images.ts'
 import { removeNetwork } from './tools/network.ts'
 
 const { node, network, runtime, signal, task, started, linesOf, untilLine } = containersOfTest()
@@ -457,3 +460,104 @@ function commandOf(pid: string): string {
     return '' // it ended meanwhile
   }
 }
+
+describe('a container of an image that was committed from one of ours', () => {
+  test('has our labels, and is left alone', async () => {
+    const folder = mkdtempSync(`${tmpdir()}/shadow-test-records-`)
+    const records = { folder, isUpgrade: false }
+    const kept = docker({ node, network, records })
+    const tag = `shadow-test/committed-${node}`
+    const ours = await kept.create(task(), undefined, signal)
+    run('commit', ours.id, tag)
+    try {
+      const strangers = ['', '--name=mine', `--name=shadow-${node}-shop`].map(name =>
+        run('run', '--detach', ...(name === '' ? [] : [name]), tag),
+      )
+      // The run after a restart of the node knows by its records.
+      for (const one of [kept, docker({ node, network, records })])
+        expect((await one.leftBehind()).map(({ id }) => id)).toEqual([ours.id])
+      await expect(kept.create(task({ app: appName('shop') }), undefined, signal)).rejects.toMatchObject({
+        code: 'already-exists',
+      })
+      // Nor is one that has our name, our labels and the place of ours.
+      await kept.remove(ours)
+      const heir = run('run', '--detach', `--name=shadow-${node}-blog`, tag)
+      expect(await docker({ node, network, records }).leftBehind()).toEqual([])
+      for (const id of [...strangers, heir]) expect(run('inspect', '--format', '{{.State.Running}}', id)).toBe('true')
+    } finally {
+      run('rm', '--force', ...run('ps', '--all', '--quiet', '--filter', `ancestor=${tag}`).split('\n').filter(Boolean))
+      run('rmi', tag)
+      rmSync(folder, { recursive: true })
+    }
+  })
+
+  test('one that was made while the node died is ours all the same', async () => {
+    const folder = mkdtempSync(`${tmpdir()}/shadow-test-records-`)
+    try {
+      writeFileSync(
+        `${folder}/blog.json`,
+        JSON.stringify({ id: null, boot: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim() }),
+      )
+      const made = await runtime.create(task(), undefined, signal)
+      const again = docker({ node, network, records: { folder, isUpgrade: false } })
+      expect((await again.leftBehind()).map(({ id }) => id)).toEqual([made.id])
+      await again.remove(made)
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
+})
+
+describe('what Docker refuses is a fault of the definition, in the words of its owner:', () => {
+  const codeAndMessage = async (given: Partial<TaskDefinition>, mountedAt?: string) => {
+    const failed = await failureOf(started(task(given), mountedAt))
+    return failed instanceof ShadowError ? `${failed.code}: ${failed.message}` : String(failed)
+  }
+
+  test('a user that the image has not', async () => {
+    const image = await builtImage('no-user', 'USER nobody-here')
+    expect(await codeAndMessage({ image })).toBe(
+      'definition-refused: blog cannot be run as it is defined: its image names the user "nobody-here", and has none of that name in /etc/passwd',
+    )
+  })
+
+  test('a script whose interpreter is not in the image', async () => {
+    const script = String.raw`RUN printf '#!/usr/bin/python9 -u\nprint()\n' > /bin/app && chmod +x /bin/app`
+    const image = await builtImage('no-python', script)
+    for (const command of [['/bin/app'], ['app'], ['../bin/app']])
+      expect(await codeAndMessage({ image, command })).toBe(
+        'command-not-found: the command of blog cannot be run: /bin/app is there, but its interpreter /usr/bin/python9 is not',
+      )
+  })
+
+  test('a working directory that is a file', async () => {
+    const image = await builtImage('no-workdir', 'RUN echo > /file', 'WORKDIR /file/under').catch(() => undefined)
+    if (image !== undefined)
+      expect(await codeAndMessage({ image })).toMatch(/^definition-refused: .* its working directory/)
+  })
+
+  test('an environment that is too large', async () => {
+    const message = /^definition-refused: blog cannot be run as it is defined: its environment .* are too large/
+    expect(await codeAndMessage({ env: { BIG: 'x'.repeat(200_000) } })).toMatch(message)
+    const env = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`V${i}`, 'x'.repeat(100_000)]))
+    expect(await codeAndMessage({ env })).toMatch(message)
+  })
+
+  test('a volume where the system has its own, or the image has a file', async () => {
+    const folder = mkdtempSync(`${tmpdir()}/shadow-test-mount-`)
+    const at = (path: string) => ({ volume: { id: volumeId('blog'), size: size('16MiB'), path } })
+    try {
+      expect(await codeAndMessage(at('/proc'), folder)).toMatch(/^definition-refused: .*cannot be at \/proc/)
+      expect(await codeAndMessage(at('/proc/self'), folder)).toMatch(/^definition-refused: .*cannot be at \/proc/)
+      expect(await codeAndMessage(at('/bin/busybox'), folder)).toMatch(/^(definition-refused|command-not-found): /)
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
+
+  test('a host name, a limit or anything else that it does not take', async () => {
+    expect(await codeAndMessage({ limits: { memory: size('1MiB'), cpus: 1, pids: 64 } })).toMatch(
+      /^definition-refused: blog cannot be run as it is defined\. Docker says: .*memory/i,
+    )
+  })
+})

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import type { Clock } from '../lib/clock.ts'
 import type { Exec } from '../lib/exec.ts'
 import type { Log } from '../lib/log.ts'
@@ -51,6 +52,7 @@ export function openDrivers({
     addressesFile: `${data}/node/addresses`,
     frontPorts: egressPorts,
     exec,
+    records: { folder: `${data}/containers`, isUpgrade: existsSync(`${data}/apps`) },
   })
   return {
     runtime,

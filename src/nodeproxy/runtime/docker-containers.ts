@@ -3,26 +3,35 @@ import { ShadowError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import { type AppName, isAppName, type NodeName } from '../../model/names.ts'
 import type { TaskDefinition } from '../../model/task.ts'
+import type { ContainerRecords } from './container-records.ts'
 import { type Engine, unlessStatus } from './docker-engine.ts'
 import { statusOf, toldBy } from './failures.ts'
 import { hasInit } from './init.ts'
 import { type Container, type FoundContainer, LABEL_APP, LABEL_NODE, LABEL_REVISION } from './runtime.ts'
-import { containerName, specificationOf } from './specification.ts'
+import { containerName, folderName, specificationOf } from './specification.ts'
 
-type Options = { readonly engine: Engine; readonly node: NodeName; readonly network: string; readonly log: Log }
+type Options = {
+  readonly engine: Engine
+  readonly node: NodeName
+  readonly network: string
+  readonly records: ContainerRecords | undefined
+  readonly log: Log
+}
 
 /** The containers of this node in this machine's Docker, each `shadow-<node>-<app>`: one call of Docker for each verb. */
 export class DockerContainers {
   readonly #engine: Engine
   readonly #node: NodeName
   readonly #network: string
+  readonly #records: ContainerRecords | undefined
   readonly #log: Log
   #init: Promise<boolean> | undefined
 
-  constructor({ engine, node, network, log }: Options) {
+  constructor({ engine, node, network, records, log }: Options) {
     this.#engine = engine
     this.#node = node
     this.#network = network
+    this.#records = records
     this.#log = log
   }
 
@@ -30,7 +39,12 @@ export class DockerContainers {
   async create(task: TaskDefinition, mountedAt: string | undefined, address: string): Promise<Container> {
     const init = await this.#hasInit()
     const specification = specificationOf(task, { node: this.#node, network: this.#network, address, init, mountedAt })
-    const made = await this.#engine.ask(docker => docker.createContainer(specification))
+    await this.#records?.making(task.app)
+    const { name, ...body } = specification
+    // Docker's API takes the name alone in the query; the library would put all of it there, environment and all.
+    const options = { _query: { name }, _body: body } as unknown as Docker.ContainerCreateOptions
+    const made = await this.#engine.ask(docker => docker.createContainer(options))
+    this.#records?.made(task.app, made.id)
     return { id: made.id, app: task.app, revision: task.revision }
   }
 
@@ -58,13 +72,14 @@ export class DockerContainers {
     return told.StatusCode
   }
 
-  async remove({ id }: Container): Promise<void> {
+  async remove({ id, app }: Container): Promise<void> {
     await this.#engine
       .ask(docker => docker.getContainer(id).remove({ v: true }))
       .catch(error => {
         if (statusOf(error) === 409 && toldBy(error).includes('already in progress')) return
         return unlessStatus(404)(error)
       })
+    this.#records?.removed(app, id)
   }
 
   /** Removes a container that has our name for the app; fails with `already-exists` where it is not ours. */
@@ -73,15 +88,14 @@ export class DockerContainers {
     const name = containerName(this.#node, app)
     const found = await ask(docker => docker.getContainer(encodeURIComponent(name)).inspect()).catch(unlessStatus(404))
     if (found === undefined) return
-    const labels = found.Config.Labels ?? {}
-    if (labels[LABEL_NODE] !== this.#node || labels[LABEL_APP] !== app)
+    if (this.#appOf(found) !== app)
       throw new ShadowError('already-exists', `Docker has a container "${name}" that is not ours`, {
         hint: `rename it: docker rename ${name} OTHER`,
       })
     await ask(docker => docker.getContainer(found.Id).remove({ force: true, v: true })).catch(unlessStatus(404))
   }
 
-  /** All that there are, running or not. */
+  /** All of ours, running or not. */
   async all(): Promise<readonly FoundContainer[]> {
     const { ask } = this.#engine
     const filters = { label: [`${LABEL_NODE}=${this.#node}`] }
@@ -89,8 +103,8 @@ export class DockerContainers {
     const found = await Promise.all(
       listed.map(async ({ Id }) => {
         const there = await ask(docker => docker.getContainer(Id).inspect()).catch(unlessStatus(404))
-        const app = there?.Config.Labels[LABEL_APP] ?? ''
-        if (there === undefined || !isAppName(app)) return []
+        const app = there && this.#appOf(there)
+        if (there === undefined || app === undefined) return []
         const revision = Number(there.Config.Labels[LABEL_REVISION] ?? 0)
         const { Running: running, StartedAt: startedAt } = there.State
         return { id: Id, app, revision, running, ip: this.ipOf(there), startedAt }
@@ -107,6 +121,16 @@ export class DockerContainers {
       .catch(unlessStatus(403, 404))
     const EndpointConfig = { IPAMConfig: { IPv4Address: address } }
     await this.#engine.ask(docker => docker.getNetwork(network).connect({ Container: id, EndpointConfig }))
+  }
+
+  /** Whose app a container is: its name, its labels and our own record must agree; undefined where it is not ours. */
+  #appOf({ Id, Name, Config, State }: Docker.ContainerInspectInfo): AppName | undefined {
+    const { [LABEL_NODE]: node, [LABEL_APP]: app = '' } = Config.Labels ?? {}
+    if (node !== this.#node || !isAppName(app)) return undefined
+    const name = Name.replace(/^\//, '')
+    if (name === folderName(this.#node, app) && State.Status === 'created') return app
+    if (name !== containerName(this.#node, app)) return undefined
+    return this.#records?.has(app, { id: Id, running: State.Running }) === false ? undefined : app
   }
 
   /** Its address on our network, or on that of an earlier version of Shadow; undefined where it does not run. */

@@ -10,7 +10,7 @@ import { type Engine, unlessStatus } from './docker-engine.ts'
 import { statusOf } from './failures.ts'
 import { type Owner, ownerOf } from './image-user.ts'
 import { LABEL_APP, LABEL_NODE } from './runtime.ts'
-import { containerName } from './specification.ts'
+import { folderName } from './specification.ts'
 
 type Options = { readonly engine: Engine; readonly node: NodeName }
 
@@ -39,7 +39,7 @@ export class DockerFolders {
 
   async #make(task: TaskDefinition): Promise<{ id: string; user: string }> {
     const { ask } = this.#engine
-    const name = `${containerName(this.#node, task.app)}.folder`
+    const name = folderName(this.#node, task.app)
     const left = await ask(docker => docker.getContainer(name).inspect()).catch(unlessStatus(404))
     if (left?.Config.Labels?.[LABEL_NODE] === this.#node) await this.#remove(left.Id)
     const { id } = await ask(docker =>
@@ -118,7 +118,10 @@ export class DockerFolders {
   }
 
   #archive(id: string, path: string, signal: AbortSignal): AsyncGenerator<Buffer> {
-    return this.#engine.stream({ method: 'GET', path: `/containers/${id}/archive?`, options: { path } }, signal)
+    return this.#engine.stream(
+      { method: 'GET', path: `/containers/${encodeURIComponent(id)}/archive?`, options: { path } },
+      signal,
+    )
   }
 }
 

@@ -8,6 +8,8 @@ import { withLastLines } from '../../model/last-lines.ts'
 import type { NodeName } from '../../model/names.ts'
 import type { TaskDefinition } from '../../model/task.ts'
 import { Addresses } from './addresses.ts'
+import { ContainerRecords } from './container-records.ts'
+import { DockerCommands } from './docker-commands.ts'
 import { DockerContainers } from './docker-containers.ts'
 import { dockerEngine } from './docker-engine.ts'
 import { DockerFolders } from './docker-folders.ts'
@@ -15,10 +17,11 @@ import { DockerImages } from './docker-images.ts'
 import { DockerNetwork } from './docker-network.ts'
 import { DockerOutput } from './docker-output.ts'
 import { DockerStop } from './docker-stop.ts'
-import { commandNotFound, initFailure, isNoCommand, statusOf, toldBy } from './failures.ts'
+import { commandNotFound, initFailure, isNoCommand, runcFailure, statusOf, toldBy } from './failures.ts'
 import { type EgressMode, Firewall } from './firewall.ts'
 import { takeIPv6Off } from './host-links.ts'
 import { untilExecuted } from './init.ts'
+import { isRefusal, refused } from './refused.ts'
 import type { Container, FoundContainer, Runtime } from './runtime.ts'
 import { egressOf } from './specification.ts'
 
@@ -37,6 +40,8 @@ export type DockerOptions = {
   /** Ports of this machine that every app may reach. */
   readonly frontPorts?: readonly number[]
   readonly exec?: Exec
+  /** Where it is kept which containers are ours; left out: their name and labels tell. */
+  readonly records?: { readonly folder: string; readonly isUpgrade: boolean }
 }
 
 // How long a call to Docker is waited for after its caller has left.
@@ -58,6 +63,7 @@ export function docker({
   egress = 'on',
   frontPorts = [],
   exec = execHere,
+  records: recordsAt,
 }: DockerOptions): Runtime {
   const engine = dockerEngine(socketPath)
   const images = new DockerImages(engine, configFile)
@@ -65,11 +71,13 @@ export function docker({
   const addresses = new Addresses({ clock, file: addressesFile })
   /** The address of each container. */
   const addressOf = new Map<string, string>()
-  const containers = new DockerContainers({ engine, node, network, log })
+  const records = recordsAt && new ContainerRecords({ ...recordsAt, log })
+  const containers = new DockerContainers({ engine, node, network, records, log })
   const folders = new DockerFolders({ engine, node })
   const firewall = new Firewall({ exec, log, mode: egress, frontPorts })
   /** Containers whose address has its rules. */
   const allowed = new Set<string>()
+  const commands = new DockerCommands(engine)
   const output = new DockerOutput(engine)
   const stops = new DockerStop(containers, clock)
 
@@ -98,9 +106,9 @@ export function docker({
       if (isNoCommand(error)) throw commandNotFound(task.app, toldBy(error), error)
       if (statusOf(error) === 409) await containers.removeLeftOver(task.app)
       else if (statusOf(error) === 404) await images.ensureAgain(task.image, signal)
-      else throw error
+      else return orRefused(task)(error)
     }
-    return containers.create(task, mountedAt, address)
+    return containers.create(task, mountedAt, address).catch(orRefused(task))
   }
 
   /** Starts it; where its network has gone or its address is somebody else's, that is mended first. */
@@ -124,8 +132,8 @@ export function docker({
     try {
       await startMended(container)
     } catch (error) {
-      if (isNoCommand(error)) throw commandNotFound(container.app, toldBy(error), error)
-      throw error
+      if (isNoCommand(error)) throw await noCommand(container, toldBy(error), error)
+      throw isRefusal(error) ? refused(container.app, error) : error
     }
     let found = await containers.inspect(container)
     // docker-init runs before the command is known to be there; by now it has nearly always gone on to it.
@@ -166,11 +174,23 @@ export function docker({
     giveUp.abort()
   }
 
+  /** The kernel says "no such file" also of a program that is there, when it is a script whose interpreter is not. */
+  async function noCommand(container: Container, told: string, cause?: unknown): Promise<ShadowError> {
+    const look = async (): Promise<string | undefined> => {
+      if (!/no such file/i.test(told)) return undefined
+      return commands.missing(container.id, (await containers.inspect(container)).Config)
+    }
+    const missing = await look().catch(() => undefined) // what was told says enough
+    return commandNotFound(container.app, missing?.includes(' is there, ') ? missing : told, cause)
+  }
+
   /** Why a container that was started does not run any more. */
   async function endedAtOnce(container: Container, exitCode: number): Promise<ShadowError> {
     const lines = await output.last(container, LAST_LINES)
     const missing = exitCode === 126 || exitCode === 127 ? initFailure(lines) : undefined
-    if (missing !== undefined) return commandNotFound(container.app, missing)
+    if (missing !== undefined) return noCommand(container, missing)
+    const tooLate = runcFailure(lines)
+    if (tooLate !== undefined) return refused(container.app, new Error(tooLate))
     return new ShadowError(
       'app-crashed',
       withLastLines(`${container.app} ended with exit code ${exitCode} before it was ready`, lines),
@@ -189,7 +209,7 @@ export function docker({
       ),
     ensureImage: (image, signal) => images.ensure(image, signal),
     create: (task, mountedAt, signal) => unlessLeft(signal, () => create(task, mountedAt, signal)),
-    copyFolder: (task, at, signal) => unlessLeft(signal, () => folders.copy(task, at, signal)),
+    copyFolder: (task, at, signal) => unlessLeft(signal, () => folders.copy(task, at, signal).catch(orRefused(task))),
     start: (container, signal) => unlessLeft(signal, () => start(container)),
     stop: (container, graceMs) => stops.stop(container, graceMs),
 
@@ -227,6 +247,13 @@ export function docker({
     openPorts: ports => firewall.openPorts(ports),
   }
 }
+
+/** For `catch`: what Docker refuses is a fault of the definition. */
+const orRefused =
+  (task: TaskDefinition) =>
+  (error: unknown): never => {
+    throw isRefusal(error) ? refused(task.app, error, task) : error
+  }
 
 /**
  * Does a deed unless the caller has left. When the caller leaves during it, it is waited for all the same, for a while: a

@@ -50,6 +50,10 @@ export function isNoCommand(error: unknown): boolean {
 export const initFailure = (lines: readonly string[]): string | undefined =>
   lines.map(line => /^\[FATAL tini \(\d+\)\] exec (.* failed: .*)$/.exec(line)?.[1]).find(told => told !== undefined)
 
+/** What runc says in the container's own output where the kernel refuses docker-init, the environment and the command together. */
+export const runcFailure = (lines: readonly string[]): string | undefined =>
+  lines.length === 1 ? /^exec \S*docker-init: (.*)$/.exec(lines[0] ?? '')?.[1] : undefined
+
 export const commandNotFound = (app: string, told: string, cause?: unknown): ShadowError =>
   new ShadowError('command-not-found', `the command of ${app} cannot be run: ${told}`, {
     cause,

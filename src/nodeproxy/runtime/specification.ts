@@ -63,6 +63,8 @@ export function specificationOf(task: TaskDefinition, { node, network, address, 
 }
 
 export const containerName = (node: NodeName, app: string): string => `shadow-${node}-${app}`
+/** A container that is never started: its image's files are looked at in it. */
+export const folderName = (node: NodeName, app: string): string => `${containerName(node, app)}.folder`
 
 /** What the app may reach, by the labels of its container. */
 export const egressOf = (labels: Readonly<Record<string, string>> = {}): readonly Egress[] =>

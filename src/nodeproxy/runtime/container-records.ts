@@ -1,0 +1,100 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { z } from 'zod'
+import type { Log } from '../../lib/log.ts'
+import { Turns } from '../../lib/turn.ts'
+import { type AppName, isAppName } from '../../model/names.ts'
+
+/** `id` null: a container of the app is being made. `boot`: the boot of this machine in which that was so. */
+const Entry = z.object({ id: z.string().nullable(), boot: z.string() })
+type Entry = z.output<typeof Entry>
+
+/**
+ * Which containers this node has made, kept in one small file for each app. Labels alone do not make a container ours: an image that
+ * somebody commits from a container of ours has its labels, and so has every container of that image.
+ */
+export class ContainerRecords {
+  readonly #folder: string
+  readonly #log: Log
+  readonly #entries = new Map<AppName, Entry>()
+  readonly #turns = new Turns<AppName>()
+  /** Containers that were made before there were records: those of an older Shadow, which this one takes over. */
+  readonly #trustsUnknown: boolean
+  readonly #boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+
+  /** `isUpgrade` tells whether a folder that is not there yet means an older Shadow, and not a fresh one. */
+  constructor({ folder, isUpgrade, log }: { folder: string; isUpgrade: boolean; log: Log }) {
+    this.#folder = folder
+    this.#log = log
+    const files = filesIn(folder)
+    this.#trustsUnknown = files === undefined && isUpgrade
+    for (const file of files ?? []) {
+      const app = file.slice(0, -5)
+      if (!file.endsWith('.json') || !isAppName(app)) continue
+      const entry = Entry.safeParse(parsed(readFileSync(`${folder}/${file}`, 'utf8')))
+      if (entry.success) this.#entries.set(app, entry.data)
+    }
+  }
+
+  /** To be called before a container of the app is made; resolves when that is kept. */
+  making(app: AppName): Promise<void> {
+    return this.#keep(app, { id: null, boot: this.#boot })
+  }
+
+  made(app: AppName, id: string): void {
+    void this.#keep(app, { id, boot: this.#boot })
+  }
+
+  removed(app: AppName, id: string): void {
+    if (this.#entries.get(app)?.id !== id) return
+    this.#entries.delete(app)
+    void this.#write(app, () => rm(this.#file(app), { force: true }))
+  }
+
+  /** Whether a container of the app's name and labels is one that this node has made. */
+  has(app: AppName, { id, running }: { id: string; running: boolean }): boolean {
+    const entry = this.#entries.get(app)
+    if (entry === undefined) return this.#trustsUnknown
+    if (entry.id === id) return true
+    // The last writes before a power cut may be lost. Nothing that we had made runs after it.
+    if (entry.boot !== this.#boot) return !running
+    return entry.id === null
+  }
+
+  #keep(app: AppName, entry: Entry): Promise<void> {
+    this.#entries.set(app, entry)
+    return this.#write(app, async () => {
+      const file = this.#file(app)
+      const part = `${file}.part`
+      await writeFile(part, JSON.stringify(entry), { mode: 0o600 }).catch(async () => {
+        await mkdir(this.#folder, { recursive: true, mode: 0o700 })
+        await writeFile(part, JSON.stringify(entry), { mode: 0o600 })
+      })
+      await rename(part, file) // not synced: it has to outlive this process, and `has` knows of power cuts
+    })
+  }
+
+  #write(app: AppName, deed: () => Promise<void>): Promise<void> {
+    return this.#turns.take(app, deed).catch(cause => this.#log.warn('container record not kept', { app, cause }))
+  }
+
+  #file(app: AppName): string {
+    return `${this.#folder}/${app}.json`
+  }
+}
+
+function filesIn(folder: string): string[] | undefined {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return undefined // none was kept yet
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined // a file that a power cut has left empty says nothing
+  }
+}
