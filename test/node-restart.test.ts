@@ -79,11 +79,11 @@ async function start(dies?: Told['dies']): Promise<Node> {
   const told: Told = { settings, ...(dies && { dies }) }
   const child = spawn(process.execPath, [PROGRAM, JSON.stringify(told)], { stdio: ['ignore', 'pipe', 'inherit'] })
   const [line] = (await once(createInterface(child.stdout!), 'line')) as [string]
-  const { address, key } = JSON.parse(line)
+  const { address, keys } = JSON.parse(line)
   return {
     child,
-    client: nodeClient({ url: `http://${address}`, token: key, withinMs: 30_000 }),
-    get: (app, path) => get(`http://${address}${path}`, { 'x-shadow-app': app, 'x-shadow-key': key }),
+    client: nodeClient({ url: `http://${address}`, token: keys.control, withinMs: 30_000 }),
+    get: (app, path) => get(`http://${address}${path}`, { 'x-shadow-app': app, 'x-shadow-key': keys.traffic }),
     async [Symbol.asyncDispose]() {
       if (child.exitCode !== null || child.signalCode !== null) return
       child.kill('SIGTERM')

@@ -17,5 +17,5 @@ const node = await startNodeproxy(readSettings(nodeproxySettings, {}, settings),
     if (app === dies?.app && `${when} ${step}` === dies.at) process.kill(process.pid, 'SIGKILL')
   },
 })
-process.stdout.write(`${JSON.stringify({ address: node.address, key: node.keys.traffic })}\n`)
+process.stdout.write(`${JSON.stringify({ address: node.address, keys: node.keys })}\n`)
 process.once('SIGTERM', () => void node.stop({ sleep: false }))
