@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rename, rm } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, test } from 'vitest'
+import { masterClient } from '../api/client.ts'
 import { masterPaths } from '../api/paths.ts'
-import type { Problem } from '../lib/errors.ts'
+import { isFailure, type Problem } from '../lib/errors.ts'
+import { readEvents } from '../lib/http/events.ts'
 import { nodeName } from '../model/names.ts'
+import { HandClock } from '../testing/clock.ts'
 import { type TestMaster, testMaster } from '../testing/masters.ts'
 import { directory } from './storage/directory.ts'
 
@@ -189,4 +192,52 @@ describe('a master whose storage is away', () => {
     assert.equal((await on.http('GET', '/v1/health')).status, 200)
     assert.equal((await on.http('POST', '/v1/apps', { body: { name: 'away', image: 'x' } })).status, 201)
   })
+})
+
+describe('a stream that is open', () => {
+  const ended = async (body: AsyncIterable<unknown>): Promise<void> => {
+    for await (const _ of body); // to its end
+  }
+
+  test('ends when its token is revoked, and that of another token goes on', async () => {
+    const [kept, revoked] = await Promise.all(
+      ['kept', 'revoked'].map(name => on.admin.call('createToken', { body: { name, role: 'proxy' } })),
+    )
+    const leaving = new AbortController()
+    const streamOf = (token: string) =>
+      masterClient({ url: on.master.url, token, withinMs: 10_000 }).raw('changes', { signal: leaving.signal })
+    const [goesOn, ends] = [await streamOf(kept!.token), await streamOf(revoked!.token)]
+    await on.admin.call('removeToken', { params: { token: revoked!.id } })
+    await ended(ends.body)
+    const told = readEvents(goesOn.body).next()
+    await on.admin.call('registerApp', { body: { name: 'told-to-the-other', image: 'x' } })
+    assert.equal(((await told).value as { app: string }).app, 'told-to-the-other')
+    leaving.abort()
+  })
+
+  test('ends when its token is revoked through another master, which tells it, or at the latest at the next look', async () => {
+    const clock = new HandClock()
+    await using other = await testMaster(await directory({ path }), clock)
+    const { id, token } = await on.admin.call('createToken', { body: { name: 'far', role: 'proxy' } })
+    const { body } = await masterClient({ url: other.master.url, token, withinMs: 10_000 }).raw('changes', {
+      signal: new AbortController().signal,
+    })
+    const end = ended(body)
+    await on.admin.call('removeToken', { params: { token: id } })
+    await clock.advance(30_000)
+    await end
+  })
+})
+
+test('a token that another user planted is not taken for the admin’s', async () => {
+  const data = await mkdtemp(join(tmpdir(), 'shadow-test-planted-'))
+  await mkdir(`${data}/tokens`, { mode: 0o700 })
+  await writeFile(`${data}/tokens/admin`, 'shadow_planted')
+  await chmod(`${data}/tokens/admin`, 0o666)
+  await assert.rejects(
+    testMaster(await directory({ path: `${data}/store` }), undefined, { SHADOW_DATA: data }),
+    error =>
+      isFailure(error, 'bad-input') && /tokens\/admin is not taken: others may read or write it/.test(error.message),
+  )
+  await rm(data, { recursive: true })
 })

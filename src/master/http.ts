@@ -41,7 +41,8 @@ export function masterDoor({ handlers, tokens, log, ending }: Parts): RequestLis
           query: request.query,
           body: 'body' in route ? await bodyOf(request) : undefined,
         })
-        const signal = route.answer === 'stream' ? AbortSignal.any([gone, ending]) : gone
+        using good = route.answer === 'stream' && caller !== undefined ? tokens.whileGood(caller.id) : undefined
+        const signal = good === undefined ? gone : AbortSignal.any([gone, ending, good.signal])
         const ifMatch = etagsOf(request.headers['if-match'])
         const permit = request.headers[PERMIT_HEADER]?.toString()
         const told = await handler(input, { caller, ifMatch, permit, response, signal })

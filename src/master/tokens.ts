@@ -23,6 +23,8 @@ export function tokenRecords({ storage, clock }: { storage: Storage; clock: Cloc
   const keyOf = (id: string): string => `tokens/${id}.json`
   const idOf = (token: string): string => createHash('sha256').update(token).digest('hex')
   const known = new Map<string, { caller: Caller; until: number }>()
+  /** Looks that are taken for what is open, by token. */
+  const open = new Map<string, Set<() => void>>()
 
   const keep = async (token: string, name: string, role: Role): Promise<string> => {
     const id = idOf(token)
@@ -30,7 +32,43 @@ export function tokenRecords({ storage, clock }: { storage: Storage; clock: Cloc
     return id
   }
 
+  const isThere = async (id: string): Promise<boolean> => (await storage.get(keyOf(id))) !== undefined
+
   return {
+    /** Another master may have revoked it: it is looked for when it is shown next, and for what is open by it now. */
+    revoked(id: string): void {
+      known.delete(id)
+      for (const look of open.get(id) ?? []) look()
+    },
+
+    /**
+     * Aborts with `unauthorised` when the token is revoked: what its caller has open ends with it. Besides being told, it looks by
+     * itself every BELIEVED_FOR_MS; while the storage does not answer, the token counts.
+     */
+    whileGood(id: string): Disposable & { readonly signal: AbortSignal } {
+      const ended = new AbortController()
+      let next: Disposable | undefined
+      const look = (): void => {
+        next?.[Symbol.dispose]()
+        next = clock.after(BELIEVED_FOR_MS, look)
+        isThere(id).then(
+          there => there || ended.abort(new ShadowError('unauthorised', 'the token was revoked')),
+          () => undefined, // asked again, at the latest at the next look
+        )
+      }
+      next = clock.after(BELIEVED_FOR_MS, look)
+      const looks = open.get(id) ?? new Set()
+      open.set(id, looks.add(look))
+      return {
+        signal: ended.signal,
+        [Symbol.dispose]() {
+          next?.[Symbol.dispose]()
+          looks.delete(look)
+          if (looks.size === 0) open.delete(id)
+        },
+      }
+    },
+
     /** Whoever shows this token; fails with `unauthorised`. */
     async callerOf(token: string): Promise<Caller> {
       const id = idOf(token)
@@ -58,10 +96,10 @@ export function tokenRecords({ storage, clock }: { storage: Storage; clock: Cloc
     },
 
     async remove(id: string): Promise<void> {
-      if (!/^[0-9a-f]{64}$/.test(id) || (await storage.get(keyOf(id))) === undefined)
+      if (!/^[0-9a-f]{64}$/.test(id) || !(await isThere(id)))
         throw new ShadowError('not-found', 'no token has this id', { hint: 'shadow token ls' })
-      known.delete(id)
       await storage.remove(keyOf(id))
+      this.revoked(id)
     },
 
     /** The token in the file, made with its file where there is none, and known to the master afterwards. */

@@ -35,7 +35,11 @@ export async function testMaster(
 ): Promise<TestMaster> {
   const data = await mkdtemp(join(tmpdir(), 'shadow-test-master-'))
   const config = readSettings(masterSettings, { SHADOW_DATA: data, SHADOW_MASTER_LISTEN: '127.0.0.1:0', ...settings })
-  const master = await startMaster(config, { clock, log: silentLog, storage })
+  const removed = () => rm(data, { recursive: true, force: true })
+  const master = await startMaster(config, { clock, log: silentLog, storage }).catch(async error => {
+    await removed()
+    throw error
+  })
   const adminToken = await master.token('admin')
   const client = (token: string): MasterClient => masterClient({ url: master.url, token, withinMs: 30_000 })
   return {
@@ -58,7 +62,7 @@ export async function testMaster(
     },
     async [Symbol.asyncDispose]() {
       await master[Symbol.asyncDispose]()
-      await rm(data, { recursive: true, force: true })
+      await removed()
     },
   }
 }
