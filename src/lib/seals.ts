@@ -88,7 +88,7 @@ export class Seals {
 
   /** A short name of a value, which tells equal values of equal contexts and nothing more: guesses cannot be tried without the key. */
   digest(value: string, context: string): string {
-    return macOf(this.#first, `digest ${context} ${value}`).toString('hex').slice(0, 16)
+    return macOf(this.#first, `digest ${context} ${value}`).toString('hex').slice(0, 32)
   }
 }
 

@@ -101,7 +101,7 @@ export function appRegistry({ records, claims, history, volumes, changes, relay,
     },
 
     /** Makes the next revision of what `next` says of the app as it is; the same again makes none. */
-    change: (name: AppName, next: (now: App) => Promise<Definition>, expected: Expected): Promise<Found> =>
+    change: (name: AppName, next: (now: App) => Definition | Promise<Definition>, expected: Expected): Promise<Found> =>
       attempts(expected, async () => {
         const before = await find(name)
         mustMatch(before, expected)

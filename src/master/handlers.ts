@@ -71,12 +71,12 @@ export function masterHandlers(parts: Parts): Handlers {
     },
 
     registerApp: async ({ body: { name, access, ...definition }, query: { env } }) => {
-      const whole = await digests.restore(definition, undefined)
+      const whole = digests.restore(definition, undefined)
       return told(await apps.register({ name, access, ...whole }), env)
     },
     listApps: async ({ query: { after, limit, env } }) => {
       const { items, next } = await lookup.list(after === undefined ? undefined : appName(after), limit)
-      return { value: { items: await Promise.all(items.map(app => shown(app, env))), next } }
+      return { value: { items: items.map(app => shown(app, env)), next } }
     },
     async getApp({ params, query: { env } }, { caller, permit }) {
       const found = await apps.find(params.app)
@@ -87,7 +87,7 @@ export function masterHandlers(parts: Parts): Handlers {
     replaceApp: async ({ params, body, query: { env } }, { ifMatch }) =>
       told(await apps.change(params.app, now => digests.restore(body, now), ifMatch), env),
     updateApp: async ({ params, body, query: { strict, env } }, { ifMatch }) => {
-      const next = (now: App): Promise<Definition> => {
+      const next = (now: App): Definition => {
         if (strict) mustHave(now, body)
         return digests.restore(parseValue(ReplaceSchema, mergePatch(definitionOf(now), body)), now)
       }
@@ -98,10 +98,10 @@ export function masterHandlers(parts: Parts): Handlers {
     removeApp: ({ params, query }, { ifMatch, signal }) => apps.remove(params.app, query.withVolume, ifMatch, signal),
     listTasks: async ({ params, query: { env } }) => {
       const tasks = await history.list(await find(params.app))
-      return { value: { items: await Promise.all(tasks.map(task => shownTask(task, env))) } }
+      return { value: { items: tasks.map(task => shownTask(task, env)) } }
     },
     getTask: async ({ params, query: { env } }) => ({
-      value: await shownTask(await history.get(await find(params.app), params.revision), env),
+      value: shownTask(await history.get(await find(params.app), params.revision), env),
     }),
 
     listVolumes: async ({ query: { after, limit } }) => ({
@@ -155,15 +155,15 @@ export function masterHandlers(parts: Parts): Handlers {
     await volumes.forget(id)
   }
 
-  async function told({ app, etag }: Found, env: Shown): Promise<{ value: App; etag: string }> {
-    return { value: await shown(app, env), etag }
+  function told({ app, etag }: Found, env: Shown): { value: App; etag: string } {
+    return { value: shown(app, env), etag }
   }
 
-  async function shown(app: App, env: Shown): Promise<App> {
-    return { ...app, task: await shownTask(app.task, env) }
+  function shown(app: App, env: Shown): App {
+    return { ...app, task: shownTask(app.task, env) }
   }
 
-  async function shownTask(task: TaskDefinition, env: Shown): Promise<TaskDefinition> {
+  function shownTask(task: TaskDefinition, env: Shown): TaskDefinition {
     return env === 'digests' ? digests.hide(task) : task
   }
 }

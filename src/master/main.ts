@@ -63,7 +63,7 @@ export async function startMaster(config: MasterConfig, { clock, log, storage: g
   const volumes = volumeRecords({ storage, records, clock })
   const nodes = nodeRecords({ storage, clock, seals })
   const tokens = tokenRecords({ storage, clock })
-  const digests = envDigests(storage)
+  const digests = envDigests(seals)
   const changes = changeStream()
   const permits = placementPermits({ seals, records, volumes })
   const relay = nodeRelay({ nodes, volumes, permits })
