@@ -11,6 +11,7 @@ import { text } from 'node:stream/consumers'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, test } from 'vitest'
 import { masterClient, type NodeClient, nodeClient } from '../src/api/client.ts'
+import { HOP_APP, HOP_KEY, permitHeaders } from '../src/api/paths.ts'
 import { systemClock } from '../src/lib/clock.ts'
 import { noLog } from '../src/lib/log.ts'
 import { readSettings } from '../src/lib/settings.ts'
@@ -40,6 +41,8 @@ let data: string
 let master: Master
 let settings: Record<string, string>
 let foreign: string
+/** What a front would show to the node with requests for the app. */
+const permits = new Map<string, string>()
 
 beforeAll(async () => {
   data = await mkdtemp(join(tmpdir(), TEST_FOLDER_PREFIX))
@@ -48,7 +51,7 @@ beforeAll(async () => {
   settings = { data, name, listen: '0', master: master.url, token: await master.nodeToken(nodeName(name)) }
   const image = await busyboxImage()
   const client = masterClient({ url: master.url, token: await master.token('admin'), withinMs: 10_000 })
-  for (const app of [dying, steady])
+  for (const app of [dying, steady]) {
     await client.call('registerApp', {
       body: {
         name: app,
@@ -58,6 +61,8 @@ beforeAll(async () => {
         sleep: { idleAfter: 'never', grace: '2s' },
       },
     })
+    permits.set(app, (await client.call('getHost', { params: { hostname: `${app}.localhost` } })).permit)
+  }
   foreign = await docker('run', '-d', '--label', 'shadow.node=somebody-else', image, 'sleep', '100000')
 })
 
@@ -83,7 +88,8 @@ async function start(dies?: Told['dies']): Promise<Node> {
   return {
     child,
     client: nodeClient({ url: `http://${address}`, token: keys.control, withinMs: 30_000 }),
-    get: (app, path) => get(`http://${address}${path}`, { 'x-shadow-app': app, 'x-shadow-key': keys.traffic }),
+    get: (app, path) =>
+      get(`http://${address}${path}`, { [HOP_APP]: app, [HOP_KEY]: keys.traffic, ...permitHeaders(permits.get(app)) }),
     async [Symbol.asyncDispose]() {
       if (child.exitCode !== null || child.signalCode !== null) return
       child.kill('SIGTERM')

@@ -6,7 +6,6 @@ import { noLog } from '../../src/lib/log.ts'
 import { readSettings } from '../../src/lib/settings.ts'
 import type { App } from '../../src/model/app.ts'
 import type { Held } from '../../src/model/instance.ts'
-import { appAt } from '../../src/model/route.ts'
 import { nodeproxySettings } from '../../src/nodeproxy/config.ts'
 import { startNodeproxy } from '../../src/nodeproxy/main.ts'
 import { Apart } from '../tools/apart.ts'
@@ -15,8 +14,11 @@ import { containersOf, isCode, register, Shadow } from '../tools/shadow.ts'
 const VOLUME = { volume: { size: '16MiB' } }
 const ASK = { kind: 'request', what: 'GET / from nowhere', bytes: 0, mayWake: true } as const
 
-const hold = async (apart: Apart, letter: string, app: App): Promise<Held> =>
-  apart.node(letter).hold(appAt(app), ASK, new AbortController())
+/** Holds the app on this node, as a front does that has placed it there. */
+const hold = async (apart: Apart, letter: string, app: App): Promise<Held> => {
+  const route = await apart.admin.call('getHost', { params: { hostname: `${app.name}.localhost` } })
+  return apart.node(letter).hold(route, ASK, new AbortController())
+}
 
 describe('promise 2, one writer per volume, ever:', () => {
   test('of two nodes that wake one app at once, one gets its volume, and the other is told which', async () => {

@@ -20,6 +20,8 @@ type Options = {
   /** Letters that nodes and fronts are called by. */
   readonly nodes: readonly string[]
   readonly fronts: readonly string[]
+  /** Given the port of the master, answers with the one where fronts are to call it; left out: the same. */
+  readonly frontsReachMaster?: (port: number) => Promise<number>
 }
 
 type Env = Readonly<Record<string, string>>
@@ -128,7 +130,7 @@ export class Cluster implements AsyncDisposable {
     return containersOf(this.nameOf(letter), app)
   }
 
-  async #startAll({ shadow, nodes, fronts }: Options): Promise<void> {
+  async #startAll({ shadow, nodes, fronts, frontsReachMaster = async port => port }: Options): Promise<void> {
     await this.master.start()
     this.#token = (await readFile(`${this.data}/master/tokens/admin`, 'utf8')).trim()
     const envFor = async (role: 'node' | 'proxy', name: string): Promise<Env> => ({
@@ -142,8 +144,10 @@ export class Cluster implements AsyncDisposable {
     }
     await Promise.all([...this.#nodes.values()].map(node => node.start()))
     await until(async () => (await this.admin.call('listNodes', {})).items.length === nodes.length || undefined)
+    const SHADOW_MASTER = `http://127.0.0.1:${await frontsReachMaster(this.master.port)}`
     for (const letter of fronts) {
-      const daemon = new Daemon([shadow, 'proxy', '--data', `${this.data}/${letter}`], await envFor('proxy', letter))
+      const env = { ...(await envFor('proxy', letter)), SHADOW_MASTER }
+      const daemon = new Daemon([shadow, 'proxy', '--data', `${this.data}/${letter}`], env)
       this.#fronts.set(letter, { daemon, visitor: new Visitor(() => daemon.port) })
     }
     await Promise.all([...this.#fronts.values()].map(({ daemon }) => daemon.start()))

@@ -10,6 +10,8 @@ import type { StoragePlace } from '../../src/master/storage/place.ts'
 /** A store that runs until it is disposed of; `stop` and `start` take it away and bring it back, its data kept. */
 export type S3Server = AsyncDisposable & {
   place(bucket: string): StoragePlace
+  /** Where it keeps what is in its buckets. */
+  readonly folder: string
   stop(): Promise<void>
   start(): Promise<void>
 }
@@ -82,6 +84,7 @@ async function serve({ file, args, ready }: Program): Promise<S3Server> {
 
   await start()
   return {
+    folder: data,
     place: bucket => ({ kind: 's3', endpoint, bucket, region: 'us-east-1', credentials: CREDENTIALS }),
     stop,
     start,
