@@ -37,6 +37,10 @@ let slow: PromiseWithResolvers<void> | undefined
 let server: Listening
 let newer: number[]
 let removed: string[]
+/** Whether nothing of an app is left here that another node has. */
+let isAsleep: boolean
+/** The master says that another node has the app. */
+let isElsewhere: boolean
 let ending: AbortController
 
 beforeEach(async () => {
@@ -49,6 +53,8 @@ beforeEach(async () => {
   slow = undefined
   newer = []
   removed = []
+  isAsleep = true
+  isElsewhere = false
   ending = new AbortController()
   server = await listen(
     createServer((request, response) => {
@@ -65,7 +71,9 @@ beforeEach(async () => {
       if (url === '/v1/changes') {
         streams.push(response)
         sends.set(response, openEvents(response, 60_000))
-      } else if (has === undefined || !url.endsWith(`/${has.name}`))
+      } else if (isElsewhere)
+        reply(response, 421, new ShadowError('volume-elsewhere', 'n2 has it', { facts: { node: 'n2' } }).toProblem())
+      else if (has === undefined || !url.endsWith(`/${has.name}`))
         reply(response, 404, new ShadowError('app-not-found', 'no such app').toProblem())
       else if (headers['if-none-match'] === `"${has.task.revision}"`) response.writeHead(304).end()
       else reply(response, 200, has, { etag: `"${has.task.revision}"` })
@@ -109,6 +117,7 @@ function someApps(kept = definitions()): Apps {
     log: noLog,
     onNewer: ({ task }) => void newer.push(task.revision),
     onRemoved: app => void removed.push(app),
+    onElsewhere: () => isAsleep,
   })
 }
 
@@ -385,6 +394,19 @@ test('a forgotten app is not there after a restart', async () => {
   apps.forget(name)
   await kept.flush()
   assert.deepEqual(await readdir(folder), [])
+})
+
+test('an app whose volume another node has by now is forgotten with its secrets, unless it is awake here', async () => {
+  const kept = definitions()
+  const apps = someApps(kept)
+  await apps.resolve(name)
+  isElsewhere = true
+  isAsleep = false
+  assert.equal((await apps.resolve(name)).name, name)
+  isAsleep = true
+  await assert.rejects(apps.resolve(name), error => isFailure(error, 'volume-elsewhere'))
+  await kept.flush()
+  assert.deepEqual([apps.known(name), await readdir(folder)], [undefined, []])
 })
 
 test('definitions that cannot be read are not taken for none', async () => {

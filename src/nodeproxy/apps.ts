@@ -22,6 +22,8 @@ type Options = {
   /** Told of each definition that is newer than the one before. */
   onNewer: (app: App) => void
   onRemoved: (app: AppName) => void
+  /** Told of an app whose volume another node has; whether nothing of it is left here, so that its secrets may go. */
+  onElsewhere: (app: AppName) => boolean
 }
 
 /**
@@ -188,6 +190,10 @@ export class Apps {
     } catch (error) {
       if (isFailure(error, 'app-not-found')) {
         this.#options.onRemoved(name)
+        throw error
+      }
+      if (isFailure(error, 'volume-elsewhere') && this.#options.onElsewhere(name)) {
+        this.forget(name)
         throw error
       }
       const code = error instanceof ShadowError ? error.code : undefined

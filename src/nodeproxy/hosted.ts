@@ -35,6 +35,7 @@ export class Hosted {
       log: parts.log,
       onNewer: app => this.instances.get(app.name)?.define(app.task),
       onRemoved: app => this.removed(app),
+      onElsewhere: app => this.#leftTo(app),
     })
     this.instances = new Instances({
       parts: {
@@ -96,6 +97,14 @@ export class Hosted {
     const user = this.instances.all.find(({ task }) => task.volume?.id === volume)
     await (user === undefined ? parts.volumes.remove(volume) : user.atRest(() => parts.volumes.remove(volume)))
     leases.forget(volume)
+  }
+
+  /** Another node has the app's volume: one that is asleep here is forgotten, but for its log. */
+  #leftTo(app: AppName): boolean {
+    if (this.phase(app) !== 'asleep') return false
+    this.instances.forget(app).catch(() => undefined) // woken in between, it is stuck; that was logged
+    this.#options.parts.log.info('app lives on another node', { app })
+    return true
   }
 
   /** The master is asked about an app that has the volume here: it may have been removed, or have no volume any more. */
