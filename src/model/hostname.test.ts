@@ -23,6 +23,11 @@ for (const header of [
   ':80',
   '',
   'a..b',
+  '.a',
+  'a-.example',
+  '127.0.0.1',
+  '10',
+  'a.1',
   '-a.example',
   'a%2fb.example',
   'a@b',
@@ -30,9 +35,7 @@ for (const header of [
   `${'a'.repeat(64)}.example`,
 ])
   test(`the Host ${JSON.stringify(header).slice(0, 40)} is none that an app could have`, () => {
-    const found = hostOf(header)
-    // The common case pays for no parse, and so may pass what is no name of anybody.
-    if (found !== undefined) assert.throws(() => hostname(found), { code: 'bad-input' })
+    assert.equal(hostOf(header), undefined)
   })
 
 test('no Host is nobody', () => {

@@ -37,15 +37,27 @@ export function hostOf(header: string | undefined): Hostname | undefined {
 /** Where the name ends in a header that has one as we write them, with a port or without: the common case pays for no parse. */
 function hostEnd(header: string): number {
   let end = 0
+  let label = 0
+  let isNumber = true
   for (; end < header.length; end += 1) {
     const code = header.charCodeAt(end)
-    const isOrdinary =
-      (code >= 0x61 && code <= 0x7a) || (code >= 0x30 && code <= 0x39) || code === 0x2d || code === 0x2e
-    if (!isOrdinary) break
+    if (code === DOT) {
+      if (!isLabel(header, label, end)) return -1
+      label = end + 1
+      isNumber = true
+    } else if ((code >= 0x61 && code <= 0x7a) || code === HYPHEN) isNumber = false
+    else if (code < 0x30 || code > 0x39) break
   }
-  if (end > 253 || header.charCodeAt(end - 1) === 0x2e) return -1
+  // A last label of digits is an IPv4 address's.
+  if (end > 253 || isNumber || !isLabel(header, label, end)) return -1
   if (end < header.length && header.charCodeAt(end) !== 0x3a) return -1
   for (let at = end + 1; at < header.length; at += 1)
     if (header.charCodeAt(at) < 0x30 || header.charCodeAt(at) > 0x39) return -1
   return end
 }
+
+const DOT = 0x2e
+const HYPHEN = 0x2d
+
+const isLabel = (text: string, from: number, to: number): boolean =>
+  to > from && to - from <= 63 && text.charCodeAt(from) !== HYPHEN && text.charCodeAt(to - 1) !== HYPHEN

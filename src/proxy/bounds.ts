@@ -58,7 +58,7 @@ export class Bounds {
     const { sockets, connections } = this.#options
     const { inFlight = IN_FLIGHT, answerWithin = ANSWER_WITHIN } = access ?? {}
     const counted = this.#countedOf(name)
-    counted.requests.most = Math.min(inFlight, share(sockets / 4))
+    counted.requests.most = Math.min(inFlight, share(Math.min(sockets, connections) / 4))
     counted.webSockets.most = share(connections / 2)
     return { ...counted, answerWithinMs: answerWithin === 'never' ? undefined : toMs(answerWithin) }
   }
@@ -66,8 +66,10 @@ export class Bounds {
   #countedOf(app: AppName): Counted {
     let counted = this.#counted.get(app)
     if (counted === undefined) {
-      const { gauges, clock, waitingPerApp } = this.#options
-      const waiting = { gauge: gauges.of(`${app} waiting`), most: waitingPerApp }
+      const { gauges, clock, waitingPerApp, connections } = this.#options
+      // Those in flight and those that wait are half of all clients at most.
+      const most = Math.min(waitingPerApp, share(connections / 4))
+      const waiting = { gauge: gauges.of(`${app} waiting`), most }
       counted = {
         requests: new Places(gauges.of(app), waiting, () => tooMany(app, 'requests'), clock),
         webSockets: new Places(gauges.of(`${app} websocket`), undefined, () => tooMany(app, 'WebSockets'), clock),

@@ -62,6 +62,10 @@ export const proxySettings = {
     default: '1000',
     help: 'how many requests may wait for one app: at the node for its wake, at the front for one of those in flight to end; more get queue-full',
   }),
+  lookUps: setting('SHADOW_LOOK_UPS', wholeNumber(1, 1_000_000), {
+    default: '100',
+    help: 'how many hostnames that the front has never seen it looks up in a second, ten times as many at once; beyond that they are unknown: 404',
+  }),
   requestsPerConnection: setting('SHADOW_REQUESTS_PER_CONNECTION', wholeNumber(1, 1_000_000_000), {
     default: '10000',
     help: 'how many requests one connection serves before it is closed',

@@ -21,6 +21,7 @@ import { Pins } from './pins.ts'
 import type { Reach } from './reach.ts'
 import { reachOverHttp } from './reach-http.ts'
 import { Routes } from './routes.ts'
+import { UnseenNames } from './unseen.ts'
 import { type FrontDoors, Workers } from './workers.ts'
 
 type Options = {
@@ -46,7 +47,8 @@ export async function startProxy(settings: ProxyConfig, options: Options): Promi
   const master = masterClient({ url: config.master, token: config.token, withinMs: MASTER_CALL_WITHIN })
   const workers = new Workers()
   const onRoute = (hostname: Hostname | undefined): void => workers.tell('changed', hostname)
-  const routes = new Routes({ master, memory, clock, log, onChange: onRoute })
+  const unseen = new UnseenNames(config.lookUps, clock)
+  const routes = new Routes({ master, memory, unseen, clock, log, onChange: onRoute })
   const onNodes = (): void => workers.tell('nodes', nodes.all)
   const nodes: Nodes = new Nodes({ master, memory, reach, clock, log, onChange: onNodes })
   const pins = new Pins(memory, (app, node) => workers.tell('pinned', { app, node }))
@@ -61,6 +63,11 @@ export async function startProxy(settings: ProxyConfig, options: Options): Promi
   metrics.count('front', () => listening.counted())
   const deaths = { name: 'front_worker_deaths_total', help: 'Workers of the front that died, and were started again' }
   metrics.counter(deaths, () => ({ '': listening.deaths() }))
+  const lookUps = {
+    name: 'front_look_ups_refused_total',
+    help: 'Hostnames never seen that were not looked up, as too many came',
+  }
+  metrics.counter(lookUps, () => ({ '': unseen.refused }))
   if (options.metrics === undefined && config.metricsListen !== undefined)
     started.use(await openMetrics(metrics, config.metricsListen, log))
   const ending = new AbortController()

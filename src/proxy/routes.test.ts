@@ -107,3 +107,43 @@ test('a change that the master tells of is known before the route is old', async
   let answer = ''
   while (!answer.startsWith('HTTP/1.1 404')) answer = await ask(front.port, 'blog.localhost')
 })
+
+test('hostnames that were never seen are looked up so many a second; known apps are served all the same', async () => {
+  await using app = await hello()
+  await using master = await masterOf(
+    [anApp('blog', ['blog.localhost']), anApp('late', ['late.localhost'])],
+    [aNode('one', '127.0.0.1:1')],
+  )
+  const reach = new FakeReach(() => ({ address: app.address }))
+  await using front = await aFront({ master: master.url, reach, settings: { SHADOW_LOOK_UPS: '2' } })
+  assert.match(await ask(front.port, 'blog.localhost'), /^HTTP\/1\.1 200/)
+  for (let name = 0; name < 50; name++) assert.match(await ask(front.port, `n${name}.localhost`), /^HTTP\/1\.1 404/)
+  assert.equal(lookUps(master), 20)
+  assert.match(await ask(front.port, 'blog.localhost'), /^HTTP\/1\.1 200/)
+  const { body } = await front.metrics.text()
+  assert.match(body, /\nshadow_front_look_ups_refused_total(\{[^}]*\})? 31\n/)
+  await front.clock.advance(500)
+  assert.match(await ask(front.port, 'late.localhost'), /^HTTP\/1\.1 200/)
+})
+
+test('beyond that, a hostname that the front knew in an earlier run is looked up', async () => {
+  await using app = await hello()
+  await using master = await masterOf([anApp('blog', ['blog.localhost'])], [aNode('one', '127.0.0.1:1')])
+  const reach = new FakeReach(() => ({ address: app.address }))
+  const data = dataFolder()
+  {
+    await using front = await aFront({ master: master.url, reach, data })
+    assert.match(await ask(front.port, 'blog.localhost'), /^HTTP\/1\.1 200/)
+  }
+  await using again = await aFront({ master: master.url, reach, data, settings: { SHADOW_LOOK_UPS: '1' } })
+  for (let name = 0; name < 20; name++) await ask(again.port, `n${name}.localhost`)
+  assert.match(await ask(again.port, 'blog.localhost'), /^HTTP\/1\.1 200/)
+})
+
+test('what cannot be a hostname of an app is refused without a look-up', async () => {
+  await using master = await masterOf([], [])
+  await using front = await aFront({ master: master.url, reach: new FakeReach(() => ({})) })
+  for (const host of ['127.0.0.1', 'a..b', '10.0.0.1:80', '-a.b'])
+    assert.match(await ask(front.port, host), /^HTTP\/1\.1 404/)
+  assert.equal(lookUps(master), 0)
+})

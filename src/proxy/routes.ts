@@ -13,11 +13,13 @@ import { ROUTE_STALE_AFTER } from '../model/intervals.ts'
 import type { AppName } from '../model/names.ts'
 import type { Route } from '../model/route.ts'
 import type { Memory } from './memory.ts'
+import type { UnseenNames } from './unseen.ts'
 
 type Entry = { app: Route; etag: string | null; checkedAt: number; asking?: Promise<void> | undefined }
 type Options = {
   readonly master: MasterClient
   readonly memory: Memory
+  readonly unseen: UnseenNames
   readonly clock: Clock
   readonly log: Log
   /** Told of each hostname whose app is another now, or none; of `undefined` when any may be. */
@@ -54,8 +56,11 @@ export class Routes {
       return route.app
     }
     if ((this.#unknown.get(hostname) ?? 0) > this.#options.clock.now()) throw unknown(hostname)
-    const first = this.#firsts.get(hostname) ?? this.#askFirst(hostname)
-    return orAborted(first, leaver.signal)
+    const first = this.#firsts.get(hostname)
+    if (first !== undefined) return orAborted(first, leaver.signal)
+    if (!this.#options.unseen.mayLookUp(() => this.#options.memory.get(keyOf(hostname)) !== undefined))
+      throw unknown(hostname)
+    return orAborted(this.#askFirst(hostname), leaver.signal)
   }
 
   /** A change was told: its app's routes are asked for anew, and hostnames that it has now are no longer unknown. */
@@ -172,7 +177,9 @@ export class Routes {
     const oldest = this.#unknown.size >= MOST_UNKNOWN ? this.#unknown.keys().next().value : undefined
     if (oldest !== undefined) this.#unknown.delete(oldest)
     this.#unknown.set(hostname, this.#options.clock.now() + UNKNOWN_FOR_MS)
-    this.#options.memory.forget(keyOf(hostname))
+    const { memory } = this.#options
+    // To look is cheap; a row that is not there would cost a write all the same.
+    if (memory.get(keyOf(hostname)) !== undefined) memory.forget(keyOf(hostname))
   }
 }
 

@@ -40,6 +40,7 @@ export class Splice {
   #pings: Disposable | undefined
   #stalls: Disposable
   #goes: Disposable | undefined
+  #isGoing = false
 
   constructor(client: Socket, upstream: Socket, options: SpliceOptions) {
     const { clock, pingEveryMs, stalledAfterMs, reusesMemory } = options
@@ -55,19 +56,27 @@ export class Splice {
     const [frames, onTaken, onPut] = [this.#frames, this.#heard, this.#pinged]
     this.#down = new Flow(upstream, this.#client, { reusesMemory, frames, onTaken, onPut })
     const up = new Flow(client, this.#upstream, { reusesMemory, onCame: this.#heard })
+    // Without its client's side a WebSocket can bring nothing more: not even an answer to a close frame (RFC 6455, 7.1.1).
+    if (this.#frames !== undefined) client.once('end', () => this.#endsSoon())
     this.#whenClosed(client, upstream, up)
     this.#whenClosed(upstream, client, this.#down)
   }
 
   /** Ends it for the proxy's sake: the client of a WebSocket is told, what else there is is cut. */
   goAway(): void {
-    if (this.#goes !== undefined || this.#open === 0) return
+    if (this.#isGoing || this.#open === 0) return
+    this.#isGoing = true
     if (this.#frames === undefined) {
       this.#cut()
       return
     }
-    this.#goes = this.#options.clock.after(GOES_WITHIN_MS, this.#cut)
+    this.#endsSoon()
     this.#down.end(GOING_AWAY)
+  }
+
+  /** What is on its way still arrives; then both sides are cut. */
+  #endsSoon(): void {
+    this.#goes ??= this.#options.clock.after(GOES_WITHIN_MS, this.#cut)
   }
 
   readonly #cut = (): void => {

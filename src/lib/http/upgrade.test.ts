@@ -273,3 +273,15 @@ test('a connection of which one half has ended ends when the other stays silent'
   for (let round = 0; round < 4; round++) await front.clock.advance(1_000)
   await until(() => front.sockets.size === 0 && front.outcomes.length === 1)
 })
+
+test('a WebSocket whose client has ended its side ends on both sides a moment later, though the app goes on', async () => {
+  await using app = await switching()
+  await using front = await forwarding(app)
+  using client = new RawClient(front.port, UPGRADE)
+  await client.until('101 Switching')
+  client.socket.end()
+  await until(() => app.ends[0]?.readableEnded === true)
+  await front.clock.advance(1_000)
+  await until(() => front.sockets.size === 0 && front.outcomes.length === 1)
+  await client.closed()
+})

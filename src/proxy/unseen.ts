@@ -1,0 +1,27 @@
+import type { Clock } from '../lib/clock.ts'
+import { Buckets, bucketsMemory } from '../lib/shared/buckets.ts'
+
+/** So many times the look-ups of a second may come at once: a front that has just started knows no name. */
+const BURST = 10
+
+/** Bounds the look-ups of hostnames that this front has never seen: strangers can make up as many as they like, and each costs a call. */
+export class UnseenNames {
+  /** Look-ups that were refused. */
+  refused = 0
+  readonly #perSecond: number
+  readonly #clock: Clock
+  readonly #bucket = new Buckets(bucketsMemory(1))
+
+  constructor(perSecond: number, clock: Clock) {
+    this.#perSecond = perSecond
+    this.#clock = clock
+  }
+
+  /** Whether one more may be looked up now; `isKept` tells whether the front remembers the name from an earlier run. */
+  mayLookUp(isKept: () => boolean): boolean {
+    const rate = { perSecond: this.#perSecond, burst: BURST * this.#perSecond }
+    if (this.#bucket.take('', rate, this.#clock.now()) === 0 || isKept()) return true
+    this.refused += 1
+    return false
+  }
+}
