@@ -142,6 +142,20 @@ describe('a definition that cannot be run', () => {
     await shadow.eventually(async () => (await shadow.ask('blog', '/files/note')).text === 'kept')
   })
 
+  test('for its check is told of with the answer that came, and how it was asked', async () => {
+    await using shadow = await Shadow.start()
+    await shadow.register('blog', { ready: { kind: 'http', path: '/nowhere' }, domains: ['blog.example.test'] })
+    const asked = shadow.ask('blog.example.test')
+    await shadow.untilLogged('blog', /listens/)
+    await shadow.pass(60_000)
+    assert.equal((await asked).json.code, 'app-not-ready')
+    const { problem } = await shadow.until('blog', 'crashed')
+    assert.match(
+      problem?.detail ?? '',
+      /no good answer on \/nowhere at port 8000 within 1m; its last answer was 404 Not Found, asked as https?:\/\/blog\.example\.test\/nowhere/,
+    )
+  })
+
   test('for its port is told of when its time is over, with the port', async () => {
     await using shadow = await Shadow.start()
     await shadow.register('blog', { env: { LISTEN_WHEN: '/never' } })

@@ -10,6 +10,7 @@ import type { InstanceParts } from './instance-parts.ts'
 import { Instances } from './instances.ts'
 import type { Leases } from './leases.ts'
 import type { Logs } from './logs/logs.ts'
+import type { ReadyOptions } from './readiness.ts'
 
 type Options = {
   readonly master: MasterClient
@@ -40,6 +41,8 @@ export class Hosted {
     this.instances = new Instances({
       parts: {
         ...parts,
+        untilReady: (options, signal) =>
+          parts.untilReady({ ...options, ...this.#asVisitors(options.task.app) }, signal),
         leases,
         journal: (app, line) => logs.note(app, line),
         onStarted: container => logs.pump(container),
@@ -64,6 +67,12 @@ export class Hosted {
     const known = typeof wanted === 'string' ? this.apps.current(wanted, ask.permit) : this.apps.at(wanted)
     if (known !== undefined) return this.instances.hold(known, ask, leaver)
     return this.apps.resolve(wanted, ask.permit).then(found => this.instances.hold(found, ask, leaver))
+  }
+
+  /** How visitors come to the app. */
+  #asVisitors(app: AppName): Pick<ReadyOptions, 'hostname' | 'proto'> {
+    const known = this.apps.known(app)
+    return { hostname: known?.domains[0], proto: known?.access?.https === 'redirect' ? 'https' : 'http' }
   }
 
   phase(app: AppName): Phase {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { createServer } from 'node:http'
+import { createServer, type IncomingHttpHeaders } from 'node:http'
 import { afterEach, test } from 'vitest'
 import { listen } from '../lib/http/server.ts'
 import type { LogLine } from '../model/instance.ts'
@@ -63,6 +63,36 @@ test('an app with a check path is ready when that answers well, not before', asy
   assert.equal(await isPending(waiting), true)
   status = 302
   await waiting
+})
+
+test('an app is asked as visitors ask it: by a hostname of its own, with the scheme, and by our name', async () => {
+  const seen: IncomingHttpHeaders[] = []
+  const server = await listen(
+    createServer((request, response) => {
+      seen.push(request.headers)
+      // As Django's ALLOWED_HOSTS and SECURE_SSL_REDIRECT, and what is stricter.
+      const { host, 'x-forwarded-proto': proto } = request.headers
+      response.writeHead(host !== 'blog.example' ? 400 : proto === 'https' ? 200 : 403).end()
+    }),
+    { host: '127.0.0.1', port: 0 },
+  )
+  opened.push(server)
+  const answers: string[] = []
+  const task = aTask({ ready: { kind: 'http', path: '/healthy' } })
+  const address = `127.0.0.1:${server.port}`
+  const output = async function* (): AsyncIterable<LogLine> {}
+  const onAnswer = (said: string): void => void answers.push(said)
+  const never = new AbortController().signal
+  await untilReady({ task, address, output, hostname: 'blog.example', onAnswer }, never)
+  const { host, 'user-agent': agent, 'x-forwarded-proto': proto, 'x-forwarded-host': forwardedHost } = seen[0] ?? {}
+  assert.deepEqual([host, agent, proto, forwardedHost], ['blog.example', 'shadow', 'http', 'blog.example'])
+  assert.deepEqual(answers, ['403 Forbidden, asked as http://blog.example/healthy'])
+  seen.length = 0
+  await untilReady({ task, address, output, hostname: 'blog.example', proto: 'https' }, never)
+  assert.deepEqual(
+    seen.map(headers => headers['x-forwarded-proto']),
+    ['https'],
+  )
 })
 
 test('an app with a line is ready when it wrote that and its port is open', async () => {

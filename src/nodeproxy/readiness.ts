@@ -1,15 +1,15 @@
-import { request } from 'node:http'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { endpoint } from '../lib/http/endpoint.ts'
 import type { LogLine } from '../model/instance.ts'
 import type { TaskDefinition } from '../model/task.ts'
+import { probe } from './ready-http.ts'
 import { untilWritten } from './ready-line.ts'
 
 // Late by 5 % at most, at a sixth of what asking every millisecond costs over a slow start.
 const GAP_OF_ELAPSED = 0.05
 const LEAST_GAP_MS = 1
 const CONNECT_WITHIN_MS = 1_000
-const ANSWER_WITHIN_MS = 10_000
 
 export type ReadyOptions = {
   task: TaskDefinition
@@ -17,15 +17,21 @@ export type ReadyOptions = {
   address: string
   /** What the app writes, from its start on. */
   output: (signal: AbortSignal) => AsyncIterable<LogLine>
+  /** A hostname of the app, and by what visitors come: to ask it as they do. */
+  hostname?: string | undefined
+  proto?: 'http' | 'https' | undefined
+  /** Told of each answer that was not good. */
+  onAnswer?: ((said: string) => void) | undefined
 }
 
 /** Resolves as soon as the app is ready in the way its definition says; rejects with the signal's reason. */
-export async function untilReady({ task, address, output }: ReadyOptions, signal: AbortSignal): Promise<void> {
+export async function untilReady(options: ReadyOptions, signal: AbortSignal): Promise<void> {
+  const { task, address, output } = options
   if (task.ready.kind === 'log') await untilWritten(task, task.ready.line, output, signal)
   const { ready } = task
   // A line in the log is a promise: the port must be open too, or the first request would be refused.
   await untilTrue(
-    ready.kind === 'http' ? () => answersWell(address, ready.path, signal) : () => opens(address, signal),
+    ready.kind === 'http' ? answersWell(options, ready.path, signal) : () => opens(address, signal),
     signal,
   )
 }
@@ -33,7 +39,7 @@ export async function untilReady({ task, address, output }: ReadyOptions, signal
 /** Whether the address takes a connection. */
 function opens(address: string, signal: AbortSignal): Promise<boolean> {
   return new Promise(resolve => {
-    const socket = connect({ ...hostAndPort(address), signal, timeout: CONNECT_WITHIN_MS })
+    const socket = connect({ ...endpoint(address), signal, timeout: CONNECT_WITHIN_MS })
     const end = (open: boolean) => (): void => {
       socket.destroy()
       resolve(open)
@@ -52,22 +58,16 @@ async function untilTrue(look: () => Promise<boolean>, signal: AbortSignal): Pro
   }
 }
 
-function answersWell(address: string, path: string, signal: AbortSignal): Promise<boolean> {
-  return new Promise(resolve => {
-    const asked = request({ ...hostAndPort(address), path, agent: false, signal, timeout: ANSWER_WITHIN_MS })
-    asked
-      .on('response', response => {
-        response.destroy()
-        const status = response.statusCode ?? 0
-        resolve(status >= 200 && status < 400)
-      })
-      .on('error', () => resolve(false)) // not there yet
-      .on('timeout', () => asked.destroy())
-      .end()
-  })
-}
-
-function hostAndPort(address: string): { host: string; port: number } {
-  const colon = address.lastIndexOf(':')
-  return { host: address.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(address.slice(colon + 1)) }
+/** Asks by HTTP as visitors come; where the answer is not good, by the other scheme the next time. */
+function answersWell({ address, hostname, proto = 'http', onAnswer }: ReadyOptions, path: string, signal: AbortSignal) {
+  const [usual, other] = proto === 'http' ? (['http', 'https'] as const) : (['https', 'http'] as const)
+  let next: 'http' | 'https' = usual
+  return async (): Promise<boolean> => {
+    const { isGood, said } = await probe({ address, path, hostname, proto: next }, signal)
+    if (said !== undefined) {
+      if (!isGood) onAnswer?.(hostname === undefined ? said : `${said}, asked as ${next}://${hostname}${path}`)
+      next = next === usual ? other : usual
+    }
+    return isGood
+  }
 }

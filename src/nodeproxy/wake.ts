@@ -133,6 +133,10 @@ async function start(
   const ended = new AbortController()
   let watch: Watch | undefined
   const late = Symbol('late')
+  let said: string | undefined
+  const onAnswer = (answer: string): void => {
+    said = answer
+  }
   using limit = deadline(parts.clock, toMs(task.startWithin), () => late)
   const signal = AbortSignal.any([given, ended.signal, limit.signal])
   const step = stepper(task, parts, steps, signal)
@@ -146,11 +150,11 @@ async function start(
       async exit => ended.abort(await diedEarly(task, container, exit, parts)),
       () => undefined, // the watch was ended, by us
     )
-    await step('ready', () => orAborted(parts.untilReady({ task, address, output }, signal), signal))
+    await step('ready', () => orAborted(parts.untilReady({ task, address, output, onAnswer }, signal), signal))
     return { address, watch }
   } catch (error) {
     watch?.end()
-    if (signal.reason === late) throw await notReady(task, container, parts)
+    if (signal.reason === late) throw await notReady(task, container, said, parts)
     throw signal.aborted ? signal.reason : error
   }
 }
@@ -167,14 +171,21 @@ function stepper(task: TaskDefinition, parts: WakeParts, steps: Steps, signal: A
   }
 }
 
-async function notReady(task: TaskDefinition, container: Container, parts: WakeParts): Promise<ShadowError> {
+/** `said`: what it last answered to the check of its readiness. */
+async function notReady(
+  task: TaskDefinition,
+  container: Container,
+  said: string | undefined,
+  parts: WakeParts,
+): Promise<ShadowError> {
   const within = sayMs(toMs(task.startWithin))
   const missing = {
     port: `gave no answer on port ${task.port}`,
     http: `gave no good answer on ${task.ready.kind === 'http' ? task.ready.path : ''} at port ${task.port}`,
     log: `did not write "${task.ready.kind === 'log' ? task.ready.line : ''}" and open port ${task.port}`,
   }[task.ready.kind]
-  const message = await withLinesOf(container, `${task.app} ${missing} within ${within}`, parts)
+  const last = said === undefined ? '' : `; its last answer was ${said}`
+  const message = await withLinesOf(container, `${task.app} ${missing} within ${within}${last}`, parts)
   return new ShadowError('app-not-ready', message, {
     hint: `it must listen on 0.0.0.0:${task.port} (PORT says so too); shadow logs ${task.app}`,
     facts: { port: task.port },

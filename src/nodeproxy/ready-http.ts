@@ -1,0 +1,43 @@
+import { request, STATUS_CODES } from 'node:http'
+import { endpoint } from '../lib/http/endpoint.ts'
+
+const ANSWER_WITHIN_MS = 10_000
+
+/** How an app is asked: in the way that visitors ask it. */
+export type Probe = {
+  /** `ip:port` */
+  readonly address: string
+  readonly path: string
+  /** One of the app's own; apps that look at `Host` refuse others. Left out, where it has none: the address. */
+  readonly hostname: string | undefined
+  readonly proto: 'http' | 'https'
+}
+
+/** `said` tells a person of an answer that is not good; undefined where there was none. */
+export type Probed = { readonly isGood: boolean; readonly said: string | undefined }
+
+/** Asks the app for the path, once; an answer from 200 to 399 is a good one. */
+export function probe({ address, path, hostname, proto }: Probe, signal: AbortSignal): Promise<Probed> {
+  const headers = {
+    'user-agent': 'shadow',
+    'x-forwarded-proto': proto,
+    ...(hostname !== undefined && { host: hostname, 'x-forwarded-host': hostname }),
+  }
+  return new Promise(resolve => {
+    const asked = request({ ...endpoint(address), path, headers, agent: false, signal, timeout: ANSWER_WITHIN_MS })
+    asked
+      .on('response', response => {
+        response.destroy()
+        const status = response.statusCode ?? 0
+        const reason = response.statusMessage || STATUS_CODES[status] || ''
+        resolve({ isGood: status >= 200 && status < 400, said: `${status} ${reason}`.trim() })
+      })
+      .on('error', error =>
+        resolve({ isGood: false, said: isParserError(error) ? `no HTTP: ${error.message}` : undefined }),
+      )
+      .on('timeout', () => asked.destroy())
+      .end()
+  })
+}
+
+const isParserError = (error: Error): boolean => 'code' in error && String(error.code).startsWith('HPE_')
