@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type MasterClient, masterClient } from '../../src/api/client.ts'
+import { TEST_SECRETS_KEY } from '../../src/testing/masters.ts'
 import { startDaemon } from '../lib/daemon.ts'
 import { multiply } from './stores.ts'
 
@@ -22,7 +23,7 @@ const BARE = join(import.meta.dirname, '../fixtures/bare-lookup.ts')
 
 /** A master over `size` apps: the first is registered by its API, the others are copies of that. */
 export async function startMasterOf({ shadow, folder, place, size }: Given): Promise<Served & AsyncDisposable> {
-  const env = { SHADOW_STORAGE: place, SHADOW_LOG_LEVEL: 'error' }
+  const env = { SHADOW_STORAGE: place, SHADOW_SECRETS_KEY: TEST_SECRETS_KEY, SHADOW_LOG_LEVEL: 'error' }
   const start = (data: string) =>
     startDaemon(shadow, ['master', '--json', '--data', data, '--listen', '127.0.0.1:0'], { env })
   const master = await start(folder)

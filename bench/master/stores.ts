@@ -1,7 +1,11 @@
 import { join } from 'node:path'
 import { mapAtMost } from '../../src/lib/parallel.ts'
+import { Seals, sealKeys } from '../../src/lib/seals.ts'
+import { openTask, sealTask } from '../../src/master/sealed-task.ts'
 import { openStorage } from '../../src/master/storage/open.ts'
 import { storagePlace } from '../../src/master/storage/place.ts'
+import type { TaskDefinition } from '../../src/model/task.ts'
+import { TEST_SECRETS_KEY } from '../../src/testing/masters.ts'
 import type { S3Server } from '../../test/tools/s3-servers.ts'
 
 /** Where a master keeps its apps, as its setting says it. */
@@ -27,14 +31,27 @@ export function throughDoor(place: string, door: string): string {
   return Object.assign(new URL(place), { host: new URL(door).host }).href
 }
 
+/** An app's document with another form of its task: what is encrypted for one app does not open as another's. */
+const withTask = <T>(document: unknown, change: (task: T) => object): object => {
+  const { task, ...rest } = document as { task?: T }
+  return task === undefined ? rest : { ...rest, task: change(task) }
+}
+
 /** Fills the store with copies of the documents of `app-0` under the names that follow, up to `size` apps. */
 export async function multiply(place: string, size: number): Promise<void> {
   const storage = await openStorage(storagePlace(place))
   const keys = (await storage.list('')).filter(key => key.includes('app-0'))
   const originals = await Promise.all(keys.map(async key => ({ key, value: (await storage.get(key))?.value })))
+  const seals = new Seals(sealKeys(TEST_SECRETS_KEY))
   const numbers = Array.from({ length: size - 1 }, (_, at) => at + 1)
   await mapAtMost(32, numbers, async number => {
     const named = (text: string): string => text.replaceAll('app-0', `app-${number}`)
-    for (const { key, value } of originals) await storage.create(named(key), JSON.parse(named(JSON.stringify(value))))
+    for (const { key, value } of originals) {
+      const copy = JSON.parse(named(JSON.stringify(withTask(value, task => openTask(task, seals)))))
+      await storage.create(
+        named(key),
+        withTask(copy, (task: TaskDefinition) => sealTask(task, seals)),
+      )
+    }
   })
 }

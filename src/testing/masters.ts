@@ -25,7 +25,7 @@ export type TestMaster = AsyncDisposable & {
 }
 
 /** All test masters have the same, as all masters of a store must. */
-const TEST_SECRETS_KEY = Buffer.alloc(32, 7).toString('base64')
+export const TEST_SECRETS_KEY = Buffer.alloc(32, 7).toString('base64')
 
 /** Starts a master on the storage with a data folder of its own. */
 export async function testMaster(
