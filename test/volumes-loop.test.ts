@@ -19,6 +19,7 @@ import { open as openFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { noLog } from '../src/lib/log.ts'
 import { volumeId } from '../src/model/names.ts'
 import { loop } from '../src/nodeproxy/volumes/loop.ts'
 import { mounts } from '../src/nodeproxy/volumes/mount.ts'
@@ -252,6 +253,32 @@ describe('the size of a volume', () => {
   test('larger than the whole disk is refused before anything is made', async () => {
     const { drives } = open(folder)
     await expect(drives.attach(blog, 2 ** 50, signal)).rejects.toMatchObject({ code: 'disk-full' })
+    expect(await drives.has(blog)).toBe(false)
+  })
+
+  test('all volumes together are promised no more than is allowed, and it is told where that is more than there is', async () => {
+    const small = join(folder, 'small')
+    mkdirSync(small)
+    run('mount', '-t', 'tmpfs', '-o', 'size=100m', 'tmpfs', small)
+    const warned: string[] = []
+    const log = { ...noLog, warn: (event: string) => void warned.push(event) }
+    const drives = loop({ folder: small, overcommit: 2, log })
+    const [one, two] = [volumeId('one'), volumeId('two')]
+    undo.push(async () => {
+      for (const { volume } of await drives.attached()) await drives.detach(volume)
+      run('umount', small)
+    })
+    await drives.attach(one, 80 * MIB, signal)
+    expect(warned).toEqual([])
+    await drives.attach(two, 80 * MIB, signal)
+    expect(warned).toEqual(['volumes may grow beyond the disk'])
+    const error = await drives.attach(blog, 80 * MIB, signal).catch((thrown: unknown) => thrown)
+    expect(error).toMatchObject({
+      code: 'disk-full',
+      message: expect.stringContaining('240MiB together'),
+      details: { hint: expect.stringContaining('SHADOW_VOLUME_OVERCOMMIT') },
+    })
+    await expect(drives.attach(two, 100 * MIB, signal)).resolves.toBeDefined()
     expect(await drives.has(blog)).toBe(false)
   })
 

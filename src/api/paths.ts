@@ -39,6 +39,7 @@ export const nodePaths = {
   forgetInstance: 'DELETE /v1/instances/:app',
   instanceLogs: 'GET /v1/instances/:app/logs',
   followInstance: 'GET /v1/instances/:app/events',
+  listVolumes: 'GET /v1/volumes',
   removeVolume: 'DELETE /v1/volumes/:volume',
 } as const
 

@@ -17,6 +17,7 @@ import {
   TaskSchema,
   VolumeIdSchema,
   VolumeSchema,
+  VolumeUseSchema,
 } from './schemas.ts'
 
 /** One call: what it takes and gives, who may make it. `answer: "stream"` is NDJSON or server-sent events, not JSON. */
@@ -134,7 +135,12 @@ export const masterRoutes = {
     answer: RouteSchema,
     may: ['admin', 'proxy'],
   },
-  listVolumes: { says: 'volumes by name', query: z.strictObject(paging), answer: page(VolumeSchema), may: admin },
+  listVolumes: {
+    says: 'volumes by name, with how full they are where their node answers',
+    query: z.strictObject(paging),
+    answer: page(VolumeSchema),
+    may: admin,
+  },
   getVolume: { says: 'one volume', params: volume, answer: VolumeSchema, may: admin },
   removeVolume: {
     says: 'delete a volume that no app has, and its data',
@@ -230,6 +236,11 @@ export const nodeRoutes = {
     params: app,
     answer: 'stream',
     may: ['admin', 'proxy'],
+  },
+  listVolumes: {
+    says: 'volumes that this node has, with how full they are',
+    answer: z.object({ items: z.array(VolumeUseSchema.extend({ id: VolumeIdSchema })) }),
+    may: admin,
   },
   removeVolume: {
     says: 'delete the data of a volume that no app has; app: one that is being removed together with the volume',

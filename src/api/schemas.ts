@@ -178,6 +178,10 @@ const definition = {
       }).default(size(TASK_DEFAULTS.memory)),
       cpus: z.number().min(0.01).max(512).default(TASK_DEFAULTS.cpus),
       pids: z.int().min(1).max(4_194_304).default(TASK_DEFAULTS.pids),
+      reserve: SizeSchema.optional().describe(
+        'memory that must be there for it to be woken; left out: as much as its limit',
+      ),
+      disk: SizeSchema.optional().describe(`of what it writes outside of its volume; left out: ${TASK_DEFAULTS.disk}`),
     })
     .prefault({}),
   egress: z
@@ -220,7 +224,13 @@ export const TaskSchema = told<TaskDefinition>(
     env: z.record(z.string(), z.string()),
     port: z.int(),
     volume: z.object({ id: VolumeIdSchema, size: SizeSchema, path: z.string() }).optional(),
-    limits: z.object({ memory: SizeSchema, cpus: z.number(), pids: z.int() }),
+    limits: z.object({
+      memory: SizeSchema,
+      cpus: z.number(),
+      pids: z.int(),
+      disk: SizeSchema.optional(),
+      reserve: SizeSchema.optional(),
+    }),
     egress: z.array(EgressSchema).optional(),
     ready: StoredReadinessSchema,
     startWithin: DurationSchema,
@@ -255,6 +265,10 @@ export const RouteSchema = told<Route>(
 )
 
 const LeaseSchema = z.object({ node: NodeNameSchema, epoch: z.int(), until: z.iso.datetime().nullable() })
+export const VolumeUseSchema = z
+  .object({ usedBytes: z.number(), sizeBytes: z.number(), onDiskBytes: z.number() })
+  .meta({ id: 'VolumeUse' })
+
 export const VolumeSchema = told<Volume>(
   z.object({
     id: VolumeIdSchema,
@@ -262,6 +276,7 @@ export const VolumeSchema = told<Volume>(
     size: SizeSchema,
     lease: LeaseSchema.nullable(),
     createdAt: z.iso.datetime(),
+    use: VolumeUseSchema.optional(),
   }),
   'Volume',
 )
@@ -309,7 +324,7 @@ export const InstanceSchema = told<InstanceView>(
     holds: z.array(z.object({ kind: z.enum(['request', 'websocket']), what: z.string(), since: z.iso.datetime() })),
     sleepsAt: z.iso.datetime().nullable(),
     wokenBy: z.string().nullable(),
-    stoppedBy: z.enum(['idle', 'asked', 'updated', 'removed', 'shutdown', 'died']).nullable(),
+    stoppedBy: z.enum(['idle', 'room', 'asked', 'updated', 'removed', 'shutdown', 'died']).nullable(),
     lastWake: z.object({ ms: z.number(), steps: z.partialRecord(z.enum(WAKE_STEPS), z.number()) }).nullable(),
     badAnswer: z.object({ at: z.iso.datetime(), fault: z.string(), count: z.int() }).nullable().default(null),
     held: z.array(z.string()),
@@ -317,6 +332,8 @@ export const InstanceSchema = told<InstanceView>(
     failures: z.int(),
     retryAt: z.iso.datetime().nullable(),
     container: z.object({ id: z.string(), address: z.string() }).nullable(),
+    volume: VolumeUseSchema.optional(),
+    diskBytes: z.number().optional(),
   }),
   'Instance',
 )

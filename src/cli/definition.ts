@@ -21,6 +21,8 @@ export type DefinitionFlags = {
   readonly cpus?: string
   readonly pids?: string
   readonly egress?: readonly string[]
+  readonly disk?: string
+  readonly reserve?: string
   readonly ready?: string
   readonly startWithin?: string
   /** false: `--no-command`. */
@@ -41,6 +43,8 @@ export function definitionOptions(command: Command): Command {
     )
     .option('--port <port>', 'where the app listens')
     .option('--memory <size>', 'most memory it may use: 512MiB')
+    .option('--reserve <size>', 'memory that must be there to wake it; left out: as much as --memory')
+    .option('--disk <size>', 'most that it may write outside of its volume: 1GiB')
     .option('--cpus <number>', 'most processors it may use: 0.5')
     .option('--pids <number>', 'most processes it may have')
     .option(
@@ -77,7 +81,13 @@ export async function toPatch(
     env: await environment(flags, terminal, faults),
     port: number('--port', flags.port),
     volume: volume(flags.volume),
-    limits: { memory: flags.memory, cpus: number('--cpus', flags.cpus), pids: number('--pids', flags.pids) },
+    limits: {
+      memory: flags.memory,
+      reserve: flags.reserve,
+      disk: flags.disk,
+      cpus: number('--cpus', flags.cpus),
+      pids: number('--pids', flags.pids),
+    },
     egress: flags.egress,
     ready: readiness(flags.ready, faults),
     startWithin: flags.startWithin,

@@ -1,6 +1,6 @@
 import type { App } from '../model/app.ts'
 import type { InstanceView, StopReason } from '../model/instance.ts'
-import { sayMs } from '../model/quantities.ts'
+import { sayBytes, sayMs } from '../model/quantities.ts'
 import { saySteps } from './steps.ts'
 
 /** Why the app is as it is, in sentences: what woke it, what keeps it awake, when it sleeps; or why it does not run. */
@@ -17,15 +17,27 @@ export function explain(
   const state = `${app.name} is ${instance.phase} on ${instance.node} since ${instance.since} (${ago}).`
   switch (instance.phase) {
     case 'awake':
-      return [state, ...awake(app, instance, now), ...badAnswer(instance)]
+      return [state, ...awake(app, instance, now), ...badAnswer(instance), ...fullVolume(app, instance)]
     case 'asleep':
-      return [state, ...stopped(app, instance.stoppedBy), ...badAnswer(instance), wakesAgain]
+      return [
+        state,
+        ...stopped(app, instance.stoppedBy),
+        ...badAnswer(instance),
+        ...fullVolume(app, instance),
+        wakesAgain,
+      ]
     case 'waking':
       return [state, ...woken(instance), `${count(instance.waiting, 'request')} for it.`]
     case 'stopping':
       return [state, ...stopped(app, instance.stoppedBy), 'A request that comes now waits, and wakes it again.']
     case 'crashed':
-      return [state, ...problem(instance), ...badAnswer(instance), ...crashed(instance, now)]
+      return [
+        state,
+        ...problem(instance),
+        ...badAnswer(instance),
+        ...fullVolume(app, instance),
+        ...crashed(instance, now),
+      ]
     case 'stuck':
       return [
         state,
@@ -52,6 +64,15 @@ function awake(app: App, instance: InstanceView, now: number): readonly string[]
   return told
 }
 
+const NEARLY_FULL = 0.9
+
+function fullVolume({ name }: App, { volume }: InstanceView): readonly string[] {
+  if (volume === undefined || volume.usedBytes < NEARLY_FULL * volume.sizeBytes) return []
+  const [used, size] = [sayBytes(volume.usedBytes), sayBytes(volume.sizeBytes)]
+  const full = Math.floor((100 * volume.usedBytes) / volume.sizeBytes)
+  return [`Its volume is ${full} % full: ${used} of ${size}. A larger one: shadow update ${name} --volume SIZE.`]
+}
+
 const NEVER = 'Its definition says never to sleep (--idle-after never).'
 
 const woken = ({ wokenBy }: InstanceView): string[] => (wokenBy === null ? [] : [`It was woken by ${wokenBy}.`])
@@ -64,6 +85,7 @@ const count = (number: number, what: 'request' | 'hold'): string => {
 function stopped(app: App, by: StopReason | null): readonly string[] {
   const reasons: Record<StopReason, string> = {
     idle: `It went to sleep because nobody used it for ${app.task.sleep.idleAfter}.`,
+    room: 'It was put to sleep because nobody used it and another app needed its memory.',
     asked: 'It went to sleep because somebody asked for it.',
     updated: 'It was stopped because its definition changed.',
     removed: 'It was stopped because it was removed.',

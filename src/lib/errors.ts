@@ -92,6 +92,11 @@ const FAILURES = {
     exit: 7,
     means: 'no address of the network of the apps is free, or no subnet for that network',
   },
+  'no-memory': {
+    status: 503,
+    exit: 7,
+    means: 'the node has not the memory that the app reserves, and no idle app that could make room',
+  },
   'egress-open': {
     status: 503,
     exit: 7,

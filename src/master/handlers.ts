@@ -104,9 +104,10 @@ export function masterHandlers(parts: Parts): Handlers {
       value: shownTask(await history.get(await find(params.app), params.revision), env),
     }),
 
-    listVolumes: async ({ query: { after, limit } }) => ({
-      value: await volumes.list(after === undefined ? undefined : volumeId(after), limit),
-    }),
+    async listVolumes({ query: { after, limit } }) {
+      const { items, next } = await volumes.list(after === undefined ? undefined : volumeId(after), limit)
+      return { value: { items: await relay.withUse(items), next } }
+    },
     getVolume: async ({ params }) => ({ value: await volumes.get(params.volume) }),
     removeVolume: ({ params }, { signal }) => removeVolume(params.volume, signal),
     async leaseVolume({ params, body: { node } }, { caller, permit }) {

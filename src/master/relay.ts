@@ -4,8 +4,8 @@ import { type NodeClient, nodeClient } from '../api/client.ts'
 import { PERMIT_HEADER } from '../api/paths.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import { mapAtMost } from '../lib/parallel.ts'
-import type { App } from '../model/app.ts'
-import type { InstanceView } from '../model/instance.ts'
+import type { App, Volume } from '../model/app.ts'
+import type { InstanceView, VolumeUse } from '../model/instance.ts'
 import { MASTER_CALL_WITHIN, NODE_ANNOUNCES_EVERY } from '../model/intervals.ts'
 import type { AppName, NodeName, VolumeId } from '../model/names.ts'
 import type { ControlledNode, Nodes } from './nodes.ts'
@@ -102,6 +102,23 @@ export function nodeRelay({ nodes, volumes, permits }: { nodes: Nodes; volumes: 
       })
       response.flushHeaders()
       await pipeline(answer.body, response, { signal })
+    },
+
+    /** The volumes with how full they are, asked of the nodes that have them; left out where a node does not answer. */
+    async withUse(items: readonly Volume[]): Promise<Volume[]> {
+      const names = new Set(items.flatMap(({ lease }) => lease?.node ?? []))
+      const having = (await nodes.list()).filter(({ name }) => names.has(name))
+      const uses = new Map<string, VolumeUse>()
+      await mapAtMost(64, having, async node => {
+        const { items: told } = await clientOf(node)
+          .call('listVolumes', {})
+          .catch(() => ({ items: [] })) // it is told as not known
+        for (const { id, ...use } of told) uses.set(`${node.name} ${id}`, use)
+      })
+      return items.map(volume => {
+        const use = volume.lease === null ? undefined : uses.get(`${volume.lease.node} ${volume.id}`)
+        return use === undefined ? volume : { ...volume, use }
+      })
     },
 
     /**

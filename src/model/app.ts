@@ -1,5 +1,6 @@
 import type { Access } from './access.ts'
 import type { Hostname } from './hostname.ts'
+import type { VolumeUse } from './instance.ts'
 import type { AppName, NodeName, VolumeId } from './names.ts'
 import type { Size } from './quantities.ts'
 import type { TaskDefinition } from './task.ts'
@@ -30,6 +31,8 @@ export type Volume = {
   readonly size: Size
   readonly lease: Lease | null
   readonly createdAt: string
+  /** How full it is, told in lists where its node answers; never stored. */
+  readonly use?: VolumeUse | undefined
 }
 
 /** What a node says of itself every few seconds. `key` is what fronts show to the node; it never leaves them and the master. */

@@ -10,7 +10,7 @@ export type WakeStep = (typeof WAKE_STEPS)[number]
 export const SLEEP_STEPS = ['stop', 'unmount', 'detach'] as const
 export type SleepStep = (typeof SLEEP_STEPS)[number]
 
-export type StopReason = 'idle' | 'asked' | 'updated' | 'removed' | 'shutdown' | 'died'
+export type StopReason = 'idle' | 'room' | 'asked' | 'updated' | 'removed' | 'shutdown' | 'died'
 
 /** What keeps an app awake. */
 export type HoldKind = 'request' | 'websocket'
@@ -58,6 +58,9 @@ export type Held = Disposable & {
   readonly waited?: Readonly<Record<string, number>> | undefined
 }
 
+/** How full a volume is; `onDiskBytes` is what it takes of its machine's disk. */
+export type VolumeUse = { readonly usedBytes: number; readonly sizeBytes: number; readonly onDiskBytes: number }
+
 /** An instance as the node tells of it: enough for `ps`, `status` and `why`. Times are ISO 8601. */
 export type InstanceView = {
   readonly app: AppName
@@ -83,6 +86,10 @@ export type InstanceView = {
   readonly failures: number
   readonly retryAt: string | null
   readonly container: { readonly id: string; readonly address: string } | null
+  /** How full its volume is, as last looked at. */
+  readonly volume?: VolumeUse | undefined
+  /** What it has written outside of its volume, as last measured. */
+  readonly diskBytes?: number | undefined
 }
 
 /** One line of an app's log: what it wrote, or (`stream: "shadow"`) what happened to it. */

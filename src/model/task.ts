@@ -18,7 +18,15 @@ export type TaskDefinition = {
   readonly env: Readonly<Record<string, string>>
   readonly port: number
   readonly volume?: { readonly id: VolumeId; readonly size: Size; readonly path: string } | undefined
-  readonly limits: { readonly memory: Size; readonly cpus: number; readonly pids: number }
+  readonly limits: {
+    readonly memory: Size
+    readonly cpus: number
+    readonly pids: number
+    /** Outside of its volume. */
+    readonly disk?: Size | undefined
+    /** Memory that must be there for it to be woken; left out: as much as its limit. */
+    readonly reserve?: Size | undefined
+  }
   /** What it may reach beside the internet and its own hostnames; left out: nothing. */
   readonly egress?: readonly Egress[] | undefined
   readonly ready: Readiness
@@ -41,6 +49,7 @@ export const TASK_DEFAULTS = {
   memory: '512MiB',
   cpus: 1,
   pids: 512,
+  disk: '1GiB',
   startWithin: '60s',
   idleAfter: '5m',
   grace: '10s',

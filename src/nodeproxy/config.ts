@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { ShadowError } from '../lib/errors.ts'
 import { LOG_LEVELS } from '../lib/log.ts'
 import { listenAddress, oneOf, optionalSetting, setting, text, url, type Values, wholeNumber } from '../lib/settings.ts'
 import { crewSize } from '../lib/threads/size.ts'
@@ -62,10 +63,29 @@ export const nodeproxySettings = {
     default: 'none',
     help: 'TCP ports of this machine that every app may reach, such as 80,443 where a front of its own runs here; shadow up knows its own',
   }),
+  memoryOvercommit: setting('SHADOW_MEMORY_OVERCOMMIT', factor, {
+    default: '2',
+    help: 'how many times the memory of this machine apps that are awake may reserve; 1 for none twice',
+  }),
+  volumeOvercommit: setting('SHADOW_VOLUME_OVERCOMMIT', factor, {
+    default: '10',
+    help: 'how many times the room on the disk all volumes may be promised together; their files take what is in them',
+  }),
+  diskFloor: setting('SHADOW_DISK_FLOOR', sizeBytes, {
+    default: '512MiB',
+    help: 'so much of the disk is kept free: the app that has just written most is stopped before less is left',
+  }),
   metricsListen: optionalSetting('SHADOW_METRICS_LISTEN', listenAddress('127.0.0.1'), {
     help: 'where Prometheus may ask for /metrics, such as 127.0.0.1:9464; left out: nowhere; shadow up shows front and node together',
   }),
   logLevel: setting('SHADOW_LOG_LEVEL', oneOf(...LOG_LEVELS), { default: 'info', help: 'least level that is logged' }),
+}
+
+/** Parser: a number from 1 on. */
+function factor(value: string): number {
+  const number = Number(value)
+  if (/^\d+(\.\d+)?$/.test(value) && number >= 1) return number
+  throw new ShadowError('bad-input', `"${value}" is not a number from 1 on`)
 }
 
 /** Parser: ports by commas, or `none`. */

@@ -14,6 +14,7 @@ import type { Health } from './health.ts'
 import type { CallerCheck } from './http.ts'
 import type { Instance } from './instance.ts'
 import type { Instances } from './instances.ts'
+import type { Space } from './space/space.ts'
 
 type Name = keyof typeof nodePaths
 // biome-ignore lint/suspicious/noConfusingVoidType: a call without an answer resolves with nothing
@@ -34,6 +35,7 @@ type Handlers = {
 type Parts = {
   readonly apps: Apps
   readonly instances: Instances
+  readonly space: Space
   /** Makes sure that views tell of what workers hold. */
   readonly askWorkers: () => Promise<void>
   readonly health: Health
@@ -52,6 +54,7 @@ type Parts = {
 export function control({
   apps,
   instances,
+  space,
   askWorkers,
   health,
   readLogs,
@@ -70,7 +73,7 @@ export function control({
     getInstance: async ({ params }, { permit }) => {
       const instance = await instanceOf(params.app, permit)
       await askWorkers()
-      return instance.view()
+      return space.viewOf(instance)
     },
     wakeInstance: async ({ params }, { signal, permit }) => {
       const instance = await instances.wake(await apps.resolve(params.app, permit), 'a person who asked', signal)
@@ -98,6 +101,7 @@ export function control({
         send({ app: view.app, phase: view.phase })
       response.end()
     },
+    listVolumes: async () => ({ items: [...(await space.volumes())] }),
     removeVolume: ({ params, query }) => removeVolume(params.volume, query.app),
   }
 }

@@ -26,6 +26,7 @@ type Options = {
   readonly dockerSocket: string
   readonly egress?: EgressMode
   readonly egressPorts?: readonly number[]
+  readonly volumeOvercommit?: number
   readonly exec: Exec
   readonly clock: Clock
   readonly log: Log
@@ -38,6 +39,7 @@ export function openDrivers({
   dockerSocket,
   egress,
   egressPorts = [],
+  volumeOvercommit,
   exec,
   clock,
   log,
@@ -56,7 +58,7 @@ export function openDrivers({
   })
   return {
     runtime,
-    volumes: loop({ folder, exec }),
+    volumes: loop({ folder, exec, log, ...(volumeOvercommit !== undefined && { overcommit: volumeOvercommit }) }),
     mounts: mounts({ folder, exec }),
     logs: openLogs({ folder: `${data}/logs`, runtime, clock, log }),
   }

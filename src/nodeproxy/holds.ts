@@ -75,6 +75,7 @@ export type Left = { readonly putsOff: boolean; readonly at?: number | undefined
 // How long those in flight may go on when the app is to stop though it is used.
 const DRAIN_MS: Readonly<Record<StopReason, number>> = {
   idle: 0,
+  room: 0,
   died: 0,
   asked: 10_000,
   shutdown: 10_000,

@@ -27,6 +27,11 @@ export class Idle implements Disposable {
     return this.#afterMs === undefined || this.#options.inUse() ? undefined : this.#since + this.#afterMs
   }
 
+  /** Since when nobody uses the app; undefined where somebody does, or it may not be put to sleep. */
+  get since(): number | undefined {
+    return this.#afterMs === undefined || this.#options.inUse() ? undefined : this.#since
+  }
+
   /** A user has left; one that does not put the sleep off only kept it from coming meanwhile. */
   left({ putsOff, at }: Left): void {
     if (putsOff) this.#since = at === undefined ? this.#options.clock.now() : Math.max(this.#since, at)

@@ -17,6 +17,7 @@ import { isAsleep, isStuck, isWaking, usesVolume } from './refusals.ts'
 import type { Exit, FoundContainer } from './runtime/runtime.ts'
 import type { Phased, Rest, Running, State } from './state.ts'
 import { Story } from './story.ts'
+import { foundOf } from './undo.ts'
 import { viewOf } from './view.ts'
 import { Wait } from './wait.ts'
 import { beginWake } from './wake.ts'
@@ -37,6 +38,7 @@ export class Instance {
   #task: TaskDefinition
   #state: State
   #gone: ShadowError | undefined
+  #exceeded: ShadowError | undefined
 
   constructor(task: TaskDefinition, parts: InstanceParts) {
     this.app = task.app
@@ -101,6 +103,29 @@ export class Instance {
     return this.#turn.take(() => this.#sleep(why))
   }
 
+  /** Ends the app at once, for what it did to the machine: it counts as crashed, and the problem says why. */
+  async exceed(problem: ShadowError): Promise<void> {
+    const state = this.#state
+    if (state.phase !== 'waking' && state.phase !== 'awake') return
+    this.#parts.journal(this.app, problem.message)
+    if (state.phase === 'waking') {
+      state.abort.abort(problem)
+      const { runtime } = this.#parts
+      for (const container of await foundOf(runtime, this.app)) await runtime.stop(container, 0)
+      return
+    }
+    this.#exceeded = problem
+    await this.#parts.runtime.stop(state.running.container, 0)
+    // Whether it was the watch that told of its end, or this.
+    this.#died(state.running, undefined)
+    await this.#turn.take(async () => undefined)
+  }
+
+  /** Since when nobody uses the app, which is awake and may be put to sleep; undefined where that is not so. */
+  get idleSince(): number | undefined {
+    return this.#state.phase === 'awake' ? this.#state.idle.since : undefined
+  }
+
   /** Takes a new definition: an awake app stops when its requests in flight are done, and wakes with it when it is next wanted. */
   define(task: TaskDefinition): void {
     if (task.revision === this.#task.revision && task.createdAt === this.#task.createdAt) return
@@ -114,6 +139,7 @@ export class Instance {
   /** Takes over a container that an earlier run of this node left in good order. */
   adopt(running: Running): void {
     this.#story.waking('an earlier run of this node')
+    this.#parts.room?.adopt(running.task)
     this.#nowAwake(running)
     if (running.task.revision !== this.#task.revision) this.#sleepAside('updated')
   }
@@ -226,6 +252,7 @@ export class Instance {
     if (this.#state.phase === 'awake') {
       const { running, idle } = this.#state
       // Whoever came while this sleep waited for its turn has called it off.
+      if (why === 'room' && this.#holds.inUse) return
       if (why === 'idle' && (idle.ringsAt ?? Number.POSITIVE_INFINITY) > this.#parts.clock.now()) return
       this.#stop(this.#state, why, ASLEEP)
       await this.#holds.drain(why, this.#parts.clock)
@@ -278,10 +305,16 @@ export class Instance {
   }
 
   #died(running: Running, exit: Exit | undefined): void {
-    if (this.#state.phase !== 'awake') return
+    if (this.#state.phase !== 'awake' || this.#state.running !== running) return
+    const exceeded = this.#exceeded
+    this.#exceeded = undefined
     const ofItself = this.#crashes.ended(exit?.exitCode, running.readyAt, this.#parts.clock.now())
     this.#story.died(exit, this.#crashes.count)
-    this.#stop(this.#state, 'died', ofItself ? ASLEEP : { phase: 'crashed', problem: diedAwake(running.task, exit) })
+    this.#stop(
+      this.#state,
+      'died',
+      ofItself ? ASLEEP : { phase: 'crashed', problem: exceeded ?? diedAwake(running.task, exit) },
+    )
     this.#parts.onLeft(running.address)
     this.#turn.take(() => this.#finishStopping()).catch(() => undefined) // it has ended in `stuck`
   }
@@ -304,6 +337,7 @@ export class Instance {
 
   #become(next: Phased): void {
     this.#state = { ...next, since: this.#parts.clock.now() }
+    if (next.phase === 'asleep' || next.phase === 'crashed') this.#parts.room?.leave(this.app)
     this.#changes.tell()
   }
 }

@@ -30,9 +30,11 @@ import { Hosted } from './hosted.ts'
 import { callerCheck, nodeDoor } from './http.ts'
 import { type NodeKeys, ownKeys, ownSeals } from './key.ts'
 import { Leases } from './leases.ts'
+import { MemoryRoom } from './memory-room.ts'
 import { Queue } from './queue.ts'
 import { untilReady } from './readiness.ts'
 import { showNode } from './shown.ts'
+import { Space } from './space/space.ts'
 import type { OnStep } from './state.ts'
 import { traffic } from './traffic.ts'
 import { useOf } from './use.ts'
@@ -87,6 +89,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
       dockerSocket: config.dockerSocket,
       egress: config.egress,
       egressPorts: config.egressPorts,
+      volumeOvercommit: config.volumeOvercommit,
       exec,
       clock,
       log,
@@ -96,6 +99,17 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   started.defer(async () => void (await Promise.all([definitions.flush(), logs[Symbol.asyncDispose]()])))
   const health = new Health({ runtime, data, isClosing: () => ending.signal.aborted })
 
+  const room = new MemoryRoom({
+    overcommit: config.memoryOvercommit,
+    idle: () =>
+      instances.all.flatMap(({ app, idleSince }) =>
+        idleSince === undefined ? [] : [{ app, idleSince, makeRoom: async () => instances.get(app)?.sleep('room') }],
+      ),
+    log,
+  })
+  metrics.gauge({ name: 'memory_reserved_bytes', help: 'What the apps that are awake reserve of the memory' }, () => ({
+    '': room.reservedBytes,
+  }))
   const leftTo: ((address: string) => void)[] = []
   const hosted: Hosted = new Hosted({
     master,
@@ -113,6 +127,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
       volumes,
       mounts,
       untilReady,
+      room,
       clock,
       log,
       node: name,
@@ -137,7 +152,22 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   const phase = (app: AppName): Phase => hosted.phase(app)
   const grants: Grants = new Grants({ hold, follow, phase, clock })
   leftTo.push(address => grants.left(address))
+  const space = started.use(
+    new Space({
+      instances: () => instances.all,
+      runtime,
+      mounts,
+      journal: (app, line) => logs.note(app, line),
+      data,
+      floorBytes: config.diskFloor,
+      exec,
+      clock,
+      log,
+    }),
+  )
+  space.show(metrics)
   const handlers = control({
+    space,
     apps,
     instances,
     askWorkers: () => grants.report(),
@@ -161,6 +191,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   // Of a start that fails here: a stop has closed them before, and then there is nothing left to close.
   started.defer(() => instances.close({ sleep: false }))
   await hosted.open()
+  space.start()
   const doors = started.use(
     await openDoors({ config, node: name, key: keys.traffic, journey, grants, metrics, clock, log, use, sockets }),
   )

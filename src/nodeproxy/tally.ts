@@ -5,7 +5,15 @@ export class Tally {
   wakes = 0
   failedWakes = 0
   /** Times that an awake app began to stop, by why. */
-  readonly stops: Record<StopReason, number> = { idle: 0, asked: 0, updated: 0, removed: 0, shutdown: 0, died: 0 }
+  readonly stops: Record<StopReason, number> = {
+    idle: 0,
+    room: 0,
+    asked: 0,
+    updated: 0,
+    removed: 0,
+    shutdown: 0,
+    died: 0,
+  }
   readonly #onWake: (ms: number) => void
 
   constructor(onWake: (ms: number) => void = () => undefined) {

@@ -5,6 +5,7 @@ import type { WakeStep } from '../model/instance.ts'
 import type { VolumeId } from '../model/names.ts'
 import { sayMs, toBytes, toMs } from '../model/quantities.ts'
 import type { TaskDefinition } from '../model/task.ts'
+import type { MemoryRoom } from './memory-room.ts'
 import { diedEarly, withLinesOf } from './postmortem.ts'
 import type { untilReady } from './readiness.ts'
 import type { Container } from './runtime/runtime.ts'
@@ -23,6 +24,8 @@ export type WakeParts = UndoParts & {
   readonly leases: LeaseTaker
   readonly clock: Clock
   readonly untilReady: typeof untilReady
+  /** Who may take memory; left out: everybody. */
+  readonly room?: Pick<MemoryRoom, 'admit' | 'adopt' | 'leave'> | undefined
   /** Told of the container when it runs, so that what it writes is kept from its first line on. */
   readonly onStarted: (container: Container) => void
 }
@@ -44,6 +47,7 @@ export function beginWake(task: TaskDefinition, parts: WakeParts, signal: AbortS
   )
   const steps: Steps = {}
   const run = async (): Promise<Running> => {
+    await parts.room?.admit(task, signal)
     const container = await prepare(task, parts, steps, signal)
     made = container
     const started = await start(task, container, parts, steps, signal)

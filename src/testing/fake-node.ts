@@ -38,6 +38,7 @@ export async function fakeNode(name: string, instances: InstanceView[] = [], log
     forgetInstance: () => undefined,
     instanceLogs: () => logs,
     followInstance: () => '',
+    listVolumes: () => ({ items: [] }),
     removeVolume: () => undefined,
   }
   const server = createServer((request, response) => {

@@ -2,7 +2,7 @@ import { orAborted } from '../lib/abort.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { LogLine } from '../model/instance.ts'
 import type { AppName } from '../model/names.ts'
-import type { Container, Exit, FoundContainer, Runtime } from '../nodeproxy/runtime/runtime.ts'
+import type { Container, Exit, FoundContainer, Layer, Runtime } from '../nodeproxy/runtime/runtime.ts'
 
 type Kept = FoundContainer & { ended: PromiseWithResolvers<Exit | undefined>; lines: LogLine[] }
 
@@ -121,6 +121,10 @@ export class FakeRuntime implements Runtime {
   async leftBehind(): Promise<readonly FoundContainer[]> {
     if (!this.isAlive) throw new ShadowError('runtime-unreachable', 'Docker does not answer')
     return [...this.containers.values()]
+  }
+
+  async layers(): Promise<readonly Layer[]> {
+    return []
   }
 
   async openPorts(): Promise<void> {}

@@ -63,6 +63,16 @@ export class FakeVolumes implements VolumeDriver, Mounts {
     this.filled.add(volume)
   }
 
+  image(volume: VolumeId): string {
+    return `/images/${volume}`
+  }
+
+  async uses(): Promise<readonly never[]> {
+    return []
+  }
+
+  async use(): Promise<undefined> {}
+
   async unmount(volume: VolumeId): Promise<void> {
     if (this.inUse(volume)) this.wrongs.push(`${volume} was unmounted while used`)
     this.#call('unmount', volume)

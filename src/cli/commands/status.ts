@@ -2,7 +2,8 @@ import type { Command } from 'commander'
 import { isFailure, type Problem, ShadowError } from '../../lib/errors.ts'
 import type { App, Volume } from '../../model/app.ts'
 import type { InstanceView, LogLine } from '../../model/instance.ts'
-import type { TaskDefinition } from '../../model/task.ts'
+import { sayBytes } from '../../model/quantities.ts'
+import { TASK_DEFAULTS, type TaskDefinition } from '../../model/task.ts'
 import { sayAccess } from '../access.ts'
 import { instanceOf } from '../instance.ts'
 import { readLog, showLine } from '../log-lines.ts'
@@ -91,11 +92,11 @@ function show(terminal: Terminal, { app, urls, instance, problem, volume, lastLi
     ['environment', Object.keys(task.env).join(' ') || undefined],
     ['port', String(task.port)],
     ['ready', sayReady(task)],
-    ['limits', `memory ${task.limits.memory}, cpus ${task.limits.cpus}, pids ${task.limits.pids}`],
+    ['limits', sayLimits(task, instance)],
     ['may reach', task.egress?.join(', ')],
     ['sleeps after', task.sleep.idleAfter],
     ['access', app.access && sayAccess(terminal, app.access).trimEnd()],
-    ['volume', task.volume && `${task.volume.id}, ${task.volume.size} at ${task.volume.path}${sayLease(volume)}`],
+    ['volume', task.volume && `${task.volume.id}, ${sayVolume(task.volume, instance)}${sayLease(volume)}`],
   ])
   const lines = lastLines.map(line => showLine(terminal, line)).join('')
   return lines === '' ? told : `${told}\n${lines}`
@@ -109,6 +110,18 @@ function sayState(instance: InstanceView | null, problem: Problem | null): strin
 function sayReady({ ready, startWithin }: TaskDefinition): string {
   const how = ready.kind === 'http' ? `http:${ready.path}` : ready.kind === 'log' ? `log:${ready.line}` : 'port'
   return `${how} within ${startWithin}`
+}
+
+function sayLimits({ limits }: TaskDefinition, instance: InstanceView | null): string {
+  const disk = limits.disk ?? TASK_DEFAULTS.disk
+  const used = instance?.diskBytes === undefined ? '' : `${sayBytes(instance.diskBytes)} of `
+  const reserved = limits.reserve === undefined ? '' : ` (${limits.reserve} reserved)`
+  return `memory ${limits.memory}${reserved}, cpus ${limits.cpus}, pids ${limits.pids}, disk ${used}${disk}`
+}
+
+function sayVolume({ size, path }: NonNullable<TaskDefinition['volume']>, instance: InstanceView | null): string {
+  const use = instance?.volume
+  return `${use === undefined ? '' : `${sayBytes(use.usedBytes)} of `}${size} at ${path}`
 }
 
 const sayLease = (volume: Volume | null): string => (volume?.lease ? `, on ${volume.lease.node}` : ', not made yet')

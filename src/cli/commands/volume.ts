@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { Volume } from '../../model/app.ts'
+import { sayBytes } from '../../model/quantities.ts'
 import { confirm } from '../confirm.ts'
 import { type CallFlags, callsMaster } from '../options.ts'
 import { print, table } from '../output.ts'
@@ -20,8 +21,18 @@ export function define(command: Command, terminal: Terminal): void {
     print(terminal, flags.json, { volumes }, () =>
       table(
         terminal,
-        ['VOLUME', 'SIZE', 'APP', 'NODE', 'MADE'],
-        volumes.map(({ id, size, app, lease, createdAt }) => [id, size, app ?? '-', lease?.node ?? '-', createdAt]),
+        ['VOLUME', 'SIZE', 'USED', 'ON DISK', 'APP', 'NODE', 'MADE'],
+        volumes.map(({ id, size, use, app, lease, createdAt }) => [
+          id,
+          size,
+          use === undefined
+            ? '-'
+            : `${sayBytes(use.usedBytes)} (${Math.round((100 * use.usedBytes) / use.sizeBytes)} %)`,
+          use === undefined ? '-' : sayBytes(use.onDiskBytes),
+          app ?? '-',
+          lease?.node ?? '-',
+          createdAt,
+        ]),
       ),
     )
   })

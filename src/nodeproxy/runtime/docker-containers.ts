@@ -7,7 +7,8 @@ import type { ContainerRecords } from './container-records.ts'
 import { type Engine, unlessStatus } from './docker-engine.ts'
 import { statusOf, toldBy } from './failures.ts'
 import { hasInit } from './init.ts'
-import { type Container, type FoundContainer, LABEL_APP, LABEL_NODE, LABEL_REVISION } from './runtime.ts'
+import { type DockerStorage, hasProjectQuotas } from './project-quotas.ts'
+import { type Container, type FoundContainer, LABEL_APP, LABEL_NODE, LABEL_REVISION, type Layer } from './runtime.ts'
 import { containerName, folderName, specificationOf } from './specification.ts'
 
 type Options = {
@@ -26,6 +27,7 @@ export class DockerContainers {
   readonly #records: ContainerRecords | undefined
   readonly #log: Log
   #init: Promise<boolean> | undefined
+  #quotas: Promise<boolean> | undefined
 
   constructor({ engine, node, network, records, log }: Options) {
     this.#engine = engine
@@ -38,7 +40,9 @@ export class DockerContainers {
   /** Makes the app's container, which will have this address. */
   async create(task: TaskDefinition, mountedAt: string | undefined, address: string): Promise<Container> {
     const init = await this.#hasInit()
-    const specification = specificationOf(task, { node: this.#node, network: this.#network, address, init, mountedAt })
+    const limitsDisk = await this.#limitsDisk()
+    const given = { node: this.#node, network: this.#network, address, init, limitsDisk, mountedAt }
+    const specification = specificationOf(task, given)
     await this.#records?.making(task.app)
     const { name, ...body } = specification
     // Docker's API takes the name alone in the query; the library would put all of it there, environment and all.
@@ -113,6 +117,26 @@ export class DockerContainers {
     return found.flat()
   }
 
+  /** Folders with what those that run have written: their layer, and volumes that their image asks for. */
+  async layers(): Promise<readonly Layer[]> {
+    const { ask } = this.#engine
+    const filters = { label: [`${LABEL_NODE}=${this.#node}`], status: ['running'] }
+    const listed = await ask(docker => docker.listContainers({ filters }))
+    const found = await Promise.all(
+      listed.map(async ({ Id }) => {
+        const there = await ask(docker => docker.getContainer(Id).inspect()).catch(unlessStatus(404))
+        const app = there?.Config.Labels[LABEL_APP] ?? ''
+        if (there === undefined || !isAppName(app)) return []
+        // The size of its layer is limited by the filesystem; what Docker calls a volume is not.
+        const isLimited = there.HostConfig.StorageOpt?.['size'] !== undefined
+        const layer = isLimited ? undefined : (there.GraphDriver.Data as { UpperDir?: string } | undefined)?.UpperDir
+        const volumes = there.Mounts.flatMap(({ Type, Source }) => (Type === 'volume' && Source ? [Source] : []))
+        return [{ app, pid: there.State.Pid, folders: [...(layer ? [layer] : []), ...volumes] }]
+      }),
+    )
+    return found.flat()
+  }
+
   /** Gives a container that does not run another address: somebody else has taken the one it was made for. */
   async readdress({ id }: Container, address: string): Promise<void> {
     const network = encodeURIComponent(this.#network)
@@ -137,6 +161,18 @@ export class DockerContainers {
   ipOf({ NetworkSettings }: Docker.ContainerInspectInfo): string | undefined {
     const { [this.#network]: ours, ...others } = NetworkSettings.Networks ?? {}
     return (ours ?? Object.values(others)[0])?.IPAddress || undefined
+  }
+
+  /** Whether Docker can limit a container's layer: overlay2 on xfs that is mounted with project quotas. */
+  #limitsDisk(): Promise<boolean> {
+    this.#quotas ??= this.#engine
+      .ask(docker => docker.info())
+      .then(info => hasProjectQuotas(info as DockerStorage))
+      .catch(error => {
+        this.#quotas = undefined
+        throw error
+      })
+    return this.#quotas
   }
 
   #hasInit(): Promise<boolean> {

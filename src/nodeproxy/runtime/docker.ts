@@ -85,6 +85,7 @@ export function docker({
     await firewall.ensure(await bridge.ensure(), { recently: true })
     const address = await addresses.take(bridge.subnet)
     try {
+      await firewall.allow(address, task.egress ?? []) // before anything of it runs
       const made = await createAt(address, task, mountedAt, signal)
       addressOf.set(made.id, address)
       return made
@@ -218,7 +219,9 @@ export function docker({
       await containers.remove(container)
       stops.forget(container)
       allowed.delete(container.id)
-      addresses.free(addressOf.get(container.id) ?? '')
+      const address = addressOf.get(container.id) ?? ''
+      await firewall.allow(address, []).catch(() => undefined) // it is told at the next start
+      addresses.free(address)
       addressOf.delete(container.id)
     },
 
@@ -244,6 +247,7 @@ export function docker({
       await lookAtFirewall(found)
       return found
     },
+    layers: () => containers.layers(),
     openPorts: ports => firewall.openPorts(ports),
   }
 }

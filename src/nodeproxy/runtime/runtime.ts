@@ -35,9 +35,14 @@ export interface Runtime {
   output(container: Container, since: string | undefined, signal: AbortSignal): AsyncIterable<LogLine>
   /** All containers of this node, running or not: what a run before this one left. */
   leftBehind(): Promise<readonly FoundContainer[]>
+  /** Where running containers of this node keep what they write, those left out whose size the filesystem limits. */
+  layers(): Promise<readonly Layer[]>
   /** Lets every app reach these TCP ports of this machine: a front listens there. */
   openPorts(ports: readonly number[]): Promise<void>
 }
+
+/** Folders of this machine with what a container wrote outside of its app's volume; `pid` is its first process. */
+export type Layer = { readonly app: AppName; readonly pid: number; readonly folders: readonly string[] }
 
 export type FoundContainer = Container & {
   readonly running: boolean

@@ -1,9 +1,11 @@
 import { availableParallelism } from 'node:os'
 import type { Egress } from '../../model/egress.ts'
 import type { NodeName } from '../../model/names.ts'
-import { toBytes } from '../../model/quantities.ts'
-import type { TaskDefinition } from '../../model/task.ts'
+import { size, toBytes } from '../../model/quantities.ts'
+import { TASK_DEFAULTS, type TaskDefinition } from '../../model/task.ts'
 import { LABEL_APP, LABEL_EGRESS, LABEL_NODE, LABEL_REVISION } from './runtime.ts'
+
+const APPS_FIRST = 500
 
 // What most images need to set themselves up and drop their rights, and nothing that reaches out of the container.
 const CAPABILITIES = ['CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'KILL', 'NET_BIND_SERVICE', 'SETGID', 'SETUID']
@@ -14,11 +16,16 @@ type Where = {
   /** Its address in that network. */
   readonly address: string
   readonly init: boolean
+  /** Whether Docker can limit what it writes. */
+  readonly limitsDisk: boolean
   readonly mountedAt: string | undefined
 }
 
 /** What Docker is told of a task: `mountedAt` bound at the volume's path, `init` whether docker-init is at hand. */
-export function specificationOf(task: TaskDefinition, { node, network, address, init, mountedAt }: Where) {
+export function specificationOf(
+  task: TaskDefinition,
+  { node, network, address, init, limitsDisk, mountedAt }: Where,
+) {
   const memory = toBytes(task.limits.memory)
   return {
     name: containerName(node, task.app),
@@ -39,7 +46,10 @@ export function specificationOf(task: TaskDefinition, { node, network, address, 
       Memory: memory,
       MemorySwap: memory, // of both together: none
       NanoCpus: Math.round(Math.min(task.limits.cpus, availableParallelism()) * 1e9), // Docker refuses more than there are
+      ...(limitsDisk && { StorageOpt: { size: `${toBytes(task.limits.disk ?? size(TASK_DEFAULTS.disk))}` } }),
       PidsLimit: task.limits.pids,
+      // Where the machine runs out of memory, the kernel takes an app before it takes a daemon.
+      OomScoreAdj: APPS_FIRST,
       CapDrop: ['ALL'],
       CapAdd: CAPABILITIES,
       SecurityOpt: ['no-new-privileges:true'],

@@ -4,11 +4,14 @@ import { dirname } from 'node:path'
 import { ShadowError, systemCode } from '../../lib/errors.ts'
 import { type Exec, ExecError } from '../../lib/exec.ts'
 import { isNoSpace, makeFolder, syncFolder } from '../../lib/files.ts'
+import type { Log } from '../../lib/log.ts'
+import { mapAtMost } from '../../lib/parallel.ts'
 import type { VolumeId } from '../../model/names.ts'
 import { sayBytes } from '../../model/quantities.ts'
 import { BLOCK, checkFilesystem, growFilesystem, makeFilesystem } from './filesystem.ts'
 
 const PART = 'making-'
+const IMAGE = 'image.ext4'
 
 type Wanted = {
   readonly image: string
@@ -16,16 +19,24 @@ type Wanted = {
   readonly sizeBytes: number
   readonly release: () => Promise<void>
   readonly exec: Exec
+  /** How many times the room on the disk all volumes may be promised together. */
+  readonly overcommit: number
+  readonly log: Log
 }
 
 /**
  * Makes the image with an empty ext4 filesystem where there is none, or grows it where it is smaller; `release` lets go of
  * the image before it is grown. An image has its name only when it is whole and synced, and its name is never given again.
  */
-export async function makeOrGrow({ image, volume, sizeBytes, release, exec }: Wanted): Promise<void> {
+export async function makeOrGrow(given: Wanted): Promise<void> {
+  const { image, volume, sizeBytes, release, exec } = given
   const wanted = Math.ceil(sizeBytes / BLOCK) * BLOCK
   const there = await statIfThere(image)
-  if (there === undefined) return make(image, volume, wanted, exec)
+  if (there === undefined) {
+    await makeFolder(dirname(image))
+    await assertRoom(given, wanted)
+    return make(image, volume, wanted, exec)
+  }
   if (there.size > wanted)
     throw new ShadowError(
       'bad-input',
@@ -33,14 +44,13 @@ export async function makeOrGrow({ image, volume, sizeBytes, release, exec }: Wa
       { hint: `ask for ${sayBytes(there.size)} or more` },
     )
   if (there.size === wanted && (await statIfThere(growing(image))) === undefined) return
+  await assertRoom(given, wanted)
   await release()
   await grow(image, volume, wanted, exec)
 }
 
 async function make(image: string, volume: VolumeId, bytes: number, exec: Exec): Promise<void> {
   const folder = dirname(image)
-  await makeFolder(folder)
-  await assertRoom(folder, volume, bytes)
   for (const name of await readdir(folder)) if (name.startsWith(PART)) await rm(`${folder}/${name}`, { force: true })
   // A name of its own for each try: the mkfs of a killed run may still be writing to the last one's.
   const part = `${folder}/${PART}${randomUUID()}`
@@ -63,7 +73,6 @@ async function make(image: string, volume: VolumeId, bytes: number, exec: Exec):
 const growing = (image: string): string => `${image}.growing`
 
 async function grow(image: string, volume: VolumeId, bytes: number, exec: Exec): Promise<void> {
-  await assertRoom(dirname(image), volume, bytes)
   await onDisk(volume, async () => {
     await (await open(growing(image), 'a', 0o600)).close()
     await syncFolder(dirname(image))
@@ -76,16 +85,41 @@ async function grow(image: string, volume: VolumeId, bytes: number, exec: Exec):
   await rm(growing(image), { force: true })
 }
 
-/** A sparse file may be larger than what is free now, but one larger than the whole disk is a mistake. */
-async function assertRoom(folder: string, volume: VolumeId, bytes: number): Promise<void> {
+/**
+ * A sparse file may be larger than what is free now, but one larger than the whole disk is a mistake; and what all volumes
+ * may grow to together is bounded, and told where it is more than there is room for.
+ */
+async function assertRoom({ image, volume, overcommit, log }: Wanted, bytes: number): Promise<void> {
+  const folder = dirname(image)
   const disk = await statfs(folder)
   const total = disk.blocks * disk.bsize
-  if (bytes <= total) return
-  throw new ShadowError(
-    'disk-full',
-    `volume ${volume} of ${sayBytes(bytes)} does not fit on a disk of ${sayBytes(total)}`,
-    { hint: 'ask for a smaller volume, or use a larger disk for the data folder' },
-  )
+  if (bytes > total)
+    throw new ShadowError(
+      'disk-full',
+      `volume ${volume} of ${sayBytes(bytes)} does not fit on a disk of ${sayBytes(total)}`,
+      { hint: 'ask for a smaller volume, or use a larger disk for the data folder' },
+    )
+  const all = await imagesBeside(folder)
+  const others = all.filter(({ path }) => path !== image).reduce((sum, { size }) => sum + size, 0)
+  const promised = others + bytes
+  const room = disk.bavail * disk.bsize + all.reduce((sum, { blocks }) => sum + blocks * 512, 0)
+  const told = `with volume ${volume} of ${sayBytes(bytes)} all volumes here may grow to ${sayBytes(promised)} together, and the disk has room for ${sayBytes(room)}`
+  if (promised > room * overcommit)
+    throw new ShadowError('disk-full', told, {
+      hint: `ask for a smaller volume, or allow more than ${overcommit} times the room: SHADOW_VOLUME_OVERCOMMIT`,
+    })
+  if (promised > room)
+    log.warn('volumes may grow beyond the disk', { volume, promised: sayBytes(promised), room: sayBytes(room) })
+}
+
+async function imagesBeside(folder: string): Promise<readonly { path: string; size: number; blocks: number }[]> {
+  const root = dirname(folder)
+  const found = await mapAtMost(16, await readdir(root), async name => {
+    const path = `${root}/${name}/${IMAGE}`
+    const there = await stat(path).catch(() => undefined) // it is being made, or removed
+    return there === undefined ? [] : [{ path, size: there.size, blocks: there.blocks }]
+  })
+  return found.flat()
 }
 
 async function onDisk(volume: VolumeId, deed: () => Promise<void>): Promise<void> {

@@ -5,6 +5,7 @@ import { orAborted } from '../../lib/abort.ts'
 import { ShadowError, systemCode } from '../../lib/errors.ts'
 import { type Exec, ExecError, exec as execHere } from '../../lib/exec.ts'
 import { readIfThere } from '../../lib/files.ts'
+import { type Log, noLog } from '../../lib/log.ts'
 import { Turn, Turns } from '../../lib/turn.ts'
 import type { VolumeId } from '../../model/names.ts'
 import { checkFilesystem } from './filesystem.ts'
@@ -14,11 +15,21 @@ import { mountinfo } from './mountinfo.ts'
 import { isClean } from './superblock.ts'
 import type { Device, VolumeDriver } from './volumes.ts'
 
+type Options = {
+  readonly folder: string
+  readonly exec?: Exec
+  /** How many times the room on the disk all volumes may be promised together. */
+  readonly overcommit?: number
+  readonly log?: Log
+}
+
+const USUAL_OVERCOMMIT = 10
+
 /**
  * Volumes as ext4 in sparse files at `<folder>/<volume>/image.ext4`, each attached as a loop device. The kernel's own table
  * (sysfs) is the only record of what is attached, so a restart forgets nothing.
  */
-export function loop({ folder, exec = execHere }: { folder: string; exec?: Exec }): VolumeDriver {
+export function loop({ folder, exec = execHere, overcommit = USUAL_OVERCOMMIT, log = noLog }: Options): VolumeDriver {
   const real = realFolder(folder)
   const turns = new Turns<VolumeId>()
   // Two losetup that find the same free device make one of them sleep 200 ms before it looks again.
@@ -56,7 +67,7 @@ export function loop({ folder, exec = execHere }: { folder: string; exec?: Exec 
       orAborted(
         turns.take(volume, async () => {
           const image = imageOf(await real(), volume)
-          await makeOrGrow({ image, volume, sizeBytes, release: () => detachNow(volume), exec })
+          await makeOrGrow({ image, volume, sizeBytes, release: () => detachNow(volume), exec, overcommit, log })
           const device = await losetupTurn.take(() => attachImage(image, exec))
           lastDevice.set(volume, device)
           return device

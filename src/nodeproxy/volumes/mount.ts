@@ -1,10 +1,12 @@
-import { chmod, readdir, rm } from 'node:fs/promises'
+import { chmod, readdir, rm, stat, statfs } from 'node:fs/promises'
 import { orAborted } from '../../lib/abort.ts'
 import { ShadowError } from '../../lib/errors.ts'
 import { type Exec, ExecError, exec as execHere } from '../../lib/exec.ts'
 import { makeFolder } from '../../lib/files.ts'
+import { mapAtMost } from '../../lib/parallel.ts'
 import { Turns } from '../../lib/turn.ts'
-import type { VolumeId } from '../../model/names.ts'
+import type { VolumeUse } from '../../model/instance.ts'
+import { isAppName, type VolumeId, volumeId } from '../../model/names.ts'
 import { FILLING, NEW, setLabel } from './filesystem.ts'
 import { folderOf, imageOf, mountpointOf, realFolder, volumeAt } from './layout.ts'
 import { mountinfo } from './mountinfo.ts'
@@ -90,9 +92,35 @@ export function mounts({ folder, exec = execHere }: { folder: string; exec?: Exe
         }
       }),
 
-    async mounted() {
-      const root = await real()
-      return (await mountinfo()).flatMap(mount => volumeAt(root, mount.at, 'mnt') ?? [])
+    image: volume => imageOf(folder, volume),
+
+    use: async volume => useOf(volume, (await mountedFrom(volume)) !== undefined),
+
+    async uses() {
+      const mounted = new Set(await mountedNow())
+      const ids = (await readdir(folder).catch(() => [])).flatMap(name => (isAppName(name) ? [volumeId(name)] : []))
+      const found = await mapAtMost(16, ids, async id => ({ id, use: await useOf(id, mounted.has(id)) }))
+      return found.flatMap(({ id, use }) => (use === undefined ? [] : [{ id, ...use }]))
     },
+
+    mounted: mountedNow,
+  }
+
+  async function mountedNow(): Promise<VolumeId[]> {
+    const root = await real()
+    return (await mountinfo()).flatMap(mount => volumeAt(root, mount.at, 'mnt') ?? [])
+  }
+
+  async function useOf(volume: VolumeId, isMounted: boolean): Promise<VolumeUse | undefined> {
+    const image = imageOf(folder, volume)
+    const onDisk = await stat(image).catch(() => undefined)
+    if (onDisk === undefined) return undefined
+    const onDiskBytes = onDisk.blocks * 512
+    if (isMounted) {
+      const { blocks, bfree, bsize } = await statfs(at(volume))
+      return { usedBytes: (blocks - bfree) * bsize, sizeBytes: blocks * bsize, onDiskBytes }
+    }
+    const kept = await readSuperblock(image)
+    return kept && { usedBytes: kept.usedBytes, sizeBytes: kept.sizeBytes, onDiskBytes }
   }
 }

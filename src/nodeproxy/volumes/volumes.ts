@@ -1,3 +1,4 @@
+import type { VolumeUse } from '../../model/instance.ts'
 import type { VolumeId } from '../../model/names.ts'
 
 /** A block device that a volume is attached as, such as `/dev/loop3`. */
@@ -36,6 +37,12 @@ export interface Mounts {
   fill(volume: VolumeId, device: Device, put: (at: string) => Promise<void>): Promise<void>
   /** Fails while anything uses it; never lazily. */
   unmount(volume: VolumeId): Promise<void>
+  /** The file on this machine's disk that has the volume's bytes, or will have them. */
+  image(volume: VolumeId): string
+  /** How full the volume is, mounted or not; undefined where its bytes are not here. */
+  use(volume: VolumeId): Promise<VolumeUse | undefined>
+  /** The same of all that are here. */
+  uses(): Promise<readonly (VolumeUse & { readonly id: VolumeId })[]>
   /** Volumes mounted on this machine under our folder. */
   mounted(): Promise<readonly VolumeId[]>
 }

@@ -1,0 +1,198 @@
+import { stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { Clock } from '../../lib/clock.ts'
+import { ShadowError } from '../../lib/errors.ts'
+import type { Exec } from '../../lib/exec.ts'
+import type { Log } from '../../lib/log.ts'
+import type { AppName } from '../../model/names.ts'
+import { sayBytes, size, toBytes } from '../../model/quantities.ts'
+import { TASK_DEFAULTS, type TaskDefinition } from '../../model/task.ts'
+import type { Layer } from '../runtime/runtime.ts'
+import { bytesOf, deletedBytesOf, freeAt } from './measure.ts'
+
+type Watched = {
+  readonly app: AppName
+  readonly task: TaskDefinition
+  /** Ends the app at once, for this reason. */
+  exceed(problem: ShadowError): Promise<void>
+}
+
+type Options = {
+  /** What containers that run have written outside of their volumes. */
+  readonly layers: () => Promise<readonly Layer[]>
+  /** The apps that are awake, or being woken. */
+  readonly running: () => readonly Watched[]
+  /** The file that has the app's volume on this machine's disk; undefined where it has none. */
+  readonly image: (task: TaskDefinition) => string | undefined
+  readonly data: string
+  /** So much of a disk is kept free. */
+  readonly floorBytes: number
+  readonly exec: Exec
+  readonly clock: Clock
+  readonly log: Log
+}
+
+const MIB = 2 ** 20
+const LOOK_EVERY_MS = 200
+const MEASURE_EVERY_MS = 60_000
+/** The next measurement waits for so many times as the last one took, at most for `LONGEST_WAIT_MS`. */
+const COST = 5
+const LONGEST_WAIT_MS = 10_000
+const STEP = { most: 64 * MIB, least: MIB }
+
+/**
+ * Holds apps to their limit of disk where the filesystem cannot (project quotas), and keeps a floor of free space. To measure
+ * what containers wrote means to walk through their folders, so it is only done when the disk has filled by enough for one of
+ * them to matter, which a call of statfs tells five times a second; and once a minute.
+ */
+export class DiskWatch implements Disposable {
+  readonly #options: Options
+  readonly #used = new Map<AppName, number>()
+  readonly #growth = new Map<AppName, number>()
+  readonly #total = new Map<AppName, number>()
+  readonly #free = new Map<string, number>()
+  #written = 0
+  #notBefore = 0
+  #measuredAt = Number.NEGATIVE_INFINITY
+  #root: string | undefined
+  #next: Disposable | undefined
+  #isDisposed = false
+
+  constructor(options: Options) {
+    this.#options = options
+  }
+
+  /** Looks from now on, until it is disposed of. */
+  start(): void {
+    const again = (): void => {
+      if (this.#isDisposed) return
+      this.#next = this.#options.clock.after(LOOK_EVERY_MS, () => {
+        this.look()
+          .catch(cause => this.#options.log.debug('disk not looked at', { cause }))
+          .finally(again)
+      })
+    }
+    again()
+  }
+
+  /** Bytes that the app has written outside of its volume, as last measured; undefined where it does not run. */
+  usedBy(app: AppName): number | undefined {
+    return this.#used.get(app)
+  }
+
+  /** Looks once, and ends the apps that have written too much. */
+  async look(): Promise<void> {
+    const running = this.#options.running()
+    if (running.length === 0) {
+      for (const map of [this.#used, this.#growth, this.#total, this.#free]) map.clear()
+      this.#measuredAt = Number.NEGATIVE_INFINITY
+      return
+    }
+    const { clock, floorBytes } = this.#options
+    const lowest = await this.#lookAtFree()
+    const now = clock.now()
+    const isLow = lowest < floorBytes
+    const isDue = now - this.#measuredAt >= MEASURE_EVERY_MS
+    if (!isDue && !isLow && this.#written < this.#step(running)) return
+    if (now < this.#notBefore) return
+    await this.#measure(running)
+    const took = clock.now() - now
+    this.#measuredAt = now
+    this.#notBefore = clock.now() + Math.min(LONGEST_WAIT_MS, COST * took)
+    await this.#judge(this.#options.running(), isLow ? lowest : undefined)
+  }
+
+  [Symbol.dispose](): void {
+    this.#isDisposed = true
+    this.#next?.[Symbol.dispose]()
+  }
+
+  /** How much is free on the fullest of our disks; counts what was written since the last measurement. */
+  async #lookAtFree(): Promise<number> {
+    let lowest = Number.POSITIVE_INFINITY
+    for (const folder of new Set([this.#root ?? this.#options.data, this.#options.data])) {
+      const free = await freeAt(folder).catch(() => undefined) // Docker may keep it elsewhere since
+      if (free === undefined) continue
+      this.#written += Math.max(0, (this.#free.get(folder) ?? free) - free)
+      this.#free.set(folder, free)
+      lowest = Math.min(lowest, free)
+    }
+    return lowest
+  }
+
+  /** So much may be written by all before somebody can have come near to a limit. */
+  #step(running: readonly Watched[]): number {
+    const left = running.map(({ app, task }) => limitOf(task) - (this.#used.get(app) ?? 0))
+    return Math.min(STEP.most, Math.max(STEP.least, Math.min(...left) / 4))
+  }
+
+  async #measure(running: readonly Watched[]): Promise<void> {
+    const { layers, image, exec } = this.#options
+    this.#written = 0
+    const found = await layers()
+    const [layer] = found.flatMap(({ folders }) => folders)
+    // `overlay2/ID/diff`, or `volumes/ID/_data`: what is above them outlives the container.
+    if (layer !== undefined) this.#root = dirname(dirname(layer))
+    const bytes = await bytesOf(
+      found.flatMap(({ folders }) => folders),
+      exec,
+    )
+    for (const { app, task } of running) {
+      const mine = found.filter(layer => layer.app === app)
+      const folders = mine.flatMap(layer => layer.folders).reduce((sum, folder) => sum + (bytes.get(folder) ?? 0), 0)
+      const deleted = await Promise.all(mine.map(({ pid }) => deletedBytesOf(pid)))
+      const used = deleted.reduce((sum, one) => sum + one, folders)
+      const volume = await imageBytes(image(task))
+      this.#growth.set(app, used + volume - (this.#total.get(app) ?? 0))
+      this.#total.set(app, used + volume)
+      this.#used.set(app, used)
+    }
+    for (const app of [...this.#used.keys()])
+      if (!running.some(one => one.app === app))
+        for (const map of [this.#used, this.#growth, this.#total]) map.delete(app)
+  }
+
+  async #judge(running: readonly Watched[], free: number | undefined): Promise<void> {
+    const over = running.filter(({ app, task }) => (this.#used.get(app) ?? 0) > limitOf(task))
+    for (const one of over) await this.#end(one, overLimit(one.task, this.#used.get(one.app) ?? 0))
+    if (free === undefined || over.length > 0) return
+    const grown = (one: Watched): number => this.#growth.get(one.app) ?? 0
+    const [most] = running.filter(one => grown(one) > MIB).toSorted((a, b) => grown(b) - grown(a))
+    if (most !== undefined) await this.#end(most, underFloor(most.app, grown(most), free, this.#options.floorBytes))
+    else this.#options.log.warn('the disk is nearly full, and no app has filled it lately', { free: sayBytes(free) })
+  }
+
+  async #end(one: Watched, problem: ShadowError): Promise<void> {
+    this.#options.log.warn('app ended for what it wrote', { app: one.app, detail: problem.message })
+    await one.exceed(problem)
+  }
+}
+
+const limitOf = ({ limits }: TaskDefinition): number => toBytes(limits.disk ?? size(TASK_DEFAULTS.disk))
+
+async function imageBytes(path: string | undefined): Promise<number> {
+  if (path === undefined) return 0
+  return stat(path).then(
+    ({ blocks }) => blocks * 512,
+    () => 0, // it is not there yet
+  )
+}
+
+function overLimit(task: TaskDefinition, used: number): ShadowError {
+  const limit = sayBytes(limitOf(task))
+  return new ShadowError(
+    'app-crashed',
+    `${task.app} was stopped: it had written ${sayBytes(used)} into its container, of ${limit} that it may`,
+    {
+      hint: `what must last belongs on a volume; else: shadow update ${task.app} --disk SIZE`,
+      facts: { diskBytes: used },
+    },
+  )
+}
+
+const underFloor = (app: AppName, grown: number, free: number, floor: number): ShadowError =>
+  new ShadowError(
+    'app-crashed',
+    `${app} was stopped: it had just written ${sayBytes(grown)}, and the disk of its machine has ${sayBytes(free)} left, of ${sayBytes(floor)} that are kept free`,
+    { hint: 'free space on the disk of the machine (df -h), or lower SHADOW_DISK_FLOOR' },
+  )

@@ -1,0 +1,101 @@
+import type { Clock } from '../../lib/clock.ts'
+import type { Exec } from '../../lib/exec.ts'
+import type { Log } from '../../lib/log.ts'
+import type { Metrics } from '../../lib/metrics/metrics.ts'
+import type { InstanceView } from '../../model/instance.ts'
+import type { AppName } from '../../model/names.ts'
+import type { Instance } from '../instance.ts'
+import type { Runtime } from '../runtime/runtime.ts'
+import type { Mounts } from '../volumes/volumes.ts'
+import { DiskWatch } from './disk-watch.ts'
+import { freeAt } from './measure.ts'
+import { NEARLY_FULL, VolumeUses } from './volume-uses.ts'
+
+type Options = {
+  readonly instances: () => readonly Instance[]
+  readonly runtime: Runtime
+  readonly mounts: Mounts
+  readonly journal: (app: AppName, line: string) => void
+  readonly data: string
+  readonly floorBytes: number
+  readonly exec: Exec
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** The disk of this machine and what its apps take of it: limits of what they write, and how full their volumes are. */
+export class Space implements Disposable {
+  readonly #options: Options
+  readonly #disk: DiskWatch
+  readonly #volumes: VolumeUses
+
+  constructor(options: Options) {
+    const { instances, runtime, mounts, journal, data, floorBytes, exec, clock, log } = options
+    this.#options = options
+    const inPhase =
+      (...phases: readonly Instance['phase'][]) =>
+      () =>
+        instances().filter(({ phase }) => phases.includes(phase))
+    this.#disk = new DiskWatch({
+      layers: () => runtime.layers(),
+      running: inPhase('waking', 'awake'),
+      image: task => task.volume && mounts.image(task.volume.id),
+      data,
+      floorBytes,
+      exec,
+      clock,
+      log,
+    })
+    this.#volumes = new VolumeUses({
+      use: volume => mounts.use(volume),
+      running: inPhase('awake'),
+      journal,
+      clock,
+      log,
+    })
+  }
+
+  start(): void {
+    this.#disk.start()
+    this.#volumes.start()
+  }
+
+  /** The instance with what it takes of the disk. */
+  async viewOf(instance: Instance): Promise<InstanceView> {
+    const { app, task } = instance
+    const use = task.volume && (await this.#volumes.look(app, task.volume.id).catch(() => undefined))
+    const view = instance.view()
+    const diskBytes = this.#disk.usedBy(app)
+    return { ...view, ...(use && { volume: use }), ...(diskBytes !== undefined && { diskBytes }) }
+  }
+
+  /** All volumes that are here. */
+  volumes(): ReturnType<Mounts['uses']> {
+    return this.#options.mounts.uses()
+  }
+
+  /** Shows sums: Prometheus is shown nothing by app. */
+  show(metrics: Metrics): void {
+    const { data } = this.#options
+    const sum = (of: 'usedBytes' | 'sizeBytes' | 'onDiskBytes') => () => ({
+      '': this.#volumes.all.reduce((total, use) => total + use[of], 0),
+    })
+    metrics.gauge(
+      { name: 'volumes_used_bytes', help: 'What is used in the volumes of this node that were awake lately' },
+      sum('usedBytes'),
+    )
+    metrics.gauge({ name: 'volumes_size_bytes', help: 'How large those volumes are' }, sum('sizeBytes'))
+    metrics.gauge({ name: 'volumes_disk_bytes', help: 'What those volumes take of the disk' }, sum('onDiskBytes'))
+    metrics.gauge({ name: 'volumes_nearly_full', help: 'How many of those volumes are used by 90 % or more' }, () => ({
+      '': this.#volumes.all.filter(use => use.usedBytes >= NEARLY_FULL * use.sizeBytes).length,
+    }))
+    metrics.gauge({ name: 'disk_free_bytes', help: 'What is free on the disk of the data folder' }, async () => ({
+      '': await freeAt(data),
+    }))
+  }
+
+  [Symbol.dispose](): void {
+    this.#disk[Symbol.dispose]()
+    this.#volumes[Symbol.dispose]()
+  }
+}

@@ -1,0 +1,83 @@
+import type { Clock } from '../../lib/clock.ts'
+import type { Log } from '../../lib/log.ts'
+import type { VolumeUse } from '../../model/instance.ts'
+import type { AppName, VolumeId } from '../../model/names.ts'
+import { sayBytes } from '../../model/quantities.ts'
+import type { TaskDefinition } from '../../model/task.ts'
+
+/** From here on a volume counts as nearly full, and a warning is given; below `CLEAR_AT` it can be given again. */
+export const NEARLY_FULL = 0.9
+const CLEAR_AT = 0.85
+const LOOK_EVERY_MS = 30_000
+
+type Options = {
+  readonly use: (volume: VolumeId) => Promise<VolumeUse | undefined>
+  /** The apps that are awake. */
+  readonly running: () => readonly { readonly app: AppName; readonly task: TaskDefinition }[]
+  /** Writes a line into the app's own log. */
+  readonly journal: (app: AppName, line: string) => void
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** How full the volumes of this node are, as last looked at; warns of those that are nearly full. */
+export class VolumeUses implements Disposable {
+  readonly #options: Options
+  readonly #known = new Map<VolumeId, VolumeUse>()
+  readonly #warned = new Set<VolumeId>()
+  #next: Disposable | undefined
+  #isDisposed = false
+
+  constructor(options: Options) {
+    this.#options = options
+  }
+
+  start(): void {
+    const again = (): void => {
+      if (this.#isDisposed) return
+      this.#next = this.#options.clock.after(LOOK_EVERY_MS, () => {
+        this.lookAtAll()
+          .catch(cause => this.#options.log.debug('volumes not looked at', { cause }))
+          .finally(again)
+      })
+    }
+    again()
+  }
+
+  get all(): readonly VolumeUse[] {
+    return [...this.#known.values()]
+  }
+
+  /** As last looked at. */
+  of(volume: VolumeId): VolumeUse | undefined {
+    return this.#known.get(volume)
+  }
+
+  async lookAtAll(): Promise<void> {
+    for (const { app, task } of this.#options.running())
+      if (task.volume !== undefined) await this.look(app, task.volume.id)
+  }
+
+  /** Looks at the volume now, and warns where it has become nearly full. */
+  async look(app: AppName, volume: VolumeId): Promise<VolumeUse | undefined> {
+    const use = await this.#options.use(volume)
+    if (use === undefined) {
+      this.#known.delete(volume)
+      return undefined
+    }
+    this.#known.set(volume, use)
+    const full = use.usedBytes / use.sizeBytes
+    if (full < CLEAR_AT) this.#warned.delete(volume)
+    if (full < NEARLY_FULL || this.#warned.has(volume)) return use
+    this.#warned.add(volume)
+    const [used, size] = [sayBytes(use.usedBytes), sayBytes(use.sizeBytes)]
+    this.#options.log.warn('volume nearly full', { app, volume, used, size })
+    this.#options.journal(app, `its volume is ${Math.floor(full * 100)} % full: ${used} of ${size}`)
+    return use
+  }
+
+  [Symbol.dispose](): void {
+    this.#isDisposed = true
+    this.#next?.[Symbol.dispose]()
+  }
+}
