@@ -83,7 +83,7 @@ test('how full a volume is is told, and from 90 % on warned of', async () => {
 test('before the disk of the machine is full, the app that fills it is stopped, by its container or its volume', async () => {
   const data = `${shadow.data}-small`
   mkdirSync(data)
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=400m', 'tmpfs', data])
+  execFileSync('/bin/mount', ['-t', 'tmpfs', '-o', 'size=400m', 'tmpfs', data])
   try {
     await using small = await Shadow.start({ data, env: { SHADOW_DISK_FLOOR: '100MiB' } })
     await registered('calm', SERVES, { volume: { size: '300MiB' } }, small)
@@ -101,7 +101,7 @@ test('before the disk of the machine is full, the app that fills it is stopped, 
     expect((await small.instance('calm')).phase).toBe('awake')
     expect(statSync(`${data}/volumes/filler/image.ext4`).size).toBe(380 * MIB)
   } finally {
-    execFileSync('umount', [data])
+    execFileSync('/bin/umount', [data])
     rmSync(data, { recursive: true })
   }
 }, 60_000)

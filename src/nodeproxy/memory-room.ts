@@ -99,7 +99,7 @@ export class MemoryRoom {
 }
 
 /** What is kept for an app: what its definition reserves, else its limit. */
-export const reservedBy = ({ limits }: TaskDefinition): number => toBytes(limits.reserve ?? limits.memory)
+const reservedBy = ({ limits }: TaskDefinition): number => toBytes(limits.reserve ?? limits.memory)
 
 /** What can be had without taking it from somebody (proc(5)). */
 async function memAvailable(): Promise<number> {

@@ -92,7 +92,8 @@ function show(terminal: Terminal, { app, urls, instance, problem, volume, lastLi
     ['environment', Object.keys(task.env).join(' ') || undefined],
     ['port', String(task.port)],
     ['ready', sayReady(task)],
-    ['limits', sayLimits(task, instance)],
+    ['limits', sayLimits(task)],
+    ['disk', sayDisk(task, instance)],
     ['may reach', task.egress?.join(', ')],
     ['sleeps after', task.sleep.idleAfter],
     ['access', app.access && sayAccess(terminal, app.access).trimEnd()],
@@ -112,11 +113,15 @@ function sayReady({ ready, startWithin }: TaskDefinition): string {
   return `${how} within ${startWithin}`
 }
 
-function sayLimits({ limits }: TaskDefinition, instance: InstanceView | null): string {
-  const disk = limits.disk ?? TASK_DEFAULTS.disk
-  const used = instance?.diskBytes === undefined ? '' : `${sayBytes(instance.diskBytes)} of `
+function sayLimits({ limits }: TaskDefinition): string {
   const reserved = limits.reserve === undefined ? '' : ` (${limits.reserve} reserved)`
-  return `memory ${limits.memory}${reserved}, cpus ${limits.cpus}, pids ${limits.pids}, disk ${used}${disk}`
+  return `memory ${limits.memory}${reserved}, cpus ${limits.cpus}, pids ${limits.pids}`
+}
+
+function sayDisk({ limits }: TaskDefinition, instance: InstanceView | null): string | undefined {
+  const used = instance?.diskBytes
+  if (used === undefined) return limits.disk
+  return `${sayBytes(used)} of ${limits.disk ?? TASK_DEFAULTS.disk} outside of its volume`
 }
 
 function sayVolume({ size, path }: NonNullable<TaskDefinition['volume']>, instance: InstanceView | null): string {

@@ -22,10 +22,7 @@ type Where = {
 }
 
 /** What Docker is told of a task: `mountedAt` bound at the volume's path, `init` whether docker-init is at hand. */
-export function specificationOf(
-  task: TaskDefinition,
-  { node, network, address, init, limitsDisk, mountedAt }: Where,
-) {
+export function specificationOf(task: TaskDefinition, { node, network, address, init, limitsDisk, mountedAt }: Where) {
   const memory = toBytes(task.limits.memory)
   return {
     name: containerName(node, task.app),
