@@ -45,7 +45,7 @@ const portOf = (server: Server | undefined): number => {
   const at = server?.address()
   return typeof at === 'object' && at !== null ? at.port : 0
 }
-const gateway = () => run('network', 'inspect', '--format', '{{(index .IPAM.Config 0).Gateway}}', network)
+const gateway = () => /inet ([\d.]+)/.exec(sh(`ip -4 addr show dev ${bridge()}`))?.[1] ?? ''
 const bridge = () => `br-${run('network', 'inspect', '--format', '{{.Id}}', network).slice(0, 12)}`
 
 /** Whether the container gets a connection there, and that at once: nobody has to wait for a packet that was dropped. */
