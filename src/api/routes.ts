@@ -204,13 +204,14 @@ export const masterRoutes = {
 /** The API of a node. `may`: `admin` is whoever shows the node's key for control, which only masters have; `proxy` the key for traffic. */
 export const nodeRoutes = {
   health: {
-    says: 'every true means trouble: overall, that something is very wrong; overloaded, CPU load over all cores or memory over 80 %; container_backend, that Docker does not answer',
+    says: 'every true means trouble: overall, that something is very wrong; overloaded, CPU load over all cores or memory over 80 %; container_backend, that Docker does not answer; app_networks are those of the apps',
     answer: z.object({
       overall: z.boolean(),
       overloaded: z.boolean(),
       container_backend: z.boolean(),
       cpu_utilization: z.number(),
       memory_utilization: z.number(),
+      app_networks: z.array(z.string()).readonly().default([]),
     }),
     may: 'anyone',
   },

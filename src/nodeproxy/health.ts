@@ -11,6 +11,8 @@ export type NodeHealth = {
   readonly container_backend: boolean
   readonly cpu_utilization: number
   readonly memory_utilization: number
+  /** The networks of the apps: a front takes nobody in them for a proxy. */
+  readonly app_networks: readonly string[]
 }
 
 const MOST_CPU = 1
@@ -22,6 +24,8 @@ const LEAST_FREE_BYTES = 64 * 2 ** 20
 export class Health {
   readonly #options: Options
   #looking: Promise<NodeHealth> | undefined
+  /** As they were last heard of: they stay while the runtime is away. */
+  #networks: readonly string[] = []
 
   constructor(options: Options) {
     this.#options = options
@@ -36,18 +40,21 @@ export class Health {
 
   async #look(): Promise<NodeHealth> {
     const { runtime, data, isClosing } = this.#options
-    const [isAlive, memory, hasRoom] = await Promise.all([
+    const [isAlive, memory, hasRoom, networks] = await Promise.all([
       runtime.alive(AbortSignal.timeout(RUNTIME_ANSWERS_WITHIN_MS)).catch(() => false),
       memoryUse(),
       hasRoomAt(data),
+      runtime.networks().catch(() => this.#networks),
     ])
     const cpu = cpuUse()
+    this.#networks = networks
     return {
       overall: !isAlive || !hasRoom || isClosing(),
       overloaded: cpu > MOST_CPU || memory > MOST_MEMORY,
       container_backend: !isAlive,
       cpu_utilization: round(cpu),
       memory_utilization: round(memory),
+      app_networks: networks,
     }
   }
 }

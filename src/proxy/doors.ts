@@ -66,6 +66,7 @@ export async function openDoors({ config, reach, memory, thread, ticketKeys, ...
   const { clock, log } = parts
   const ending = new AbortController()
   const errors = new Errors({ log, clock })
+  const trusted = new TrustedProxies(config.trustedProxies, () => parts.nodes.appNetworks)
   let tlsPort: number | undefined
   const https = new Https({ mode: config.https, hsts: config.hsts, port: () => tlsPort })
   const use = new Gauges(memory.use, thread)
@@ -77,7 +78,7 @@ export async function openDoors({ config, reach, memory, thread, ticketKeys, ...
     reach,
     guard: new Guard({ clock, apps: new Buckets(memory.apps), clients: new Buckets(memory.clients) }),
     bounds: new Bounds({ clock, gauges: use, waitingPerApp: config.waitingPerApp, sockets, connections }),
-    trusted: new TrustedProxies(config.trustedProxies),
+    trusted,
     waitingPageAfterMs: config.waitingPageAfter,
     ending: ending.signal,
   })
@@ -91,7 +92,7 @@ export async function openDoors({ config, reach, memory, thread, ticketKeys, ...
     connections: {
       most: connections,
       mostPerAddress: config.connectionsPerAddress,
-      exempt: config.trustedProxies,
+      exempt: { check: address => trusted.has(address) },
       counts: new Counts(memory.connections, thread),
     },
     sockets: { most: sockets, gauge: use.of('') },

@@ -30,7 +30,7 @@ import { isNavigation, type TrustedProxies, visitorOf } from './visitor.ts'
 export type FrontParts = {
   readonly routes: Pick<Routes, 'resolve'>
   readonly pins: Pick<Pins, 'get' | 'set'>
-  readonly nodes: Pick<Nodes, 'all' | 'get' | 'failed' | 'mayComeBack' | 'refresh'>
+  readonly nodes: Pick<Nodes, 'all' | 'appNetworks' | 'get' | 'failed' | 'mayComeBack' | 'refresh'>
   readonly reach: Pick<Reach, 'hold' | 'follow'>
   readonly guard: Guard
   readonly bounds: Bounds

@@ -22,6 +22,7 @@ import type { Reach } from './reach.ts'
 import { reachOverHttp } from './reach-http.ts'
 import { Routes } from './routes.ts'
 import { UnseenNames } from './unseen.ts'
+import { untrusted } from './visitor.ts'
 import { type FrontDoors, Workers } from './workers.ts'
 
 type Options = {
@@ -49,7 +50,15 @@ export async function startProxy(settings: ProxyConfig, options: Options): Promi
   const onRoute = (hostname: Hostname | undefined): void => workers.tell('changed', hostname)
   const unseen = new UnseenNames(config.lookUps, clock)
   const routes = new Routes({ master, memory, unseen, clock, log, onChange: onRoute })
-  const onNodes = (): void => workers.tell('nodes', nodes.all)
+  let told: readonly string[] = []
+  const onNodes = (): void => {
+    workers.tell('nodes', nodes.all)
+    if (nodes.appNetworks === told) return
+    told = nodes.appNetworks
+    const networks = untrusted(config.trustedProxies, told)
+    if (networks.length > 0)
+      log.warn('apps are not trusted as proxies, though SHADOW_TRUSTED_PROXIES has them', { networks })
+  }
   const nodes: Nodes = new Nodes({ master, memory, reach, clock, log, onChange: onNodes })
   const pins = new Pins(memory, (app, node) => workers.tell('pinned', { app, node }))
   const ticketKeys = new TicketKeys()

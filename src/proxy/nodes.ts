@@ -26,9 +26,15 @@ type Options = {
   /** Told whenever something of what `all` gives may have changed. */
   readonly onChange?: () => void
 }
-type Entry = { node: Node; healthy: boolean; overloaded: boolean; lostAt: number | undefined }
+type Entry = {
+  node: Node
+  healthy: boolean
+  overloaded: boolean
+  lostAt: number | undefined
+  appNetworks: readonly string[]
+}
 /** A node with when it went away, if it did, by `now` of the clock, which all threads share. */
-export type KnownNode = Candidate & { readonly lostAt: number | undefined }
+export type KnownNode = Candidate & { readonly lostAt: number | undefined; readonly appNetworks: readonly string[] }
 
 const MEMORY_KEY = 'nodes'
 const Kept = z.array(NodeSchema)
@@ -38,6 +44,7 @@ export class Nodes {
   readonly #options: Options
   readonly #entries = new Map<NodeName, Entry>()
   #refreshing: Promise<void> | undefined
+  #appNetworks: readonly string[] = []
 
   constructor(options: Options) {
     this.#options = options
@@ -47,6 +54,11 @@ export class Nodes {
 
   get all(): readonly KnownNode[] {
     return [...this.#entries.values()]
+  }
+
+  /** The networks of the apps of all nodes: the same list as long as they are the same. */
+  get appNetworks(): readonly string[] {
+    return this.#appNetworks
   }
 
   get(name: NodeName): Candidate | undefined {
@@ -118,8 +130,11 @@ export class Nodes {
     if (healthy) entry.lostAt = undefined
     else entry.lostAt ??= this.#options.clock.now()
     const overloaded = health?.overloaded ?? entry.overloaded
-    const changed = entry.healthy !== healthy || entry.overloaded !== overloaded
-    Object.assign(entry, { healthy, overloaded })
+    const appNetworks = health?.app_networks ?? entry.appNetworks
+    const isMoved = appNetworks.join() !== entry.appNetworks.join()
+    const changed = entry.healthy !== healthy || entry.overloaded !== overloaded || isMoved
+    Object.assign(entry, { healthy, overloaded, appNetworks })
+    if (isMoved) this.#appNetworks = networksOf(this.all)
     if (changed) this.#options.onChange?.()
   }
 }
@@ -130,4 +145,10 @@ const newEntry = (node: Node): Entry => ({
   healthy: true,
   overloaded: false,
   lostAt: undefined,
+  appNetworks: [],
 })
+
+/** The networks of the apps of these nodes. */
+export const networksOf = (nodes: readonly KnownNode[]): readonly string[] => [
+  ...new Set(nodes.flatMap(({ appNetworks }) => appNetworks)),
+]

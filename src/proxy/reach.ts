@@ -21,4 +21,9 @@ export interface Reach {
   share?(line: Line): Disposable
 }
 
-export type NodeHealth = { readonly overall: boolean; readonly overloaded: boolean }
+export type NodeHealth = {
+  readonly overall: boolean
+  readonly overloaded: boolean
+  /** The networks of the apps of the node. */
+  readonly app_networks?: readonly string[] | undefined
+}

@@ -43,7 +43,7 @@ function aReplica() {
     failed: node => void told.push(`${node} failed`),
     refresh: async () => undefined,
   })
-  const nodes = [{ node: aNode('a', ''), healthy: true, overloaded: false, lostAt: undefined }]
+  const nodes = [{ node: aNode('a', ''), healthy: true, overloaded: false, lostAt: undefined, appNetworks: [] }]
   const replica = new Replica({ line, nodes, clock })
   line.serve({ ping: () => undefined })
   const heard = async (): Promise<void> => {
@@ -118,7 +118,7 @@ test('pins and failures are told to the main thread, and taken from it', async (
   await clock.advance(3_600_000)
   expect(replica.nodes.mayComeBack('a' as NodeName)).toBe(false)
   main.tell('pinned', { app: 'blog' as AppName, node: 'b' as NodeName })
-  main.tell('nodes', [{ node: aNode('b', ''), healthy: true, overloaded: false, lostAt: undefined }])
+  main.tell('nodes', [{ node: aNode('b', ''), healthy: true, overloaded: false, lostAt: undefined, appNetworks: [] }])
   await heard()
   expect(replica.pins.get('blog' as AppName)).toBe('b')
   expect(replica.nodes.all.map(({ node }) => node.name)).toEqual(['b'])

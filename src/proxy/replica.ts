@@ -8,7 +8,7 @@ import { NODE_BACK_WITHIN, ROUTE_STALE_AFTER } from '../model/intervals.ts'
 import type { AppName, NodeName } from '../model/names.ts'
 import { isSameRoute, type Route } from '../model/route.ts'
 import type { FrontParts } from './http.ts'
-import type { KnownNode } from './nodes.ts'
+import { type KnownNode, networksOf } from './nodes.ts'
 
 /** What a worker of a front asks of its main thread, which keeps the truth. */
 export type FrontDeeds = {
@@ -51,6 +51,7 @@ export class Replica {
   readonly #asking = new Map<Hostname, Asking>()
   readonly #pins = new Map<AppName, NodeName>()
   #nodes = new Map<NodeName, KnownNode>()
+  #appNetworks: readonly string[] = []
 
   constructor({ line, nodes, keys, clock }: Options) {
     this.#main = line.other<FrontDeeds>()
@@ -72,9 +73,13 @@ export class Replica {
       },
     }
     const known = (): readonly KnownNode[] => [...this.#nodes.values()]
+    const networks = (): readonly string[] => this.#appNetworks
     this.nodes = {
       get all() {
         return known()
+      },
+      get appNetworks() {
+        return networks()
       },
       get: name => this.#nodes.get(name),
       failed: name => this.#failed(name),
@@ -139,6 +144,7 @@ export class Replica {
 
   #take(all: readonly KnownNode[]): void {
     this.#nodes = new Map(all.map(known => [known.node.name, known]))
+    this.#appNetworks = networksOf(all)
   }
 
   #failed(name: NodeName): void {

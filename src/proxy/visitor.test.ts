@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
+import { BlockList } from 'node:net'
 import { test } from 'vitest'
+import { noLog } from '../lib/log.ts'
 import type { Network } from '../model/access.ts'
+import { FRONT_CHECKS_NODES_EVERY } from '../model/intervals.ts'
 import { aFront, aNode, anApp, FakeReach, masterOf } from '../testing/front.ts'
-import { httpApp, RawClient, recorder } from '../testing/wire.ts'
+import { httpApp, RawClient, recorder, until } from '../testing/wire.ts'
+import { untrusted } from './visitor.ts'
 
 /** Whom the front takes the client for, whose request has these lines and comes from a proxy that is trusted. */
 async function takenFor(lines: readonly string[], version = '1.1'): Promise<string | undefined> {
@@ -87,6 +91,44 @@ for (const [how, lines] of [
     await client.until('ok')
     assert.match(node.seen.text, /^x-shadow-client: 203\.0\.113\.9\r$/m)
   })
+
+test('an app is never taken for a proxy, whatever the list of those says', async () => {
+  class OnApps extends FakeReach {
+    networks: readonly string[] = []
+    override async check() {
+      return { overall: false, overloaded: false, app_networks: this.networks }
+    }
+  }
+  await using app = await httpApp((_request, response) => response.end('ok'))
+  await using master = await masterOf([anApp('blog', ['blog.localhost'])], [aNode('one', '127.0.0.1:1')])
+  const reach = new OnApps(() => ({ address: app.address }))
+  const warned: unknown[] = []
+  const log = { ...noLog, warn: (_event: string, fields?: object) => void warned.push(fields) }
+  const settings = { SHADOW_TRUSTED_PROXIES: '10.0.0.0/8,127.0.0.1' }
+  await using front = await aFront({ master: master.url, reach, settings, log })
+  const takenNow = async (): Promise<string | undefined> => {
+    using client = new RawClient(
+      front.port,
+      'GET / HTTP/1.1\r\nHost: blog.localhost\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n',
+    )
+    await client.until('ok')
+    return reach.asks.at(-1)?.what
+  }
+  assert.equal(await takenNow(), 'GET / from 6.6.6.6')
+  reach.networks = ['127.0.0.0/18', '192.168.7.0/24']
+  await front.clock.advance(FRONT_CHECKS_NODES_EVERY)
+  await until(() => warned.length > 0)
+  assert.deepEqual(warned, [{ networks: ['127.0.0.0/18'] }])
+  assert.equal(await takenNow(), 'GET / from 127.0.0.1')
+})
+
+test('networks of apps that a list of proxies has, in whole or in part, are told', () => {
+  const list = new BlockList()
+  list.addSubnet('10.0.0.0', 8, 'ipv4')
+  list.addAddress('172.20.0.9', 'ipv4')
+  const networks = ['10.1.64.0/18', '172.20.0.0/16', '192.168.0.0/24', 'fd00::/64']
+  assert.deepEqual(untrusted(list, networks), ['10.1.64.0/18', '172.20.0.0/16'])
+})
 
 const CHROMIUM =
   'Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8,application/signed-exchange;v=b3;q=0.7'

@@ -1,4 +1,4 @@
-import { type BlockList, isIPv6 } from 'node:net'
+import { BlockList, isIPv6 } from 'node:net'
 import type { Exchange } from '../lib/http/exchange.ts'
 import { readForwarded } from '../lib/http/forwarded.ts'
 import { ipOf, withoutPort } from '../lib/ip.ts'
@@ -31,29 +31,63 @@ function prefersHtml(accept: string): boolean {
 
 const MOST_KNOWN = 10_000
 
-/** The proxies whose X-Forwarded-* headers, or Forwarded, are believed. */
+/** The proxies whose X-Forwarded-* headers, or Forwarded, are believed: those of a list, but for the apps, which could say anything. */
 export class TrustedProxies {
   readonly #list: BlockList
   // `rules` is made anew each time it is read.
   readonly #isEmpty: boolean
+  readonly #appNetworks: () => readonly string[]
   readonly #known = new Map<string, boolean>()
+  /** What `appNetworks` gave last, as a list to look addresses up in. */
+  #seen: readonly string[] = []
+  #apps = new BlockList()
 
-  constructor(list: BlockList) {
+  /** `appNetworks` gives the networks of apps, the same list as long as they are the same. */
+  constructor(list: BlockList, appNetworks: () => readonly string[] = () => []) {
     this.#list = list
     this.#isEmpty = list.rules.length === 0
+    this.#appNetworks = appNetworks
   }
 
   /** Whether the address is that of one. */
   has(address: string): boolean {
     if (this.#isEmpty) return false
+    const networks = this.#appNetworks()
+    if (networks !== this.#seen) {
+      this.#seen = networks
+      this.#apps = listOf(networks)
+      this.#known.clear()
+    }
     let known = this.#known.get(address)
     if (known === undefined) {
-      known = address !== 'unknown' && this.#list.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
+      const family = isIPv6(address) ? 'ipv6' : 'ipv4'
+      known = address !== 'unknown' && this.#list.check(address, family) && !this.#apps.check(address, family)
       if (this.#known.size >= MOST_KNOWN) this.#known.clear()
       this.#known.set(address, known)
     }
     return known
   }
+}
+
+/** The networks of apps that a list of trusted proxies reaches into. */
+export function untrusted(list: BlockList, networks: readonly string[]): readonly string[] {
+  const named = list.rules.flatMap(rule => /^\w+: IPv[46] ([^/\s]+)/.exec(rule)?.[1] ?? [])
+  return networks.filter(network => {
+    const [first = ''] = network.split('/')
+    const apps = listOf([network])
+    const inApps = (address: string): boolean => apps.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
+    return list.check(first, isIPv6(first) ? 'ipv6' : 'ipv4') || named.some(inApps)
+  })
+}
+
+function listOf(networks: readonly string[]): BlockList {
+  const list = new BlockList()
+  for (const network of networks) {
+    const [address = '', bits] = network.split('/')
+    const family = isIPv6(address) ? 'ipv6' : 'ipv4'
+    list.addSubnet(address, Number(bits ?? (family === 'ipv6' ? 128 : 32)), family)
+  }
+  return list
 }
 
 /** What trusted proxies say of where a request came from: the same, whichever headers they say it by. */

@@ -129,6 +129,12 @@ export class FakeRuntime implements Runtime {
 
   async openPorts(): Promise<void> {}
 
+  appNetworks: readonly string[] = []
+
+  async networks(): Promise<readonly string[]> {
+    return this.appNetworks
+  }
+
   async #pass(verb: string, what: string, signal?: AbortSignal): Promise<void> {
     this.calls.push(`${verb} ${what}`)
     if (!this.isAlive) throw new ShadowError('runtime-unreachable', 'Docker does not answer')

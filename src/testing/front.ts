@@ -7,7 +7,7 @@ import { Forwarder } from '../lib/http/forward.ts'
 import { type Hop, UpstreamError } from '../lib/http/hop.ts'
 import { reply } from '../lib/http/server.ts'
 import { strictServer } from '../lib/http/strict.ts'
-import { noLog } from '../lib/log.ts'
+import { type Log, noLog } from '../lib/log.ts'
 import { Metrics } from '../lib/metrics/metrics.ts'
 import { readSettings } from '../lib/settings.ts'
 import type { App, Node } from '../model/app.ts'
@@ -129,10 +129,11 @@ type FrontOptions = {
   readonly reach?: Reach
   readonly data?: string
   readonly settings?: Record<string, string>
+  readonly log?: Log
 }
 
 /** A real front on a free port, with a clock that stands still. */
-export async function aFront({ master, reach, settings = {}, data = dataFolder() }: FrontOptions) {
+export async function aFront({ master, reach, settings = {}, data = dataFolder(), log = noLog }: FrontOptions) {
   const clock = new HandClock()
   const env = {
     SHADOW_MASTER: master,
@@ -143,7 +144,7 @@ export async function aFront({ master, reach, settings = {}, data = dataFolder()
     ...settings,
   }
   const metrics = new Metrics()
-  const options = { clock, log: noLog, metrics, ...(reach && { reach }) }
+  const options = { clock, log, metrics, ...(reach && { reach }) }
   const front = await startProxy(readSettings(proxySettings, env), options)
   return { ...front, clock, metrics, [Symbol.asyncDispose]: () => front[Symbol.asyncDispose]() }
 }

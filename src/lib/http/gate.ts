@@ -1,4 +1,4 @@
-import type { BlockList, Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { ShadowError } from '../errors.ts'
 import { networkOf } from '../ip.ts'
 import { noLog } from '../log.ts'
@@ -15,12 +15,15 @@ export type GateOptions = {
   /** From one client: an IPv4 address, or the /64 of an IPv6 one, which is what one client is given. */
   readonly mostPerAddress?: number | undefined
   /** Not bounded by address: proxies of ours, behind which there are many clients. */
-  readonly exempt?: BlockList | undefined
+  readonly exempt?: Addresses | undefined
   readonly counts?: Counts | undefined
   /** What connections of clients share with those to upstreams. */
   readonly sockets?: Sockets | undefined
   readonly answerOf?: AnswerOf | undefined
 }
+
+/** What tells whether it has an address, as a `BlockList` does. */
+type Addresses = { check(address: string, family: 'ipv4' | 'ipv6'): boolean }
 
 /** More refusals than these in one look are not worth their answer: they are reset. */
 const MOST_ANSWERED = 64
@@ -31,7 +34,7 @@ const IPV6_BITS = 64
 export class Gate {
   readonly #most: number
   readonly #mostPerAddress: number
-  readonly #exempt: BlockList | undefined
+  readonly #exempt: Addresses | undefined
   readonly #counts: Counts
   readonly #answerOf: AnswerOf
   readonly #counters: Counters

@@ -24,6 +24,7 @@ import { untilExecuted } from './init.ts'
 import { isRefusal, refused } from './refused.ts'
 import type { Container, FoundContainer, Runtime } from './runtime.ts'
 import { egressOf } from './specification.ts'
+import { printSubnet } from './subnets.ts'
 
 export type DockerOptions = {
   readonly node: NodeName
@@ -248,6 +249,10 @@ export function docker({
       return found
     },
     layers: () => containers.layers(),
+    async networks() {
+      await bridge.ensure()
+      return [printSubnet(bridge.subnet)]
+    },
     openPorts: ports => firewall.openPorts(ports),
   }
 }

@@ -37,6 +37,8 @@ export interface Runtime {
   leftBehind(): Promise<readonly FoundContainer[]>
   /** Where running containers of this node keep what they write, those left out whose size the filesystem limits. */
   layers(): Promise<readonly Layer[]>
+  /** The networks that the addresses of apps are in, as `10.1.0.0/18`. Fails with `runtime-unreachable`. */
+  networks(): Promise<readonly string[]>
   /** Lets every app reach these TCP ports of this machine: a front listens there. */
   openPorts(ports: readonly number[]): Promise<void>
 }
