@@ -47,3 +47,20 @@ test('a URL is http or https, and loses its last slash', () => {
   expect(url('https://a.b/c/')).toBe('https://a.b/c')
   for (const value of ['a.b', 'ftp://a', '']) expect(() => url(value)).toThrow('not an http')
 })
+
+test('a URL with a password, or what may be one, is refused and not repeated', () => {
+  for (const value of ['https://user:hush@a.b', 'https//user:hush@a.b', 'user:hush@a.b']) {
+    expect(() => url(value)).toThrow(/user or a password|not an http/)
+    expect(() => url(value)).not.toThrow(/hush/)
+  }
+})
+
+test('an error of a parser that is not ours is a fault of its setting, told with the others', () => {
+  const broken = (value: string): string => {
+    throw new URIError(`malformed: ${value}`)
+  }
+  const faulty = { ...table, broken: setting('X_BROKEN', broken, { help: 'breaks' }) }
+  expect(() => readSettings(faulty, { X_BROKEN: 'hush', X_MOST: '11' })).toThrow(
+    /X_TOKEN.*X_MOST.*X_BROKEN: cannot be read$/s,
+  )
+})

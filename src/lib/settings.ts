@@ -52,8 +52,8 @@ export function readSettings<Table extends SettingsTable>(
     try {
       values[name] = one.parse(text)
     } catch (error) {
-      if (!(error instanceof ShadowError)) throw error
-      faults.push({ field, message: error.message })
+      // The message of somebody else's error may repeat the value, which may be a secret.
+      faults.push({ field, message: error instanceof ShadowError ? error.message : 'cannot be read' })
     }
   }
   if (faults.length > 0) {
@@ -86,11 +86,16 @@ export const oneOf =
     return value
   }
 
-/** Parser: an http or https URL, without a slash at its end. */
+/** Parser: an http or https URL, without a slash at its end. A value that has an @ is not repeated: it may have a password. */
 export function url(value: string): string {
   const parsed = URL.parse(value)
   if (parsed === null || !/^https?:$/.test(parsed.protocol))
-    throw new ShadowError('bad-input', `"${value}" is not an http:// or https:// URL`)
+    throw new ShadowError(
+      'bad-input',
+      value.includes('@') ? 'is not an http:// or https:// URL' : `"${value}" is not an http:// or https:// URL`,
+    )
+  if (parsed.username !== '' || parsed.password !== '')
+    throw new ShadowError('bad-input', 'has a user or a password, which are not used here; leave them out')
   return value.replace(/\/+$/, '')
 }
 

@@ -35,6 +35,10 @@ describe('a size', () => {
     ['1GB', 1e9],
     ['512MiB', 536_870_912],
     ['64 kib', 65_536],
+    ['1g', 2 ** 30],
+    ['512m', 2 ** 29],
+    ['64k', 65_536],
+    ['1.5g', 1_610_612_736],
   ] as const)
     test(`${text} is ${bytes} bytes`, () => expect(toBytes(size(text))).toBe(bytes))
 

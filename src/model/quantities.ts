@@ -2,7 +2,7 @@ import { ShadowError } from '../lib/errors.ts'
 
 /** A length of time as a person writes it: `90s`, `1h30m`, `250ms`; always with its unit. */
 export type Duration = string & { readonly brand: 'Duration' }
-/** An amount of bytes as a person writes it: `512MiB`, `1.5GiB`, `1GB`; always with its unit. */
+/** An amount of bytes as a person writes it: `512MiB`, `1.5GiB`, `1GB`, or by Docker's `512m` and `1g`; always with its unit. */
 export type Size = string & { readonly brand: 'Size' }
 
 const MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
@@ -16,6 +16,11 @@ const BYTES: Readonly<Record<string, number>> = {
   mib: 2 ** 20,
   gib: 2 ** 30,
   tib: 2 ** 40,
+  // As Docker writes them (docker run --memory 512m).
+  k: 2 ** 10,
+  m: 2 ** 20,
+  g: 2 ** 30,
+  t: 2 ** 40,
 }
 
 /** Parses a duration, at least `0s`; fails with `bad-input`. */
@@ -50,7 +55,8 @@ function durationToMs(text: string): number | undefined {
 }
 
 function sizeToBytes(text: string): number | undefined {
-  const match = /^(\d+(?:\.\d+)?) ?([kmgt]i?b|b)$/i.exec(text)
+  // Docker's single letters as its documents write them; "5G" may be meant either way.
+  const match = /^(\d+(?:\.\d+)?) ?([kmgt]i?b|b)$/i.exec(text) ?? /^(\d+(?:\.\d+)?)([kmgt])$/.exec(text)
   if (match === null) return undefined
   const bytes = Math.round(Number(match[1]) * (BYTES[(match[2] ?? '').toLowerCase()] ?? 0))
   return bytes > 0 && Number.isSafeInteger(bytes) ? bytes : undefined

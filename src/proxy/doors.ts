@@ -1,5 +1,5 @@
 import type { Clock } from '../lib/clock.ts'
-import { ShadowError } from '../lib/errors.ts'
+import { isFailure, ShadowError } from '../lib/errors.ts'
 import type { Counted } from '../lib/http/counters.ts'
 import { Exchanges, listenFor } from '../lib/http/fast/server.ts'
 import { LIMITS, type Limits } from '../lib/http/limits.ts'
@@ -128,6 +128,12 @@ async function openTls({ config, exchanges, ticketKeys, thread, clock, log }: Tl
     folder: config.tlsCertificates ?? `${config.data}/certificates`,
     clock,
     log: thread === 0 ? log : noLog, // all threads read the same
+  }).catch(cause => {
+    if (!isFailure(cause, 'bad-input')) throw cause
+    throw new ShadowError('bad-input', `SHADOW_TLS_LISTEN is set, and ${cause.message}`, {
+      cause,
+      hint: 'put HOSTNAME.crt and HOSTNAME.key there, or name another folder: SHADOW_TLS_CERTIFICATES',
+    })
   })
   const server = tlsServer({
     certificates,

@@ -42,6 +42,7 @@ export function define(command: Command, terminal: Terminal): void {
     })
     print(terminal, flags.json, printable(app), () => `${urlsOf(app, front).join('\n')}\n`)
     terminal.err(`${app.name} is registered; its first request wakes it\n`)
+    terminal.err(hintOfLocalhost(app.domains))
   })
   command.addHelpText('after', LEFT_OUT)
   callsMaster(
@@ -49,4 +50,11 @@ export function define(command: Command, terminal: Terminal): void {
     'shadow register blog --image ghost --domain blog.localhost --volume 1GiB --idle-after 5m',
     'shadow register site --image busybox --port 8080 -- httpd -f -p 8080',
   )
+}
+
+// Browsers and curl resolve such names by themselves (RFC 6761, 6.3); the resolver of Debian's C library does not.
+function hintOfLocalhost(domains: readonly string[]): string {
+  const name = domains.find(domain => domain.endsWith('.localhost'))
+  if (name === undefined) return ''
+  return `hint: browsers and curl know ${name}; for Node, Python and npm add "127.0.0.1 ${name}" to /etc/hosts\n`
 }

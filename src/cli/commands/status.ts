@@ -80,7 +80,7 @@ function show(terminal: Terminal, { app, urls, instance, problem, volume, lastLi
     ['problem', instance?.problem?.detail],
     ['bad answer', instance?.badAnswer ? `${instance.badAnswer.fault} (${instance.badAnswer.at})` : undefined],
     ['still held', instance?.held.join(', ') || undefined],
-    ['failures', instance?.failures ? `${instance.failures} in a row` : undefined],
+    ['failures', sayFailures(instance)],
     ['next try', instance?.retryAt ?? undefined],
     [
       'container',
@@ -106,6 +106,12 @@ function show(terminal: Terminal, { app, urls, instance, problem, volume, lastLi
 function sayState(instance: InstanceView | null, problem: Problem | null): string {
   if (problem !== null) return `unknown: ${problem.detail}`
   return instance === null ? 'asleep' : `${instance.phase} since ${instance.since}`
+}
+
+/** An app that is awake has not failed: failures before it are kept until it has lived for a while. */
+function sayFailures(instance: InstanceView | null): string | undefined {
+  if (!instance?.failures) return undefined
+  return `${instance.failures} ${instance.phase === 'awake' ? 'before this wake' : 'in a row'}`
 }
 
 function sayReady({ ready, startWithin }: TaskDefinition): string {

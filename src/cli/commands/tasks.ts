@@ -4,6 +4,7 @@ import { type CallFlags, callsMaster } from '../options.ts'
 import { print, table } from '../output.ts'
 import { DIGESTS, printableTask } from '../secrets.ts'
 import { findTarget } from '../target.ts'
+import { changesOf } from '../task-changes.ts'
 import type { Terminal } from '../terminal.ts'
 
 export function define(command: Command, terminal: Terminal): void {
@@ -16,8 +17,14 @@ export function define(command: Command, terminal: Terminal): void {
     print(terminal, flags.json, { tasks: items }, () =>
       table(
         terminal,
-        ['REVISION', 'MADE', 'IMAGE', 'COMMAND'],
-        items.map(task => [String(task.revision), task.createdAt, task.image, task.command?.join(' ') ?? '-']),
+        ['REVISION', 'MADE', 'IMAGE', 'COMMAND', 'CHANGED'],
+        items.map((task, at) => [
+          String(task.revision),
+          task.createdAt,
+          task.image,
+          task.command?.join(' ') ?? '-',
+          changesOf(task, items[at + 1]), // the newest is first
+        ]),
       ),
     )
   })

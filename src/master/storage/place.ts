@@ -13,11 +13,11 @@ export function storagePlace(text: string): StoragePlace {
     return { kind: 'directory', path: resolve(path) }
   }
   const url = URL.parse(text)
-  if (url === null || !/^https?:$/.test(url.protocol))
-    throw new ShadowError('bad-input', 'write it as directory:PATH or https://KEY:SECRET@HOST/BUCKET')
+  if (url === null || !/^https?:$/.test(url.protocol)) throw new ShadowError('bad-input', `write it as ${FORM}`)
   const bucket = url.pathname.slice(1)
-  if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(bucket))
-    throw new ShadowError('bad-input', `"${bucket}" is not the name of a bucket; write https://KEY:SECRET@HOST/BUCKET`)
+  // What stands here may be the rest of a secret that was not encoded, so it is not repeated.
+  if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(bucket) || url.hash !== '')
+    throw new ShadowError('bad-input', `what follows the host is not the name of a bucket; write it as ${FORM}`)
   if ((url.username === '') !== (url.password === ''))
     throw new ShadowError('bad-input', 'give the key and the secret both, or neither')
   return {
@@ -27,8 +27,17 @@ export function storagePlace(text: string): StoragePlace {
     region:
       url.searchParams.get('region') ?? /^s3\.([a-z0-9-]+)\.amazonaws\.com$/.exec(url.hostname)?.[1] ?? 'us-east-1',
     credentials:
-      url.username === ''
-        ? undefined
-        : { accessKeyId: decodeURIComponent(url.username), secretAccessKey: decodeURIComponent(url.password) },
+      url.username === '' ? undefined : { accessKeyId: decoded(url.username), secretAccessKey: decoded(url.password) },
+  }
+}
+
+const FORM =
+  'directory:PATH or https://KEY:SECRET@HOST/BUCKET, with / # ? @ and % of the secret as %2F %23 %3F %40 and %25'
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    throw new ShadowError('bad-input', `the key or the secret has a % that is not %25; write it as ${FORM}`)
   }
 }

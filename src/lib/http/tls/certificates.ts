@@ -118,9 +118,13 @@ export class Certificates implements Disposable {
     try {
       found = await readdir(folder)
     } catch (cause) {
-      throw new ShadowError('bad-input', `the folder of certificates ${folder} cannot be read: ${systemCode(cause)}`, {
-        cause,
-      })
+      throw new ShadowError(
+        'bad-input',
+        `the folder of certificates ${folder} ${systemCode(cause) === 'ENOENT' ? 'is not there' : `cannot be read: ${systemCode(cause)}`}`,
+        {
+          cause,
+        },
+      )
     }
     const files: Files[] = []
     for (const name of found) {
