@@ -1,9 +1,13 @@
 import { z } from 'zod'
+import { pause } from '../lib/abort.ts'
 import type { Clock } from '../lib/clock.ts'
 import { readEvents } from '../lib/http/events.ts'
-import { STREAM_LOST_AFTER } from '../model/intervals.ts'
+import { CHECKED_COUNTS_FOR, POLL_WITHOUT_STREAM_EVERY, STREAM_LOST_AFTER } from '../model/intervals.ts'
 import type { MasterClient } from './client.ts'
 import { AppNameSchema, HostnameSchema } from './schemas.ts'
+
+/** The comment in the stream by which a master says that it has told all changes until now, of all masters. */
+export const CHANGES_CHECKED = 'checked'
 
 const ChangeSchema = z.object({
   app: AppNameSchema,
@@ -14,32 +18,115 @@ const ChangeSchema = z.object({
 /** An app that changed; `revision` null: it was removed. */
 export type AppChange = z.output<typeof ChangeSchema>
 
-type Options = {
-  readonly master: MasterClient
-  readonly clock: Clock
-  /** The stream is there: what changed from now on is told. Neither is waited for: a stream that is cut unread is never seen to end. */
-  readonly onOpen: () => void
-  readonly onChange: (change: AppChange) => void
+/** Whether what was checked since the stream of changes began is still the newest: the stream alone is no proof of it. */
+export class Freshness {
+  readonly #clock: Clock
+  #isOpen = false
+  #checkedAt = Number.NEGATIVE_INFINITY
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  get isFresh(): boolean {
+    return this.#isOpen && this.#clock.now() - this.#checkedAt < CHECKED_COUNTS_FOR
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen
+  }
+
+  opened(): void {
+    this.#isOpen = true
+    this.checked()
+  }
+
+  checked(): void {
+    this.#checkedAt = this.#clock.now()
+  }
+
+  ended(): void {
+    this.#isOpen = false
+  }
 }
 
-/** Reads the master's stream of changes until it ends, or falls silent for STREAM_LOST_AFTER, or the signal aborts; throws why. */
-export async function readChanges({ master, clock, onOpen, onChange }: Options, signal: AbortSignal): Promise<void> {
-  const lost = new AbortController()
-  const watch = (): Disposable =>
-    clock.after(STREAM_LOST_AFTER, () => lost.abort(new Error('the stream of changes fell silent')))
-  let alarm = watch()
-  const beat = (): void => {
-    alarm[Symbol.dispose]()
-    alarm = watch()
-  }
-  try {
-    const { body } = await master.raw('changes', { signal: AbortSignal.any([signal, lost.signal]) })
-    onOpen()
-    for await (const event of readEvents(body, beat)) {
-      const change = ChangeSchema.safeParse(event)
-      if (change.success) onChange(change.data) // a newer master may tell of more than we know
+type Stream = {
+  readonly master: MasterClient
+  readonly clock: Clock
+  readonly freshness: Freshness
+  /** The stream is there: what changed from now on is told. None is waited for: a stream that is cut unread is never seen to end. */
+  readonly onOpen: () => void
+  readonly onChange: (change: AppChange) => void
+  /** What is kept is in doubt, since no master says that all is told: now and every POLL_WITHOUT_STREAM_EVERY, as long as it lasts. */
+  readonly onDoubt: () => void
+}
+type Following = Stream & {
+  /** The stream has ended, or did not begin; another is tried in a moment. */
+  readonly onEnd: (cause: unknown) => void
+}
+
+/** Keeps a stream of changes until the signal aborts. */
+export async function followStream({ onEnd, ...stream }: Following, signal: AbortSignal): Promise<void> {
+  const { clock, freshness, onDoubt } = stream
+  while (!signal.aborted) {
+    let cause: unknown
+    try {
+      await readStream(stream, signal)
+    } catch (error) {
+      cause = error
     }
-  } finally {
-    alarm[Symbol.dispose]()
+    if (!signal.aborted) onEnd(cause)
+    freshness.ended()
+    await pause(clock, POLL_WITHOUT_STREAM_EVERY, signal).catch(() => undefined) // the loop's head ends it
+    if (!signal.aborted) onDoubt()
+  }
+}
+
+/** Reads one until it ends, or falls silent for STREAM_LOST_AFTER, or the signal aborts; throws why. */
+async function readStream(stream: Stream, signal: AbortSignal): Promise<void> {
+  const { master, clock, freshness, onOpen, onChange, onDoubt } = stream
+  const lost = new AbortController()
+  const silence = new Alarm(clock, () => lost.abort(new Error('the stream of changes fell silent')))
+  const doubt = new Alarm(clock, () => {
+    onDoubt()
+    doubt.set(POLL_WITHOUT_STREAM_EVERY)
+  })
+  using _silence = silence
+  using _doubt = doubt
+  silence.set(STREAM_LOST_AFTER)
+  const { body } = await master.raw('changes', { signal: AbortSignal.any([signal, lost.signal]) })
+  freshness.opened()
+  doubt.set(CHECKED_COUNTS_FOR)
+  onOpen()
+  const heard = (line: string): void => {
+    silence.set(STREAM_LOST_AFTER)
+    if (line !== `: ${CHANGES_CHECKED}`) return
+    freshness.checked()
+    doubt.set(CHECKED_COUNTS_FOR)
+  }
+  for await (const event of readEvents(body, heard)) {
+    const change = ChangeSchema.safeParse(event)
+    if (change.success) onChange(change.data) // a newer master may tell of more than we know
+  }
+}
+
+/** An alarm that is set anew again and again. */
+class Alarm implements Disposable {
+  readonly #clock: Clock
+  readonly #ring: () => void
+  #set: Disposable | undefined
+
+  constructor(clock: Clock, ring: () => void) {
+    this.#clock = clock
+    this.#ring = ring
+  }
+
+  set(ms: number): void {
+    this.#set?.[Symbol.dispose]()
+    this.#set = this.#clock.after(ms, this.#ring)
+  }
+
+  [Symbol.dispose](): void {
+    this.#set?.[Symbol.dispose]()
   }
 }

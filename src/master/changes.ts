@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events'
 import type { ServerResponse } from 'node:http'
+import { CHANGES_CHECKED } from '../api/change-stream.ts'
 import type { Change } from '../api/routes.ts'
 import { openEvents } from '../lib/http/events.ts'
 import type { App } from '../model/app.ts'
@@ -7,17 +8,25 @@ import { STREAM_HEARTBEAT_EVERY } from '../model/intervals.ts'
 
 /** A reader this far behind is cut off; it polls and comes back. */
 const MOST_BEHIND_BYTES = 1_048_576
+const CHECKED = `: ${CHANGES_CHECKED}\n\n`
 
 export type Changes = ReturnType<typeof changeStream>
 
-/** Tells listeners of the changes made through this master. A hint: those through another are found by asking. */
+/**
+ * Tells listeners of the changes made through any master. `: checked` in the stream says that all that had changed by then was told
+ * before: what a listener keeps and has checked since the stream began is good until a moment after that.
+ */
 export function changeStream() {
   const emitter = new EventEmitter().setMaxListeners(0)
   return {
     changed: ({ name, domains, task }: App): void =>
       void emitter.emit('change', { app: name, revision: task.revision, domains } satisfies Change),
-    removed: ({ name, domains }: App): void =>
+    removed: ({ name, domains }: Pick<App, 'name' | 'domains'>): void =>
       void emitter.emit('change', { app: name, revision: null, domains } satisfies Change),
+    /** All changes until now were told. */
+    checked: (): void => void emitter.emit('checked'),
+    /** Ends all streams: not all changes could be told. Whoever listens comes again, and asks about what it keeps. */
+    restart: (): void => void emitter.emit('restart'),
     /** Writes changes to the response until it closes. */
     stream(response: ServerResponse, signal: AbortSignal): Promise<void> {
       const send = openEvents(response, STREAM_HEARTBEAT_EVERY)
@@ -25,16 +34,14 @@ export function changeStream() {
         send(change)
         if (response.writableLength > MOST_BEHIND_BYTES) response.destroy()
       }
-      emitter.on('change', listener)
+      const checked = (): void => void response.write(CHECKED)
       return new Promise(resolve => {
-        signal.addEventListener(
-          'abort',
-          () => {
-            emitter.off('change', listener)
-            resolve()
-          },
-          { once: true },
-        )
+        const end = (): void => {
+          emitter.off('change', listener).off('checked', checked).off('restart', end)
+          resolve()
+        }
+        emitter.on('change', listener).on('checked', checked).on('restart', end)
+        signal.addEventListener('abort', end, { once: true })
       })
     },
   }

@@ -16,6 +16,7 @@ import { envDigests } from './digests.ts'
 import { masterHandlers } from './handlers.ts'
 import { taskHistory } from './history.ts'
 import { masterDoor } from './http.ts'
+import { Journal } from './journal.ts'
 import { appLookup } from './lookup.ts'
 import { nodeRecords } from './nodes.ts'
 import { placementPermits } from './permits.ts'
@@ -26,6 +27,7 @@ import { openStorage } from './storage/open.ts'
 import type { Storage } from './storage/storage.ts'
 import { tokenRecords } from './tokens.ts'
 import { volumeRecords } from './volumes.ts'
+import { isAnnounced, watchChanges } from './watch.ts'
 
 const DRAIN_MS = 2_000
 
@@ -44,8 +46,10 @@ type Given = { clock: Clock; log: Log; storage?: Storage }
 /** Starts a master; any number may run on one storage. The admin token is in `<data>/tokens/admin` afterwards. */
 export async function startMaster(config: MasterConfig, { clock, log, storage: given }: Given): Promise<Master> {
   await ownDataFolder(config.data)
-  const storage =
-    given ?? (await openStorage(config.storage ?? { kind: 'directory', path: join(config.data, 'store') }))
+  const opened = given ?? (await openStorage(config.storage ?? { kind: 'directory', path: join(config.data, 'store') }))
+  const journal = new Journal({ storage: opened, clock, log })
+  await journal.look()
+  const storage = journal.over(isAnnounced)
   const seals = await openSecrets({ storage, keys: config.secretsKey, file: join(config.data, 'secrets-key'), log })
   await rewriteSecrets(storage, seals, log).catch(cause =>
     log.warn('stored secrets not encrypted anew; the next start tries again', { cause }),
@@ -100,6 +104,7 @@ export async function startMaster(config: MasterConfig, { clock, log, storage: g
   const ending = new AbortController()
   const door = masterDoor({ handlers, tokens, log, ending: ending.signal })
   const server = await listen(createServer(door), config.listen, DRAIN_MS)
+  const watching = watchChanges({ journal, storage, records, changes, tokens, clock, log }, ending.signal)
   log.info('master listens', { address: server.address, storage: storage.name })
   return {
     address: server.address,
@@ -111,6 +116,7 @@ export async function startMaster(config: MasterConfig, { clock, log, storage: g
     async [Symbol.asyncDispose]() {
       ending.abort(new ShadowError('shutting-down', 'the master is stopping'))
       await server[Symbol.asyncDispose]()
+      await Promise.all([watching, journal.flushed()])
       if (given === undefined) await storage.close()
     },
   }

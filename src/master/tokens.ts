@@ -9,7 +9,7 @@ import { readPrivate } from '../lib/private-file.ts'
 import type { Storage } from './storage/storage.ts'
 
 const TokenSchema = z.object({ name: z.string(), role: z.enum(ROLES), createdAt: z.iso.datetime() })
-/** A revoked token may still be taken for this long by another master. */
+/** A revoked token may still be taken for this long by a master that cannot read the journal. */
 const BELIEVED_FOR_MS = 30_000
 const MOST_REMEMBERED = 10_000
 

@@ -1,3 +1,4 @@
+import { Freshness } from '../api/change-stream.ts'
 import type { MasterClient } from '../api/client.ts'
 import type { Wanted } from '../api/grants.ts'
 import { permitHeaders } from '../api/paths.ts'
@@ -43,6 +44,7 @@ type Entry = {
   asking?: Promise<App> | undefined
 }
 
+const NOT_CHECKED = -1
 const NEVER = Number.NEGATIVE_INFINITY
 const ASK_AGAIN_AFTER_MS = 1_000
 
@@ -50,24 +52,34 @@ const ASK_AGAIN_AFTER_MS = 1_000
 type First = { asking: Promise<App>; changed: boolean }
 
 /**
- * The apps that this node knows. While the master's stream of changes is there, a definition that was checked since it began is
- * trusted; otherwise the master is asked, for no longer than a wake can wait, and the last known definition serves when it is away.
+ * The apps that this node knows. A definition that was checked since the master's stream of changes began is trusted as long as the
+ * master goes on to say that it has told all changes; otherwise the master is asked, for no longer than a wake can wait, and the last
+ * known definition serves when it is away.
  */
 export class Apps {
   readonly #options: Options
   readonly #entries = new Map<AppName, Entry>()
   readonly #firsts = new Map<AppName, First>()
+  readonly freshness: Freshness
   #term = 0
-  #connected = false
 
   constructor(options: Options) {
     this.#options = options
+    this.freshness = new Freshness(options.clock)
   }
 
   /** Reads what was kept. */
   async load(): Promise<void> {
     for (const { app, etag, permit } of await this.#options.definitions.all())
-      this.#entries.set(app.name, { app, etag, permit, checkedIn: -1, changes: 0, askedAt: NEVER, turn: new Turn() })
+      this.#entries.set(app.name, {
+        app,
+        etag,
+        permit,
+        checkedIn: NOT_CHECKED,
+        changes: 0,
+        askedAt: NEVER,
+        turn: new Turn(),
+      })
   }
 
   get all(): readonly App[] {
@@ -94,7 +106,7 @@ export class Apps {
   current(name: AppName, permit?: string): App | undefined {
     const entry = this.#entries.get(name)
     if (entry !== undefined) entry.permit = permit ?? entry.permit
-    return this.#connected && entry?.checkedIn === this.#term ? entry.app : undefined
+    return this.freshness.isFresh && entry?.checkedIn === this.#term ? entry.app : undefined
   }
 
   /**
@@ -135,29 +147,32 @@ export class Apps {
   /** A new stream of changes has begun: what was checked before may have changed in between. */
   connected(): void {
     this.#term++
-    this.#connected = true
+    this.freshness.opened()
   }
 
   get isConnected(): boolean {
-    return this.#connected
+    return this.freshness.isOpen
   }
 
-  /** Whether there was a stream that has ended now. */
-  disconnected(): boolean {
-    const was = this.#connected
-    this.#connected = false
-    return was
-  }
-
-  /** Asks the master about an app that is known here; never fails: what is known serves on, a removal is told on. */
-  async refresh(name: AppName): Promise<void> {
+  /**
+   * Asks the master about an app that is known here; never fails: what is known serves on, a removal is told on. Whether the master
+   * has told what is newest.
+   */
+  async refresh(name: AppName): Promise<boolean> {
     const first = this.#firsts.get(name)
     if (first !== undefined) first.changed = true
     const entry = this.#entries.get(name)
-    if (entry === undefined) return
-    entry.checkedIn = -1
+    if (entry === undefined) return true
+    entry.checkedIn = NOT_CHECKED
     entry.changes++
     await entry.turn.take(() => this.#check(entry)).catch(() => undefined) // removed: `#check` has told of it
+    return entry.checkedIn !== NOT_CHECKED
+  }
+
+  /** Asks about an app that serves meanwhile, at most once in ASK_AGAIN_AFTER_MS. */
+  checkBehind(name: AppName): void {
+    const askedAt = this.#entries.get(name)?.askedAt ?? NEVER
+    if (this.#options.clock.now() - askedAt >= ASK_AGAIN_AFTER_MS) void this.resolve(name).catch(() => undefined) // removed: `#check` has told of it
   }
 
   /** An app that is new here; all who ask at the same time share one call. */

@@ -1,10 +1,10 @@
-import { readChanges } from '../api/change-stream.ts'
+import { followStream } from '../api/change-stream.ts'
 import type { MasterClient } from '../api/client.ts'
 import { pause } from '../lib/abort.ts'
 import type { Clock } from '../lib/clock.ts'
 import { asShadowError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
-import { POLL_WITHOUT_STREAM_EVERY } from '../model/intervals.ts'
+import { mapAtMost } from '../lib/parallel.ts'
 import type { AppName } from '../model/names.ts'
 import type { Apps } from './apps.ts'
 
@@ -20,44 +20,52 @@ type Options = {
 
 // Ten thousand apps that sleep are asked about in a quarter of an hour, and the master hardly feels it.
 const KEPT_ASKED_EVERY_MS = 100
+const ASKED_AT_ONCE = 8
 
-/** Follows the master's changes until the signal aborts; while there is no stream, asks about the apps that run. */
+/** Follows the changes until the signal aborts; while no master says that all is told, asks about the apps that run. */
 export async function followChanges(
   { master, apps, clock, log, watched, onRemoved }: Options,
   signal: AbortSignal,
 ): Promise<void> {
   let told = false
-  while (!signal.aborted) {
-    const ended = new AbortController()
-    try {
-      await readChanges(
-        {
-          master,
-          clock,
-          onOpen: () => {
-            apps.connected()
-            log.debug('change stream there')
-            // What changed before is found by asking: what runs at once, the rest at leisure.
-            for (const app of watched()) void apps.refresh(app)
-            void askAboutKept(apps, clock, AbortSignal.any([signal, ended.signal]))
-          },
-          onChange: ({ app, revision }) => {
-            if (revision === null) onRemoved(app)
-            else void apps.refresh(app)
-          },
-        },
-        signal,
-      )
-    } catch (cause) {
-      if (!told && !signal.aborted) log.warn('change stream lost', { code: asShadowError(cause).code, cause })
-      told = true
-    }
-    ended.abort()
-    const wasThere = apps.disconnected()
-    if (wasThere) told = false
-    await pause(clock, POLL_WITHOUT_STREAM_EVERY, signal).catch(() => undefined) // the loop's head ends it
-    if (!signal.aborted) await Promise.all(watched().map(app => apps.refresh(app)))
+  let ended = new AbortController()
+  let polling = false
+  const poll = async (): Promise<void> => {
+    if (polling) return
+    polling = true
+    const [first, ...others] = watched()
+    // Where the master does not answer for one, it does not for the others.
+    if (first !== undefined && (await apps.refresh(first)))
+      await mapAtMost(ASKED_AT_ONCE, others, app => apps.refresh(app))
+    polling = false
   }
+  await followStream(
+    {
+      master,
+      clock,
+      freshness: apps.freshness,
+      onOpen: () => {
+        ended = new AbortController()
+        told = false
+        apps.connected()
+        log.debug('change stream there')
+        // What changed before is found by asking: what runs at once, the rest at leisure.
+        for (const app of watched()) void apps.refresh(app)
+        void askAboutKept(apps, clock, AbortSignal.any([signal, ended.signal]))
+      },
+      onChange: ({ app, revision }) => {
+        if (revision === null) onRemoved(app)
+        else void apps.refresh(app)
+      },
+      onDoubt: () => void poll(),
+      onEnd: cause => {
+        ended.abort()
+        if (!told) log.warn('change stream lost', { code: cause && asShadowError(cause).code, cause })
+        told = true
+      },
+    },
+    signal,
+  )
 }
 
 /** An app that was removed while nobody told us would stay on the disk for ever, if nobody ever wants it again. */

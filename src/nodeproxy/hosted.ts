@@ -2,6 +2,7 @@ import type { MasterClient } from '../api/client.ts'
 import type { Wanted } from '../api/grants.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import type { Leaver } from '../lib/leaver.ts'
+import type { App } from '../model/app.ts'
 import type { Ask, Held, InstanceView, Phase } from '../model/instance.ts'
 import type { AppName, VolumeId } from '../model/names.ts'
 import { Apps } from './apps.ts'
@@ -66,6 +67,8 @@ export class Hosted {
   hold(wanted: Wanted, ask: Ask, leaver: Leaver): Held | Promise<Held> {
     const known = typeof wanted === 'string' ? this.apps.current(wanted, ask.permit) : this.apps.at(wanted)
     if (known !== undefined) return this.instances.hold(known, ask, leaver)
+    const serving = typeof wanted === 'string' ? this.#servesInDoubt(wanted) : undefined
+    if (serving !== undefined) return this.instances.hold(serving, ask, leaver)
     return this.apps.resolve(wanted, ask.permit).then(found => this.instances.hold(found, ask, leaver))
   }
 
@@ -127,6 +130,13 @@ export class Hosted {
     throw new ShadowError('volume-in-use', `the app ${owner.name} has the volume ${volume}`, {
       hint: `shadow remove ${owner.name} --with-volume`,
     })
+  }
+
+  /** An app that is awake, where no master says what is newest: its requests do not wait for one that may be away. */
+  #servesInDoubt(app: AppName): App | undefined {
+    if (this.apps.freshness.isFresh || this.phase(app) !== 'awake') return undefined
+    this.apps.checkBehind(app)
+    return this.apps.known(app)
   }
 
   async #learnOf(app: AppName): Promise<void> {

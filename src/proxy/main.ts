@@ -1,6 +1,5 @@
-import { readChanges } from '../api/change-stream.ts'
+import { followStream } from '../api/change-stream.ts'
 import { masterClient } from '../api/client.ts'
-import { pause } from '../lib/abort.ts'
 import { type Clock, systemClock } from '../lib/clock.ts'
 import { ownDataFolder } from '../lib/data-folder.ts'
 import { asShadowError, ShadowError } from '../lib/errors.ts'
@@ -12,7 +11,7 @@ import { openMetrics } from '../lib/metrics/listener.ts'
 import { Metrics } from '../lib/metrics/metrics.ts'
 import { socketsHere } from '../lib/open-files.ts'
 import type { Hostname } from '../model/hostname.ts'
-import { MASTER_CALL_WITHIN, POLL_WITHOUT_STREAM_EVERY } from '../model/intervals.ts'
+import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import type { ProxyConfig } from './config.ts'
 import { type Bound, type Doors, frontMemory, openDoors } from './doors.ts'
 import { openMemory } from './memory.ts'
@@ -49,7 +48,8 @@ export async function startProxy(settings: ProxyConfig, options: Options): Promi
   const workers = new Workers()
   const onRoute = (hostname: Hostname | undefined): void => workers.tell('changed', hostname)
   const unseen = new UnseenNames(config.lookUps, clock)
-  const routes = new Routes({ master, memory, unseen, clock, log, onChange: onRoute })
+  const onDoubt = (): void => workers.tell('doubtful', null)
+  const routes = new Routes({ master, memory, unseen, clock, log, onChange: onRoute, onDoubt })
   let told: readonly string[] = []
   const onNodes = (): void => {
     workers.tell('nodes', nodes.all)
@@ -107,15 +107,17 @@ const alone = (doors: Doors): FrontDoors => ({ ...doors, counted: async () => [d
 
 type Following = { master: ReturnType<typeof masterClient>; routes: Routes; clock: Clock; log: Log }
 
-/** Hears of changes until the signal aborts; while there is no stream, routes find them out as they grow stale. */
-async function followChanges({ master, routes, clock, log }: Following, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    try {
-      const onOpen = (): void => routes.allStale()
-      await readChanges({ master, clock, onOpen, onChange: change => void routes.changed(change) }, signal)
-    } catch (cause) {
-      if (!signal.aborted) log.debug('change stream lost', { code: asShadowError(cause).code, cause })
-    }
-    await pause(clock, POLL_WITHOUT_STREAM_EVERY, signal).catch(() => undefined) // the loop's head ends it
-  }
-}
+/** Hears of changes until the signal aborts; while no master says that all is told, the routes in use are asked about. */
+const followChanges = ({ master, routes, clock, log }: Following, signal: AbortSignal): Promise<void> =>
+  followStream(
+    {
+      master,
+      clock,
+      freshness: routes.freshness,
+      onOpen: () => routes.connected(),
+      onChange: change => void routes.changed(change),
+      onDoubt: () => void routes.checkUsed(),
+      onEnd: cause => log.debug('change stream lost', { code: cause && asShadowError(cause).code, cause }),
+    },
+    signal,
+  )

@@ -20,14 +20,16 @@ export type FrontDeeds = {
 
 /** What that thread tells its workers. */
 export type ReplicaDeeds = {
-  /** The app of this hostname is another, or none; undefined: any may be. */
+  /** The app of this hostname is another, or none; undefined: any may be, and is asked for behind its next request. */
   changed(hostname: Hostname | undefined): void
+  /** Any route may be another, and is asked for before it serves again. */
+  doubtful(input: null): void
   pinned(input: { readonly app: AppName; readonly node: NodeName }): void
   nodes(all: readonly KnownNode[]): void
   ticketKeys(keys: Uint8Array): void
 }
 
-type Entry = { readonly app: Route; checkedAt: number }
+type Entry = { readonly app: Route; checkedAt: number; isDoubted: boolean }
 type Asking = { readonly answer: Promise<Route>; isOutdated: boolean }
 type Options = {
   readonly line: Line
@@ -60,6 +62,9 @@ export class Replica {
     this.ticketKeys = new TicketKeys(keys)
     line.serve<ReplicaDeeds>({
       changed: hostname => this.#changed(hostname),
+      doubtful: () => {
+        for (const route of this.#routes.values()) route.isDoubted = true
+      },
       pinned: ({ app, node }) => void this.#pins.set(app, node),
       nodes: all => this.#take(all),
       ticketKeys: given => this.ticketKeys.replace(given),
@@ -94,7 +99,7 @@ export class Replica {
   /** As the routes of the main thread: a known one at once, and asked for behind its back when it is old. */
   #resolve(hostname: Hostname, leaver: Leaver): Route | Promise<Route> {
     const route = this.#routes.get(hostname)
-    if (route === undefined) return orAborted(this.#ask(hostname), leaver.signal)
+    if (route === undefined || route.isDoubted) return orAborted(this.#ask(hostname), leaver.signal)
     const now = this.#clock.now()
     if (now - route.checkedAt >= ROUTE_STALE_AFTER) {
       route.checkedAt = now
@@ -128,13 +133,13 @@ export class Replica {
     const kept = before !== undefined && isSameRoute(before, app) ? before : app
     const oldest = this.#routes.size >= MOST_ROUTES ? this.#routes.keys().next().value : undefined
     if (oldest !== undefined) this.#routes.delete(oldest)
-    this.#routes.set(hostname, { app: kept, checkedAt: this.#clock.now() })
+    this.#routes.set(hostname, { app: kept, checkedAt: this.#clock.now(), isDoubted: false })
     return kept
   }
 
   #changed(hostname: Hostname | undefined): void {
     if (hostname === undefined) {
-      for (const route of this.#routes.values()) route.checkedAt = 0
+      for (const route of this.#routes.values()) route.checkedAt = Number.NEGATIVE_INFINITY
       return
     }
     this.#routes.delete(hostname)

@@ -16,6 +16,7 @@ export function countingStorage(storage: Storage): { readonly storage: Storage; 
       close: () => storage.close(),
       get: counted('get', storage.get),
       list: counted('list', storage.list),
+      versions: counted('versions', storage.versions),
       create: counted('create', storage.create),
       update: counted('update', storage.update),
       remove: counted('remove', storage.remove),

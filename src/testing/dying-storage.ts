@@ -15,6 +15,7 @@ export function dyingStorage(storage: Storage, writes: number): Storage {
     close: () => storage.close(),
     get: (key, signal) => alive(() => storage.get(key, signal)),
     list: (prefix, options) => alive(() => storage.list(prefix, options)),
+    versions: (prefix, options) => alive(() => storage.versions(prefix, options)),
     create: (key, value) => write(() => storage.create(key, value)),
     update: (key, value, etag) => write(() => storage.update(key, value, etag)),
     remove: key => write(() => storage.remove(key)),

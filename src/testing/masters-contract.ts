@@ -1,5 +1,6 @@
 import { describe } from 'vitest'
 import type { Storage } from '../master/storage/storage.ts'
+import { describeChanges } from './masters-changes.ts'
 import { describeDeaths } from './masters-deaths.ts'
 import { MastersGround } from './masters-ground.ts'
 import { describeRaces } from './masters-races.ts'
@@ -13,6 +14,7 @@ export function describeMasters(name: string, open: () => Promise<Storage>, skip
       const masters = new MastersGround(open)
       describeRaces(masters)
       describeDeaths(masters)
+      describeChanges(masters)
     },
   )
 }

@@ -39,6 +39,7 @@ export class MastersGround {
       close: () => storage.close(),
       get: (...args) => current.get(...args),
       list: (...args) => current.list(...args),
+      versions: (...args) => current.versions(...args),
       create: (...args) => current.create(...args),
       update: (...args) => current.update(...args),
       remove: (...args) => current.remove(...args),

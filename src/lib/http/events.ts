@@ -17,10 +17,10 @@ export function openEvents(response: ServerResponse, heartbeatMs: number): (even
   return event => write(`data: ${JSON.stringify(event)}\n\n`)
 }
 
-/** Reads server-sent events as parsed JSON; `onBeat` is called for every line, heartbeats included. */
-export async function* readEvents(body: IncomingMessage, onBeat?: () => void): AsyncGenerator<unknown> {
+/** Reads server-sent events as parsed JSON; `onLine` is called for every line, comments such as heartbeats included. */
+export async function* readEvents(body: IncomingMessage, onLine?: (line: string) => void): AsyncGenerator<unknown> {
   for await (const line of readLines(body)) {
-    onBeat?.()
+    onLine?.(line)
     if (line.startsWith('data: ')) yield JSON.parse(line.slice(6))
   }
 }

@@ -3,6 +3,7 @@ import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ShadowError, systemCode } from '../../lib/errors.ts'
 import { isNoSpace, readIfThere, syncFolder, writeWhole } from '../../lib/files.ts'
+import { mapAtMost } from '../../lib/parallel.ts'
 import { ProcessTurn } from '../../lib/process-turn.ts'
 import { checkedKey, seal, unseal } from './document.ts'
 import type { Storage, Stored } from './storage.ts'
@@ -42,6 +43,18 @@ export async function directory({ path }: { path: string }): Promise<Storage> {
     return etagOf(text)
   }
 
+  const listed = async (
+    prefix: string,
+    { after = '', limit }: { after?: string | undefined; limit?: number | undefined } = {},
+  ) => {
+    const keys = await keysUnder(path, prefix)
+    if (keys.length === 0) await stat(lockFile)
+    return keys
+      .filter(key => key.startsWith(prefix) && key > after)
+      .sort()
+      .slice(0, limit)
+  }
+
   return {
     name: `directory ${path}`,
     close: () => turn.close(),
@@ -65,14 +78,12 @@ export async function directory({ path }: { path: string }): Promise<Storage> {
         await turn.take(() => rm(file, { force: true }))
         await syncFolder(join(file, '..'))
       }),
-    list: (prefix, { after = '', limit } = {}) =>
+    list: (prefix, options) => reaching(path, () => listed(prefix, options)),
+    versions: (prefix, options) =>
       reaching(path, async () => {
-        const keys = await keysUnder(path, prefix)
-        if (keys.length === 0) await stat(lockFile)
-        return keys
-          .filter(key => key.startsWith(prefix) && key > after)
-          .sort()
-          .slice(0, limit)
+        const keys = await listed(prefix, options)
+        const found = await mapAtMost(16, keys, async key => [key, (await read(key))?.etag ?? ''] as const)
+        return new Map(found)
       }),
   }
 }

@@ -79,6 +79,29 @@ export async function s3({ endpoint, bucket, region, credentials }: Bucket): Pro
     }
   }
 
+  const listed = async (
+    prefix: string,
+    { after, limit = Number.POSITIVE_INFINITY }: { after?: string | undefined; limit?: number | undefined } = {},
+  ) => {
+    const found: { key: string; etag: string }[] = []
+    let more: string | undefined
+    do {
+      const page = await client.send(
+        new sdk.ListObjectsV2Command({
+          Bucket: bucket,
+          Prefix: prefix,
+          MaxKeys: Math.min(1_000, limit - found.length),
+          ...(more === undefined ? { StartAfter: after } : { ContinuationToken: more }),
+        }),
+      )
+      found.push(
+        ...(page.Contents ?? []).flatMap(({ Key, ETag }) => (Key === undefined ? [] : { key: Key, etag: bare(ETag) })),
+      )
+      more = page.IsTruncated ? page.NextContinuationToken : undefined
+    } while (more !== undefined && found.length < limit)
+    return found
+  }
+
   await asking(() => ensureBucket(client, sdk, bucket, region))
 
   return {
@@ -101,24 +124,9 @@ export async function s3({ endpoint, bucket, region, credentials }: Bucket): Pro
       asking(async () => {
         await client.send(new sdk.DeleteObjectCommand({ Bucket: bucket, Key: checkedKey(key) }))
       }),
-    list: (prefix, { after, limit = Number.POSITIVE_INFINITY } = {}) =>
-      asking(async () => {
-        const keys: string[] = []
-        let more: string | undefined
-        do {
-          const page = await client.send(
-            new sdk.ListObjectsV2Command({
-              Bucket: bucket,
-              Prefix: prefix,
-              MaxKeys: Math.min(1_000, limit - keys.length),
-              ...(more === undefined ? { StartAfter: after } : { ContinuationToken: more }),
-            }),
-          )
-          keys.push(...(page.Contents ?? []).flatMap(({ Key }) => Key ?? []))
-          more = page.IsTruncated ? page.NextContinuationToken : undefined
-        } while (more !== undefined && keys.length < limit)
-        return keys
-      }),
+    list: (prefix, options) => asking(async () => (await listed(prefix, options)).map(({ key }) => key)),
+    versions: (prefix, options) =>
+      asking(async () => new Map((await listed(prefix, options)).map(({ key, etag }) => [key, etag]))),
   }
 }
 

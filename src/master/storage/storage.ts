@@ -16,6 +16,8 @@ export interface Storage {
   remove(key: string): Promise<void>
   /** Keys that begin with `prefix`, in ascending order, after `after`, at most `limit`. */
   list(prefix: string, options?: { after?: string | undefined; limit?: number | undefined }): Promise<readonly string[]>
+  /** As `list`, with the etag of each document, and without reading them where the store can tell: a check of many at once. */
+  versions(prefix: string, options: { after?: string | undefined; limit: number }): Promise<ReadonlyMap<string, string>>
   /** Lets go of what it keeps open, when the writes under way are done; no call may come after it. */
   close(): Promise<void>
   /** One word for people: where this is, `directory /var/lib/shadow/store` or `s3 http://…/bucket`. */
