@@ -125,9 +125,7 @@ export class Journal {
   #announce(announced: Announced): Promise<void> {
     const written = Promise.withResolvers<void>()
     this.#waiting.push({ ...announced, written })
-    this.#writing ??= this.#write().finally(() => {
-      this.#writing = undefined
-    })
+    this.#writing ??= this.#write()
     return written.promise
   }
 
@@ -141,6 +139,8 @@ export class Journal {
         for (const { written } of batch) written.reject(error)
       }
     }
+    // Here and not in a `finally`: what is announced between the look above and that would never be written.
+    this.#writing = undefined
   }
 
   async #append(batch: readonly Announced[]): Promise<void> {
