@@ -245,10 +245,10 @@ export function describeChanges(masters: MastersGround): void {
     for (let look = 0; look < 25; look++) await one.look() // what was changed before is out of sight then
     calls.length = 0
     for (let look = 0; look < 100; look++) await one.look()
-    assert.deepEqual(
-      [calls.filter(call => call === 'get').length, calls.filter(call => call === 'versions').length, calls.length],
-      [100, 10, 110],
-    )
+    // Beside the looks, the token of the one who listens is looked at every 30 s.
+    const gets = calls.filter(call => call === 'get').length
+    assert.ok(gets >= 100 && gets <= 104, `${gets}`)
+    assert.deepEqual([calls.filter(call => call === 'versions').length, calls.length], [10, gets + 10])
   })
 
   test('of changes at once through two masters, the streams of both tell all', async () => {
