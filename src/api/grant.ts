@@ -99,6 +99,10 @@ export class Grant {
     if (!this.isUsed) this.#options.onUnused()
   }
 
+  goAway(): void {
+    for (const { ask } of this.#uses.slice()) ask.goAway?.()
+  }
+
   get holds(): HoldView[] {
     const first = this.#uses.toSorted((a, b) => a.since - b.since).slice(0, MOST_HOLDS)
     return first.map(({ ask: { kind, what }, since }) => ({

@@ -33,6 +33,8 @@ export type NodeDeeds = {
 /** What that thread asks of its workers. */
 export type HolderDeeds = {
   revoke(grant: number): void
+  /** The app stops now: the WebSocket under this grant is told. */
+  goAway(grant: number): void
   /** All that is held; what is held no more has been given back before. */
   report(input: null): readonly { readonly grant: number; readonly holds: readonly HoldView[] }[]
   /** An app has left this address, which another may get. */

@@ -27,6 +27,7 @@ export class Holding {
     this.#clock = clock
     line.serve<HolderDeeds>({
       revoke: id => this.#all.get(id)?.revoke(),
+      goAway: id => this.#all.get(id)?.goAway(),
       report: () => this.#report(),
       left: address => onLeft(address),
     })

@@ -10,7 +10,7 @@ import { type InstanceView, PHASES, WAKE_STEPS } from '../model/instance.ts'
 import { appName, nodeName, volumeId } from '../model/names.ts'
 import { duration, orNever, size, toBytes, toMs } from '../model/quantities.ts'
 import type { Route } from '../model/route.ts'
-import { LEAST_VOLUME_BYTES, TASK_DEFAULTS, type TaskDefinition } from '../model/task.ts'
+import { LEAST_VOLUME_BYTES, TASK_DEFAULTS, type TaskDefinition, WEB_SOCKET_POLICIES } from '../model/task.ts'
 
 /** A string schema that parses by a rule of the model; the rule's own message becomes the fault. */
 function parsed<T extends string>(id: string, description: string, example: string, parse: (text: string) => T) {
@@ -197,7 +197,13 @@ const definition = {
     .strictObject({
       idleAfter: IdleAfterSchema.default(duration(TASK_DEFAULTS.idleAfter)),
       grace: DurationSchema.default(duration(TASK_DEFAULTS.grace)),
-      webSockets: z.enum(['hold', 'ignore']).default('hold'),
+      webSockets: z.enum(WEB_SOCKET_POLICIES).default('hold'),
+      wakes: z
+        .int()
+        .min(1)
+        .max(1_000_000)
+        .optional()
+        .describe(`how often requests may wake it in a minute; left out: ${TASK_DEFAULTS.wakes}`),
     })
     .prefault({}),
 }
@@ -237,7 +243,8 @@ export const TaskSchema = told<TaskDefinition>(
     sleep: z.object({
       idleAfter: IdleAfterSchema,
       grace: DurationSchema,
-      webSockets: z.enum(['hold', 'ignore']),
+      webSockets: z.enum(WEB_SOCKET_POLICIES),
+      wakes: z.int().optional(),
     }),
     createdAt: z.iso.datetime(),
   }),
@@ -321,11 +328,19 @@ export const InstanceSchema = told<InstanceView>(
     since: z.iso.datetime(),
     revision: z.int(),
     waiting: z.int(),
-    holds: z.array(z.object({ kind: z.enum(['request', 'websocket']), what: z.string(), since: z.iso.datetime() })),
+    holds: z.array(
+      z.object({
+        kind: z.enum(['request', 'websocket']),
+        what: z.string(),
+        since: z.iso.datetime(),
+        isIgnored: z.boolean().optional(),
+      }),
+    ),
     sleepsAt: z.iso.datetime().nullable(),
     wokenBy: z.string().nullable(),
     stoppedBy: z.enum(['idle', 'room', 'asked', 'updated', 'removed', 'shutdown', 'died']).nullable(),
     lastWake: z.object({ ms: z.number(), steps: z.partialRecord(z.enum(WAKE_STEPS), z.number()) }).nullable(),
+    refusedWakes: z.object({ at: z.iso.datetime(), count: z.int() }).nullable().default(null),
     badAnswer: z.object({ at: z.iso.datetime(), fault: z.string(), count: z.int() }).nullable().default(null),
     held: z.array(z.string()),
     problem: ProblemSchema.nullable(),

@@ -23,6 +23,7 @@ export class RequestAsk implements Ask {
   readonly mayWake: boolean
   readonly #exchange: Exchange
   readonly #from: From | undefined
+  readonly #going: AbortController | undefined
   readonly patienceMs: number | undefined
   readonly permit: string | undefined
 
@@ -38,12 +39,22 @@ export class RequestAsk implements Ask {
     this.permit = permit
     this.kind = exchange.upgrade?.toLowerCase() === 'websocket' ? 'websocket' : 'request'
     this.mayWake = exchange.header(WAKE_HEADER) !== 'never'
+    if (this.kind === 'websocket') this.#going = new AbortController()
   }
 
   // Most requests are served without anybody asking for these.
   get what(): string {
     const { method, target, peer } = this.#exchange
     return `${method} ${target.split('?', 1)[0]} from ${this.#from?.(this.#exchange) ?? peer}`.slice(0, LONGEST_WHAT)
+  }
+
+  /** Aborts when the app stops: set for a WebSocket, which could stay for days. */
+  get going(): AbortSignal | undefined {
+    return this.#going?.signal
+  }
+
+  goAway(): void {
+    this.#going?.abort(APP_STOPS)
   }
 
   get bytes(): number {
@@ -54,6 +65,7 @@ export class RequestAsk implements Ask {
   }
 }
 
+const APP_STOPS = new ShadowError('app-asleep', 'the app goes to sleep')
 const ONLY_NODE = new Map<NodeName, Readonly<Record<string, string>>>()
 
 /** Headers of an answer: the node that served it and, where the request waited, for what. The same object for the same node: forwarders remember what they make of it. */

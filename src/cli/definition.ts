@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander'
 import { type Fault, ShadowError } from '../lib/errors.ts'
+import { TASK_DEFAULTS, WEB_SOCKET_POLICIES } from '../model/task.ts'
 import { readEnvFile } from './env-file.ts'
 import { collect } from './options.ts'
 import type { Terminal } from './terminal.ts'
@@ -12,6 +13,7 @@ export type DefinitionFlags = {
   readonly volume?: string | false
   readonly idleAfter?: string
   readonly grace?: string
+  readonly wakes?: string
   readonly ws?: string
   readonly env?: readonly string[]
   readonly envFile?: readonly string[]
@@ -55,7 +57,13 @@ export function definitionOptions(command: Command): Command {
     .option('--ready <how>', 'how to tell that it is ready: port, http:/path, log:REGEX (RE2)')
     .option('--start-within <duration>', 'how long a start may take')
     .option('--grace <duration>', 'time from SIGTERM to SIGKILL')
-    .addOption(new Option('--ws <policy>', 'whether an open WebSocket keeps it awake').choices(['hold', 'ignore']))
+    .addOption(
+      new Option(
+        '--ws <policy>',
+        'an open WebSocket keeps it awake (hold), or does not (ignore), or does not and yet wakes it (wake)',
+      ).choices(WEB_SOCKET_POLICIES),
+    )
+    .option('--wakes <number>', `how often requests may wake it in a minute; default: ${TASK_DEFAULTS.wakes}`)
 }
 
 /**
@@ -91,7 +99,12 @@ export async function toPatch(
     egress: flags.egress,
     ready: readiness(flags.ready, faults),
     startWithin: flags.startWithin,
-    sleep: { idleAfter: flags.idleAfter, grace: flags.grace, webSockets: flags.ws },
+    sleep: {
+      idleAfter: flags.idleAfter,
+      grace: flags.grace,
+      webSockets: flags.ws,
+      wakes: number('--wakes', flags.wakes),
+    },
   })
   if (faults.length > 0) throw new ShadowError('bad-input', 'the flags are wrong', { faults })
   return patch

@@ -1,6 +1,7 @@
 import type { App } from '../model/app.ts'
 import type { InstanceView, StopReason } from '../model/instance.ts'
 import { sayBytes, sayMs } from '../model/quantities.ts'
+import { TASK_DEFAULTS } from '../model/task.ts'
 import { saySteps } from './steps.ts'
 
 /** Why the app is as it is, in sentences: what woke it, what keeps it awake, when it sleeps; or why it does not run. */
@@ -17,11 +18,18 @@ export function explain(
   const state = `${app.name} is ${instance.phase} on ${instance.node} since ${instance.since} (${ago}).`
   switch (instance.phase) {
     case 'awake':
-      return [state, ...awake(app, instance, now), ...badAnswer(instance), ...fullVolume(app, instance)]
+      return [
+        state,
+        ...awake(app, instance, now),
+        ...refusedWakes(app, instance),
+        ...badAnswer(instance),
+        ...fullVolume(app, instance),
+      ]
     case 'asleep':
       return [
         state,
         ...stopped(app, instance.stoppedBy),
+        ...refusedWakes(app, instance),
         ...badAnswer(instance),
         ...fullVolume(app, instance),
         wakesAgain,
@@ -52,15 +60,19 @@ function awake(app: App, instance: InstanceView, now: number): readonly string[]
   const { idleAfter } = app.task.sleep
   const told = woken(instance)
   if (instance.lastWake !== null) told.push(`That wake took ${saySteps(instance.lastWake)}.`)
-  if (instance.holds.length > 0) {
-    told.push(`${count(instance.holds.length, 'hold')} it awake:`)
-    for (const { kind, what, since } of instance.holds)
+  const keeping = instance.holds.filter(({ isIgnored }) => isIgnored !== true)
+  const ignored = instance.holds.length - keeping.length
+  if (keeping.length > 0) {
+    told.push(`${count(keeping.length, 'hold')} it awake:`)
+    for (const { kind, what, since } of keeping)
       told.push(`  ${kind} ${what}, for ${sayMs(Math.max(0, now - Date.parse(since)))}`)
     told.push(idleAfter === 'never' ? NEVER : `It sleeps ${idleAfter} after the last of them has ended.`)
   } else if (instance.sleepsAt !== null) {
     const left = sayMs(Math.max(0, Date.parse(instance.sleepsAt) - now))
     told.push(`Nobody uses it: it sleeps in ${left}, at ${instance.sleepsAt}, if nothing comes.`)
   } else if (idleAfter === 'never') told.push(NEVER)
+  if (ignored > 0)
+    told.push(`WebSockets that are open and do not keep it awake: ${ignored} (--ws ${app.task.sleep.webSockets}).`)
   return told
 }
 
@@ -93,6 +105,12 @@ function stopped(app: App, by: StopReason | null): readonly string[] {
     died: 'Its container ended by itself.',
   }
   return [by === null ? 'Nobody has used it since its node started.' : reasons[by]]
+}
+
+function refusedWakes({ task }: App, { refusedWakes: last }: InstanceView): readonly string[] {
+  if (!last) return []
+  const most = `requests may wake it ${task.sleep.wakes ?? TASK_DEFAULTS.wakes} times a minute (--wakes)`
+  return [`Wakes that were refused: ${last.count}, the last at ${last.at}; ${most}.`]
 }
 
 function badAnswer({ badAnswer: last }: InstanceView): readonly string[] {

@@ -15,12 +15,20 @@ export type StopReason = 'idle' | 'room' | 'asked' | 'updated' | 'removed' | 'sh
 /** What keeps an app awake. */
 export type HoldKind = 'request' | 'websocket'
 
-export type HoldView = { readonly kind: HoldKind; readonly what: string; readonly since: string }
+export type HoldView = {
+  readonly kind: HoldKind
+  readonly what: string
+  readonly since: string
+  /** true: it does not keep the app awake. */
+  readonly isIgnored?: boolean | undefined
+}
 
 /** A hold that stands for requests which a worker of this process counts. */
 export type Grant = {
   /** The app is to stop: nothing new is begun under it, and it is let go of when the last that runs has ended. */
   revoke(): void
+  /** The app stops now: WebSockets are told. */
+  goAway(): void
   /** When use that puts the sleep off last ended; ms since the epoch, undefined where there was none. */
   readonly lastUsedAt: number | undefined
   readonly holds: readonly HoldView[]
@@ -38,6 +46,8 @@ export type Ask = {
   /** Set for a browser that can be shown the waiting page: fails with `app-waking` when the app is not ready by then. */
   readonly patienceMs?: number | undefined
   readonly grant?: Grant | undefined
+  /** Called when the app stops: ends a WebSocket, so that its client is told. */
+  readonly goAway?: (() => void) | undefined
   /** The permit of the app's route, for a node that does not know the app yet. */
   readonly permit?: string | undefined
 }
@@ -82,6 +92,8 @@ export type InstanceView = {
   /** What is still held, for a stuck instance. */
   readonly held: readonly string[]
   readonly problem: Problem | null
+  /** Wakes that were refused since the node started, as there were too many: when the last one was, and how many. */
+  readonly refusedWakes: { readonly at: string; readonly count: number } | null
   /** For a crashed one: how often in a row, and when a request may try again. */
   readonly failures: number
   readonly retryAt: string | null

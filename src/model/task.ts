@@ -8,6 +8,9 @@ export type Readiness =
   | { readonly kind: 'http'; readonly path: string }
   | { readonly kind: 'log'; readonly line: string }
 
+export const WEB_SOCKET_POLICIES = ['hold', 'ignore', 'wake'] as const
+export type WebSocketPolicy = (typeof WEB_SOCKET_POLICIES)[number]
+
 /** One immutable revision of how to run an app. A change of it makes the next revision, never another text of this one. */
 export type TaskDefinition = {
   readonly app: AppName
@@ -37,8 +40,13 @@ export type TaskDefinition = {
     readonly idleAfter: Duration | 'never'
     /** From SIGTERM to SIGKILL. */
     readonly grace: Duration
-    /** Whether an open WebSocket keeps the app awake. */
-    readonly webSockets: 'hold' | 'ignore'
+    /**
+     * `hold`: an open WebSocket keeps the app awake. `ignore`: it does not, and one alone does not wake the app either, or its client would
+     * wake it again after each sleep. `wake`: it does not keep the app awake, and wakes it.
+     */
+    readonly webSockets: WebSocketPolicy
+    /** How often requests may wake the app in a minute; left out: `TASK_DEFAULTS.wakes`. */
+    readonly wakes?: number | undefined
   }
   readonly createdAt: string
 }
@@ -53,6 +61,7 @@ export const TASK_DEFAULTS = {
   startWithin: '60s',
   idleAfter: '5m',
   grace: '10s',
+  wakes: 60,
 } as const
 
 /** ext4 with its journal does not fit into less. */

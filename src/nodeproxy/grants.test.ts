@@ -293,11 +293,20 @@ test('a WebSocket of an app that ignores them is listed, and keeps nothing awake
   } = node(1, {
     sleep: { ...aTask().sleep, webSockets: 'ignore' },
   })
-  const socket = await one!.hold({ kind: 'websocket', what: 'GET /ws' })
+  release(await one!.hold())
+  let told = 0
+  const socket = await one!.hold({ kind: 'websocket', what: 'GET /ws', goAway: () => told++ })
   await grants.report()
-  expect(instance.view().holds.map(({ what }) => what)).toEqual(['GET /ws'])
-  await clock.advance(IDLE_MS)
+  expect(
+    instance
+      .view()
+      .holds.filter(({ isIgnored }) => isIgnored)
+      .map(({ what }) => what),
+  ).toEqual(['GET /ws'])
+  await clock.advance(2 * IDLE_MS)
   expect(instance.phase).toBe('asleep')
+  await grants.report()
+  expect(told).toBe(1)
   release(socket)
 })
 

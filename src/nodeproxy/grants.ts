@@ -93,6 +93,7 @@ export class Grants {
         answer.revoked = true
         worker.other.tell('revoke', id)
       },
+      goAway: () => worker.other.tell('goAway', id),
     }
     const held = await hold(app, { ...ask, grant }, leaver)
     if (!this.#workers.has(worker)) {

@@ -55,6 +55,16 @@ export class Hold implements Held {
     return this.#ask.what
   }
 
+  /** Whether it keeps nothing awake. */
+  get isIgnored(): boolean {
+    return this.#ask.kind === 'websocket' && this.#way.webSockets !== 'hold'
+  }
+
+  goAway(): void {
+    this.#ask.goAway?.()
+    this.#ask.grant?.goAway()
+  }
+
   get grant(): Grant | undefined {
     return this.#ask.grant
   }
@@ -141,6 +151,11 @@ export class Holds {
   /** Tells those who hold for others that nothing new may begin. */
   revoke(): void {
     for (const { grant } of this.#all) grant?.revoke()
+  }
+
+  /** Tells the WebSockets that are open that the app stops. */
+  goAway(): void {
+    for (const hold of this.#all.slice()) if (hold.kind === 'websocket') hold.goAway()
   }
 
   /** Resolves when all who count have left, or had their time; those who wait do not count yet. */

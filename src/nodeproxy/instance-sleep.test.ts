@@ -110,11 +110,51 @@ describe('sleeping', () => {
 
   test('an app that ignores WebSockets sleeps under an open one', async () => {
     const instance = ground.anInstance(aTask({ sleep: { ...aTask().sleep, webSockets: 'ignore' } }))
-    const held = await hold(instance, { kind: 'websocket' })
-    assert.equal(instance.view().holds[0]?.kind, 'websocket')
+    release(await hold(instance))
+    let told = 0
+    const held = await hold(instance, { kind: 'websocket', goAway: () => told++ })
+    assert.deepEqual(
+      instance.view().holds.map(({ kind, isIgnored }) => [kind, isIgnored]),
+      [['websocket', true]],
+    )
     await clock.advance(300_000)
     assert.equal(instance.phase, 'asleep')
+    assert.equal(told, 1, 'its client is told')
     release(held)
+  })
+
+  test('an ignored WebSocket alone does not wake the app, but joins a wake that is under way', async () => {
+    const instance = ground.anInstance(aTask({ sleep: { ...aTask().sleep, webSockets: 'ignore' } }))
+    const refused = await hold(instance, { kind: 'websocket' }).catch((error: unknown) => error)
+    assert(isFailure(refused, 'app-asleep') && (refused.details.retryAfterMs ?? 0) > 0)
+    assert.equal(instance.phase, 'asleep')
+    const [page, socket] = await Promise.all([hold(instance), hold(instance, { kind: 'websocket' })])
+    release(page)
+    release(socket)
+  })
+
+  test('a WebSocket that is to wake the app wakes it, and does not keep it awake', async () => {
+    const other = ground.anInstance(aTask({ sleep: { ...aTask().sleep, webSockets: 'wake' } }))
+    const held = await hold(other, { kind: 'websocket' })
+    await clock.advance(300_000)
+    assert.equal(other.phase, 'asleep')
+    release(held)
+  })
+
+  test('requests wake an app so many times a minute; a person may wake it all the same', async () => {
+    const instance = ground.anInstance(aTask({ sleep: { ...aTask().sleep, idleAfter: duration('1s'), wakes: 2 } }))
+    for (let wake = 0; wake < 2; wake++) {
+      release(await hold(instance))
+      await clock.advance(1_000)
+      assert.equal(instance.phase, 'asleep')
+    }
+    const refused = await hold(instance).catch((error: unknown) => error)
+    assert(isFailure(refused, 'rate-limited'))
+    assert.equal(instance.view().refusedWakes?.count, 1)
+    await instance.wake('a person', never)
+    await clock.advance(refused.details.retryAfterMs ?? 0)
+    assert.equal(instance.phase, 'asleep')
+    release(await hold(instance))
   })
 
   test('a hold released twice is a bug that is thrown', async () => {

@@ -7,7 +7,7 @@ import { Turn } from '../lib/turn.ts'
 import type { Unwind } from '../lib/unwind.ts'
 import type { Ask, Held, InstanceView, StopReason } from '../model/instance.ts'
 import type { AppName } from '../model/names.ts'
-import type { TaskDefinition } from '../model/task.ts'
+import { TASK_DEFAULTS, type TaskDefinition } from '../model/task.ts'
 import { Crashes } from './crashes.ts'
 import { Holds, type Way } from './holds.ts'
 import { Idle } from './idle.ts'
@@ -21,6 +21,7 @@ import { foundOf } from './undo.ts'
 import { viewOf } from './view.ts'
 import { Wait } from './wait.ts'
 import { beginWake } from './wake.ts'
+import { WakeRate } from './wake-rate.ts'
 
 const ASLEEP: Rest = { phase: 'asleep', problem: null }
 const SUPERSEDED = new ShadowError('changed', 'a newer revision came while the app was being woken')
@@ -32,6 +33,7 @@ export class Instance {
   readonly #turn = new Turn()
   readonly #holds: Holds
   readonly #crashes = new Crashes()
+  readonly #wakeRate = new WakeRate()
   readonly #changes = new Changes()
   readonly #story: Story
   readonly #wakes = new Singleflight()
@@ -80,7 +82,12 @@ export class Instance {
   }
 
   async #holdOnceAwake(ask: Ask, signal: AbortSignal): Promise<Held> {
-    if (!ask.mayWake) throw this.#notAwake()
+    const isIgnored = ask.kind === 'websocket' && this.#task.sleep.webSockets === 'ignore'
+    if (!ask.mayWake || (isIgnored && !this.#wakes.isUnderWay)) throw this.#notAwake()
+    if (this.#state.phase === 'asleep' && !this.#wakes.isUnderWay) {
+      const { wakes = TASK_DEFAULTS.wakes } = this.#task.sleep
+      this.#wakeRate.take(this.app, wakes, this.#parts.clock.now())
+    }
     const { queue, clock } = this.#parts
     using wait = new Wait(ask, signal, { app: this.app, queue, holds: this.#holds, clock })
     for (;;) {
@@ -200,6 +207,7 @@ export class Instance {
       revision: this.#task.revision,
       holds: this.#holds,
       crashes: this.#crashes,
+      wakeRate: this.#wakeRate,
       ...this.#story.facts,
     }
     return viewOf(this.#state, facts, this.#parts.clock)
@@ -256,6 +264,7 @@ export class Instance {
       if (why === 'idle' && (idle.ringsAt ?? Number.POSITIVE_INFINITY) > this.#parts.clock.now()) return
       this.#stop(this.#state, why, ASLEEP)
       await this.#holds.drain(why, this.#parts.clock)
+      this.#holds.goAway()
       this.#crashes.forget()
       this.#parts.onLeft(running.address)
     }

@@ -4,9 +4,12 @@ import type { AppName } from '../model/names.ts'
 import { sayMs } from '../model/quantities.ts'
 
 const LOOK_AGAIN_MS = 1_000
+const LOOK_AGAIN_IF_ASLEEP_MS = 30_000
 
 export const isAsleep = (app: AppName): ShadowError =>
-  new ShadowError('app-asleep', `${app} is asleep, and the request may not wake it`)
+  new ShadowError('app-asleep', `${app} is asleep, and this request does not wake it`, {
+    retryAfterMs: LOOK_AGAIN_IF_ASLEEP_MS,
+  })
 
 export const isWaking = (app: AppName): ShadowError =>
   new ShadowError('app-waking', `${app} is being woken`, { retryAfterMs: LOOK_AGAIN_MS })

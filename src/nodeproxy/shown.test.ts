@@ -65,7 +65,9 @@ test('who waits for a wake is shown, and a wake that fails', async () => {
 test('what workers hold is asked of them at each scrape', async () => {
   const holds: { kind: 'request'; what: string; since: string }[] = []
   const { has, hold } = shown(() => void holds.push({ kind: 'request', what: 'GET /', since: '' }))
-  using _held = await hold({ grant: { revoke: () => undefined, lastUsedAt: undefined, holds } })
+  using _held = await hold({
+    grant: { revoke: () => undefined, goAway: () => undefined, lastUsedAt: undefined, holds },
+  })
   await has('shadow_holds 1')
   await has('shadow_holds 2')
 })

@@ -45,7 +45,7 @@ export function traffic(parts: Parts): Traffic {
     // No async function on the way of a request for an app that is awake: to suspend one costs as much as to read a head.
     if (held instanceof Promise) return leaving(visit, persist(visit, { holding: held }))
     const way = held
-    return exchange.forward(hopOf(visit, way)).then(
+    return forward(visit, way).then(
       () => {
         way[Symbol.dispose]()
         places.leave()
@@ -63,7 +63,13 @@ type Visit = Parts & {
   readonly app: AppName
   readonly places: Places
   readonly exchange: Exchange
-  readonly ask: Ask
+  readonly ask: RequestAsk
+}
+
+function forward(visit: Visit, held: Held): Promise<void> {
+  const { exchange, ask } = visit
+  const signal = ask.going && AbortSignal.any([exchange.signal, ask.going])
+  return exchange.forward(hopOf(visit, held), signal)
 }
 
 const leaving = ({ places }: Visit, served: Promise<void>): Promise<void> => served.finally(() => places.leave())
@@ -82,7 +88,7 @@ async function persist(visit: Visit, tried: Tried): Promise<void> {
       using held = await (holding ?? hold(app, ask, exchange))
       holding = undefined
       try {
-        return await exchange.forward(hopOf(visit, held))
+        return await forward(visit, held)
       } catch (error) {
         noteBadAnswer(held, error)
         last = { held, error }

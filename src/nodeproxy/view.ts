@@ -4,6 +4,7 @@ import type { AppName, NodeName } from '../model/names.ts'
 import type { Crashes } from './crashes.ts'
 import type { Hold, Holds } from './holds.ts'
 import type { State } from './state.ts'
+import type { WakeRate } from './wake-rate.ts'
 
 type Facts = {
   readonly app: AppName
@@ -15,13 +16,14 @@ type Facts = {
   readonly stoppedBy: StopReason | null
   readonly lastWake: InstanceView['lastWake']
   readonly badAnswer: InstanceView['badAnswer']
+  readonly wakeRate: WakeRate
 }
 
 // A busy app has thousands; those suffice to see what keeps it awake.
 const MOST_HOLDS = 100
 
 /** An instance as the node tells of it. */
-export function viewOf(state: State, { holds, crashes, ...facts }: Facts, clock: Clock): InstanceView {
+export function viewOf(state: State, { holds, crashes, wakeRate, ...facts }: Facts, clock: Clock): InstanceView {
   const now = clock.now()
   const iso = (at: number): string => new Date(wallAt(clock, at)).toISOString()
   const running = state.phase === 'awake' ? state.running : undefined
@@ -38,11 +40,15 @@ export function viewOf(state: State, { holds, crashes, ...facts }: Facts, clock:
     lastWake: state.phase === 'waking' ? { ms: now - state.since, steps: { ...state.wake.steps } } : facts.lastWake,
     held: state.phase === 'stuck' ? state.undo.held : [],
     problem: 'problem' in state && state.problem !== null ? state.problem.toProblem() : null,
+    refusedWakes: wakeRate.refused && { at: iso(wakeRate.refused.at), count: wakeRate.refused.count },
     failures: crashes.count,
     retryAt: crashes.retryAt > now ? iso(crashes.retryAt) : null,
     container: running === undefined ? null : { id: running.container.id, address: running.address },
   }
 }
 
-const listed = ({ kind, what, since, grant }: Hold, iso: (at: number) => string): readonly HoldView[] =>
-  grant === undefined ? [{ kind, what, since: iso(since) }] : grant.holds
+function listed(hold: Hold, iso: (at: number) => string): readonly HoldView[] {
+  const { kind, what, since, grant, isIgnored } = hold
+  const views = grant === undefined ? [{ kind, what, since: iso(since) }] : grant.holds
+  return isIgnored ? views.map(view => ({ ...view, isIgnored })) : views
+}

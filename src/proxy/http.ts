@@ -87,7 +87,7 @@ function serveApp(parts: FrontParts, exchange: Exchange, app: Route): Promise<vo
   )
   // A WebSocket may stay for days: it has to end when the front does.
   const leaver: Leaver =
-    ask.kind === 'websocket' ? { signal: AbortSignal.any([exchange.signal, parts.ending]) } : exchange
+    ask.going === undefined ? exchange : { signal: AbortSignal.any([exchange.signal, parts.ending, ask.going]) }
   const bounds = parts.bounds.of(app)
   const places = placesFor(bounds, ask.kind)
   const visit = { parts, exchange, app, bounds, places, isProxy, client, hsts, ask, leaver }

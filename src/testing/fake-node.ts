@@ -80,6 +80,7 @@ export function instanceView(app: string, node: string, phase: InstanceView['pha
     wokenBy: null,
     stoppedBy: null,
     lastWake: null,
+    refusedWakes: null,
     badAnswer: null,
     held: [],
     problem: null,

@@ -112,7 +112,7 @@ export class Forwarder implements Disposable {
         },
         onClosed,
       })
-      const goAway = (): void => splice.goAway()
+      const goAway = (): void => splice.goAway(signal.reason instanceof ShadowError ? signal.reason.message : '')
       this.#splices.add(splice)
       signal.addEventListener('abort', goAway, { once: true })
       if (signal.aborted || this.#drains) goAway()

@@ -19,8 +19,14 @@ export type SpliceOptions = {
 }
 
 const PING = Buffer.from([0x89, 0x00])
+/** What a close frame has room for beside its code (RFC 6455, 5.5). */
+const MOST_OF_A_REASON = 123
+
 /** A close frame with the code 1001: the endpoint is going away (RFC 6455, 7.4.1). */
-const GOING_AWAY = Buffer.from([0x88, 0x02, 0x03, 0xe9])
+function goingAway(reason: string): Buffer {
+  const text = Buffer.from(Buffer.byteLength(reason) > MOST_OF_A_REASON ? '' : reason)
+  return Buffer.concat([Buffer.from([0x88, 2 + text.length, 0x03, 0xe9]), text])
+}
 /** How long a client may take to answer that, and the app to end the frame before. */
 const GOES_WITHIN_MS = 1_000
 
@@ -63,7 +69,7 @@ export class Splice {
   }
 
   /** Ends it for the proxy's sake: the client of a WebSocket is told, what else there is is cut. */
-  goAway(): void {
+  goAway(reason = ''): void {
     if (this.#isGoing || this.#open === 0) return
     this.#isGoing = true
     if (this.#frames === undefined) {
@@ -71,7 +77,7 @@ export class Splice {
       return
     }
     this.#endsSoon()
-    this.#down.end(GOING_AWAY)
+    this.#down.end(goingAway(reason))
   }
 
   /** What is on its way still arrives; then both sides are cut. */

@@ -1,0 +1,32 @@
+import { ShadowError } from '../lib/errors.ts'
+import type { AppName } from '../model/names.ts'
+
+const OVER_MS = 60_000
+
+/** Bounds how often requests wake an app in a minute: strangers could keep it starting, which costs the machine more than to run it. */
+export class WakeRate {
+  /** When the wakes of the last minute began. */
+  #at: number[] = []
+  #refused: { at: number; count: number } | null = null
+
+  /** The wakes that were refused: how many, and when the last one was. */
+  get refused(): { readonly at: number; readonly count: number } | null {
+    return this.#refused
+  }
+
+  /** Counts a wake for a request; fails with `rate-limited` where there were `most` in the last minute. */
+  take(app: AppName, most: number, now: number): void {
+    this.#at = this.#at.filter(at => now - at < OVER_MS)
+    const [oldest = now] = this.#at
+    if (this.#at.length < most) {
+      this.#at.push(now)
+      return
+    }
+    this.#refused = { at: now, count: (this.#refused?.count ?? 0) + 1 }
+    throw new ShadowError('rate-limited', `${app} was woken ${most} times within a minute, which is the most`, {
+      retryAfterMs: Math.max(1, oldest + OVER_MS - now),
+      hint: `shadow update ${app} --wakes`,
+      facts: { rate: 'wakes' },
+    })
+  }
+}
