@@ -18,7 +18,7 @@ import { readSettings } from '../src/lib/settings.ts'
 import { masterSettings } from '../src/master/config.ts'
 import { type Master, startMaster } from '../src/master/main.ts'
 import { SLEEP_STEPS, WAKE_STEPS } from '../src/model/instance.ts'
-import { appName, nodeName } from '../src/model/names.ts'
+import { type AppName, appName, nodeName } from '../src/model/names.ts'
 import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX, traces } from './tools/ground.ts'
 import { busyboxImage } from './tools/images.ts'
 import type { Told } from './tools/node-that-dies.ts'
@@ -80,6 +80,9 @@ type Node = AsyncDisposable & {
   get(app: string, path: string): Promise<string>
 }
 
+/** The input of a call about the app, as a master makes it. */
+const about = (app: AppName) => ({ params: { app }, headers: permitHeaders(permits.get(app)) })
+
 async function start(dies?: Told['dies']): Promise<Node> {
   const told: Told = { settings, ...(dies && { dies }) }
   const child = spawn(process.execPath, [PROGRAM, JSON.stringify(told)], { stdio: ['ignore', 'pipe', 'inherit'] })
@@ -135,19 +138,19 @@ describe('a node that is killed', () => {
       {
         await using node = await start({ app: dying, at })
         steadyBoot = await node.get(steady, '/boot')
-        const instance = await node.client.call('getInstance', { params: { app: steady } })
+        const instance = await node.client.call('getInstance', about(steady))
         steadyAddress = instance.container?.address ?? ''
         const ended = once(node.child, 'exit')
         if (DIES_AWAKE.includes(at)) {
           await node.get(dying, '/boot')
-          await assert.rejects(node.client.call('sleepInstance', { params: { app: dying } }))
+          await assert.rejects(node.client.call('sleepInstance', about(dying)))
         } else await assert.rejects(node.get(dying, '/boot'))
         assert.deepEqual(await ended, [null, 'SIGKILL'])
       }
       assert.equal(await get(`http://${steadyAddress}/boot`), steadyBoot)
 
       await using again = await start()
-      const { phase } = await again.client.call('getInstance', { params: { app: dying } })
+      const { phase } = await again.client.call('getInstance', about(dying))
       const containers = await containersOf(dying)
       if (phase === 'awake') assert.equal(containers.length, 1)
       else assert.deepEqual([phase, containers, await groundOf(dying)], ['asleep', [], []])
@@ -159,14 +162,14 @@ describe('a node that is killed', () => {
       assert.equal(await again.get(steady, '/boot'), steadyBoot)
       assert.equal(await docker('inspect', '-f', '{{.State.Running}}', foreign), 'true')
 
-      await again.client.call('sleepInstance', { params: { app: dying } })
+      await again.client.call('sleepInstance', about(dying))
       assert.deepEqual([await containersOf(dying), await groundOf(dying)], [[], []])
     })
   }
 
   test('in the end all of it sleeps, and nothing is left', async () => {
     await using node = await start()
-    await node.client.call('sleepInstance', { params: { app: steady } })
+    await node.client.call('sleepInstance', about(steady))
     assert.deepEqual(await containersOf(steady), [])
     assert.deepEqual(
       (await traces()).filter(trace => trace.includes(data)),
