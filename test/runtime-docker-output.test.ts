@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -45,6 +46,28 @@ describe('what an app writes', () => {
     letGo(container)
     expect(texts(await linesOf(container))).toEqual([`${'x'.repeat(40_000)}end`])
   })
+})
+
+test('12 seconds of a flood do not make its reader deaf, each line comes once, and what was lost is told', async () => {
+  const flood =
+    'i=0; end=$(($(date +%s) + 12)); while [ $(date +%s) -lt $end ]; do seq $i $((i + 99999)); i=$((i + 100000)); done'
+  const container = await started(task({ script: `${flood}; sleep 4; echo after; exec sleep 1000` }))
+  let previous = -1
+  let notices = 0
+  let missing = 0
+  for await (const { line, stream } of runtime.output(container, undefined, signal)) {
+    if (line === 'after') break
+    if (stream === 'shadow') {
+      assert.match(line, /lines may be missing here/)
+      notices += 1
+      continue
+    }
+    const number = Number(line)
+    assert.ok(number > previous, `${number} came after ${previous}`)
+    missing += number - previous - 1
+    previous = number
+  }
+  assert.ok(missing === 0 || notices > 0, `${missing} lines are missing, which is not told`)
 })
 
 describe('a volume', () => {

@@ -19,7 +19,8 @@ export async function untilWritten(
   const matches = matcherOf(task, pattern)
   const done = new AbortController()
   try {
-    for await (const { line } of output(AbortSignal.any([signal, done.signal]))) {
+    for await (const { line, stream } of output(AbortSignal.any([signal, done.signal]))) {
+      if (stream === 'shadow') continue // that is ours, not the app's
       const from = performance.now()
       if (matches(line)) return
       const took = performance.now() - from

@@ -1,12 +1,15 @@
-import { resolvesWithin } from '../../lib/abort.ts'
+import { pause, resolvesWithin } from '../../lib/abort.ts'
 import { systemClock } from '../../lib/clock.ts'
 import type { LogLine } from '../../model/instance.ts'
 import type { Engine } from './docker-engine.ts'
 import { LastLine, linesOf, sinceOf } from './output.ts'
 import type { Container } from './runtime.ts'
+import { GAP, StallWatch } from './stalls.ts'
 
 const READ_WITHIN_MS = 1_000
 const LAST_WITHIN_MS = 5_000
+// Between two followings: Docker may say for a moment that a container runs whose output has ended.
+const AGAIN_AFTER_MS = 20
 
 /** What containers write, and who reads it: a container is not to be removed before those have read it to its end. */
 export class DockerOutput {
@@ -24,15 +27,8 @@ export class DockerOutput {
     this.#readers.set(container.id, ofContainer.add(reading.promise))
     const leave = (): void => reading.resolve()
     signal.addEventListener('abort', leave, { once: true })
-    const last = new LastLine()
     try {
-      for await (const line of this.#read(container, { follow: true, since }, signal)) {
-        last.saw(line)
-        yield line
-      }
-      // Docker ends a stream that it follows a little early at times (moby/moby#43860): the rest is read from what it has stored.
-      for await (const line of this.#read(container, { follow: false, since: last.since ?? since }, signal))
-        if (last.isBefore(line)) yield line
+      yield* this.#untilEnd(container, since, signal)
     } finally {
       signal.removeEventListener('abort', leave)
       leave()
@@ -41,12 +37,59 @@ export class DockerOutput {
     }
   }
 
+  /** Follows until the container has ended, anew where Docker's own following stalls or ends before the container does. */
+  async *#untilEnd(container: Container, since: string | undefined, signal: AbortSignal): AsyncGenerator<LogLine> {
+    const last = new LastLine()
+    for (;;) {
+      const isRunning = await this.#isRunning(container)
+      const from = last.since ?? since
+      using stall = new StallWatch({
+        fromStart: from === undefined,
+        isBehind: async () => {
+          const [newest] = await this.#newest(container, 1)
+          return newest !== undefined && last.isOlderThan(newest)
+        },
+      })
+      const either = AbortSignal.any([signal, stall.signal])
+      const caughtUp = new Set<LogLine['stream']>()
+      last.again()
+      try {
+        // Docker ends a stream that it follows a little early at times (moby/moby#43860): the rest is read from what it has stored.
+        const lines = this.#read(container, { follow: isRunning, since: from }, either)
+        for await (const line of stall.watch(lines)) {
+          if (line.stream === 'shadow') {
+            yield line
+            continue
+          }
+          if (!caughtUp.has(line.stream)) {
+            if (!last.isBefore(line)) continue
+            if (last.hasGapBefore(line)) yield { at: line.at, stream: 'shadow', line: GAP }
+            caughtUp.add(line.stream)
+          }
+          last.saw(line)
+          yield line
+        }
+      } catch (error) {
+        if (signal.aborted || !stall.signal.aborted) throw error
+      }
+      if (!isRunning) return
+      await pause(systemClock, AGAIN_AFTER_MS, signal)
+    }
+  }
+
+  async #isRunning({ id }: Container): Promise<boolean> {
+    const found = await this.#engine.ask(docker => docker.getContainer(id).inspect())
+    return found.State.Running
+  }
+
   /** The last lines that it has written so far. */
   async last(container: Container, count: number): Promise<string[]> {
-    const lines: string[] = []
+    return (await this.#newest(container, count)).map(({ line }) => line)
+  }
+
+  async #newest(container: Container, count: number): Promise<LogLine[]> {
     const signal = AbortSignal.timeout(LAST_WITHIN_MS)
-    for await (const { line } of this.#read(container, { follow: false, tail: count }, signal)) lines.push(line)
-    return lines
+    return Array.fromAsync(this.#read(container, { follow: false, tail: count }, signal))
   }
 
   /** Resolves when all who follow the container have read to its end or left, or had their time. */

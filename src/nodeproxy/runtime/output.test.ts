@@ -81,3 +81,15 @@ test('where one stream was never seen, reading goes on from a second before', ()
   last.saw({ at: AT, stream: 'stdout', line: 'x' })
   expect(last.since).toBe('2026-11-21T12:51:37.000Z')
 })
+
+test('where the line that was seen last is not there when it is read again, lines may be missing', () => {
+  const last = new LastLine()
+  const out = (at: string) => ({ at, stream: 'stdout', line: 'x' }) as const
+  expect(last.hasGapBefore(out('1'))).toBe(false)
+  last.saw(out('2'))
+  last.again()
+  expect([last.isBefore(out('2')), last.isBefore(out('3')), last.hasGapBefore(out('3'))]).toEqual([false, true, false])
+  last.again()
+  expect([last.isBefore(out('3')), last.hasGapBefore(out('3'))]).toEqual([true, true])
+  expect([last.isOlderThan(out('2')), last.isOlderThan(out('3'))]).toEqual([false, true])
+})

@@ -73,7 +73,7 @@ export function sinceOf(at: string): string {
  * its own: Docker copies the two side by side, so a line of one may be stored after later ones of the other.
  */
 export class LastLine {
-  readonly #streams = new Map<LogLine['stream'], { at: string; seen: number; skipped: number }>()
+  readonly #streams = new Map<LogLine['stream'], { at: string; seen: number; skipped: number; isMet: boolean }>()
 
   /** From when to read again so as to miss nothing: of a stream that was never seen, somewhat earlier lines may be told yet. */
   get since(): string | undefined {
@@ -84,13 +84,33 @@ export class LastLine {
 
   saw({ at, stream }: LogLine): void {
     const last = this.#streams.get(stream)
-    this.#streams.set(stream, { at, seen: at === last?.at ? last.seen + 1 : 1, skipped: 0 })
+    this.#streams.set(stream, { at, seen: at === last?.at ? last.seen + 1 : 1, skipped: 0, isMet: true })
+  }
+
+  /** To be called before lines are read again from `since` on. */
+  again(): void {
+    for (const last of this.#streams.values()) {
+      last.skipped = 0
+      last.isMet = false
+    }
   }
 
   /** Whether the line, of those read again from `at` on in their order, comes after all that were seen. */
   isBefore({ at, stream }: LogLine): boolean {
     const last = this.#streams.get(stream)
     if (last === undefined || at > last.at) return true
+    if (at === last.at) last.isMet = true
     return at === last.at && ++last.skipped > last.seen
+  }
+
+  /** Whether lines may be missing before this new one: the one that was seen last was not there any more. */
+  hasGapBefore({ stream }: LogLine): boolean {
+    return this.#streams.get(stream)?.isMet === false
+  }
+
+  /** Whether the line is newer than those that were seen of its stream. */
+  isOlderThan({ at, stream }: LogLine): boolean {
+    const last = this.#streams.get(stream)
+    return last === undefined || at > last.at
   }
 }

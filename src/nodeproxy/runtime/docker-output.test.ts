@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { test } from 'vitest'
+import { appName } from '../../model/names.ts'
+import type { Engine } from './docker-engine.ts'
+import { DockerOutput } from './docker-output.ts'
+
+const container = { id: 'c', app: appName('blog'), revision: 1 }
+
+/** An entry as Docker sends it, written in the second `at`. */
+function entry(at: number, line: string): Buffer {
+  const payload = Buffer.from(`2026-11-21T12:51:${String(at).padStart(2, '0')}.000000000Z ${line}\n`)
+  const header = Buffer.alloc(8)
+  header[0] = 1
+  header.writeUInt32BE(payload.length, 4)
+  return Buffer.concat([header, payload])
+}
+
+type Reading = { readonly entries: readonly Buffer[]; readonly hangs?: boolean; readonly ends?: boolean }
+
+/** Docker by its answers: one after the other to those who follow, and the newest line to those who ask for it. */
+function engineOf(readings: Reading[], newest: Buffer): Engine {
+  let isRunning = true
+  return {
+    ask: (async () => ({ State: { Running: isRunning } })) as unknown as Engine['ask'],
+    async *stream({ options }, signal) {
+      if ((options as { tail?: number }).tail === 1) return yield newest
+      const { entries, hangs, ends } = readings.shift() ?? { entries: [] }
+      yield* entries
+      if (hangs)
+        await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }))
+      if (ends) isRunning = false
+    },
+  }
+}
+
+async function linesOf(engine: Engine): Promise<string[]> {
+  const lines: string[] = []
+  const signal = new AbortController().signal
+  for await (const { line } of new DockerOutput(engine).follow(container, '2026-11-21T12:51:00Z', signal))
+    lines.push(line)
+  return lines
+}
+
+test('a reader that hears nothing although more was written begins anew, and tells each line once', async () => {
+  const readings = [
+    { entries: [entry(1, 'one'), entry(2, 'two')], hangs: true },
+    { entries: [entry(2, 'two'), entry(3, 'three')], ends: true },
+    { entries: [entry(3, 'three'), entry(4, 'four')] },
+  ]
+  assert.deepEqual(await linesOf(engineOf(readings, entry(3, 'three'))), ['one', 'two', 'three', 'four'])
+})
+
+test('where the line that was told last is gone, lines may be missing, which is told', async () => {
+  const readings = [
+    { entries: [entry(1, 'one')], hangs: true },
+    { entries: [entry(5, 'five')], ends: true },
+    { entries: [entry(5, 'five')] },
+  ]
+  const [one, gap, five, ...more] = await linesOf(engineOf(readings, entry(5, 'five')))
+  assert.deepEqual([one, five, more], ['one', 'five', []])
+  assert.match(gap ?? '', /lines may be missing here/)
+})
+
+test('a stream that ends while the container runs is followed anew', async () => {
+  const readings = [
+    { entries: [entry(1, 'one')] },
+    { entries: [entry(1, 'one'), entry(2, 'two')], ends: true },
+    { entries: [] },
+  ]
+  assert.deepEqual(await linesOf(engineOf(readings, entry(2, 'two'))), ['one', 'two'])
+})
