@@ -9,6 +9,7 @@ export default defineConfig({
           name: 'unit',
           include: ['src/**/*.test.ts', 'test/layers.test.ts', 'test/tools/**/*.test.ts'],
           testTimeout: 20_000,
+          globalSetup: ['test/tools/temporary.ts'],
         },
       },
       {
@@ -20,7 +21,7 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 120_000,
           fileParallelism: false,
-          globalSetup: ['test/tools/ground.ts'],
+          globalSetup: ['test/tools/ground.ts', 'test/tools/temporary.ts'],
         },
       },
     ],

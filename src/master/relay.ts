@@ -8,6 +8,7 @@ import type { App, Volume } from '../model/app.ts'
 import type { InstanceView, VolumeUse } from '../model/instance.ts'
 import { MASTER_CALL_WITHIN, NODE_ANNOUNCES_EVERY } from '../model/intervals.ts'
 import type { AppName, NodeName, VolumeId } from '../model/names.ts'
+import { isOverloaded, place } from '../model/placement.ts'
 import type { ControlledNode, Nodes } from './nodes.ts'
 import type { Permits } from './permits.ts'
 import type { Volumes } from './volumes.ts'
@@ -44,25 +45,30 @@ export function nodeRelay({ nodes, volumes, permits }: { nodes: Nodes; volumes: 
     return node
   }
 
-  /** The node to ask about an app: that of its volume, else the one that has it awake, else the least loaded. */
+  /** The node to ask about an app: that of its volume, else the one that has it awake, else the one where a front would put it. */
   const nodeOf = async (app: App): Promise<ControlledNode> => {
     const { volume } = app.task
     const lease = volume && (await volumes.get(volume.id)).lease
     if (lease != null) return nodeWith(lease.node, `the volume of ${app.name}`)
     const live = await nodes.list()
-    if (live.length > 1) {
-      const found = await mapAtMost(16, live, async node => ({ node, instances: await instancesOn(node) }))
-      const having = found
-        .flatMap(({ node, instances }) =>
-          (instances ?? []).filter(one => one.app === app.name).map(one => ({ node, one })),
-        )
-        .sort((a, b) => Number(a.one.phase === 'asleep') - Number(b.one.phase === 'asleep'))[0]
-      if (having !== undefined) return having.node
-    }
-    const least = live.toSorted((a, b) => a.memoryUtilization - b.memoryUtilization)[0]
-    if (least === undefined)
+    // A node that is the only one need not be asked whether it is the right one.
+    const asked = live.length > 1
+    const found = await mapAtMost(16, live, async node => ({ node, instances: asked ? await instancesOn(node) : [] }))
+    const having = found
+      .flatMap(({ node, instances }) =>
+        (instances ?? []).filter(one => one.app === app.name).map(one => ({ node, one })),
+      )
+      .sort((a, b) => Number(a.one.phase === 'asleep') - Number(b.one.phase === 'asleep'))[0]
+    if (having !== undefined) return having.node
+    const candidates = found.map(({ node, instances }) => ({
+      node,
+      healthy: instances !== undefined,
+      overloaded: isOverloaded(node),
+    }))
+    const placed = place(app.name, candidates) ?? live[0]
+    if (placed === undefined)
       throw new ShadowError('no-node', `no node is there for ${app.name}`, { hint: 'shadow nodeproxy' })
-    return least
+    return placed
   }
 
   /** For calls that take as long as they take: a node that is gone is told of at once. */

@@ -1,5 +1,6 @@
 import { readFile, statfs } from 'node:fs/promises'
 import { availableParallelism, loadavg } from 'node:os'
+import { isOverloaded } from '../model/placement.ts'
 import type { Runtime } from './runtime/runtime.ts'
 
 type Options = { readonly runtime: Runtime; readonly data: string; readonly isClosing: () => boolean }
@@ -15,8 +16,6 @@ export type NodeHealth = {
   readonly app_networks: readonly string[]
 }
 
-const MOST_CPU = 1
-const MOST_MEMORY = 0.8
 const RUNTIME_ANSWERS_WITHIN_MS = 800
 const LEAST_FREE_BYTES = 64 * 2 ** 20
 
@@ -50,7 +49,7 @@ export class Health {
     this.#networks = networks
     return {
       overall: !isAlive || !hasRoom || isClosing(),
-      overloaded: cpu > MOST_CPU || memory > MOST_MEMORY,
+      overloaded: isOverloaded({ cpuUtilization: cpu, memoryUtilization: memory }),
       container_backend: !isAlive,
       cpu_utilization: round(cpu),
       memory_utilization: round(memory),

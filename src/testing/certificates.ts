@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { temporaryFolder } from './folders.ts'
 
 /** A self-signed certificate for these names, by openssl. */
 export const selfSigned = (...names: string[]) => signed(['ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'], names)
@@ -57,7 +58,7 @@ export function validBetween(
 
 /** A folder of certificates, by name as a file or folder would be called. */
 export function certificatesFolder(): string {
-  return mkdtempSync(join(tmpdir(), 'shadow-certificates-'))
+  return temporaryFolder('shadow-certificates-')
 }
 
 /** Puts a certificate into the folder as certbot does. */

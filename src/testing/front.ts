@@ -1,6 +1,3 @@
-import { mkdtempSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { appUnreachable } from '../api/traffic.ts'
 import { ShadowError } from '../lib/errors.ts'
 import { Forwarder } from '../lib/http/forward.ts'
@@ -19,6 +16,7 @@ import { startProxy } from '../proxy/main.ts'
 import type { Reach } from '../proxy/reach.ts'
 import { HandClock } from './clock.ts'
 import { FAKE_TOKEN, fakeMaster } from './fake-master.ts'
+import { temporaryFolder } from './folders.ts'
 import { type Opened, open } from './wire.ts'
 import { inTests } from './workers.ts'
 
@@ -149,7 +147,7 @@ export async function aFront({ master, reach, settings = {}, data = dataFolder()
   return { ...front, clock, metrics, [Symbol.asyncDispose]: () => front[Symbol.asyncDispose]() }
 }
 
-export const dataFolder = (): string => mkdtempSync(join(tmpdir(), 'shadow-front-'))
+export const dataFolder = (): string => temporaryFolder('shadow-front-')
 
 /** A node by its door: it refuses with what `refuse` gives, else forwards to the app; `served` are the requests it let through. */
 export async function aNodeDoor(
