@@ -21,7 +21,7 @@ export const sessionOptions = ({ headers, headBytes }: HeadLimits): ServerSessio
   maxSessionInvalidFrames: 100,
   maxSessionRejectedStreams: 100,
   // Rapid reset (CVE-2023-44487): a browser that leaves a page resets what it had open, at once; nobody does so all the time.
-  streamResetBurst: 500,
+  streamResetBurst: 200,
   streamResetRate: 50,
   // What an app says twice is for its client to judge.
   strictSingleValueFields: false,

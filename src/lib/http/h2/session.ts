@@ -38,10 +38,14 @@ export class Session {
     socket.allowHalfOpen = false
     socket.once('close', () => parts.sessions.delete(this))
     this.#session = performServerHandshake(socket, sessionOptions(parts.limits))
+    this.#session.on('error', () => undefined) // what the client broke it is told by GOAWAY
+    if (this.#client !== undefined && parts.resets.shutsOut(this.#client)) {
+      parts.counters.refusedResets += 1
+      this.#calm()
+      return
+    }
     this.#session.setLocalWindowSize(CONNECTION_WINDOW)
-    this.#session
-      .on('error', () => undefined) // what the client broke it is told by GOAWAY
-      .on('stream', (stream, _headers, _flags, raw: unknown) => this.#begins(stream, raw as string[]))
+    this.#session.on('stream', (stream, _headers, _flags, raw: unknown) => this.#begins(stream, raw as string[]))
   }
 
   get isIdle(): boolean {
@@ -65,14 +69,22 @@ export class Session {
 
   /** The client has left a stream before it was answered. */
   wasLeft(): void {
-    const { counters, resets } = this.parts
+    const { parts } = this
+    const { counters, resets } = parts
     // One connection that is closed leaves all of its streams at once.
     if (this.socket.destroyed || this.#isCalmed) return
     counters.resets += 1
     if (this.#client === undefined || resets.take(this.#client)) return
     counters.refusedResets += 1
+    // Its other connections would each go on for what they have sent already.
+    for (const session of parts.sessions) if (session.#client === this.#client) session.#calm()
+  }
+
+  #calm(): void {
+    if (this.#isCalmed) return
     this.#isCalmed = true
-    this.#session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM)
+    this.#session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM)
+    this.#session.destroy()
   }
 
   /** Ends it at once. */
