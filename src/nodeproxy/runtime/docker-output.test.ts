@@ -69,3 +69,10 @@ test('a stream that ends while the container runs is followed anew', async () =>
   ]
   assert.deepEqual(await linesOf(engineOf(readings, entry(2, 'two'))), ['one', 'two'])
 })
+
+test('older lines that Docker tells again in one following are left out, and told of once', async () => {
+  const entries = [entry(1, 'one'), entry(5, 'five'), entry(2, 'two'), entry(3, 'three'), entry(6, 'six')]
+  const told = await linesOf(engineOf([{ entries, ends: true }, { entries: [entry(6, 'six')] }], entry(6, 'six')))
+  assert.deepEqual([told[0], told[1], told[3], told.length], ['one', 'five', 'six', 4])
+  assert.match(told[2] ?? '', /older lines again here/)
+})

@@ -10,6 +10,8 @@ const READ_WITHIN_MS = 1_000
 const LAST_WITHIN_MS = 5_000
 // Between two followings: Docker may say for a moment that a container runs whose output has ended.
 const AGAIN_AFTER_MS = 20
+const AGAIN =
+  'Docker told older lines again here, at a rotation of its files: they are left out, and lines may be missing here'
 
 /** What containers write, and who reads it: a container is not to be removed before those have read it to its end. */
 export class DockerOutput {
@@ -52,6 +54,7 @@ export class DockerOutput {
       })
       const either = AbortSignal.any([signal, stall.signal])
       const caughtUp = new Set<LogLine['stream']>()
+      let goesBack = false
       last.again()
       try {
         // Docker ends a stream that it follows a little early at times (moby/moby#43860): the rest is read from what it has stored.
@@ -65,7 +68,13 @@ export class DockerOutput {
             if (!last.isBefore(line)) continue
             if (last.hasGapBefore(line)) yield { at: line.at, stream: 'shadow', line: GAP }
             caughtUp.add(line.stream)
+          } else if (last.isNewerThan(line)) {
+            // At a rotation Docker goes back in its files: what is older than what was told is left out, and that is told once.
+            if (!goesBack) yield { at: line.at, stream: 'shadow', line: AGAIN }
+            goesBack = true
+            continue
           }
+          goesBack = false
           last.saw(line)
           yield line
         }

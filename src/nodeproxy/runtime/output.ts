@@ -108,6 +108,12 @@ export class LastLine {
     return this.#streams.get(stream)?.isMet === false
   }
 
+  /** Whether a newer line of its stream was seen. */
+  isNewerThan({ at, stream }: LogLine): boolean {
+    const last = this.#streams.get(stream)
+    return last !== undefined && at < last.at
+  }
+
   /** Whether the line is newer than those that were seen of its stream. */
   isOlderThan({ at, stream }: LogLine): boolean {
     const last = this.#streams.get(stream)
