@@ -6,7 +6,7 @@ import { minio } from '../test/tools/s3-servers.ts'
 import { type Aim, benchFlags, countAim, machine, print, type Row, rowOfOne } from './lib/bench.ts'
 import { residentMiB } from './lib/process.ts'
 import { front } from './master/front.ts'
-import { AT_ONCE, createsAndStarts, LOOK_UPS, lookUps, storeRequests } from './master/lookups.ts'
+import { AT_ONCE, createsAndStarts, LOOK_UPS, lookUps, requestsAtRest, storeRequests } from './master/lookups.ts'
 import { startBare, startMasterOf } from './master/served.ts'
 import { stores } from './master/stores.ts'
 
@@ -41,6 +41,7 @@ for (const store of stores(folder, server)) {
     rows.push(...told.rows)
     aims.push(...told.aims)
   }
+  for (const one of [few, many]) rows.push(...(await requestsAtRest(store, one)))
   for (const { size, pid } of [few, many])
     rows.push(rowOfOne(`memory of the master, ${size} apps, ${store.kind}`, 'MiB', await residentMiB(pid)))
   rows.push(...(await createsAndStarts(store, [few, many], Math.min(rounds, SLOW_ROUNDS))))

@@ -1,6 +1,8 @@
+import { setTimeout as wait } from 'node:timers/promises'
 import { mapAtMost } from '../../src/lib/parallel.ts'
 import { openStorage } from '../../src/master/storage/open.ts'
 import { storagePlace } from '../../src/master/storage/place.ts'
+import { HandClock } from '../../src/testing/clock.ts'
 import { countingStorage } from '../../src/testing/counting-storage.ts'
 import { testMaster } from '../../src/testing/masters.ts'
 import {
@@ -24,6 +26,9 @@ export const AT_ONCE = 8
 const COUNTED = 100
 const CREATES = 100
 const LIMIT = 1.2
+const REST_SECONDS = 60
+const LOOK_MS = 100
+const FIRST_LOOK_MS = 10_000
 
 type Told = { rows: Row[]; aims: Aim[] }
 
@@ -107,6 +112,34 @@ async function countRequests({ kind }: Store, { place, size }: Served): Promise<
     return requests.length / hosts.length
   }
   return { first: await perLookUp(), again: await perLookUp() }
+}
+
+/** What so many masters of this process, with nothing to do, ask the store for in each second: their looks for changes of others. */
+export async function requestsAtRest({ kind }: Store, { place, size }: Served): Promise<Row[]> {
+  const rows: Row[] = []
+  for (const count of [1, 3]) {
+    await using held = new AsyncDisposableStack()
+    const counted: string[][] = []
+    const clocks: HandClock[] = []
+    for (let at = 0; at < count; at++) {
+      const storage = await openStorage(storagePlace(place))
+      const { storage: counting, calls } = countingStorage(storage)
+      const clock = new HandClock()
+      held.use(await testMaster(counting, clock))
+      counted.push(calls)
+      clocks.push(clock)
+    }
+    const passSecond = async (restMs: number): Promise<void> => {
+      for (const clock of clocks) await clock.advance(1_000)
+      await wait(restMs) // for the answers: the store goes by its own clock
+    }
+    await passSecond(FIRST_LOOK_MS) // the first look reads what later ones compare with
+    for (const calls of counted) calls.length = 0
+    for (let second = 0; second < REST_SECONDS; second++) await passSecond(LOOK_MS)
+    const perSecond = counted.reduce((sum, calls) => sum + calls.length, 0) / REST_SECONDS
+    rows.push(rowOfOne(`at rest: store requests a second, ${count} masters, ${size} apps, ${kind}`, 'each', perSecond))
+  }
+  return rows
 }
 
 /** Creates by the API, and starts of a master, with few and with many apps there. */
