@@ -196,6 +196,9 @@ const definition = {
   sleep: z
     .strictObject({
       idleAfter: IdleAfterSchema.default(duration(TASK_DEFAULTS.idleAfter)),
+      drain: DurationSchema.optional().describe(
+        'how long requests in flight may go on when it is to stop; left out: as its node is set',
+      ),
       grace: DurationSchema.default(duration(TASK_DEFAULTS.grace)),
       webSockets: z.enum(WEB_SOCKET_POLICIES).default('hold'),
       wakes: z
@@ -242,6 +245,7 @@ export const TaskSchema = told<TaskDefinition>(
     startWithin: DurationSchema,
     sleep: z.object({
       idleAfter: IdleAfterSchema,
+      drain: DurationSchema.optional(),
       grace: DurationSchema,
       webSockets: z.enum(WEB_SOCKET_POLICIES),
       wakes: z.int().optional(),
@@ -349,6 +353,8 @@ export const InstanceSchema = told<InstanceView>(
     container: z.object({ id: z.string(), address: z.string() }).nullable(),
     volume: VolumeUseSchema.optional(),
     diskBytes: z.number().optional(),
+    drain: z.object({ stopMs: z.number(), updateMs: z.number() }).optional(),
+    cut: z.int().optional(),
   }),
   'Instance',
 )

@@ -14,6 +14,7 @@ export type DefinitionFlags = {
   readonly idleAfter?: string
   readonly grace?: string
   readonly wakes?: string
+  readonly drain?: string
   readonly ws?: string
   readonly env?: readonly string[]
   readonly envFile?: readonly string[]
@@ -56,6 +57,7 @@ export function definitionOptions(command: Command): Command {
     )
     .option('--ready <how>', 'how to tell that it is ready: port, http:/path, log:REGEX (RE2)')
     .option('--start-within <duration>', 'how long a start may take')
+    .option('--drain <duration>', 'how long requests in flight may go on when it is to stop')
     .option('--grace <duration>', 'time from SIGTERM to SIGKILL')
     .addOption(
       new Option(
@@ -101,6 +103,7 @@ export async function toPatch(
     startWithin: flags.startWithin,
     sleep: {
       idleAfter: flags.idleAfter,
+      drain: flags.drain,
       grace: flags.grace,
       webSockets: flags.ws,
       wakes: number('--wakes', flags.wakes),

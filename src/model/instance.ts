@@ -102,6 +102,10 @@ export type InstanceView = {
   readonly volume?: VolumeUse | undefined
   /** What it has written outside of its volume, as last measured. */
   readonly diskBytes?: number | undefined
+  /** How long requests in flight may go on when it is stopped by hand, and when its definition changes. */
+  readonly drain?: { readonly stopMs: number; readonly updateMs: number } | undefined
+  /** How many uses its last stop has cut. */
+  readonly cut?: number | undefined
 }
 
 /** One line of an app's log: what it wrote, or (`stream: "shadow"`) what happened to it. */

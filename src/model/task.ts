@@ -38,6 +38,8 @@ export type TaskDefinition = {
   readonly sleep: {
     /** How long after its last request, stream or WebSocket the app is put to sleep; `never` keeps it awake. */
     readonly idleAfter: Duration | 'never'
+    /** How long requests in flight may go on when it is to stop though it is used; left out: as its node is set. */
+    readonly drain?: Duration | undefined
     /** From SIGTERM to SIGKILL. */
     readonly grace: Duration
     /**

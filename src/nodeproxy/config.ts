@@ -4,7 +4,7 @@ import { LOG_LEVELS } from '../lib/log.ts'
 import { listenAddress, oneOf, optionalSetting, setting, text, url, type Values, wholeNumber } from '../lib/settings.ts'
 import { crewSize } from '../lib/threads/size.ts'
 import { type NodeName, nodeName } from '../model/names.ts'
-import { sizeBytes } from '../model/quantities.ts'
+import { durationMs, sizeBytes } from '../model/quantities.ts'
 import { EGRESS_MODES } from './runtime/firewall.ts'
 
 /** The settings of a node. */
@@ -70,6 +70,18 @@ export const nodeproxySettings = {
   volumeOvercommit: setting('SHADOW_VOLUME_OVERCOMMIT', factor, {
     default: '10',
     help: 'how many times the room on the disk all volumes may be promised together; their files take what is in them',
+  }),
+  drainStop: setting('SHADOW_APP_DRAIN', durationMs, {
+    default: '10s',
+    help: 'how long requests in flight may go on when their app is put to sleep by hand, removed, or stopped with its node; --drain of an app comes first',
+  }),
+  drainUpdate: setting('SHADOW_APP_DRAIN_UPDATE', durationMs, {
+    default: '30s',
+    help: 'the same when the definition of their app has changed',
+  }),
+  drainWithin: setting('SHADOW_NODE_DRAIN_WITHIN', durationMs, {
+    default: '10s',
+    help: 'how long requests in flight may go on when the node stops; the apps themselves go on',
   }),
   diskFloor: setting('SHADOW_DISK_FLOOR', sizeBytes, {
     default: '512MiB',

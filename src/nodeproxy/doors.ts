@@ -13,7 +13,7 @@ import type { NodeUse } from './use.ts'
 import { openWorkers } from './workers.ts'
 
 type Options = {
-  readonly config: Pick<NodeproxyConfig, 'listen' | 'workers'>
+  readonly config: Pick<NodeproxyConfig, 'listen' | 'workers' | 'drainWithin'>
   readonly node: NodeName
   readonly key: string
   /** What is done about a request that comes to this thread. */
@@ -33,8 +33,6 @@ export type Doors = Listening & {
   forget(address: string): void
 }
 
-// Answers under way get this long when the node stops; the apps themselves go on.
-const DRAIN_MS = 10_000
 // Where the workers reach this thread.
 const OWN_DOOR = { host: '127.0.0.1', port: 0 }
 
@@ -55,8 +53,8 @@ export async function openDoors({
   const connections = { most: use.connections }
   const exchanges = new Exchanges({ journey, log, clock, limits: NODE_LIMITS, connections, sockets })
   const hasWorkers = config.workers > 1
-  const door = opened.use(await listenFor(exchanges, hasWorkers ? OWN_DOOR : config.listen, DRAIN_MS))
-  const shared = { config, use, node, key, door, grants, drainMs: DRAIN_MS, clock, log }
+  const door = opened.use(await listenFor(exchanges, hasWorkers ? OWN_DOOR : config.listen, config.drainWithin))
+  const shared = { config, use, node, key, door, grants, drainMs: config.drainWithin, clock, log }
   const workers = hasWorkers ? opened.use(await openWorkers(shared)) : undefined
   metrics.count('node', async () => [exchanges.counted, ...((await workers?.counted()) ?? [])])
   const deaths = { name: 'node_worker_deaths_total', help: 'Workers of the node that died, and were started again' }

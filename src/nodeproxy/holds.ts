@@ -1,6 +1,6 @@
 import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
-import type { Ask, Grant, Held, HoldKind, StopReason } from '../model/instance.ts'
+import type { Ask, Grant, Held, HoldKind } from '../model/instance.ts'
 import type { TaskDefinition } from '../model/task.ts'
 
 /** How an app that is awake is reached. */
@@ -82,17 +82,6 @@ export class Hold implements Held {
 /** How one has left: whether that was use which puts the sleep off, and when it ended where that was not just now. */
 export type Left = { readonly putsOff: boolean; readonly at?: number | undefined }
 
-// How long those in flight may go on when the app is to stop though it is used.
-const DRAIN_MS: Readonly<Record<StopReason, number>> = {
-  idle: 0,
-  room: 0,
-  died: 0,
-  asked: 10_000,
-  shutdown: 10_000,
-  removed: 10_000,
-  updated: 30_000,
-}
-
 /** Who uses an app: each hold, and each request that waits for it. Counted exactly: a second release is a bug, and thrown. */
 export class Holds {
   // No Set: where many enter and leave, its discarded tables keep one another and all that was in them alive until a full collection.
@@ -158,14 +147,15 @@ export class Holds {
     for (const hold of this.#all.slice()) if (hold.kind === 'websocket') hold.goAway()
   }
 
-  /** Resolves when all who count have left, or had their time; those who wait do not count yet. */
-  async drain(why: StopReason, clock: Clock): Promise<void> {
-    if (this.#counting === 0 || DRAIN_MS[why] === 0) return
+  /** Resolves when all who count have left, or had `withinMs`; with how many are left, to be cut. Those who wait do not count yet. */
+  async drain(withinMs: number, clock: Clock): Promise<number> {
+    if (this.#counting === 0 || withinMs === 0) return this.#counting
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#onDrained = resolve
-    using _limit = clock.after(DRAIN_MS[why], resolve)
+    using _limit = clock.after(withinMs, resolve)
     await promise
     this.#onDrained = undefined
+    return this.#counting
   }
 
   readonly #leaves = (hold: Hold): void => {

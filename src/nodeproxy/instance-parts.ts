@@ -1,5 +1,6 @@
 import type { Log } from '../lib/log.ts'
 import type { AppName, NodeName } from '../model/names.ts'
+import type { Drain } from './drain.ts'
 import type { Queue } from './queue.ts'
 import type { Tally } from './tally.ts'
 import type { WakeParts } from './wake.ts'
@@ -8,6 +9,8 @@ import type { WakeParts } from './wake.ts'
 export type InstanceParts = WakeParts & {
   readonly node: NodeName
   readonly queue: Queue
+  /** How long requests in flight may go on, where an app does not say; left out: the usual. */
+  readonly drain?: Drain | undefined
   readonly log: Log
   readonly tally?: Tally | undefined
   /** Writes an event into the app's own log. */

@@ -9,6 +9,7 @@ import type { Ask, Held, InstanceView, StopReason } from '../model/instance.ts'
 import type { AppName } from '../model/names.ts'
 import { TASK_DEFAULTS, type TaskDefinition } from '../model/task.ts'
 import { Crashes } from './crashes.ts'
+import { drainMs, drainOf } from './drain.ts'
 import { Holds, type Way } from './holds.ts'
 import { Idle } from './idle.ts'
 import type { InstanceParts } from './instance-parts.ts'
@@ -210,7 +211,7 @@ export class Instance {
       wakeRate: this.#wakeRate,
       ...this.#story.facts,
     }
-    return viewOf(this.#state, facts, this.#parts.clock)
+    return { ...viewOf(this.#state, facts, this.#parts.clock), drain: drainOf(this.#task, this.#parts.drain) }
   }
 
   /** The instance now and at each change, until the signal aborts; a slow reader misses what was between. */
@@ -263,7 +264,9 @@ export class Instance {
       if (why === 'room' && this.#holds.inUse) return
       if (why === 'idle' && (idle.ringsAt ?? Number.POSITIVE_INFINITY) > this.#parts.clock.now()) return
       this.#stop(this.#state, why, ASLEEP)
-      await this.#holds.drain(why, this.#parts.clock)
+      const limit = drainMs(why, drainOf(running.task, this.#parts.drain))
+      const cut = await this.#holds.drain(limit, this.#parts.clock)
+      this.#story.drained(cut, limit)
       this.#holds.goAway()
       this.#crashes.forget()
       this.#parts.onLeft(running.address)

@@ -127,6 +127,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
       volumes,
       mounts,
       untilReady,
+      drain: { stopMs: config.drainStop, updateMs: config.drainUpdate },
       room,
       clock,
       log,

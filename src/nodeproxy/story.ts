@@ -26,6 +26,7 @@ export class Story {
   readonly #tally: Tally
   #wokenBy: string | null = null
   #stoppedBy: StopReason | null = null
+  #cut: number | undefined
   #lastWake: InstanceView['lastWake'] = null
   #badAnswer: InstanceView['badAnswer'] = null
   #badAnswerToldAt = Number.NEGATIVE_INFINITY
@@ -37,12 +38,13 @@ export class Story {
     this.#note = line => journal(app, line)
   }
 
-  get facts(): Pick<InstanceView, 'wokenBy' | 'stoppedBy' | 'lastWake' | 'badAnswer'> {
+  get facts(): Pick<InstanceView, 'wokenBy' | 'stoppedBy' | 'lastWake' | 'badAnswer' | 'cut'> {
     return {
       wokenBy: this.#wokenBy,
       stoppedBy: this.#stoppedBy,
       lastWake: this.#lastWake,
       badAnswer: this.#badAnswer,
+      ...(this.#cut !== undefined && { cut: this.#cut }),
     }
   }
 
@@ -83,6 +85,14 @@ export class Story {
     this.#tally.stops[why] += 1
     this.#stoppedBy = why
     this.#note(`going to sleep: ${why}`)
+  }
+
+  /** The uses that were left when their time was up are cut. */
+  drained(cut: number, withinMs: number): void {
+    this.#cut = cut
+    if (cut === 0) return
+    this.#log.warn('uses cut', { app: this.#app, cut, withinMs, why: this.#stoppedBy })
+    this.#note(`${cut} ${cut === 1 ? 'use was' : 'uses were'} cut after ${sayMs(withinMs)} (--drain)`)
   }
 
   /** An earlier run of this node has left it half-way. */

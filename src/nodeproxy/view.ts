@@ -17,6 +17,7 @@ type Facts = {
   readonly lastWake: InstanceView['lastWake']
   readonly badAnswer: InstanceView['badAnswer']
   readonly wakeRate: WakeRate
+  readonly cut?: number | undefined
 }
 
 // A busy app has thousands; those suffice to see what keeps it awake.

@@ -1,4 +1,6 @@
 import type { Command } from 'commander'
+import { sayCut, sayDrain } from '../drain.ts'
+import { instanceOf } from '../instance.ts'
 import { orNearApps } from '../near-apps.ts'
 import { type CallFlags, callsMaster } from '../options.ts'
 import { print } from '../output.ts'
@@ -9,8 +11,11 @@ export function define(command: Command, terminal: Terminal): void {
   command.argument('<name>', 'the app').action(async (name: string, flags: CallFlags) => {
     const { master } = await findTarget(terminal, flags)
     const signal = new AbortController().signal // it ends when the app has stopped, however long its grace is
+    const before = await instanceOf(master, name).catch(() => undefined) // the sleep itself tells what is wrong
+    if (flags.json !== true) terminal.err(sayDrain(before, 'stopMs'))
     const instance = await orNearApps(master, name, () => master.call('sleepApp', { params: { app: name }, signal }))
     print(terminal, flags.json, instance, () => `${name} is ${instance.phase}\n`)
+    if (flags.json !== true) terminal.err(sayCut(instance))
   })
   callsMaster(command, 'shadow sleep blog')
 }

@@ -5,6 +5,8 @@ import { json } from '../../lib/http/client.ts'
 import type { App } from '../../model/app.ts'
 import { type Hostname, hostname } from '../../model/hostname.ts'
 import { type DefinitionFlags, definitionOptions, toPatch } from '../definition.ts'
+import { sayDrain } from '../drain.ts'
+import { instanceOf } from '../instance.ts'
 import { orNearApps } from '../near-apps.ts'
 import { type CallFlags, callsMaster, collect, mustBeThere, parsedFlag } from '../options.ts'
 import { print } from '../output.ts'
@@ -43,6 +45,7 @@ export function define(command: Command, terminal: Terminal): void {
       )
       print(terminal, flags.json, printable(app), () => '')
       terminal.err(`${app.name} is at revision ${app.task.revision}\n`)
+      if (flags.json !== true) terminal.err(sayDrain(await instanceOf(master, name).catch(() => undefined), 'updateMs'))
     })
   callsMaster(
     command,

@@ -1,0 +1,22 @@
+import type { StopReason } from '../model/instance.ts'
+import { toMs } from '../model/quantities.ts'
+import type { TaskDefinition } from '../model/task.ts'
+
+/** How long requests in flight may go on, in milliseconds: when an app is stopped by hand or with its node, and when it changes. */
+export type Drain = { readonly stopMs: number; readonly updateMs: number }
+
+/** As the settings have it by default. */
+export const USUAL_DRAIN: Drain = { stopMs: 10_000, updateMs: 30_000 }
+
+/** What counts for the app: its own word before the node's. */
+export function drainOf({ sleep }: TaskDefinition, usual: Drain = USUAL_DRAIN): Drain {
+  if (sleep.drain === undefined) return usual
+  const ms = toMs(sleep.drain)
+  return { stopMs: ms, updateMs: ms }
+}
+
+/** How long a stop for this reason waits: not at all where nobody uses the app, or nobody can. */
+export function drainMs(why: StopReason, { stopMs, updateMs }: Drain): number {
+  if (why === 'idle' || why === 'room' || why === 'died') return 0
+  return why === 'updated' ? updateMs : stopMs
+}
