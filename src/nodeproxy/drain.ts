@@ -6,7 +6,7 @@ import type { TaskDefinition } from '../model/task.ts'
 export type Drain = { readonly stopMs: number; readonly updateMs: number }
 
 /** As the settings have it by default. */
-export const USUAL_DRAIN: Drain = { stopMs: 10_000, updateMs: 30_000 }
+const USUAL_DRAIN: Drain = { stopMs: 10_000, updateMs: 30_000 }
 
 /** What counts for the app: its own word before the node's. */
 export function drainOf({ sleep }: TaskDefinition, usual: Drain = USUAL_DRAIN): Drain {
