@@ -5,8 +5,6 @@ import { json } from '../../lib/http/client.ts'
 import type { App } from '../../model/app.ts'
 import { type Hostname, hostname } from '../../model/hostname.ts'
 import { type DefinitionFlags, definitionOptions, toPatch } from '../definition.ts'
-import { sayDrain } from '../drain.ts'
-import { instanceOf } from '../instance.ts'
 import { orNearApps } from '../near-apps.ts'
 import { type CallFlags, callsMaster, collect, mustBeThere, parsedFlag } from '../options.ts'
 import { print } from '../output.ts'
@@ -45,13 +43,21 @@ export function define(command: Command, terminal: Terminal): void {
       )
       print(terminal, flags.json, printable(app), () => '')
       terminal.err(`${app.name} is at revision ${app.task.revision}\n`)
-      if (flags.json !== true) terminal.err(sayDrain(await instanceOf(master, name).catch(() => undefined), 'updateMs'))
+      terminal.err(sayAllowed(app))
     })
   callsMaster(
     command,
     'shadow update blog --image ghost:6 --env MAIL_FROM=blog@example.com',
     'shadow update blog --add-domain www.example.com --unset-env DEBUG',
   )
+}
+
+/** What an update may cut: it is told without asking the node, which may be away. */
+function sayAllowed({ task }: App): string {
+  // A master of an earlier version may tell less.
+  const own = (task as Partial<App['task']>).sleep?.drain
+  const told = own === undefined ? 'as long as SHADOW_APP_DRAIN_UPDATE of its node says' : `for ${own}`
+  return `uses of an earlier revision that are under way may go on ${told} (--drain)\n`
 }
 
 const changesDomains = (flags: DomainFlags): boolean =>
