@@ -134,12 +134,28 @@ describe('a definition that cannot be run', () => {
       [{ image: 'no.registry.invalid/none:1' }, 'image-not-found'],
       [{ image: task.image, command: ['/no/such/program'] }, 'command-not-found'],
     ] as const) {
-      await update(shadow, wrong)
-      await shadow.eventually(async () => (await shadow.ask('blog')).json.code === code)
-      assert.equal((await shadow.ask('blog')).status, 424)
+      // While it is awake it is not touched for what cannot be run.
+      await assert.rejects(update(shadow, wrong), isCode(code))
+      assert.equal((await shadow.ask('blog', '/files/note')).text, 'kept')
+      assert.equal((await shadow.instance('blog')).revision, 1)
+    }
+    for (const [wrong, code] of [
+      [{ image: 'no.registry.invalid/none:1' }, 'image-not-found'],
+      [{ image: task.image, command: ['/no/such/program'] }, 'command-not-found'],
+    ] as const) {
+      // While it is asleep nobody looks; the revision before serves on.
+      await shadow.sleep('blog')
+      const { task: next } = await update(shadow, wrong)
+      await shadow.eventually(async () => (await shadow.ask('blog', '/files/note')).text === 'kept')
+      const { revision, rejected } = await shadow.instance('blog')
+      assert.deepEqual([revision, rejected?.revision, rejected?.problem.code], [1, next.revision, code])
     }
     await update(shadow, { command: null })
-    await shadow.eventually(async () => (await shadow.ask('blog', '/files/note')).text === 'kept')
+    await shadow.eventually(async () => {
+      await shadow.ask('blog', '/files/note')
+      const { phase, rejected, revision } = await shadow.instance('blog')
+      return phase === 'awake' && rejected === null && revision > 1
+    })
   })
 
   test('for its check is told of with the answer that came, and how it was asked', async () => {

@@ -36,6 +36,7 @@ export const nodePaths = {
   getInstance: 'GET /v1/instances/:app',
   wakeInstance: 'POST /v1/instances/:app/wake',
   sleepInstance: 'POST /v1/instances/:app/sleep',
+  checkInstance: 'POST /v1/instances/:app/check',
   forgetInstance: 'DELETE /v1/instances/:app',
   instanceLogs: 'GET /v1/instances/:app/logs',
   followInstance: 'GET /v1/instances/:app/events',

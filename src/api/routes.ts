@@ -6,6 +6,7 @@ import {
   AnnounceSchema,
   AppNameSchema,
   AppSchema,
+  CheckedSchema,
   HostnameSchema,
   InstanceSchema,
   NodeNameSchema,
@@ -219,6 +220,13 @@ export const nodeRoutes = {
   getInstance: { says: 'one instance', params: app, answer: InstanceSchema, may: admin },
   wakeInstance: { says: 'wake and wait until ready', params: app, answer: InstanceSchema, may: admin },
   sleepInstance: { says: 'put to sleep and wait until it is', params: app, answer: InstanceSchema, may: admin },
+  checkInstance: {
+    says: 'look whether a definition can be run, where the app is awake, and which image it names; changes nothing',
+    params: app,
+    body: TaskSchema,
+    answer: CheckedSchema,
+    may: admin,
+  },
   forgetInstance: {
     says: 'put to sleep and forget its definition and logs; its volume stays',
     params: app,

@@ -169,7 +169,12 @@ const definition = {
     .refine(([program]) => program !== '', { error: 'begins with an empty word, which names no program' })
     .optional(),
   env: EnvSchema.default({}),
-  port: z.int().min(1).max(65_535).default(TASK_DEFAULTS.port),
+  port: z
+    .int()
+    .min(1)
+    .max(65_535)
+    .optional()
+    .describe(`left out: the one port that the image exposes, else ${TASK_DEFAULTS.port}`),
   volume: VolumeInput.optional(),
   limits: z
     .strictObject({
@@ -224,14 +229,23 @@ export type Definition = z.output<typeof ReplaceSchema>
 // What we send is typed by the model; its schema here describes it for OpenAPI and checks what storage gives back.
 const told = <T>(schema: z.ZodType<unknown>, id: string) => (schema as unknown as z.ZodType<T>).meta({ id })
 
+const PinnedImageSchema = z.object({ id: z.string(), digest: z.string().optional() })
+
+/** What a node found of a definition: the image that it names there, and the one that the current revision ran. */
+export const CheckedSchema = z
+  .object({ image: PinnedImageSchema.nullable(), ran: PinnedImageSchema.nullable() })
+  .meta({ id: 'Checked' })
+
 export const TaskSchema = told<TaskDefinition>(
   z.object({
     app: AppNameSchema,
     revision: z.int().min(1),
     image: z.string(),
+    pinned: PinnedImageSchema.optional(),
     command: z.array(z.string()).optional(),
     env: z.record(z.string(), z.string()),
     port: z.int(),
+    portFrom: z.enum(['image']).optional(),
     volume: z.object({ id: VolumeIdSchema, size: SizeSchema, path: z.string() }).optional(),
     limits: z.object({
       memory: SizeSchema,
@@ -345,6 +359,7 @@ export const InstanceSchema = told<InstanceView>(
     stoppedBy: z.enum(['idle', 'room', 'asked', 'updated', 'removed', 'shutdown', 'died']).nullable(),
     lastWake: z.object({ ms: z.number(), steps: z.partialRecord(z.enum(WAKE_STEPS), z.number()) }).nullable(),
     refusedWakes: z.object({ at: z.iso.datetime(), count: z.int() }).nullable().default(null),
+    rejected: z.object({ revision: z.int(), problem: ProblemSchema }).nullable().optional(),
     badAnswer: z.object({ at: z.iso.datetime(), fault: z.string(), count: z.int() }).nullable().default(null),
     held: z.array(z.string()),
     problem: ProblemSchema.nullable(),

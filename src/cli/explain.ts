@@ -20,6 +20,7 @@ export function explain(
     case 'awake':
       return [
         state,
+        ...rejected(instance),
         ...awake(app, instance, now),
         ...refusedWakes(app, instance),
         ...badAnswer(instance),
@@ -28,6 +29,7 @@ export function explain(
     case 'asleep':
       return [
         state,
+        ...rejected(instance),
         ...stopped(app, instance.stoppedBy),
         ...refusedWakes(app, instance),
         ...badAnswer(instance),
@@ -55,6 +57,15 @@ export function explain(
       ]
   }
 }
+
+/** Why not the current revision runs. */
+const rejected = ({ app, rejected }: InstanceView): readonly string[] =>
+  rejected == null
+    ? []
+    : [
+        `Its revision ${rejected.revision} is not taken, the last one that was ready runs in its place: ${rejected.problem.detail}`,
+        `shadow wake ${app} tries it again.`,
+      ]
 
 function awake(app: App, instance: InstanceView, now: number): readonly string[] {
   const { idleAfter } = app.task.sleep

@@ -88,7 +88,11 @@ export function appRegistry({ records, claims, history, volumes, changes, relay,
       const revision = before.state === 'removed' ? before.revision + 1 : 1
       const domains = domainsOf(name, definition, appsDomain)
       const task = taskOf(name, revision, definition, at)
-      const app: App = { name, domains, task, ...accessOf(access), createdAt: at, updatedAt: at }
+      const pinned = await relay.imageOf(task)
+      const app: App = {
+        ...{ name, domains, ...accessOf(access), createdAt: at, updatedAt: at },
+        task: pinned === undefined ? task : { ...task, pinned },
+      }
       try {
         const etag = await commit(app, domains, before)
         await afterwards('volume record', name, () => volumes.adopt(app))
@@ -101,16 +105,30 @@ export function appRegistry({ records, claims, history, volumes, changes, relay,
     },
 
     /** Makes the next revision of what `next` says of the app as it is; the same again makes none. */
-    change: (name: AppName, next: (now: App) => Definition | Promise<Definition>, expected: Expected): Promise<Found> =>
+    change: (
+      name: AppName,
+      next: (now: App) => Definition | Promise<Definition>,
+      { expected, namesImage, signal }: { expected: Expected; namesImage: boolean; signal: AbortSignal },
+    ): Promise<Found> =>
       attempts(expected, async () => {
         const before = await find(name)
         mustMatch(before, expected)
         const definition = await next(before.app)
         const at = after(before.app.updatedAt)
         const domains = domainsOf(name, definition, appsDomain)
-        const task = taskOf(name, before.app.task.revision + 1, definition, at)
+        const asked = taskOf(name, before.app.task.revision + 1, definition, at)
+        const isSame = sameDefinition({ ...before.app, domains, task: asked }, before.app)
+        if (isSame && !namesImage) return before
+        const keepsImage = !namesImage && asked.image === before.app.task.image
+        const { pinned: pinnedBefore } = before.app.task
+        const wanted = keepsImage ? { ...asked, pinned: pinnedBefore } : asked
+        const checked = await relay.check(before.app, wanted, signal)
+        const pinned = keepsImage ? (pinnedBefore ?? checked?.ran ?? undefined) : (checked?.image ?? undefined)
+        // The same tag is another revision where it names another image than the one that ran.
+        const ran = pinnedBefore ?? checked?.ran ?? undefined
+        if (isSame && (pinned === undefined || ran === undefined || ran.id === pinned.id)) return before
+        const task = pinned === undefined ? asked : { ...asked, pinned }
         const app: App = { ...before.app, domains, task, updatedAt: at }
-        if (sameDefinition(app, before.app)) return before
         const gained = domains.filter(domain => !before.app.domains.includes(domain))
         const dropped = await claims.known(
           name,

@@ -4,7 +4,7 @@ import { type Fault, ShadowError } from '../lib/errors.ts'
 import type { App } from '../model/app.ts'
 import { type Hostname, hostname } from '../model/hostname.ts'
 import { type AppName, volumeId } from '../model/names.ts'
-import type { TaskDefinition } from '../model/task.ts'
+import { TASK_DEFAULTS, type TaskDefinition } from '../model/task.ts'
 
 /** The domains that the definition asks for; without any it is the name before the master's apps domain. */
 export const domainsOf = (name: AppName, definition: Definition, appsDomain: Hostname): readonly Hostname[] =>
@@ -12,9 +12,11 @@ export const domainsOf = (name: AppName, definition: Definition, appsDomain: Hos
 
 /** The task definition that comes of what a person said. */
 export function taskOf(name: AppName, revision: number, definition: Definition, createdAt: string): TaskDefinition {
-  const { domains: _, volume, ...rest } = definition
+  const { domains: _, volume, port, ...rest } = definition
   return {
     ...rest,
+    port: port ?? TASK_DEFAULTS.port,
+    ...(port === undefined && { portFrom: 'image' as const }),
     app: name,
     revision,
     createdAt,
@@ -24,8 +26,22 @@ export function taskOf(name: AppName, revision: number, definition: Definition, 
 
 /** What a person would say to get the app as it is now: what a patch is merged into. */
 export function definitionOf({ domains, task }: App): object {
-  const { app: _app, revision: _revision, createdAt: _createdAt, volume, ...rest } = task
-  return { domains, ...rest, ...(volume !== undefined && { volume: { size: volume.size, path: volume.path } }) }
+  const {
+    app: _app,
+    revision: _revision,
+    createdAt: _createdAt,
+    pinned: _pinned,
+    volume,
+    port,
+    portFrom,
+    ...rest
+  } = task
+  return {
+    domains,
+    ...rest,
+    ...(portFrom === undefined && { port }),
+    ...(volume !== undefined && { volume: { size: volume.size, path: volume.path } }),
+  }
 }
 
 /** Whether the two say the same of how to run the app. */

@@ -84,14 +84,22 @@ export function masterHandlers(parts: Parts): Handlers {
       return told(found, env)
     },
     getHost: async ({ params }) => routeTo(await lookup.atHost(params.hostname)),
-    replaceApp: async ({ params, body, query: { env } }, { ifMatch }) =>
-      told(await apps.change(params.app, now => digests.restore(body, now), ifMatch), env),
-    updateApp: async ({ params, body, query: { strict, env } }, { ifMatch }) => {
+    replaceApp: async ({ params, body, query: { env } }, { ifMatch, signal }) =>
+      told(
+        await apps.change(params.app, now => digests.restore(body, now), {
+          expected: ifMatch,
+          namesImage: true,
+          signal,
+        }),
+        env,
+      ),
+    updateApp: async ({ params, body, query: { strict, env } }, { ifMatch, signal }) => {
       const next = (now: App): Definition => {
         if (strict) mustHave(now, body)
         return digests.restore(parseValue(ReplaceSchema, mergePatch(definitionOf(now), body)), now)
       }
-      return told(await apps.change(params.app, next, ifMatch), env)
+      const namesImage = 'image' in body
+      return told(await apps.change(params.app, next, { expected: ifMatch, namesImage, signal }), env)
     },
     setAccess: async ({ params, body, query: { env } }, { ifMatch }) =>
       told(await apps.setAccess(params.app, body, ifMatch), env),

@@ -1,7 +1,9 @@
 import type { ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
+import type { z } from 'zod'
 import { type NodeClient, nodeClient } from '../api/client.ts'
 import { PERMIT_HEADER } from '../api/paths.ts'
+import type { CheckedSchema } from '../api/schemas.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import { mapAtMost } from '../lib/parallel.ts'
 import type { App, Volume } from '../model/app.ts'
@@ -9,10 +11,12 @@ import type { InstanceView, VolumeUse } from '../model/instance.ts'
 import { MASTER_CALL_WITHIN, NODE_ANNOUNCES_EVERY } from '../model/intervals.ts'
 import type { AppName, NodeName, VolumeId } from '../model/names.ts'
 import { isOverloaded, place } from '../model/placement.ts'
+import type { PinnedImage, TaskDefinition } from '../model/task.ts'
 import type { ControlledNode, Nodes } from './nodes.ts'
 import type { Permits } from './permits.ts'
 import type { Volumes } from './volumes.ts'
 
+type Checked = z.output<typeof CheckedSchema>
 export type Relay = ReturnType<typeof nodeRelay>
 
 /** Asks the nodes on behalf of whoever asks the master. */
@@ -92,6 +96,28 @@ export function nodeRelay({ nodes, volumes, permits }: { nodes: Nodes; volumes: 
     instance: async (app: App): Promise<InstanceView> => clientOf(await nodeOf(app)).call('getInstance', about(app)),
     wake: async (app: App, signal: AbortSignal): Promise<InstanceView> =>
       (await reached(await nodeOf(app))).call('wakeInstance', { ...about(app), signal }),
+    /** Has the app's node look at a definition that it may get; undefined where no node can tell. Fails where it cannot be run. */
+    async check(app: App, task: TaskDefinition, signal: AbortSignal): Promise<Checked | undefined> {
+      try {
+        const client = await reached(await nodeOf(app))
+        return await client.call('checkInstance', { ...about(app), body: task, signal })
+      } catch (error) {
+        if (isFailure(error, 'image-not-found', 'command-not-found', 'definition-refused')) throw error
+        signal.throwIfAborted()
+        return undefined
+      }
+    },
+    /** The image that a definition names on the machine that its app would run on now; undefined where it is not there, or nobody can tell. */
+    async imageOf(task: TaskDefinition): Promise<PinnedImage | undefined> {
+      try {
+        const least = (await nodes.list()).toSorted((a, b) => a.memoryUtilization - b.memoryUtilization)[0]
+        if (least === undefined) return undefined
+        const { image } = await clientOf(least).call('checkInstance', { params: { app: task.app }, body: task })
+        return image ?? undefined
+      } catch {
+        return undefined // told in the doc
+      }
+    },
     sleep: async (app: App, signal: AbortSignal): Promise<InstanceView> =>
       (await reached(await nodeOf(app))).call('sleepInstance', { ...about(app), signal }),
 

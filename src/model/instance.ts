@@ -94,6 +94,8 @@ export type InstanceView = {
   readonly problem: Problem | null
   /** Wakes that were refused since the node started, as there were too many: when the last one was, and how many. */
   readonly refusedWakes: { readonly at: string; readonly count: number } | null
+  /** A newer revision that could not be made ready: `revision` runs in its place. */
+  readonly rejected?: { readonly revision: number; readonly problem: Problem } | null | undefined
   /** For a crashed one: how often in a row, and when a request may try again. */
   readonly failures: number
   readonly retryAt: string | null

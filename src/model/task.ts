@@ -11,15 +11,27 @@ export type Readiness =
 export const WEB_SOCKET_POLICIES = ['hold', 'ignore', 'wake'] as const
 export type WebSocketPolicy = (typeof WEB_SOCKET_POLICIES)[number]
 
+/** Which image a revision runs, whatever its tag names later. */
+export type PinnedImage = {
+  /** Docker's id of the image: `sha256:<hex>`. */
+  readonly id: string
+  /** The digest of its manifest in its registry, for a machine that does not have it; undefined for one that was built here. */
+  readonly digest?: string | undefined
+}
+
 /** One immutable revision of how to run an app. A change of it makes the next revision, never another text of this one. */
 export type TaskDefinition = {
   readonly app: AppName
   readonly revision: number
   readonly image: string
+  /** Undefined until a node was asked about the image, or has run it. */
+  readonly pinned?: PinnedImage | undefined
   /** Replaces the image's command; its entrypoint stays. */
   readonly command?: readonly string[] | undefined
   readonly env: Readonly<Record<string, string>>
   readonly port: number
+  /** No port was given: an image that exposes exactly one is asked on that. */
+  readonly portFrom?: 'image' | undefined
   readonly volume?: { readonly id: VolumeId; readonly size: Size; readonly path: string } | undefined
   readonly limits: {
     readonly memory: Size

@@ -5,7 +5,7 @@ import { nodePaths, PERMIT_HEADER } from '../api/paths.ts'
 import { type CallAnswer, type HandlerInput, nodeRoutes, type Routes } from '../api/routes.ts'
 import { ShadowError } from '../lib/errors.ts'
 import { openEvents } from '../lib/http/events.ts'
-import { reply } from '../lib/http/server.ts'
+import { readJson, reply } from '../lib/http/server.ts'
 import type { LogLine } from '../model/instance.ts'
 import { STREAM_HEARTBEAT_EVERY } from '../model/intervals.ts'
 import type { AppName, VolumeId } from '../model/names.ts'
@@ -76,6 +76,8 @@ export function control({
       return space.viewOf(instance)
     },
     wakeInstance: async ({ params }, { signal, permit }) => {
+      await apps.resolve(params.app, permit)
+      await apps.refresh(params.app) // a person who has just changed it means what it is now
       const instance = await instances.wake(await apps.resolve(params.app, permit), 'a person who asked', signal)
       return instance.view()
     },
@@ -84,6 +86,7 @@ export function control({
       await instance.sleep('asked')
       return instance.view()
     },
+    checkInstance: ({ params, body }, { signal }) => instances.check(params.app, body, signal),
     forgetInstance: ({ params }) => forget(params.app),
     instanceLogs: async ({ params, query }, { response, signal }) => {
       response.writeHead(200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' })
@@ -116,7 +119,8 @@ export function controlDoor(handlers: Handlers, check: CallerCheck) {
     const route: Routes[string] = nodeRoutes[name]
     if (route.may !== 'anyone') check(request, route.may)
     const query = Object.fromEntries(url.searchParams)
-    const input = parseCall(route, { params, query })
+    const body = route.body === undefined ? undefined : await readJson(request)
+    const input = parseCall(route, { params, query, body })
     const handle = handlers[name] as (input: unknown, stream: Stream) => Promise<unknown>
     const answer = await handle(input, { response, signal, permit: request.headers[PERMIT_HEADER]?.toString() })
     if (route.answer === 'nothing') response.writeHead(204).end()

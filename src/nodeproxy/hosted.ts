@@ -94,6 +94,7 @@ export class Hosted {
   async forget(app: AppName): Promise<void> {
     const removed = this.apps.known(app)
     await this.instances.forget(app, () => this.#options.logs.remove(app))
+    this.#options.parts.revisions?.forget(app)
     if (this.apps.known(app)?.createdAt === removed?.createdAt) this.apps.forget(app)
   }
 

@@ -2,6 +2,7 @@ import type { Log } from '../lib/log.ts'
 import type { AppName, NodeName } from '../model/names.ts'
 import type { Drain } from './drain.ts'
 import type { Queue } from './queue.ts'
+import type { Revisions } from './revisions.ts'
 import type { Tally } from './tally.ts'
 import type { WakeParts } from './wake.ts'
 
@@ -13,6 +14,8 @@ export type InstanceParts = WakeParts & {
   readonly drain?: Drain | undefined
   readonly log: Log
   readonly tally?: Tally | undefined
+  /** Where what is learnt of revisions is kept; left out: it is not. */
+  readonly revisions?: Pick<Revisions, 'of' | 'keep' | 'forget'> | undefined
   /** Writes an event into the app's own log. */
   readonly journal: (app: AppName, line: string) => void
   /** The runtime lost sight of a container: somebody should look what is there. */

@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, test } from 'vitest'
+import { ShadowError } from '../lib/errors.ts'
+import type { TaskDefinition } from '../model/task.ts'
 import type { HandClock } from '../testing/clock.ts'
 import { aTask } from '../testing/fake-app.ts'
 import type { FakeRuntime } from '../testing/fake-runtime.ts'
-import { hold, InstanceGround, release, settled } from '../testing/instance-ground.ts'
+import { hold, InstanceGround, never, release, settled } from '../testing/instance-ground.ts'
+import type { Instance } from './instance.ts'
+import type { Known } from './revisions.ts'
 
 let ground: InstanceGround
 let clock: HandClock
@@ -74,4 +78,125 @@ describe('a new revision', () => {
     await settled()
     assert.equal(instance.phase, 'awake')
   })
+})
+
+describe('a new revision that cannot be run', () => {
+  const kept = new Map<string, Known>()
+  const revisions = {
+    of: (app: string) => kept.get(app) ?? {},
+    keep: (app: string, known: Known) => void kept.set(app, known),
+    forget: () => undefined,
+  }
+  const bad = new ShadowError('command-not-found', 'the command of blog cannot be run')
+
+  /** Uses the app once, whose first start fails. */
+  async function failingOnce(instance: Instance, problem: ShadowError): Promise<void> {
+    const gate = runtime.gate('start')
+    const holding = hold(instance)
+    holding.catch(() => undefined) // it is awaited below
+    await settled()
+    gate.fail(problem)
+    release(await holding)
+  }
+
+  beforeEach(() => kept.clear())
+
+  test('as is known before the old one is touched, leaves that awake, and is told of', async () => {
+    const instance = ground.anInstance(aTask(), { revisions })
+    const held = await hold(instance)
+    const gate = runtime.gate('check')
+    instance.define(aTask({ revision: 2 }))
+    await settled()
+    assert.equal(instance.phase, 'awake')
+    gate.fail(bad)
+    await settled()
+    assert.equal(instance.phase, 'awake')
+    release(await hold(instance))
+    release(held)
+    const { revision, rejected } = instance.view()
+    assert.deepEqual([revision, rejected?.revision, rejected?.problem.code], [1, 2, 'command-not-found'])
+    assert.equal(runtime.count('stop'), 0)
+  })
+
+  test('as turns out when it is started, gives way to the last that was ready, within the same wake', async () => {
+    const instance = ground.anInstance(aTask(), { revisions })
+    release(await hold(instance))
+    await instance.sleep('asked')
+    instance.define(aTask({ revision: 2 }))
+    await failingOnce(instance, bad)
+    assert.deepEqual([instance.view().revision, instance.view().rejected?.revision], [1, 2])
+    assert.equal(runtime.running()[0]?.revision, 1)
+  })
+
+  test('is not tried again after a restart of the node, and by a person who wakes it', async () => {
+    const before = ground.anInstance(aTask(), { revisions })
+    release(await hold(before))
+    await before.sleep('asked')
+    before.define(aTask({ revision: 2 }))
+    await failingOnce(before, bad)
+    await before.sleep('asked')
+
+    const instance = ground.anInstance(aTask({ revision: 2 }), { revisions })
+    const starts = runtime.count('start')
+    release(await hold(instance))
+    assert.equal(runtime.count('start') - starts, 1)
+    assert.equal(runtime.running()[0]?.revision, 1)
+    await instance.wake('a person', never)
+    assert.deepEqual([instance.view().revision, instance.view().rejected], [2, null])
+  })
+
+  test('a later revision that can be run is taken', async () => {
+    const instance = ground.anInstance(aTask(), { revisions })
+    release(await hold(instance))
+    const gate = runtime.gate('check')
+    instance.define(aTask({ revision: 2 }))
+    gate.fail(bad)
+    await settled()
+    instance.define(aTask({ revision: 3 }))
+    await settled()
+    release(await hold(instance))
+    assert.deepEqual([instance.view().revision, instance.view().rejected], [3, null])
+  })
+
+  test('where none was ever ready it fails as it did', async () => {
+    const instance = ground.anInstance(aTask(), { revisions })
+    await assert.rejects(failingOnce(instance, bad), { code: 'command-not-found' })
+    await settled()
+    assert.equal(instance.phase, 'crashed')
+  })
+
+  test('where the machine is at fault, nothing is said of the revision', async () => {
+    const instance = ground.anInstance(aTask(), { revisions })
+    release(await hold(instance))
+    await instance.sleep('asked')
+    instance.define(aTask({ revision: 2 }))
+    const away = new ShadowError('runtime-unreachable', 'Docker went away')
+    await assert.rejects(failingOnce(instance, away), { code: 'runtime-unreachable' })
+    assert.equal(instance.view().rejected, null)
+  })
+})
+
+test('a revision runs the image that it ran first, whatever its tag names since', async () => {
+  const kept = new Map<string, Known>()
+  const revisions = {
+    of: (app: string) => kept.get(app) ?? {},
+    keep: (app: string, known: Known) => void kept.set(app, known),
+    forget: () => undefined,
+  }
+  const task = aTask()
+  runtime.images.set(task.image, 'sha256:first')
+  const instance = ground.anInstance(task, { revisions })
+  release(await hold(instance))
+  await instance.sleep('asked')
+  runtime.images.set(task.image, 'sha256:second')
+  const pins: (string | undefined)[] = []
+  const { create } = runtime
+  runtime.create = (made, ...more) => {
+    pins.push((made as TaskDefinition).pinned?.id)
+    return create.call(runtime, made, ...more)
+  }
+  release(await hold(instance))
+  await instance.sleep('asked')
+  release(await hold(ground.anInstance(task, { revisions }))) // after a restart of the node
+  assert.deepEqual(pins, ['sha256:first', 'sha256:first'])
 })

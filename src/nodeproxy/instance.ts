@@ -7,7 +7,7 @@ import { Turn } from '../lib/turn.ts'
 import type { Unwind } from '../lib/unwind.ts'
 import type { Ask, Held, InstanceView, StopReason } from '../model/instance.ts'
 import type { AppName } from '../model/names.ts'
-import { TASK_DEFAULTS, type TaskDefinition } from '../model/task.ts'
+import { type PinnedImage, TASK_DEFAULTS, type TaskDefinition } from '../model/task.ts'
 import { Crashes } from './crashes.ts'
 import { drainMs, drainOf } from './drain.ts'
 import { Holds, type Way } from './holds.ts'
@@ -15,7 +15,9 @@ import { Idle } from './idle.ts'
 import type { InstanceParts } from './instance-parts.ts'
 import { diedAwake } from './postmortem.ts'
 import { isAsleep, isStuck, isWaking, usesVolume } from './refusals.ts'
+import type { Known } from './revisions.ts'
 import type { Exit, FoundContainer } from './runtime/runtime.ts'
+import { isOfRevision, isSame, toRun } from './standing-in.ts'
 import type { Phased, Rest, Running, State } from './state.ts'
 import { Story } from './story.ts'
 import { foundOf } from './undo.ts'
@@ -25,6 +27,9 @@ import { beginWake } from './wake.ts'
 import { WakeRate } from './wake-rate.ts'
 
 const ASLEEP: Rest = { phase: 'asleep', problem: null }
+/** The image that a definition names here, and the one that the current revision ran. */
+export type Checked = { readonly image: PinnedImage | null; readonly ran: PinnedImage | null }
+
 const SUPERSEDED = new ShadowError('changed', 'a newer revision came while the app was being woken')
 
 /** One app on this node, from asleep to awake and back. Its wakes and its sleeps take turns; whoever needs it awake holds it. */
@@ -39,6 +44,9 @@ export class Instance {
   readonly #story: Story
   readonly #wakes = new Singleflight()
   #task: TaskDefinition
+  #known: Known
+  /** A look whether a new revision can be run, while the old one serves. */
+  #replacing: Promise<void> | undefined
   #state: State
   #gone: ShadowError | undefined
   #exceeded: ShadowError | undefined
@@ -53,6 +61,7 @@ export class Instance {
         this.#changes.tell()
       },
     }
+    this.#known = parts.revisions?.of(task.app) ?? {}
     this.#story = new Story({ app: task.app, log: parts.log, journal: parts.journal, tally: parts.tally })
     this.#holds = new Holds(left => {
       if (this.#state.phase === 'awake') this.#state.idle.left(left)
@@ -99,9 +108,14 @@ export class Instance {
     }
   }
 
-  /** Wakes the app because a person asked; resolves when it is ready. */
+  /** Wakes the app because a person asked, with its current revision if that can be; resolves when it is ready. */
   async wake(by: string, signal: AbortSignal): Promise<void> {
-    if (this.#state.phase === 'awake') return
+    if (this.#replacing === undefined && this.#rejected !== null) {
+      this.#learn({ good: this.#known.good }) // a person wants another try
+      if (this.#state.phase === 'awake') this.#replace()
+    }
+    await orAborted(this.#replacing ?? Promise.resolve(), signal)
+    if (this.#state.phase === 'awake' && isSame(this.#state.running.task, this.#toRun())) return
     this.#crashes.tryNow()
     await orAborted(this.#wakeUp(by), signal)
   }
@@ -134,14 +148,26 @@ export class Instance {
     return this.#state.phase === 'awake' ? this.#state.idle.since : undefined
   }
 
-  /** Takes a new definition: an awake app stops when its requests in flight are done, and wakes with it when it is next wanted. */
+  /**
+   * Takes a new definition. An awake app goes on until it is known that the new one can be run; then it stops when its requests in
+   * flight are done, and wakes with it when it is next wanted.
+   */
   define(task: TaskDefinition): void {
     if (task.revision === this.#task.revision && task.createdAt === this.#task.createdAt) return
     this.#task = task
     this.#crashes.forget()
     if (this.#state.phase === 'waking') this.#state.abort.abort(SUPERSEDED)
-    else if (this.#state.phase === 'awake') this.#sleepAside('updated')
+    else if (this.#state.phase === 'awake') this.#replace()
     else if (this.#state.phase === 'crashed') this.#become(ASLEEP)
+  }
+
+  /** Looks whether a definition can be run, where the app is awake and would be stopped for it; otherwise which image it names here. */
+  async check(task: TaskDefinition, signal: AbortSignal): Promise<Checked> {
+    const { runtime } = this.#parts
+    const serves = this.#state.phase === 'awake' || this.#state.phase === 'waking'
+    const image = await (serves ? runtime.check(task, signal) : runtime.findImage(task.image, signal))
+    const { good } = this.#known
+    return { image: image ?? null, ran: (isSame(good, this.#task) ? good?.pinned : undefined) ?? null }
   }
 
   /** Takes over a container that an earlier run of this node left in good order. */
@@ -149,7 +175,7 @@ export class Instance {
     this.#story.waking('an earlier run of this node')
     this.#parts.room?.adopt(running.task)
     this.#nowAwake(running)
-    if (running.task.revision !== this.#task.revision) this.#sleepAside('updated')
+    if (running.task.revision !== this.#toRun().revision) this.#replace()
   }
 
   /** Takes over what an earlier run left half-way, and what could not be undone of it. */
@@ -209,6 +235,7 @@ export class Instance {
       holds: this.#holds,
       crashes: this.#crashes,
       wakeRate: this.#wakeRate,
+      rejected: this.#rejected,
       ...this.#story.facts,
     }
     return { ...viewOf(this.#state, facts, this.#parts.clock), drain: drainOf(this.#task, this.#parts.drain) }
@@ -232,22 +259,76 @@ export class Instance {
         this.#crashes.refuseLoop(this.app, this.#state.problem, this.#parts.clock.now())
       const abort = new AbortController()
       const from = performance.now()
-      const wake = beginWake(this.#task, this.#parts, abort.signal)
+      const task = this.#toRun()
+      const wake = beginWake(task, this.#parts, abort.signal)
       this.#story.waking(by)
       this.#become({ phase: 'waking', abort, wake })
       try {
         const running = await wake.running
         this.#nowAwake(running)
         this.#story.awake(Math.round(performance.now() - from), wake.steps)
-        if (running.task !== this.#task) this.#sleepAside('updated')
+        this.#ranWell(running.task)
+        if (!isSame(running.task, this.#toRun())) this.#replace()
       } catch (error) {
-        const next = error === SUPERSEDED ? ASLEEP : this.#failed(asShadowError(error))
+        const goesOn = error === SUPERSEDED || this.#reject(task, error)
+        const next = goesOn ? ASLEEP : this.#failed(asShadowError(error))
         this.#become({ phase: 'stopping', undo: wake.undo, next })
-        if (error !== SUPERSEDED) fail(error)
+        if (!goesOn) fail(error)
         await this.#finishStopping()
-        if (error !== SUPERSEDED) return
+        if (!goesOn) return
       }
     }
+  }
+
+  /** What to run when it is next wanted. */
+  #toRun(): TaskDefinition {
+    return toRun(this.#task, this.#known)
+  }
+
+  get #rejected(): InstanceView['rejected'] {
+    const { good, bad } = this.#known
+    if (good === undefined || bad === undefined || !isSame(bad, this.#task)) return null
+    return { revision: bad.revision, problem: bad.problem }
+  }
+
+  /** Looks whether the current revision can be run, and lets go of the one that runs if so; a bad one is rejected, and told of. */
+  #replace(): void {
+    const task = this.#task
+    const look = async (): Promise<void> => {
+      const problem = await this.#parts.runtime.check(task, new AbortController().signal).then(
+        () => undefined,
+        (error: unknown) => error,
+      )
+      if (task !== this.#task || this.#state.phase !== 'awake') return
+      if (problem === undefined || !this.#reject(task, problem)) this.#sleepAside('updated')
+    }
+    const replacing = look().finally(() => {
+      if (this.#replacing === replacing) this.#replacing = undefined
+    })
+    this.#replacing = replacing
+  }
+
+  /** Keeps it in mind that a revision cannot be made ready, where an earlier one can stand in for it; whether that is so. */
+  #reject(task: TaskDefinition, problem: unknown): boolean {
+    const { good } = this.#known
+    if (!isOfRevision(problem) || problem === this.#gone || good === undefined || isSame(good, task)) return false
+    if (!isSame(task, this.#task)) return false
+    const { revision, createdAt } = task
+    this.#learn({ good, bad: { revision, createdAt, problem: problem.toProblem() } })
+    this.#story.rejected(revision, good.revision, problem)
+    return true
+  }
+
+  #ranWell(task: TaskDefinition): void {
+    const { good, bad } = this.#known
+    if (isSame(good, task) && good?.pinned?.id === task.pinned?.id) return
+    this.#learn({ good: task, bad: isSame(bad, task) ? undefined : bad })
+  }
+
+  #learn(known: Known): void {
+    this.#known = known
+    this.#parts.revisions?.keep(this.app, known)
+    this.#changes.tell()
   }
 
   #failed(problem: ShadowError): Rest {

@@ -5,7 +5,8 @@ import { mapAtMost } from '../lib/parallel.ts'
 import type { App } from '../model/app.ts'
 import type { Ask, Held } from '../model/instance.ts'
 import type { AppName } from '../model/names.ts'
-import { Instance } from './instance.ts'
+import type { TaskDefinition } from '../model/task.ts'
+import { type Checked, Instance } from './instance.ts'
 import type { InstanceParts } from './instance-parts.ts'
 import { type Ground, leftRunning, ownerless, straysOf, survey } from './reconcile.ts'
 import type { Container } from './runtime/runtime.ts'
@@ -76,6 +77,13 @@ export class Instances {
     const instance = this.of(app)
     await instance.wake(by, signal)
     return instance
+  }
+
+  /** Looks whether a definition can be run, where the app is awake, and which image it names here; changes nothing. */
+  async check(app: AppName, task: TaskDefinition, signal: AbortSignal): Promise<Checked> {
+    const instance = this.get(app)
+    if (instance !== undefined) return instance.check(task, signal)
+    return { image: (await this.#parts.runtime.findImage(task.image, signal)) ?? null, ran: null }
   }
 
   /** Puts the app to sleep and forgets it, `last` included; fails with `app-stuck`. One that is registered anew under its name waits for that. */

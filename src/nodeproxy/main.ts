@@ -33,6 +33,7 @@ import { Leases } from './leases.ts'
 import { MemoryRoom } from './memory-room.ts'
 import { Queue } from './queue.ts'
 import { untilReady } from './readiness.ts'
+import { Revisions } from './revisions.ts'
 import { showNode } from './shown.ts'
 import { Space } from './space/space.ts'
 import type { OnStep } from './state.ts'
@@ -95,8 +96,13 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
       log,
     })
   const master = masterClient({ url: config.master, token: config.token, withinMs: MASTER_CALL_WITHIN })
-  const definitions = new Definitions({ folder: `${data}/apps`, seals: await ownSeals(`${data}/node`), log })
-  started.defer(async () => void (await Promise.all([definitions.flush(), logs[Symbol.asyncDispose]()])))
+  const seals = await ownSeals(`${data}/node`)
+  const definitions = new Definitions({ folder: `${data}/apps`, seals, log })
+  const revisions = new Revisions({ folder: `${data}/revisions`, seals, log })
+  await revisions.load()
+  started.defer(
+    async () => void (await Promise.all([definitions.flush(), revisions.flush(), logs[Symbol.asyncDispose]()])),
+  )
   const health = new Health({ runtime, data, isClosing: () => ending.signal.aborted })
 
   const room = new MemoryRoom({
@@ -129,6 +135,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
       untilReady,
       drain: { stopMs: config.drainStop, updateMs: config.drainUpdate },
       room,
+      revisions,
       clock,
       log,
       node: name,

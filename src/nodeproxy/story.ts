@@ -66,6 +66,12 @@ export class Story {
     this.#note(`wake failed: ${firstLine(detail)}`)
   }
 
+  /** A revision that cannot be made ready, and the earlier one that runs in its place. */
+  rejected(revision: number, good: number, { code, message, cause }: ShadowError): void {
+    this.#log.warn('app revision rejected', { app: this.#app, revision, good, code, detail: message, cause })
+    this.#note(`revision ${revision} is not taken, revision ${good} serves on: ${firstLine(message)}`)
+  }
+
   died(exit: Exit | undefined, failures: number): void {
     this.#log.warn('app died', { app: this.#app, ...exit, failures })
   }

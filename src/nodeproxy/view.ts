@@ -18,6 +18,7 @@ type Facts = {
   readonly badAnswer: InstanceView['badAnswer']
   readonly wakeRate: WakeRate
   readonly cut?: number | undefined
+  readonly rejected: InstanceView['rejected']
 }
 
 // A busy app has thousands; those suffice to see what keeps it awake.

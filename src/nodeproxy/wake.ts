@@ -8,6 +8,7 @@ import type { TaskDefinition } from '../model/task.ts'
 import type { MemoryRoom } from './memory-room.ts'
 import { diedEarly, withLinesOf } from './postmortem.ts'
 import type { untilReady } from './readiness.ts'
+import { resolvedBy } from './resolved.ts'
 import type { Container } from './runtime/runtime.ts'
 import type { Running, Steps, Wake } from './state.ts'
 import { foundOf, type UndoParts, undoOf } from './undo.ts'
@@ -48,16 +49,16 @@ export function beginWake(task: TaskDefinition, parts: WakeParts, signal: AbortS
   const steps: Steps = {}
   const run = async (): Promise<Running> => {
     await parts.room?.admit(task, signal)
-    const container = await prepare(task, parts, steps, signal)
+    const { container, task: resolved } = await prepare(task, parts, steps, signal)
     made = container
-    const started = await start(task, container, parts, steps, signal)
-    return { task, container, undo, readyAt: parts.clock.now(), ...started }
+    const started = await start(resolved, container, parts, steps, signal)
+    return { task: resolved, container, undo, readyAt: parts.clock.now(), ...started }
   }
   return { undo, steps, running: run() }
 }
 
 /** Volume and container side by side; rejects with the first failure when both have come to rest. */
-async function prepare(task: TaskDefinition, parts: WakeParts, steps: Steps, given: AbortSignal): Promise<Container> {
+async function prepare(task: TaskDefinition, parts: WakeParts, steps: Steps, given: AbortSignal): Promise<Made> {
   const other = new AbortController()
   using limit = deadline(parts.clock, PREPARED_WITHIN_MS, () => notPrepared(task, steps))
   const signal = AbortSignal.any([given, other.signal, limit.signal])
@@ -75,12 +76,14 @@ async function prepare(task: TaskDefinition, parts: WakeParts, steps: Steps, giv
     lane(prepareContainer(task, parts, step, signal)),
   ])
   if (volume.status === 'fulfilled' && container.status === 'fulfilled') {
-    await fillVolume(task, volume.value, parts, signal)
+    await fillVolume(container.value.task, volume.value, parts, signal)
     return container.value
   }
   throw signal.aborted ? signal.reason : new Error('a lane of a wake failed without a reason')
 }
 
+/** A container, and the definition that it was made by: its image is pinned, and its port known. */
+type Made = { readonly container: Container; readonly task: TaskDefinition }
 type Stepper = <T>(name: WakeStep, deed: () => Promise<T>) => Promise<T>
 
 async function prepareVolume(
@@ -113,17 +116,19 @@ async function fillVolume(
 }
 
 async function prepareContainer(
-  task: TaskDefinition,
+  given: TaskDefinition,
   parts: WakeParts,
   step: Stepper,
   signal: AbortSignal,
-): Promise<Container> {
-  await step('image', () => parts.runtime.ensureImage(task.image, signal))
-  return step('create', async () => {
+): Promise<Made> {
+  const image = await step('image', () => parts.runtime.ensureImage(given.image, signal, given))
+  const task = resolvedBy(given, image)
+  const container = await step('create', async () => {
     const volume = task.volume?.id
     if (volume !== undefined) await parts.mounts.prepare(volume)
     return parts.runtime.create(task, volume && parts.mounts.at(volume), signal)
   })
+  return { container, task }
 }
 
 /** Starts the container and waits until it is ready, for no longer than its definition allows; its death ends the wait at once. */

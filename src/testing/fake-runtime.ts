@@ -2,7 +2,16 @@ import { orAborted } from '../lib/abort.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { LogLine } from '../model/instance.ts'
 import type { AppName } from '../model/names.ts'
-import type { Container, Exit, FoundContainer, Layer, Runtime } from '../nodeproxy/runtime/runtime.ts'
+import type { TaskDefinition } from '../model/task.ts'
+import type {
+  Container,
+  Exit,
+  FoundContainer,
+  ImageFacts,
+  Layer,
+  Pinned,
+  Runtime,
+} from '../nodeproxy/runtime/runtime.ts'
 
 type Kept = FoundContainer & { ended: PromiseWithResolvers<Exit | undefined>; lines: LogLine[] }
 
@@ -64,8 +73,25 @@ export class FakeRuntime implements Runtime {
     return this.isAlive
   }
 
-  async ensureImage(image: string, signal: AbortSignal): Promise<void> {
+  /** What the image names of tasks have for ids; without an entry it is the name. */
+  readonly images = new Map<string, string>()
+
+  async ensureImage(image: string, signal: AbortSignal, of?: Pinned): Promise<ImageFacts> {
     await this.#pass('image', image, signal)
+    return { ports: [], ...(of?.pinned ?? this.#image(image)) }
+  }
+
+  async findImage(image: string): Promise<ImageFacts> {
+    return this.#image(image)
+  }
+
+  async check({ image }: TaskDefinition, signal: AbortSignal): Promise<ImageFacts> {
+    await this.#pass('check', image, signal)
+    return this.#image(image)
+  }
+
+  #image(image: string): ImageFacts {
+    return { id: this.images.get(image) ?? `sha256:${image}`, ports: [] }
   }
 
   async create(

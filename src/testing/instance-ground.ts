@@ -4,6 +4,7 @@ import type { Ask, Held } from '../model/instance.ts'
 import { nodeName } from '../model/names.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import { Instance } from '../nodeproxy/instance.ts'
+import type { InstanceParts } from '../nodeproxy/instance-parts.ts'
 import { Queue } from '../nodeproxy/queue.ts'
 import type { Tally } from '../nodeproxy/tally.ts'
 import { HandClock } from './clock.ts'
@@ -11,7 +12,13 @@ import { anAsk, aTask } from './fake-app.ts'
 import { FakeRuntime } from './fake-runtime.ts'
 import { FakeVolumes } from './fake-volumes.ts'
 
-type Options = { waiting?: number; onStep?: (step: string) => void; onReady?: () => void; tally?: Tally }
+type Options = {
+  revisions?: InstanceParts['revisions']
+  waiting?: number
+  onStep?: (step: string) => void
+  onReady?: () => void
+  tally?: Tally
+}
 
 /** What an instance stands on, in the hands of a test. */
 export class InstanceGround {
@@ -44,6 +51,7 @@ export class InstanceGround {
       queue: new Queue({ perApp: bounds, perNode: bounds }),
       log: noLog,
       tally: options.tally,
+      revisions: options.revisions,
       journal: () => undefined,
       onLost: () => void this.lost++,
       look: async () => undefined,

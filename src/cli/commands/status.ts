@@ -87,10 +87,16 @@ function show(terminal: Terminal, { app, urls, instance, problem, volume, lastLi
       instance?.container ? `${instance.container.id.slice(0, 12)} at ${instance.container.address}` : undefined,
     ],
     ['revision', `${task.revision} of ${task.createdAt}`],
-    ['image', task.image],
+    [
+      'not taken',
+      instance?.rejected
+        ? `revision ${instance.rejected.revision}; an earlier one runs: ${instance.rejected.problem.detail}`
+        : undefined,
+    ],
+    ['image', task.pinned === undefined ? task.image : `${task.image}, ${task.pinned.id.slice(0, 19)}`],
     ['command', task.command?.join(' ')],
     ['environment', Object.keys(task.env).join(' ') || undefined],
-    ['port', String(task.port)],
+    ['port', task.portFrom === 'image' ? `the one that its image exposes, else ${task.port}` : String(task.port)],
     ['ready', sayReady(task)],
     ['limits', sayLimits(task)],
     ['disk', sayDisk(task, instance)],

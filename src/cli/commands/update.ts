@@ -9,6 +9,7 @@ import { orNearApps } from '../near-apps.ts'
 import { type CallFlags, callsMaster, collect, mustBeThere, parsedFlag } from '../options.ts'
 import { print } from '../output.ts'
 import { DIGESTS, printable } from '../secrets.ts'
+import { untilTaken } from '../taken.ts'
 import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
 
@@ -39,11 +40,12 @@ export function define(command: Command, terminal: Terminal): void {
       const app = await orNearApps(master, name, () =>
         changesDomains(flags)
           ? updateDomains(master, name, patch, flags)
-          : master.call('updateApp', { params: { app: name }, body: patch, query: STRICT }),
+          : master.call('updateApp', { params: { app: name }, body: patch, query: STRICT, signal: NO_DEADLINE() }),
       )
       print(terminal, flags.json, printable(app), () => '')
       terminal.err(`${app.name} is at revision ${app.task.revision}\n`)
       terminal.err(sayAllowed(app))
+      await untilTaken(master, app)
     })
   callsMaster(
     command,
@@ -51,6 +53,9 @@ export function define(command: Command, terminal: Terminal): void {
     'shadow update blog --add-domain www.example.com --unset-env DEBUG',
   )
 }
+
+// A node may have to pull the image first.
+const NO_DEADLINE = (): AbortSignal => new AbortController().signal
 
 /** What an update may cut: it is told without asking the node, which may be away. */
 function sayAllowed({ task }: App): string {
@@ -78,7 +83,13 @@ async function updateDomains(
     const body = { ...patch, domains: [...new Set<string>([...kept, ...(flags.addDomain ?? [])])] }
     try {
       const headers = { 'if-match': answer.headers.etag ?? '*' }
-      return await master.call('updateApp', { params: { app: name }, body, headers, query: STRICT })
+      return await master.call('updateApp', {
+        params: { app: name },
+        body,
+        headers,
+        query: STRICT,
+        signal: NO_DEADLINE(),
+      })
     } catch (error) {
       if (!isFailure(error, 'changed') || tries === TRIES) throw error
     }

@@ -9,7 +9,7 @@ import { statusOf, toldBy } from './failures.ts'
 import { hasInit } from './init.ts'
 import { type DockerStorage, hasProjectQuotas } from './project-quotas.ts'
 import { type Container, type FoundContainer, LABEL_APP, LABEL_NODE, LABEL_REVISION, type Layer } from './runtime.ts'
-import { containerName, folderName, specificationOf } from './specification.ts'
+import { containerName, folderName, lookName, specificationOf } from './specification.ts'
 
 type Options = {
   readonly engine: Engine
@@ -52,11 +52,35 @@ export class DockerContainers {
     return { id: made.id, app: task.app, revision: task.revision }
   }
 
+  /** Makes a container by the app's definition that is never started, without its volume; answers with its id. */
+  async createForLook(task: TaskDefinition): Promise<string> {
+    const init = await this.#hasInit()
+    const options = {
+      node: this.#node,
+      network: this.#network,
+      address: undefined,
+      init,
+      mountedAt: undefined,
+      limitsDisk: false,
+    }
+    const { name: _, ...body } = specificationOf(task, options)
+    const look = {
+      _query: { name: lookName(this.#node, task.app) },
+      _body: body,
+    } as unknown as Docker.ContainerCreateOptions
+    const made = await this.#engine.ask(docker => docker.createContainer(look))
+    return made.id
+  }
+
+  async removeLook(id: string): Promise<void> {
+    await this.#engine.ask(docker => docker.getContainer(id).remove({ force: true, v: true })).catch(unlessStatus(404))
+  }
+
   async start({ id }: Container): Promise<void> {
     await this.#engine.ask(docker => docker.getContainer(id).start()).catch(unlessStatus(304))
   }
 
-  inspect({ id }: Container): Promise<Docker.ContainerInspectInfo> {
+  inspect({ id }: Pick<Container, 'id'>): Promise<Docker.ContainerInspectInfo> {
     return this.#engine.ask(docker => docker.getContainer(id).inspect())
   }
 
@@ -152,7 +176,8 @@ export class DockerContainers {
     const { [LABEL_NODE]: node, [LABEL_APP]: app = '' } = Config.Labels ?? {}
     if (node !== this.#node || !isAppName(app)) return undefined
     const name = Name.replace(/^\//, '')
-    if (name === folderName(this.#node, app) && State.Status === 'created') return app
+    const isForLook = name === folderName(this.#node, app) || name.startsWith(`${containerName(this.#node, app)}.look.`)
+    if (isForLook && State.Status === 'created') return app
     if (name !== containerName(this.#node, app)) return undefined
     return this.#records?.has(app, { id: Id, running: State.Running }) === false ? undefined : app
   }

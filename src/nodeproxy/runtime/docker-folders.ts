@@ -45,7 +45,7 @@ export class DockerFolders {
     const { id } = await ask(docker =>
       docker.createContainer({
         name,
-        Image: task.image,
+        Image: task.pinned?.id ?? task.image,
         Cmd: ['never-started'],
         Labels: { [LABEL_NODE]: this.#node, [LABEL_APP]: task.app },
         HostConfig: { NetworkMode: 'none' },

@@ -1,35 +1,62 @@
 import { orAborted } from '../../lib/abort.ts'
 import { asShadowError, ShadowError } from '../../lib/errors.ts'
+import type { TaskDefinition } from '../../model/task.ts'
 import { credentialsFor } from './credentials.ts'
 import { type Engine, unlessStatus } from './docker-engine.ts'
 import { toldBy } from './failures.ts'
-import { imageName, imagePath, pullQuery } from './image-name.ts'
+import { byDigest, imageName, imagePath, pullQuery } from './image-name.ts'
+import type { ImageFacts, Pinned } from './runtime.ts'
 
 /** The images of this machine's Docker. */
 export class DockerImages {
   readonly #engine: Engine
   readonly #configFile: string
-  /** Seen here: a wake asks Docker for an image only once, and `create` says if it has gone since. */
-  readonly #present = new Set<string>()
+  /** Seen here, by their ids: a wake asks Docker for an image only once, and `create` says if it has gone since. */
+  readonly #seen = new Map<string, ImageFacts>()
 
   constructor(engine: Engine, configFile: string) {
     this.#engine = engine
     this.#configFile = configFile
   }
 
-  async ensure(image: string, signal: AbortSignal): Promise<void> {
-    if (this.#present.has(image)) return
+  async ensure(image: string, signal: AbortSignal, of?: Pinned): Promise<ImageFacts> {
+    const pinned = of?.pinned
+    const seen = pinned && this.#seen.get(pinned.id)
+    if (seen !== undefined) return seen
     const path = pathOf(image)
-    const asking = this.#engine.ask(docker => docker.getImage(path).inspect())
-    const found = await orAborted(asking, signal).catch(unlessStatus(404))
-    if (found === undefined) await this.#pull(image, signal)
-    this.#present.add(image)
+    let found = await this.#inspect(pinned?.id ?? path, signal)
+    if (found === undefined) {
+      await this.#pull(pinned?.digest === undefined ? image : byDigest(image, pinned.digest), signal)
+      found = await this.#inspect(pinned?.id ?? path, signal)
+    }
+    if (found === undefined)
+      throw new ShadowError(
+        'image-not-found',
+        `the image ${image} of revision ${of?.revision} is not here any more (${pinned?.id}); its name is another's now`,
+        { hint: `run the one of now: shadow update ${of?.app} --image ${image}` },
+      )
+    this.#seen.set(found.id, found)
+    return found
   }
 
   /** For when it turns out to have been removed. */
-  async ensureAgain(image: string, signal: AbortSignal): Promise<void> {
-    this.#present.delete(image)
-    await this.ensure(image, signal)
+  async ensureAgain(task: TaskDefinition, signal: AbortSignal): Promise<void> {
+    if (task.pinned !== undefined) this.#seen.delete(task.pinned.id)
+    await this.ensure(task.image, signal, task)
+  }
+
+  /** The image that the name has here now. */
+  find(image: string, signal: AbortSignal): Promise<ImageFacts | undefined> {
+    return this.#inspect(pathOf(image), signal)
+  }
+
+  async #inspect(path: string, signal: AbortSignal): Promise<ImageFacts | undefined> {
+    const asking = this.#engine.ask(docker => docker.getImage(path).inspect())
+    const found = await orAborted(asking, signal).catch(unlessStatus(404))
+    if (found === undefined) return undefined
+    const digest = found.RepoDigests?.map(name => name.slice(name.indexOf('@') + 1))[0]
+    const ports = Object.keys(found.Config?.ExposedPorts ?? {}).flatMap(port => /^(\d+)\/tcp$/.exec(port)?.[1] ?? [])
+    return { id: found.Id, digest, ports: ports.map(Number) }
   }
 
   async #pull(image: string, signal: AbortSignal): Promise<void> {

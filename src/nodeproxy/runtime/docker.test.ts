@@ -5,8 +5,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, test, vi } from 'vitest'
 import { appName, nodeName } from '../../model/names.ts'
+import { aTask } from '../../testing/fake-app.ts'
 import { docker } from './docker.ts'
 import type { Container, Runtime } from './runtime.ts'
 
@@ -116,4 +117,57 @@ test('a pull that fails after it has begun is told with what Docker said', async
     message: /cannot be pulled: no space on mars/,
   })
   assert.ok(calls.includes('POST /images/create?fromImage=registry%3A5000%2Fblog&tag=latest'), `${calls}`)
+})
+
+describe('a look whether a definition can be run', () => {
+  const SCRIPT = Buffer.concat([Buffer.alloc(512), Buffer.from('#!/usr/bin/python9\n')])
+  /** Answers as Docker does of one image and a container of it. */
+  const dockerWith = (files: Readonly<Record<string, Buffer>>) => (call: string, response: ServerResponse) => {
+    const [, path] = /^GET \/containers\/look\/archive\?path=(.*)$/.exec(call) ?? []
+    if (path !== undefined) {
+      const file = files[decodeURIComponent(path)]
+      return void response.writeHead(file ? 200 : 404).end(file ?? '{"message":"no such file"}')
+    }
+    if (call.startsWith('GET /images/here'))
+      return void response.end(
+        '{"Id":"sha256:1","RepoDigests":["here@sha256:d"],"Config":{"ExposedPorts":{"80/tcp":{},"53/udp":{}}}}',
+      )
+    if (call.startsWith('POST /containers/create?name=')) return void response.writeHead(201).end('{"Id":"look"}')
+    if (call === 'GET /containers/look/json') return void response.end('{"Config":{"Cmd":["/app"]}}')
+    if (call.startsWith('DELETE /containers/look')) return void response.writeHead(204).end()
+    response.writeHead(404).end('{"message":"no such image"}')
+  }
+  const task = { ...aTask(), image: 'here', command: ['/app'] }
+  const signal = new AbortController().signal
+
+  test('finds the command, and leaves nothing behind; the same is not looked at twice', async () => {
+    answer = dockerWith({ '/app': Buffer.alloc(1024, 'x') })
+    assert.deepEqual(await runtime.check(task, signal), { id: 'sha256:1', digest: 'sha256:d', ports: [80] })
+    assert.ok(calls.some(call => call.startsWith('DELETE /containers/look')))
+    const before = calls.length
+    await runtime.check({ ...task, revision: 9 }, signal)
+    assert.deepEqual(calls.slice(before), ['GET /images/here%3Alatest/json'])
+  })
+
+  for (const [files, told] of [
+    [{}, '"/app" is not in the image'],
+    [{ '/app': SCRIPT }, '/app is there, but its interpreter /usr/bin/python9 is not'],
+  ] as const)
+    test(`tells that ${told}, and leaves nothing behind`, async () => {
+      answer = dockerWith(files)
+      await assert.rejects(runtime.check(task, signal), { code: 'command-not-found', message: new RegExp(told) })
+      assert.ok(calls.some(call => call.startsWith('DELETE /containers/look')))
+    })
+
+  test('tells of an image that is nowhere', async () => {
+    answer = dockerWith({})
+    await assert.rejects(runtime.check({ ...task, image: 'nope:99' }, signal), { code: 'image-not-found' })
+  })
+
+  test('a revision whose image is gone is not run with another of that name', async () => {
+    answer = dockerWith({})
+    const of = { ...task, pinned: { id: 'sha256:0' } }
+    await assert.rejects(runtime.ensureImage('here', signal, of), { code: 'image-not-found' })
+    assert.deepEqual(await runtime.ensureImage('here', signal), { id: 'sha256:1', digest: 'sha256:d', ports: [80] })
+  })
 })

@@ -22,7 +22,7 @@ import { type EgressMode, Firewall } from './firewall.ts'
 import { takeIPv6Off } from './host-links.ts'
 import { untilExecuted } from './init.ts'
 import { isRefusal, refused } from './refused.ts'
-import type { Container, FoundContainer, Runtime } from './runtime.ts'
+import type { Container, FoundContainer, ImageFacts, Runtime } from './runtime.ts'
 import { egressOf } from './specification.ts'
 import { printSubnet } from './subnets.ts'
 
@@ -51,6 +51,7 @@ const HEARD_OF_WITHIN_MS = 250
 const LAST_LINES = 20
 const TRIES = 3
 const ADDRESS_TAKEN = /address already in use|no configured subnet|not belong to|invalid address/i
+const MOST_CHECKED = 1_000
 
 /** Runs containers by the Docker daemon of this machine, each as `shadow-<node>-<app>` on our own bridge network. */
 export function docker({
@@ -78,6 +79,8 @@ export function docker({
   const firewall = new Firewall({ exec, log, mode: egress, frontPorts })
   /** Containers whose address has its rules. */
   const allowed = new Set<string>()
+  /** Images with definitions that were found to be good. */
+  const checked = new Set<string>()
   const commands = new DockerCommands(engine)
   const output = new DockerOutput(engine)
   const stops = new DockerStop(containers, clock)
@@ -107,7 +110,7 @@ export function docker({
     } catch (error) {
       if (isNoCommand(error)) throw commandNotFound(task.app, toldBy(error), error)
       if (statusOf(error) === 409) await containers.removeLeftOver(task.app)
-      else if (statusOf(error) === 404) await images.ensureAgain(task.image, signal)
+      else if (statusOf(error) === 404) await images.ensureAgain(task, signal)
       else return orRefused(task)(error)
     }
     return containers.create(task, mountedAt, address).catch(orRefused(task))
@@ -128,6 +131,28 @@ export function docker({
       await containers.readdress(container, address)
       addressOf.set(container.id, address)
     }
+  }
+
+  /** Looks for the command in a container that is never started; Docker looks at the rest when it makes that. */
+  async function check(task: TaskDefinition, signal: AbortSignal): Promise<ImageFacts> {
+    const image = await images.ensure(task.image, signal, task).catch(orRefused(task))
+    const pinned = { ...task, pinned: image }
+    const key = JSON.stringify([image.id, { ...task, revision: 0, createdAt: '' }])
+    if (checked.has(key)) return image
+    const id = await containers.createForLook(pinned).catch(error => {
+      if (isNoCommand(error)) throw commandNotFound(task.app, toldBy(error), error)
+      return orRefused(task)(error)
+    })
+    try {
+      const { Config } = await containers.inspect({ id })
+      const missing = await commands.missing(id, Config, task.volume?.path)
+      if (missing !== undefined) throw commandNotFound(task.app, missing)
+    } finally {
+      await containers.removeLook(id)
+    }
+    if (checked.size >= MOST_CHECKED) checked.clear()
+    checked.add(key)
+    return image
   }
 
   async function start(container: Container): Promise<string> {
@@ -209,7 +234,9 @@ export function docker({
         () => true,
         () => false,
       ),
-    ensureImage: (image, signal) => images.ensure(image, signal),
+    ensureImage: (image, signal, of) => images.ensure(image, signal, of),
+    findImage: (image, signal) => images.find(image, signal),
+    check: (task, signal) => unlessLeft(signal, () => check(task, signal)),
     create: (task, mountedAt, signal) => unlessLeft(signal, () => create(task, mountedAt, signal)),
     copyFolder: (task, at, signal) => unlessLeft(signal, () => folders.copy(task, at, signal).catch(orRefused(task))),
     start: (container, signal) => unlessLeft(signal, () => start(container)),

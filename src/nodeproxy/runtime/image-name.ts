@@ -25,3 +25,9 @@ export function pullQuery(image: string): { readonly fromImage: string; readonly
   const at = full.includes('@') ? full.indexOf('@') : full.lastIndexOf(':')
   return { fromImage: full.slice(0, at), tag: full.slice(at + 1) }
 }
+
+/** The name with a digest in place of its tag. */
+export function byDigest(image: string, digest: string): string {
+  const [named = ''] = image.split('@')
+  return `${named.replace(/:[^:/]*$/, '')}@${digest}`
+}

@@ -1,9 +1,15 @@
 import type { LogLine } from '../../model/instance.ts'
 import type { AppName } from '../../model/names.ts'
-import type { TaskDefinition } from '../../model/task.ts'
+import type { PinnedImage, TaskDefinition } from '../../model/task.ts'
 
 /** A container as it was found or made. `address` is where the app listens once it is ready: `ip:port`. */
 export type Container = { readonly id: string; readonly app: AppName; readonly revision: number }
+
+/** An image of this machine, with the TCP ports that it exposes. */
+export type ImageFacts = PinnedImage & { readonly ports: readonly number[] }
+
+/** A revision, for its image. */
+export type Pinned = Pick<TaskDefinition, 'app' | 'revision' | 'pinned'>
 
 export type Exit = { readonly exitCode: number; readonly outOfMemory: boolean }
 
@@ -11,8 +17,15 @@ export type Exit = { readonly exitCode: number; readonly outOfMemory: boolean }
 export interface Runtime {
   /** Whether the runtime answers. */
   alive(signal: AbortSignal): Promise<boolean>
-  /** Makes the image present: found here, or pulled. Fails with `image-not-found`, `runtime-unreachable`. */
-  ensureImage(image: string, signal: AbortSignal): Promise<void>
+  /**
+   * Makes the image present: found here, or pulled; of a revision that is pinned to an image, that one. Fails with
+   * `image-not-found`, `definition-refused`, `runtime-unreachable`.
+   */
+  ensureImage(image: string, signal: AbortSignal, of?: Pinned): Promise<ImageFacts>
+  /** The image that this name has here; undefined where it is not here. Pulls nothing. */
+  findImage(image: string, signal: AbortSignal): Promise<ImageFacts | undefined>
+  /** Looks whether the task can be run, as far as that is known without running it. Fails as `ensureImage`, `create` and `start` would. */
+  check(task: TaskDefinition, signal: AbortSignal): Promise<ImageFacts>
   /**
    * Makes the app's container, not started; `mountedAt` is bound at the volume's path and may be mounted after this call, but
    * before `start`. A container that is left over for the app is removed first. Fails with `image-not-found`.

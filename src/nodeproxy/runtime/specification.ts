@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import type { Egress } from '../../model/egress.ts'
 import type { NodeName } from '../../model/names.ts'
@@ -14,7 +15,7 @@ type Where = {
   readonly node: NodeName
   readonly network: string
   /** Its address in that network. */
-  readonly address: string
+  readonly address: string | undefined
   readonly init: boolean
   /** Whether Docker can limit what it writes. */
   readonly limitsDisk: boolean
@@ -26,7 +27,7 @@ export function specificationOf(task: TaskDefinition, { node, network, address, 
   const memory = toBytes(task.limits.memory)
   return {
     name: containerName(node, task.app),
-    Image: task.image,
+    Image: task.pinned?.id ?? task.image,
     ...(task.command && { Cmd: [...task.command] }),
     Env: [...Object.entries(task.env).map(([name, value]) => `${name}=${value}`), `PORT=${task.port}`],
     Labels: {
@@ -70,6 +71,9 @@ export function specificationOf(task: TaskDefinition, { node, network, address, 
 }
 
 export const containerName = (node: NodeName, app: string): string => `shadow-${node}-${app}`
+/** The same for a look whether a definition is good, of which there may be several at a time. */
+export const lookName = (node: NodeName, app: string): string =>
+  `${containerName(node, app)}.look.${randomBytes(4).toString('hex')}`
 /** A container that is never started: its image's files are looked at in it. */
 export const folderName = (node: NodeName, app: string): string => `${containerName(node, app)}.folder`
 

@@ -1,0 +1,12 @@
+import type { TaskDefinition } from '../model/task.ts'
+import type { ImageFacts } from './runtime/runtime.ts'
+
+/** The definition with what its image says: pinned to it, and with the port that it exposes where none was given. */
+export function resolvedBy(task: TaskDefinition, { id, digest, ports }: ImageFacts): TaskDefinition {
+  const [port, ...others] = ports
+  return {
+    ...task,
+    pinned: { id, digest },
+    ...(task.portFrom === 'image' && port !== undefined && others.length === 0 && { port }),
+  }
+}

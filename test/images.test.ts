@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { promisify } from 'node:util'
+import { test } from 'vitest'
+import { builtImage } from './tools/images.ts'
+import { Shadow } from './tools/shadow.ts'
+
+const SERVES = 'CMD ["httpd", "-f", "-p", "8000", "-h", "/srv"]'
+const page = (text: string): readonly string[] => [`RUN mkdir -p /srv && echo ${text} > /srv/index.html`, SERVES]
+const readers = { sleep: { idleAfter: '5m', grace: '1s' } } as const
+
+test('a revision runs the image that its tag named, and the same tag built anew is another revision', async () => {
+  const name = `tag-${randomBytes(3).toString('hex')}`
+  const image = await builtImage(name, ...page('one'))
+  try {
+    await using shadow = await Shadow.start()
+    const { task } = await shadow.register('blog', { image, ...readers })
+    assert.match(task.pinned?.id ?? '', /^sha256:/)
+    assert.equal((await shadow.ask('blog')).text, 'one\n')
+
+    await builtImage(name, ...page('two'))
+    await shadow.sleep('blog')
+    assert.equal((await shadow.ask('blog')).text, 'one\n') // which is what its revision is
+
+    const updated = await shadow.admin.call('updateApp', { params: { app: 'blog' }, body: { image } })
+    assert.deepEqual([updated.task.revision, updated.task.pinned?.id === task.pinned?.id], [2, false])
+    await shadow.wake('blog')
+    assert.equal((await shadow.ask('blog')).text, 'two\n')
+    const again = await shadow.admin.call('updateApp', { params: { app: 'blog' }, body: { image } })
+    assert.equal(again.task.revision, 2)
+    const other = await shadow.admin.call('updateApp', { params: { app: 'blog' }, body: { env: { A: '1' } } })
+    assert.deepEqual([other.task.revision, other.task.pinned], [3, updated.task.pinned])
+  } finally {
+    await promisify(execFile)('docker', ['rmi', '--force', image])
+  }
+})
+
+test('an image that exposes one port is asked on that, unless another was given', async () => {
+  const image = await builtImage('exposes', 'EXPOSE 8080/tcp 53/udp', 'CMD ["sh", "-c", "exec httpd -f -p $PORT"]')
+  await using shadow = await Shadow.start()
+  await shadow.register('blog', { image, ...readers })
+  assert.match((await shadow.wake('blog')).container?.address ?? '', /:8080$/)
+  await shadow.register('shop', { image, port: 8081, ...readers })
+  assert.match((await shadow.wake('shop')).container?.address ?? '', /:8081$/)
+})
