@@ -10,6 +10,7 @@ const NO_HEADERS = {}
 type GrantOptions = {
   readonly clock: Clock
   readonly refused: () => Promise<void>
+  readonly alive: () => Promise<void>
   readonly badAnswer: (fault: string) => void
   /** The last request has left, or it was revoked and there is none. */
   readonly onUnused: () => void
@@ -20,9 +21,11 @@ class Use {
   readonly ask: Ask
   readonly since: number
   readonly address: string
+  readonly run: string
   readonly headers = NO_HEADERS
   readonly waited: Granted['waited']
   readonly refused: () => Promise<void>
+  readonly alive: () => Promise<void>
   readonly badAnswer: (fault: string) => void
   /** Where it is in the list of its grant; -1 when it has left. */
   at: number
@@ -31,13 +34,15 @@ class Use {
   constructor(
     ask: Ask,
     at: number,
-    of: Pick<Use, 'since' | 'address' | 'waited' | 'refused' | 'badAnswer'>,
+    of: Pick<Use, 'since' | 'address' | 'run' | 'waited' | 'refused' | 'alive' | 'badAnswer'>,
     leave: (use: Use) => void,
   ) {
     this.ask = ask
     this.at = at
     this.since = of.since
     this.address = of.address
+    this.run = of.run
+    this.alive = of.alive
     this.waited = of.waited
     this.refused = of.refused
     this.badAnswer = of.badAnswer
@@ -58,15 +63,17 @@ export class Grant {
   lingers = false
   readonly #app: Wanted
   readonly #address: string
+  readonly #run: string
   readonly #options: GrantOptions
   // No Set, as in the holds of an instance.
   readonly #uses: Use[] = []
   readonly #refused: () => Promise<void>
 
-  constructor(app: Wanted, { grant, address, revoked }: Granted, options: GrantOptions) {
+  constructor(app: Wanted, { grant, address, run, revoked }: Granted, options: GrantOptions) {
     this.id = grant
     this.#app = app
     this.#address = address
+    this.#run = run
     this.isRevoked = revoked
     this.#options = options
     this.#refused = () => {
@@ -87,8 +94,16 @@ export class Grant {
   }
 
   enter(ask: Ask, waited?: Granted['waited']): Held {
-    const { clock, badAnswer } = this.#options
-    const of = { since: clock.now(), address: this.#address, waited, refused: this.#refused, badAnswer }
+    const { clock, alive, badAnswer } = this.#options
+    const of = {
+      since: clock.now(),
+      address: this.#address,
+      run: this.#run,
+      waited,
+      refused: this.#refused,
+      alive,
+      badAnswer,
+    }
     const use = new Use(ask, this.#uses.length, of, this.#leave)
     this.#uses.push(use)
     return use

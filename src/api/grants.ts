@@ -1,5 +1,5 @@
 import type { Leaver } from '../lib/leaver.ts'
-import type { Ask, HoldView, InstanceView, Phase } from '../model/instance.ts'
+import type { Ask, EndedRun, HoldView, InstanceView, Phase } from '../model/instance.ts'
 import type { AppName } from '../model/names.ts'
 import type { AppAt } from '../model/route.ts'
 
@@ -10,6 +10,7 @@ export type Wanted = AppAt | AppName
 export type Granted = {
   readonly grant: number
   readonly address: string
+  readonly run: string
   readonly waited: Readonly<Record<string, number>> | undefined
   /** It was revoked before this arrived: good for the one request that asked. */
   readonly revoked: boolean
@@ -21,8 +22,10 @@ export type NodeDeeds = {
   hold(input: { readonly app: Wanted; readonly ask: Omit<Ask, 'grant'> }, leaver: Leaver): Promise<Granted>
   /** `agoMs`: how long ago use that puts the sleep off ended; null for none. */
   giveBack(input: { readonly grant: number; readonly agoMs: number | null }): void
-  /** The address of this grant took no connection. */
-  refused(input: { readonly grant: number }): Promise<void>
+  /** This run of the app took no connection; see `Held.refused`. */
+  refused(input: { readonly app: AppName; readonly run: string }): Promise<void>
+  /** A request that this run of the app had in hand was lost; see `Held.alive`. */
+  alive(input: { readonly app: AppName; readonly run: string }): Promise<void>
   /** An answer of the app was refused under this grant. */
   badAnswer(input: { readonly grant: number; readonly fault: string }): void
   /** The instance, as soon as it is not in the phase that was seen. */
@@ -37,6 +40,6 @@ export type HolderDeeds = {
   goAway(grant: number): void
   /** All that is held; what is held no more has been given back before. */
   report(input: null): readonly { readonly grant: number; readonly holds: readonly HoldView[] }[]
-  /** An app has left this address, which another may get. */
-  left(address: string): void
+  /** No request goes to this run of an app any more. */
+  left(ended: EndedRun): void
 }

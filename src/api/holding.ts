@@ -1,7 +1,7 @@
 import type { Clock } from '../lib/clock.ts'
 import type { Leaver } from '../lib/leaver.ts'
 import type { Line, Other } from '../lib/threads/line.ts'
-import type { Ask, Held, InstanceView, Phase } from '../model/instance.ts'
+import type { Ask, EndedRun, Held, InstanceView, Phase } from '../model/instance.ts'
 import type { AppName } from '../model/names.ts'
 import { Grant } from './grant.ts'
 import type { HolderDeeds, NodeDeeds, Wanted } from './grants.ts'
@@ -9,7 +9,7 @@ import type { HolderDeeds, NodeDeeds, Wanted } from './grants.ts'
 // A busy app costs no message for each request; one that is not is given back so soon.
 const LINGER_MS = 50
 
-type Options = { readonly line: Line; readonly clock: Clock; readonly onLeft: (address: string) => void }
+type Options = { readonly line: Line; readonly clock: Clock; readonly onLeft: (ended: EndedRun) => void }
 
 /**
  * Holds apps of a node that runs in another thread of this process. Requests that come while there is a grant for their app are
@@ -29,7 +29,7 @@ export class Holding {
       revoke: id => this.#all.get(id)?.revoke(),
       goAway: id => this.#all.get(id)?.goAway(),
       report: () => this.#report(),
-      left: address => onLeft(address),
+      left: ended => onLeft(ended),
     })
   }
 
@@ -67,7 +67,8 @@ export class Holding {
     const name = nameOf(wanted)
     const grant = new Grant(wanted, granted, {
       clock: this.#clock,
-      refused: () => this.#node.call('refused', { grant: granted.grant }),
+      refused: () => this.#node.call('refused', { app: name, run: granted.run }),
+      alive: () => this.#node.call('alive', { app: name, run: granted.run }),
       badAnswer: fault => this.#node.tell('badAnswer', { grant: granted.grant, fault }),
       onUnused: () => this.#unused(name, grant),
     })

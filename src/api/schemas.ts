@@ -360,6 +360,7 @@ export const InstanceSchema = told<InstanceView>(
     lastWake: z.object({ ms: z.number(), steps: z.partialRecord(z.enum(WAKE_STEPS), z.number()) }).nullable(),
     refusedWakes: z.object({ at: z.iso.datetime(), count: z.int() }).nullable().default(null),
     rejected: z.object({ revision: z.int(), problem: ProblemSchema }).nullable().optional(),
+    memoryKill: z.object({ at: z.iso.datetime(), count: z.int() }).nullable().default(null),
     badAnswer: z.object({ at: z.iso.datetime(), fault: z.string(), count: z.int() }).nullable().default(null),
     held: z.array(z.string()),
     problem: ProblemSchema.nullable(),

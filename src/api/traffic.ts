@@ -1,8 +1,8 @@
-import { ShadowError } from '../lib/errors.ts'
+import { fromProblem, ShadowError } from '../lib/errors.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
-import { UpstreamError } from '../lib/http/hop.ts'
+import { type GoneUpstream, UpstreamError } from '../lib/http/hop.ts'
 import { serverTiming } from '../lib/http/server-timing.ts'
-import type { Ask, Held, HoldKind } from '../model/instance.ts'
+import type { Ask, EndedRun, Held, HoldKind } from '../model/instance.ts'
 import type { AppName, NodeName } from '../model/names.ts'
 import { NODE_HEADER, WAKE_HEADER } from './paths.ts'
 
@@ -97,6 +97,13 @@ export function appUnreachable(app: AppName, error: UpstreamError): ShadowError 
     hint: `shadow logs ${app}`,
   })
 }
+
+/** A run of an app that takes no more requests, as forwarders are told of it. */
+export const goneUpstream = ({ run, address, problem }: EndedRun): GoneUpstream => ({
+  upstream: run,
+  address,
+  cause: fromProblem(problem),
+})
 
 /** Has the node keep what was wrong with an answer of the app, if that is what failed. */
 export function noteBadAnswer({ badAnswer }: Held, error: unknown): void {

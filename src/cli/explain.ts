@@ -22,6 +22,7 @@ export function explain(
         state,
         ...rejected(instance),
         ...awake(app, instance, now),
+        ...memoryKill(app, instance),
         ...refusedWakes(app, instance),
         ...badAnswer(instance),
         ...fullVolume(app, instance),
@@ -30,7 +31,8 @@ export function explain(
       return [
         state,
         ...rejected(instance),
-        ...stopped(app, instance.stoppedBy),
+        ...atRest(app, instance),
+        ...memoryKill(app, instance),
         ...refusedWakes(app, instance),
         ...badAnswer(instance),
         ...fullVolume(app, instance),
@@ -44,6 +46,7 @@ export function explain(
       return [
         state,
         ...problem(instance),
+        ...memoryKill(app, instance),
         ...badAnswer(instance),
         ...fullVolume(app, instance),
         ...crashed(instance, now),
@@ -122,6 +125,24 @@ function refusedWakes({ task }: App, { refusedWakes: last }: InstanceView): read
   if (!last) return []
   const most = `requests may wake it ${task.sleep.wakes ?? TASK_DEFAULTS.wakes} times a minute (--wakes)`
   return [`Wakes that were refused: ${last.count}, the last at ${last.at}; ${most}.`]
+}
+
+/** Why it sleeps; a wake that failed for what is no fault of the app says what happened. */
+const atRest = (app: App, instance: InstanceView): readonly string[] =>
+  instance.problem === null
+    ? stopped(app, instance.stoppedBy)
+    : [
+        `Its last wake failed: ${instance.problem.detail}`,
+        ...(instance.problem.hint ? [`To mend it: ${instance.problem.hint}`] : []),
+      ]
+
+function memoryKill(app: App, { memoryKill: last }: InstanceView): readonly string[] {
+  if (!last) return []
+  const often =
+    last.count === 1 ? 'A process of it was killed' : `${last.count} times a process of it was killed, the last`
+  return [
+    `${often} at ${last.at}, because it used more than its ${app.task.limits.memory} of memory: shadow update ${app.name} --memory SIZE.`,
+  ]
 }
 
 function badAnswer({ badAnswer: last }: InstanceView): readonly string[] {

@@ -60,8 +60,15 @@ export type Held = Disposable & {
   readonly headers: Readonly<Record<string, string>>
   /** The address is a node's door, which holds the app itself. */
   readonly isHop?: boolean
-  /** To be called when the address refused the connection: the app may have ended just now, and another hold wakes it. */
+  /** Names the run of the app that is behind the address; no other run ever has it. */
+  readonly run?: string
+  /**
+   * To be called when the address refused the connection. Resolves when another hold makes sense: the app has ended, and would be woken,
+   * or takes connections again. Rejects where it runs and takes none.
+   */
   readonly refused?: () => Promise<void>
+  /** To be called when the connection was lost with the request in hand: rejects with what ended the app, where it does not run on. */
+  readonly alive?: () => Promise<void>
   /** To be called when an answer of the app was refused, with what is wrong with it: for `shadow why` and the log. */
   readonly badAnswer?: (fault: string) => void
   /** Stages in milliseconds if the request waited for a wake here. */
@@ -70,6 +77,15 @@ export type Held = Disposable & {
 
 /** How full a volume is; `onDiskBytes` is what it takes of its machine's disk. */
 export type VolumeUse = { readonly usedBytes: number; readonly sizeBytes: number; readonly onDiskBytes: number }
+
+/** A run of an app that takes no more requests. */
+export type EndedRun = {
+  readonly run: string
+  /** `ip:port` where it was. */
+  readonly address: string
+  /** What ended it by itself, so that nothing comes of what it had in hand; null: it was stopped in order. */
+  readonly problem: Problem | null
+}
 
 /** An instance as the node tells of it: enough for `ps`, `status` and `why`. Times are ISO 8601. */
 export type InstanceView = {
@@ -89,6 +105,8 @@ export type InstanceView = {
   readonly lastWake: { readonly ms: number; readonly steps: Readonly<Partial<Record<WakeStep, number>>> } | null
   /** The last answer of the app that was refused, and how many there were since the node started; null: none. */
   readonly badAnswer: { readonly at: string; readonly fault: string; readonly count: number } | null
+  /** The last time that a process of the app was ended for want of memory while the app went on, and how often since the node started; null: never. */
+  readonly memoryKill: { readonly at: string; readonly count: number } | null
   /** What is still held, for a stuck instance. */
   readonly held: readonly string[]
   readonly problem: Problem | null

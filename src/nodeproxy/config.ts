@@ -55,6 +55,10 @@ export const nodeproxySettings = {
     default: '50000',
     help: 'how many connections of fronts may be open; for more the longest idle one is closed',
   }),
+  reopensWithin: setting('SHADOW_REOPENS_WITHIN', durationMs, {
+    default: '5s',
+    help: 'how long a request is kept that an app refused the connection of, while the app runs: one that is reloaded opens its port again',
+  }),
   egress: setting('SHADOW_EGRESS', oneOf(...EGRESS_MODES), {
     default: 'on',
     help: 'whether apps are kept from this machine and the private networks: on, warn (only where iptables is there), off',

@@ -1,3 +1,4 @@
+import { goneUpstream } from '../api/traffic.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Journey } from '../lib/http/exchange.ts'
 import { Exchanges, listenFor } from '../lib/http/fast/server.ts'
@@ -5,6 +6,7 @@ import type { Listening } from '../lib/http/listening.ts'
 import type { SocketsOptions } from '../lib/http/sockets.ts'
 import type { Log } from '../lib/log.ts'
 import type { Metrics } from '../lib/metrics/metrics.ts'
+import type { EndedRun } from '../model/instance.ts'
 import type { NodeName } from '../model/names.ts'
 import type { NodeproxyConfig } from './config.ts'
 import type { Grants } from './grants.ts'
@@ -29,8 +31,8 @@ type Options = {
 
 /** Where a node listens. Disposing it drains and closes. */
 export type Doors = Listening & {
-  /** No app is at this address any more. */
-  forget(address: string): void
+  /** No request goes to this run of an app any more. */
+  forget(ended: EndedRun): void
 }
 
 // Where the workers reach this thread.
@@ -64,7 +66,7 @@ export async function openDoors({
   return {
     address,
     port,
-    forget: gone => exchanges.forget(gone),
+    forget: ended => exchanges.forget(goneUpstream(ended)),
     [Symbol.asyncDispose]: () => held.disposeAsync(),
   }
 }

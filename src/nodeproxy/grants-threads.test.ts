@@ -42,6 +42,8 @@ async function node(names: readonly string[], threads: number) {
     hold: (app, ask, leaver) => of(app as AppName).hold(ask, leaver),
     follow: (app, signal) => of(app).follow(signal),
     phase: app => of(app).phase,
+    refused: async () => undefined,
+    alive: async () => undefined,
     clock,
   })
   const lines: Line[] = []

@@ -22,6 +22,8 @@ function node(workers: number, changes: Parameters<typeof aTask>[0] = {}) {
     hold: (_app, ask, leaver) => instance.hold(ask, leaver),
     follow: (_app, signal) => instance.follow(signal),
     phase: () => instance.phase,
+    refused: async () => undefined,
+    alive: async () => undefined,
     clock: ground.clock,
   })
   const all = Array.from({ length: workers }, () => {

@@ -3,13 +3,15 @@ import { type Clock, timestamp } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { Leaver } from '../lib/leaver.ts'
 import type { Line, Other } from '../lib/threads/line.ts'
-import type { Ask, Grant, Held, HoldView, InstanceView, Phase } from '../model/instance.ts'
+import type { Ask, EndedRun, Grant, Held, HoldView, InstanceView, Phase } from '../model/instance.ts'
 import type { AppName } from '../model/names.ts'
 
 type Options = {
   readonly hold: (app: Wanted, ask: Ask, leaver: Leaver) => Held | Promise<Held>
   readonly follow: (app: AppName, signal: AbortSignal) => AsyncIterable<InstanceView>
   readonly phase: (app: AppName) => Phase
+  readonly refused: (app: AppName, run: string) => Promise<void>
+  readonly alive: (app: AppName, run: string) => Promise<void>
   readonly clock: Clock
 }
 
@@ -40,7 +42,7 @@ export class Grants {
 
   /** Grants to the worker at the other end; disposing it, as the worker is no more, gives back what it had. */
   serve(line: Line): Disposable {
-    const { phase } = this.#options
+    const { phase, refused, alive } = this.#options
     const worker: Worker = { other: line.other<HolderDeeds>(), grants: new Map() }
     this.#workers.add(worker)
     let last = 0
@@ -48,7 +50,8 @@ export class Grants {
       hold: ({ app, ask }, leaver) => this.#grant({ id: ++last, worker, app, ask, leaver }),
       giveBack: ({ grant, agoMs }) =>
         this.#giveBack(worker, grant, agoMs === null ? undefined : this.#options.clock.now() - agoMs),
-      refused: async ({ grant }) => worker.grants.get(grant)?.held.refused?.(),
+      refused: ({ app, run }) => refused(app, run),
+      alive: ({ app, run }) => alive(app, run),
       badAnswer: ({ grant, fault }) => worker.grants.get(grant)?.held.badAnswer?.(fault),
       follow: ({ app, seen }, leaver) => this.#next(app, seen, leaver),
       phase: app => phase(app),
@@ -61,9 +64,9 @@ export class Grants {
     }
   }
 
-  /** Tells all workers that an app has left this address. */
-  left(address: string): void {
-    for (const { other } of this.#workers) other.tell('left', address)
+  /** Tells all workers that no request goes to this run of an app any more. */
+  left(ended: EndedRun): void {
+    for (const { other } of this.#workers) other.tell('left', ended)
   }
 
   /** Asks all workers what they hold, so that a view made next is true. */
@@ -84,7 +87,7 @@ export class Grants {
   async #grant({ id, worker, app, ask, leaver }: Call): Promise<Granted> {
     const { hold, clock } = this.#options
     // A revocation that comes before the answer is out is told by the answer, which is not read before it is sent.
-    const answer = { grant: id, address: '', waited: undefined as Granted['waited'], revoked: false }
+    const answer = { grant: id, address: '', run: '', waited: undefined as Granted['waited'], revoked: false }
     const since = timestamp(clock)
     const grant: Entry['grant'] = {
       lastUsedAt: undefined,
@@ -101,7 +104,7 @@ export class Grants {
       throw new ShadowError('shutting-down', 'the worker that asked has ended')
     }
     worker.grants.set(id, { held, grant })
-    return Object.assign(answer, { address: held.address, waited: held.waited })
+    return Object.assign(answer, { address: held.address, run: held.run ?? held.address, waited: held.waited })
   }
 
   #giveBack({ grants }: Worker, id: number, lastUsedAt: number | undefined): void {

@@ -7,9 +7,13 @@ import type { TaskDefinition } from '../model/task.ts'
 export type Way = {
   /** `ip:port` */
   readonly address: string
+  /** Names this run of the app: the id of its container. */
+  readonly run: string
   readonly webSockets: TaskDefinition['sleep']['webSockets']
-  /** It refused the connection: looks whether the app is still there. */
+  /** See `Held.refused`. */
   readonly refused: () => Promise<void>
+  /** See `Held.alive`. */
+  readonly alive: () => Promise<void>
   /** An answer of it was refused: keeps what is wrong with it. */
   readonly badAnswer: (fault: string) => void
 }
@@ -37,6 +41,14 @@ export class Hold implements Held {
 
   get address(): string {
     return this.#way.address
+  }
+
+  get run(): string {
+    return this.#way.run
+  }
+
+  get alive(): () => Promise<void> {
+    return this.#way.alive
   }
 
   get refused(): () => Promise<void> {

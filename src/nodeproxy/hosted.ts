@@ -18,7 +18,7 @@ type Options = {
   readonly definitions: Definitions
   readonly logs: Logs
   readonly leases: Leases
-  readonly parts: Omit<InstanceParts, 'leases' | 'journal' | 'onStarted' | 'onLost' | 'look'>
+  readonly parts: Omit<InstanceParts, 'leases' | 'journal' | 'onStarted' | 'onLost'>
 }
 
 /** The apps of this node with their instances, their logs and their volumes: what is told of an app reaches all that there is of it. */
@@ -80,6 +80,18 @@ export class Hosted {
 
   phase(app: AppName): Phase {
     return this.instances.get(app)?.phase ?? 'asleep'
+  }
+
+  /** See `Held.refused`: a run that is not known any more has ended. */
+  async refused(app: AppName, run: string): Promise<void> {
+    await this.instances.get(app)?.lifeline(run)?.refused()
+  }
+
+  /** See `Held.alive`. */
+  async alive(app: AppName, run: string): Promise<void> {
+    const lifeline = this.instances.get(app)?.lifeline(run)
+    if (lifeline === undefined) throw new ShadowError('app-unreachable', `${app} was stopped before it had answered`)
+    await lifeline.alive()
   }
 
   get awake(): number {

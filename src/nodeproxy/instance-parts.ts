@@ -1,4 +1,5 @@
 import type { Log } from '../lib/log.ts'
+import type { EndedRun } from '../model/instance.ts'
 import type { AppName, NodeName } from '../model/names.ts'
 import type { Drain } from './drain.ts'
 import type { Queue } from './queue.ts'
@@ -20,8 +21,8 @@ export type InstanceParts = WakeParts & {
   readonly journal: (app: AppName, line: string) => void
   /** The runtime lost sight of a container: somebody should look what is there. */
   readonly onLost: () => void
-  /** Looks what is there, now. */
-  readonly look: () => Promise<void>
-  /** The app is not at this address any more. */
-  readonly onLeft: (address: string) => void
+  /** How long a port that refuses connections is waited for, while the app runs. */
+  readonly reopensWithinMs: number
+  /** No request goes to this run of the app any more. */
+  readonly onLeft: (ended: EndedRun) => void
 }

@@ -7,12 +7,14 @@ import { Turn } from '../lib/turn.ts'
 import type { Unwind } from '../lib/unwind.ts'
 import type { Ask, Held, InstanceView, StopReason } from '../model/instance.ts'
 import type { AppName } from '../model/names.ts'
+import { toMs } from '../model/quantities.ts'
 import { type PinnedImage, TASK_DEFAULTS, type TaskDefinition } from '../model/task.ts'
 import { Crashes } from './crashes.ts'
 import { drainMs, drainOf } from './drain.ts'
 import { Holds, type Way } from './holds.ts'
 import { Idle } from './idle.ts'
 import type { InstanceParts } from './instance-parts.ts'
+import { Lifeline, wasStopped } from './lifeline.ts'
 import { diedAwake } from './postmortem.ts'
 import { isAsleep, isStuck, isWaking, usesVolume } from './refusals.ts'
 import type { Known } from './revisions.ts'
@@ -30,6 +32,8 @@ const ASLEEP: Rest = { phase: 'asleep', problem: null }
 /** The image that a definition names here, and the one that the current revision ran. */
 export type Checked = { readonly image: PinnedImage | null; readonly ran: PinnedImage | null }
 
+// An app that ends so soon after it was ready has probably gone on in the background.
+const SOON_MS = 10_000
 const SUPERSEDED = new ShadowError('changed', 'a newer revision came while the app was being woken')
 
 /** One app on this node, from asleep to awake and back. Its wakes and its sleeps take turns; whoever needs it awake holds it. */
@@ -50,6 +54,7 @@ export class Instance {
   #state: State
   #gone: ShadowError | undefined
   #exceeded: ShadowError | undefined
+  #lastRun: { readonly run: string; readonly lifeline: Lifeline } | undefined
 
   constructor(task: TaskDefinition, parts: InstanceParts) {
     this.app = task.app
@@ -79,6 +84,11 @@ export class Instance {
 
   get waiting(): number {
     return this.#holds.waiting
+  }
+
+  /** The lifeline of a run of the app, where that is its last one. */
+  lifeline(run: string): Lifeline | undefined {
+    return this.#lastRun?.run === run ? this.#lastRun.lifeline : undefined
   }
 
   get task(): TaskDefinition {
@@ -192,7 +202,10 @@ export class Instance {
       if (this.#state.phase === 'awake') {
         const { running, since } = this.#state
         if (since >= at) return // it was woken after the look
-        if (found.some(container => container.id === running.container.id)) return running.watch.again()
+        if (found.some(container => container.id === running.container.id)) {
+          await this.#state.lifeline.look()
+          return running.watch.again()
+        }
         return this.#died(running, undefined)
       }
       const undo = strays()
@@ -350,7 +363,7 @@ export class Instance {
       this.#story.drained(cut, limit)
       this.#holds.goAway()
       this.#crashes.forget()
-      this.#parts.onLeft(running.address)
+      this.#left(running, null)
     }
     await this.#finishStopping()
   }
@@ -359,7 +372,8 @@ export class Instance {
     this.sleep(why).catch(() => undefined) // it has ended in `stuck`, and that was logged
   }
 
-  #stop({ running, idle }: Phased & { phase: 'awake' }, why: StopReason, next: Rest): void {
+  #stop({ running, idle, lifeline }: Phased & { phase: 'awake' }, why: StopReason, next: Rest): void {
+    lifeline.end(wasStopped(running, why))
     idle[Symbol.dispose]()
     running.watch.end()
     this.#become({ phase: 'stopping', undo: running.undo, next })
@@ -392,8 +406,20 @@ export class Instance {
     })
     const { webSockets } = running.task.sleep
     const badAnswer = (fault: string): void => this.#story.badAnswer(fault, this.#parts.clock)
-    const way = { address: running.address, webSockets, refused: this.#parts.look, badAnswer }
-    this.#become({ phase: 'awake', running, idle, way })
+    const run = running.container.id
+    const { runtime, clock, reopensWithinMs } = this.#parts
+    const lifeline = new Lifeline(running, {
+      runtime,
+      clock,
+      reopensWithinMs,
+      bootsUntil: running.readyAt + toMs(running.task.startWithin),
+      onMemoryKill: () => this.#story.memoryKill(running.task, clock),
+    })
+    this.#lastRun = { run, lifeline }
+    const refused = (): Promise<void> => lifeline.refused()
+    const alive = (): Promise<void> => lifeline.alive()
+    const way = { address: running.address, run, webSockets, refused, alive, badAnswer }
+    this.#become({ phase: 'awake', running, idle, way, lifeline })
     running.watch.tell({ ended: exit => this.#died(running, exit), lost: this.#parts.onLost })
   }
 
@@ -402,14 +428,18 @@ export class Instance {
     const exceeded = this.#exceeded
     this.#exceeded = undefined
     const ofItself = this.#crashes.ended(exit?.exitCode, running.readyAt, this.#parts.clock.now())
-    this.#story.died(exit, this.#crashes.count)
-    this.#stop(
-      this.#state,
-      'died',
-      ofItself ? ASLEEP : { phase: 'crashed', problem: exceeded ?? diedAwake(running.task, exit) },
-    )
-    this.#parts.onLeft(running.address)
+    const lived = this.#parts.clock.now() - running.readyAt
+    const problem = exceeded ?? diedAwake(running.task, exit, lived < SOON_MS)
+    this.#story.died(exit, problem, this.#crashes.count)
+    // First of all, nothing more goes to its address, and what it had in hand is answered.
+    this.#state.lifeline.end(problem)
+    this.#left(running, problem)
+    this.#stop(this.#state, 'died', ofItself ? ASLEEP : { phase: 'crashed', problem })
     this.#turn.take(() => this.#finishStopping()).catch(() => undefined) // it has ended in `stuck`
+  }
+
+  #left({ container, address }: Running, problem: ShadowError | null): void {
+    this.#parts.onLeft({ run: container.id, address, problem: problem?.toProblem() ?? null })
   }
 
   #notAwake(): ShadowError {

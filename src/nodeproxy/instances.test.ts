@@ -53,6 +53,7 @@ function someInstances() {
       queue: new Queue({ perApp: bounds, perNode: bounds }),
       log: noLog,
       journal: () => undefined,
+      reopensWithinMs: 0,
       onLeft: () => undefined,
     },
     definitions: () => known,

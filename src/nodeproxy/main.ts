@@ -14,7 +14,7 @@ import { socketsHere } from '../lib/open-files.ts'
 import { gaugesMemory } from '../lib/shared/gauges.ts'
 import { Shells } from '../lib/shells.ts'
 import type { Line } from '../lib/threads/line.ts'
-import type { Ask, Held, InstanceView, Phase } from '../model/instance.ts'
+import type { Ask, EndedRun, Held, InstanceView, Phase } from '../model/instance.ts'
 import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import type { AppName, NodeName } from '../model/names.ts'
 import { announce } from './announce.ts'
@@ -61,8 +61,8 @@ export type Nodeproxy = AsyncDisposable & {
   /** Lets a worker of a front in this process hold apps over the line. */
   share(line: Line): Disposable
   health(): Promise<NodeHealth>
-  /** Calls back with each address that an app has left. */
-  onLeft(listener: (address: string) => void): void
+  /** Calls back with each run of an app that takes no more requests. */
+  onLeft(listener: (ended: EndedRun) => void): void
   instances(): readonly InstanceView[]
   /** Lets apps reach these ports of this machine: a front listens there. */
   openPorts(ports: readonly number[]): Promise<void>
@@ -116,7 +116,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   metrics.gauge({ name: 'memory_reserved_bytes', help: 'What the apps that are awake reserve of the memory' }, () => ({
     '': room.reservedBytes,
   }))
-  const leftTo: ((address: string) => void)[] = []
+  const leftTo: ((ended: EndedRun) => void)[] = []
   const hosted: Hosted = new Hosted({
     master,
     definitions,
@@ -149,8 +149,9 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
         () => grants.report(),
       ),
       onStep,
-      onLeft: address => {
-        for (const tell of leftTo) tell(address)
+      reopensWithinMs: config.reopensWithin,
+      onLeft: ended => {
+        for (const tell of leftTo) tell(ended)
       },
     },
   })
@@ -158,8 +159,15 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   const hold: typeof hosted.hold = (app, ask, leaver) => hosted.hold(app, ask, leaver)
   const follow: typeof hosted.follow = (app, signal) => hosted.follow(app, signal)
   const phase = (app: AppName): Phase => hosted.phase(app)
-  const grants: Grants = new Grants({ hold, follow, phase, clock })
-  leftTo.push(address => grants.left(address))
+  const grants: Grants = new Grants({
+    hold,
+    follow,
+    phase,
+    refused: (app, run) => hosted.refused(app, run),
+    alive: (app, run) => hosted.alive(app, run),
+    clock,
+  })
+  leftTo.push(ended => grants.left(ended))
   const space = started.use(
     new Space({
       instances: () => instances.all,
@@ -203,7 +211,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   const doors = started.use(
     await openDoors({ config, node: name, key: keys.traffic, journey, grants, metrics, clock, log, use, sockets }),
   )
-  leftTo.push(address => doors.forget(address))
+  leftTo.push(ended => doors.forget(ended))
   if (options.metrics === undefined && config.metricsListen !== undefined)
     started.use(await openMetrics(metrics, config.metricsListen, log))
   const address = config.address ?? doors.address

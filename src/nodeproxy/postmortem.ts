@@ -1,3 +1,4 @@
+import { constants } from 'node:os'
 import { ShadowError } from '../lib/errors.ts'
 import { withLastLines } from '../model/last-lines.ts'
 import { sayBytes, toBytes } from '../model/quantities.ts'
@@ -20,16 +21,16 @@ export async function diedEarly(
   return new ShadowError(
     'app-crashed',
     await withLinesOf(container, `${task.app} ${howItEnded(task, exit)} before it was ready`, parts),
-    { hint: `shadow logs ${task.app}`, facts: factsOf(exit) },
+    { hint: hintOf(task, exit, true), facts: factsOf(exit) },
   )
 }
 
-/** What happened to an app that was awake; undefined where its container was gone without a trace. */
-export const diedAwake = (task: TaskDefinition, exit: Exit | undefined): ShadowError =>
+/** What happened to an app that was awake: `exit` is undefined where its container was gone without a trace. `soon`: it had just begun. */
+export const diedAwake = (task: TaskDefinition, exit: Exit | undefined, soon = false): ShadowError =>
   exit === undefined
     ? new ShadowError('app-crashed', `the container of ${task.app} was removed from outside while it was awake`)
     : new ShadowError('app-crashed', `${task.app} ${howItEnded(task, exit)} while it was awake`, {
-        hint: `shadow logs ${task.app}`,
+        hint: hintOf(task, exit, soon),
         facts: factsOf(exit),
       })
 
@@ -62,8 +63,23 @@ export async function withLinesOf(
 
 const howItEnded = (task: TaskDefinition, exit: Exit): string =>
   exit.outOfMemory
-    ? `was killed for using more than its ${sayBytes(toBytes(task.limits.memory))} of memory (exit code ${exit.exitCode})`
-    : `ended with exit code ${exit.exitCode}`
+    ? `was killed for using more than its ${sayBytes(toBytes(task.limits.memory))} of memory (${sayExit(exit)})`
+    : `ended with ${sayExit(exit)}`
+
+/** A shell, docker-init and Docker tell a signal as 128 and its number. */
+export function sayExit({ exitCode }: Pick<Exit, 'exitCode'>): string {
+  const [signal] = Object.entries(constants.signals).find(([, number]) => number === exitCode - 128) ?? []
+  return signal === undefined ? `exit code ${exitCode}` : `exit code ${exitCode}, ${signal}`
+}
+
+/** What to do about it; who ends at once with 0 has mostly gone on in the background, and the container ends with it. */
+const hintOf = ({ app }: TaskDefinition, { exitCode, outOfMemory }: Exit, soon: boolean): string => {
+  if (outOfMemory) return `give it more: shadow update ${app} --memory SIZE; shadow logs ${app}`
+  return soon && exitCode === 0 ? inForeground(app) : `shadow logs ${app}`
+}
+
+export const inForeground = (app: string): string =>
+  `its command must stay in the foreground (nginx -g "daemon off;", httpd -D FOREGROUND); shadow logs ${app}`
 
 const factsOf = (exit: Exit): Record<string, number> => ({
   exitCode: exit.exitCode,

@@ -37,7 +37,7 @@ export async function untilReady(options: ReadyOptions, signal: AbortSignal): Pr
 }
 
 /** Whether the address takes a connection. */
-function opens(address: string, signal: AbortSignal): Promise<boolean> {
+export function opens(address: string, signal: AbortSignal): Promise<boolean> {
   return new Promise(resolve => {
     const socket = connect({ ...endpoint(address), signal, timeout: CONNECT_WITHIN_MS })
     const end = (open: boolean) => (): void => {

@@ -5,6 +5,7 @@ import type { AppName } from '../model/names.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import type { Way } from './holds.ts'
 import type { Idle } from './idle.ts'
+import type { Lifeline } from './lifeline.ts'
 import type { Container } from './runtime/runtime.ts'
 import type { Watch } from './watch.ts'
 
@@ -28,7 +29,13 @@ export type Rest =
 export type Phased =
   | Rest
   | { readonly phase: 'waking'; readonly abort: AbortController; readonly wake: Wake }
-  | { readonly phase: 'awake'; readonly running: Running; readonly idle: Idle; readonly way: Way }
+  | {
+      readonly phase: 'awake'
+      readonly running: Running
+      readonly idle: Idle
+      readonly way: Way
+      readonly lifeline: Lifeline
+    }
   | { readonly phase: 'stopping'; readonly undo: Unwind; readonly next: Rest }
   | { readonly phase: 'stuck'; readonly undo: Unwind; readonly next: Rest; readonly problem: ShadowError }
 

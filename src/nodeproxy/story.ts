@@ -2,8 +2,10 @@ import { type Clock, timestamp } from '../lib/clock.ts'
 import type { ShadowError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import type { InstanceView, Phase, StopReason } from '../model/instance.ts'
+import { withoutLastLines } from '../model/last-lines.ts'
 import type { AppName } from '../model/names.ts'
 import { sayMs } from '../model/quantities.ts'
+import type { TaskDefinition } from '../model/task.ts'
 import type { Exit } from './runtime/runtime.ts'
 import type { Steps } from './state.ts'
 import { Tally } from './tally.ts'
@@ -29,6 +31,7 @@ export class Story {
   #cut: number | undefined
   #lastWake: InstanceView['lastWake'] = null
   #badAnswer: InstanceView['badAnswer'] = null
+  #memoryKill: InstanceView['memoryKill'] = null
   #badAnswerToldAt = Number.NEGATIVE_INFINITY
 
   constructor({ app, log, journal, tally = new Tally() }: Options) {
@@ -38,12 +41,13 @@ export class Story {
     this.#note = line => journal(app, line)
   }
 
-  get facts(): Pick<InstanceView, 'wokenBy' | 'stoppedBy' | 'lastWake' | 'badAnswer' | 'cut'> {
+  get facts(): Pick<InstanceView, 'wokenBy' | 'stoppedBy' | 'lastWake' | 'badAnswer' | 'memoryKill' | 'cut'> {
     return {
       wokenBy: this.#wokenBy,
       stoppedBy: this.#stoppedBy,
       lastWake: this.#lastWake,
       badAnswer: this.#badAnswer,
+      memoryKill: this.#memoryKill,
       ...(this.#cut !== undefined && { cut: this.#cut }),
     }
   }
@@ -63,7 +67,7 @@ export class Story {
     this.#tally.failedWakes += 1
     this.#stoppedBy = 'died'
     this.#log.warn('app wake failed', { app: this.#app, code, detail, cause, failures })
-    this.#note(`wake failed: ${firstLine(detail)}`)
+    this.#note(`wake failed: ${withoutLastLines(detail)}`)
   }
 
   /** A revision that cannot be made ready, and the earlier one that runs in its place. */
@@ -72,8 +76,18 @@ export class Story {
     this.#note(`revision ${revision} is not taken, revision ${good} serves on: ${firstLine(message)}`)
   }
 
-  died(exit: Exit | undefined, failures: number): void {
+  /** It ended while it was awake. */
+  died(exit: Exit | undefined, { message }: ShadowError, failures: number): void {
     this.#log.warn('app died', { app: this.#app, ...exit, failures })
+    this.#note(`crashed: ${withoutLastLines(message)}`)
+  }
+
+  /** A process of it was ended for want of memory, and the app goes on. */
+  memoryKill({ limits }: TaskDefinition, clock: Clock): void {
+    const count = (this.#memoryKill?.count ?? 0) + 1
+    this.#memoryKill = { at: timestamp(clock), count }
+    this.#log.warn('process of app out of memory', { app: this.#app, memory: limits.memory, count })
+    this.#note(`a process was killed because the app used more than its ${limits.memory} of memory`)
   }
 
   /** An answer of the app was refused. What is wrong is told when it is new, and once a minute while it goes on. */
@@ -90,7 +104,7 @@ export class Story {
   stopping(why: StopReason): void {
     this.#tally.stops[why] += 1
     this.#stoppedBy = why
-    this.#note(`going to sleep: ${why}`)
+    if (why !== 'died') this.#note(`going to sleep: ${why}`)
   }
 
   /** The uses that were left when their time was up are cut. */
@@ -113,7 +127,7 @@ export class Story {
 
   rests(phase: Phase): void {
     this.#log.info(`app ${phase}`, { app: this.#app, why: this.#stoppedBy })
-    this.#note(`${phase}: ${this.#stoppedBy}`)
+    if (this.#stoppedBy !== 'died') this.#note(`${phase}: ${this.#stoppedBy}`) // what it died of was told
   }
 }
 

@@ -102,8 +102,9 @@ async function persist(visit: Visit, tried: Tried): Promise<void> {
 /** Throws what failed, unless the app cannot have seen the request and another try is left. */
 async function again(app: AppName, { held, error }: { held: Held; error: unknown }, left: number): Promise<void> {
   if (!(error instanceof UpstreamError)) throw error
+  if (error.sent && !error.isRefused) await held.alive?.() // else its end is what the visitor hears of
   if (error.sent || left <= 0) throw appUnreachable(app, error)
-  await held.refused?.() // it may have ended just now: then it is woken again
+  await held.refused?.()
 }
 
 async function failed({ node, phase, app, exchange }: Visit, error: unknown): Promise<never> {
@@ -114,6 +115,8 @@ async function failed({ node, phase, app, exchange }: Visit, error: unknown): Pr
 
 const hopOf = ({ node, exchange }: Visit, held: Held): Hop => ({
   address: held.address,
+  upstream: held.run,
+  alive: held.alive,
   strip: OURS,
   forwarded: 'keep',
   expect: exchange.hasBody && exchange.header(HOP_EXPECT) === 'hop' ? 'answer' : 'pass',

@@ -19,6 +19,7 @@ type Facts = {
   readonly wakeRate: WakeRate
   readonly cut?: number | undefined
   readonly rejected: InstanceView['rejected']
+  readonly memoryKill: InstanceView['memoryKill']
 }
 
 // A busy app has thousands; those suffice to see what keeps it awake.

@@ -1,5 +1,6 @@
 import { workerData } from 'node:worker_threads'
 import { Holding } from '../api/holding.ts'
+import { goneUpstream } from '../api/traffic.ts'
 import { systemClock } from '../lib/clock.ts'
 import { Exchanges, listenFor } from '../lib/http/fast/server.ts'
 import type { Hop } from '../lib/http/hop.ts'
@@ -16,7 +17,7 @@ import type { NodeWorkerData } from './workers.ts'
 await runThread(({ line, log }) => {
   const { listen, node, key, door, drainMs, use, memory, thread } = workerData as NodeWorkerData
   const clock = systemClock
-  const holding: Holding = new Holding({ line, clock, onLeft: address => exchanges.forget(address) })
+  const holding: Holding = new Holding({ line, clock, onLeft: ended => exchanges.forget(goneUpstream(ended)) })
   const { bounds, sockets } = useOf(use, thread + 1, clock)
   const toMain: Hop = { address: door, forwarded: 'keep' }
   const journey = nodeDoor({

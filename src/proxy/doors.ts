@@ -1,3 +1,4 @@
+import { goneUpstream } from '../api/traffic.ts'
 import type { Clock } from '../lib/clock.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import type { Counted } from '../lib/http/counters.ts'
@@ -99,7 +100,7 @@ export async function openDoors({ config, reach, memory, thread, ticketKeys, ...
     resets: new Buckets(memory.resets),
     pingEveryMs: CLIENT_PING_EVERY,
   })
-  reach.onLeft?.(address => exchanges.forget(address))
+  reach.onLeft?.(ended => exchanges.forget(goneUpstream(ended)))
   await using opening = new AsyncDisposableStack()
   const tls = await openTls({ config, exchanges, ticketKeys, thread, clock, log })
   opening.defer(() => tls?.close())

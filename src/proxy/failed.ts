@@ -18,12 +18,14 @@ type Parts = {
   readonly nodes: Pick<Nodes, 'all' | 'get' | 'failed' | 'mayComeBack'>
 }
 
-/** Whether the app saw nothing of the request, and another try has a better chance; what was learned for it is kept. */
+/** Whether the app saw nothing of the request, and another try has a better chance; what was learned for it is kept. Fails as `Held.refused` and `Held.alive` do. */
 export async function mayTryAgain(
   { pins, nodes }: Parts,
   app: AppName,
   { node, held, error }: Failed,
 ): Promise<boolean> {
+  // What ended the app with the request in hand is what the visitor hears of.
+  if (error instanceof UpstreamError && error.sent && !error.isRefused) await held?.alive?.()
   if (error instanceof UpstreamError && !error.sent) {
     await held?.refused?.()
     if (held?.isHop !== true) return true

@@ -27,6 +27,8 @@ export function hopOf({ exchange, held, node, isProxy, ask, client, hsts, answer
   const told = held.isHop === true && client !== undefined ? { [HOP_CLIENT]: client } : undefined
   return {
     address: held.address,
+    upstream: held.run,
+    alive: held.alive,
     strip: OURS,
     forwarded: isProxy ? 'append' : 'replace',
     expect: asks ? 'ask' : 'pass',

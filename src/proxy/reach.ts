@@ -1,7 +1,7 @@
 import type { Leaver } from '../lib/leaver.ts'
 import type { Line } from '../lib/threads/line.ts'
 import type { Node } from '../model/app.ts'
-import type { Ask, Held, InstanceView } from '../model/instance.ts'
+import type { Ask, EndedRun, Held, InstanceView } from '../model/instance.ts'
 import type { Route } from '../model/route.ts'
 
 /** How the front reaches an app on a node: over HTTP, or (`shadow up`) in the same process, one hop less. */
@@ -15,8 +15,8 @@ export interface Reach {
   follow(route: Route, node: Node, signal: AbortSignal): AsyncIterable<Pick<InstanceView, 'phase'>>
   /** Whether the node answers and can take apps. */
   check(node: Node, signal: AbortSignal): Promise<NodeHealth>
-  /** Calls back with each address that an app has left and another may get; only where addresses are those of apps. */
-  onLeft?(listener: (address: string) => void): void
+  /** Calls back with each run of an app that takes no more requests; only where addresses are those of apps. */
+  onLeft?(listener: (ended: EndedRun) => void): void
   /** Lets a worker of this front reach apps over the line itself, by `Holding`; without it, it reaches them over HTTP. */
   share?(line: Line): Disposable
 }

@@ -4,6 +4,7 @@ import { systemClock } from '../lib/clock.ts'
 import { tellCounted } from '../lib/threads/counted.ts'
 import type { Line } from '../lib/threads/line.ts'
 import { runThread } from '../lib/threads/thread.ts'
+import type { EndedRun } from '../model/instance.ts'
 import { openDoors } from './doors.ts'
 import type { Reach } from './reach.ts'
 import { reachOverHttp } from './reach-http.ts'
@@ -22,12 +23,12 @@ await runThread(async ({ line, log }) => {
 })
 
 function reachOverLine(line: Line): Pick<Reach, 'hold' | 'follow' | 'onLeft'> {
-  const leftTo: ((address: string) => void)[] = []
+  const leftTo: ((ended: EndedRun) => void)[] = []
   const holding = new Holding({
     line,
     clock: systemClock,
-    onLeft: address => {
-      for (const tell of leftTo) tell(address)
+    onLeft: ended => {
+      for (const tell of leftTo) tell(ended)
     },
   })
   return {

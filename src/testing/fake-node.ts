@@ -84,6 +84,7 @@ export function instanceView(app: string, node: string, phase: InstanceView['pha
     refusedWakes: null,
     rejected: null,
     badAnswer: null,
+    memoryKill: null,
     held: [],
     problem: null,
     failures: 0,

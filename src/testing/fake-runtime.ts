@@ -106,6 +106,7 @@ export class FakeRuntime implements Runtime {
       running: false,
       ip: undefined,
       startedAt: '',
+      pid: 0,
       ended: Promise.withResolvers(),
       lines: [],
     })
@@ -142,6 +143,17 @@ export class FakeRuntime implements Runtime {
 
   async *output(container: Container): AsyncIterable<LogLine> {
     yield* this.containers.get(container.id)?.lines ?? []
+  }
+
+  async runs({ id }: Container): Promise<boolean> {
+    return this.containers.get(id)?.running ?? false
+  }
+
+  /** How many processes of each container were ended for want of memory. */
+  kills = 0
+
+  async memoryKills(): Promise<number> {
+    return this.kills
   }
 
   async leftBehind(): Promise<readonly FoundContainer[]> {

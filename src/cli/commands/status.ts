@@ -78,6 +78,10 @@ function show(terminal: Terminal, { app, urls, instance, problem, volume, lastLi
     ],
     ['sleeps at', instance?.sleepsAt ?? undefined],
     ['problem', instance?.problem?.detail],
+    [
+      'out of memory',
+      instance?.memoryKill ? `${instance.memoryKill.count} times, the last ${instance.memoryKill.at}` : undefined,
+    ],
     ['bad answer', instance?.badAnswer ? `${instance.badAnswer.fault} (${instance.badAnswer.at})` : undefined],
     ['still held', instance?.held.join(', ') || undefined],
     ['failures', sayFailures(instance)],

@@ -71,9 +71,9 @@ export class Forwarder implements Disposable {
     for (const splice of this.#splices) splice.goAway()
   }
 
-  /** Closes the idle connections to an upstream that is going away: another may get its address. */
-  forget(address: string): void {
-    this.#upstreams.forget(address)
+  /** Closes the connections to an upstream that is gone. */
+  forget(upstream: string): void {
+    this.#upstreams.forget(upstream)
   }
 
   [Symbol.dispose](): void {
@@ -153,6 +153,8 @@ export class Forwarder implements Disposable {
         reply = await this.#inTime(attempt, exchange)
       } catch (error) {
         if (!mayRepeat(error, attempt, exchange)) throw error
+        await hop.alive?.() // its end is what the client hears of
+        client.signal.throwIfAborted()
         upload.stop(false)
         this.#counters.repeated += 1
         attempt = this.#attempt(exchange, true)
@@ -200,6 +202,7 @@ export class Forwarder implements Disposable {
     let wentOn = !head.asks
     const attempt = this.#upstreams.send({
       address: hop.address,
+      name: hop.upstream ?? hop.address,
       head,
       fresh,
       mayHaveBegun: () => wentOn,

@@ -63,10 +63,22 @@ export class Refusal extends Error {
   }
 }
 
+/** An upstream that takes no more requests. */
+export type GoneUpstream = {
+  readonly address: string
+  readonly upstream: string
+  /** What ended it, so that nothing comes of what it had in hand; undefined: what is under way goes on. */
+  readonly cause?: Error | undefined
+}
+
 /** One hop: where to, and what is changed on the way. */
 export type Hop = {
   /** `ip:port` of the upstream. */
   readonly address: string
+  /** Names what is behind the address: connections are kept for it alone, and none is made once it has gone. Left out: the address does. */
+  readonly upstream?: string | undefined
+  /** Asked before a request is sent once more on the same address: rejects with what ended the upstream, where it does not run on. */
+  readonly alive?: (() => Promise<void>) | undefined
   /** Headers whose names begin so are dropped both ways, trailers included; lower case. */
   readonly strip?: string | undefined
   /** Set on the forwarded request, after the stripping; what came by these names is dropped. */

@@ -23,6 +23,8 @@ export type Attempt = {
 
 type Dial = {
   readonly address: string
+  /** What is behind the address. */
+  readonly name: string
   readonly head: RequestHead
   readonly fresh: boolean
   /** Whether the upstream may have begun to work on it, by now. */
@@ -53,7 +55,7 @@ export class Upstreams implements Disposable {
   }
 
   /** Sends the head; the caller sends the body, and ends it. */
-  send({ address, head, fresh, mayHaveBegun, bodySent }: Dial): Attempt {
+  send({ address, name, head, fresh, mayHaveBegun, bodySent }: Dial): Attempt {
     const { host, port } = endpoint(address)
     const switches = head.upgrade !== undefined
     const upstream = httpRequest({
@@ -65,7 +67,7 @@ export class Upstreams implements Disposable {
       maxHeaderSize: 32_768,
       insecureHTTPParser: false,
       // What is switched to may close one half alone; a pooled connection must not, it would never be found closed.
-      ...(!switches && { agent: fresh ? this.#fresh : this.#pool(address) }),
+      ...(!switches && { agent: fresh ? this.#fresh : this.#pool(name) }),
       ...(switches && {
         createConnection: () =>
           counted(this.#sockets, { ...CONNECTION, host, port, keepAlive: true, allowHalfOpen: true }),
@@ -115,22 +117,22 @@ export class Upstreams implements Disposable {
     return { upstream, reply }
   }
 
-  /** Closes the idle connections to the address. */
-  forget(address: string): void {
-    this.#pools.get(address)?.destroy()
-    this.#pools.delete(address)
+  /** Closes the connections to the upstream. */
+  forget(name: string): void {
+    this.#pools.get(name)?.destroy()
+    this.#pools.delete(name)
   }
 
   [Symbol.dispose](): void {
-    for (const address of [...this.#pools.keys()]) this.forget(address)
+    for (const name of [...this.#pools.keys()]) this.forget(name)
     this.#fresh.destroy()
   }
 
-  #pool(address: string): Agent {
-    let pool = this.#pools.get(address)
+  #pool(name: string): Agent {
+    let pool = this.#pools.get(name)
     if (pool === undefined) {
       pool = agent({ keepAlive: true, timeout: IDLE_MS, scheduling: 'lifo', maxFreeSockets: 256 }, this.#sockets)
-      this.#pools.set(address, pool)
+      this.#pools.set(name, pool)
     }
     return pool
   }

@@ -134,8 +134,8 @@ export class DockerContainers {
         const app = there && this.#appOf(there)
         if (there === undefined || app === undefined) return []
         const revision = Number(there.Config.Labels[LABEL_REVISION] ?? 0)
-        const { Running: running, StartedAt: startedAt } = there.State
-        return { id: Id, app, revision, running, ip: this.ipOf(there), startedAt }
+        const { Running: running, StartedAt: startedAt, Pid: pid } = there.State
+        return { id: Id, app, revision, running, ip: this.ipOf(there), startedAt, pid }
       }),
     )
     return found.flat()

@@ -7,11 +7,12 @@ import { type Log, noLog } from '../../lib/log.ts'
 import { withLastLines } from '../../model/last-lines.ts'
 import type { NodeName } from '../../model/names.ts'
 import type { TaskDefinition } from '../../model/task.ts'
+import { inForeground, sayExit } from '../postmortem.ts'
 import { Addresses } from './addresses.ts'
 import { ContainerRecords } from './container-records.ts'
 import { DockerCommands } from './docker-commands.ts'
 import { DockerContainers } from './docker-containers.ts'
-import { dockerEngine } from './docker-engine.ts'
+import { dockerEngine, unlessStatus } from './docker-engine.ts'
 import { DockerFolders } from './docker-folders.ts'
 import { DockerImages } from './docker-images.ts'
 import { DockerNetwork } from './docker-network.ts'
@@ -21,6 +22,7 @@ import { commandNotFound, initFailure, isNoCommand, runcFailure, statusOf, toldB
 import { type EgressMode, Firewall } from './firewall.ts'
 import { takeIPv6Off } from './host-links.ts'
 import { untilExecuted } from './init.ts'
+import { Processes } from './processes.ts'
 import { isRefusal, refused } from './refused.ts'
 import type { Container, FoundContainer, ImageFacts, Runtime } from './runtime.ts'
 import { egressOf } from './specification.ts'
@@ -84,6 +86,7 @@ export function docker({
   const commands = new DockerCommands(engine)
   const output = new DockerOutput(engine)
   const stops = new DockerStop(containers, clock)
+  const processes = new Processes()
 
   async function create(task: TaskDefinition, mountedAt: string | undefined, signal: AbortSignal): Promise<Container> {
     await firewall.ensure(await bridge.ensure(), { recently: true })
@@ -170,6 +173,7 @@ export function docker({
     }
     if (!found.State.Running) throw await endedAtOnce(container, found.State.ExitCode)
     stops.learn(container, found)
+    await processes.learn(container, found.State.Pid)
     const ip = containers.ipOf(found) ?? ''
     await takeIPv6Off(await bridge.ensure())
     await firewall.allow(ip, egressOf(found.Config.Labels))
@@ -220,8 +224,8 @@ export function docker({
     if (tooLate !== undefined) return refused(container.app, new Error(tooLate))
     return new ShadowError(
       'app-crashed',
-      withLastLines(`${container.app} ended with exit code ${exitCode} before it was ready`, lines),
-      { hint: `shadow logs ${container.app}`, facts: { exitCode } },
+      withLastLines(`${container.app} ended with ${sayExit({ exitCode })} before it was ready`, lines),
+      { hint: exitCode === 0 ? inForeground(container.app) : `shadow logs ${container.app}`, facts: { exitCode } },
     )
   }
 
@@ -246,6 +250,7 @@ export function docker({
       await output.untilRead(container)
       await containers.remove(container)
       stops.forget(container)
+      processes.forget(container)
       allowed.delete(container.id)
       const address = addressOf.get(container.id) ?? ''
       await firewall.allow(address, []).catch(() => undefined) // it is told at the next start
@@ -264,13 +269,21 @@ export function docker({
       return { exitCode, outOfMemory: found?.State.OOMKilled ?? false }
     },
 
+    async runs(container) {
+      const lives = await processes.lives(container)
+      if (lives !== undefined) return lives
+      const found = await containers.inspect(container).catch(unlessStatus(404))
+      return found?.State.Running === true
+    },
+    memoryKills: container => processes.memoryKills(container),
     output: (container, since, signal) => output.follow(container, since, signal),
     async leftBehind() {
       const found = await containers.all()
-      for (const { id, ip } of found) {
+      for (const { id, ip, pid } of found) {
         if (ip === undefined || addressOf.has(id)) continue
         addresses.isUsed(ip)
         addressOf.set(id, ip)
+        await processes.learn({ id }, pid)
       }
       await lookAtFirewall(found)
       return found

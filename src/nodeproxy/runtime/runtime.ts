@@ -44,6 +44,10 @@ export interface Runtime {
   remove(container: Container): Promise<void>
   /** Resolves when the container's process has ended; undefined where the runtime forgot it or went away itself. */
   exited(container: Container, signal: AbortSignal): Promise<Exit | undefined>
+  /** Whether its first process lives, by what can be known at once: Docker tells of an end later. */
+  runs(container: Container): Promise<boolean>
+  /** How many processes of it were ended so far for using more memory than the app may; 0 where that cannot be told. */
+  memoryKills(container: Container): Promise<number>
   /** What it wrote, as it writes it, from `since` (ISO 8601) on; ends when the container does. Aborting throws the reason. */
   output(container: Container, since: string | undefined, signal: AbortSignal): AsyncIterable<LogLine>
   /** All containers of this node, running or not: what a run before this one left. */
@@ -63,6 +67,8 @@ export type FoundContainer = Container & {
   readonly running: boolean
   readonly ip: string | undefined
   readonly startedAt: string
+  /** Its first process on Docker's machine; 0 where it does not run. */
+  readonly pid: number
 }
 
 /** Labels that make a container ours. */

@@ -89,6 +89,17 @@ const routes = {
     response.write(Buffer.alloc(Number(after), 'x'), () => setTimeout(() => request.socket.destroy(), 20))
   },
   '/exit': (_, response, url) => response.end('bye\n', () => process.exit(Number(url.searchParams.get('code') ?? 0))),
+  /** Ends without an answer. */
+  '/die': (_, __, url) => process.exit(Number(url.searchParams.get('code') ?? 0)),
+  /** Its listener is closed for `?ms=N`, as by a reload. */
+  '/reload': (_, response, url) => {
+    response.setHeader('connection', 'close')
+    response.end('reloads\n', () => {
+      server.close()
+      server.closeAllConnections()
+      setTimeout(() => server.listen(Number(env.PORT ?? 8000), '0.0.0.0'), Number(url.searchParams.get('ms') ?? 0))
+    })
+  },
   '/log': (_, response, url) => {
     const { stream = 'stdout', line = '', count = '1' } = Object.fromEntries(url.searchParams)
     for (let i = 0; i < Number(count); i += 1) process[stream].write(`${line.replace('%', String(i))}\n`)

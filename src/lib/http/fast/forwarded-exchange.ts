@@ -31,8 +31,10 @@ export abstract class ForwardedExchange implements Served, UpstreamUser, Waiter 
   #gone: AbortController | undefined
   #signal: AbortSignal | undefined
   #repeated = false
+  /** An upstream had the request in hand: it may have begun on it. */
+  #wasSent = false
   /** Where a connection is waited for. */
-  #awaited: string | undefined
+  #awaited: Hop | undefined
   /** Kept by the pool. */
   waitedLooks = 0
 
@@ -146,8 +148,7 @@ export abstract class ForwardedExchange implements Served, UpstreamUser, Waiter 
       this.failed(cause)
       return
     }
-    this.parts.counters.failed('connect')
-    this.failed(UpstreamError.lost(hop.address, 'connect', false, cause))
+    this.#fail('connect', UpstreamError.lost(hop.address, 'connect', this.#wasSent, cause))
   }
 
   received(bytes: Buffer, end: number, lent: boolean): void {
@@ -159,20 +160,41 @@ export abstract class ForwardedExchange implements Served, UpstreamUser, Waiter 
   }
 
   lost(cause: Error | undefined): void {
-    const { hop, upstream, parts } = this
+    const { hop, upstream } = this
     if (this.#settle === undefined || hop === undefined) return
     const stage = this.#stage()
     const sent = !this.asks
-    const repeatable = !this.bodyBegun && !this.#repeated && upstream?.wasKept === true && this.#answer?.begun !== true
+    const isKept = !this.bodyBegun && !this.#repeated && upstream?.wasKept === true && this.#answer?.begun !== true
+    const isDoomed = upstream?.isDoomed === true
+    this.#wasSent ||= sent
     this.#letGo(false)
-    if (repeatable && (!sent || IDEMPOTENT.includes(this.method))) {
-      this.#repeated = true
-      parts.counters.repeated += 1
+    const why = cause ?? new Error('the connection was closed')
+    const failure = UpstreamError.lost(hop.address, stage, this.#wasSent, why)
+    if (isKept && !isDoomed && (!sent || IDEMPOTENT.includes(this.method))) this.#repeat(hop, failure)
+    else this.#fail(stage, isDoomed && this.#wasSent ? why : failure)
+  }
+
+  /** Sends it once more, where the same upstream still runs. */
+  #repeat(hop: Hop, failure: UpstreamError): void {
+    this.#repeated = true
+    const again = (): void => {
+      this.parts.counters.repeated += 1
       this.#attempt(hop)
+    }
+    if (hop.alive === undefined) {
+      again()
       return
     }
-    parts.counters.failed(stage)
-    this.failed(UpstreamError.lost(hop.address, stage, sent, cause ?? new Error('the connection was closed')))
+    const settle = this.#settle
+    hop.alive().then(
+      () => this.#settle === settle && again(),
+      problem => this.#settle === settle && this.#fail(failure.stage, this.#wasSent ? problem : failure),
+    )
+  }
+
+  #fail(stage: Stage, reason: unknown): void {
+    this.parts.counters.failed(stage)
+    this.failed(reason)
   }
 
   deaf(cause: Error): void {
@@ -244,13 +266,13 @@ export abstract class ForwardedExchange implements Served, UpstreamUser, Waiter 
   #attempt(hop: Hop): void {
     const { pool } = this.parts
     const repeatable = !this.hasBody && IDEMPOTENT.includes(this.head.method)
-    const upstream = this.#repeated ? undefined : pool.take(hop.address, repeatable)
+    const upstream = this.#repeated ? undefined : pool.take(hop, repeatable)
     if (upstream !== undefined) {
       this.#send(upstream, hop)
       return
     }
-    this.#awaited = hop.address
-    pool.wait(hop.address, this)
+    this.#awaited = hop
+    pool.wait(hop, this)
   }
 
   #send(upstream: Upstream, hop: Hop): void {

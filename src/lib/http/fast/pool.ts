@@ -1,4 +1,5 @@
 import type { Counters } from '../counters.ts'
+import type { GoneUpstream, Hop } from '../hop.ts'
 import { FULL, type Sockets } from '../sockets.ts'
 import { Upstream } from './upstream.ts'
 
@@ -23,7 +24,12 @@ export interface Waiter {
   notGiven(cause: Error): void
 }
 
-/** The connections to one address, and the requests that wait for one of them. */
+type Target = Pick<Hop, 'address' | 'upstream'>
+
+// A name never comes back once its upstream has gone: so many suffice for whoever took one before.
+const MOST_LEFT = 4_096
+
+/** The connections to one upstream, and the requests that wait for one of them. */
 type Lane = {
   /** The one used last is at the end. */
   readonly idle: Upstream[]
@@ -42,7 +48,9 @@ const MOST_DIALLING = 64
  * meanwhile closes nothing, and the next request has what was opened.
  */
 export class Pool {
+  /** By what is behind the address. */
   readonly #lanes = new Map<string, Lane>()
+  readonly #left = new Set<string>()
   readonly #all = new Set<Upstream>()
   readonly #options: PoolOptions
   readonly #counters: Counters
@@ -54,9 +62,9 @@ export class Pool {
     this.#counters = counters
   }
 
-  /** An open connection to the address: the one used last; undefined where there is none that may be used. */
-  take(address: string, repeatable: boolean): Upstream | undefined {
-    const idle = this.#lanes.get(address)?.idle
+  /** An open connection to the upstream: the one used last; undefined where there is none that may be used. */
+  take({ address, upstream = address }: Target, repeatable: boolean): Upstream | undefined {
+    const idle = this.#lanes.get(upstream)?.idle
     const last = idle?.at(-1)
     if (idle === undefined || last === undefined) return undefined
     if (!repeatable && last.looks > this.#options.surelyOpenLooks) return undefined
@@ -65,17 +73,21 @@ export class Pool {
     return last
   }
 
-  /** Waits for a connection to the address: one that is opened, or one that another request gives back. */
-  wait(address: string, waiter: Waiter): void {
-    const lane = this.#laneOf(address)
+  /** Waits for a connection to the upstream: one that is opened, or one that another request gives back. */
+  wait({ address, upstream: name = address }: Target, waiter: Waiter): void {
+    if (this.#left.has(name)) {
+      waiter.notGiven(LEFT)
+      return
+    }
+    const lane = this.#laneOf(name)
     waiter.waitedLooks = 0
     lane.waiting.add(waiter)
-    this.#dial(address, lane)
+    this.#dial({ address, name }, lane)
   }
 
   /** The request has left, or needs no connection any more. */
-  stopWaiting(address: string, waiter: Waiter): void {
-    this.#lanes.get(address)?.waiting.delete(waiter)
+  stopWaiting({ address, upstream = address }: Target, waiter: Waiter): void {
+    this.#lanes.get(upstream)?.waiting.delete(waiter)
   }
 
   /** Takes back a connection whose answer is whole. */
@@ -83,20 +95,27 @@ export class Pool {
     upstream.user = undefined
     upstream.wasKept = true
     if (upstream.isForgotten) upstream.destroy()
-    else this.#offer(upstream, this.#laneOf(upstream.address))
+    else this.#offer(upstream, this.#laneOf(upstream.name))
   }
 
-  /** Closes what is idle, or being opened, to an address that its upstream has left; what waits for it is told. */
-  forget(address: string): void {
-    const lane = this.#lanes.get(address)
-    if (lane === undefined) return
-    this.#lanes.delete(address)
+  /**
+   * Closes what is idle, or being opened, to an upstream that takes no more requests; what waits for it is told, and so is what comes
+   * later. Where `cause` is given, nothing more comes on connections in use either: what has come by now is passed on, then they end.
+   */
+  forget({ upstream: name, cause }: GoneUpstream): void {
+    this.#left.delete(name)
+    this.#left.add(name)
+    const [oldest] = this.#left
+    if (this.#left.size > MOST_LEFT && oldest !== undefined) this.#left.delete(oldest)
+    const lane = this.#lanes.get(name)
+    this.#lanes.delete(name)
     for (const upstream of this.#all) {
-      if (upstream.address !== address) continue
+      if (upstream.name !== name) continue
       upstream.isForgotten = true
       if (upstream.user === undefined) upstream.destroy(LEFT)
+      else if (cause !== undefined) upstream.doom(cause)
     }
-    this.#refuseAll(lane, LEFT)
+    if (lane !== undefined) this.#refuseAll(lane, LEFT)
   }
 
   /** Closes what has been idle, or dialling, for too long, and tells who has waited for too long. */
@@ -104,6 +123,7 @@ export class Pool {
     const { connectLooks, connectWithinMs, idleLooks } = this.#options
     for (const upstream of this.#all) {
       upstream.looks += 1
+      if (upstream.endsDoomed()) continue
       if (!upstream.connected) {
         if (upstream.looks <= connectLooks) continue
         this.#counters.lateConnects += 1
@@ -111,7 +131,7 @@ export class Pool {
       } else if (upstream.user !== undefined) this.#lookForAnswer(upstream)
       else if (upstream.looks >= Math.min(idleLooks, upstream.mostIdle)) upstream.destroy()
     }
-    for (const [address, lane] of this.#lanes) {
+    for (const [name, lane] of this.#lanes) {
       for (const waiter of lane.waiting) {
         waiter.waitedLooks += 1
         // The dials come first: what they fail with says more.
@@ -119,7 +139,7 @@ export class Pool {
         lane.waiting.delete(waiter)
         waiter.notGiven(new Error(`no connection within ${connectWithinMs} ms`))
       }
-      this.#sweep(address, lane)
+      this.#sweep(name, lane)
     }
   }
 
@@ -151,16 +171,16 @@ export class Pool {
     else if (upstream.looks > mostSilent) user.silent()
   }
 
-  #laneOf(address: string): Lane {
-    let lane = this.#lanes.get(address)
+  #laneOf(name: string): Lane {
+    let lane = this.#lanes.get(name)
     if (lane === undefined) {
       lane = { idle: [], waiting: new Set(), dialling: 0 }
-      this.#lanes.set(address, lane)
+      this.#lanes.set(name, lane)
     }
     return lane
   }
 
-  #dial(address: string, lane: Lane): void {
+  #dial(to: Pick<Upstream, 'address' | 'name'>, lane: Lane): void {
     while (lane.dialling < MOST_DIALLING && lane.dialling < lane.waiting.size) {
       if (!this.#sockets.take()) {
         this.#noSockets(lane)
@@ -168,11 +188,11 @@ export class Pool {
       }
       lane.dialling += 1
       this.#counters.upstreamConnects += 1
-      const upstream = new Upstream(address, {
+      const upstream = new Upstream(to, {
         connected: opened => {
           lane.dialling -= 1
           this.#offer(opened, lane)
-          this.#dial(address, lane)
+          this.#dial(to, lane)
         },
         gone: (gone, cause) => this.#gone(gone, lane, cause),
       })
@@ -205,11 +225,11 @@ export class Pool {
         lane.waiting.delete(first)
         first.notGiven(cause ?? new Error('the connection was closed'))
       }
-      this.#dial(gone.address, lane)
+      this.#dial(gone, lane)
     }
     const at = lane.idle.lastIndexOf(gone)
     if (at >= 0) lane.idle.splice(at, 1)
-    this.#sweep(gone.address, lane)
+    this.#sweep(gone.name, lane)
   }
 
   /** Those for whom nothing is being opened cannot be served; to let them wait would keep their clients' sockets, too. */
@@ -229,9 +249,9 @@ export class Pool {
     for (const waiter of waiting) waiter.notGiven(cause)
   }
 
-  #sweep(address: string, lane: Lane): void {
+  #sweep(name: string, lane: Lane): void {
     const isEmpty = lane.idle.length === 0 && lane.waiting.size === 0 && lane.dialling === 0
-    if (isEmpty && this.#lanes.get(address) === lane) this.#lanes.delete(address)
+    if (isEmpty && this.#lanes.get(name) === lane) this.#lanes.delete(name)
   }
 }
 

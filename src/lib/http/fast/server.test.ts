@@ -377,7 +377,7 @@ test('idle connections to an upstream that is forgotten are closed', async () =>
   using client = new RawClient(front.port, GET)
   await client.until('<GET / 0>')
   assert.equal(app.sockets.size, 1)
-  front.exchanges.forget(app.address)
+  front.exchanges.forget({ address: app.address, upstream: app.address })
   await until(() => app.sockets.size === 0)
 })
 

@@ -10,6 +10,7 @@ import { Forwarder } from '../forward.ts'
 import { Gate, type GateOptions } from '../gate.ts'
 import { Resets } from '../h2/resets.ts'
 import { Session } from '../h2/session.ts'
+import type { GoneUpstream } from '../hop.ts'
 import { LIMITS, type Limits } from '../limits.ts'
 import { bindAll, CLIENT_SOCKET, close, type Listening, SOCKETS } from '../listening.ts'
 import { SafePath } from '../safe.ts'
@@ -134,10 +135,10 @@ export class Exchanges implements Disposable {
     else this.#parts.clients.add(new Client(socket, this.#parts, secure))
   }
 
-  /** Closes the idle connections to an upstream that is going away: another may get its address. */
-  forget(address: string): void {
-    this.#pool.forget(address)
-    this.#forwarder.forget(address)
+  /** No request goes to this upstream any more; what it had in hand ends where it ended by itself. */
+  forget(gone: GoneUpstream): void {
+    this.#pool.forget(gone)
+    this.#forwarder.forget(gone.upstream)
   }
 
   /** What is counted by now. */

@@ -31,6 +31,8 @@ const KEEPALIVE_PROBE_AFTER_MS = 30_000
 /** One connection to an upstream, for one request at a time. */
 export class Upstream {
   readonly address: string
+  /** What is behind the address. */
+  readonly name: string
   readonly socket: Socket
   readonly outlet: Outlet
   readonly intake: Intake
@@ -49,9 +51,11 @@ export class Upstream {
   /** Looks that it may take to begin its answer. */
   mostSilent = Number.POSITIVE_INFINITY
   #cause: Error | undefined
+  #doom: Error | undefined
 
-  constructor(address: string, events: UpstreamEvents) {
+  constructor({ address, name }: Pick<Upstream, 'address' | 'name'>, events: UpstreamEvents) {
     this.address = address
+    this.name = name
     this.intake = new Intake((bytes, length, lent) => {
       // Nobody asked: whatever it is, the next request must not get it for its answer.
       if (this.user === undefined) this.destroy()
@@ -83,7 +87,7 @@ export class Upstream {
         const { user } = this
         this.user = undefined
         events.gone(this, this.#cause)
-        user?.lost(this.#cause)
+        user?.lost(this.#doom ?? this.#cause)
       })
   }
 
@@ -91,6 +95,24 @@ export class Upstream {
   reset(): void {
     this.user = undefined
     this.socket.resetAndDestroy()
+  }
+
+  /** The upstream has ended. What it wrote before may still be read, at the pace of the client; more does not come. */
+  doom(cause: Error): void {
+    this.#doom ??= cause
+    // What the kernel has for us is read in the next turn of the loop; a client that takes nothing just now gets what was read.
+    setImmediate(() => setImmediate(() => this.endsDoomed()))
+  }
+
+  /** Whether it was doomed, and is ended now. */
+  endsDoomed(): boolean {
+    if (this.#doom === undefined || this.socket.isPaused()) return false
+    this.destroy(this.#doom)
+    return true
+  }
+
+  get isDoomed(): boolean {
+    return this.#doom !== undefined
   }
 
   destroy(cause?: Error): void {

@@ -1,0 +1,132 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Clock } from '../lib/clock.ts'
+import { ShadowError } from '../lib/errors.ts'
+import { opens } from './readiness.ts'
+import type { Runtime } from './runtime/runtime.ts'
+import type { Running } from './state.ts'
+
+// Connections end a moment before the process is seen to be gone: the kernel closes files first, then tells the parent.
+const SETTLES_MS = 60
+const STEP_MS = 10
+// Docker hears of an end, and cleans up, before it tells: under load this takes seconds.
+const TOLD_WITHIN_MS = 10_000
+// Requests that one process had in hand fail together.
+const SAME_KILL_MS = 1_000
+
+type Parts = {
+  readonly runtime: Runtime
+  readonly clock: Clock
+  /** How long a port that refuses connections is waited for. */
+  readonly reopensWithinMs: number
+  /** Until then, by the clock, the app may still boot. */
+  readonly bootsUntil: number
+  /** A process of the app was ended for want of memory, and the app goes on. */
+  readonly onMemoryKill: () => void
+}
+
+/** One run of an app, for whoever lost a connection to it: whether it still runs, and what ended it. */
+export class Lifeline {
+  readonly #running: Pick<Running, 'task' | 'container' | 'address'>
+  readonly #parts: Parts
+  readonly #ended = Promise.withResolvers<ShadowError>()
+  readonly #over = new AbortController()
+  #problem: ShadowError | undefined
+  #memoryKills = 0
+  #killedAt = Number.NEGATIVE_INFINITY
+  #reopening: Promise<void> | undefined
+
+  constructor(running: Pick<Running, 'task' | 'container' | 'address'>, parts: Parts) {
+    this.#running = running
+    this.#parts = parts
+  }
+
+  /** It runs no more, for this reason. */
+  end(problem: ShadowError): void {
+    this.#problem ??= problem
+    this.#ended.resolve(problem)
+    this.#over.abort()
+  }
+
+  /** Resolves where it runs on, after a request that it had in hand was lost; rejects with what ended it, or a process of it. */
+  async alive(): Promise<void> {
+    const until = performance.now() + SETTLES_MS
+    const { runtime } = this.#parts
+    while (this.#problem === undefined && performance.now() < until) {
+      if (await runtime.runs(this.#running.container)) await this.#within(STEP_MS)
+      else await this.#within(TOLD_WITHIN_MS)
+    }
+    if (this.#problem !== undefined) throw this.#problem
+    await this.look()
+    if (performance.now() - this.#killedAt < SAME_KILL_MS) throw this.#killed()
+  }
+
+  /** Looks whether a process of it was ended for want of memory since the last look. */
+  async look(): Promise<void> {
+    const kills = await this.#parts.runtime.memoryKills(this.#running.container)
+    if (kills <= this.#memoryKills) return
+    this.#memoryKills = kills
+    this.#killedAt = performance.now()
+    this.#parts.onMemoryKill()
+  }
+
+  /**
+   * For a request that it has not seen, since its port refused the connection. Resolves when another try makes sense: it has ended, and
+   * would be woken, or its port is open again. Rejects with `app-unreachable` where its port stays closed.
+   */
+  refused(): Promise<void> {
+    this.#reopening ??= this.#reopens().finally(() => {
+      this.#reopening = undefined
+    })
+    return this.#reopening
+  }
+
+  async #reopens(): Promise<void> {
+    const { clock, reopensWithinMs, bootsUntil, runtime } = this.#parts
+    const from = performance.now()
+    const withinMs = Math.max(reopensWithinMs, bootsUntil - clock.now())
+    for (let gap = 2; this.#problem === undefined; gap = Math.min(gap * 2, 100)) {
+      if (!(await runtime.runs(this.#running.container))) {
+        await this.#within(TOLD_WITHIN_MS)
+        return
+      }
+      if (await opens(this.#running.address, this.#over.signal)) return
+      if (performance.now() - from >= withinMs) throw this.#closed(withinMs)
+      await this.#within(gap)
+    }
+  }
+
+  /** Resolves when it has ended, or the time is up. */
+  async #within(ms: number): Promise<void> {
+    const enough = new AbortController()
+    const time = sleep(ms, undefined, { signal: enough.signal }).catch(() => undefined) // it has ended before
+    await Promise.race([this.#ended.promise, time])
+    enough.abort()
+  }
+
+  #killed(): ShadowError {
+    const { app, limits } = this.#running.task
+    return new ShadowError(
+      'app-crashed',
+      `the kernel ended a process of ${app} that had the request in hand: the app used more than its ${limits.memory} of memory`,
+      { hint: `give it more: shadow update ${app} --memory SIZE`, facts: { outOfMemory: 1 } },
+    )
+  }
+
+  #closed(withinMs: number): ShadowError {
+    const { app, port } = this.#running.task
+    return new ShadowError(
+      'app-unreachable',
+      `${app} runs, and took no connection on port ${port} for ${withinMs} ms`,
+      {
+        hint: `shadow logs ${app}`,
+        facts: { port },
+      },
+    )
+  }
+}
+
+/** Why a request is not answered that was in hand when its app was stopped. */
+export const wasStopped = ({ task: { app } }: Pick<Running, 'task'>, why: string): ShadowError =>
+  new ShadowError('app-unreachable', `${app} was stopped (${why}) before it had answered`, {
+    hint: `shadow why ${app}`,
+  })

@@ -1,0 +1,50 @@
+import { readFile } from 'node:fs/promises'
+import type { Container } from './runtime.ts'
+
+/** Where the kernel counts, from the first on that is there: cgroup v2, then v1. */
+type Known = { readonly pid: number; readonly countFiles: readonly string[] }
+
+/**
+ * What the kernel of this machine tells of containers that were started, sooner than Docker does and at the cost of reading a file.
+ * Where Docker is on another machine, or in a namespace of processes of its own, it tells nothing.
+ */
+export class Processes {
+  readonly #known = new Map<string, Known>()
+
+  /** Remembers the first process of a container that runs. */
+  async learn({ id }: Pick<Container, 'id'>, pid: number): Promise<void> {
+    const groups = await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '')
+    if (groups.includes(id)) this.#known.set(id, { pid, countFiles: countFilesOf(groups) })
+  }
+
+  forget({ id }: Pick<Container, 'id'>): void {
+    this.#known.delete(id)
+  }
+
+  /** Whether its first process lives; undefined where that cannot be told. */
+  async lives({ id }: Pick<Container, 'id'>): Promise<boolean | undefined> {
+    const known = this.#known.get(id)
+    if (known === undefined) return undefined
+    const stat = await readFile(`/proc/${known.pid}/stat`, 'utf8').catch(() => '')
+    // The state stands behind the name, which may hold anything: proc(5). Z and X have ended.
+    const state = stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3)
+    return state !== '' && !'ZXx'.includes(state)
+  }
+
+  /** How many of its processes the kernel has ended because they used more memory than they may; 0 where that cannot be told. */
+  async memoryKills({ id }: Pick<Container, 'id'>): Promise<number> {
+    for (const file of this.#known.get(id)?.countFiles ?? []) {
+      const text = await readFile(file, 'utf8').catch(() => '') // ended, or the other version of cgroups
+      const count = /^oom_kill (\d+)$/m.exec(text)?.[1]
+      if (count !== undefined) return Number(count)
+    }
+    return 0
+  }
+}
+
+const countFilesOf = (groups: string): readonly string[] =>
+  groups.split('\n').flatMap(line => {
+    const [, controllers, path = ''] = /^\d+:([^:]*):(.*)$/.exec(line) ?? []
+    if (controllers === '') return [`/sys/fs/cgroup${path}/memory.events`]
+    return controllers?.split(',').includes('memory') ? [`/sys/fs/cgroup/memory${path}/memory.oom_control`] : []
+  })

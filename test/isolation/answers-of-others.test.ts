@@ -1,0 +1,202 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { Agent, request } from 'node:http'
+import { connect } from 'node:http2'
+import { text } from 'node:stream/consumers'
+import { promisify } from 'node:util'
+import { describe, test } from 'vitest'
+import type { MasterClient } from '../../src/api/client.ts'
+import { size } from '../../src/model/quantities.ts'
+import { Apart } from '../tools/apart.ts'
+import { register, Shadow } from '../tools/shadow.ts'
+import type { Visitor } from '../tools/visitor.ts'
+
+const STRANGERS = ['strange-1', 'strange-2', 'strange-3']
+const SMALL = { memory: size('96MiB'), cpus: 1, pids: 64 }
+
+type House = Visitor & AsyncDisposable & { readonly admin: MasterClient }
+
+/** A client that keeps one connection, by HTTP/1.1. */
+class KeptClient implements Disposable {
+  readonly #port: number
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 })
+
+  constructor(port: number) {
+    this.#port = port
+  }
+
+  ask(app: string, path: string, method = 'GET'): Promise<{ status: number; body: string; ms: number }> {
+    const from = performance.now()
+    return new Promise((resolve, reject) => {
+      request({
+        port: this.#port,
+        host: '127.0.0.1',
+        path,
+        method,
+        agent: this.#agent,
+        headers: { host: `${app}.localhost` },
+      })
+        .on('error', reject)
+        .on('response', async response =>
+          resolve({ status: response.statusCode ?? 0, body: await text(response), ms: performance.now() - from }),
+        )
+        .end()
+    })
+  }
+
+  [Symbol.dispose](): void {
+    this.#agent.destroy()
+  }
+}
+
+/** Names its app in each answer, and can be ended. */
+const named = (admin: MasterClient, name: string, memory = SMALL) =>
+  register(admin, name, { env: { NAME: name }, limits: memory })
+
+const nameIn = (body: string): unknown => JSON.parse(body).NAME
+
+/** Wakes and sleeps others until told to stop: each start would take the address that has just become free. */
+function crowd(house: House): { stop: () => Promise<void> } {
+  let goesOn = true
+  const work = STRANGERS.map(async name => {
+    while (goesOn) {
+      await house.ask(name, '/env')
+      await house.admin.call('sleepApp', { params: { app: name } })
+    }
+  })
+  return {
+    stop: async () => {
+      goesOn = false
+      await Promise.all(work)
+    },
+  }
+}
+
+const HOPS: readonly [string, () => Promise<House>][] = [
+  ['one hop', () => Shadow.start()],
+  ['two hops', () => Apart.start(['a'])],
+]
+
+describe.each(HOPS)('%s', (_, start) => {
+  test('a request whose app dies under it is answered 502 app-crashed, and by nobody else', async () => {
+    await using house = await start()
+    await named(house.admin, 'victim')
+    for (const name of STRANGERS) await named(house.admin, name)
+    for (const name of STRANGERS) await house.ask(name, '/env')
+    for (const name of STRANGERS) await house.admin.call('sleepApp', { params: { app: name } })
+    for (const [path, told, method] of [
+      ['/eat?bytes=400000000', /exit code 137, out of memory/, 'GET'],
+      ['/die?code=3', /exit code 3/, 'GET'],
+      ['/die?code=4', /exit code 4/, 'POST'],
+    ] as const) {
+      await house.admin.call('wakeApp', { params: { app: 'victim' } })
+      using client = new KeptClient(house.port)
+      assert.equal(nameIn((await client.ask('victim', '/env')).body), 'victim')
+      const before = (await boots(house.admin)).length
+      const others = crowd(house)
+      const { status, body, ms } = await client.ask('victim', path, method)
+      await others.stop()
+      assert.deepEqual([status, JSON.parse(body).code], [502, 'app-crashed'], body)
+      assert.match(JSON.parse(body).detail, told)
+      assert.ok(ms < 10_000, `the client waited ${ms} ms`)
+      assert.equal((await boots(house.admin)).length, before, 'the request woke its app again')
+      const view = await house.admin.call('getInstance', { params: { app: 'victim' } })
+      assert.match(String(view.problem?.detail), /^victim (ended with exit code|was killed)/)
+    }
+  })
+
+  test('each of 1,000 answers comes from the app that was asked, while others are woken and removed', async () => {
+    await using house = await start()
+    await named(house.admin, 'steady')
+    const others = Array.from({ length: 10 }, (_, i) => `other-${i}`)
+    let goesOn = true
+    const answered: Promise<void>[] = others.slice(0, 4).map(async (_, lane) => {
+      for (let round = 0; goesOn; round += 1) {
+        const name = others[(lane + 4 * round) % others.length] as string
+        await named(house.admin, name)
+        const { status, text: body } = await house.ask(name, '/env')
+        assert.ok(status !== 200 || JSON.parse(body).NAME === name, `${name} was answered by ${body.slice(0, 200)}`)
+        if (round % 2 === 1) await house.ask(name, '/die?code=1')
+        await house.admin.call('removeApp', { params: { app: name } })
+      }
+    })
+    using client = new KeptClient(house.port)
+    for (let i = 0; i < 1_000; i += 1) {
+      if (i % 100 === 99) {
+        const { status, body } = await client.ask('steady', '/die?code=1')
+        assert.deepEqual([status, JSON.parse(body).code], [502, 'app-crashed'])
+        await house.admin.call('wakeApp', { params: { app: 'steady' } })
+        continue
+      }
+      const { status, body } = await client.ask('steady', '/env')
+      assert.deepEqual([status, nameIn(body)], [200, 'steady'], body)
+    }
+    goesOn = false
+    await Promise.all(answered)
+  })
+})
+
+test('a client of HTTP/2 hears of the death, too', async () => {
+  await using shadow = await Shadow.start()
+  await named(shadow.admin, 'victim')
+  await shadow.ask('victim', '/env')
+  const session = connect(`http://127.0.0.1:${shadow.port}`)
+  try {
+    const stream = session.request({ ':path': '/die?code=5', ':authority': 'victim.localhost' })
+    let status = 0
+    stream.on('response', headers => {
+      status = Number(headers[':status'])
+    })
+    const body = JSON.parse(await text(stream))
+    assert.deepEqual([status, body.code], [502, 'app-crashed'])
+    assert.match(body.detail, /exit code 5/)
+  } finally {
+    session.destroy()
+  }
+})
+
+test('an answer that was begun is cut, and a WebSocket is closed, when their app dies', async () => {
+  await using shadow = await Shadow.start()
+  await named(shadow.admin, 'victim')
+  const socket = await shadow.webSocket('victim')
+  const closed = new Promise(resolve => socket.once('close', resolve))
+  const begun = await shadow.begin('victim', '/download?id=x').response
+  const [, { status }] = await Promise.all([assert.rejects(text(begun)), shadow.ask('victim', '/die?code=6'), closed])
+  assert.equal(status, 502)
+})
+
+test('an app that closes its port for a moment loses no request that it has not seen', async () => {
+  await using shadow = await Shadow.start()
+  await named(shadow.admin, 'reloads')
+  assert.equal((await shadow.ask('reloads', '/reload?ms=1500')).status, 200)
+  const answers = await Promise.all(Array.from({ length: 5 }, () => shadow.ask('reloads', '/env')))
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    [200, 200, 200, 200, 200],
+  )
+})
+
+test('the kernel’s word on a process that used too much memory is told, though the app goes on', async () => {
+  await using shadow = await Shadow.start()
+  // A supervisor that starts its worker again, as gunicorn does.
+  const command = ['sh', '-c', 'while :; do node /srv/app.mjs; done']
+  const { stdout } = await promisify(execFile)('docker', ['images', '--quiet', 'shadow-test/node:latest'])
+  assert.notEqual(stdout, '')
+  await register(shadow.admin, 'supervised', { env: { NAME: 'supervised' }, limits: SMALL, command })
+  const first = await shadow.ask('supervised', '/env')
+  assert.equal(first.status, 200, first.text)
+  const killed = await shadow.ask('supervised', '/eat?bytes=400000000')
+  assert.deepEqual([killed.status, killed.json.code], [502, 'app-crashed'])
+  assert.match(killed.json.detail, /out of memory/)
+  const view = await shadow.instance('supervised')
+  assert.equal(view.phase, 'awake')
+  assert.equal(view.memoryKill?.count, 1)
+  await shadow.untilLogged('supervised', /a process was killed because the app used more than its 96MiB of memory/)
+  assert.equal((await shadow.ask('supervised', '/env')).status, 200)
+})
+
+/** Each boot of the victim, by its own log. */
+async function boots(admin: MasterClient): Promise<string[]> {
+  const { body } = await admin.raw('appLogs', { params: { app: 'victim' }, query: { tail: 1000 } })
+  return (await text(body)).split('\n').filter(line => line.includes('booted '))
+}
