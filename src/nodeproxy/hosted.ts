@@ -18,7 +18,7 @@ type Options = {
   readonly definitions: Definitions
   readonly logs: Logs
   readonly leases: Leases
-  readonly parts: Omit<InstanceParts, 'leases' | 'journal' | 'onStarted' | 'onLost'>
+  readonly parts: Omit<InstanceParts, 'leases' | 'journal' | 'onStarted' | 'onLost' | 'look'>
 }
 
 /** The apps of this node with their instances, their logs and their volumes: what is told of an app reaches all that there is of it. */

@@ -21,6 +21,8 @@ export type InstanceParts = WakeParts & {
   readonly journal: (app: AppName, line: string) => void
   /** The runtime lost sight of a container: somebody should look what is there. */
   readonly onLost: () => void
+  /** Looks what is there, now. */
+  readonly look: () => Promise<void>
   /** How long a port that refuses connections is waited for, while the app runs. */
   readonly reopensWithinMs: number
   /** No request goes to this run of the app any more. */

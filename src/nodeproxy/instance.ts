@@ -407,11 +407,12 @@ export class Instance {
     const { webSockets } = running.task.sleep
     const badAnswer = (fault: string): void => this.#story.badAnswer(fault, this.#parts.clock)
     const run = running.container.id
-    const { runtime, clock, reopensWithinMs } = this.#parts
+    const { runtime, clock, reopensWithinMs, look } = this.#parts
     const lifeline = new Lifeline(running, {
       runtime,
       clock,
       reopensWithinMs,
+      lookAround: look,
       bootsUntil: running.readyAt + toMs(running.task.startWithin),
       onMemoryKill: () => this.#story.memoryKill(running.task, clock),
     })

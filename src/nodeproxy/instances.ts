@@ -12,7 +12,7 @@ import { type Ground, leftRunning, ownerless, straysOf, survey } from './reconci
 import type { Container } from './runtime/runtime.ts'
 
 type Options = {
-  readonly parts: Omit<InstanceParts, 'onLost'>
+  readonly parts: Omit<InstanceParts, 'onLost' | 'look'>
   /** Asks about an app that left something here and may not be known; quietly, where nobody knows it. */
   readonly learnOf: (app: AppName) => Promise<void>
   readonly definitions: () => readonly App[]
@@ -39,7 +39,7 @@ export class Instances {
 
   constructor(options: Options) {
     this.#options = options
-    this.#parts = { ...options.parts, onLost: () => this.#lookSoon() }
+    this.#parts = { ...options.parts, onLost: () => this.#lookSoon(), look: () => this.reconcile() }
   }
 
   get all(): readonly Instance[] {

@@ -10,6 +10,8 @@ const SETTLES_MS = 60
 const STEP_MS = 10
 // Docker hears of an end, and cleans up, before it tells: under load this takes seconds.
 const TOLD_WITHIN_MS = 10_000
+// A container that was removed behind our back may never be told of.
+const LOOKS_AFTER_MS = 500
 // Requests that one process had in hand fail together.
 const SAME_KILL_MS = 1_000
 
@@ -20,6 +22,8 @@ type Parts = {
   readonly reopensWithinMs: number
   /** Until then, by the clock, the app may still boot. */
   readonly bootsUntil: number
+  /** Looks what runs on this machine, now. */
+  readonly lookAround: () => Promise<void>
   /** A process of the app was ended for want of memory, and the app goes on. */
   readonly onMemoryKill: () => void
 }
@@ -53,7 +57,7 @@ export class Lifeline {
     const { runtime } = this.#parts
     while (this.#problem === undefined && performance.now() < until) {
       if (await runtime.runs(this.#running.container)) await this.#within(STEP_MS)
-      else await this.#within(TOLD_WITHIN_MS)
+      else await this.#untilTold()
     }
     if (this.#problem !== undefined) throw this.#problem
     await this.look()
@@ -86,13 +90,21 @@ export class Lifeline {
     const withinMs = Math.max(reopensWithinMs, bootsUntil - clock.now())
     for (let gap = 2; this.#problem === undefined; gap = Math.min(gap * 2, 100)) {
       if (!(await runtime.runs(this.#running.container))) {
-        await this.#within(TOLD_WITHIN_MS)
+        await this.#untilTold()
         return
       }
       if (await opens(this.#running.address, this.#over.signal)) return
       if (performance.now() - from >= withinMs) throw this.#closed(withinMs)
       await this.#within(gap)
     }
+  }
+
+  /** It does not run: waits until that is told, and has somebody look where it is not. */
+  async #untilTold(): Promise<void> {
+    await this.#within(LOOKS_AFTER_MS)
+    if (this.#problem !== undefined) return
+    await this.#parts.lookAround()
+    await this.#within(TOLD_WITHIN_MS)
   }
 
   /** Resolves when it has ended, or the time is up. */

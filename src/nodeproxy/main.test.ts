@@ -83,7 +83,7 @@ afterEach(async () => {
 
 const start = (): Promise<Nodeproxy> => {
   const flags = { listen: '0', name: 'n1', data, master: master.url, token: FAKE_TOKEN, workers: inTests.workers }
-  const config = readSettings(nodeproxySettings, {}, flags)
+  const config = readSettings(nodeproxySettings, {}, { ...flags, reopensWithin: '50ms' })
   return startNodeproxy(config, { clock, log: noLog, drivers: { runtime, volumes, mounts: volumes, logs } })
 }
 
@@ -195,6 +195,7 @@ test('an app that ended unseen is woken again for the request that found out', a
 test('an app that runs and refuses connections is told so', async () => {
   await send('/')
   await app[Symbol.asyncDispose]()
+  await clock.advance(60_000) // it could still boot by then
   const answer = await send('/')
   assert.deepEqual([answer.status, problem(answer)], [502, 'app-unreachable'])
 })

@@ -90,8 +90,7 @@ export class Errors {
 }
 
 function documentOf({ code, status, details }: ShadowError, id: string): OwnAnswer {
-  const { title, text } = wordsOf(code)
-  const detail = `${text}${endOf(details.facts)}`
+  const { title, text: detail } = wordsOf(code)
   return {
     status,
     headers: {
@@ -103,12 +102,6 @@ function documentOf({ code, status, details }: ShadowError, id: string): OwnAnsw
     },
     body: `${JSON.stringify({ type: `urn:shadow:${code}`, title, status, code, detail, id })}\n`,
   }
-}
-
-/** How the app ended, for a visitor: no more than its exit code, and whether it was for want of memory. */
-function endOf({ exitCode, outOfMemory }: Readonly<Record<string, string | number>> = {}): string {
-  const told = [...(exitCode === undefined ? [] : [`exit code ${exitCode}`]), ...(outOfMemory ? ['out of memory'] : [])]
-  return told.length === 0 ? '' : ` It ended: ${told.join(', ')}.`
 }
 
 function pageOf(error: ShadowError, id: string): OwnAnswer {

@@ -54,6 +54,7 @@ export class InstanceGround {
       revisions: options.revisions,
       journal: () => undefined,
       onLost: () => void this.lost++,
+      look: async () => undefined,
       reopensWithinMs: 0,
       onLeft: () => undefined,
     })

@@ -85,7 +85,11 @@ describe.each(HOPS)('%s', (_, start) => {
     for (const name of STRANGERS) await house.ask(name, '/env')
     for (const name of STRANGERS) await house.admin.call('sleepApp', { params: { app: name } })
     for (const [path, told, method] of [
-      ['/eat?bytes=400000000', /exit code 137, out of memory/, 'GET'],
+      [
+        '/eat?bytes=400000000',
+        /was killed for using more than its 96 ?MiB of memory.*exit code 137, SIGKILL.*"outOfMemory":1/,
+        'GET',
+      ],
       ['/die?code=3', /exit code 3/, 'GET'],
       ['/die?code=4', /exit code 4/, 'POST'],
     ] as const) {
@@ -97,11 +101,10 @@ describe.each(HOPS)('%s', (_, start) => {
       const { status, body, ms } = await client.ask('victim', path, method)
       await others.stop()
       assert.deepEqual([status, JSON.parse(body).code], [502, 'app-crashed'], body)
-      assert.match(JSON.parse(body).detail, told)
       assert.ok(ms < 10_000, `the client waited ${ms} ms`)
       assert.equal((await boots(house.admin)).length, before, 'the request woke its app again')
       const view = await house.admin.call('getInstance', { params: { app: 'victim' } })
-      assert.match(String(view.problem?.detail), /^victim (ended with exit code|was killed)/)
+      assert.match(JSON.stringify(view.problem), told)
     }
   })
 
@@ -149,7 +152,6 @@ test('a client of HTTP/2 hears of the death, too', async () => {
     })
     const body = JSON.parse(await text(stream))
     assert.deepEqual([status, body.code], [502, 'app-crashed'])
-    assert.match(body.detail, /exit code 5/)
   } finally {
     session.destroy()
   }
@@ -187,7 +189,6 @@ test('the kernel’s word on a process that used too much memory is told, though
   assert.equal(first.status, 200, first.text)
   const killed = await shadow.ask('supervised', '/eat?bytes=400000000')
   assert.deepEqual([killed.status, killed.json.code], [502, 'app-crashed'])
-  assert.match(killed.json.detail, /out of memory/)
   const view = await shadow.instance('supervised')
   assert.equal(view.phase, 'awake')
   assert.equal(view.memoryKill?.count, 1)
