@@ -52,6 +52,7 @@ beforeEach(async () => {
   const server = createServer(async (incoming, response) => {
     saw.push(incoming)
     if (incoming.url === '/odd') return void response.socket?.end('HTTP/1.1 200 OK\r\nX Odd: 1\r\n\r\n')
+    if (incoming.url?.startsWith('/hang')) return
     const body = await text(incoming)
     response.writeHead(200, { 'x-shadow-error': 'forged', 'x-own': 'kept' }).end(`app says ${incoming.url} ${body}`)
   })
@@ -190,6 +191,45 @@ test('an app that ended unseen is woken again for the request that found out', a
   assert.deepEqual([answer.status, answer.body], [200, 'reborn'])
   reborn.close()
   reborn.closeAllConnections()
+})
+
+test('a request whose app dies with it in hand is answered 502 app-crashed, at once, and is not sent again', async () => {
+  for (const [path, method] of [
+    ['/hang', 'GET'],
+    ['/hang', 'POST'],
+    ['/hang-up', 'GET'],
+  ] as const) {
+    await send('/') // so that a connection is kept
+    const before = saw.length
+    const answering = send(path, {}, undefined, method)
+    await until(() => saw.length > before)
+    for (const container of runtime.running()) runtime.end(container, { exitCode: 137, outOfMemory: true })
+    if (path === '/hang-up') saw.at(-1)?.socket.destroy()
+    const answer = await answering
+    assert.deepEqual([answer.status, problem(answer)], [502, 'app-crashed'])
+    assert.deepEqual(JSON.parse(answer.body).facts, { exitCode: 137, outOfMemory: 1 })
+    assert.equal(saw.length, before + 1)
+    await until(() => node.instances()[0]?.phase === 'crashed')
+    await api()
+      .call('wakeInstance', { params: { app: blog } })
+      .catch(() => undefined)
+  }
+})
+
+test('a connection that ends before the death of its app is known is no reason to send the request again', async () => {
+  await send('/')
+  const before = saw.length
+  const answering = send('/hang')
+  await until(() => saw.length > before)
+  // The kernel closes the connections of a process first; that it has ended is told later.
+  const [container] = runtime.running()
+  runtime.isDying = true
+  saw.at(-1)?.socket.destroy()
+  await until(() => runtime.looks > 0)
+  if (container !== undefined) runtime.end(container, { exitCode: 3, outOfMemory: false })
+  const answer = await answering
+  assert.deepEqual([answer.status, problem(answer), saw.length], [502, 'app-crashed', before + 1])
+  assert.match(JSON.parse(answer.body).detail, /ended with exit code 3/)
 })
 
 test('an app that runs and refuses connections is told so', async () => {

@@ -145,7 +145,14 @@ export class FakeRuntime implements Runtime {
     yield* this.containers.get(container.id)?.lines ?? []
   }
 
+  /** Processes have ended, and nobody has told of it yet. */
+  isDying = false
+  /** How often it was asked whether a container runs. */
+  looks = 0
+
   async runs({ id }: Container): Promise<boolean> {
+    this.looks += 1
+    if (this.isDying) return false
     return this.containers.get(id)?.running ?? false
   }
 
