@@ -103,7 +103,7 @@ describe('promise 7, states can be told apart from outside:', () => {
     await using shadow = await Shadow.start({ env: { SHADOW_WAITING_PAGE_AFTER: '1h' } })
     await shadow.register('blog', { env: { EXIT_AT_BOOT: '3' } })
     const page = await shadow.ask('blog', '/', { headers: NAVIGATION })
-    assert.deepEqual([page.status, page.headers['x-shadow-state']], [500, 'crashed'])
+    assert.deepEqual([page.status, page.headers['x-shadow-state']], [502, 'crashed'])
     assert.match(page.headers['content-type'] ?? '', /^text\/html/)
     assert.doesNotMatch(page.text, /cannot go on/)
     const waiting = await shadow.begin('blog', '/.shadow/events').response

@@ -166,12 +166,13 @@ export abstract class ForwardedExchange implements Served, UpstreamUser, Waiter 
     const sent = !this.asks
     const isKept = !this.bodyBegun && !this.#repeated && upstream?.wasKept === true && this.#answer?.begun !== true
     const isDoomed = upstream?.isDoomed === true
-    this.#wasSent ||= sent
+    // A peer that asks nobody before it sends again (a node, which holds the app itself) may be tried elsewhere after the repeat.
+    this.#wasSent ||= sent && hop.alive !== undefined
     this.#letGo(false)
     const why = cause ?? new Error('the connection was closed')
-    const failure = UpstreamError.lost(hop.address, stage, this.#wasSent, why)
+    const failure = UpstreamError.lost(hop.address, stage, sent || this.#wasSent, why)
     if (isKept && !isDoomed && (!sent || IDEMPOTENT.includes(this.method))) this.#repeat(hop, failure)
-    else this.#fail(stage, isDoomed && this.#wasSent ? why : failure)
+    else this.#fail(stage, isDoomed && sent ? why : failure)
   }
 
   /** Sends it once more, where the same upstream still runs. */
