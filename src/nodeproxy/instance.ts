@@ -17,6 +17,7 @@ import type { InstanceParts } from './instance-parts.ts'
 import { Lifeline, wasStopped } from './lifeline.ts'
 import { diedAwake } from './postmortem.ts'
 import { isAsleep, isStuck, isWaking, usesVolume } from './refusals.ts'
+import { pinOf } from './resolved.ts'
 import type { Known } from './revisions.ts'
 import type { Exit, FoundContainer } from './runtime/runtime.ts'
 import { isOfRevision, isSame, toRun } from './standing-in.ts'
@@ -177,7 +178,7 @@ export class Instance {
     const serves = this.#state.phase === 'awake' || this.#state.phase === 'waking'
     const image = await (serves ? runtime.check(task, signal) : runtime.findImage(task.image, signal))
     const { good } = this.#known
-    return { image: image ?? null, ran: (isSame(good, this.#task) ? good?.pinned : undefined) ?? null }
+    return { image: pinOf(image), ran: (isSame(good, this.#task) ? good?.pinned : undefined) ?? null }
   }
 
   /** Takes over a container that an earlier run of this node left in good order. */

@@ -9,6 +9,7 @@ import type { TaskDefinition } from '../model/task.ts'
 import { type Checked, Instance } from './instance.ts'
 import type { InstanceParts } from './instance-parts.ts'
 import { type Ground, leftRunning, ownerless, straysOf, survey } from './reconcile.ts'
+import { pinOf } from './resolved.ts'
 import type { Container } from './runtime/runtime.ts'
 
 type Options = {
@@ -83,7 +84,7 @@ export class Instances {
   async check(app: AppName, task: TaskDefinition, signal: AbortSignal): Promise<Checked> {
     const instance = this.get(app)
     if (instance !== undefined) return instance.check(task, signal)
-    return { image: (await this.#parts.runtime.findImage(task.image, signal)) ?? null, ran: null }
+    return { image: pinOf(await this.#parts.runtime.findImage(task.image, signal)), ran: null }
   }
 
   /** Puts the app to sleep and forgets it, `last` included; fails with `app-stuck`. One that is registered anew under its name waits for that. */
