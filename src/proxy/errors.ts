@@ -89,8 +89,11 @@ export class Errors {
   }
 }
 
-function documentOf({ code, status, details }: ShadowError, id: string): OwnAnswer {
-  const { title, text: detail } = wordsOf(code)
+function documentOf(error: ShadowError, id: string): OwnAnswer {
+  const { code, status, details } = error
+  const { title, text: detail } = wordsOf(error)
+  // How the app ended says nothing of this machine, and tells a program whether its request was to blame.
+  const facts = code === 'app-crashed' ? details.facts : undefined
   return {
     status,
     headers: {
@@ -100,7 +103,7 @@ function documentOf({ code, status, details }: ShadowError, id: string): OwnAnsw
       [ERROR_HEADER]: code,
       ...retryAfter(details.retryAfterMs),
     },
-    body: `${JSON.stringify({ type: `urn:shadow:${code}`, title, status, code, detail, id })}\n`,
+    body: `${JSON.stringify({ type: `urn:shadow:${code}`, title, status, code, detail, ...(facts && { facts }), id })}\n`,
   }
 }
 

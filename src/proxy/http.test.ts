@@ -64,20 +64,21 @@ test('visitors get a code, a sentence and an id, and nothing that is for owners,
     using program = new RawClient(front.port, get('blog.localhost', 'Connection: close\r\n'))
     const answer = await program.closed()
     assert.match(answer, new RegExp(`^HTTP/1\\.1 ${failure.status} [\\s\\S]*x-shadow-state: crashed`))
-    assert.doesNotMatch(answer, /SECRET|172\.|exit code|blog|exitCode|shadow logs/)
+    assert.doesNotMatch(answer, /SECRET|172\.|blog|shadow logs/)
     const { id, ...told } = JSON.parse(answer.slice(answer.indexOf('\r\n\r\n')))
     assert.match(id, /^[\w-]{36}$/)
     assert.deepEqual(told, {
       type: 'urn:shadow:app-crashed',
-      title: 'This site cannot start',
+      title: 'This site does not work now',
       status: failure.status,
       code: 'app-crashed',
-      detail: 'It ended unexpectedly.',
+      detail: 'It ended unexpectedly, with exit code 1.',
+      facts: { exitCode: 1 },
     })
     using browser = new RawClient(front.port, get('blog.localhost', `${BROWSER}Connection: close\r\n`))
     const page = await browser.closed()
     assert.match(page, /<small>\d+ \xc2\xb7 app-crashed \xc2\xb7 [\w-]{36}<\/small>/)
-    assert.doesNotMatch(page, /SECRET|172\.|exit code|exitCode|shadow logs/)
+    assert.doesNotMatch(page, /SECRET|172\.|shadow logs/)
     assert.match(page, /^x-content-type-options: nosniff\r$/m)
     assert.match(page, /^content-security-policy: default-src 'none'; /m)
   }

@@ -90,6 +90,7 @@ describe.each(HOPS)('%s', (_, start) => {
       ['/die?code=3', /exit code 3/, 'GET'],
       ['/die?code=4', /exit code 4/, 'POST'],
     ] as const) {
+      const facts = path.startsWith('/eat') ? { exitCode: 137, outOfMemory: 1 } : { exitCode: Number(path.at(-1)) }
       await house.admin.call('wakeApp', { params: { app: 'victim' } })
       using client = new KeptClient(house.port)
       assert.equal(nameIn((await client.ask('victim', '/env')).body), 'victim')
@@ -97,7 +98,8 @@ describe.each(HOPS)('%s', (_, start) => {
       const others = crowd(house)
       const { status, body, ms } = await client.ask('victim', path, method)
       await others.stop()
-      assert.deepEqual([status, JSON.parse(body).code], [502, 'app-crashed'], body)
+      const problem = JSON.parse(body)
+      assert.deepEqual([status, problem.code, problem.facts], [502, 'app-crashed', facts], body)
       assert.ok(ms < 10_000, `the client waited ${ms} ms`)
       assert.equal((await boots(house.admin)).length, before, 'the request woke its app again')
       const view = await house.admin.call('getInstance', { params: { app: 'victim' } })

@@ -3,12 +3,12 @@ import { escaped, type Page, page } from './page.ts'
 import { wordsOf } from './words.ts'
 
 /** The page for a browser whose request failed; the log has the details under the id. */
-export function errorPage({ code, status }: ShadowError, id: string): Page {
-  const { title, text } = wordsOf(code)
+export function errorPage(error: ShadowError, id: string): Page {
+  const { title, text } = wordsOf(error)
   return page({
     title,
     body: `<h1>${escaped(title)}</h1>
 <p>${escaped(text)}</p>
-<p><small>${status} · ${code} · ${id}</small></p>`,
+<p><small>${error.status} · ${error.code} · ${id}</small></p>`,
   })
 }

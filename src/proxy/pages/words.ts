@@ -1,4 +1,4 @@
-import type { FailureCode } from '../../lib/errors.ts'
+import type { FailureCode, ShadowError } from '../../lib/errors.ts'
 
 /** A title and one sentence for visitors. */
 export type Words = { readonly title: string; readonly text: string }
@@ -27,7 +27,7 @@ const WORDS: Partial<Record<FailureCode, Words>> = {
   'app-not-found': { title: 'Nothing here', text: 'No app has this hostname.' },
   'app-asleep': { title: 'This site is asleep', text: 'The request said not to wake it.' },
   'app-waking': { title: 'Waking up', text: 'It opens in a moment.' },
-  'app-crashed': { title: CANNOT_START, text: 'It ended unexpectedly.' },
+  'app-crashed': { title: DOES_NOT_WORK, text: 'It ended unexpectedly.' },
   'app-not-ready': { title: CANNOT_START, text: 'It did not answer in time.' },
   'command-not-found': { title: CANNOT_START, text: 'It is not set up right.' },
   'image-not-found': { title: CANNOT_START, text: 'It is not set up right.' },
@@ -44,5 +44,10 @@ const WORDS: Partial<Record<FailureCode, Words>> = {
   'shutting-down': { title: DOES_NOT_WORK, text: 'Its machine is being restarted.' },
 }
 
-/** What a visitor is told of a failure with this code. */
-export const wordsOf = (code: FailureCode): Words => WORDS[code] ?? { title: DOES_NOT_WORK, text: 'Try again later.' }
+/** What a visitor is told of a failure. */
+export function wordsOf({ code, details: { facts } }: ShadowError): Words {
+  const words = WORDS[code] ?? { title: DOES_NOT_WORK, text: 'Try again later.' }
+  if (code !== 'app-crashed' || facts?.['exitCode'] === undefined) return words
+  const why = facts['outOfMemory'] === undefined ? '' : ', since it ran out of memory'
+  return { ...words, text: `It ended unexpectedly, with exit code ${facts['exitCode']}${why}.` }
+}
