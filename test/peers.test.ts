@@ -27,10 +27,10 @@ describe('what peers get wrong:', () => {
     await shadow.register('blog', { env: { EXIT_AT_BOOT: '7' }, startWithin: '1d' }) // nobody waits for that here
     for (const n of [1, 2]) {
       const { status, json } = await shadow.ask('blog')
-      assert.deepEqual([status, json.code, json.facts], [502, 'app-crashed', undefined])
+      assert.deepEqual([status, json.code, json.facts], [502, 'app-crashed', { exitCode: 7 }])
       const { problem } = await shadow.until('blog', 'crashed')
       assert.deepEqual(problem?.facts, { exitCode: 7 })
-      assert.match(problem?.detail ?? '', /ended with exit code 7 before it was ready/) // which is not for visitors
+      assert.match(problem?.detail ?? '', /ended with exit code 7 before it was ready/)
       assert.equal(starts(), n)
     }
   })
@@ -43,7 +43,7 @@ describe('what peers get wrong:', () => {
       volume: { size: '16MiB' },
     })
     for (let n = 0; n < 3; n++) {
-      assert.equal((await shadow.ask('blog', '/once')).status, 500)
+      assert.equal((await shadow.ask('blog', '/once')).status, 502)
       assert.equal((await shadow.ask('blog', '/once')).status, 200)
       await shadow.sleep('blog')
       await shadow.wake('blog')
