@@ -3,11 +3,13 @@ import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { promisify } from 'node:util'
 import { test } from 'vitest'
-import { builtImage } from './tools/images.ts'
+import { ShadowError } from '../src/lib/errors.ts'
+import { builtImage, busyboxImage } from './tools/images.ts'
 import { Shadow } from './tools/shadow.ts'
 
 const SERVES = 'CMD ["httpd", "-f", "-p", "8000", "-h", "/srv"]'
 const page = (text: string): readonly string[] => [`RUN mkdir -p /srv && echo ${text} > /srv/index.html`, SERVES]
+const serves = (port: string) => ['sh', '-c', `exec httpd -f -p ${port}`]
 const readers = { sleep: { idleAfter: '5m', grace: '1s' } } as const
 
 test('a revision runs the image that its tag named, and the same tag built anew is another revision', async () => {
@@ -43,4 +45,22 @@ test('an image that exposes one port is asked on that, unless another was given'
   assert.match((await shadow.wake('blog')).container?.address ?? '', /:8080$/)
   await shadow.register('shop', { image, port: 8081, ...readers })
   assert.match((await shadow.wake('shop')).container?.address ?? '', /:8081$/)
+})
+
+test('an app that listens on another port than its own is told of with that, long before its deadline', async () => {
+  const image = await busyboxImage()
+  await using shadow = await Shadow.start()
+  const startWithin = '18s' // a sixth of which, and a second, is what it takes
+  await shadow.register('blog', { image, command: serves('80'), startWithin, ...readers })
+  await assert.rejects(shadow.wake('blog'), error => {
+    assert.ok(error instanceof ShadowError)
+    assert.match(error.message, /^blog is not ready: it listens on 80, not 8000/)
+    assert.match(error.details.hint ?? '', /^shadow update blog --port 80/)
+    return error.code === 'app-not-ready'
+  })
+  await shadow.admin.call('updateApp', { params: { app: 'blog' }, body: { port: 80 } })
+  assert.match((await shadow.wake('blog')).container?.address ?? '', /:80$/)
+
+  await shadow.register('shop', { image, command: serves('127.0.0.1:8000'), startWithin, ...readers })
+  await assert.rejects(shadow.wake('shop'), /it listens on 127\.0\.0\.1:8000 only; it must listen on 0\.0\.0\.0/)
 })

@@ -111,7 +111,11 @@ const FAILURES = {
     means: 'Docker refuses to run the app as it is defined; the answer has the reason',
   },
   'volume-broken': { status: 424, exit: 5, means: 'the filesystem of the volume cannot be repaired or mounted' },
-  'app-not-ready': { status: 504, exit: 5, means: 'the app did not answer on its port within its start deadline' },
+  'app-not-ready': {
+    status: 504,
+    exit: 5,
+    means: 'the app did not answer on its port within its start deadline, or listens on another one',
+  },
   'answer-late': {
     status: 504,
     exit: 5,

@@ -187,6 +187,46 @@ describe('waking', () => {
     ground.nothingLeft()
   })
 
+  test('an app that listens on another port is told of with that', async () => {
+    ground.slowReady()
+    runtime.listens = [{ port: 3000, isLoopback: false }]
+    const instance = ground.anInstance(aTask({ startWithin: duration('2s') }))
+    const held = hold(instance)
+    held.catch(() => undefined)
+    await clock.advance(2_000)
+    await assert.rejects(
+      held,
+      error =>
+        isFailure(error, 'app-not-ready') &&
+        /within 2s; it listens on 3000, not 8000/.test(error.message) &&
+        /shadow update blog --port 3000/.test(error.details.hint ?? ''),
+    )
+  })
+
+  test('an app that listens for its own container alone is given up before its deadline', async () => {
+    ground.slowReady()
+    runtime.listens = [{ port: 8000, isLoopback: true }]
+    const instance = ground.anInstance(aTask({ startWithin: duration('12s') }))
+    const held = hold(instance)
+    held.catch(() => undefined)
+    await clock.advance(4_000)
+    await assert.rejects(
+      held,
+      error => isFailure(error, 'app-not-ready') && /127\.0\.0\.1:8000 only/.test(error.message),
+    )
+    await settled()
+    ground.nothingLeft()
+  })
+
+  test('once an app is ready nobody looks where it listens', async () => {
+    const instance = ground.anInstance()
+    runtime.listens = [{ port: 8000, isLoopback: true }]
+    const held = await hold(instance)
+    await clock.advance(60_000)
+    assert.equal(instance.phase, 'awake')
+    release(held)
+  })
+
   test('the wait for a slow start counts as use: the app does not sleep under it', async () => {
     const ready = ground.slowReady()
     const instance = ground.anInstance(

@@ -14,7 +14,7 @@ export type Probe = {
 }
 
 /** `said` tells a person of an answer that is not good; undefined where there was none. */
-export type Probed = { readonly isGood: boolean; readonly said: string | undefined }
+export type Probed = { readonly isGood: boolean; readonly isHttp: boolean; readonly said: string | undefined }
 
 /** Asks the app for the path, once; an answer from 200 to 399 is a good one. */
 export function probe({ address, path, hostname, proto }: Probe, signal: AbortSignal): Promise<Probed> {
@@ -30,10 +30,14 @@ export function probe({ address, path, hostname, proto }: Probe, signal: AbortSi
         response.destroy()
         const status = response.statusCode ?? 0
         const reason = response.statusMessage || STATUS_CODES[status] || ''
-        resolve({ isGood: status >= 200 && status < 400, said: `${status} ${reason}`.trim() })
+        resolve({ isGood: status >= 200 && status < 400, isHttp: true, said: `${status} ${reason}`.trim() })
       })
       .on('error', error =>
-        resolve({ isGood: false, said: isParserError(error) ? `no HTTP: ${error.message}` : undefined }),
+        resolve({
+          isGood: false,
+          isHttp: false,
+          said: isParserError(error) ? `no HTTP: ${error.message}` : undefined,
+        }),
       )
       .on('timeout', () => asked.destroy())
       .end()

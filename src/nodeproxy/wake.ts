@@ -6,7 +6,8 @@ import type { VolumeId } from '../model/names.ts'
 import { sayMs, toBytes, toMs } from '../model/quantities.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import type { MemoryRoom } from './memory-room.ts'
-import { diedEarly, withLinesOf } from './postmortem.ts'
+import { notReady, onWrongPort } from './not-ready.ts'
+import { diedEarly } from './postmortem.ts'
 import type { untilReady } from './readiness.ts'
 import { resolvedBy } from './resolved.ts'
 import type { Container } from './runtime/runtime.ts'
@@ -14,6 +15,7 @@ import type { Running, Steps, Wake } from './state.ts'
 import { foundOf, type UndoParts, undoOf } from './undo.ts'
 import type { Device } from './volumes/volumes.ts'
 import { Watch } from './watch.ts'
+import { untilWrongPort } from './wrong-port.ts'
 
 /** Who has a volume: makes sure that it is this node. */
 export interface LeaseTaker {
@@ -140,6 +142,7 @@ async function start(
   given: AbortSignal,
 ): Promise<Pick<Running, 'address' | 'watch'>> {
   const ended = new AbortController()
+  const over = new AbortController()
   let watch: Watch | undefined
   const late = Symbol('late')
   let said: string | undefined
@@ -159,12 +162,20 @@ async function start(
       async exit => ended.abort(await diedEarly(task, container, exit, parts)),
       () => undefined, // the watch was ended, by us
     )
-    await step('ready', () => orAborted(parts.untilReady({ task, address, output, onAnswer }, signal), signal))
+    const listening = () => parts.runtime.listening(container)
+    untilWrongPort({ task, ip, listening, clock: parts.clock }, AbortSignal.any([signal, over.signal])).then(
+      async found => ended.abort(await onWrongPort(task, container, found, parts)),
+      () => undefined, // the wait was over
+    )
+    const isReady = parts.untilReady({ task, address, output, onAnswer }, signal)
+    await step('ready', () => orAborted(isReady, signal))
     return { address, watch }
   } catch (error) {
     watch?.end()
     if (signal.reason === late) throw await notReady(task, container, said, parts)
     throw signal.aborted ? signal.reason : error
+  } finally {
+    over.abort()
   }
 }
 
@@ -178,27 +189,6 @@ function stepper(task: TaskDefinition, parts: WakeParts, steps: Steps, signal: A
     parts.onStep(task.app, name, 'after')
     return value
   }
-}
-
-/** `said`: what it last answered to the check of its readiness. */
-async function notReady(
-  task: TaskDefinition,
-  container: Container,
-  said: string | undefined,
-  parts: WakeParts,
-): Promise<ShadowError> {
-  const within = sayMs(toMs(task.startWithin))
-  const missing = {
-    port: `gave no answer on port ${task.port}`,
-    http: `gave no good answer on ${task.ready.kind === 'http' ? task.ready.path : ''} at port ${task.port}`,
-    log: `did not write "${task.ready.kind === 'log' ? task.ready.line : ''}" and open port ${task.port}`,
-  }[task.ready.kind]
-  const last = said === undefined ? '' : `; its last answer was ${said}`
-  const message = await withLinesOf(container, `${task.app} ${missing} within ${within}${last}`, parts)
-  return new ShadowError('app-not-ready', message, {
-    hint: `it must listen on 0.0.0.0:${task.port} (PORT says so too); shadow logs ${task.app}`,
-    facts: { port: task.port },
-  })
 }
 
 function notPrepared(task: TaskDefinition, steps: Steps): ShadowError {

@@ -3,6 +3,7 @@ import { ShadowError } from '../lib/errors.ts'
 import type { LogLine } from '../model/instance.ts'
 import type { AppName } from '../model/names.ts'
 import type { TaskDefinition } from '../model/task.ts'
+import type { Listener } from '../nodeproxy/runtime/listeners.ts'
 import type {
   Container,
   Exit,
@@ -161,6 +162,13 @@ export class FakeRuntime implements Runtime {
 
   async memoryKills(): Promise<number> {
     return this.kills
+  }
+
+  /** Where the processes of each container listen. */
+  listens: readonly Listener[] = []
+
+  async listening(): Promise<readonly Listener[]> {
+    return this.listens
   }
 
   async leftBehind(): Promise<readonly FoundContainer[]> {

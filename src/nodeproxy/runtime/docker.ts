@@ -276,6 +276,7 @@ export function docker({
       return found?.State.Running === true
     },
     memoryKills: container => processes.memoryKills(container),
+    listening: container => processes.listening(container),
     output: (container, since, signal) => output.follow(container, since, signal),
     async leftBehind() {
       const found = await containers.all()

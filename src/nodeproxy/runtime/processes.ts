@@ -1,5 +1,11 @@
+import { createReadStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { text } from 'node:stream/consumers'
+import { type Listener, listenersOf } from './listeners.ts'
 import type { Container } from './runtime.ts'
+
+// An app may have any number of connections; the kernel puts sockets that listen before them.
+const MOST_OF_SOCKETS_BYTES = 64 * 2 ** 10
 
 /** Where the kernel counts, from the first on that is there: cgroup v2, then v1. */
 type Known = { readonly pid: number; readonly countFiles: readonly string[] }
@@ -29,6 +35,17 @@ export class Processes {
     // The state stands behind the name, which may hold anything: proc(5). Z and X have ended.
     const state = stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3)
     return state !== '' && !'ZXx'.includes(state)
+  }
+
+  /** Where processes in its network namespace listen; undefined where that cannot be told. */
+  async listening({ id }: Pick<Container, 'id'>): Promise<readonly Listener[] | undefined> {
+    const known = this.#known.get(id)
+    if (known === undefined) return undefined
+    const read = (name: string) =>
+      text(createReadStream(`/proc/${known.pid}/net/${name}`, { end: MOST_OF_SOCKETS_BYTES - 1 }))
+    const IPv4 = await read('tcp').catch(() => undefined) // it has ended
+    const IPv6 = await read('tcp6').catch(() => '') // a kernel without IPv6 has none
+    return IPv4 === undefined ? undefined : [...listenersOf(IPv4), ...listenersOf(IPv6)]
   }
 
   /** How many of its processes the kernel has ended because they used more memory than they may; 0 where that cannot be told. */

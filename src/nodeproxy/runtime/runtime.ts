@@ -1,6 +1,7 @@
 import type { LogLine } from '../../model/instance.ts'
 import type { AppName } from '../../model/names.ts'
 import type { PinnedImage, TaskDefinition } from '../../model/task.ts'
+import type { Listener } from './listeners.ts'
 
 /** A container as it was found or made. `address` is where the app listens once it is ready: `ip:port`. */
 export type Container = { readonly id: string; readonly app: AppName; readonly revision: number }
@@ -48,6 +49,8 @@ export interface Runtime {
   runs(container: Container): Promise<boolean>
   /** How many processes of it were ended so far for using more memory than the app may; 0 where that cannot be told. */
   memoryKills(container: Container): Promise<number>
+  /** Where its processes listen for TCP connections; undefined where that cannot be told. */
+  listening(container: Container): Promise<readonly Listener[] | undefined>
   /** What it wrote, as it writes it, from `since` (ISO 8601) on; ends when the container does. Aborting throws the reason. */
   output(container: Container, since: string | undefined, signal: AbortSignal): AsyncIterable<LogLine>
   /** All containers of this node, running or not: what a run before this one left. */
