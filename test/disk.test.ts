@@ -3,7 +3,7 @@ import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { explain } from '../src/cli/explain.ts'
-import { busyboxImage } from './tools/images.ts'
+import { builtImage, busyboxImage } from './tools/images.ts'
 import { Shadow } from './tools/shadow.ts'
 
 const MIB = 2 ** 20
@@ -59,6 +59,24 @@ test('what it writes on its volume, and what is below its limit, is let be', asy
   expect(diskBytes).toBeLessThan(70 * MIB)
   expect((await shadow.instance('modest')).phase).toBe('awake')
   await shadow.sleep('modest')
+}, 60_000)
+
+test("a volume that an image asks for elsewhere counts as the container's, and goes with it", async () => {
+  const name = 'asks-for-volume'
+  const asking = await builtImage(name, 'VOLUME /var/lib/db')
+  await registered('asker', `(sleep 1; cat /dev/zero > /var/lib/db/f) & ${SERVES}`, {
+    image: asking,
+    limits: { disk: '100MiB' },
+  })
+  const { container } = await shadow.wake('asker')
+  const format = '{{range .Mounts}}{{.Type}} {{.Name}}{{end}}'
+  const told = execFileSync('docker', ['inspect', '--format', format, container?.id ?? ''], { encoding: 'utf8' })
+  const [type, volume = ''] = told.trim().split(' ')
+  expect(type).toBe('volume')
+  expect((await shadow.until('asker', 'crashed')).problem?.detail).toContain('of 100MiB')
+  expect(execFileSync('docker', ['volume', 'ls', '--quiet', '--filter', `name=${volume}`], { encoding: 'utf8' })).toBe(
+    '',
+  )
 }, 60_000)
 
 test('how full a volume is is told, and from 90 % on warned of', async () => {

@@ -64,3 +64,56 @@ test('an app that listens on another port than its own is told of with that, lon
   await shadow.register('shop', { image, command: serves('127.0.0.1:8000'), startWithin, ...readers })
   await assert.rejects(shadow.wake('shop'), /it listens on 127\.0\.0\.1:8000 only; it must listen on 0\.0\.0\.0/)
 })
+
+test("an image's health check is run for an app that is ready by it, and for no other", async () => {
+  const image = await builtImage(
+    'checked',
+    'HEALTHCHECK --interval=1s CMD echo looked >> /looks; test -e /tmp/well || { echo not yet; exit 1; }',
+    'CMD ["sh", "-c", "(sleep 3; touch /tmp/well) & exec httpd -f -p 8000"]',
+  )
+  await using shadow = await Shadow.start()
+  await shadow.register('blog', { image, ready: { kind: 'healthcheck' }, ...readers })
+  const { container, lastWake } = await shadow.wake('blog')
+  assert.ok((lastWake?.steps.ready ?? 0) > 2_000, JSON.stringify(lastWake))
+  assert.equal(await ofDocker('{{.State.Health.Status}}', container?.id), 'healthy')
+
+  await shadow.register('shop', { image, ...readers })
+  const other = await shadow.wake('shop')
+  assert.equal(
+    await ofDocker('{{json .State.Health}} {{json .Config.Healthcheck.Test}}', other.container?.id),
+    'null ["NONE"]',
+  )
+
+  await shadow.register('late', { image, ready: { kind: 'healthcheck' }, startWithin: '2s', ...readers })
+  await assert.rejects(
+    shadow.wake('late'),
+    /did not pass the HEALTHCHECK .* its last answer was exit code 1 and "not yet"/,
+  )
+
+  const none = { code: 'definition-refused', message: /its image has no HEALTHCHECK/ }
+  await shadow.register('none', {
+    image: await busyboxImage(),
+    command: serves('8000'),
+    ready: { kind: 'healthcheck' },
+  })
+  await assert.rejects(shadow.wake('none'), none)
+  await shadow.admin.call('updateApp', { params: { app: 'none' }, body: { ready: { kind: 'port' } } })
+  await shadow.wake('none')
+  const back = shadow.admin.call('updateApp', { params: { app: 'none' }, body: { ready: { kind: 'healthcheck' } } })
+  await assert.rejects(back, none) // and what ran goes on
+  assert.equal((await shadow.instance('none')).phase, 'awake')
+})
+
+test('/dev/shm is as large as it is said to be', async () => {
+  await using shadow = await Shadow.start()
+  const command = ['sh', '-c', 'mkdir -p /srv && df -m /dev/shm > /srv/index.html && exec httpd -f -p 8000 -h /srv']
+  const image = await busyboxImage()
+  await shadow.register('blog', { image, command, limits: { memory: '256MiB', shm: '100MiB' }, ...readers })
+  assert.match((await shadow.ask('blog')).text, /^shm +100 /m)
+})
+
+/** What Docker tells of a container. */
+async function ofDocker(format: string, id = ''): Promise<string> {
+  const { stdout } = await promisify(execFile)('docker', ['inspect', '--format', format, id])
+  return stdout.trim()
+}

@@ -21,6 +21,18 @@ for (const path of ['/proc', '/proc/self/mnt', '/sys', '/dev', '/dev/shm'])
 for (const path of ['/data', '/process', '/devices/x', '/srv/dev', '/var/lib/proc'])
   test(`a volume can be at ${path}`, () => expect(faultOf({ volume: { size: '1GiB', path } })).toBe(''))
 
+test('/dev/shm is within the memory', () => {
+  expect(faultOf({ limits: { memory: '256MiB', shm: '1GiB' } })).toContain('limits.shm: is more than its memory')
+  expect(faultOf({ limits: { shm: '513MiB' } })).toContain('limits.shm: is more than its memory')
+  expect(faultOf({ limits: { memory: '256MiB', shm: '256MiB' } })).toBe('')
+  expect(faultOf({ limits: { memory: '32MiB' } })).toBe('')
+})
+
+test('readiness by the health check of the image takes no more words', () => {
+  expect(faultOf({ ready: { kind: 'healthcheck' } })).toBe('')
+  expect(faultOf({ ready: { kind: 'healthcheck', path: '/' } })).toContain('ready')
+})
+
 test('a command holds no NUL byte, and begins with a program', () => {
   expect(faultOf({ command: ['sh', '-c', 'a\0b'] })).toBe('command.2: cannot hold a NUL byte')
   expect(faultOf({ command: ['', 'x'] })).toContain('command: begins with an empty word')

@@ -119,6 +119,7 @@ const EgressSchema = parsed('Egress', 'what an app may reach', '10.0.0.5:5432', 
 const readiness = <T extends z.ZodType<string>>(line: T) =>
   z.discriminatedUnion('kind', [
     z.strictObject({ kind: z.literal('port') }),
+    z.strictObject({ kind: z.literal('healthcheck').describe('as the HEALTHCHECK of the image tells') }),
     z.strictObject({
       kind: z.literal('http'),
       path: z.string().regex(/^\/[\x21-\x7e]*$/, 'must begin with / and have no spaces'),
@@ -187,6 +188,11 @@ const definition = {
         'memory that must be there for it to be woken; left out: as much as its limit',
       ),
       disk: SizeSchema.optional().describe(`of what it writes outside of its volume; left out: ${TASK_DEFAULTS.disk}`),
+      shm: SizeSchema.optional().describe(`of /dev/shm, which counts as memory; left out: ${TASK_DEFAULTS.shm}`),
+    })
+    .refine(({ memory, shm }) => shm === undefined || toBytes(shm) <= toBytes(memory), {
+      path: ['shm'],
+      error: 'is more than its memory, as which it counts; give it more memory, or less of this',
     })
     .prefault({}),
   egress: z
@@ -252,6 +258,7 @@ export const TaskSchema = told<TaskDefinition>(
       cpus: z.number(),
       pids: z.int(),
       disk: SizeSchema.optional(),
+      shm: SizeSchema.optional(),
       reserve: SizeSchema.optional(),
     }),
     egress: z.array(EgressSchema).optional(),

@@ -29,6 +29,8 @@ for (const [flags, wanted] of [
   ['--port 3000', { port: 3000 }],
   ['--memory 256MiB --cpus 0.5 --pids 64', { limits: { memory: '256MiB', cpus: 0.5, pids: 64 } }],
   ['--ready port', { ready: { kind: 'port' } }],
+  ['--ready healthcheck', { ready: { kind: 'healthcheck' } }],
+  ['--shm 256MiB', { limits: { shm: '256MiB' } }],
   ['--ready http:/health', { ready: { kind: 'http', path: '/health' } }],
   ['--ready log:listening:.*', { ready: { kind: 'log', line: 'listening:.*' } }],
   ['--start-within 90s', { startWithin: '90s' }],
@@ -47,6 +49,7 @@ for (const [flags, wanted] of [
   ['--memory 1GiB', { limits: { memory: '1GiB' } }],
   // What another kind of readiness had must not be merged into this one.
   ['--ready http:/up', { ready: { kind: 'http', path: '/up', line: null } }],
+  ['--ready healthcheck', { ready: { kind: 'healthcheck', path: null, line: null } }],
   ['--domain only.test', { domains: ['only.test'] }],
 ] as const) {
   test(`update ${flags} is a merge patch of just that`, async () => {

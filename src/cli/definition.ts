@@ -25,6 +25,7 @@ export type DefinitionFlags = {
   readonly pids?: string
   readonly egress?: readonly string[]
   readonly disk?: string
+  readonly shm?: string
   readonly reserve?: string
   readonly ready?: string
   readonly startWithin?: string
@@ -48,6 +49,7 @@ export function definitionOptions(command: Command): Command {
     .option('--memory <size>', 'most memory it may use: 512MiB')
     .option('--reserve <size>', 'memory that must be there to wake it; left out: as much as --memory')
     .option('--disk <size>', 'most that it may write outside of its volume: 1GiB')
+    .option('--shm <size>', `size of /dev/shm, which counts as memory; default: ${TASK_DEFAULTS.shm}`)
     .option('--cpus <number>', 'most processors it may use: 0.5')
     .option('--pids <number>', 'most processes it may have')
     .option(
@@ -55,7 +57,10 @@ export function definitionOptions(command: Command): Command {
       'what it may reach beside the internet: none, private, host:PORT, 10.0.0.5:5432; internet takes all back; may be repeated',
       collect,
     )
-    .option('--ready <how>', 'how to tell that it is ready: port, http:/path, log:REGEX (RE2)')
+    .option(
+      '--ready <how>',
+      'how to tell that it is ready: port, http:/path, log:REGEX (RE2), healthcheck (of its image)',
+    )
     .option('--start-within <duration>', 'how long a start may take')
     .option('--drain <duration>', 'how long requests in flight may go on when it is to stop')
     .option('--grace <duration>', 'time from SIGTERM to SIGKILL')
@@ -95,6 +100,7 @@ export async function toPatch(
       memory: flags.memory,
       reserve: flags.reserve,
       disk: flags.disk,
+      shm: flags.shm,
       cpus: number('--cpus', flags.cpus),
       pids: number('--pids', flags.pids),
     },
@@ -122,10 +128,10 @@ function volume(flag: string | false | undefined): unknown {
 
 function readiness(flag: string | undefined, faults: Fault[]): unknown {
   if (flag === undefined) return undefined
-  if (flag === 'port') return { kind: 'port', path: null, line: null }
+  if (flag === 'port' || flag === 'healthcheck') return { kind: flag, path: null, line: null }
   if (flag.startsWith('http:')) return { kind: 'http', path: flag.slice(5), line: null }
   if (flag.startsWith('log:')) return { kind: 'log', line: flag.slice(4), path: null }
-  faults.push({ field: '--ready', message: `"${flag}" is none of port, http:/path, log:REGEX` })
+  faults.push({ field: '--ready', message: `"${flag}" is none of port, http:/path, log:REGEX, healthcheck` })
   return undefined
 }
 

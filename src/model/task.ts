@@ -7,6 +7,8 @@ export type Readiness =
   | { readonly kind: 'port' }
   | { readonly kind: 'http'; readonly path: string }
   | { readonly kind: 'log'; readonly line: string }
+  /** As the HEALTHCHECK of its image tells. */
+  | { readonly kind: 'healthcheck' }
 
 export const WEB_SOCKET_POLICIES = ['hold', 'ignore', 'wake'] as const
 export type WebSocketPolicy = (typeof WEB_SOCKET_POLICIES)[number]
@@ -39,6 +41,8 @@ export type TaskDefinition = {
     readonly pids: number
     /** Outside of its volume. */
     readonly disk?: Size | undefined
+    /** Of /dev/shm, within the memory; left out: `TASK_DEFAULTS.shm`, which is Docker's own. */
+    readonly shm?: Size | undefined
     /** Memory that must be there for it to be woken; left out: as much as its limit. */
     readonly reserve?: Size | undefined
   }
@@ -72,6 +76,7 @@ export const TASK_DEFAULTS = {
   cpus: 1,
   pids: 512,
   disk: '1GiB',
+  shm: '64MiB',
   startWithin: '60s',
   idleAfter: '5m',
   grace: '10s',

@@ -44,5 +44,7 @@ function missing({ ready, port }: TaskDefinition): string {
       return `gave no good answer on ${ready.path} at port ${port}`
     case 'log':
       return `did not write "${ready.line}" and open port ${port}`
+    case 'healthcheck':
+      return `did not pass the HEALTHCHECK of its image and open port ${port}`
   }
 }

@@ -6,6 +6,7 @@ import type { LogLine } from '../model/instance.ts'
 import type { Readiness } from '../model/task.ts'
 import { aTask } from '../testing/fake-app.ts'
 import { untilReady } from './readiness.ts'
+import type { Health } from './runtime/runtime.ts'
 
 const opened: AsyncDisposable[] = []
 afterEach(async () => {
@@ -33,14 +34,17 @@ function ready(
   port: number,
   lines: AsyncIterable<string> = none(),
   signal = new AbortController().signal,
+  health = noCheck,
 ) {
   const output = async function* (): AsyncIterable<LogLine> {
     for await (const line of lines) yield { at: '', stream: 'stdout', line }
   }
-  return untilReady({ task: aTask({ ready: kind }), address: `127.0.0.1:${port}`, output }, signal)
+  return untilReady({ task: aTask({ ready: kind }), address: `127.0.0.1:${port}`, output, health }, signal)
 }
 
 async function* none(): AsyncIterable<string> {}
+
+const noCheck = async (): Promise<Health | undefined> => undefined
 
 const isPending = async (promise: Promise<unknown>): Promise<boolean> => {
   const pending = Symbol('pending')
@@ -83,12 +87,13 @@ test('an app is asked as visitors ask it: by a hostname of its own, with the sch
   const output = async function* (): AsyncIterable<LogLine> {}
   const onAnswer = (said: string): void => void answers.push(said)
   const never = new AbortController().signal
-  await untilReady({ task, address, output, hostname: 'blog.example', onAnswer }, never)
+  const health = noCheck
+  await untilReady({ task, address, output, health, hostname: 'blog.example', onAnswer }, never)
   const { host, 'user-agent': agent, 'x-forwarded-proto': proto, 'x-forwarded-host': forwardedHost } = seen[0] ?? {}
   assert.deepEqual([host, agent, proto, forwardedHost], ['blog.example', 'shadow', 'http', 'blog.example'])
   assert.deepEqual(answers, ['403 Forbidden, asked as http://blog.example/healthy'])
   seen.length = 0
-  await untilReady({ task, address, output, hostname: 'blog.example', proto: 'https' }, never)
+  await untilReady({ task, address, output, health, hostname: 'blog.example', proto: 'https' }, never)
   assert.deepEqual(
     seen.map(headers => headers['x-forwarded-proto']),
     ['https'],
@@ -110,6 +115,27 @@ test('an app with a line is ready when it wrote that and its port is open', asyn
   assert.equal(await isPending(waiting), true)
   await serve(port)
   await waiting
+})
+
+test('an app with a health check is ready when that passes and its port is open', async () => {
+  const port = await freePort()
+  let passes = false
+  const health = async (): Promise<Health> => ({ isHealthy: passes })
+  const waiting = ready({ kind: 'healthcheck' }, port, none(), undefined, health)
+  const server = await serve(port)
+  assert.equal(await isPending(waiting), true)
+  await server[Symbol.asyncDispose]()
+  passes = true
+  assert.equal(await isPending(waiting), true)
+  await serve(port)
+  await waiting
+})
+
+test('an app whose image has no health check to wait for is refused as it is defined', async () => {
+  await assert.rejects(ready({ kind: 'healthcheck' }, await freePort()), {
+    code: 'definition-refused',
+    message: /image has no HEALTHCHECK/,
+  })
 })
 
 for (const kind of [{ kind: 'port' }, { kind: 'http', path: '/' }, { kind: 'log', line: 'never' }] as const) {

@@ -3,8 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { endpoint } from '../lib/http/endpoint.ts'
 import type { LogLine } from '../model/instance.ts'
 import type { TaskDefinition } from '../model/task.ts'
+import { untilHealthy } from './ready-health.ts'
 import { probe } from './ready-http.ts'
 import { untilWritten } from './ready-line.ts'
+import type { Health } from './runtime/runtime.ts'
 
 // Late by 5 % at most, at a sixth of what asking every millisecond costs over a slow start.
 const GAP_OF_ELAPSED = 0.05
@@ -17,6 +19,8 @@ export type ReadyOptions = {
   address: string
   /** What the app writes, from its start on. */
   output: (signal: AbortSignal) => AsyncIterable<LogLine>
+  /** What the check of its image finds: see `Runtime`. */
+  health: () => Promise<Health | undefined>
   /** A hostname of the app, and by what visitors come: to ask it as they do. */
   hostname?: string | undefined
   proto?: 'http' | 'https' | undefined
@@ -26,10 +30,11 @@ export type ReadyOptions = {
 
 /** Resolves as soon as the app is ready in the way its definition says; rejects with the signal's reason. */
 export async function untilReady(options: ReadyOptions, signal: AbortSignal): Promise<void> {
-  const { task, address, output } = options
+  const { task, address, output, health, onAnswer } = options
   if (task.ready.kind === 'log') await untilWritten(task, task.ready.line, output, signal)
+  if (task.ready.kind === 'healthcheck') await untilHealthy(task.app, health, onAnswer, signal)
   const { ready } = task
-  // A line in the log is a promise: the port must be open too, or the first request would be refused.
+  // A line in the log is a promise, and so is a check inside: the port must be open too, or the first request would be refused.
   await untilTrue(
     ready.kind === 'http' ? answersWell(options, ready.path, signal) : () => opens(address, signal),
     signal,

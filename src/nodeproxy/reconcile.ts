@@ -67,7 +67,8 @@ export async function leftRunning(task: TaskDefinition, ground: Ground, parts: P
     // The line it wrote when it was ready may have left its bounded log since.
     const readiness = task.ready.kind === 'log' ? { ...task, ready: { kind: 'port' } as const } : task
     const output = (signal: AbortSignal) => parts.runtime.output(container, undefined, signal)
-    await parts.untilReady({ task: readiness, address, output }, AbortSignal.any([ended.signal, limit.signal]))
+    const health = () => parts.runtime.health(container)
+    await parts.untilReady({ task: readiness, address, output, health }, AbortSignal.any([ended.signal, limit.signal]))
   } catch {
     watch.end()
     return undefined // it is unwound like all that is half-way

@@ -167,7 +167,8 @@ async function start(
       async found => ended.abort(await onWrongPort(task, container, found, parts)),
       () => undefined, // the wait was over
     )
-    const isReady = parts.untilReady({ task, address, output, onAnswer }, signal)
+    const health = () => parts.runtime.health(container)
+    const isReady = parts.untilReady({ task, address, output, health, onAnswer }, signal)
     await step('ready', () => orAborted(isReady, signal))
     return { address, watch }
   } catch (error) {

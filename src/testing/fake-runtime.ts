@@ -8,6 +8,7 @@ import type {
   Container,
   Exit,
   FoundContainer,
+  Health,
   ImageFacts,
   Layer,
   Pinned,
@@ -169,6 +170,10 @@ export class FakeRuntime implements Runtime {
 
   async listening(): Promise<readonly Listener[]> {
     return this.listens
+  }
+
+  async health(): Promise<Health | undefined> {
+    return undefined
   }
 
   async leftBehind(): Promise<readonly FoundContainer[]> {

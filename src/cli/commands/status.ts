@@ -125,13 +125,14 @@ function sayFailures(instance: InstanceView | null): string | undefined {
 }
 
 function sayReady({ ready, startWithin }: TaskDefinition): string {
-  const how = ready.kind === 'http' ? `http:${ready.path}` : ready.kind === 'log' ? `log:${ready.line}` : 'port'
+  const how = ready.kind === 'http' ? `http:${ready.path}` : ready.kind === 'log' ? `log:${ready.line}` : ready.kind
   return `${how} within ${startWithin}`
 }
 
 function sayLimits({ limits }: TaskDefinition): string {
   const reserved = limits.reserve === undefined ? '' : ` (${limits.reserve} reserved)`
-  return `memory ${limits.memory}${reserved}, cpus ${limits.cpus}, pids ${limits.pids}`
+  const shm = limits.shm === undefined ? '' : `, shm ${limits.shm}`
+  return `memory ${limits.memory}${reserved}${shm}, cpus ${limits.cpus}, pids ${limits.pids}`
 }
 
 function sayDisk({ limits }: TaskDefinition, instance: InstanceView | null): string | undefined {

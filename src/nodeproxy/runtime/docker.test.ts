@@ -159,6 +159,13 @@ describe('a look whether a definition can be run', () => {
       assert.ok(calls.some(call => call.startsWith('DELETE /containers/look')))
     })
 
+  test('tells of a health check that is to be waited for, and is not there', async () => {
+    answer = dockerWith({ '/app': Buffer.alloc(1024, 'x') })
+    const checked = { ...task, ready: { kind: 'healthcheck' } } as const
+    await assert.rejects(runtime.check(checked, signal), { code: 'definition-refused', message: /no HEALTHCHECK/ })
+    assert.ok(calls.some(call => call.startsWith('DELETE /containers/look')))
+  })
+
   test('tells of an image that is nowhere', async () => {
     answer = dockerWith({})
     await assert.rejects(runtime.check({ ...task, image: 'nope:99' }, signal), { code: 'image-not-found' })

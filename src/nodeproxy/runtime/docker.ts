@@ -8,12 +8,14 @@ import { withLastLines } from '../../model/last-lines.ts'
 import type { NodeName } from '../../model/names.ts'
 import type { TaskDefinition } from '../../model/task.ts'
 import { inForeground, sayExit } from '../postmortem.ts'
+import { noHealthcheck } from '../ready-health.ts'
 import { Addresses } from './addresses.ts'
 import { ContainerRecords } from './container-records.ts'
 import { DockerCommands } from './docker-commands.ts'
 import { DockerContainers } from './docker-containers.ts'
 import { dockerEngine, unlessStatus } from './docker-engine.ts'
 import { DockerFolders } from './docker-folders.ts'
+import { hasCheck, healthOf, NOT_YET_HEALTHY } from './docker-health.ts'
 import { DockerImages } from './docker-images.ts'
 import { DockerNetwork } from './docker-network.ts'
 import { DockerOutput } from './docker-output.ts'
@@ -148,6 +150,7 @@ export function docker({
     })
     try {
       const { Config } = await containers.inspect({ id })
+      if (task.ready.kind === 'healthcheck' && !hasCheck(Config)) throw noHealthcheck(task.app)
       const missing = await commands.missing(id, Config, task.volume?.path)
       if (missing !== undefined) throw commandNotFound(task.app, missing)
     } finally {
@@ -277,6 +280,10 @@ export function docker({
     },
     memoryKills: container => processes.memoryKills(container),
     listening: container => processes.listening(container),
+    async health(container) {
+      const found = await containers.inspect(container).catch(unlessStatus(404))
+      return found === undefined ? NOT_YET_HEALTHY : healthOf(found) // whoever watches its end tells that it is gone
+    },
     output: (container, since, signal) => output.follow(container, since, signal),
     async leftBehind() {
       const found = await containers.all()

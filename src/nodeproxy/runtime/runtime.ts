@@ -12,6 +12,9 @@ export type ImageFacts = PinnedImage & { readonly ports: readonly number[] }
 /** A revision, for its image. */
 export type Pinned = Pick<TaskDefinition, 'app' | 'revision' | 'pinned'>
 
+/** What Docker last found by the check of a container's health; `said`: what the check wrote, where it failed. */
+export type Health = { readonly isHealthy: boolean; readonly said?: string | undefined }
+
 export type Exit = { readonly exitCode: number; readonly outOfMemory: boolean }
 
 /** Runs containers. Every call may be repeated: "already so" is success. Only containers with this node's label are ever touched. */
@@ -51,6 +54,8 @@ export interface Runtime {
   memoryKills(container: Container): Promise<number>
   /** Where its processes listen for TCP connections; undefined where that cannot be told. */
   listening(container: Container): Promise<readonly Listener[] | undefined>
+  /** What the check of its health found last; undefined where its image has no HEALTHCHECK. Fails with `runtime-unreachable`. */
+  health(container: Container): Promise<Health | undefined>
   /** What it wrote, as it writes it, from `since` (ISO 8601) on; ends when the container does. Aborting throws the reason. */
   output(container: Container, since: string | undefined, signal: AbortSignal): AsyncIterable<LogLine>
   /** All containers of this node, running or not: what a run before this one left. */

@@ -2,11 +2,13 @@ import { randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import type { Egress } from '../../model/egress.ts'
 import type { NodeName } from '../../model/names.ts'
-import { size, toBytes } from '../../model/quantities.ts'
+import { size, toBytes, toMs } from '../../model/quantities.ts'
 import { TASK_DEFAULTS, type TaskDefinition } from '../../model/task.ts'
 import { LABEL_APP, LABEL_EGRESS, LABEL_NODE, LABEL_REVISION } from './runtime.ts'
 
 const APPS_FIRST = 500
+const NS_PER_MS = 1e6
+const CHECK_EVERY_MS = 1_000
 
 // What most images need to set themselves up and drop their rights, and nothing that reaches out of the container.
 const CAPABILITIES = ['CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'KILL', 'NET_BIND_SERVICE', 'SETGID', 'SETUID']
@@ -36,6 +38,7 @@ export function specificationOf(task: TaskDefinition, { node, network, address, 
       [LABEL_REVISION]: `${task.revision}`,
       ...(task.egress && { [LABEL_EGRESS]: task.egress.join(' ') }),
     },
+    Healthcheck: healthcheckOf(task),
     NetworkingConfig: { EndpointsConfig: { [network]: { IPAMConfig: { IPv4Address: address } } } },
     HostConfig: {
       NetworkMode: network,
@@ -43,6 +46,7 @@ export function specificationOf(task: TaskDefinition, { node, network, address, 
       Init: init,
       Memory: memory,
       MemorySwap: memory, // of both together: none
+      ShmSize: toBytes(task.limits.shm ?? size(TASK_DEFAULTS.shm)),
       NanoCpus: Math.round(Math.min(task.limits.cpus, availableParallelism()) * 1e9), // Docker refuses more than there are
       ...(limitsDisk && { StorageOpt: { size: `${toBytes(task.limits.disk ?? size(TASK_DEFAULTS.disk))}` } }),
       PidsLimit: task.limits.pids,
@@ -68,6 +72,13 @@ export function specificationOf(task: TaskDefinition, { node, network, address, 
           : [],
     },
   }
+}
+
+/** What is not said here Docker takes from the image; a check whose result nobody asks for is not run. */
+function healthcheckOf({ ready, startWithin }: TaskDefinition) {
+  if (ready.kind !== 'healthcheck') return { Test: ['NONE'] }
+  // Until the app is ready a check that fails is none: the start has its own deadline. Docker before 25 knows no StartInterval.
+  return { StartPeriod: toMs(startWithin) * NS_PER_MS, StartInterval: CHECK_EVERY_MS * NS_PER_MS }
 }
 
 export const containerName = (node: NodeName, app: string): string => `shadow-${node}-${app}`
