@@ -34,6 +34,7 @@ describe('a container', () => {
         running: true,
         ip: container.ip,
         startedAt: expect.stringMatching(/^20/),
+        pid: Number(run('inspect', '--format', '{{.State.Pid}}', container.id)),
       },
     ])
     expect(run('port', container.id)).toBe('')
