@@ -35,6 +35,8 @@ type Lane = {
   readonly idle: Upstream[]
   readonly waiting: Set<Waiter>
   dialling: number
+  /** All that are not closed, those in use included: the lane stays for them, or a closed one would be given back to another lane. */
+  open: number
 }
 
 /**
@@ -174,7 +176,7 @@ export class Pool {
   #laneOf(name: string): Lane {
     let lane = this.#lanes.get(name)
     if (lane === undefined) {
-      lane = { idle: [], waiting: new Set(), dialling: 0 }
+      lane = { idle: [], waiting: new Set(), dialling: 0, open: 0 }
       this.#lanes.set(name, lane)
     }
     return lane
@@ -187,6 +189,7 @@ export class Pool {
         return
       }
       lane.dialling += 1
+      lane.open += 1
       this.#counters.upstreamConnects += 1
       const upstream = new Upstream(to, {
         connected: opened => {
@@ -217,6 +220,7 @@ export class Pool {
   #gone(gone: Upstream, lane: Lane, cause: Error | undefined): void {
     this.#all.delete(gone)
     this.#sockets.give()
+    lane.open -= 1
     if (!gone.connected) {
       lane.dialling -= 1
       // One request for each connection that could not be opened: the others have theirs.
@@ -250,8 +254,7 @@ export class Pool {
   }
 
   #sweep(name: string, lane: Lane): void {
-    const isEmpty = lane.idle.length === 0 && lane.waiting.size === 0 && lane.dialling === 0
-    if (isEmpty && this.#lanes.get(name) === lane) this.#lanes.delete(name)
+    if (lane.open === 0 && lane.waiting.size === 0 && this.#lanes.get(name) === lane) this.#lanes.delete(name)
   }
 }
 

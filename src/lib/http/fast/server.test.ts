@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { test } from 'vitest'
 import { HandClock } from '../../../testing/clock.ts'
@@ -379,6 +380,24 @@ test('idle connections to an upstream that is forgotten are closed', async () =>
   assert.equal(app.sockets.size, 1)
   front.exchanges.forget({ address: app.address, upstream: app.address })
   await until(() => app.sockets.size === 0)
+})
+
+test('a kept connection that closes is found closed, also where it was in use while nothing else was open', async () => {
+  const sockets: Socket[] = []
+  await using app = await rawApp(socket => void sockets.push(socket.resume()))
+  await using front = await serving(exchange => exchange.forward(to(app.address)))
+  using client = new RawClient(front.port, GET)
+  await until(() => sockets.length === 1 && sockets[0]!.bytesRead > 0)
+  await front.clock.advance(500) // a look at all connections, this one being in use
+  sockets[0]?.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+  await client.until('ok')
+  sockets[0]?.end()
+  await once(sockets[0] as Socket, 'close') // so the front has closed its side
+  client.text = ''
+  client.send(GET)
+  await until(() => sockets.length === 2)
+  sockets[1]?.write('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nagain')
+  await client.until('again')
 })
 
 test('what is counted adds up', async () => {
