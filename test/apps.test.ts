@@ -60,7 +60,7 @@ describe('an app', () => {
     await using shadow = await Shadow.start()
     await shadow.register('blog', { limits: { memory: '64MiB' } })
     const { status, json } = await shadow.ask('blog', '/eat?bytes=200000000')
-    assert.deepEqual([status, json.code], [502, 'app-unreachable'])
+    assert.deepEqual([status, json.code], [502, 'app-crashed'])
     const { problem } = await shadow.until('blog', 'crashed')
     assert.match(problem?.detail ?? '', /was killed for using more than its 64MiB of memory/)
     assert.equal(problem?.facts?.['outOfMemory'], 1)
