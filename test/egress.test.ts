@@ -18,6 +18,7 @@ const METADATA = '169.254.169.254'
 
 let servers: Server[] = []
 beforeAll(async () => {
+  sh('ip link del sh-veth 2>/dev/null || true') // of a run that was cut off
   sh(
     `ip netns add ${BEHIND} && ip link add sh-veth type veth peer name eth0 netns ${BEHIND} && ip addr add 10.231.7.1/24 dev sh-veth && ip link set sh-veth up`,
   )

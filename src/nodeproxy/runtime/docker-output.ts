@@ -68,7 +68,7 @@ export class DockerOutput {
             if (!last.isBefore(line)) continue
             if (last.hasGapBefore(line)) yield { at: line.at, stream: 'shadow', line: GAP }
             caughtUp.add(line.stream)
-          } else if (last.isNewerThan(line)) {
+          } else if (last.hasTold(line)) {
             // At a rotation Docker goes back in its files: what is older than what was told is left out, and that is told once.
             if (!goesBack) yield { at: line.at, stream: 'shadow', line: AGAIN }
             goesBack = true

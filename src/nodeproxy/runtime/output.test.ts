@@ -93,3 +93,15 @@ test('where the line that was seen last is not there when it is read again, line
   expect([last.isBefore(out('3')), last.hasGapBefore(out('3'))]).toEqual([true, true])
   expect([last.isOlderThan(out('2')), last.isOlderThan(out('3'))]).toEqual([false, true])
 })
+
+test('a line that is told again within one following is known, by its time and its text', () => {
+  const last = new LastLine()
+  const at = (time: string, line: string) => ({ at: time, stream: 'stdout', line }) as const
+  const told = [at('1', 'a'), at('2', 'b'), at('2', 'c'), at('3', 'd')]
+  for (const line of told) {
+    expect(last.hasTold(line)).toBe(false)
+    last.saw(line)
+  }
+  expect([at('2', 'c'), at('3', 'd')].map(line => last.hasTold(line))).toEqual([true, true])
+  expect([at('3', 'e'), at('4', 'd')].map(line => last.hasTold(line))).toEqual([false, false])
+})

@@ -73,7 +73,10 @@ export function sinceOf(at: string): string {
  * its own: Docker copies the two side by side, so a line of one may be stored after later ones of the other.
  */
 export class LastLine {
-  readonly #streams = new Map<LogLine['stream'], { at: string; seen: number; skipped: number; isMet: boolean }>()
+  readonly #streams = new Map<
+    LogLine['stream'],
+    { at: string; line: string; seen: number; skipped: number; isMet: boolean }
+  >()
 
   /** From when to read again so as to miss nothing: of a stream that was never seen, somewhat earlier lines may be told yet. */
   get since(): string | undefined {
@@ -82,9 +85,9 @@ export class LastLine {
     return new Date(Date.parse(earliest) - OUT_OF_ORDER_MS).toISOString()
   }
 
-  saw({ at, stream }: LogLine): void {
+  saw({ at, stream, line }: LogLine): void {
     const last = this.#streams.get(stream)
-    this.#streams.set(stream, { at, seen: at === last?.at ? last.seen + 1 : 1, skipped: 0, isMet: true })
+    this.#streams.set(stream, { at, line, seen: at === last?.at ? last.seen + 1 : 1, skipped: 0, isMet: true })
   }
 
   /** To be called before lines are read again from `since` on. */
@@ -108,10 +111,10 @@ export class LastLine {
     return this.#streams.get(stream)?.isMet === false
   }
 
-  /** Whether a newer line of its stream was seen. */
-  isNewerThan({ at, stream }: LogLine): boolean {
+  /** Whether the line was seen of its stream, or a newer one. Docker gives each line a time of its own, in nanoseconds. */
+  hasTold({ at, stream, line }: LogLine): boolean {
     const last = this.#streams.get(stream)
-    return last !== undefined && at < last.at
+    return last !== undefined && (at < last.at || (at === last.at && line === last.line))
   }
 
   /** Whether the line is newer than those that were seen of its stream. */
