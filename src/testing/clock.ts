@@ -66,7 +66,7 @@ export class LeapingClock implements Clock {
   }
 
   wall(): number {
-    return Math.round(this.now() + this.#wallAhead)
+    return this.now() + this.#wallAhead // not rounded: a moment must be told alike whenever that is done
   }
 
   /** Sets the wall clock ahead by `ms`, or back where it is negative; no alarm rings by that. */
