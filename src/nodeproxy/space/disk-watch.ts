@@ -4,6 +4,7 @@ import type { Clock } from '../../lib/clock.ts'
 import { ShadowError } from '../../lib/errors.ts'
 import type { Exec } from '../../lib/exec.ts'
 import type { Log } from '../../lib/log.ts'
+import { repeat } from '../../lib/repeat.ts'
 import type { AppName } from '../../model/names.ts'
 import { sayBytes, size, toBytes } from '../../model/quantities.ts'
 import { TASK_DEFAULTS, type TaskDefinition } from '../../model/task.ts'
@@ -55,8 +56,7 @@ export class DiskWatch implements Disposable {
   #notBefore = 0
   #measuredAt = Number.NEGATIVE_INFINITY
   #root: string | undefined
-  #next: Disposable | undefined
-  #isDisposed = false
+  #looks: Disposable | undefined
 
   constructor(options: Options) {
     this.#options = options
@@ -64,15 +64,13 @@ export class DiskWatch implements Disposable {
 
   /** Looks from now on, until it is disposed of. */
   start(): void {
-    const again = (): void => {
-      if (this.#isDisposed) return
-      this.#next = this.#options.clock.after(LOOK_EVERY_MS, () => {
-        this.look()
-          .catch(cause => this.#options.log.debug('disk not looked at', { cause }))
-          .finally(again)
-      })
-    }
-    again()
+    const { clock, log } = this.#options
+    this.#looks = repeat(
+      clock,
+      LOOK_EVERY_MS,
+      () => this.look(),
+      cause => log.debug('disk not looked at', { cause }),
+    )
   }
 
   /** Bytes that the app has written outside of its volume, as last measured; undefined where it does not run. */
@@ -103,8 +101,7 @@ export class DiskWatch implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#isDisposed = true
-    this.#next?.[Symbol.dispose]()
+    this.#looks?.[Symbol.dispose]()
   }
 
   /** How much is free on the fullest of our disks; counts what was written since the last measurement. */

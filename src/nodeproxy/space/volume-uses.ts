@@ -1,5 +1,6 @@
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
+import { repeat } from '../../lib/repeat.ts'
 import type { VolumeUse } from '../../model/instance.ts'
 import type { AppName, VolumeId } from '../../model/names.ts'
 import { sayBytes } from '../../model/quantities.ts'
@@ -25,23 +26,20 @@ export class VolumeUses implements Disposable {
   readonly #options: Options
   readonly #known = new Map<VolumeId, VolumeUse>()
   readonly #warned = new Set<VolumeId>()
-  #next: Disposable | undefined
-  #isDisposed = false
+  #looks: Disposable | undefined
 
   constructor(options: Options) {
     this.#options = options
   }
 
   start(): void {
-    const again = (): void => {
-      if (this.#isDisposed) return
-      this.#next = this.#options.clock.after(LOOK_EVERY_MS, () => {
-        this.lookAtAll()
-          .catch(cause => this.#options.log.debug('volumes not looked at', { cause }))
-          .finally(again)
-      })
-    }
-    again()
+    const { clock, log } = this.#options
+    this.#looks = repeat(
+      clock,
+      LOOK_EVERY_MS,
+      () => this.lookAtAll(),
+      cause => log.debug('volumes not looked at', { cause }),
+    )
   }
 
   get all(): readonly VolumeUse[] {
@@ -77,7 +75,6 @@ export class VolumeUses implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#isDisposed = true
-    this.#next?.[Symbol.dispose]()
+    this.#looks?.[Symbol.dispose]()
   }
 }
