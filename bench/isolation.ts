@@ -16,13 +16,19 @@ import { countAim, machine, print, quantile, type Row, rowOf, rowOfOne } from '.
 import { certificateIn } from './lib/certificate.ts'
 import { startDaemon } from './lib/daemon.ts'
 import { freePorts } from './lib/pinned.ts'
+import { ProcessorTime } from './lib/processor-time.ts'
 
 const ALONE_PART = 0.2
 const ADDED_AT_MOST_MS = 100
 const CALL_WITHIN_MS = 60_000
 
 const { values: flags } = parseArgs({
-  options: { json: { type: 'boolean', default: false }, seconds: { type: 'string', default: '300' } },
+  options: {
+    json: { type: 'boolean', default: false },
+    seconds: { type: 'string', default: '300' },
+    /** Only the attacks whose name begins with one of these words, to find which of them costs what. */
+    only: { type: 'string', multiple: true, default: [] },
+  },
 })
 const seconds = Number(flags.seconds)
 
@@ -43,6 +49,8 @@ const image = made.stdout.trim()
 const { shadow } = held.use(await installed())
 const [tls = 0] = await freePorts(1)
 const anywhere = '127.0.0.1:0'
+// As contrib/systemd has it.
+const ofDaemons = held.use(new ProcessorTime(`${name}-daemons`, 1_000))
 const up = held.use(
   await startDaemon(shadow, ['up', '--json', '--data', data, '--listen', anywhere], {
     env: {
@@ -55,6 +63,12 @@ const up = held.use(
     signal: 'SIGINT',
   }),
 )
+ofDaemons.add(up.pid)
+// Visitors and attackers have machines of their own: here the attackers get what processor time the others leave.
+const of = {
+  probe: held.use(new ProcessorTime(`${name}-visitors`, 1_000)),
+  attack: held.use(new ProcessorTime(`${name}-attackers`, 10)),
+}
 const { front = '', master = '' } = up.told
 const token = (await readFile(join(data, 'tokens/admin'), 'utf8')).trim()
 const api = masterClient({ url: master, token, withinMs: CALL_WITHIN_MS })
@@ -64,7 +78,7 @@ for (const each of INNOCENT) await api.call('wakeApp', { params: { app: each } }
 const ports = { front: Number(new URL(front).port), master: Number(new URL(master).port), tls }
 await probed(2) // what is loaded and compiled at the first requests is not what is measured
 const alone = await probed(Math.max(5, seconds * ALONE_PART))
-const attacking = program('attack', { ...ports, seconds: seconds + 2 })
+const attacking = program('attack', { ...ports, seconds: seconds + 2, only: flags.only })
 await sleep(1_000)
 const beside = await probed(seconds)
 const attacksMade: Record<string, number> = JSON.parse(await attacking)
@@ -107,6 +121,9 @@ print(
     ],
     notes: [
       `${seconds} s of ${HOSTILE.length} hostile apps and ${Object.keys(attacksMade).length} attacks; visitors of the innocent alone for a fifth of that before`,
+      ofDaemons.isThere
+        ? 'processor time: daemons and visitors by CPUWeight=1000 as contrib/systemd has it, attackers by 10'
+        : 'processor time: all alike, as this machine has no cgroups for it',
       `wrong: an answer from another; lost: no answer, or an error; added: p99 beside them less p99 alone; sleepy was woken for most of its ${wakes} visits`,
       ...Object.entries(beside).flatMap(([who, { lost, wrong }]) =>
         [...wrong, ...lost].slice(0, 10).map(what => `${who}: ${what}`),
@@ -125,10 +142,8 @@ async function probed(many: number): Promise<Record<string, Outcome>> {
 /** Runs a program of this bench, and answers with what it printed. */
 async function program(file: 'attack' | 'probe', given: object): Promise<string> {
   const path = fileURLToPath(import.meta.resolve(`./isolation/${file}.ts`))
-  // Attackers have machines of their own: here they get what processor time the others leave.
-  const niceness = file === 'attack' ? '19' : '0'
-  const args = ['-n', niceness, process.execPath, path, JSON.stringify(given)]
-  const child = spawn('nice', args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [path, JSON.stringify(given)], { stdio: ['ignore', 'pipe', 'inherit'] })
+  of[file].add(child.pid ?? 0)
   return text(child.stdout)
 }
 

@@ -30,7 +30,8 @@ afterEach(async () => {
   for (const step of undo.reverse()) await step()
 })
 
-const open = (runtime: Pick<Runtime, 'output'>, log = noLog) => openLogs({ folder, runtime, clock: systemClock, log })
+const open = (runtime: Pick<Runtime, 'output' | 'limitCpus'>, log = noLog) =>
+  openLogs({ folder, runtime, clock: systemClock, log })
 
 async function read(logs: ReturnType<typeof open>): Promise<LogLine[]> {
   const lines: LogLine[] = []
@@ -118,7 +119,7 @@ test('a full disk costs lines, is told once, and the log goes on when there is r
     warn: (event: string) => void told.push(event),
     info: (event: string) => void told.push(event),
   }
-  const logs = open({ output: () => never() }, log)
+  const logs = open({ limitCpus: async () => undefined, output: () => never() }, log)
   logs.note(blog, 'before')
   await read(logs)
   writeFileSync(join(folder, 'filler'), Buffer.alloc(200 * 1024))

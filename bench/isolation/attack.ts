@@ -10,11 +10,14 @@ process.on('uncaughtException', () => {
 })
 process.setMaxListeners(0)
 
-const running = Object.entries(attacks).map(([name, attack]) => {
-  made[name] = 0
-  return attack(place, signal, () => {
-    made[name] = (made[name] ?? 0) + 1
+const isAsked = (name: string): boolean => place.only.length === 0 || place.only.some(word => name.startsWith(word))
+const running = Object.entries(attacks)
+  .filter(([name]) => isAsked(name))
+  .map(([name, attack]) => {
+    made[name] = 0
+    return attack(place, signal, () => {
+      made[name] = (made[name] ?? 0) + 1
+    })
   })
-})
 await Promise.race([Promise.all(running), new Promise(over => setTimeout(over, (place.seconds + 15) * 1_000))])
 process.stdout.write(JSON.stringify(made), () => process.exit())

@@ -7,7 +7,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { hostnameOf } from './tenants.ts'
 
 /** Where the attackers find the front and the master. */
-export type Place = { readonly front: number; readonly tls: number; readonly master: number; readonly seconds: number }
+export type Place = {
+  readonly front: number
+  readonly tls: number
+  readonly master: number
+  readonly seconds: number
+  readonly only: readonly string[]
+}
 
 /** Goes on until the signal aborts; what it is answered does not matter. Counts what it did by `did`. */
 type Attack = (place: Place, signal: AbortSignal, did: () => void) => Promise<void>

@@ -165,6 +165,13 @@ export class FakeRuntime implements Runtime {
     return this.kills
   }
 
+  /** What each container was limited to, in order. */
+  readonly cpus: { readonly id: string; readonly cpus: number | undefined }[] = []
+
+  async limitCpus({ id }: Container, cpus: number | undefined): Promise<void> {
+    this.cpus.push({ id, cpus })
+  }
+
   /** Where the processes of each container listen. */
   listens: readonly Listener[] = []
 

@@ -18,12 +18,14 @@ let folder: string
 let clock: HandClock
 let outputs: Map<string, FakeOutput>
 let opened: Logs[]
+let limits: (number | undefined)[]
 
 beforeEach(() => {
   folder = mkdtempSync('/tmp/shadow-logs-')
   clock = new HandClock()
   outputs = new Map()
   opened = []
+  limits = []
 })
 
 afterEach(async () => {
@@ -77,8 +79,9 @@ class FakeOutput {
 }
 
 function open(maxBytes?: number): Logs {
-  const runtime: Pick<Runtime, 'output'> = {
+  const runtime: Pick<Runtime, 'output' | 'limitCpus'> = {
     output: (of, since, until) => outputOf(of.id).read(since, until),
+    limitCpus: async (_container, cpus) => void limits.push(cpus),
   }
   const logs = openLogs({ folder, runtime, clock, log: noLog, ...(maxBytes && { maxBytes }) })
   opened.push(logs)
@@ -103,6 +106,10 @@ async function untilLast(logs: Logs, wanted: string): Promise<string[]> {
     if (lines.at(-1) === wanted) return lines
     await new Promise(resolve => setImmediate(resolve))
   }
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise(resolve => setImmediate(resolve))
 }
 
 const T = 1_800_000_000_000
@@ -302,5 +309,35 @@ describe('the pump', () => {
     output.isAway = false
     await clock.advance(1_000)
     expect(await untilLast(logs, 'while away')).toEqual(['before', 'while away'])
+  })
+
+  test('slows an app that floods its log until it writes less, and tells of both in the log', async () => {
+    const logs = open()
+    const output = outputOf('c1')
+    logs.pump(container)
+    const long = 'x'.repeat(64 * 1024)
+    for (let at = 0; at < 160; at++) output.write(long, T + at)
+    await until(() => limits.length === 1)
+    expect(limits).toEqual([0.05])
+    for (let at = 0; at < 160; at++) output.write(long, T + 1_000 + at)
+    output.write('still', T + 1_200)
+    await untilLast(logs, 'still')
+    await clock.advance(5_000)
+    expect(limits).toEqual([0.05])
+    await clock.advance(5_000)
+    expect(limits).toEqual([0.05, undefined])
+    const told = (await read(logs)).at(-1)
+    expect(told).toMatch(/writes less log again/)
+  })
+
+  test('slows no app for a burst, nor for what it wrote long ago and is read at once', async () => {
+    const logs = open()
+    const output = outputOf('c1')
+    const long = 'x'.repeat(64 * 1024)
+    for (let at = 0; at < 400; at++) output.write(long, T + at * 63)
+    output.write('end', T + 400 * 63)
+    logs.pump(container)
+    await untilLast(logs, 'end')
+    expect(limits).toEqual([])
   })
 })

@@ -6,11 +6,12 @@ import type { Log } from '../../lib/log.ts'
 import type { AppName } from '../../model/names.ts'
 import type { Container, Runtime } from '../runtime/runtime.ts'
 import { AppLog, keyOf } from './app-log.ts'
+import { CALM, FLOODS, Flood } from './flood.ts'
 import type { Logs } from './logs.ts'
 
 type Options = {
   readonly folder: string
-  readonly runtime: Pick<Runtime, 'output'>
+  readonly runtime: Pick<Runtime, 'output' | 'limitCpus'>
   readonly clock: Clock
   readonly log: Log
   /** How much is kept of each app. */
@@ -18,6 +19,8 @@ type Options = {
 }
 
 const RETRY_AFTER_MS = 1_000
+const FLOODING_CPUS = 0.05
+const CALM_AFTER_MS = 5_000
 
 /** Logs as bounded NDJSON files in the folder, fed from the runtime's own logs. */
 export function openLogs({ folder, runtime, clock, log, maxBytes = 10 * 2 ** 20 }: Options): Logs {
@@ -41,9 +44,10 @@ export function openLogs({ folder, runtime, clock, log, maxBytes = 10 * 2 ** 20 
     // A container that is new to a log that this process has fed all along cannot have written a line that is kept.
     let isNew = lastPumped.has(app) && lastPumped.get(app) !== id
     lastPumped.set(app, id)
+    const flood = new Flood()
     for (;;) {
       try {
-        await copy(container, logOf(app), !isNew)
+        await copy(container, logOf(app), flood, !isNew)
         return
       } catch (error) {
         if (ending.signal.aborted) return
@@ -54,9 +58,13 @@ export function openLogs({ folder, runtime, clock, log, maxBytes = 10 * 2 ** 20 
     }
   }
 
-  async function copy(container: Container, target: AppLog, mayBeKnown: boolean): Promise<void> {
+  async function copy(container: Container, target: AppLog, flood: Flood, mayBeKnown: boolean): Promise<void> {
     const known = mayBeKnown ? await target.known() : undefined
     for await (const line of runtime.output(container, known?.since, ending.signal)) {
+      if (line.stream !== 'shadow' && flood.saw(line))
+        untilCalm(container, flood).catch(cause => {
+          if (!ending.signal.aborted) log.warn('app that floods its log not slowed', { app: container.app, cause })
+        })
       const key = known && known.lines.size > 0 ? keyOf(line) : ''
       const kept = known?.lines.get(key) ?? 0
       if (kept > 0) {
@@ -67,6 +75,20 @@ export function openLogs({ folder, runtime, clock, log, maxBytes = 10 * 2 ** 20 
       target.append(line)
       await target.ready()
     }
+  }
+
+  /** Slows an app that floods its log, for as long as it does. */
+  async function untilCalm(container: Container, flood: Flood): Promise<void> {
+    const { app, id } = container
+    const note = (line: string): void => logOf(app).append({ at: timestamp(clock), stream: 'shadow', line })
+    log.warn('app floods its log', { app })
+    note(FLOODS)
+    await runtime.limitCpus(container, FLOODING_CPUS)
+    do await pause(clock, CALM_AFTER_MS, ending.signal)
+    while (!flood.isOver(CALM_AFTER_MS))
+    if (pumps.get(app)?.container !== id) return // it has ended
+    await runtime.limitCpus(container, undefined)
+    note(CALM)
   }
 
   return {

@@ -232,6 +232,16 @@ export function docker({
     )
   }
 
+  async function limitCpus(container: Pick<Container, 'id'>, cpus: number | undefined): Promise<void> {
+    // This limit is set past Docker, which goes on saying what the definition says.
+    const given = async (): Promise<number | undefined> => {
+      const found = await containers.inspect(container).catch(unlessStatus(404))
+      return found && (found.HostConfig.NanoCpus ?? 0) / 1e9
+    }
+    const limit = cpus ?? (await given())
+    if (limit !== undefined) await processes.limitCpus(container, limit)
+  }
+
   return {
     alive: signal =>
       orAborted(
@@ -279,6 +289,7 @@ export function docker({
       return found?.State.Running === true
     },
     memoryKills: container => processes.memoryKills(container),
+    limitCpus,
     listening: container => processes.listening(container),
     async health(container) {
       const found = await containers.inspect(container).catch(unlessStatus(404))
@@ -292,6 +303,7 @@ export function docker({
         addresses.isUsed(ip)
         addressOf.set(id, ip)
         await processes.learn({ id }, pid)
+        await limitCpus({ id }, undefined) // an earlier run of this node may have slowed it
       }
       await lookAtFirewall(found)
       return found

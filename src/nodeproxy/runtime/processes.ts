@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
 import { type Listener, listenersOf } from './listeners.ts'
 import type { Container } from './runtime.ts'
@@ -7,8 +7,11 @@ import type { Container } from './runtime.ts'
 // An app may have any number of connections; the kernel puts sockets that listen before them.
 const MOST_OF_SOCKETS_BYTES = 64 * 2 ** 10
 
-/** Where the kernel counts, from the first on that is there: cgroup v2, then v1. */
-type Known = { readonly pid: number; readonly countFiles: readonly string[] }
+// The period that Docker limits processor time by, too.
+const CPU_PERIOD_US = 100_000
+
+/** Where the kernel counts, and is told of limits: the files of cgroup v2 and those of v1, of which one kind is there. */
+type Known = { readonly pid: number; readonly countFiles: readonly string[]; readonly cpuFiles: readonly string[] }
 
 /**
  * What the kernel of this machine tells of containers that were started, sooner than Docker does and at the cost of reading a file.
@@ -20,7 +23,8 @@ export class Processes {
   /** Remembers the first process of a container that runs. */
   async learn({ id }: Pick<Container, 'id'>, pid: number): Promise<void> {
     const groups = await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '')
-    if (groups.includes(id)) this.#known.set(id, { pid, countFiles: countFilesOf(groups) })
+    if (groups.includes(id))
+      this.#known.set(id, { pid, countFiles: countFilesOf(groups), cpuFiles: cpuFilesOf(groups) })
   }
 
   forget({ id }: Pick<Container, 'id'>): void {
@@ -57,7 +61,23 @@ export class Processes {
     }
     return 0
   }
+
+  /** Gives it at most so many processors, until told otherwise; nothing happens where it has ended, or runs on another machine. */
+  async limitCpus({ id }: Pick<Container, 'id'>, cpus: number): Promise<void> {
+    const quota = Math.round(cpus * CPU_PERIOD_US)
+    for (const file of this.#known.get(id)?.cpuFiles ?? []) {
+      const limit = file.endsWith('cpu.max') ? `${quota} ${CPU_PERIOD_US}` : `${quota}`
+      await writeFile(file, limit, { flag: 'r+' }).catch(() => undefined) // ended, or the other version of cgroups
+    }
+  }
 }
+
+const cpuFilesOf = (groups: string): readonly string[] =>
+  groups.split('\n').flatMap(line => {
+    const [, controllers, path = ''] = /^\d+:([^:]*):(.*)$/.exec(line) ?? []
+    if (controllers === '') return [`/sys/fs/cgroup${path}/cpu.max`]
+    return controllers?.split(',').includes('cpu') ? [`/sys/fs/cgroup/cpu${path}/cpu.cfs_quota_us`] : []
+  })
 
 const countFilesOf = (groups: string): readonly string[] =>
   groups.split('\n').flatMap(line => {

@@ -1,0 +1,41 @@
+// An app that writes more than this, for longer than its burst lasts, costs the machine more than it is worth: Docker stores each
+// line outside of what the app's own processor time is counted in.
+const BYTES_PER_S = 2 ** 20
+const BURST_BYTES = 8 * BYTES_PER_S
+// Its stamp is read of a line now and then only.
+const LOOK_EVERY_BYTES = 2 ** 16
+
+/** Whether an app floods its log: a token bucket of bytes that runs empty. */
+export class Flood {
+  #left = BURST_BYTES
+  #at: number | undefined
+  #unlooked = 0
+  #written = 0
+  #isOn = false
+
+  /** Counts a line; answers whether the flood begins by it. Its own stamp counts, not when it is read: a backlog is no flood. */
+  saw({ at, line }: { at: string; line: string }): boolean {
+    this.#unlooked += line.length
+    if (this.#unlooked < LOOK_EVERY_BYTES) return false
+    const now = Date.parse(at)
+    const refilled = this.#left + (Math.max(0, now - (this.#at ?? now)) / 1_000) * BYTES_PER_S
+    this.#at = now
+    this.#left = Math.max(0, Math.min(BURST_BYTES, refilled) - this.#unlooked)
+    this.#written += this.#unlooked
+    this.#unlooked = 0
+    if (this.#left > 0 || this.#isOn) return false
+    this.#isOn = true
+    return true
+  }
+
+  /** Whether it is over, by what was written in the `ms` since the last look. */
+  isOver(ms: number): boolean {
+    this.#isOn = this.#written >= (ms / 1_000) * BYTES_PER_S
+    this.#written = 0
+    if (!this.#isOn) this.#left = BURST_BYTES
+    return !this.#isOn
+  }
+}
+
+export const FLOODS = `this app writes more than ${BYTES_PER_S / 2 ** 20} MiB of log a second: it gets little processor time until it writes less`
+export const CALM = 'this app writes less log again: it gets its processor time back'
