@@ -36,6 +36,9 @@ await using held = new AsyncDisposableStack()
 const name = `bench-${randomBytes(3).toString('hex')}`
 const data = await mkdtemp(join(tmpdir(), 'shadow-bench-'))
 held.defer(() => rm(data, { recursive: true }))
+held.defer(async () => {
+  await promisify(execFile)('docker', ['network', 'rm', `shadow-${name}`]).catch(() => undefined) // it may never have been made
+})
 const certificates = await mkdtemp(join(tmpdir(), 'shadow-bench-'))
 held.defer(() => rm(certificates, { recursive: true }))
 const { cert, key } = certificateIn(certificates)
@@ -81,7 +84,8 @@ const alone = await probed(Math.max(5, seconds * ALONE_PART))
 const attacking = program('attack', { ...ports, seconds: seconds + 2, only: flags.only })
 await sleep(1_000)
 const beside = await probed(seconds)
-const attacksMade: Record<string, number> = JSON.parse(await attacking)
+of.attack.release(attacking.pid) // it is to end, although apps still use all processors
+const attacksMade: Record<string, number> = JSON.parse(await attacking.printed)
 const wakes = (beside['sleepy']?.ms.length ?? 0) + (beside['sleepy']?.lost.length ?? 0)
 const stillThere = await probed(2)
 
@@ -136,15 +140,18 @@ print(
 
 /** What the visitors of the innocent got in so many seconds. */
 async function probed(many: number): Promise<Record<string, Outcome>> {
-  return JSON.parse(await program('probe', { front: ports.front, master: ports.master, token, seconds: many }))
+  return JSON.parse(await program('probe', { front: ports.front, master: ports.master, token, seconds: many }).printed)
 }
 
-/** Runs a program of this bench, and answers with what it printed. */
-async function program(file: 'attack' | 'probe', given: object): Promise<string> {
+type Program = { readonly pid: number; readonly printed: Promise<string> }
+
+/** Runs a program of this bench, which prints one JSON object at its end. */
+function program(file: 'attack' | 'probe', given: object): Program {
   const path = fileURLToPath(import.meta.resolve(`./isolation/${file}.ts`))
   const child = spawn(process.execPath, [path, JSON.stringify(given)], { stdio: ['ignore', 'pipe', 'inherit'] })
-  of[file].add(child.pid ?? 0)
-  return text(child.stdout)
+  const pid = child.pid ?? 0
+  of[file].add(pid)
+  return { pid, printed: text(child.stdout) }
 }
 
 function latencies(who: string, outcome: Outcome | undefined): Row {

@@ -74,9 +74,15 @@ export const attacks: Readonly<Record<string, Attack>> = {
   'resets: streams opened and reset at once': async ({ tls }, signal, did) => {
     await all(RESETTING_SESSIONS, signal, async () => {
       await inSession(tls, 'resets', '127.0.0.41', signal, async session => {
+        let unended = 0
         while (!session.destroyed && !signal.aborted) {
-          for (let at = 0; at < STREAMS_AT_ONCE && !session.destroyed; at++) {
-            streamTo(session, 'resets', '/').close(constants.NGHTTP2_CANCEL)
+          // No more than the session has sent: else it is the attacker's memory that is attacked.
+          for (let at = 0; unended < STREAMS_AT_ONCE && at < STREAMS_AT_ONCE && !session.destroyed; at++) {
+            unended += 1
+            const stream = streamTo(session, 'resets', '/').on('close', () => {
+              unended -= 1
+            })
+            stream.close(constants.NGHTTP2_CANCEL)
             did()
           }
           await sleep(10)

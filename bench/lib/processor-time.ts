@@ -1,4 +1,5 @@
 import { mkdirSync, rmdirSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 const PAUSE_MS = 100
@@ -21,6 +22,11 @@ export class ProcessorTime implements AsyncDisposable {
   /** The process is one of it from now on, with the threads it has and those it starts. */
   add(pid: number): void {
     if (this.isThere) writeFileSync(`${this.#folder}/cgroup.procs`, `${pid}`)
+  }
+
+  /** From now on it is one of the machine's others. */
+  release(pid: number): void {
+    if (this.isThere) writeFileSync(`${dirname(this.#folder)}/cgroup.procs`, `${pid}`)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
