@@ -7,7 +7,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['src/**/*.test.ts', 'test/layers.test.ts', 'test/tools/**/*.test.ts'],
+          include: ['src/**/*.test.ts', 'contrib/**/*.test.ts', 'test/layers.test.ts', 'test/tools/**/*.test.ts'],
           testTimeout: 20_000,
           globalSetup: ['test/tools/temporary.ts'],
         },

@@ -1,6 +1,5 @@
-// npm run docs: the tables of the README, made from the code.
-import { readFile, writeFile } from 'node:fs/promises'
-import { withTables } from '../src/cli/docs.ts'
+// npm run docs: the pages of docs/ that are made from the code.
+import { writeFile } from 'node:fs/promises'
+import { pages } from './docs/pages.ts'
 
-const file = `${import.meta.dirname}/../README.md`
-await writeFile(file, await withTables(await readFile(file, 'utf8')))
+for (const [path, text] of Object.entries(await pages())) await writeFile(`${import.meta.dirname}/../${path}`, text)

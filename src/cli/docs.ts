@@ -38,37 +38,3 @@ export const sayNone = ({ needed }: SettingRow): string => (needed ? 'must be se
 
 /** Every failure: its code, HTTP status, exit code and meaning. */
 export const errorsTable = () => Object.entries(failures).map(([code, failure]) => ({ code, ...failure }))
-
-/** The README with the tables between its markers made anew; the same text where they are up to date. */
-export async function withTables(readme: string): Promise<string> {
-  const settings = (await settingsTables())
-    .map(({ of, rows }) => {
-      const told = rows.map(row => [
-        `\`${row.env}\``,
-        row.default === null ? sayNone(row) : `\`${row.default}\``,
-        row.help,
-      ])
-      return `**${of}**\n\n${markdown(['setting', 'default', 'what it says'], told)}`
-    })
-    .join('\n')
-  const errors = markdown(
-    ['code', 'HTTP', 'exit', 'what it means'],
-    errorsTable().map(({ code, status, exit, means }) => [`\`${code}\``, String(status), String(exit), means]),
-  )
-  return between(between(readme, 'settings', settings), 'errors', errors)
-}
-
-function markdown(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string =>
-    `| ${cells.map(cell => cell.replaceAll('|', '\\|')).join(' | ')} |\n`
-  return [header, header.map(() => '---'), ...rows].map(line).join('')
-}
-
-function between(readme: string, name: string, text: string): string {
-  const begin = `<!-- ${name}: made by npm run docs -->\n`
-  const end = `<!-- end of ${name} -->`
-  const [before, rest] = readme.split(begin)
-  const after = rest?.slice(rest.indexOf(end))
-  if (before === undefined || after === undefined) throw new Error(`README.md has no "${begin.trim()}"`)
-  return `${before}${begin}\n${text}\n${after}`
-}

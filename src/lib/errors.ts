@@ -1,4 +1,4 @@
-/** Every way Shadow fails: the HTTP status and the exit code each owns, and what it means. The README prints this table. */
+/** Every way Shadow fails: the HTTP status and the exit code each owns, and what it means. docs/errors.md has this table. */
 const FAILURES = {
   'bad-input': {
     status: 400,

@@ -9,23 +9,23 @@ export type Network = string & { readonly brand: 'Network' }
 export type Rate = string & { readonly brand: 'Rate' }
 
 /**
- * Who may use an app, and how much. It is looked at before the app is woken. Deny wins over allow; an allow list that is not empty
- * keeps everybody else out. It belongs to the app and not to its task definition: a change restarts nothing.
+ * Who may use an app, and how much. The rules are applied before the app is woken. Deny wins over allow; an allow list that is not
+ * empty keeps everybody else out. The rules belong to the app and not to its task definition: a change restarts nothing.
  */
 export type Access = {
-  /** What becomes of visitors who come by plain HTTP: they are sent on to HTTPS, or served by both. Left out: as the front is set to. */
+  /** `redirect` sends visitors of plain HTTP on to HTTPS, `both` serves them. Left out: the setting of the front. */
   readonly https?: HttpsMode | undefined
-  /** For how long browsers are to use HTTPS alone (RFC 6797). Left out: as the front is set to. */
+  /** For how long browsers must use HTTPS only (RFC 6797). Left out: the setting of the front. */
   readonly hsts?: Hsts | undefined
   readonly allow: readonly Network[]
   readonly deny: readonly Network[]
-  /** Of all clients together. */
+  /** The rate of all clients together. */
   readonly rate?: Rate | undefined
-  /** Of each client: an IPv4 address, or a /64 of IPv6, which is what one client has. */
+  /** The rate of each client. A client is an IPv4 address, or a /64 of IPv6. */
   readonly ratePerClient?: Rate | undefined
-  /** Requests that the app is given at a time; WebSockets are counted apart. Left out: `IN_FLIGHT`. */
+  /** How many requests the app is given at a time, WebSockets not counted. Left out: `IN_FLIGHT`. */
   readonly inFlight?: number | undefined
-  /** How long the app may take for the first byte of an answer, once it has the whole request. Left out: `ANSWER_WITHIN`. */
+  /** How long the app may take from the end of the request to the first byte of its answer. Left out: `ANSWER_WITHIN`. */
   readonly answerWithin?: Duration | 'never' | undefined
 }
 
@@ -33,17 +33,17 @@ export const HTTPS_MODES = ['redirect', 'both'] as const
 export type HttpsMode = (typeof HTTPS_MODES)[number]
 export type Hsts = Duration | 'off'
 
-/** Parses what becomes of visitors who come by plain HTTP; fails with `bad-input`. */
+/** Parses the mode for plain HTTP; fails with `bad-input`. */
 export function httpsMode(text: string): HttpsMode {
   const mode = HTTPS_MODES.find(one => one === text)
   if (mode === undefined) throw new ShadowError('bad-input', `"${text.slice(0, 100)}" is neither redirect nor both`)
   return mode
 }
 
-/** Parses for how long browsers are to use HTTPS alone; fails with `bad-input`. */
+/** Parses the time for which browsers must use HTTPS only, or `off`; fails with `bad-input`. */
 export const hsts = (text: string): Hsts => (text === 'off' ? text : duration(text))
 
-/** The value of `Strict-Transport-Security` (RFC 6797, 6.1); undefined where there is to be none. */
+/** The value of the header `Strict-Transport-Security` (RFC 6797, 6.1); undefined for `off`. */
 export const hstsHeader = (value: Hsts): string | undefined =>
   value === 'off' ? undefined : `max-age=${Math.floor(toMs(value) / 1_000)}`
 export const IN_FLIGHT = 1_000
@@ -52,7 +52,7 @@ export const ANSWER_WITHIN = '5m' as Duration
 /** A rate in numbers: a bucket of `burst` requests that fills by `perSecond`. */
 export type Bucket = { readonly perSecond: number; readonly burst: number }
 
-/** Whether there is no rule at all. */
+/** Whether there is no rule. */
 export const isOpen = ({ allow, deny, ...others }: Access): boolean =>
   allow.length === 0 && deny.length === 0 && Object.values(others).every(rule => rule === undefined)
 
@@ -73,7 +73,7 @@ export function network(text: string): Network {
   const prefix = text.slice(slash + 1)
   if (!/^\d{1,3}$/.test(prefix) || Number(prefix) > most)
     return fail(`"${prefix.slice(0, 50)}" is not a number of bits; 0 to ${most} go after the /`)
-  // IPv4 that came as IPv6 has 96 bits before its own.
+  // An IPv4 address that is written as IPv6 has 96 bits before its own.
   const bits = most === 128 && isIPv4(address) ? Number(prefix) - 96 : Number(prefix)
   if (bits < 0) return fail('a network of IPv4 is written as IPv4, like 10.0.0.0/8')
   const first = networkOf(address, bits)
@@ -96,7 +96,7 @@ export function rate(text: string): Rate {
   return `${Number(count)}/${unit}${burst === undefined ? '' : ` burst ${Number(burst)}`}` as Rate
 }
 
-/** The rate in numbers; without a burst, the requests of one unit may all come at once. */
+/** The rate in numbers; without a burst, all requests of one unit may come at once. */
 export function bucketOf(value: Rate): Bucket {
   const [, count = '', unit = '', burst = count] = /^(\d+)\/(\w)(?: burst (\d+))?$/.exec(value) ?? []
   return { perSecond: Number(count) / (SECONDS[unit] ?? 1), burst: Number(burst) }

@@ -6,8 +6,8 @@ import type { Size } from './quantities.ts'
 import type { TaskDefinition } from './task.ts'
 
 /**
- * The part of an app that fronts are given (the `Route` has all of it): what the front itself applies belongs here, so that a
- * change of it restarts nothing. A secret never belongs here.
+ * The part of an app that fronts are given; the `Route` contains it. What the front itself applies belongs here, so that a change
+ * of it restarts no container. A secret never belongs here.
  */
 export type AppForFronts = {
   readonly name: AppName
@@ -21,7 +21,7 @@ export type AppForFronts = {
 /** An app with its current task definition, as the master and the app's node know it. */
 export type App = AppForFronts & { readonly task: TaskDefinition }
 
-/** Who may attach a volume. `until` null: until it is given up (a loop volume's bytes live on that node). */
+/** Which node may attach a volume. `until` is null for a lease that ends only when it is released: a loop volume's bytes are on that node. */
 export type Lease = { readonly node: NodeName; readonly epoch: number; readonly until: string | null }
 
 /** What the master knows of a volume. `app` is null once its app was removed and its data kept. */
@@ -31,11 +31,11 @@ export type Volume = {
   readonly size: Size
   readonly lease: Lease | null
   readonly createdAt: string
-  /** How full it is, told in lists where its node answers; never stored. */
+  /** How full it is. Only in lists, if its node answers; never stored. */
   readonly use?: VolumeUse | undefined
 }
 
-/** What a node says of itself every few seconds. `key` is what fronts show to the node; it never leaves them and the master. */
+/** A node's announcement, which it repeats every few seconds. Fronts show `key` to the node; only fronts and masters have it. */
 export type Node = {
   readonly name: NodeName
   readonly address: string
@@ -45,6 +45,6 @@ export type Node = {
   readonly cpuUtilization: number
   readonly memoryUtilization: number
   readonly awake: number
-  /** When it counts as lost unless it speaks again. */
+  /** The node counts as lost after this time, unless it announces itself again. */
   readonly until: string
 }

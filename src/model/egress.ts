@@ -2,12 +2,12 @@ import { ShadowError } from '../lib/errors.ts'
 import { network } from './access.ts'
 
 /**
- * What an app may reach beyond its own hostnames: `internet` (what it may anyway), `none`, `private`, `host`, `host:PORT`, an
- * IPv4 address or network, with or without `:PORT`.
+ * What an app may reach besides its own hostnames: `internet` (the default), `none`, `private`, `host`, `host:PORT`, or an IPv4
+ * address or network, with or without `:PORT`.
  */
 export type Egress = string & { readonly brand: 'Egress' }
 
-/** A way out: to a network, or to this machine itself; to one port where one is named. */
+/** A destination: a network, or this machine itself; with `port`, that port only. */
 export type Way = { readonly to: string | 'host'; readonly port: number | undefined }
 export type Ways = { readonly internet: boolean; readonly ways: readonly Way[] }
 
@@ -25,7 +25,7 @@ export const CLOSED_NETWORKS = [
   '224.0.0.0/4',
   '240.0.0.0/4',
 ]
-// Not link-local: there clouds give out their credentials (169.254.169.254), which has to be asked for by its address.
+// Link-local is not among them: clouds serve credentials there (169.254.169.254). An app that needs it must name the address.
 const PRIVATE_NETWORKS = ['10.0.0.0/8', '100.64.0.0/10', '172.16.0.0/12', '192.168.0.0/16']
 
 /** Parses one allowance; fails with `bad-input`. */
@@ -47,7 +47,7 @@ export function egress(text: string): Egress {
 
 const SPELLING = 'write none, private, host, host:PORT, or an address or network such as 10.0.0.5:5432'
 
-/** What a list of allowances opens. */
+/** The destinations that a list of allowances opens. */
 export function waysOf(list: readonly Egress[]): Ways {
   const ways = list.flatMap((one): readonly Way[] => {
     if (one === 'internet' || one === 'none') return []

@@ -6,26 +6,26 @@ export const NODE_LOST_AFTER = 20_000
 export const FRONT_CHECKS_NODES_EVERY = 2_000
 export const NODE_CHECK_WITHIN = 1_000
 export const MASTER_CALL_WITHIN = 5_000
-/** On the way of a wake we rather use the last known definition than wait for a slow master. */
+/** During a wake, a node uses the last definition that it knows rather than wait longer than this for the master. */
 export const MASTER_CALL_IN_WAKE_WITHIN = 1_000
 export const STREAM_HEARTBEAT_EVERY = 2_000
 export const STREAM_LOST_AFTER = 6_000
-/** How often each master looks whether another has changed something. */
+/** How often each master asks the store whether another master has changed something. */
 export const CHANGES_LOOKED_FOR_EVERY = 1_000
-/** What was checked counts as the newest for so long after the master last said that it had told all changes. */
+/** A cached document counts as the newest for this long after the master last said that it has sent all changes. */
 export const CHECKED_COUNTS_FOR = 1_800
-/** From a change through any master to whoever keeps what it changed, whatever stream broke. */
+/** The longest time from a change through any master until every cache has it, also when a stream has broken. */
 const CHANGE_SEEN_WITHIN = 2_000
-/** Between two tries to have the stream of changes again, and between two questions about what is in use meanwhile. */
+/** The pause between two tries to open the stream of changes, and meanwhile between two checks of each route in use. */
 export const POLL_WITHOUT_STREAM_EVERY = 1_000
-/** A route that is older is asked for again in the background, the old one serving meanwhile. */
+/** A route that is older is fetched again in the background; the old one serves meanwhile. */
 export const ROUTE_STALE_AFTER = 15_000
-/** How long requests wait for a node that fell silent: one that is started again is back within seconds. */
+/** How long requests wait for a node that stopped answering: a node that is restarted is back within seconds. */
 export const NODE_BACK_WITHIN = 10_000
 export const CLIENT_PING_EVERY = 30_000
 
 assert(NODE_LOST_AFTER >= 3 * NODE_ANNOUNCES_EVERY, 'a node would be lost after a single missed announcement')
 assert(NODE_CHECK_WITHIN < FRONT_CHECKS_NODES_EVERY, 'checks of a node would overlap')
-assert(CHANGES_LOOKED_FOR_EVERY < CHECKED_COUNTS_FOR, 'what is kept would be doubted between two looks')
+assert(CHANGES_LOOKED_FOR_EVERY < CHECKED_COUNTS_FOR, 'a cached document would count as old between two checks')
 assert(CHECKED_COUNTS_FOR < CHANGE_SEEN_WITHIN, 'an old definition would be trusted for too long')
 assert(STREAM_LOST_AFTER >= 3 * STREAM_HEARTBEAT_EVERY, 'a stream would be lost after a single missed heartbeat')

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { AppName, NodeName } from './names.ts'
 
-/** A node as whoever places an app sees it. */
+/** A node as placement sees it. */
 export type Candidate<N extends { readonly name: NodeName }> = {
   readonly node: N
   readonly healthy: boolean
@@ -11,14 +11,14 @@ export type Candidate<N extends { readonly name: NodeName }> = {
 const MOST_CPU = 1
 const MOST_MEMORY = 0.8
 
-/** Whether a node should get no more apps where there is another: shares of all cores and of its memory. */
+/** Whether other nodes should be preferred to this one. The utilizations are shares of all cores and of the memory. */
 export const isOverloaded = (node: { readonly cpuUtilization: number; readonly memoryUtilization: number }): boolean =>
   node.cpuUtilization > MOST_CPU || node.memoryUtilization > MOST_MEMORY
 
 /**
- * The node for an app that no node has: a healthy one that is not overloaded, if there is one, else a healthy one. Fronts and masters
- * choose the same of the same nodes, and a node that comes or goes moves only its own apps (rendezvous hashing, Thaler and
- * Ravishankar 1998).
+ * The node for an app that no node has: a healthy one that is not overloaded, else any healthy one; undefined if there is none. All
+ * fronts and masters choose the same node from the same list. A node that comes or goes moves only its own apps (rendezvous hashing,
+ * Thaler and Ravishankar 1998).
  */
 export function place<N extends { readonly name: NodeName }>(
   app: AppName,

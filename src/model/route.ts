@@ -1,7 +1,7 @@
 import type { App, AppForFronts } from './app.ts'
 import type { AppName, NodeName } from './names.ts'
 
-/** Which state of an app something was read in. Versions of one app are ordered by `isNewer`. */
+/** The version of an app that something was read from. `isNewer` orders the versions of one app. */
 export type Version = {
   readonly createdAt: string
   readonly revision: number
@@ -9,19 +9,19 @@ export type Version = {
 }
 
 /**
- * What a front knows of an app: its hostnames, its version, what the front itself applies, and where its volume is. It has no
- * environment, no image and no command: a front never needs them, so nobody can take them from one.
+ * What a front knows of an app: its hostnames, its version, the rules that the front applies, and where its volume is. It has no
+ * environment, no image and no command: a front does not need them, so a stolen front does not reveal them.
  */
 export type Route = AppForFronts &
   Version & {
     readonly hasVolume: boolean
     /** The node that holds the lease of the volume; null where no node does, or there is no volume. */
     readonly node: NodeName | null
-    /** What a node that the app is placed on shows to the master to read the app's definition. */
+    /** The front passes it to the node, and the node shows it to the master to read the app's definition. */
     readonly permit: string
   }
 
-/** An app in the version that somebody has heard of. A node resolves its definition itself. */
+/** An app in a version that somebody has heard of. The node fetches its definition by itself. */
 export type AppAt = Version & { readonly name: AppName; readonly permit?: string | undefined }
 
 /** The route of an app; `node` holds the lease of its volume. The task definition is what is left out. */
@@ -45,7 +45,7 @@ export function isNewer(a: Version, b: Version): boolean {
   return a.updatedAt > b.updatedAt
 }
 
-/** Whether the two tell the same of the same version of an app. */
+/** Whether the two are equal in all that a front uses. */
 export const isSameRoute = (a: Route, b: Route): boolean =>
   a.name === b.name &&
   a.createdAt === b.createdAt &&

@@ -7,7 +7,7 @@ export type Readiness =
   | { readonly kind: 'port' }
   | { readonly kind: 'http'; readonly path: string }
   | { readonly kind: 'log'; readonly line: string }
-  /** As the HEALTHCHECK of its image tells. */
+  /** When the HEALTHCHECK of its image passes. */
   | { readonly kind: 'healthcheck' }
 
 export const WEB_SOCKET_POLICIES = ['hold', 'ignore', 'wake'] as const
@@ -17,36 +17,36 @@ export type WebSocketPolicy = (typeof WEB_SOCKET_POLICIES)[number]
 export type PinnedImage = {
   /** Docker's id of the image: `sha256:<hex>`. */
   readonly id: string
-  /** The digest of its manifest in its registry, for a machine that does not have it; undefined for one that was built here. */
+  /** The digest of its manifest in its registry, by which another machine pulls it; undefined for an image that was built locally. */
   readonly digest?: string | undefined
 }
 
-/** One immutable revision of how to run an app. A change of it makes the next revision, never another text of this one. */
+/** One immutable revision of how to run an app. A change makes the next revision; a revision itself never changes. */
 export type TaskDefinition = {
   readonly app: AppName
   readonly revision: number
   readonly image: string
-  /** Undefined until a node was asked about the image, or has run it. */
+  /** Undefined until a node has looked at the image or run it. */
   readonly pinned?: PinnedImage | undefined
   /** Replaces the image's command; its entrypoint stays. */
   readonly command?: readonly string[] | undefined
   readonly env: Readonly<Record<string, string>>
   readonly port: number
-  /** No port was given: an image that exposes exactly one is asked on that. */
+  /** Set if no port was given: if the image exposes exactly one port, that one is used. */
   readonly portFrom?: 'image' | undefined
   readonly volume?: { readonly id: VolumeId; readonly size: Size; readonly path: string } | undefined
   readonly limits: {
     readonly memory: Size
     readonly cpus: number
     readonly pids: number
-    /** Outside of its volume. */
+    /** What the app may write outside of its volume. */
     readonly disk?: Size | undefined
-    /** Of /dev/shm, within the memory; left out: `TASK_DEFAULTS.shm`, which is Docker's own. */
+    /** Size of /dev/shm, which counts as memory; left out: `TASK_DEFAULTS.shm`, which is Docker's default. */
     readonly shm?: Size | undefined
-    /** Memory that must be there for it to be woken; left out: as much as its limit. */
+    /** Memory that must be free for the app to be woken; left out: as much as `memory`. */
     readonly reserve?: Size | undefined
   }
-  /** What it may reach beside the internet and its own hostnames; left out: nothing. */
+  /** What the app may reach besides the internet and its own hostnames; left out: nothing. */
   readonly egress?: readonly Egress[] | undefined
   readonly ready: Readiness
   /** How long a start may take before it counts as failed. */
@@ -54,16 +54,16 @@ export type TaskDefinition = {
   readonly sleep: {
     /** How long after its last request, stream or WebSocket the app is put to sleep; `never` keeps it awake. */
     readonly idleAfter: Duration | 'never'
-    /** How long requests in flight may go on when it is to stop though it is used; left out: as its node is set. */
+    /** How long requests in flight may go on when the app is stopped while it is in use; left out: the setting of its node. */
     readonly drain?: Duration | undefined
-    /** From SIGTERM to SIGKILL. */
+    /** Time from SIGTERM to SIGKILL. */
     readonly grace: Duration
     /**
-     * `hold`: an open WebSocket keeps the app awake. `ignore`: it does not, and one alone does not wake the app either, or its client would
-     * wake it again after each sleep. `wake`: it does not keep the app awake, and wakes it.
+     * `hold`: an open WebSocket keeps the app awake. `ignore`: it neither keeps the app awake nor wakes it; if it woke the app, a client
+     * that reconnects by itself would wake it after each sleep. `wake`: it wakes the app, and does not keep it awake.
      */
     readonly webSockets: WebSocketPolicy
-    /** How often requests may wake the app in a minute; left out: `TASK_DEFAULTS.wakes`. */
+    /** How many times a minute requests may wake the app; left out: `TASK_DEFAULTS.wakes`. */
     readonly wakes?: number | undefined
   }
   readonly createdAt: string
@@ -83,5 +83,5 @@ export const TASK_DEFAULTS = {
   wakes: 60,
 } as const
 
-/** ext4 with its journal does not fit into less. */
+/** The smallest volume: ext4 with its journal does not fit into less. */
 export const LEAST_VOLUME_BYTES = 16 * 2 ** 20

@@ -1,0 +1,143 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX } from './ground.ts'
+
+const ROOT = join(import.meta.dirname, '../..')
+
+const run = promisify(execFile)
+
+/** A command line that runs until it is ended. */
+const DAEMON = /^(?:\w+=(?:"[^"]*"|'[^']*'|\S+) +)*shadow (up|master|nodeproxy|proxy)\b/
+/** What each says once it serves. */
+const SERVES = { up: 'shadow is up', master: 'master listens', nodeproxy: 'node ready', proxy: 'front ready' } as const
+type Kind = keyof typeof SERVES
+
+/** Which daemon the text starts with its last line, if any. */
+export const daemonOf = (text: string): Kind | undefined =>
+  DAEMON.exec(text.slice(text.lastIndexOf('\n') + 1))?.[1] as Kind | undefined
+
+/**
+ * Somebody who follows a page of the documentation: one terminal for commands, in which variables stay, and one for each daemon.
+ * The folder looks like a checkout. A Shadow that runs on this machine already is in nobody's way: data, ports and the name of the
+ * node are this reader's own, and curl is told where the usual ports lead.
+ */
+export class Reader implements AsyncDisposable {
+  readonly #folder: string
+  readonly #node: string
+  readonly #daemons = new Map<Kind, ChildProcess>()
+
+  private constructor(folder: string, node: string) {
+    this.#folder = folder
+    this.#node = node
+  }
+
+  static async start(): Promise<Reader> {
+    const folder = await mkdtemp(join(tmpdir(), TEST_FOLDER_PREFIX))
+    for (const name of await readdir(ROOT)) if (name !== '.git') await symlink(join(ROOT, name), join(folder, name))
+    await mkdir(join(folder, '.home'))
+    const reader = new Reader(folder, `${TEST_NODE_PREFIX}${randomBytes(4).toString('hex')}`)
+    await writeFile(reader.#state, '')
+    return reader
+  }
+
+  /** Types the commands, and answers with what they print; a last line that starts a daemon is typed in another terminal. */
+  async type(text: string): Promise<string> {
+    const kind = daemonOf(text)
+    const last = kind === undefined ? text.length : text.lastIndexOf('\n') + 1
+    const printed = await this.#run(text.slice(0, last))
+    if (kind !== undefined) await this.#start(kind, text.slice(last))
+    return printed
+  }
+
+  /** The name of this reader's node, as pages have it. */
+  as(text: string, name: string): string {
+    return text.replaceAll(this.#node, name)
+  }
+
+  async #run(text: string): Promise<string> {
+    const file = join(this.#folder, '.home/typed')
+    await writeFile(file, `set -euo pipefail\n. '${this.#state}'\n${text}\nexport -p >'${this.#state}'\n`)
+    const child = spawn('bash', ['-c', `exec bash '${file}' 2>&1 </dev/null`], this.#given())
+    let printed = ''
+    child.stdout.setEncoding('utf8').on('data', piece => (printed += piece))
+    const [code] = await once(child, 'close')
+    if (code !== 0) throw new Error(`it ended with ${code} and said:\n${printed}`)
+    return printed
+  }
+
+  async #start(kind: Kind, line: string): Promise<void> {
+    // A page that starts it again tells its reader to end the first one.
+    await this.#end(kind)
+    const child = spawn('bash', ['-c', `. '${this.#state}'; ${line}`], { ...this.#given(), detached: true })
+    child.stdout.resume()
+    this.#daemons.set(kind, child)
+    let said = ''
+    await new Promise<void>((resolve, reject) => {
+      child.stderr.setEncoding('utf8').on('data', piece => {
+        said += piece
+        if (said.includes(SERVES[kind])) resolve()
+      })
+      child.on('close', code => reject(new Error(`${line}\nended with ${code} and said:\n${said}`)))
+    })
+    if (kind === 'up') await this.#leadPorts()
+  }
+
+  // As Ctrl-C does, for all that is in that terminal: apps are put to sleep.
+  async #end(kind: Kind): Promise<void> {
+    const child = this.#daemons.get(kind)
+    if (child?.pid === undefined) return
+    this.#daemons.delete(kind)
+    if (child.exitCode !== null || child.signalCode !== null) return
+    const closed = once(child, 'close')
+    process.kill(-child.pid, 'SIGINT')
+    await closed
+  }
+
+  /** The ports of a `shadow up` that pages name lead to where this one listens. */
+  async #leadPorts(): Promise<void> {
+    const { front, master } = JSON.parse(await readFile(join(this.#folder, '.home/data/up.json'), 'utf8'))
+    const lead = (from: number, to: string): string => `connect-to = ":${from}:127.0.0.1:${new URL(to).port}"\n`
+    await writeFile(
+      join(this.#folder, '.home/.curlrc'),
+      `silent\nshow-error\n${lead(8090, front)}${lead(8080, master)}`,
+    )
+  }
+
+  get #state(): string {
+    return join(this.#folder, '.home/state')
+  }
+
+  #given() {
+    const home = join(this.#folder, '.home')
+    const { PATH, HOME, TMPDIR, SHADOW_CACHE } = process.env
+    const env = {
+      PATH: `${this.#folder}/bin:${PATH}:/usr/sbin:/sbin`,
+      HOME,
+      ...(TMPDIR !== undefined && { TMPDIR }),
+      ...(SHADOW_CACHE !== undefined && { SHADOW_CACHE }),
+      CI: 'true',
+      CURL_HOME: home,
+      XDG_CONFIG_HOME: `${home}/config`,
+      SHADOW_DATA: `${home}/data`,
+      SHADOW_NODE_NAME: this.#node,
+      SHADOW_MASTER_LISTEN: '127.0.0.1:0',
+      SHADOW_NODE_LISTEN: '127.0.0.1:0',
+      SHADOW_LISTEN: '127.0.0.1:0',
+    }
+    return { cwd: this.#folder, env }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Who calls goes before who is called.
+    for (const kind of ['proxy', 'nodeproxy', 'master', 'up'] as const) await this.#end(kind)
+    await rm(this.#folder, { recursive: true })
+  }
+}
+
+/** Makes the image of the example, which transcripts begin with. */
+export const makeExample = () => run(join(ROOT, 'contrib/examples/build-image'), ['notes'])
