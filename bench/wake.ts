@@ -35,7 +35,7 @@ type Sample = { readonly app: string; readonly image: string; readonly command?:
 
 await using held = new AsyncDisposableStack()
 const name = `bench-${randomBytes(3).toString('hex')}`
-const docker = held.use(await bareDocker(`shadow-${name}`))
+const docker = held.use(await bareDocker(`floor-${name}`))
 const data = await mkdtemp(join(tmpdir(), 'shadow-bench-'))
 held.defer(() => rm(data, { recursive: true }))
 const { shadow } = held.use(await installed())
