@@ -52,23 +52,28 @@ const RateSchema = parsed(
 
 const networks = z.array(NetworkSchema).max(1000).default([])
 const access = {
-  allow: networks.describe('where there is any, everybody else is kept out'),
-  deny: networks.describe('wins over allow'),
-  rate: RateSchema.optional().describe('of all clients together'),
-  ratePerClient: RateSchema.optional().describe('of each IPv4 address, and each /64 of IPv6'),
-  https: z.enum(HTTPS_MODES).optional().describe('what becomes of plain HTTP; left out: as the front is set to'),
+  allow: networks.describe('clients that may use the app; if there is one, nobody else may'),
+  deny: networks.describe('clients that may not use the app; wins over allow'),
+  rate: RateSchema.optional().describe('most requests of all clients together'),
+  ratePerClient: RateSchema.optional().describe('most requests of each IPv4 address, or /64 of IPv6'),
+  https: z
+    .enum(HTTPS_MODES)
+    .optional()
+    .describe(
+      'redirect sends visitors of plain HTTP on to HTTPS, both serves them; left out: SHADOW_HTTPS of the front',
+    ),
   hsts: parsed('Hsts', 'for how long browsers are to use HTTPS alone, or off', '365d', hsts)
     .optional()
-    .describe('left out: as the front is set to'),
+    .describe('how long browsers must use HTTPS only, or off; left out: SHADOW_HSTS of the front'),
   inFlight: z
     .int()
     .min(1)
     .max(1_000_000)
     .optional()
-    .describe(`requests that the app is given at a time; more wait; left out: ${IN_FLIGHT}`),
+    .describe(`most requests at the app at a time; more wait; left out: ${IN_FLIGHT}`),
   answerWithin: neverOr('AnswerWithin', ANSWER_WITHIN)
     .optional()
-    .describe(`for the first byte of an answer; left out: ${ANSWER_WITHIN}`),
+    .describe(`most time for the first byte of an answer, or never; left out: ${ANSWER_WITHIN}`),
 }
 /** Who may use an app, and how much; what is left out is no rule. */
 export const AccessSchema = z.strictObject(access).meta({ id: 'Access' })
@@ -119,7 +124,7 @@ const EgressSchema = parsed('Egress', 'what an app may reach', '10.0.0.5:5432', 
 const readiness = <T extends z.ZodType<string>>(line: T) =>
   z.discriminatedUnion('kind', [
     z.strictObject({ kind: z.literal('port') }),
-    z.strictObject({ kind: z.literal('healthcheck').describe('as the HEALTHCHECK of the image tells') }),
+    z.strictObject({ kind: z.literal('healthcheck').describe('when the HEALTHCHECK of the image passes') }),
     z.strictObject({
       kind: z.literal('http'),
       path: z.string().regex(/^\/[\x21-\x7e]*$/, 'must begin with / and have no spaces'),
@@ -161,7 +166,11 @@ const VolumeInput = z.strictObject({
 
 /** What a person may say of how to run an app; what is left out gets its default. */
 const definition = {
-  domains: z.array(HostnameSchema).max(100).optional().describe('left out: NAME.<apps domain of the master>'),
+  domains: z
+    .array(HostnameSchema)
+    .max(100)
+    .optional()
+    .describe('hostnames of the app; left out: NAME. followed by SHADOW_APPS_DOMAIN of the master'),
   image: ImageSchema,
   command: z
     .array(z.string().refine(word => !word.includes('\0'), { error: 'cannot hold a NUL byte' }))
@@ -175,7 +184,9 @@ const definition = {
     .min(1)
     .max(65_535)
     .optional()
-    .describe(`left out: the one port that the image exposes, else ${TASK_DEFAULTS.port}`),
+    .describe(
+      `port that the app listens on; left out: the port that the image exposes, if it is exactly one, else ${TASK_DEFAULTS.port}`,
+    ),
   volume: VolumeInput.optional(),
   limits: z
     .strictObject({
@@ -185,10 +196,12 @@ const definition = {
       cpus: z.number().min(0.01).max(512).default(TASK_DEFAULTS.cpus),
       pids: z.int().min(1).max(4_194_304).default(TASK_DEFAULTS.pids),
       reserve: SizeSchema.optional().describe(
-        'memory that must be there for it to be woken; left out: as much as its limit',
+        'memory that must be free for the app to be woken; left out: as much as memory',
       ),
-      disk: SizeSchema.optional().describe(`of what it writes outside of its volume; left out: ${TASK_DEFAULTS.disk}`),
-      shm: SizeSchema.optional().describe(`of /dev/shm, which counts as memory; left out: ${TASK_DEFAULTS.shm}`),
+      disk: SizeSchema.optional().describe(
+        `most that the app may write outside of its volume; left out: ${TASK_DEFAULTS.disk}`,
+      ),
+      shm: SizeSchema.optional().describe(`size of /dev/shm, which counts as memory; left out: ${TASK_DEFAULTS.shm}`),
     })
     .refine(({ memory, shm }) => shm === undefined || toBytes(shm) <= toBytes(memory), {
       path: ['shm'],
@@ -199,16 +212,14 @@ const definition = {
     .array(EgressSchema)
     .max(100)
     .optional()
-    .describe(
-      'what it may reach beside the internet and its own hostnames; left out: nothing of the host or private networks',
-    ),
+    .describe('what the app may reach besides the internet and its own hostnames; left out: nothing'),
   ready: ReadinessSchema.default({ kind: 'port' }),
   startWithin: longerThan(1_000, '1s').default(duration(TASK_DEFAULTS.startWithin)),
   sleep: z
     .strictObject({
       idleAfter: IdleAfterSchema.default(duration(TASK_DEFAULTS.idleAfter)),
       drain: DurationSchema.optional().describe(
-        'how long requests in flight may go on when it is to stop; left out: as its node is set',
+        'how long requests in flight may go on when the app is stopped while it is in use; left out: SHADOW_APP_DRAIN and SHADOW_APP_DRAIN_UPDATE of the node',
       ),
       grace: DurationSchema.default(duration(TASK_DEFAULTS.grace)),
       webSockets: z.enum(WEB_SOCKET_POLICIES).default('hold'),
@@ -217,7 +228,7 @@ const definition = {
         .min(1)
         .max(1_000_000)
         .optional()
-        .describe(`how often requests may wake it in a minute; left out: ${TASK_DEFAULTS.wakes}`),
+        .describe(`how many times a minute requests may wake the app; left out: ${TASK_DEFAULTS.wakes}`),
     })
     .prefault({}),
 }
@@ -291,7 +302,7 @@ export const RouteSchema = told<Route>(
     revision: z.int().min(1),
     hasVolume: z.boolean(),
     node: NodeNameSchema.nullable().describe('the node that holds the lease of the volume'),
-    permit: z.string().describe('shown to the node that the app is placed on, and by that to the master'),
+    permit: z.string().describe('the front passes it to the node of the app, and the node shows it to the master'),
   }),
   'Route',
 )

@@ -28,7 +28,7 @@ const OPEN: Access = { allow: [], deny: [] }
 /** Adds the flags that say who may use an app, and how much. */
 export function accessOptions(command: Command): Command {
   return command
-    .option('--allow <network>', 'who may use it; everybody else may not then; may be repeated: 10.0.0.0/8', collect)
+    .option('--allow <network>', 'who may use it, and nobody else; may be repeated: 10.0.0.0/8', collect)
     .option('--deny <network>', 'who may not use it; wins over --allow; may be repeated: 203.0.113.7', collect)
     .option('--rate <rate>', 'most requests of all clients: 100/s, 600/m, "100/s burst 200"')
     .option('--rate-per-client <rate>', 'most requests of each IPv4 address, or /64 of IPv6: 5/s')
@@ -36,9 +36,9 @@ export function accessOptions(command: Command): Command {
       '--https <how>',
       'redirect sends visitors of plain HTTP on to HTTPS, both serves them; default: SHADOW_HTTPS',
     )
-    .option('--hsts <time>', 'for how long browsers are to use HTTPS alone: 365d, or off; default: SHADOW_HSTS')
+    .option('--hsts <time>', 'how long browsers must use HTTPS only: 365d, or off; default: SHADOW_HSTS')
     .option('--in-flight <requests>', `most requests at the app at a time; more wait; default: ${IN_FLIGHT}`)
-    .option('--answer-within <time>', `most for the first byte of an answer, or never; default: ${ANSWER_WITHIN}`)
+    .option('--answer-within <time>', `most time for the first byte of an answer, or never; default: ${ANSWER_WITHIN}`)
 }
 
 /**

@@ -8,11 +8,13 @@ const SYSTEM_DATA = '/var/lib/shadow'
 
 /** What the CLI reads from the environment when it calls a master. */
 export const cliSettings = {
-  url: optionalSetting('SHADOW_URL', url, { help: 'the master that the CLI calls; needs SHADOW_TOKEN' }),
-  token: optionalSetting('SHADOW_TOKEN', text, { help: 'the token that the CLI shows to it' }),
-  context: optionalSetting('SHADOW_CONTEXT', text, { help: 'the context that the CLI uses, as --context does' }),
+  url: optionalSetting('SHADOW_URL', url, {
+    help: 'URL of the master that the CLI calls; SHADOW_TOKEN must be set too',
+  }),
+  token: optionalSetting('SHADOW_TOKEN', text, { help: 'token for that master' }),
+  context: optionalSetting('SHADOW_CONTEXT', text, { help: 'context that the CLI uses; --context takes precedence' }),
   data: optionalSetting('SHADOW_DATA', text, {
-    help: `the data folder of shadow up on this machine; left out: ${SYSTEM_DATA} for root, a folder in the home for others`,
+    help: `data folder of shadow up on this machine; left out: ${SYSTEM_DATA} for root, a folder in the home folder for others`,
   }),
 } satisfies SettingsTable
 

@@ -42,19 +42,19 @@ export function definitionOptions(command: Command): Command {
     .option('--env <k=v>', 'a variable of its environment; may be repeated', collect)
     .option(
       '--env-file <file>',
-      'variables from a file as Docker reads it: K=V lines, a bare K takes its value from here; may be repeated',
+      'variables from a file, by the rules of Docker: lines K=V; a bare K takes its value from the environment of this command; may be repeated',
       collect,
     )
     .option('--port <port>', 'where the app listens')
     .option('--memory <size>', 'most memory it may use: 512MiB')
-    .option('--reserve <size>', 'memory that must be there to wake it; left out: as much as --memory')
-    .option('--disk <size>', 'most that it may write outside of its volume: 1GiB')
+    .option('--reserve <size>', 'memory that must be free to wake it; left out: as much as --memory')
+    .option('--disk <size>', 'most that it may write outside of its volume; default: 1GiB')
     .option('--shm <size>', `size of /dev/shm, which counts as memory; default: ${TASK_DEFAULTS.shm}`)
     .option('--cpus <number>', 'most processors it may use: 0.5')
     .option('--pids <number>', 'most processes it may have')
     .option(
       '--egress <what>',
-      'what it may reach beside the internet: none, private, host:PORT, 10.0.0.5:5432; internet takes all back; may be repeated',
+      'what it may reach besides the internet: private, host:PORT, 10.0.0.5:5432; none: nothing at all; internet: the default again; may be repeated',
       collect,
     )
     .option(
@@ -62,15 +62,15 @@ export function definitionOptions(command: Command): Command {
       'how to tell that it is ready: port, http:/path, log:REGEX (RE2), healthcheck (of its image)',
     )
     .option('--start-within <duration>', 'how long a start may take')
-    .option('--drain <duration>', 'how long requests in flight may go on when it is to stop')
+    .option('--drain <duration>', 'how long requests in flight may go on when it is stopped while it is in use')
     .option('--grace <duration>', 'time from SIGTERM to SIGKILL')
     .addOption(
       new Option(
         '--ws <policy>',
-        'an open WebSocket keeps it awake (hold), or does not (ignore), or does not and yet wakes it (wake)',
+        'what an open WebSocket does: hold keeps it awake, ignore neither keeps it awake nor wakes it, wake wakes it only',
       ).choices(WEB_SOCKET_POLICIES),
     )
-    .option('--wakes <number>', `how often requests may wake it in a minute; default: ${TASK_DEFAULTS.wakes}`)
+    .option('--wakes <number>', `how many times a minute requests may wake it; default: ${TASK_DEFAULTS.wakes}`)
 }
 
 /**

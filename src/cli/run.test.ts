@@ -327,7 +327,7 @@ test('every command has help with an example, on stdout', async () => {
 })
 
 test('the tables of settings and errors are printed, and are JSON with --json', async () => {
-  assert.match((await shadow('help settings')).terminal.stdout, /SHADOW_URL +- +the master that the CLI calls/)
+  assert.match((await shadow('help settings')).terminal.stdout, /SHADOW_URL +- +URL of the master that the CLI calls/)
   assert.match((await shadow('help errors')).terminal.stdout, /^app-not-found +404 +3 +no app has this name$/m)
   assert.ok(JSON.parse((await shadow('help settings --json')).terminal.stdout).length > 0)
   assert.ok(JSON.parse((await shadow('help errors --json')).terminal.stdout).length > 0)

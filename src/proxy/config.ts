@@ -12,94 +12,94 @@ const KIB = 1_024
 export const proxySettings = {
   listen: setting('SHADOW_LISTEN', listenAddress('0.0.0.0'), {
     default: '0.0.0.0:8090',
-    help: 'where visitors come in',
+    help: 'address that the front listens on for HTTP',
   }),
   tlsListen: optionalSetting('SHADOW_TLS_LISTEN', listenAddress('0.0.0.0'), {
-    help: 'where visitors come in by HTTPS, such as 0.0.0.0:443; left out: nowhere',
+    help: 'address that the front listens on for HTTPS, such as 0.0.0.0:443; left out: no HTTPS',
   }),
   tlsCertificates: optionalSetting('SHADOW_TLS_CERTIFICATES', text, {
-    help: 'folder with HOSTNAME/fullchain.pem and privkey.pem, or HOSTNAME.crt and .key; each serves all names it is for, and default the others; left out: certificates in SHADOW_DATA',
+    help: 'folder of certificates: HOSTNAME/fullchain.pem and privkey.pem, or HOSTNAME.crt and .key; each serves all names it is valid for, default serves all others; left out: the folder certificates in SHADOW_DATA',
   }),
   tlsHandshakeWithin: setting('SHADOW_TLS_HANDSHAKE_WITHIN', durationMs, {
     default: '10s',
-    help: 'a client that is not through with its TLS handshake by then is cut',
+    help: 'a client that has not finished its TLS handshake by then is disconnected',
   }),
   https: setting('SHADOW_HTTPS', httpsMode, {
     default: 'both',
-    help: 'what becomes of plain HTTP where an app does not say (shadow access --https): redirect sends visitors on to HTTPS, both serves them',
+    help: 'for apps without shadow access --https: redirect sends visitors of plain HTTP on to HTTPS, both serves them',
   }),
   hsts: setting('SHADOW_HSTS', hsts, {
     default: 'off',
-    help: 'for how long browsers that came by HTTPS are to use nothing else (Strict-Transport-Security), where an app does not say; such as 365d',
+    help: 'for apps without shadow access --hsts: how long browsers must use HTTPS only (Strict-Transport-Security), such as 365d',
   }),
   data: setting('SHADOW_DATA', text, {
     default: '/var/lib/shadow',
-    help: 'folder for what the front remembers: pins, routes, nodes',
+    help: 'data folder of the front: pins, routes, nodes',
   }),
-  master: setting('SHADOW_MASTER', url, { default: 'http://127.0.0.1:8080', help: 'where the master is' }),
+  master: setting('SHADOW_MASTER', url, { default: 'http://127.0.0.1:8080', help: 'URL of the master' }),
   token: setting('SHADOW_TOKEN', text, { help: 'a token of the role proxy (shadow token create --role proxy)' }),
   waitingPageAfter: setting('SHADOW_WAITING_PAGE_AFTER', durationMs, {
     default: '1s',
-    help: 'a browser whose app is not ready by then is shown the waiting page; everything else just waits',
+    help: 'a browser whose app is not ready by then is shown the waiting page; other clients wait',
   }),
   trustedProxies: setting('SHADOW_TRUSTED_PROXIES', networks, {
     default: 'none',
-    help: 'addresses or networks (10.0.0.0/8), with commas, whose X-Forwarded-* headers are believed',
+    help: 'addresses or networks (10.0.0.0/8), separated by commas, whose X-Forwarded-* and Forwarded headers are believed',
   }),
   connectWithin: setting('SHADOW_CONNECT_WITHIN', durationMs, {
     default: '5s',
-    help: 'a node or an app that takes longer to accept a connection counts as unreachable',
+    help: 'a node or an app that takes longer to accept a connection is unreachable',
   }),
   connections: setting('SHADOW_CONNECTIONS', wholeNumber(1, 1_000_000), {
     default: '20000',
-    help: 'how many connections of clients may be open; for more the longest idle one is closed, and where none is idle they get 503',
+    help: 'how many connections of clients may be open; for one more, the longest idle one is closed; if none is idle it gets 503',
   }),
   connectionsPerAddress: setting('SHADOW_CONNECTIONS_PER_ADDRESS', wholeNumber(1, 1_000_000), {
     default: '1000',
-    help: 'how many of them one address may have (of IPv6: one /64), and how many requests by HTTP/2, but for trusted proxies; more get 429',
+    help: 'how many connections one address (of IPv6: one /64) may have, and how many HTTP/2 requests at a time; more get 429; trusted proxies have no such limit',
   }),
   waitingPerApp: setting('SHADOW_WAITING_PER_APP', wholeNumber(1, 1_000_000), {
     default: '1000',
-    help: 'how many requests may wait for one app: at the node for its wake, at the front for one of those in flight to end; more get queue-full',
+    help: 'how many requests may wait for one app: at the node for its wake, at the front for a request in flight to end; more get 503 queue-full',
   }),
   lookUps: setting('SHADOW_LOOK_UPS', wholeNumber(1, 1_000_000), {
     default: '100',
-    help: 'how many hostnames that the front has never seen it looks up in a second, ten times as many at once; beyond that they are unknown: 404',
+    help: 'how many hostnames that it has never seen the front looks up in a second, with a burst of ten times as many; the others get 404',
   }),
   requestsPerConnection: setting('SHADOW_REQUESTS_PER_CONNECTION', wholeNumber(1, 1_000_000_000), {
     default: '10000',
-    help: 'how many requests one connection serves before it is closed',
+    help: 'how many requests a connection may carry before it is closed',
   }),
   keepAlive: setting('SHADOW_KEEP_ALIVE', durationMs, {
     default: '75s',
-    help: 'a connection that no request comes on for so long is closed',
+    help: 'a connection without a request for this long is closed',
   }),
   headWithin: setting('SHADOW_HEAD_WITHIN', durationMs, {
     default: '30s',
-    help: 'the head of a request must be whole so soon after its first byte; else 408',
+    help: 'the head of a request must be complete this long after its first byte; otherwise 408',
   }),
   headSize: setting('SHADOW_HEAD_SIZE', sizeBetween(4 * KIB, 128 * KIB), {
     default: '32KiB',
-    help: 'the largest head of a request, 4KiB to 128KiB; larger ones get 431',
+    help: 'largest head of a request, 4KiB to 128KiB; larger ones get 431',
   }),
   headFields: setting('SHADOW_HEAD_FIELDS', wholeNumber(16, 512), {
     default: '128',
-    help: 'the most fields in a head, 16 to 512; more get 431',
+    help: 'most fields in a head, 16 to 512; more get 431',
   }),
   targetSize: setting('SHADOW_TARGET_SIZE', sizeBetween(1 * KIB, 64 * KIB), {
     default: '16KiB',
-    help: 'the longest request line, method and target together, 1KiB to 64KiB; longer ones get 414',
+    help: 'longest request line (method and target together), 1KiB to 64KiB; longer ones get 414',
   }),
   bodySize: optionalSetting('SHADOW_BODY_SIZE', sizeBytes, {
-    help: 'the largest body of a request; larger ones get 413; left out: no limit',
+    help: 'largest body of a request; larger ones get 413; left out: no limit',
   }),
   leastRate: setting('SHADOW_LEAST_RATE', bytesPerSecond, {
     default: '240B',
-    help: 'a body that passes with fewer bytes a second, over a minute in which it could, is given up: 408, or the connection is cut; 0 for no such limit',
+    help: 'least bytes a second of a body, over a minute in which the other side was ready; a slower one gets 408, or is disconnected; 0: no limit',
   }),
   stalledAfter: setting('SHADOW_STALLED_AFTER', durationMs, {
     default: '5m',
-    help: 'a client that neither takes nor gives a byte for so long, though it should, is cut',
+    help: 'a client that is due to send or receive and moves no byte for this long is disconnected',
   }),
   drainWithin: setting('SHADOW_DRAIN_WITHIN', durationMs, {
     default: '30s',
@@ -107,12 +107,15 @@ export const proxySettings = {
   }),
   workers: setting('SHADOW_WORKERS', crewSize, {
     default: 'auto',
-    help: 'threads that serve, sharing the port: a number, or auto for one less than there are cores, at least 1, at most 8',
+    help: 'how many threads serve, all on one port: a number, or auto: one less than there are cores, at least 1 and at most 8',
   }),
   metricsListen: optionalSetting('SHADOW_METRICS_LISTEN', listenAddress('127.0.0.1'), {
-    help: 'where Prometheus may ask for /metrics, such as 127.0.0.1:9464; left out: nowhere',
+    help: 'address that serves /metrics for Prometheus, such as 127.0.0.1:9464; left out: none',
   }),
-  logLevel: setting('SHADOW_LOG_LEVEL', oneOf(...LOG_LEVELS), { default: 'info', help: 'least level that is logged' }),
+  logLevel: setting('SHADOW_LOG_LEVEL', oneOf(...LOG_LEVELS), {
+    default: 'info',
+    help: 'lowest level that is logged: debug, info, warn, error or silent',
+  }),
 }
 
 export type ProxyConfig = Values<typeof proxySettings>

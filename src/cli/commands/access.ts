@@ -17,17 +17,17 @@ const TRIES = 5
 
 export function define(command: Command, terminal: Terminal): void {
   accessOptions(command.argument('<name>', 'the app'))
-    .option('--forget <network>', 'takes it out of both lists; may be repeated', collect)
-    .option('--no-rate', 'no most for all clients')
-    .option('--no-rate-per-client', 'no most for each client')
-    .option('--clear', 'takes all rules away that are not given along with it')
+    .option('--forget <network>', 'take a network out of both lists; may be repeated', collect)
+    .option('--no-rate', 'no limit for all clients together')
+    .option('--no-rate-per-client', 'no limit for each client')
+    .option('--clear', 'take away all rules that are not given along with it')
     .addHelpText(
       'after',
       `
-Without a rule given, shows those there are. Rules are looked at before the app is woken, and a change restarts nothing. A client that
-may not use the app gets 403 not-allowed, one too many 429 rate-limited with Retry-After. Each front counts for itself. Behind a proxy
-of your own, name it in SHADOW_TRUSTED_PROXIES; else all clients are one. Requests beyond --in-flight wait for those before them, and get
-503 queue-full where too many wait; an app that takes longer for the first byte than --answer-within is 504 answer-late.`,
+Without flags it shows the rules. Rules are applied before the app is woken, and a change restarts nothing. A client that may not use
+the app gets 403 not-allowed. Requests beyond a rate get 429 rate-limited with Retry-After. Each front counts for itself. If a proxy of
+your own is in front, name it in SHADOW_TRUSTED_PROXIES; otherwise all its clients count as one. Requests beyond --in-flight wait, and
+get 503 queue-full if too many wait. An app that takes longer than --answer-within for its first byte gets 504 answer-late.`,
     )
     .action(async (name: string, flags: Flags) => {
       const { master } = await findTarget(terminal, flags)

@@ -8,12 +8,12 @@ export function define(command: Command, terminal: Terminal): void {
   command
     .option('--data <folder>', 'where everything is kept; left out: SHADOW_DATA, /var/lib/shadow for root')
     .option('--listen <address>', 'where the front listens; left out: SHADOW_LISTEN, 0.0.0.0:8090')
-    .option('--json', 'print where it listens as JSON once it does; its log is JSON in any case')
+    .option('--json', 'print where it listens as JSON once it does')
     .addHelpText(
       'after',
       `
-The front is open to other machines, for apps are to be seen; master and node listen on this machine alone.
-Ctrl-C puts the apps to sleep and ends; SIGTERM ends and leaves them running for the next start; a second one ends at once.
+The front is open to other machines, so that apps can be reached; master and node listen on this machine only.
+Ctrl-C puts the apps to sleep and ends. SIGTERM ends and leaves them running for the next start. A second signal ends at once.
 All other settings are read from the environment: shadow help settings`,
     )
     .action(async ({ json, ...flags }: DaemonFlags) => {
