@@ -54,7 +54,7 @@ export function definitionOptions(command: Command): Command {
     .option('--pids <number>', 'most processes it may have')
     .option(
       '--egress <what>',
-      'what it may reach besides the internet: private, host:PORT, 10.0.0.5:5432; none: nothing at all; internet: the default again; may be repeated',
+      'what it may reach besides the internet: private, host:PORT, 10.0.0.5:5432; none: not even that; internet: the default again; may be repeated',
       collect,
     )
     .option(
