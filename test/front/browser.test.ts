@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'vitest'
+import { browser } from '../tools/browser.ts'
+import { hasProgram } from '../tools/programs.ts'
+import { Shadow, WAITS } from '../tools/shadow.ts'
+
+// By plain HTTP, on a hostname that no browser trusts: it sends no Sec-Fetch-* there.
+const HOST = 'blog.example.test'
+const NOBODYS = 'nobody.example.test'
+
+describe.skipIf(!(await hasProgram('chromium')))(
+  'a browser over plain HTTP (skipped where chromium is missing)',
+  () => {
+    test('sees the waiting page, which opens the app by itself when that is awake', async () => {
+      await using shadow = await Shadow.start()
+      await shadow.register('blog', { ...WAITS, domains: [HOST] })
+      await using visitor = await browser([HOST])
+      const page = await visitor.open()
+      const complaints: string[] = []
+      page.on('console', message => message.type() === 'error' && complaints.push(message.text()))
+      const answer = await page.goto(`http://${HOST}:${shadow.port}/env`)
+      assert.deepEqual([answer?.status(), await page.title()], [503, 'Waking up'])
+      assert.equal(await page.locator('h1').textContent(), 'Waking up')
+      const reloaded = page.waitForResponse(response => response.url().endsWith('/env') && response.status() === 200)
+      await shadow.letGo('blog')
+      await reloaded
+      await page.waitForFunction("document.body.textContent.includes('LISTEN_WHEN')")
+      assert.deepEqual(
+        complaints.filter(text => /Content Security Policy|Refused/i.test(text)),
+        [],
+        'the page keeps its own policy',
+      )
+    })
+
+    test('sees an error as a page, in its own style', async () => {
+      await using shadow = await Shadow.start()
+      await using visitor = await browser([NOBODYS])
+      const page = await visitor.open()
+      const answer = await page.goto(`http://${NOBODYS}:${shadow.port}/`)
+      assert.deepEqual([answer?.status(), await page.locator('h1').textContent()], [404, 'Nothing here'])
+      assert.equal(await page.evaluate("getComputedStyle(document.querySelector('h1')).fontWeight"), '600')
+    })
+
+    test('its scripts are held until the app is awake', async () => {
+      await using shadow = await Shadow.start()
+      await shadow.register('blog', { domains: [HOST] })
+      await using visitor = await browser([HOST])
+      const page = await visitor.open()
+      await page.goto(`http://${HOST}:${shadow.port}/env`)
+      await page.waitForFunction("document.body.textContent.includes('PORT')")
+      await shadow.sleep('blog')
+      assert.equal(await page.evaluate("fetch('/env').then(answer => answer.status)"), 200)
+    })
+  },
+)

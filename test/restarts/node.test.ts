@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, test } from 'vitest'
+import { masterClient, type NodeClient, nodeClient } from '../../src/api/client.ts'
+import { HOP_APP, HOP_KEY, permitHeaders } from '../../src/api/paths.ts'
+import { systemClock } from '../../src/lib/clock.ts'
+import { noLog } from '../../src/lib/log.ts'
+import { readSettings } from '../../src/lib/settings.ts'
+import { masterSettings } from '../../src/master/config.ts'
+import { type Master, startMaster } from '../../src/master/main.ts'
+import { SLEEP_STEPS, WAKE_STEPS } from '../../src/model/instance.ts'
+import { type AppName, appName, nodeName } from '../../src/model/names.ts'
+import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX, traces } from '../tools/ground.ts'
+import { busyboxImage } from '../tools/images.ts'
+import type { Told } from '../tools/node-that-dies.ts'
+
+const run = promisify(execFile)
+const docker = async (...args: string[]): Promise<string> => (await run('docker', args)).stdout.trim()
+const PROGRAM = join(import.meta.dirname, '../tools/node-that-dies.ts')
+
+// Each boot adds a line to what the volume has: what was written before must still be there, and in order.
+const COMMAND = [
+  'sh',
+  '-c',
+  'cat /proc/sys/kernel/random/uuid > /data/boot; cat /data/boot >> /data/boots; exec httpd -f -p 8000 -h /data',
+]
+const dying = appName('dying')
+const steady = appName('steady')
+
+const name = `${TEST_NODE_PREFIX}dies-${randomBytes(3).toString('hex')}`
+let data: string
+let master: Master
+let settings: Record<string, string>
+let foreign: string
+/** What a front would show to the node with requests for the app. */
+const permits = new Map<string, string>()
+
+beforeAll(async () => {
+  data = await mkdtemp(join(tmpdir(), TEST_FOLDER_PREFIX))
+  const config = readSettings(masterSettings, {}, { data, listen: '127.0.0.1:0' })
+  master = await startMaster(config, { clock: systemClock, log: noLog })
+  settings = { data, name, listen: '0', master: master.url, token: await master.nodeToken(nodeName(name)) }
+  const image = await busyboxImage()
+  const client = masterClient({ url: master.url, token: await master.token('admin'), withinMs: 10_000 })
+  for (const app of [dying, steady]) {
+    await client.call('registerApp', {
+      body: {
+        name: app,
+        image,
+        command: COMMAND,
+        volume: { size: '16MiB' },
+        sleep: { idleAfter: 'never', grace: '2s' },
+      },
+    })
+    permits.set(app, (await client.call('getHost', { params: { hostname: `${app}.localhost` } })).permit)
+  }
+  foreign = await docker('run', '-d', '--label', 'shadow.node=somebody-else', image, 'sleep', '100000')
+})
+
+afterAll(async () => {
+  if (foreign) await docker('rm', '-f', foreign)
+  const left = await docker('ps', '-aq', '--filter', `label=shadow.node=${name}`)
+  if (left !== '') await docker('rm', '-f', ...left.split('\n'))
+  await master?.[Symbol.asyncDispose]()
+  await rm(data, { recursive: true, force: true })
+})
+
+type Node = AsyncDisposable & {
+  readonly child: ChildProcess
+  readonly client: NodeClient
+  get(app: string, path: string): Promise<string>
+}
+
+/** The input of a call about the app, as a master makes it. */
+const about = (app: AppName) => ({ params: { app }, headers: permitHeaders(permits.get(app)) })
+
+async function start(dies?: Told['dies']): Promise<Node> {
+  const told: Told = { settings, ...(dies && { dies }) }
+  const child = spawn(process.execPath, [PROGRAM, JSON.stringify(told)], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const [line] = (await once(createInterface(child.stdout!), 'line')) as [string]
+  const { address, keys } = JSON.parse(line)
+  return {
+    child,
+    client: nodeClient({ url: `http://${address}`, token: keys.control, withinMs: 30_000 }),
+    get: (app, path) =>
+      get(`http://${address}${path}`, { [HOP_APP]: app, [HOP_KEY]: keys.traffic, ...permitHeaders(permits.get(app)) }),
+    async [Symbol.asyncDispose]() {
+      if (child.exitCode !== null || child.signalCode !== null) return
+      child.kill('SIGTERM')
+      await once(child, 'exit')
+    },
+  }
+}
+
+function get(url: string, headers: Record<string, string> = {}): Promise<string> {
+  return new Promise((resolve, reject) => {
+    request(url, { headers, agent: false })
+      .on('response', async response => {
+        const body = await text(response).catch(() => 'cut short')
+        if (response.statusCode === 200) resolve(body)
+        else reject(new Error(`${response.statusCode}: ${body}`))
+      })
+      .on('error', reject)
+      .end()
+  })
+}
+
+/** Containers of the app on our node, running or not. */
+const containersOf = async (app: string): Promise<string[]> => {
+  const ids = await docker('ps', '-aq', '--filter', `label=shadow.node=${name}`, '--filter', `label=shadow.app=${app}`)
+  return ids === '' ? [] : ids.split('\n')
+}
+/** Mounts and loop devices of the app's volume. */
+const groundOf = async (app: string): Promise<string[]> =>
+  (await traces()).filter(trace => trace.includes(`${data}/volumes/${app}/`))
+
+const DIES_ASLEEP = [...WAKE_STEPS].flatMap(step => [`before ${step}`, `after ${step}`])
+const DIES_AWAKE = [...SLEEP_STEPS].flatMap(step => [`before ${step}`, `after ${step}`])
+// By then the container is ready, or still is: it is served on, not undone.
+const SERVES_ON = ['after ready', 'before stop']
+
+describe('a node that is killed', () => {
+  let boots: string[] = []
+
+  for (const at of [...DIES_ASLEEP, ...DIES_AWAKE]) {
+    test(`${at} leaves nothing half-way, and harms neither data, nor other apps, nor what is not ours`, async () => {
+      let steadyBoot: string
+      let steadyAddress: string
+      {
+        await using node = await start({ app: dying, at })
+        steadyBoot = await node.get(steady, '/boot')
+        const instance = await node.client.call('getInstance', about(steady))
+        steadyAddress = instance.container?.address ?? ''
+        const ended = once(node.child, 'exit')
+        if (DIES_AWAKE.includes(at)) {
+          await node.get(dying, '/boot')
+          await assert.rejects(node.client.call('sleepInstance', about(dying)))
+        } else await assert.rejects(node.get(dying, '/boot'))
+        assert.deepEqual(await ended, [null, 'SIGKILL'])
+      }
+      assert.equal(await get(`http://${steadyAddress}/boot`), steadyBoot)
+
+      await using again = await start()
+      const { phase } = await again.client.call('getInstance', about(dying))
+      const containers = await containersOf(dying)
+      if (phase === 'awake') assert.equal(containers.length, 1)
+      else assert.deepEqual([phase, containers, await groundOf(dying)], ['asleep', [], []])
+      if (SERVES_ON.includes(at)) assert.equal(phase, 'awake')
+
+      const now = (await again.get(dying, '/boots')).trim().split('\n')
+      assert.deepEqual(now.slice(0, boots.length), boots)
+      boots = now
+      assert.equal(await again.get(steady, '/boot'), steadyBoot)
+      assert.equal(await docker('inspect', '-f', '{{.State.Running}}', foreign), 'true')
+
+      await again.client.call('sleepInstance', about(dying))
+      assert.deepEqual([await containersOf(dying), await groundOf(dying)], [[], []])
+    })
+  }
+
+  test('in the end all of it sleeps, and nothing is left', async () => {
+    await using node = await start()
+    await node.client.call('sleepInstance', about(steady))
+    assert.deepEqual(await containersOf(steady), [])
+    assert.deepEqual(
+      (await traces()).filter(trace => trace.includes(data)),
+      [],
+    )
+  })
+})
