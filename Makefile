@@ -24,11 +24,11 @@ dev: ## master, nodeproxy and proxy as three processes on a real S3 server, with
 	exec contrib/dev/dev
 
 .PHONY: test
-test: ## everything: check, unit tests, journeys over real parts; the last line is the summary
+test: ## everything: check, unit tests, journeys over real parts; ONLY=word: the tests whose path has the word
 	@summary() { echo; echo '0 passed, 1 failed'; exit 1; }
 	contrib/dev/setup --s3 --servers --browser || summary
-	npm run --silent check || summary
-	npm run --silent test
+	[[ -n '$(ONLY)' ]] || npm run --silent check || summary
+	npm run --silent test -- $(ONLY)
 
 .PHONY: check
 check: setup ## format, lint, types, unused code

@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
   test: {
-    reporters: ['default', './test/tools/summary.ts'],
+    reporters: ['default', './test/tools/slowest.ts', './test/tools/summary.ts'],
     projects: [
       {
         test: {
