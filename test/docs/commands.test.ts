@@ -6,7 +6,7 @@ import { daemonOf, makeExample, Reader } from '../tools/reader.ts'
 import { shapes, stepsOf } from './transcript.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
-/** The node of transcripts. */
+/** The node of transcripts: each reader has one of its own. */
 const NODE = 'my-server'
 
 const pages = ['README.md', ...readdirSync(join(ROOT, 'docs')).map(name => `docs/${name}`)]
@@ -40,7 +40,7 @@ for (const { page, blocks } of pages)
 /** Types what a transcript has, and compares what it shows, but for times and numbers. */
 async function follow(reader: Reader, text: string): Promise<void> {
   for (const { command, shown } of stepsOf(text)) {
-    const printed = reader.as(await reader.type(command), NODE)
-    expect(shapes(printed.split('\n')), command).toEqual(shapes(shown))
+    const printed = await reader.type(command.replaceAll(NODE, reader.node))
+    expect(shapes(printed.replaceAll(reader.node, NODE).split('\n')), command).toEqual(shapes(shown))
   }
 }

@@ -28,12 +28,13 @@ export const daemonOf = (text: string): Kind | undefined =>
  */
 export class Reader implements AsyncDisposable {
   readonly #folder: string
-  readonly #node: string
+  /** The name of this reader's node. */
+  readonly node: string
   readonly #daemons = new Map<Kind, ChildProcess>()
 
   private constructor(folder: string, node: string) {
     this.#folder = folder
-    this.#node = node
+    this.node = node
   }
 
   static async start(): Promise<Reader> {
@@ -52,11 +53,6 @@ export class Reader implements AsyncDisposable {
     const printed = await this.#run(text.slice(0, last))
     if (kind !== undefined) await this.#start(kind, text.slice(last))
     return printed
-  }
-
-  /** The name of this reader's node, as pages have it. */
-  as(text: string, name: string): string {
-    return text.replaceAll(this.#node, name)
   }
 
   async #run(text: string): Promise<string> {
@@ -124,7 +120,7 @@ export class Reader implements AsyncDisposable {
       CURL_HOME: home,
       XDG_CONFIG_HOME: `${home}/config`,
       SHADOW_DATA: `${home}/data`,
-      SHADOW_NODE_NAME: this.#node,
+      SHADOW_NODE_NAME: this.node,
       SHADOW_MASTER_LISTEN: '127.0.0.1:0',
       SHADOW_NODE_LISTEN: '127.0.0.1:0',
       SHADOW_LISTEN: '127.0.0.1:0',
