@@ -34,7 +34,7 @@ export function hostOf(header: string | undefined): Hostname | undefined {
   }
 }
 
-/** Where the name ends in a header that has one as we write them, with a port or without: the common case pays for no parse. */
+/** The index where the name ends, for a header in canonical form with or without a port; -1 for any other, which must be parsed. Fast path. */
 function hostEnd(header: string): number {
   let end = 0
   let label = 0
@@ -48,7 +48,7 @@ function hostEnd(header: string): number {
     } else if ((code >= 0x61 && code <= 0x7a) || code === HYPHEN) isNumber = false
     else if (code < 0x30 || code > 0x39) break
   }
-  // A last label of digits is an IPv4 address's.
+  // If the last label is all digits, it is an IPv4 address and not a name.
   if (end > 253 || isNumber || !isLabel(header, label, end)) return -1
   if (end < header.length && header.charCodeAt(end) !== 0x3a) return -1
   for (let at = end + 1; at < header.length; at += 1)

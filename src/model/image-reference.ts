@@ -64,7 +64,7 @@ export function imageReference(text: string): ImageReference {
   return { ...full, tag: tag ?? (digest === undefined ? 'latest' : undefined), digest }
 }
 
-/** The registry before the first slash is told from a person on Docker Hub by a dot, a port, a capital letter, or being localhost. */
+/** The part before the first slash is a registry if it has a dot, a port or a capital letter, or is `localhost`. Otherwise it is a user of Docker Hub. */
 function split(name: string): { domain: string | undefined; path: string } {
   const slash = name.indexOf('/')
   const first = name.slice(0, Math.max(0, slash))
