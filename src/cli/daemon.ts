@@ -22,9 +22,9 @@ export type DaemonFlags = { readonly listen?: string; readonly data?: string; re
 /** Adds the options of a daemon that are more handily given as flags than in the environment. */
 export function daemonOptions(command: Command): Command {
   return command
-    .option('--listen <address>', 'where it listens: PORT, HOST:PORT or [IPV6]:PORT')
-    .option('--data <folder>', 'where it keeps what must outlive it', folder => resolve(folder))
-    .option('--json', 'print where it listens as JSON once it does; its log is JSON in any case')
+    .option('--listen <address>', 'address to listen on: PORT, HOST:PORT or [IPV6]:PORT')
+    .option('--data <folder>', 'data folder', folder => resolve(folder))
+    .option('--json', 'print where it listens as JSON once it does')
     .addHelpText('after', '\nAll settings are read from the environment: shadow help settings')
 }
 

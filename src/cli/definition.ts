@@ -45,7 +45,7 @@ export function definitionOptions(command: Command): Command {
       'variables from a file, by the rules of Docker: lines K=V; a bare K takes its value from the environment of this command; may be repeated',
       collect,
     )
-    .option('--port <port>', 'where the app listens')
+    .option('--port <port>', 'port that the app listens on')
     .option('--memory <size>', 'most memory it may use: 512MiB')
     .option('--reserve <size>', 'memory that must be free to wake it; left out: as much as --memory')
     .option('--disk <size>', 'most that it may write outside of its volume; default: 1GiB')
@@ -57,10 +57,7 @@ export function definitionOptions(command: Command): Command {
       'what it may reach besides the internet: private, host:PORT, 10.0.0.5:5432; none: not even that; internet: the default again; may be repeated',
       collect,
     )
-    .option(
-      '--ready <how>',
-      'how to tell that it is ready: port, http:/path, log:REGEX (RE2), healthcheck (of its image)',
-    )
+    .option('--ready <how>', 'when it is ready: port, http:/path, log:REGEX (RE2), healthcheck (of its image)')
     .option('--start-within <duration>', 'how long a start may take')
     .option('--drain <duration>', 'how long requests in flight may go on when it is stopped while it is in use')
     .option('--grace <duration>', 'time from SIGTERM to SIGKILL')

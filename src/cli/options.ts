@@ -5,7 +5,7 @@ import { type Fault, isFailure, ShadowError } from '../lib/errors.ts'
 export type CallFlags = { readonly json?: true; readonly context?: string }
 
 /** Of a command that shows what an app wrote. */
-export const RAW = ['--raw', 'control characters as the app wrote them, on a terminal too'] as const
+export const RAW = ['--raw', 'print control characters as the app wrote them, also on a terminal'] as const
 export type RawFlags = { readonly raw?: true }
 
 /** Adds the options of a command that calls the master, and its example. */

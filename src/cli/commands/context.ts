@@ -16,9 +16,9 @@ export function define(command: Command, terminal: Terminal): void {
 
   verb('add', 'keep a master under a name', 'shadow context add home --url https://master.example.com --token …')
     .argument('<name>')
-    .requiredOption('--url <url>', 'where the master is')
-    .requiredOption('--token <token>', 'a token of it, see shadow token create')
-    .option('--front <url>', 'where its front is, for the URLs that are shown')
+    .requiredOption('--url <url>', 'URL of the master')
+    .requiredOption('--token <token>', 'a token of that master (shadow token create)')
+    .option('--front <url>', 'URL of its front, for the URLs that the CLI prints')
     .action(async (name: string, flags: AddFlags) => {
       const contexts = await open()
       const context = { url: url(flags.url), token: flags.token, ...(flags.front && { front: url(flags.front) }) }
@@ -27,7 +27,7 @@ export function define(command: Command, terminal: Terminal): void {
       terminal.err(`context ${name} is kept${contexts.current === name ? ' and is the current one' : ''}\n`)
     })
 
-  verb('ls', 'all contexts; * is the current one', 'shadow context ls').action(async (flags: Flags) => {
+  verb('ls', 'list all contexts; * marks the current one', 'shadow context ls').action(async (flags: Flags) => {
     const contexts = await open()
     const told = contexts.list().map(({ name, url }) => ({ name, url, current: name === contexts.current }))
     print(terminal, flags.json, { contexts: told }, () =>

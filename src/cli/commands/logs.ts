@@ -10,8 +10,8 @@ type Flags = CallFlags & { readonly follow?: true; readonly tail?: string; reado
 export function define(command: Command, terminal: Terminal): void {
   command
     .argument('<name>', 'the app')
-    .option('-f, --follow', 'go on as lines come')
-    .option('--tail <lines>', 'begin with this many of the last lines')
+    .option('-f, --follow', 'keep printing new lines')
+    .option('--tail <lines>', 'begin with this many last lines')
     .option(...RAW)
     .action(async (name: string, flags: Flags) => {
       if (flags.raw) terminal.raw()

@@ -6,7 +6,7 @@ import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
 
 export function define(command: Command, terminal: Terminal): void {
-  const ls = command.command('ls').description('nodes that spoke lately')
+  const ls = command.command('ls').description('list nodes that announced themselves lately')
   callsMaster(ls, 'shadow node ls').action(async (flags: CallFlags) => {
     const { master } = await findTarget(terminal, flags)
     const { items } = await master.call('listNodes', {})

@@ -13,7 +13,7 @@ import type { Terminal } from '../terminal.ts'
 import { urlsOf } from '../urls.ts'
 
 const LEFT_OUT = `
-What is left out: --port ${usual.port} --memory ${usual.memory} --cpus ${usual.cpus} --pids ${usual.pids} --ready port
+Defaults: --port ${usual.port} --memory ${usual.memory} --cpus ${usual.cpus} --pids ${usual.pids} --ready port
 --start-within ${usual.startWithin} --idle-after ${usual.idleAfter} --grace ${usual.grace} --ws hold; a volume is at ${usual.volumePath}`
 
 type Flags = CallFlags & DefinitionFlags & AccessFlags
@@ -22,9 +22,9 @@ export function define(command: Command, terminal: Terminal): void {
   accessOptions(
     definitionOptions(
       command
-        .argument('<name>', 'the name of the app; also the first label of its domain where none is given')
+        .argument('<name>', 'the name of the app; also the first label of its hostname if no --domain is given')
         .argument('[command...]', "after --: what to run in place of the image's command")
-        .option('--image <image>', 'the container image; it is needed'),
+        .option('--image <image>', 'the container image; must be given'),
     ),
   ).action(async (name: string, words: string[], flags: Flags) => {
     if (flags.image === undefined)

@@ -10,9 +10,12 @@ const ROLES = ['admin', 'node', 'proxy'] as const satisfies readonly Role[]
 export function define(command: Command, terminal: Terminal): void {
   const create = command
     .command('create')
-    .description('make a token; it is shown this once')
-    .argument('<name>', 'whose it is; of the role node the name of the node, for which alone it is good')
-  create.addOption(new Option('--role <role>', 'what it may do').choices(ROLES).default('admin'))
+    .description('make a token; it is shown only this once')
+    .argument(
+      '<name>',
+      'name of the token; for the role node the name of the node: the token is good for that node only',
+    )
+  create.addOption(new Option('--role <role>', 'what the token may do').choices(ROLES).default('admin'))
   callsMaster(create, 'shadow token create laptop', 'shadow token create node-2 --role node').action(
     async (name: string, flags: CallFlags & { role: Role }) => {
       const { master } = await findTarget(terminal, flags)
@@ -22,7 +25,7 @@ export function define(command: Command, terminal: Terminal): void {
     },
   )
 
-  const ls = command.command('ls').description('all tokens, without their secrets')
+  const ls = command.command('ls').description('list all tokens, without their secrets')
   callsMaster(ls, 'shadow token ls').action(async (flags: CallFlags) => {
     const { master } = await findTarget(terminal, flags)
     const { items } = await master.call('listTokens', {})

@@ -6,8 +6,8 @@ import type { Terminal } from '../terminal.ts'
 
 export function define(command: Command, terminal: Terminal): void {
   command
-    .option('--data <folder>', 'where everything is kept; left out: SHADOW_DATA, /var/lib/shadow for root')
-    .option('--listen <address>', 'where the front listens; left out: SHADOW_LISTEN, 0.0.0.0:8090')
+    .option('--data <folder>', 'data folder; left out: SHADOW_DATA, or /var/lib/shadow for root')
+    .option('--listen <address>', 'address that the front listens on; left out: SHADOW_LISTEN, or 0.0.0.0:8090')
     .option('--json', 'print where it listens as JSON once it does')
     .addHelpText(
       'after',

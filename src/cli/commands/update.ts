@@ -28,9 +28,9 @@ export function define(command: Command, terminal: Terminal): void {
       .option('--image <image>', 'the container image'),
   )
     .option('--unset-env <k>', 'take a variable away; may be repeated', collect)
-    .option('--add-domain <hostname>', 'one more hostname; may be repeated', collect)
-    .option('--remove-domain <hostname>', 'one hostname less; may be repeated', collect)
-    .option('--no-volume', 'run without its volume, which is kept')
+    .option('--add-domain <hostname>', 'add a hostname; may be repeated', collect)
+    .option('--remove-domain <hostname>', 'take a hostname away; may be repeated', collect)
+    .option('--no-volume', 'run without its volume; the volume is kept')
     .option('--no-command', "go back to the image's command")
     .action(async (name: string, words: string[], flags: Flags) => {
       const { master } = await findTarget(terminal, flags)

@@ -8,7 +8,7 @@ import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
 
 export function define(command: Command, terminal: Terminal): void {
-  const ls = command.command('ls').description('all volumes, those that an app left behind too')
+  const ls = command.command('ls').description('list all volumes, also those that no app has')
   callsMaster(ls, 'shadow volume ls').action(async (flags: CallFlags) => {
     const { master } = await findTarget(terminal, flags)
     const volumes: Volume[] = []
