@@ -8,7 +8,7 @@ export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
 .PHONY: help
 help: ## show this
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
 
 .PHONY: setup
 setup: ## install and start what is missing: packages, node_modules, dist/, Docker
@@ -31,12 +31,19 @@ test: ## everything: check, unit tests, journeys over real parts; ONLY=word: the
 	npm run --silent test -- $(ONLY)
 
 .PHONY: check
-check: setup ## format, lint, types, unused code
-	@npm run --silent check
+check: ## format, lint, types, unused code; needs neither root nor Docker
+	@contrib/dev/setup --code
+	npm run --silent check
 
 .PHONY: unit
-unit: setup ## the tests that need neither root nor Docker
-	@npm run --silent test:unit
+unit: ## the tests beside the code, within a minute; need neither root nor Docker
+	@contrib/dev/setup --code
+	npm run --silent test:unit
+
+.PHONY: unit-slow
+unit-slow: ## the unit tests that take longer: real threads and processes, thousands of made-up inputs
+	@contrib/dev/setup --code
+	npm run --silent test:unit-slow
 
 .PHONY: build
 build: setup ## dist/, where a source is newer
