@@ -44,3 +44,22 @@ async function follow(reader: Reader, text: string): Promise<void> {
     expect(shapes(printed.replaceAll(reader.node, NODE).split('\n')), command).toEqual(shapes(shown))
   }
 }
+
+// The reader itself: each of these would pass unseen if it looked at nothing.
+test('a command that fails is seen, also in the middle of a block', async () => {
+  await using reader = await Reader.start()
+  await expect(reader.type('echo before\nfalse\necho after')).rejects.toThrow('ended with 1 and said:\nbefore\n')
+})
+
+test('a variable stays from block to block', async () => {
+  await using reader = await Reader.start()
+  await reader.type('export WHAT="a b"')
+  expect(await reader.type('echo "$WHAT"')).toBe('a b\n')
+})
+
+test('a transcript that shows other lines than are printed is seen, and other times and numbers are not', async () => {
+  await using reader = await Reader.start()
+  await follow(reader, '$ echo at 2026-11-28T20:08:42.125Z after 1.5s\nat 2025-01-01T00:00:00.000Z after   20ms')
+  await expect(follow(reader, '$ echo awake\nasleep')).rejects.toThrow('echo awake')
+  await expect(follow(reader, '$ echo awake')).rejects.toThrow('echo awake')
+})
