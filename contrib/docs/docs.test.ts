@@ -77,7 +77,7 @@ test('every script of npm and target of make that is told of is there', () => {
     for (const [, script = ''] of text.matchAll(/\bnpm run (?:--silent )?([a-z:-]+)/g))
       expect(Object.keys(packageJson.scripts), page).toContain(script)
     // At the start of a line of a block, or of inline code.
-    for (const [, target] of text.matchAll(/(?:^(?: {4})?|`)make ([a-z]+)\b(?=`|$| +#)/gm))
+    for (const [, target] of text.matchAll(/(?:^(?: {4})?|`)make ([a-z-]+)(?=`|$| +#| [A-Z]+=)/gm))
       expect(makefile, page).toMatch(new RegExp(`^${target}:`, 'm'))
   }
 })
