@@ -3,20 +3,21 @@ import type { Clock } from '../lib/clock.ts'
 import type { Exec } from '../lib/exec.ts'
 import type { Log } from '../lib/log.ts'
 import type { NodeName } from '../model/names.ts'
+import { ext4 } from './filesystem/ext4.ts'
+import type { Filesystem } from './filesystem/filesystem.ts'
 import type { Logs } from './logs/logs.ts'
 import { openLogs } from './logs/open.ts'
 import { docker } from './runtime/docker.ts'
 import type { EgressMode } from './runtime/firewall.ts'
 import type { Runtime } from './runtime/runtime.ts'
-import { loop } from './volumes/loop.ts'
-import { mounts } from './volumes/mount.ts'
-import type { Mounts, VolumeDriver } from './volumes/volumes.ts'
+import type { BlockDriver } from './volumes/block-driver.ts'
+import { openBlockDriver } from './volumes/drivers.ts'
 
 /** What a node stands on. */
 export type Drivers = {
   readonly runtime: Runtime
-  readonly volumes: VolumeDriver
-  readonly mounts: Mounts
+  readonly volumes: BlockDriver
+  readonly filesystem: Filesystem
   readonly logs: Logs
 }
 
@@ -56,10 +57,11 @@ export function openDrivers({
     exec,
     records: { folder: `${data}/containers`, isUpgrade: existsSync(`${data}/apps`) },
   })
+  const volumes = openBlockDriver('loop', { folder, overcommit: volumeOvercommit, exec, log })
   return {
     runtime,
-    volumes: loop({ folder, exec, log, ...(volumeOvercommit !== undefined && { overcommit: volumeOvercommit }) }),
-    mounts: mounts({ folder, exec }),
+    volumes,
+    filesystem: ext4({ folder, file: volumes.file, exec }),
     logs: openLogs({ folder: `${data}/logs`, runtime, clock, log }),
   }
 }

@@ -42,7 +42,7 @@ function someInstances() {
       clock,
       runtime,
       volumes,
-      mounts: volumes,
+      filesystem: volumes,
       leases: { take: async () => undefined },
       untilReady: async () => {
         if (!isReady) throw new Error('it is not ready')
@@ -72,6 +72,7 @@ async function left(options: { app?: AppName; revision?: number; running: boolea
 }
 
 async function leftVolume(volume = blogVolume, mounted = true): Promise<void> {
+  await volumes.create(volume, 1, async () => undefined)
   await volumes.attach(volume)
   if (mounted) await volumes.mount(volume)
   volumes.calls.length = 0

@@ -85,7 +85,7 @@ afterEach(async () => {
 const start = (): Promise<Nodeproxy> => {
   const flags = { listen: '0', name: 'n1', data, master: master.url, token: FAKE_TOKEN, workers: inTests.workers }
   const config = readSettings(nodeproxySettings, {}, { ...flags, reopensWithin: '50ms' })
-  return startNodeproxy(config, { clock, log: noLog, drivers: { runtime, volumes, mounts: volumes, logs } })
+  return startNodeproxy(config, { clock, log: noLog, drivers: { runtime, volumes, filesystem: volumes, logs } })
 }
 
 const api = (token = node.keys.control) => nodeClient({ url: `http://${node.address}`, token, withinMs: 5_000 })
@@ -121,7 +121,7 @@ test('a start that fails at its last step leaves no door open', async () => {
   const flags = { listen: `${port}`, name: 'n2', data: other, master: master.url, token: FAKE_TOKEN }
   const taken = { ...flags, workers: inTests.workers, metricsListen: `127.0.0.1:${app.port}` }
   const config = readSettings(nodeproxySettings, {}, taken)
-  const drivers = { runtime: new FakeRuntime(), volumes, mounts: volumes, logs: new FakeLogs() }
+  const drivers = { runtime: new FakeRuntime(), volumes, filesystem: volumes, logs: new FakeLogs() }
   const starting = startNodeproxy(config, { clock, log: noLog, drivers })
   await assert.rejects(starting, error => isFailure(error, 'bad-input'))
   const left = await fetch(`http://127.0.0.1:${port}/server-health-check`).catch(() => undefined)

@@ -82,7 +82,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   const ending = new AbortController()
 
   const { exec } = started.use(new Shells())
-  const { runtime, volumes, mounts, logs } =
+  const { runtime, volumes, filesystem, logs } =
     options.drivers ??
     openDrivers({
       node: name,
@@ -131,7 +131,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     parts: {
       runtime,
       volumes,
-      mounts,
+      filesystem,
       untilReady,
       drain: { stopMs: config.drainStop, updateMs: config.drainUpdate },
       room,
@@ -172,7 +172,8 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     new Space({
       instances: () => instances.all,
       runtime,
-      mounts,
+      volumes,
+      filesystem,
       journal: (app, line) => logs.note(app, line),
       data,
       floorBytes: config.diskFloor,

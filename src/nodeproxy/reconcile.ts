@@ -25,9 +25,9 @@ type Parts = UndoParts & { readonly clock: Clock; readonly untilReady: typeof un
 const READY_AGAIN_WITHIN_MS = 5_000
 
 /** Looks at the ground; fails with `runtime-unreachable`. */
-export async function survey({ runtime, volumes, mounts, clock }: Parts): Promise<Ground> {
+export async function survey({ runtime, volumes, filesystem, clock }: Parts): Promise<Ground> {
   const at = clock.now()
-  const [found, mounted, attached] = await Promise.all([runtime.leftBehind(), mounts.mounted(), volumes.attached()])
+  const [found, mounted, attached] = await Promise.all([runtime.leftBehind(), filesystem.mounted(), volumes.attached()])
   return {
     at,
     containers: Map.groupBy(found, ({ app }) => app),

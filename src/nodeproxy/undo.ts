@@ -1,14 +1,15 @@
 import { Unwind } from '../lib/unwind.ts'
 import type { SleepStep } from '../model/instance.ts'
 import type { AppName, VolumeId } from '../model/names.ts'
+import type { Filesystem } from './filesystem/filesystem.ts'
 import type { Container, Runtime } from './runtime/runtime.ts'
 import type { OnStep } from './state.ts'
-import type { Mounts, VolumeDriver } from './volumes/volumes.ts'
+import type { BlockDriver } from './volumes/block-driver.ts'
 
 export type UndoParts = {
   readonly runtime: Runtime
-  readonly volumes: VolumeDriver
-  readonly mounts: Mounts
+  readonly volumes: BlockDriver
+  readonly filesystem: Filesystem
   readonly onStep: OnStep
 }
 
@@ -34,7 +35,7 @@ export function undoOf({ app, volume, graceMs, containers }: What, parts: UndoPa
     })
   if (volume !== undefined) {
     push('detach', () => parts.volumes.detach(volume))
-    push('unmount', () => parts.mounts.unmount(volume))
+    push('unmount', () => parts.filesystem.unmount(volume))
   }
   push('stop', async () => {
     for (const container of await containers()) {

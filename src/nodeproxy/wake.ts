@@ -13,7 +13,8 @@ import { resolvedBy } from './resolved.ts'
 import type { Container } from './runtime/runtime.ts'
 import type { Running, Steps, Wake } from './state.ts'
 import { foundOf, type UndoParts, undoOf } from './undo.ts'
-import type { Device } from './volumes/volumes.ts'
+import { attachVolume } from './volumes/attach.ts'
+import type { Device } from './volumes/block-driver.ts'
 import { Watch } from './watch.ts'
 import { untilWrongPort } from './wrong-port.ts'
 
@@ -97,11 +98,12 @@ async function prepareVolume(
   if (task.volume === undefined) return undefined
   const { id, size } = task.volume
   await step('lease', () => parts.leases.take(id, signal))
-  const device = await step('attach', () => parts.volumes.attach(id, toBytes(size), signal))
-  await step('fsck', () => parts.volumes.check(id, device, signal))
+  const wanted = { volume: id, sizeBytes: toBytes(size), format: parts.filesystem.make }
+  const device = await step('attach', () => attachVolume(parts.volumes, wanted, signal))
+  await step('fsck', () => parts.filesystem.check(id, device, signal))
   await step('mount', async () => {
-    await parts.mounts.prepare(id)
-    await parts.mounts.mount(id, device, signal)
+    await parts.filesystem.prepare(id)
+    await parts.filesystem.mount(id, device, signal)
   })
   return device
 }
@@ -114,7 +116,7 @@ async function fillVolume(
   signal: AbortSignal,
 ): Promise<void> {
   if (task.volume === undefined || device === undefined) return
-  await parts.mounts.fill(task.volume.id, device, at => parts.runtime.copyFolder(task, at, signal))
+  await parts.filesystem.fill(task.volume.id, device, at => parts.runtime.copyFolder(task, at, signal))
 }
 
 async function prepareContainer(
@@ -127,8 +129,8 @@ async function prepareContainer(
   const task = resolvedBy(given, image)
   const container = await step('create', async () => {
     const volume = task.volume?.id
-    if (volume !== undefined) await parts.mounts.prepare(volume)
-    return parts.runtime.create(task, volume && parts.mounts.at(volume), signal)
+    if (volume !== undefined) await parts.filesystem.prepare(volume)
+    return parts.runtime.create(task, volume && parts.filesystem.at(volume), signal)
   })
   return { container, task }
 }

@@ -1,33 +1,46 @@
+import { ShadowError } from '../lib/errors.ts'
 import type { VolumeId } from '../model/names.ts'
-import type { Device, Mounts, VolumeDriver } from '../nodeproxy/volumes/volumes.ts'
+import type { Filesystem } from '../nodeproxy/filesystem/filesystem.ts'
+import type { BlockDriver, Device, Format } from '../nodeproxy/volumes/block-driver.ts'
 
-/** Volumes and mounts in memory that fail a test as soon as their order is wrong: a mounted disk is never detached. */
-export class FakeVolumes implements VolumeDriver, Mounts {
+/** A block driver and a filesystem in memory that note it as wrong when a mounted disk is detached, or a used one unmounted. */
+export class FakeVolumes implements BlockDriver, Filesystem {
+  readonly excludes: boolean
   readonly calls: string[] = []
-  readonly made = new Set<VolumeId>()
+  /** The volumes that exist, with their size in bytes. */
+  readonly made = new Map<VolumeId, number>()
   readonly filled = new Set<VolumeId>()
   readonly devices = new Map<VolumeId, Device>()
   readonly mountedNow = new Set<VolumeId>()
-  /** Failures by verb: a call of it throws this until it is taken away. */
+  /** Failures by method: a call of it throws this until it is taken away. */
   readonly failures = new Map<string, unknown>()
   readonly wrongs: string[] = []
   /** Whether something uses the mount: set by the test's composition. */
   inUse: (volume: VolumeId) => boolean = () => false
 
-  async has(volume: VolumeId): Promise<boolean> {
-    return this.made.has(volume)
+  constructor({ excludes = true } = {}) {
+    this.excludes = excludes
+  }
+
+  async create(volume: VolumeId, sizeBytes: number, format: Format): Promise<void> {
+    if (this.made.has(volume)) return
+    await format(`/images/${volume}`)
+    this.made.set(volume, sizeBytes)
+  }
+
+  async grow(volume: VolumeId, sizeBytes: number): Promise<void> {
+    const bytes = this.made.get(volume)
+    if (bytes === undefined) throw new ShadowError('not-found', `no volume ${volume}`)
+    if (sizeBytes < bytes) throw new ShadowError('bad-input', `volume ${volume} cannot shrink`)
+    this.made.set(volume, sizeBytes)
   }
 
   async attach(volume: VolumeId): Promise<Device> {
     this.#call('attach', volume)
-    this.made.add(volume)
+    if (!this.made.has(volume)) throw new ShadowError('not-found', `no volume ${volume}`)
     const device = `/dev/fake-${volume}` as Device
     this.devices.set(volume, device)
     return device
-  }
-
-  async check(volume: VolumeId): Promise<void> {
-    this.#call('check', volume)
   }
 
   async detach(volume: VolumeId): Promise<void> {
@@ -38,11 +51,22 @@ export class FakeVolumes implements VolumeDriver, Mounts {
 
   async remove(volume: VolumeId): Promise<void> {
     this.#call('remove', volume)
+    if (this.devices.has(volume)) throw new ShadowError('volume-in-use', `volume ${volume} is attached`)
     this.made.delete(volume)
   }
 
   async attached(): Promise<readonly { volume: VolumeId; device: Device }[]> {
     return [...this.devices].map(([volume, device]) => ({ volume, device }))
+  }
+
+  file(volume: VolumeId): string {
+    return `/images/${volume}`
+  }
+
+  async make(): Promise<void> {}
+
+  async check(volume: VolumeId): Promise<void> {
+    this.#call('check', volume)
   }
 
   at(volume: VolumeId): string {
@@ -63,15 +87,10 @@ export class FakeVolumes implements VolumeDriver, Mounts {
     this.filled.add(volume)
   }
 
-  image(volume: VolumeId): string {
-    return `/images/${volume}`
+  async frozen<T>(volume: VolumeId, task: () => Promise<T>): Promise<T> {
+    if (!this.mountedNow.has(volume)) this.wrongs.push(`${volume} was frozen while not mounted`)
+    return task()
   }
-
-  async uses(): Promise<readonly never[]> {
-    return []
-  }
-
-  async use(): Promise<undefined> {}
 
   async unmount(volume: VolumeId): Promise<void> {
     if (this.inUse(volume)) this.wrongs.push(`${volume} was unmounted while used`)
@@ -79,12 +98,18 @@ export class FakeVolumes implements VolumeDriver, Mounts {
     this.mountedNow.delete(volume)
   }
 
+  async use(): Promise<undefined> {}
+
+  async uses(): Promise<readonly never[]> {
+    return []
+  }
+
   async mounted(): Promise<readonly VolumeId[]> {
     return [...this.mountedNow]
   }
 
-  #call(verb: string, volume: VolumeId): void {
-    this.calls.push(`${verb} ${volume}`)
-    if (this.failures.has(verb)) throw this.failures.get(verb)
+  #call(method: string, volume: VolumeId): void {
+    this.calls.push(`${method} ${volume}`)
+    if (this.failures.has(method)) throw this.failures.get(method)
   }
 }

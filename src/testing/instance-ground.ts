@@ -39,7 +39,7 @@ export class InstanceGround {
       clock: this.clock,
       runtime: this.runtime,
       volumes: this.volumes,
-      mounts: this.volumes,
+      filesystem: this.volumes,
       leases: { take: async () => undefined },
       untilReady: () => this.becomeReady(),
       onStarted: () => undefined,

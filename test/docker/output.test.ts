@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { volumeId } from '../../src/model/names.ts'
 import { size } from '../../src/model/quantities.ts'
+import { ext4 } from '../../src/nodeproxy/filesystem/ext4.ts'
+import { attachVolume } from '../../src/nodeproxy/volumes/attach.ts'
 import { loop } from '../../src/nodeproxy/volumes/loop.ts'
-import { mounts } from '../../src/nodeproxy/volumes/mount.ts'
 import { containersOfTest, letGo, portOpen, texts, WAITS } from '../tools/containers.ts'
 import { nodeImage } from '../tools/images.ts'
 
@@ -80,7 +81,8 @@ describe('a volume', () => {
   test('mounted after its container was made and before its start is what the app sees, and is free after its stop', async () => {
     const id = volumeId('late')
     const drives = loop({ folder })
-    const places = mounts({ folder })
+    const places = ext4({ folder, file: drives.file })
+    const wanted = { volume: id, sizeBytes: 16 * 2 ** 20, format: places.make }
     await places.prepare(id)
     const given = task({
       script:
@@ -89,7 +91,7 @@ describe('a volume', () => {
     })
     try {
       const container = await runtime.create(given, places.at(id), signal)
-      await places.mount(id, await drives.attach(id, 16 * 2 ** 20, signal), signal)
+      await places.mount(id, await attachVolume(drives, wanted, signal), signal)
       writeFileSync(join(places.at(id), 'before'), 'from the volume\n')
       await runtime.start(container, signal)
       await untilLine(container, 'from the volume')
@@ -99,7 +101,7 @@ describe('a volume', () => {
       await places.unmount(id)
       await drives.detach(id)
       expect(readdirSync(places.at(id))).toEqual([])
-      await places.mount(id, await drives.attach(id, 16 * 2 ** 20, signal), signal)
+      await places.mount(id, await attachVolume(drives, wanted, signal), signal)
       expect(readFileSync(join(places.at(id), 'after'), 'utf8')).toBe('written\n')
     } finally {
       await places.unmount(id)

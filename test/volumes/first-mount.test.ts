@@ -3,8 +3,9 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync }
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { volumeId } from '../../src/model/names.ts'
+import { ext4 } from '../../src/nodeproxy/filesystem/ext4.ts'
+import { attachVolume } from '../../src/nodeproxy/volumes/attach.ts'
 import { loop } from '../../src/nodeproxy/volumes/loop.ts'
-import { mounts } from '../../src/nodeproxy/volumes/mount.ts'
 import { builtImage } from '../tools/images.ts'
 import { Shadow } from '../tools/shadow.ts'
 
@@ -89,16 +90,16 @@ test('the folder of a volume is for nobody but us, whoever made it', async () =>
   for (const app of ['db', 'own', 'root']) expect(looks(`${shadow.data}/volumes/${app}`).mode).toBe('700')
   const folder = join(shadow.data, 'other')
   mkdirSync(join(folder, 'blog'), { recursive: true, mode: 0o755 })
-  await mounts({ folder }).prepare(volumeId('blog'))
+  await ext4({ folder }).prepare(volumeId('blog'))
   expect(looks(join(folder, 'blog')).mode).toBe('700')
 })
 
 test('a filling that was cut short is begun again, and data that is there already is left alone', async () => {
   const folder = join(shadow.data, 'filled')
-  const [drives, places] = [loop({ folder }), mounts({ folder })]
+  const [drives, places] = [loop({ folder }), ext4({ folder })]
   const [blog, signal] = [volumeId('blog'), new AbortController().signal]
   await places.prepare(blog)
-  const device = await drives.attach(blog, 16 * 2 ** 20, signal)
+  const device = await attachVolume(drives, { volume: blog, sizeBytes: 16 * 2 ** 20, format: places.make }, signal)
   await places.mount(blog, device, signal)
   const cut = places.fill(blog, device, async place => {
     writeFileSync(join(place, 'half'), '')

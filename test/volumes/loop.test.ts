@@ -15,17 +15,21 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs'
-import { open as openFile } from 'node:fs/promises'
+import { open as openFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { type Exec, exec } from '../../src/lib/exec.ts'
 import { noLog } from '../../src/lib/log.ts'
 import { volumeId } from '../../src/model/names.ts'
+import { ext4 } from '../../src/nodeproxy/filesystem/ext4.ts'
+import { attachVolume } from '../../src/nodeproxy/volumes/attach.ts'
+import type { BlockDriver } from '../../src/nodeproxy/volumes/block-driver.ts'
 import { loop } from '../../src/nodeproxy/volumes/loop.ts'
-import { mounts } from '../../src/nodeproxy/volumes/mount.ts'
 
 const MIB = 2 ** 20
 const SIZE = 64 * MIB
+const SOURCES = join(import.meta.dirname, '../../src/nodeproxy')
 const blog = volumeId('blog')
 const signal = new AbortController().signal
 
@@ -45,7 +49,12 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-const open = (at: string) => ({ drives: loop({ folder: at }), places: mounts({ folder: at }) })
+const open = (at: string) => {
+  const drives = loop({ folder: at })
+  return { drives, places: ext4({ folder: at, file: drives.file }) }
+}
+const attach = (drives: BlockDriver, volume = blog, sizeBytes = SIZE, until = signal) =>
+  attachVolume(drives, { volume, sizeBytes, format: ext4({ folder }).make }, until)
 const run = (file: string, ...args: string[]) =>
   execFileSync(file, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
 const imageOf = (id: string) => join(folder, id, 'image.ext4')
@@ -54,8 +63,8 @@ const loops = (file: string) => run('losetup', '--associated', file).split('\n')
 /** Attaches, checks and mounts, as a wake does. */
 async function bring(volume = blog, bytes = SIZE, { drives, places } = open(folder)) {
   await places.prepare(volume)
-  const device = await drives.attach(volume, bytes, signal)
-  await drives.check(volume, device, signal)
+  const device = await attach(drives, volume, bytes)
+  await places.check(volume, device, signal)
   await places.mount(volume, device, signal)
   return { device, at: places.at(volume) }
 }
@@ -67,10 +76,9 @@ async function takeAway(volume = blog, { drives, places } = open(folder)) {
 
 describe('a volume on a loop device', () => {
   test('is made on its first use: empty, of the size asked for, and writable by any user', async () => {
-    const { drives } = open(folder)
-    expect(await drives.has(blog)).toBe(false)
+    expect(existsSync(imageOf('blog'))).toBe(false)
     const { at } = await bring()
-    expect(await drives.has(blog)).toBe(true)
+    expect(existsSync(imageOf('blog'))).toBe(true)
     expect(readdirSync(at)).toEqual([])
     expect(statSync(at).mode & 0o7777).toBe(0o777)
     const bytes = Number(run('findmnt', '-bno', 'SIZE', at))
@@ -161,7 +169,7 @@ describe('a volume on a loop device', () => {
 
   test('attached at once by many callers it still has one device', async () => {
     const { drives } = open(folder)
-    const devices = await Promise.all(Array.from({ length: 8 }, () => drives.attach(blog, SIZE, signal)))
+    const devices = await Promise.all(Array.from({ length: 8 }, () => attach(drives, blog, SIZE)))
     expect(new Set(devices).size).toBe(1)
     expect(loops(imageOf('blog'))).toHaveLength(1)
   })
@@ -217,6 +225,22 @@ describe('a mounted volume', () => {
   })
 })
 
+test('a frozen volume takes no writes until the task is done, also where that fails', async () => {
+  const { places } = open(folder)
+  const { at } = await bring()
+  const order: string[] = []
+  let writing: Promise<unknown> | undefined
+  await places.frozen(blog, async () => {
+    writing = writeFile(join(at, 'late'), 'x').then(() => order.push('written'))
+    await sleep(50) // a write that is not held back would be done by then
+    order.push('task done')
+  })
+  await writing
+  expect(order).toEqual(['task done', 'written'])
+  await expect(places.frozen(blog, () => Promise.reject(new Error('failed')))).rejects.toThrow('failed')
+  writeFileSync(join(at, 'after'), 'x')
+})
+
 describe('the size of a volume', () => {
   test('grows with its data in it, and is not made smaller', async () => {
     const { at } = await bring()
@@ -226,7 +250,7 @@ describe('the size of a volume', () => {
     expect(readFileSync(join(at, 'kept'), 'utf8')).toBe('yes')
     expect(Number(run('findmnt', '-bno', 'SIZE', at))).toBeGreaterThan(200 * MIB)
     await takeAway()
-    await expect(open(folder).drives.attach(blog, SIZE, signal)).rejects.toMatchObject({ code: 'bad-input' })
+    await expect(attach(open(folder).drives, blog, SIZE)).rejects.toMatchObject({ code: 'bad-input' })
     await bring(blog, 256 * MIB)
     expect(readFileSync(join(at, 'kept'), 'utf8')).toBe('yes')
   })
@@ -234,7 +258,7 @@ describe('the size of a volume', () => {
   test('grows although a run before it left the volume attached, but not while it is mounted', async () => {
     const { drives, places } = open(folder)
     const { at } = await bring()
-    await expect(drives.attach(blog, 128 * MIB, signal)).rejects.toMatchObject({ code: 'volume-in-use' })
+    await expect(attach(drives, blog, 128 * MIB)).rejects.toMatchObject({ code: 'volume-in-use' })
     await places.unmount(blog)
     await bring(blog, 128 * MIB)
     expect(Number(run('findmnt', '-bno', 'SIZE', at))).toBeGreaterThan(100 * MIB)
@@ -247,13 +271,45 @@ describe('the size of a volume', () => {
     truncateSync(imageOf('blog'), 256 * MIB)
     await bring(blog, 256 * MIB)
     expect(Number(run('findmnt', '-bno', 'SIZE', at))).toBeGreaterThan(200 * MIB)
-    expect(existsSync(`${imageOf('blog')}.growing`)).toBe(false)
+  })
+
+  test('that leaves no room for another block group is not grown at each check', async () => {
+    const calls: string[] = []
+    const counting: Exec = (file, args, options) => {
+      calls.push(file)
+      return exec(file, args, options)
+    }
+    for (const bytes of [130 * MIB, 128 * MIB + 4096, 17 * MIB - 4096]) {
+      const id = volumeId(`odd-${bytes}`)
+      const drives = loop({ folder })
+      const places = ext4({ folder, file: drives.file, exec: counting })
+      const device = await attach(drives, id, bytes)
+      await places.check(id, device, signal)
+      await drives.detach(id)
+    }
+    expect(calls).toEqual([])
+  })
+
+  test('grows from any size to any other', async () => {
+    for (const [from, to] of [
+      [120, 130],
+      [128, 140],
+      [130, 300],
+    ] as const) {
+      const id = volumeId(`from-${from}`)
+      await bring(id, from * MIB)
+      await takeAway(id)
+      const { at } = await bring(id, to * MIB)
+      expect(Number(run('findmnt', '-bno', 'SIZE', at))).toBeGreaterThan((from === 120 ? 110 : to - 20) * MIB)
+      await takeAway(id)
+      expect(run('e2fsck', '-fn', imageOf(id))).toContain('Pass 5')
+    }
   })
 
   test('larger than the whole disk is refused before anything is made', async () => {
     const { drives } = open(folder)
-    await expect(drives.attach(blog, 2 ** 50, signal)).rejects.toMatchObject({ code: 'disk-full' })
-    expect(await drives.has(blog)).toBe(false)
+    await expect(attach(drives, blog, 2 ** 50)).rejects.toMatchObject({ code: 'disk-full' })
+    expect(existsSync(imageOf('blog'))).toBe(false)
   })
 
   test('all volumes together are promised no more than is allowed, and it is told where that is more than there is', async () => {
@@ -268,18 +324,18 @@ describe('the size of a volume', () => {
       for (const { volume } of await drives.attached()) await drives.detach(volume)
       run('umount', small)
     })
-    await drives.attach(one, 80 * MIB, signal)
+    await attach(drives, one, 80 * MIB)
     expect(warned).toEqual([])
-    await drives.attach(two, 80 * MIB, signal)
+    await attach(drives, two, 80 * MIB)
     expect(warned).toEqual(['volumes may grow beyond the disk'])
-    const error = await drives.attach(blog, 80 * MIB, signal).catch((thrown: unknown) => thrown)
+    const error = await attach(drives, blog, 80 * MIB).catch((thrown: unknown) => thrown)
     expect(error).toMatchObject({
       code: 'disk-full',
       message: expect.stringContaining('240MiB together'),
       details: { hint: expect.stringContaining('SHADOW_VOLUME_OVERCOMMIT') },
     })
-    await expect(drives.attach(two, 100 * MIB, signal)).resolves.toBeDefined()
-    expect(await drives.has(blog)).toBe(false)
+    await expect(attach(drives, two, 100 * MIB)).resolves.toBeDefined()
+    expect(existsSync(join(small, 'blog', 'image.ext4'))).toBe(false)
   })
 
   test('a full disk is told as such, leaves nothing, and the next try after space is made succeeds', async () => {
@@ -292,10 +348,10 @@ describe('the size of a volume', () => {
       run('umount', small)
     })
     writeFileSync(join(small, 'filler'), Buffer.alloc(24 * MIB - 20_000))
-    await expect(drives.attach(blog, 16 * MIB, signal)).rejects.toMatchObject({ code: 'disk-full' })
+    await expect(attach(drives, blog, 16 * MIB)).rejects.toMatchObject({ code: 'disk-full' })
     expect(readdirSync(join(small, 'blog'))).toEqual([])
     rmSync(join(small, 'filler'))
-    await drives.attach(blog, 16 * MIB, signal)
+    await attach(drives, blog, 16 * MIB)
   })
 })
 
@@ -392,9 +448,9 @@ describe('what a crash left', () => {
     await bring()
     await takeAway()
     run('debugfs', '-w', '-R', 'set_super_value state 2', imageOf('blog'))
-    const { drives } = open(folder)
-    const device = await drives.attach(blog, SIZE, signal)
-    await drives.check(blog, device, signal)
+    const { drives, places } = open(folder)
+    const device = await attach(drives, blog, SIZE)
+    await places.check(blog, device, signal)
     await drives.detach(blog)
     expect(run('dumpe2fs', '-h', imageOf('blog'))).toMatch(/Filesystem state: +clean\n/)
   })
@@ -407,8 +463,8 @@ describe('what a crash left', () => {
     await file.write(junk, 0, junk.length, 0)
     await file.close()
     const { drives, places } = open(folder)
-    const device = await drives.attach(blog, SIZE, signal)
-    const error = await drives.check(blog, device, signal).catch((thrown: unknown) => thrown)
+    const device = await attach(drives, blog, SIZE)
+    const error = await places.check(blog, device, signal).catch((thrown: unknown) => thrown)
     expect(error).toMatchObject({ code: 'volume-broken', details: { hint: expect.stringContaining('e2fsck -f') } })
     expect(String(error)).toMatch(/super-block/i)
     await expect(places.mount(blog, device, signal)).rejects.toMatchObject({ code: 'volume-broken' })
@@ -417,10 +473,9 @@ describe('what a crash left', () => {
   })
 
   test('a half-made image is not taken for a volume, and goes with the next attach', async () => {
-    const { drives } = open(folder)
     mkdirSync(join(folder, 'blog'))
     writeFileSync(join(folder, 'blog', 'making-of-a-killed-run'), 'half')
-    expect(await drives.has(blog)).toBe(false)
+    expect(existsSync(imageOf('blog'))).toBe(false)
     await bring()
     expect(readdirSync(join(folder, 'blog')).sort()).toEqual(['image.ext4', 'mnt'])
   })
@@ -429,9 +484,13 @@ describe('what a crash left', () => {
     for (let delay = 0; delay < 40; delay += 4) {
       const id = volumeId(`k${delay}`)
       const program = `
-        import { loop } from '${join(import.meta.dirname, '../../src/nodeproxy/volumes/loop.ts')}'
+        import { ext4 } from '${join(SOURCES, 'filesystem/ext4.ts')}'
+        import { attachVolume } from '${join(SOURCES, 'volumes/attach.ts')}'
+        import { loop } from '${join(SOURCES, 'volumes/loop.ts')}'
         process.stdout.write('begins')
-        await loop({ folder: '${folder}' }).attach('${id}', ${SIZE}, new AbortController().signal)
+        const format = ext4({ folder: '${folder}' }).make
+        const wanted = { volume: '${id}', sizeBytes: ${SIZE}, format }
+        await attachVolume(loop({ folder: '${folder}' }), wanted, new AbortController().signal)
         setInterval(() => undefined, 1000)`
       const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
         stdio: ['ignore', 'pipe', 'ignore'],
@@ -450,7 +509,7 @@ describe('what a crash left', () => {
   test('a caller that leaves during an attach can detach at once', async () => {
     const { drives } = open(folder)
     const leaving = new AbortController()
-    const attaching = drives.attach(blog, SIZE, leaving.signal)
+    const attaching = attach(drives, blog, SIZE, leaving.signal)
     leaving.abort(new Error('left'))
     await expect(attaching).rejects.toThrow('left')
     await drives.detach(blog)

@@ -4,9 +4,10 @@ import type { Log } from '../../lib/log.ts'
 import type { Metrics } from '../../lib/metrics/metrics.ts'
 import type { InstanceView } from '../../model/instance.ts'
 import type { AppName } from '../../model/names.ts'
+import type { Filesystem } from '../filesystem/filesystem.ts'
 import type { Instance } from '../instance.ts'
 import type { Runtime } from '../runtime/runtime.ts'
-import type { Mounts } from '../volumes/volumes.ts'
+import type { BlockDriver } from '../volumes/block-driver.ts'
 import { DiskWatch } from './disk-watch.ts'
 import { freeAt } from './measure.ts'
 import { NEARLY_FULL, VolumeUses } from './volume-uses.ts'
@@ -14,7 +15,8 @@ import { NEARLY_FULL, VolumeUses } from './volume-uses.ts'
 type Options = {
   readonly instances: () => readonly Instance[]
   readonly runtime: Runtime
-  readonly mounts: Mounts
+  readonly volumes: BlockDriver
+  readonly filesystem: Filesystem
   readonly journal: (app: AppName, line: string) => void
   readonly data: string
   readonly floorBytes: number
@@ -30,7 +32,7 @@ export class Space implements Disposable {
   readonly #volumes: VolumeUses
 
   constructor(options: Options) {
-    const { instances, runtime, mounts, journal, data, floorBytes, exec, clock, log } = options
+    const { instances, runtime, volumes, filesystem, journal, data, floorBytes, exec, clock, log } = options
     this.#options = options
     const inPhase =
       (...phases: readonly Instance['phase'][]) =>
@@ -39,7 +41,7 @@ export class Space implements Disposable {
     this.#disk = new DiskWatch({
       layers: () => runtime.layers(),
       running: inPhase('waking', 'awake'),
-      image: task => task.volume && mounts.image(task.volume.id),
+      image: task => task.volume && volumes.file?.(task.volume.id),
       data,
       floorBytes,
       exec,
@@ -47,7 +49,7 @@ export class Space implements Disposable {
       log,
     })
     this.#volumes = new VolumeUses({
-      use: volume => mounts.use(volume),
+      use: volume => filesystem.use(volume),
       running: inPhase('awake'),
       journal,
       clock,
@@ -70,8 +72,8 @@ export class Space implements Disposable {
   }
 
   /** All volumes that are here. */
-  volumes(): ReturnType<Mounts['uses']> {
-    return this.#options.mounts.uses()
+  volumes(): ReturnType<Filesystem['uses']> {
+    return this.#options.filesystem.uses()
   }
 
   /** Shows sums: Prometheus is shown nothing by app. */

@@ -8,28 +8,26 @@ import { readIfThere } from '../../lib/files.ts'
 import { type Log, noLog } from '../../lib/log.ts'
 import { Turn, Turns } from '../../lib/turn.ts'
 import type { VolumeId } from '../../model/names.ts'
-import { checkFilesystem } from './filesystem.ts'
-import { makeOrGrow } from './image.ts'
+import { mountinfo } from '../filesystem/mountinfo.ts'
+import type { BlockDriver, Device } from './block-driver.ts'
 import { folderOf, imageOf, realFolder, volumeAt } from './layout.ts'
-import { mountinfo } from './mountinfo.ts'
-import { isClean } from './superblock.ts'
-import type { Device, VolumeDriver } from './volumes.ts'
+import { growImage, makeImage, noSuchVolume } from './loop-image.ts'
 
 type Options = {
   readonly folder: string
   readonly exec?: Exec
   /** How many times the room on the disk all volumes may be promised together. */
-  readonly overcommit?: number
+  readonly overcommit?: number | undefined
   readonly log?: Log
 }
 
 const USUAL_OVERCOMMIT = 10
 
 /**
- * Volumes as ext4 in sparse files at `<folder>/<volume>/image.ext4`, each attached as a loop device. The kernel's own table
+ * Volumes as sparse files at `<folder>/<volume>/image.ext4`, each attached as a loop device. The kernel's own table
  * (sysfs) is the only record of what is attached, so a restart forgets nothing.
  */
-export function loop({ folder, exec = execHere, overcommit = USUAL_OVERCOMMIT, log = noLog }: Options): VolumeDriver {
+export function loop({ folder, exec = execHere, overcommit = USUAL_OVERCOMMIT, log = noLog }: Options): BlockDriver {
   const real = realFolder(folder)
   const turns = new Turns<VolumeId>()
   // Two losetup that find the same free device make one of them sleep 200 ms before it looks again.
@@ -55,33 +53,39 @@ export function loop({ folder, exec = execHere, overcommit = USUAL_OVERCOMMIT, l
     lastDevice.delete(volume)
   }
 
-  return {
-    has: async volume =>
-      access(imageOf(folder, volume)).then(
-        () => true,
-        () => false,
-      ),
+  const wanted = async (volume: VolumeId, sizeBytes: number) => ({
+    image: imageOf(await real(), volume),
+    volume,
+    sizeBytes,
+    overcommit,
+    log,
+  })
 
-    // The work goes on when the caller leaves: a resize that is killed half-way is worse than one that nobody waits for.
-    attach: (volume, sizeBytes, signal) =>
+  return {
+    excludes: true,
+
+    file: volume => imageOf(folder, volume),
+
+    // The work goes on when the caller leaves: it may be what the next caller waits for.
+    create: (volume, sizeBytes, format, signal) =>
       orAborted(
-        turns.take(volume, async () => {
-          const image = imageOf(await real(), volume)
-          await makeOrGrow({ image, volume, sizeBytes, release: () => detachNow(volume), exec, overcommit, log })
-          const device = await losetupTurn.take(() => attachImage(image, exec))
-          lastDevice.set(volume, device)
-          return device
-        }),
+        turns.take(volume, async () => makeImage(await wanted(volume, sizeBytes), format)),
         signal,
       ),
 
-    check: (volume, device, signal) =>
+    grow: (volume, sizeBytes, signal) =>
+      orAborted(
+        turns.take(volume, async () => growImage(await wanted(volume, sizeBytes), () => detachNow(volume))),
+        signal,
+      ),
+
+    attach: (volume, signal) =>
       orAborted(
         turns.take(volume, async () => {
-          // What `e2fsck -p` would look at first, without the 3 ms of its process: nearly every wake ends here.
-          if (await isClean(device)) return
-          if ((await mountinfo()).some(mount => mount.source === device)) return
-          await repair(volume, device, exec)
+          const image = imageOf(await real(), volume)
+          const device = await losetupTurn.take(() => attachImage(volume, image, exec))
+          lastDevice.set(volume, device)
+          return device
         }),
         signal,
       ),
@@ -103,33 +107,23 @@ export function loop({ folder, exec = execHere, overcommit = USUAL_OVERCOMMIT, l
   }
 }
 
-async function attachImage(image: string, exec: Exec): Promise<Device> {
+async function attachImage(volume: VolumeId, image: string, exec: Exec): Promise<Device> {
   try {
     // --nooverlap answers with the device that has the image already, if one has, also one about to go away by itself.
     return (await exec('losetup', ['--find', '--show', '--nooverlap', image])).trim() as Device
   } catch (error) {
+    if (
+      await access(image).then(
+        () => false,
+        () => true,
+      )
+    )
+      throw noSuchVolume(volume)
     if (!(error instanceof ExecError) || !/unused loop device|No such (file|device)/.test(error.stderr)) throw error
     throw new ShadowError('internal', `no loop device can be had: ${error.stderr.trim()}`, {
       cause: error,
       hint: 'is the module loaded (modprobe loop), and is /dev/loop-control there? see what is in use: losetup -a',
     })
-  }
-}
-
-async function repair(volume: VolumeId, device: Device, exec: Exec): Promise<void> {
-  try {
-    await checkFilesystem(device, exec)
-  } catch (error) {
-    if (!(error instanceof ExecError)) throw error
-    const told = `${error.stdout}${error.stderr}`.trim().split('\n').slice(-5).join('\n')
-    throw new ShadowError(
-      'volume-broken',
-      `the filesystem of volume ${volume} cannot be repaired by itself:\n${told}`,
-      {
-        cause: error,
-        hint: `keep a copy of its image, then repair by hand: e2fsck -f ${(await backingFile(device)) ?? device}`,
-      },
-    )
   }
 }
 

@@ -18,8 +18,9 @@ export class Trim {
     this.#exec = exec
   }
 
-  /** Trims the volume mounted at `at` where its image has grown too large for what is in it; never fails. */
-  async trim(volume: VolumeId, at: string, image: string): Promise<void> {
+  /** Trims the volume mounted at `at` where its image has grown too large for its content; never fails. Without an image there is nothing to gain. */
+  async trim(volume: VolumeId, at: string, image: string | undefined): Promise<void> {
+    if (image === undefined) return
     try {
       const { excess, size } = await measure(at, image)
       const gain = excess - (this.#overhead.get(volume) ?? 0)

@@ -7,18 +7,29 @@ import { mapAtMost } from '../../lib/parallel.ts'
 import { Turns } from '../../lib/turn.ts'
 import type { VolumeUse } from '../../model/instance.ts'
 import { isAppName, type VolumeId, volumeId } from '../../model/names.ts'
-import { FILLING, NEW, setLabel } from './filesystem.ts'
-import { folderOf, imageOf, mountpointOf, realFolder, volumeAt } from './layout.ts'
+import type { BlockDriver } from '../volumes/block-driver.ts'
+import { folderOf, mountpointOf, realFolder, volumeAt } from '../volumes/layout.ts'
+import { checkAndGrow } from './check.ts'
+import { FILLING, makeFilesystem, NEW, setLabel } from './ext4-tools.ts'
+import type { Filesystem } from './filesystem.ts'
 import { mountinfo } from './mountinfo.ts'
 import { readSuperblock } from './superblock.ts'
 import { Trim } from './trim.ts'
-import type { Mounts } from './volumes.ts'
 
 // Bytes that an app wrote are never programs with rights or devices for this machine; noatime spares a write for each read.
 const OPTIONS = 'nosuid,nodev,noatime'
 
-/** Mounts of ext4 volumes, each at `<folder>/<volume>/mnt`. */
-export function mounts({ folder, exec = execHere }: { folder: string; exec?: Exec }): Mounts {
+type Options = {
+  /** Each volume is mounted at `<folder>/<volume>/mnt`. */
+  readonly folder: string
+  /** See `BlockDriver.file`. */
+  readonly file?: BlockDriver['file'] | undefined
+  readonly exec?: Exec
+}
+
+/** ext4 on volumes. */
+export function ext4({ folder, file: fileOf, exec = execHere }: Options): Filesystem {
+  const file = (volume: VolumeId): string | undefined => fileOf?.(volume)
   const real = realFolder(folder)
   const turns = new Turns<VolumeId>()
   const trims = new Trim(exec)
@@ -33,9 +44,18 @@ export function mounts({ folder, exec = execHere }: { folder: string; exec?: Exe
   return {
     at,
 
+    make: path => makeFilesystem(path, exec),
+
+    // The work goes on when the caller leaves: a resize that is killed half-way is worse than one that nobody waits for.
+    check: (volume, device, signal) =>
+      orAborted(
+        turns.take(volume, () => checkAndGrow({ volume, device, file: file(volume), exec })),
+        signal,
+      ),
+
     async prepare(volume) {
       await makeFolder(at(volume))
-      await chmod(folderOf(folder, volume), 0o700) // one that an earlier version of ours made may be open to all
+      await chmod(folderOf(folder, volume), 0o700) // an earlier version of Shadow may have made it readable by everybody
     },
 
     mount: (volume, device, signal) =>
@@ -71,15 +91,25 @@ export function mounts({ folder, exec = execHere }: { folder: string; exec?: Exe
           for (const name of there) await rm(`${at(volume)}/${name}`, { recursive: true, force: true })
           await put(at(volume))
         }
-        // What was put is on the disk before the label says so, and the label before the app writes anything.
+        // The content is on the disk before the label says so, and the label before the app writes anything.
         await exec('sync', ['--file-system', at(volume)])
         await setLabel(device, '', exec)
         await exec('sync', ['--file-system', at(volume)])
       }),
 
+    frozen: (volume, task) =>
+      turns.take(volume, async () => {
+        await exec('fsfreeze', ['--freeze', at(volume)])
+        try {
+          return await task()
+        } finally {
+          await exec('fsfreeze', ['--unfreeze', at(volume)])
+        }
+      }),
+
     unmount: volume =>
       turns.take(volume, async () => {
-        await trims.trim(volume, at(volume), imageOf(folder, volume))
+        await trims.trim(volume, at(volume), file(volume))
         try {
           await exec('umount', [at(volume)])
         } catch (error) {
@@ -91,8 +121,6 @@ export function mounts({ folder, exec = execHere }: { folder: string; exec?: Exe
           })
         }
       }),
-
-    image: volume => imageOf(folder, volume),
 
     use: async volume => useOf(volume, (await mountedFrom(volume)) !== undefined),
 
@@ -112,14 +140,14 @@ export function mounts({ folder, exec = execHere }: { folder: string; exec?: Exe
   }
 
   async function useOf(volume: VolumeId, isMounted: boolean): Promise<VolumeUse | undefined> {
-    const image = imageOf(folder, volume)
-    const onDisk = await stat(image).catch(() => undefined)
-    if (onDisk === undefined) return undefined
-    const onDiskBytes = onDisk.blocks * 512
+    const image = file(volume)
+    const onDisk = image === undefined ? undefined : await stat(image).catch(() => undefined)
+    const onDiskBytes = (onDisk?.blocks ?? 0) * 512
     if (isMounted) {
       const { blocks, bfree, bsize } = await statfs(at(volume))
       return { usedBytes: (blocks - bfree) * bsize, sizeBytes: blocks * bsize, onDiskBytes }
     }
+    if (image === undefined || onDisk === undefined) return undefined
     const kept = await readSuperblock(image)
     return kept && { usedBytes: kept.usedBytes, sizeBytes: kept.sizeBytes, onDiskBytes }
   }

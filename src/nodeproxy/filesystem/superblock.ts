@@ -5,11 +5,15 @@ const AT = 1024
 const BLOCKS = 0x04
 const FREE_BLOCKS = 0x0c
 const LOG_BLOCK_SIZE = 0x18
+const BLOCKS_PER_GROUP = 0x20
+const INODES_PER_GROUP = 0x28
 const MAGIC = 0x38
 const STATE = 0x3a
+const INODE_BYTES = 0x58
 const INCOMPATIBLE = 0x60
 const LABEL = 0x78
 const LABEL_BYTES = 16
+const RESERVED_DESCRIPTOR_BLOCKS = 0xce
 const BLOCKS_HIGH = 0x150
 const FREE_BLOCKS_HIGH = 0x158
 
@@ -27,6 +31,8 @@ export type Superblock = {
   /** The size of the filesystem, and what of it is used; as of the last unmount. */
   readonly sizeBytes: number
   readonly usedBytes: number
+  /** A device that is larger by less than this has no room for another block group, so the filesystem cannot grow. */
+  readonly groupOverheadBytes: number
 }
 
 /** Reads the superblock of a device or image; undefined where there is no ext4 filesystem. */
@@ -45,8 +51,15 @@ export async function readSuperblock(path: string): Promise<Superblock | undefin
     label: buffer.toString('latin1', LABEL, LABEL + LABEL_BYTES).replace(/\0.*$/s, ''),
     sizeBytes: blocks * blockBytes,
     usedBytes: (blocks - free) * blockBytes,
+    groupOverheadBytes: overheadBlocks(buffer, blocks, blockBytes) * blockBytes,
   }
 }
 
-/** Whether the device or image has an ext4 filesystem that was unmounted in good order. */
-export const isClean = async (path: string): Promise<boolean> => (await readSuperblock(path))?.isClean ?? false
+// mke2fs and resize2fs drop a last group that holds little more than its own tables (lib/ext2fs/initialize.c).
+function overheadBlocks(buffer: Buffer, blocks: number, blockBytes: number): number {
+  const perGroup = buffer.readUInt32LE(BLOCKS_PER_GROUP)
+  if (blocks % perGroup !== 0) return 1 // the last group is not full yet, so any whole block is a gain
+  const tables = Math.ceil((buffer.readUInt32LE(INODES_PER_GROUP) * buffer.readUInt16LE(INODE_BYTES)) / blockBytes)
+  const descriptors = Math.ceil(((blocks / perGroup + 1) * 64) / blockBytes)
+  return 2 + tables + 1 + descriptors + buffer.readUInt16LE(RESERVED_DESCRIPTOR_BLOCKS) + 50
+}

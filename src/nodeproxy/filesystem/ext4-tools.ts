@@ -1,7 +1,7 @@
 import type { Exec } from '../../lib/exec.ts'
 
-/** The size of a block; a filesystem is a whole number of them. */
-export const BLOCK = 4096
+/** The size of a block in bytes; a filesystem is a whole number of them. */
+const BLOCK = 4096
 
 /** Labels of a volume's filesystem until its first app has it; from then on it has none. No app can see them. */
 export const NEW = 'shadow-new'
@@ -33,7 +33,7 @@ export async function checkFilesystem(at: string, exec: Exec, { force = false } 
   await exec('debugfs', ['-w', '-R', 'rmdir lost+found', at])
 }
 
-/** Makes the filesystem as large as its device or image; it must have been checked by force just before. */
+/** Makes the filesystem as large as its device or image, which must have been checked by `force` just before. */
 export async function growFilesystem(at: string, exec: Exec): Promise<void> {
   await exec('resize2fs', [at])
 }
