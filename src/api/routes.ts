@@ -150,14 +150,18 @@ export const masterRoutes = {
     may: admin,
   },
   leaseVolume: {
-    says: 'lease a volume to a node; fails with volume-elsewhere if another node holds it; a token of the role node leases for its own node only',
+    says: 'lease a volume to a node, for forMs milliseconds or until the lease is released; with epoch, renew the lease that has this epoch; fails with volume-elsewhere if another node holds it; a token of the role node leases for its own node only',
     params: volume,
-    body: z.strictObject({ node: NodeNameSchema }),
+    body: z.strictObject({
+      node: NodeNameSchema,
+      forMs: z.int().min(1_000).max(3_600_000).optional(),
+      epoch: z.int().optional(),
+    }),
     answer: VolumeSchema,
     may: ['admin', 'node'],
   },
   releaseVolume: {
-    says: 'release a lease',
+    says: 'release the lease that has this epoch',
     params: volume,
     query: z.strictObject({ node: NodeNameSchema, epoch: z.coerce.number().int() }),
     answer: 'nothing',

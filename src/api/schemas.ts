@@ -374,7 +374,7 @@ export const InstanceSchema = told<InstanceView>(
     ),
     sleepsAt: z.iso.datetime().nullable(),
     wokenBy: z.string().nullable(),
-    stoppedBy: z.enum(['idle', 'room', 'asked', 'updated', 'removed', 'shutdown', 'died']).nullable(),
+    stoppedBy: z.enum(['idle', 'room', 'asked', 'updated', 'removed', 'shutdown', 'died', 'lease-lost']).nullable(),
     lastWake: z.object({ ms: z.number(), steps: z.partialRecord(z.enum(WAKE_STEPS), z.number()) }).nullable(),
     refusedWakes: z.object({ at: z.iso.datetime(), count: z.int() }).nullable().default(null),
     rejected: z.object({ revision: z.int(), problem: ProblemSchema }).nullable().optional(),

@@ -73,6 +73,7 @@ for (const [stoppedBy, sentence] of [
   ['updated', 'It was stopped because its definition changed.'],
   ['shutdown', 'It was put to sleep because its node was stopped.'],
   ['died', 'Its container ended by itself.'],
+  ['lease-lost', 'It was stopped because its node could keep the volume no longer.'],
 ] as const) {
   test(`an app that sleeps (${stoppedBy}): why, and what wakes it`, () => {
     assert.deepEqual(why({ phase: 'asleep', stoppedBy }).slice(1), [

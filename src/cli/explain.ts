@@ -117,6 +117,7 @@ function stopped(app: App, by: StopReason | null): readonly string[] {
     removed: 'It was stopped because it was removed.',
     shutdown: 'It was put to sleep because its node was stopped.',
     died: 'Its container ended by itself.',
+    'lease-lost': 'It was stopped because its node could keep the volume no longer.',
   }
   return [by === null ? 'Nobody has used it since its node started.' : reasons[by]]
 }

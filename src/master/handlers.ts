@@ -118,10 +118,10 @@ export function masterHandlers(parts: Parts): Handlers {
     },
     getVolume: async ({ params }) => ({ value: await volumes.get(params.volume) }),
     removeVolume: ({ params }, { signal }) => removeVolume(params.volume, signal),
-    async leaseVolume({ params, body: { node } }, { caller, permit }) {
+    async leaseVolume({ params, body: { node, forMs, epoch } }, { caller, permit }) {
       mustBeNode(caller, node)
       await permits.mustBePlacedWith(params.volume, caller, permit)
-      return { value: await volumes.lease(params.volume, node) }
+      return { value: await volumes.lease(params.volume, node, { forMs, epoch }) }
     },
     async releaseVolume({ params, query: { node, epoch } }, { caller }) {
       mustBeNode(caller, node)

@@ -4,17 +4,19 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, test } from 'vitest'
 import { type FailureCode, isFailure } from '../lib/errors.ts'
+import { HandClock } from '../testing/clock.ts'
 import { type FakeNode, fakeNode } from '../testing/fake-node.ts'
 import { anAnnouncement } from '../testing/front.ts'
 import { type TestMaster, testMaster } from '../testing/masters.ts'
 import { directory } from './storage/directory.ts'
 
 const path = await mkdtemp(join(tmpdir(), 'shadow-test-volumes-'))
+const clock = new HandClock()
 let on: TestMaster
 let app: string
 let count = 0
 beforeAll(async () => {
-  on = await testMaster(await directory({ path }))
+  on = await testMaster(await directory({ path }), clock)
 })
 beforeEach(async () => {
   app = `blog-${count++}`
@@ -153,6 +155,25 @@ describe('a volume', () => {
       lease('node-2'),
       error => isFailure(error, 'volume-elsewhere') && error.details.facts?.['node'] === 'node-1',
     )
+  })
+
+  test('is leased for a time, renewed by its epoch, and free for others when that time is over', async () => {
+    const ask = (node: string, epoch?: number) =>
+      on.admin.call('leaseVolume', { params: { volume: app }, body: { node, forMs: 60_000, epoch } })
+    const until = (ms: number) => new Date(clock.wall() + ms).toISOString()
+    assert.deepEqual((await ask('node-1')).lease, { node: 'node-1', epoch: 1, until: until(60_000) })
+    await clock.advance(20_000)
+    assert.deepEqual((await ask('node-1', 1)).lease, { node: 'node-1', epoch: 1, until: until(60_000) })
+    await clock.advance(59_999)
+    await rejectsWith('volume-elsewhere', ask('node-2'))
+    await rejectsWith('volume-elsewhere', lease('node-2'))
+    await clock.advance(1)
+    assert.deepEqual((await ask('node-2')).lease, { node: 'node-2', epoch: 2, until: until(60_000) })
+    await rejectsWith('volume-elsewhere', ask('node-1', 1))
+    assert.equal((await ask('node-2')).lease?.epoch, 3, 'the same node begins anew: what it held before is fenced off')
+    await rejectsWith('volume-elsewhere', ask('node-2', 2))
+    await on.admin.call('releaseVolume', { params: { volume: app }, query: { node: 'node-2', epoch: 3 } })
+    await rejectsWith('volume-elsewhere', ask('node-2', 3))
   })
 
   test('is given up by whoever has that very lease alone, and every lease has a later epoch', async () => {

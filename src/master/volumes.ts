@@ -3,7 +3,7 @@ import { NodeNameSchema, VolumeSchema } from '../api/schemas.ts'
 import { type Clock, timestamp } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
 import { mapAtMost } from '../lib/parallel.ts'
-import type { App, Volume } from '../model/app.ts'
+import type { App, Lease, Volume } from '../model/app.ts'
 import type { AppName, NodeName, VolumeId } from '../model/names.ts'
 import { type Size, toBytes } from '../model/quantities.ts'
 import { again } from './again.ts'
@@ -24,6 +24,8 @@ type Stored = {
   readonly epoch: number
   readonly places?: readonly NodeName[] | undefined
 }
+/** How a lease is asked for: for how many milliseconds, and which one is renewed. */
+type Terms = { readonly forMs?: number | undefined; readonly epoch?: number | undefined }
 type Read = Stored & { readonly etag: string | undefined }
 
 export type Volumes = ReturnType<typeof volumeRecords>
@@ -31,6 +33,8 @@ export type Volumes = ReturnType<typeof volumeRecords>
 /** What the master knows of volumes, in `volumes/<id>.json`. Which app has one is decided by the app's own document. */
 export function volumeRecords({ storage, records, clock }: { storage: Storage; records: Records; clock: Clock }) {
   const keyOf = (id: VolumeId): string => `volumes/${id}.json`
+
+  const hasExpired = ({ until }: Lease): boolean => until !== null && Date.parse(until) <= clock.wall()
 
   const read = async (id: VolumeId): Promise<Read> => {
     const stored = await storage.get(keyOf(id))
@@ -88,7 +92,10 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
     get,
 
     /** The node that holds the lease of the volume, if one does; in one read. */
-    nodeOf: async (id: VolumeId): Promise<NodeName | null> => (await read(id)).volume?.lease?.node ?? null,
+    nodeOf: async (id: VolumeId): Promise<NodeName | null> => {
+      const lease = (await read(id)).volume?.lease
+      return lease == null || hasExpired(lease) ? null : lease.node
+    },
 
     async list(after: VolumeId | undefined, limit: number) {
       const keys = await storage.list('volumes/', { after: after && keyOf(after), limit })
@@ -136,15 +143,24 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
       return epoch === 0 ? [] : undefined
     },
 
-    /** Gives the lease to the node; its own lease already is success. Fails with `volume-elsewhere`. */
-    async lease(id: VolumeId, node: NodeName): Promise<Volume> {
+    /**
+     * Gives the lease to the node: for `forMs`, or until it is given up, where its own lease already is success. With `epoch` it
+     * renews that very lease. Fails with `volume-elsewhere` where another node holds one, or another epoch has begun.
+     */
+    async lease(id: VolumeId, node: NodeName, { forMs, epoch: renewed }: Terms = {}): Promise<Volume> {
       await get(id)
       await change(id, ({ volume, epoch, places = [] }) => {
         if (volume === null) throw new ShadowError('not-found', `no volume is called ${id}`)
-        if (volume.lease?.node === node) return undefined
-        if (volume.lease !== null) throw elsewhere(id, volume.lease.node)
+        const { lease } = volume
+        const until = forMs === undefined ? null : new Date(clock.wall() + forMs).toISOString()
+        if (renewed !== undefined) {
+          if (lease?.node !== node || lease.epoch !== renewed) throw renewedTooLate(id, lease?.node)
+          return { volume: { ...volume, lease: { ...lease, until } }, epoch, places }
+        }
+        if (lease?.node === node && lease.until === null && until === null) return undefined
+        if (lease !== null && lease.node !== node && !hasExpired(lease)) throw elsewhere(id, lease.node)
         return {
-          volume: { ...volume, lease: { node, epoch: epoch + 1, until: null } },
+          volume: { ...volume, lease: { node, epoch: epoch + 1, until } },
           epoch: epoch + 1,
           places: [...new Set([...places, node])],
         }
@@ -152,7 +168,7 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
       return get(id)
     },
 
-    /** Ends that very lease; ended already is success. */
+    /** Ends the lease of this node that has this epoch; ended already is success. */
     release: (id: VolumeId, node: NodeName, epoch: number): Promise<void> =>
       change(id, now => {
         const { volume } = now
@@ -162,6 +178,13 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
       }),
   }
 }
+
+const renewedTooLate = (volume: VolumeId, node: NodeName | undefined): ShadowError =>
+  node === undefined
+    ? new ShadowError('volume-elsewhere', `the lease of the volume ${volume} was given up`)
+    : new ShadowError('volume-elsewhere', `the lease of the volume ${volume} has passed on to ${node}`, {
+        facts: { node },
+      })
 
 const larger = (one: Size, other: Size): Size => (toBytes(other) > toBytes(one) ? other : one)
 

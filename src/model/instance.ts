@@ -10,7 +10,7 @@ export type WakeStep = (typeof WAKE_STEPS)[number]
 export const SLEEP_STEPS = ['stop', 'unmount', 'detach'] as const
 export type SleepStep = (typeof SLEEP_STEPS)[number]
 
-export type StopReason = 'idle' | 'room' | 'asked' | 'updated' | 'removed' | 'shutdown' | 'died'
+export type StopReason = 'idle' | 'room' | 'asked' | 'updated' | 'removed' | 'shutdown' | 'died' | 'lease-lost'
 
 /** What keeps an app awake. */
 export type HoldKind = 'request' | 'websocket'

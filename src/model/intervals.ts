@@ -23,9 +23,23 @@ export const ROUTE_STALE_AFTER = 15_000
 /** How long requests wait for a node that stopped answering: a node that is restarted is back within seconds. */
 export const NODE_BACK_WITHIN = 10_000
 export const CLIENT_PING_EVERY = 30_000
+/** A lease of a volume whose storage does not keep a second node out lasts so long after it was taken or renewed. */
+export const LEASE_LASTS = 60_000
+export const LEASE_RENEWED_EVERY = LEASE_LASTS / 3
+/** The clocks of two masters may differ by so much. */
+export const LEASE_CLOCK_SKEW = 5_000
+/** An instance whose lease is lost has stopped and is unmounted within this time. */
+export const LEASE_STOP_WITHIN = 15_000
+/** Such an instance has so long to end by itself before it is killed. */
+export const LEASE_LOST_GRACE = 5_000
 
 assert(NODE_LOST_AFTER >= 3 * NODE_ANNOUNCES_EVERY, 'a node would be lost after a single missed announcement')
 assert(NODE_CHECK_WITHIN < FRONT_CHECKS_NODES_EVERY, 'checks of a node would overlap')
 assert(CHANGES_LOOKED_FOR_EVERY < CHECKED_COUNTS_FOR, 'a cached document would count as old between two checks')
 assert(CHECKED_COUNTS_FOR < CHANGE_SEEN_WITHIN, 'an old definition would be trusted for too long')
+assert(
+  LEASE_LASTS - LEASE_CLOCK_SKEW - LEASE_STOP_WITHIN >= LEASE_RENEWED_EVERY + 2 * MASTER_CALL_WITHIN,
+  'a lease would be lost after a single renewal that failed',
+)
+assert(LEASE_LOST_GRACE < LEASE_STOP_WITHIN, 'an instance could be unmounted only after its lease had ended')
 assert(STREAM_LOST_AFTER >= 3 * STREAM_HEARTBEAT_EVERY, 'a stream would be lost after a single missed heartbeat')

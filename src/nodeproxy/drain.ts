@@ -17,6 +17,6 @@ export function drainOf({ sleep }: TaskDefinition, usual: Drain = USUAL_DRAIN): 
 
 /** How long a stop for this reason waits: not at all where nobody uses the app, or nobody can. */
 export function drainMs(why: StopReason, { stopMs, updateMs }: Drain): number {
-  if (why === 'idle' || why === 'room' || why === 'died') return 0
+  if (why === 'idle' || why === 'room' || why === 'died' || why === 'lease-lost') return 0
   return why === 'updated' ? updateMs : stopMs
 }

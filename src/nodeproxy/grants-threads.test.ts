@@ -30,10 +30,10 @@ async function node(names: readonly string[], threads: number) {
   next()
   runtime.onStart = () => queueMicrotask(next)
   const stop = runtime.stop.bind(runtime)
-  runtime.stop = async container => {
+  runtime.stop = async (container, graceMs) => {
     const place = Number(runtime.containers.get(container.id)?.ip?.split('.')[3])
     if (Atomics.load(users, place) !== 0) stoppedInUse.push(container.id)
-    await stop(container)
+    await stop(container, graceMs)
   }
   const apps = names.map(appName)
   const instances = new Map(apps.map(app => [app, ground.anInstance(aTask({ app, volume: undefined }))]))

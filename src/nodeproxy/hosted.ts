@@ -9,7 +9,7 @@ import { Apps } from './apps.ts'
 import type { Definitions } from './definitions.ts'
 import type { InstanceParts } from './instance-parts.ts'
 import { Instances } from './instances.ts'
-import type { Leases } from './leases.ts'
+import type { LeaseKeeper } from './leases/lease-keeper.ts'
 import type { Logs } from './logs/logs.ts'
 import type { ReadyOptions } from './readiness.ts'
 
@@ -17,7 +17,7 @@ type Options = {
   readonly master: MasterClient
   readonly definitions: Definitions
   readonly logs: Logs
-  readonly leases: Leases
+  readonly leases: LeaseKeeper
   readonly parts: Omit<InstanceParts, 'leases' | 'journal' | 'onStarted' | 'onLost' | 'look'>
 }
 

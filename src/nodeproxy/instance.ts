@@ -23,7 +23,7 @@ import type { Exit, FoundContainer } from './runtime/runtime.ts'
 import { isOfRevision, isSame, toRun } from './standing-in.ts'
 import type { Phased, Rest, Running, State } from './state.ts'
 import { Story } from './story.ts'
-import { foundOf } from './undo.ts'
+import { foundOf, graceMs } from './undo.ts'
 import { viewOf } from './view.ts'
 import { Wait } from './wait.ts'
 import { beginWake } from './wake.ts'
@@ -422,6 +422,8 @@ export class Instance {
     const alive = (): Promise<void> => lifeline.alive()
     const way = { address: running.address, run, webSockets, refused, alive, badAnswer }
     this.#become({ phase: 'awake', running, idle, way, lifeline })
+    running.lost?.addEventListener('abort', () => this.#leaseLost(running), { once: true })
+    if (running.lost?.aborted) this.#leaseLost(running)
     running.watch.tell({ ended: exit => this.#died(running, exit), lost: this.#parts.onLost })
   }
 
@@ -438,6 +440,19 @@ export class Instance {
     this.#left(running, problem)
     this.#stop(this.#state, 'died', ofItself ? ASLEEP : { phase: 'crashed', problem })
     this.#turn.take(() => this.#finishStopping()).catch(() => undefined) // it has ended in `stuck`
+  }
+
+  /** Another node may soon write to the volume: the container ends now, whatever is in hand, and also where it is stopping already. */
+  #leaseLost(running: Running): void {
+    const { container, lost } = running
+    if (this.#state.phase === 'awake' && this.#state.running === running) {
+      const problem = asShadowError(lost?.reason)
+      this.#stop(this.#state, 'lease-lost', { phase: 'asleep', problem })
+      this.#holds.goAway()
+      this.#left(running, problem)
+      this.#turn.take(() => this.#finishStopping()).catch(() => undefined) // it has ended in `stuck`
+    }
+    this.#parts.runtime.stop(container, graceMs(running.task, lost)).catch(() => undefined) // the unwinding tells
   }
 
   #left({ container, address }: Running, problem: ShadowError | null): void {

@@ -7,6 +7,7 @@ import { type AppName, appName, nodeName, volumeId } from '../model/names.ts'
 import { size } from '../model/quantities.ts'
 import { HandClock } from '../testing/clock.ts'
 import { anApp, anAsk, aTask } from '../testing/fake-app.ts'
+import { FakeLeases } from '../testing/fake-leases.ts'
 import { FakeRuntime } from '../testing/fake-runtime.ts'
 import { FakeVolumes } from '../testing/fake-volumes.ts'
 import { until } from '../testing/wire.ts'
@@ -43,7 +44,7 @@ function someInstances() {
       runtime,
       volumes,
       filesystem: volumes,
-      leases: { take: async () => undefined },
+      leases: new FakeLeases(),
       untilReady: async () => {
         if (!isReady) throw new Error('it is not ready')
       },

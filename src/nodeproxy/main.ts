@@ -29,7 +29,7 @@ import { Health, type NodeHealth } from './health.ts'
 import { Hosted } from './hosted.ts'
 import { callerCheck, nodeDoor } from './http.ts'
 import { type NodeKeys, ownKeys, ownSeals } from './key.ts'
-import { Leases } from './leases.ts'
+import { Leases } from './leases/leases.ts'
 import { MemoryRoom } from './memory-room.ts'
 import { Queue } from './queue.ts'
 import { untilReady } from './readiness.ts'
@@ -124,7 +124,9 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     leases: new Leases({
       folder: `${data}/volumes`,
       node: name,
+      expire: !volumes.excludes,
       master,
+      clock,
       permitOf: volume => hosted.apps.permitOf(volume),
       log,
     }),

@@ -7,7 +7,7 @@ import { TASK_DEFAULTS, type TaskDefinition } from '../model/task.ts'
 import type { untilReady } from './readiness.ts'
 import type { FoundContainer } from './runtime/runtime.ts'
 import type { Running } from './state.ts'
-import { type UndoParts, undoOf } from './undo.ts'
+import { graceMs, type UndoParts, undoOf } from './undo.ts'
 import { Watch } from './watch.ts'
 
 /** All of ours that is on this machine, by the kernel's and the runtime's own books. */
@@ -41,7 +41,10 @@ export function straysOf(task: TaskDefinition, ground: Ground, parts: UndoParts)
   const containers = ground.containers.get(task.app) ?? []
   const volume = task.volume?.id
   if (containers.length === 0 && (volume === undefined || !ground.volumes.has(volume))) return undefined
-  return undoOf({ app: task.app, volume, graceMs: toMs(task.sleep.grace), containers: async () => containers }, parts)
+  return undoOf(
+    { app: task.app, volume, graceMs: () => toMs(task.sleep.grace), containers: async () => containers },
+    parts,
+  )
 }
 
 /**
@@ -63,7 +66,10 @@ export async function leftRunning(task: TaskDefinition, ground: Ground, parts: P
     () => undefined, // the watch was ended, by us
   )
   using limit = deadline(parts.clock, READY_AGAIN_WITHIN_MS, () => new Error('it is not ready'))
+  let lost: AbortSignal | undefined
   try {
+    // The lease of the earlier run may have expired since, and be another node's.
+    if (volume !== undefined && !parts.volumes.excludes) lost = (await parts.leases.take(volume, limit.signal)).lost
     // The line it wrote when it was ready may have left its bounded log since.
     const readiness = task.ready.kind === 'log' ? { ...task, ready: { kind: 'port' } as const } : task
     const output = (signal: AbortSignal) => parts.runtime.output(container, undefined, signal)
@@ -74,7 +80,7 @@ export async function leftRunning(task: TaskDefinition, ground: Ground, parts: P
     return undefined // it is unwound like all that is half-way
   }
   const undo = undoOf(
-    { app: task.app, volume, graceMs: toMs(task.sleep.grace), containers: async () => [container] },
+    { app: task.app, volume, graceMs: () => graceMs(task, lost), containers: async () => [container] },
     parts,
   )
   const { revision } = container
@@ -84,6 +90,7 @@ export async function leftRunning(task: TaskDefinition, ground: Ground, parts: P
     address,
     undo,
     watch,
+    lost,
     // The runtime tells it by the wall clock: where that was set since, at least no future comes of it.
     readyAt: parts.clock.now() - Math.max(0, parts.clock.wall() - Date.parse(container.startedAt)),
   }
@@ -93,15 +100,15 @@ export async function leftRunning(task: TaskDefinition, ground: Ground, parts: P
 export function ownerless(ground: Ground, known: readonly TaskDefinition[], parts: UndoParts): Unwind[] {
   const apps = new Set(known.map(({ app }) => app))
   const owned = new Set(known.flatMap(({ volume }) => volume?.id ?? []))
-  const graceMs = toMs(duration(TASK_DEFAULTS.grace))
+  const usual = toMs(duration(TASK_DEFAULTS.grace))
   const left = [...ground.containers].filter(([app]) => !apps.has(app))
   const undos = left.map(([app, containers]) =>
-    undoOf({ app, volume: undefined, graceMs, containers: async () => containers }, parts),
+    undoOf({ app, volume: undefined, graceMs: () => usual, containers: async () => containers }, parts),
   )
   for (const volume of ground.volumes) {
     if (owned.has(volume)) continue
     const app = volume as string as AppName // an app's volume has the app's name, unless it was taken over from another
-    undos.push(undoOf({ app, volume, graceMs, containers: async () => [] }, parts))
+    undos.push(undoOf({ app, volume, graceMs: () => usual, containers: async () => [] }, parts))
   }
   return undos
 }

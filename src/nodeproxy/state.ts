@@ -18,6 +18,8 @@ export type Running = {
   readonly undo: Unwind
   readonly readyAt: number
   readonly watch: Watch
+  /** Aborts when the lease of its volume is lost. */
+  readonly lost?: AbortSignal | undefined
 }
 
 /** How an instance rests once it is unwound. */

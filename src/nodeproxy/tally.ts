@@ -13,6 +13,7 @@ export class Tally {
     removed: 0,
     shutdown: 0,
     died: 0,
+    'lease-lost': 0,
   }
   readonly #onWake: (ms: number) => void
 

@@ -1,7 +1,11 @@
 import { Unwind } from '../lib/unwind.ts'
 import type { SleepStep } from '../model/instance.ts'
+import { LEASE_LOST_GRACE } from '../model/intervals.ts'
 import type { AppName, VolumeId } from '../model/names.ts'
+import { toMs } from '../model/quantities.ts'
+import type { TaskDefinition } from '../model/task.ts'
 import type { Filesystem } from './filesystem/filesystem.ts'
+import type { LeaseKeeper } from './leases/lease-keeper.ts'
 import type { Container, Runtime } from './runtime/runtime.ts'
 import type { OnStep } from './state.ts'
 import type { BlockDriver } from './volumes/block-driver.ts'
@@ -10,40 +14,49 @@ export type UndoParts = {
   readonly runtime: Runtime
   readonly volumes: BlockDriver
   readonly filesystem: Filesystem
+  readonly leases: LeaseKeeper
   readonly onStep: OnStep
 }
 
 type What = {
   readonly app: AppName
   readonly volume: VolumeId | undefined
-  readonly graceMs: number
+  /** Asked for when it comes to the stop. */
+  readonly graceMs: () => number
   /** The containers to stop, asked for when it comes to that. */
   readonly containers: () => Promise<readonly Container[]>
 }
 
 /**
- * All there can be to undo of an app, whole from the start: a wake runs in two lanes, so the order of its deeds is not the
- * order in which they must be undone. Container first, then the mount, then the device; what was never done is "already so".
+ * All there can be to undo of an app, whole from the start: a wake runs in two lanes, so the order of its steps is not the
+ * order in which they must be undone. Container first, then the mount, the device and the lease; what was never done is "already so".
  */
 export function undoOf({ app, volume, graceMs, containers }: What, parts: UndoParts): Unwind {
   const undo = new Unwind()
-  const push = (step: SleepStep, deed: () => Promise<void>): void =>
+  const push = (step: SleepStep, task: () => Promise<void>): void =>
     undo.push(step, async () => {
       parts.onStep(app, step, 'before')
-      await deed()
+      await task()
       parts.onStep(app, step, 'after')
     })
   if (volume !== undefined) {
+    if (!parts.volumes.excludes) undo.push('release', () => parts.leases.release(volume))
     push('detach', () => parts.volumes.detach(volume))
     push('unmount', () => parts.filesystem.unmount(volume))
   }
   push('stop', async () => {
     for (const container of await containers()) {
-      await parts.runtime.stop(container, graceMs)
+      await parts.runtime.stop(container, graceMs())
       await parts.runtime.remove(container)
     }
   })
   return undo
+}
+
+/** How long the app may take to end by itself; no longer than `LEASE_LOST_GRACE` once its lease is lost. */
+export function graceMs(task: TaskDefinition, lost: AbortSignal | undefined): number {
+  const usual = toMs(task.sleep.grace)
+  return lost?.aborted ? Math.min(usual, LEASE_LOST_GRACE) : usual
 }
 
 /** The app's containers as the runtime knows them: for a creation that was cut short, whose container nobody was told of. */

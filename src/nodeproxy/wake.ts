@@ -2,7 +2,6 @@ import { deadline, orAborted } from '../lib/abort.ts'
 import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { WakeStep } from '../model/instance.ts'
-import type { VolumeId } from '../model/names.ts'
 import { sayMs, toBytes, toMs } from '../model/quantities.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import type { MemoryRoom } from './memory-room.ts'
@@ -12,20 +11,13 @@ import type { untilReady } from './readiness.ts'
 import { resolvedBy } from './resolved.ts'
 import type { Container } from './runtime/runtime.ts'
 import type { Running, Steps, Wake } from './state.ts'
-import { foundOf, type UndoParts, undoOf } from './undo.ts'
+import { foundOf, graceMs, type UndoParts, undoOf } from './undo.ts'
 import { attachVolume } from './volumes/attach.ts'
 import type { Device } from './volumes/block-driver.ts'
 import { Watch } from './watch.ts'
 import { untilWrongPort } from './wrong-port.ts'
 
-/** Who has a volume: makes sure that it is this node. */
-export interface LeaseTaker {
-  /** Fails with `volume-elsewhere`, `master-unreachable`. */
-  take(volume: VolumeId, signal: AbortSignal): Promise<void>
-}
-
 export type WakeParts = UndoParts & {
-  readonly leases: LeaseTaker
   readonly clock: Clock
   readonly untilReady: typeof untilReady
   /** Who may take memory; left out: everybody. */
@@ -40,11 +32,12 @@ const PREPARED_WITHIN_MS = 900_000
 /** Begins to wake the app. When `running` rejects, no step is under way any more, and `undo` is the caller's to unwind. */
 export function beginWake(task: TaskDefinition, parts: WakeParts, signal: AbortSignal): Wake {
   let made: Container | undefined
+  let lost: AbortSignal | undefined
   const undo = undoOf(
     {
       app: task.app,
       volume: task.volume?.id,
-      graceMs: toMs(task.sleep.grace),
+      graceMs: () => graceMs(task, lost),
       containers: async () => (made === undefined ? await foundOf(parts.runtime, task.app) : [made]),
     },
     parts,
@@ -52,16 +45,23 @@ export function beginWake(task: TaskDefinition, parts: WakeParts, signal: AbortS
   const steps: Steps = {}
   const run = async (): Promise<Running> => {
     await parts.room?.admit(task, signal)
-    const { container, task: resolved } = await prepare(task, parts, steps, signal)
+    const prepared = await prepare(task, parts, steps, signal)
+    const { container, task: resolved } = prepared
     made = container
-    const started = await start(resolved, container, parts, steps, signal)
-    return { task: resolved, container, undo, readyAt: parts.clock.now(), ...started }
+    lost = prepared.lost
+    const started = await start(resolved, container, parts, steps, either(signal, lost))
+    return { task: resolved, container, undo, lost, readyAt: parts.clock.now(), ...started }
   }
   return { undo, steps, running: run() }
 }
 
 /** Volume and container side by side; rejects with the first failure when both have come to rest. */
-async function prepare(task: TaskDefinition, parts: WakeParts, steps: Steps, given: AbortSignal): Promise<Made> {
+async function prepare(
+  task: TaskDefinition,
+  parts: WakeParts,
+  steps: Steps,
+  given: AbortSignal,
+): Promise<Made & Partial<Attached>> {
   const other = new AbortController()
   using limit = deadline(parts.clock, PREPARED_WITHIN_MS, () => notPrepared(task, steps))
   const signal = AbortSignal.any([given, other.signal, limit.signal])
@@ -79,25 +79,29 @@ async function prepare(task: TaskDefinition, parts: WakeParts, steps: Steps, giv
     lane(prepareContainer(task, parts, step, signal)),
   ])
   if (volume.status === 'fulfilled' && container.status === 'fulfilled') {
-    await fillVolume(container.value.task, volume.value, parts, signal)
-    return container.value
+    const { device, lost } = volume.value
+    await fillVolume(container.value.task, device, parts, either(signal, lost))
+    return { ...container.value, ...volume.value }
   }
   throw signal.aborted ? signal.reason : new Error('a lane of a wake failed without a reason')
 }
 
 /** A container, and the definition that it was made by: its image is pinned, and its port known. */
 type Made = { readonly container: Container; readonly task: TaskDefinition }
+/** The task's volume; `lost` aborts when its lease is lost. */
+type Attached = { readonly device: Device; readonly lost: AbortSignal | undefined }
 type Stepper = <T>(name: WakeStep, deed: () => Promise<T>) => Promise<T>
 
 async function prepareVolume(
   task: TaskDefinition,
   parts: WakeParts,
   step: Stepper,
-  signal: AbortSignal,
-): Promise<Device | undefined> {
-  if (task.volume === undefined) return undefined
+  given: AbortSignal,
+): Promise<Partial<Attached>> {
+  if (task.volume === undefined) return {}
   const { id, size } = task.volume
-  await step('lease', () => parts.leases.take(id, signal))
+  const { lost } = await step('lease', () => parts.leases.take(id, given))
+  const signal = either(given, lost)
   const wanted = { volume: id, sizeBytes: toBytes(size), format: parts.filesystem.make }
   const device = await step('attach', () => attachVolume(parts.volumes, wanted, signal))
   await step('fsck', () => parts.filesystem.check(id, device, signal))
@@ -105,7 +109,7 @@ async function prepareVolume(
     await parts.filesystem.prepare(id)
     await parts.filesystem.mount(id, device, signal)
   })
-  return device
+  return { device, lost }
 }
 
 /** A volume that no app has had yet begins with what the image has in its place, as Docker does it with volumes of its own. */
@@ -181,6 +185,9 @@ async function start(
     over.abort()
   }
 }
+
+const either = (signal: AbortSignal, lost: AbortSignal | undefined): AbortSignal =>
+  lost === undefined ? signal : AbortSignal.any([signal, lost])
 
 function stepper(task: TaskDefinition, parts: WakeParts, steps: Steps, signal: AbortSignal): Stepper {
   return async (name, deed) => {

@@ -126,7 +126,11 @@ export class FakeRuntime implements Runtime {
     return this.ip
   }
 
-  async stop(container: Container): Promise<void> {
+  /** The grace in milliseconds that each stop gave. */
+  readonly graces: number[] = []
+
+  async stop(container: Container, graceMs: number): Promise<void> {
+    this.graces.push(graceMs)
     await this.#pass('stop', container.app)
     const kept = this.containers.get(container.id)
     if (kept?.running) this.end(container, { exitCode: 143, outOfMemory: false })

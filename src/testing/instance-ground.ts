@@ -9,6 +9,7 @@ import { Queue } from '../nodeproxy/queue.ts'
 import type { Tally } from '../nodeproxy/tally.ts'
 import { HandClock } from './clock.ts'
 import { anAsk, aTask } from './fake-app.ts'
+import { FakeLeases } from './fake-leases.ts'
 import { FakeRuntime } from './fake-runtime.ts'
 import { FakeVolumes } from './fake-volumes.ts'
 
@@ -24,12 +25,14 @@ type Options = {
 export class InstanceGround {
   readonly clock = new HandClock()
   readonly runtime = new FakeRuntime()
-  readonly volumes = new FakeVolumes()
+  readonly volumes: FakeVolumes
+  readonly leases = new FakeLeases()
   /** How often the instance said that the runtime lost sight of its container. */
   lost = 0
   becomeReady: () => Promise<void> = async () => undefined
 
-  constructor() {
+  constructor({ excludes = true } = {}) {
+    this.volumes = new FakeVolumes({ excludes })
     this.volumes.inUse = () => this.runtime.running().length > 0
   }
 
@@ -40,7 +43,7 @@ export class InstanceGround {
       runtime: this.runtime,
       volumes: this.volumes,
       filesystem: this.volumes,
-      leases: { take: async () => undefined },
+      leases: this.leases,
       untilReady: () => this.becomeReady(),
       onStarted: () => undefined,
       onStep: (_app, step, when) => {

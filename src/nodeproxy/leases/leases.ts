@@ -1,0 +1,114 @@
+import { z } from 'zod'
+import type { MasterClient } from '../../api/client.ts'
+import { permitHeaders } from '../../api/paths.ts'
+import type { Clock } from '../../lib/clock.ts'
+import { asShadowError } from '../../lib/errors.ts'
+import { readIfThere, writeWhole } from '../../lib/files.ts'
+import type { Log } from '../../lib/log.ts'
+import { LEASE_LASTS } from '../../model/intervals.ts'
+import type { NodeName, VolumeId } from '../../model/names.ts'
+import type { HeldLease, LeaseKeeper } from './lease-keeper.ts'
+import { Renewal } from './renewal.ts'
+
+const Remembered = z.object({ node: z.string(), epoch: z.int() })
+
+type Options = {
+  readonly folder: string
+  readonly node: NodeName
+  /** Whether leases expire: where the storage itself does not keep a second holder out (`BlockDriver.excludes`). */
+  readonly expire: boolean
+  readonly master: MasterClient
+  /** The permit of the app that has the volume, if a front or a master has shown one. */
+  readonly permitOf: (volume: VolumeId) => string | undefined
+  readonly clock: Clock
+  readonly log: Log
+}
+
+type Kept = HeldLease & { readonly renewal: Renewal | undefined }
+
+/**
+ * Leases from the master. One that lasts until it is given up is remembered in a file beside the volume's image, so that later
+ * wakes need no master: the bytes are here, and nobody else can have them. One that expires is in memory alone.
+ */
+export class Leases implements LeaseKeeper {
+  readonly #options: Options
+  readonly #held = new Map<VolumeId, Kept>()
+
+  constructor(options: Options) {
+    this.#options = options
+  }
+
+  async take(volume: VolumeId, signal: AbortSignal): Promise<HeldLease> {
+    const held = this.#held.get(volume)
+    if (held !== undefined && held.lost?.aborted !== true) return held
+    const kept = await (this.#options.expire ? this.#takeForATime(volume, signal) : this.#takeForGood(volume, signal))
+    this.#held.set(volume, kept)
+    return kept
+  }
+
+  async release(volume: VolumeId): Promise<void> {
+    const { node, master, expire, log } = this.#options
+    const held = this.#held.get(volume)
+    if (!expire || held === undefined) return
+    this.#held.delete(volume)
+    held.renewal?.[Symbol.dispose]()
+    if (held.lost?.aborted) return
+    await master
+      .call('releaseVolume', { params: { volume }, query: { node, epoch: held.epoch } })
+      .catch(error => log.warn('lease not given up; it expires', { volume, detail: asShadowError(error).message }))
+  }
+
+  forget(volume: VolumeId): void {
+    this.#held.get(volume)?.renewal?.[Symbol.dispose]()
+    this.#held.delete(volume)
+  }
+
+  async #takeForGood(volume: VolumeId, signal: AbortSignal): Promise<Kept> {
+    const { node, log } = this.#options
+    const remembered = await this.#remembered(volume)
+    if (remembered !== undefined) return { epoch: remembered, lost: undefined, renewal: undefined }
+    const epoch = await this.#ask(volume, { node })
+    signal.throwIfAborted()
+    await writeWhole(this.#file(volume), `${JSON.stringify({ node, epoch })}\n`)
+    log.info('volume leased', { volume, epoch })
+    return { epoch, lost: undefined, renewal: undefined }
+  }
+
+  async #takeForATime(volume: VolumeId, signal: AbortSignal): Promise<Kept> {
+    const { node, clock, log } = this.#options
+    const askedAt = clock.now()
+    const epoch = await this.#ask(volume, { node, forMs: LEASE_LASTS })
+    signal.throwIfAborted()
+    const renew = async (): Promise<void> => void (await this.#ask(volume, { node, forMs: LEASE_LASTS, epoch }))
+    const renewal = new Renewal({ volume, askedAt, renew, clock, log })
+    log.info('volume leased', { volume, epoch, ms: LEASE_LASTS })
+    return { epoch, lost: renewal.lost, renewal }
+  }
+
+  async #ask(volume: VolumeId, body: { node: NodeName; forMs?: number; epoch?: number }): Promise<number> {
+    const { master, permitOf } = this.#options
+    const headers = permitHeaders(permitOf(volume))
+    const { lease } = await master.call('leaseVolume', { params: { volume }, body, headers })
+    if (lease === null) throw new Error(`the master answered without a lease of ${volume}`)
+    return lease.epoch
+  }
+
+  async #remembered(volume: VolumeId): Promise<number | undefined> {
+    const text = await readIfThere(this.#file(volume))
+    if (text === undefined) return undefined
+    const found = Remembered.safeParse(parsed(text))
+    return found.success && found.data.node === this.#options.node ? found.data.epoch : undefined
+  }
+
+  #file(volume: VolumeId): string {
+    return `${this.#options.folder}/${volume}/lease.json`
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined // the master is asked again
+  }
+}

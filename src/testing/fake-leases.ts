@@ -1,0 +1,30 @@
+import { ShadowError } from '../lib/errors.ts'
+import type { VolumeId } from '../model/names.ts'
+import type { HeldLease, LeaseKeeper } from '../nodeproxy/leases/lease-keeper.ts'
+
+/** Leases that every taker gets, and that a test takes away by `lose`. */
+export class FakeLeases implements LeaseKeeper {
+  readonly calls: string[] = []
+  readonly #held = new Map<VolumeId, AbortController>()
+
+  async take(volume: VolumeId): Promise<HeldLease> {
+    this.calls.push(`take ${volume}`)
+    const lost = new AbortController()
+    this.#held.set(volume, lost)
+    return { epoch: 1, lost: lost.signal }
+  }
+
+  async release(volume: VolumeId): Promise<void> {
+    this.calls.push(`release ${volume}`)
+    this.#held.delete(volume)
+  }
+
+  forget(volume: VolumeId): void {
+    this.#held.delete(volume)
+  }
+
+  /** Another node has the volume now. */
+  lose(volume: VolumeId): void {
+    this.#held.get(volume)?.abort(new ShadowError('volume-elsewhere', `the node n2 has the volume ${volume}`))
+  }
+}
