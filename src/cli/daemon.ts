@@ -6,7 +6,7 @@ import { type Clock, systemClock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { Log, LogLevel } from '../lib/log.ts'
 import { ignoresHangup } from './config.ts'
-import type { Terminal } from './terminal.ts'
+import { allowsColours, type Terminal } from './terminal.ts'
 
 /** A daemon that runs. */
 export type Running = {
@@ -28,7 +28,13 @@ export function daemonOptions(command: Command): Command {
     .addHelpText('after', '\nAll settings are read from the environment: shadow help settings')
 }
 
-type Daemon = { readonly name: string; readonly level: LogLevel; readonly terminal: Terminal }
+type Daemon = {
+  readonly name: string
+  readonly level: LogLevel
+  readonly terminal: Terminal
+  /** Whether its log is JSON on a terminal too. */
+  readonly json?: boolean
+}
 
 /**
  * Runs a daemon until a signal ends it. SIGTERM comes from a supervisor that may start it again, SIGHUP from a terminal that
@@ -36,7 +42,7 @@ type Daemon = { readonly name: string; readonly level: LogLevel; readonly termin
  * ends the process at once.
  */
 export async function runDaemon(
-  { name, level, terminal }: Daemon,
+  { name, level, terminal, json = false }: Daemon,
   start: (given: Given) => Promise<Running>,
 ): Promise<void> {
   // Loaded here: 'shadow up --help' needs no log.
@@ -44,7 +50,7 @@ export async function runDaemon(
   const { takeLastResort } = await import('../lib/last-resort.ts')
   process.umask(0o077) // what no mode is given for (SQLite's journals, programs that we start) is for us alone too
   terminal.outlive()
-  const log = openLog({ name, level })
+  const log = openLog({ name, level, json, colours: allowsColours(terminal.env) })
   const failed = Promise.withResolvers<'restart'>()
   takeLastResort({ log, restart: () => failed.resolve('restart') })
   const asked = firstSignal(ignoresHangup(terminal.env) ? SIGNALS : [...SIGNALS, 'SIGHUP'])

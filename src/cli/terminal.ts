@@ -56,7 +56,7 @@ export function systemTerminal(): Terminal {
     out: to(stdout),
     err: to(stderr),
     interactive: stdin.isTTY === true && stderr.isTTY === true && !env['CI'],
-    colours: stdout.isTTY === true && !env['NO_COLOR'] && env['TERM'] !== 'dumb',
+    colours: stdout.isTTY === true && allowsColours(env),
     async ask(question) {
       const { createInterface } = await import('node:readline/promises')
       const lines = createInterface({ input: stdin, output: stderr })
@@ -76,6 +76,9 @@ export function systemTerminal(): Terminal {
     },
   }
 }
+
+/** Whether a terminal of this environment is shown colours. */
+export const allowsColours = (env: Terminal['env']): boolean => !env['NO_COLOR'] && env['TERM'] !== 'dumb'
 
 /** The text in a style, where the terminal shows colours. */
 export const paint = (terminal: Terminal, style: Style, text: string): string =>

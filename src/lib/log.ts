@@ -1,6 +1,8 @@
+import { isatty } from 'node:tty'
 import { pino } from 'pino'
 import { escapeControls } from './controls.ts'
 import { LineWriter } from './line-writer.ts'
+import { prettyLine } from './log-pretty.ts'
 
 type Fields = Record<string, unknown>
 
@@ -17,19 +19,38 @@ export interface Log {
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
+type LogOptions = {
+  readonly name: string
+  readonly level: LogLevel
+  readonly fd?: number
+  /** JSON also where a person looks at it. */
+  readonly json?: boolean
+  /** Whether lines for people have colours. */
+  readonly colours?: boolean
+}
+
 /**
- * A log as JSON lines on stderr, written at once so that a dying process loses none; `cause` fields are told with their stack.
+ * A log on stderr, written at once so that a dying process loses none; `cause` fields are told with their stack. In a file or a
+ * pipe each line is JSON with the time in ISO 8601; on a terminal it is for people, unless `json` asks for JSON there too.
  * A line that cannot be written ends nothing: see LineWriter.
  */
-export function openLog(options: { name: string; level: LogLevel; fd?: number }): Log {
+export function openLog(options: LogOptions): Log {
+  const { name, level, fd = STDERR, json = false, colours = false } = options
   const writer = new LineWriter({
-    fd: options.fd ?? STDERR,
+    fd,
     onRecovered: lost => out.warn({ lost }, 'log goes on; lines before this one were lost'),
   })
+  // What clients and apps wrote is in some fields, and a terminal would obey control characters. Escaped, JSON stays JSON.
+  const format = isatty(fd) && !json ? (line: string) => prettyLine(line, colours) : escapeControls
   const out = pino(
-    { name: options.name, level: options.level, serializers: { cause: pino.stdSerializers.errWithCause } },
-    // What clients and apps wrote is in some fields, and the log of a daemon may be a terminal. It stays JSON.
-    { write: line => writer.write(escapeControls(line)) },
+    {
+      name,
+      level,
+      serializers: { cause: pino.stdSerializers.errWithCause },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: label => ({ level: label }) },
+    },
+    { write: line => writer.write(format(line)) },
   )
   process.once('exit', () => writer.flush())
   const at =

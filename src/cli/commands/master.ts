@@ -11,7 +11,7 @@ export function define(command: Command, terminal: Terminal): void {
     const { masterSettings } = await import('../../master/config.ts')
     const { startMaster } = await import('../../master/main.ts')
     const config = readSettings(masterSettings, terminal.env, flags)
-    await runDaemon({ name: 'master', level: config.logLevel, terminal }, async given => {
+    await runDaemon({ name: 'master', level: config.logLevel, terminal, json: json === true }, async given => {
       const master = await startMaster(config, given)
       await leaveWhereabouts(config.data, { master: master.url })
       print(terminal, json, { master: master.url, storage: master.storage }, () => '')

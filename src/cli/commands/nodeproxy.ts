@@ -10,7 +10,7 @@ export function define(command: Command, terminal: Terminal): void {
     const { nodeproxySettings } = await import('../../nodeproxy/config.ts')
     const { startNodeproxy } = await import('../../nodeproxy/main.ts')
     const config = readSettings(nodeproxySettings, terminal.env, flags)
-    await runDaemon({ name: 'nodeproxy', level: config.logLevel, terminal }, async given => {
+    await runDaemon({ name: 'nodeproxy', level: config.logLevel, terminal, json: json === true }, async given => {
       const node = await startNodeproxy(config, given)
       print(terminal, json, { node: node.name, address: node.address }, () => '')
       return node

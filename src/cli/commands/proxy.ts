@@ -10,7 +10,7 @@ export function define(command: Command, terminal: Terminal): void {
     const { proxySettings } = await import('../../proxy/config.ts')
     const { startProxy } = await import('../../proxy/main.ts')
     const config = readSettings(proxySettings, terminal.env, flags)
-    await runDaemon({ name: 'proxy', level: config.logLevel, terminal }, async given => {
+    await runDaemon({ name: 'proxy', level: config.logLevel, terminal, json: json === true }, async given => {
       const front = await startProxy(config, given)
       print(terminal, json, { address: front.address }, () => '')
       return { stop: async () => front[Symbol.asyncDispose]() }

@@ -8,7 +8,7 @@ export function define(command: Command, terminal: Terminal): void {
   command
     .option('--data <folder>', 'data folder; left out: SHADOW_DATA, or /var/lib/shadow for root')
     .option('--listen <address>', 'address that the front listens on; left out: SHADOW_LISTEN, or 0.0.0.0:8090')
-    .option('--json', 'print where it listens as JSON once it does')
+    .option('--json', 'print where it listens as JSON once it does; its log is JSON on a terminal too')
     .addHelpText(
       'after',
       `
@@ -20,7 +20,7 @@ All other settings are read from the environment: shadow help settings`,
       const { readUpConfig } = await import('../up-config.ts')
       const { startUp } = await import('../up.ts')
       const config = readUpConfig(terminal.env, flags)
-      await runDaemon({ name: 'shadow', level: config.master.logLevel, terminal }, async given => {
+      await runDaemon({ name: 'shadow', level: config.master.logLevel, terminal, json: json === true }, async given => {
         const up = await startUp(config, given)
         const { port } = new URL(up.frontUrl)
         terminal.err(
