@@ -6,7 +6,7 @@ import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { readWhereabouts } from '../src/cli/whereabouts.ts'
+import { readEndpoints } from '../src/cli/endpoints.ts'
 import { countAim, machine, pinTo, print, quantile, type Row, rowOf } from './lib/bench.ts'
 import { certificateIn } from './lib/certificate.ts'
 import { heapOf } from './lib/heap.ts'
@@ -45,7 +45,7 @@ try {
   await using proxy = await start(peer, PROXY_CORE, wanted)
   if (proxy === undefined) throw new Error('the proxy could not be started')
   await sleep(500) // the connections by which its start was seen are gone
-  const { master = '' } = (await readWhereabouts(join(proxy.folder, 'data'))) ?? {}
+  const { master = '' } = (await readEndpoints(join(proxy.folder, 'data'))) ?? {}
   const besides = [Number(new URL(master).port)]
   const before = { proxy: await socketsOf(proxy.pid, besides), app: await socketsOf(app.pid) }
 

@@ -1,14 +1,14 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { masterClient } from '../../src/api/client.ts'
-import { readWhereabouts } from '../../src/cli/whereabouts.ts'
+import { readEndpoints } from '../../src/cli/endpoints.ts'
 
 const CALL_WITHIN_MS = 10_000
 
 /** What the node of a peer of ours, in this folder, says of its instances: how many holds and how many who wait. */
 export async function inUse(folder: string): Promise<{ holds: number; waiting: number }> {
   const data = join(folder, 'data')
-  const { master: url = '' } = (await readWhereabouts(data)) ?? {}
+  const { master: url = '' } = (await readEndpoints(data)) ?? {}
   const token = (await readFile(join(data, 'tokens/admin'), 'utf8')).trim()
   const { items } = await masterClient({ url, token, withinMs: CALL_WITHIN_MS }).call('listInstances', {})
   if (items.length === 0) throw new Error('the node has no instance')

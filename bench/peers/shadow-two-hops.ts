@@ -3,8 +3,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { runDaemon } from '../../src/cli/daemon.ts'
+import { writeEndpoints } from '../../src/cli/endpoints.ts'
 import { systemTerminal } from '../../src/cli/terminal.ts'
-import { leaveWhereabouts } from '../../src/cli/whereabouts.ts'
 import { startMaster } from '../../src/master/main.ts'
 import { nameOf } from '../../src/nodeproxy/config.ts'
 import { startNodeproxy } from '../../src/nodeproxy/main.ts'
@@ -28,7 +28,7 @@ async function node(): Promise<void> {
       { ...config.nodeproxy, master: master.url, token },
       { clock, log, drivers: benchDrivers() },
     )
-    await leaveWhereabouts(config.data, { master: master.url })
+    await writeEndpoints(config.data, { master: master.url })
     process.stdout.write(`${JSON.stringify({ master: master.url, token: await master.token('proxy') })}\n`)
     return {
       async stop(options) {

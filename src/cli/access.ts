@@ -20,7 +20,7 @@ export type AccessFlags = {
   readonly answerWithin?: string
 }
 
-/** Takes a setting of the app back: what the front is set to holds. */
+/** The value of a flag that removes the app's own setting, so that the front's setting holds. */
 const DEFAULT = 'default'
 
 const OPEN: Access = { allow: [], deny: [] }
@@ -42,8 +42,8 @@ export function accessOptions(command: Command): Command {
 }
 
 /**
- * The rules that come of the flags upon those before; fails with `bad-input` that names every flag that is wrong, and with
- * `not-found` that names every `--forget` of what `now` does not have.
+ * Applies the flags to the rules `before`. Fails with `bad-input`, which names every wrong flag, or with `not-found`, which names
+ * every `--forget` of a network that is in neither list of `now`.
  */
 export function withFlags(flags: AccessFlags, app: string, before: Access = OPEN, now: Access = before) {
   const faults: Fault[] = []
@@ -56,12 +56,12 @@ export function withFlags(flags: AccessFlags, app: string, before: Access = OPEN
     given === undefined ? had : given === DEFAULT ? undefined : parsedFlag(flag, parse, given, faults)
 
   const forgotten = networks('--forget', flags.forget)
-  const together = (flag: string, had: readonly Network[], given: readonly string[] | undefined) => [
+  const merged = (flag: string, had: readonly Network[], given: readonly string[] | undefined) => [
     ...new Set([...had.filter(one => !forgotten.includes(one)), ...networks(flag, given)]),
   ]
   const after = {
-    allow: together('--allow', before.allow, flags.allow),
-    deny: together('--deny', before.deny, flags.deny),
+    allow: merged('--allow', before.allow, flags.allow),
+    deny: merged('--deny', before.deny, flags.deny),
     rate: oneRate('--rate', flags.rate, before.rate),
     ratePerClient: oneRate('--rate-per-client', flags.ratePerClient, before.ratePerClient),
     https: setting('--https', httpsMode, flags.https, before.https),

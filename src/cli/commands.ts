@@ -1,12 +1,12 @@
 import type { Command } from 'commander'
 import type { Terminal } from './terminal.ts'
 
-/** What a file of `commands/` exports: the options of its verb and what it does. */
+/** A file of `commands/` exports this: it adds the options of its verb and the action. */
 type Define = (command: Command, terminal: Terminal) => void
 
 export type Verb = { readonly says: string; readonly load: () => Promise<{ define: Define }> }
 
-/** Every verb; only the one that is called is loaded. */
+/** Every verb. Only the file of the verb that is called is loaded. */
 export const verbs: Readonly<Record<string, Verb>> = {
   up: { says: 'run everything on this machine: master, nodeproxy and proxy', load: () => import('./commands/up.ts') },
   register: { says: 'register an app', load: () => import('./commands/register.ts') },

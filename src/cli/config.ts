@@ -18,13 +18,13 @@ export const cliSettings = {
   }),
 } satisfies SettingsTable
 
-/** The data folder of this machine's Shadow where none is named. */
+/** The default data folder of Shadow on this machine. */
 export function usualData(env: Environment): string {
   if (userInfo().uid === 0) return SYSTEM_DATA
   return join(env['XDG_DATA_HOME'] || join(homedir(), '.local/share'), 'shadow')
 }
 
-/** Where a running `shadow up` may have left its URL and token. */
+/** The data folders in which the CLI looks for the URL and the token of a master on this machine. */
 export function dataFolders(env: Environment): readonly string[] {
   return env['SHADOW_DATA'] ? [env['SHADOW_DATA']] : [...new Set([usualData(env), SYSTEM_DATA])]
 }
@@ -34,5 +34,5 @@ export function contextsFile(env: Environment): string {
   return join(env['XDG_CONFIG_HOME'] || join(homedir(), '.config'), 'shadow/contexts.json')
 }
 
-/** Whether a hang-up is to be ignored (nohup). bin/shadow says so: Node has already reset what it was started with. */
+/** Whether SIGHUP is ignored (nohup). bin/shadow sets the variable, because Node resets the signal's disposition before our code runs. */
 export const ignoresHangup = (env: Environment): boolean => env['SHADOW_HANGUP'] === 'ignored'

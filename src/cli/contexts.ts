@@ -4,15 +4,15 @@ import { ShadowError } from '../lib/errors.ts'
 import { makeFolder, readIfThere, writeWhole } from '../lib/files.ts'
 import { nearest } from '../lib/nearest.ts'
 
-/** A master by name: where it is, the token for it, and (for showing URLs) its front. */
+/** One master: its URL, a token for it, and the URL of its front, which is only used to print URLs of apps. */
 type Context = { readonly url: string; readonly token: string; readonly front?: string | undefined }
 
 type Stored = { current: string | null; contexts: Readonly<Record<string, Context>> }
 
-// A write takes milliseconds; many that come at once wait for each other.
+// A write takes milliseconds. Several processes that write at once wait for each other.
 const WRITE_WITHIN_MS = 30_000
 
-/** Opens the file of contexts, which only its user can read; it need not be there yet. */
+/** Opens the file of contexts, which only its user can read. A missing file counts as one without contexts. */
 export async function openContexts(file: string): Promise<Contexts> {
   const read = async (): Promise<Stored | null> => {
     const text = await readIfThere(file)
@@ -24,7 +24,7 @@ export async function openContexts(file: string): Promise<Contexts> {
   return new Contexts(db, file)
 }
 
-/** The masters that this user knows; the current one is called where no other is named. */
+/** The masters that this user has saved. Commands call the current one unless they name another. */
 class Contexts {
   readonly #db: Low<Stored>
   readonly #file: string
@@ -52,10 +52,10 @@ class Contexts {
     })
   }
 
-  /** Keeps the context; the first one becomes the current one. */
+  /** Saves the context. The first context becomes the current one. */
   async add(name: string, context: Context): Promise<void> {
     await this.#change(data => {
-      // Not by assignment: "__proto__" is a name like any other.
+      // Not by assignment, which would set the prototype for the name "__proto__".
       data.contexts = Object.fromEntries([...Object.entries(data.contexts), [name, context]])
       data.current ??= name
     })
@@ -68,7 +68,7 @@ class Contexts {
     })
   }
 
-  /** Forgets the context; when it was the current one, none is. */
+  /** Removes the context. If it was the current one, there is no current one afterwards. */
   async remove(name: string): Promise<void> {
     await this.#change(data => {
       this.get(name)
@@ -77,15 +77,15 @@ class Contexts {
     })
   }
 
-  /** Changes what the file has now, as the only writer among all processes of this user. */
-  async #change(deed: (data: Stored) => void): Promise<void> {
+  /** Reads the file again and changes it under a lock that all processes of this user share. */
+  async #change(change: (data: Stored) => void): Promise<void> {
     const { ProcessTurn } = await import('../lib/process-turn.ts')
     await makeFolder(dirname(this.#file))
     const turn = new ProcessTurn(`${this.#file}.lock`, { withinMs: WRITE_WITHIN_MS })
     try {
       await turn.take(async () => {
         await this.#db.read()
-        await this.#db.update(deed)
+        await this.#db.update(change)
       })
     } finally {
       await turn.close()

@@ -8,9 +8,9 @@ import type { Log, LogLevel } from '../lib/log.ts'
 import { ignoresHangup } from './config.ts'
 import { allowsColours, type Terminal } from './terminal.ts'
 
-/** A daemon that runs. */
+/** A running daemon. */
 export type Running = {
-  /** Takes no more requests, lets those in flight finish and ends; `sleep` puts the apps of this machine to sleep before. */
+  /** Refuses new requests, lets those in flight finish, and ends. With `sleep` the apps of this machine are put to sleep first. */
   stop(options: { sleep: boolean }): Promise<void>
 }
 
@@ -19,7 +19,7 @@ type Given = { readonly clock: Clock; readonly log: Log }
 /** Flags of a daemon as commander gives them. */
 export type DaemonFlags = { readonly listen?: string; readonly data?: string; readonly json?: true }
 
-/** Adds the options of a daemon that are more handily given as flags than in the environment. */
+/** Adds the few settings of a daemon that can also be given as flags. */
 export function daemonOptions(command: Command): Command {
   return command
     .option('--listen <address>', 'address to listen on: PORT, HOST:PORT or [IPV6]:PORT')
@@ -37,9 +37,9 @@ type Daemon = {
 }
 
 /**
- * Runs a daemon until a signal ends it. SIGTERM comes from a supervisor that may start it again, SIGHUP from a terminal that
- * was closed: apps go on running. SIGINT comes from a person who wants it to be over: apps are put to sleep. A second signal
- * ends the process at once.
+ * Runs a daemon until a signal ends it. After SIGTERM (a supervisor, which may start the daemon again) and SIGHUP (a terminal that
+ * was closed) apps go on running. After SIGINT (a person who stops everything) apps are put to sleep. A second signal ends the
+ * process at once.
  */
 export async function runDaemon(
   { name, level, terminal, json = false }: Daemon,
@@ -48,7 +48,7 @@ export async function runDaemon(
   // Loaded here: 'shadow up --help' needs no log.
   const { openLog } = await import('../lib/log.ts')
   const { takeLastResort } = await import('../lib/last-resort.ts')
-  process.umask(0o077) // what no mode is given for (SQLite's journals, programs that we start) is for us alone too
+  process.umask(0o077) // also files that get no explicit mode (SQLite's journals, files of child processes) are private
   terminal.outlive()
   const log = openLog({ name, level, json, colours: allowsColours(terminal.env) })
   const failed = Promise.withResolvers<'restart'>()
@@ -65,8 +65,8 @@ export async function runDaemon(
 }
 
 /**
- * Starts this process anew, after an error that may have left its state inconsistent: what it serves is drained, apps go on running
- * and are taken over. It keeps its process id, so that whoever supervises it sees no end of it.
+ * Replaces this process by a new one after an error that may have left its state inconsistent. Requests are drained; apps go on
+ * running and the new process takes them over. The process id stays the same, so that a supervisor sees no exit.
  */
 async function restart(running: Running, { asked, ranMs, log }: Restart): Promise<void> {
   log.error('restarting after an unexpected error', { ranMs: Math.round(ranMs) })
@@ -76,7 +76,7 @@ async function restart(running: Running, { asked, ranMs, log }: Restart): Promis
   })
   const stopping = running.stop({ sleep: false }).catch(cause => log.error('not stopped in order', { cause }))
   await resolvesWithin(stopping, systemClock, STOPS_WITHIN_MS)
-  // An error that comes with each start must not keep a processor busy.
+  // An error at every start must not become a busy loop.
   if (ranMs < RAN_WELL_MS) await new Promise(resolve => setTimeout(resolve, PAUSE_MS))
   if (isToEnd) return
   const { execPath, execArgv, argv, env } = process
@@ -101,7 +101,7 @@ function firstSignal(signals: readonly NodeJS.Signals[]): Promise<NodeJS.Signals
 }
 
 const SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM']
-// A terminal that closes sends SIGHUP, often more than once: it is never the second signal of somebody who is impatient.
+// A terminal that closes may send SIGHUP several times, so a second SIGHUP does not mean "end at once".
 const atOnce = (signal: NodeJS.Signals): void => {
   if (signal !== 'SIGHUP') process.exit(128 + constants.signals[signal])
 }

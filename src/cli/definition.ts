@@ -71,8 +71,8 @@ export function definitionOptions(command: Command): Command {
 }
 
 /**
- * The flags as a merge patch of a definition; what was not given is left out. Meanings (sizes, durations, names) are the
- * master's to check; only what cannot be put into a document is refused here, all of it at once.
+ * The flags as a JSON merge patch of a definition, without the fields that were not given. The master checks sizes, durations and
+ * names. Only flags that cannot be expressed in the document are refused here: `bad-input` names all of them.
  */
 export async function toPatch(
   flags: DefinitionFlags,
@@ -148,14 +148,14 @@ async function environment(
   for (const pair of flags.env ?? []) {
     const equals = pair.indexOf('=')
     if (equals > 0) env.set(pair.slice(0, equals), pair.slice(equals + 1))
-    // What stands before the = is told alone: what follows it may be a secret.
+    // The value may be a secret, so the message does not repeat it.
     else faults.push({ field: '--env', message: `"${equals < 0 ? pair : '=…'}" is not K=V` })
   }
   for (const name of flags.unsetEnv ?? []) env.set(name, null)
-  return Object.fromEntries(env) // defines its keys, so that "__proto__" is one like any other
+  return Object.fromEntries(env) // fromEntries defines keys, so that "__proto__" is an ordinary one
 }
 
-// `--ready` and the like stand for a few fields at once: what was not said must not be sent, nor an empty group of it.
+// Removes undefined fields, and groups that have no field left: a field in the patch would change the definition.
 function pruned(value: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(value)
@@ -168,7 +168,7 @@ function pruned(value: Record<string, unknown>): Record<string, unknown> {
 const isGroup = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** The patch as a whole document: what it would take away is simply not there. */
+/** The patch as a new document: fields that the patch would remove are left out. */
 export function withoutNulls(patch: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(patch)

@@ -10,7 +10,7 @@ type SettingRow = {
 }
 type SettingsOf = { readonly of: string; readonly rows: readonly SettingRow[] }
 
-/** Every setting there is, by who reads it; `shadow up` reads those of all three daemons. */
+/** All settings, by the process that reads them. `shadow up` reads those of all three daemons. */
 export async function settingsTables(): Promise<readonly SettingsOf[]> {
   const [{ masterSettings }, { nodeproxySettings }, { proxySettings }] = await Promise.all([
     import('../master/config.ts'),
@@ -33,7 +33,7 @@ const rowsOf = (table: SettingsTable): readonly SettingRow[] =>
     help,
   }))
 
-/** What stands in place of a default. */
+/** The text of the default column for a setting without a default. */
 export const sayNone = ({ needed }: SettingRow): string => (needed ? 'must be set' : '-')
 
 /** Every failure: its code, HTTP status, exit code and meaning. */

@@ -1,7 +1,7 @@
 import type { InstanceView } from '../model/instance.ts'
 import { sayMs } from '../model/quantities.ts'
 
-/** What a command that is about to stop the app may cut; empty where nobody uses it. */
+/** Says which uses of the app a stop may cut, before the command stops it; empty if there are none. */
 export function sayDrain(instance: InstanceView | undefined, of: 'stopMs' | 'updateMs'): string {
   if (instance?.phase !== 'awake' || instance.holds.length === 0 || instance.drain === undefined) return ''
   const { length } = instance.holds
@@ -10,7 +10,7 @@ export function sayDrain(instance: InstanceView | undefined, of: 'stopMs' | 'upd
   return `${length} uses of it have up to ${within} to end, and are cut then (--drain)\n`
 }
 
-/** What the stop of the app has cut; empty where that was nothing. */
+/** Says how many uses the stop has cut; empty if none. */
 export function sayCut({ cut = 0 }: InstanceView): string {
   if (cut === 0) return ''
   return `${cut === 1 ? '1 use of it was' : `${cut} uses of it were`} cut\n`

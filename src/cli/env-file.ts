@@ -14,9 +14,9 @@ const NEWLINE = 0x0a
 const BOM = /^\ufeff/
 
 /**
- * Reads variables from a file by Docker's own rules (docker/cli, pkg/kvfile): a line is `NAME=VALUE` and the value is taken
- * as it is, with its quotes, spaces and `#`; a bare `NAME` takes its value from `environment`, and is left out where that
- * has none; a line that begins with `#` is a comment. Each fault names the file and the line.
+ * Reads variables from a file by Docker's rules (docker/cli, pkg/kvfile). In `NAME=VALUE` the value is literal, with its quotes,
+ * spaces and `#`. A bare `NAME` takes its value from `environment`, and is left out if it is not set there. A line that begins
+ * with `#` is a comment. Each fault names the file and the line.
  */
 export async function readEnvFile(file: string, environment: Environment): Promise<EnvFile> {
   const variables = new Map<string, string>()
@@ -51,14 +51,14 @@ export async function readEnvFile(file: string, environment: Environment): Promi
   return { variables, faults, notes }
 }
 
-/** What is wrong with the name of a variable as it stands in a line; the value is not repeated: it may be a secret. */
+/** What is wrong with the name of a variable, if anything. The message does not repeat the value: it may be a secret. */
 function wrongName(name: string): string | undefined {
   if (name === '') return 'has no name before the ='
   if (/\s/.test(name)) return 'the name of the variable has a space in it; write NAME=VALUE'
   return undefined
 }
 
-/** Lines without their ends, `\n` or `\r\n`; what follows the last end is a line where it is not empty. */
+/** The lines without `\n` or `\r\n`. Bytes after the last line end are a line too. */
 function linesOf(bytes: Buffer): Buffer[] {
   const lines: Buffer[] = []
   let from = 0
@@ -76,6 +76,6 @@ function utf8(bytes: Buffer): string | undefined {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
   } catch {
-    return undefined // that is the answer
+    return undefined // not UTF-8
   }
 }

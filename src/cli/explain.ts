@@ -4,7 +4,7 @@ import { sayBytes, sayMs } from '../model/quantities.ts'
 import { TASK_DEFAULTS } from '../model/task.ts'
 import { saySteps } from './steps.ts'
 
-/** Why the app is as it is, in sentences: what woke it, what keeps it awake, when it sleeps; or why it does not run. */
+/** Explains the state of the app in sentences: what woke it, what keeps it awake, when it sleeps; or why it does not run. */
 export function explain(
   app: App,
   instance: InstanceView | undefined,
@@ -61,7 +61,7 @@ export function explain(
   }
 }
 
-/** Why not the current revision runs. */
+/** Why an earlier revision runs in place of the current one. */
 const rejected = ({ app, rejected }: InstanceView): readonly string[] =>
   rejected == null
     ? []
@@ -72,22 +72,22 @@ const rejected = ({ app, rejected }: InstanceView): readonly string[] =>
 
 function awake(app: App, instance: InstanceView, now: number): readonly string[] {
   const { idleAfter } = app.task.sleep
-  const told = woken(instance)
-  if (instance.lastWake !== null) told.push(`That wake took ${saySteps(instance.lastWake)}.`)
+  const sentences = woken(instance)
+  if (instance.lastWake !== null) sentences.push(`That wake took ${saySteps(instance.lastWake)}.`)
   const keeping = instance.holds.filter(({ isIgnored }) => isIgnored !== true)
   const ignored = instance.holds.length - keeping.length
   if (keeping.length > 0) {
-    told.push(`${count(keeping.length, 'hold')} it awake:`)
+    sentences.push(`${count(keeping.length, 'hold')} it awake:`)
     for (const { kind, what, since } of keeping)
-      told.push(`  ${kind} ${what}, for ${sayMs(Math.max(0, now - Date.parse(since)))}`)
-    told.push(idleAfter === 'never' ? NEVER : `It sleeps ${idleAfter} after the last of them has ended.`)
+      sentences.push(`  ${kind} ${what}, for ${sayMs(Math.max(0, now - Date.parse(since)))}`)
+    sentences.push(idleAfter === 'never' ? NEVER : `It sleeps ${idleAfter} after the last of them has ended.`)
   } else if (instance.sleepsAt !== null) {
     const left = sayMs(Math.max(0, Date.parse(instance.sleepsAt) - now))
-    told.push(`Nobody uses it: it sleeps in ${left}, at ${instance.sleepsAt}, if nothing comes.`)
-  } else if (idleAfter === 'never') told.push(NEVER)
+    sentences.push(`Nobody uses it: it sleeps in ${left}, at ${instance.sleepsAt}, if nothing comes.`)
+  } else if (idleAfter === 'never') sentences.push(NEVER)
   if (ignored > 0)
-    told.push(`WebSockets that are open and do not keep it awake: ${ignored} (--ws ${app.task.sleep.webSockets}).`)
-  return told
+    sentences.push(`WebSockets that are open and do not keep it awake: ${ignored} (--ws ${app.task.sleep.webSockets}).`)
+  return sentences
 }
 
 const NEARLY_FULL = 0.9
@@ -128,7 +128,7 @@ function refusedWakes({ task }: App, { refusedWakes: last }: InstanceView): read
   return [`Wakes that were refused: ${last.count}, the last at ${last.at}; ${most}.`]
 }
 
-/** Why it sleeps; a wake that failed for what is no fault of the app says what happened. */
+/** Why the app sleeps, or why its last wake failed where that was not the app's fault. */
 const atRest = (app: App, instance: InstanceView): readonly string[] =>
   instance.problem === null
     ? stopped(app, instance.stoppedBy)

@@ -2,7 +2,7 @@ import type { MasterClient } from '../api/client.ts'
 import { isFailure } from '../lib/errors.ts'
 import type { InstanceView } from '../model/instance.ts'
 
-/** The instance of the app; undefined where no node ever had one. */
+/** The instance of the app; undefined if no node has ever run one. */
 export async function instanceOf(master: MasterClient, app: string): Promise<InstanceView | undefined> {
   try {
     return await master.call('getInstance', { params: { app } })

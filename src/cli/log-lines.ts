@@ -4,7 +4,7 @@ import { readLines } from '../lib/http/events.ts'
 import type { LogLine } from '../model/instance.ts'
 import { paint, type Terminal } from './terminal.ts'
 
-/** The app's log, oldest line first; with `follow` it goes on until the connection ends. */
+/** Yields the app's log, oldest line first. With `follow` it goes on until the connection ends. Fails with `master-unreachable`. */
 export async function* readLog(
   master: MasterClient,
   app: string,
@@ -21,7 +21,7 @@ export async function* readLog(
   }
 }
 
-/** A line for people: its time, and what the app wrote or (after `#`) what happened to it. */
+/** A line for people: its time, then what the app wrote, or after `#` an event of the app. */
 export function showLine(terminal: Terminal, { at, stream, line }: LogLine): string {
   const time = paint(terminal, 'dim', at.replace('T', ' ').replace(/\.\d+Z$/, 'Z'))
   return stream === 'shadow' ? `${time} ${paint(terminal, 'cyan', `# ${line}`)}\n` : `${time}   ${line}\n`

@@ -4,7 +4,7 @@ import { nearest } from '../lib/nearest.ts'
 import type { App } from '../model/app.ts'
 import { DIGESTS } from './secrets.ts'
 
-/** Runs the calls; where the app is not known, the error names apps that may have been meant. */
+/** Runs the calls. If they fail with `app-not-found`, the hint names apps with similar names. */
 export async function orNearApps<T>(master: MasterClient, name: string, calls: () => Promise<T>): Promise<T> {
   try {
     return await calls()
@@ -19,7 +19,7 @@ export async function orNearApps<T>(master: MasterClient, name: string, calls: (
   }
 }
 
-/** All apps, page by page. */
+/** All apps, read page by page. */
 export async function allApps(master: MasterClient): Promise<readonly App[]> {
   const apps: App[] = []
   let after: string | undefined

@@ -1,10 +1,10 @@
 import type { Command } from 'commander'
 import { type Fault, isFailure, ShadowError } from '../lib/errors.ts'
 
-/** What every command that calls the master takes. */
+/** Flags of every command that calls the master. */
 export type CallFlags = { readonly json?: true; readonly context?: string }
 
-/** Of a command that shows what an app wrote. */
+/** The flag of commands that print what an app wrote. */
 export const RAW = ['--raw', 'print control characters as the app wrote them, also on a terminal'] as const
 export type RawFlags = { readonly raw?: true }
 
@@ -26,7 +26,7 @@ export function withExamples(command: Command, ...examples: readonly string[]): 
 /** For an option that may be given more than once. */
 export const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value]
 
-/** The value of a flag by a rule of the model, or undefined with a fault that names the flag. */
+/** Parses the value of a flag. If it is wrong, adds a fault that names the flag, and returns undefined. */
 export function parsedFlag<T>(flag: string, parse: (text: string) => T, text: string, faults: Fault[]): T | undefined {
   try {
     return parse(text)
@@ -38,8 +38,8 @@ export function parsedFlag<T>(flag: string, parse: (text: string) => T, text: st
 }
 
 /**
- * Fails with `not-found` where what a flag names is to be taken away from the app and is not there; nothing is changed then.
- * This is so for every flag that names a thing; `--no-…` says how it shall be, and may be said twice.
+ * Fails with `not-found` if a flag removes something by name that the app does not have; nothing is changed then. Flags such as
+ * `--no-volume` describe the wanted state instead, so they may be repeated.
  */
 export function mustBeThere(app: string, absent: readonly Fault[]): void {
   if (absent.length === 0) return

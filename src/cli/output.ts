@@ -1,6 +1,6 @@
 import { paint, type Terminal } from './terminal.ts'
 
-/** Prints one document as JSON, or what `asText` makes of it. */
+/** Prints the document as JSON, or as the text that `asText` returns. */
 export function print<T>(
   terminal: Terminal,
   json: boolean | undefined,
@@ -21,11 +21,11 @@ export function table(terminal: Terminal, header: readonly string[], rows: reado
   return `${[paint(terminal, 'dim', line(header)), ...rows.map(line)].join('\n')}\n`
 }
 
-/** Facts one under the other, their names in a column; a fact without a value is left out. */
+/** Prints names and values in two columns. Names without a value are left out. */
 export function facts(terminal: Terminal, pairs: readonly (readonly [string, string | undefined])[]): string {
-  const told = pairs.filter(([, value]) => value !== undefined)
-  const width = Math.max(...told.map(([name]) => name.length))
-  return told
+  const present = pairs.filter(([, value]) => value !== undefined)
+  const width = Math.max(...present.map(([name]) => name.length))
+  return present
     .map(([name, value = '']) => {
       const indented = value.replaceAll('\n', `\n${' '.repeat(width + 2)}`)
       return `${paint(terminal, 'dim', name.padEnd(width))}  ${indented}\n`

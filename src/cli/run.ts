@@ -4,7 +4,7 @@ import { asShadowError, isFailure, ShadowError } from '../lib/errors.ts'
 import { type Verb, verbs } from './commands.ts'
 import { paint, type Terminal } from './terminal.ts'
 
-/** Runs one command line and answers with the exit code; whatever goes wrong is told on stderr. */
+/** Runs one command line. Returns the exit code; errors are printed on stderr. */
 export async function run(argv: readonly string[], terminal: Terminal): Promise<number> {
   try {
     await program(terminal).parseAsync(argv, { from: 'user' })
@@ -13,12 +13,12 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
     if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0 // --help and --version end this way
     const error = thrown instanceof CommanderError ? misused(thrown) : asShadowError(thrown)
     if (thrown instanceof CommanderError && thrown.code === 'commander.help') return error.exitCode // a command is missing; help was shown
-    terminal.err(argv.includes('--json') ? `${JSON.stringify(error.toProblem())}\n` : told(error, terminal))
+    terminal.err(argv.includes('--json') ? `${JSON.stringify(error.toProblem())}\n` : describe(error, terminal))
     return error.exitCode
   }
 }
 
-/** All verbs by name; the one that is called is filled in when it is, so that the others cost nothing. */
+/** All verbs with their descriptions. The options of a verb are defined only when it is called, so that the others are not loaded. */
 function program(terminal: Terminal): Command {
   const shadow = new Command('shadow')
     .description('Apps that run only while somebody uses them.')
@@ -42,7 +42,7 @@ function misused(error: CommanderError): ShadowError {
   return new ShadowError('bad-input', message, { hint })
 }
 
-function told(error: ShadowError, terminal: Terminal): string {
+function describe(error: ShadowError, terminal: Terminal): string {
   const faults = (error.details.faults ?? []).filter(({ message }) => !error.message.includes(message))
   const lines = [
     `${paint(terminal, 'red', 'error:')} ${error.message}`,

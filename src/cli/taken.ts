@@ -4,12 +4,12 @@ import type { App } from '../model/app.ts'
 import { instanceOf } from './instance.ts'
 
 /**
- * Waits until an app that was awake as it was changed runs its current revision; one that sleeps takes it with its next wake. Fails
- * as the revision did, where an earlier one serves on in its place.
+ * Waits until an awake app runs its current revision. A sleeping app is not waited for: its next wake starts the revision. If the
+ * revision did not become ready and an earlier one goes on serving, this fails with the error of the revision.
  */
 export async function untilTaken(master: MasterClient, { name, task }: App): Promise<void> {
-  if (task.pinned === undefined) return // no node has it
-  const before = await instanceOf(master, name).catch(() => undefined) // its node is away: it takes it when it is back
+  if (task.pinned === undefined) return // the app is on no node
+  const before = await instanceOf(master, name).catch(() => undefined) // its node is away, and takes the revision when it is back
   if (before === undefined || !['waking', 'awake', 'stopping'].includes(before.phase)) return
   const signal = new AbortController().signal // the wake has its own deadline
   const { revision, rejected } = await master.call('wakeApp', { params: { app: name }, signal })

@@ -5,21 +5,21 @@ import { readIfThere } from '../lib/files.ts'
 import { readSettings } from '../lib/settings.ts'
 import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import { cliSettings, contextsFile, dataFolders } from './config.ts'
+import { readEndpoints } from './endpoints.ts'
 import type { Terminal } from './terminal.ts'
-import { readWhereabouts } from './whereabouts.ts'
 
-/** The master that a command calls, and the front that shows its apps, as far as it is known. */
+/** The master that a command calls, and the URL of its front where that is known. */
 export type Target = { readonly master: MasterClient; readonly front: string | undefined }
 
-type Place = { readonly url: string; readonly token: string; readonly front?: string | undefined }
+type Endpoint = { readonly url: string; readonly token: string; readonly front?: string | undefined }
 
 /** Finds the master: --context, SHADOW_URL, the current context, or the Shadow on this machine, in this order. */
 export async function findTarget(terminal: Terminal, flags: { context?: string }): Promise<Target> {
-  const { url, token, front } = await findPlace(terminal, flags.context)
+  const { url, token, front } = await findEndpoint(terminal, flags.context)
   return { master: masterClient({ url, token, withinMs: MASTER_CALL_WITHIN }), front }
 }
 
-async function findPlace({ env }: Terminal, flag: string | undefined): Promise<Place> {
+async function findEndpoint({ env }: Terminal, flag: string | undefined): Promise<Endpoint> {
   const settings = readSettings(cliSettings, env)
   const named = flag ?? (settings.url === undefined ? settings.context : undefined)
   if (named === undefined && settings.url !== undefined) {
@@ -29,14 +29,14 @@ async function findPlace({ env }: Terminal, flag: string | undefined): Promise<P
       })
     return { url: settings.url, token: settings.token }
   }
-  const place = (await fromContexts(contextsFile(env), named)) ?? (await fromThisMachine(dataFolders(env)))
-  if (place !== undefined) return place
+  const endpoint = (await fromContexts(contextsFile(env), named)) ?? (await fromThisMachine(dataFolders(env)))
+  if (endpoint !== undefined) return endpoint
   throw new ShadowError('master-unreachable', `no master is known: none runs on ${dataFolders(env).join(' or ')}`, {
     hint: 'start one here with shadow up (SHADOW_DATA names another folder), or: shadow context add NAME --url URL --token TOKEN',
   })
 }
 
-async function fromContexts(file: string, name: string | undefined): Promise<Place | undefined> {
+async function fromContexts(file: string, name: string | undefined): Promise<Endpoint | undefined> {
   if (name === undefined && (await readIfThere(file)) === undefined) return undefined
   const { openContexts } = await import('./contexts.ts')
   const contexts = await openContexts(file)
@@ -44,12 +44,12 @@ async function fromContexts(file: string, name: string | undefined): Promise<Pla
   return chosen === null ? undefined : contexts.get(chosen)
 }
 
-async function fromThisMachine(folders: readonly string[]): Promise<Place | undefined> {
+async function fromThisMachine(folders: readonly string[]): Promise<Endpoint | undefined> {
   for (const folder of folders) {
     const token = await readToken(join(folder, 'tokens/admin'))
     if (token === undefined) continue
-    const left = await readWhereabouts(folder)
-    if (left !== undefined) return { url: left.master, token: token.trim(), front: left.front }
+    const endpoints = await readEndpoints(folder)
+    if (endpoints !== undefined) return { url: endpoints.master, token: token.trim(), front: endpoints.front }
   }
   return undefined
 }

@@ -1,27 +1,27 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { TaskDefinition } from '../model/task.ts'
 
-const NOT_SAID = ['app', 'revision', 'createdAt']
+const LEFT_OUT = ['app', 'revision', 'createdAt']
 
-/** What a revision changed of the one before it: `image, env +A ~B -C, limits.memory 512MiB → 1GiB`; values of variables are not told. */
+/** The changes of a revision: `image, env +A ~B -C, limits.memory 512MiB → 1GiB`. Values of variables are left out: they may be secrets. */
 export function changesOf(task: TaskDefinition, before: TaskDefinition | undefined): string {
   if (before === undefined) return '-'
   const [now, had] = [task, before] as unknown as Record<string, unknown>[]
   const fields = [...new Set([...Object.keys(had ?? {}), ...Object.keys(now ?? {})])]
-  const told = fields
-    .filter(field => !NOT_SAID.includes(field))
+  const changes = fields
+    .filter(field => !LEFT_OUT.includes(field))
     .flatMap(field => (field === 'env' ? variables(task.env, before.env) : changed(field, now?.[field], had?.[field])))
-  return told.join(', ') || '-'
+  return changes.join(', ') || '-'
 }
 
 function variables(now: TaskDefinition['env'] = {}, had: TaskDefinition['env'] = {}): string[] {
   const names = [...new Set([...Object.keys(had), ...Object.keys(now)])].sort()
-  const told = names.flatMap(name => {
+  const changes = names.flatMap(name => {
     if (!Object.hasOwn(had, name)) return `+${name}`
     if (!Object.hasOwn(now, name)) return `-${name}`
     return now[name] === had[name] ? [] : `~${name}`
   })
-  return told.length === 0 ? [] : [`env ${told.join(' ')}`]
+  return changes.length === 0 ? [] : [`env ${changes.join(' ')}`]
 }
 
 function changed(field: string, now: unknown, had: unknown): string[] {

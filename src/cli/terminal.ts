@@ -4,30 +4,30 @@ import { escapeControls } from '../lib/controls.ts'
 
 type Style = 'dim' | 'red' | 'green' | 'yellow' | 'cyan'
 
-/** Where a command speaks: data to stdout, all else to stderr. Tests give one of their own. */
+/** Input and output of a command: data goes to stdout, messages go to stderr. Tests pass their own. */
 export type Terminal = {
   readonly env: Readonly<Record<string, string | undefined>>
   out(text: string): void
   err(text: string): void
-  /** Whether somebody sits there who can answer. */
+  /** Whether a person can answer a question. */
   readonly interactive: boolean
   readonly colours: boolean
   /** The text in a style, for `out` and `err`. */
   style(style: Style, text: string): string
   ask(question: string): Promise<string>
   now(): number
-  /** From here on an output that cannot be written ends nothing: a daemon outlives its terminal and a full disk. */
+  /** From now on a failed write does not end the process: a daemon outlives its terminal and a full disk. */
   outlive(): void
-  /** From here on what is written to a terminal is not escaped. */
+  /** From now on text is written to a terminal without escaping. */
   raw(): void
 }
 
 /**
- * The terminal that this process was started from. A reader that leaves early (`shadow logs | head`) ends us quietly; a disk
- * that is full ends us with an error, since what was asked for is not there.
+ * The terminal of this process. If the reader of stdout closes the pipe (`shadow logs | head`), the process ends without an error.
+ * If a write fails otherwise (a full disk), it ends with an error, because the output is incomplete.
  *
- * What goes to a terminal has its control characters escaped, wherever it comes from: the lines of an app, its definition, the
- * errors of others. Our own styles are marked by a word that nobody can guess, and take their form behind the escaping.
+ * Control characters in all text for a terminal are escaped, since log lines, definitions and errors come from others. Our own
+ * styles are marked with a random word and become control sequences after the escaping.
  */
 export function systemTerminal(): Terminal {
   const { env, stdin, stdout, stderr } = process
@@ -50,7 +50,7 @@ export function systemTerminal(): Terminal {
     if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0)
     stderr.write(`error: the output cannot be written: ${error.message}\n`, () => process.exit(1))
   })
-  stderr.on('error', () => undefined) // there is nowhere left to tell it
+  stderr.on('error', () => undefined) // there is no other place to report it
   return {
     env,
     out: to(stdout),
@@ -77,9 +77,9 @@ export function systemTerminal(): Terminal {
   }
 }
 
-/** Whether a terminal of this environment is shown colours. */
+/** Whether the environment allows colours on a terminal. */
 export const allowsColours = (env: Terminal['env']): boolean => !env['NO_COLOR'] && env['TERM'] !== 'dumb'
 
-/** The text in a style, where the terminal shows colours. */
+/** The text in a style, if the terminal shows colours. */
 export const paint = (terminal: Terminal, style: Style, text: string): string =>
   terminal.colours ? terminal.style(style, text) : text

@@ -10,11 +10,11 @@ type Environment = Readonly<Record<string, string | undefined>>
 export type UpFlags = { readonly data?: string; readonly listen?: string }
 export type UpConfig = ReturnType<typeof readUpConfig>
 
-// Node and front are told where the master is, and get their tokens, when it runs.
+// The URL of the master and the tokens of node and front are known only after the master has started.
 const { master: _nodesMaster, token: _nodesToken, ...nodeSettings } = nodeproxySettings
 const { master: _frontsMaster, token: _frontsToken, ...frontSettings } = proxySettings
 
-/** The settings of all three daemons on one data folder; every fault of any of them is told at once. */
+/** The settings of all three daemons on one data folder. Fails with `bad-input` that names every wrong setting. */
 export function readUpConfig(env: Environment, flags: UpFlags) {
   const faults = new Map<string, Fault>()
   const read = <Table extends SettingsTable>(table: Table, given: Readonly<Record<string, string | undefined>>) => {
@@ -23,7 +23,7 @@ export function readUpConfig(env: Environment, flags: UpFlags) {
     } catch (error) {
       if (!isFailure(error, 'bad-input')) throw error
       for (const fault of error.details.faults ?? []) faults.set(fault.field, fault)
-      return {} as Values<Table> // never seen: there are faults
+      return {} as Values<Table> // never used: the faults are thrown below
     }
   }
   const data = resolve(flags.data ?? (env['SHADOW_DATA'] || usualData(env)))
@@ -34,8 +34,8 @@ export function readUpConfig(env: Environment, flags: UpFlags) {
     proxy: read(frontSettings, { data, listen: flags.listen }),
   }
   if (faults.size > 0) {
-    const told = [...faults.values()].map(({ field, message }) => `  ${field}: ${message}`).join('\n')
-    throw new ShadowError('bad-input', `settings are wrong:\n${told}`, {
+    const lines = [...faults.values()].map(({ field, message }) => `  ${field}: ${message}`).join('\n')
+    throw new ShadowError('bad-input', `settings are wrong:\n${lines}`, {
       faults: [...faults.values()],
       hint: 'shadow help settings',
     })

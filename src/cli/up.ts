@@ -11,14 +11,14 @@ import { nameOf } from '../nodeproxy/config.ts'
 import { type Nodeproxy, startNodeproxy } from '../nodeproxy/main.ts'
 import { startProxy } from '../proxy/main.ts'
 import type { Reach } from '../proxy/reach.ts'
+import { writeEndpoints } from './endpoints.ts'
 import type { UpConfig } from './up-config.ts'
-import { leaveWhereabouts } from './whereabouts.ts'
 
 type Given = {
   readonly clock: Clock
   readonly log: Log
   readonly onStep?: NodeproxyOptions['onStep']
-  /** What the node stands on; Docker and loop devices where it is not said. */
+  /** Runtime and block storage of the node; left out: Docker and loop devices. */
   readonly drivers?: NodeproxyOptions['drivers']
 }
 
@@ -31,7 +31,7 @@ export type Up = AsyncDisposable & {
   readonly adminToken: string
   readonly storage: string
   readonly nodeproxy: Nodeproxy
-  /** Ends the front, then the node, then the master; with `sleep` the apps are put to sleep, without they go on running. */
+  /** Ends the front, then the node, then the master. With `sleep` the apps are put to sleep; otherwise they go on running. */
   stop(options: { sleep: boolean }): Promise<void>
 }
 
@@ -45,7 +45,7 @@ export async function startUp(config: UpConfig, { clock, log, onStep, drivers }:
   const metrics = new Metrics()
   const nodeproxy = started.use(
     await startNodeproxy(
-      // Its own door is hardly used: the front reaches it within the process.
+      // One worker: the front calls the node within the process, so the node's own listener has little to do.
       { ...config.nodeproxy, ...at, workers: 1, token: await master.nodeToken(nameOf(config.nodeproxy)) },
       { clock, log, metrics, ...(onStep && { onStep }), ...(drivers && { drivers }) },
     ),
@@ -61,7 +61,7 @@ export async function startUp(config: UpConfig, { clock, log, onStep, drivers }:
   const { metricsListen } = config.proxy
   if (metricsListen !== undefined) started.use(await openMetrics(metrics, metricsListen, log))
   const frontUrl = urlOf(proxy.address)
-  await leaveWhereabouts(config.data, { master: master.url, front: frontUrl })
+  await writeEndpoints(config.data, { master: master.url, front: frontUrl })
 
   const rest = started.move()
   const stop = async ({ sleep }: { sleep: boolean }): Promise<void> => {
@@ -80,7 +80,7 @@ export async function startUp(config: UpConfig, { clock, log, onStep, drivers }:
   }
 }
 
-/** Where apps may reach their own hostnames: what listens on a loopback address they cannot reach at all. */
+/** The front's ports that apps may reach, to call hostnames of apps. A port on a loopback address cannot be reached from a container. */
 function portsOf(
   config: UpConfig['proxy'],
   { port, tls }: { port: number; tls: { port: number } | undefined },
@@ -89,7 +89,7 @@ function portsOf(
   return [...(isOpen(config.listen.host) ? [port] : []), ...(tls && isOpen(config.tlsListen?.host) ? [tls.port] : [])]
 }
 
-/** The front's way to the node without a hop between them. */
+/** Connects the front to the node by function calls, without an HTTP hop. */
 function reachWithin(nodeproxy: Nodeproxy): Reach {
   return {
     hold: (app, _node, ask, leaver) => nodeproxy.hold(app, ask, leaver),
@@ -100,7 +100,7 @@ function reachWithin(nodeproxy: Nodeproxy): Reach {
   }
 }
 
-// The front asks the master for its nodes: the first request must not come before ours has spoken.
+// The front gets its nodes from the master, so the node must have announced itself before the first request.
 async function untilListed(master: Master, nodeproxy: Nodeproxy): Promise<void> {
   const client = masterClient({ url: master.url, token: await master.token('admin'), withinMs: MASTER_CALL_WITHIN })
   for (let tries = 0; tries < MOST_TRIES; tries++) {
@@ -113,5 +113,5 @@ async function untilListed(master: Master, nodeproxy: Nodeproxy): Promise<void> 
 const MOST_TRIES = 200
 const BETWEEN_TRIES_MS = 10
 
-/** Where a person on this machine finds it: who listens everywhere listens here too. */
+/** The URL of the front for people on this machine; a wildcard address becomes the loopback address. */
 const urlOf = (address: string): string => `http://${address.replace(/^(0\.0\.0\.0|\[::\]):/, '127.0.0.1:')}`

@@ -26,7 +26,7 @@ beforeEach(async () => {
 })
 afterEach(async () => {
   for (const child of started.splice(0)) child.kill('SIGKILL')
-  const { pid } = await whereabouts()
+  const { pid } = await endpoints()
   if (isAlive(pid)) process.kill(pid, 'SIGKILL')
   await rm(data, { recursive: true })
 })
@@ -44,7 +44,7 @@ function start(file: string, args: string[], stderr: number | 'pipe' = 'pipe'): 
   return child
 }
 
-const whereabouts = (): Promise<{ pid: number; master: string }> =>
+const endpoints = (): Promise<{ pid: number; master: string }> =>
   until(async () => JSON.parse((await readFile(join(data, 'up.json'), 'utf8').catch(() => '')) || 'null') ?? undefined)
 
 const isAlive = (pid: number): boolean => {
@@ -57,7 +57,7 @@ const isAlive = (pid: number): boolean => {
 
 /** Makes the master log a line, and answers. */
 async function register(name: string): Promise<string> {
-  const { master } = await whereabouts()
+  const { master } = await endpoints()
   const token = (await readFile(join(data, 'tokens/admin'), 'utf8')).trim()
   const client = masterClient({ url: master, token, withinMs: 10_000 })
   return (await client.call('registerApp', { body: { name, image: 'busybox' } })).name
@@ -72,7 +72,7 @@ test('a log disk that is full ends no daemon', async () => {
 
 test('a terminal that goes away ends a daemon as SIGTERM does', async () => {
   const terminal = start('script', ['--quiet', '--command', `exec ${built.shadow} master`, '/dev/null'])
-  const { pid } = await whereabouts()
+  const { pid } = await endpoints()
   terminal.kill('SIGKILL')
   await until(() => !isAlive(pid) || undefined)
 })
@@ -81,7 +81,7 @@ test('a daemon under nohup outlives its terminal, and errors of writing to it (E
   const command = `trap '' HUP; exec ${built.shadow} master`
   const terminal = start('script', ['--quiet', '--command', command, '/dev/null'])
   assert.equal(await register('before'), 'before')
-  const { pid } = await whereabouts()
+  const { pid } = await endpoints()
   terminal.kill('SIGKILL')
   await once(terminal, 'exit')
   process.kill(pid, 'SIGHUP')
@@ -94,7 +94,7 @@ test('a daemon under nohup outlives its terminal, and errors of writing to it (E
 test('SIGHUP lets what is in flight finish, and ends with exit code 0', async () => {
   const child = start(built.shadow, ['master'])
   const log = text(child.stderr as NodeJS.ReadableStream)
-  await whereabouts()
+  await endpoints()
   child.kill('SIGHUP')
   child.kill('SIGHUP')
   assert.deepEqual(await once(child, 'exit'), [0, null])

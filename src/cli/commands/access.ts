@@ -49,7 +49,7 @@ get 503 queue-full if too many wait. An app that takes longer than --answer-with
 const changes = ({ allow, deny, forget, rate, ratePerClient, https, hsts, inFlight, answerWithin, clear }: Flags) =>
   [allow, deny, forget, rate, ratePerClient, https, hsts, inFlight, answerWithin, clear].some(one => one !== undefined)
 
-// The call replaces all rules, so it must rest on those it was made from.
+// The call replaces all rules. If-Match makes it fail if somebody changed them in between; then it is tried again.
 async function change(master: MasterClient, name: string, flags: Flags): Promise<App> {
   for (let tries = 1; ; tries++) {
     const answer = await master.raw('getApp', { params: { app: name }, query: DIGESTS })

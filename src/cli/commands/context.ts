@@ -29,12 +29,12 @@ export function define(command: Command, terminal: Terminal): void {
 
   verb('ls', 'list all contexts; * marks the current one', 'shadow context ls').action(async (flags: Flags) => {
     const contexts = await open()
-    const told = contexts.list().map(({ name, url }) => ({ name, url, current: name === contexts.current }))
-    print(terminal, flags.json, { contexts: told }, () =>
+    const shown = contexts.list().map(({ name, url }) => ({ name, url, current: name === contexts.current }))
+    print(terminal, flags.json, { contexts: shown }, () =>
       table(
         terminal,
         ['', 'NAME', 'URL'],
-        told.map(({ name, url, current }) => [current ? '*' : '', name, url]),
+        shown.map(({ name, url, current }) => [current ? '*' : '', name, url]),
       ),
     )
   })

@@ -18,7 +18,7 @@ export function define(command: Command, terminal: Terminal): void {
   withExamples(command, 'shadow help register', 'shadow help settings', 'shadow help errors')
 }
 
-// What is no command is left for the parser to say, with the names that come near.
+// An unknown command is left to the parser, whose error names similar commands.
 async function helpOf(shadow: Command | null, topic: readonly string[]): Promise<void> {
   const known = topic.length === 0 || shadow?.commands.some(verb => verb.name() === topic[0])
   await shadow?.parseAsync(known ? [...topic, '--help'] : topic, { from: 'user' })
@@ -27,15 +27,15 @@ async function helpOf(shadow: Command | null, topic: readonly string[]): Promise
 async function settings(terminal: Terminal, { json }: Flags): Promise<void> {
   const tables = await settingsTables()
   const shown = tables.map(({ of, rows }) => {
-    const told = rows.map(row => [`  ${row.env}`, row.default ?? sayNone(row), row.help])
-    return `${of}\n${table(terminal, ['  SETTING', 'DEFAULT', 'WHAT IT SAYS'], told)}`
+    const cells = rows.map(row => [`  ${row.env}`, row.default ?? sayNone(row), row.help])
+    return `${of}\n${table(terminal, ['  SETTING', 'DEFAULT', 'WHAT IT SAYS'], cells)}`
   })
   print(terminal, json, tables, () => shown.join('\n'))
 }
 
 function errors(terminal: Terminal, { json }: Flags): void {
   print(terminal, json, errorsTable(), rows => {
-    const told = rows.map(({ code, status, exit, means }) => [code, String(status), String(exit), means])
-    return table(terminal, ['CODE', 'HTTP', 'EXIT', 'WHAT IT MEANS'], told)
+    const cells = rows.map(({ code, status, exit, means }) => [code, String(status), String(exit), means])
+    return table(terminal, ['CODE', 'HTTP', 'EXIT', 'WHAT IT MEANS'], cells)
   })
 }

@@ -1,10 +1,10 @@
 import type { Command } from 'commander'
 import { readSettings } from '../../lib/settings.ts'
 import { type DaemonFlags, daemonOptions, runDaemon } from '../daemon.ts'
+import { writeEndpoints } from '../endpoints.ts'
 import { withExamples } from '../options.ts'
 import { print } from '../output.ts'
 import type { Terminal } from '../terminal.ts'
-import { leaveWhereabouts } from '../whereabouts.ts'
 
 export function define(command: Command, terminal: Terminal): void {
   daemonOptions(command).action(async ({ json, ...flags }: DaemonFlags) => {
@@ -13,7 +13,7 @@ export function define(command: Command, terminal: Terminal): void {
     const config = readSettings(masterSettings, terminal.env, flags)
     await runDaemon({ name: 'master', level: config.logLevel, terminal, json: json === true }, async given => {
       const master = await startMaster(config, given)
-      await leaveWhereabouts(config.data, { master: master.url })
+      await writeEndpoints(config.data, { master: master.url })
       print(terminal, json, { master: master.url, storage: master.storage }, () => '')
       return { stop: async () => master[Symbol.asyncDispose]() }
     })

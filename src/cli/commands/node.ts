@@ -10,7 +10,7 @@ export function define(command: Command, terminal: Terminal): void {
   callsMaster(ls, 'shadow node ls').action(async (flags: CallFlags) => {
     const { master } = await findTarget(terminal, flags)
     const { items } = await master.call('listNodes', {})
-    const nodes = items.map(({ key: _, ...told }) => told)
+    const nodes = items.map(({ key: _, ...shown }) => shown)
     print(terminal, flags.json, { nodes }, () =>
       table(
         terminal,

@@ -8,7 +8,7 @@ import { print, table } from '../output.ts'
 import { findTarget } from '../target.ts'
 import { paint, type Terminal } from '../terminal.ts'
 
-/** `unknown`: no node told of it, and one of those that might did not answer. */
+/** The phase is `unknown` if no node reported the app and a node did not answer. */
 type Row = {
   readonly name: string
   readonly phase: Phase | 'unknown'
@@ -30,7 +30,7 @@ export function define(command: Command, terminal: Terminal): void {
   callsMaster(command, 'shadow ps')
 }
 
-// An app that slept on one node and runs on another is told of by both.
+// An app that slept on one node and runs on another is reported by both nodes.
 function rowOf(app: App, instances: readonly InstanceView[], silent: readonly string[]): Row {
   const own = instances.filter(instance => instance.app === app.name)
   const instance = own.find(({ phase }) => phase !== 'asleep') ?? own[0]

@@ -35,7 +35,7 @@ export function define(command: Command, terminal: Terminal): void {
     const access = withFlags(flags, name)
     const definition = withoutNulls(await toPatch(flags, words, terminal))
     if (!isOpen(access)) definition['access'] = access
-    // The flags are text of a person; the master's schema is what says whether they are a definition.
+    // The flags are free text. The master's schema decides whether they are a valid definition.
     const app = await master.call('registerApp', {
       body: { name, ...definition } as Register,
       query: DIGESTS,

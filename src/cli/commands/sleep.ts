@@ -11,7 +11,7 @@ export function define(command: Command, terminal: Terminal): void {
   command.argument('<name>', 'the app').action(async (name: string, flags: CallFlags) => {
     const { master } = await findTarget(terminal, flags)
     const signal = new AbortController().signal // it ends when the app has stopped, however long its grace is
-    const before = await instanceOf(master, name).catch(() => undefined) // the sleep itself tells what is wrong
+    const before = await instanceOf(master, name).catch(() => undefined) // the sleep call below reports the error
     if (flags.json !== true) terminal.err(sayDrain(before, 'stopMs'))
     const instance = await orNearApps(master, name, () => master.call('sleepApp', { params: { app: name }, signal }))
     print(terminal, flags.json, instance, () => `${name} is ${instance.phase}\n`)

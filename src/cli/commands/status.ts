@@ -20,7 +20,7 @@ type Status = {
   readonly app: App
   readonly urls: readonly string[]
   readonly instance: InstanceView | null
-  /** Why nothing is known of the instance: its node does not answer. */
+  /** The error of a node that does not answer; the instance is not known then. */
   readonly problem: Problem | null
   readonly volume: Volume | null
   readonly lastLines: readonly LogLine[]
@@ -64,7 +64,7 @@ function orUnknown(error: unknown): ShadowError {
 
 function show(terminal: Terminal, { app, urls, instance, problem, volume, lastLines }: Status): string {
   const { task } = app
-  const told = facts(terminal, [
+  const text = facts(terminal, [
     ['app', app.name],
     ['state', sayState(instance, problem)],
     ['url', urls.join('\n') || undefined],
@@ -110,7 +110,7 @@ function show(terminal: Terminal, { app, urls, instance, problem, volume, lastLi
     ['volume', task.volume && `${task.volume.id}, ${sayVolume(task.volume, instance)}${sayLease(volume)}`],
   ])
   const lines = lastLines.map(line => showLine(terminal, line)).join('')
-  return lines === '' ? told : `${told}\n${lines}`
+  return lines === '' ? text : `${text}\n${lines}`
 }
 
 function sayState(instance: InstanceView | null, problem: Problem | null): string {
@@ -118,7 +118,7 @@ function sayState(instance: InstanceView | null, problem: Problem | null): strin
   return instance === null ? 'asleep' : `${instance.phase} since ${instance.since}`
 }
 
-/** An app that is awake has not failed: failures before it are kept until it has lived for a while. */
+/** The count of failed wakes. An awake app keeps the count of failures before this wake until it has run for a while. */
 function sayFailures(instance: InstanceView | null): string | undefined {
   if (!instance?.failures) return undefined
   return `${instance.failures} ${instance.phase === 'awake' ? 'before this wake' : 'in a row'}`

@@ -17,7 +17,7 @@ type DomainFlags = { readonly addDomain?: readonly string[]; readonly removeDoma
 type Flags = CallFlags & DefinitionFlags & DomainFlags
 
 const TRIES = 5
-/** To take away what is not there is an error: it is a slip of the pen, or somebody else was here before. */
+/** Removing a missing variable or domain is an error: it is a typing mistake, or somebody else has already removed it. */
 const STRICT = { strict: 'true', ...DIGESTS } as const
 
 export function define(command: Command, terminal: Terminal): void {
@@ -57,18 +57,18 @@ export function define(command: Command, terminal: Terminal): void {
 // A node may have to pull the image first.
 const NO_DEADLINE = (): AbortSignal => new AbortController().signal
 
-/** What an update may cut: it is told without asking the node, which may be away. */
+/** How long uses of the earlier revision may go on. The node is not asked, since it may be away. */
 function sayAllowed({ task }: App): string {
-  // A master of an earlier version may tell less.
+  // A master of an earlier version may leave the field out.
   const own = (task as Partial<App['task']>).sleep?.drain
-  const told = own === undefined ? 'as long as SHADOW_APP_DRAIN_UPDATE of its node says' : `for ${own}`
-  return `uses of an earlier revision that are under way may go on ${told} (--drain)\n`
+  const howLong = own === undefined ? 'as long as SHADOW_APP_DRAIN_UPDATE of its node says' : `for ${own}`
+  return `uses of an earlier revision that are under way may go on ${howLong} (--drain)\n`
 }
 
 const changesDomains = (flags: DomainFlags): boolean =>
   flags.addDomain !== undefined || flags.removeDomain !== undefined
 
-// The patch replaces the list of domains, so it must rest on the list it was made from.
+// The patch replaces the list of domains. If-Match makes it fail if somebody changed the list in between; then it is tried again.
 async function updateDomains(
   master: MasterClient,
   name: string,
@@ -96,7 +96,7 @@ async function updateDomains(
   }
 }
 
-/** The domains to remove, as the app has them; fails with `bad-input` or `not-found` that names each that is wrong. */
+/** The domains to remove, in canonical form. Fails with `bad-input` or `not-found`, which names each wrong one. */
 function removedOf(name: string, domains: readonly Hostname[], given: readonly string[] = []): readonly Hostname[] {
   const flag = '--remove-domain'
   const faults: Fault[] = []

@@ -1,0 +1,21 @@
+import { join } from 'node:path'
+import { readIfThere, writeWhole } from '../lib/files.ts'
+
+/** The URLs of a master that was started on this machine, and of the front beside it. */
+type Endpoints = { readonly master: string; readonly front?: string | undefined }
+
+/**
+ * Writes the endpoints into the data folder, for the CLI on the same machine. The file stays when the master ends: without it the
+ * CLI would try a default address, and would send this folder's token to another program that listens there.
+ */
+export async function writeEndpoints(data: string, endpoints: Endpoints): Promise<void> {
+  await writeWhole(fileIn(data), `${JSON.stringify({ pid: process.pid, ...endpoints })}\n`)
+}
+
+/** The endpoints of the last master of this data folder; undefined where none was ever started. */
+export async function readEndpoints(data: string): Promise<Endpoints | undefined> {
+  const text = await readIfThere(fileIn(data))
+  return text === undefined ? undefined : JSON.parse(text)
+}
+
+const fileIn = (data: string): string => join(data, 'up.json')
