@@ -35,6 +35,8 @@ function operation(name: string, route: Route): ZodOpenApiOperationObject {
         ...('query' in route && { query: route.query }),
       },
     }),
+    ...(route.answer === 'nothing' &&
+      'content' in route && { requestBody: { required: true, content: { [route.content]: {} } } }),
     ...('body' in route && {
       requestBody: { required: true, content: { 'application/json': { schema: route.body } } },
     }),
@@ -48,5 +50,7 @@ function operation(name: string, route: Route): ZodOpenApiOperationObject {
 function contentOf(name: string, route: Route): object {
   if (route.answer === 'nothing') return {}
   if (route.answer !== 'stream') return { content: { 'application/json': { schema: route.answer } } }
+  if ('content' in route) return { content: { [route.content]: {} } }
+  if (name === 'headBlob') return {}
   return { content: { [name === 'changes' ? 'text/event-stream' : 'application/x-ndjson']: { schema: z.string() } } }
 }

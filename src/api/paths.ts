@@ -26,6 +26,9 @@ export const masterPaths = {
   wakeApp: 'POST /v1/apps/:app/wake',
   sleepApp: 'POST /v1/apps/:app/sleep',
   appLogs: 'GET /v1/apps/:app/logs',
+  putBlob: 'PUT /v1/blobs/:digest',
+  headBlob: 'HEAD /v1/blobs/:digest',
+  getBlob: 'GET /v1/blobs/:digest',
   changes: 'GET /v1/changes',
 } as const
 

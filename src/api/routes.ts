@@ -7,6 +7,7 @@ import {
   AppNameSchema,
   AppSchema,
   CheckedSchema,
+  DigestSchema,
   HostnameSchema,
   InstanceSchema,
   NodeNameSchema,
@@ -27,6 +28,8 @@ type Route = {
   readonly params?: z.ZodObject
   readonly query?: z.ZodObject
   readonly body?: z.ZodType
+  /** The media type of bodies that are not JSON: of the request where its answer is nothing, else of the answer. */
+  readonly content?: string
   readonly answer: z.ZodType | 'stream' | 'nothing'
   readonly status?: number
   readonly may: readonly Role[] | 'anyone'
@@ -39,6 +42,7 @@ const admin = ['admin'] as const
 const all = ROLES
 const app = z.strictObject({ app: AppNameSchema })
 const volume = z.strictObject({ volume: VolumeIdSchema })
+const blob = z.strictObject({ digest: DigestSchema })
 const paging = { after: z.string().optional(), limit: z.coerce.number().int().min(1).max(1000).default(500) }
 /** A token of the role node is bound to its name, so that must be a node's. */
 const TokenInput = z
@@ -211,6 +215,27 @@ export const masterRoutes = {
     says: 'read log lines as NDJSON, oldest first',
     params: app,
     query: logQuery,
+    answer: 'stream',
+    may: admin,
+  },
+  putBlob: {
+    says: 'store the body as a blob named by its SHA-256 digest, which is verified; a blob that is there is left as it is; fails with too-large if it is larger than SHADOW_BLOB_LIMIT',
+    params: blob,
+    content: 'application/octet-stream',
+    answer: 'nothing',
+    may: admin,
+  },
+  // Before getBlob: express answers HEAD by the first route of the path.
+  headBlob: {
+    says: 'ask whether a blob is there, and how large it is',
+    params: blob,
+    answer: 'stream',
+    may: admin,
+  },
+  getBlob: {
+    says: 'read a blob; Range',
+    params: blob,
+    content: 'application/octet-stream',
     answer: 'stream',
     may: admin,
   },

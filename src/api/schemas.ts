@@ -3,6 +3,7 @@ import { failures, ShadowError } from '../lib/errors.ts'
 import { linePattern } from '../lib/line-pattern.ts'
 import { ANSWER_WITHIN, HTTPS_MODES, hsts, IN_FLIGHT, network, rate } from '../model/access.ts'
 import type { App, Node, Volume } from '../model/app.ts'
+import { sha256 } from '../model/digest.ts'
 import { egress } from '../model/egress.ts'
 import { hostname } from '../model/hostname.ts'
 import { imageReference } from '../model/image-reference.ts'
@@ -34,6 +35,7 @@ const neverOr = (id: string, example: string) => parsed(id, 'a length of time, o
 export const AppNameSchema = parsed('AppName', 'a DNS label: 1 to 63 of a-z, 0-9 and -', 'blog', appName)
 export const NodeNameSchema = parsed('NodeName', 'a DNS label', 'node-1', nodeName)
 export const VolumeIdSchema = parsed('VolumeId', 'a DNS label', 'blog', volumeId)
+export const DigestSchema = parsed('Digest', 'a SHA-256 digest in hexadecimal', 'e3b0c442…', sha256)
 export const HostnameSchema = parsed('Hostname', 'a hostname without port', 'blog.example.com', hostname)
 const ImageSchema = parsed('Image', 'the name of a container image', 'ghcr.io/anna/blog:2', text => {
   imageReference(text)

@@ -2,6 +2,7 @@ import { LOG_LEVELS } from '../lib/log.ts'
 import { sealKeys } from '../lib/seals.ts'
 import { listenAddress, oneOf, optionalSetting, setting, text, type Values } from '../lib/settings.ts'
 import { hostname } from '../model/hostname.ts'
+import { sizeBytes } from '../model/quantities.ts'
 import { storagePlace } from './storage/place.ts'
 
 /** The settings of the master. */
@@ -19,6 +20,10 @@ export const masterSettings = {
   }),
   secretsKey: optionalSetting('SHADOW_SECRETS_KEY', sealKeys, {
     help: 'key that encrypts environments in the store, the same for all masters: 32 bytes in base64 (openssl rand -base64 32); to change it, put the new key before the old one, with a comma; left out: the file secrets-key in SHADOW_DATA, made at the first start',
+  }),
+  blobLimit: setting('SHADOW_BLOB_LIMIT', sizeBytes, {
+    default: '2GiB',
+    help: 'largest blob (a source, a build context) that may be uploaded',
   }),
   appsDomain: setting('SHADOW_APPS_DOMAIN', hostname, {
     default: 'localhost',

@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { z } from 'zod'
 import { parseValue } from '../api/parse.ts'
 import type { CallAnswer, HandlerInput, masterRoutes } from '../api/routes.ts'
@@ -10,6 +10,7 @@ import { appName, volumeId } from '../model/names.ts'
 import { type Route, routeOf } from '../model/route.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import type { Apps, Found } from './apps.ts'
+import type { BlobHandlers } from './blobs/handlers.ts'
 import type { Changes } from './changes.ts'
 import { definitionOf, mustHave } from './definition.ts'
 import type { Digests } from './digests.ts'
@@ -29,6 +30,7 @@ export type Call = {
   readonly ifMatch: readonly string[] | undefined
   /** The permit that a node shows for an app that was placed on it. */
   readonly permit: string | undefined
+  readonly request: IncomingMessage
   readonly response: ServerResponse
   /** Aborts when the client leaves. */
   readonly signal: AbortSignal
@@ -52,6 +54,7 @@ export type Parts = {
   digests: Digests
   relay: Relay
   changes: Changes
+  blobs: BlobHandlers
   permits: Permits
 }
 
@@ -61,7 +64,7 @@ const HIDDEN_KEY = '****************'
 
 /** The calls of the API, each put to the noun that it is about. */
 export function masterHandlers(parts: Parts): Handlers {
-  const { storage, apps, lookup, history, volumes, nodes, tokens, digests, relay, changes, permits } = parts
+  const { storage, apps, lookup, history, volumes, nodes, tokens, digests, relay, changes, permits, blobs } = parts
   const find = async (name: AppName) => (await apps.find(name)).app
   return {
     async health() {
@@ -148,6 +151,9 @@ export function masterHandlers(parts: Parts): Handlers {
     sleepApp: async ({ params }, { signal }) => ({ value: await relay.sleep(await find(params.app), signal) }),
     appLogs: async ({ params, query }, { response, signal }) =>
       relay.logs(await find(params.app), query, response, signal),
+    putBlob: ({ params }, { request, signal }) => blobs.put(params.digest, request, signal),
+    getBlob: ({ params }, { request, response, signal }) => blobs.get(params.digest, request, response, signal),
+    headBlob: ({ params }, { response }) => blobs.head(params.digest, response),
     changes: (_, { response, signal }) => changes.stream(response, signal),
   }
 

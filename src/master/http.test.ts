@@ -34,7 +34,8 @@ describe('who may call the master', () => {
   for (const { name, method, path } of paths.filter(({ name }) => name !== 'health'))
     test(`without a token, ${name} is refused`, async () => {
       const answer = await on.http(method, path, { token: null })
-      assert.deepEqual([answer.status, problemOf(answer).code], [401, 'unauthorised'])
+      assert.equal(answer.status, 401)
+      if (method !== 'HEAD') assert.equal(problemOf(answer).code, 'unauthorised')
       assert.equal(answer.headers.get('www-authenticate'), 'Bearer')
     })
 

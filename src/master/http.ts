@@ -45,7 +45,7 @@ export function masterDoor({ handlers, tokens, log, ending }: Parts): RequestLis
         const signal = good === undefined ? gone : AbortSignal.any([gone, ending, good.signal])
         const ifMatch = etagsOf(request.headers['if-match'])
         const permit = request.headers[PERMIT_HEADER]?.toString()
-        const told = await handler(input, { caller, ifMatch, permit, response, signal })
+        const told = await handler(input, { caller, ifMatch, permit, request, response, signal })
         if (route.answer === 'stream') response.end()
         else answer(request, response, route, told)
       }),
@@ -82,7 +82,7 @@ const schemasOf = (route: Route) => ({
   body: 'body' in route ? route.body : undefined,
 })
 
-function splitPath(path: string): ['get' | 'post' | 'put' | 'patch' | 'delete', string] {
+function splitPath(path: string): ['get' | 'head' | 'post' | 'put' | 'patch' | 'delete', string] {
   const [method = '', rest = ''] = path.split(' ')
   return [method.toLowerCase() as 'get', rest]
 }

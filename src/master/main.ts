@@ -9,6 +9,8 @@ import { listen } from '../lib/http/server.ts'
 import type { Log } from '../lib/log.ts'
 import type { NodeName } from '../model/names.ts'
 import { appRegistry } from './apps.ts'
+import { blobHandlers } from './blobs/handlers.ts'
+import { openBlobs } from './blobs/open.ts'
 import { changeStream } from './changes.ts'
 import { domainClaims } from './claims.ts'
 import type { MasterConfig } from './config.ts'
@@ -24,12 +26,15 @@ import { appRecords } from './records.ts'
 import { nodeRelay } from './relay.ts'
 import { openSecrets, rewriteSecrets } from './secrets.ts'
 import { openStorage } from './storage/open.ts'
+import type { StoragePlace } from './storage/place.ts'
 import type { Storage } from './storage/storage.ts'
 import { tokenRecords } from './tokens.ts'
 import { volumeRecords } from './volumes.ts'
 import { isAnnounced, watchChanges } from './watch.ts'
 
 const DRAIN_MS = 2_000
+/** Bounds an upload; node:http allows five minutes, too few for a large blob over a slow line. */
+const UPLOAD_WITHIN_MS = 3_600_000
 
 /** A master that runs. */
 export type Master = Listening & {
@@ -46,7 +51,8 @@ type Given = { clock: Clock; log: Log; storage?: Storage }
 /** Starts a master; any number may run on one storage. The admin token is in `<data>/tokens/admin` afterwards. */
 export async function startMaster(config: MasterConfig, { clock, log, storage: given }: Given): Promise<Master> {
   await ownDataFolder(config.data)
-  const opened = given ?? (await openStorage(config.storage ?? { kind: 'directory', path: join(config.data, 'store') }))
+  const place: StoragePlace = config.storage ?? { kind: 'directory', path: join(config.data, 'store') }
+  const opened = given ?? (await openStorage(place))
   const journal = new Journal({ storage: opened, clock, log })
   await journal.look()
   const storage = journal.over(isAnnounced)
@@ -82,6 +88,7 @@ export async function startMaster(config: MasterConfig, { clock, log, storage: g
     log,
     appsDomain: config.appsDomain,
   })
+  const blobs = await openBlobs(place)
   const lookup = appLookup({ records, claims })
   const handlers = masterHandlers({
     storage,
@@ -95,6 +102,7 @@ export async function startMaster(config: MasterConfig, { clock, log, storage: g
     relay,
     changes,
     permits,
+    blobs: blobHandlers({ blobs, limitBytes: config.blobLimit }),
   })
 
   const token: Master['token'] = role => tokens.ensure(join(config.data, 'tokens', role), role)
@@ -103,7 +111,7 @@ export async function startMaster(config: MasterConfig, { clock, log, storage: g
   await token('admin')
   const ending = new AbortController()
   const door = masterDoor({ handlers, tokens, log, ending: ending.signal })
-  const server = await listen(createServer(door), config.listen, DRAIN_MS)
+  const server = await listen(createServer({ requestTimeout: UPLOAD_WITHIN_MS }, door), config.listen, DRAIN_MS)
   const watching = watchChanges({ journal, storage, records, changes, tokens, clock, log }, ending.signal)
   log.info('master listens', { address: server.address, storage: storage.name })
   return {
@@ -117,6 +125,7 @@ export async function startMaster(config: MasterConfig, { clock, log, storage: g
       ending.abort(new ShadowError('shutting-down', 'the master is stopping'))
       await server[Symbol.asyncDispose]()
       await Promise.all([watching, journal.flushed()])
+      await blobs.close()
       if (given === undefined) await storage.close()
     },
   }

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { afterAll, describe, test } from 'vitest'
 import { isFailure } from '../../src/lib/errors.ts'
+import { openBlobs } from '../../src/master/blobs/open.ts'
 import { openStorage } from '../../src/master/storage/open.ts'
 import { storagePlace } from '../../src/master/storage/place.ts'
+import { describeBlobs } from '../../src/testing/blobs-contract.ts'
 import { describeStorage } from '../../src/testing/storage-contract.ts'
 import { minio, moto } from '../tools/s3-servers.ts'
 
@@ -22,6 +24,19 @@ describeStorage('moto', () => openStorage(onMoto!.place('contract')), {
 describeStorage('SHADOW_TEST_S3', () => openStorage(storagePlace(elsewhere!)), {
   skip: elsewhere === undefined && 'set SHADOW_TEST_S3 to https://KEY:SECRET@HOST/BUCKET',
 })
+
+for (const [name, server] of [
+  ['MinIO', onMinio],
+  ['moto', onMoto],
+] as const)
+  describeBlobs(
+    name,
+    async () => {
+      await openStorage(server!.place('blobs')) // it makes the bucket
+      return openBlobs(server!.place('blobs'))
+    },
+    { skip: server === undefined && 'it is not installed' },
+  )
 
 describe.skipIf(onMinio === undefined)('storage MinIO', () => {
   test('a store that went away fails with storage-unreachable, and its return is noticed with all it had', async () => {

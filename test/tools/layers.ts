@@ -21,9 +21,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 // A library that stands behind a contract of ours appears where the contract is kept, and nowhere else.
 const ONLY_IN: readonly (readonly [library: RegExp, files: RegExp])[] = [
   [/^dockerode$/, /^src\/nodeproxy\/runtime\/docker[^/]*\.ts$/],
-  [/^@aws-sdk\/client-s3$/, /^src\/master\/storage\/s3[^/]*\.ts$/],
+  [/^@aws-sdk\/client-s3$/, /^src\/master\/(storage|blobs)\/s3[^/]*\.ts$/],
   [/^@aws-sdk\/client-ec2$/, /^src\/(proxy\/fleet|nodeproxy\/volumes)\/(ec2|ebs)[^/]*\.ts$/],
-  [/^(@aws-sdk|@smithy)\//, /^src\/(master\/storage\/s3|proxy\/fleet\/ec2|nodeproxy\/volumes\/ebs)[^/]*\.ts$/],
+  [/^(@aws-sdk|@smithy)\//, /^src\/(master\/(storage|blobs)\/s3|proxy\/fleet\/ec2|nodeproxy\/volumes\/ebs)[^/]*\.ts$/],
   [/^express$/, /^src\/master\//],
   [/^commander$/, /^src\/cli\//],
   [/^pino$/, /^src\/lib\/log\.ts$/],

@@ -2,20 +2,20 @@ import { createHash } from 'node:crypto'
 import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ShadowError, systemCode } from '../../lib/errors.ts'
-import { isNoSpace, readIfThere, syncFolder, writeWhole } from '../../lib/files.ts'
+import { readIfThere, syncFolder, writeWhole } from '../../lib/files.ts'
 import { mapAtMost } from '../../lib/parallel.ts'
 import { ProcessTurn } from '../../lib/process-turn.ts'
+import { sweep, withDirectoryFailures } from './directory-files.ts'
 import { checkedKey, seal, unseal } from './document.ts'
 import type { Storage, Stored } from './storage.ts'
 
 const LOCK_WITHIN_MS = 10_000
-const LEFT_OVER_AFTER_MS = 600_000
 
 /** Documents as files under a directory that any number of processes of this machine may share. */
 export async function directory({ path }: { path: string }): Promise<Storage> {
   const parts = join(path, '.parts')
   const lockFile = join(path, '.lock')
-  const turn = await reaching(path, async () => {
+  const turn = await withDirectoryFailures(path, async () => {
     await mkdir(parts, { recursive: true, mode: 0o700 })
     await sweep(parts)
     return new ProcessTurn(lockFile, { withinMs: LOCK_WITHIN_MS })
@@ -58,29 +58,29 @@ export async function directory({ path }: { path: string }): Promise<Storage> {
   return {
     name: `directory ${path}`,
     close: () => turn.close(),
-    get: key => reaching(path, () => read(key)),
+    get: key => withDirectoryFailures(path, () => read(key)),
     create: (key, value) =>
-      reaching(path, () =>
+      withDirectoryFailures(path, () =>
         write(key, value, now => {
           if (now !== undefined) throw new ShadowError('already-exists', `${key} exists`)
         }),
       ),
     update: (key, value, etag) =>
-      reaching(path, () =>
+      withDirectoryFailures(path, () =>
         write(key, value, now => {
           if (now?.etag !== etag) throw new ShadowError('changed', `${key} was changed by somebody else`)
         }),
       ),
     remove: key =>
-      reaching(path, async () => {
+      withDirectoryFailures(path, async () => {
         const file = fileOf(path, key)
         if ((await read(key)) === undefined) return
         await turn.take(() => rm(file, { force: true }))
         await syncFolder(join(file, '..'))
       }),
-    list: (prefix, options) => reaching(path, () => listed(prefix, options)),
+    list: (prefix, options) => withDirectoryFailures(path, () => listed(prefix, options)),
     versions: (prefix, options) =>
-      reaching(path, async () => {
+      withDirectoryFailures(path, async () => {
         const keys = await listed(prefix, options)
         const found = await mapAtMost(16, keys, async key => [key, (await read(key))?.etag ?? ''] as const)
         return new Map(found)
@@ -107,34 +107,5 @@ async function keysUnder(path: string, prefix: string): Promise<string[]> {
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return []
     throw error
-  }
-}
-
-/** Removes what writers left that died; those of now are let be. */
-async function sweep(parts: string): Promise<void> {
-  for (const name of await readdir(parts)) {
-    const file = join(parts, name)
-    const age = await stat(file).then(
-      ({ mtimeMs }) => Date.now() - mtimeMs,
-      () => 0,
-    ) // gone: its writer has put it in place
-    if (age > LEFT_OVER_AFTER_MS) await rm(file, { force: true })
-  }
-}
-
-async function reaching<T>(path: string, deed: () => Promise<T>): Promise<T> {
-  try {
-    return await deed()
-  } catch (cause) {
-    if (cause instanceof ShadowError) throw cause
-    if (isNoSpace(cause)) throw new ShadowError('disk-full', `no space left in ${path}`, { cause })
-    throw new ShadowError(
-      'storage-unreachable',
-      `the storage directory ${path} cannot be used: ${(cause as Error).message}`,
-      {
-        cause,
-        retryAfterMs: 1_000,
-      },
-    )
   }
 }

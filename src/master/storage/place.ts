@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { ShadowError } from '../../lib/errors.ts'
-import type { Bucket } from './s3.ts'
+import type { Bucket } from './s3-client.ts'
 
 /** Where documents are kept: a directory of this machine or a bucket. */
 export type StoragePlace = { readonly kind: 'directory'; readonly path: string } | ({ readonly kind: 's3' } & Bucket)

@@ -1,0 +1,15 @@
+import type { StoragePlace } from '../storage/place.ts'
+import type { Blobs } from './blobs.ts'
+import { directory } from './directory.ts'
+import { s3 } from './s3.ts'
+
+type Drivers = {
+  [Kind in StoragePlace['kind']]: (place: Extract<StoragePlace, { kind: Kind }>) => Promise<Blobs> | Blobs
+}
+const drivers: Drivers = { directory, s3 }
+
+/** Opens the blobs of the place where the documents are; asks nothing of the store yet. */
+export async function openBlobs(place: StoragePlace): Promise<Blobs> {
+  const open: (place: never) => Promise<Blobs> | Blobs = drivers[place.kind]
+  return open(place as never)
+}

@@ -1,0 +1,33 @@
+import { readdir, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ShadowError } from '../../lib/errors.ts'
+import { isNoSpace } from '../../lib/files.ts'
+
+const LEFT_OVER_AFTER_MS = 600_000
+
+/** Removes the parts that writers left that died; those that are written to now stay. */
+export async function sweep(parts: string): Promise<void> {
+  for (const name of await readdir(parts)) {
+    const file = join(parts, name)
+    const age = await stat(file).then(
+      ({ mtimeMs }) => Date.now() - mtimeMs,
+      () => 0, // gone: its writer has put it in place
+    )
+    if (age > LEFT_OVER_AFTER_MS) await rm(file, { force: true })
+  }
+}
+
+/** Runs the call; failures of the disk become `disk-full` or `storage-unreachable`. */
+export async function withDirectoryFailures<T>(path: string, call: () => Promise<T>): Promise<T> {
+  try {
+    return await call()
+  } catch (cause) {
+    if (cause instanceof ShadowError) throw cause
+    if (isNoSpace(cause)) throw new ShadowError('disk-full', `no space left in ${path}`, { cause })
+    throw new ShadowError(
+      'storage-unreachable',
+      `the storage directory ${path} cannot be used: ${(cause as Error).message}`,
+      { cause, retryAfterMs: 1_000 },
+    )
+  }
+}
