@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { Log } from './log.ts'
 
-/** How many files this process may have open (RLIMIT_NOFILE; Node has raised it as far as it may); undefined where that is not told. */
+/** How many files this process may have open (RLIMIT_NOFILE; Node has raised it as far as it may); undefined where that is not told. @internal */
 export function mostOpenFiles(): number | undefined {
   try {
     const found = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))
@@ -19,7 +19,7 @@ const OF_CLIENTS = 0.75
 /** How many sockets of clients and of upstreams may be open together, and how many of clients, where so many are wanted. */
 export type SocketLimits = { readonly sockets: number; readonly connections: number }
 
-/** The limits with so many files: beyond them everything else would fail, too. */
+/** The limits with so many files: beyond them everything else would fail, too. @internal */
 export function socketsWithin(wanted: number, files: number): SocketLimits {
   const sockets = Math.max(files - KEPT_BACK, Math.floor(files / 3))
   return { sockets, connections: Math.min(wanted, Math.max(1, Math.floor(sockets * OF_CLIENTS))) }

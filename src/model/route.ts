@@ -29,7 +29,7 @@ export function routeOf({ task, ...forFronts }: App, node: NodeName | null, perm
   return { ...forFronts, revision: task.revision, hasVolume: task.volume !== undefined, node, permit }
 }
 
-/** The app in the version that it has now. */
+/** The app in the version that it has now: for tests. @internal */
 export const appAt = (app: App): AppAt => ({ name: app.name, ...versionOf(app) })
 
 export const versionOf = ({ createdAt, updatedAt, task: { revision } }: App): Version => ({

@@ -13,7 +13,9 @@ import { Splice } from './splice.ts'
 import { Upload } from './upload.ts'
 import { type Attempt, type Reply, Upstreams } from './upstream.ts'
 
-export { type Hop, Refusal, UpstreamError } from './hop.ts'
+export type { Hop } from './hop.ts'
+/** @internal */
+export { Refusal, UpstreamError } from './hop.ts'
 
 export type ForwarderOptions = {
   readonly clock: Clock

@@ -3,7 +3,7 @@ import { ShadowError } from '../../lib/errors.ts'
 import { readIfThere, writeWhole } from '../../lib/files.ts'
 import { parseAddress, printAddress, type Subnet, sizeOf } from './subnets.ts'
 
-/** How long an address rests after its container has gone: whatever was on its way to that container has failed by then. */
+/** How long an address rests after its container has gone: whatever was on its way to that container has failed by then. @internal */
 export const RESTS_MS = 300_000
 // The file is written once for so many addresses.
 const KEPT_AHEAD = 64

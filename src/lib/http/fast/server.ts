@@ -229,7 +229,7 @@ function started(journey: Journey, exchange: Served): Promise<void> {
   }
 }
 
-/** A net server whose connections the exchanges serve. */
+/** A net server whose connections the exchanges serve: for tests. @internal */
 export function exchangeServer(exchanges: Exchanges): Server {
   return createServer({ ...CLIENT_SOCKET, allowHalfOpen: true }, socket => exchanges.accept(socket))
 }
