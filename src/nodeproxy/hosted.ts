@@ -54,7 +54,7 @@ export class Hosted {
     })
   }
 
-  /** Reads what was kept, and clears the ground; where the runtime does not answer, that is done once it does. */
+  /** Reads the kept definitions, and undoes what an earlier run left; where the runtime does not answer, that is done once it does. */
   async open(): Promise<void> {
     await this.apps.load()
     await this.instances.reconcile().catch(error => {

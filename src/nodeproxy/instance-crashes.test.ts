@@ -42,7 +42,7 @@ describe('crashes', () => {
   })
 
   for (let turns = 0; turns < 6; turns++)
-    test(`a crash is told of as one, though somebody looks at the ground just then (${turns} turns later)`, async () => {
+    test(`a crash is told of as one, though somebody takes an inventory just then (${turns} turns later)`, async () => {
       const instance = ground.anInstance()
       release(await hold(instance))
       const found = runtime.running()

@@ -164,7 +164,7 @@ test('what cannot be undone after a start is shown as stuck, and taken up by the
   await instances.hold(blog, anAsk(), stays)
 })
 
-test('while the runtime does not answer nothing is undone or woken; when it does, the ground is cleared first', async () => {
+test('while the runtime does not answer nothing is undone or woken; when it does, what an earlier run left is undone first', async () => {
   await left({ running: true })
   await leftVolume()
   runtime.isAlive = false

@@ -8,7 +8,7 @@ import type { AppName } from '../model/names.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import { type Checked, Instance } from './instance.ts'
 import type { InstanceParts } from './instance-parts.ts'
-import { type Ground, leftRunning, ownerless, straysOf, survey } from './reconcile.ts'
+import { type Inventory, leftRunning, ownerless, straysOf, takeInventory } from './reconcile.ts'
 import { pinOf } from './resolved.ts'
 import type { Container } from './runtime/runtime.ts'
 
@@ -130,9 +130,9 @@ export class Instances {
 
   async #look(): Promise<void> {
     try {
-      const ground = await survey(this.#parts)
-      if (this.#isClear) await this.#mend(ground)
-      else await this.#clear(ground)
+      const inventory = await takeInventory(this.#parts)
+      if (this.#isClear) await this.#mend(inventory)
+      else await this.#clear(inventory)
       this.#isClear = true
       this.#lookIn(LOOK_EVERY_MS)
     } catch (error) {
@@ -142,43 +142,43 @@ export class Instances {
   }
 
   /** After a start: takes over what serves, undoes the rest, so that nothing half-way is left when the door opens. */
-  async #clear(ground: Ground): Promise<void> {
-    await mapAtMost(AT_ONCE, [...ground.containers.keys()], app => this.#options.learnOf(app))
+  async #clear(inventory: Inventory): Promise<void> {
+    await mapAtMost(AT_ONCE, [...inventory.containers.keys()], app => this.#options.learnOf(app))
     const known = this.#options.definitions()
     await mapAtMost(AT_ONCE, known, async app => {
-      const running = await leftRunning(app.task, ground, this.#parts)
+      const running = await leftRunning(app.task, inventory, this.#parts)
       if (running !== undefined) {
         this.of(app).adopt(running)
         this.#options.onAdopted(running.container)
         this.#parts.log.info('app taken over', { app: app.name, revision: running.task.revision })
         return
       }
-      const undo = straysOf(app.task, ground, this.#parts)
+      const undo = straysOf(app.task, inventory, this.#parts)
       if (undo !== undefined)
         await this.of(app)
           .takeUp(undo)
           .catch(() => undefined) // it has ended in `stuck`
     })
-    await this.#undoOwnerless(ground)
+    await this.#undoOwnerless(inventory)
   }
 
-  async #mend(ground: Ground): Promise<void> {
+  async #mend(inventory: Inventory): Promise<void> {
     await mapAtMost(
       AT_ONCE,
       this.all,
       instance =>
         instance
-          .look(ground.at, ground.containers.get(instance.app) ?? [], () =>
-            straysOf(instance.task, ground, this.#parts),
+          .look(inventory.at, inventory.containers.get(instance.app) ?? [], () =>
+            straysOf(instance.task, inventory, this.#parts),
           )
           .catch(() => undefined), // it has ended in `stuck`
     )
-    await this.#undoOwnerless(ground)
+    await this.#undoOwnerless(inventory)
   }
 
-  async #undoOwnerless(ground: Ground): Promise<void> {
+  async #undoOwnerless(inventory: Inventory): Promise<void> {
     const known = [...this.#options.definitions().map(({ task }) => task), ...this.all.map(({ task }) => task)]
-    for (const undo of ownerless(ground, known, this.#parts))
+    for (const undo of ownerless(inventory, known, this.#parts))
       await undo.unwind().catch(cause => this.#parts.log.warn('left-over not undone', { held: undo.held, cause }))
   }
 
@@ -191,7 +191,7 @@ export class Instances {
   #lookSoon(): void {
     if (this.#closed !== undefined) return
     this.reconcile().catch(error => {
-      if (!isFailure(error, 'runtime-unreachable')) this.#parts.log.error('look at the ground failed', { cause: error })
+      if (!isFailure(error, 'runtime-unreachable')) this.#parts.log.error('inventory failed', { cause: error })
     })
   }
 }

@@ -70,7 +70,7 @@ export type Nodeproxy = AsyncDisposable & {
   stop(options: { sleep: boolean }): Promise<void>
 }
 
-/** Starts a node: the ground is cleared before the door opens. Without Docker it starts too, says so, and serves once that is back. */
+/** Starts a node. It undoes what an earlier run left before it listens. Without Docker it starts too, says so, and serves once Docker is back. */
 export async function startNodeproxy(config: NodeproxyConfig, options: Options): Promise<Nodeproxy> {
   const { clock = systemClock, log, onStep = () => undefined, metrics = new Metrics() } = options
   await using started = new AsyncDisposableStack()

@@ -10,9 +10,9 @@ import type { Running } from './state.ts'
 import { graceMs, type UndoParts, undoOf } from './undo.ts'
 import { Watch } from './watch.ts'
 
-/** All of ours that is on this machine, by the kernel's and the runtime's own books. */
-export type Ground = {
-  /** When it was looked at, by the clock. */
+/** All containers and volumes of ours on this machine, as the kernel and the runtime know them. */
+export type Inventory = {
+  /** When the inventory was taken, by `clock.now()`. */
   readonly at: number
   readonly containers: ReadonlyMap<AppName, readonly FoundContainer[]>
   /** Volumes that are attached or mounted. */
@@ -24,8 +24,8 @@ type Parts = UndoParts & { readonly clock: Clock; readonly untilReady: typeof un
 
 const READY_AGAIN_WITHIN_MS = 5_000
 
-/** Looks at the ground; fails with `runtime-unreachable`. */
-export async function survey({ runtime, volumes, filesystem, clock }: Parts): Promise<Ground> {
+/** Takes the inventory of this machine; fails with `runtime-unreachable`. */
+export async function takeInventory({ runtime, volumes, filesystem, clock }: Parts): Promise<Inventory> {
   const at = clock.now()
   const [found, mounted, attached] = await Promise.all([runtime.leftBehind(), filesystem.mounted(), volumes.attached()])
   return {
@@ -37,10 +37,10 @@ export async function survey({ runtime, volumes, filesystem, clock }: Parts): Pr
 }
 
 /** What there is to undo of an app of which nothing should be there; undefined where nothing is. */
-export function straysOf(task: TaskDefinition, ground: Ground, parts: UndoParts): Unwind | undefined {
-  const containers = ground.containers.get(task.app) ?? []
+export function straysOf(task: TaskDefinition, inventory: Inventory, parts: UndoParts): Unwind | undefined {
+  const containers = inventory.containers.get(task.app) ?? []
   const volume = task.volume?.id
-  if (containers.length === 0 && (volume === undefined || !ground.volumes.has(volume))) return undefined
+  if (containers.length === 0 && (volume === undefined || !inventory.volumes.has(volume))) return undefined
   return undoOf(
     { app: task.app, volume, graceMs: () => toMs(task.sleep.grace), containers: async () => containers },
     parts,
@@ -51,12 +51,16 @@ export function straysOf(task: TaskDefinition, ground: Ground, parts: UndoParts)
  * The app's container as it was left running: it must be ready, and have its volume under it. Undefined where it is not
  * fit to be taken over, or there is none.
  */
-export async function leftRunning(task: TaskDefinition, ground: Ground, parts: Parts): Promise<Running | undefined> {
-  const containers = ground.containers.get(task.app) ?? []
+export async function leftRunning(
+  task: TaskDefinition,
+  inventory: Inventory,
+  parts: Parts,
+): Promise<Running | undefined> {
+  const containers = inventory.containers.get(task.app) ?? []
   const [container] = containers.filter(({ running }) => running)
   if (container?.ip === undefined || containers.length > 1) return undefined
   const volume = task.volume?.id
-  if (volume !== undefined && !ground.mounted.has(volume)) return undefined
+  if (volume !== undefined && !inventory.mounted.has(volume)) return undefined
 
   const address = container.ip.includes(':') ? `[${container.ip}]:${task.port}` : `${container.ip}:${task.port}`
   const watch = new Watch(container, parts.runtime)
@@ -97,15 +101,15 @@ export async function leftRunning(task: TaskDefinition, ground: Ground, parts: P
 }
 
 /** What there is to undo that belongs to no app that is known here: containers first, for they may be what uses the volumes. */
-export function ownerless(ground: Ground, known: readonly TaskDefinition[], parts: UndoParts): Unwind[] {
+export function ownerless(inventory: Inventory, known: readonly TaskDefinition[], parts: UndoParts): Unwind[] {
   const apps = new Set(known.map(({ app }) => app))
   const owned = new Set(known.flatMap(({ volume }) => volume?.id ?? []))
   const usual = toMs(duration(TASK_DEFAULTS.grace))
-  const left = [...ground.containers].filter(([app]) => !apps.has(app))
+  const left = [...inventory.containers].filter(([app]) => !apps.has(app))
   const undos = left.map(([app, containers]) =>
     undoOf({ app, volume: undefined, graceMs: () => usual, containers: async () => containers }, parts),
   )
-  for (const volume of ground.volumes) {
+  for (const volume of inventory.volumes) {
     if (owned.has(volume)) continue
     const app = volume as string as AppName // an app's volume has the app's name, unless it was taken over from another
     undos.push(undoOf({ app, volume, graceMs: () => usual, containers: async () => [] }, parts))
