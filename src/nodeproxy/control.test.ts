@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers'
 import { test } from 'vitest'
 import type { LogLine } from '../model/instance.ts'
 import { appName } from '../model/names.ts'
-import { settled } from '../testing/instance-ground.ts'
+import { settled } from '../testing/instance-environment.ts'
 import { control } from './control.ts'
 
 const LINES = 10_000

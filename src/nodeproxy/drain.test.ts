@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'vitest'
 import { duration } from '../model/quantities.ts'
 import { aTask } from '../testing/fake-app.ts'
-import { hold, InstanceGround, release } from '../testing/instance-ground.ts'
+import { hold, InstanceEnvironment, release } from '../testing/instance-environment.ts'
 import { drainMs, drainOf } from './drain.ts'
 
 const task = aTask()
@@ -20,26 +20,26 @@ describe('how long requests in flight may go on', () => {
   })
 
   test('is told before a stop, and how many it has cut after it', async () => {
-    const ground = new InstanceGround()
-    const instance = ground.anInstance(own)
+    const environment = new InstanceEnvironment()
+    const instance = environment.anInstance(own)
     const held = await hold(instance)
     assert.deepEqual(instance.view().drain, { stopMs: 3_000, updateMs: 3_000 })
     const sleeping = instance.sleep('asked')
-    await ground.clock.advance(2_999)
+    await environment.clock.advance(2_999)
     assert.equal(instance.phase, 'stopping')
-    assert.equal(ground.runtime.count('stop'), 0)
-    await ground.clock.advance(1)
+    assert.equal(environment.runtime.count('stop'), 0)
+    await environment.clock.advance(1)
     await sleeping
     assert.deepEqual([instance.phase, instance.view().cut], ['asleep', 1])
     release(held)
   })
 
   test('ends with the last request, of which nothing is cut then', async () => {
-    const ground = new InstanceGround()
-    const instance = ground.anInstance(own)
+    const environment = new InstanceEnvironment()
+    const instance = environment.anInstance(own)
     const held = await hold(instance)
     const sleeping = instance.sleep('asked')
-    await ground.clock.advance(1_000)
+    await environment.clock.advance(1_000)
     release(held)
     await sleeping
     assert.deepEqual([instance.phase, instance.view().cut], ['asleep', 0])

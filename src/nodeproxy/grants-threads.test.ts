@@ -7,7 +7,7 @@ import { type AppName, appName } from '../model/names.ts'
 import { HandClock } from '../testing/clock.ts'
 import { aTask } from '../testing/fake-app.ts'
 import type { HolderOrders } from '../testing/holder.ts'
-import { InstanceGround, never } from '../testing/instance-ground.ts'
+import { InstanceEnvironment, never } from '../testing/instance-environment.ts'
 import { Grants } from './grants.ts'
 
 const IDLE_MS = 300_000
@@ -18,8 +18,8 @@ afterEach(async () => {
 
 /** Instances of these apps in this thread, and real threads that hold them. */
 async function node(names: readonly string[], threads: number) {
-  const ground = new InstanceGround()
-  const { clock, runtime } = ground
+  const environment = new InstanceEnvironment()
+  const { clock, runtime } = environment
   const users = new Int32Array(new SharedArrayBuffer(4 * 100_000))
   const stoppedInUse: string[] = []
   // Each container has an address of its own; none is stopped while the threads say that they use it.
@@ -36,7 +36,7 @@ async function node(names: readonly string[], threads: number) {
     await stop(container, graceMs)
   }
   const apps = names.map(appName)
-  const instances = new Map(apps.map(app => [app, ground.anInstance(aTask({ app, volume: undefined }))]))
+  const instances = new Map(apps.map(app => [app, environment.anInstance(aTask({ app, volume: undefined }))]))
   const of = (app: AppName) => instances.get(app)!
   const grants = new Grants({
     hold: (app, ask, leaver) => of(app as AppName).hold(ask, leaver),
@@ -64,7 +64,7 @@ async function node(names: readonly string[], threads: number) {
   crews.push(crew)
   await crew.start()
   const worker = (index: number) => lines[index]!.other<HolderOrders>()
-  return { ground, clock, pulseClock, runtime, apps, of, grants, crew, worker, stoppedInUse }
+  return { environment, clock, pulseClock, runtime, apps, of, grants, crew, worker, stoppedInUse }
 }
 
 const turn = () => new Promise(resolve => setImmediate(resolve))

@@ -4,7 +4,7 @@ import { Holding } from '../api/holding.ts'
 import { Line } from '../lib/threads/line.ts'
 import type { Ask, Held } from '../model/instance.ts'
 import { anAsk, aTask } from '../testing/fake-app.ts'
-import { InstanceGround, never } from '../testing/instance-ground.ts'
+import { InstanceEnvironment, never } from '../testing/instance-environment.ts'
 import { Grants } from './grants.ts'
 
 const LINGER_MS = 50
@@ -16,22 +16,22 @@ afterEach(() => {
 
 /** A node of one app and its workers, all in this thread but with real ports between them. */
 function node(workers: number, changes: Parameters<typeof aTask>[0] = {}) {
-  const ground = new InstanceGround()
-  const instance = ground.anInstance(aTask(changes))
+  const environment = new InstanceEnvironment()
+  const instance = environment.anInstance(aTask(changes))
   const grants = new Grants({
     hold: (_app, ask, leaver) => instance.hold(ask, leaver),
     follow: (_app, signal) => instance.follow(signal),
     phase: () => instance.phase,
     refused: async () => undefined,
     alive: async () => undefined,
-    clock: ground.clock,
+    clock: environment.clock,
   })
   const all = Array.from({ length: workers }, () => {
     const { port1, port2 } = new MessageChannel()
     const main = new Line(port1)
     const line = new Line(port2)
     const given = grants.serve(main)
-    const holding = new Holding({ line, clock: ground.clock, onLeft: () => undefined })
+    const holding = new Holding({ line, clock: environment.clock, onLeft: () => undefined })
     const ping = { ping: () => undefined }
     for (const side of [main, line]) side.serve(ping)
     const dies = (): void => {
@@ -55,7 +55,7 @@ function node(workers: number, changes: Parameters<typeof aTask>[0] = {}) {
       dies,
     }
   })
-  return { ...ground, ground, instance, grants, clock: ground.clock, workers: all }
+  return { ...environment, environment, instance, grants, clock: environment.clock, workers: all }
 }
 
 const release = (held: Held): void => held[Symbol.dispose]()
@@ -186,12 +186,12 @@ test('a worker that dies gives back all, and the idle clock starts then', async 
 
 test('a worker that dies while its request waits for the wake leaves nothing', async () => {
   const {
-    ground,
+    environment,
     instance,
     workers: [one],
     grants,
   } = node(1)
-  const ready = ground.slowReady()
+  const ready = environment.slowReady()
   one!.hold().catch(() => undefined)
   await one!.heard()
   expect(instance.view()).toMatchObject({ phase: 'waking', waiting: 1 })
@@ -203,12 +203,12 @@ test('a worker that dies while its request waits for the wake leaves nothing', a
 
 test('who leaves while the app wakes is let go, and no grant is left', async () => {
   const {
-    ground,
+    environment,
     instance,
     workers: [one],
     grants,
   } = node(1)
-  const ready = ground.slowReady()
+  const ready = environment.slowReady()
   const leaver = new AbortController()
   const waits = one!.hold({}, leaver)
   await one!.heard()
@@ -338,11 +338,11 @@ test('a second release is a bug, and thrown', async () => {
 
 test('the phase is followed from the worker: as it is, at each change, until the follower leaves', async () => {
   const {
-    ground,
+    environment,
     instance,
     workers: [one],
   } = node(1)
-  const ready = ground.slowReady()
+  const ready = environment.slowReady()
   const leaver = new AbortController()
   const seen: string[] = []
   const followed = (async () => {

@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'vitest'
-import { hold, InstanceGround, release, settled } from '../testing/instance-ground.ts'
+import { hold, InstanceEnvironment, release, settled } from '../testing/instance-environment.ts'
 
 const HOURS = 3_600_000
 
 for (const ms of [3 * HOURS, -3 * HOURS])
   describe(`the wall clock of the node is set by ${ms / HOURS} hours`, () => {
     test('an app that is awake sleeps after its idle time, no sooner and no later, and tells when by the new time', async () => {
-      const ground = new InstanceGround()
-      const { clock } = ground
-      const instance = ground.anInstance()
+      const environment = new InstanceEnvironment()
+      const { clock } = environment
+      const instance = environment.anInstance()
       release(await hold(instance))
       await clock.advance(200_000)
       clock.setWall(ms)
@@ -22,10 +22,10 @@ for (const ms of [3 * HOURS, -3 * HOURS])
     })
 
     test('the rest after crashes is as long as it was', async () => {
-      const ground = new InstanceGround()
-      const { clock, runtime } = ground
-      ground.slowReady()
-      const instance = ground.anInstance()
+      const environment = new InstanceEnvironment()
+      const { clock, runtime } = environment
+      environment.slowReady()
+      const instance = environment.anInstance()
       runtime.onStart = container => runtime.end(container, { exitCode: 1, outOfMemory: false })
       for (let i = 0; i < 3; i++) {
         await assert.rejects(hold(instance))

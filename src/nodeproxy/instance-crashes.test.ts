@@ -5,26 +5,26 @@ import { Unwind } from '../lib/unwind.ts'
 import type { HandClock } from '../testing/clock.ts'
 import { aTask } from '../testing/fake-app.ts'
 import type { FakeRuntime } from '../testing/fake-runtime.ts'
-import { hold, InstanceGround, never, release, settled } from '../testing/instance-ground.ts'
+import { hold, InstanceEnvironment, never, release, settled } from '../testing/instance-environment.ts'
 
-let ground: InstanceGround
+let environment: InstanceEnvironment
 let clock: HandClock
 let runtime: FakeRuntime
 
 beforeEach(() => {
-  ground = new InstanceGround()
-  ;({ clock, runtime } = ground)
+  environment = new InstanceEnvironment()
+  ;({ clock, runtime } = environment)
 })
 
 afterEach(() => {
-  assert.deepEqual(ground.volumes.wrongs, [])
+  assert.deepEqual(environment.volumes.wrongs, [])
 })
 
 describe('crashes', () => {
   test('a container that dies before it is ready ends the wait at once, with exit code and last lines', async () => {
-    ground.slowReady()
+    environment.slowReady()
     runtime.writes = ['no database']
-    const instance = ground.anInstance()
+    const instance = environment.anInstance()
     const held = hold(instance)
     held.catch(() => undefined)
     await settled()
@@ -38,12 +38,12 @@ describe('crashes', () => {
     stopping.open()
     await settled()
     assert.equal(instance.phase, 'crashed')
-    ground.nothingLeft()
+    environment.nothingLeft()
   })
 
   for (let turns = 0; turns < 6; turns++)
     test(`a crash is told of as one, though somebody takes an inventory just then (${turns} turns later)`, async () => {
-      const instance = ground.anInstance()
+      const instance = environment.anInstance()
       release(await hold(instance))
       const found = runtime.running()
       await clock.advance(1)
@@ -54,12 +54,12 @@ describe('crashes', () => {
       await instance.look(clock.now(), found, () => undo)
       await settled()
       assert.deepEqual([instance.phase, instance.view().problem?.code], ['crashed', 'app-crashed'])
-      ground.nothingLeft()
+      environment.nothingLeft()
     })
 
   test('a container killed for its memory is told so', async () => {
-    ground.slowReady()
-    const instance = ground.anInstance()
+    environment.slowReady()
+    const instance = environment.anInstance()
     runtime.onStart = container => runtime.end(container, { exitCode: 137, outOfMemory: true })
     await assert.rejects(
       hold(instance),
@@ -68,8 +68,8 @@ describe('crashes', () => {
   })
 
   test('the first retry is at once; from the third failure on each rest is twice the last, up to 5 minutes, and says so', async () => {
-    ground.slowReady()
-    const instance = ground.anInstance()
+    environment.slowReady()
+    const instance = environment.anInstance()
     runtime.onStart = container => runtime.end(container, { exitCode: 1, outOfMemory: false })
     for (let i = 0; i < 3; i++) {
       await assert.rejects(
@@ -99,8 +99,8 @@ describe('crashes', () => {
   })
 
   test('a person who asks wakes it in spite of the rest, and a new revision ends it', async () => {
-    ground.slowReady()
-    const instance = ground.anInstance()
+    environment.slowReady()
+    const instance = environment.anInstance()
     runtime.onStart = container => runtime.end(container, { exitCode: 1, outOfMemory: false })
     for (let i = 0; i < 3; i++) {
       await assert.rejects(hold(instance))
@@ -110,7 +110,7 @@ describe('crashes', () => {
     await assert.rejects(instance.wake('asked', never), error => !/crash loop/.test(String(error)))
     await settled()
     runtime.onStart = () => undefined
-    ground.becomeReady = async () => undefined
+    environment.becomeReady = async () => undefined
     await assert.rejects(hold(instance), /crash loop/)
     instance.define(aTask({ revision: 2 }))
     assert.equal(instance.phase, 'asleep')
@@ -119,20 +119,20 @@ describe('crashes', () => {
   })
 
   test('an app that dies while awake is unwound, and the next request wakes it again', async () => {
-    const instance = ground.anInstance()
+    const instance = environment.anInstance()
     const held = await hold(instance)
     runtime.end(runtime.running()[0]!, { exitCode: 1, outOfMemory: false })
     await settled()
     assert.equal(instance.phase, 'crashed')
     assert.equal(instance.view().stoppedBy, 'died')
-    ground.nothingLeft()
+    environment.nothingLeft()
     release(held)
     await hold(instance)
     assert.equal(instance.phase, 'awake')
   })
 
   test('dying again and again right after it was ready is a crash loop; a minute of life is none', async () => {
-    const instance = ground.anInstance()
+    const instance = environment.anInstance()
     const die = async (): Promise<void> => {
       runtime.end(runtime.running()[0]!, { exitCode: 1, outOfMemory: false })
       await settled()
@@ -151,7 +151,7 @@ describe('crashes', () => {
   })
 
   test('an orderly sleep ends a row of failures', async () => {
-    const instance = ground.anInstance()
+    const instance = environment.anInstance()
     release(await hold(instance))
     runtime.end(runtime.running()[0]!, { exitCode: 1, outOfMemory: false })
     await settled()
@@ -162,7 +162,7 @@ describe('crashes', () => {
   })
 
   test('an app that lived and ends by itself with 0 is asleep, not crashed', async () => {
-    const instance = ground.anInstance()
+    const instance = environment.anInstance()
     release(await hold(instance))
     await clock.advance(60_000)
     runtime.end(runtime.running()[0]!, { exitCode: 0, outOfMemory: false })
@@ -172,12 +172,12 @@ describe('crashes', () => {
   })
 
   test('when the runtime loses sight of an app that still runs, it stays awake and is watched anew', async () => {
-    const instance = ground.anInstance()
+    const instance = environment.anInstance()
     const held = await hold(instance)
     const [container] = runtime.running()
     runtime.lose(container!)
     await settled()
-    assert.equal(ground.lost, 1)
+    assert.equal(environment.lost, 1)
     assert.equal(instance.phase, 'awake')
     await instance.look(clock.now() + 1, await runtime.leftBehind(), () => undefined)
     release(held)
@@ -187,13 +187,13 @@ describe('crashes', () => {
   })
 
   test('a container that was removed by hand is noticed', async () => {
-    const instance = ground.anInstance()
+    const instance = environment.anInstance()
     release(await hold(instance))
     runtime.containers.clear()
     await instance.look(clock.now() + 1, [], () => undefined)
     await settled()
     assert.equal(instance.phase, 'crashed')
     assert.match(instance.view().problem?.detail ?? '', /removed from outside/)
-    ground.nothingLeft()
+    environment.nothingLeft()
   })
 })

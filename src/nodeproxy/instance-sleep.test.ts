@@ -7,25 +7,25 @@ import type { HandClock } from '../testing/clock.ts'
 import { aTask } from '../testing/fake-app.ts'
 import type { FakeRuntime } from '../testing/fake-runtime.ts'
 import type { FakeVolumes } from '../testing/fake-volumes.ts'
-import { hold, InstanceGround, never, release, settled } from '../testing/instance-ground.ts'
+import { hold, InstanceEnvironment, never, release, settled } from '../testing/instance-environment.ts'
 
-let ground: InstanceGround
+let environment: InstanceEnvironment
 let clock: HandClock
 let runtime: FakeRuntime
 let volumes: FakeVolumes
 
 beforeEach(() => {
-  ground = new InstanceGround()
-  ;({ clock, runtime, volumes } = ground)
+  environment = new InstanceEnvironment()
+  ;({ clock, runtime, volumes } = environment)
 })
 
 afterEach(() => {
-  assert.deepEqual(ground.volumes.wrongs, [])
+  assert.deepEqual(environment.volumes.wrongs, [])
 })
 
 describe('sleeping', () => {
   test('it sleeps when it was out of use for its idle time, to the millisecond', async () => {
-    const instance = ground.anInstance()
+    const instance = environment.anInstance()
     const held = await hold(instance)
     await clock.advance(3_600_000)
     release(held)
@@ -35,11 +35,11 @@ describe('sleeping', () => {
     await clock.advance(1)
     assert.equal(instance.phase, 'asleep')
     assert.equal(instance.view().stoppedBy, 'idle')
-    ground.nothingLeft()
+    environment.nothingLeft()
   })
 
   test('a node that leaves its apps running puts none to sleep that was in use at that moment', async () => {
-    const instance = ground.anInstance()
+    const instance = environment.anInstance()
     const held = await hold(instance)
     await clock.advance(3_600_000)
     await instance.close(new ShadowError('shutting-down', 'this node is stopping'), 'shutdown', { sleep: false })
@@ -49,7 +49,7 @@ describe('sleeping', () => {
   })
 
   test('each request begins the idle time anew, from its last byte', async () => {
-    const instance = ground.anInstance()
+    const instance = environment.anInstance()
     for (let i = 0; i < 10; i++) {
       const held = await hold(instance)
       await clock.advance(7_000)
@@ -62,7 +62,7 @@ describe('sleeping', () => {
   })
 
   test('a request in the middle of the idle time moves the sleep, exactly', async () => {
-    const instance = ground.anInstance()
+    const instance = environment.anInstance()
     release(await hold(instance))
     await clock.advance(200_000)
     release(await hold(instance))
@@ -73,7 +73,7 @@ describe('sleeping', () => {
   })
 
   test('a wake that nobody waits for any more idles from ready on', async () => {
-    const instance = ground.anInstance()
+    const instance = environment.anInstance()
     await instance.wake('asked', never)
     await clock.advance(299_999)
     assert.equal(instance.phase, 'awake')
@@ -82,7 +82,7 @@ describe('sleeping', () => {
   })
 
   test('with idleAfter never it never sleeps', async () => {
-    const instance = ground.anInstance(aTask({ sleep: { ...aTask().sleep, idleAfter: 'never' } }))
+    const instance = environment.anInstance(aTask({ sleep: { ...aTask().sleep, idleAfter: 'never' } }))
     release(await hold(instance))
     await clock.advance(90 * 86_400_000)
     assert.equal(instance.phase, 'awake')
@@ -90,7 +90,7 @@ describe('sleeping', () => {
   })
 
   test('an idle time of a month is kept', async () => {
-    const instance = ground.anInstance(aTask({ sleep: { ...aTask().sleep, idleAfter: duration('30d') } }))
+    const instance = environment.anInstance(aTask({ sleep: { ...aTask().sleep, idleAfter: duration('30d') } }))
     release(await hold(instance))
     await clock.advance(30 * 86_400_000 - 1)
     assert.equal(instance.phase, 'awake')
@@ -99,7 +99,7 @@ describe('sleeping', () => {
   })
 
   test('an open WebSocket keeps it awake, and its closing lets it sleep', async () => {
-    const instance = ground.anInstance()
+    const instance = environment.anInstance()
     const held = await hold(instance, { kind: 'websocket' })
     await clock.advance(86_400_000)
     assert.equal(instance.phase, 'awake')
@@ -109,7 +109,7 @@ describe('sleeping', () => {
   })
 
   test('an app that ignores WebSockets sleeps under an open one', async () => {
-    const instance = ground.anInstance(aTask({ sleep: { ...aTask().sleep, webSockets: 'ignore' } }))
+    const instance = environment.anInstance(aTask({ sleep: { ...aTask().sleep, webSockets: 'ignore' } }))
     release(await hold(instance))
     let told = 0
     const held = await hold(instance, { kind: 'websocket', goAway: () => told++ })
@@ -124,7 +124,7 @@ describe('sleeping', () => {
   })
 
   test('an ignored WebSocket alone does not wake the app, but joins a wake that is under way', async () => {
-    const instance = ground.anInstance(aTask({ sleep: { ...aTask().sleep, webSockets: 'ignore' } }))
+    const instance = environment.anInstance(aTask({ sleep: { ...aTask().sleep, webSockets: 'ignore' } }))
     const refused = await hold(instance, { kind: 'websocket' }).catch((error: unknown) => error)
     assert(isFailure(refused, 'app-asleep') && (refused.details.retryAfterMs ?? 0) > 0)
     assert.equal(instance.phase, 'asleep')
@@ -134,7 +134,7 @@ describe('sleeping', () => {
   })
 
   test('a WebSocket that is to wake the app wakes it, and does not keep it awake', async () => {
-    const other = ground.anInstance(aTask({ sleep: { ...aTask().sleep, webSockets: 'wake' } }))
+    const other = environment.anInstance(aTask({ sleep: { ...aTask().sleep, webSockets: 'wake' } }))
     const held = await hold(other, { kind: 'websocket' })
     await clock.advance(300_000)
     assert.equal(other.phase, 'asleep')
@@ -142,7 +142,7 @@ describe('sleeping', () => {
   })
 
   test('requests wake an app so many times a minute; a person may wake it all the same', async () => {
-    const instance = ground.anInstance(aTask({ sleep: { ...aTask().sleep, idleAfter: duration('1s'), wakes: 2 } }))
+    const instance = environment.anInstance(aTask({ sleep: { ...aTask().sleep, idleAfter: duration('1s'), wakes: 2 } }))
     for (let wake = 0; wake < 2; wake++) {
       release(await hold(instance))
       await clock.advance(1_000)
@@ -158,14 +158,14 @@ describe('sleeping', () => {
   })
 
   test('a hold released twice is a bug that is thrown', async () => {
-    const instance = ground.anInstance()
+    const instance = environment.anInstance()
     const held = await hold(instance)
     release(held)
     assert.throws(() => release(held), /released twice/)
   })
 
   test('a request that comes in the moment of its sleep calls the sleep off', async () => {
-    const instance = ground.anInstance()
+    const instance = environment.anInstance()
     let coming: Promise<Held> | undefined
     const after = clock.after.bind(clock)
     clock.after = (ms, callback) =>
@@ -185,7 +185,7 @@ describe('sleeping', () => {
   for (const step of ['stop', 'unmount', 'detach']) {
     test(`a request that comes at the ${step} of a sleep waits, then wakes the app again`, async () => {
       let coming: Promise<Held> | undefined
-      const instance = ground.anInstance(aTask(), {
+      const instance = environment.anInstance(aTask(), {
         onStep: now => {
           if (now === step) coming ??= hold(instance)
         },
@@ -201,7 +201,7 @@ describe('sleeping', () => {
   }
 
   test('sleep that is asked for waits for requests in flight, for 10 seconds at most; new ones wait and wake it again', async () => {
-    const instance = ground.anInstance()
+    const instance = environment.anInstance()
     const first = await hold(instance)
     const asleep = instance.sleep('asked')
     await clock.advance(5_000)
@@ -226,7 +226,7 @@ describe('sleeping', () => {
   })
 
   test('sleep of what sleeps is success', async () => {
-    const instance = ground.anInstance()
+    const instance = environment.anInstance()
     await instance.sleep('asked')
     assert.equal(runtime.calls.length, 0)
   })
@@ -234,7 +234,7 @@ describe('sleeping', () => {
 
 describe('stuck', () => {
   test('a disk that will not unmount is never detached; what is held is told, and the next wake takes it up first', async () => {
-    const instance = ground.anInstance()
+    const instance = environment.anInstance()
     release(await hold(instance))
     volumes.failures.set('unmount', new Error('target is busy'))
     await clock.advance(300_000)
@@ -259,7 +259,7 @@ describe('stuck', () => {
   })
 
   test('a stuck app is mended by looking again, or by an asked sleep', async () => {
-    const instance = ground.anInstance()
+    const instance = environment.anInstance()
     release(await hold(instance))
     volumes.failures.set('detach', new Error('busy'))
     await assert.rejects(instance.sleep('asked'), error => isFailure(error, 'app-stuck'))
@@ -270,13 +270,13 @@ describe('stuck', () => {
     volumes.failures.clear()
     await instance.sleep('asked')
     assert.equal(instance.phase, 'asleep')
-    ground.nothingLeft()
+    environment.nothingLeft()
   })
 
   test('a failed wake that cannot be undone tells the failure first, and is stuck', async () => {
     volumes.failures.set('mount', new ShadowError('volume-broken', 'bad disk'))
     volumes.failures.set('detach', new Error('busy'))
-    const instance = ground.anInstance()
+    const instance = environment.anInstance()
     await assert.rejects(hold(instance), error => isFailure(error, 'volume-broken'))
     await settled()
     assert.equal(instance.phase, 'stuck')
@@ -287,32 +287,32 @@ describe('closing', () => {
   const bye = new ShadowError('shutting-down', 'this node is stopping')
 
   test('a wake under way is undone, and those who wait are told', async () => {
-    ground.slowReady()
-    const instance = ground.anInstance()
+    environment.slowReady()
+    const instance = environment.anInstance()
     const waiting = hold(instance)
     waiting.catch(() => undefined)
     await settled()
     await instance.close(bye, 'shutdown', { sleep: false })
     await assert.rejects(waiting, error => isFailure(error, 'shutting-down'))
-    ground.nothingLeft()
+    environment.nothingLeft()
     await assert.rejects(hold(instance), error => isFailure(error, 'shutting-down'))
   })
 
   test('an awake app goes on running when it is not put to sleep, with no timer left', async () => {
-    const instance = ground.anInstance()
+    const instance = environment.anInstance()
     release(await hold(instance))
     await instance.close(bye, 'shutdown', { sleep: false })
     assert.equal(runtime.running().length, 1)
     assert.equal(clock.waiting, 0)
     await settled()
-    assert.equal(ground.lost, 0)
+    assert.equal(environment.lost, 0)
   })
 
   test('an awake app is put to sleep when that is wanted', async () => {
-    const instance = ground.anInstance()
+    const instance = environment.anInstance()
     release(await hold(instance))
     await instance.close(bye, 'shutdown', { sleep: true })
-    ground.nothingLeft()
+    environment.nothingLeft()
     assert.equal(instance.view().stoppedBy, 'shutdown')
   })
 })

@@ -5,26 +5,26 @@ import type { TaskDefinition } from '../model/task.ts'
 import type { HandClock } from '../testing/clock.ts'
 import { aTask } from '../testing/fake-app.ts'
 import type { FakeRuntime } from '../testing/fake-runtime.ts'
-import { hold, InstanceGround, never, release, settled } from '../testing/instance-ground.ts'
+import { hold, InstanceEnvironment, never, release, settled } from '../testing/instance-environment.ts'
 import type { Instance } from './instance.ts'
 import type { Known } from './revisions.ts'
 
-let ground: InstanceGround
+let environment: InstanceEnvironment
 let clock: HandClock
 let runtime: FakeRuntime
 
 beforeEach(() => {
-  ground = new InstanceGround()
-  ;({ clock, runtime } = ground)
+  environment = new InstanceEnvironment()
+  ;({ clock, runtime } = environment)
 })
 
 afterEach(() => {
-  assert.deepEqual(ground.volumes.wrongs, [])
+  assert.deepEqual(environment.volumes.wrongs, [])
 })
 
 describe('a new revision', () => {
   test('those in flight finish on the old one, those who come wait for the new one', async () => {
-    const instance = ground.anInstance()
+    const instance = environment.anInstance()
     const old = await hold(instance)
     instance.define(aTask({ revision: 2 }))
     await settled()
@@ -39,7 +39,7 @@ describe('a new revision', () => {
   })
 
   test('those in flight have 30 seconds, and where nobody waits the app stays asleep', async () => {
-    const instance = ground.anInstance()
+    const instance = environment.anInstance()
     const old = await hold(instance)
     instance.define(aTask({ revision: 2 }))
     await clock.advance(29_999)
@@ -51,11 +51,11 @@ describe('a new revision', () => {
   })
 
   test('one that comes during a wake ends that wake, and those who wait get the new one', async () => {
-    ground.slowReady()
-    const instance = ground.anInstance()
+    environment.slowReady()
+    const instance = environment.anInstance()
     const waiting = hold(instance)
     await settled()
-    ground.becomeReady = async () => undefined
+    environment.becomeReady = async () => undefined
     instance.define(aTask({ revision: 2 }))
     await waiting
     assert.equal(runtime.running()[0]?.revision, 2)
@@ -63,7 +63,7 @@ describe('a new revision', () => {
   })
 
   test('one that comes in the moment in which the old one is ready replaces it', async () => {
-    const instance = ground.anInstance(aTask(), { onReady: () => instance.define(aTask({ revision: 2 })) })
+    const instance = environment.anInstance(aTask(), { onReady: () => instance.define(aTask({ revision: 2 })) })
     release(await hold(instance))
     await settled()
     release(await hold(instance))
@@ -72,7 +72,7 @@ describe('a new revision', () => {
   })
 
   test('the same revision again changes nothing', async () => {
-    const instance = ground.anInstance()
+    const instance = environment.anInstance()
     release(await hold(instance))
     instance.define(aTask())
     await settled()
@@ -102,7 +102,7 @@ describe('a new revision that cannot be run', () => {
   beforeEach(() => kept.clear())
 
   test('as is known before the old one is touched, leaves that awake, and is told of', async () => {
-    const instance = ground.anInstance(aTask(), { revisions })
+    const instance = environment.anInstance(aTask(), { revisions })
     const held = await hold(instance)
     const gate = runtime.gate('check')
     instance.define(aTask({ revision: 2 }))
@@ -119,7 +119,7 @@ describe('a new revision that cannot be run', () => {
   })
 
   test('as turns out when it is started, gives way to the last that was ready, within the same wake', async () => {
-    const instance = ground.anInstance(aTask(), { revisions })
+    const instance = environment.anInstance(aTask(), { revisions })
     release(await hold(instance))
     await instance.sleep('asked')
     instance.define(aTask({ revision: 2 }))
@@ -129,14 +129,14 @@ describe('a new revision that cannot be run', () => {
   })
 
   test('is not tried again after a restart of the node, and by a person who wakes it', async () => {
-    const before = ground.anInstance(aTask(), { revisions })
+    const before = environment.anInstance(aTask(), { revisions })
     release(await hold(before))
     await before.sleep('asked')
     before.define(aTask({ revision: 2 }))
     await failingOnce(before, bad)
     await before.sleep('asked')
 
-    const instance = ground.anInstance(aTask({ revision: 2 }), { revisions })
+    const instance = environment.anInstance(aTask({ revision: 2 }), { revisions })
     const starts = runtime.count('start')
     release(await hold(instance))
     assert.equal(runtime.count('start') - starts, 1)
@@ -146,7 +146,7 @@ describe('a new revision that cannot be run', () => {
   })
 
   test('a later revision that can be run is taken', async () => {
-    const instance = ground.anInstance(aTask(), { revisions })
+    const instance = environment.anInstance(aTask(), { revisions })
     release(await hold(instance))
     const gate = runtime.gate('check')
     instance.define(aTask({ revision: 2 }))
@@ -159,14 +159,14 @@ describe('a new revision that cannot be run', () => {
   })
 
   test('where none was ever ready it fails as it did', async () => {
-    const instance = ground.anInstance(aTask(), { revisions })
+    const instance = environment.anInstance(aTask(), { revisions })
     await assert.rejects(failingOnce(instance, bad), { code: 'command-not-found' })
     await settled()
     assert.equal(instance.phase, 'crashed')
   })
 
   test('where the machine is at fault, nothing is said of the revision', async () => {
-    const instance = ground.anInstance(aTask(), { revisions })
+    const instance = environment.anInstance(aTask(), { revisions })
     release(await hold(instance))
     await instance.sleep('asked')
     instance.define(aTask({ revision: 2 }))
@@ -185,7 +185,7 @@ test('a revision runs the image that it ran first, whatever its tag names since'
   }
   const task = aTask()
   runtime.images.set(task.image, 'sha256:first')
-  const instance = ground.anInstance(task, { revisions })
+  const instance = environment.anInstance(task, { revisions })
   release(await hold(instance))
   await instance.sleep('asked')
   runtime.images.set(task.image, 'sha256:second')
@@ -197,6 +197,6 @@ test('a revision runs the image that it ran first, whatever its tag names since'
   }
   release(await hold(instance))
   await instance.sleep('asked')
-  release(await hold(ground.anInstance(task, { revisions }))) // after a restart of the node
+  release(await hold(environment.anInstance(task, { revisions }))) // after a restart of the node
   assert.deepEqual(pins, ['sha256:first', 'sha256:first'])
 })

@@ -6,25 +6,25 @@ import type { HandClock } from '../testing/clock.ts'
 import { aTask } from '../testing/fake-app.ts'
 import type { FakeRuntime } from '../testing/fake-runtime.ts'
 import type { FakeVolumes } from '../testing/fake-volumes.ts'
-import { hold, InstanceGround, release, settled } from '../testing/instance-ground.ts'
+import { hold, InstanceEnvironment, release, settled } from '../testing/instance-environment.ts'
 
-let ground: InstanceGround
+let environment: InstanceEnvironment
 let clock: HandClock
 let runtime: FakeRuntime
 let volumes: FakeVolumes
 
 beforeEach(() => {
-  ground = new InstanceGround()
-  ;({ clock, runtime, volumes } = ground)
+  environment = new InstanceEnvironment()
+  ;({ clock, runtime, volumes } = environment)
 })
 
 afterEach(() => {
-  assert.deepEqual(ground.volumes.wrongs, [])
+  assert.deepEqual(environment.volumes.wrongs, [])
 })
 
 describe('waking', () => {
   test('200 requests at once wake the app once, and all get its address', async () => {
-    const instance = ground.anInstance()
+    const instance = environment.anInstance()
     const all = await Promise.all(Array.from({ length: 200 }, () => hold(instance)))
     assert.equal(runtime.count('start'), 1)
     assert.deepEqual([...new Set(all.map(({ address }) => address))], ['10.0.0.2:8000'])
@@ -32,9 +32,9 @@ describe('waking', () => {
   })
 
   test('200 requests that wait for an app that crashes are told so by one start', async () => {
-    const instance = ground.anInstance()
+    const instance = environment.anInstance()
     runtime.onStart = container => runtime.end(container, { exitCode: 1, outOfMemory: false })
-    ground.slowReady()
+    environment.slowReady()
     const all = await Promise.allSettled(Array.from({ length: 200 }, () => hold(instance)))
     assert.ok(all.every(one => one.status === 'rejected' && isFailure(one.reason, 'app-crashed')))
     await settled()
@@ -43,7 +43,7 @@ describe('waking', () => {
   })
 
   test('a request that waited is told its stages; one that did not is not', async () => {
-    const instance = ground.anInstance()
+    const instance = environment.anInstance()
     const first = await hold(instance)
     const second = await hold(instance)
     assert.deepEqual(Object.keys(first.waited ?? {}).sort(), [
@@ -62,7 +62,7 @@ describe('waking', () => {
 
   test('volume and container are made ready side by side, and both before the start', async () => {
     const gate = runtime.gate('image')
-    const instance = ground.anInstance()
+    const instance = environment.anInstance()
     const held = hold(instance)
     await settled()
     assert.deepEqual(volumes.calls, ['attach blog', 'check blog', 'mount blog'])
@@ -72,8 +72,8 @@ describe('waking', () => {
   })
 
   test('one who leaves while waiting does not stop the wake', async () => {
-    const ready = ground.slowReady()
-    const instance = ground.anInstance()
+    const ready = environment.slowReady()
+    const instance = environment.anInstance()
     const leaving = new AbortController()
     const gone = hold(instance, {}, leaving.signal)
     await settled()
@@ -86,8 +86,8 @@ describe('waking', () => {
   })
 
   test('a browser that will not wait is told that the app is waking, and the wake goes on', async () => {
-    const ready = ground.slowReady()
-    const instance = ground.anInstance()
+    const ready = environment.slowReady()
+    const instance = environment.anInstance()
     const told = hold(instance, { patienceMs: 500 })
     told.catch(() => undefined)
     await clock.advance(499)
@@ -100,8 +100,8 @@ describe('waking', () => {
   })
 
   test('a request that may not wake is told asleep, waking, or served', async () => {
-    const ready = ground.slowReady()
-    const instance = ground.anInstance()
+    const ready = environment.slowReady()
+    const instance = environment.anInstance()
     await assert.rejects(hold(instance, { mayWake: false }), error => isFailure(error, 'app-asleep'))
     const first = hold(instance)
     await settled()
@@ -112,8 +112,8 @@ describe('waking', () => {
   })
 
   test('past the bound of those who wait the next is refused, and there is room again when they are served', async () => {
-    const ready = ground.slowReady()
-    const instance = ground.anInstance(aTask(), { waiting: 2 })
+    const ready = environment.slowReady()
+    const instance = environment.anInstance(aTask(), { waiting: 2 })
     const waiting = [hold(instance), hold(instance)]
     await assert.rejects(
       hold(instance),
@@ -127,12 +127,12 @@ describe('waking', () => {
   for (const failing of ['attach', 'check', 'mount'] as const) {
     test(`a wake whose ${failing} fails is undone, and the next request tries again`, async () => {
       volumes.failures.set(failing, new ShadowError('volume-broken', 'bad disk'))
-      const instance = ground.anInstance()
+      const instance = environment.anInstance()
       await assert.rejects(hold(instance), error => isFailure(error, 'volume-broken'))
       await settled()
       assert.equal(instance.phase, 'asleep')
       assert.equal(instance.view().problem?.code, 'volume-broken')
-      ground.nothingLeft()
+      environment.nothingLeft()
       volumes.failures.clear()
       await hold(instance)
       assert.equal(instance.view().problem, null)
@@ -142,14 +142,14 @@ describe('waking', () => {
   for (const failing of ['image', 'create', 'start'] as const) {
     test(`a wake whose ${failing} fails is undone, and the next request tries again`, async () => {
       const gate = runtime.gate(failing)
-      const instance = ground.anInstance()
+      const instance = environment.anInstance()
       const held = hold(instance)
       held.catch(() => undefined)
       await settled()
       gate.fail(new ShadowError('image-not-found', 'no such image'))
       await assert.rejects(held, error => isFailure(error, 'image-not-found'))
       await settled()
-      ground.nothingLeft()
+      environment.nothingLeft()
       await hold(instance)
     })
   }
@@ -157,23 +157,23 @@ describe('waking', () => {
   for (const step of ['lease', 'attach', 'fsck', 'mount', 'image', 'create', 'start', 'ready']) {
     test(`whatever breaks before ${step}, nothing is left`, async () => {
       let broken = true
-      const instance = ground.anInstance(aTask(), {
+      const instance = environment.anInstance(aTask(), {
         onStep: now => {
           if (now === step && broken) throw new Error('broken')
         },
       })
       await assert.rejects(hold(instance), /broken/)
       await settled()
-      ground.nothingLeft()
+      environment.nothingLeft()
       broken = false
       await hold(instance)
     })
   }
 
   test('an app that is not ready in time is told of with its port and its last lines, and is stopped', async () => {
-    ground.slowReady()
+    environment.slowReady()
     runtime.writes = ['listening on 3000']
-    const instance = ground.anInstance(aTask({ startWithin: duration('30s') }))
+    const instance = environment.anInstance(aTask({ startWithin: duration('30s') }))
     const held = hold(instance)
     held.catch(() => undefined)
     await clock.advance(29_999)
@@ -184,13 +184,13 @@ describe('waking', () => {
       error => isFailure(error, 'app-not-ready') && /port 8000 within 30s.*\nlistening on 3000/s.test(error.message),
     )
     await settled()
-    ground.nothingLeft()
+    environment.nothingLeft()
   })
 
   test('an app that listens on another port is told of with that', async () => {
-    ground.slowReady()
+    environment.slowReady()
     runtime.listens = [{ port: 3000, isLoopback: false }]
-    const instance = ground.anInstance(aTask({ startWithin: duration('2s') }))
+    const instance = environment.anInstance(aTask({ startWithin: duration('2s') }))
     const held = hold(instance)
     held.catch(() => undefined)
     await clock.advance(2_000)
@@ -204,9 +204,9 @@ describe('waking', () => {
   })
 
   test('an app that listens for its own container alone is given up before its deadline', async () => {
-    ground.slowReady()
+    environment.slowReady()
     runtime.listens = [{ port: 8000, isLoopback: true }]
-    const instance = ground.anInstance(aTask({ startWithin: duration('12s') }))
+    const instance = environment.anInstance(aTask({ startWithin: duration('12s') }))
     const held = hold(instance)
     held.catch(() => undefined)
     await clock.advance(4_000)
@@ -215,11 +215,11 @@ describe('waking', () => {
       error => isFailure(error, 'app-not-ready') && /127\.0\.0\.1:8000 only/.test(error.message),
     )
     await settled()
-    ground.nothingLeft()
+    environment.nothingLeft()
   })
 
   test('once an app is ready nobody looks where it listens', async () => {
-    const instance = ground.anInstance()
+    const instance = environment.anInstance()
     runtime.listens = [{ port: 8000, isLoopback: true }]
     const held = await hold(instance)
     await clock.advance(60_000)
@@ -228,8 +228,8 @@ describe('waking', () => {
   })
 
   test('the wait for a slow start counts as use: the app does not sleep under it', async () => {
-    const ready = ground.slowReady()
-    const instance = ground.anInstance(
+    const ready = environment.slowReady()
+    const instance = environment.anInstance(
       aTask({ startWithin: duration('10m'), sleep: { ...aTask().sleep, idleAfter: duration('1s') } }),
     )
     const held = hold(instance)
@@ -243,13 +243,13 @@ describe('waking', () => {
 })
 
 test('followers see each phase, and end with their signal', async () => {
-  const instance = ground.anInstance()
+  const instance = environment.anInstance()
   const done = new AbortController()
   const seen: string[] = []
   const following = (async () => {
     for await (const { phase } of instance.follow(done.signal)) if (seen.at(-1) !== phase) seen.push(phase)
   })()
-  const ready = ground.slowReady()
+  const ready = environment.slowReady()
   const held = hold(instance)
   await settled()
   ready.resolve()

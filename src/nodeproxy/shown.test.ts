@@ -4,7 +4,7 @@ import { ShadowError } from '../lib/errors.ts'
 import { Metrics } from '../lib/metrics/metrics.ts'
 import type { Ask, Held } from '../model/instance.ts'
 import { anAsk } from '../testing/fake-app.ts'
-import { InstanceGround } from '../testing/instance-ground.ts'
+import { InstanceEnvironment } from '../testing/instance-environment.ts'
 import { until } from '../testing/wire.ts'
 import type { Instance } from './instance.ts'
 import { showNode } from './shown.ts'
@@ -13,7 +13,7 @@ const never = new AbortController().signal
 
 /** An instance whose node is shown. */
 function shown(asked: () => void = () => undefined) {
-  const ground = new InstanceGround()
+  const environment = new InstanceEnvironment()
   const metrics = new Metrics()
   const all: Instance[] = []
   const tally = showNode(
@@ -21,14 +21,14 @@ function shown(asked: () => void = () => undefined) {
     () => ({ all }),
     async () => asked(),
   )
-  const instance = ground.anInstance(undefined, { tally })
+  const instance = environment.anInstance(undefined, { tally })
   all.push(instance)
   const has = async (...lines: string[]): Promise<void> => {
     const { body } = await metrics.text()
     for (const line of lines) assert(body.includes(`\n${line}\n`), `${line} is not in\n${body}`)
   }
   const hold = async (ask: Partial<Ask> = {}): Promise<Held> => instance.hold(anAsk(ask), { signal: never })
-  return { ground, instance, has, hold }
+  return { environment, instance, has, hold }
 }
 
 test('a wake, a hold and a sleep are shown', async () => {
@@ -48,8 +48,8 @@ test('a wake, a hold and a sleep are shown', async () => {
 })
 
 test('who waits for a wake is shown, and a wake that fails', async () => {
-  const { ground, instance, has, hold } = shown()
-  const ready = ground.slowReady()
+  const { environment, instance, has, hold } = shown()
+  const ready = environment.slowReady()
   const holding = hold()
   await until(() => instance.phase === 'waking')
   await has('shadow_instances{phase="waking"} 1', 'shadow_requests_waiting 1')

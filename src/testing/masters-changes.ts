@@ -9,7 +9,7 @@ import { CHANGES_LOOKED_FOR_EVERY } from '../model/intervals.ts'
 import { HandClock } from './clock.ts'
 import { countingStorage } from './counting-storage.ts'
 import { type TestMaster, testMaster } from './masters.ts'
-import type { MastersGround } from './masters-ground.ts'
+import type { MastersEnvironment } from './masters-environment.ts'
 import { silentLog } from './silent-log.ts'
 import { until } from './wire.ts'
 
@@ -84,7 +84,7 @@ class Listened implements AsyncDisposable {
 }
 
 /** A change that is made through one master is told by every other, at its next look. */
-export function describeChanges(masters: MastersGround): void {
+export function describeChanges(masters: MastersEnvironment): void {
   test('whatever is changed through one master, the stream of another tells of it at its next look', async () => {
     await using one = await Listened.on(await masters.open())
     await using other = await testMaster(await masters.open())

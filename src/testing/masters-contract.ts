@@ -2,7 +2,7 @@ import { describe } from 'vitest'
 import type { Storage } from '../master/storage/storage.ts'
 import { describeChanges } from './masters-changes.ts'
 import { describeDeaths } from './masters-deaths.ts'
-import { MastersGround } from './masters-ground.ts'
+import { MastersEnvironment } from './masters-environment.ts'
 import { describeRaces } from './masters-races.ts'
 
 /** What several masters on one storage owe each other; `open` gives a client of the same store at each call. */
@@ -11,7 +11,7 @@ export function describeMasters(name: string, open: () => Promise<Storage>, skip
     `masters on ${name}${skip === false ? '' : ` (skipped: ${skip})`}`,
     { timeout: 120_000 },
     () => {
-      const masters = new MastersGround(open)
+      const masters = new MastersEnvironment(open)
       describeRaces(masters)
       describeDeaths(masters)
       describeChanges(masters)

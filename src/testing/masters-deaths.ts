@@ -3,12 +3,12 @@ import { test } from 'vitest'
 import { type FailureCode, isFailure } from '../lib/errors.ts'
 import { HandClock } from './clock.ts'
 import { testMaster } from './masters.ts'
-import { allAgree, exists, type MastersGround } from './masters-ground.ts'
+import { allAgree, exists, type MastersEnvironment } from './masters-environment.ts'
 
 const MOST_WRITES = 8
 
 /** What a master that died in the middle of a call leaves is in nobody's way. */
-export function describeDeaths(masters: MastersGround): void {
+export function describeDeaths(masters: MastersEnvironment): void {
   test('a master that dies after any write of a registration keeps nobody from registering', async () => {
     for (let writes = 0; writes < MOST_WRITES; writes++) {
       const clock = new HandClock(Date.now())

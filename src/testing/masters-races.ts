@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'vitest'
-import { type MastersGround, RACERS, race } from './masters-ground.ts'
+import { type MastersEnvironment, RACERS, race } from './masters-environment.ts'
 
 /** Of those who want one thing from several masters at once, one gets it. */
-export function describeRaces(masters: MastersGround): void {
+export function describeRaces(masters: MastersEnvironment): void {
   test('of many who register one name, each with its own domain, one wins and the domains of the others are free', () =>
     masters.two(async (one, other) => {
       const [app, domain] = [masters.fresh('name'), masters.fresh('own')]

@@ -9,7 +9,7 @@ import { type TestMaster, testMaster } from './masters.ts'
 export const RACERS = 20
 
 /** One store, and masters on it in the hands of a test; `open` gives a client of the store at each call. */
-export class MastersGround {
+export class MastersEnvironment {
   readonly open: () => Promise<Storage>
   #count = 0
 

@@ -22,7 +22,7 @@ type Options = {
 }
 
 /** What an instance stands on, in the hands of a test. */
-export class InstanceGround {
+export class InstanceEnvironment {
   readonly clock = new HandClock()
   readonly runtime = new FakeRuntime()
   readonly volumes: FakeVolumes
