@@ -3,11 +3,11 @@ import { isFailure } from '../lib/errors.ts'
 
 const TRIES = 30
 
-/** Does it again, from what is there now, as long as somebody else's write comes between; the deed reads afresh each time. */
-export async function again<T>(deed: () => Promise<T>): Promise<T> {
+/** Runs the task again as long as another writer came between its read and its write; the task reads afresh each time. */
+export async function again<T>(task: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
-      return await deed()
+      return await task()
     } catch (error) {
       if (!isFailure(error, 'changed', 'already-exists') || tries === TRIES) throw error
     }

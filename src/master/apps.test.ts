@@ -22,7 +22,8 @@ afterAll(async () => {
   await rm(path, { recursive: true, force: true })
 })
 
-const rejectsWith = (code: FailureCode, deed: Promise<unknown>) => assert.rejects(deed, error => isFailure(error, code))
+const rejectsWith = (code: FailureCode, action: Promise<unknown>) =>
+  assert.rejects(action, error => isFailure(error, code))
 const get = (app: string) => on.admin.call('getApp', { params: { app } })
 
 describe('an app', () => {

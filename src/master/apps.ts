@@ -68,9 +68,9 @@ export function appRegistry({ records, claims, history, volumes, changes, relay,
   }
 
   /** What follows the deciding write. It is made up for later where it fails, so its failure is not the caller's. */
-  const afterwards = async (what: string, app: AppName, deed: () => Promise<void>): Promise<void> => {
+  const afterwards = async (what: string, app: AppName, action: () => Promise<void>): Promise<void> => {
     try {
-      await deed()
+      await action()
     } catch (cause) {
       log.warn('left for later', { what, app, cause })
     }
@@ -192,8 +192,8 @@ export function appRegistry({ records, claims, history, volumes, changes, relay,
 }
 
 /** Whoever names a version is told that it is no longer the current one; for all others we try again by ourselves. */
-const attempts = <T>(expected: Expected, deed: () => Promise<T>): Promise<T> =>
-  expected === undefined ? again(deed) : deed()
+const attempts = <T>(expected: Expected, action: () => Promise<T>): Promise<T> =>
+  expected === undefined ? again(action) : action()
 
 function mustMatch({ app, etag }: Found, expected: Expected): void {
   if (expected !== undefined && !expected.includes(etag))

@@ -59,8 +59,8 @@ export class Journal {
   /** The storage, with writes of these documents announced: what `isAnnounced` says of a key. */
   over(isAnnounced: (key: string) => boolean): Storage {
     const storage = this.#storage
-    const changing = <T>(key: string, deed: () => Promise<T>): Promise<T> =>
-      isAnnounced(key) ? this.#changing(key, deed) : deed()
+    const changing = <T>(key: string, action: () => Promise<T>): Promise<T> =>
+      isAnnounced(key) ? this.#changing(key, action) : action()
     return {
       name: storage.name,
       close: () => storage.close(),
@@ -101,11 +101,11 @@ export class Journal {
     while (this.#writing !== undefined) await this.#writing
   }
 
-  async #changing<T>(key: string, deed: () => Promise<T>): Promise<T> {
+  async #changing<T>(key: string, action: () => Promise<T>): Promise<T> {
     const op = randomUUID()
     await this.#announce({ op, key, done: false })
     try {
-      const result = await deed()
+      const result = await action()
       this.#isDone({ op, key, done: true })
       return result
     } catch (error) {

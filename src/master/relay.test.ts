@@ -34,7 +34,8 @@ const announce = (name: string, { address, key, controlKey = key }: Announced, m
     params: { node: name },
     body: { ...anAnnouncement({ address, key, controlKey }), memoryUtilization },
   })
-const rejectsWith = (code: FailureCode, deed: Promise<unknown>) => assert.rejects(deed, error => isFailure(error, code))
+const rejectsWith = (code: FailureCode, action: Promise<unknown>) =>
+  assert.rejects(action, error => isFailure(error, code))
 
 describe('the master asks on behalf of others', () => {
   test('the node that has the volume of the app', async () => {

@@ -30,8 +30,8 @@ afterAll(async () => {
 
 const ROUTE_FIELDS = ['createdAt', 'domains', 'hasVolume', 'name', 'node', 'permit', 'revision', 'updatedAt']
 
-const forbidden = (deed: Promise<unknown>, how = /./) =>
-  assert.rejects(deed, error => isFailure(error, 'forbidden') && how.test(`${error.message} ${error.details.hint}`))
+const forbidden = (action: Promise<unknown>, how = /./) =>
+  assert.rejects(action, error => isFailure(error, 'forbidden') && how.test(`${error.message} ${error.details.hint}`))
 
 describe('a token of the role node', () => {
   test('announces the node that it was made for, and no other', async () => {

@@ -27,7 +27,8 @@ afterAll(async () => {
   await rm(path, { recursive: true, force: true })
 })
 
-const rejectsWith = (code: FailureCode, deed: Promise<unknown>) => assert.rejects(deed, error => isFailure(error, code))
+const rejectsWith = (code: FailureCode, action: Promise<unknown>) =>
+  assert.rejects(action, error => isFailure(error, code))
 const volume = () => on.admin.call('getVolume', { params: { volume: app } })
 const lease = (node: string) => on.admin.call('leaseVolume', { params: { volume: app }, body: { node } })
 const announce = (name: string, { address, key, controlKey }: FakeNode) =>

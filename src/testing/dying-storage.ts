@@ -5,10 +5,10 @@ import type { Storage } from '../master/storage/storage.ts'
 export function dyingStorage(storage: Storage, writes: number): Storage {
   let left = writes
   const dead = (): ShadowError => new ShadowError('storage-unreachable', 'this master is dead')
-  const alive = <T>(deed: () => Promise<T>): Promise<T> => (left < 0 ? Promise.reject(dead()) : deed())
-  const write = <T>(deed: () => Promise<T>): Promise<T> => {
+  const alive = <T>(task: () => Promise<T>): Promise<T> => (left < 0 ? Promise.reject(dead()) : task())
+  const write = <T>(task: () => Promise<T>): Promise<T> => {
     left -= 1
-    return alive(deed)
+    return alive(task)
   }
   return {
     name: storage.name,

@@ -79,6 +79,6 @@ export function describeDeaths(masters: MastersEnvironment): void {
   })
 }
 
-async function rejectsWith(code: FailureCode, deed: Promise<unknown>): Promise<void> {
-  await assert.rejects(deed, error => isFailure(error, code))
+async function rejectsWith(code: FailureCode, call: Promise<unknown>): Promise<void> {
+  await assert.rejects(call, error => isFailure(error, code))
 }

@@ -158,6 +158,6 @@ async function race(run: (racer: number) => Promise<string>, lost: 'already-exis
   })
 }
 
-async function rejectsWith(code: Parameters<typeof isFailure>[1], deed: Promise<unknown>): Promise<void> {
-  await assert.rejects(deed, error => isFailure(error, code))
+async function rejectsWith(code: Parameters<typeof isFailure>[1], call: Promise<unknown>): Promise<void> {
+  await assert.rejects(call, error => isFailure(error, code))
 }

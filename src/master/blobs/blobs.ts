@@ -19,6 +19,6 @@ export interface Blobs {
   list(prefix: string, options: { after?: Sha256 | undefined; limit: number }): Promise<readonly Sha256[]>
   /** Removes the blob; gone already is success. */
   remove(digest: Sha256): Promise<void>
-  /** Lets go of connections that are kept open; no call may come after it. */
+  /** Closes connections that are kept open; no call may come after it. */
   close(): Promise<void>
 }

@@ -119,14 +119,14 @@ describe('storage directory', () => {
     const etag = await storage.create('away/doc.json', {})
     await rename(path, `${path}-away`)
     try {
-      for (const deed of [
+      for (const call of [
         () => storage.get('away/doc.json'),
         () => storage.create('away/new.json', {}),
         () => storage.update('away/doc.json', {}, etag),
         () => storage.remove('away/doc.json'),
         () => storage.list('away/'),
       ])
-        await assert.rejects(deed(), error => isFailure(error, 'storage-unreachable'))
+        await assert.rejects(call(), error => isFailure(error, 'storage-unreachable'))
     } finally {
       await rename(`${path}-away`, path)
     }

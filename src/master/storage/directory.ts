@@ -24,11 +24,11 @@ export async function directory({ path }: { path: string }): Promise<Storage> {
   const read = async (key: string): Promise<Stored | undefined> => {
     const text = await readIfThere(fileOf(path, key))
     if (text !== undefined) return { value: unseal(key, text).value, etag: etagOf(text) }
-    await stat(lockFile) // an absent document and an absent disk are two things
+    await stat(lockFile) // fails where the whole disk is absent, and not only the document
     return undefined
   }
 
-  // Most losers are told before the disk is asked for anything; the look that counts is the one inside the turn.
+  // The first check refuses most losers before anything is written; the check inside the turn is the one that counts.
   const write = async (key: string, value: object, refuse: (now: Stored | undefined) => void): Promise<string> => {
     refuse(await read(key))
     const { text } = seal(value)

@@ -18,8 +18,8 @@ export interface Storage {
   list(prefix: string, options?: { after?: string | undefined; limit?: number | undefined }): Promise<readonly string[]>
   /** As `list`, with the etag of each document, and without reading them where the store can tell: a check of many at once. */
   versions(prefix: string, options: { after?: string | undefined; limit: number }): Promise<ReadonlyMap<string, string>>
-  /** Lets go of what it keeps open, when the writes under way are done; no call may come after it. */
+  /** Closes files and connections once the writes under way are done; no call may come after it. */
   close(): Promise<void>
-  /** One word for people: where this is, `directory /var/lib/shadow/store` or `s3 http://…/bucket`. */
+  /** For people, where this is: `directory /var/lib/shadow/store` or `s3 http://…/bucket`. */
   readonly name: string
 }

@@ -19,9 +19,9 @@ export async function makeFilesystem(at: string, exec: Exec): Promise<void> {
 }
 
 /**
- * Repairs the filesystem of a device or image that is not mounted, as far as that is safe (`e2fsck -p`); `force` looks at
- * one that says it is clean, too. The app finds its folders as they were: `lost+found`, which e2fsck makes at each full
- * check where it is missing, stays only where a file was saved into it.
+ * Repairs the filesystem of a device or image that is not mounted, as far as that is safe (`e2fsck -p`); `force` checks
+ * one that says it is clean, too. A full check makes the folder `lost+found` where it is missing; it is removed again unless
+ * e2fsck saved a file into it, so that the app finds its volume as it left it.
  */
 export async function checkFilesystem(at: string, exec: Exec, { force = false } = {}): Promise<void> {
   const before = await hasLostAndFound(at, exec)
@@ -45,6 +45,6 @@ export async function setLabel(device: string, label: string, exec: Exec): Promi
 
 // debugfs exits 0 whatever it finds; what it prints of an inode begins with its number.
 async function hasLostAndFound(at: string, exec: Exec): Promise<boolean> {
-  const told = await exec('debugfs', ['-R', 'stat lost+found', at]).catch(() => '') // e2fsck tells what is wrong
-  return told.startsWith('Inode:')
+  const output = await exec('debugfs', ['-R', 'stat lost+found', at]).catch(() => '') // e2fsck will report what is wrong
+  return output.startsWith('Inode:')
 }

@@ -34,7 +34,7 @@ type Options = {
 }
 
 const MIB = 2 ** 20
-const LOOK_EVERY_MS = 200
+const SWEEP_EVERY_MS = 200
 const MEASURE_EVERY_MS = 60_000
 /** The next measurement waits for so many times as the last one took, at most for `LONGEST_WAIT_MS`. */
 const COST = 5
@@ -42,9 +42,9 @@ const LONGEST_WAIT_MS = 10_000
 const STEP = { most: 64 * MIB, least: MIB }
 
 /**
- * Holds apps to their limit of disk where the filesystem cannot (project quotas), and keeps a floor of free space. To measure
- * what containers wrote means to walk through their folders, so it is only done when the disk has filled by enough for one of
- * them to matter, which a call of statfs tells five times a second; and once a minute.
+ * Holds apps to their disk limit where the filesystem cannot (project quotas), and keeps a floor of free space. Measuring what
+ * containers wrote means walking through their folders. So that is done once a minute, and when statfs, called five times a
+ * second, shows that the disk has filled by enough to matter.
  */
 export class DiskWatch implements Disposable {
   readonly #options: Options
@@ -56,20 +56,20 @@ export class DiskWatch implements Disposable {
   #notBefore = 0
   #measuredAt = Number.NEGATIVE_INFINITY
   #root: string | undefined
-  #looks: Disposable | undefined
+  #sweeps: Disposable | undefined
 
   constructor(options: Options) {
     this.#options = options
   }
 
-  /** Looks from now on, until it is disposed of. */
+  /** Sweeps again and again, until it is disposed of. */
   start(): void {
     const { clock, log } = this.#options
-    this.#looks = repeat(
+    this.#sweeps = repeat(
       clock,
-      LOOK_EVERY_MS,
-      () => this.look(),
-      cause => log.debug('disk not looked at', { cause }),
+      SWEEP_EVERY_MS,
+      () => this.sweep(),
+      cause => log.debug('disk not measured', { cause }),
     )
   }
 
@@ -78,8 +78,8 @@ export class DiskWatch implements Disposable {
     return this.#used.get(app)
   }
 
-  /** Looks once, and ends the apps that have written too much. */
-  async look(): Promise<void> {
+  /** One sweep: ends the apps that have written too much. */
+  async sweep(): Promise<void> {
     const running = this.#options.running()
     if (running.length === 0) {
       for (const map of [this.#used, this.#growth, this.#total, this.#free]) map.clear()
@@ -87,7 +87,7 @@ export class DiskWatch implements Disposable {
       return
     }
     const { clock, floorBytes } = this.#options
-    const lowest = await this.#lookAtFree()
+    const lowest = await this.#measureFree()
     const now = clock.now()
     const isLow = lowest < floorBytes
     const isDue = now - this.#measuredAt >= MEASURE_EVERY_MS
@@ -97,15 +97,15 @@ export class DiskWatch implements Disposable {
     const took = clock.now() - now
     this.#measuredAt = now
     this.#notBefore = clock.now() + Math.min(LONGEST_WAIT_MS, COST * took)
-    await this.#judge(this.#options.running(), isLow ? lowest : undefined)
+    await this.#endWorst(this.#options.running(), isLow ? lowest : undefined)
   }
 
   [Symbol.dispose](): void {
-    this.#looks?.[Symbol.dispose]()
+    this.#sweeps?.[Symbol.dispose]()
   }
 
   /** How much is free on the fullest of our disks; counts what was written since the last measurement. */
-  async #lookAtFree(): Promise<number> {
+  async #measureFree(): Promise<number> {
     let lowest = Number.POSITIVE_INFINITY
     for (const folder of new Set([this.#root ?? this.#options.data, this.#options.data])) {
       const free = await freeAt(folder).catch(() => undefined) // Docker may keep it elsewhere since
@@ -149,7 +149,7 @@ export class DiskWatch implements Disposable {
         for (const map of [this.#used, this.#growth, this.#total]) map.delete(app)
   }
 
-  async #judge(running: readonly Watched[], free: number | undefined): Promise<void> {
+  async #endWorst(running: readonly Watched[], free: number | undefined): Promise<void> {
     const over = running.filter(({ app, task }) => (this.#used.get(app) ?? 0) > limitOf(task))
     for (const one of over) await this.#end(one, overLimit(one.task, this.#used.get(one.app) ?? 0))
     if (free === undefined || over.length > 0) return

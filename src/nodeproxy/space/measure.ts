@@ -10,9 +10,9 @@ export async function freeAt(folder: string): Promise<number> {
 /** Bytes that the folders take on the disk, in one number for each; what vanishes meanwhile counts as nothing. */
 export async function bytesOf(folders: readonly string[], exec: Exec): Promise<ReadonlyMap<string, number>> {
   if (folders.length === 0) return new Map()
-  const told = await exec('du', ['--summarize', '--one-file-system', '--block-size=1', ...folders], { alsoGood: [1] })
+  const output = await exec('du', ['--summarize', '--one-file-system', '--block-size=1', ...folders], { alsoGood: [1] })
   return new Map(
-    told.split('\n').flatMap((line): [string, number][] => {
+    output.split('\n').flatMap((line): [string, number][] => {
       const tab = line.indexOf('\t')
       return tab < 0 ? [] : [[line.slice(tab + 1), Number(line.slice(0, tab))]]
     }),

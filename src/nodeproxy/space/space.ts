@@ -65,7 +65,7 @@ export class Space implements Disposable {
   /** The instance with what it takes of the disk. */
   async viewOf(instance: Instance): Promise<InstanceView> {
     const { app, task } = instance
-    const use = task.volume && (await this.#volumes.look(app, task.volume.id).catch(() => undefined))
+    const use = task.volume && (await this.#volumes.measure(app, task.volume.id).catch(() => undefined))
     const view = instance.view()
     const diskBytes = this.#disk.usedBy(app)
     return { ...view, ...(use && { volume: use }), ...(diskBytes !== undefined && { diskBytes }) }

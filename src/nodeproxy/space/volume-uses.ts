@@ -9,7 +9,7 @@ import type { TaskDefinition } from '../../model/task.ts'
 /** From here on a volume counts as nearly full, and a warning is given; below `CLEAR_AT` it can be given again. */
 export const NEARLY_FULL = 0.9
 const CLEAR_AT = 0.85
-const LOOK_EVERY_MS = 30_000
+const SWEEP_EVERY_MS = 30_000
 
 type Options = {
   readonly use: (volume: VolumeId) => Promise<VolumeUse | undefined>
@@ -21,12 +21,12 @@ type Options = {
   readonly log: Log
 }
 
-/** How full the volumes of this node are, as last looked at; warns of those that are nearly full. */
+/** How full the volumes of this node are, as last measured; warns of those that are nearly full. */
 export class VolumeUses implements Disposable {
   readonly #options: Options
   readonly #known = new Map<VolumeId, VolumeUse>()
   readonly #warned = new Set<VolumeId>()
-  #looks: Disposable | undefined
+  #sweeps: Disposable | undefined
 
   constructor(options: Options) {
     this.#options = options
@@ -34,11 +34,11 @@ export class VolumeUses implements Disposable {
 
   start(): void {
     const { clock, log } = this.#options
-    this.#looks = repeat(
+    this.#sweeps = repeat(
       clock,
-      LOOK_EVERY_MS,
-      () => this.lookAtAll(),
-      cause => log.debug('volumes not looked at', { cause }),
+      SWEEP_EVERY_MS,
+      () => this.sweep(),
+      cause => log.debug('volumes not measured', { cause }),
     )
   }
 
@@ -46,18 +46,13 @@ export class VolumeUses implements Disposable {
     return [...this.#known.values()]
   }
 
-  /** As last looked at. */
-  of(volume: VolumeId): VolumeUse | undefined {
-    return this.#known.get(volume)
-  }
-
-  async lookAtAll(): Promise<void> {
+  async sweep(): Promise<void> {
     for (const { app, task } of this.#options.running())
-      if (task.volume !== undefined) await this.look(app, task.volume.id)
+      if (task.volume !== undefined) await this.measure(app, task.volume.id)
   }
 
-  /** Looks at the volume now, and warns where it has become nearly full. */
-  async look(app: AppName, volume: VolumeId): Promise<VolumeUse | undefined> {
+  /** Measures the volume now, and warns where it has become nearly full. */
+  async measure(app: AppName, volume: VolumeId): Promise<VolumeUse | undefined> {
     const use = await this.#options.use(volume)
     if (use === undefined) {
       this.#known.delete(volume)
@@ -75,6 +70,6 @@ export class VolumeUses implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#looks?.[Symbol.dispose]()
+    this.#sweeps?.[Symbol.dispose]()
   }
 }

@@ -133,15 +133,15 @@ const LINGER_MS = 2_000
 
 /** Fails unless the device is mounted nowhere, in no namespace: losetup would take a mounted one as "detach later". */
 async function untilUnused(volume: VolumeId, device: Device): Promise<void> {
-  const told = `${device} of volume ${volume} is mounted or otherwise in use`
-  await within(LINGER_MS, told, async () => {
+  const detail = `${device} of volume ${volume} is mounted or otherwise in use`
+  await within(LINGER_MS, detail, async () => {
     try {
       await using _ = await open(device, constants.O_RDONLY | constants.O_EXCL)
       return true
     } catch (error) {
       if (['ENXIO', 'ENOENT', 'ENODEV'].includes(systemCode(error) ?? '')) return true
       if (systemCode(error) !== 'EBUSY') throw error
-      if ((await mountinfo()).some(mount => mount.source === device)) throw inUse(told)
+      if ((await mountinfo()).some(mount => mount.source === device)) throw inUse(detail)
       return false
     }
   })
@@ -162,8 +162,8 @@ async function within(ms: number, otherwise: string, done: () => Promise<boolean
   }
 }
 
-const inUse = (told: string): ShadowError =>
-  new ShadowError('volume-in-use', told, { hint: 'see who uses it: lsblk, grep loop /proc/*/mountinfo' })
+const inUse = (detail: string): ShadowError =>
+  new ShadowError('volume-in-use', detail, { hint: 'see who uses it: lsblk, grep loop /proc/*/mountinfo' })
 
 async function attachedUnder(root: string): Promise<{ volume: VolumeId; device: Device }[]> {
   const names = (await readdir('/sys/block').catch(() => [])).filter(name => /^loop\d+$/.test(name))
