@@ -50,7 +50,7 @@ test('an image that exposes one port is asked on that, unless another was given'
 test('an app that listens on another port than its own is told of with that, long before its deadline', async () => {
   const image = await busyboxImage()
   await using shadow = await Shadow.start()
-  const startWithin = '18s' // a sixth of which, and a second, is what it takes
+  const startWithin = '9s' // a sixth of which, and a second, is what it takes
   await shadow.register('blog', { image, command: serves('80'), startWithin, ...readers })
   await assert.rejects(shadow.wake('blog'), error => {
     assert.ok(error instanceof ShadowError)

@@ -125,7 +125,7 @@ describe.each(HOPS)('%s', (_, start) => {
     })
     using client = new KeptClient(house.port)
     for (let i = 0; i < 1_000; i += 1) {
-      if (i % 100 === 99) {
+      if (i % 200 === 199) {
         const { status, body } = await client.ask('steady', '/die?code=1')
         assert.deepEqual([status, JSON.parse(body).code], [502, 'app-crashed'])
         await house.admin.call('wakeApp', { params: { app: 'steady' } })
