@@ -23,7 +23,7 @@ async function listeners(port: number): Promise<number> {
 test('two workers serve an app: it wakes once, sleeps at its time, and its volume is kept', async () => {
   await using shadow = await Shadow.start({ env })
   assert.equal(await listeners(shadow.port), 2)
-  await shadow.register('blog', { volume: { size: '16MiB' } })
+  await shadow.register('blog', { volume: { size: '16MiB' }, sleep: { idleAfter: '30s' } })
   const [first] = await Promise.all(Array.from({ length: 16 }, () => shadow.ask('blog')))
   assert.equal(first?.status, 200)
   assert.match(String(first?.headers['server-timing']), /wake;dur=/)
