@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, test } from 'vitest'
-import { isFailure } from '../lib/errors.ts'
+import { isFailure, ShadowError } from '../lib/errors.ts'
 import { volumeId } from '../model/names.ts'
 import { duration } from '../model/quantities.ts'
 import { aTask } from '../testing/fake-app.ts'
@@ -73,6 +73,15 @@ test('an app with a long grace is given a short one when its lease is lost', asy
   environment.leases.lose(blog)
   await settled()
   assert.deepEqual(new Set(environment.runtime.graces), new Set([5_000]))
+})
+
+test('a node that stops and leaves its apps running puts one to sleep whose lease would expire', async () => {
+  const instance = environment.anInstance()
+  release(await hold(instance))
+  await instance.close(new ShadowError('shutting-down', 'this node is stopping'), 'shutdown', { sleep: false })
+  assert.equal(instance.phase, 'asleep')
+  assert.deepEqual(environment.leases.calls, ['take blog', 'release blog'])
+  environment.nothingLeft()
 })
 
 test('a lease that lasts until it is given up is kept through a sleep', async () => {

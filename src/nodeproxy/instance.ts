@@ -224,6 +224,8 @@ export class Instance {
       await this.#turn.take(async () => {
         if (options.sleep) return this.#sleep(why)
         if (this.#state.phase !== 'awake') return
+        // Nobody will renew its lease, which must not end under a container that writes.
+        if (this.#state.running.lost !== undefined) return this.#sleep(why)
         this.#state.idle[Symbol.dispose]()
         this.#state.running.watch.end()
       })

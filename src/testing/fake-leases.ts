@@ -2,16 +2,21 @@ import { ShadowError } from '../lib/errors.ts'
 import type { VolumeId } from '../model/names.ts'
 import type { HeldLease, LeaseKeeper } from '../nodeproxy/leases/lease-keeper.ts'
 
-/** Leases that every taker gets, and that a test takes away by `lose`. */
+/** Leases that every taker gets, and, where they expire, that a test takes away by `lose`. */
 export class FakeLeases implements LeaseKeeper {
   readonly calls: string[] = []
+  readonly #expire: boolean
   readonly #held = new Map<VolumeId, AbortController>()
+
+  constructor({ expire = false } = {}) {
+    this.#expire = expire
+  }
 
   async take(volume: VolumeId): Promise<HeldLease> {
     this.calls.push(`take ${volume}`)
     const lost = new AbortController()
     this.#held.set(volume, lost)
-    return { epoch: 1, lost: lost.signal }
+    return { epoch: 1, lost: this.#expire ? lost.signal : undefined }
   }
 
   async release(volume: VolumeId): Promise<void> {

@@ -26,13 +26,14 @@ export class InstanceEnvironment {
   readonly clock = new HandClock()
   readonly runtime = new FakeRuntime()
   readonly volumes: FakeVolumes
-  readonly leases = new FakeLeases()
+  readonly leases: FakeLeases
   /** How often the instance said that the runtime lost sight of its container. */
   lost = 0
   becomeReady: () => Promise<void> = async () => undefined
 
   constructor({ excludes = true } = {}) {
     this.volumes = new FakeVolumes({ excludes })
+    this.leases = new FakeLeases({ expire: !excludes })
     this.volumes.inUse = () => this.runtime.running().length > 0
   }
 
