@@ -59,7 +59,8 @@ async function outcomeOf(probe: Probe): Promise<Outcome> {
 }
 
 /** Asks once; the time counts from when the request was due, so that one who asks late does not hide a stall of the other side. */
-function askOnce({ port, path, headers, is }: Probe, due: number, outcome: Outcome): Promise<void> {
+function askOnce(probe: Probe, due: number, outcome: Outcome): Promise<void> {
+  const { port, path, headers, is } = probe
   const at = `at ${Math.round((due - until) / 1_000 + seconds)} s`
   return new Promise(resolve => {
     const lost = (why: string): void => {
@@ -68,8 +69,16 @@ function askOnce({ port, path, headers, is }: Probe, due: number, outcome: Outco
     }
     const sent = request({ host: '127.0.0.1', port, path, headers, agent })
     sent.setTimeout(LATEST_MS, () => sent.destroy(new Error(`nothing for ${LATEST_MS} ms`)))
-    sent.on('error', error => lost(error.message))
+    let isAnswered = false
+    sent.on('error', (error: NodeJS.ErrnoException) => {
+      // The master closes idle connections after 5 s. A GET that meets the close is sent again, as every HTTP client does
+      // (RFC 9112, 9.3.1). The front keeps idle connections for longer than a probe leaves them idle: there a reset is a loss.
+      const meetsClose = port === master && sent.reusedSocket && !isAnswered && error.code === 'ECONNRESET'
+      if (meetsClose) resolve(askOnce(probe, due, outcome))
+      else lost(error.message)
+    })
     sent.on('response', answer => {
+      isAnswered = true
       let text = ''
       answer.setEncoding('utf8').on('data', more => {
         text += more
