@@ -12,6 +12,7 @@ import { Sockets } from './sockets.ts'
 import { Splice } from './splice.ts'
 import { Upload } from './upload.ts'
 import { type Attempt, type Reply, Upstreams } from './upstream.ts'
+import { isIdempotent } from './wire/methods.ts'
 
 export type { Hop } from './hop.ts'
 /** @internal */
@@ -244,9 +245,6 @@ type Exchange = {
 
 type Switched = Reply & { readonly switched: NonNullable<Reply['switched']> }
 
-// RFC 9110, 9.2.2.
-const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
-
 /**
  * Whether a request may be sent once more: an upstream may close a kept-alive connection just as a request is sent on it. Never
  * where it may have begun on something that must not happen twice (RFC 9110, 9.2.2), or bytes of the body are gone.
@@ -254,7 +252,7 @@ const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
 function mayRepeat(error: unknown, { upstream }: Attempt, { head, upload, signal }: Exchange): boolean {
   if (!(error instanceof UpstreamError) || error.isLate || !upstream.reusedSocket || upload.begun || signal.aborted)
     return false
-  return !error.sent || IDEMPOTENT.has(head.method)
+  return !error.sent || isIdempotent(head.method)
 }
 
 function whenConnected(upstream: ClientRequest, then: () => void): void {

@@ -2,15 +2,13 @@ import { ShadowError } from '../../errors.ts'
 import type { Opened, OwnAnswer } from '../exchange.ts'
 import { type Hop, Refusal, type Stage, UpstreamError } from '../hop.ts'
 import type { Head } from '../wire/head.ts'
+import { isIdempotent } from '../wire/methods.ts'
 import { composeRequest } from './compose.ts'
 import type { Parts, Served } from './parts.ts'
 import type { Peer } from './peer.ts'
 import type { Waiter } from './pool.ts'
 import type { Upstream, UpstreamUser } from './upstream.ts'
 import type { UpstreamAnswer } from './upstream-answer.ts'
-
-/** RFC 9110, 9.2.2. */
-const IDEMPOTENT = ['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']
 
 type Settle = { readonly resolve: () => void; readonly reject: (reason: unknown) => void }
 
@@ -171,7 +169,7 @@ export abstract class ForwardedExchange implements Served, UpstreamUser, Waiter 
     this.#letGo(false)
     const why = cause ?? new Error('the connection was closed')
     const failure = UpstreamError.lost(hop.address, stage, sent || this.#wasSent, why)
-    if (isKept && !isDoomed && (!sent || IDEMPOTENT.includes(this.method))) this.#repeat(hop, failure)
+    if (isKept && !isDoomed && (!sent || isIdempotent(this.method))) this.#repeat(hop, failure)
     else this.#fail(stage, isDoomed && sent ? why : failure)
   }
 
@@ -266,7 +264,7 @@ export abstract class ForwardedExchange implements Served, UpstreamUser, Waiter 
 
   #attempt(hop: Hop): void {
     const { pool } = this.parts
-    const repeatable = !this.hasBody && IDEMPOTENT.includes(this.head.method)
+    const repeatable = !this.hasBody && isIdempotent(this.head.method)
     const upstream = this.#repeated ? undefined : pool.take(hop, repeatable)
     if (upstream !== undefined) {
       this.#send(upstream, hop)

@@ -4,6 +4,11 @@ import { METHODS as KNOWN } from 'node:http'
 const known = new Set(KNOWN)
 export const LONGEST_METHOD = Math.max(...KNOWN.map(method => method.length))
 
+const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
+
+/** Whether a request of this method may be sent again although the first one may have been handled (RFC 9110, 9.2.2). */
+export const isIdempotent = (method: string): boolean => IDEMPOTENT.has(method)
+
 const COMMON = ['GET', 'POST', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'PATCH']
 
 /** The method in these bytes, or '' where nobody knows it. */
