@@ -91,11 +91,11 @@ const routes = {
   '/exit': (_, response, url) => response.end('bye\n', () => process.exit(Number(url.searchParams.get('code') ?? 0))),
   /** Ends without an answer. */
   '/die': (_, __, url) => process.exit(Number(url.searchParams.get('code') ?? 0)),
-  /** Its listener is closed for `?ms=N`, as by a reload. */
+  /** Its listener is closed for `?ms=N`, as by a reload: before the answer, so that a request after it finds it closed. */
   '/reload': (_, response, url) => {
     response.setHeader('connection', 'close')
+    server.close()
     response.end('reloads\n', () => {
-      server.close()
       server.closeAllConnections()
       setTimeout(() => server.listen(Number(env.PORT ?? 8000), '0.0.0.0'), Number(url.searchParams.get('ms') ?? 0))
     })
