@@ -389,6 +389,7 @@ export const InstanceSchema = told<InstanceView>(
     container: z.object({ id: z.string(), address: z.string() }).nullable(),
     volume: VolumeUseSchema.optional(),
     diskBytes: z.number().optional(),
+    refusedConnections: z.object({ at: z.iso.datetime(), count: z.int() }).optional(),
     drain: z.object({ stopMs: z.number(), updateMs: z.number() }).optional(),
     cut: z.int().optional(),
   }),

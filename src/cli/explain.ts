@@ -23,6 +23,7 @@ export function explain(
         ...rejected(instance),
         ...awake(app, instance, now),
         ...memoryKill(app, instance),
+        ...refusedConnections(app, instance),
         ...refusedWakes(app, instance),
         ...badAnswer(instance),
         ...fullVolume(app, instance),
@@ -143,6 +144,13 @@ function memoryKill(app: App, { memoryKill: last }: InstanceView): readonly stri
     last.count === 1 ? 'A process of it was killed' : `${last.count} times a process of it was killed, the last`
   return [
     `${often} at ${last.at}, because it used more than its ${app.task.limits.memory} of memory: shadow update ${app.name} --memory SIZE.`,
+  ]
+}
+
+function refusedConnections(app: App, { refusedConnections: last }: InstanceView): readonly string[] {
+  if (!last) return []
+  return [
+    `It tried to connect to another app or a private network, and was refused, the last time at ${last.at}. Apps do not reach each other's containers, but by their hostnames; a private network: shadow update ${app.name} --egress NETWORK.`,
   ]
 }
 

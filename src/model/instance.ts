@@ -107,6 +107,8 @@ export type InstanceView = {
   readonly badAnswer: { readonly at: string; readonly fault: string; readonly count: number } | null
   /** When the kernel last killed a process of the app for want of memory while the app went on, and how often since the node started; null: never. */
   readonly memoryKill: { readonly at: string; readonly count: number } | null
+  /** When connections of the app to other apps or private networks were last refused, and how many since its container started, of the last twenty or so. */
+  readonly refusedConnections?: { readonly at: string; readonly count: number } | undefined
   /** For a stuck instance: the resources that are not released. */
   readonly held: readonly string[]
   readonly problem: Problem | null

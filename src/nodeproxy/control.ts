@@ -14,6 +14,7 @@ import type { Health } from './health.ts'
 import type { CallerCheck } from './http.ts'
 import type { Instance } from './instance.ts'
 import type { Instances } from './instances.ts'
+import type { RefusedConnections } from './refused-connections.ts'
 import type { Space } from './space/space.ts'
 
 type Name = keyof typeof nodePaths
@@ -36,6 +37,7 @@ type Parts = {
   readonly apps: Apps
   readonly instances: Instances
   readonly space: Space
+  readonly refusedConnections: RefusedConnections
   /** Makes sure that views tell of what workers hold. */
   readonly askWorkers: () => Promise<void>
   readonly health: Health
@@ -55,6 +57,7 @@ export function control({
   apps,
   instances,
   space,
+  refusedConnections,
   askWorkers,
   health,
   readLogs,
@@ -73,7 +76,9 @@ export function control({
     getInstance: async ({ params }, { permit }) => {
       const instance = await instanceOf(params.app, permit)
       await askWorkers()
-      return space.viewOf(instance)
+      await refusedConnections.look().catch(() => undefined) // what was found before is told
+      const refused = refusedConnections.of(instance.app)
+      return { ...(await space.viewOf(instance)), ...(refused && { refusedConnections: refused }) }
     },
     wakeInstance: async ({ params }, { signal, permit }) => {
       await apps.resolve(params.app, permit)

@@ -33,6 +33,7 @@ import { Leases } from './leases/leases.ts'
 import { MemoryRoom } from './memory-room.ts'
 import { Queue } from './queue.ts'
 import { untilReady } from './readiness.ts'
+import { RefusedConnections } from './refused-connections.ts'
 import { Revisions } from './revisions.ts'
 import { showNode } from './shown.ts'
 import { Space } from './space/space.ts'
@@ -185,8 +186,11 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     }),
   )
   space.show(metrics)
+  const journal = (app: AppName, line: string): void => logs.note(app, line)
+  const refusedConnections = started.use(new RefusedConnections({ runtime, journal, clock, log }))
   const handlers = control({
     space,
+    refusedConnections,
     apps,
     instances,
     askWorkers: () => grants.report(),
@@ -211,6 +215,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   started.defer(() => instances.close({ sleep: false }))
   await hosted.open()
   space.start()
+  refusedConnections.start()
   const doors = started.use(
     await openDoors({ config, node: name, key: keys.traffic, journey, grants, metrics, clock, log, use, sockets }),
   )

@@ -169,6 +169,13 @@ export class FakeRuntime implements Runtime {
     return this.kills
   }
 
+  /** What was refused to each app. */
+  refused = new Map<AppName, number>()
+
+  async refusedConnections(): Promise<ReadonlyMap<AppName, number>> {
+    return this.refused
+  }
+
   /** What each container was limited to, in order. */
   readonly cpus: { readonly id: string; readonly cpus: number | undefined }[] = []
 

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Egress, egress } from '../../src/model/egress.ts'
@@ -84,6 +85,19 @@ test('it is told at once that it may not', async () => {
   const told = run('exec', blog.id, 'sh', '-c', `nc -w 10 ${gateway()} ${portOf(servers[0])} -e true 2>&1 || true`)
   expect(told).toMatch(/no route to host|unreachable|prohibited|refused/i)
 })
+
+test('what it was refused is counted: another app, and a private network, for as long as its container is there', async () => {
+  const [tries, other] = [await app('tries'), await app('other')]
+  const counted = async (name: string) => (await runtime.refusedConnections()).get(appName(name))
+  expect(await counted('tries')).toBeUndefined()
+  expect([reaches(tries, other.ip, 8000), reaches(tries, PRIVATE, 5432)]).toEqual([false, false])
+  expect([await counted('tries'), await counted('other')]).toEqual([2, undefined])
+  await runtime.stop(tries, 0)
+  await runtime.remove(tries)
+  expect(await counted('tries')).toBeUndefined()
+  const list = `/proc/net/xt_recent/SHADOW-${bridge()}`
+  expect(readFileSync(list, 'utf8')).not.toContain(`src=${tries.ip} `)
+}, 60_000)
 
 test('it reaches the ports of a front on this machine, and is reached itself', async () => {
   await runtime.openPorts([portOf(servers[0])])

@@ -26,6 +26,7 @@ import { takeIPv6Off } from './host-links.ts'
 import { untilExecuted } from './init.ts'
 import { Processes } from './processes.ts'
 import { isRefusal, refused } from './refused.ts'
+import { RefusedConnections } from './refused-connections.ts'
 import type { Container, FoundContainer, ImageFacts, Runtime } from './runtime.ts'
 import { egressOf } from './specification.ts'
 import { printSubnet } from './subnets.ts'
@@ -89,6 +90,7 @@ export function docker({
   const output = new DockerOutput(engine)
   const stops = new DockerStop(containers, clock)
   const processes = new Processes()
+  const refusedConnections = new RefusedConnections()
 
   async function create(task: TaskDefinition, mountedAt: string | undefined, signal: AbortSignal): Promise<Container> {
     await firewall.ensure(await bridge.ensure(), { recently: true })
@@ -97,6 +99,7 @@ export function docker({
       await firewall.allow(address, task.egress ?? []) // before anything of it runs
       const made = await createAt(address, task, mountedAt, signal)
       addressOf.set(made.id, address)
+      refusedConnections.belongs(address, task.app)
       return made
     } catch (error) {
       addresses.free(address)
@@ -135,6 +138,7 @@ export function docker({
       const address = await addresses.take(bridge.subnet)
       await containers.readdress(container, address)
       addressOf.set(container.id, address)
+      refusedConnections.belongs(address, container.app)
     }
   }
 
@@ -266,6 +270,7 @@ export function docker({
       processes.forget(container)
       allowed.delete(container.id)
       const address = addressOf.get(container.id) ?? ''
+      await refusedConnections.forget(address, await bridge.bridge().catch(() => undefined))
       await firewall.allow(address, []).catch(() => undefined) // it is told at the next start
       addresses.free(address)
       addressOf.delete(container.id)
@@ -298,10 +303,11 @@ export function docker({
     output: (container, since, signal) => output.follow(container, since, signal),
     async leftBehind() {
       const found = await containers.all()
-      for (const { id, ip, pid } of found) {
+      for (const { id, app, ip, pid } of found) {
         if (ip === undefined || addressOf.has(id)) continue
         addresses.isUsed(ip)
         addressOf.set(id, ip)
+        refusedConnections.belongs(ip, app)
         await processes.learn({ id }, pid)
         await limitCpus({ id }, undefined) // an earlier run of this node may have slowed it
       }
@@ -313,6 +319,7 @@ export function docker({
       await bridge.ensure()
       return [printSubnet(bridge.subnet)]
     },
+    refusedConnections: async () => refusedConnections.counts(await bridge.bridge()),
     openPorts: ports => firewall.openPorts(ports),
   }
 }

@@ -9,6 +9,8 @@ export type RuleInput = {
   readonly frontPorts: readonly number[]
   /** Apps that may reach more, or less, than usual; by the address of their container. */
   readonly apps: ReadonlyMap<string, Ways>
+  /** Whether the kernel can remember who was refused (xt_recent). */
+  readonly remembers: boolean
 }
 
 export const CHAIN_PREFIX = 'SHADOW-'
@@ -18,6 +20,9 @@ export const chainsOf = (bridge: string) => ({
   forward: `${CHAIN_PREFIX}F-${bridge}`,
 })
 
+/** The kernel's list of those that were refused a connection to a private network. */
+export const refusedListOf = (bridge: string): string => `${CHAIN_PREFIX}${bridge}`
+
 const ESTABLISHED = '-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN'
 // An app is told at once instead of being left to wait. The kernel sends one ICMP message a second, but any number of resets.
 const REJECTS = ['-p tcp -j REJECT --reject-with tcp-reset', '-j REJECT --reject-with icmp-admin-prohibited']
@@ -26,7 +31,7 @@ const REJECTS = ['-p tcp -j REJECT --reject-with tcp-reset', '-j REJECT --reject
  * The two chains as `iptables-restore --noflush` takes them: both are emptied and filled in one step. What returns from a
  * chain goes on through the rules of Docker and of the machine's owner.
  */
-export function rulesOf({ bridge, nameServers, frontPorts, apps }: RuleInput): string {
+export function rulesOf({ bridge, nameServers, frontPorts, apps, remembers }: RuleInput): string {
   const { input, forward } = chainsOf(bridge)
   const dns = nameServers.flatMap(server =>
     ['udp', 'tcp'].map(protocol => `-d ${server} -p ${protocol} --dport 53 -j RETURN`),
@@ -41,6 +46,10 @@ export function rulesOf({ bridge, nameServers, frontPorts, apps }: RuleInput): s
     [forward, ESTABLISHED],
     ...own.flatMap(one => one.forward).map(rule => [forward, rule]),
     ...dns.map(rule => [forward, rule]),
+    ...(remembers ? CLOSED_NETWORKS : []).map(network => [
+      forward,
+      `-d ${network} -p tcp --syn -m recent --name ${refusedListOf(bridge)} --set`,
+    ]),
     ...CLOSED_NETWORKS.flatMap(network => REJECTS.map(reject => [forward, `-d ${network} ${reject}`])),
   ]
   return restored([input, forward], lines)

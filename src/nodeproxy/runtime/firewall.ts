@@ -36,6 +36,8 @@ export class Firewall {
   #bridge: string | undefined
   #lookedAt = Number.NEGATIVE_INFINITY
   #hasWarned = false
+  /** Whether this kernel takes a rule that remembers who was refused; until it was tried it is thought to. */
+  #remembers = true
 
   constructor(options: Options) {
     this.#options = options
@@ -105,6 +107,7 @@ export class Firewall {
         bridge,
         nameServers: servers,
         frontPorts: this.#frontPorts,
+        remembers: this.#remembers,
         apps: new Map([...this.#apps].map(([ip, list]) => [ip, waysOf(list)])),
       })
     await this.#lookAt({ command: 'iptables', rules }, bridge)
@@ -120,7 +123,13 @@ export class Firewall {
     if (wanted !== undefined) this.#options.log.warn('packet filter rules were changed, and are made again', { bridge })
     await this.#removeStale(command, found)
     const { exec } = this.#options
-    await exec('/bin/sh', ['-c', 'printf %s "$2" | "$1-restore" --wait 5 --noflush', 'sh', command, rules(bridge)])
+    const restore = (): Promise<unknown> =>
+      exec('/bin/sh', ['-c', 'printf %s "$2" | "$1-restore" --wait 5 --noflush', 'sh', command, rules(bridge)])
+    await restore().catch(error => {
+      if (!this.#remembers) throw error
+      this.#remembers = false // a kernel without xt_recent: the rules count, what they remember is a help
+      return restore()
+    })
     const { input, forward } = chainsOf(bridge)
     // Docker keeps DOCKER-USER for others, before all of its own rules, also when it is started again.
     const before = found.some(rule => rule === '-N DOCKER-USER') ? 'DOCKER-USER' : 'FORWARD'

@@ -66,6 +66,8 @@ export interface Runtime {
   layers(): Promise<readonly Layer[]>
   /** The networks that the addresses of apps are in, as `10.1.0.0/18`. Fails with `runtime-unreachable`. */
   networks(): Promise<readonly string[]>
+  /** How many attempts of each running app to connect to other apps and to private networks were refused; 20 or so at most are counted. */
+  refusedConnections(): Promise<ReadonlyMap<AppName, number>>
   /** Lets every app reach these TCP ports of this machine: a front listens there. */
   openPorts(ports: readonly number[]): Promise<void>
 }
