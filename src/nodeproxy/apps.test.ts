@@ -19,7 +19,7 @@ import { HandClock } from '../testing/clock.ts'
 import { anApp, aTask } from '../testing/fake-app.ts'
 import { Apps } from './apps.ts'
 import { followChanges } from './changes.ts'
-import { Definitions } from './definitions.ts'
+import { type Definitions, openDefinitions } from './definitions.ts'
 
 const first = anApp()
 const second = anApp(aTask({ revision: 2 }))
@@ -95,7 +95,7 @@ const master = () => masterClient({ url: `http://${server.address}`, token: 'any
 /** Apps that were known before, beside the one that the master has. */
 async function appsThatKept(...names: string[]): Promise<Apps> {
   const kept = definitions()
-  for (const app of names) kept.keep({ app: anApp(aTask({ app: appName(app) })), etag: null })
+  for (const app of names) kept.keep(appName(app), { app: anApp(aTask({ app: appName(app) })), etag: null })
   await kept.flush()
   const apps = someApps()
   await apps.load()
@@ -103,7 +103,7 @@ async function appsThatKept(...names: string[]): Promise<Apps> {
 }
 
 function definitions(): Definitions {
-  const kept = new Definitions({ folder, seals, log: noLog })
+  const kept = openDefinitions({ folder, seals, log: noLog })
   keepers.push(kept)
   return kept
 }
@@ -365,13 +365,13 @@ test("the master's word counts even where it went back to an older definition", 
 
 test('definitions hold secrets, so only we can read them; one that is broken does not keep the others from being read', async () => {
   const kept = definitions()
-  kept.keep({ app: first, etag: '"1"' })
+  kept.keep(name, { app: first, etag: '"1"' })
   await kept.flush()
   assert.deepEqual(await readdir(folder), ['blog.json'])
   assert.equal((await stat(`${folder}/blog.json`)).mode & 0o777, 0o600)
   await writeFile(`${folder}/broken.json`, '{"app":')
   assert.deepEqual(
-    (await definitions().all()).map(({ app }) => app.name),
+    (await definitions().all()).map(([app]) => app),
     ['blog'],
   )
 })
@@ -381,7 +381,7 @@ test('secrets of definitions are not in their files in clear; a file that an ear
   await writeFile(`${folder}/blog.json`, JSON.stringify({ app, etag: '"1"' }))
   const kept = definitions()
   for (let times = 0; times < 2; times++) {
-    assert.deepEqual(await kept.all(), [{ app, etag: '"1"' }])
+    assert.deepEqual(await kept.all(), [[name, { app, etag: '"1"' }]])
     await kept.flush()
     assert.ok(!(await readFile(`${folder}/blog.json`, 'utf8')).includes('planted-secret'))
   }
@@ -410,7 +410,7 @@ test('an app whose volume another node has by now is forgotten with its secrets,
 })
 
 test('definitions that cannot be read are not taken for none', async () => {
-  assert.deepEqual(await new Definitions({ folder: `${folder}/none`, seals, log: noLog }).all(), [])
+  assert.deepEqual(await openDefinitions({ folder: `${folder}/none`, seals, log: noLog }).all(), [])
   await writeFile(`${folder}/file`, '')
-  await assert.rejects(new Definitions({ folder: `${folder}/file`, seals, log: noLog }).all(), /ENOTDIR/)
+  await assert.rejects(openDefinitions({ folder: `${folder}/file`, seals, log: noLog }).all(), /ENOTDIR/)
 })

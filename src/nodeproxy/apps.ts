@@ -70,7 +70,7 @@ export class Apps {
 
   /** Reads what was kept. */
   async load(): Promise<void> {
-    for (const { app, etag, permit } of await this.#options.definitions.all())
+    for (const [, { app, etag, permit }] of await this.#options.definitions.all())
       this.#entries.set(app.name, {
         app,
         etag,
@@ -224,7 +224,7 @@ export class Apps {
     if (entry === undefined)
       this.#entries.set(app.name, { app, etag, permit, checkedIn, changes: 0, askedAt: NEVER, turn: new Turn() })
     else Object.assign(entry, { app, etag })
-    this.#options.definitions.keep({ app, etag, permit })
+    this.#options.definitions.keep(app.name, { app, etag, permit })
     this.#options.onNewer(app)
   }
 

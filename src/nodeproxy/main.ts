@@ -21,7 +21,7 @@ import { announce } from './announce.ts'
 import { followChanges } from './changes.ts'
 import { type NodeproxyConfig, nameOf } from './config.ts'
 import { control, controlDoor } from './control.ts'
-import { Definitions } from './definitions.ts'
+import { openDefinitions } from './definitions.ts'
 import { openDoors } from './doors.ts'
 import { type Drivers, openDrivers } from './drivers.ts'
 import { Grants } from './grants.ts'
@@ -98,7 +98,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     })
   const master = masterClient({ url: config.master, token: config.token, withinMs: MASTER_CALL_WITHIN })
   const seals = await ownSeals(`${data}/node`)
-  const definitions = new Definitions({ folder: `${data}/apps`, seals, log })
+  const definitions = openDefinitions({ folder: `${data}/apps`, seals, log })
   const revisions = new Revisions({ folder: `${data}/revisions`, seals, log })
   await revisions.load()
   started.defer(
