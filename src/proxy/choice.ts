@@ -3,9 +3,9 @@ import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { Node } from '../model/app.ts'
 import type { AppName } from '../model/names.ts'
+import { type Candidate, place } from '../model/placement.ts'
 import type { Nodes } from './nodes.ts'
 import type { Pins } from './pins.ts'
-import { type Candidate, place } from './placement.ts'
 
 type Parts = {
   readonly pins: Pick<Pins, 'get'>
@@ -38,7 +38,7 @@ export async function nodeOf(parts: Parts, app: AppName, signal: AbortSignal): P
   throw new ShadowError('no-node', `no healthy node can take ${app}`, { hint: 'shadow node ls', retryAfterMs: 2_000 })
 }
 
-function pinnedOf({ pins, nodes }: Omit<Parts, 'clock'>, app: AppName): Candidate | undefined {
+function pinnedOf({ pins, nodes }: Omit<Parts, 'clock'>, app: AppName): Candidate<Node> | undefined {
   const pin = pins.get(app)
   return pin === undefined ? undefined : nodes.get(pin)
 }

@@ -6,9 +6,9 @@ import { Refusal, UpstreamError } from '../lib/http/hop.ts'
 import type { Node } from '../model/app.ts'
 import type { Held } from '../model/instance.ts'
 import type { AppName, NodeName } from '../model/names.ts'
+import { type Candidate, place } from '../model/placement.ts'
 import type { Nodes } from './nodes.ts'
 import type { Pins } from './pins.ts'
-import { type Candidate, place } from './placement.ts'
 
 /** A try that did not serve the request; without `held` the app was not even held awake for it. */
 export type Failed = { readonly node: Node; readonly held: Held | undefined; readonly error: unknown }
@@ -58,7 +58,7 @@ export function isAwaited({ pins, nodes }: Parts, app: AppName, { node, held, er
 }
 
 /** The node that has served the app, where it is not this one, which knows nothing of it and cannot ask. */
-function pinnedElsewhere({ pins, nodes }: Parts, app: AppName, { name }: Node): Candidate | undefined {
+function pinnedElsewhere({ pins, nodes }: Parts, app: AppName, { name }: Node): Candidate<Node> | undefined {
   const pin = pins.get(app)
   return pin === undefined || pin === name ? undefined : nodes.get(pin)
 }

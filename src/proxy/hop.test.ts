@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'vitest'
 import { ShadowError } from '../lib/errors.ts'
 import { NODE_BACK_WITHIN } from '../model/intervals.ts'
+import { place } from '../model/placement.ts'
 import { aFront, aNode, aNodeDoor, anApp, dataFolder, masterOf } from '../testing/front.ts'
 import { httpApp, RawClient, rawApp, until } from '../testing/wire.ts'
 import { inTests } from '../testing/workers.ts'
-import { place } from './placement.ts'
 
 const echo = () =>
   httpApp((request, response) => {

@@ -13,8 +13,8 @@ import {
   NODE_CHECK_WITHIN,
 } from '../model/intervals.ts'
 import type { NodeName } from '../model/names.ts'
+import type { Candidate } from '../model/placement.ts'
 import type { Memory } from './memory.ts'
-import type { Candidate } from './placement.ts'
 import type { NodeHealth, Reach } from './reach.ts'
 
 type Options = {
@@ -34,7 +34,10 @@ type Entry = {
   appNetworks: readonly string[]
 }
 /** A node with when it went away, if it did, by `now` of the clock, which all threads share. */
-export type KnownNode = Candidate & { readonly lostAt: number | undefined; readonly appNetworks: readonly string[] }
+export type KnownNode = Candidate<Node> & {
+  readonly lostAt: number | undefined
+  readonly appNetworks: readonly string[]
+}
 
 const MEMORY_KEY = 'nodes'
 const Kept = z.array(NodeSchema)
@@ -61,7 +64,7 @@ export class Nodes {
     return this.#appNetworks
   }
 
-  get(name: NodeName): Candidate | undefined {
+  get(name: NodeName): Candidate<Node> | undefined {
     return this.#entries.get(name)
   }
 

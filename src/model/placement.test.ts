@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict'
 import { test } from 'vitest'
-import type { AppName } from '../model/names.ts'
-import { aNode } from '../testing/front.ts'
+import { type AppName, type NodeName, nodeName } from './names.ts'
 import { type Candidate, place } from './placement.ts'
 
-const candidate = (name: string, state: Partial<Candidate> = {}): Candidate => ({
-  node: aNode(name, '127.0.0.1:1'),
+type Node = Candidate<{ readonly name: NodeName }>
+
+const candidate = (name: string, state: Partial<Node> = {}): Node => ({
+  node: { name: nodeName(name) },
   healthy: true,
   overloaded: false,
   ...state,
 })
 const apps = Array.from({ length: 600 }, (_, index) => `app-${index}` as AppName)
-const placed = (candidates: readonly Candidate[]): (string | undefined)[] =>
-  apps.map(app => place(app, candidates)?.name)
+const placed = (candidates: readonly Node[]): (string | undefined)[] => apps.map(app => place(app, candidates)?.name)
 
 test('every front chooses the same of the same nodes, in whatever order it knows them', () => {
   const [a, b, c] = [candidate('a'), candidate('b'), candidate('c')]
