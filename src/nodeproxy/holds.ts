@@ -1,109 +1,27 @@
+import { type Hold, HoldList, releasedTwice, type Target } from '../api/hold-list.ts'
 import type { Clock } from '../lib/clock.ts'
-import { ShadowError } from '../lib/errors.ts'
-import type { Ask, Grant, Held, HoldKind } from '../model/instance.ts'
+import type { Ask, Grant } from '../model/instance.ts'
 import type { TaskDefinition } from '../model/task.ts'
 
 /** How an app that is awake is reached. */
-export type Way = {
-  /** `ip:port` */
-  readonly address: string
-  /** Names this run of the app: the id of its container. */
-  readonly run: string
-  readonly webSockets: TaskDefinition['sleep']['webSockets']
-  /** See `Held.refused`. */
-  readonly refused: () => Promise<void>
-  /** See `Held.alive`. */
-  readonly alive: () => Promise<void>
-  /** An answer of it was refused: keeps what is wrong with it. */
-  readonly badAnswer: (fault: string) => void
-}
+export type Way = Target & { readonly webSockets: TaskDefinition['sleep']['webSockets'] }
 
-const NO_HEADERS = {}
-
-/** One that uses an app, until it is disposed of, and its way there. */
-export class Hold implements Held {
-  readonly headers = NO_HEADERS
-  readonly since: number
-  waited: Held['waited']
-  /** Where it is among all; -1 once it has left. */
-  at: number
-  readonly #ask: Ask
-  readonly #way: Way
-  readonly #leave: (hold: Hold) => void
-
-  constructor(ask: Ask, way: Way, since: number, at: number, leave: (hold: Hold) => void) {
-    this.#ask = ask
-    this.#way = way
-    this.since = since
-    this.at = at
-    this.#leave = leave
-  }
-
-  get address(): string {
-    return this.#way.address
-  }
-
-  get run(): string {
-    return this.#way.run
-  }
-
-  get alive(): () => Promise<void> {
-    return this.#way.alive
-  }
-
-  get refused(): () => Promise<void> {
-    return this.#way.refused
-  }
-
-  get badAnswer(): (fault: string) => void {
-    return this.#way.badAnswer
-  }
-
-  get kind(): HoldKind {
-    return this.#ask.kind
-  }
-
-  get what(): string {
-    return this.#ask.what
-  }
-
-  /** Whether it keeps nothing awake. */
-  get isIgnored(): boolean {
-    return this.#ask.kind === 'websocket' && this.#way.webSockets !== 'hold'
-  }
-
-  goAway(): void {
-    this.#ask.goAway?.()
-    this.#ask.grant?.goAway()
-  }
-
-  get grant(): Grant | undefined {
-    return this.#ask.grant
-  }
-
-  /** A check that may not wake the app is use while it lasts, but a row of them must not keep the app from sleeping. */
-  get putsOff(): boolean {
-    return this.#ask.mayWake
-  }
-
-  [Symbol.dispose](): void {
-    this.#leave(this)
-  }
-}
+/** Whether the hold keeps nothing awake: it is a WebSocket, and the app's policy ignores them. */
+export const isIgnored = ({ ask, target }: Hold<Way>): boolean =>
+  ask.kind === 'websocket' && target.webSockets !== 'hold'
 
 /** How one has left: whether that was use which puts the sleep off, and when it ended where that was not just now. */
 export type Left = { readonly putsOff: boolean; readonly at?: number | undefined }
 
 /** Who uses an app: each hold, and each request that waits for it. Counted exactly: a second release is a bug, and thrown. */
 export class Holds {
-  // No Set: where many enter and leave, its discarded tables keep one another and all that was in them alive until a full collection.
-  readonly #all: Hold[] = []
+  readonly #list = new HoldList<Way>(hold => this.#left(hold))
   readonly #onLeave: (left: Left) => void
   #counting = 0
   #waiting = 0
   #onDrained: (() => void) | undefined
 
-  /** `onLeave` is called whenever one that counts has left, or has waited. */
+  /** `onLeave` is called whenever a hold that counts has left, or a request has waited. */
   constructor(onLeave: (left: Left) => void) {
     this.#onLeave = onLeave
   }
@@ -112,9 +30,9 @@ export class Holds {
     return this.#counting > 0 || this.#waiting > 0
   }
 
-  /** Who holds it, those included for whom a grant stands. */
+  /** How many hold it; a grant counts as the requests under it. */
   get holding(): number {
-    return this.#all.reduce((sum, { grant }) => sum + (grant?.holds.length ?? 1), 0)
+    return this.#list.all.reduce((sum, { ask: { grant } }) => sum + (grant?.holds.length ?? 1), 0)
   }
 
   get waiting(): number {
@@ -122,20 +40,18 @@ export class Holds {
   }
 
   /** The oldest first. */
-  get all(): readonly Hold[] {
-    return this.#all.toSorted((a, b) => a.since - b.since)
+  get all(): readonly Hold<Way>[] {
+    return this.#list.oldestFirst
   }
 
   /** Enters a holder; one that does not count (a WebSocket of an app that ignores them) is listed, but keeps nothing awake. */
-  enter(ask: Ask, way: Way, since: number): Hold {
-    const counts = ask.kind !== 'websocket' || way.webSockets === 'hold'
-    const hold = new Hold(ask, way, since, this.#all.length, counts ? this.#leaves : this.#goes)
-    this.#all.push(hold)
-    if (counts) this.#counting++
+  enter(ask: Ask, way: Way, since: number): Hold<Way> {
+    const hold = this.#list.enter(ask, way, since)
+    if (!isIgnored(hold)) this.#counting++
     return hold
   }
 
-  /** Enters one that waits. */
+  /** Enters a request that waits. */
   wait(): Disposable {
     let left = false
     this.#waiting++
@@ -151,15 +67,19 @@ export class Holds {
 
   /** Tells those who hold for others that nothing new may begin. */
   revoke(): void {
-    for (const { grant } of this.#all) grant?.revoke()
+    for (const { ask } of this.#list.all) ask.grant?.revoke()
   }
 
   /** Tells the WebSockets that are open that the app stops. */
   goAway(): void {
-    for (const hold of this.#all.slice()) if (hold.kind === 'websocket') hold.goAway()
+    for (const { ask } of this.#list.all) {
+      if (ask.kind !== 'websocket') continue
+      ask.goAway?.()
+      ask.grant?.goAway()
+    }
   }
 
-  /** Resolves when all who count have left, or had `withinMs`; with how many are left, to be cut. Those who wait do not count yet. */
+  /** Resolves when all holds that count have left, or after `withinMs`, with the number of those left. Requests that wait are not counted. */
   async drain(withinMs: number, clock: Clock): Promise<number> {
     if (this.#counting === 0 || withinMs === 0) return this.#counting
     const { promise, resolve } = Promise.withResolvers<void>()
@@ -170,27 +90,15 @@ export class Holds {
     return this.#counting
   }
 
-  readonly #leaves = (hold: Hold): void => {
-    this.#goes(hold)
+  #left(hold: Hold<Way>): void {
+    if (isIgnored(hold)) return
     this.#counting--
-    this.#onLeave(hold.grant === undefined ? (hold.putsOff ? USE : NO_USE) : leftUnder(hold.grant))
+    this.#onLeave(hold.ask.grant === undefined ? (hold.ask.mayWake ? USE : NO_USE) : leftUnder(hold.ask.grant))
     if (this.#counting === 0) this.#onDrained?.()
-  }
-
-  readonly #goes = (hold: Hold): void => {
-    const { at } = hold
-    const last = this.#all[this.#all.length - 1]
-    if (at < 0 || last === undefined) throw releasedTwice(hold.what)
-    this.#all[at] = last
-    last.at = at
-    this.#all.pop()
-    hold.at = -1
   }
 }
 
 const USE: Left = { putsOff: true }
+// A check that may not wake the app is use while it lasts, but a row of them must not keep the app from sleeping.
 const NO_USE: Left = { putsOff: false }
 const leftUnder = ({ lastUsedAt }: Grant): Left => ({ putsOff: lastUsedAt !== undefined, at: lastUsedAt })
-
-const releasedTwice = (what: string): ShadowError =>
-  new ShadowError('internal', `the hold of "${what}" was released twice`)

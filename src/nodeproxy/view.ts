@@ -1,8 +1,9 @@
+import type { Hold } from '../api/hold-list.ts'
 import { type Clock, wallAt } from '../lib/clock.ts'
 import type { HoldView, InstanceView, StopReason } from '../model/instance.ts'
 import type { AppName, NodeName } from '../model/names.ts'
 import type { Crashes } from './crashes.ts'
-import type { Hold, Holds } from './holds.ts'
+import { type Holds, isIgnored, type Way } from './holds.ts'
 import type { State } from './state.ts'
 import type { WakeRate } from './wake-rate.ts'
 
@@ -50,8 +51,8 @@ export function viewOf(state: State, { holds, crashes, wakeRate, ...facts }: Fac
   }
 }
 
-function listed(hold: Hold, iso: (at: number) => string): readonly HoldView[] {
-  const { kind, what, since, grant, isIgnored } = hold
-  const views = grant === undefined ? [{ kind, what, since: iso(since) }] : grant.holds
-  return isIgnored ? views.map(view => ({ ...view, isIgnored })) : views
+function listed(hold: Hold<Way>, iso: (at: number) => string): readonly HoldView[] {
+  const { kind, what, grant } = hold.ask
+  const views = grant === undefined ? [{ kind, what, since: iso(hold.since) }] : grant.holds
+  return isIgnored(hold) ? views.map(view => ({ ...view, isIgnored: true })) : views
 }

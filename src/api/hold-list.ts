@@ -1,0 +1,110 @@
+import { ShadowError } from '../lib/errors.ts'
+import type { Ask, Held } from '../model/instance.ts'
+
+/** Where the requests of a hold go: one run of an app. */
+export type Target = {
+  /** `ip:port` */
+  readonly address: string
+  /** Identifies this run of the app: the id of its container. */
+  readonly run: string
+  /** See `Held.refused`. */
+  readonly refused: () => Promise<void>
+  /** See `Held.alive`. */
+  readonly alive: () => Promise<void>
+  /** See `Held.badAnswer`. */
+  readonly badAnswer: (fault: string) => void
+}
+
+const NO_HEADERS = {}
+
+/** One request or WebSocket that holds an app, until it is disposed of. A second disposal is a bug, and throws. */
+export class Hold<T extends Target = Target> implements Held {
+  readonly headers = NO_HEADERS
+  readonly ask: Ask
+  readonly target: T
+  /** When it began, by the clock. */
+  readonly since: number
+  waited: Held['waited']
+  /** Its index in the list; -1 once it has left. */
+  at: number
+  readonly #leave: (hold: Hold<T>) => void
+
+  constructor(of: { ask: Ask; target: T; since: number; at: number }, leave: (hold: Hold<T>) => void) {
+    this.ask = of.ask
+    this.target = of.target
+    this.since = of.since
+    this.at = of.at
+    this.#leave = leave
+  }
+
+  get address(): string {
+    return this.target.address
+  }
+
+  get run(): string {
+    return this.target.run
+  }
+
+  get alive(): () => Promise<void> {
+    return this.target.alive
+  }
+
+  get refused(): () => Promise<void> {
+    return this.target.refused
+  }
+
+  get badAnswer(): (fault: string) => void {
+    return this.target.badAnswer
+  }
+
+  [Symbol.dispose](): void {
+    this.#leave(this)
+  }
+}
+
+/** The holds of an app, or those under one grant. To enter and to leave cost the same, however many there are. */
+export class HoldList<T extends Target = Target> {
+  // Not a Set: when many holds enter and leave, the tables that a Set discards keep each other, and all holds that were in them, alive
+  // until a full garbage collection.
+  readonly #all: Hold<T>[] = []
+  readonly #onLeave: (hold: Hold<T>) => void
+
+  constructor(onLeave: (hold: Hold<T>) => void) {
+    this.#onLeave = onLeave
+  }
+
+  enter(ask: Ask, target: T, since: number): Hold<T> {
+    const hold = new Hold({ ask, target, since, at: this.#all.length }, this.#leave)
+    this.#all.push(hold)
+    return hold
+  }
+
+  get size(): number {
+    return this.#all.length
+  }
+
+  /** A copy, in no order: a hold may leave while the caller goes through it. */
+  get all(): readonly Hold<T>[] {
+    return this.#all.slice()
+  }
+
+  /** A copy, the longest hold first. */
+  get oldestFirst(): readonly Hold<T>[] {
+    return this.#all.toSorted((a, b) => a.since - b.since)
+  }
+
+  // The last hold takes the place of the one that leaves.
+  readonly #leave = (hold: Hold<T>): void => {
+    const { at } = hold
+    const last = this.#all[this.#all.length - 1]
+    if (at < 0 || last === undefined) throw releasedTwice(hold.ask.what)
+    this.#all[at] = last
+    last.at = at
+    this.#all.pop()
+    hold.at = -1
+    this.#onLeave(hold)
+  }
+}
+
+export const releasedTwice = (what: string): ShadowError =>
+  new ShadowError('internal', `the hold of "${what}" was released twice`)
