@@ -63,6 +63,13 @@ test('an app that nobody uses: when it sleeps', () => {
   ])
 })
 
+test('an app that tried to reach another one: that it was refused, when, and what works', () => {
+  const refusedConnections = { at: '2026-11-21T11:59:00Z', count: 2 }
+  const [, , told = ''] = why({ sleepsAt: '2026-11-21T12:01:30Z', refusedConnections })
+  assert.match(told, /another app or a private network, and was refused, the last time at 2026-11-21T11:59:00Z/)
+  assert.match(told, /shadow update blog --egress NETWORK/)
+})
+
 test('an app that is never to sleep: that its definition says so', () => {
   assert.deepEqual(why({}, 'never').slice(1), ['Its definition says never to sleep (--idle-after never).'])
 })
