@@ -3,9 +3,11 @@ import express, { type NextFunction, type Request, type Response } from 'express
 import { parseCall } from '../api/parse.ts'
 import { masterPaths, PERMIT_HEADER } from '../api/paths.ts'
 import { masterRoutes, type Role } from '../api/routes.ts'
+import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
 import { door, fail, readJson, reply } from '../lib/http/server.ts'
 import type { Log } from '../lib/log.ts'
+import { BodyDeadlines } from './body-deadlines.ts'
 import type { Call, Handlers } from './handlers.ts'
 import type { Caller, Tokens } from './tokens.ts'
 
@@ -16,13 +18,19 @@ type Parts = {
   handlers: Handlers
   tokens: Tokens
   log: Log
+  clock: Clock
   /** Ends the streams when the master stops. */
   ending: AbortSignal
 }
 
 /** The doors of the master: every route of the table, behind its token, its input parsed, its failures as problem documents. */
-export function masterDoor({ handlers, tokens, log, ending }: Parts): RequestListener {
+export function masterDoor({ handlers, tokens, log, clock, ending }: Parts): RequestListener {
   const app = express().disable('x-powered-by').disable('etag')
+  const deadlines = new BodyDeadlines(clock)
+  app.use((request, _response, next) => {
+    deadlines.start(request)
+    next()
+  })
   const through =
     (handle: (request: Request, response: Response, signal: AbortSignal) => Promise<void>) =>
     (request: Request, response: Response): void =>
@@ -36,6 +44,7 @@ export function masterDoor({ handlers, tokens, log, ending }: Parts): RequestLis
       through(async (request, response, gone) => {
         const caller = route.may === 'anyone' ? undefined : await callerOf(request, response, tokens)
         mayCall(route, caller)
+        if ('content' in route && route.answer === 'nothing') deadlines.letOff(request)
         const input = parseCall(schemasOf(route), {
           params: request.params,
           query: request.query,

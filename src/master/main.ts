@@ -33,7 +33,7 @@ import { volumeRecords } from './volumes.ts'
 import { isAnnounced, watchChanges } from './watch.ts'
 
 const DRAIN_MS = 2_000
-/** Bounds an upload; node:http allows five minutes, too few for a large blob over a slow line. */
+/** Bounds an upload. For all other requests see `BodyDeadlines`: five minutes are too few for a large blob over a slow line. */
 const UPLOAD_WITHIN_MS = 3_600_000
 
 /** A master that runs. */
@@ -110,7 +110,7 @@ export async function startMaster(config: MasterConfig, { clock, log, storage: g
     tokens.ensure(join(config.data, 'tokens', `node-${node}`), 'node', node)
   await token('admin')
   const ending = new AbortController()
-  const door = masterDoor({ handlers, tokens, log, ending: ending.signal })
+  const door = masterDoor({ handlers, tokens, log, clock, ending: ending.signal })
   const server = await listen(createServer({ requestTimeout: UPLOAD_WITHIN_MS }, door), config.listen, DRAIN_MS)
   const watching = watchChanges({ journal, storage, records, changes, tokens, clock, log }, ending.signal)
   log.info('master listens', { address: server.address, storage: storage.name })
