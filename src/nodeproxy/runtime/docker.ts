@@ -242,8 +242,8 @@ export function docker({
       const found = await containers.inspect(container).catch(unlessStatus(404))
       return found && (found.HostConfig.NanoCpus ?? 0) / 1e9
     }
-    const limit = cpus ?? (await given())
-    if (limit !== undefined) await processes.limitCpus(container, limit)
+    const limit = await given()
+    if (limit !== undefined) await processes.limitCpus(container, Math.min(limit, cpus ?? limit))
   }
 
   return {
@@ -270,7 +270,7 @@ export function docker({
       processes.forget(container)
       allowed.delete(container.id)
       const address = addressOf.get(container.id) ?? ''
-      await refusedConnections.forget(address, await bridge.bridge().catch(() => undefined))
+      await refusedConnections.forget(address, firewall.bridge)
       await firewall.allow(address, []).catch(() => undefined) // it is told at the next start
       addresses.free(address)
       addressOf.delete(container.id)
@@ -319,7 +319,7 @@ export function docker({
       await bridge.ensure()
       return [printSubnet(bridge.subnet)]
     },
-    refusedConnections: async () => refusedConnections.counts(await bridge.bridge()),
+    refusedConnections: () => refusedConnections.counts(firewall.bridge),
     openPorts: ports => firewall.openPorts(ports),
   }
 }

@@ -44,6 +44,11 @@ export class Firewall {
     this.#frontPorts = options.frontPorts
   }
 
+  /** The bridge that has the rules; undefined until they were made sure of. */
+  get bridge(): string | undefined {
+    return this.#bridge
+  }
+
   /**
    * Makes sure that the rules of the bridge are in force; fails with `egress-open` unless only a warning is wanted. A start of
    * a container relies on a look that was just now (`recently`), so that many at once cost one.
@@ -127,8 +132,12 @@ export class Firewall {
       exec('/bin/sh', ['-c', 'printf %s "$2" | "$1-restore" --wait 5 --noflush', 'sh', command, rules(bridge)])
     await restore().catch(error => {
       if (!this.#remembers) throw error
-      this.#remembers = false // a kernel without xt_recent: the rules count, what they remember is a help
-      return restore()
+      // Perhaps a kernel without xt_recent: the rules matter, and what they remember is only a help.
+      this.#remembers = false
+      return restore().catch(cause => {
+        this.#remembers = true // it was something else
+        throw cause
+      })
     })
     const { input, forward } = chainsOf(bridge)
     // Docker keeps DOCKER-USER for others, before all of its own rules, also when it is started again.

@@ -52,7 +52,7 @@ export interface Runtime {
   runs(container: Container): Promise<boolean>
   /** How many processes of it were ended so far for using more memory than the app may; 0 where that cannot be told. */
   memoryKills(container: Container): Promise<number>
-  /** Gives a running container at most so many processors, or, by `undefined`, as many as its definition says. Ended already is success. */
+  /** Gives a running container at most so many processors, never more than its definition says; by `undefined`, as many as that. Ended already is success. */
   limitCpus(container: Container, cpus: number | undefined): Promise<void>
   /** Where its processes listen for TCP connections; undefined where that cannot be told. */
   listening(container: Container): Promise<readonly Listener[] | undefined>

@@ -49,7 +49,7 @@ export async function makeImage(wanted: Wanted, format: Format): Promise<void> {
   await syncFolder(dirname(folder))
 }
 
-/** Makes the image larger, where it is smaller; `release` detaches it first. */
+/** Makes the image larger, where it is smaller; `release` detaches it first. Fails with `bad-input`, `disk-full`, `not-found`. */
 export async function growImage(wanted: Wanted, release: () => Promise<void>): Promise<void> {
   const { image, volume, sizeBytes } = wanted
   const bytes = await sizeIfThere(image)
@@ -124,14 +124,9 @@ async function onDisk(volume: VolumeId, task: () => Promise<void>): Promise<void
         hint: 'free space on the disk of the data folder (df -h), then try again',
       })
     if (error instanceof ExecError)
-      throw new ShadowError(
-        'volume-broken',
-        `the filesystem of volume ${volume} cannot be made:
-${output}`,
-        {
-          cause: error,
-        },
-      )
+      throw new ShadowError('volume-broken', `the filesystem of volume ${volume} cannot be made:\n${output}`, {
+        cause: error,
+      })
     throw error
   }
 }
