@@ -129,6 +129,7 @@ print(
         ? 'processor time: daemons and visitors by CPUWeight=1000 as contrib/systemd has it, attackers by 10'
         : 'processor time: all alike, as this machine has no cgroups for it',
       `wrong: an answer from another; lost: no answer, or an error; added: p99 beside them less p99 alone; sleepy was woken for most of its ${wakes} visits`,
+      `repeated, as the master had closed the idle connection: ${all.reduce((sum, { repeated }) => sum + repeated, 0)}`,
       ...Object.entries(beside).flatMap(([who, { lost, wrong }]) =>
         [...wrong, ...lost].slice(0, 10).map(what => `${who}: ${what}`),
       ),

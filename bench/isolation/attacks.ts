@@ -24,6 +24,8 @@ const HANGING_ADDRESSES = 12
 const HANGING_CONNECTIONS = 100
 const RESETTING_SESSIONS = 40
 const STREAMS_AT_ONCE = 100
+const STUCK_AFTER_MS = 250
+const CLOSED_WITHIN_MS = 250
 
 /** Each attack by its name; those of apps make the app of that name misbehave again whenever it is awake. */
 export const attacks: Readonly<Record<string, Attack>> = {
@@ -75,12 +77,16 @@ export const attacks: Readonly<Record<string, Attack>> = {
     await all(RESETTING_SESSIONS, signal, async () => {
       await inSession(tls, 'resets', '127.0.0.41', signal, async session => {
         let unended = 0
-        while (!session.destroyed && !signal.aborted) {
+        let movedAt = performance.now()
+        // A session that the front has slowed or closed is given up for a new one: the attack goes on.
+        const isStuck = (): boolean => unended >= STREAMS_AT_ONCE && performance.now() - movedAt > STUCK_AFTER_MS
+        while (!session.closed && !session.destroyed && !signal.aborted && !isStuck()) {
           // No more than the session has sent: else it is the attacker's memory that is attacked.
           for (let at = 0; unended < STREAMS_AT_ONCE && at < STREAMS_AT_ONCE && !session.destroyed; at++) {
             unended += 1
             const stream = streamTo(session, 'resets', '/').on('close', () => {
               unended -= 1
+              movedAt = performance.now()
             })
             stream.close(constants.NGHTTP2_CANCEL)
             did()
@@ -187,7 +193,8 @@ async function inSession(
   await Promise.race([once(session, 'connect').catch(() => undefined), closed])
   if (!session.destroyed) await use(session)
   session.destroy()
-  await closed
+  // A session whose streams were reset in masses may never tell that it has closed.
+  await Promise.race([closed, pause(CLOSED_WITHIN_MS, signal)])
   signal.removeEventListener('abort', stop)
   await pause(50, signal)
 }

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { hostnameOf } from './tenants.ts'
 
 /** How the answers of one were: `ms` of each good one, and what was wrong with the others. */
-export type Outcome = { readonly ms: number[]; readonly wrong: string[]; readonly lost: string[] }
+export type Outcome = { readonly ms: number[]; readonly wrong: string[]; readonly lost: string[]; repeated: number }
 
 type Place = { readonly front: number; readonly master: number; readonly token: string; readonly seconds: number }
 type Probe = {
@@ -47,7 +47,7 @@ process.stdout.write(JSON.stringify(Object.fromEntries(outcomes)), () => process
 
 /** Asks at an even pace, whether or not the answers before have come. */
 async function outcomeOf(probe: Probe): Promise<Outcome> {
-  const outcome: Outcome = { ms: [], wrong: [], lost: [] }
+  const outcome: Outcome = { ms: [], wrong: [], lost: [], repeated: 0 }
   const open = new Set<Promise<void>>()
   for (let due = performance.now(); due < until; due += probe.everyMs) {
     await sleep(Math.max(0, due - performance.now()))
@@ -59,7 +59,7 @@ async function outcomeOf(probe: Probe): Promise<Outcome> {
 }
 
 /** Asks once; the time counts from when the request was due, so that one who asks late does not hide a stall of the other side. */
-function askOnce(probe: Probe, due: number, outcome: Outcome): Promise<void> {
+function askOnce(probe: Probe, due: number, outcome: Outcome, mayRepeat = true): Promise<void> {
   const { port, path, headers, is } = probe
   const at = `at ${Math.round((due - until) / 1_000 + seconds)} s`
   return new Promise(resolve => {
@@ -73,9 +73,10 @@ function askOnce(probe: Probe, due: number, outcome: Outcome): Promise<void> {
     sent.on('error', (error: NodeJS.ErrnoException) => {
       // The master closes idle connections after 5 s. A GET that meets the close is sent again, as every HTTP client does
       // (RFC 9112, 9.3.1). The front keeps idle connections for longer than a probe leaves them idle: there a reset is a loss.
-      const meetsClose = port === master && sent.reusedSocket && !isAnswered && error.code === 'ECONNRESET'
-      if (meetsClose) resolve(askOnce(probe, due, outcome))
-      else lost(error.message)
+      const meetsClose = mayRepeat && port === master && sent.reusedSocket && !isAnswered && error.code === 'ECONNRESET'
+      if (!meetsClose) return lost(error.message)
+      outcome.repeated += 1
+      resolve(askOnce(probe, due, outcome, false))
     })
     sent.on('response', answer => {
       isAnswered = true
