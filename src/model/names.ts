@@ -24,9 +24,10 @@ function label(what: string, text: string): string {
   return text
 }
 
-function faultOfLabel(text: string): string | undefined {
+/** What keeps the text from being a DNS label of at most so many characters; undefined if nothing does. */
+export function faultOfLabel(text: string, longest = LONGEST_LABEL): string | undefined {
   if (text === '') return 'it is empty'
-  if (text.length > LONGEST_LABEL) return `it has ${text.length} characters; ${LONGEST_LABEL} at most`
+  if (text.length > longest) return `it has ${text.length} characters; ${longest} at most`
   const bad = /[^a-z0-9-]/.exec(text)
   if (bad) return `"${bad[0]}" at position ${bad.index}; use a-z, 0-9 and -`
   if (text.startsWith('-') || text.endsWith('-')) return 'it begins or ends with "-"'
