@@ -21,14 +21,14 @@ export class Grant {
   lastUsedAt: number | undefined
   /** Whether the last use was one that puts the sleep off. */
   lingers = false
-  readonly #app: Wanted
+  readonly #for: Wanted
   readonly #options: GrantOptions
   readonly #target: Target
   readonly #holds = new HoldList(hold => this.#left(hold))
 
-  constructor(app: Wanted, { grant, address, run, revoked }: Granted, options: GrantOptions) {
+  constructor(wanted: Wanted, { grant, address, run, revoked }: Granted, options: GrantOptions) {
     this.id = grant
-    this.#app = app
+    this.#for = wanted
     this.isRevoked = revoked
     this.#options = options
     const { alive, badAnswer } = options
@@ -46,8 +46,8 @@ export class Grant {
   /** Whether it is for this: the node has to hear of a newer definition. */
   serves(wanted: Wanted): boolean {
     if (this.isRevoked) return false
-    const app = this.#app
-    return wanted === app || typeof wanted === 'string' || typeof app === 'string' || !isNewer(wanted, app)
+    const had = this.#for
+    return wanted === had || typeof wanted === 'string' || typeof had === 'string' || !isNewer(wanted, had)
   }
 
   enter(ask: Ask, waited?: Granted['waited']): Held {

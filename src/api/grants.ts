@@ -1,10 +1,14 @@
 import type { Leaver } from '../lib/leaver.ts'
 import type { Ask, EndedRun, HoldView, InstanceView, Phase } from '../model/instance.ts'
-import type { AppName } from '../model/names.ts'
+import { type InstanceId, instanceId } from '../model/instance-id.ts'
 import type { AppAt } from '../model/route.ts'
 
-/** An app by its name, or in the version that the asker has heard of: then the node serves that version or a newer one. */
-export type Wanted = AppAt | AppName
+/** An instance by its id, or with the version of its app that the caller has heard of: then the node serves that version or a newer one. */
+export type Wanted = AppAt | InstanceId
+
+/** The instance that is meant. */
+export const instanceOf = (wanted: Wanted): InstanceId =>
+  typeof wanted === 'string' ? wanted : (wanted.instance ?? instanceId(wanted.name))
 
 /** Leave to hold an app for as many requests as come, until it is given back. */
 export type Granted = {
@@ -19,18 +23,21 @@ export type Granted = {
 /** What a worker asks of the thread that has the instances. */
 export type NodeDeeds = {
   /** As the hold of an instance; one grant for each call. */
-  hold(input: { readonly app: Wanted; readonly ask: Omit<Ask, 'grant'> }, leaver: Leaver): Promise<Granted>
+  hold(input: { readonly wanted: Wanted; readonly ask: Omit<Ask, 'grant'> }, leaver: Leaver): Promise<Granted>
   /** `agoMs`: how long ago use that puts the sleep off ended; null for none. */
   giveBack(input: { readonly grant: number; readonly agoMs: number | null }): void
   /** This run of the app took no connection; see `Held.refused`. */
-  refused(input: { readonly app: AppName; readonly run: string }): Promise<void>
+  refused(input: { readonly instance: InstanceId; readonly run: string }): Promise<void>
   /** A request that this run of the app had in hand was lost; see `Held.alive`. */
-  alive(input: { readonly app: AppName; readonly run: string }): Promise<void>
+  alive(input: { readonly instance: InstanceId; readonly run: string }): Promise<void>
   /** An answer of the app was refused under this grant. */
   badAnswer(input: { readonly grant: number; readonly fault: string }): void
   /** The instance, as soon as it is not in the phase that was seen. */
-  follow(input: { readonly app: AppName; readonly seen: Phase | undefined }, leaver: Leaver): Promise<InstanceView>
-  phase(app: AppName): Phase
+  follow(
+    input: { readonly instance: InstanceId; readonly seen: Phase | undefined },
+    leaver: Leaver,
+  ): Promise<InstanceView>
+  phase(instance: InstanceId): Phase
 }
 
 /** What that thread asks of its workers. */

@@ -36,19 +36,23 @@ export const masterPaths = {
 export const nodePaths = {
   health: 'GET /server-health-check',
   listInstances: 'GET /v1/instances',
-  getInstance: 'GET /v1/instances/:app',
-  wakeInstance: 'POST /v1/instances/:app/wake',
-  sleepInstance: 'POST /v1/instances/:app/sleep',
-  checkInstance: 'POST /v1/instances/:app/check',
-  forgetInstance: 'DELETE /v1/instances/:app',
-  instanceLogs: 'GET /v1/instances/:app/logs',
-  followInstance: 'GET /v1/instances/:app/events',
+  getInstance: 'GET /v1/instances/:instance',
+  wakeInstance: 'POST /v1/instances/:instance/wake',
+  sleepInstance: 'POST /v1/instances/:instance/sleep',
+  checkInstance: 'POST /v1/instances/:instance/check',
+  forgetInstance: 'DELETE /v1/instances/:instance',
+  forgetApp: 'DELETE /v1/apps/:app',
+  instanceLogs: 'GET /v1/instances/:instance/logs',
+  followInstance: 'GET /v1/instances/:instance/events',
   listVolumes: 'GET /v1/volumes',
   removeVolume: 'DELETE /v1/volumes/:volume',
 } as const
 
-/** Headers between a front and a node on a request for an app: which app, the node's key for traffic, what may be done. */
-export const HOP_APP = 'x-shadow-app'
+/**
+ * Headers between a front and a node on a request for an app: which instance, the node's key for traffic, what may be done. The id of
+ * a plain instance is the name of its app, as in the versions that gave this header its name.
+ */
+export const HOP_INSTANCE = 'x-shadow-app'
 export const HOP_KEY = 'x-shadow-key'
 /** How many milliseconds the request may wait for a wake before the node answers `app-waking`: it is a browser's. */
 export const HOP_PATIENCE = 'x-shadow-patience'

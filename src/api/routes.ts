@@ -9,6 +9,7 @@ import {
   CheckedSchema,
   DigestSchema,
   HostnameSchema,
+  InstanceIdSchema,
   InstanceSchema,
   NodeNameSchema,
   NodeSchema,
@@ -41,6 +42,7 @@ export type Role = (typeof ROLES)[number]
 const admin = ['admin'] as const
 const all = ROLES
 const app = z.strictObject({ app: AppNameSchema })
+const instance = z.strictObject({ instance: InstanceIdSchema })
 const volume = z.strictObject({ volume: VolumeIdSchema })
 const blob = z.strictObject({ digest: DigestSchema })
 const paging = { after: z.string().optional(), limit: z.coerce.number().int().min(1).max(1000).default(500) }
@@ -261,37 +263,48 @@ export const nodeRoutes = {
     answer: z.object({ items: z.array(InstanceSchema) }),
     may: admin,
   },
-  getInstance: { says: 'read an instance', params: app, answer: InstanceSchema, may: admin },
-  wakeInstance: { says: 'wake an app and wait until it is ready', params: app, answer: InstanceSchema, may: admin },
+  getInstance: { says: 'read an instance', params: instance, answer: InstanceSchema, may: admin },
+  wakeInstance: {
+    says: 'wake an app and wait until it is ready',
+    params: instance,
+    answer: InstanceSchema,
+    may: admin,
+  },
   sleepInstance: {
-    says: 'put an app to sleep and wait until it is asleep',
-    params: app,
+    says: 'put an instance to sleep and wait until it is asleep',
+    params: instance,
     answer: InstanceSchema,
     may: admin,
   },
   checkInstance: {
-    says: 'check whether a definition can run, if the app is awake, and which image it names; changes nothing',
-    params: app,
+    says: 'check whether a definition can run, if the instance is awake, and which image it names; changes nothing',
+    params: instance,
     body: TaskSchema,
     answer: CheckedSchema,
     may: admin,
   },
   forgetInstance: {
-    says: 'put an app to sleep and forget its definition and logs; its volume stays',
+    says: 'put an instance to sleep and forget it with its logs; the definition of its app stays',
+    params: instance,
+    answer: 'nothing',
+    may: admin,
+  },
+  forgetApp: {
+    says: 'put all instances of an app to sleep and forget its definition and logs; its volume stays',
     params: app,
     answer: 'nothing',
     may: admin,
   },
   instanceLogs: {
     says: 'read log lines as NDJSON, oldest first',
-    params: app,
+    params: instance,
     query: logQuery,
     answer: 'stream',
     may: admin,
   },
   followInstance: {
     says: 'follow an instance: server-sent events with app and phase, at each change of phase or step',
-    params: app,
+    params: instance,
     answer: 'stream',
     may: ['admin', 'proxy'],
   },

@@ -8,6 +8,7 @@ import { egress } from '../model/egress.ts'
 import { hostname } from '../model/hostname.ts'
 import { imageReference } from '../model/image-reference.ts'
 import { type InstanceView, PHASES, WAKE_STEPS } from '../model/instance.ts'
+import { parseInstanceId } from '../model/instance-id.ts'
 import { appName, nodeName, volumeId } from '../model/names.ts'
 import { duration, orNever, size, toBytes, toMs } from '../model/quantities.ts'
 import type { Route } from '../model/route.ts'
@@ -33,6 +34,12 @@ function parsed<T extends string>(id: string, description: string, example: stri
 const neverOr = (id: string, example: string) => parsed(id, 'a length of time, or never', example, orNever)
 
 export const AppNameSchema = parsed('AppName', 'a DNS label: 1 to 63 of a-z, 0-9 and -', 'blog', appName)
+export const InstanceIdSchema = parsed(
+  'InstanceId',
+  'the name of the app for its plain instance; app.slot for one of several, the slot a DNS label of up to 32',
+  'blog.b',
+  parseInstanceId,
+)
 export const NodeNameSchema = parsed('NodeName', 'a DNS label', 'node-1', nodeName)
 export const VolumeIdSchema = parsed('VolumeId', 'a DNS label', 'blog', volumeId)
 export const DigestSchema = parsed('Digest', 'a SHA-256 digest in hexadecimal', 'e3b0c442…', sha256)
@@ -361,6 +368,7 @@ export const PhaseSchema = z.object({ app: AppNameSchema, phase: z.enum(PHASES) 
 export const InstanceSchema = told<InstanceView>(
   z.object({
     app: AppNameSchema,
+    instance: InstanceIdSchema,
     node: NodeNameSchema,
     phase: z.enum(PHASES),
     since: z.iso.datetime(),

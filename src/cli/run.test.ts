@@ -32,6 +32,7 @@ const blog = { name: 'blog', domains: ['blog.localhost'], task, createdAt: '', u
 const idle = { ...blog, name: 'wiki', domains: ['wiki.localhost', 'w.localhost'] }
 const awake = {
   app: 'blog',
+  instance: 'blog',
   node: 'n1',
   phase: 'awake',
   since: '2026-11-21T11:57:00Z',
@@ -91,6 +92,21 @@ wiki  asleep  -    -     -          wiki.localhost w.localhost
     ],
     silent: [],
   })
+})
+
+test('ps shows one of several instances of an app in a row of its own, below the plain one', async () => {
+  const second = { ...awake, instance: 'blog.b', node: 'n2' }
+  const { terminal } = await shadow('ps', {
+    listApps: () => ({ items: [blog], next: null }),
+    listInstances: () => ({ items: [second], silent: [] }),
+  })
+  assert.equal(
+    terminal.stdout,
+    `NAME    STATE   FOR  NODE  SLEEPS-IN  DOMAINS
+blog    asleep  -    -     -          blog.localhost
+blog.b  awake   3m   n2    2m30s      blog.localhost
+`,
+  )
 })
 
 test('ps reads all pages of apps', async () => {

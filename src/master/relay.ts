@@ -8,6 +8,7 @@ import { isFailure, ShadowError } from '../lib/errors.ts'
 import { mapAtMost } from '../lib/parallel.ts'
 import type { App, Volume } from '../model/app.ts'
 import type { InstanceView, VolumeUse } from '../model/instance.ts'
+import { instanceId } from '../model/instance-id.ts'
 import { MASTER_CALL_WITHIN, NODE_ANNOUNCES_EVERY } from '../model/intervals.ts'
 import type { AppName, NodeName, VolumeId } from '../model/names.ts'
 import { isOverloaded, place } from '../model/placement.ts'
@@ -22,7 +23,10 @@ export type Relay = ReturnType<typeof nodeRelay>
 /** Asks the nodes on behalf of whoever asks the master. */
 export function nodeRelay({ nodes, volumes, permits }: { nodes: Nodes; volumes: Volumes; permits: Permits }) {
   // The node may have to read the app's definition first.
-  const about = (app: App) => ({ params: { app: app.name }, headers: { [PERMIT_HEADER]: permits.issue(app) } })
+  const about = (app: App) => ({
+    params: { instance: instanceId(app.name) },
+    headers: { [PERMIT_HEADER]: permits.issue(app) },
+  })
   const clients = new Map<NodeName, { at: string; client: NodeClient }>()
   const clientOf = ({ name, address, controlKey }: ControlledNode): NodeClient => {
     if (controlKey === undefined) throw noControl(name)
@@ -60,7 +64,7 @@ export function nodeRelay({ nodes, volumes, permits }: { nodes: Nodes; volumes: 
     const found = await mapAtMost(16, live, async node => ({ node, instances: asked ? await instancesOn(node) : [] }))
     const having = found
       .flatMap(({ node, instances }) =>
-        (instances ?? []).filter(one => one.app === app.name).map(one => ({ node, one })),
+        (instances ?? []).filter(one => one.instance === instanceId(app.name)).map(one => ({ node, one })),
       )
       .sort((a, b) => Number(a.one.phase === 'asleep') - Number(b.one.phase === 'asleep'))[0]
     if (having !== undefined) return having.node
@@ -112,7 +116,10 @@ export function nodeRelay({ nodes, volumes, permits }: { nodes: Nodes; volumes: 
       try {
         const least = (await nodes.list()).toSorted((a, b) => a.memoryUtilization - b.memoryUtilization)[0]
         if (least === undefined) return undefined
-        const { image } = await clientOf(least).call('checkInstance', { params: { app: task.app }, body: task })
+        const { image } = await clientOf(least).call('checkInstance', {
+          params: { instance: instanceId(task.app) },
+          body: task,
+        })
         return image ?? undefined
       } catch {
         return undefined // told in the doc
@@ -124,7 +131,7 @@ export function nodeRelay({ nodes, volumes, permits }: { nodes: Nodes; volumes: 
     async logs(app: App, query: { follow: boolean; tail: number }, response: ServerResponse, signal: AbortSignal) {
       const client = await reached(await nodeOf(app))
       const answer = await client.raw('instanceLogs', {
-        params: { app: app.name },
+        params: { instance: instanceId(app.name) },
         query: { follow: query.follow ? 'true' : 'false', tail: query.tail },
         signal,
       })
@@ -166,7 +173,7 @@ export function nodeRelay({ nodes, volumes, permits }: { nodes: Nodes; volumes: 
         const node = place === lease?.node ? await nodeWith(place, `the volume ${id}`) : await nodes.find(place)
         if (node === undefined) continue
         const client = await reached(node)
-        if (app !== null) await gone(client.call('forgetInstance', { params: { app }, signal }))
+        if (app !== null) await gone(client.call('forgetApp', { params: { app }, signal }))
         await gone(client.call('removeVolume', { params: { volume: id }, ...of, signal }))
       }
     },

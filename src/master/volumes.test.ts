@@ -97,7 +97,7 @@ describe('a volume', () => {
     await announce('node-1', node)
     await lease('node-1')
     await on.admin.call('removeApp', { params: { app }, query: { withVolume: 'true' } })
-    assert.deepEqual(node.calls.slice(0, 2), [`forgetInstance ${app}`, `removeVolume ${app}`])
+    assert.deepEqual(node.calls.slice(0, 2), [`forgetApp ${app}`, `removeVolume ${app}`])
     await rejectsWith('not-found', volume())
     await rejectsWith('app-not-found', on.admin.call('getApp', { params: { app } }))
   })

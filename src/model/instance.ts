@@ -1,4 +1,5 @@
 import type { Problem } from '../lib/errors.ts'
+import type { InstanceId } from './instance-id.ts'
 import type { AppName, NodeName } from './names.ts'
 
 export const PHASES = ['asleep', 'waking', 'awake', 'stopping', 'crashed', 'stuck'] as const
@@ -90,6 +91,7 @@ export type EndedRun = {
 /** An instance as its node reports it: enough for `ps`, `status` and `why`. Times are ISO 8601. */
 export type InstanceView = {
   readonly app: AppName
+  readonly instance: InstanceId
   readonly node: NodeName
   readonly phase: Phase
   readonly since: string

@@ -1,4 +1,5 @@
 import type { App, AppForFronts } from './app.ts'
+import type { InstanceId } from './instance-id.ts'
 import type { AppName, NodeName } from './names.ts'
 
 /** The version of an app that something was read from. `isNewer` orders the versions of one app. */
@@ -22,7 +23,12 @@ export type Route = AppForFronts &
   }
 
 /** An app in a version that somebody has heard of. The node fetches its definition by itself. */
-export type AppAt = Version & { readonly name: AppName; readonly permit?: string | undefined }
+export type AppAt = Version & {
+  readonly name: AppName
+  readonly permit?: string | undefined
+  /** The instance of the app that is meant; left out: the plain one. */
+  readonly instance?: InstanceId | undefined
+}
 
 /** The route of an app; `node` holds the lease of its volume. The task definition is what is left out. */
 export function routeOf({ task, ...forFronts }: App, node: NodeName | null, permit: string): Route {

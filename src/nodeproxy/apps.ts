@@ -1,6 +1,5 @@
 import { Freshness } from '../api/change-stream.ts'
 import type { MasterClient } from '../api/client.ts'
-import type { Wanted } from '../api/grants.ts'
 import { permitHeaders } from '../api/paths.ts'
 import { AppSchema } from '../api/schemas.ts'
 import { deadline } from '../lib/abort.ts'
@@ -125,7 +124,10 @@ export class Apps {
    * The app to serve; fails with `app-not-found`, and for one that is not known here with `master-unreachable`, `volume-elsewhere`,
    * or `forbidden` where it was not placed here. `permit`: what front or master have shown for it.
    */
-  async resolve(wanted: Wanted, permit = typeof wanted === 'string' ? undefined : wanted.permit): Promise<App> {
+  async resolve(
+    wanted: AppAt | AppName,
+    permit = typeof wanted === 'string' ? undefined : wanted.permit,
+  ): Promise<App> {
     const known = typeof wanted === 'string' ? this.current(wanted) : this.at(wanted)
     if (known !== undefined) return known
     const name = typeof wanted === 'string' ? wanted : wanted.name

@@ -4,6 +4,7 @@ import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { test } from 'vitest'
 import type { LogLine } from '../model/instance.ts'
+import { instanceId } from '../model/instance-id.ts'
 import { appName } from '../model/names.ts'
 import { settled } from '../testing/instance-environment.ts'
 import { control } from './control.ts'
@@ -20,7 +21,7 @@ test('a log is read no faster than its reader takes it', async () => {
     typeof control
   >[0])
   const response = Object.assign(new PassThrough(), { writeHead: () => undefined, flushHeaders: () => undefined })
-  const asked = { params: { app: appName('blog') }, query: { tail: 0, follow: true }, body: undefined }
+  const asked = { params: { instance: instanceId(appName('blog')) }, query: { tail: 0, follow: true }, body: undefined }
   const { signal } = new AbortController()
   const stream = { response: response as unknown as ServerResponse, signal, permit: undefined }
   const answering = handlers.instanceLogs(asked, stream)

@@ -7,6 +7,7 @@ import { ShadowError } from '../lib/errors.ts'
 import { openEvents } from '../lib/http/events.ts'
 import { readJson, reply } from '../lib/http/server.ts'
 import type { LogLine } from '../model/instance.ts'
+import { appOf, type InstanceId } from '../model/instance-id.ts'
 import { STREAM_HEARTBEAT_EVERY } from '../model/intervals.ts'
 import type { AppName, VolumeId } from '../model/names.ts'
 import type { Apps } from './apps.ts'
@@ -42,11 +43,12 @@ type Parts = {
   readonly askWorkers: () => Promise<void>
   readonly health: Health
   readonly readLogs: (
-    app: AppName,
+    instance: InstanceId,
     options: { tail: number; follow: boolean },
     signal: AbortSignal,
   ) => AsyncIterable<LogLine>
   readonly forget: (app: AppName) => Promise<void>
+  readonly forgetInstance: (instance: InstanceId) => Promise<void>
   readonly removeVolume: (volume: VolumeId, of: AppName | undefined) => Promise<void>
   /** Ends streams when the node stops. */
   readonly ending: AbortSignal
@@ -62,11 +64,12 @@ export function control({
   health,
   readLogs,
   forget,
+  forgetInstance,
   removeVolume,
   ending,
 }: Parts): Handlers {
-  const instanceOf = async (app: AppName, permit: string | undefined): Promise<Instance> =>
-    instances.of(await apps.resolve(app, permit))
+  const instanceOf = async (id: InstanceId, permit: string | undefined): Promise<Instance> =>
+    instances.of(id, await apps.resolve(appOf(id), permit))
   return {
     health: () => health.now(),
     listInstances: async () => {
@@ -74,36 +77,39 @@ export function control({
       return { items: instances.all.map(instance => instance.view()) }
     },
     getInstance: async ({ params }, { permit }) => {
-      const instance = await instanceOf(params.app, permit)
+      const instance = await instanceOf(params.instance, permit)
       await askWorkers()
       await refusedConnections.look().catch(() => undefined) // what was found before is told
-      const refused = refusedConnections.of(instance.app)
+      const refused = refusedConnections.of(instance.id)
       return { ...(await space.viewOf(instance)), ...(refused && { refusedConnections: refused }) }
     },
     wakeInstance: async ({ params }, { signal, permit }) => {
-      await apps.resolve(params.app, permit)
-      await apps.refresh(params.app) // a person who has just changed it means what it is now
-      const instance = await instances.wake(await apps.resolve(params.app, permit), 'a person who asked', signal)
+      const app = appOf(params.instance)
+      await apps.resolve(app, permit)
+      await apps.refresh(app) // a person who has just changed it means what it is now
+      const known = await apps.resolve(app, permit)
+      const instance = await instances.wake(params.instance, known, 'a person who asked', signal)
       return instance.view()
     },
     sleepInstance: async ({ params }, { permit }) => {
-      const instance = await instanceOf(params.app, permit)
+      const instance = await instanceOf(params.instance, permit)
       await instance.sleep('asked')
       return instance.view()
     },
-    checkInstance: ({ params, body }, { signal }) => instances.check(params.app, body, signal),
-    forgetInstance: ({ params }) => forget(params.app),
+    checkInstance: ({ params, body }, { signal }) => instances.check(params.instance, body, signal),
+    forgetInstance: ({ params }) => forgetInstance(params.instance),
+    forgetApp: ({ params }) => forget(params.app),
     instanceLogs: async ({ params, query }, { response, signal }) => {
       response.writeHead(200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' })
       response.flushHeaders()
       const until = AbortSignal.any([signal, ending])
-      for await (const line of readLogs(params.app, query, until))
+      for await (const line of readLogs(params.instance, query, until))
         if (!response.write(`${JSON.stringify(line)}\n`))
           await once(response, 'drain', { signal: until }).catch(() => undefined) // and so ends the loop
       response.end()
     },
     followInstance: async ({ params }, { response, signal, permit }) => {
-      const instance = await instanceOf(params.app, permit)
+      const instance = await instanceOf(params.instance, permit)
       const send = openEvents(response, STREAM_HEARTBEAT_EVERY)
       for await (const view of instance.follow(AbortSignal.any([signal, ending])))
         send({ app: view.app, phase: view.phase })

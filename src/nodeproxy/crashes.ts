@@ -1,5 +1,5 @@
 import { isFailure, type ShadowError } from '../lib/errors.ts'
-import type { AppName } from '../model/names.ts'
+import type { InstanceId } from '../model/instance-id.ts'
 import { inCrashLoop } from './refusals.ts'
 
 const FREE_TRIES = 3
@@ -48,8 +48,8 @@ export class Crashes {
   }
 
   /** Fails as the app did last, while it is to be left alone. */
-  refuseLoop(app: AppName, last: ShadowError, now: number): void {
-    if (this.#retryAt > now) throw inCrashLoop(app, last, this.#count, this.#retryAt - now)
+  refuseLoop(instance: InstanceId, last: ShadowError, now: number): void {
+    if (this.#retryAt > now) throw inCrashLoop(instance, last, this.#count, this.#retryAt - now)
   }
 
   /** A person wants another try now; the count stays. */

@@ -1,9 +1,11 @@
 import { afterEach, expect, test } from 'vitest'
+import { instanceOf } from '../api/grants.ts'
 import { noLog } from '../lib/log.ts'
 import { countsOf } from '../lib/threads/counted.ts'
 import { Crew } from '../lib/threads/crew.ts'
 import type { Line } from '../lib/threads/line.ts'
-import { type AppName, appName } from '../model/names.ts'
+import { appOf, type InstanceId, instanceId } from '../model/instance-id.ts'
+import { appName } from '../model/names.ts'
 import { HandClock } from '../testing/clock.ts'
 import { aTask } from '../testing/fake-app.ts'
 import type { HolderOrders } from '../testing/holder.ts'
@@ -35,13 +37,13 @@ async function node(names: readonly string[], threads: number) {
     if (Atomics.load(users, place) !== 0) stoppedInUse.push(container.id)
     await stop(container, graceMs)
   }
-  const apps = names.map(appName)
-  const instances = new Map(apps.map(app => [app, environment.anInstance(aTask({ app, volume: undefined }))]))
-  const of = (app: AppName) => instances.get(app)!
+  const apps = names.map(name => instanceId(appName(name)))
+  const instances = new Map(apps.map(id => [id, environment.anInstance(aTask({ app: appOf(id), volume: undefined }))]))
+  const of = (id: InstanceId) => instances.get(id)!
   const grants = new Grants({
-    hold: (app, ask, leaver) => of(app as AppName).hold(ask, leaver),
-    follow: (app, signal) => of(app).follow(signal),
-    phase: app => of(app).phase,
+    hold: (wanted, ask, leaver) => of(instanceOf(wanted)).hold(ask, leaver),
+    follow: (id, signal) => of(id).follow(signal),
+    phase: id => of(id).phase,
     refused: async () => undefined,
     alive: async () => undefined,
     clock,
@@ -79,7 +81,7 @@ test('after 10,000 requests of all kinds over three threads, among sleeps and de
     for (let at = 0; going; at++) {
       const instance = of(apps[at % apps.length]!)
       if (at % 2 === 0) instance.sleep('asked').catch(() => undefined)
-      else instance.define(aTask({ app: instance.app, volume: undefined, revision: at + 1 }))
+      else instance.define(aTask({ app: appOf(instance.id), volume: undefined, revision: at + 1 }))
       for (let turns = 0; turns < 20; turns++) await turn()
     }
   })()
@@ -111,7 +113,7 @@ for (const how of ['exit', 'throw', 'hang'] as const)
         if (counts.length === threads) return counts.map(({ requests }) => requests)
       }
     }
-    const [a, b] = apps as [AppName, AppName]
+    const [a, b] = apps as [InstanceId, InstanceId]
     await Promise.all([worker(0).call('hold', a), worker(0).call('hold', b), worker(1).call('hold', b)])
     expect(grants.count).toBe(3)
     expect(await requests(2)).toEqual([7, 7])
@@ -135,7 +137,7 @@ for (const how of ['exit', 'throw', 'hang'] as const)
 
 test('a request to one thread, while the app falls asleep after the last of another, wakes it again', async () => {
   const { clock, runtime, apps, of, grants, worker } = await node(['a'], 2)
-  const [a] = apps as [AppName]
+  const [a] = apps as [InstanceId]
   const before = await worker(0).call('hold', a)
   worker(0).tell('release', null)
   await grants.report()
@@ -151,7 +153,7 @@ test('a request to one thread, while the app falls asleep after the last of anot
 
 test('a stop waits for what runs in a real thread', async () => {
   const { apps, of, runtime, grants, worker } = await node(['a'], 1)
-  const [a] = apps as [AppName]
+  const [a] = apps as [InstanceId]
   await worker(0).call('hold', a)
   const asleep = of(a).sleep('asked')
   await grants.report()

@@ -42,10 +42,10 @@ function node(workers: number, changes: Parameters<typeof aTask>[0] = {}) {
     open.push({ [Symbol.dispose]: () => port1.close() })
     return {
       hold: async (ask: Partial<Ask> = {}, leaver = { signal: never }): Promise<Held> =>
-        holding.hold(instance.app, anAsk(ask), leaver),
-      follow: (signal: AbortSignal) => holding.follow(instance.app, signal),
-      phase: () => holding.phase(instance.app),
-      holdNow: (ask: Partial<Ask> = {}) => holding.hold(instance.app, anAsk(ask), { signal: never }),
+        holding.hold(instance.id, anAsk(ask), leaver),
+      follow: (signal: AbortSignal) => holding.follow(instance.id, signal),
+      phase: () => holding.phase(instance.id),
+      holdNow: (ask: Partial<Ask> = {}) => holding.hold(instance.id, anAsk(ask), { signal: never }),
       /** Resolves when each side has heard all that the other had told. */
       heard: async () => {
         await line.other<typeof ping>().call('ping', undefined as never)

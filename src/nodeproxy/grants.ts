@@ -4,14 +4,14 @@ import { ShadowError } from '../lib/errors.ts'
 import type { Leaver } from '../lib/leaver.ts'
 import type { Line, Other } from '../lib/threads/line.ts'
 import type { Ask, EndedRun, Grant, Held, HoldView, InstanceView, Phase } from '../model/instance.ts'
-import type { AppName } from '../model/names.ts'
+import type { InstanceId } from '../model/instance-id.ts'
 
 type Options = {
-  readonly hold: (app: Wanted, ask: Ask, leaver: Leaver) => Held | Promise<Held>
-  readonly follow: (app: AppName, signal: AbortSignal) => AsyncIterable<InstanceView>
-  readonly phase: (app: AppName) => Phase
-  readonly refused: (app: AppName, run: string) => Promise<void>
-  readonly alive: (app: AppName, run: string) => Promise<void>
+  readonly hold: (wanted: Wanted, ask: Ask, leaver: Leaver) => Held | Promise<Held>
+  readonly follow: (instance: InstanceId, signal: AbortSignal) => AsyncIterable<InstanceView>
+  readonly phase: (instance: InstanceId) => Phase
+  readonly refused: (instance: InstanceId, run: string) => Promise<void>
+  readonly alive: (instance: InstanceId, run: string) => Promise<void>
   readonly clock: Clock
 }
 
@@ -47,14 +47,14 @@ export class Grants {
     this.#workers.add(worker)
     let last = 0
     line.serve<NodeDeeds>({
-      hold: ({ app, ask }, leaver) => this.#grant({ id: ++last, worker, app, ask, leaver }),
+      hold: ({ wanted, ask }, leaver) => this.#grant({ id: ++last, worker, wanted, ask, leaver }),
       giveBack: ({ grant, agoMs }) =>
         this.#giveBack(worker, grant, agoMs === null ? undefined : this.#options.clock.now() - agoMs),
-      refused: ({ app, run }) => refused(app, run),
-      alive: ({ app, run }) => alive(app, run),
+      refused: ({ instance, run }) => refused(instance, run),
+      alive: ({ instance, run }) => alive(instance, run),
       badAnswer: ({ grant, fault }) => worker.grants.get(grant)?.held.badAnswer?.(fault),
-      follow: ({ app, seen }, leaver) => this.#next(app, seen, leaver),
-      phase: app => phase(app),
+      follow: ({ instance, seen }, leaver) => this.#next(instance, seen, leaver),
+      phase: instance => phase(instance),
     })
     return {
       [Symbol.dispose]: () => {
@@ -84,7 +84,7 @@ export class Grants {
     }
   }
 
-  async #grant({ id, worker, app, ask, leaver }: Call): Promise<Granted> {
+  async #grant({ id, worker, wanted, ask, leaver }: Call): Promise<Granted> {
     const { hold, clock } = this.#options
     // A revocation that comes before the answer is out is told by the answer, which is not read before it is sent.
     const answer = { grant: id, address: '', run: '', waited: undefined as Granted['waited'], revoked: false }
@@ -98,7 +98,7 @@ export class Grants {
       },
       goAway: () => worker.other.tell('goAway', id),
     }
-    const held = await hold(app, { ...ask, grant }, leaver)
+    const held = await hold(wanted, { ...ask, grant }, leaver)
     if (!this.#workers.has(worker)) {
       held[Symbol.dispose]()
       throw new ShadowError('shutting-down', 'the worker that asked has ended')
@@ -115,8 +115,8 @@ export class Grants {
     entry.held[Symbol.dispose]()
   }
 
-  async #next(app: AppName, seen: Phase | undefined, { signal }: Leaver): Promise<InstanceView> {
-    for await (const view of this.#options.follow(app, signal)) if (view.phase !== seen) return view
+  async #next(instance: InstanceId, seen: Phase | undefined, { signal }: Leaver): Promise<InstanceView> {
+    for await (const view of this.#options.follow(instance, signal)) if (view.phase !== seen) return view
     throw signal.reason
   }
 }
@@ -124,7 +124,7 @@ export class Grants {
 type Call = {
   readonly id: number
   readonly worker: Worker
-  readonly app: Wanted
+  readonly wanted: Wanted
   readonly ask: Ask
   readonly leaver: Leaver
 }

@@ -1,9 +1,10 @@
 import type { MasterClient } from '../api/client.ts'
-import type { Wanted } from '../api/grants.ts'
+import { instanceOf, type Wanted } from '../api/grants.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import type { Leaver } from '../lib/leaver.ts'
 import type { App } from '../model/app.ts'
 import type { Ask, Held, InstanceView, Phase } from '../model/instance.ts'
+import { appOf, type InstanceId } from '../model/instance-id.ts'
 import type { AppName, VolumeId } from '../model/names.ts'
 import { Apps } from './apps.ts'
 import type { Definitions } from './definitions.ts'
@@ -35,7 +36,9 @@ export class Hosted {
       definitions,
       clock: parts.clock,
       log: parts.log,
-      onNewer: app => this.instances.get(app.name)?.define(app.task),
+      onNewer: app => {
+        for (const instance of this.instances.ofApp(app.name)) instance.define(app.task)
+      },
       onRemoved: app => this.removed(app),
       onElsewhere: app => this.#leftTo(app),
     })
@@ -45,7 +48,7 @@ export class Hosted {
         untilReady: (options, signal) =>
           parts.untilReady({ ...options, ...this.#asVisitors(options.task.app) }, signal),
         leases,
-        journal: (app, line) => logs.note(app, line),
+        journal: (instance, line) => logs.note(instance, line),
         onStarted: container => logs.pump(container),
       },
       definitions: () => this.apps.all,
@@ -65,11 +68,13 @@ export class Hosted {
 
   /** Keeps the app awake until the hold is disposed of, waking it first if need be; at once where it is awake. */
   hold(wanted: Wanted, ask: Ask, leaver: Leaver): Held | Promise<Held> {
-    const known = typeof wanted === 'string' ? this.apps.current(wanted, ask.permit) : this.apps.at(wanted)
-    if (known !== undefined) return this.instances.hold(known, ask, leaver)
-    const serving = typeof wanted === 'string' ? this.#servesInDoubt(wanted) : undefined
-    if (serving !== undefined) return this.instances.hold(serving, ask, leaver)
-    return this.apps.resolve(wanted, ask.permit).then(found => this.instances.hold(found, ask, leaver))
+    const id = instanceOf(wanted)
+    const app = typeof wanted === 'string' ? appOf(wanted) : wanted
+    const known = typeof app === 'string' ? this.apps.current(app, ask.permit) : this.apps.at(app)
+    if (known !== undefined) return this.instances.hold(id, known, ask, leaver)
+    const serving = typeof app === 'string' ? this.#servesInDoubt(id) : undefined
+    if (serving !== undefined) return this.instances.hold(id, serving, ask, leaver)
+    return this.apps.resolve(app, ask.permit).then(found => this.instances.hold(id, found, ask, leaver))
   }
 
   /** How visitors come to the app. */
@@ -78,19 +83,20 @@ export class Hosted {
     return { hostname: known?.domains[0], proto: known?.access?.https === 'redirect' ? 'https' : 'http' }
   }
 
-  phase(app: AppName): Phase {
-    return this.instances.get(app)?.phase ?? 'asleep'
+  phase(instance: InstanceId): Phase {
+    return this.instances.get(instance)?.phase ?? 'asleep'
   }
 
   /** See `Held.refused`: a run that is not known any more has ended. */
-  async refused(app: AppName, run: string): Promise<void> {
-    await this.instances.get(app)?.lifeline(run)?.refused()
+  async refused(instance: InstanceId, run: string): Promise<void> {
+    await this.instances.get(instance)?.lifeline(run)?.refused()
   }
 
   /** See `Held.alive`. */
-  async alive(app: AppName, run: string): Promise<void> {
-    const lifeline = this.instances.get(app)?.lifeline(run)
-    if (lifeline === undefined) throw new ShadowError('app-unreachable', `${app} was stopped before it had answered`)
+  async alive(instance: InstanceId, run: string): Promise<void> {
+    const lifeline = this.instances.get(instance)?.lifeline(run)
+    if (lifeline === undefined)
+      throw new ShadowError('app-unreachable', `${instance} was stopped before it had answered`)
     await lifeline.alive()
   }
 
@@ -99,15 +105,26 @@ export class Hosted {
   }
 
   async *follow(wanted: Wanted, signal: AbortSignal): AsyncGenerator<InstanceView> {
-    yield* this.instances.of(await this.apps.resolve(wanted)).follow(signal)
+    const app = await this.apps.resolve(typeof wanted === 'string' ? appOf(wanted) : wanted)
+    yield* this.instances.of(instanceOf(wanted), app).follow(signal)
   }
 
-  /** Puts the app to sleep, and forgets it with its log; fails with `app-stuck`. One registered anew meanwhile is kept. */
+  /** Puts all instances of the app to sleep, and forgets the app with its logs; fails with `app-stuck`. An app registered anew meanwhile is kept. */
   async forget(app: AppName): Promise<void> {
     const removed = this.apps.known(app)
-    await this.instances.forget(app, () => this.#options.logs.remove(app))
-    this.#options.parts.revisions?.forget(app)
+    await this.instances.forget(app, id => this.#forgetKept(id))
     if (this.apps.known(app)?.createdAt === removed?.createdAt) this.apps.forget(app)
+  }
+
+  /** Puts the instance to sleep, and forgets it with its log; the app stays known. Fails with `app-stuck`. */
+  async forgetInstance(instance: InstanceId): Promise<void> {
+    await this.instances.forgetOne(instance, () => this.#forgetKept(instance))
+  }
+
+  /** Forgets what is kept of an instance on the disk. */
+  async #forgetKept(instance: InstanceId): Promise<void> {
+    await this.#options.logs.remove(instance)
+    this.#options.parts.revisions?.forget(instance)
   }
 
   /** The master has removed the app. */
@@ -119,14 +136,14 @@ export class Hosted {
   async removeVolume(volume: VolumeId, of: AppName | undefined): Promise<void> {
     const { leases, parts } = this.#options
     await this.#mustBeFree(volume, of)
-    const user = this.instances.all.find(({ task }) => task.volume?.id === volume)
+    const user = this.instances.all.find(instance => instance.volume === volume)
     await (user === undefined ? parts.volumes.remove(volume) : user.atRest(() => parts.volumes.remove(volume)))
     leases.forget(volume)
   }
 
   /** Another node has the app's volume: one that is asleep here is forgotten, but for its log. */
   #leftTo(app: AppName): boolean {
-    if (this.phase(app) !== 'asleep') return false
+    if (this.instances.ofApp(app).some(({ phase }) => phase !== 'asleep')) return false
     this.instances.forget(app).catch(() => undefined) // woken in between, it is stuck; that was logged
     this.#options.parts.log.info('app lives on another node', { app })
     return true
@@ -145,9 +162,10 @@ export class Hosted {
     })
   }
 
-  /** An app that is awake, where no master says what is newest: its requests do not wait for one that may be away. */
-  #servesInDoubt(app: AppName): App | undefined {
-    if (this.apps.freshness.isFresh || this.phase(app) !== 'awake') return undefined
+  /** The app of an instance that is awake, where no master says what is newest: its requests do not wait for one that may be away. */
+  #servesInDoubt(instance: InstanceId): App | undefined {
+    if (this.apps.freshness.isFresh || this.phase(instance) !== 'awake') return undefined
+    const app = appOf(instance)
     this.apps.checkBehind(app)
     return this.apps.known(app)
   }

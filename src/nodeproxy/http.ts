@@ -1,6 +1,6 @@
 import { timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
-import { HOP_APP, HOP_KEY } from '../api/paths.ts'
+import { HOP_INSTANCE, HOP_KEY } from '../api/paths.ts'
 import type { Role } from '../api/routes.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { Journey } from '../lib/http/exchange.ts'
@@ -19,11 +19,11 @@ type Parts = {
 export function nodeDoor({ key, traffic, call }: Parts): Journey {
   const isKey = keyCheck(key)
   return exchange => {
-    const app = exchange.header(HOP_APP)
-    if (app === undefined) return call(exchange)
+    const instance = exchange.header(HOP_INSTANCE)
+    if (instance === undefined) return call(exchange)
     if (!isKey(exchange.header(HOP_KEY) ?? ''))
       throw new ShadowError('unauthorised', 'only a front that knows the key of this node may send requests for apps')
-    return traffic(app, exchange)
+    return traffic(instance, exchange)
   }
 }
 

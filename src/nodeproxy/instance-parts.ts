@@ -1,6 +1,7 @@
 import type { Log } from '../lib/log.ts'
 import type { EndedRun } from '../model/instance.ts'
-import type { AppName, NodeName } from '../model/names.ts'
+import type { InstanceId } from '../model/instance-id.ts'
+import type { NodeName } from '../model/names.ts'
 import type { Drain } from './drain.ts'
 import type { Queue } from './queue.ts'
 import type { Revisions } from './revisions.ts'
@@ -17,8 +18,8 @@ export type InstanceParts = WakeParts & {
   readonly tally?: Tally | undefined
   /** Where what is learnt of revisions is kept; left out: it is not. */
   readonly revisions?: Pick<Revisions, 'of' | 'keep' | 'forget'> | undefined
-  /** Writes an event into the app's own log. */
-  readonly journal: (app: AppName, line: string) => void
+  /** Writes an event into the instance's own log. */
+  readonly journal: (instance: InstanceId, line: string) => void
   /** The runtime lost sight of a container: somebody should look what is there. */
   readonly onLost: () => void
   /** Looks what is there, now. */

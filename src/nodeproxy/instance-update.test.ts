@@ -191,9 +191,9 @@ test('a revision runs the image that it ran first, whatever its tag names since'
   runtime.images.set(task.image, 'sha256:second')
   const pins: (string | undefined)[] = []
   const { create } = runtime
-  runtime.create = (made, ...more) => {
+  runtime.create = (id, made, ...more) => {
     pins.push((made as TaskDefinition).pinned?.id)
-    return create.call(runtime, made, ...more)
+    return create.call(runtime, id, made, ...more)
   }
   release(await hold(instance))
   await instance.sleep('asked')

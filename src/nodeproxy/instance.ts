@@ -6,7 +6,8 @@ import { Singleflight } from '../lib/singleflight.ts'
 import { Turn } from '../lib/turn.ts'
 import type { Unwind } from '../lib/unwind.ts'
 import type { Ask, Held, InstanceView, StopReason } from '../model/instance.ts'
-import type { AppName } from '../model/names.ts'
+import { appOf, type InstanceId } from '../model/instance-id.ts'
+import type { VolumeId } from '../model/names.ts'
 import { toMs } from '../model/quantities.ts'
 import { type PinnedImage, TASK_DEFAULTS, type TaskDefinition } from '../model/task.ts'
 import { Crashes } from './crashes.ts'
@@ -23,7 +24,7 @@ import type { Exit, FoundContainer } from './runtime/runtime.ts'
 import { isOfRevision, isSame, toRun } from './standing-in.ts'
 import type { Phased, Rest, Running, State } from './state.ts'
 import { Story } from './story.ts'
-import { foundOf, graceMs } from './undo.ts'
+import { foundOf, graceMs, volumeOf } from './undo.ts'
 import { viewOf } from './view.ts'
 import { Wait } from './wait.ts'
 import { beginWake } from './wake.ts'
@@ -37,9 +38,9 @@ export type Checked = { readonly image: PinnedImage | null; readonly ran: Pinned
 const SOON_MS = 10_000
 const SUPERSEDED = new ShadowError('changed', 'a newer revision came while the app was being woken')
 
-/** One app on this node, from asleep to awake and back. Its wakes and its sleeps take turns; whoever needs it awake holds it. */
+/** One instance of an app on this node, from asleep to awake and back. Its wakes and its sleeps take turns; whoever needs it awake holds it. */
 export class Instance {
-  readonly app: AppName
+  readonly id: InstanceId
   readonly #parts: InstanceParts
   readonly #turn = new Turn()
   readonly #holds: Holds
@@ -57,8 +58,8 @@ export class Instance {
   #exceeded: ShadowError | undefined
   #lastRun: { readonly run: string; readonly lifeline: Lifeline } | undefined
 
-  constructor(task: TaskDefinition, parts: InstanceParts) {
-    this.app = task.app
+  constructor(id: InstanceId, task: TaskDefinition, parts: InstanceParts) {
+    this.id = id
     this.#task = task
     this.#parts = {
       ...parts,
@@ -67,8 +68,8 @@ export class Instance {
         this.#changes.tell()
       },
     }
-    this.#known = parts.revisions?.of(task.app) ?? {}
-    this.#story = new Story({ app: task.app, log: parts.log, journal: parts.journal, tally: parts.tally })
+    this.#known = parts.revisions?.of(id) ?? {}
+    this.#story = new Story({ instance: id, log: parts.log, journal: parts.journal, tally: parts.tally })
     this.#holds = new Holds(left => {
       if (this.#state.phase === 'awake') this.#state.idle.left(left)
     })
@@ -92,6 +93,11 @@ export class Instance {
     return this.#lastRun?.run === run ? this.#lastRun.lifeline : undefined
   }
 
+  /** The volume that it may have attached; undefined for one of several instances. */
+  get volume(): VolumeId | undefined {
+    return volumeOf(this.id, this.#task)
+  }
+
   get task(): TaskDefinition {
     return this.#task
   }
@@ -107,10 +113,10 @@ export class Instance {
     if (!ask.mayWake || (isIgnored && !this.#wakes.isUnderWay)) throw this.#notAwake()
     if (this.#state.phase === 'asleep' && !this.#wakes.isUnderWay) {
       const { wakes = TASK_DEFAULTS.wakes } = this.#task.sleep
-      this.#wakeRate.take(this.app, wakes, this.#parts.clock.now())
+      this.#wakeRate.take(this.id, wakes, this.#parts.clock.now())
     }
     const { queue, clock } = this.#parts
-    using wait = new Wait(ask, signal, { app: this.app, queue, holds: this.#holds, clock })
+    using wait = new Wait(ask, signal, { instance: this.id, queue, holds: this.#holds, clock })
     for (;;) {
       await orAborted(this.#wakeUp(ask.what), wait.signal)
       // Between its wake and this line it may have ended, or begun to stop for a new revision: then it is woken again.
@@ -140,11 +146,11 @@ export class Instance {
   async exceed(problem: ShadowError): Promise<void> {
     const state = this.#state
     if (state.phase !== 'waking' && state.phase !== 'awake') return
-    this.#parts.journal(this.app, problem.message)
+    this.#parts.journal(this.id, problem.message)
     if (state.phase === 'waking') {
       state.abort.abort(problem)
       const { runtime } = this.#parts
-      for (const container of await foundOf(runtime, this.app)) await runtime.stop(container, 0)
+      for (const container of await foundOf(runtime, this.id)) await runtime.stop(container, 0)
       return
     }
     this.#exceeded = problem
@@ -184,7 +190,7 @@ export class Instance {
   /** Takes over a container that an earlier run of this node left in good order. */
   adopt(running: Running): void {
     this.#story.waking('an earlier run of this node')
-    this.#parts.room?.adopt(running.task)
+    this.#parts.room?.adopt(this.id, running.task)
     this.#nowAwake(running)
     if (running.task.revision !== this.#toRun().revision) this.#replace()
   }
@@ -239,13 +245,14 @@ export class Instance {
   atRest<T>(deed: () => Promise<T>): Promise<T> {
     return this.#turn.take(async () => {
       if (this.#state.phase === 'asleep' || this.#state.phase === 'crashed') return deed()
-      throw usesVolume(this.app, this.#state.phase)
+      throw usesVolume(this.id, this.#state.phase)
     })
   }
 
   view(): InstanceView {
     const facts = {
-      app: this.app,
+      app: appOf(this.id),
+      instance: this.id,
       node: this.#parts.node,
       revision: this.#task.revision,
       holds: this.#holds,
@@ -272,11 +279,11 @@ export class Instance {
       if (this.#gone !== undefined) throw this.#gone
       await this.#finishStopping()
       if (this.#state.phase === 'crashed')
-        this.#crashes.refuseLoop(this.app, this.#state.problem, this.#parts.clock.now())
+        this.#crashes.refuseLoop(this.id, this.#state.problem, this.#parts.clock.now())
       const abort = new AbortController()
       const from = performance.now()
       const task = this.#toRun()
-      const wake = beginWake(task, this.#parts, abort.signal)
+      const wake = beginWake(this.id, task, this.#parts, abort.signal)
       this.#story.waking(by)
       this.#become({ phase: 'waking', abort, wake })
       try {
@@ -343,7 +350,7 @@ export class Instance {
 
   #learn(known: Known): void {
     this.#known = known
-    this.#parts.revisions?.keep(this.app, known)
+    this.#parts.revisions?.keep(this.id, known)
     this.#changes.tell()
   }
 
@@ -391,7 +398,7 @@ export class Instance {
     try {
       await state.undo.unwind()
     } catch (cause) {
-      const problem = isStuck(this.app, state.undo.held, cause)
+      const problem = isStuck(this.id, state.undo.held, cause)
       this.#become({ phase: 'stuck', undo: state.undo, next: state.next, problem })
       this.#story.stuck(state.undo.held, problem)
       throw problem
@@ -464,7 +471,7 @@ export class Instance {
   #notAwake(): ShadowError {
     if (this.#gone !== undefined) return this.#gone
     if (this.#state.phase === 'crashed' || this.#state.phase === 'stuck') return this.#state.problem
-    return this.#wakes.isUnderWay ? isWaking(this.app) : isAsleep(this.app)
+    return this.#wakes.isUnderWay ? isWaking(this.id) : isAsleep(this.id)
   }
 
   #way(): Way | undefined {
@@ -479,7 +486,7 @@ export class Instance {
 
   #become(next: Phased): void {
     this.#state = { ...next, since: this.#parts.clock.now() }
-    if (next.phase === 'asleep' || next.phase === 'crashed') this.#parts.room?.leave(this.app)
+    if (next.phase === 'asleep' || next.phase === 'crashed') this.#parts.room?.leave(this.id)
     this.#changes.tell()
   }
 }

@@ -3,7 +3,8 @@ import { beforeEach, test } from 'vitest'
 import { isFailure } from '../lib/errors.ts'
 import { noLog } from '../lib/log.ts'
 import type { App } from '../model/app.ts'
-import { type AppName, appName, nodeName, volumeId } from '../model/names.ts'
+import { appOf, type InstanceId, instanceId } from '../model/instance-id.ts'
+import { appName, nodeName, volumeId } from '../model/names.ts'
 import { size } from '../model/quantities.ts'
 import { HandClock } from '../testing/clock.ts'
 import { anApp, anAsk, aTask } from '../testing/fake-app.ts'
@@ -18,6 +19,7 @@ import type { Container } from './runtime/runtime.ts'
 const never = new AbortController().signal
 const stays = { signal: never }
 const blog = anApp()
+const blogId = instanceId(blog.name)
 const blogVolume = volumeId('blog')
 
 let clock: HandClock
@@ -64,9 +66,9 @@ function someInstances() {
 }
 
 /** What an earlier run left of an app. */
-async function left(options: { app?: AppName; revision?: number; running: boolean }): Promise<Container> {
-  const { app = blog.name, revision = 1, running } = options
-  const container = await runtime.create({ app, revision }, undefined, never)
+async function left(options: { instance?: InstanceId; revision?: number; running: boolean }): Promise<Container> {
+  const { instance = blogId, revision = 1, running } = options
+  const container = await runtime.create(instance, { app: appOf(instance), revision }, undefined, never)
   if (running) await runtime.start(container, never)
   runtime.calls.length = 0
   return container
@@ -92,7 +94,7 @@ test('a container that runs, with its volume under it, is taken over and serves 
   const instances = someInstances()
   await instances.reconcile()
   assert.deepEqual(adopted, [container.id])
-  using held = await instances.hold(blog, anAsk(), stays)
+  using held = await instances.hold(blogId, blog, anAsk(), stays)
   assert.equal(held.address, '10.0.0.2:8000')
   assert.equal(held.waited, undefined)
   assert.deepEqual(runtime.calls, [])
@@ -113,7 +115,7 @@ test('a container of an older revision is taken over, and gives way at once to t
   known = [anApp(aTask({ revision: 2 }))]
   const instances = someInstances()
   await instances.reconcile()
-  ;(await instances.hold(known[0]!, anAsk(), stays))[Symbol.dispose]()
+  ;(await instances.hold(blogId, known[0]!, anAsk(), stays))[Symbol.dispose]()
   assert.equal(runtime.running()[0]?.revision, 2)
 })
 
@@ -136,7 +138,7 @@ for (const [what, prepare] of [
   ['gone, its volume still attached', () => leftVolume(blogVolume, false)],
   [
     'of an app that nobody knows',
-    () => left({ app: appName('ghost'), running: true }).then(() => leftVolume(volumeId('ghost'))),
+    () => left({ instance: instanceId(appName('ghost')), running: true }).then(() => leftVolume(volumeId('ghost'))),
   ],
 ] as const) {
   test(`a container that is ${what} is undone, and nothing is left`, async () => {
@@ -145,7 +147,7 @@ for (const [what, prepare] of [
     await instances.reconcile()
     nothingLeft()
     isReady = true
-    await instances.hold(blog, anAsk(), stays)
+    await instances.hold(blogId, blog, anAsk(), stays)
   })
 }
 
@@ -154,14 +156,14 @@ test('what cannot be undone after a start is shown as stuck, and taken up by the
   volumes.failures.set('unmount', new Error('busy'))
   const instances = someInstances()
   await instances.reconcile()
-  assert.equal(instances.get(blog.name)?.phase, 'stuck')
-  assert.deepEqual(instances.get(blog.name)?.view().held, ['detach', 'unmount'])
+  assert.equal(instances.get(blogId)?.phase, 'stuck')
+  assert.deepEqual(instances.get(blogId)?.view().held, ['detach', 'unmount'])
   await assert.rejects(
-    async () => instances.hold(blog, anAsk(), stays),
+    async () => instances.hold(blogId, blog, anAsk(), stays),
     error => isFailure(error, 'app-stuck'),
   )
   volumes.failures.clear()
-  await instances.hold(blog, anAsk(), stays)
+  await instances.hold(blogId, blog, anAsk(), stays)
 })
 
 test('while the runtime does not answer nothing is undone or woken; when it does, what an earlier run left is undone first', async () => {
@@ -171,7 +173,7 @@ test('while the runtime does not answer nothing is undone or woken; when it does
   const instances = someInstances()
   await assert.rejects(instances.reconcile(), error => isFailure(error, 'runtime-unreachable'))
   await assert.rejects(
-    async () => instances.hold(blog, anAsk(), stays),
+    async () => instances.hold(blogId, blog, anAsk(), stays),
     error => isFailure(error, 'runtime-unreachable'),
   )
   assert.equal(volumes.mountedNow.size, 1)
@@ -183,30 +185,30 @@ test('while the runtime does not answer nothing is undone or woken; when it does
 test('a container removed by hand is noticed within half a minute', async () => {
   const instances = someInstances()
   await instances.reconcile()
-  ;(await instances.hold(blog, anAsk(), stays))[Symbol.dispose]()
+  ;(await instances.hold(blogId, blog, anAsk(), stays))[Symbol.dispose]()
   runtime.containers.clear()
   await clock.advance(30_000)
-  assert.equal(instances.get(blog.name)?.phase, 'crashed')
+  assert.equal(instances.get(blogId)?.phase, 'crashed')
   nothingLeft()
 })
 
 test('a stuck app is tried again by itself', async () => {
   const instances = someInstances()
   await instances.reconcile()
-  const held = await instances.hold(blog, anAsk(), stays)
+  const held = await instances.hold(blogId, blog, anAsk(), stays)
   held[Symbol.dispose]()
   volumes.failures.set('unmount', new Error('busy'))
-  await assert.rejects(instances.get(blog.name)!.sleep('asked'))
+  await assert.rejects(instances.get(blogId)!.sleep('asked'))
   volumes.failures.clear()
   await clock.advance(30_000)
   nothingLeft()
-  assert.equal(instances.get(blog.name)?.phase, 'asleep')
+  assert.equal(instances.get(blogId)?.phase, 'asleep')
 })
 
 test('a container that appears beside a sleeping app is removed', async () => {
   const instances = someInstances()
   await instances.reconcile()
-  instances.of(blog)
+  instances.of(blogId, blog)
   await left({ running: true })
   await clock.advance(30_000)
   nothingLeft()
@@ -220,44 +222,44 @@ test('a look that began before a wake was done harms nothing', async () => {
   runtime.leftBehind = () => ground.promise
   const looking = instances.reconcile()
   runtime.leftBehind = look
-  const held = await instances.hold(blog, anAsk(), stays)
+  const held = await instances.hold(blogId, blog, anAsk(), stays)
   ground.resolve([])
   await looking
-  assert.equal(instances.get(blog.name)?.phase, 'awake')
+  assert.equal(instances.get(blogId)?.phase, 'awake')
   held[Symbol.dispose]()
 })
 
 test('an app that is removed is put to sleep and forgotten', async () => {
   const instances = someInstances()
   await instances.reconcile()
-  ;(await instances.hold(blog, anAsk(), stays))[Symbol.dispose]()
+  ;(await instances.hold(blogId, blog, anAsk(), stays))[Symbol.dispose]()
   await instances.forget(blog.name)
   nothingLeft()
-  assert.equal(instances.get(blog.name), undefined)
+  assert.equal(instances.get(blogId), undefined)
 })
 
 test('an app that is registered anew while the one before it is still leaving is served once that has left', async () => {
   const instances = someInstances()
   await instances.reconcile()
-  ;(await instances.hold(blog, anAsk(), stays))[Symbol.dispose]()
+  ;(await instances.hold(blogId, blog, anAsk(), stays))[Symbol.dispose]()
   const stop = runtime.gate('stop')
   const steps: string[] = []
   const forgotten = instances.forget(blog.name, async () => void steps.push('the last of the old one is done'))
-  await until(() => instances.get(blog.name)?.phase === 'stopping')
+  await until(() => instances.get(blogId)?.phase === 'stopping')
   const anew = { ...blog, createdAt: '2027-01-01T00:00:00.000Z' }
-  const holding = Promise.resolve(instances.hold(anew, anAsk(), stays)).then(held => {
+  const holding = Promise.resolve(instances.hold(blogId, anew, anAsk(), stays)).then(held => {
     steps.push('the new one is held')
     return held
   })
   const ofTheOld = assert.rejects(
-    async () => instances.hold(blog, anAsk(), stays),
+    async () => instances.hold(blogId, blog, anAsk(), stays),
     error => isFailure(error, 'app-not-found'),
   )
   stop.open()
   await Promise.all([forgotten, ofTheOld])
   using _held = await holding
   assert.deepEqual(steps, ['the last of the old one is done', 'the new one is held'])
-  assert.equal(instances.get(blog.name)?.phase, 'awake')
+  assert.equal(instances.get(blogId)?.phase, 'awake')
 })
 
 test('the node as a whole takes no more than its bound of waiting requests', async () => {
@@ -267,9 +269,12 @@ test('the node as a whole takes no more than its bound of waiting requests', asy
   const other = anApp(
     aTask({ app: appName('shop'), volume: { id: volumeId('shop'), size: size('32MiB'), path: '/data' } }),
   )
-  const waiting = Array.from({ length: 100 }, (_, i) => instances.hold(i % 2 ? blog : other, anAsk(), stays))
+  const waiting = Array.from({ length: 100 }, (_, i) => {
+    const app = i % 2 ? blog : other
+    return instances.hold(instanceId(app.name), app, anAsk(), stays)
+  })
   await assert.rejects(
-    async () => instances.hold(blog, anAsk(), stays),
+    async () => instances.hold(blogId, blog, anAsk(), stays),
     error => isFailure(error, 'queue-full'),
   )
   gate.open()
@@ -279,7 +284,7 @@ test('the node as a whole takes no more than its bound of waiting requests', asy
 test('closing without sleep leaves what runs running, and ends all looking', async () => {
   const instances = someInstances()
   await instances.reconcile()
-  ;(await instances.hold(blog, anAsk(), stays))[Symbol.dispose]()
+  ;(await instances.hold(blogId, blog, anAsk(), stays))[Symbol.dispose]()
   await instances.close({ sleep: false })
   assert.equal(runtime.running().length, 1)
   assert.equal(clock.waiting, 0)

@@ -4,11 +4,13 @@ import type { Leaver } from '../lib/leaver.ts'
 import { mapAtMost } from '../lib/parallel.ts'
 import type { App } from '../model/app.ts'
 import type { Ask, Held } from '../model/instance.ts'
+import { appOf, type InstanceId, instanceId, isPlain, logFields } from '../model/instance-id.ts'
 import type { AppName } from '../model/names.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import { type Checked, Instance } from './instance.ts'
 import type { InstanceParts } from './instance-parts.ts'
 import { type Inventory, leftRunning, ownerless, straysOf, takeInventory } from './reconcile.ts'
+import { hasNoVolume } from './refusals.ts'
 import { pinOf } from './resolved.ts'
 import type { Container } from './runtime/runtime.ts'
 
@@ -24,12 +26,12 @@ type Options = {
 const LOOK_EVERY_MS = 30_000
 const LOOK_AGAIN_AFTER_MS = 1_000
 const AT_ONCE = 8
-const REMOVED = (app: AppName): ShadowError => new ShadowError('app-not-found', `${app} was removed`)
+const REMOVED = (what: string): ShadowError => new ShadowError('app-not-found', `${what} was removed`)
 
 /** All instances of this node. Nothing is woken before it is clear what an earlier run left. */
 export class Instances {
   readonly #options: Options
-  readonly #byApp = new Map<AppName, Instance>()
+  readonly #byId = new Map<InstanceId, Instance>()
   readonly #registeredAt = new Map<AppName, string>()
   readonly #leaving = new Map<AppName, Promise<void>>()
   readonly #parts: InstanceParts
@@ -44,61 +46,85 @@ export class Instances {
   }
 
   get all(): readonly Instance[] {
-    return [...this.#byApp.values()]
+    return [...this.#byId.values()]
   }
 
-  get(app: AppName): Instance | undefined {
-    return this.#byApp.get(app)
+  get(id: InstanceId): Instance | undefined {
+    return this.#byId.get(id)
   }
 
-  /** The instance of the app, with this definition. */
-  of(app: App): Instance {
-    let instance = this.#byApp.get(app.name)
+  /** All instances of the app, the plain one included. */
+  ofApp(app: AppName): readonly Instance[] {
+    return this.all.filter(({ id }) => appOf(id) === app)
+  }
+
+  /** The instance with this id, by this definition of its app. Fails with `volume-in-use` for a second instance of an app with a volume. */
+  of(id: InstanceId, app: App): Instance {
+    let instance = this.#byId.get(id)
     if (instance === undefined) {
       if (this.#closed !== undefined) throw this.#closed
-      instance = new Instance(app.task, this.#parts)
-      this.#byApp.set(app.name, instance)
+      if (app.task.volume !== undefined && !isPlain(id)) throw hasNoVolume(id, app.task.volume.id)
+      instance = new Instance(id, app.task, this.#parts)
+      this.#byId.set(id, instance)
       this.#registeredAt.set(app.name, app.createdAt)
     } else instance.define(app.task)
     return instance
   }
 
-  /** Keeps the app awake until the hold is disposed of, waking it first if need be; at once where it is awake. */
-  hold(app: App, ask: Ask, leaver: Leaver): Held | Promise<Held> {
+  /** Keeps the instance awake until the hold is disposed of, waking it first if need be; returns at once if it is awake. */
+  hold(id: InstanceId, app: App, ask: Ask, leaver: Leaver): Held | Promise<Held> {
     const before = this.#before(app)
-    if (before !== undefined) return orAborted(before, leaver.signal).then(() => this.hold(app, ask, leaver))
-    if (this.#isClear) return this.of(app).hold(ask, leaver)
-    return orAborted(this.reconcile(), leaver.signal).then(() => this.of(app).hold(ask, leaver))
+    if (before !== undefined) return orAborted(before, leaver.signal).then(() => this.hold(id, app, ask, leaver))
+    if (this.#isClear) return this.of(id, app).hold(ask, leaver)
+    return orAborted(this.reconcile(), leaver.signal).then(() => this.of(id, app).hold(ask, leaver))
   }
 
-  /** Wakes the app because a person asked. */
-  async wake(app: App, by: string, signal: AbortSignal): Promise<Instance> {
+  /** Wakes the instance because a person asked. */
+  async wake(id: InstanceId, app: App, by: string, signal: AbortSignal): Promise<Instance> {
     if (!this.#isClear) await orAborted(this.reconcile(), signal)
     await orAborted(this.#before(app) ?? Promise.resolve(), signal)
-    const instance = this.of(app)
+    const instance = this.of(id, app)
     await instance.wake(by, signal)
     return instance
   }
 
   /** Looks whether a definition can be run, where the app is awake, and which image it names here; changes nothing. */
-  async check(app: AppName, task: TaskDefinition, signal: AbortSignal): Promise<Checked> {
-    const instance = this.get(app)
+  async check(id: InstanceId, task: TaskDefinition, signal: AbortSignal): Promise<Checked> {
+    const instance = this.get(id)
     if (instance !== undefined) return instance.check(task, signal)
     return { image: pinOf(await this.#parts.runtime.findImage(task.image, signal)), ran: null }
   }
 
-  /** Puts the app to sleep and forgets it, `last` included; fails with `app-stuck`. One that is registered anew under its name waits for that. */
-  forget(app: AppName, last: () => Promise<void> = async () => undefined): Promise<void> {
+  /**
+   * Puts all instances of the app to sleep, runs `last` for each, and forgets them. Fails with `app-stuck`; those that are asleep are
+   * forgotten all the same. An app that is registered anew under this name waits for that.
+   */
+  forget(app: AppName, last: (id: InstanceId) => Promise<void> = async () => undefined): Promise<void> {
     const forgotten = this.#leaving.get(app) ?? this.#forget(app, last).finally(() => this.#leaving.delete(app))
     this.#leaving.set(app, forgotten)
     return forgotten
   }
 
-  async #forget(app: AppName, last: () => Promise<void>): Promise<void> {
-    await this.#byApp.get(app)?.close(REMOVED(app), 'removed', { sleep: true })
-    await last()
-    this.#byApp.delete(app)
+  /** Puts one instance to sleep, runs `last`, and forgets it; its app stays. Fails with `app-stuck`. */
+  async forgetOne(id: InstanceId, last: () => Promise<void>): Promise<void> {
+    const instance = this.#byId.get(id)
+    await this.#end(id, last)
+    if (this.#byId.get(id) === instance) this.#byId.delete(id)
+  }
+
+  async #forget(app: AppName, last: (id: InstanceId) => Promise<void>): Promise<void> {
+    const ids = [...new Set([instanceId(app), ...this.ofApp(app).map(({ id }) => id)])]
+    const ends = await Promise.allSettled(ids.map(id => this.#end(id, () => last(id))))
+    // All at once: until then each refuses whoever comes.
+    for (const [at, end] of ends.entries()) if (end.status === 'fulfilled') this.#byId.delete(ids[at] as InstanceId)
+    const failed = ends.find(end => end.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
     this.#registeredAt.delete(app)
+  }
+
+  async #end(id: InstanceId, last: () => Promise<void>): Promise<void> {
+    await this.#byId.get(id)?.close(REMOVED(id), 'removed', { sleep: true })
+    await last()
   }
 
   /** Settles when an earlier app of this name has left; undefined where none is about to. */
@@ -143,23 +169,30 @@ export class Instances {
 
   /** After a start: takes over what serves, undoes the rest, so that nothing half-way is left when the door opens. */
   async #clear(inventory: Inventory): Promise<void> {
-    await mapAtMost(AT_ONCE, [...inventory.containers.keys()], app => this.#options.learnOf(app))
-    const known = this.#options.definitions()
-    await mapAtMost(AT_ONCE, known, async app => {
-      const running = await leftRunning(app.task, inventory, this.#parts)
-      if (running !== undefined) {
-        this.of(app).adopt(running)
-        this.#options.onAdopted(running.container)
-        this.#parts.log.info('app taken over', { app: app.name, revision: running.task.revision })
-        return
-      }
-      const undo = straysOf(app.task, inventory, this.#parts)
-      if (undo !== undefined)
-        await this.of(app)
-          .takeUp(undo)
-          .catch(() => undefined) // it has ended in `stuck`
+    const found = [...inventory.containers.keys()]
+    await mapAtMost(AT_ONCE, [...new Set(found.map(appOf))], app => this.#options.learnOf(app))
+    const known = this.#options.definitions().flatMap(app => {
+      const ids = found.filter(id => appOf(id) === app.name)
+      return [...new Set([instanceId(app.name), ...ids])].map(id => ({ id, app }))
     })
+    await mapAtMost(AT_ONCE, known, ({ id, app }) => this.#takeOver(id, app, inventory))
     await this.#undoOwnerless(inventory)
+  }
+
+  async #takeOver(id: InstanceId, app: App, inventory: Inventory): Promise<void> {
+    const running = await leftRunning(id, app.task, inventory, this.#parts)
+    if (running !== undefined) {
+      this.of(id, app).adopt(running)
+      this.#options.onAdopted(running.container)
+      this.#parts.log.info('app taken over', { ...logFields(id), revision: running.task.revision })
+      return
+    }
+    if (app.task.volume !== undefined && !isPlain(id)) return // it may not be any more: it is undone as nobody's
+    const undo = straysOf(id, app.task, inventory, this.#parts)
+    if (undo !== undefined)
+      await this.of(id, app)
+        .takeUp(undo)
+        .catch(() => undefined) // it has ended in `stuck`
   }
 
   async #mend(inventory: Inventory): Promise<void> {
@@ -168,8 +201,8 @@ export class Instances {
       this.all,
       instance =>
         instance
-          .look(inventory.at, inventory.containers.get(instance.app) ?? [], () =>
-            straysOf(instance.task, inventory, this.#parts),
+          .look(inventory.at, inventory.containers.get(instance.id) ?? [], () =>
+            straysOf(instance.id, instance.task, inventory, this.#parts),
           )
           .catch(() => undefined), // it has ended in `stuck`
     )
@@ -177,7 +210,10 @@ export class Instances {
   }
 
   async #undoOwnerless(inventory: Inventory): Promise<void> {
-    const known = [...this.#options.definitions().map(({ task }) => task), ...this.all.map(({ task }) => task)]
+    const known = [
+      ...this.#options.definitions().map(({ name, task }) => ({ id: instanceId(name), task })),
+      ...this.all,
+    ]
     for (const undo of ownerless(inventory, known, this.#parts))
       await undo.unwind().catch(cause => this.#parts.log.warn('left-over not undone', { held: undo.held, cause }))
   }

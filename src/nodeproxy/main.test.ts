@@ -12,6 +12,7 @@ import { claim } from '../lib/http/listening.ts'
 import { listen } from '../lib/http/server.ts'
 import { noLog } from '../lib/log.ts'
 import { readSettings } from '../lib/settings.ts'
+import { instanceId } from '../model/instance-id.ts'
 import { type AppName, appName, type VolumeId, volumeId } from '../model/names.ts'
 import { appAt } from '../model/route.ts'
 import { HandClock } from '../testing/clock.ts'
@@ -25,6 +26,7 @@ import { nodeproxySettings } from './config.ts'
 import { type Nodeproxy, startNodeproxy } from './main.ts'
 
 const blog: AppName = appName('blog')
+const blogId = instanceId(blog)
 const volume: VolumeId = volumeId('blog')
 const never = new AbortController().signal
 
@@ -211,7 +213,7 @@ test('a request whose app dies with it in hand is answered 502 app-crashed, at o
     assert.equal(saw.length, before + 1)
     await until(() => node.instances()[0]?.phase === 'crashed')
     await api()
-      .call('wakeInstance', { params: { app: blog } })
+      .call('wakeInstance', { params: { instance: blogId } })
       .catch(() => undefined)
   }
 })
@@ -242,7 +244,7 @@ test('an app that runs and refuses connections is told so', async () => {
 
 test('an app is woken by the client that a front believes in, whatever chain of proxies came with it', async () => {
   await send('/', { 'x-forwarded-for': '6.6.6.6, 203.0.113.9, 10.0.0.1', 'x-shadow-client': '203.0.113.9' })
-  assert.equal((await api().call('getInstance', { params: { app: blog } })).wokenBy, 'GET / from 203.0.113.9')
+  assert.equal((await api().call('getInstance', { params: { instance: blogId } })).wokenBy, 'GET / from 203.0.113.9')
   assert.equal(saw[0]?.headers['x-shadow-client'], undefined)
 })
 
@@ -253,21 +255,21 @@ test('an answer that is refused is told to whoever asks why, with its header, an
     assert.doesNotMatch(answer.body, /cut the connection/)
     await until(() => node.instances()[0]?.badAnswer?.count === count)
   }
-  const { badAnswer } = await api().call('getInstance', { params: { app: blog } })
+  const { badAnswer } = await api().call('getInstance', { params: { instance: blogId } })
   assert.match(badAnswer?.fault ?? '', /not a name and a colon at once: "X Odd"$/)
-  const told = logs.lines.get(blog)?.filter(({ line }) => /refused/.test(line))
+  const told = logs.lines.get(blogId)?.filter(({ line }) => /refused/.test(line))
   assert.equal(told?.length, 1, 'told once in the log of the app')
   assert.match(told?.[0]?.line ?? '', /"X Odd"/)
 })
 
 test('instances are shown, woken and put to sleep by the API', async () => {
   const client = api()
-  assert.equal((await client.call('getInstance', { params: { app: blog } })).phase, 'asleep')
-  const awake = await client.call('wakeInstance', { params: { app: blog } })
+  assert.equal((await client.call('getInstance', { params: { instance: blogId } })).phase, 'asleep')
+  const awake = await client.call('wakeInstance', { params: { instance: blogId } })
   assert.deepEqual([awake.phase, awake.wokenBy], ['awake', 'a person who asked'])
   assert.equal((await client.call('listInstances', {})).items.length, 1)
-  assert.equal((await client.call('sleepInstance', { params: { app: blog } })).phase, 'asleep')
-  await assert.rejects(client.call('getInstance', { params: { app: appName('nobody') } }), error =>
+  assert.equal((await client.call('sleepInstance', { params: { instance: blogId } })).phase, 'asleep')
+  await assert.rejects(client.call('getInstance', { params: { instance: instanceId(appName('nobody')) } }), error =>
     isFailure(error, 'app-not-found'),
   )
 })
@@ -278,30 +280,30 @@ test('what is asked wrongly is told with its fault', async () => {
     authorization: `Bearer ${node.keys.control}`,
   })
   assert.equal(status, 400)
-  assert.equal(JSON.parse(body).faults[0].field, 'app')
+  assert.equal(JSON.parse(body).faults[0].field, 'instance')
   const lost = await send('/v1/nonsense', { 'x-shadow-app': [], authorization: `Bearer ${node.keys.control}` })
   assert.deepEqual([lost.status, problem(lost)], [404, 'not-found'])
 })
 
 test('a forgotten app sleeps, and its log is gone', async () => {
   await send('/')
-  assert.ok(logs.lines.has(blog))
-  await api().call('forgetInstance', { params: { app: blog } })
+  assert.ok(logs.lines.has(blogId))
+  await api().call('forgetApp', { params: { app: blog } })
   assert.equal(runtime.containers.size, 0)
-  assert.equal(logs.lines.has(blog), false)
+  assert.equal(logs.lines.has(blogId), false)
   assert.deepEqual(node.instances(), [])
 })
 
 test('log lines are told as NDJSON', async () => {
   await send('/')
-  const answer = await api().raw('instanceLogs', { params: { app: blog }, query: { tail: 10 } })
+  const answer = await api().raw('instanceLogs', { params: { instance: blogId }, query: { tail: 10 } })
   assert.equal(answer.headers['content-type'], 'application/x-ndjson')
   const lines = (await text(answer.body)).trim().split('\n')
   assert.match(JSON.parse(lines[0] ?? '').line, /^awake after/)
 })
 
 test('a follower sees the phases as they come, and is let go when the node stops', async () => {
-  const answer = await api().raw('followInstance', { params: { app: blog }, signal: never })
+  const answer = await api().raw('followInstance', { params: { instance: blogId }, signal: never })
   const told = text(answer.body)
   await send('/')
   await node.stop({ sleep: false })
@@ -310,7 +312,7 @@ test('a follower sees the phases as they come, and is let go when the node stops
 
 test("a front's key follows a wake, and does nothing else: control is for masters", async () => {
   const front = api(node.keys.traffic)
-  const params = { app: blog }
+  const params = { instance: blogId }
   const refused = (deed: Promise<unknown>) => assert.rejects(deed, error => isFailure(error, 'forbidden'))
   await send('/')
   await refused(front.call('listInstances', {}))
@@ -335,7 +337,7 @@ test('a volume that an app has is not removed, unless that app goes with it; nor
   const inUse = (deed: Promise<unknown>) => assert.rejects(deed, error => isFailure(error, 'volume-in-use'))
   await send('/')
   await inUse(remove({ app: blog }))
-  await api().call('sleepInstance', { params: { app: blog } })
+  await api().call('sleepInstance', { params: { instance: blogId } })
   await inUse(remove())
   await inUse(remove({ app: appName('other') }))
   assert.equal(volumes.made.has(volume), true)
@@ -345,7 +347,7 @@ test('a volume that an app has is not removed, unless that app goes with it; nor
 
 test('a volume whose app was removed, which nobody has told us, is removed with what is left of the app', async () => {
   await send('/')
-  await api().call('sleepInstance', { params: { app: blog } })
+  await api().call('sleepInstance', { params: { instance: blogId } })
   isRegistered = false
   await api().call('removeVolume', { params: { volume } })
   assert.equal(volumes.made.has(volume), false)

@@ -15,6 +15,7 @@ import { gaugesMemory } from '../lib/shared/gauges.ts'
 import { Shells } from '../lib/shells.ts'
 import type { Line } from '../lib/threads/line.ts'
 import type { Ask, EndedRun, Held, InstanceView, Phase } from '../model/instance.ts'
+import { appOf, type InstanceId } from '../model/instance-id.ts'
 import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import type { AppName, NodeName } from '../model/names.ts'
 import { announce } from './announce.ts'
@@ -109,8 +110,10 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   const room = new MemoryRoom({
     overcommit: config.memoryOvercommit,
     idle: () =>
-      instances.all.flatMap(({ app, idleSince }) =>
-        idleSince === undefined ? [] : [{ app, idleSince, makeRoom: async () => instances.get(app)?.sleep('room') }],
+      instances.all.flatMap(({ id, idleSince }) =>
+        idleSince === undefined
+          ? []
+          : [{ instance: id, idleSince, makeRoom: async () => instances.get(id)?.sleep('room') }],
       ),
     log,
   })
@@ -159,15 +162,15 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     },
   })
   const { apps, instances } = hosted
-  const hold: typeof hosted.hold = (app, ask, leaver) => hosted.hold(app, ask, leaver)
-  const follow: typeof hosted.follow = (app, signal) => hosted.follow(app, signal)
-  const phase = (app: AppName): Phase => hosted.phase(app)
+  const hold: typeof hosted.hold = (wanted, ask, leaver) => hosted.hold(wanted, ask, leaver)
+  const follow: typeof hosted.follow = (wanted, signal) => hosted.follow(wanted, signal)
+  const phase = (instance: InstanceId): Phase => hosted.phase(instance)
   const grants: Grants = new Grants({
     hold,
     follow,
     phase,
-    refused: (app, run) => hosted.refused(app, run),
-    alive: (app, run) => hosted.alive(app, run),
+    refused: (instance, run) => hosted.refused(instance, run),
+    alive: (instance, run) => hosted.alive(instance, run),
     clock,
   })
   leftTo.push(ended => grants.left(ended))
@@ -177,7 +180,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
       runtime,
       volumes,
       filesystem,
-      journal: (app, line) => logs.note(app, line),
+      journal: (instance, line) => logs.note(instance, line),
       data,
       floorBytes: config.diskFloor,
       exec,
@@ -186,7 +189,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     }),
   )
   space.show(metrics)
-  const journal = (app: AppName, line: string): void => logs.note(app, line)
+  const journal = (instance: InstanceId, line: string): void => logs.note(instance, line)
   const refusedConnections = started.use(new RefusedConnections({ runtime, journal, clock, log }))
   const handlers = control({
     space,
@@ -195,8 +198,9 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     instances,
     askWorkers: () => grants.report(),
     health,
-    readLogs: (app, options, signal) => logs.read(app, options, signal),
+    readLogs: (instance, options, signal) => logs.read(instance, options, signal),
     forget: app => hosted.forget(app),
+    forgetInstance: instance => hosted.forgetInstance(instance),
     removeVolume: (volume, of) => hosted.removeVolume(volume, of),
     ending: ending.signal,
   })
@@ -224,7 +228,9 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     started.use(await openMetrics(metrics, config.metricsListen, log))
   const address = config.address ?? doors.address
   const awake = (): number => hosted.awake
-  const watched = (): AppName[] => instances.all.filter(({ phase }) => phase !== 'asleep').map(({ app }) => app)
+  const watched = (): AppName[] => [
+    ...new Set(instances.all.filter(({ phase }) => phase !== 'asleep').map(({ id }) => appOf(id))),
+  ]
   work.push(
     announce({ master, node: name, address, keys, health, awake, clock, log }, ending.signal),
     followChanges({ master, apps, clock, log, watched, onRemoved: app => hosted.removed(app) }, ending.signal),

@@ -2,10 +2,11 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'vitest'
 import { isFailure } from '../lib/errors.ts'
 import { noLog } from '../lib/log.ts'
+import { instanceId } from '../model/instance-id.ts'
 import { appName } from '../model/names.ts'
 import { size } from '../model/quantities.ts'
 import { aTask } from '../testing/fake-app.ts'
-import { type IdleApp, MemoryRoom } from './memory-room.ts'
+import { type IdleInstance, MemoryRoom } from './memory-room.ts'
 
 const GIB = 2 ** 30
 const signal = new AbortController().signal
@@ -16,7 +17,7 @@ const app = (name: string, memory: string, reserve?: string) => {
 }
 
 function aRoom({ overcommit = 1, available = 23 * GIB } = {}) {
-  const idle: IdleApp[] = []
+  const idle: IdleInstance[] = []
   const asleep: string[] = []
   const room: MemoryRoom = new MemoryRoom({
     overcommit,
@@ -30,12 +31,12 @@ function aRoom({ overcommit = 1, available = 23 * GIB } = {}) {
       asleep.push(name)
       if (!falls) return // somebody has come meanwhile
       idle.splice(
-        idle.findIndex(one => one.app === name),
+        idle.findIndex(one => one.instance === name),
         1,
       )
-      room.leave(appName(name))
+      room.leave(instanceId(appName(name)))
     }
-    idle.push({ app: appName(name), idleSince, makeRoom })
+    idle.push({ instance: instanceId(appName(name)), idleSince, makeRoom })
   }
   return { room, isIdle, asleep }
 }
@@ -46,8 +47,8 @@ const refused = (deed: Promise<void>) =>
 describe('the memory of a machine', () => {
   test('of 23 GiB has no room for a second app of 20 GiB that is in use, and the refusal says what is missing', async () => {
     const { room } = aRoom()
-    await room.admit(app('a', '20GiB'), signal)
-    await assert.rejects(room.admit(app('b', '20GiB'), signal), error => {
+    await room.admit(instanceId(appName('a')), app('a', '20GiB'), signal)
+    await assert.rejects(room.admit(instanceId(appName('b')), app('b', '20GiB'), signal), error => {
       assert.ok(isFailure(error, 'no-memory'))
       assert.match(error.message, /b reserves 20GiB .*17GiB of that are missing: this machine has 23GiB/)
       return true
@@ -57,46 +58,46 @@ describe('the memory of a machine', () => {
 
   test('may be reserved as often as the setting says: of three apps of 20 GiB the third is refused', async () => {
     const { room } = aRoom({ overcommit: 2 })
-    await room.admit(app('a', '20GiB'), signal)
-    await room.admit(app('b', '20GiB'), signal)
-    await refused(room.admit(app('c', '20GiB'), signal))
+    await room.admit(instanceId(appName('a')), app('a', '20GiB'), signal)
+    await room.admit(instanceId(appName('b')), app('b', '20GiB'), signal)
+    await refused(room.admit(instanceId(appName('c')), app('c', '20GiB'), signal))
   })
 
   test('is made free by the app that is idle for longest, and by no more of them than need be', async () => {
     const { room, isIdle, asleep } = aRoom()
-    for (const name of ['a', 'b', 'c']) await room.admit(app(name, '7GiB'), signal)
+    for (const name of ['a', 'b', 'c']) await room.admit(instanceId(appName(name)), app(name, '7GiB'), signal)
     isIdle('b', 200)
     isIdle('c', 100)
-    await room.admit(app('d', '8GiB'), signal)
+    await room.admit(instanceId(appName('d')), app('d', '8GiB'), signal)
     assert.deepEqual(asleep, ['c'])
   })
 
   test('is not made free by an app that somebody came to meanwhile', async () => {
     const { room, isIdle, asleep } = aRoom()
-    await room.admit(app('a', '20GiB'), signal)
+    await room.admit(instanceId(appName('a')), app('a', '20GiB'), signal)
     isIdle('a', 1, false)
-    await refused(room.admit(app('b', '20GiB'), signal))
+    await refused(room.admit(instanceId(appName('b')), app('b', '20GiB'), signal))
     assert.deepEqual(asleep, ['a'])
   })
 
   test('is reserved as the definition says, apart from the limit', async () => {
     const { room } = aRoom()
-    for (const name of ['a', 'b', 'c']) await room.admit(app(name, '20GiB', '1GiB'), signal)
+    for (const name of ['a', 'b', 'c']) await room.admit(instanceId(appName(name)), app(name, '20GiB', '1GiB'), signal)
     assert.equal(room.reservedBytes, 3 * GIB)
   })
 
   test('has to be there, whatever was reserved of it', async () => {
     const { room } = aRoom({ available: 2 * GIB })
-    await refused(room.admit(app('a', '4GiB'), signal))
-    await room.admit(app('b', '1GiB'), signal)
+    await refused(room.admit(instanceId(appName('a')), app('a', '4GiB'), signal))
+    await room.admit(instanceId(appName('b')), app('b', '1GiB'), signal)
   })
 
   test('is counted once for an app that is woken again, and given back when it sleeps', async () => {
     const { room } = aRoom()
-    await room.admit(app('a', '20GiB'), signal)
-    await room.admit(app('a', '20GiB'), signal)
+    await room.admit(instanceId(appName('a')), app('a', '20GiB'), signal)
+    await room.admit(instanceId(appName('a')), app('a', '20GiB'), signal)
     assert.equal(room.reservedBytes, 20 * GIB)
-    room.leave(appName('a'))
-    await room.admit(app('b', '20GiB'), signal)
+    room.leave(instanceId(appName('a')))
+    await room.admit(instanceId(appName('b')), app('b', '20GiB'), signal)
   })
 })

@@ -3,13 +3,13 @@ import { totalmem } from 'node:os'
 import { ShadowError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { Turn } from '../lib/turn.ts'
-import type { AppName } from '../model/names.ts'
+import { type InstanceId, logFields } from '../model/instance-id.ts'
 import { sayBytes, toBytes } from '../model/quantities.ts'
 import type { TaskDefinition } from '../model/task.ts'
 
-/** An app that is awake and used by nobody. */
-export type IdleApp = {
-  readonly app: AppName
+/** An instance that is awake and used by nobody. */
+export type IdleInstance = {
+  readonly instance: InstanceId
   readonly idleSince: number
   /** Puts it to sleep unless somebody has come meanwhile. */
   makeRoom(): Promise<void>
@@ -18,7 +18,7 @@ export type IdleApp = {
 type Options = {
   /** Apps may reserve so many times the memory that there is. */
   readonly overcommit: number
-  readonly idle: () => readonly IdleApp[]
+  readonly idle: () => readonly IdleInstance[]
   readonly log: Log
   readonly totalBytes?: number
   readonly availableBytes?: () => Promise<number>
@@ -33,44 +33,44 @@ const RETRY_AFTER_MS = 5_000
  */
 export class MemoryRoom {
   readonly #options: Options
-  readonly #reserved = new Map<AppName, number>()
+  readonly #reserved = new Map<InstanceId, number>()
   readonly #turn = new Turn()
 
   constructor(options: Options) {
     this.#options = options
   }
 
-  /** Lets the app take what it reserves; fails with `no-memory`. Taken already is success. */
-  admit(task: TaskDefinition, signal: AbortSignal): Promise<void> {
+  /** Lets the instance take what it reserves; fails with `no-memory`. Taken already is success. */
+  admit(instance: InstanceId, task: TaskDefinition, signal: AbortSignal): Promise<void> {
     return this.#turn.take(async () => {
       const wanted = reservedBy(task)
-      this.#reserved.delete(task.app)
-      const tried = new Set<AppName>([task.app])
+      this.#reserved.delete(instance)
+      const tried = new Set<InstanceId>([instance])
       for (;;) {
         signal.throwIfAborted()
         const missing = await this.#missing(wanted)
         if (missing <= 0) break
         const [idlest] = this.#options
           .idle()
-          .filter(({ app }) => !tried.has(app))
+          .filter(one => !tried.has(one.instance))
           .toSorted((a, b) => a.idleSince - b.idleSince)
         if (idlest === undefined) throw this.#refusal(task, wanted, missing)
-        tried.add(idlest.app)
-        this.#options.log.info('app makes room', { app: idlest.app, for: task.app })
+        tried.add(idlest.instance)
+        this.#options.log.info('app makes room', { ...logFields(idlest.instance), for: instance })
         await idlest.makeRoom().catch(() => undefined) // it has ended in `stuck`, and that was logged
       }
-      this.#reserved.set(task.app, wanted)
+      this.#reserved.set(instance, wanted)
     })
   }
 
-  /** The app runs already: an earlier run of this node has woken it. */
-  adopt(task: TaskDefinition): void {
-    this.#reserved.set(task.app, reservedBy(task))
+  /** The instance runs already: an earlier run of this node has woken it. */
+  adopt(instance: InstanceId, task: TaskDefinition): void {
+    this.#reserved.set(instance, reservedBy(task))
   }
 
-  /** The app sleeps, and gives back what it had reserved. */
-  leave(app: AppName): void {
-    this.#reserved.delete(app)
+  /** The instance sleeps, and gives back what it had reserved. */
+  leave(instance: InstanceId): void {
+    this.#reserved.delete(instance)
   }
 
   /** What all that are awake reserve, in bytes. */

@@ -1,20 +1,21 @@
 import { deadline } from '../lib/abort.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Unwind } from '../lib/unwind.ts'
+import { type InstanceId, instanceId, isPlain } from '../model/instance-id.ts'
 import type { AppName, VolumeId } from '../model/names.ts'
 import { duration, toMs } from '../model/quantities.ts'
 import { TASK_DEFAULTS, type TaskDefinition } from '../model/task.ts'
 import type { untilReady } from './readiness.ts'
 import type { FoundContainer } from './runtime/runtime.ts'
 import type { Running } from './state.ts'
-import { graceMs, type UndoParts, undoOf } from './undo.ts'
+import { graceMs, type UndoParts, undoOf, volumeOf } from './undo.ts'
 import { Watch } from './watch.ts'
 
 /** All containers and volumes of ours on this machine, as the kernel and the runtime know them. */
 export type Inventory = {
   /** When the inventory was taken, by `clock.now()`. */
   readonly at: number
-  readonly containers: ReadonlyMap<AppName, readonly FoundContainer[]>
+  readonly containers: ReadonlyMap<InstanceId, readonly FoundContainer[]>
   /** Volumes that are attached or mounted. */
   readonly volumes: ReadonlySet<VolumeId>
   readonly mounted: ReadonlySet<VolumeId>
@@ -30,36 +31,40 @@ export async function takeInventory({ runtime, volumes, filesystem, clock }: Par
   const [found, mounted, attached] = await Promise.all([runtime.leftBehind(), filesystem.mounted(), volumes.attached()])
   return {
     at,
-    containers: Map.groupBy(found, ({ app }) => app),
+    containers: Map.groupBy(found, ({ instance }) => instance),
     mounted: new Set(mounted),
     volumes: new Set([...mounted, ...attached.map(({ volume }) => volume)]),
   }
 }
 
-/** What there is to undo of an app of which nothing should be there; undefined where nothing is. */
-export function straysOf(task: TaskDefinition, inventory: Inventory, parts: UndoParts): Unwind | undefined {
-  const containers = inventory.containers.get(task.app) ?? []
-  const volume = task.volume?.id
+/** What there is to undo of an instance of which nothing should be there; undefined where nothing is. */
+export function straysOf(
+  instance: InstanceId,
+  task: TaskDefinition,
+  inventory: Inventory,
+  parts: UndoParts,
+): Unwind | undefined {
+  const containers = inventory.containers.get(instance) ?? []
+  const volume = volumeOf(instance, task)
   if (containers.length === 0 && (volume === undefined || !inventory.volumes.has(volume))) return undefined
-  return undoOf(
-    { app: task.app, volume, graceMs: () => toMs(task.sleep.grace), containers: async () => containers },
-    parts,
-  )
+  return undoOf({ instance, volume, graceMs: () => toMs(task.sleep.grace), containers: async () => containers }, parts)
 }
 
 /**
- * The app's container as it was left running: it must be ready, and have its volume under it. Undefined where it is not
+ * The instance's container as it was left running: it must be ready, and have its volume under it. Undefined where it is not
  * fit to be taken over, or there is none.
  */
 export async function leftRunning(
+  instance: InstanceId,
   task: TaskDefinition,
   inventory: Inventory,
   parts: Parts,
 ): Promise<Running | undefined> {
-  const containers = inventory.containers.get(task.app) ?? []
+  const containers = inventory.containers.get(instance) ?? []
   const [container] = containers.filter(({ running }) => running)
   if (container?.ip === undefined || containers.length > 1) return undefined
-  const volume = task.volume?.id
+  if (task.volume !== undefined && !isPlain(instance)) return undefined // the app has a volume since
+  const volume = volumeOf(instance, task)
   if (volume !== undefined && !inventory.mounted.has(volume)) return undefined
 
   const address = container.ip.includes(':') ? `[${container.ip}]:${task.port}` : `${container.ip}:${task.port}`
@@ -84,7 +89,7 @@ export async function leftRunning(
     return undefined // it is unwound like all that is half-way
   }
   const undo = undoOf(
-    { app: task.app, volume, graceMs: () => graceMs(task, lost), containers: async () => [container] },
+    { instance, volume, graceMs: () => graceMs(task, lost), containers: async () => [container] },
     parts,
   )
   const { revision } = container
@@ -100,19 +105,22 @@ export async function leftRunning(
   }
 }
 
-/** What there is to undo that belongs to no app that is known here: containers first, for they may be what uses the volumes. */
-export function ownerless(inventory: Inventory, known: readonly TaskDefinition[], parts: UndoParts): Unwind[] {
-  const apps = new Set(known.map(({ app }) => app))
-  const owned = new Set(known.flatMap(({ volume }) => volume?.id ?? []))
+/** What is known here: an instance, and the definition of its app. */
+export type KnownInstance = { readonly id: InstanceId; readonly task: TaskDefinition }
+
+/** What there is to undo that belongs to no instance that is known here: containers first, for they may be what uses the volumes. */
+export function ownerless(inventory: Inventory, known: readonly KnownInstance[], parts: UndoParts): Unwind[] {
+  const instances = new Set(known.map(({ id }) => id))
+  const owned = new Set(known.flatMap(({ task }) => task.volume?.id ?? []))
   const usual = toMs(duration(TASK_DEFAULTS.grace))
-  const left = [...inventory.containers].filter(([app]) => !apps.has(app))
-  const undos = left.map(([app, containers]) =>
-    undoOf({ app, volume: undefined, graceMs: () => usual, containers: async () => containers }, parts),
+  const left = [...inventory.containers].filter(([instance]) => !instances.has(instance))
+  const undos = left.map(([instance, containers]) =>
+    undoOf({ instance, volume: undefined, graceMs: () => usual, containers: async () => containers }, parts),
   )
   for (const volume of inventory.volumes) {
     if (owned.has(volume)) continue
-    const app = volume as string as AppName // an app's volume has the app's name, unless it was taken over from another
-    undos.push(undoOf({ app, volume, graceMs: () => usual, containers: async () => [] }, parts))
+    const instance = instanceId(volume as string as AppName) // an app's volume has the app's name, unless it was taken over from another
+    undos.push(undoOf({ instance, volume, graceMs: () => usual, containers: async () => [] }, parts))
   }
   return undos
 }

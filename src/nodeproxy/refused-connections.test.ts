@@ -1,18 +1,19 @@
 import { expect, test } from 'vitest'
 import { noLog } from '../lib/log.ts'
-import { type AppName, appName } from '../model/names.ts'
+import { type InstanceId, instanceId } from '../model/instance-id.ts'
+import { appName } from '../model/names.ts'
 import { HandClock } from '../testing/clock.ts'
 import { RefusedConnections } from './refused-connections.ts'
 
 test('an app that tries what it may not reach is told once in its log, and again after its next start', async () => {
   const clock = new HandClock()
-  const blog = appName('blog')
+  const blog = instanceId(appName('blog'))
   const told: string[] = []
-  let counts = new Map<AppName, number>()
+  let counts = new Map<InstanceId, number>()
   const runtime = { refusedConnections: async () => counts }
   using refused = new RefusedConnections({
     runtime,
-    journal: (app, line) => told.push(`${app}: ${line}`),
+    journal: (instance, line) => told.push(`${instance}: ${line}`),
     clock,
     log: noLog,
   })

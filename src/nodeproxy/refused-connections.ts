@@ -2,13 +2,13 @@ import { type Clock, timestamp } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import { repeat } from '../lib/repeat.ts'
 import type { InstanceView } from '../model/instance.ts'
-import type { AppName } from '../model/names.ts'
+import type { InstanceId } from '../model/instance-id.ts'
 import type { Runtime } from './runtime/runtime.ts'
 
 type Options = {
   readonly runtime: Pick<Runtime, 'refusedConnections'>
-  /** Writes a line into the app's own log. */
-  readonly journal: (app: AppName, line: string) => void
+  /** Writes a line into the instance's own log. */
+  readonly journal: (instance: InstanceId, line: string) => void
   readonly clock: Clock
   readonly log: Log
 }
@@ -20,7 +20,7 @@ const LINE =
 /** Tells an app's log, and `shadow why`, that the app tried to connect to what it may not reach. */
 export class RefusedConnections implements Disposable {
   readonly #options: Options
-  readonly #found = new Map<AppName, { at: string; count: number }>()
+  readonly #found = new Map<InstanceId, { at: string; count: number }>()
   #repeated: Disposable | undefined
 
   constructor(options: Options) {
@@ -38,21 +38,21 @@ export class RefusedConnections implements Disposable {
     )
   }
 
-  /** What was refused to the app since its container started; undefined: nothing. */
-  of(app: AppName): InstanceView['refusedConnections'] {
-    return this.#found.get(app)
+  /** What was refused to the instance since its container started; undefined: nothing. */
+  of(instance: InstanceId): InstanceView['refusedConnections'] {
+    return this.#found.get(instance)
   }
 
   /** Looks once. */
   async look(): Promise<void> {
     const { runtime, journal, clock } = this.#options
     const counts = await runtime.refusedConnections()
-    for (const app of [...this.#found.keys()]) if (!counts.has(app)) this.#found.delete(app)
-    for (const [app, count] of counts) {
-      const known = this.#found.get(app)
+    for (const id of [...this.#found.keys()]) if (!counts.has(id)) this.#found.delete(id)
+    for (const [id, count] of counts) {
+      const known = this.#found.get(id)
       if (known?.count === count) continue
-      this.#found.set(app, { at: timestamp(clock), count })
-      if (known === undefined) journal(app, LINE)
+      this.#found.set(id, { at: timestamp(clock), count })
+      if (known === undefined) journal(id, LINE)
     }
   }
 

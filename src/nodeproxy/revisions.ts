@@ -4,7 +4,7 @@ import type { Problem } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { SealedFiles } from '../lib/sealed-files.ts'
 import type { Seals } from '../lib/seals.ts'
-import { type AppName, isAppName } from '../model/names.ts'
+import { type InstanceId, isInstanceId } from '../model/instance-id.ts'
 import type { TaskDefinition } from '../model/task.ts'
 
 const Known = z.object({
@@ -12,7 +12,7 @@ const Known = z.object({
   bad: z.object({ revision: z.int(), createdAt: z.string(), problem: ProblemSchema }).optional(),
 })
 
-/** What this node has learnt of an app's revisions by running them. */
+/** What an instance has learnt of its app's revisions by running them. */
 export type Known = {
   /** The last revision that was ready, with the image that it ran. */
   readonly good?: TaskDefinition | undefined
@@ -20,38 +20,38 @@ export type Known = {
   readonly bad?: { readonly revision: number; readonly createdAt: string; readonly problem: Problem } | undefined
 }
 
-/** The same of all apps, in encrypted files, so that a restart of the node does not try a bad revision again. */
+/** The same of all instances, in encrypted files, so that a restart of the node does not try a bad revision again. */
 export class Revisions {
-  readonly #files: SealedFiles<AppName, Known>
-  readonly #known = new Map<AppName, Known>()
+  readonly #files: SealedFiles<InstanceId, Known>
+  readonly #known = new Map<InstanceId, Known>()
 
   constructor(given: { folder: string; seals: Seals; log: Log }) {
     this.#files = new SealedFiles({
       ...given,
       what: 'revisions',
-      contextOf: app => `the revisions of ${app}`,
-      isName: isAppName,
+      contextOf: instance => `the revisions of ${instance}`,
+      isName: isInstanceId,
       parse: document => Known.parse(document) as Known,
     })
   }
 
-  /** Reads what was kept. An app whose file cannot be read counts as one that never ran. */
+  /** Reads what was kept. An instance whose file cannot be read counts as one that never ran. */
   async load(): Promise<void> {
-    for (const [app, known] of await this.#files.all()) this.#known.set(app, known)
+    for (const [instance, known] of await this.#files.all()) this.#known.set(instance, known)
   }
 
-  of(app: AppName): Known {
-    return this.#known.get(app) ?? {}
+  of(instance: InstanceId): Known {
+    return this.#known.get(instance) ?? {}
   }
 
   /** Keeps it; the file is written in the background. */
-  keep(app: AppName, known: Known): void {
-    this.#known.set(app, known)
-    this.#files.keep(app, known)
+  keep(instance: InstanceId, known: Known): void {
+    this.#known.set(instance, known)
+    this.#files.keep(instance, known)
   }
 
-  forget(app: AppName): void {
-    if (this.#known.delete(app)) this.#files.forget(app)
+  forget(instance: InstanceId): void {
+    if (this.#known.delete(instance)) this.#files.forget(instance)
   }
 
   /** Resolves when all is written. */

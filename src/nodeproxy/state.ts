@@ -1,7 +1,7 @@
 import type { ShadowError } from '../lib/errors.ts'
 import type { Unwind } from '../lib/unwind.ts'
 import type { SleepStep, WakeStep } from '../model/instance.ts'
-import type { AppName } from '../model/names.ts'
+import type { InstanceId } from '../model/instance-id.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import type { Way } from './holds.ts'
 import type { Idle } from './idle.ts'
@@ -49,4 +49,4 @@ export type Steps = Partial<Record<WakeStep, number>>
 export type Wake = { readonly undo: Unwind; readonly steps: Steps; readonly running: Promise<Running> }
 
 /** Called before and after each step of a wake or a sleep; what it throws fails the step. */
-export type OnStep = (app: AppName, step: WakeStep | SleepStep, when: 'before' | 'after') => void
+export type OnStep = (instance: InstanceId, step: WakeStep | SleepStep, when: 'before' | 'after') => void

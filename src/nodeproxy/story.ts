@@ -2,8 +2,8 @@ import { type Clock, timestamp } from '../lib/clock.ts'
 import type { ShadowError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import type { InstanceView, Phase, StopReason } from '../model/instance.ts'
+import { type InstanceId, logFields } from '../model/instance-id.ts'
 import { withoutLastLines } from '../model/last-lines.ts'
-import type { AppName } from '../model/names.ts'
 import { sayMs } from '../model/quantities.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import type { Exit } from './runtime/runtime.ts'
@@ -11,10 +11,10 @@ import type { Steps } from './state.ts'
 import { Tally } from './tally.ts'
 
 type Options = {
-  readonly app: AppName
+  readonly instance: InstanceId
   readonly log: Log
-  /** Writes an event into the app's own log. */
-  readonly journal: (app: AppName, line: string) => void
+  /** Writes an event into the instance's own log. */
+  readonly journal: (instance: InstanceId, line: string) => void
   readonly tally?: Tally | undefined
 }
 
@@ -22,7 +22,7 @@ const TOLD_AGAIN_AFTER_MS = 60_000
 
 /** What happens to an app on this node: told to our log and to its own as it happens, the last of it kept for who asks. */
 export class Story {
-  readonly #app: AppName
+  readonly #of: ReturnType<typeof logFields>
   readonly #log: Log
   readonly #note: (line: string) => void
   readonly #tally: Tally
@@ -34,11 +34,11 @@ export class Story {
   #memoryKill: InstanceView['memoryKill'] = null
   #badAnswerToldAt = Number.NEGATIVE_INFINITY
 
-  constructor({ app, log, journal, tally = new Tally() }: Options) {
+  constructor({ instance, log, journal, tally = new Tally() }: Options) {
     this.#tally = tally
-    this.#app = app
+    this.#of = logFields(instance)
     this.#log = log
-    this.#note = line => journal(app, line)
+    this.#note = line => journal(instance, line)
   }
 
   get facts(): Pick<InstanceView, 'wokenBy' | 'stoppedBy' | 'lastWake' | 'badAnswer' | 'memoryKill' | 'cut'> {
@@ -59,26 +59,26 @@ export class Story {
   awake(ms: number, steps: Steps): void {
     this.#tally.woken(ms)
     this.#lastWake = { ms, steps }
-    this.#log.info('app awake', { app: this.#app, by: this.#wokenBy, ms, steps })
+    this.#log.info('app awake', { ...this.#of, by: this.#wokenBy, ms, steps })
     this.#note(`awake after ${sayMs(ms)}, woken by ${this.#wokenBy}`)
   }
 
   wakeFailed({ code, message: detail, cause }: ShadowError, failures: number): void {
     this.#tally.failedWakes += 1
     this.#stoppedBy = 'died'
-    this.#log.warn('app wake failed', { app: this.#app, code, detail, cause, failures })
+    this.#log.warn('app wake failed', { ...this.#of, code, detail, cause, failures })
     this.#note(`wake failed: ${withoutLastLines(detail)}`)
   }
 
   /** A revision that cannot be made ready, and the earlier one that runs in its place. */
   rejected(revision: number, good: number, { code, message, cause }: ShadowError): void {
-    this.#log.warn('app revision rejected', { app: this.#app, revision, good, code, detail: message, cause })
+    this.#log.warn('app revision rejected', { ...this.#of, revision, good, code, detail: message, cause })
     this.#note(`revision ${revision} is not taken, revision ${good} serves on: ${firstLine(message)}`)
   }
 
   /** It ended while it was awake. */
   died(exit: Exit | undefined, { message }: ShadowError, failures: number): void {
-    this.#log.warn('app died', { app: this.#app, ...exit, failures })
+    this.#log.warn('app died', { ...this.#of, ...exit, failures })
     this.#note(`crashed: ${withoutLastLines(message)}`)
   }
 
@@ -86,7 +86,7 @@ export class Story {
   memoryKill({ limits }: TaskDefinition, clock: Clock): void {
     const count = (this.#memoryKill?.count ?? 0) + 1
     this.#memoryKill = { at: timestamp(clock), count }
-    this.#log.warn('process of app out of memory', { app: this.#app, memory: limits.memory, count })
+    this.#log.warn('process of app out of memory', { ...this.#of, memory: limits.memory, count })
     this.#note(`a process was killed because the app used more than its ${limits.memory} of memory`)
   }
 
@@ -97,7 +97,7 @@ export class Story {
     this.#badAnswer = { at: timestamp(clock), fault, count }
     if (fault === before?.fault && clock.now() - this.#badAnswerToldAt < TOLD_AGAIN_AFTER_MS) return
     this.#badAnswerToldAt = clock.now()
-    this.#log.warn('app answer refused', { app: this.#app, fault, count })
+    this.#log.warn('app answer refused', { ...this.#of, fault, count })
     this.#note(`an answer was refused: ${fault}`)
   }
 
@@ -111,7 +111,7 @@ export class Story {
   drained(cut: number, withinMs: number): void {
     this.#cut = cut
     if (cut === 0) return
-    this.#log.warn('uses cut', { app: this.#app, cut, withinMs, why: this.#stoppedBy })
+    this.#log.warn('uses cut', { ...this.#of, cut, withinMs, why: this.#stoppedBy })
     this.#note(`${cut} ${cut === 1 ? 'use was' : 'uses were'} cut after ${sayMs(withinMs)} (--drain)`)
   }
 
@@ -121,12 +121,12 @@ export class Story {
   }
 
   stuck(held: readonly string[], problem: ShadowError): void {
-    this.#log.warn('app stuck', { app: this.#app, held, cause: problem.cause })
+    this.#log.warn('app stuck', { ...this.#of, held, cause: problem.cause })
     this.#note(firstLine(problem.message))
   }
 
   rests(phase: Phase): void {
-    this.#log.info(`app ${phase}`, { app: this.#app, why: this.#stoppedBy })
+    this.#log.info(`app ${phase}`, { ...this.#of, why: this.#stoppedBy })
     if (this.#stoppedBy !== 'died') this.#note(`${phase}: ${this.#stoppedBy}`) // what it died of was told
   }
 }

@@ -14,30 +14,32 @@ import type { Leaver } from '../lib/leaver.ts'
 import type { Places } from '../lib/places.ts'
 import { ANSWER_WITHIN } from '../model/access.ts'
 import type { Ask, Held, Phase } from '../model/instance.ts'
-import { type AppName, appName, type NodeName } from '../model/names.ts'
+import { appOf, type InstanceId, parseInstanceId } from '../model/instance-id.ts'
+import type { NodeName } from '../model/names.ts'
 import { toMs } from '../model/quantities.ts'
 import { type NodeBounds, tooMany } from './bounds.ts'
 
 type Parts = {
   readonly node: NodeName
-  /** Keeps the app awake, waking it first if need be. */
-  readonly hold: (app: AppName, ask: Ask, leaver: Leaver) => Held | Promise<Held>
-  readonly phase: (app: AppName) => Phase | Promise<Phase>
+  /** Keeps the instance awake, waking it first if need be. */
+  readonly hold: (instance: InstanceId, ask: Ask, leaver: Leaver) => Held | Promise<Held>
+  readonly phase: (instance: InstanceId) => Phase | Promise<Phase>
   readonly bounds: NodeBounds
 }
 
-export type Traffic = (app: string, exchange: Exchange) => Promise<void>
+export type Traffic = (instance: string, exchange: Exchange) => Promise<void>
 
-/** Serves requests that a front forwards for an app of this node: hold, forward, to the last byte. */
+/** Serves requests that a front forwards for an instance of this node: hold, forward, to the last byte. */
 export function traffic(parts: Parts): Traffic {
-  return (name, exchange) => {
-    const app = appName(name)
+  return (text, exchange) => {
+    const instance = parseInstanceId(text)
+    const app = appOf(instance)
     const places = parts.bounds.placesOf(app)
-    const visit = { ...parts, app, places, exchange, ask: asked(exchange) }
+    const visit = { ...parts, instance, places, exchange, ask: asked(exchange) }
     if (!places.enter()) return failed(visit, tooMany(app))
     let held: Held | Promise<Held>
     try {
-      held = parts.hold(visit.app, visit.ask, exchange)
+      held = parts.hold(instance, visit.ask, exchange)
     } catch (error) {
       places.leave()
       return failed(visit, error)
@@ -60,7 +62,7 @@ export function traffic(parts: Parts): Traffic {
 }
 
 type Visit = Parts & {
-  readonly app: AppName
+  readonly instance: InstanceId
   readonly places: Places
   readonly exchange: Exchange
   readonly ask: RequestAsk
@@ -79,13 +81,13 @@ type Tried = { readonly holding: Promise<Held> } | { readonly held: Held; readon
 
 /** Serves what cannot be served at once: waits, and tries again as long as nobody has seen the request. */
 async function persist(visit: Visit, tried: Tried): Promise<void> {
-  const { app, ask, exchange, hold } = visit
+  const { instance, ask, exchange, hold } = visit
   try {
     let last = 'error' in tried ? tried : undefined
     let holding = 'holding' in tried ? tried.holding : undefined
     for (let left = last === undefined ? TRIES : TRIES - 1; ; left--) {
-      if (last !== undefined) await again(app, last, left)
-      using held = await (holding ?? hold(app, ask, exchange))
+      if (last !== undefined) await again(instance, last, left)
+      using held = await (holding ?? hold(instance, ask, exchange))
       holding = undefined
       try {
         return await forward(visit, held)
@@ -100,16 +102,20 @@ async function persist(visit: Visit, tried: Tried): Promise<void> {
 }
 
 /** Throws what failed, unless the app cannot have seen the request and another try is left. */
-async function again(app: AppName, { held, error }: { held: Held; error: unknown }, left: number): Promise<void> {
+async function again(
+  instance: InstanceId,
+  { held, error }: { held: Held; error: unknown },
+  left: number,
+): Promise<void> {
   if (!(error instanceof UpstreamError)) throw error
   if (error.sent && !error.isRefused) await held.alive?.() // else its end is what the visitor hears of
-  if (error.sent || left <= 0) throw appUnreachable(app, error)
+  if (error.sent || left <= 0) throw appUnreachable(appOf(instance), error)
   await held.refused?.()
 }
 
-async function failed({ node, phase, app, exchange }: Visit, error: unknown): Promise<never> {
+async function failed({ node, phase, instance, exchange }: Visit, error: unknown): Promise<never> {
   exchange.ownHeaders[NODE_HEADER] = node
-  exchange.ownHeaders[STATE_HEADER] = await phase(app)
+  exchange.ownHeaders[STATE_HEADER] = await phase(instance)
   throw error
 }
 

@@ -1,7 +1,8 @@
 import { Unwind } from '../lib/unwind.ts'
 import type { SleepStep } from '../model/instance.ts'
+import { type InstanceId, isPlain } from '../model/instance-id.ts'
 import { LEASE_LOST_GRACE } from '../model/intervals.ts'
-import type { AppName, VolumeId } from '../model/names.ts'
+import type { VolumeId } from '../model/names.ts'
 import { toMs } from '../model/quantities.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import type { Filesystem } from './filesystem/filesystem.ts'
@@ -19,7 +20,7 @@ export type UndoParts = {
 }
 
 type What = {
-  readonly app: AppName
+  readonly instance: InstanceId
   readonly volume: VolumeId | undefined
   /** Asked for when it comes to the stop. */
   readonly graceMs: () => number
@@ -28,16 +29,16 @@ type What = {
 }
 
 /**
- * All there can be to undo of an app, whole from the start: a wake runs in two lanes, so the order of its steps is not the
+ * All there can be to undo of an instance, whole from the start: a wake runs in two lanes, so the order of its steps is not the
  * order in which they must be undone. Container first, then the mount, the device and the lease; what was never done is "already so".
  */
-export function undoOf({ app, volume, graceMs, containers }: What, parts: UndoParts): Unwind {
+export function undoOf({ instance, volume, graceMs, containers }: What, parts: UndoParts): Unwind {
   const undo = new Unwind()
   const push = (step: SleepStep, task: () => Promise<void>): void =>
     undo.push(step, async () => {
-      parts.onStep(app, step, 'before')
+      parts.onStep(instance, step, 'before')
       await task()
-      parts.onStep(app, step, 'after')
+      parts.onStep(instance, step, 'after')
     })
   if (volume !== undefined) {
     if (!parts.volumes.excludes) undo.push('release', () => parts.leases.release(volume))
@@ -59,6 +60,10 @@ export function graceMs(task: TaskDefinition, lost: AbortSignal | undefined): nu
   return lost?.aborted ? Math.min(usual, LEASE_LOST_GRACE) : usual
 }
 
-/** The app's containers as the runtime knows them: for a creation that was cut short, whose container nobody was told of. */
-export const foundOf = async (runtime: Runtime, app: AppName): Promise<readonly Container[]> =>
-  (await runtime.leftBehind()).filter(container => container.app === app)
+/** The instance's containers as the runtime knows them: for a creation that was cut short, whose container nobody was told of. */
+export const foundOf = async (runtime: Runtime, instance: InstanceId): Promise<readonly Container[]> =>
+  (await runtime.leftBehind()).filter(container => container.instance === instance)
+
+/** The volume that the instance may have attached. One of several instances has no right to the volume of its app. */
+export const volumeOf = (instance: InstanceId, task: TaskDefinition): VolumeId | undefined =>
+  isPlain(instance) ? task.volume?.id : undefined

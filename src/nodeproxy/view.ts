@@ -1,6 +1,7 @@
 import type { Hold } from '../api/hold-list.ts'
 import { type Clock, wallAt } from '../lib/clock.ts'
 import type { HoldView, InstanceView, StopReason } from '../model/instance.ts'
+import type { InstanceId } from '../model/instance-id.ts'
 import type { AppName, NodeName } from '../model/names.ts'
 import type { Crashes } from './crashes.ts'
 import { type Holds, isIgnored, type Way } from './holds.ts'
@@ -9,6 +10,7 @@ import type { WakeRate } from './wake-rate.ts'
 
 type Facts = {
   readonly app: AppName
+  readonly instance: InstanceId
   readonly node: NodeName
   readonly revision: number
   readonly holds: Holds

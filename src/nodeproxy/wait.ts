@@ -1,13 +1,13 @@
 import { deadline } from '../lib/abort.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Ask } from '../model/instance.ts'
-import type { AppName } from '../model/names.ts'
+import { appOf, type InstanceId } from '../model/instance-id.ts'
 import type { Holds } from './holds.ts'
 import type { Queue } from './queue.ts'
 import { isWaking } from './refusals.ts'
 import type { Steps } from './state.ts'
 
-type Parts = { readonly app: AppName; readonly queue: Queue; readonly holds: Holds; readonly clock: Clock }
+type Parts = { readonly instance: InstanceId; readonly queue: Queue; readonly holds: Holds; readonly clock: Clock }
 
 /** One that waits for a wake: it takes room in the queue, and counts as use, until it is disposed of. */
 export class Wait implements Disposable {
@@ -17,13 +17,13 @@ export class Wait implements Disposable {
   readonly #held = new DisposableStack()
 
   /** Fails with `queue-full`. */
-  constructor({ patienceMs, bytes }: Ask, leaves: AbortSignal, { app, queue, holds, clock }: Parts) {
-    this.#held.use(queue.join(app, bytes))
+  constructor({ patienceMs, bytes }: Ask, leaves: AbortSignal, { instance, queue, holds, clock }: Parts) {
+    this.#held.use(queue.join(appOf(instance), bytes))
     this.#held.use(holds.wait())
     this.signal =
       patienceMs === undefined
         ? leaves
-        : AbortSignal.any([leaves, this.#held.use(deadline(clock, patienceMs, () => isWaking(app))).signal])
+        : AbortSignal.any([leaves, this.#held.use(deadline(clock, patienceMs, () => isWaking(instance))).signal])
   }
 
   /** How long it waited so far, in ms, beside the steps of the wake that it waited for. */

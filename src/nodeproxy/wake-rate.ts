@@ -1,5 +1,5 @@
 import { ShadowError } from '../lib/errors.ts'
-import type { AppName } from '../model/names.ts'
+import { appOf, type InstanceId } from '../model/instance-id.ts'
 
 const OVER_MS = 60_000
 
@@ -15,7 +15,7 @@ export class WakeRate {
   }
 
   /** Counts a wake for a request; fails with `rate-limited` where there were `most` in the last minute. */
-  take(app: AppName, most: number, now: number): void {
+  take(instance: InstanceId, most: number, now: number): void {
     this.#at = this.#at.filter(at => now - at < OVER_MS)
     const [oldest = now] = this.#at
     if (this.#at.length < most) {
@@ -23,9 +23,9 @@ export class WakeRate {
       return
     }
     this.#refused = { at: now, count: (this.#refused?.count ?? 0) + 1 }
-    throw new ShadowError('rate-limited', `${app} was woken ${most} times within a minute, which is the most`, {
+    throw new ShadowError('rate-limited', `${instance} was woken ${most} times within a minute, which is the most`, {
       retryAfterMs: Math.max(1, oldest + OVER_MS - now),
-      hint: `shadow update ${app} --wakes`,
+      hint: `shadow update ${appOf(instance)} --wakes`,
       facts: { rate: 'wakes' },
     })
   }

@@ -2,16 +2,18 @@ import { deadline, orAborted } from '../lib/abort.ts'
 import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { WakeStep } from '../model/instance.ts'
+import { type InstanceId, isPlain } from '../model/instance-id.ts'
 import { sayMs, toBytes, toMs } from '../model/quantities.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import type { MemoryRoom } from './memory-room.ts'
 import { notReady, onWrongPort } from './not-ready.ts'
 import { diedEarly } from './postmortem.ts'
 import type { untilReady } from './readiness.ts'
+import { hasNoVolume } from './refusals.ts'
 import { resolvedBy } from './resolved.ts'
 import type { Container } from './runtime/runtime.ts'
 import type { Running, Steps, Wake } from './state.ts'
-import { foundOf, graceMs, type UndoParts, undoOf } from './undo.ts'
+import { foundOf, graceMs, type UndoParts, undoOf, volumeOf } from './undo.ts'
 import { attachVolume } from './volumes/attach.ts'
 import type { Device } from './volumes/block-driver.ts'
 import { Watch } from './watch.ts'
@@ -29,23 +31,24 @@ export type WakeParts = UndoParts & {
 // Bounds the pull of an image and the repair of a filesystem; the start has the app's own deadline.
 const PREPARED_WITHIN_MS = 900_000
 
-/** Begins to wake the app. When `running` rejects, no step is under way any more, and `undo` is the caller's to unwind. */
-export function beginWake(task: TaskDefinition, parts: WakeParts, signal: AbortSignal): Wake {
+/** Begins to wake the instance. When `running` rejects, no step is under way any more, and `undo` is the caller's to unwind. */
+export function beginWake(instance: InstanceId, task: TaskDefinition, parts: WakeParts, signal: AbortSignal): Wake {
   let made: Container | undefined
   let lost: AbortSignal | undefined
   const undo = undoOf(
     {
-      app: task.app,
-      volume: task.volume?.id,
+      instance,
+      volume: volumeOf(instance, task),
       graceMs: () => graceMs(task, lost),
-      containers: async () => (made === undefined ? await foundOf(parts.runtime, task.app) : [made]),
+      containers: async () => (made === undefined ? await foundOf(parts.runtime, instance) : [made]),
     },
     parts,
   )
   const steps: Steps = {}
   const run = async (): Promise<Running> => {
-    await parts.room?.admit(task, signal)
-    const prepared = await prepare(task, parts, steps, signal)
+    if (task.volume !== undefined && !isPlain(instance)) throw hasNoVolume(instance, task.volume.id)
+    await parts.room?.admit(instance, task, signal)
+    const prepared = await prepare(instance, task, parts, steps, signal)
     const { container, task: resolved } = prepared
     made = container
     lost = prepared.lost
@@ -57,6 +60,7 @@ export function beginWake(task: TaskDefinition, parts: WakeParts, signal: AbortS
 
 /** Volume and container side by side; rejects with the first failure when both have come to rest. */
 async function prepare(
+  instance: InstanceId,
   task: TaskDefinition,
   parts: WakeParts,
   steps: Steps,
@@ -65,10 +69,10 @@ async function prepare(
   const other = new AbortController()
   using limit = deadline(parts.clock, PREPARED_WITHIN_MS, () => notPrepared(task, steps))
   const signal = AbortSignal.any([given, other.signal, limit.signal])
-  const step = stepper(task, parts, steps, signal)
-  const lane = async <T>(deed: Promise<T>): Promise<T> => {
+  const step = stepper(instance, parts, steps, signal)
+  const lane = async <T>(work: Promise<T>): Promise<T> => {
     try {
-      return await deed
+      return await work
     } catch (error) {
       other.abort(error)
       throw error
@@ -76,7 +80,7 @@ async function prepare(
   }
   const [volume, container] = await Promise.allSettled([
     lane(prepareVolume(task, parts, step, signal)),
-    lane(prepareContainer(task, parts, step, signal)),
+    lane(prepareContainer(instance, task, parts, step, signal)),
   ])
   if (volume.status === 'fulfilled' && container.status === 'fulfilled') {
     const { device, lost } = volume.value
@@ -90,7 +94,7 @@ async function prepare(
 type Made = { readonly container: Container; readonly task: TaskDefinition }
 /** The task's volume; `lost` aborts when its lease is lost. */
 type Attached = { readonly device: Device; readonly lost: AbortSignal | undefined }
-type Stepper = <T>(name: WakeStep, deed: () => Promise<T>) => Promise<T>
+type Stepper = <T>(name: WakeStep, work: () => Promise<T>) => Promise<T>
 
 async function prepareVolume(
   task: TaskDefinition,
@@ -124,6 +128,7 @@ async function fillVolume(
 }
 
 async function prepareContainer(
+  instance: InstanceId,
   given: TaskDefinition,
   parts: WakeParts,
   step: Stepper,
@@ -134,7 +139,7 @@ async function prepareContainer(
   const container = await step('create', async () => {
     const volume = task.volume?.id
     if (volume !== undefined) await parts.filesystem.prepare(volume)
-    return parts.runtime.create(task, volume && parts.filesystem.at(volume), signal)
+    return parts.runtime.create(instance, task, volume && parts.filesystem.at(volume), signal)
   })
   return { container, task }
 }
@@ -157,7 +162,7 @@ async function start(
   }
   using limit = deadline(parts.clock, toMs(task.startWithin), () => late)
   const signal = AbortSignal.any([given, ended.signal, limit.signal])
-  const step = stepper(task, parts, steps, signal)
+  const step = stepper(container.instance, parts, steps, signal)
   try {
     const ip = await step('start', () => parts.runtime.start(container, signal))
     const address = ip.includes(':') ? `[${ip}]:${task.port}` : `${ip}:${task.port}`
@@ -189,14 +194,14 @@ async function start(
 const either = (signal: AbortSignal, lost: AbortSignal | undefined): AbortSignal =>
   lost === undefined ? signal : AbortSignal.any([signal, lost])
 
-function stepper(task: TaskDefinition, parts: WakeParts, steps: Steps, signal: AbortSignal): Stepper {
-  return async (name, deed) => {
+function stepper(instance: InstanceId, parts: WakeParts, steps: Steps, signal: AbortSignal): Stepper {
+  return async (name, work) => {
     signal.throwIfAborted()
-    parts.onStep(task.app, name, 'before')
+    parts.onStep(instance, name, 'before')
     const from = performance.now()
-    const value = await deed()
+    const value = await work()
     steps[name] = Math.round((performance.now() - from) * 10) / 10
-    parts.onStep(task.app, name, 'after')
+    parts.onStep(instance, name, 'after')
     return value
   }
 }

@@ -24,8 +24,8 @@ await runThread(({ line, log }) => {
     key,
     traffic: traffic({
       node,
-      hold: (app, ask, leaver) => holding.hold(app, ask, leaver),
-      phase: app => holding.phase(app),
+      hold: (instance, ask, leaver) => holding.hold(instance, ask, leaver),
+      phase: instance => holding.phase(instance),
       bounds,
     }),
     call: exchange => exchange.forward(toMain),

@@ -2,6 +2,7 @@ import { orAborted, pause } from '../lib/abort.ts'
 import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { Node } from '../model/app.ts'
+import { instanceId } from '../model/instance-id.ts'
 import type { AppName } from '../model/names.ts'
 import { type Candidate, place } from '../model/placement.ts'
 import type { Nodes } from './nodes.ts'
@@ -39,6 +40,6 @@ export async function nodeOf(parts: Parts, app: AppName, signal: AbortSignal): P
 }
 
 function pinnedOf({ pins, nodes }: Omit<Parts, 'clock'>, app: AppName): Candidate<Node> | undefined {
-  const pin = pins.get(app)
+  const pin = pins.get(instanceId(app))
   return pin === undefined ? undefined : nodes.get(pin)
 }

@@ -5,6 +5,7 @@ import type { Exchange } from '../lib/http/exchange.ts'
 import { Refusal, UpstreamError } from '../lib/http/hop.ts'
 import type { Node } from '../model/app.ts'
 import type { Held } from '../model/instance.ts'
+import { instanceId } from '../model/instance-id.ts'
 import type { AppName, NodeName } from '../model/names.ts'
 import { type Candidate, place } from '../model/placement.ts'
 import type { Nodes } from './nodes.ts'
@@ -41,7 +42,7 @@ export async function mayTryAgain(
   if (!isFailure(failure, 'volume-elsewhere')) return false
   const home = nodes.get(homeOf(failure))
   if (home === undefined || !home.healthy) return false
-  pins.set(app, home.node.name)
+  pins.set(instanceId(app), home.node.name)
   return true
 }
 
@@ -59,7 +60,7 @@ export function isAwaited({ pins, nodes }: Parts, app: AppName, { node, held, er
 
 /** The node that has served the app, where it is not this one, which knows nothing of it and cannot ask. */
 function pinnedElsewhere({ pins, nodes }: Parts, app: AppName, { name }: Node): Candidate<Node> | undefined {
-  const pin = pins.get(app)
+  const pin = pins.get(instanceId(app))
   return pin === undefined || pin === name ? undefined : nodes.get(pin)
 }
 

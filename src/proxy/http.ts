@@ -11,6 +11,7 @@ import type { Places } from '../lib/places.ts'
 import type { Node } from '../model/app.ts'
 import { hostOf } from '../model/hostname.ts'
 import type { Held } from '../model/instance.ts'
+import { instanceId } from '../model/instance-id.ts'
 import { NODE_BACK_WITHIN } from '../model/intervals.ts'
 import type { Route } from '../model/route.ts'
 import type { Guard } from './access.ts'
@@ -162,7 +163,7 @@ function pass(
   node: Node,
   held: Held,
 ): Promise<void> {
-  parts.pins.set(app.name, node.name)
+  parts.pins.set(instanceId(app.name), node.name)
   const { answerWithinMs } = bounds
   const hop = hopOf({ exchange, held, node, isProxy, ask, client, hsts, answerWithinMs })
   return exchange.forward(hop, leaver === exchange ? undefined : leaver.signal)
@@ -184,7 +185,7 @@ async function persist(visit: Visit, tried?: Tried): Promise<void> {
       const node = begun?.node ?? (await nodeOf(parts, app.name, leaver.signal))
       const holding = begun?.holding
       begun = undefined
-      const pinned = parts.pins.get(app.name)
+      const pinned = parts.pins.get(instanceId(app.name))
       let held: Held | undefined
       try {
         using way = await (holding ?? parts.reach.hold(app, node, ask, leaver))
@@ -196,7 +197,7 @@ async function persist(visit: Visit, tried?: Tried): Promise<void> {
       } catch (error) {
         last = { node, held, error }
         // Who does not take it gets no pin: with the master away, the node that knows the app may be back before.
-        if (pinned !== undefined && error instanceof Refusal) parts.pins.set(app.name, pinned)
+        if (pinned !== undefined && error instanceof Refusal) parts.pins.set(instanceId(app.name), pinned)
       }
     }
   } catch (error) {

@@ -60,7 +60,7 @@ export async function startProxy(settings: ProxyConfig, options: Options): Promi
       log.warn('apps are not trusted as proxies, though SHADOW_TRUSTED_PROXIES has them', { networks })
   }
   const nodes: Nodes = new Nodes({ master, memory, reach, clock, log, onChange: onNodes })
-  const pins = new Pins(memory, (app, node) => workers.tell('pinned', { app, node }))
+  const pins = new Pins(memory, (instance, node) => workers.tell('pinned', { instance, node }))
   const ticketKeys = new TicketKeys()
   started.use(renewed(ticketKeys, clock))
   const parts = { config, routes, pins, nodes, reach, ticketKeys, clock, log }

@@ -1,37 +1,38 @@
-import { type AppName, type NodeName, nodeName } from '../model/names.ts'
+import type { InstanceId } from '../model/instance-id.ts'
+import { type NodeName, nodeName } from '../model/names.ts'
 import type { Memory } from './memory.ts'
 
-/** The node that each app was last routed to: a hint, never a lock. A lost pin costs one placement. */
+/** The node that each instance was last routed to: a hint, never a lock. A lost pin costs one placement. */
 export class Pins {
   readonly #memory: Memory
-  readonly #pins = new Map<AppName, NodeName>()
-  readonly #onChange: (app: AppName, node: NodeName) => void
+  readonly #pins = new Map<InstanceId, NodeName>()
+  readonly #onChange: (instance: InstanceId, node: NodeName) => void
 
-  constructor(memory: Memory, onChange: (app: AppName, node: NodeName) => void = () => undefined) {
+  constructor(memory: Memory, onChange: (instance: InstanceId, node: NodeName) => void = () => undefined) {
     this.#memory = memory
     this.#onChange = onChange
   }
 
-  get(app: AppName): NodeName | undefined {
-    const pin = this.#pins.get(app)
+  get(instance: InstanceId): NodeName | undefined {
+    const pin = this.#pins.get(instance)
     if (pin !== undefined) return pin
-    const kept = this.#memory.get(keyOf(app))
+    const kept = this.#memory.get(keyOf(instance))
     if (typeof kept !== 'string') return undefined
-    this.#pins.set(app, nodeName(kept))
-    return this.#pins.get(app)
+    this.#pins.set(instance, nodeName(kept))
+    return this.#pins.get(instance)
   }
 
-  set(app: AppName, node: NodeName): void {
-    if (this.#pins.get(app) === node) return
-    this.#pins.set(app, node)
-    this.#memory.set(keyOf(app), node)
-    this.#onChange(app, node)
+  set(instance: InstanceId, node: NodeName): void {
+    if (this.#pins.get(instance) === node) return
+    this.#pins.set(instance, node)
+    this.#memory.set(keyOf(instance), node)
+    this.#onChange(instance, node)
   }
 
-  forget(app: AppName): void {
-    this.#pins.delete(app)
-    this.#memory.forget(keyOf(app))
+  forget(instance: InstanceId): void {
+    this.#pins.delete(instance)
+    this.#memory.forget(keyOf(instance))
   }
 }
 
-const keyOf = (app: AppName): string => `pin/${app}`
+const keyOf = (instance: InstanceId): string => `pin/${instance}`

@@ -1,8 +1,9 @@
 import { type NodeClient, nodeClient } from '../api/client.ts'
-import { HOP_ANSWER_WITHIN, HOP_APP, HOP_KEY, HOP_PATIENCE, PERMIT_HEADER, WAKE_HEADER } from '../api/paths.ts'
+import { HOP_ANSWER_WITHIN, HOP_INSTANCE, HOP_KEY, HOP_PATIENCE, PERMIT_HEADER, WAKE_HEADER } from '../api/paths.ts'
 import { PhaseSchema } from '../api/schemas.ts'
 import { readEvents } from '../lib/http/events.ts'
 import type { Node } from '../model/app.ts'
+import { instanceId } from '../model/instance-id.ts'
 import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import type { NodeName } from '../model/names.ts'
 import { toMs } from '../model/quantities.ts'
@@ -28,7 +29,7 @@ export function reachOverHttp(): Reach {
     if (last?.[HOP_KEY] === key) return last
     const within = route.access?.answerWithin
     const headers = {
-      [HOP_APP]: route.name,
+      [HOP_INSTANCE]: instanceId(route.name),
       [HOP_KEY]: key,
       [PERMIT_HEADER]: route.permit,
       ...(within !== undefined && { [HOP_ANSWER_WITHIN]: within === 'never' ? within : String(toMs(within)) }),
@@ -51,7 +52,11 @@ export function reachOverHttp(): Reach {
     },
     async *follow({ name: app, permit }, node, signal) {
       const headers = { [PERMIT_HEADER]: permit }
-      const { body } = await clientOf(node).raw('followInstance', { params: { app }, headers, signal })
+      const { body } = await clientOf(node).raw('followInstance', {
+        params: { instance: instanceId(app) },
+        headers,
+        signal,
+      })
       for await (const event of readEvents(body)) yield PhaseSchema.parse(event)
     },
     check: (node, signal) => clientOf(node).call('health', { signal }),

@@ -3,8 +3,9 @@ import { afterEach, expect, test } from 'vitest'
 import { ShadowError } from '../lib/errors.ts'
 import { Line } from '../lib/threads/line.ts'
 import type { Hostname } from '../model/hostname.ts'
+import type { InstanceId } from '../model/instance-id.ts'
 import { ROUTE_STALE_AFTER } from '../model/intervals.ts'
-import type { AppName, NodeName } from '../model/names.ts'
+import type { NodeName } from '../model/names.ts'
 import type { Route } from '../model/route.ts'
 import { HandClock } from '../testing/clock.ts'
 import { aNode, aRoute } from '../testing/front.ts'
@@ -39,7 +40,7 @@ function aReplica() {
       if (app === undefined) throw new ShadowError('host-unknown', `no app has the hostname ${hostname}`)
       return { app, pin }
     },
-    pin: ({ app, node }) => void told.push(`${app} on ${node}`),
+    pin: ({ instance, node }) => void told.push(`${instance} on ${node}`),
     failed: node => void told.push(`${node} failed`),
     refresh: async () => undefined,
   })
@@ -60,7 +61,7 @@ test('a hostname is asked for once, and then known at once, with the pin of its 
   const [one, two] = await Promise.all([resolve(), resolve()])
   expect(one).toBe(two)
   expect(resolve()).toBe(one)
-  expect([asked.length, replica.pins.get('blog' as AppName)]).toEqual([1, 'a'])
+  expect([asked.length, replica.pins.get('blog' as InstanceId)]).toEqual([1, 'a'])
 })
 
 test('a change makes it ask again, and the same app stays the same object', async () => {
@@ -106,8 +107,8 @@ test('an old route is served, and asked for behind its back', async () => {
 
 test('pins and failures are told to the main thread, and taken from it', async () => {
   const { told, main, replica, heard, clock } = aReplica()
-  replica.pins.set('blog' as AppName, 'a' as NodeName)
-  replica.pins.set('blog' as AppName, 'a' as NodeName)
+  replica.pins.set('blog' as InstanceId, 'a' as NodeName)
+  replica.pins.set('blog' as InstanceId, 'a' as NodeName)
   replica.nodes.failed('a' as NodeName)
   await heard()
   expect(told).toEqual(['blog on a', 'a failed'])
@@ -117,10 +118,10 @@ test('pins and failures are told to the main thread, and taken from it', async (
   ])
   await clock.advance(3_600_000)
   expect(replica.nodes.mayComeBack('a' as NodeName)).toBe(false)
-  main.tell('pinned', { app: 'blog' as AppName, node: 'b' as NodeName })
+  main.tell('pinned', { instance: 'blog' as InstanceId, node: 'b' as NodeName })
   main.tell('nodes', [{ node: aNode('b', ''), healthy: true, overloaded: false, lostAt: undefined, appNetworks: [] }])
   await heard()
-  expect(replica.pins.get('blog' as AppName)).toBe('b')
+  expect(replica.pins.get('blog' as InstanceId)).toBe('b')
   expect(replica.nodes.all.map(({ node }) => node.name)).toEqual(['b'])
 })
 

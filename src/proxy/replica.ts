@@ -4,8 +4,9 @@ import { TicketKeys } from '../lib/http/tls/ticket-keys.ts'
 import type { Leaver } from '../lib/leaver.ts'
 import type { Line, Other } from '../lib/threads/line.ts'
 import type { Hostname } from '../model/hostname.ts'
+import { type InstanceId, instanceId } from '../model/instance-id.ts'
 import { NODE_BACK_WITHIN, ROUTE_STALE_AFTER } from '../model/intervals.ts'
-import type { AppName, NodeName } from '../model/names.ts'
+import type { NodeName } from '../model/names.ts'
 import { isSameRoute, type Route } from '../model/route.ts'
 import type { FrontParts } from './http.ts'
 import { type KnownNode, networksOf } from './nodes.ts'
@@ -13,7 +14,7 @@ import { type KnownNode, networksOf } from './nodes.ts'
 /** What a worker of a front asks of its main thread, which keeps the truth. */
 export type FrontDeeds = {
   resolve(hostname: Hostname, leaver: Leaver): Promise<{ readonly app: Route; readonly pin: NodeName | undefined }>
-  pin(input: { readonly app: AppName; readonly node: NodeName }): void
+  pin(input: { readonly instance: InstanceId; readonly node: NodeName }): void
   failed(node: NodeName): void
   refresh(input: null): Promise<void>
 }
@@ -24,7 +25,7 @@ export type ReplicaDeeds = {
   changed(hostname: Hostname | undefined): void
   /** Any route may be another, and is asked for before it serves again. */
   doubtful(input: null): void
-  pinned(input: { readonly app: AppName; readonly node: NodeName }): void
+  pinned(input: { readonly instance: InstanceId; readonly node: NodeName }): void
   nodes(all: readonly KnownNode[]): void
   ticketKeys(keys: Uint8Array): void
 }
@@ -51,7 +52,7 @@ export class Replica {
   readonly #clock: Clock
   readonly #routes = new Map<Hostname, Entry>()
   readonly #asking = new Map<Hostname, Asking>()
-  readonly #pins = new Map<AppName, NodeName>()
+  readonly #pins = new Map<InstanceId, NodeName>()
   #nodes = new Map<NodeName, KnownNode>()
   #appNetworks: readonly string[] = []
 
@@ -65,16 +66,16 @@ export class Replica {
       doubtful: () => {
         for (const route of this.#routes.values()) route.isDoubted = true
       },
-      pinned: ({ app, node }) => void this.#pins.set(app, node),
+      pinned: ({ instance, node }) => void this.#pins.set(instance, node),
       nodes: all => this.#take(all),
       ticketKeys: given => this.ticketKeys.replace(given),
     })
     this.pins = {
-      get: app => this.#pins.get(app),
-      set: (app, node) => {
-        if (this.#pins.get(app) === node) return
-        this.#pins.set(app, node)
-        this.#main.tell('pin', { app, node })
+      get: instance => this.#pins.get(instance),
+      set: (instance, node) => {
+        if (this.#pins.get(instance) === node) return
+        this.#pins.set(instance, node)
+        this.#main.tell('pin', { instance, node })
       },
     }
     const known = (): readonly KnownNode[] => [...this.#nodes.values()]
@@ -115,7 +116,8 @@ export class Replica {
       answer: this.#main
         .call('resolve', hostname)
         .then(({ app, pin }) => {
-          if (pin !== undefined && !this.#pins.has(app.name)) this.#pins.set(app.name, pin)
+          const instance = instanceId(app.name)
+          if (pin !== undefined && !this.#pins.has(instance)) this.#pins.set(instance, pin)
           return asking.isOutdated ? app : this.#keep(hostname, app)
         })
         .finally(() => {

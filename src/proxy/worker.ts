@@ -5,6 +5,7 @@ import { tellCounted } from '../lib/threads/counted.ts'
 import type { Line } from '../lib/threads/line.ts'
 import { runThread } from '../lib/threads/thread.ts'
 import type { EndedRun } from '../model/instance.ts'
+import { instanceId } from '../model/instance-id.ts'
 import { openDoors } from './doors.ts'
 import type { Reach } from './reach.ts'
 import { reachOverHttp } from './reach-http.ts'
@@ -33,7 +34,7 @@ function reachOverLine(line: Line): Pick<Reach, 'hold' | 'follow' | 'onLeft'> {
   })
   return {
     hold: (app, _node, ask, leaver) => holding.hold(app, ask, leaver),
-    follow: (route, _node, signal) => holding.follow(route.name, signal),
+    follow: (route, _node, signal) => holding.follow(instanceId(route.name), signal),
     onLeft: listener => void leftTo.push(listener),
   }
 }

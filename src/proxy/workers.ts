@@ -8,6 +8,7 @@ import { Gauges } from '../lib/shared/gauges.ts'
 import { countsOf } from '../lib/threads/counted.ts'
 import { Crew } from '../lib/threads/crew.ts'
 import { entryOf } from '../lib/threads/entry.ts'
+import { instanceId } from '../model/instance-id.ts'
 import { type Bound, type FrontConfig, type FrontMemory, frontMemory } from './doors.ts'
 import type { KnownNode, Nodes } from './nodes.ts'
 import type { Pins } from './pins.ts'
@@ -64,9 +65,9 @@ export class Workers {
     const deeds: FrontDeeds = {
       resolve: async (hostname, leaver) => {
         const app = await routes.resolve(hostname, leaver)
-        return { app, pin: pins.get(app.name) }
+        return { app, pin: pins.get(instanceId(app.name)) }
       },
-      pin: ({ app, node }) => pins.set(app, node),
+      pin: ({ instance, node }) => pins.set(instance, node),
       failed: node => nodes.failed(node),
       refresh: () => nodes.refresh(),
     }

@@ -1,27 +1,27 @@
 import type { LogLine } from '../model/instance.ts'
-import type { AppName } from '../model/names.ts'
+import type { InstanceId } from '../model/instance-id.ts'
 import type { Logs } from '../nodeproxy/logs/logs.ts'
 import type { Container } from '../nodeproxy/runtime/runtime.ts'
 
 /** Logs in memory. */
 export class FakeLogs implements Logs {
-  readonly lines = new Map<AppName, LogLine[]>()
+  readonly lines = new Map<InstanceId, LogLine[]>()
   readonly pumped: string[] = []
 
   pump(container: Container): void {
     this.pumped.push(container.id)
   }
 
-  note(app: AppName, line: string): void {
-    this.lines.set(app, [...(this.lines.get(app) ?? []), { at: '', stream: 'shadow', line }])
+  note(instance: InstanceId, line: string): void {
+    this.lines.set(instance, [...(this.lines.get(instance) ?? []), { at: '', stream: 'shadow', line }])
   }
 
-  async *read(app: AppName, { tail }: { tail: number }): AsyncIterable<LogLine> {
-    yield* (this.lines.get(app) ?? []).slice(-tail)
+  async *read(instance: InstanceId, { tail }: { tail: number }): AsyncIterable<LogLine> {
+    yield* (this.lines.get(instance) ?? []).slice(-tail)
   }
 
-  async remove(app: AppName): Promise<void> {
-    this.lines.delete(app)
+  async remove(instance: InstanceId): Promise<void> {
+    this.lines.delete(instance)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}

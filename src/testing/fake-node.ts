@@ -3,6 +3,7 @@ import { nodePaths } from '../api/paths.ts'
 import { asShadowError, ShadowError } from '../lib/errors.ts'
 import { listen, reply } from '../lib/http/server.ts'
 import type { InstanceView } from '../model/instance.ts'
+import { instanceId } from '../model/instance-id.ts'
 import type { AppName, NodeName } from '../model/names.ts'
 
 type Name = keyof typeof nodePaths
@@ -37,6 +38,7 @@ export async function fakeNode(name: string, instances: InstanceView[] = [], log
     checkInstance: () => ({ image: null, ran: null }),
     sleepInstance: app => ({ ...find(app), phase: 'asleep' }),
     forgetInstance: () => undefined,
+    forgetApp: () => undefined,
     instanceLogs: () => logs,
     followInstance: () => '',
     listVolumes: () => ({ items: [] }),
@@ -71,6 +73,7 @@ export async function fakeNode(name: string, instances: InstanceView[] = [], log
 export function instanceView(app: string, node: string, phase: InstanceView['phase']): InstanceView {
   return {
     app: app as AppName,
+    instance: instanceId(app as AppName),
     node: node as NodeName,
     phase,
     since: new Date(0).toISOString(),

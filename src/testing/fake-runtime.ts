@@ -1,6 +1,7 @@
 import { orAborted } from '../lib/abort.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { LogLine } from '../model/instance.ts'
+import type { InstanceId } from '../model/instance-id.ts'
 import type { AppName } from '../model/names.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import type { Listener } from '../nodeproxy/runtime/listeners.ts'
@@ -97,12 +98,13 @@ export class FakeRuntime implements Runtime {
   }
 
   async create(
+    instance: InstanceId,
     task: { app: AppName; revision: number },
     _at: string | undefined,
     signal: AbortSignal,
   ): Promise<Container> {
-    await this.#pass('create', task.app, signal)
-    const made = { id: `c${++this.#made}`, app: task.app, revision: task.revision }
+    await this.#pass('create', instance, signal)
+    const made = { id: `c${++this.#made}`, app: task.app, instance, revision: task.revision }
     this.containers.set(made.id, {
       ...made,
       running: false,
@@ -118,7 +120,7 @@ export class FakeRuntime implements Runtime {
   async copyFolder(): Promise<void> {}
 
   async start(container: Container, signal: AbortSignal): Promise<string> {
-    await this.#pass('start', container.app, signal)
+    await this.#pass('start', container.instance, signal)
     const kept = this.#kept(container)
     const lines = this.writes.map((line): LogLine => ({ at: '', stream: 'stdout', line }))
     this.containers.set(container.id, { ...kept, running: true, ip: this.ip, lines })
@@ -131,13 +133,13 @@ export class FakeRuntime implements Runtime {
 
   async stop(container: Container, graceMs: number): Promise<void> {
     this.graces.push(graceMs)
-    await this.#pass('stop', container.app)
+    await this.#pass('stop', container.instance)
     const kept = this.containers.get(container.id)
     if (kept?.running) this.end(container, { exitCode: 143, outOfMemory: false })
   }
 
   async remove(container: Container): Promise<void> {
-    await this.#pass('remove', container.app)
+    await this.#pass('remove', container.instance)
     if (this.containers.get(container.id)?.running) throw new Error('a running container is not removed')
     this.containers.delete(container.id)
   }
@@ -169,10 +171,10 @@ export class FakeRuntime implements Runtime {
     return this.kills
   }
 
-  /** What was refused to each app. */
-  refused = new Map<AppName, number>()
+  /** What was refused to each instance. */
+  refused = new Map<InstanceId, number>()
 
-  async refusedConnections(): Promise<ReadonlyMap<AppName, number>> {
+  async refusedConnections(): Promise<ReadonlyMap<InstanceId, number>> {
     return this.refused
   }
 

@@ -6,15 +6,15 @@ import { Counters } from '../lib/http/counters.ts'
 import { tellCounted } from '../lib/threads/counted.ts'
 import { runThread } from '../lib/threads/thread.ts'
 import type { Held } from '../model/instance.ts'
-import type { AppName } from '../model/names.ts'
+import type { InstanceId } from '../model/instance-id.ts'
 import { anAsk } from './fake-app.ts'
 
 export type HolderOrders = {
-  /** Holds the app, and keeps it; answers with its address. */
-  hold(app: AppName): Promise<string>
+  /** Holds the instance, and keeps it; answers with its address. */
+  hold(app: InstanceId): Promise<string>
   release(input: null): void
   /** So many requests of all kinds, some at a time; answers with how many were served, and how many were refused. */
-  storm(input: { readonly apps: readonly AppName[]; readonly requests: number }): Promise<Stormed>
+  storm(input: { readonly apps: readonly InstanceId[]; readonly requests: number }): Promise<Stormed>
   die(how: 'exit' | 'throw' | 'hang'): void
 }
 type Stormed = { readonly served: number; readonly refused: number; readonly left: number }
@@ -32,7 +32,7 @@ await runThread(async ({ line }) => {
   const tick = () => new Promise(resolve => setImmediate(resolve))
   const some = (most: number): number => Math.floor(Math.random() * most)
 
-  async function one(app: AppName): Promise<keyof Stormed> {
+  async function one(app: InstanceId): Promise<keyof Stormed> {
     const dice = Math.random()
     const leaver = dice < 0.05 ? new AbortController() : never
     if (leaver !== never) setImmediate(() => leaver.abort(new Error('left')))
@@ -62,7 +62,7 @@ await runThread(async ({ line }) => {
       const counts = { served: 0, refused: 0, left: 0 }
       let begun = 0
       const visitor = async (): Promise<void> => {
-        while (begun++ < requests) counts[await one(apps[some(apps.length)] as AppName)] += 1
+        while (begun++ < requests) counts[await one(apps[some(apps.length)] as InstanceId)] += 1
       }
       await Promise.all(Array.from({ length: AT_A_TIME }, visitor))
       return counts

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { noLog } from '../lib/log.ts'
 import type { Ask, Held } from '../model/instance.ts'
+import { instanceId } from '../model/instance-id.ts'
 import { nodeName } from '../model/names.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import { Instance } from '../nodeproxy/instance.ts'
@@ -37,9 +38,9 @@ export class InstanceEnvironment {
     this.volumes.inUse = () => this.runtime.running().length > 0
   }
 
-  anInstance(task: TaskDefinition = aTask(), options: Options = {}): Instance {
+  anInstance(task: TaskDefinition = aTask(), options: Options = {}, id = instanceId(task.app)): Instance {
     const bounds = { requests: options.waiting ?? 1_000, bytes: 1_000_000 }
-    return new Instance(task, {
+    return new Instance(id, task, {
       clock: this.clock,
       runtime: this.runtime,
       volumes: this.volumes,
@@ -47,7 +48,7 @@ export class InstanceEnvironment {
       leases: this.leases,
       untilReady: () => this.becomeReady(),
       onStarted: () => undefined,
-      onStep: (_app, step, when) => {
+      onStep: (_instance, step, when) => {
         if (when === 'before') options.onStep?.(step)
         if (when === 'after' && step === 'ready') options.onReady?.()
       },

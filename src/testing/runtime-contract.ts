@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'vitest'
+import { instanceId } from '../model/instance-id.ts'
 import { appName } from '../model/names.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import type { Container, Runtime } from '../nodeproxy/runtime/runtime.ts'
@@ -25,14 +26,20 @@ export function describeRuntime(
   const title = `runtime ${name}${skip === false ? '' : ` (skipped: ${skip})`}`
   describe.skipIf(skip !== false)(title, { timeout: withinMs }, () => {
     const summary = async (runtime: Runtime) =>
-      (await runtime.leftBehind()).map(({ id, app, revision, running }) => ({ id, app, revision, running }))
+      (await runtime.leftBehind()).map(({ id, app, instance, revision, running }) => ({
+        id,
+        app,
+        instance,
+        revision,
+        running,
+      }))
 
     test('a container is made without being started, then started with an address, stopped and removed', async () => {
       const { runtime, task } = await open()
       await runtime.ensureImage(task.image, signal, task)
-      const container = await runtime.create(task, undefined, signal)
+      const container = await runtime.create(instanceId(task.app), task, undefined, signal)
       assert.deepEqual([container.app, container.revision], [task.app, task.revision])
-      const about = { id: container.id, app: task.app, revision: task.revision }
+      const about = { id: container.id, app: task.app, instance: 'blog', revision: task.revision }
       assert.deepEqual(await summary(runtime), [{ ...about, running: false }])
       const ip = await runtime.start(container, signal)
       assert.match(ip, /^[0-9a-f.:]+$/)
@@ -99,13 +106,32 @@ export function describeRuntime(
       await runtime.stop(blog, 5_000)
       const found = new Map((await summary(runtime)).map(one => [one.id, one]))
       assert.equal(found.get(blog.id)?.running, false)
-      assert.deepEqual(found.get(shop.id), { id: shop.id, app: 'shop', revision: 3, running: true })
+      assert.deepEqual(found.get(shop.id), { id: shop.id, app: 'shop', instance: 'shop', revision: 3, running: true })
+    })
+
+    test('two instances of one app have a container each, and the second leaves the first alone', async () => {
+      const { runtime, task } = await open()
+      const second = instanceId(task.app, 'b')
+      const plain = await started(runtime, task)
+      const made = await started(runtime, task, second)
+      assert.deepEqual([made.app, made.instance], [task.app, 'blog.b'])
+      await runtime.stop(plain, 5_000)
+      const about = { app: task.app, revision: task.revision }
+      assert.deepEqual(
+        (await summary(runtime)).toSorted((a, b) => a.instance.localeCompare(b.instance)),
+        [
+          { ...about, id: plain.id, instance: 'blog', running: false },
+          { ...about, id: made.id, instance: 'blog.b', running: true },
+        ],
+      )
+      await runtime.remove(plain)
+      assert.deepEqual(await summary(runtime), [{ ...about, id: made.id, instance: 'blog.b', running: true }])
     })
 
     test('a call whose caller has left already changes nothing', async () => {
       const { runtime, task } = await open()
       const left = AbortSignal.abort(new Error('left'))
-      await assert.rejects(runtime.create(task, undefined, left), /left/)
+      await assert.rejects(runtime.create(instanceId(task.app), task, undefined, left), /left/)
       assert.deepEqual(await runtime.leftBehind(), [])
     })
 
@@ -115,8 +141,8 @@ export function describeRuntime(
   })
 }
 
-async function started(runtime: Runtime, task: TaskDefinition): Promise<Container> {
-  const container = await runtime.create(task, undefined, signal)
+async function started(runtime: Runtime, task: TaskDefinition, id = instanceId(task.app)): Promise<Container> {
+  const container = await runtime.create(id, task, undefined, signal)
   await runtime.start(container, signal)
   return container
 }

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { systemClock } from '../../src/lib/clock.ts'
 import { noLog } from '../../src/lib/log.ts'
 import type { LogLine } from '../../src/model/instance.ts'
+import { instanceId } from '../../src/model/instance-id.ts'
 import { appName, nodeName } from '../../src/model/names.ts'
 import { duration, size } from '../../src/model/quantities.ts'
 import { openLogs } from '../../src/nodeproxy/logs/open.ts'
@@ -14,7 +15,7 @@ import type { Container, Runtime } from '../../src/nodeproxy/runtime/runtime.ts'
 import { busyboxImage } from '../tools/images.ts'
 import { removeNetwork } from '../tools/network.ts'
 
-const blog = appName('blog')
+const blog = instanceId(appName('blog'))
 const signal = new AbortController().signal
 const run = (file: string, ...args: string[]) => execFileSync(file, args, { encoding: 'utf8', stdio: 'pipe' }).trim()
 
@@ -41,7 +42,7 @@ async function read(logs: ReturnType<typeof open>): Promise<LogLine[]> {
 
 async function started(runtime: Runtime, script: string): Promise<Container> {
   const task = {
-    app: blog,
+    app: appName('blog'),
     revision: 1,
     image: await busyboxImage(),
     command: ['sh', '-c', script],
@@ -53,7 +54,7 @@ async function started(runtime: Runtime, script: string): Promise<Container> {
     sleep: { idleAfter: duration('5m'), grace: duration('1s'), webSockets: 'hold' as const },
     createdAt: new Date(0).toISOString(),
   }
-  const container = await runtime.create(task, undefined, signal)
+  const container = await runtime.create(blog, task, undefined, signal)
   await runtime.start(container, signal)
   return container
 }

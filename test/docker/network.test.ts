@@ -1,11 +1,13 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { instanceId } from '../../src/model/instance-id.ts'
 import { appName, nodeName } from '../../src/model/names.ts'
 import { docker } from '../../src/nodeproxy/runtime/docker.ts'
 import { containersOfTest, run } from '../tools/containers.ts'
 import { busyboxImage } from '../tools/images.ts'
 import { removeNetwork } from '../tools/network.ts'
 
+const blog = instanceId(appName('blog'))
 const { node, network, runtime, signal, task, started } = containersOfTest()
 
 describe('the network of the apps', () => {
@@ -19,7 +21,7 @@ describe('the network of the apps', () => {
     await runtime.stop(second, 1_000)
     await runtime.remove(second)
     // and also between the making of a container and its start
-    const third = await runtime.create(task(), undefined, signal)
+    const third = await runtime.create(blog, task(), undefined, signal)
     removeNetwork(network)
     expect(await runtime.start(third, signal)).toMatch(/^\d+\.\d+\.\d+\.\d+$/)
   })
@@ -59,7 +61,7 @@ describe('the network of the apps', () => {
     run('network', 'create', '--label', 'shadow=network', old)
     try {
       const other = docker({ node, network: old })
-      const container = await other.create(task(), undefined, signal)
+      const container = await other.create(blog, task(), undefined, signal)
       expect(await other.start(container, signal)).toMatch(/^10\./)
       await other.stop(container, 0)
       await other.remove(container)
@@ -74,7 +76,7 @@ describe('the network of the apps', () => {
       const ips = await Promise.all(
         both.map(async (name, i) => {
           const other = docker({ node: nodeName(`${node}-${i}`), network: name })
-          const container = await other.create(task(), undefined, signal)
+          const container = await other.create(blog, task(), undefined, signal)
           const ip = await other.start(container, signal)
           await other.stop(container, 0)
           await other.remove(container)
@@ -111,7 +113,7 @@ describe('the network of the apps', () => {
     const foreign = `${network}-foreign`
     run('network', 'create', foreign)
     try {
-      await expect(docker({ node, network: foreign }).create(task(), undefined, signal)).rejects.toMatchObject({
+      await expect(docker({ node, network: foreign }).create(blog, task(), undefined, signal)).rejects.toMatchObject({
         code: 'already-exists',
       })
     } finally {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { instanceId } from '../../src/model/instance-id.ts'
 import { volumeId } from '../../src/model/names.ts'
 import { size } from '../../src/model/quantities.ts'
 import { ext4 } from '../../src/nodeproxy/filesystem/ext4.ts'
@@ -90,7 +91,7 @@ describe('a volume', () => {
       volume: { id, size: size('16MiB'), path: '/srv/data' },
     })
     try {
-      const container = await runtime.create(given, places.at(id), signal)
+      const container = await runtime.create(instanceId(given.app), given, places.at(id), signal)
       await places.mount(id, await attachVolume(drives, wanted, signal), signal)
       writeFileSync(join(places.at(id), 'before'), 'from the volume\n')
       await runtime.start(container, signal)

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { ShadowError } from '../../src/lib/errors.ts'
+import { instanceId } from '../../src/model/instance-id.ts'
 import { appName, nodeName, volumeId } from '../../src/model/names.ts'
 import { size } from '../../src/model/quantities.ts'
 import type { TaskDefinition } from '../../src/model/task.ts'
@@ -13,6 +14,8 @@ import { docker } from '../../src/nodeproxy/runtime/docker.ts'
 import { containersOfTest, letGo, portOpen, run, texts, WAITS } from '../tools/containers.ts'
 import { builtImage, busyboxImage } from '../tools/images.ts'
 
+const blog = instanceId(appName('blog'))
+const shop = instanceId(appName('shop'))
 const { node, network, runtime, signal, task, started, linesOf, untilLine } = containersOfTest()
 
 const failureOf = (deed: Promise<unknown>) =>
@@ -29,6 +32,7 @@ describe('a container', () => {
       {
         id: container.id,
         app: 'blog',
+        instance: blog,
         revision: 1,
         running: true,
         ip: container.ip,
@@ -107,7 +111,7 @@ describe('a container', () => {
     const name = `shadow-${node}-blog`
     const id = run('create', '--name', name, '--label', 'shadow.node=other', await busyboxImage(), 'true')
     try {
-      await expect(runtime.create(task(), undefined, signal)).rejects.toMatchObject({ code: 'already-exists' })
+      await expect(runtime.create(blog, task(), undefined, signal)).rejects.toMatchObject({ code: 'already-exists' })
       expect(run('inspect', '--format', '{{.Id}}', name)).toBe(id)
       expect(await runtime.leftBehind()).toEqual([])
     } finally {
@@ -115,9 +119,32 @@ describe('a container', () => {
     }
   })
 
+  test('of an older Shadow, whose labels name no instance, is that of the plain instance', async () => {
+    const labels = [`shadow.node=${node}`, 'shadow.app=blog', 'shadow.revision=3'].flatMap(label => ['--label', label])
+    const id = run('create', '--name', `shadow-${node}-blog`, ...labels, await busyboxImage(), 'true')
+    const check = run('create', '--name', `shadow-${node}-blog.look.0a1b2c3d`, ...labels, await busyboxImage(), 'true')
+    const found = (await runtime.leftBehind()).map(({ id, app, instance, revision }) => ({
+      id,
+      app,
+      instance,
+      revision,
+    }))
+    const about = { app: 'blog', instance: 'blog', revision: 3 }
+    expect(found.toSorted((a, b) => a.id.localeCompare(b.id))).toEqual(
+      [id, check].toSorted().map(each => ({ id: each, ...about })),
+    )
+    expect((await runtime.create(blog, task(), undefined, signal)).id).not.toBe(id)
+  })
+
+  test('whose labels contradict each other is not ours', async () => {
+    const labels = [`shadow.node=${node}`, 'shadow.app=shop', 'shadow.instance=blog.b'].flatMap(one => ['--label', one])
+    run('create', '--name', `shadow-${node}-blog.b`, ...labels, await busyboxImage(), 'true')
+    expect(await runtime.leftBehind()).toEqual([])
+  })
+
   test('of another node is not ours', async () => {
     const other = docker({ node: nodeName(`${node}-b`), network })
-    const theirs = await other.create(task(), undefined, signal)
+    const theirs = await other.create(blog, task(), undefined, signal)
     try {
       expect(await runtime.leftBehind()).toEqual([])
       expect((await other.leftBehind()).map(({ id }) => id)).toEqual([theirs.id])
@@ -129,14 +156,14 @@ describe('a container', () => {
   test('made while its caller leaves is there to be found when the call has failed', async () => {
     for (const delay of [0, 5, 20]) {
       const leaving = new AbortController()
-      const creating = failureOf(runtime.create(task(), undefined, leaving.signal))
+      const creating = failureOf(runtime.create(blog, task(), undefined, leaving.signal))
       await sleep(delay)
       leaving.abort(new Error('left'))
       const outcome = await creating
       const found = await runtime.leftBehind()
       if (outcome !== undefined) expect(String(outcome)).toContain('left')
       // What Docker was still making then is made before what it is asked for now.
-      const next = await runtime.create(task({ app: appName('shop') }), undefined, signal)
+      const next = await runtime.create(shop, task({ app: appName('shop') }), undefined, signal)
       const all = [...found, next]
       expect((await runtime.leftBehind()).map(({ id }) => id).toSorted()).toEqual(all.map(({ id }) => id).toSorted())
       for (const container of all) await runtime.remove(container)
@@ -233,7 +260,12 @@ describe('the end of an app', () => {
 
   test('at once is a crash with its exit code and its last lines', async () => {
     for (let round = 0; round < 3; round += 1) {
-      const container = await runtime.create(task({ script: 'echo one; echo two >&2; exit 3' }), undefined, signal)
+      const container = await runtime.create(
+        blog,
+        task({ script: 'echo one; echo two >&2; exit 3' }),
+        undefined,
+        signal,
+      )
       const failure = await failureOf(runtime.start(container, signal))
       if (failure === undefined)
         expect(await runtime.exited(container, signal)).toEqual({ exitCode: 3, outOfMemory: false })
@@ -256,7 +288,7 @@ describe('what cannot be run', () => {
   ] as const) {
     test(`a command that ${what} is told as such`, async () => {
       for (let round = 0; round < 3; round += 1) {
-        const container = await runtime.create(task({ command }), undefined, signal)
+        const container = await runtime.create(blog, task({ command }), undefined, signal)
         const failure = await failureOf(runtime.start(container, signal))
         expect(failure).toMatchObject({ code: 'command-not-found', message: expect.stringContaining(command[0]) })
         await runtime.remove(container)
@@ -265,14 +297,14 @@ describe('what cannot be run', () => {
   }
 
   test('an app that itself ends with 127 is not taken for one', async () => {
-    const container = await runtime.create(task({ script: 'nosuch' }), undefined, signal)
+    const container = await runtime.create(blog, task({ script: 'nosuch' }), undefined, signal)
     const failure = await failureOf(runtime.start(container, signal))
     if (failure !== undefined) expect(failure).toMatchObject({ code: 'app-crashed' })
     else expect(await runtime.exited(container, signal)).toEqual({ exitCode: 127, outOfMemory: false })
   })
 
   test('an image without a command needs one', async () => {
-    await expect(runtime.create(task({ command: undefined }), undefined, signal)).rejects.toMatchObject({
+    await expect(runtime.create(blog, task({ command: undefined }), undefined, signal)).rejects.toMatchObject({
       code: 'command-not-found',
     })
   })
@@ -285,11 +317,11 @@ describe('what cannot be run', () => {
       details: { hint: expect.stringContaining('docker pull') },
     }
     await expect(runtime.ensureImage(gone, signal)).rejects.toMatchObject(expected)
-    await expect(runtime.create(task({ image: gone }), undefined, signal)).rejects.toMatchObject(expected)
+    await expect(runtime.create(blog, task({ image: gone }), undefined, signal)).rejects.toMatchObject(expected)
     run('tag', await busyboxImage(), gone)
     await runtime.ensureImage(gone, signal)
     run('rmi', gone)
-    await expect(runtime.create(task({ image: gone }), undefined, signal)).rejects.toMatchObject(expected)
+    await expect(runtime.create(blog, task({ image: gone }), undefined, signal)).rejects.toMatchObject(expected)
   })
 
   test('an image is pulled with the credentials that docker login keeps', async () => {
@@ -321,12 +353,12 @@ describe('what cannot be run', () => {
 describe('a Docker that is away', () => {
   test('is told as such by every call', async () => {
     const away = docker({ node, network, socketPath: '/tmp/no-such-docker.sock' })
-    const container = { id: 'x', app: appName('blog'), revision: 1 }
+    const container = { id: 'x', app: appName('blog'), instance: blog, revision: 1 }
     expect(await away.alive(signal)).toBe(false)
     expect(await runtime.alive(signal)).toBe(true)
     for (const call of [
       () => away.ensureImage('busybox', signal),
-      () => away.create(task(), undefined, signal),
+      () => away.create(blog, task(), undefined, signal),
       () => away.start(container, signal),
       () => away.stop(container, 10),
       () => away.remove(container),
@@ -355,7 +387,7 @@ describe('a container of an image that was committed from one of ours', () => {
     const records = { folder, isUpgrade: false }
     const kept = docker({ node, network, records })
     const tag = `shadow-test/committed-${node}`
-    const ours = await kept.create(task(), undefined, signal)
+    const ours = await kept.create(blog, task(), undefined, signal)
     run('commit', ours.id, tag)
     try {
       const strangers = ['', '--name=mine', `--name=shadow-${node}-shop`].map(name =>
@@ -364,7 +396,7 @@ describe('a container of an image that was committed from one of ours', () => {
       // The run after a restart of the node knows by its records.
       for (const one of [kept, docker({ node, network, records })])
         expect((await one.leftBehind()).map(({ id }) => id)).toEqual([ours.id])
-      await expect(kept.create(task({ app: appName('shop') }), undefined, signal)).rejects.toMatchObject({
+      await expect(kept.create(shop, task({ app: appName('shop') }), undefined, signal)).rejects.toMatchObject({
         code: 'already-exists',
       })
       // Nor is one that has our name, our labels and the place of ours.
@@ -386,7 +418,7 @@ describe('a container of an image that was committed from one of ours', () => {
         `${folder}/blog.json`,
         JSON.stringify({ id: null, boot: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim() }),
       )
-      const made = await runtime.create(task(), undefined, signal)
+      const made = await runtime.create(blog, task(), undefined, signal)
       const again = docker({ node, network, records: { folder, isUpgrade: false } })
       expect((await again.leftBehind()).map(({ id }) => id)).toEqual([made.id])
       await again.remove(made)

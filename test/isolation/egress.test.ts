@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Egress, egress } from '../../src/model/egress.ts'
+import { instanceId } from '../../src/model/instance-id.ts'
 import { appName } from '../../src/model/names.ts'
 import { docker } from '../../src/nodeproxy/runtime/docker.ts'
 import type { Container } from '../../src/nodeproxy/runtime/runtime.ts'
@@ -88,7 +89,7 @@ test('it is told at once that it may not', async () => {
 
 test('what it was refused is counted: another app, and a private network, for as long as its container is there', async () => {
   const [tries, other] = [await app('tries'), await app('other')]
-  const counted = async (name: string) => (await runtime.refusedConnections()).get(appName(name))
+  const counted = async (name: string) => (await runtime.refusedConnections()).get(instanceId(appName(name)))
   expect(await counted('tries')).toBeUndefined()
   expect([reaches(tries, other.ip, 8000), reaches(tries, PRIVATE, 5432)]).toEqual([false, false])
   expect([await counted('tries'), await counted('other')]).toEqual([2, undefined])
@@ -180,7 +181,12 @@ test('names are resolved as the machine does', async () => {
 test('the rules go when their network has gone', async () => {
   const own = `${network}-gone`
   const other = docker({ node, network: own })
-  const container = await other.create(task({ app: appName('gone') }), undefined, new AbortController().signal)
+  const container = await other.create(
+    instanceId(appName('gone')),
+    task({ app: appName('gone') }),
+    undefined,
+    new AbortController().signal,
+  )
   const link = `br-${run('network', 'inspect', '--format', '{{.Id}}', own).slice(0, 12)}`
   expect(sh('iptables -S')).toContain(`SHADOW-I-${link}`)
   await other.remove(container)
@@ -195,14 +201,16 @@ test('the rules go when their network has gone', async () => {
 test('without iptables no app is started, unless only a warning is wanted, which comes once', async () => {
   const exec = (file: string) => Promise.reject(new Error(`${file}: not found`))
   const signal = new AbortController().signal
-  await expect(docker({ node, network, exec }).create(task(), undefined, signal)).rejects.toMatchObject({
+  await expect(
+    docker({ node, network, exec }).create(instanceId(appName('blog')), task(), undefined, signal),
+  ).rejects.toMatchObject({
     code: 'egress-open',
     details: { hint: expect.stringContaining('SHADOW_EGRESS') },
   })
   const warned: string[] = []
   const log = { debug() {}, info() {}, error() {}, warn: (event: string) => void warned.push(event) }
   const warns = docker({ node, network, exec, egress: 'warn', log: log as never })
-  await warns.create(task(), undefined, signal)
-  await warns.create(task({ app: appName('shop') }), undefined, signal)
+  await warns.create(instanceId(appName('blog')), task(), undefined, signal)
+  await warns.create(instanceId(appName('shop')), task({ app: appName('shop') }), undefined, signal)
   expect(warned.filter(event => event.includes('private networks'))).toHaveLength(1)
 })

@@ -11,13 +11,14 @@ import { text } from 'node:stream/consumers'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, test } from 'vitest'
 import { masterClient, type NodeClient, nodeClient } from '../../src/api/client.ts'
-import { HOP_APP, HOP_KEY, permitHeaders } from '../../src/api/paths.ts'
+import { HOP_INSTANCE, HOP_KEY, permitHeaders } from '../../src/api/paths.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { noLog } from '../../src/lib/log.ts'
 import { readSettings } from '../../src/lib/settings.ts'
 import { masterSettings } from '../../src/master/config.ts'
 import { type Master, startMaster } from '../../src/master/main.ts'
 import { SLEEP_STEPS, WAKE_STEPS } from '../../src/model/instance.ts'
+import { instanceId } from '../../src/model/instance-id.ts'
 import { type AppName, appName, nodeName } from '../../src/model/names.ts'
 import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX, traces } from '../tools/ground.ts'
 import { busyboxImage } from '../tools/images.ts'
@@ -81,7 +82,7 @@ type Node = AsyncDisposable & {
 }
 
 /** The input of a call about the app, as a master makes it. */
-const about = (app: AppName) => ({ params: { app }, headers: permitHeaders(permits.get(app)) })
+const about = (app: AppName) => ({ params: { instance: instanceId(app) }, headers: permitHeaders(permits.get(app)) })
 
 async function start(dies?: Told['dies']): Promise<Node> {
   const told: Told = { settings, ...(dies && { dies }) }
@@ -92,7 +93,11 @@ async function start(dies?: Told['dies']): Promise<Node> {
     child,
     client: nodeClient({ url: `http://${address}`, token: keys.control, withinMs: 30_000 }),
     get: (app, path) =>
-      get(`http://${address}${path}`, { [HOP_APP]: app, [HOP_KEY]: keys.traffic, ...permitHeaders(permits.get(app)) }),
+      get(`http://${address}${path}`, {
+        [HOP_INSTANCE]: app,
+        [HOP_KEY]: keys.traffic,
+        ...permitHeaders(permits.get(app)),
+      }),
     async [Symbol.asyncDispose]() {
       if (child.exitCode !== null || child.signalCode !== null) return
       child.kill('SIGTERM')

@@ -4,6 +4,7 @@ import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll } from 'vitest'
 import type { LogLine } from '../../src/model/instance.ts'
+import { instanceId } from '../../src/model/instance-id.ts'
 import { appName, nodeName } from '../../src/model/names.ts'
 import { duration, size } from '../../src/model/quantities.ts'
 import type { TaskDefinition } from '../../src/model/task.ts'
@@ -66,7 +67,7 @@ export function containersOfTest() {
   }
 
   async function started(given: TaskDefinition, mountedAt?: string): Promise<Container & { ip: string }> {
-    const container = await runtime.create(given, mountedAt, signal)
+    const container = await runtime.create(instanceId(given.app), given, mountedAt, signal)
     return { ...container, ip: await runtime.start(container, signal) }
   }
 

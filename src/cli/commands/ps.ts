@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { App } from '../../model/app.ts'
 import type { InstanceView, Phase } from '../../model/instance.ts'
+import { type InstanceId, instanceId } from '../../model/instance-id.ts'
 import { sayMs } from '../../model/quantities.ts'
 import { allApps } from '../near-apps.ts'
 import { type CallFlags, callsMaster } from '../options.ts'
@@ -22,7 +23,7 @@ export function define(command: Command, terminal: Terminal): void {
   command.action(async (flags: CallFlags) => {
     const { master } = await findTarget(terminal, flags)
     const [apps, { items, silent }] = await Promise.all([allApps(master), master.call('listInstances', {})])
-    const rows = apps.map(app => rowOf(app, items, silent))
+    const rows = apps.flatMap(app => rowsOf(app, items, silent))
     print(terminal, flags.json, { apps: rows, silent }, () => show(terminal, rows))
     for (const node of silent) terminal.err(`node ${node} does not answer; what runs there is not shown\n`)
     if (apps.length === 0) terminal.err('no apps yet; register one: shadow register --help\n')
@@ -30,12 +31,21 @@ export function define(command: Command, terminal: Terminal): void {
   callsMaster(command, 'shadow ps')
 }
 
-// An app that slept on one node and runs on another is reported by both nodes.
-function rowOf(app: App, instances: readonly InstanceView[], silent: readonly string[]): Row {
-  const own = instances.filter(instance => instance.app === app.name)
+/** One row for the plain instance, whether a node has it or not, and one for each other instance that a node has. */
+function rowsOf(app: App, instances: readonly InstanceView[], silent: readonly string[]): Row[] {
+  const own = Map.groupBy(
+    instances.filter(one => one.app === app.name),
+    one => one.instance,
+  )
+  const ids = new Set([instanceId(app.name), ...[...own.keys()].toSorted()])
+  return [...ids].map(id => rowOf(id, app, own.get(id) ?? [], silent))
+}
+
+// An instance that slept on one node and runs on another is reported by both nodes.
+function rowOf(id: InstanceId, app: App, own: readonly InstanceView[], silent: readonly string[]): Row {
   const instance = own.find(({ phase }) => phase !== 'asleep') ?? own[0]
   return {
-    name: app.name,
+    name: id,
     phase: instance?.phase ?? (silent.length > 0 ? 'unknown' : 'asleep'),
     since: instance?.since ?? null,
     node: instance?.node ?? null,

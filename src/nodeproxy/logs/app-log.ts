@@ -3,7 +3,7 @@ import { isNoSpace } from '../../lib/files.ts'
 import type { Log } from '../../lib/log.ts'
 import { Turn } from '../../lib/turn.ts'
 import type { LogLine } from '../../model/instance.ts'
-import type { AppName } from '../../model/names.ts'
+import { type InstanceId, logFields } from '../../model/instance-id.ts'
 import { Inbox } from './inbox.ts'
 import { Segments } from './segments.ts'
 
@@ -16,16 +16,16 @@ const OUT_OF_ORDER_MS = 1_000
 export type Known = { readonly since: string; readonly lines: Map<string, number> }
 
 type Options = {
-  readonly app: AppName
+  readonly instance: InstanceId
   readonly folder: string
   readonly maxBytes: number
   readonly clock: Clock
   readonly log: Log
 }
 
-/** The log of one app: bounded, on disk, never in the app's way. A disk that is full costs lines and nothing else. */
+/** The log of one instance: bounded, on disk, never in the app's way. A disk that is full costs lines and nothing else. */
 export class AppLog {
-  readonly #app: AppName
+  readonly #instance: InstanceId
   readonly #clock: Clock
   readonly #log: Log
   readonly #segments: Segments
@@ -38,11 +38,11 @@ export class AppLog {
   #dropped = 0
   #isRemoved = false
 
-  constructor({ app, folder, maxBytes, clock, log }: Options) {
+  constructor({ instance, folder, maxBytes, clock, log }: Options) {
     this.#clock = clock
-    this.#app = app
+    this.#instance = instance
     this.#log = log
-    this.#segments = new Segments({ base: `${folder}/${app}`, maxBytes })
+    this.#segments = new Segments({ base: `${folder}/${fileOf(instance)}`, maxBytes })
   }
 
   /** Adds a line; it is on its way to the disk when this returns. */
@@ -116,7 +116,10 @@ export class AppLog {
         this.#tellOfDropped()
       } catch (cause) {
         if (this.#dropped === 0)
-          this.#log.warn(isNoSpace(cause) ? 'app log stopped: disk full' : 'app log stopped', { app: this.#app, cause })
+          this.#log.warn(isNoSpace(cause) ? 'app log stopped: disk full' : 'app log stopped', {
+            ...logFields(this.#instance),
+            cause,
+          })
         this.#dropped += done
       }
       for (const { text } of this.#pending.splice(0, done)) this.#pendingBytes -= text.length
@@ -127,7 +130,7 @@ export class AppLog {
   #tellOfDropped(): void {
     if (this.#dropped === 0) return
     const line = `${this.#dropped} lines of this log were lost, as the disk had no room for them`
-    this.#log.info('app log goes on', { app: this.#app, dropped: this.#dropped })
+    this.#log.info('app log goes on', { ...logFields(this.#instance), dropped: this.#dropped })
     this.#dropped = 0
     this.append({ at: timestamp(this.#clock), stream: 'shadow', line })
   }
@@ -150,6 +153,9 @@ export class AppLog {
     }
   }
 }
+
+// `blog.1.ndjson` is the older part of the log of `blog`, so the log of the instance `blog.1` cannot have that name.
+const fileOf = (instance: InstanceId): string => instance.replace('.', '_')
 
 /** What makes a line the same line, when it is read a second time. */
 export const keyOf = ({ at, stream, line }: LogLine): string => `${at} ${stream} ${line}`

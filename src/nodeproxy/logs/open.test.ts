@@ -4,15 +4,16 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ShadowError } from '../../lib/errors.ts'
 import { noLog } from '../../lib/log.ts'
 import type { LogLine } from '../../model/instance.ts'
+import { instanceId } from '../../model/instance-id.ts'
 import { appName } from '../../model/names.ts'
 import { HandClock } from '../../testing/clock.ts'
 import type { Container, Runtime } from '../runtime/runtime.ts'
 import type { Logs } from './logs.ts'
 import { openLogs } from './open.ts'
 
-const blog = appName('blog')
+const blog = instanceId(appName('blog'))
 const signal = new AbortController().signal
-const container: Container = { id: 'c1', app: blog, revision: 1 }
+const container: Container = { id: 'c1', app: appName('blog'), instance: blog, revision: 1 }
 
 let folder: string
 let clock: HandClock
@@ -113,6 +114,25 @@ async function until(holds: () => boolean): Promise<void> {
 }
 
 const T = 1_800_000_000_000
+
+test('the log of the instance blog.1 is not the older part of the log of blog', async () => {
+  const logs = open(100)
+  const first = instanceId(appName('blog'), '1')
+  for (let at = 0; at < 5; at++) logs.note(blog, `plain ${at}`)
+  logs.note(first, 'of the slot')
+  await logs[Symbol.asyncDispose]()
+  const again = open(100)
+  const linesOf = async (id: typeof blog): Promise<string[]> => {
+    const lines: string[] = []
+    for await (const { line } of again.read(id, { tail: 100, follow: false }, signal)) lines.push(line)
+    return lines
+  }
+  expect(await linesOf(first)).toEqual(['of the slot'])
+  expect(await linesOf(blog)).toContain('plain 4')
+  expect((await linesOf(blog)).join()).not.toContain('slot')
+  await again.remove(blog)
+  expect(await linesOf(first)).toEqual(['of the slot'])
+})
 
 describe('the log of an app', () => {
   test('has what it wrote and what happened to it, in order, with stream and time', async () => {

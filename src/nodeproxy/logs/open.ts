@@ -3,7 +3,7 @@ import { pause } from '../../lib/abort.ts'
 import { type Clock, timestamp } from '../../lib/clock.ts'
 import { isFailure } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
-import type { AppName } from '../../model/names.ts'
+import { type InstanceId, logFields } from '../../model/instance-id.ts'
 import type { Container, Runtime } from '../runtime/runtime.ts'
 import { AppLog, keyOf } from './app-log.ts'
 import { CALM, FLOODS, Flood } from './flood.ts'
@@ -14,7 +14,7 @@ type Options = {
   readonly runtime: Pick<Runtime, 'output' | 'limitCpus'>
   readonly clock: Clock
   readonly log: Log
-  /** How much is kept of each app. */
+  /** How much is kept of each instance. */
   readonly maxBytes?: number
 }
 
@@ -24,30 +24,30 @@ const CALM_AFTER_MS = 5_000
 
 /** Logs as bounded NDJSON files in the folder, fed from the runtime's own logs. */
 export function openLogs({ folder, runtime, clock, log, maxBytes = 10 * 2 ** 20 }: Options): Logs {
-  const logs = new Map<AppName, AppLog>()
-  const lastPumped = new Map<AppName, string>()
-  const pumps = new Map<AppName, { container: string; done: Promise<void> }>()
+  const logs = new Map<InstanceId, AppLog>()
+  const lastPumped = new Map<InstanceId, string>()
+  const pumps = new Map<InstanceId, { container: string; done: Promise<void> }>()
   const ending = new AbortController()
 
-  const logOf = (app: AppName): AppLog => {
-    const known = logs.get(app)
+  const logOf = (instance: InstanceId): AppLog => {
+    const known = logs.get(instance)
     if (known !== undefined) return known
     mkdirSync(folder, { recursive: true, mode: 0o700 })
-    const made = new AppLog({ app, folder, maxBytes, clock, log })
-    logs.set(app, made)
+    const made = new AppLog({ instance, folder, maxBytes, clock, log })
+    logs.set(instance, made)
     return made
   }
 
   /** Reads the container's output to its end, again from where it broke off while the runtime was away. */
   async function pumpUntilEnd(container: Container): Promise<void> {
-    const { app, id } = container
+    const { instance, id } = container
     // A container that is new to a log that this process has fed all along cannot have written a line that is kept.
-    let isNew = lastPumped.has(app) && lastPumped.get(app) !== id
-    lastPumped.set(app, id)
+    let isNew = lastPumped.has(instance) && lastPumped.get(instance) !== id
+    lastPumped.set(instance, id)
     const flood = new Flood()
     for (;;) {
       try {
-        await copy(container, logOf(app), flood, !isNew)
+        await copy(container, logOf(instance), flood, !isNew)
         return
       } catch (error) {
         if (ending.signal.aborted) return
@@ -63,7 +63,8 @@ export function openLogs({ folder, runtime, clock, log, maxBytes = 10 * 2 ** 20 
     for await (const line of runtime.output(container, known?.since, ending.signal)) {
       if (line.stream !== 'shadow' && flood.saw(line))
         untilCalm(container, flood).catch(cause => {
-          if (!ending.signal.aborted) log.warn('app that floods its log not slowed', { app: container.app, cause })
+          if (!ending.signal.aborted)
+            log.warn('app that floods its log not slowed', { ...logFields(container.instance), cause })
         })
       const key = known && known.lines.size > 0 ? keyOf(line) : ''
       const kept = known?.lines.get(key) ?? 0
@@ -79,40 +80,40 @@ export function openLogs({ folder, runtime, clock, log, maxBytes = 10 * 2 ** 20 
 
   /** Slows an app that floods its log, for as long as it does. */
   async function untilCalm(container: Container, flood: Flood): Promise<void> {
-    const { app, id } = container
-    const note = (line: string): void => logOf(app).append({ at: timestamp(clock), stream: 'shadow', line })
-    log.warn('app floods its log', { app })
+    const { instance, id } = container
+    const note = (line: string): void => logOf(instance).append({ at: timestamp(clock), stream: 'shadow', line })
+    log.warn('app floods its log', logFields(instance))
     note(FLOODS)
     await runtime.limitCpus(container, FLOODING_CPUS)
     do await pause(clock, CALM_AFTER_MS, ending.signal)
     while (!flood.isOver(CALM_AFTER_MS))
-    if (pumps.get(app)?.container !== id) return // it has ended
+    if (pumps.get(instance)?.container !== id) return // it has ended
     await runtime.limitCpus(container, undefined)
     note(CALM)
   }
 
   return {
     pump(container) {
-      const { app, id } = container
-      if (pumps.get(app)?.container === id) return
+      const { instance, id } = container
+      if (pumps.get(instance)?.container === id) return
       const done = pumpUntilEnd(container)
         .catch(cause => {
-          if (!ending.signal.aborted) log.warn('app log lost sight of its container', { app, cause })
+          if (!ending.signal.aborted) log.warn('app log lost sight of its container', { ...logFields(instance), cause })
         })
         .finally(() => {
-          if (pumps.get(app)?.done === done) pumps.delete(app)
+          if (pumps.get(instance)?.done === done) pumps.delete(instance)
         })
-      pumps.set(app, { container: id, done })
+      pumps.set(instance, { container: id, done })
     },
 
-    note: (app, line) => logOf(app).append({ at: timestamp(clock), stream: 'shadow', line }),
+    note: (instance, line) => logOf(instance).append({ at: timestamp(clock), stream: 'shadow', line }),
 
-    read: (app, options, signal) => logOf(app).read(options, signal),
+    read: (instance, options, signal) => logOf(instance).read(options, signal),
 
-    async remove(app) {
-      await logOf(app).remove()
-      logs.delete(app)
-      lastPumped.delete(app)
+    async remove(instance) {
+      await logOf(instance).remove()
+      logs.delete(instance)
+      lastPumped.delete(instance)
     },
 
     async [Symbol.asyncDispose]() {

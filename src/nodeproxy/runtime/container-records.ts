@@ -3,21 +3,21 @@ import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { z } from 'zod'
 import type { Log } from '../../lib/log.ts'
 import { Turns } from '../../lib/turn.ts'
-import { type AppName, isAppName } from '../../model/names.ts'
+import { type InstanceId, isInstanceId, logFields } from '../../model/instance-id.ts'
 
-/** `id` null: a container of the app is being made. `boot`: the boot of this machine in which that was so. */
+/** `id` null: a container of the instance is being made. `boot`: the boot of this machine in which that was so. */
 const Entry = z.object({ id: z.string().nullable(), boot: z.string() })
 type Entry = z.output<typeof Entry>
 
 /**
- * Which containers this node has made, kept in one small file for each app. Labels alone do not make a container ours: an image that
+ * Which containers this node has made, kept in one small file for each instance. Labels alone do not make a container ours: an image that
  * somebody commits from a container of ours has its labels, and so has every container of that image.
  */
 export class ContainerRecords {
   readonly #folder: string
   readonly #log: Log
-  readonly #entries = new Map<AppName, Entry>()
-  readonly #turns = new Turns<AppName>()
+  readonly #entries = new Map<InstanceId, Entry>()
+  readonly #turns = new Turns<InstanceId>()
   /** Containers that were made before there were records: those of an older Shadow, which this one takes over. */
   readonly #trustsUnknown: boolean
   readonly #boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
@@ -29,31 +29,31 @@ export class ContainerRecords {
     const files = filesIn(folder)
     this.#trustsUnknown = files === undefined && isUpgrade
     for (const file of files ?? []) {
-      const app = file.slice(0, -5)
-      if (!file.endsWith('.json') || !isAppName(app)) continue
+      const instance = file.slice(0, -5)
+      if (!file.endsWith('.json') || !isInstanceId(instance)) continue
       const entry = Entry.safeParse(parsed(readFileSync(`${folder}/${file}`, 'utf8')))
-      if (entry.success) this.#entries.set(app, entry.data)
+      if (entry.success) this.#entries.set(instance, entry.data)
     }
   }
 
-  /** To be called before a container of the app is made; resolves when that is kept. */
-  making(app: AppName): Promise<void> {
-    return this.#keep(app, { id: null, boot: this.#boot })
+  /** To be called before a container of the instance is made; resolves when that is kept. */
+  making(instance: InstanceId): Promise<void> {
+    return this.#keep(instance, { id: null, boot: this.#boot })
   }
 
-  made(app: AppName, id: string): void {
-    void this.#keep(app, { id, boot: this.#boot })
+  made(instance: InstanceId, id: string): void {
+    void this.#keep(instance, { id, boot: this.#boot })
   }
 
-  removed(app: AppName, id: string): void {
-    if (this.#entries.get(app)?.id !== id) return
-    this.#entries.delete(app)
-    void this.#write(app, () => rm(this.#file(app), { force: true }))
+  removed(instance: InstanceId, id: string): void {
+    if (this.#entries.get(instance)?.id !== id) return
+    this.#entries.delete(instance)
+    void this.#write(instance, () => rm(this.#file(instance), { force: true }))
   }
 
-  /** Whether a container of the app's name and labels is one that this node has made. */
-  has(app: AppName, { id, running }: { id: string; running: boolean }): boolean {
-    const entry = this.#entries.get(app)
+  /** Whether a container of the instance's name and labels is one that this node has made. */
+  has(instance: InstanceId, { id, running }: { id: string; running: boolean }): boolean {
+    const entry = this.#entries.get(instance)
     if (entry === undefined) return this.#trustsUnknown
     if (entry.id === id) return true
     // The last writes before a power cut may be lost. Nothing that we had made runs after it.
@@ -61,10 +61,10 @@ export class ContainerRecords {
     return entry.id === null
   }
 
-  #keep(app: AppName, entry: Entry): Promise<void> {
-    this.#entries.set(app, entry)
-    return this.#write(app, async () => {
-      const file = this.#file(app)
+  #keep(instance: InstanceId, entry: Entry): Promise<void> {
+    this.#entries.set(instance, entry)
+    return this.#write(instance, async () => {
+      const file = this.#file(instance)
       const part = `${file}.part`
       await writeFile(part, JSON.stringify(entry), { mode: 0o600 }).catch(async () => {
         await mkdir(this.#folder, { recursive: true, mode: 0o700 })
@@ -74,12 +74,14 @@ export class ContainerRecords {
     })
   }
 
-  #write(app: AppName, deed: () => Promise<void>): Promise<void> {
-    return this.#turns.take(app, deed).catch(cause => this.#log.warn('container record not kept', { app, cause }))
+  #write(instance: InstanceId, write: () => Promise<void>): Promise<void> {
+    return this.#turns
+      .take(instance, write)
+      .catch(cause => this.#log.warn('container record not kept', { ...logFields(instance), cause }))
   }
 
-  #file(app: AppName): string {
-    return `${this.#folder}/${app}.json`
+  #file(instance: InstanceId): string {
+    return `${this.#folder}/${instance}.json`
   }
 }
 

@@ -1,15 +1,24 @@
 import type Docker from 'dockerode'
 import { ShadowError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
-import { type AppName, isAppName, type NodeName } from '../../model/names.ts'
+import { appOf, type InstanceId, instanceId, isInstanceId } from '../../model/instance-id.ts'
+import type { NodeName } from '../../model/names.ts'
 import type { TaskDefinition } from '../../model/task.ts'
 import type { ContainerRecords } from './container-records.ts'
 import { type Engine, unlessStatus } from './docker-engine.ts'
 import { statusOf, toldBy } from './failures.ts'
 import { hasInit } from './init.ts'
 import { type DockerStorage, hasProjectQuotas } from './project-quotas.ts'
-import { type Container, type FoundContainer, LABEL_APP, LABEL_NODE, LABEL_REVISION, type Layer } from './runtime.ts'
-import { containerName, folderName, lookName, specificationOf } from './specification.ts'
+import {
+  type Container,
+  type FoundContainer,
+  LABEL_APP,
+  LABEL_INSTANCE,
+  LABEL_NODE,
+  LABEL_REVISION,
+  type Layer,
+} from './runtime.ts'
+import { checkName, containerName, isForImage, specificationOf } from './specification.ts'
 
 type Options = {
   readonly engine: Engine
@@ -19,7 +28,7 @@ type Options = {
   readonly log: Log
 }
 
-/** The containers of this node in this machine's Docker, each `shadow-<node>-<app>`: one call of Docker for each verb. */
+/** The containers of this node in this machine's Docker, each `shadow-<node>-<instance>`: one call of Docker for each verb. */
 export class DockerContainers {
   readonly #engine: Engine
   readonly #node: NodeName
@@ -37,26 +46,32 @@ export class DockerContainers {
     this.#log = log
   }
 
-  /** Makes the app's container, which will have this address. */
-  async create(task: TaskDefinition, mountedAt: string | undefined, address: string): Promise<Container> {
+  /** Makes the instance's container, which will have this address. */
+  async create(
+    instance: InstanceId,
+    task: TaskDefinition,
+    mountedAt: string | undefined,
+    address: string,
+  ): Promise<Container> {
     const init = await this.#hasInit()
     const limitsDisk = await this.#limitsDisk()
-    const given = { node: this.#node, network: this.#network, address, init, limitsDisk, mountedAt }
+    const given = { node: this.#node, instance, network: this.#network, address, init, limitsDisk, mountedAt }
     const specification = specificationOf(task, given)
-    await this.#records?.making(task.app)
+    await this.#records?.making(instance)
     const { name, ...body } = specification
     // Docker's API takes the name alone in the query; the library would put all of it there, environment and all.
     const options = { _query: { name }, _body: body } as unknown as Docker.ContainerCreateOptions
     const made = await this.#engine.ask(docker => docker.createContainer(options))
-    this.#records?.made(task.app, made.id)
-    return { id: made.id, app: task.app, revision: task.revision }
+    this.#records?.made(instance, made.id)
+    return { id: made.id, app: task.app, instance, revision: task.revision }
   }
 
   /** Makes a container by the app's definition that is never started, without its volume; answers with its id. */
-  async createForLook(task: TaskDefinition): Promise<string> {
+  async createForCheck(task: TaskDefinition): Promise<string> {
     const init = await this.#hasInit()
     const options = {
       node: this.#node,
+      instance: instanceId(task.app),
       network: this.#network,
       address: undefined,
       init,
@@ -64,15 +79,15 @@ export class DockerContainers {
       limitsDisk: false,
     }
     const { name: _, ...body } = specificationOf(task, options)
-    const look = {
-      _query: { name: lookName(this.#node, task.app) },
+    const given = {
+      _query: { name: checkName(this.#node, task.app) },
       _body: body,
     } as unknown as Docker.ContainerCreateOptions
-    const made = await this.#engine.ask(docker => docker.createContainer(look))
+    const made = await this.#engine.ask(docker => docker.createContainer(given))
     return made.id
   }
 
-  async removeLook(id: string): Promise<void> {
+  async removeForCheck(id: string): Promise<void> {
     await this.#engine.ask(docker => docker.getContainer(id).remove({ force: true, v: true })).catch(unlessStatus(404))
   }
 
@@ -100,23 +115,23 @@ export class DockerContainers {
     return told.StatusCode
   }
 
-  async remove({ id, app }: Container): Promise<void> {
+  async remove({ id, instance }: Container): Promise<void> {
     await this.#engine
       .ask(docker => docker.getContainer(id).remove({ v: true }))
       .catch(error => {
         if (statusOf(error) === 409 && toldBy(error).includes('already in progress')) return
         return unlessStatus(404)(error)
       })
-    this.#records?.removed(app, id)
+    this.#records?.removed(instance, id)
   }
 
-  /** Removes a container that has our name for the app; fails with `already-exists` where it is not ours. */
-  async removeLeftOver(app: AppName): Promise<void> {
+  /** Removes a container that has our name for the instance; fails with `already-exists` where it is not ours. */
+  async removeLeftOver(instance: InstanceId): Promise<void> {
     const { ask } = this.#engine
-    const name = containerName(this.#node, app)
+    const name = containerName(this.#node, instance)
     const found = await ask(docker => docker.getContainer(encodeURIComponent(name)).inspect()).catch(unlessStatus(404))
     if (found === undefined) return
-    if (this.#appOf(found) !== app)
+    if (this.#instanceOf(found) !== instance)
       throw new ShadowError('already-exists', `Docker has a container "${name}" that is not ours`, {
         hint: `rename it: docker rename ${name} OTHER`,
       })
@@ -131,11 +146,11 @@ export class DockerContainers {
     const found = await Promise.all(
       listed.map(async ({ Id }) => {
         const there = await ask(docker => docker.getContainer(Id).inspect()).catch(unlessStatus(404))
-        const app = there && this.#appOf(there)
-        if (there === undefined || app === undefined) return []
+        const instance = there && this.#instanceOf(there)
+        if (there === undefined || instance === undefined) return []
         const revision = Number(there.Config.Labels[LABEL_REVISION] ?? 0)
         const { Running: running, StartedAt: startedAt, Pid: pid } = there.State
-        return { id: Id, app, revision, running, ip: this.ipOf(there), startedAt, pid }
+        return { id: Id, app: appOf(instance), instance, revision, running, ip: this.ipOf(there), startedAt, pid }
       }),
     )
     return found.flat()
@@ -149,13 +164,13 @@ export class DockerContainers {
     const found = await Promise.all(
       listed.map(async ({ Id }) => {
         const there = await ask(docker => docker.getContainer(Id).inspect()).catch(unlessStatus(404))
-        const app = there?.Config.Labels[LABEL_APP] ?? ''
-        if (there === undefined || !isAppName(app)) return []
+        const instance = there && labelled(there.Config.Labels)
+        if (there === undefined || instance === undefined) return []
         // The size of its layer is limited by the filesystem; what Docker calls a volume is not.
         const isLimited = there.HostConfig.StorageOpt?.['size'] !== undefined
         const layer = isLimited ? undefined : (there.GraphDriver.Data as { UpperDir?: string } | undefined)?.UpperDir
         const volumes = there.Mounts.flatMap(({ Type, Source }) => (Type === 'volume' && Source ? [Source] : []))
-        return [{ app, pid: there.State.Pid, folders: [...(layer ? [layer] : []), ...volumes] }]
+        return [{ instance, pid: there.State.Pid, folders: [...(layer ? [layer] : []), ...volumes] }]
       }),
     )
     return found.flat()
@@ -171,15 +186,14 @@ export class DockerContainers {
     await this.#engine.ask(docker => docker.getNetwork(network).connect({ Container: id, EndpointConfig }))
   }
 
-  /** Whose app a container is: its name, its labels and our own record must agree; undefined where it is not ours. */
-  #appOf({ Id, Name, Config, State }: Docker.ContainerInspectInfo): AppName | undefined {
-    const { [LABEL_NODE]: node, [LABEL_APP]: app = '' } = Config.Labels ?? {}
-    if (node !== this.#node || !isAppName(app)) return undefined
+  /** Whose container it is: its name, its labels and our own record must agree; undefined where it is not ours. */
+  #instanceOf({ Id, Name, Config, State }: Docker.ContainerInspectInfo): InstanceId | undefined {
+    const instance = labelled(Config.Labels)
+    if (Config.Labels?.[LABEL_NODE] !== this.#node || instance === undefined) return undefined
     const name = Name.replace(/^\//, '')
-    const isForLook = name === folderName(this.#node, app) || name.startsWith(`${containerName(this.#node, app)}.look.`)
-    if (isForLook && State.Status === 'created') return app
-    if (name !== containerName(this.#node, app)) return undefined
-    return this.#records?.has(app, { id: Id, running: State.Running }) === false ? undefined : app
+    if (isForImage(name, this.#node, instance) && State.Status === 'created') return instance
+    if (name !== containerName(this.#node, instance)) return undefined
+    return this.#records?.has(instance, { id: Id, running: State.Running }) === false ? undefined : instance
   }
 
   /** Its address on our network, or on that of an earlier version of Shadow; undefined where it does not run. */
@@ -210,4 +224,10 @@ export class DockerContainers {
     })
     return this.#init
   }
+}
+
+/** The instance that the labels name; undefined where they name none, or contradict each other. */
+function labelled(labels: Readonly<Record<string, string>> | undefined): InstanceId | undefined {
+  const { [LABEL_APP]: app = '', [LABEL_INSTANCE]: instance = app } = labels ?? {}
+  return isInstanceId(instance) && appOf(instance) === app ? instance : undefined
 }

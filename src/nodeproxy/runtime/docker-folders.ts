@@ -4,12 +4,13 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { ShadowError } from '../../lib/errors.ts'
 import { SYSTEM } from '../../lib/exec.ts'
+import { instanceId } from '../../model/instance-id.ts'
 import type { NodeName } from '../../model/names.ts'
 import type { TaskDefinition } from '../../model/task.ts'
 import { type Engine, unlessStatus } from './docker-engine.ts'
 import { statusOf } from './failures.ts'
 import { type Owner, ownerOf } from './image-user.ts'
-import { LABEL_APP, LABEL_NODE } from './runtime.ts'
+import { LABEL_APP, LABEL_INSTANCE, LABEL_NODE } from './runtime.ts'
 import { folderName } from './specification.ts'
 
 type Options = { readonly engine: Engine; readonly node: NodeName }
@@ -47,7 +48,7 @@ export class DockerFolders {
         name,
         Image: task.pinned?.id ?? task.image,
         Cmd: ['never-started'],
-        Labels: { [LABEL_NODE]: this.#node, [LABEL_APP]: task.app },
+        Labels: { [LABEL_NODE]: this.#node, [LABEL_APP]: task.app, [LABEL_INSTANCE]: instanceId(task.app) },
         HostConfig: { NetworkMode: 'none' },
       }),
     )

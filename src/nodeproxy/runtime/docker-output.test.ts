@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'vitest'
+import { instanceId } from '../../model/instance-id.ts'
 import { appName } from '../../model/names.ts'
 import type { Engine } from './docker-engine.ts'
 import { DockerOutput } from './docker-output.ts'
 
-const container = { id: 'c', app: appName('blog'), revision: 1 }
+const container = { id: 'c', app: appName('blog'), instance: instanceId(appName('blog')), revision: 1 }
 
 /** An entry as Docker sends it, written in the second `at`. */
 function entry(at: number, line: string): Buffer {

@@ -6,12 +6,18 @@ import { createServer, type Server, type ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, test, vi } from 'vitest'
+import { instanceId } from '../../model/instance-id.ts'
 import { appName, nodeName } from '../../model/names.ts'
 import { aTask } from '../../testing/fake-app.ts'
 import { docker } from './docker.ts'
 import type { Container, Runtime } from './runtime.ts'
 
-const aContainer = (id: string): Container => ({ id, app: appName(id), revision: 1 })
+const aContainer = (id: string): Container => ({
+  id,
+  app: appName(id),
+  instance: instanceId(appName(id)),
+  revision: 1,
+})
 
 let folder: string
 let server: Server

@@ -4,6 +4,7 @@ import { type Clock, systemClock } from '../../lib/clock.ts'
 import { ShadowError } from '../../lib/errors.ts'
 import { type Exec, exec as execHere } from '../../lib/exec.ts'
 import { type Log, noLog } from '../../lib/log.ts'
+import type { InstanceId } from '../../model/instance-id.ts'
 import { withLastLines } from '../../model/last-lines.ts'
 import type { NodeName } from '../../model/names.ts'
 import type { TaskDefinition } from '../../model/task.ts'
@@ -58,7 +59,7 @@ const TRIES = 3
 const ADDRESS_TAKEN = /address already in use|no configured subnet|not belong to|invalid address/i
 const MOST_CHECKED = 1_000
 
-/** Runs containers by the Docker daemon of this machine, each as `shadow-<node>-<app>` on our own bridge network. */
+/** Runs containers by the Docker daemon of this machine, each as `shadow-<node>-<instance>` on our own bridge network. */
 export function docker({
   node,
   clock = systemClock,
@@ -92,14 +93,14 @@ export function docker({
   const processes = new Processes()
   const refusedConnections = new RefusedConnections()
 
-  async function create(task: TaskDefinition, mountedAt: string | undefined, signal: AbortSignal): Promise<Container> {
+  const create: Runtime['create'] = async (instance, task, mountedAt, signal) => {
     await firewall.ensure(await bridge.ensure(), { recently: true })
     const address = await addresses.take(bridge.subnet)
     try {
       await firewall.allow(address, task.egress ?? []) // before anything of it runs
-      const made = await createAt(address, task, mountedAt, signal)
+      const made = await createAt(address, instance, task, mountedAt, signal)
       addressOf.set(made.id, address)
-      refusedConnections.belongs(address, task.app)
+      refusedConnections.belongs(address, instance)
       return made
     } catch (error) {
       addresses.free(address)
@@ -109,19 +110,20 @@ export function docker({
 
   async function createAt(
     address: string,
+    instance: InstanceId,
     task: TaskDefinition,
     mountedAt: string | undefined,
     signal: AbortSignal,
   ): Promise<Container> {
     try {
-      return await containers.create(task, mountedAt, address)
+      return await containers.create(instance, task, mountedAt, address)
     } catch (error) {
       if (isNoCommand(error)) throw commandNotFound(task.app, toldBy(error), error)
-      if (statusOf(error) === 409) await containers.removeLeftOver(task.app)
+      if (statusOf(error) === 409) await containers.removeLeftOver(instance)
       else if (statusOf(error) === 404) await images.ensureAgain(task, signal)
       else return orRefused(task)(error)
     }
-    return containers.create(task, mountedAt, address).catch(orRefused(task))
+    return containers.create(instance, task, mountedAt, address).catch(orRefused(task))
   }
 
   /** Starts it; where its network has gone or its address is somebody else's, that is mended first. */
@@ -138,7 +140,7 @@ export function docker({
       const address = await addresses.take(bridge.subnet)
       await containers.readdress(container, address)
       addressOf.set(container.id, address)
-      refusedConnections.belongs(address, container.app)
+      refusedConnections.belongs(address, container.instance)
     }
   }
 
@@ -148,7 +150,7 @@ export function docker({
     const pinned = { ...task, pinned: image }
     const key = JSON.stringify([image.id, { ...task, revision: 0, createdAt: '' }])
     if (checked.has(key)) return image
-    const id = await containers.createForLook(pinned).catch(error => {
+    const id = await containers.createForCheck(pinned).catch(error => {
       if (isNoCommand(error)) throw commandNotFound(task.app, toldBy(error), error)
       return orRefused(task)(error)
     })
@@ -158,7 +160,7 @@ export function docker({
       const missing = await commands.missing(id, Config, task.volume?.path)
       if (missing !== undefined) throw commandNotFound(task.app, missing)
     } finally {
-      await containers.removeLook(id)
+      await containers.removeForCheck(id)
     }
     if (checked.size >= MOST_CHECKED) checked.clear()
     checked.add(key)
@@ -258,7 +260,7 @@ export function docker({
     ensureImage: (image, signal, of) => images.ensure(image, signal, of),
     findImage: (image, signal) => images.find(image, signal),
     check: (task, signal) => unlessLeft(signal, () => check(task, signal)),
-    create: (task, mountedAt, signal) => unlessLeft(signal, () => create(task, mountedAt, signal)),
+    create: (instance, task, mountedAt, signal) => unlessLeft(signal, () => create(instance, task, mountedAt, signal)),
     copyFolder: (task, at, signal) => unlessLeft(signal, () => folders.copy(task, at, signal).catch(orRefused(task))),
     start: (container, signal) => unlessLeft(signal, () => start(container)),
     stop: (container, graceMs) => stops.stop(container, graceMs),
@@ -303,11 +305,11 @@ export function docker({
     output: (container, since, signal) => output.follow(container, since, signal),
     async leftBehind() {
       const found = await containers.all()
-      for (const { id, app, ip, pid } of found) {
+      for (const { id, instance, ip, pid } of found) {
         if (ip === undefined || addressOf.has(id)) continue
         addresses.isUsed(ip)
         addressOf.set(id, ip)
-        refusedConnections.belongs(ip, app)
+        refusedConnections.belongs(ip, instance)
         await processes.learn({ id }, pid)
         await limitCpus({ id }, undefined) // an earlier run of this node may have slowed it
       }

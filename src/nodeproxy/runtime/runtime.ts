@@ -1,10 +1,16 @@
 import type { LogLine } from '../../model/instance.ts'
+import type { InstanceId } from '../../model/instance-id.ts'
 import type { AppName } from '../../model/names.ts'
 import type { PinnedImage, TaskDefinition } from '../../model/task.ts'
 import type { Listener } from './listeners.ts'
 
-/** A container as it was found or made. `address` is where the app listens once it is ready: `ip:port`. */
-export type Container = { readonly id: string; readonly app: AppName; readonly revision: number }
+/** A container as it was found or made: the one of an instance of the app. */
+export type Container = {
+  readonly id: string
+  readonly app: AppName
+  readonly instance: InstanceId
+  readonly revision: number
+}
 
 /** An image of this machine, with the TCP ports that it exposes. */
 export type ImageFacts = PinnedImage & { readonly ports: readonly number[] }
@@ -31,10 +37,15 @@ export interface Runtime {
   /** Looks whether the task can be run, as far as that is known without running it. Fails as `ensureImage`, `create` and `start` would. */
   check(task: TaskDefinition, signal: AbortSignal): Promise<ImageFacts>
   /**
-   * Makes the app's container, not started; `mountedAt` is bound at the volume's path and may be mounted after this call, but
-   * before `start`. A container that is left over for the app is removed first. Fails with `image-not-found`.
+   * Makes the instance's container, not started; `mountedAt` is bound at the volume's path and may be mounted after this call, but
+   * before `start`. A container that is left over for the instance is removed first. Fails with `image-not-found`.
    */
-  create(task: TaskDefinition, mountedAt: string | undefined, signal: AbortSignal): Promise<Container>
+  create(
+    instance: InstanceId,
+    task: TaskDefinition,
+    mountedAt: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Container>
   /**
    * Puts what the app's image has at the volume's path into the folder `at` of this machine: its contents, with the owner
    * and the mode of the folder itself. Where the image has no such folder, `at` is given to the user that the image runs as.
@@ -66,14 +77,14 @@ export interface Runtime {
   layers(): Promise<readonly Layer[]>
   /** The networks that the addresses of apps are in, as `10.1.0.0/18`. Fails with `runtime-unreachable`. */
   networks(): Promise<readonly string[]>
-  /** How many attempts of each running app to connect to other apps and to private networks were refused; 20 or so at most are counted. */
-  refusedConnections(): Promise<ReadonlyMap<AppName, number>>
+  /** How many attempts of each running instance to connect to other apps and to private networks were refused; 20 or so at most are counted. */
+  refusedConnections(): Promise<ReadonlyMap<InstanceId, number>>
   /** Lets every app reach these TCP ports of this machine: a front listens there. */
   openPorts(ports: readonly number[]): Promise<void>
 }
 
 /** Folders of this machine with what a container wrote outside of its app's volume; `pid` is its first process. */
-export type Layer = { readonly app: AppName; readonly pid: number; readonly folders: readonly string[] }
+export type Layer = { readonly instance: InstanceId; readonly pid: number; readonly folders: readonly string[] }
 
 export type FoundContainer = Container & {
   readonly running: boolean
@@ -86,6 +97,8 @@ export type FoundContainer = Container & {
 /** Labels that make a container ours. */
 export const LABEL_NODE = 'shadow.node'
 export const LABEL_APP = 'shadow.app'
+/** An older Shadow made containers without this label: each is the plain instance of its app. */
+export const LABEL_INSTANCE = 'shadow.instance'
 export const LABEL_REVISION = 'shadow.revision'
 /** What the app may reach, so that a node that is started again knows it of those that run. */
 export const LABEL_EGRESS = 'shadow.egress'

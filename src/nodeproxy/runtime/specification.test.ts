@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { instanceId } from '../../model/instance-id.ts'
 import { nodeName } from '../../model/names.ts'
 import { duration, size } from '../../model/quantities.ts'
 import type { TaskDefinition } from '../../model/task.ts'
@@ -8,6 +9,7 @@ import { specificationOf } from './specification.ts'
 const specified = (changes: Partial<TaskDefinition> = {}) =>
   specificationOf(aTask(changes), {
     node: nodeName('n1'),
+    instance: instanceId(aTask().app),
     network: 'shadow-n1',
     address: undefined,
     init: true,

@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import type { Egress } from '../../model/egress.ts'
+import type { InstanceId } from '../../model/instance-id.ts'
 import type { NodeName } from '../../model/names.ts'
 import { size, toBytes, toMs } from '../../model/quantities.ts'
 import { TASK_DEFAULTS, type TaskDefinition } from '../../model/task.ts'
-import { LABEL_APP, LABEL_EGRESS, LABEL_NODE, LABEL_REVISION } from './runtime.ts'
+import { LABEL_APP, LABEL_EGRESS, LABEL_INSTANCE, LABEL_NODE, LABEL_REVISION } from './runtime.ts'
 
 const APPS_FIRST = 500
 const NS_PER_MS = 1e6
@@ -15,6 +16,7 @@ const CAPABILITIES = ['CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'KILL', 'NET_BIND_SERVI
 
 type Where = {
   readonly node: NodeName
+  readonly instance: InstanceId
   readonly network: string
   /** Its address in that network. */
   readonly address: string | undefined
@@ -25,16 +27,20 @@ type Where = {
 }
 
 /** What Docker is told of a task: `mountedAt` bound at the volume's path, `init` whether docker-init is at hand. */
-export function specificationOf(task: TaskDefinition, { node, network, address, init, limitsDisk, mountedAt }: Where) {
+export function specificationOf(
+  task: TaskDefinition,
+  { node, instance, network, address, init, limitsDisk, mountedAt }: Where,
+) {
   const memory = toBytes(task.limits.memory)
   return {
-    name: containerName(node, task.app),
+    name: containerName(node, instance),
     Image: task.pinned?.id ?? task.image,
     ...(task.command && { Cmd: [...task.command] }),
     Env: [...Object.entries(task.env).map(([name, value]) => `${name}=${value}`), `PORT=${task.port}`],
     Labels: {
       [LABEL_NODE]: node,
       [LABEL_APP]: task.app,
+      [LABEL_INSTANCE]: instance,
       [LABEL_REVISION]: `${task.revision}`,
       ...(task.egress && { [LABEL_EGRESS]: task.egress.join(' ') }),
     },
@@ -81,12 +87,25 @@ function healthcheckOf({ ready, startWithin }: TaskDefinition) {
   return { StartPeriod: toMs(startWithin) * NS_PER_MS, StartInterval: CHECK_EVERY_MS * NS_PER_MS }
 }
 
-export const containerName = (node: NodeName, app: string): string => `shadow-${node}-${app}`
-/** The same for a look whether a definition is good, of which there may be several at a time. */
-export const lookName = (node: NodeName, app: string): string =>
-  `${containerName(node, app)}.look.${randomBytes(4).toString('hex')}`
-/** A container that is never started: its image's files are looked at in it. */
-export const folderName = (node: NodeName, app: string): string => `${containerName(node, app)}.folder`
+export const containerName = (node: NodeName, instance: string): string => `shadow-${node}-${instance}`
+
+// No id of an instance has a `_`. An older Shadow wrote a dot, which stands before a slot now.
+const CHECK = '_check_'
+const FOLDER = '_folder'
+
+/** The name of a container for a check whether a definition is good, of which there may be several at a time. */
+export const checkName = (node: NodeName, app: string): string =>
+  `${containerName(node, app)}${CHECK}${randomBytes(4).toString('hex')}`
+/** The name of a container that is never started: it is made to read files of its image. */
+export const folderName = (node: NodeName, app: string): string => `${containerName(node, app)}${FOLDER}`
+
+/** Whether the name is that of a container for a check or for files of an image, made by this Shadow or an older one. */
+export function isForImage(name: string, node: NodeName, app: string): boolean {
+  const own = containerName(node, app)
+  if (!name.startsWith(own)) return false
+  const rest = name.slice(own.length)
+  return rest === FOLDER || rest === '.folder' || rest.startsWith(CHECK) || rest.startsWith('.look.')
+}
 
 /** What the app may reach, by the labels of its container. */
 export const egressOf = (labels: Readonly<Record<string, string>> = {}): readonly Egress[] =>

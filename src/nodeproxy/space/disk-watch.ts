@@ -5,26 +5,29 @@ import { ShadowError } from '../../lib/errors.ts'
 import type { Exec } from '../../lib/exec.ts'
 import type { Log } from '../../lib/log.ts'
 import { repeat } from '../../lib/repeat.ts'
-import type { AppName } from '../../model/names.ts'
+import { type InstanceId, logFields } from '../../model/instance-id.ts'
+import type { VolumeId } from '../../model/names.ts'
 import { sayBytes, size, toBytes } from '../../model/quantities.ts'
 import { TASK_DEFAULTS, type TaskDefinition } from '../../model/task.ts'
 import type { Layer } from '../runtime/runtime.ts'
 import { bytesOf, deletedBytesOf, freeAt } from './measure.ts'
 
 type Watched = {
-  readonly app: AppName
+  readonly id: InstanceId
   readonly task: TaskDefinition
-  /** Ends the app at once, for this reason. */
+  /** The volume that it may have attached. */
+  readonly volume: VolumeId | undefined
+  /** Ends the instance at once, for this reason. */
   exceed(problem: ShadowError): Promise<void>
 }
 
 type Options = {
   /** What containers that run have written outside of their volumes. */
   readonly layers: () => Promise<readonly Layer[]>
-  /** The apps that are awake, or being woken. */
+  /** The instances that are awake, or being woken. */
   readonly running: () => readonly Watched[]
-  /** The file that has the app's volume on this machine's disk; undefined where it has none. */
-  readonly image: (task: TaskDefinition) => string | undefined
+  /** The file that has the volume on this machine's disk; undefined if the volume has none. */
+  readonly image: (volume: VolumeId) => string | undefined
   readonly data: string
   /** So much of a disk is kept free. */
   readonly floorBytes: number
@@ -48,9 +51,9 @@ const STEP = { most: 64 * MIB, least: MIB }
  */
 export class DiskWatch implements Disposable {
   readonly #options: Options
-  readonly #used = new Map<AppName, number>()
-  readonly #growth = new Map<AppName, number>()
-  readonly #total = new Map<AppName, number>()
+  readonly #used = new Map<InstanceId, number>()
+  readonly #growth = new Map<InstanceId, number>()
+  readonly #total = new Map<InstanceId, number>()
   readonly #free = new Map<string, number>()
   #written = 0
   #notBefore = 0
@@ -73,9 +76,9 @@ export class DiskWatch implements Disposable {
     )
   }
 
-  /** Bytes that the app has written outside of its volume, as last measured; undefined where it does not run. */
-  usedBy(app: AppName): number | undefined {
-    return this.#used.get(app)
+  /** Bytes that the instance has written outside of its volume, as last measured; undefined where it does not run. */
+  usedBy(instance: InstanceId): number | undefined {
+    return this.#used.get(instance)
   }
 
   /** One sweep: ends the apps that have written too much. */
@@ -119,7 +122,7 @@ export class DiskWatch implements Disposable {
 
   /** So much may be written by all before somebody can have come near to a limit. */
   #step(running: readonly Watched[]): number {
-    const left = running.map(({ app, task }) => limitOf(task) - (this.#used.get(app) ?? 0))
+    const left = running.map(({ id, task }) => limitOf(task) - (this.#used.get(id) ?? 0))
     return Math.min(STEP.most, Math.max(STEP.least, Math.min(...left) / 4))
   }
 
@@ -134,33 +137,32 @@ export class DiskWatch implements Disposable {
       found.flatMap(({ folders }) => folders),
       exec,
     )
-    for (const { app, task } of running) {
-      const mine = found.filter(layer => layer.app === app)
+    for (const { id, volume } of running) {
+      const mine = found.filter(layer => layer.instance === id)
       const folders = mine.flatMap(layer => layer.folders).reduce((sum, folder) => sum + (bytes.get(folder) ?? 0), 0)
       const deleted = await Promise.all(mine.map(({ pid }) => deletedBytesOf(pid)))
       const used = deleted.reduce((sum, one) => sum + one, folders)
-      const volume = await imageBytes(image(task))
-      this.#growth.set(app, used + volume - (this.#total.get(app) ?? 0))
-      this.#total.set(app, used + volume)
-      this.#used.set(app, used)
+      const onVolume = await imageBytes(volume && image(volume))
+      this.#growth.set(id, used + onVolume - (this.#total.get(id) ?? 0))
+      this.#total.set(id, used + onVolume)
+      this.#used.set(id, used)
     }
-    for (const app of [...this.#used.keys()])
-      if (!running.some(one => one.app === app))
-        for (const map of [this.#used, this.#growth, this.#total]) map.delete(app)
+    for (const id of [...this.#used.keys()])
+      if (!running.some(one => one.id === id)) for (const map of [this.#used, this.#growth, this.#total]) map.delete(id)
   }
 
   async #endWorst(running: readonly Watched[], free: number | undefined): Promise<void> {
-    const over = running.filter(({ app, task }) => (this.#used.get(app) ?? 0) > limitOf(task))
-    for (const one of over) await this.#end(one, overLimit(one.task, this.#used.get(one.app) ?? 0))
+    const over = running.filter(({ id, task }) => (this.#used.get(id) ?? 0) > limitOf(task))
+    for (const one of over) await this.#end(one, overLimit(one.task, this.#used.get(one.id) ?? 0))
     if (free === undefined || over.length > 0) return
-    const grown = (one: Watched): number => this.#growth.get(one.app) ?? 0
+    const grown = (one: Watched): number => this.#growth.get(one.id) ?? 0
     const [most] = running.filter(one => grown(one) > MIB).toSorted((a, b) => grown(b) - grown(a))
-    if (most !== undefined) await this.#end(most, underFloor(most.app, grown(most), free, this.#options.floorBytes))
+    if (most !== undefined) await this.#end(most, underFloor(most.id, grown(most), free, this.#options.floorBytes))
     else this.#options.log.warn('the disk is nearly full, and no app has filled it lately', { free: sayBytes(free) })
   }
 
   async #end(one: Watched, problem: ShadowError): Promise<void> {
-    this.#options.log.warn('app ended for what it wrote', { app: one.app, detail: problem.message })
+    this.#options.log.warn('app ended for what it wrote', { ...logFields(one.id), detail: problem.message })
     await one.exceed(problem)
   }
 }
@@ -187,9 +189,9 @@ function overLimit(task: TaskDefinition, used: number): ShadowError {
   )
 }
 
-const underFloor = (app: AppName, grown: number, free: number, floor: number): ShadowError =>
+const underFloor = (instance: InstanceId, grown: number, free: number, floor: number): ShadowError =>
   new ShadowError(
     'app-crashed',
-    `${app} was stopped: it had just written ${sayBytes(grown)}, and the disk of its machine has ${sayBytes(free)} left, of ${sayBytes(floor)} that are kept free`,
+    `${instance} was stopped: it had just written ${sayBytes(grown)}, and the disk of its machine has ${sayBytes(free)} left, of ${sayBytes(floor)} that are kept free`,
     { hint: 'free space on the disk of the machine (df -h), or lower SHADOW_DISK_FLOOR' },
   )

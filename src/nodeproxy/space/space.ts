@@ -3,7 +3,7 @@ import type { Exec } from '../../lib/exec.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Metrics } from '../../lib/metrics/metrics.ts'
 import type { InstanceView } from '../../model/instance.ts'
-import type { AppName } from '../../model/names.ts'
+import type { InstanceId } from '../../model/instance-id.ts'
 import type { Filesystem } from '../filesystem/filesystem.ts'
 import type { Instance } from '../instance.ts'
 import type { Runtime } from '../runtime/runtime.ts'
@@ -17,7 +17,7 @@ type Options = {
   readonly runtime: Runtime
   readonly volumes: BlockDriver
   readonly filesystem: Filesystem
-  readonly journal: (app: AppName, line: string) => void
+  readonly journal: (instance: InstanceId, line: string) => void
   readonly data: string
   readonly floorBytes: number
   readonly exec: Exec
@@ -41,7 +41,7 @@ export class Space implements Disposable {
     this.#disk = new DiskWatch({
       layers: () => runtime.layers(),
       running: inPhase('waking', 'awake'),
-      image: task => task.volume && volumes.file?.(task.volume.id),
+      image: volume => volumes.file?.(volume),
       data,
       floorBytes,
       exec,
@@ -64,10 +64,10 @@ export class Space implements Disposable {
 
   /** The instance with what it takes of the disk. */
   async viewOf(instance: Instance): Promise<InstanceView> {
-    const { app, task } = instance
-    const use = task.volume && (await this.#volumes.measure(app, task.volume.id).catch(() => undefined))
+    const { id, volume } = instance
+    const use = volume && (await this.#volumes.measure(id, volume).catch(() => undefined))
     const view = instance.view()
-    const diskBytes = this.#disk.usedBy(app)
+    const diskBytes = this.#disk.usedBy(id)
     return { ...view, ...(use && { volume: use }), ...(diskBytes !== undefined && { diskBytes }) }
   }
 

@@ -2,9 +2,9 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import { repeat } from '../../lib/repeat.ts'
 import type { VolumeUse } from '../../model/instance.ts'
-import type { AppName, VolumeId } from '../../model/names.ts'
+import { type InstanceId, logFields } from '../../model/instance-id.ts'
+import type { VolumeId } from '../../model/names.ts'
 import { sayBytes } from '../../model/quantities.ts'
-import type { TaskDefinition } from '../../model/task.ts'
 
 /** From here on a volume counts as nearly full, and a warning is given; below `CLEAR_AT` it can be given again. */
 export const NEARLY_FULL = 0.9
@@ -13,10 +13,10 @@ const SWEEP_EVERY_MS = 30_000
 
 type Options = {
   readonly use: (volume: VolumeId) => Promise<VolumeUse | undefined>
-  /** The apps that are awake. */
-  readonly running: () => readonly { readonly app: AppName; readonly task: TaskDefinition }[]
-  /** Writes a line into the app's own log. */
-  readonly journal: (app: AppName, line: string) => void
+  /** The instances that are awake. */
+  readonly running: () => readonly { readonly id: InstanceId; readonly volume: VolumeId | undefined }[]
+  /** Writes a line into the instance's own log. */
+  readonly journal: (instance: InstanceId, line: string) => void
   readonly clock: Clock
   readonly log: Log
 }
@@ -47,12 +47,11 @@ export class VolumeUses implements Disposable {
   }
 
   async sweep(): Promise<void> {
-    for (const { app, task } of this.#options.running())
-      if (task.volume !== undefined) await this.measure(app, task.volume.id)
+    for (const { id, volume } of this.#options.running()) if (volume !== undefined) await this.measure(id, volume)
   }
 
   /** Measures the volume now, and warns where it has become nearly full. */
-  async measure(app: AppName, volume: VolumeId): Promise<VolumeUse | undefined> {
+  async measure(instance: InstanceId, volume: VolumeId): Promise<VolumeUse | undefined> {
     const use = await this.#options.use(volume)
     if (use === undefined) {
       this.#known.delete(volume)
@@ -64,8 +63,8 @@ export class VolumeUses implements Disposable {
     if (full < NEARLY_FULL || this.#warned.has(volume)) return use
     this.#warned.add(volume)
     const [used, size] = [sayBytes(use.usedBytes), sayBytes(use.sizeBytes)]
-    this.#options.log.warn('volume nearly full', { app, volume, used, size })
-    this.#options.journal(app, `its volume is ${Math.floor(full * 100)} % full: ${used} of ${size}`)
+    this.#options.log.warn('volume nearly full', { ...logFields(instance), volume, used, size })
+    this.#options.journal(instance, `its volume is ${Math.floor(full * 100)} % full: ${used} of ${size}`)
     return use
   }
 
