@@ -49,7 +49,7 @@ export class Instance {
     this.#revision = new RevisionChoice(task, {
       id,
       revisions: parts.revisions,
-      onRejected: (...rejected) => this.#life.story.rejected(...rejected),
+      onRejected: (...rejected) => this.#life.events.rejected(...rejected),
       onChange: () => this.#changes.tell(),
     })
     this.#waker = new Waker({ id, parts: this.#parts, life: this.#life, revision: this.#revision })
@@ -105,7 +105,7 @@ export class Instance {
       await orAborted(this.#waker.wakeUp(ask.what), wait.signal)
       // Between its wake and this line it may have ended, or begun to stop for a new revision: then it is woken again.
       const way = this.#way()
-      if (way !== undefined) return this.#hold(way, ask, wait.took(this.#life.story.facts.lastWake?.steps))
+      if (way !== undefined) return this.#hold(way, ask, wait.took(this.#life.events.facts.lastWake?.steps))
     }
   }
 
@@ -168,7 +168,7 @@ export class Instance {
 
   /** Takes over a container that an earlier run of this node left in good order. */
   adopt(running: Running): void {
-    this.#life.story.waking('an earlier run of this node')
+    this.#life.events.waking('an earlier run of this node')
     this.#parts.room?.adopt(this.id, running.task)
     this.#life.becomeAwake(running)
     if (running.task.revision !== this.#revision.next.revision) this.#waker.replace()
@@ -177,7 +177,7 @@ export class Instance {
   /** Takes over what an earlier run left half-way, and what could not be undone of it. */
   async takeUp(undo: Unwind): Promise<void> {
     this.#life.become({ phase: 'stopping', undo, next: ASLEEP })
-    this.#life.story.leftHalfWay()
+    this.#life.events.leftHalfWay()
     await this.#life.turn.take(() => this.#life.finishStopping())
   }
 
@@ -222,7 +222,7 @@ export class Instance {
   }
 
   view(): InstanceView {
-    const { holds, crashes, story, state } = this.#life
+    const { holds, crashes, events, state } = this.#life
     const facts = {
       app: appOf(this.id),
       instance: this.id,
@@ -232,7 +232,7 @@ export class Instance {
       crashes,
       wakeRate: this.#wakeRate,
       rejected: this.#revision.rejected,
-      ...story.facts,
+      ...events.facts,
     }
     return { ...viewOf(state, facts, this.#parts.clock), drain: drainOf(this.task, this.#parts.drain) }
   }

@@ -7,6 +7,7 @@ import type { InstanceId } from '../model/instance-id.ts'
 import { toMs } from '../model/quantities.ts'
 import { Crashes } from './crashes.ts'
 import { drainMs, drainOf } from './drain.ts'
+import { EventRecorder } from './event-recorder.ts'
 import { Holds } from './holds.ts'
 import { Idle } from './idle.ts'
 import type { InstanceParts } from './instance-parts.ts'
@@ -15,7 +16,6 @@ import { diedAwake } from './postmortem.ts'
 import { isStuck } from './refusals.ts'
 import type { Exit, FoundContainer } from './runtime/runtime.ts'
 import type { Phased, Rest, Running, State } from './state.ts'
-import { Story } from './story.ts'
 import { graceMs } from './undo.ts'
 
 export const ASLEEP: Rest = { phase: 'asleep', problem: null }
@@ -31,7 +31,7 @@ export class Lifecycle {
   readonly turn = new Turn()
   readonly holds: Holds
   readonly crashes = new Crashes()
-  readonly story: Story
+  readonly events: EventRecorder
   /** Why it takes no more requests; undefined as long as it takes some. */
   gone: ShadowError | undefined
   readonly #id: InstanceId
@@ -45,7 +45,7 @@ export class Lifecycle {
     this.#id = id
     this.#parts = parts
     this.#changes = changes
-    this.story = new Story({ instance: id, log: parts.log, journal: parts.journal, tally: parts.tally })
+    this.events = new EventRecorder({ instance: id, log: parts.log, journal: parts.journal, tally: parts.tally })
     this.holds = new Holds(left => {
       if (this.#state.phase === 'awake') this.#state.idle.left(left)
     })
@@ -82,7 +82,7 @@ export class Lifecycle {
       reopensWithinMs,
       lookAround: look,
       bootsUntil: running.readyAt + toMs(running.task.startWithin),
-      onMemoryKill: () => this.story.memoryKill(running.task, clock),
+      onMemoryKill: () => this.events.memoryKill(running.task, clock),
     })
     const run = running.container.id
     this.#lastRun = { run, lifeline }
@@ -92,7 +92,7 @@ export class Lifecycle {
       webSockets: running.task.sleep.webSockets,
       refused: () => lifeline.refused(),
       alive: () => lifeline.alive(),
-      badAnswer: (fault: string) => this.story.badAnswer(fault, clock),
+      badAnswer: (fault: string) => this.events.badAnswer(fault, clock),
     }
     this.become({ phase: 'awake', running, idle, way, lifeline })
     running.lost?.addEventListener('abort', () => this.#leaseLost(running), { once: true })
@@ -111,7 +111,7 @@ export class Lifecycle {
       this.#stop(this.#state, why, ASLEEP)
       const limit = drainMs(why, drainOf(running.task, drain))
       const cut = await this.holds.drain(limit, clock)
-      this.story.drained(cut, limit)
+      this.events.drained(cut, limit)
       this.holds.goAway()
       this.crashes.forget()
       this.#left(running, null)
@@ -148,11 +148,11 @@ export class Lifecycle {
     } catch (cause) {
       const problem = isStuck(this.#id, state.undo.held, cause)
       this.become({ phase: 'stuck', undo: state.undo, next: state.next, problem })
-      this.story.stuck(state.undo.held, problem)
+      this.events.stuck(state.undo.held, problem)
       throw problem
     }
     this.become(state.next)
-    this.story.rests(state.next.phase)
+    this.events.rests(state.next.phase)
   }
 
   /** Compares an awake instance with the containers that were found at the time `at`. */
@@ -172,7 +172,7 @@ export class Lifecycle {
     idle[Symbol.dispose]()
     running.watch.end()
     this.become({ phase: 'stopping', undo: running.undo, next })
-    this.story.stopping(why)
+    this.events.stopping(why)
     this.holds.revoke()
   }
 
@@ -183,7 +183,7 @@ export class Lifecycle {
     const now = this.#parts.clock.now()
     const ofItself = this.crashes.ended(exit?.exitCode, running.readyAt, now)
     const problem = exceeded ?? diedAwake(running.task, exit, now - running.readyAt < SOON_MS)
-    this.story.died(exit, problem, this.crashes.count)
+    this.events.died(exit, problem, this.crashes.count)
     // First of all nothing more goes to its address, and the requests in flight are answered.
     this.#state.lifeline.end(problem)
     this.#left(running, problem)

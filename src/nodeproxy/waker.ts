@@ -91,12 +91,12 @@ export class Waker {
       const from = performance.now()
       const task = revision.next
       const wake = beginWake(id, task, parts, abort.signal)
-      life.story.waking(by)
+      life.events.waking(by)
       life.become({ phase: 'waking', abort, wake })
       try {
         const running = await wake.running
         life.becomeAwake(running)
-        life.story.awake(Math.round(performance.now() - from), wake.steps)
+        life.events.awake(Math.round(performance.now() - from), wake.steps)
         revision.ranWell(running.task)
         if (!isSame(running.task, revision.next)) this.replace()
       } catch (error) {
@@ -119,7 +119,7 @@ export class Waker {
     const { life, parts } = this.#options
     if (problem === life.gone) return ASLEEP
     const ofTheApp = life.crashes.failedToWake(problem, parts.clock.now())
-    life.story.wakeFailed(problem, life.crashes.count)
+    life.events.wakeFailed(problem, life.crashes.count)
     return { phase: ofTheApp ? 'crashed' : 'asleep', problem }
   }
 }

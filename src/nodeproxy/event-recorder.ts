@@ -20,8 +20,8 @@ type Options = {
 
 const TOLD_AGAIN_AFTER_MS = 60_000
 
-/** What happens to an app on this node: told to our log and to its own as it happens, the last of it kept for who asks. */
-export class Story {
+/** Records what happens to an instance: in the node's log, in the instance's own log, and the latest of each kind for views. */
+export class EventRecorder {
   readonly #of: ReturnType<typeof logFields>
   readonly #log: Log
   readonly #note: (line: string) => void
