@@ -49,7 +49,7 @@ async function node(names: readonly string[], threads: number) {
     clock,
   })
   const lines: Line[] = []
-  const pulseClock = new HandClock()
+  const watchdogClock = new HandClock()
   const crew = new Crew({
     entry: new URL('../testing/holder.ts', import.meta.url),
     size: threads,
@@ -60,13 +60,13 @@ async function node(names: readonly string[], threads: number) {
     },
     endWithinMs: 10_000,
     clock,
-    pulseClock,
+    watchdogClock,
     log: noLog,
   })
   crews.push(crew)
   await crew.start()
   const worker = (index: number) => lines[index]!.other<HolderOrders>()
-  return { environment, clock, pulseClock, runtime, apps, of, grants, crew, worker, stoppedInUse }
+  return { environment, clock, watchdogClock, runtime, apps, of, grants, crew, worker, stoppedInUse }
 }
 
 const turn = () => new Promise(resolve => setImmediate(resolve))
@@ -104,7 +104,7 @@ test('after 10,000 requests of all kinds over three threads, among sleeps and de
 
 for (const how of ['exit', 'throw', 'hang'] as const)
   test(`a thread that dies (${how}) gives back what it held, others keep theirs, and it is started again`, async () => {
-    const { clock, pulseClock, apps, of, grants, crew, worker } = await node(['a', 'b'], 2)
+    const { clock, watchdogClock, apps, of, grants, crew, worker } = await node(['a', 'b'], 2)
     const counted = countsOf(crew)
     // A thread that is still starting, or too busy to tell within its limit, is asked again.
     const requests = async (threads: number): Promise<number[]> => {
@@ -121,8 +121,8 @@ for (const how of ['exit', 'throw', 'hang'] as const)
     const at = clock.now()
     worker(0).tell('die', how)
     for (let second = 0; how === 'hang' && second < 11; second++) {
-      await pulseClock.advance(1_000)
-      await worker(1).call('storm', { apps, requests: 0 }) // and so has answered to the pulse
+      await watchdogClock.advance(1_000)
+      await worker(1).call('storm', { apps, requests: 0 }) // and so has answered to the watchdog
     }
     await until(() => crew.deaths === 1)
     expect(grants.count).toBe(1)

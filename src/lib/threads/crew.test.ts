@@ -13,7 +13,7 @@ afterEach(async () => {
 })
 
 async function twoThreads() {
-  const [clock, pulseClock] = [new HandClock(), new HandClock()]
+  const [clock, watchdogClock] = [new HandClock(), new HandClock()]
   const counts = new Counts(countsMemory({ slots: 64, threads: 2 }))
   const lines: Line[] = []
   const logged: string[] = []
@@ -28,7 +28,7 @@ async function twoThreads() {
     },
     endWithinMs: 10_000,
     clock,
-    pulseClock,
+    watchdogClock,
     log: { debug: at, info: at, warn: at, error: at },
   })
   crews.push(crew)
@@ -37,7 +37,7 @@ async function twoThreads() {
   /** Lets seconds pass, in each of which these threads answer. */
   const seconds = async (count: number, answering: readonly number[]): Promise<void> => {
     for (let second = 0; second < count; second++) {
-      await pulseClock.advance(1_000)
+      await watchdogClock.advance(1_000)
       // What is asked of them after the beat is answered after it.
       await Promise.all(answering.map(index => thread(index).call('take', 'asked')))
     }

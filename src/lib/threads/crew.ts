@@ -3,7 +3,7 @@ import { type Clock, systemClock } from '../clock.ts'
 import { countUnexpected } from '../last-resort.ts'
 import type { Log } from '../log.ts'
 import { Line, type Other } from './line.ts'
-import { Pulse } from './pulse.ts'
+import { Watchdog } from './watchdog.ts'
 
 /** What each thread of a crew does, whatever it is for. */
 export type ThreadDeeds = {
@@ -31,7 +31,7 @@ export type CrewOptions = {
   readonly endWithinMs: number
   readonly clock: Clock
   /** What a hang is measured by: the threads have the machine's clock, whatever `clock` is. */
-  readonly pulseClock?: Clock
+  readonly watchdogClock?: Clock
   readonly log: Log
 }
 
@@ -49,14 +49,14 @@ export class Crew {
   readonly #options: CrewOptions
   readonly #members = new Map<number, Member>()
   readonly #failures: number[] = []
-  readonly #pulse: Pulse
+  readonly #watchdog: Watchdog
   #isEnding = false
   /** How many have died. */
   deaths = 0
 
   constructor(options: CrewOptions) {
     this.#options = options
-    this.#pulse = new Pulse(options.pulseClock ?? systemClock)
+    this.#watchdog = new Watchdog(options.watchdogClock ?? systemClock)
   }
 
   /** Resolves when all are ready; fails as the first that is not to be started. */
@@ -76,7 +76,7 @@ export class Crew {
   /** Ends all: asks them to, and cuts short those that take too long. */
   async end(): Promise<void> {
     this.#isEnding = true
-    this.#pulse[Symbol.dispose]()
+    this.#watchdog[Symbol.dispose]()
     await Promise.all([...this.#members.values()].map(member => this.#end(member)))
   }
 
@@ -97,7 +97,7 @@ export class Crew {
     line.serve<CrewDeeds>({
       ready: () => {
         const ask = (): Promise<void> => line.other<ThreadDeeds>().call('beat', null)
-        watch.use(this.#pulse.watch(ask, unansweredMs => watch.use(this.#endHung(worker, index, unansweredMs))))
+        watch.use(this.#watchdog.watch(ask, unansweredMs => watch.use(this.#endHung(worker, index, unansweredMs))))
         ready.resolve()
       },
       log: ({ level, event, fields }) => log[level](event, { ...fields, worker: index }),
@@ -123,10 +123,10 @@ export class Crew {
 
   /** Ends a thread that hangs; its exit leads to another. */
   #endHung(worker: Worker, index: number, unansweredMs: number): Disposable {
-    const { log, pulseClock = systemClock } = this.#options
+    const { log, watchdogClock = systemClock } = this.#options
     log.error('worker hangs; it is ended', { worker: index, unansweredMs })
     void worker.terminate()
-    return pulseClock.after(HUNG_ENDS_WITHIN_MS, () =>
+    return watchdogClock.after(HUNG_ENDS_WITHIN_MS, () =>
       log.error('worker does not end; only a restart of the process helps', { worker: index }),
     )
   }

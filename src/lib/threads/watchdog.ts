@@ -1,18 +1,18 @@
 import type { Clock } from '../clock.ts'
 
-const BEAT_MS = 1_000
-/** Beyond all that a thread which works may be busy with at a stretch: garbage, a large JSON, a machine without a moment to spare. */
+const ASK_EVERY_MS = 1_000
+/** More than a working thread is ever busy at a stretch: with garbage collection, a large JSON, or because the machine is overloaded. */
 const MISSES = 10
 
 type Watched = { misses: number; isAsked: boolean; readonly ask: () => Promise<unknown>; readonly onHang: Hung }
 type Hung = (unansweredMs: number) => void
 
 /**
- * Finds out who hangs: each is asked once a second, and hangs when it has not answered for ten seconds in a row. A second in which
- * this thread itself was late counts for nothing: what held it up, as a machine that sleeps, a process that is stopped or work of its
- * own, may have held up the others, and kept their answers from being read.
+ * Finds out which threads hang. It asks each once a second; one hangs when it has not answered for ten seconds in a row. A second in
+ * which this thread itself was late does not count: the same cause (a machine that sleeps, a process that is stopped, work of this
+ * thread) may have delayed the others, or the reading of their answers.
  */
-export class Pulse implements Disposable {
+export class Watchdog implements Disposable {
   readonly #clock: Clock
   readonly #watched = new Set<Watched>()
   #dueAt = 0
@@ -22,7 +22,7 @@ export class Pulse implements Disposable {
     this.#clock = clock
   }
 
-  /** Calls back once when it hangs; disposing it ends the watch. A failure of `ask` is an answer as good as any. */
+  /** Calls `onHang` once, when `ask` gets no answer for too long. Disposing the result ends the watch. A failure of `ask` counts as an answer. */
   watch(ask: () => Promise<unknown>, onHang: Hung): Disposable {
     const watched: Watched = { misses: 0, isAsked: false, ask, onHang }
     this.#watched.add(watched)
@@ -36,16 +36,16 @@ export class Pulse implements Disposable {
   }
 
   #wait(): void {
-    this.#dueAt = this.#clock.now() + BEAT_MS
-    this.#alarm = this.#clock.after(BEAT_MS, () => {
-      const wasLate = this.#clock.now() - this.#dueAt >= BEAT_MS
-      for (const watched of this.#watched) this.#lookAt(watched, wasLate)
+    this.#dueAt = this.#clock.now() + ASK_EVERY_MS
+    this.#alarm = this.#clock.after(ASK_EVERY_MS, () => {
+      const wasLate = this.#clock.now() - this.#dueAt >= ASK_EVERY_MS
+      for (const watched of this.#watched) this.#check(watched, wasLate)
       if (this.#watched.size > 0) this.#wait()
       else this.#alarm = undefined
     })
   }
 
-  #lookAt(watched: Watched, wasLate: boolean): void {
+  #check(watched: Watched, wasLate: boolean): void {
     if (!watched.isAsked) {
       void this.#ask(watched)
       return
@@ -54,7 +54,7 @@ export class Pulse implements Disposable {
     watched.misses += 1
     if (watched.misses < MISSES) return
     this.#watched.delete(watched)
-    watched.onHang(MISSES * BEAT_MS)
+    watched.onHang(MISSES * ASK_EVERY_MS)
   }
 
   async #ask(watched: Watched): Promise<void> {

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
 import { HandClock } from '../../testing/clock.ts'
-import { Pulse } from './pulse.ts'
+import { Watchdog } from './watchdog.ts'
 
 /** Somebody who is asked, and answers when told to. */
-function somebody(pulse: Pulse) {
+function somebody(watchdog: Watchdog) {
   const waiting: PromiseWithResolvers<void>[] = []
   const hangs: number[] = []
   const ask = (): Promise<void> => {
@@ -11,7 +11,7 @@ function somebody(pulse: Pulse) {
     waiting.push(asked)
     return asked.promise
   }
-  const watch = pulse.watch(ask, unansweredMs => hangs.push(unansweredMs))
+  const watch = watchdog.watch(ask, unansweredMs => hangs.push(unansweredMs))
   const answer = (): void => {
     for (const { resolve } of waiting.splice(0)) resolve()
   }
@@ -29,7 +29,7 @@ class PausedClock extends HandClock {
 
 test('who answers is asked again each second, one question at a time', async () => {
   const clock = new HandClock()
-  const one = somebody(new Pulse(clock))
+  const one = somebody(new Watchdog(clock))
   await clock.advance(999)
   expect(one.waiting.length).toBe(0)
   await clock.advance(1)
@@ -45,8 +45,8 @@ test('who answers is asked again each second, one question at a time', async () 
 
 test('who does not answer for ten seconds hangs, which is told once; others do not', async () => {
   const clock = new HandClock()
-  const pulse = new Pulse(clock)
-  const [one, other] = [somebody(pulse), somebody(pulse)]
+  const watchdog = new Watchdog(clock)
+  const [one, other] = [somebody(watchdog), somebody(watchdog)]
   await clock.advance(10_999)
   other.answer()
   expect([one.hangs, other.hangs]).toEqual([[], []])
@@ -61,7 +61,7 @@ test('who does not answer for ten seconds hangs, which is told once; others do n
 
 test('an answer in the last moment is one, and so is a failure', async () => {
   const clock = new HandClock()
-  const one = somebody(new Pulse(clock))
+  const one = somebody(new Watchdog(clock))
   await clock.advance(10_999)
   one.answer()
   await clock.advance(10_000)
@@ -73,7 +73,7 @@ test('an answer in the last moment is one, and so is a failure', async () => {
 
 test('a pause of the whole process is no hang, however long; what is not answered before and after it is', async () => {
   const clock = new PausedClock()
-  const one = somebody(new Pulse(clock))
+  const one = somebody(new Watchdog(clock))
   await clock.advance(1_000)
   for (let pause = 0; pause < 20; pause++) {
     clock.pausedMs += 3_600_000 // no alarm rings meanwhile
@@ -88,17 +88,17 @@ test('a pause of the whole process is no hang, however long; what is not answere
 
 test('who is not watched any more does not hang, and nothing rings for nobody', async () => {
   const clock = new HandClock()
-  const pulse = new Pulse(clock)
-  const one = somebody(pulse)
+  const watchdog = new Watchdog(clock)
+  const one = somebody(watchdog)
   await clock.advance(5_000)
   one.watch[Symbol.dispose]()
   await clock.advance(20_000)
   expect([one.hangs, clock.waiting]).toEqual([[], 0])
-  const other = somebody(pulse)
+  const other = somebody(watchdog)
   await clock.advance(11_000)
   expect(other.hangs).toEqual([10_000])
-  const third = somebody(pulse)
-  pulse[Symbol.dispose]()
+  const third = somebody(watchdog)
+  watchdog[Symbol.dispose]()
   await clock.advance(20_000)
   expect([third.hangs, clock.waiting]).toEqual([[], 0])
 })
