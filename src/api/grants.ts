@@ -20,8 +20,8 @@ export type Granted = {
   readonly revoked: boolean
 }
 
-/** What a worker asks of the thread that has the instances. */
-export type NodeDeeds = {
+/** The methods that the thread with the instances offers to a worker. */
+export type NodeMethods = {
   /** As the hold of an instance; one grant for each call. */
   hold(input: { readonly wanted: Wanted; readonly ask: Omit<Ask, 'grant'> }, leaver: Leaver): Promise<Granted>
   /** `agoMs`: how long ago use that puts the sleep off ended; null for none. */
@@ -40,8 +40,8 @@ export type NodeDeeds = {
   phase(instance: InstanceId): Phase
 }
 
-/** What that thread asks of its workers. */
-export type HolderDeeds = {
+/** The methods that a worker offers to that thread. */
+export type HolderMethods = {
   revoke(grant: number): void
   /** The app stops now: the WebSocket under this grant is told. */
   goAway(grant: number): void

@@ -4,7 +4,7 @@ import type { Line, Other } from '../lib/threads/line.ts'
 import type { Ask, EndedRun, Held, InstanceView, Phase } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
 import { Grant } from './grant.ts'
-import { type HolderDeeds, instanceOf, type NodeDeeds, type Wanted } from './grants.ts'
+import { type HolderMethods, instanceOf, type NodeMethods, type Wanted } from './grants.ts'
 
 // A busy app costs no message for each request; one that is not is given back so soon.
 const LINGER_MS = 50
@@ -16,16 +16,16 @@ type Options = { readonly line: Line; readonly clock: Clock; readonly onLeft: (e
  * instance are counted here, under it. A WebSocket gets a grant of its own: whether it counts is the app's policy, which the node knows.
  */
 export class Holding {
-  readonly #node: Other<NodeDeeds>
+  readonly #node: Other<NodeMethods>
   readonly #clock: Clock
   readonly #all = new Map<number, Grant>()
   readonly #current = new Map<InstanceId, Grant>()
   #sweeps = false
 
   constructor({ line, clock, onLeft }: Options) {
-    this.#node = line.other<NodeDeeds>()
+    this.#node = line.other<NodeMethods>()
     this.#clock = clock
-    line.serve<HolderDeeds>({
+    line.serve<HolderMethods>({
       revoke: id => this.#all.get(id)?.revoke(),
       goAway: id => this.#all.get(id)?.goAway(),
       report: () => this.#report(),
@@ -118,7 +118,7 @@ export class Holding {
     }
   }
 
-  #report(): ReturnType<HolderDeeds['report']> {
+  #report(): ReturnType<HolderMethods['report']> {
     this.#sweep(0)
     return [...this.#all.values()].map(grant => ({ grant: grant.id, holds: grant.holds }))
   }

@@ -1,4 +1,4 @@
-import type { Granted, HolderDeeds, NodeDeeds, Wanted } from '../api/grants.ts'
+import type { Granted, HolderMethods, NodeMethods, Wanted } from '../api/grants.ts'
 import { type Clock, timestamp } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { Leaver } from '../lib/leaver.ts'
@@ -18,7 +18,7 @@ type Options = {
 // A worker that does not answer is busy or dying; what it told last stands.
 const REPORT_WITHIN_MS = 500
 
-type Worker = { readonly other: Other<HolderDeeds>; readonly grants: Map<number, Entry> }
+type Worker = { readonly other: Other<HolderMethods>; readonly grants: Map<number, Entry> }
 type Entry = {
   readonly held: Held
   readonly grant: Grant & { lastUsedAt: number | undefined; holds: readonly HoldView[] }
@@ -43,10 +43,10 @@ export class Grants {
   /** Grants to the worker at the other end; disposing it, as the worker is no more, gives back what it had. */
   serve(line: Line): Disposable {
     const { phase, refused, alive } = this.#options
-    const worker: Worker = { other: line.other<HolderDeeds>(), grants: new Map() }
+    const worker: Worker = { other: line.other<HolderMethods>(), grants: new Map() }
     this.#workers.add(worker)
     let last = 0
-    line.serve<NodeDeeds>({
+    line.serve<NodeMethods>({
       hold: ({ wanted, ask }, leaver) => this.#grant({ id: ++last, worker, wanted, ask, leaver }),
       giveBack: ({ grant, agoMs }) =>
         this.#giveBack(worker, grant, agoMs === null ? undefined : this.#options.clock.now() - agoMs),

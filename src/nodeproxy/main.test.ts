@@ -313,7 +313,7 @@ test('a follower sees the phases as they come, and is let go when the node stops
 test("a front's key follows a wake, and does nothing else: control is for masters", async () => {
   const front = api(node.keys.traffic)
   const params = { instance: blogId }
-  const refused = (deed: Promise<unknown>) => assert.rejects(deed, error => isFailure(error, 'forbidden'))
+  const refused = (call: Promise<unknown>) => assert.rejects(call, error => isFailure(error, 'forbidden'))
   await send('/')
   await refused(front.call('listInstances', {}))
   await refused(front.call('getInstance', { params }))
@@ -334,7 +334,7 @@ test("a front's key follows a wake, and does nothing else: control is for master
 
 test('a volume that an app has is not removed, unless that app goes with it; nor is one in use', async () => {
   const remove = (query: { app?: AppName } = {}) => api().call('removeVolume', { params: { volume }, query })
-  const inUse = (deed: Promise<unknown>) => assert.rejects(deed, error => isFailure(error, 'volume-in-use'))
+  const inUse = (call: Promise<unknown>) => assert.rejects(call, error => isFailure(error, 'volume-in-use'))
   await send('/')
   await inUse(remove({ app: blog }))
   await api().call('sleepInstance', { params: { instance: blogId } })

@@ -41,8 +41,8 @@ function aRoom({ overcommit = 1, available = 23 * GIB } = {}) {
   return { room, isIdle, asleep }
 }
 
-const refused = (deed: Promise<void>) =>
-  assert.rejects(deed, error => isFailure(error, 'no-memory') && error.details.retryAfterMs !== undefined)
+const refused = (admission: Promise<void>) =>
+  assert.rejects(admission, error => isFailure(error, 'no-memory') && error.details.retryAfterMs !== undefined)
 
 describe('the memory of a machine', () => {
   test('of 23 GiB has no room for a second app of 20 GiB that is in use, and the refusal says what is missing', async () => {

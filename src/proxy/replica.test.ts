@@ -9,7 +9,7 @@ import type { NodeName } from '../model/names.ts'
 import type { Route } from '../model/route.ts'
 import { HandClock } from '../testing/clock.ts'
 import { aNode, aRoute } from '../testing/front.ts'
-import { type FrontDeeds, Replica, type ReplicaDeeds } from './replica.ts'
+import { type FrontMethods, Replica, type ReplicaMethods } from './replica.ts'
 
 const HOST = 'blog.localhost' as Hostname
 const leaver = new AbortController()
@@ -32,7 +32,7 @@ function aReplica() {
     pin: undefined as NodeName | undefined,
     gate: Promise.resolve(),
   }
-  main.serve<FrontDeeds>({
+  main.serve<FrontMethods>({
     resolve: async hostname => {
       asked.push(hostname)
       const { app, pin } = state
@@ -52,7 +52,7 @@ function aReplica() {
     await replica.nodes.refresh()
   }
   const resolve = () => replica.routes.resolve(HOST, leaver)
-  return { clock, asked, told, state, replica, heard, resolve, main: main.other<ReplicaDeeds>() }
+  return { clock, asked, told, state, replica, heard, resolve, main: main.other<ReplicaMethods>() }
 }
 
 test('a hostname is asked for once, and then known at once, with the pin of its app', async () => {

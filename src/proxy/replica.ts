@@ -12,7 +12,7 @@ import type { FrontParts } from './http.ts'
 import { type KnownNode, networksOf } from './nodes.ts'
 
 /** What a worker of a front asks of its main thread, which keeps the truth. */
-export type FrontDeeds = {
+export type FrontMethods = {
   resolve(hostname: Hostname, leaver: Leaver): Promise<{ readonly app: Route; readonly pin: NodeName | undefined }>
   pin(input: { readonly instance: InstanceId; readonly node: NodeName }): void
   failed(node: NodeName): void
@@ -20,7 +20,7 @@ export type FrontDeeds = {
 }
 
 /** What that thread tells its workers. */
-export type ReplicaDeeds = {
+export type ReplicaMethods = {
   /** The app of this hostname is another, or none; undefined: any may be, and is asked for behind its next request. */
   changed(hostname: Hostname | undefined): void
   /** Any route may be another, and is asked for before it serves again. */
@@ -48,7 +48,7 @@ export class Replica {
   readonly pins: FrontParts['pins']
   readonly nodes: FrontParts['nodes']
   readonly ticketKeys: TicketKeys
-  readonly #main: Other<FrontDeeds>
+  readonly #main: Other<FrontMethods>
   readonly #clock: Clock
   readonly #routes = new Map<Hostname, Entry>()
   readonly #asking = new Map<Hostname, Asking>()
@@ -57,11 +57,11 @@ export class Replica {
   #appNetworks: readonly string[] = []
 
   constructor({ line, nodes, keys, clock }: Options) {
-    this.#main = line.other<FrontDeeds>()
+    this.#main = line.other<FrontMethods>()
     this.#clock = clock
     this.#take(nodes)
     this.ticketKeys = new TicketKeys(keys)
-    line.serve<ReplicaDeeds>({
+    line.serve<ReplicaMethods>({
       changed: hostname => this.#changed(hostname),
       doubtful: () => {
         for (const route of this.#routes.values()) route.isDoubted = true

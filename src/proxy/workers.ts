@@ -13,7 +13,7 @@ import { type Bound, type FrontConfig, type FrontMemory, frontMemory } from './d
 import type { KnownNode, Nodes } from './nodes.ts'
 import type { Pins } from './pins.ts'
 import type { Reach } from './reach.ts'
-import type { FrontDeeds, ReplicaDeeds } from './replica.ts'
+import type { FrontMethods, ReplicaMethods } from './replica.ts'
 import type { Routes } from './routes.ts'
 
 /** What a worker of a front is given. */
@@ -53,8 +53,8 @@ export class Workers {
   #crew: Crew | undefined
 
   /** Tells them of a change. */
-  tell<N extends keyof ReplicaDeeds & string>(deed: N, input: Parameters<ReplicaDeeds[N]>[0]): void {
-    for (const line of this.#crew?.lines ?? []) line.other<ReplicaDeeds>().tell(deed, input)
+  tell<N extends keyof ReplicaMethods & string>(method: N, input: Parameters<ReplicaMethods[N]>[0]): void {
+    for (const line of this.#crew?.lines ?? []) line.other<ReplicaMethods>().tell(method, input)
   }
 
   /** Starts them; disposing what this gives drains and ends them. */
@@ -62,7 +62,7 @@ export class Workers {
     const { at, ...bound } = await claim(config.listen)
     const tls = config.tlsListen && (await claim(config.tlsListen))
     const memory = frontMemory(config.workers)
-    const deeds: FrontDeeds = {
+    const methods: FrontMethods = {
       resolve: async (hostname, leaver) => {
         const app = await routes.resolve(hostname, leaver)
         return { app, pin: pins.get(instanceId(app.name)) }
@@ -84,7 +84,7 @@ export class Workers {
       size: config.workers,
       data,
       serve: (line, thread) => {
-        line.serve(deeds)
+        line.serve(methods)
         const shared = reach.share?.(line)
         return {
           [Symbol.dispose]: () => {

@@ -6,14 +6,14 @@ import { Line, type Other } from './line.ts'
 import { Watchdog } from './watchdog.ts'
 
 /** What each thread of a crew does, whatever it is for. */
-export type ThreadDeeds = {
+export type ThreadMethods = {
   /** Answers at once, as long as it does anything. */
   beat(input: null): void
   /** Ends what it does, letting those finish who were begun; it ends itself then. */
   end(input: null): Promise<void>
 }
 
-type CrewDeeds = {
+type CrewMethods = {
   ready(input: null): void
   log(input: { level: 'debug' | 'info' | 'warn' | 'error'; event: string; fields: Record<string, unknown> }): void
   /** An error that no code of the thread was there to take; the thread has told of it. */
@@ -82,7 +82,7 @@ export class Crew {
 
   async #end({ worker, line, ended }: Member): Promise<void> {
     const late = setTimeout(() => void worker.terminate(), this.#options.endWithinMs)
-    line.other<ThreadDeeds>().tell('end', null)
+    line.other<ThreadMethods>().tell('end', null)
     await ended
     clearTimeout(late)
   }
@@ -94,9 +94,9 @@ export class Crew {
     const worker = new Worker(entry, { workerData: data(index) })
     const line = new Line(worker)
     const watch = new DisposableStack()
-    line.serve<CrewDeeds>({
+    line.serve<CrewMethods>({
       ready: () => {
-        const ask = (): Promise<void> => line.other<ThreadDeeds>().call('beat', null)
+        const ask = (): Promise<void> => line.other<ThreadMethods>().call('beat', null)
         watch.use(this.#watchdog.watch(ask, unansweredMs => watch.use(this.#endHung(worker, index, unansweredMs))))
         ready.resolve()
       },
@@ -148,4 +148,4 @@ export class Crew {
 const exitOf = (worker: Worker): Promise<void> => new Promise(resolve => worker.once('exit', () => resolve()))
 
 /** The crew, as a thread of it asks. */
-export const crewOf = (line: Line): Other<CrewDeeds> => line.other<CrewDeeds>()
+export const crewOf = (line: Line): Other<CrewMethods> => line.other<CrewMethods>()

@@ -1,30 +1,30 @@
 import { asShadowError, fromProblem, type Problem, ShadowError } from '../errors.ts'
 import type { Leaver } from '../leaver.ts'
 
-/** What one side does for the other: by name, from one input, at once or later. */
-export type Deeds = Readonly<Record<string, (input: never, leaver: Leaver) => unknown>>
+/** The methods that one side offers to the other, by name. Each takes one input, and may return a promise. */
+export type Methods = Readonly<Record<string, (input: never, leaver: Leaver) => unknown>>
 
-type Input<D extends Deeds, N extends keyof D> = Parameters<D[N]>[0]
-type Output<D extends Deeds, N extends keyof D> = Awaited<ReturnType<D[N]>>
+type Input<D extends Methods, N extends keyof D> = Parameters<D[N]>[0]
+type Output<D extends Methods, N extends keyof D> = Awaited<ReturnType<D[N]>>
 
-/** The other side, by what it does. */
-export interface Other<D extends Deeds> {
+/** The other side, by its methods. */
+export interface Other<D extends Methods> {
   /**
-   * Rejects as the deed did, or with the signal's reason when that aborts first, which tells the other side. An answer that had been
+   * Rejects as the method did, or with the signal's reason when that aborts first, which tells the other side. An answer that had been
    * given by then goes to `late`.
    */
   call<N extends keyof D & string>(
-    deed: N,
+    method: N,
     input: Input<D, N>,
     leaver?: Leaver,
     late?: (answer: Output<D, N>) => void,
   ): Promise<Output<D, N>>
   /** The same, wanting no answer; a failure is lost. */
-  tell<N extends keyof D & string>(deed: N, input: Input<D, N>): void
+  tell<N extends keyof D & string>(method: N, input: Input<D, N>): void
 }
 
 type Message =
-  | { readonly call: number; readonly deed: string; readonly input: unknown }
+  | { readonly call: number; readonly method: string; readonly input: unknown }
   | { readonly tell: string; readonly input: unknown }
   | { readonly leave: number }
   | { readonly answer: number; readonly output: unknown }
@@ -40,7 +40,7 @@ const ENDED = (): ShadowError =>
 /** Calls between two threads, both ways, in order. ShadowErrors cross it; other failures are told as `internal`. */
 export class Line implements Disposable {
   readonly #port: Port
-  readonly #deeds = new Map<string, Handler>()
+  readonly #methods = new Map<string, Handler>()
   readonly #waiting = new Map<number, Waiting>()
   readonly #served = new Map<number, AbortController>()
   #last = 0
@@ -52,14 +52,15 @@ export class Line implements Disposable {
   }
 
   /** Does these for the other side. What is asked for before it is known here fails. */
-  serve<D extends Deeds>(deeds: D): void {
-    for (const [name, deed] of Object.entries(deeds)) this.#deeds.set(name, deed as Handler)
+  serve<D extends Methods>(methods: D): void {
+    for (const [name, method] of Object.entries(methods)) this.#methods.set(name, method as Handler)
   }
 
-  other<D extends Deeds>(): Other<D> {
+  other<D extends Methods>(): Other<D> {
     return {
-      call: (deed, input, leaver, late) => this.#call(deed, input, leaver, late as (output: unknown) => void) as never,
-      tell: (deed, input) => this.#post({ tell: deed, input }),
+      call: (method, input, leaver, late) =>
+        this.#call(method, input, leaver, late as (output: unknown) => void) as never,
+      tell: (method, input) => this.#post({ tell: method, input }),
     }
   }
 
@@ -72,7 +73,7 @@ export class Line implements Disposable {
     this.#served.clear()
   }
 
-  #call(deed: string, input: unknown, leaver?: Leaver, late?: (output: unknown) => void): Promise<unknown> {
+  #call(method: string, input: unknown, leaver?: Leaver, late?: (output: unknown) => void): Promise<unknown> {
     if (this.#isOver) return Promise.reject(ENDED())
     const call = ++this.#last
     return new Promise((resolve, reject) => {
@@ -95,7 +96,7 @@ export class Line implements Disposable {
           reject(reason)
         },
       })
-      this.#post({ call, deed, input })
+      this.#post({ call, method, input })
     })
   }
 
@@ -105,7 +106,7 @@ export class Line implements Disposable {
 
   #take(message: Message): void {
     if (this.#isOver) return
-    if ('call' in message) void this.#do(message.call, message.deed, message.input)
+    if ('call' in message) void this.#do(message.call, message.method, message.input)
     else if ('tell' in message) void this.#do(undefined, message.tell, message.input)
     else if ('leave' in message)
       this.#served.get(message.leave)?.abort(new ShadowError('client-gone', 'the caller left'))
@@ -119,12 +120,12 @@ export class Line implements Disposable {
     else waiting?.resolve(message.output)
   }
 
-  async #do(call: number | undefined, deed: string, input: unknown): Promise<void> {
-    const handler = this.#deeds.get(deed)
+  async #do(call: number | undefined, method: string, input: unknown): Promise<void> {
+    const handler = this.#methods.get(method)
     const controller = new AbortController()
     if (call !== undefined) this.#served.set(call, controller)
     try {
-      if (handler === undefined) throw new ShadowError('internal', `this thread does not know "${deed}"`)
+      if (handler === undefined) throw new ShadowError('internal', `this thread does not know "${method}"`)
       const output = await handler(input, controller)
       if (call !== undefined) this.#post({ answer: call, output })
     } catch (error) {

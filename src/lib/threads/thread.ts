@@ -1,7 +1,7 @@
 import { parentPort } from 'node:worker_threads'
 import { takeLastResort } from '../last-resort.ts'
 import type { Log } from '../log.ts'
-import { crewOf, type ThreadDeeds } from './crew.ts'
+import { crewOf, type ThreadMethods } from './crew.ts'
 import { Line } from './line.ts'
 
 type Given = { readonly line: Line; readonly log: Log }
@@ -22,7 +22,7 @@ export async function runThread(open: (given: Given) => Promise<AsyncDisposable>
     await (await work)[Symbol.asyncDispose]()
     process.exit() // of a thread: ends it, and nothing else
   }
-  line.serve<ThreadDeeds>({
+  line.serve<ThreadMethods>({
     beat: () => undefined,
     end,
   })

@@ -334,16 +334,16 @@ const orRefused =
   }
 
 /**
- * Does a deed unless the caller has left. When the caller leaves during it, it is waited for all the same, for a while: a
- * container that Docker makes after the undo has looked would be nobody's.
+ * Runs a call of Docker unless the caller has left. When the caller leaves during the call, it is still waited for a while: a container
+ * that Docker makes after the undo has looked for containers would belong to nobody.
  */
-async function unlessLeft<T>(signal: AbortSignal, deed: () => Promise<T>): Promise<T> {
+async function unlessLeft<T>(signal: AbortSignal, call: () => Promise<T>): Promise<T> {
   signal.throwIfAborted()
-  const doing = deed()
+  const running = call()
   try {
-    return await orAborted(doing, signal)
+    return await orAborted(running, signal)
   } catch (error) {
-    if (signal.aborted) await resolvesWithin(doing, systemClock, LINGER_MS)
+    if (signal.aborted) await resolvesWithin(running, systemClock, LINGER_MS)
     throw error
   }
 }

@@ -84,11 +84,11 @@ export class Firewall {
     })
   }
 
-  async #guarded(deed: () => Promise<void>): Promise<void> {
+  async #guarded(action: () => Promise<void>): Promise<void> {
     const { mode, log } = this.#options
     if (mode === 'off') return
     try {
-      await this.#turn.take(deed)
+      await this.#turn.take(action)
     } catch (cause) {
       const problem = notMade(cause)
       if (mode === 'on') throw problem
