@@ -19,7 +19,7 @@ type Options = {
   readonly definitions: Definitions
   readonly logs: Logs
   readonly leases: LeaseKeeper
-  readonly parts: Omit<InstanceParts, 'leases' | 'journal' | 'onStarted' | 'onLost' | 'look'>
+  readonly parts: Omit<InstanceParts, 'leases' | 'journal' | 'onStarted' | 'onLost' | 'reconcile'>
 }
 
 /** The apps of this node with their instances, their logs and their volumes: what is told of an app reaches all that there is of it. */

@@ -20,10 +20,10 @@ export type InstanceParts = WakeParts & {
   readonly revisions?: Pick<Revisions, 'of' | 'keep' | 'forget'> | undefined
   /** Writes an event into the instance's own log. */
   readonly journal: (instance: InstanceId, line: string) => void
-  /** The runtime lost sight of a container: somebody should look what is there. */
+  /** The runtime lost sight of a container: the node should take an inventory soon. */
   readonly onLost: () => void
-  /** Looks what is there, now. */
-  readonly look: () => Promise<void>
+  /** Takes an inventory of this machine now, and mends what differs. */
+  readonly reconcile: () => Promise<void>
   /** How long a port that refuses connections is waited for, while the app runs. */
   readonly reopensWithinMs: number
   /** No request goes to this run of the app any more. */

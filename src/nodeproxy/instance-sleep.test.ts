@@ -264,7 +264,7 @@ describe('stuck', () => {
     volumes.failures.set('detach', new Error('busy'))
     await assert.rejects(instance.sleep('asked'), error => isFailure(error, 'app-stuck'))
     await assert.rejects(
-      instance.look(clock.now() + 1, [], () => undefined),
+      instance.reconcile(clock.now() + 1, [], () => undefined),
       error => isFailure(error, 'app-stuck'),
     )
     volumes.failures.clear()

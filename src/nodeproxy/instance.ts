@@ -182,7 +182,7 @@ export class Instance {
   }
 
   /** Compares it with what the runtime had of it at the time `at`, and mends what differs; `strays` undoes what is left over. */
-  look(at: number, found: readonly FoundContainer[], strays: () => Unwind | undefined): Promise<void> {
+  reconcile(at: number, found: readonly FoundContainer[], strays: () => Unwind | undefined): Promise<void> {
     return this.#life.turn.take(async () => {
       const { state } = this.#life
       if (state.phase === 'stuck' || state.phase === 'stopping') return this.#life.finishStopping()

@@ -15,7 +15,7 @@ import { pinOf } from './resolved.ts'
 import type { Container } from './runtime/runtime.ts'
 
 type Options = {
-  readonly parts: Omit<InstanceParts, 'onLost' | 'look'>
+  readonly parts: Omit<InstanceParts, 'onLost' | 'reconcile'>
   /** Asks about an app that left something here and may not be known; quietly, where nobody knows it. */
   readonly learnOf: (app: AppName) => Promise<void>
   readonly definitions: () => readonly App[]
@@ -23,8 +23,8 @@ type Options = {
   readonly onAdopted: (container: Container) => void
 }
 
-const LOOK_EVERY_MS = 30_000
-const LOOK_AGAIN_AFTER_MS = 1_000
+const SWEEP_EVERY_MS = 30_000
+const SWEEP_AGAIN_AFTER_MS = 1_000
 const AT_ONCE = 8
 const REMOVED = (what: string): ShadowError => new ShadowError('app-not-found', `${what} was removed`)
 
@@ -36,13 +36,13 @@ export class Instances {
   readonly #leaving = new Map<AppName, Promise<void>>()
   readonly #parts: InstanceParts
   #isClear = false
-  #looking: Promise<void> | undefined
-  #nextLook: Disposable | undefined
+  #sweeping: Promise<void> | undefined
+  #nextSweep: Disposable | undefined
   #closed: ShadowError | undefined
 
   constructor(options: Options) {
     this.#options = options
-    this.#parts = { ...options.parts, onLost: () => this.#lookSoon(), look: () => this.reconcile() }
+    this.#parts = { ...options.parts, onLost: () => this.#sweepSoon(), reconcile: () => this.reconcile() }
   }
 
   get all(): readonly Instance[] {
@@ -133,20 +133,20 @@ export class Instances {
     return this.#leaving.get(name)?.catch(() => undefined) // it is stuck, and so is told whoever comes now
   }
 
-  /** Compares what is here with what should be, and mends it; fails with `runtime-unreachable`. Looks again by itself from then on. */
+  /** Compares what is here with what should be, and mends it; fails with `runtime-unreachable`. Sweeps again and again from then on. */
   reconcile(): Promise<void> {
-    this.#looking ??= this.#look().finally(() => {
-      this.#looking = undefined
+    this.#sweeping ??= this.#sweep().finally(() => {
+      this.#sweeping = undefined
     })
-    return this.#looking
+    return this.#sweeping
   }
 
   /** Takes no more requests; `sleep` puts all to sleep, otherwise what is awake goes on running. */
   async close(options: { sleep: boolean }): Promise<void> {
     const gone = new ShadowError('shutting-down', 'this node is stopping', { retryAfterMs: 1_000 })
     this.#closed = gone
-    this.#nextLook?.[Symbol.dispose]()
-    await this.#looking?.catch(() => undefined)
+    this.#nextSweep?.[Symbol.dispose]()
+    await this.#sweeping?.catch(() => undefined)
     await mapAtMost(
       AT_ONCE,
       this.all,
@@ -154,15 +154,15 @@ export class Instances {
     )
   }
 
-  async #look(): Promise<void> {
+  async #sweep(): Promise<void> {
     try {
       const inventory = await takeInventory(this.#parts)
       if (this.#isClear) await this.#mend(inventory)
       else await this.#clear(inventory)
       this.#isClear = true
-      this.#lookIn(LOOK_EVERY_MS)
+      this.#sweepIn(SWEEP_EVERY_MS)
     } catch (error) {
-      this.#lookIn(LOOK_AGAIN_AFTER_MS)
+      this.#sweepIn(SWEEP_AGAIN_AFTER_MS)
       throw error
     }
   }
@@ -201,7 +201,7 @@ export class Instances {
       this.all,
       instance =>
         instance
-          .look(inventory.at, inventory.containers.get(instance.id) ?? [], () =>
+          .reconcile(inventory.at, inventory.containers.get(instance.id) ?? [], () =>
             straysOf(instance.id, instance.task, inventory, this.#parts),
           )
           .catch(() => undefined), // it has ended in `stuck`
@@ -218,13 +218,13 @@ export class Instances {
       await undo.unwind().catch(cause => this.#parts.log.warn('left-over not undone', { held: undo.held, cause }))
   }
 
-  #lookIn(ms: number): void {
-    this.#nextLook?.[Symbol.dispose]()
+  #sweepIn(ms: number): void {
+    this.#nextSweep?.[Symbol.dispose]()
     if (this.#closed !== undefined) return
-    this.#nextLook = this.#parts.clock.after(ms, () => this.#lookSoon())
+    this.#nextSweep = this.#parts.clock.after(ms, () => this.#sweepSoon())
   }
 
-  #lookSoon(): void {
+  #sweepSoon(): void {
     if (this.#closed !== undefined) return
     this.reconcile().catch(error => {
       if (!isFailure(error, 'runtime-unreachable')) this.#parts.log.error('inventory failed', { cause: error })

@@ -69,7 +69,7 @@ export class Lifecycle {
 
   /** A container is ready: requests may go to it, and its end is watched for. */
   becomeAwake(running: Running): void {
-    const { runtime, clock, reopensWithinMs, look, onLost } = this.#parts
+    const { runtime, clock, reopensWithinMs, reconcile, onLost } = this.#parts
     const idle = new Idle({
       clock,
       idleAfter: running.task.sleep.idleAfter,
@@ -80,7 +80,7 @@ export class Lifecycle {
       runtime,
       clock,
       reopensWithinMs,
-      lookAround: look,
+      reconcile,
       bootsUntil: running.readyAt + toMs(running.task.startWithin),
       onMemoryKill: () => this.events.memoryKill(running.task, clock),
     })
@@ -163,7 +163,7 @@ export class Lifecycle {
   ) {
     if (since >= at) return // it was woken after the inventory was taken
     if (!found.some(({ id }) => id === running.container.id)) return this.#died(running, undefined)
-    await lifeline.look()
+    await lifeline.checkMemory()
     running.watch.again()
   }
 

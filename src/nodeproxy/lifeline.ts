@@ -11,7 +11,7 @@ const STEP_MS = 10
 // Docker hears of an end, and cleans up, before it tells: under load this takes seconds.
 const TOLD_WITHIN_MS = 10_000
 // A container that was removed behind our back may never be told of.
-const LOOKS_AFTER_MS = 500
+const RECONCILES_AFTER_MS = 500
 // Requests that one process had in hand fail together.
 const SAME_KILL_MS = 1_000
 
@@ -22,8 +22,8 @@ type Parts = {
   readonly reopensWithinMs: number
   /** Until then, by the clock, the app may still boot. */
   readonly bootsUntil: number
-  /** Looks what runs on this machine, now. */
-  readonly lookAround: () => Promise<void>
+  /** Takes an inventory of this machine now, and mends what differs. */
+  readonly reconcile: () => Promise<void>
   /** A process of the app was ended for want of memory, and the app goes on. */
   readonly onMemoryKill: () => void
 }
@@ -60,12 +60,12 @@ export class Lifeline {
       else await this.#untilTold()
     }
     if (this.#problem !== undefined) throw this.#problem
-    await this.look()
+    await this.checkMemory()
     if (performance.now() - this.#killedAt < SAME_KILL_MS) throw this.#killed()
   }
 
-  /** Looks whether a process of it was ended for want of memory since the last look. */
-  async look(): Promise<void> {
+  /** Checks whether the kernel has killed a process of it for want of memory since the last check. */
+  async checkMemory(): Promise<void> {
     const kills = await this.#parts.runtime.memoryKills(this.#running.container)
     if (kills <= this.#memoryKills) return
     this.#memoryKills = kills
@@ -99,11 +99,11 @@ export class Lifeline {
     }
   }
 
-  /** It does not run: waits until that is told, and has somebody look where it is not. */
+  /** It does not run: waits until the runtime has reported that, and takes an inventory if it does not. */
   async #untilTold(): Promise<void> {
-    await this.#within(LOOKS_AFTER_MS)
+    await this.#within(RECONCILES_AFTER_MS)
     if (this.#problem !== undefined) return
-    await this.#parts.lookAround()
+    await this.#parts.reconcile()
     await this.#within(TOLD_WITHIN_MS)
   }
 

@@ -59,7 +59,7 @@ export class InstanceEnvironment {
       revisions: options.revisions,
       journal: () => undefined,
       onLost: () => void this.lost++,
-      look: async () => undefined,
+      reconcile: async () => undefined,
       reopensWithinMs: 0,
       onLeft: () => undefined,
     })
