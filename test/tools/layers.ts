@@ -82,6 +82,49 @@ function wordFaults({ path, text }: Source): string[] {
 const OURS = new Set(['app', 'apps', 'volume', 'volumes', 'pin', 'pins'])
 const wordsOf = (identifier: string): string[] => identifier.split(/(?=[A-Z])|[_$\d]+/).map(part => part.toLowerCase())
 
+/**
+ * The files that import one another in a circle, type imports included: one sorted list of paths for each group that hangs together.
+ * Circles among test files count, too.
+ */
+export function circlesOf(sources: readonly Source[]): string[][] {
+  const imports = new Map<string, string[]>()
+  for (const { path, text } of sources)
+    imports.set(
+      path,
+      importsOf(text)
+        .filter(({ from }) => from.startsWith('.'))
+        .map(({ from }) => normalize(join(dirname(path), from))),
+    )
+  return stronglyConnected(imports)
+    .filter(group => group.length > 1 || imports.get(group[0] ?? '')?.includes(group[0] ?? '') === true)
+    .map(group => group.sort())
+    .sort()
+}
+
+/** Tarjan's algorithm: the groups of nodes that reach one another. */
+function stronglyConnected(edges: ReadonlyMap<string, readonly string[]>): string[][] {
+  const order = new Map<string, number>()
+  const lowest = new Map<string, number>()
+  const stack: string[] = []
+  const groups: string[][] = []
+  const visit = (node: string): number => {
+    const index = order.size
+    order.set(node, index)
+    lowest.set(node, index)
+    stack.push(node)
+    for (const next of edges.get(node) ?? []) {
+      if (!edges.has(next)) continue
+      const reached = order.has(next) ? (stack.includes(next) ? (order.get(next) ?? index) : index) : visit(next)
+      lowest.set(node, Math.min(lowest.get(node) ?? index, reached))
+    }
+    const low = lowest.get(node) ?? index
+    if (low === index) groups.push(stack.splice(stack.indexOf(node)))
+    return low
+  }
+  for (const node of edges.keys()) if (!order.has(node)) visit(node)
+  return groups
+}
+
 type Import = { readonly from: string; readonly lazy: boolean; readonly typeOnly: boolean }
 
 /** What a file imports, whatever way it says so. */

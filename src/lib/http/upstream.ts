@@ -8,6 +8,7 @@ import type { RequestHead } from './heads.ts'
 import { type Stage, UpstreamError } from './hop.ts'
 import { FULL, type Sockets } from './sockets.ts'
 import { Head, WHOLE } from './wire/head.ts'
+import { parseResponse } from './wire/parse.ts'
 
 /** What an upstream answers: a response, or the socket of a protocol switched to. */
 export type Reply = {
@@ -145,7 +146,7 @@ type ParserError = Error & { readonly code?: string; readonly rawPacket?: Buffer
 function faultOfAnswer({ code, message, rawPacket }: ParserError): string | undefined {
   if (code?.startsWith('HPE_') !== true) return undefined
   const head = new Head()
-  const refused = rawPacket !== undefined && head.parseResponse(rawPacket, 0, rawPacket.length) > WHOLE
+  const refused = rawPacket !== undefined && parseResponse(head, rawPacket, 0, rawPacket.length) > WHOLE
   return refused ? head.fault : message
 }
 

@@ -3,6 +3,7 @@ import { Scratch } from '../../lib/http/fast/memory.ts'
 import { Peer } from '../../lib/http/fast/peer.ts'
 import { BodyFramer } from '../../lib/http/wire/body.ts'
 import { HEAD_LIMITS, Head, MORE, WHOLE } from '../../lib/http/wire/head.ts'
+import { parseRequest, parseResponse } from '../../lib/http/wire/parse.ts'
 import type { Message, Reading } from './message.ts'
 
 const hop = { address: '', forwarded: 'append' } as const
@@ -62,7 +63,7 @@ export function ours(
     }
     if (input.length === 0) return false
     const code =
-      kind === 'request' ? head.parseRequest(input, 0, input.length) : head.parseResponse(input, 0, input.length)
+      kind === 'request' ? parseRequest(head, input, 0, input.length) : parseResponse(head, input, 0, input.length)
     if (code === MORE) return false
     if (code !== WHOLE) {
       stopped = `${code} ${head.fault}`

@@ -5,6 +5,7 @@ import { plainAddress } from '../headers.ts'
 import { tooLarge } from '../limits.ts'
 import { BodyFramer } from '../wire/body.ts'
 import { type Head, MORE, WHOLE } from '../wire/head.ts'
+import { parseRequest } from '../wire/parse.ts'
 import { FastExchange } from './exchange.ts'
 import { left } from './forwarded-exchange.ts'
 import { Input } from './input.ts'
@@ -252,7 +253,7 @@ export class Client {
     this.#head ??= this.parts.takeHead()
     const head = this.#head
     const { input } = this
-    const code = head.parseRequest(input.bytes, input.at, input.end)
+    const code = parseRequest(head, input.bytes, input.at, input.end)
     if (code === MORE) return false
     const { counters, limits } = this.parts
     if (code !== WHOLE) {

@@ -1,5 +1,7 @@
 import type { Socket } from 'node:net'
-import type { WriteRequest } from './outlet.ts'
+
+/** A write that was handed to a handle of node:net. */
+export type WriteRequest = { buffer?: Buffer; oncomplete?: (status: number) => void; getAsyncId(): number }
 
 type Done = (error?: Error | null) => void
 /** How a stream's machinery writes; a class of its own may have others in their place. */

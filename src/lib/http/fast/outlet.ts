@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { Flight } from './flight.ts'
+import { Flight, type WriteRequest } from './flight.ts'
 
 /** What node:net writes to the kernel by, as far as it is known here. */
 type Handle = {
@@ -8,7 +8,6 @@ type Handle = {
   /** The handle beneath, of TLS. */
   readonly _parent?: Handle
 }
-export type WriteRequest = { buffer?: Buffer; oncomplete?: (status: number) => void; getAsyncId(): number }
 
 /** The class of the requests, once one was seen; null where this Node has none that we know. */
 let RequestClass: (new () => WriteRequest) | null | undefined

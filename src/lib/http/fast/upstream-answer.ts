@@ -3,6 +3,7 @@ import { type Hop, UpstreamError } from '../hop.ts'
 import type { BodyFramer } from '../wire/body.ts'
 import { Field } from '../wire/fields.ts'
 import { type Framing, HEAD_LIMITS, Head, MORE, WHOLE } from '../wire/head.ts'
+import { parseResponse } from '../wire/parse.ts'
 import type { ForwardedExchange } from './forwarded-exchange.ts'
 import type { Upstream } from './upstream.ts'
 
@@ -89,7 +90,7 @@ export abstract class UpstreamAnswer<E extends ForwardedExchange = ForwardedExch
     this.#head ??= spare.pop() ?? new Head(LIMITS)
     const head = this.#head
     for (let at = 0; ; ) {
-      const code = head.parseResponse(bytes, at, end)
+      const code = parseResponse(head, bytes, at, end)
       if (code === MORE) {
         this.#part = Buffer.from(bytes.subarray(at, end))
         return end

@@ -2,6 +2,7 @@ import { composeTrailers } from '../fast/compose.ts'
 import { passOn } from '../fast/memory.ts'
 import type { Upstream } from '../fast/upstream.ts'
 import { Head, WHOLE } from '../wire/head.ts'
+import { parseTrailers } from '../wire/parse.ts'
 import type { StreamExchange } from './exchange.ts'
 import { trailerLines } from './head.ts'
 
@@ -99,7 +100,7 @@ export class StreamBody {
     const trailers = new Head()
     const lines = trailerLines(this.#trailers)
     const bytes = Buffer.from(lines ?? '', 'latin1')
-    const code = trailers.parseTrailers(bytes, 0, bytes.length)
+    const code = parseTrailers(trailers, bytes, 0, bytes.length)
     if (hop === undefined || code !== WHOLE || trailers.length !== bytes.length) {
       this.#exchange.malformed('trailers that are none')
       return

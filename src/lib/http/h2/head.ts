@@ -1,5 +1,6 @@
 import type { Head } from '../wire/head.ts'
 import { WHOLE } from '../wire/head.ts'
+import { parseRequest } from '../wire/parse.ts'
 
 // RFC 9113, 8.2.2; TE is judged by its value.
 const FORBIDDEN = ['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade', 'http2-settings']
@@ -20,7 +21,7 @@ export function readHead(head: Head, raw: readonly string[], ended: boolean): Re
   const translated = translate(raw, ended)
   if (typeof translated !== 'string') return translated
   const bytes = Buffer.from(translated, 'latin1')
-  const code = head.parseRequest(bytes, 0, bytes.length)
+  const code = parseRequest(head, bytes, 0, bytes.length)
   if (code !== WHOLE) return code === 0 ? bad('a head that does not end') : { status: code, fault: head.fault }
   // Whatever slipped through, a head has no more lines than it had headers.
   if (head.length !== bytes.length) return bad('a header that ends the head')

@@ -1,6 +1,7 @@
 import { CR, HEX, LF, TOKEN, VALUE } from './bytes.ts'
 import { Field } from './fields.ts'
 import { type Framing, Head, type HeadLimits, MORE, WHOLE } from './head.ts'
+import { parseTrailers } from './parse.ts'
 
 // Between chunks: where in the line that says how long the next one is.
 const SIZE_FIRST = 0
@@ -221,7 +222,7 @@ export class BodyFramer {
       before === undefined ? Buffer.from(bytes.subarray(from, end)) : Buffer.concat([before, bytes.subarray(from, end)])
     this.#trailerBytes = all
     const head = new Head(TRAILER_LIMITS)
-    const code = head.parseTrailers(all, 0, all.length, this.#ofAnswers)
+    const code = parseTrailers(head, all, 0, all.length, this.#ofAnswers)
     if (code === MORE) {
       this.next = end
       return from

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'vitest'
 import { Head, MORE, WHOLE } from './head.ts'
+import { parseRequest, parseResponse } from './parse.ts'
 
 const LIMITS = { headBytes: 400, lineBytes: 100, headers: 6 }
 
 const parse = (text: string, limits = LIMITS) => {
   const head = new Head(limits)
   const bytes = Buffer.from(text, 'latin1')
-  return { head, code: head.parseRequest(bytes, 0, bytes.length) }
+  return { head, code: parseRequest(head, bytes, 0, bytes.length) }
 }
 
 const H = 'Host: a\r\n'
@@ -64,7 +65,7 @@ for (const [what, text, status] of [
     const head = new Head(LIMITS)
     const bytes = Buffer.from(text, 'latin1')
     let code = MORE
-    for (let end = 1; end <= bytes.length && code === MORE; end += 1) code = head.parseRequest(bytes, 0, end)
+    for (let end = 1; end <= bytes.length && code === MORE; end += 1) code = parseRequest(head, bytes, 0, end)
     assert.equal(code, status)
   })
 }
@@ -73,9 +74,9 @@ test('a head is whole at its last byte and not before, wherever it was cut', () 
   const text = `\r\nPOST /a?b HTTP/1.1\r\n${H}X-A:  b c \t\r\nContent-Length: 12\r\n\r\n`
   const bytes = Buffer.from(`junk${text}rest`, 'latin1')
   const head = new Head(LIMITS)
-  for (let end = 4; end < 4 + text.length; end += 1) assert.equal(head.parseRequest(bytes, 4, end), MORE)
+  for (let end = 4; end < 4 + text.length; end += 1) assert.equal(parseRequest(head, bytes, 4, end), MORE)
   // The same bytes elsewhere, as when more of them were read behind a copy.
-  assert.equal(head.parseRequest(Buffer.from(`${text}rest`, 'latin1'), 0, text.length + 4), WHOLE)
+  assert.equal(parseRequest(head, Buffer.from(`${text}rest`, 'latin1'), 0, text.length + 4), WHOLE)
   assert.equal(head.length, text.length)
   assert.deepEqual([head.method, head.target, head.requestFraming, head.contentLength], ['POST', '/a?b', 'length', 12])
   assert.deepEqual(
@@ -111,7 +112,7 @@ test('hosts that are IPv6 or IDN in ASCII are taken', () => {
 test('a head that is kept outlives the bytes that it was read from', () => {
   const bytes = Buffer.from(`xxGET /a HTTP/1.1\r\n${H}\r\n`)
   const head = new Head()
-  head.parseRequest(bytes, 2, bytes.length)
+  parseRequest(head, bytes, 2, bytes.length)
   head.keep()
   bytes.fill(0)
   assert.deepEqual([head.target, head.header('host')], ['/a', 'a'])
@@ -135,7 +136,7 @@ for (const [text, expected] of [
 ] as const) {
   test(`the answer ${JSON.stringify(text)} is ${expected === WHOLE ? 'taken' : 'refused'}`, () => {
     const bytes = Buffer.from(text, 'latin1')
-    assert.equal(new Head().parseResponse(bytes, 0, bytes.length), expected)
+    assert.equal(parseResponse(new Head(), bytes, 0, bytes.length), expected)
   })
 }
 
@@ -150,7 +151,7 @@ for (const [head, method, framing] of [
 ] as const) {
   test(`the body of ${JSON.stringify(head)} to ${method} is framed by: ${framing}`, () => {
     const parsed = new Head()
-    parsed.parseResponse(Buffer.from(head), 0, head.length)
+    parseResponse(parsed, Buffer.from(head), 0, head.length)
     assert.equal(parsed.responseFraming(method), framing)
   })
 }

@@ -1,9 +1,6 @@
-import { LOOP, MOST_PASSES } from '../via.ts'
 import { copy, isText } from './bytes.ts'
-import { fieldLines } from './field-lines.ts'
 import type { Field } from './fields.ts'
-import { HEAD_LIMITS, type HeadLimits, WHOLE } from './outcome.ts'
-import { requestLine, statusLine } from './start-line.ts'
+import { HEAD_LIMITS, type HeadLimits } from './outcome.ts'
 
 export { HEAD_LIMITS, type HeadLimits, MORE, WHOLE } from './outcome.ts'
 export { tokens } from './tokens.ts'
@@ -14,9 +11,8 @@ export type Framing = 'none' | 'length' | 'chunked' | 'close'
 const SLOT = 5
 
 /**
- * The head of one message (RFC 9112, 2 to 6), parsed strictly in one pass; what two parsers could read differently is refused.
- * Headers are kept as offsets into the bytes and become strings only when asked for. A head that comes in pieces is parsed on
- * from its last whole line, so a dripping client costs no more than its bytes.
+ * The head of one message (RFC 9112, 2 to 6), as the functions of parse.ts read it. Headers are kept as offsets into the bytes, and become
+ * strings only when asked for.
  */
 export class Head {
   bytes: Buffer = Buffer.alloc(0)
@@ -69,10 +65,10 @@ export class Head {
   hasHost = false
   /** How often it came by here already. */
   passes = 0
-  readonly #limits: HeadLimits
+  readonly limits: HeadLimits
 
   constructor(limits: HeadLimits = HEAD_LIMITS) {
-    this.#limits = limits
+    this.limits = limits
   }
 
   /** Makes it ready for another message. */
@@ -87,36 +83,6 @@ export class Head {
     this.upgradeNamed = this.upgradeOffered = this.hasHost = false
     this.isAnswer = this.hasSpacedNames = this.hasPaddedFraming = this.hasDate = this.hasHsts = false
     this.contentLength = this.hostStart = this.hostEnd = -1
-  }
-
-  /** MORE, WHOLE, or the status to refuse with. Call again with the same bytes and more of them after MORE. */
-  parseRequest(bytes: Buffer, base: number, end: number): number {
-    this.bytes = bytes
-    this.base = base
-    let code = this.at === 0 ? requestLine(this, bytes, base, end, this.#limits) : WHOLE
-    if (code === WHOLE) code = fieldLines(this, bytes, base, end, this.#limits, true)
-    return code === WHOLE ? this.#judgeRequest() : code
-  }
-
-  /** The same for the head of an answer. */
-  parseResponse(bytes: Buffer, base: number, end: number): number {
-    this.bytes = bytes
-    this.base = base
-    this.isAnswer = true
-    let code = this.at === 0 ? statusLine(this, bytes, base, end, this.#limits) : WHOLE
-    if (code === WHOLE) code = fieldLines(this, bytes, base, end, this.#limits, true)
-    if (code !== WHOLE) return code
-    if (this.chunked && this.minor === 0) return this.refuse(400, 'Transfer-Encoding in HTTP/1.0')
-    if (this.status < 200 && this.closes) return this.refuse(400, 'an interim answer with "Connection: close"')
-    return WHOLE
-  }
-
-  /** The same for the headers after a chunked body, which frame nothing. */
-  parseTrailers(bytes: Buffer, base: number, end: number, ofAnswer = false): number {
-    this.bytes = bytes
-    this.base = base
-    this.isAnswer = ofAnswer
-    return fieldLines(this, bytes, base, end, this.#limits, false)
   }
 
   /** Copies the head to memory of its own, since what it was read into is about to be used again. */
@@ -236,12 +202,6 @@ export class Head {
     const slots = new Int32Array(this.#slots.length * 2)
     slots.set(this.#slots)
     this.#slots = slots
-  }
-
-  #judgeRequest(): number {
-    if (this.chunked && this.minor === 0) return this.refuse(400, 'Transfer-Encoding in HTTP/1.0')
-    if (!this.hasHost && this.minor === 1) return this.refuse(400, 'no Host')
-    return this.passes > MOST_PASSES ? this.refuse(508, LOOP) : WHOLE
   }
 }
 
