@@ -1,11 +1,17 @@
 import type { Framing, Head } from '../wire/head.ts'
+import type { ClientConnection } from './client-connection.ts'
 import { composeAnswer, composeTrailers } from './compose.ts'
-import type { FastExchange } from './exchange.ts'
 import { passOn } from './memory.ts'
-import { UpstreamAnswer } from './upstream-answer.ts'
+import { type AnsweredExchange, UpstreamAnswer } from './upstream-answer.ts'
+
+/** The exchange that it answers. */
+export interface AnsweredByBytes extends AnsweredExchange {
+  readonly client: ClientConnection
+  readonly head: Head
+}
 
 /** An answer on its way to a client of HTTP/1.1: its bytes as they are, chunked where its upstream tells no end. */
-export class Answer extends UpstreamAnswer<FastExchange> {
+export class Answer extends UpstreamAnswer<AnsweredByBytes> {
   #chunks = false
 
   protected get unchunks(): boolean {

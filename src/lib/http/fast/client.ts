@@ -1,18 +1,21 @@
 import type { Socket } from 'node:net'
 import { type FailureCode, ShadowError } from '../../errors.ts'
 import type { Opened, OwnAnswer } from '../exchange.ts'
+import { GOES_ON_WITHIN_MS } from '../half-closed.ts'
 import { plainAddress } from '../headers.ts'
 import { tooLarge } from '../limits.ts'
+import { keepsPace } from '../pace.ts'
 import { BodyFramer } from '../wire/body.ts'
 import { type Head, MORE, WHOLE } from '../wire/head.ts'
 import { parseRequest } from '../wire/parse.ts'
+import type { ClientConnection } from './client-connection.ts'
 import { FastExchange } from './exchange.ts'
 import { left } from './forwarded-exchange.ts'
 import { Input } from './input.ts'
 import { Intake, type Scratch } from './memory.ts'
 import { Outlet } from './outlet.ts'
 import { composeOwnAnswer } from './own-answer.ts'
-import type { Parts } from './parts.ts'
+import type { IdleConnection, Parts } from './parts.ts'
 import { Peer } from './peer.ts'
 import { readInto } from './readinto.ts'
 
@@ -20,7 +23,7 @@ import { readInto } from './readinto.ts'
 const MOST_AHEAD = 65_536
 
 /** One connection of a client: its requests, one after the other. */
-export class Client {
+export class Client implements ClientConnection, IdleConnection {
   readonly socket: Socket
   readonly outlet: Outlet
   readonly parts: Parts
@@ -32,7 +35,7 @@ export class Client {
   readonly input = new Input()
   /** Requests that were begun. */
   served = 0
-  /** Kept by looks.ts: looks in the present state, and the pace of what passes. */
+  /** Looks in the present state, and the pace of what passes. */
   looks = 0
   moved = -1
   quietMs = 0
@@ -40,11 +43,11 @@ export class Client {
   owingFrom = 0
   /** Kept by idle.ts. */
   isIdle = false
-  idledBefore: Client | undefined
-  idledAfter: Client | undefined
+  idledBefore: IdleConnection | undefined
+  idledAfter: IdleConnection | undefined
   /** Bytes are thrown away until the client has ended, too. */
   lingers = false
-  /** The client has ended its side: it has left, or waits for its answers (see looks.ts). */
+  /** The client has ended its side: it has left, or waits for its answers (see `look`). */
   hasEnded = false
   #head: Head | undefined
   #peer: Peer | undefined
@@ -121,8 +124,12 @@ export class Client {
     counters.answeredOurselves(answer.status, answer.headers?.['x-shadow-error'])
   }
 
+  isOn(exchange: object): boolean {
+    return this.exchange === exchange
+  }
+
   /** The exchange has its answer: on to the next, or the end. */
-  over(exchange: FastExchange): void {
+  over(exchange: { readonly head: Head; over: boolean }): void {
     if (this.exchange !== exchange || this.gone) return
     this.exchange = undefined
     exchange.over = true
@@ -148,13 +155,50 @@ export class Client {
     this.resume()
   }
 
-  /** Ends the connection at once, so that what was sent does not look whole. */
   cut(): void {
     this.socket.destroy()
   }
 
+  drain(): void {
+    if (this.exchange === undefined && !this.readsHead) this.cut()
+  }
+
+  look(): void {
+    const { counters, limits, lookMs } = this.parts
+    this.looks += 1
+    const ms = this.looks * lookMs
+    if (this.lingers) {
+      if (ms >= limits.lingerMs) this.cut()
+    } else if (this.exchange !== undefined) this.#lookAt(this.exchange)
+    else if (this.readsHead) {
+      if (ms < limits.headWithinMs) return
+      counters.lateHeads += 1
+      this.refuse(new ShadowError('too-slow', `the head was not whole within ${limits.headWithinMs} ms`))
+    } else if (ms >= limits.keepAliveMs || (this.served === 0 && ms >= limits.headWithinMs)) {
+      counters.idle += 1
+      this.cut()
+    }
+  }
+
+  #lookAt(exchange: FastExchange): void {
+    const { outlet, socket } = this
+    const { counters, limits, lookMs } = this.parts
+    if (this.hasEnded) this.#probe()
+    const late = exchange.awaitsBody
+    // What is still in our buffers has not been taken by the client.
+    const moved = socket.bytesRead + socket.bytesWritten - outlet.waiting
+    const owes = late || !outlet.isWritten || (this.hasEnded && exchange.answered)
+    if (keepsPace(this, moved, owes, lookMs, limits)) {
+      if (this.hasEnded && this.quietMs >= GOES_ON_WITHIN_MS && outlet.isWritten) this.cut()
+      return
+    }
+    if (late) counters.slowBodies += 1
+    else counters.slowReaders += 1
+    this.#tooSlow(exchange, late)
+  }
+
   /** Asks a client that has ended its side whether it is there: one that has closed the connection answers with a reset. */
-  probe(): void {
+  #probe(): void {
     const { exchange, outlet, socket } = this
     if (!outlet.isWritten) return
     // An interim answer may come unasked (RFC 9110, 15.2). Writing nothing tells of a reset that has come.
@@ -312,9 +356,7 @@ export class Client {
   }
 
   /** Ends an exchange whose client is too slow; it is told so where its request is what is late and nothing was answered yet. */
-  tooSlow(late: boolean): void {
-    const { exchange } = this
-    if (exchange === undefined) return
+  #tooSlow(exchange: FastExchange, late: boolean): void {
     if (late && !exchange.answered) {
       this.closes = true
       exchange.failed(new ShadowError('too-slow', 'the rest of the request came too slowly, or not at all'))

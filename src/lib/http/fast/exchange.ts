@@ -4,7 +4,7 @@ import type { Hop } from '../hop.ts'
 import { tooLarge } from '../limits.ts'
 import type { Head } from '../wire/head.ts'
 import { Answer } from './answer.ts'
-import type { Client } from './client.ts'
+import type { ClientConnection } from './client-connection.ts'
 import { composeTrailers } from './compose.ts'
 import { ForwardedExchange } from './forwarded-exchange.ts'
 import { passOn } from './memory.ts'
@@ -13,13 +13,13 @@ import type { Upstream } from './upstream.ts'
 
 /** A request on the fast path: its bytes go from socket to socket. */
 export class FastExchange extends ForwardedExchange {
-  readonly client: Client
+  readonly client: ClientConnection
   over = false
   protected bodyBegun = false
   /** It has to take what was written, before more is read of the body. */
   #waitsFor: Upstream | undefined
 
-  constructor(client: Client, head: Head) {
+  constructor(client: ClientConnection, head: Head) {
     super(head, client.parts)
     this.client = client
   }
@@ -138,7 +138,7 @@ export class FastExchange extends ForwardedExchange {
     upstream.outlet.whenWritten(() => {
       if (this.#waitsFor !== upstream) return
       this.#waitsFor = undefined
-      if (client.exchange === this) this.sendBody()
+      if (client.isOn(this)) this.sendBody()
     })
   }
 

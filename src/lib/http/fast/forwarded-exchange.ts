@@ -7,13 +7,13 @@ import { composeRequest } from './compose.ts'
 import type { Parts, Served } from './parts.ts'
 import type { Peer } from './peer.ts'
 import type { Waiter } from './pool.ts'
-import type { Upstream, UpstreamUser } from './upstream.ts'
-import type { UpstreamAnswer } from './upstream-answer.ts'
+import type { Upstream } from './upstream.ts'
+import type { AnsweredExchange, UpstreamAnswer } from './upstream-answer.ts'
 
 type Settle = { readonly resolve: () => void; readonly reject: (reason: unknown) => void }
 
 /** A request whose head our parser has read: how it is sent to an upstream, once more where that is allowed, and what becomes of it there. */
-export abstract class ForwardedExchange implements Served, UpstreamUser, Waiter {
+export abstract class ForwardedExchange implements Served, AnsweredExchange, Waiter {
   readonly head: Head
   readonly parts: Parts
   answered = false
@@ -215,7 +215,6 @@ export abstract class ForwardedExchange implements Served, UpstreamUser, Waiter 
     this.failed(UpstreamError.late(hop))
   }
 
-  /** The upstream says to go on (100). */
   goesOn(): void {
     if (!this.asks) {
       this.passContinue()
@@ -225,7 +224,6 @@ export abstract class ForwardedExchange implements Served, UpstreamUser, Waiter 
     if (this.upstream !== undefined) this.sendBody(this.upstream)
   }
 
-  /** The answer was taken as a refusal, and is whole. */
   refused(refusal: Omit<ConstructorParameters<typeof Refusal>[0], 'sent'>): void {
     this.#letGo(false)
     this.#settled()?.reject(new Refusal({ ...refusal, sent: this.bodyBegun }))
@@ -238,7 +236,6 @@ export abstract class ForwardedExchange implements Served, UpstreamUser, Waiter 
     this.#settled()?.reject(reason)
   }
 
-  /** The whole answer has come, and was passed on. */
   finished(reusable: boolean): void {
     this.#letGo(reusable && this.bodyDone && this.upstream?.outlet.isWritten === true)
     this.handedOut()

@@ -3,12 +3,10 @@ import type { Counters } from '../counters.ts'
 import type { Exchange, OwnAnswer } from '../exchange.ts'
 import type { Gate } from '../gate.ts'
 import type { Resets } from '../h2/resets.ts'
-import type { Session } from '../h2/session.ts'
 import type { Limits } from '../limits.ts'
 import type { SafePath } from '../safe.ts'
 import type { Head } from '../wire/head.ts'
-import type { Client } from './client.ts'
-import type { IdleClients } from './idle.ts'
+import type { IdleList, MayIdle } from './idle.ts'
 import type { Scratch } from './memory.ts'
 import type { Pool } from './pool.ts'
 
@@ -23,6 +21,27 @@ export interface Served extends Exchange {
   cut(): void
 }
 
+/** A connection of a client, of whichever version of HTTP. */
+export interface Connection {
+  /** Checks its limits of time; called every `lookMs`. */
+  look(): void
+  /** Ends it now where it is idle, else with the exchanges that are on it. */
+  drain(): void
+  /** Ends it at once, so that what was sent does not look whole. */
+  cut(): void
+}
+
+/** A connection of HTTP/1.1. */
+export interface IdleConnection extends Connection, MayIdle<IdleConnection> {}
+
+/** A connection of HTTP/2. */
+export interface MultiplexedConnection extends Connection {
+  /** No request is on it. */
+  readonly isIdle: boolean
+  /** Ends it where it is this client's, which has left too many streams (RFC 9113, 7: ENHANCE_YOUR_CALM). */
+  calm(client: string): void
+}
+
 /** What the connections of one server share. */
 export type Parts = {
   readonly pool: Pool
@@ -32,10 +51,10 @@ export type Parts = {
   readonly safe: SafePath
   readonly counters: Counters
   readonly limits: Limits
-  readonly clients: Set<Client>
+  readonly clients: Set<Connection>
   /** Connections that speak HTTP/2. */
-  readonly sessions: Set<Session>
-  readonly idle: IdleClients
+  readonly sessions: Set<MultiplexedConnection>
+  readonly idle: IdleList<IdleConnection>
   readonly lookMs: number
   readonly pingEveryMs: number
   readonly reusesMemory: boolean

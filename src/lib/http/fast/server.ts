@@ -18,7 +18,7 @@ import { Sockets, type SocketsOptions } from '../sockets.ts'
 import { directed } from '../tls/directed.ts'
 import { Head } from '../wire/head.ts'
 import { Client } from './client.ts'
-import { IdleClients } from './idle.ts'
+import { IdleList } from './idle.ts'
 import { LOOK_MS, looks } from './looks.ts'
 import { Scratch } from './memory.ts'
 import type { Parts, Served } from './parts.ts'
@@ -111,7 +111,7 @@ export class Exchanges implements Disposable {
       limits,
       clients: new Set(),
       sessions: new Set(),
-      idle: new IdleClients(),
+      idle: new IdleList(),
       lookMs: LOOK_MS,
       pingEveryMs,
       reusesMemory: options.reusesMemory ?? true,
@@ -153,7 +153,7 @@ export class Exchanges implements Disposable {
   /** Ends idle connections and WebSockets now, and the others with their exchange. */
   drain(): void {
     this.#parts.closing = true
-    for (const client of this.#parts.clients) if (client.exchange === undefined && !client.readsHead) client.cut()
+    for (const client of this.#parts.clients) client.drain()
     for (const session of this.#parts.sessions) session.drain()
     this.#parts.safe.visits.closeIdle()
     this.#forwarder.drain()

@@ -1,17 +1,35 @@
 import type { IncomingMessage } from 'node:http'
-import { type Hop, UpstreamError } from '../hop.ts'
+import type { Counters } from '../counters.ts'
+import { type Hop, type Refusal, UpstreamError } from '../hop.ts'
 import type { BodyFramer } from '../wire/body.ts'
 import { Field } from '../wire/fields.ts'
 import { type Framing, HEAD_LIMITS, Head, MORE, WHOLE } from '../wire/head.ts'
 import { parseResponse } from '../wire/parse.ts'
-import type { ForwardedExchange } from './forwarded-exchange.ts'
-import type { Upstream } from './upstream.ts'
+import type { Scratch } from './memory.ts'
+import type { Upstream, UpstreamUser } from './upstream.ts'
 
 const MOST_OF_A_REFUSAL = 65_536
 const LIMITS = { ...HEAD_LIMITS, headBytes: 65_536, headers: 256 }
 
+/** What an answer tells the exchange that it answers. */
+export interface AnsweredExchange extends UpstreamUser {
+  readonly method: string
+  readonly upstream: Upstream | undefined
+  readonly parts: { readonly out: Scratch; readonly counters: Counters; readonly lookMs: number }
+  /** The head of the answer has been passed on. */
+  answered: boolean
+  /** The upstream says to go on (100). */
+  goesOn(): void
+  /** The answer was taken as a refusal, and is whole. */
+  refused(refusal: Omit<ConstructorParameters<typeof Refusal>[0], 'sent'>): void
+  /** The answer cannot be passed on to the end. */
+  failed(reason: unknown): void
+  /** The whole answer has come, and was passed on. */
+  finished(reusable: boolean): void
+}
+
 /** The answer of an upstream to one request, as it comes: its heads, its body, or a refusal that is for us. */
-export abstract class UpstreamAnswer<E extends ForwardedExchange = ForwardedExchange> {
+export abstract class UpstreamAnswer<E extends AnsweredExchange = AnsweredExchange> {
   /** A byte of it has come. */
   begun = false
   protected readonly exchange: E

@@ -1,16 +1,22 @@
 import type { ServerHttp2Stream } from 'node:http2'
 import { left } from '../fast/forwarded-exchange.ts'
-import { UpstreamAnswer } from '../fast/upstream-answer.ts'
+import { type AnsweredExchange, UpstreamAnswer } from '../fast/upstream-answer.ts'
 import { UpstreamError } from '../hop.ts'
 import type { Framing, Head } from '../wire/head.ts'
-import type { StreamExchange } from './exchange.ts'
 import { answerFields, interimFields, trailerFields } from './fields.ts'
 
 /** What may wait for the client's window before no more is read from the upstream. */
 const MOST_WAITING = 131_072
 
+/** The exchange that it answers. */
+export interface AnsweredByStream extends AnsweredExchange {
+  readonly stream: ServerHttp2Stream
+  /** Bytes of the answer given to the stream. */
+  sent: number
+}
+
 /** An answer on its way to a stream of HTTP/2. */
-export class StreamAnswer extends UpstreamAnswer<StreamExchange> {
+export class StreamAnswer extends UpstreamAnswer<AnsweredByStream> {
   /** The stream ends by trailers, be there any or not: else node:http2 would end it like a whole one when it is reset. */
   #openEnd = false
 

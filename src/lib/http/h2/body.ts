@@ -1,10 +1,26 @@
+import type { ServerHttp2Stream } from 'node:http2'
 import { composeTrailers } from '../fast/compose.ts'
 import { passOn } from '../fast/memory.ts'
+import type { Parts } from '../fast/parts.ts'
 import type { Upstream } from '../fast/upstream.ts'
+import type { Hop } from '../hop.ts'
 import { Head, WHOLE } from '../wire/head.ts'
 import { parseTrailers } from '../wire/parse.ts'
-import type { StreamExchange } from './exchange.ts'
 import { trailerLines } from './head.ts'
+
+/** The exchange whose body it is. */
+export interface BodyOwner {
+  readonly head: Head
+  readonly stream: ServerHttp2Stream
+  readonly parts: Pick<Parts, 'out' | 'limits' | 'counters'>
+  readonly hop: Hop | undefined
+  /** Why the upstream takes nothing any more. */
+  readonly deafness: Error | undefined
+  /** The body is larger than what is taken. */
+  tooLarge(): void
+  /** The body is not what the head said, or its trailers are none. */
+  malformed(fault: string): void
+}
 
 /** The body of a request, from a stream of HTTP/2 to an upstream of HTTP/1.1: with its length where the client told it, else chunked. */
 export class StreamBody {
@@ -13,12 +29,12 @@ export class StreamBody {
   /** The whole body is there and passed on. */
   done: boolean
   received = 0
-  readonly #exchange: StreamExchange
+  readonly #exchange: BodyOwner
   #to: Upstream | undefined
   #waits = false
   #trailers: readonly string[] = []
 
-  constructor(exchange: StreamExchange, ended: boolean) {
+  constructor(exchange: BodyOwner, ended: boolean) {
     this.#exchange = exchange
     this.done = ended
     if (!ended)
@@ -59,8 +75,8 @@ export class StreamBody {
   }
 
   readonly #take = (chunk: Buffer): void => {
-    const { head, session } = this.#exchange
-    const { out, limits, counters } = session.parts
+    const { head, parts } = this.#exchange
+    const { out, limits, counters } = parts
     const to = this.#to
     this.begun = true
     this.received += chunk.length
@@ -96,7 +112,7 @@ export class StreamBody {
   }
 
   #endChunks(to: Upstream): void {
-    const { hop, session } = this.#exchange
+    const { hop, parts } = this.#exchange
     const trailers = new Head()
     const lines = trailerLines(this.#trailers)
     const bytes = Buffer.from(lines ?? '', 'latin1')
@@ -106,7 +122,7 @@ export class StreamBody {
       return
     }
     this.begun = this.done = true
-    const { out } = session.parts
+    const { out } = parts
     out.text('0\r\n')
     composeTrailers(out, trailers, hop)
     out.send(to.outlet)

@@ -1,7 +1,9 @@
 import { constants, type ServerHttp2Stream } from 'node:http2'
+import type { Socket } from 'node:net'
 import { ShadowError } from '../../errors.ts'
 import type { Opened, OwnAnswer } from '../exchange.ts'
 import { ForwardedExchange, left } from '../fast/forwarded-exchange.ts'
+import type { Parts } from '../fast/parts.ts'
 import type { Peer } from '../fast/peer.ts'
 import type { Upstream } from '../fast/upstream.ts'
 import type { Hop } from '../hop.ts'
@@ -9,26 +11,33 @@ import { tooLarge } from '../limits.ts'
 import { newPace, type Pace } from '../pace.ts'
 import type { Head } from '../wire/head.ts'
 import { StreamAnswer } from './answer.ts'
-import { StreamBody } from './body.ts'
+import { type BodyOwner, StreamBody } from './body.ts'
 import { ownFields } from './fields.ts'
 import { opened } from './opened.ts'
-import type { Session } from './session.ts'
 
 export type Asked = { readonly head: Head; readonly raw: string[]; readonly ended: boolean }
 
+/** The connection that a stream is on. */
+export interface StreamConnection {
+  readonly parts: Parts
+  readonly peer: Peer
+  readonly socket: Socket
+  /** The client has left a stream before it was answered. */
+  wasLeft(): void
+}
+
 /** A request on a stream of HTTP/2, forwarded as one of HTTP/1.1. */
-export class StreamExchange extends ForwardedExchange {
-  readonly session: Session
+export class StreamExchange extends ForwardedExchange implements BodyOwner {
+  readonly session: StreamConnection
   readonly stream: ServerHttp2Stream
   readonly pace: Pace = newPace()
-  /** Bytes of the answer given to the stream. */
   sent = 0
   readonly #raw: string[]
   readonly #body: StreamBody
   #hasLeft = false
   #isOver = false
 
-  constructor(session: Session, stream: ServerHttp2Stream, { head, raw, ended }: Asked) {
+  constructor(session: StreamConnection, stream: ServerHttp2Stream, { head, raw, ended }: Asked) {
     super(head, session.parts)
     this.session = session
     this.stream = stream
@@ -110,14 +119,12 @@ export class StreamExchange extends ForwardedExchange {
     this.cut(constants.NGHTTP2_CANCEL)
   }
 
-  /** The body is larger than what is taken. */
   tooLarge(): void {
     const error = tooLarge(this.parts.limits.bodyBytes)
     if (this.isForwarded) this.failed(error)
     else this.answer(this.parts.refusal(error))
   }
 
-  /** The body is not what the head said, or its trailers are none. */
   malformed(fault: string): void {
     if (this.answered) this.cut(constants.NGHTTP2_PROTOCOL_ERROR)
     this.failed(new ShadowError('bad-input', `a body with ${fault}`))

@@ -1,17 +1,17 @@
 import { constants, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
 import { ShadowError } from '../../errors.ts'
-import type { Parts } from '../fast/parts.ts'
+import type { MultiplexedConnection, Parts } from '../fast/parts.ts'
 import { Peer } from '../fast/peer.ts'
 import { TOO_MANY } from '../gate.ts'
 import { plainAddress } from '../headers.ts'
 import { keepsPace } from '../pace.ts'
-import { StreamExchange } from './exchange.ts'
+import { type StreamConnection, StreamExchange } from './exchange.ts'
 import { readHead } from './head.ts'
 import { CONNECTION_WINDOW, sessionOptions } from './options.ts'
 
 /** One connection of a client that speaks HTTP/2 (RFC 9113), and the requests on it. */
-export class Session {
+export class Session implements StreamConnection, MultiplexedConnection {
   readonly parts: Parts
   readonly peer: Peer
   readonly exchanges = new Set<StreamExchange>()
@@ -67,7 +67,6 @@ export class Session {
     if (this.isIdle || !this.#session.ping(close)) close()
   }
 
-  /** The client has left a stream before it was answered. */
   wasLeft(): void {
     const { parts } = this
     const { counters, resets } = parts
@@ -77,7 +76,11 @@ export class Session {
     if (this.#client === undefined || resets.take(this.#client)) return
     counters.refusedResets += 1
     // Its other connections would each go on for what they have sent already.
-    for (const session of parts.sessions) if (session.#client === this.#client) session.#calm()
+    for (const session of parts.sessions) session.calm(this.#client)
+  }
+
+  calm(client: string): void {
+    if (this.#client === client) this.#calm()
   }
 
   #calm(): void {
@@ -87,7 +90,6 @@ export class Session {
     this.#session.destroy()
   }
 
-  /** Ends it at once. */
   cut(): void {
     this.#session.destroy()
     this.socket.destroy()

@@ -1,0 +1,39 @@
+import type { Socket } from 'node:net'
+import type { Opened, OwnAnswer } from '../exchange.ts'
+import type { BodyFramer } from '../wire/body.ts'
+import type { Head } from '../wire/head.ts'
+import type { Input } from './input.ts'
+import type { Scratch } from './memory.ts'
+import type { Outlet } from './outlet.ts'
+import type { Parts } from './parts.ts'
+import type { Peer } from './peer.ts'
+
+/** A connection of HTTP/1.1, as the exchange on it and its answer see it. */
+export interface ClientConnection {
+  readonly socket: Socket
+  readonly outlet: Outlet
+  readonly parts: Parts
+  readonly peer: Peer
+  readonly requestBody: BodyFramer
+  readonly input: Input
+  /** Where what is sent to the client is put together. */
+  readonly out: Scratch
+  readonly gone: boolean
+  /** The connection ends with this exchange. */
+  closes: boolean
+  /** Whether this is the exchange that it serves now. */
+  isOn(exchange: object): boolean
+  resume(): void
+  /** What to read into from now on, as a long body is coming or not. */
+  wantsBulk(wanted: boolean): void
+  /** Throws away what there is of a body that nobody takes. */
+  dropBody(): void
+  /** Sends an answer of our own. */
+  answer(answer: OwnAnswer, own: Readonly<Record<string, string>>): void
+  /** The exchange has its answer: on to the next, or the end. */
+  over(exchange: { readonly head: Head; over: boolean }): void
+  /** Gives the connection to the safe path; the request is for the caller. */
+  open(): Promise<Opened>
+  /** Ends the connection at once, so that what was sent does not look whole. */
+  cut(): void
+}
