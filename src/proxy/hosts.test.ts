@@ -69,7 +69,7 @@ for (const hops of [1, 2] as const) {
     )
   })
 
-  test(`and each behind a request of HTTP/1.0, which another path serves: hops ${hops}`, async () => {
+  test(`and each behind a request of HTTP/1.0: hops ${hops}`, async () => {
     await using front = await twoApps(hops)
     const old = `GET /0 HTTP/1.0\r\nHost: ${HOSTS.blog}\r\nConnection: keep-alive\r\n\r\n`
     using client = new RawClient(front.port, old)

@@ -53,7 +53,7 @@ for (const [what, head, status] of bad) {
     assert.deepEqual([front.reach.asks.length, front.saw], [0, []])
   })
 
-  test(`the same on a connection that began with HTTP/1.0, which another path serves: ${what}`, async () => {
+  test(`the same on a connection that began with HTTP/1.0: ${what}`, async () => {
     await using front = await aFrontOfOne()
     using client = new RawClient(front.port, `GET /0 HTTP/1.0\r\n${H}Connection: keep-alive\r\n\r\n`)
     await client.until('<ok>')

@@ -61,10 +61,10 @@ const echo = () =>
   })
 const swallowing = () => httpApp(request => void request.resume().on('error', () => undefined))
 
-// A connection of HTTP/1.0 goes over to the safe path, and its later requests are served there.
+// A connection that has served a request, of HTTP/1.0 even, is held to the same limits.
 const paths = {
-  fast: async (port: number) => new RawClient(port),
-  safe: async (port: number) => {
+  'the first request': async (port: number) => new RawClient(port),
+  'behind one of HTTP/1.0': async (port: number) => {
     const client = new RawClient(port, 'GET /own HTTP/1.0\r\nConnection: keep-alive\r\n\r\n')
     await client.until('own')
     client.text = ''
@@ -165,7 +165,7 @@ for (const [path, connect] of Object.entries(paths)) {
     client.send(GET.repeat(3))
     const answers = (await client.closed()).split('HTTP/1.1 200 OK').slice(1)
     // The safe path has had one by now, as it came over from the fast one.
-    assert.equal(answers.length, path === 'fast' ? 3 : 2)
+    assert.equal(answers.length, path === 'the first request' ? 3 : 2)
     assert.deepEqual(
       answers.map(answer => /connection: close/i.test(answer)),
       answers.map((_, index) => index === answers.length - 1),
@@ -179,7 +179,7 @@ for (const [path, connect] of Object.entries(paths)) {
     )
     await using front = await serving(app.address, { requestsPerConnection: 2 })
     using client = await connect(front.port)
-    if (path === 'fast') {
+    if (path === 'the first request') {
       client.send('GET /own HTTP/1.1\r\nHost: a\r\n\r\n')
       await client.until('own')
       client.text = ''

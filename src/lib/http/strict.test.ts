@@ -23,79 +23,9 @@ test('many requests at once on one connection are served, and nobody warns of a 
 
 const get = (path: string, more = ''): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n${more}\r\n`
 
-/** A connection on the safe path, to an app that answers when it is let. */
-async function waiting() {
-  const answers = new Map<string, () => void>()
-  const app = await httpApp((request, response) => {
-    if (request.url === '/first') return void response.end('first')
-    if (request.url === '/begun') response.write('begun')
-    answers.set(request.url ?? '', () => response.end(`<${request.url}>`))
-  })
-  const front = await fastForwarding()(app)
-  // Of HTTP/1.0, which node:http sees to from then on.
-  const client = new RawClient(front.port, 'GET /first HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n')
-  await client.until('first')
-  client.text = ''
-  return {
-    front,
-    client,
-    /** Asks for these at once, and waits until the app has heard of the last. */
-    async ask(...paths: readonly string[]) {
-      client.send(paths.map(path => get(path)).join(''))
-      await until(() => paths.every(path => answers.has(path)))
-    },
-    answer: (path: string) => answers.get(path)?.(),
-    async [Symbol.asyncDispose]() {
-      client[Symbol.dispose]()
-      await front[Symbol.asyncDispose]()
-      await app[Symbol.asyncDispose]()
-    },
-  }
-}
-
 const parts = (text: string): string[] => text.match(/HTTP.1.1 \d+|Connection: [a-z-]+|<.*?>/g) ?? []
 
-test('an answer whose head is sent after a drain began says that the connection ends, and it does', async () => {
-  await using there = await waiting()
-  await there.ask('/one')
-  there.front.exchanges.drain()
-  there.answer('/one')
-  assert.deepEqual(parts(await there.client.closed()), ['HTTP/1.1 200', 'Connection: close', '</one>'])
-})
-
-test('one whose head was out by then cannot say so; the connection ends with it all the same', async () => {
-  await using there = await waiting()
-  await there.ask('/begun')
-  await there.client.until('begun')
-  there.front.exchanges.drain()
-  there.answer('/begun')
-  assert.match(await there.client.closed(), /Connection: keep-alive[\s\S]*begun[\s\S]*<\/begun>/)
-})
-
-test('of several that are under way at once all are answered, and the last says it', async () => {
-  await using there = await waiting()
-  await there.ask('/one', '/two')
-  there.front.exchanges.drain()
-  there.answer('/two')
-  there.answer('/one')
-  const keeps = ['HTTP/1.1 200', 'Connection: keep-alive', '</one>']
-  assert.deepEqual(parts(await there.client.closed()), [...keeps, 'HTTP/1.1 200', 'Connection: close', '</two>'])
-})
-
-test('what is asked for once more while a drain waits is answered, and nothing after it', async () => {
-  await using there = await waiting()
-  await there.ask('/one')
-  there.front.exchanges.drain()
-  await there.ask('/two')
-  there.client.send(get('/three'))
-  there.answer('/one')
-  there.answer('/two')
-  const keeps = ['HTTP/1.1 200', 'Connection: keep-alive', '</one>']
-  assert.deepEqual(parts(await there.client.closed()), [...keeps, 'HTTP/1.1 200', 'Connection: close', '</two>'])
-  assert.equal(there.front.outcomes.length, 3) // the first of all, and these
-})
-
-test('an answer of our own says it too', async () => {
+test('an answer of our own that is sent after a drain began says that the connection ends', async () => {
   const ready = Promise.withResolvers<void>()
   const server = strictServer(
     async (_request, response) => {

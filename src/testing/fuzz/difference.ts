@@ -78,7 +78,7 @@ function passedOn(we: Reading, on: Reading): string | undefined {
     const hosts = other.headers.filter(
       (_, index) => other.headers[index - 1]?.toLowerCase() === 'host' && index % 2 === 1,
     )
-    if (hosts.length !== 1 || hosts[0] !== mine.host)
+    if (hosts.length !== 1 || hosts[0] !== (mine.host ?? ''))
       return `message ${at} for ${mine.host} arrives for ${hosts.join(' and ')}`
     if (other.whole !== mine.whole && we.stopped === undefined)
       return `message ${at} arrives ${other.whole ? 'whole' : 'in part'}`

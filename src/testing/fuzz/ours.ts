@@ -1,4 +1,4 @@
-import { composeAnswer, composeRequest, composeTrailers } from '../../lib/http/fast/compose.ts'
+import { composeAnswer, composeRequest, composeTrailers, UNCHANGED } from '../../lib/http/fast/compose.ts'
 import { Scratch } from '../../lib/http/fast/memory.ts'
 import { Peer } from '../../lib/http/fast/peer.ts'
 import { BodyFramer } from '../../lib/http/wire/body.ts'
@@ -7,7 +7,7 @@ import { parseRequest, parseResponse } from '../../lib/http/wire/parse.ts'
 import type { Message, Reading } from './message.ts'
 
 const hop = { address: '', forwarded: 'append' } as const
-const peer = new Peer('192.0.2.1', 'http')
+const peer = new Peer('192.0.2.1', 'http', '1.1')
 
 /** Node refuses such an answer, we remove the white space. */
 const SPACED = 'white space before a colon'
@@ -71,8 +71,8 @@ export function ours(
     }
     const headers: string[] = []
     for (let slot = 0; slot < head.count; slot += 1) headers.push(head.name(slot), head.value(slot))
-    if (kind === 'request' && (head.minor === 0 || head.wantsUpgrade)) {
-      stopped = 'leaves the fast path'
+    if (kind === 'request' && head.wantsUpgrade) {
+      stopped = 'a request to switch'
       return false
     }
     if (kind === 'response' && head.hasSpacedNames) {
@@ -97,7 +97,7 @@ export function ours(
     // An answer in HTTP/1.0 is the last on its connection, and so is one without framing.
     closes = kind === 'request' ? head.closes : head.status >= 200 && (head.closes || head.minor === 0)
     if (kind === 'request') composeRequest(scratch, head, hop, peer)
-    else composeAnswer(scratch, head, hop, { closes: false, chunks: false })
+    else composeAnswer(scratch, head, hop, UNCHANGED)
     scratch.send(to)
     body.start(framing, head.contentLength)
     input = input.subarray(head.length)

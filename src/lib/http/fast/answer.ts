@@ -1,6 +1,6 @@
 import type { Framing, Head } from '../wire/head.ts'
 import type { ClientConnection } from './client-connection.ts'
-import { composeAnswer, composeTrailers } from './compose.ts'
+import { composeAnswer, composeTrailers, UNCHANGED } from './compose.ts'
 import { passOn } from './memory.ts'
 import { type AnsweredExchange, UpstreamAnswer } from './upstream-answer.ts'
 
@@ -10,26 +10,34 @@ export interface AnsweredByBytes extends AnsweredExchange {
   readonly head: Head
 }
 
-/** An answer on its way to a client of HTTP/1.1: its bytes as they are, chunked where its upstream tells no end. */
+/**
+ * An answer on its way to a client of HTTP/1.1: its bytes as they are, chunked where its upstream tells no end. A client of HTTP/1.0 knows
+ * neither chunks nor interim answers: the end of its connection ends an answer without a length.
+ */
 export class Answer extends UpstreamAnswer<AnsweredByBytes> {
   #chunks = false
 
   protected get unchunks(): boolean {
-    return false
+    return this.exchange.head.minor === 0
   }
 
   protected passInterim(head: Head): void {
+    if (this.exchange.head.minor === 0) return
     const { out, outlet } = this.exchange.client
-    composeAnswer(out, head, this.hop, { closes: false, chunks: false })
+    composeAnswer(out, head, this.hop, UNCHANGED)
     out.send(outlet)
   }
 
   protected passHead(head: Head, framing: Framing): void {
     const { client, head: request } = this.exchange
-    this.#chunks = framing === 'close'
+    const isOld = request.minor === 0
+    const unchunks = isOld && head.chunked
+    this.#chunks = framing === 'close' && !isOld
     // Answered before the whole request was there: it will not be read, so nothing can follow on this connection.
     if (!client.requestBody.done || request.closes || client.parts.closing) client.closes = true
-    composeAnswer(client.out, head, this.hop, { closes: client.closes, chunks: this.#chunks })
+    if (isOld && (framing === 'close' || framing === 'chunked')) client.closes = true
+    const { closes } = client
+    composeAnswer(client.out, head, this.hop, { closes, keepsAlive: isOld && !closes, chunks: this.#chunks, unchunks })
   }
 
   protected passBody(bytes: Buffer, from: number, end: number, lent: boolean): void {
@@ -47,7 +55,7 @@ export class Answer extends UpstreamAnswer<AnsweredByBytes> {
       passOn(out, outlet, bytes, at, stop, lent)
       if (this.#chunks && stop > at) out.lineEnd()
       at = body.next
-      if (body.trailers !== undefined) composeTrailers(out, body.trailers, this.hop)
+      if (body.trailers !== undefined && !this.unchunks) composeTrailers(out, body.trailers, this.hop)
     }
     out.send(outlet)
     const { intake } = this.upstream

@@ -13,7 +13,6 @@ export interface ClientConnection {
   readonly socket: Socket
   readonly outlet: Outlet
   readonly parts: Parts
-  readonly peer: Peer
   readonly requestBody: BodyFramer
   readonly input: Input
   /** Where what is sent to the client is put together. */
@@ -21,6 +20,8 @@ export interface ClientConnection {
   readonly gone: boolean
   /** The connection ends with this exchange. */
   closes: boolean
+  /** What upstreams are told of the client with this request. */
+  peerOf(head: Head): Peer
   /** Whether this is the exchange that it serves now. */
   isOn(exchange: object): boolean
   resume(): void
@@ -36,4 +37,6 @@ export interface ClientConnection {
   open(): Promise<Opened>
   /** Ends the connection at once, so that what was sent does not look whole. */
   cut(): void
+  /** The same, by a reset where there is no TLS to tell of an end that came too early. */
+  reset(): void
 }

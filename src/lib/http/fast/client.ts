@@ -71,8 +71,13 @@ export class Client implements ClientConnection, IdleConnection {
     parts.idle.add(this)
   }
 
-  get peer(): Peer {
-    this.#peer ??= new Peer(plainAddress(this.socket.remoteAddress ?? 'unknown'), this.#secure ? 'https' : 'http')
+  /** One connection may bring requests of HTTP/1.1 and of HTTP/1.0. */
+  peerOf({ minor }: Head): Peer {
+    const version = minor === 0 ? '1.0' : '1.1'
+    if (this.#peer?.version !== version) {
+      const address = plainAddress(this.socket.remoteAddress ?? 'unknown')
+      this.#peer = new Peer(address, this.#secure ? 'https' : 'http', version)
+    }
     return this.#peer
   }
 
@@ -119,7 +124,8 @@ export class Client implements ClientConnection, IdleConnection {
     this.dropBody()
     if (!this.requestBody.done || exchange?.head.closes || this.parts.closing) this.closes = true
     const { counters } = this.parts
-    composeOwnAnswer(this.out, answer, own, { closes: this.closes, isHead: exchange?.method === 'HEAD' })
+    const keepsAlive = exchange?.head.minor === 0 && !this.closes
+    composeOwnAnswer(this.out, answer, own, { closes: this.closes, keepsAlive, isHead: exchange?.method === 'HEAD' })
     this.out.send(this.outlet)
     counters.answeredOurselves(answer.status, answer.headers?.['x-shadow-error'])
   }
@@ -134,6 +140,7 @@ export class Client implements ClientConnection, IdleConnection {
     this.exchange = undefined
     exchange.over = true
     this.looks = 0
+    if (this.parts.closing && this.input.isEmpty) this.closes = true // the head may have been out when the drain began
     if (!this.requestBody.done || this.closes) {
       // Who asked for the end sends nothing more; at a drain one that does is told by a reset, as whenever a connection was idle.
       if (this.requestBody.done && (exchange.head.closes || this.parts.closing)) this.socket.destroySoon()
@@ -157,6 +164,11 @@ export class Client implements ClientConnection, IdleConnection {
 
   cut(): void {
     this.socket.destroy()
+  }
+
+  reset(): void {
+    if (this.#secure) this.cut()
+    else this.socket.resetAndDestroy()
   }
 
   drain(): void {
@@ -201,8 +213,8 @@ export class Client implements ClientConnection, IdleConnection {
   #probe(): void {
     const { exchange, outlet, socket } = this
     if (!outlet.isWritten) return
-    // An interim answer may come unasked (RFC 9110, 15.2). Writing nothing tells of a reset that has come.
-    const asks = this.looks === 2 && exchange?.answered === false
+    // An interim answer may come unasked (RFC 9110, 15.2), but in HTTP/1.0. Writing nothing tells of a reset that has come.
+    const asks = this.looks === 2 && exchange?.answered === false && exchange.head.minor === 1
     socket.write(asks ? 'HTTP/1.1 100 Continue\r\n\r\n' : '', 'latin1')
   }
 
@@ -310,7 +322,7 @@ export class Client implements ClientConnection, IdleConnection {
       this.refuse(tooLarge(limits.bodyBytes))
       return false
     }
-    if (head.minor === 0 || head.wantsUpgrade) {
+    if (head.wantsUpgrade) {
       this.handOver()
       return false
     }

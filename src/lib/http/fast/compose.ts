@@ -29,10 +29,12 @@ export function composeRequest(out: Scratch, head: Head, hop: Hop, peer: Peer): 
   const ours = added(hop.requestHeaders)
   const claims = DROPPED_CLAIMS[hop.forwarded]
   const named = head.nominates ? nominated(head) : undefined
-  const dropsExpect = hop.expect === 'answer'
+  const dropsExpect = hop.expect === 'answer' || head.minor === 0
   let run = base + head.lineStart
-  if (!head.plainTarget) {
-    out.text(`${head.method} ${head.target} HTTP/1.1\r\nHost: ${head.host}\r\n`)
+  if (!head.plainTarget || head.minor === 0) {
+    out.text(`${head.method} ${head.target} HTTP/1.1\r\n`)
+    // A request of HTTP/1.0 may name no host; one of HTTP/1.1 then has an empty Host (RFC 9112, 3.2).
+    if (!head.plainTarget || !head.hasHost) out.text(`Host: ${head.host ?? ''}\r\n`)
     run = base + (head.count > 0 ? head.nameStart(0) : head.length - 2)
   }
   for (let slot = 0; slot < head.count; slot += 1) {
@@ -65,18 +67,27 @@ export function composeRequest(out: Scratch, head: Head, hop: Hop, peer: Peer): 
 
 /** How an answer differs from what the upstream sent. */
 export type AnswerChanges = {
-  /** The connection to the client ends with this answer. */
+  /** The connection to the client ends with this answer: it says so. */
   readonly closes: boolean
+  /** The connection goes on, which a client of HTTP/1.0 has to be told. */
+  readonly keepsAlive: boolean
   /** It is not framed: to be chunked for the client. */
   readonly chunks: boolean
+  /** It is chunked, and its client knows no chunks: the end of the connection ends it. */
+  readonly unchunks: boolean
 }
 
+/** An answer that goes on as it came. */
+export const UNCHANGED: AnswerChanges = { closes: false, keepsAlive: false, chunks: false, unchunks: false }
+
 /** Puts the head of the answer together as the client gets it: the app's own bytes, with a `Date` where it sent none (RFC 9110, 6.6.1). */
-export function composeAnswer(out: Scratch, head: Head, hop: Hop, { closes, chunks }: AnswerChanges): void {
+export function composeAnswer(out: Scratch, head: Head, hop: Hop, changes: AnswerChanges): void {
+  const { closes, keepsAlive, chunks, unchunks } = changes
   const { bytes, base, status } = head
   const ours = status < 200 ? undefined : added(hop.responseHeaders)
   const named = head.nominates ? nominated(head) : undefined
   const bare = status < 200 || status === 204
+  const framesAnew = bare || unchunks || head.hasPaddedFraming
   let run = base
   if (head.minor === 0) {
     out.text('HTTP/1.1')
@@ -86,8 +97,8 @@ export function composeAnswer(out: Scratch, head: Head, hop: Hop, { closes, chun
     const field = head.field(slot)
     if (
       HOP_BY_HOP[field] ||
-      (field === Field.trailer && !head.chunked) ||
-      ((bare || head.hasPaddedFraming) && (field === Field.contentLength || field === Field.transferEncoding)) ||
+      (field === Field.trailer && (!head.chunked || unchunks)) ||
+      (framesAnew && (field === Field.contentLength || field === Field.transferEncoding)) ||
       isDropped(head, slot, field, hop.strip, undefined, named)
     ) {
       const line = base + head.nameStart(slot)
@@ -97,7 +108,7 @@ export function composeAnswer(out: Scratch, head: Head, hop: Hop, { closes, chun
   }
   if (base + head.length - 2 > run) out.copy(bytes, run, base + head.length - 2)
   // In the one spelling that no client reads differently.
-  if (head.hasPaddedFraming && !bare)
+  if (head.hasPaddedFraming && !bare && !unchunks)
     out.text(head.chunked ? 'Transfer-Encoding: chunked\r\n' : `Content-Length: ${head.contentLength}\r\n`)
   if (!head.hasDate && status >= 200) {
     const date = dateLine()
@@ -106,6 +117,7 @@ export function composeAnswer(out: Scratch, head: Head, hop: Hop, { closes, chun
   if (hop.hsts !== undefined && !head.hasHsts && status >= 200) out.text(`Strict-Transport-Security: ${hop.hsts}\r\n`)
   if (chunks) out.text('Transfer-Encoding: chunked\r\n')
   if (closes) out.text('Connection: close\r\n')
+  else if (keepsAlive) out.text('Connection: keep-alive\r\n')
   if (ours !== undefined) out.copy(ours.bytes, 0, ours.bytes.length)
   out.lineEnd()
 }
@@ -190,6 +202,6 @@ function tellOrigin(out: Scratch, head: Head, hop: Hop, peer: Peer): void {
   const said = asForwardedHeaders(chain.length > 0 ? NO_ELEMENTS : elements)
   out.text(`X-Forwarded-For: ${[...chain, ...said.chain, peer.address].join(', ')}\r\n`)
   if (!proto) out.text(`X-Forwarded-Proto: ${said.proto ?? peer.proto}\r\n`)
-  if (!hosted) out.text(`X-Forwarded-Host: ${said.host ?? host}\r\n`)
+  if (!hosted && host !== undefined) out.text(`X-Forwarded-Host: ${said.host ?? host}\r\n`)
   out.text(peer.via)
 }

@@ -30,7 +30,7 @@ export class FastExchange extends ForwardedExchange {
 
   get host(): string | undefined {
     const { bytes, base, hostStart, hostEnd } = this.head
-    return hostStart < 0 ? undefined : this.client.peer.hostOf(bytes, base + hostStart, base + hostEnd)
+    return hostStart < 0 ? undefined : this.from.hostOf(bytes, base + hostStart, base + hostEnd)
   }
 
   get connection(): object {
@@ -38,7 +38,7 @@ export class FastExchange extends ForwardedExchange {
   }
 
   protected get from(): Peer {
-    return this.client.peer
+    return this.client.peerOf(this.head)
   }
 
   protected get bodyDone(): boolean {
@@ -46,7 +46,9 @@ export class FastExchange extends ForwardedExchange {
   }
 
   cut(): void {
-    this.client.cut()
+    // Where the end of the connection ends an answer, only a reset tells that it is not whole.
+    if (this.answered && this.head.minor === 0) this.client.reset()
+    else this.client.cut()
   }
 
   answer(answer: OwnAnswer): void {

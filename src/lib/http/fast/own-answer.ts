@@ -7,6 +7,8 @@ import type { Scratch } from './memory.ts'
 type Terms = {
   /** The connection ends with it. */
   readonly closes: boolean
+  /** The connection goes on, which a client of HTTP/1.0 has to be told. */
+  readonly keepsAlive: boolean
   /** It answers HEAD: its body is told of and left out. */
   readonly isHead: boolean
 }
@@ -16,7 +18,7 @@ export function composeOwnAnswer(
   out: Scratch,
   { status, headers, body = '' }: OwnAnswer,
   own: Readonly<Record<string, string>>,
-  { closes, isHead }: Terms,
+  { closes, keepsAlive, isHead }: Terms,
 ): void {
   const bytes = Buffer.from(body)
   let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nDate: ${httpDate()}\r\n`
@@ -26,6 +28,7 @@ export function composeOwnAnswer(
   }
   if (status !== 204 && status !== 304) text += `Content-Length: ${bytes.length}\r\n`
   if (closes) text += 'Connection: close\r\n'
+  else if (keepsAlive) text += 'Connection: keep-alive\r\n'
   out.text(`${text}\r\n`)
   if (!isHead) out.copy(bytes, 0, bytes.length)
 }

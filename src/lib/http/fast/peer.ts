@@ -1,10 +1,14 @@
 import { forwardedOf } from '../forwarded.ts'
 import { viaOf } from '../via.ts'
 
+type Version = '1.0' | '1.1' | '2'
+
 /** What the upstream is told of the client. */
 export class Peer {
   readonly address: string
   readonly proto: 'http' | 'https'
+  /** The version of HTTP that it speaks. */
+  readonly version: Version
   readonly via: string
   #host = Buffer.alloc(0)
   #hostText = ''
@@ -12,10 +16,10 @@ export class Peer {
   /** The host of what was told last. */
   #toldOf: string | undefined
 
-  /** `version` of HTTP that it speaks: `1.1`, `2`. */
-  constructor(address: string, proto: 'http' | 'https', version = '1.1') {
+  constructor(address: string, proto: 'http' | 'https', version: Version) {
     this.address = address
     this.proto = proto
+    this.version = version
     this.via = `Via: ${viaOf(version)}\r\n`
   }
 
@@ -34,9 +38,11 @@ export class Peer {
     const host = this.hostOf(bytes, from, to)
     if (host !== this.#toldOf) {
       this.#toldOf = host
+      const named = host === '' ? undefined : host // a request of HTTP/1.0 may name none
       this.#told = Buffer.from(
-        `X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: ${proto}\r\nX-Forwarded-Host: ${host}\r\n` +
-          `Forwarded: ${forwardedOf({ address, proto, host })}\r\n${this.via}`,
+        `X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: ${proto}\r\n` +
+          (named === undefined ? '' : `X-Forwarded-Host: ${named}\r\n`) +
+          `Forwarded: ${forwardedOf({ address, proto, host: named })}\r\n${this.via}`,
         'latin1',
       )
     }

@@ -95,9 +95,11 @@ export class Head {
     this.base = 0
   }
 
-  /** It asks to switch to what an upstream may switch to. Other offers are ignored (RFC 9110, 7.8): of h2c, and with a body. */
+  /**
+   * It asks to switch to what an upstream may switch to. Other offers are ignored (RFC 9110, 7.8): of h2c, with a body, and in HTTP/1.0.
+   */
   get wantsUpgrade(): boolean {
-    return this.upgradeNamed && this.upgradeOffered && this.requestFraming === 'none'
+    return this.upgradeNamed && this.upgradeOffered && this.minor === 1 && this.requestFraming === 'none'
   }
 
   /** How the body of this request is framed. */

@@ -19,6 +19,10 @@ export function parseRequest(head: Head, bytes: Buffer, base: number, end: numbe
   if (code !== WHOLE) return code
   if (head.chunked && head.minor === 0) return head.refuse(400, 'Transfer-Encoding in HTTP/1.0')
   if (!head.hasHost && head.minor === 1) return head.refuse(400, 'no Host')
+  if (head.minor === 0) {
+    head.closes ||= !head.keepsAlive
+    head.expects = false // which is ignored (RFC 9110, 10.1.1)
+  }
   return head.passes > MOST_PASSES ? head.refuse(508, LOOP) : WHOLE
 }
 
