@@ -1,5 +1,5 @@
 import { Agent, createServer, request } from 'node:http'
-import { listen } from '../../src/lib/http/server.ts'
+import { listen } from '../../src/lib/http/api/request-handler.ts'
 
 /** An HTTP server seen through a door that counts. */
 export type Counted = AsyncDisposable & {

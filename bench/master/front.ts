@@ -1,5 +1,5 @@
 import { Agent, createServer, request } from 'node:http'
-import { listen } from '../../src/lib/http/server.ts'
+import { listen } from '../../src/lib/http/api/request-handler.ts'
 import { mapAtMost } from '../../src/lib/parallel.ts'
 import { interleave, type Row, rowOf, rowOfOne } from '../lib/bench.ts'
 import { counted } from '../lib/counted.ts'

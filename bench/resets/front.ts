@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer as createApp, type RequestListener } from 'node:http'
 import { type AddressInfo, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Exchanges } from '../../src/lib/http/fast/server.ts'
+import { Exchanges } from '../../src/lib/http/downstream/exchange-server.ts'
 import { noLog } from '../../src/lib/log.ts'
 
 const ANSWERS_AFTER_MS = 20

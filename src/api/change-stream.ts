@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { pause } from '../lib/abort.ts'
 import type { Clock } from '../lib/clock.ts'
-import { readEvents } from '../lib/http/events.ts'
+import { readEvents } from '../lib/http/api/events.ts'
 import { CHECKED_COUNTS_FOR, POLL_WITHOUT_STREAM_EVERY, STREAM_LOST_AFTER } from '../model/intervals.ts'
 import type { MasterClient } from './client.ts'
 import { AppNameSchema, HostnameSchema } from './schemas.ts'

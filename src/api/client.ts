@@ -1,6 +1,6 @@
 import { Agent, type OutgoingHttpHeaders } from 'node:http'
 import { type FailureCode, ShadowError, systemCode } from '../lib/errors.ts'
-import { type Answer, call, json } from '../lib/http/client.ts'
+import { type Answer, call, json } from '../lib/http/api/call.ts'
 import { masterPaths, nodePaths } from './paths.ts'
 import type { CallAnswer, CallInput, masterRoutes, nodeRoutes, Routes } from './routes.ts'
 

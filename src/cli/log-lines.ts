@@ -1,6 +1,6 @@
 import type { MasterClient } from '../api/client.ts'
 import { ShadowError, systemCode } from '../lib/errors.ts'
-import { readLines } from '../lib/http/events.ts'
+import { readLines } from '../lib/http/api/events.ts'
 import type { LogLine } from '../model/instance.ts'
 import { paint, type Terminal } from './terminal.ts'
 

@@ -1,4 +1,4 @@
-import { LIMITS, type Limits } from '../lib/http/limits.ts'
+import { LIMITS, type Limits } from '../lib/http/guard/limits.ts'
 
 const KIB = 1_024
 

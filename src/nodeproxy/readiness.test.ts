@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createServer, type IncomingHttpHeaders } from 'node:http'
 import { afterEach, test } from 'vitest'
-import { listen } from '../lib/http/server.ts'
+import { listen } from '../lib/http/api/request-handler.ts'
 import type { LogLine } from '../model/instance.ts'
 import type { Readiness } from '../model/task.ts'
 import { aTask } from '../testing/fake-app.ts'

@@ -9,7 +9,7 @@ import {
 } from '../api/paths.ts'
 import { appUnreachable, noteBadAnswer, OURS, RequestAsk, servedBy, TRIES } from '../api/traffic.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
-import { type Hop, UpstreamError } from '../lib/http/hop.ts'
+import { type Hop, UpstreamError } from '../lib/http/upstream-target.ts'
 import type { Leaver } from '../lib/leaver.ts'
 import type { Places } from '../lib/places.ts'
 import { ANSWER_WITHIN } from '../model/access.ts'

@@ -1,5 +1,5 @@
 import type { Clock } from '../lib/clock.ts'
-import type { SocketsOptions } from '../lib/http/sockets.ts'
+import type { SocketsOptions } from '../lib/http/guard/socket-budget.ts'
 import type { SocketLimits } from '../lib/open-files.ts'
 import { Gauges } from '../lib/shared/gauges.ts'
 import { NodeBounds } from './bounds.ts'

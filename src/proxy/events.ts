@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import { openEvents } from '../lib/http/events.ts'
+import { openEvents } from '../lib/http/api/events.ts'
 import type { Node } from '../model/app.ts'
 import { STREAM_HEARTBEAT_EVERY } from '../model/intervals.ts'
 import type { Route } from '../model/route.ts'

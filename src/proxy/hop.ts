@@ -1,7 +1,7 @@
 import { ERROR_HEADER, HOP_CLIENT, HOP_EXPECT } from '../api/paths.ts'
 import { OURS, type RequestAsk, servedBy } from '../api/traffic.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
-import type { Hop } from '../lib/http/hop.ts'
+import type { Hop } from '../lib/http/upstream-target.ts'
 import type { Node } from '../model/app.ts'
 import type { Held } from '../model/instance.ts'
 

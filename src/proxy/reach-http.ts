@@ -1,7 +1,7 @@
 import { type NodeClient, nodeClient } from '../api/client.ts'
 import { HOP_ANSWER_WITHIN, HOP_INSTANCE, HOP_KEY, HOP_PATIENCE, PERMIT_HEADER, WAKE_HEADER } from '../api/paths.ts'
 import { PhaseSchema } from '../api/schemas.ts'
-import { readEvents } from '../lib/http/events.ts'
+import { readEvents } from '../lib/http/api/events.ts'
 import type { Node } from '../model/app.ts'
 import { instanceId } from '../model/instance-id.ts'
 import { MASTER_CALL_WITHIN } from '../model/intervals.ts'

@@ -1,6 +1,6 @@
 import { BlockList, isIPv6 } from 'node:net'
 import type { Exchange } from '../lib/http/exchange.ts'
-import { readForwarded } from '../lib/http/forwarded.ts'
+import { readForwarded } from '../lib/http/wire/forwarded.ts'
 import { ipOf, withoutPort } from '../lib/ip.ts'
 
 /**

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import { masterPaths } from '../api/paths.ts'
 import { asShadowError, ShadowError } from '../lib/errors.ts'
-import { listen, readJson, reply } from '../lib/http/server.ts'
+import { listen, readJson, reply } from '../lib/http/api/request-handler.ts'
 
 type Name = keyof typeof masterPaths
 type Call = {

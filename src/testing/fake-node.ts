@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import { nodePaths } from '../api/paths.ts'
 import { asShadowError, ShadowError } from '../lib/errors.ts'
-import { listen, reply } from '../lib/http/server.ts'
+import { listen, reply } from '../lib/http/api/request-handler.ts'
 import type { InstanceView } from '../model/instance.ts'
 import { instanceId } from '../model/instance-id.ts'
 import type { AppName, NodeName } from '../model/names.ts'

@@ -1,5 +1,5 @@
-import { Exchanges, type ExchangesOptions, exchangeServer } from '../lib/http/fast/server.ts'
-import type { ForwarderOptions, Hop } from '../lib/http/forward.ts'
+import { Exchanges, type ExchangesOptions, exchangeServer } from '../lib/http/downstream/exchange-server.ts'
+import type { ForwarderOptions, Hop } from '../lib/http/legacy/forward.ts'
 import { noLog } from '../lib/log.ts'
 import { HandClock } from './clock.ts'
 import { open } from './wire.ts'

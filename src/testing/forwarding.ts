@@ -1,5 +1,5 @@
-import { Forwarder, type ForwarderOptions, type Hop } from '../lib/http/forward.ts'
-import { strictServer } from '../lib/http/strict.ts'
+import { Forwarder, type ForwarderOptions, type Hop } from '../lib/http/legacy/forward.ts'
+import { strictServer } from '../lib/http/legacy/strict.ts'
 import { noLog } from '../lib/log.ts'
 import { HandClock } from './clock.ts'
 import { type Opened, open } from './wire.ts'

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { buffer } from 'node:stream/consumers'
-import { listen } from '../lib/http/server.ts'
+import { listen } from '../lib/http/api/request-handler.ts'
 import type { StoragePlace } from '../master/storage/place.ts'
 
 type Manners = {

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
-import { Exchanges, type ExchangesOptions } from '../lib/http/fast/server.ts'
+import { Exchanges, type ExchangesOptions } from '../lib/http/downstream/exchange-server.ts'
 import { Certificates } from '../lib/http/tls/certificates.ts'
 import { tlsServer } from '../lib/http/tls/listener.ts'
 import { renewed, TicketKeys } from '../lib/http/tls/ticket-keys.ts'

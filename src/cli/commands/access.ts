@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { MasterClient } from '../../api/client.ts'
 import { isFailure } from '../../lib/errors.ts'
-import { json } from '../../lib/http/client.ts'
+import { json } from '../../lib/http/api/call.ts'
 import type { App } from '../../model/app.ts'
 import { type AccessFlags, accessOptions, sayAccess, withFlags } from '../access.ts'
 import { orNearApps } from '../near-apps.ts'

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { MasterClient } from '../../api/client.ts'
 import { type Fault, isFailure, ShadowError } from '../../lib/errors.ts'
-import { json } from '../../lib/http/client.ts'
+import { json } from '../../lib/http/api/call.ts'
 import type { App } from '../../model/app.ts'
 import { type Hostname, hostname } from '../../model/hostname.ts'
 import { type DefinitionFlags, definitionOptions, toPatch } from '../definition.ts'

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Hop } from './hop.ts'
+import type { Hop } from './upstream-target.ts'
 
 /** An answer of our own, small enough to be whole in memory. */
 export type OwnAnswer = {

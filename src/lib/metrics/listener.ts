@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
+import { listen } from '../http/api/request-handler.ts'
 import type { Listening } from '../http/listening.ts'
-import { listen } from '../http/server.ts'
 import type { Log } from '../log.ts'
 import type { ListenAddress } from '../settings.ts'
 import type { Metrics } from './metrics.ts'

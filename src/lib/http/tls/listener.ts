@@ -1,12 +1,12 @@
 import { createServer as createNetServer, type Server as NetServer, Socket } from 'node:net'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 import type { Log } from '../../log.ts'
-import { wholeAnswer } from '../answers.ts'
-import type { Exchanges } from '../fast/server.ts'
+import type { Exchanges } from '../downstream/exchange-server.ts'
 import { CLIENT_SOCKET } from '../listening.ts'
+import { wholeAnswer } from '../problem-answer.ts'
 import { type Certificate, tlsTerms } from './certificate.ts'
 import type { Certificates } from './certificates.ts'
-import { certified } from './certified.ts'
+import { certified } from './connection-certificate.ts'
 import { TicketKeys } from './ticket-keys.ts'
 
 export type TlsOptions = {

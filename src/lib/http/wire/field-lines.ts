@@ -1,8 +1,8 @@
 import { COLON, CR, LF, SPACE, TAB, TOKEN, VALUE } from './bytes.ts'
 import { Field, fieldOf } from './fields.ts'
+import { takeIn } from './framing-fields.ts'
 import type { Head } from './head.ts'
-import { takeIn } from './meaning.ts'
-import { type HeadLimits, MORE, WHOLE } from './outcome.ts'
+import { type HeadLimits, MORE, WHOLE } from './parse-outcome.ts'
 
 /** Reads the lines after the first up to the empty one (RFC 9112, 5); `framed`: they tell how a body is framed. */
 export function fieldLines(

@@ -1,9 +1,9 @@
 import { copy, isText } from './bytes.ts'
 import type { Field } from './fields.ts'
-import { HEAD_LIMITS, type HeadLimits } from './outcome.ts'
+import { HEAD_LIMITS, type HeadLimits } from './parse-outcome.ts'
 
-export { HEAD_LIMITS, type HeadLimits, MORE, WHOLE } from './outcome.ts'
-export { tokens } from './tokens.ts'
+export { tokens } from './list-elements.ts'
+export { HEAD_LIMITS, type HeadLimits, MORE, WHOLE } from './parse-outcome.ts'
 
 /** How a body's end is told (RFC 9112, 6.3). */
 export type Framing = 'none' | 'length' | 'chunked' | 'close'

@@ -1,8 +1,8 @@
-import { LOOP, MOST_PASSES } from '../via.ts'
 import { fieldLines } from './field-lines.ts'
 import type { Head } from './head.ts'
-import { WHOLE } from './outcome.ts'
+import { WHOLE } from './parse-outcome.ts'
 import { requestLine, statusLine } from './start-line.ts'
+import { LOOP, MOST_PASSES } from './via.ts'
 
 // The parsers are strict and read a head in one pass: whatever two parsers could read differently is refused. A head that comes in pieces is
 // parsed on from its last whole line, so that a client that drips costs no more than its bytes.

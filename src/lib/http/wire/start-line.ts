@@ -1,7 +1,7 @@
 import { CR, HOST, isText, LF, SPACE, TARGET, TOKEN, VALUE } from './bytes.ts'
 import type { Head } from './head.ts'
 import { LONGEST_METHOD, readMethod } from './methods.ts'
-import { type HeadLimits, MORE, WHOLE } from './outcome.ts'
+import { type HeadLimits, MORE, WHOLE } from './parse-outcome.ts'
 
 /** Reads the request line (RFC 9112, 3). */
 export function requestLine(head: Head, bytes: Buffer, base: number, end: number, { lineBytes }: HeadLimits): number {

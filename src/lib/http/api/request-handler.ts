@@ -1,0 +1,96 @@
+import { type IncomingMessage, type RequestListener, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import { ShadowError } from '../../errors.ts'
+import type { Log } from '../../log.ts'
+import type { ListenAddress } from '../../settings.ts'
+import type { Exchange } from '../exchange.ts'
+import { bind, close, type Listening } from '../listening.ts'
+import { problemAnswer } from '../problem-answer.ts'
+
+export type Handler = (request: IncomingMessage, response: ServerResponse, signal: AbortSignal) => Promise<void>
+
+/** The one place where errors become answers: `signal` aborts when the client leaves, and whoever left gets none. */
+export function door(handler: Handler, { log }: { log: Log }): RequestListener {
+  return (request, response) => {
+    response.on('error', ignore)
+    const gone = new AbortController()
+    response.on('close', () => {
+      if (!response.writableFinished) gone.abort(new ShadowError('client-gone', 'the client left before its answer'))
+    })
+    handler(request, response, gone.signal).catch(thrown => {
+      if (!gone.signal.aborted) fail(request, response, thrown, log)
+    })
+  }
+}
+
+/** Serves an exchange by a handler for node:http: for answers that are streams, or bodies that are read. */
+export async function byHandler(exchange: Exchange, handler: Handler, log: Log): Promise<void> {
+  const { request, response, signal } = await exchange.open()
+  response.on('error', ignore)
+  try {
+    await handler(request, response, signal)
+  } catch (thrown) {
+    if (!signal.aborted) fail(request, response, thrown, log)
+  }
+}
+
+/** Answers with the error's problem document, logging what is our own fault under the id that the answer carries. */
+export function fail(request: IncomingMessage, response: ServerResponse, thrown: unknown, log: Log): void {
+  const { method = '', url: target = '' } = request
+  const { status, headers, body } = problemAnswer(thrown, log, { method, target })
+  if (response.headersSent) {
+    response.destroy() // half an answer must not look like a whole one
+    return
+  }
+  // A reason of an app that node:http refused to write stays with the response, and would be refused again.
+  response.statusMessage = STATUS_CODES[status] ?? ''
+  response.writeHead(status, headers)
+  response.end(body)
+}
+
+/** A write that comes after the end is an event of the response: whoever writes looks at `close`, and nobody is left to be told. */
+const ignore = (): void => undefined
+
+/** Answers with JSON. */
+export function reply(
+  response: ServerResponse,
+  status: number,
+  value: unknown,
+  headers: Record<string, string> = {},
+): void {
+  response.writeHead(status, { 'content-type': 'application/json', ...headers })
+  response.end(value === undefined ? undefined : `${JSON.stringify(value)}\n`)
+}
+
+/** Reads a JSON body of at most `most` bytes; fails with `bad-input` or `too-large`. */
+export async function readJson(request: IncomingMessage, most = 1_048_576): Promise<unknown> {
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    length += chunk.length
+    if (length > most) throw new ShadowError('too-large', `the body is larger than ${most} bytes`)
+    chunks.push(chunk)
+  }
+  if (length === 0) return undefined
+  const body = Buffer.concat(chunks).toString()
+  try {
+    return JSON.parse(body)
+  } catch (cause) {
+    throw new ShadowError('bad-input', `the body is not JSON: ${(cause as Error).message}`, { cause })
+  }
+}
+
+/** Opens the server; disposing it closes idle connections, and those in use once they are done or `drainMs` has passed. */
+export async function listen(server: Server, at: ListenAddress, drainMs = 0): Promise<Listening> {
+  // Those that have switched protocols too, which node:http counts no more.
+  const sockets = new Set<Socket>()
+  server.on('connection', socket => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+  })
+  const bound = await bind(server, at)
+  const cut = (): void => {
+    for (const socket of sockets) socket.destroy()
+  }
+  return { ...bound, [Symbol.asyncDispose]: () => close(server, drainMs, () => server.closeIdleConnections(), cut) }
+}

@@ -1,0 +1,15 @@
+import { fastForwarding } from '../../../testing/fast-forwarding.ts'
+import { through } from '../../../testing/forwarding.ts'
+
+// What the path over node:http is held to, held by the fast path where this Node does not let it read into reused memory.
+through(fastForwarding({ reusesMemory: false }))
+await import('./forward.test.ts')
+await import('./bodies.test.ts')
+await import('./again.test.ts')
+await import('./smuggling.test.ts')
+await import('./upgrade.test.ts')
+await import('./origin.test.ts')
+await import('./targets.test.ts')
+await import('./half-closed.test.ts')
+await import('./interim.test.ts')
+await import('./framing.test.ts')

@@ -1,0 +1,57 @@
+import { forwardedOf } from '../wire/forwarded.ts'
+import { viaOf } from '../wire/via.ts'
+
+type Version = '1.0' | '1.1' | '2'
+
+/** What the upstream is told of the client. */
+export class Peer {
+  readonly address: string
+  readonly proto: 'http' | 'https'
+  /** The version of HTTP that it speaks. */
+  readonly version: Version
+  readonly via: string
+  #host = Buffer.alloc(0)
+  #hostText = ''
+  #told = Buffer.alloc(0)
+  /** The host of what was told last. */
+  #toldOf: string | undefined
+
+  constructor(address: string, proto: 'http' | 'https', version: Version) {
+    this.address = address
+    this.proto = proto
+    this.version = version
+    this.via = `Via: ${viaOf(version)}\r\n`
+  }
+
+  /** The host as text; the same as last time, as it mostly is on one connection, is not made again. */
+  hostOf(bytes: Buffer, from: number, to: number): string {
+    if (!same(this.#host, bytes, from, to)) {
+      this.#host = Buffer.from(bytes.subarray(from, to))
+      this.#hostText = this.#host.toString('latin1')
+    }
+    return this.#hostText
+  }
+
+  /** The lines that tell of it; the same as last time where the host is, as it mostly is on one connection. */
+  told(bytes: Buffer, from: number, to: number): Buffer {
+    const { address, proto } = this
+    const host = this.hostOf(bytes, from, to)
+    if (host !== this.#toldOf) {
+      this.#toldOf = host
+      const named = host === '' ? undefined : host // a request of HTTP/1.0 may name none
+      this.#told = Buffer.from(
+        `X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: ${proto}\r\n` +
+          (named === undefined ? '' : `X-Forwarded-Host: ${named}\r\n`) +
+          `Forwarded: ${forwardedOf({ address, proto, host: named })}\r\n${this.via}`,
+        'latin1',
+      )
+    }
+    return this.#told
+  }
+}
+
+function same(known: Buffer, bytes: Buffer, from: number, to: number): boolean {
+  if (known.length !== to - from) return false
+  for (let at = from; at < to; at += 1) if (known[at - from] !== bytes[at]) return false
+  return true
+}

@@ -1,0 +1,333 @@
+import { ShadowError } from '../../errors.ts'
+import type { Opened, OwnAnswer } from '../exchange.ts'
+import type { AnsweredExchange, UpstreamAnswer } from '../upstream/answer-reader.ts'
+import type { Upstream } from '../upstream/connection.ts'
+import type { Waiter } from '../upstream/pool.ts'
+import { type Hop, Refusal, type Stage, UpstreamError } from '../upstream-target.ts'
+import type { Head } from '../wire/head.ts'
+import { isIdempotent } from '../wire/methods.ts'
+import type { Peer } from './client-origin.ts'
+import { composeRequest } from './compose-heads.ts'
+import type { Parts, Served } from './server-context.ts'
+
+type Settle = { readonly resolve: () => void; readonly reject: (reason: unknown) => void }
+
+/** A request whose head our parser has read: how it is sent to an upstream, once more where that is allowed, and what becomes of it there. */
+export abstract class ForwardedExchange implements Served, AnsweredExchange, Waiter {
+  readonly head: Head
+  readonly parts: Parts
+  answered = false
+  readonly ownHeaders: Record<string, string> = {}
+  hop: Hop | undefined
+  upstream: Upstream | undefined
+  /** Why the upstream takes nothing any more; its answer may still come. */
+  deafness: Error | undefined
+  /** The body waits until the upstream says to go on. */
+  protected asks = false
+  #answer: UpstreamAnswer | undefined
+  #settle: Settle | undefined
+  #gone: AbortController | undefined
+  #signal: AbortSignal | undefined
+  #repeated = false
+  /** An upstream had the request in hand: it may have begun on it. */
+  #wasSent = false
+  /** Where a connection is waited for. */
+  #awaited: Hop | undefined
+  /** Kept by the pool. */
+  waitedLooks = 0
+
+  constructor(head: Head, parts: Parts) {
+    this.head = head
+    this.parts = parts
+  }
+
+  abstract readonly gone: boolean
+  abstract readonly over: boolean
+  abstract readonly host: string | undefined
+  abstract readonly connection: object
+  abstract answer(answer: OwnAnswer): void
+  abstract open(): Promise<Opened>
+  abstract cut(): void
+  /** What is told of the client. */
+  protected abstract readonly from: Peer
+  /** A byte of the body was given to an upstream: then it cannot be sent again. */
+  protected abstract readonly bodyBegun: boolean
+  /** The whole body is there and passed on. */
+  protected abstract readonly bodyDone: boolean
+  protected abstract answerFrom(upstream: Upstream, hop: Hop): UpstreamAnswer
+  /** Tells the client to go on with its body. */
+  protected abstract passContinue(): void
+  /** Passes the body on, after the head if that was not sent yet, and from now on as it comes. */
+  protected abstract sendBody(upstream: Upstream): void
+  /** Throws away what there is, and what comes, of the body. */
+  protected abstract dropBody(): void
+  /** The answer has been given to the client's socket or stream, which may not have taken it yet. */
+  protected abstract handedOut(): void
+  /** There is no upstream any more: what comes of the body stays where it is. */
+  protected halt(): void {}
+
+  get method(): string {
+    return this.head.method
+  }
+
+  get target(): string {
+    return this.head.target
+  }
+
+  isFor(path: string): boolean {
+    return this.head.isFor(path)
+  }
+
+  get peer(): string {
+    return this.from.address
+  }
+
+  get secure(): boolean {
+    return this.from.proto === 'https'
+  }
+
+  get hasBody(): boolean {
+    return this.head.requestFraming !== 'none'
+  }
+
+  get upgrade(): string | undefined {
+    return undefined // upgrades travel on the safe path
+  }
+
+  get headBytes(): number {
+    return this.head.length
+  }
+
+  get signal(): AbortSignal {
+    if (this.#gone === undefined) {
+      this.#gone = new AbortController()
+      if (this.gone) this.#gone.abort(left())
+    }
+    return this.#gone.signal
+  }
+
+  header(name: string): string | undefined {
+    return this.head.header(name)
+  }
+
+  list(name: string): string | undefined {
+    return this.head.list(name)
+  }
+
+  forward(hop: Hop, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason)
+      if (this.gone) return reject(left())
+      this.#settle = { resolve, reject }
+      this.hop = hop
+      if (signal !== undefined && signal !== this.#gone?.signal) {
+        this.#signal = signal
+        signal.addEventListener('abort', this.#aborted, { once: true })
+      }
+      this.#attempt(hop)
+    })
+  }
+
+  get wantsFresh(): boolean {
+    return this.#repeated
+  }
+
+  given(upstream: Upstream): void {
+    const { hop } = this
+    this.#awaited = undefined
+    if (hop !== undefined) this.#send(upstream, hop)
+  }
+
+  notGiven(cause: Error): void {
+    const { hop } = this
+    this.#awaited = undefined
+    if (hop === undefined) return
+    if (cause instanceof ShadowError) {
+      this.failed(cause)
+      return
+    }
+    this.#fail('connect', UpstreamError.lost(hop.address, 'connect', this.#wasSent, cause))
+  }
+
+  received(bytes: Buffer, end: number, lent: boolean): void {
+    this.#answer?.received(bytes, end, lent)
+  }
+
+  ended(): void {
+    this.#answer?.ended()
+  }
+
+  lost(cause: Error | undefined): void {
+    const { hop, upstream } = this
+    if (this.#settle === undefined || hop === undefined) return
+    const stage = this.#stage()
+    const sent = !this.asks
+    const isKept = !this.bodyBegun && !this.#repeated && upstream?.wasKept === true && this.#answer?.begun !== true
+    const isDoomed = upstream?.isDoomed === true
+    // A peer that asks nobody before it sends again (a node, which holds the app itself) may be tried elsewhere after the repeat.
+    this.#wasSent ||= sent && hop.alive !== undefined
+    this.#letGo(false)
+    const why = cause ?? new Error('the connection was closed')
+    const failure = UpstreamError.lost(hop.address, stage, sent || this.#wasSent, why)
+    if (isKept && !isDoomed && (!sent || isIdempotent(this.method))) this.#repeat(hop, failure)
+    else this.#fail(stage, isDoomed && sent ? why : failure)
+  }
+
+  /** Sends it once more, where the same upstream still runs. */
+  #repeat(hop: Hop, failure: UpstreamError): void {
+    this.#repeated = true
+    const again = (): void => {
+      this.parts.counters.repeated += 1
+      this.#attempt(hop)
+    }
+    if (hop.alive === undefined) {
+      again()
+      return
+    }
+    const settle = this.#settle
+    hop.alive().then(
+      () => this.#settle === settle && again(),
+      problem => this.#settle === settle && this.#fail(failure.stage, this.#wasSent ? problem : failure),
+    )
+  }
+
+  #fail(stage: Stage, reason: unknown): void {
+    this.parts.counters.failed(stage)
+    this.failed(reason)
+  }
+
+  deaf(cause: Error): void {
+    if (this.deafness !== undefined) return
+    this.deafness = cause
+    this.parts.later(() => this.#answer?.begun !== true && this.deafness === cause && this.upstream?.destroy(cause))
+    this.dropBody()
+  }
+
+  get awaitsAnswer(): boolean {
+    return (this.bodyDone || this.asks) && !this.answered && this.#answer?.begun === false
+  }
+
+  silent(): void {
+    const { hop } = this
+    if (hop === undefined) return
+    this.parts.counters.lateAnswers += 1
+    this.upstream?.reset()
+    this.failed(UpstreamError.late(hop))
+  }
+
+  goesOn(): void {
+    if (!this.asks) {
+      this.passContinue()
+      return
+    }
+    this.asks = false
+    if (this.upstream !== undefined) this.sendBody(this.upstream)
+  }
+
+  refused(refusal: Omit<ConstructorParameters<typeof Refusal>[0], 'sent'>): void {
+    this.#letGo(false)
+    this.#settled()?.reject(new Refusal({ ...refusal, sent: this.bodyBegun }))
+  }
+
+  /** It cannot be forwarded to the end: the client is cut where it has a part of the answer. */
+  failed(reason: unknown): void {
+    this.#letGo(false)
+    if (this.answered) this.cut()
+    this.#settled()?.reject(reason)
+  }
+
+  finished(reusable: boolean): void {
+    this.#letGo(reusable && this.bodyDone && this.upstream?.outlet.isWritten === true)
+    this.handedOut()
+  }
+
+  /** The client left or was cut. */
+  left(reason: unknown): void {
+    this.upstream?.reset() // an end alone could be that of a client that still waits
+    this.#letGo(false)
+    this.#gone?.abort(reason)
+    this.#settled()?.reject(reason)
+  }
+
+  /** Whether it is being forwarded. */
+  protected get isForwarded(): boolean {
+    return this.#settle !== undefined
+  }
+
+  /** The client has the whole answer. */
+  protected arrived(): void {
+    this.#settled()?.resolve()
+  }
+
+  #attempt(hop: Hop): void {
+    const { pool } = this.parts
+    const repeatable = !this.hasBody && isIdempotent(this.head.method)
+    const upstream = this.#repeated ? undefined : pool.take(hop, repeatable)
+    if (upstream !== undefined) {
+      this.#send(upstream, hop)
+      return
+    }
+    this.#awaited = hop
+    pool.wait(hop, this)
+  }
+
+  #send(upstream: Upstream, hop: Hop): void {
+    const { head } = this
+    const { out } = this.parts
+    this.upstream = upstream
+    upstream.user = this
+    upstream.looks = 0
+    upstream.mostSilent =
+      hop.answerWithinMs === undefined ? Number.POSITIVE_INFINITY : hop.answerWithinMs / this.parts.lookMs
+    this.#answer = this.answerFrom(upstream, hop)
+    this.deafness = undefined
+    try {
+      composeRequest(out, head, hop, this.from)
+    } catch (error) {
+      out.clear()
+      this.failed(error) // a header of ours that is none
+      return
+    }
+    const { bodyDone } = this
+    this.asks = !bodyDone && hop.expect === 'ask' && !head.expects
+    if (bodyDone || this.asks) {
+      out.send(upstream.outlet)
+      return
+    }
+    if (hop.expect === 'answer' && head.expects) this.passContinue()
+    this.sendBody(upstream)
+  }
+
+  #stage(): Stage {
+    if (this.answered) return 'body'
+    return this.bodyDone ? 'head' : 'send'
+  }
+
+  #letGo(reusable: boolean): void {
+    const { upstream } = this
+    if (this.#awaited !== undefined) {
+      this.parts.pool.stopWaiting(this.#awaited, this)
+      this.#awaited = undefined
+    }
+    if (upstream === undefined) return
+    this.upstream = this.#answer = undefined
+    this.halt()
+    if (reusable) this.parts.pool.give(upstream)
+    else {
+      upstream.user = undefined
+      upstream.destroy()
+    }
+  }
+
+  #settled(): Settle | undefined {
+    const settle = this.#settle
+    this.#settle = undefined
+    this.#signal?.removeEventListener('abort', this.#aborted)
+    this.#signal = undefined
+    return settle
+  }
+
+  readonly #aborted = (): void => this.failed(this.#signal?.reason)
+}
+
+export const left = (): ShadowError => new ShadowError('client-gone', 'the client left before its answer')

@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
+import { test } from 'vitest'
+import { WebSocket, WebSocketServer } from 'ws'
+import { fastForwarding } from '../../../testing/fast-forwarding.ts'
+import { httpApp, RawClient, rawApp, until } from '../../../testing/wire.ts'
+
+const forwarding = fastForwarding()
+const asking = (protocol: string): string =>
+  `GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEA==\r\n\r\n`
+
+/** An app that switches to the protocol; `ends` are its sides. */
+async function switching(protocol: string) {
+  const ends: Socket[] = []
+  const app = await rawApp(socket => {
+    socket.once('data', () => {
+      ends.push(socket)
+      socket.resume().write(`HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: ${protocol}\r\n\r\n`)
+    })
+  })
+  return Object.assign(app, { ends })
+}
+
+const GOING_AWAY = '\x88\x02\x03\xe9'
+
+test('at a drain a WebSocket is closed as going away, and its app hears that from the client', async () => {
+  const closes: number[] = []
+  await using app = await httpApp(
+    () => undefined,
+    server => new WebSocketServer({ server }).on('connection', socket => socket.on('close', code => closes.push(code))),
+  )
+  await using front = await forwarding(app)
+  const client = new WebSocket(`ws://127.0.0.1:${front.port}/`)
+  await once(client, 'open')
+  front.exchanges.drain()
+  const [code] = await once(client, 'close')
+  await until(() => front.outcomes.length === 1 && closes.length === 1)
+  assert.deepEqual([code, closes, front.outcomes], [1001, [1001], ['done']])
+  assert.equal(front.sockets.size, 0)
+})
+
+test('a hop that goes away behind another is heard of by the client, and the other hop ends with it', async () => {
+  await using app = await httpApp(
+    () => undefined,
+    server => void new WebSocketServer({ server }),
+  )
+  await using node = await forwarding(app, { forwarded: 'keep' })
+  await using front = await forwarding(node)
+  const client = new WebSocket(`ws://127.0.0.1:${front.port}/`)
+  await once(client, 'open')
+  const closed = once(client, 'close')
+  node.exchanges.drain()
+  assert.equal((await closed)[0], 1001)
+  await until(() => front.outcomes.length === 1 && node.outcomes.length === 1 && app.sockets.size === 0)
+})
+
+test('what is switched to after a drain began goes away at once', async () => {
+  let answer = (): void => undefined
+  await using app = await rawApp(socket => {
+    answer = () =>
+      void socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n')
+    socket.on('data', () => undefined)
+  })
+  await using front = await forwarding(app)
+  using client = new RawClient(front.port, asking('websocket'))
+  await until(() => [...app.sockets].some(socket => socket.bytesRead > 0))
+  front.exchanges.drain()
+  answer()
+  await client.until(GOING_AWAY)
+})
+
+test('the frame that the app is sending is passed to its end before, and nothing after', async () => {
+  await using app = await switching('websocket')
+  await using front = await forwarding(app)
+  using client = new RawClient(front.port, asking('websocket'))
+  await client.until('\r\n\r\n')
+  client.text = ''
+  app.ends[0]?.write('\x81\x06abc', 'latin1')
+  await client.until('abc')
+  front.exchanges.drain()
+  app.ends[0]?.write('def\x81\x02gh\x81\x02ij', 'latin1')
+  await client.until(GOING_AWAY)
+  app.ends[0]?.write('\x81\x02kl', 'latin1')
+  assert.equal(await client.closed(), `\x81\x06abcdef\x81\x02gh\x81\x02ij${GOING_AWAY}`)
+})
+
+test('a client that does not answer is not waited for', async () => {
+  await using app = await switching('websocket')
+  await using front = await forwarding(app)
+  using client = new RawClient(front.port, asking('websocket'))
+  await client.until('\r\n\r\n')
+  front.exchanges.drain()
+  await client.until(GOING_AWAY)
+  assert.equal(front.sockets.size, 1)
+  await front.clock.advance(1_000)
+  await until(() => front.sockets.size === 0 && front.outcomes.length === 1)
+})
+
+test('another protocol knows no such word: it is cut', async () => {
+  await using app = await switching('line')
+  await using front = await forwarding(app)
+  using client = new RawClient(front.port, asking('line'))
+  await client.until('\r\n\r\n')
+  client.text = ''
+  front.exchanges.drain()
+  assert.equal(await client.closed(), '')
+})

@@ -1,0 +1,388 @@
+import type { Socket } from 'node:net'
+import { type FailureCode, ShadowError } from '../../../errors.ts'
+import type { Opened, OwnAnswer } from '../../exchange.ts'
+import { tooLarge } from '../../guard/limits.ts'
+import { keepsPace } from '../../guard/transfer-rate.ts'
+import { GOES_ON_WITHIN_MS } from '../../legacy/half-closed.ts'
+import { plainAddress } from '../../legacy/headers.ts'
+import { Intake, type Scratch } from '../../sockets/buffers.ts'
+import { readInto } from '../../sockets/read-into.ts'
+import { Outlet } from '../../sockets/socket-writer.ts'
+import { BodyFramer } from '../../wire/body-framer.ts'
+import { type Head, MORE, WHOLE } from '../../wire/head.ts'
+import { parseRequest } from '../../wire/parse.ts'
+import { Peer } from '../client-origin.ts'
+import { left } from '../forwarded-exchange.ts'
+import type { IdleConnection, Parts } from '../server-context.ts'
+import { FastExchange } from './exchange.ts'
+import type { ClientConnection } from './exchange-connection.ts'
+import { composeOwnAnswer } from './own-answer.ts'
+import { Input } from './read-ahead.ts'
+
+/** What is read ahead of an exchange: a body that waits for a wake, pipelined requests. */
+const MOST_AHEAD = 65_536
+
+/** One connection of a client: its requests, one after the other. */
+export class Client implements ClientConnection, IdleConnection {
+  readonly socket: Socket
+  readonly outlet: Outlet
+  readonly parts: Parts
+  readonly requestBody = new BodyFramer()
+  exchange: FastExchange | undefined
+  gone = false
+  /** The connection ends with this exchange. */
+  closes = false
+  readonly input = new Input()
+  /** Requests that were begun. */
+  served = 0
+  /** Looks in the present state, and the pace of what passes. */
+  looks = 0
+  moved = -1
+  quietMs = 0
+  owingMs = 0
+  owingFrom = 0
+  /** Kept by idle-connections.ts. */
+  isIdle = false
+  idledBefore: IdleConnection | undefined
+  idledAfter: IdleConnection | undefined
+  /** Bytes are thrown away until the client has ended, too. */
+  lingers = false
+  /** The client has ended its side: it has left, or waits for its answers (see `look`). */
+  hasEnded = false
+  #head: Head | undefined
+  #peer: Peer | undefined
+  #working = false
+  #handedOver = false
+  #intake: Intake | undefined
+  readonly #secure: boolean
+
+  constructor(socket: Socket, parts: Parts, secure: boolean) {
+    this.socket = socket
+    this.outlet = new Outlet(socket, cause => void socket.destroy(cause))
+    this.parts = parts
+    this.#secure = secure
+    socket.on('error', ignore).on('end', this.#ended).on('close', this.#closed)
+    const intake = new Intake((bytes, length, lent) => {
+      if (this.#handedOver) socket.push(Buffer.from(bytes.subarray(0, length)))
+      else this.#received(bytes, length, lent)
+    })
+    if (parts.reusesMemory && readInto(socket, intake)) this.#intake = intake
+    else socket.on('data', this.#chunk)
+    parts.idle.add(this)
+  }
+
+  /** One connection may bring requests of HTTP/1.1 and of HTTP/1.0. */
+  peerOf({ minor }: Head): Peer {
+    const version = minor === 0 ? '1.0' : '1.1'
+    if (this.#peer?.version !== version) {
+      const address = plainAddress(this.socket.remoteAddress ?? 'unknown')
+      this.#peer = new Peer(address, this.#secure ? 'https' : 'http', version)
+    }
+    return this.#peer
+  }
+
+  /** Where what is sent to it is put together. */
+  get out(): Scratch {
+    return this.parts.out
+  }
+
+  /** A part of a head has come. */
+  get readsHead(): boolean {
+    return this.exchange === undefined && !this.input.isEmpty
+  }
+
+  resume(): void {
+    if (this.hasEnded && this.exchange !== undefined && !this.requestBody.done && this.input.isEmpty) {
+      this.cut() // the rest of its request never comes
+      return
+    }
+    if (this.gone || this.input.length >= MOST_AHEAD || !this.socket.isPaused()) return
+    this.socket.resume()
+  }
+
+  /** What to read into from now on, as a long body is coming or not. */
+  wantsBulk(wanted: boolean): void {
+    // TLS gives what it has decrypted even when paused: into memory that is lent, and thus copied, it can.
+    if (this.#intake === undefined || this.#secure) return
+    this.#intake.bulk = wanted
+    this.#intake.written = this.exchange?.upstream?.outlet.isWritten ?? false
+  }
+
+  /** Throws away what there is of a body that nobody takes. */
+  dropBody(): void {
+    const { requestBody: body, input } = this
+    while (!body.done && !input.isEmpty && body.fault === undefined) {
+      body.take(input.bytes, input.at, input.end)
+      input.at = body.next
+    }
+    if (body.fault !== undefined) this.closes = true
+  }
+
+  /** Sends an answer of our own. */
+  answer(answer: OwnAnswer, own: Readonly<Record<string, string>> = {}): void {
+    const { exchange } = this
+    this.dropBody()
+    if (!this.requestBody.done || exchange?.head.closes || this.parts.closing) this.closes = true
+    const { counters } = this.parts
+    const keepsAlive = exchange?.head.minor === 0 && !this.closes
+    composeOwnAnswer(this.out, answer, own, { closes: this.closes, keepsAlive, isHead: exchange?.method === 'HEAD' })
+    this.out.send(this.outlet)
+    counters.answeredOurselves(answer.status, answer.headers?.['x-shadow-error'])
+  }
+
+  isOn(exchange: object): boolean {
+    return this.exchange === exchange
+  }
+
+  /** The exchange has its answer: on to the next, or the end. */
+  over(exchange: { readonly head: Head; over: boolean }): void {
+    if (this.exchange !== exchange || this.gone) return
+    this.exchange = undefined
+    exchange.over = true
+    this.looks = 0
+    if (this.parts.closing && this.input.isEmpty) this.closes = true // the head may have been out when the drain began
+    if (!this.requestBody.done || this.closes) {
+      // Who asked for the end sends nothing more; at a drain one that does is told by a reset, as whenever a connection was idle.
+      if (this.requestBody.done && (exchange.head.closes || this.parts.closing)) this.socket.destroySoon()
+      else this.linger()
+      return
+    }
+    if (!this.input.isEmpty || this.hasEnded) {
+      if (!this.#working) this.#work()
+    } else this.parts.idle.add(this)
+    this.resume()
+  }
+
+  /** Ends our side and reads on: closing on unread bytes makes the kernel reset the connection, answer and all. */
+  linger(): void {
+    this.lingers = true
+    this.looks = 0
+    this.input.clear()
+    this.socket.end()
+    this.resume()
+  }
+
+  cut(): void {
+    this.socket.destroy()
+  }
+
+  reset(): void {
+    if (this.#secure) this.cut()
+    else this.socket.resetAndDestroy()
+  }
+
+  drain(): void {
+    if (this.exchange === undefined && !this.readsHead) this.cut()
+  }
+
+  look(): void {
+    const { counters, limits, lookMs } = this.parts
+    this.looks += 1
+    const ms = this.looks * lookMs
+    if (this.lingers) {
+      if (ms >= limits.lingerMs) this.cut()
+    } else if (this.exchange !== undefined) this.#lookAt(this.exchange)
+    else if (this.readsHead) {
+      if (ms < limits.headWithinMs) return
+      counters.lateHeads += 1
+      this.refuse(new ShadowError('too-slow', `the head was not whole within ${limits.headWithinMs} ms`))
+    } else if (ms >= limits.keepAliveMs || (this.served === 0 && ms >= limits.headWithinMs)) {
+      counters.idle += 1
+      this.cut()
+    }
+  }
+
+  #lookAt(exchange: FastExchange): void {
+    const { outlet, socket } = this
+    const { counters, limits, lookMs } = this.parts
+    if (this.hasEnded) this.#probe()
+    const late = exchange.awaitsBody
+    // What is still in our buffers has not been taken by the client.
+    const moved = socket.bytesRead + socket.bytesWritten - outlet.waiting
+    const owes = late || !outlet.isWritten || (this.hasEnded && exchange.answered)
+    if (keepsPace(this, moved, owes, lookMs, limits)) {
+      if (this.hasEnded && this.quietMs >= GOES_ON_WITHIN_MS && outlet.isWritten) this.cut()
+      return
+    }
+    if (late) counters.slowBodies += 1
+    else counters.slowReaders += 1
+    this.#tooSlow(exchange, late)
+  }
+
+  /** Asks a client that has ended its side whether it is there: one that has closed the connection answers with a reset. */
+  #probe(): void {
+    const { exchange, outlet, socket } = this
+    if (!outlet.isWritten) return
+    // An interim answer may come unasked (RFC 9110, 15.2), but in HTTP/1.0. Writing nothing tells of a reset that has come.
+    const asks = this.looks === 2 && exchange?.answered === false && exchange.head.minor === 1
+    socket.write(asks ? 'HTTP/1.1 100 Continue\r\n\r\n' : '', 'latin1')
+  }
+
+  /** Gives the connection to the safe path, with the bytes that are not used yet. */
+  handOver(): void {
+    if (this.hasEnded) {
+      this.cut() // node:http cannot take it any more
+      return
+    }
+    this.#letGo()
+    this.parts.counters.handedOver += 1
+    this.parts.safe.take(this.socket, this.served)
+    this.socket.resume()
+  }
+
+  /** The same; the request is for the caller. */
+  open(): Promise<Opened> {
+    const { exchange } = this
+    if (this.gone || this.hasEnded) {
+      this.cut() // node:http cannot take it any more
+      return Promise.reject(left())
+    }
+    if (exchange !== undefined) {
+      const { bytes, length } = exchange.head
+      this.input.unshift(bytes.subarray(0, length))
+    }
+    this.exchange = undefined
+    this.#letGo()
+    const opened = this.parts.safe.open(this.socket, this.served - 1)
+    this.socket.resume()
+    return opened
+  }
+
+  /** Refuses what is no request, or none that is served. */
+  refuse(error: ShadowError, status?: number): void {
+    this.closes = true
+    this.answer(this.parts.refusal(error, status))
+    this.linger()
+  }
+
+  #letGo(): void {
+    const { socket } = this
+    const bytes = this.input.take()
+    this.#handedOver = true
+    this.parts.clients.delete(this)
+    this.parts.idle.remove(this)
+    socket.off('error', ignore).off('end', this.#ended).off('close', this.#closed).off('data', this.#chunk)
+    if (this.#head !== undefined) this.parts.giveHead(this.#head)
+    this.#head = undefined
+    socket.pause()
+    if (bytes.length > 0) socket.unshift(bytes)
+  }
+
+  readonly #chunk = (chunk: Buffer): void => this.#received(chunk, chunk.length, false)
+
+  #received(bytes: Buffer, length: number, lent: boolean): void {
+    if (this.lingers || this.gone) return
+    if (this.isIdle) {
+      this.parts.idle.remove(this)
+      this.looks = 0
+    }
+    const { input } = this
+    input.add(bytes, length, lent)
+    this.#work()
+    if (input.isEmpty) {
+      input.clear()
+      return
+    }
+    // What was read into will be read into again; only `data` events give memory away.
+    if (this.#intake !== undefined && input.bytes === bytes) input.keep()
+    // A head is bounded by its own limit.
+    if (input.length >= MOST_AHEAD && this.exchange !== undefined && !this.gone && !this.#handedOver)
+      this.socket.pause()
+  }
+
+  /** Uses what was read: for the exchange that is on, and for those that can begin. */
+  #work(): void {
+    this.#working = true
+    while (!this.gone && !this.lingers && !this.#handedOver) {
+      if (this.exchange !== undefined) {
+        if (!this.requestBody.done) this.exchange.moveBody()
+        if (this.exchange !== undefined) break
+      } else if (this.input.isEmpty || !this.#begin()) break
+    }
+    this.#working = false
+    // What is left is no whole request, and never will be.
+    if (this.hasEnded && this.exchange === undefined && !this.gone && !this.lingers) this.linger()
+  }
+
+  /** Reads the next head; false where it is not whole yet, or none. */
+  #begin(): boolean {
+    this.#head ??= this.parts.takeHead()
+    const head = this.#head
+    const { input } = this
+    const code = parseRequest(head, input.bytes, input.at, input.end)
+    if (code === MORE) return false
+    const { counters, limits } = this.parts
+    if (code !== WHOLE) {
+      counters.refusedHead(code, head.count === limits.headers)
+      this.refuse(new ShadowError(FAULTS[code] ?? 'bad-input', head.fault), code)
+      return false
+    }
+    if (head.contentLength > limits.bodyBytes) {
+      counters.bodiesTooLarge += 1
+      this.refuse(tooLarge(limits.bodyBytes))
+      return false
+    }
+    if (head.wantsUpgrade) {
+      this.handOver()
+      return false
+    }
+    this.#head = undefined
+    input.at += head.length
+    head.keep()
+    this.looks = 0
+    this.requestBody.start(head.requestFraming, head.contentLength)
+    const exchange = new FastExchange(this, head)
+    this.exchange = exchange
+    counters.requests += 1
+    this.served += 1
+    if (this.served >= limits.requestsPerConnection) {
+      this.closes = true
+      counters.servedMost += 1
+    }
+    this.parts.serve(exchange)
+    return true
+  }
+
+  readonly #ended = (): void => {
+    const { exchange, requestBody, socket, input } = this
+    const lacks = requestBody.framing === 'length' && requestBody.left > input.length
+    const awaits = exchange?.awaitsBody === true && input.isEmpty
+    if (exchange === undefined || lacks || awaits || !socket.allowHalfOpen) this.cut()
+    else {
+      this.hasEnded = true
+      this.looks = 0
+    }
+  }
+
+  readonly #closed = (): void => {
+    this.gone = true
+    this.#intake?.close()
+    this.parts.clients.delete(this)
+    this.parts.idle.remove(this)
+    if (this.#head !== undefined) this.parts.giveHead(this.#head)
+    this.#head = undefined
+    const { exchange } = this
+    this.exchange = undefined
+    exchange?.left(left())
+    this.input.clear()
+  }
+
+  /** Ends an exchange whose client is too slow; it is told so where its request is what is late and nothing was answered yet. */
+  #tooSlow(exchange: FastExchange, late: boolean): void {
+    if (late && !exchange.answered) {
+      this.closes = true
+      exchange.failed(new ShadowError('too-slow', 'the rest of the request came too slowly, or not at all'))
+      return
+    }
+    exchange.left(new ShadowError('client-gone', 'the client took and gave bytes too slowly, or none at all'))
+    this.cut()
+  }
+}
+
+const FAULTS: Readonly<Record<number, FailureCode>> = {
+  414: 'target-too-long',
+  431: 'head-too-large',
+  508: 'loop-detected',
+}
+
+const ignore = (): void => undefined

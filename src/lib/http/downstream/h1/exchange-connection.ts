@@ -1,0 +1,42 @@
+import type { Socket } from 'node:net'
+import type { Opened, OwnAnswer } from '../../exchange.ts'
+import type { Scratch } from '../../sockets/buffers.ts'
+import type { Outlet } from '../../sockets/socket-writer.ts'
+import type { BodyFramer } from '../../wire/body-framer.ts'
+import type { Head } from '../../wire/head.ts'
+import type { Peer } from '../client-origin.ts'
+import type { Parts } from '../server-context.ts'
+import type { Input } from './read-ahead.ts'
+
+/** A connection of HTTP/1.1, as the exchange on it and its answer see it. */
+export interface ClientConnection {
+  readonly socket: Socket
+  readonly outlet: Outlet
+  readonly parts: Parts
+  readonly requestBody: BodyFramer
+  readonly input: Input
+  /** Where what is sent to the client is put together. */
+  readonly out: Scratch
+  readonly gone: boolean
+  /** The connection ends with this exchange. */
+  closes: boolean
+  /** What upstreams are told of the client with this request. */
+  peerOf(head: Head): Peer
+  /** Whether this is the exchange that it serves now. */
+  isOn(exchange: object): boolean
+  resume(): void
+  /** What to read into from now on, as a long body is coming or not. */
+  wantsBulk(wanted: boolean): void
+  /** Throws away what there is of a body that nobody takes. */
+  dropBody(): void
+  /** Sends an answer of our own. */
+  answer(answer: OwnAnswer, own: Readonly<Record<string, string>>): void
+  /** The exchange has its answer: on to the next, or the end. */
+  over(exchange: { readonly head: Head; over: boolean }): void
+  /** Gives the connection to the safe path; the request is for the caller. */
+  open(): Promise<Opened>
+  /** Ends the connection at once, so that what was sent does not look whole. */
+  cut(): void
+  /** The same, by a reset where there is no TLS to tell of an end that came too early. */
+  reset(): void
+}

@@ -1,0 +1,157 @@
+import { ShadowError } from '../../../errors.ts'
+import type { Opened, OwnAnswer } from '../../exchange.ts'
+import { tooLarge } from '../../guard/limits.ts'
+import { passOn } from '../../sockets/buffers.ts'
+import type { Upstream } from '../../upstream/connection.ts'
+import type { Hop } from '../../upstream-target.ts'
+import type { Head } from '../../wire/head.ts'
+import type { Peer } from '../client-origin.ts'
+import { composeTrailers } from '../compose-heads.ts'
+import { ForwardedExchange } from '../forwarded-exchange.ts'
+import { Answer } from './answer.ts'
+import type { ClientConnection } from './exchange-connection.ts'
+
+/** A request on the fast path: its bytes go from socket to socket. */
+export class FastExchange extends ForwardedExchange {
+  readonly client: ClientConnection
+  over = false
+  protected bodyBegun = false
+  /** It has to take what was written, before more is read of the body. */
+  #waitsFor: Upstream | undefined
+
+  constructor(client: ClientConnection, head: Head) {
+    super(head, client.parts)
+    this.client = client
+  }
+
+  get gone(): boolean {
+    return this.client.gone
+  }
+
+  get host(): string | undefined {
+    const { bytes, base, hostStart, hostEnd } = this.head
+    return hostStart < 0 ? undefined : this.from.hostOf(bytes, base + hostStart, base + hostEnd)
+  }
+
+  get connection(): object {
+    return this.client.socket
+  }
+
+  protected get from(): Peer {
+    return this.client.peerOf(this.head)
+  }
+
+  protected get bodyDone(): boolean {
+    return this.client.requestBody.done
+  }
+
+  cut(): void {
+    // Where the end of the connection ends an answer, only a reset tells that it is not whole.
+    if (this.answered && this.head.minor === 0) this.client.reset()
+    else this.client.cut()
+  }
+
+  answer(answer: OwnAnswer): void {
+    if (this.answered || this.client.gone) return
+    this.client.answer(answer, this.ownHeaders)
+    this.answered = true
+    this.client.over(this)
+  }
+
+  async open(): Promise<Opened> {
+    this.answered = true
+    return this.client.open()
+  }
+
+  /** Whether bytes of the body are awaited from the client. */
+  get awaitsBody(): boolean {
+    return this.#passesBody && !this.bodyDone
+  }
+
+  /** Passes on what there is of the request's body. */
+  moveBody(): void {
+    const { client, upstream, hop } = this
+    const { input, requestBody: body } = client
+    if (upstream === undefined || hop === undefined || !this.#passesBody) return
+    if (this.deafness !== undefined) {
+      client.dropBody()
+      return
+    }
+    const { counters, limits } = this.parts
+    const { out } = client
+    while (!body.done && !input.isEmpty) {
+      this.bodyBegun = true
+      const from = input.at
+      const stop = body.take(input.bytes, from, input.end)
+      if (body.fault !== undefined) {
+        this.#badBody(new ShadowError('bad-input', `a body with ${body.fault}`))
+        return
+      }
+      if (body.chunked > limits.bodyBytes) {
+        counters.bodiesTooLarge += 1
+        this.#badBody(tooLarge(limits.bodyBytes))
+        return
+      }
+      passOn(out, upstream.outlet, input.bytes, from, stop, input.lent)
+      input.at = body.next
+      if (body.trailers !== undefined) composeTrailers(out, body.trailers, hop)
+    }
+    out.send(upstream.outlet)
+    client.wantsBulk(!body.done && body.left > input.end)
+    if (!upstream.outlet.isWritten && !body.done) this.#waitFor(upstream)
+  }
+
+  protected answerFrom(upstream: Upstream, hop: Hop): Answer {
+    return new Answer(this, upstream, hop)
+  }
+
+  protected passContinue(): void {
+    if (this.head.expects && !this.answered) this.client.socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1')
+  }
+
+  /** Passes on what has been read of the body, and reads on unless that has to be written first: it may be written from where is read to. */
+  protected sendBody(): void {
+    this.moveBody()
+    if (!this.#waits) this.client.resume()
+  }
+
+  protected dropBody(): void {
+    this.moveBody()
+  }
+
+  protected handedOut(): void {
+    const { outlet } = this.client
+    if (outlet.isWritten) this.#end()
+    else outlet.whenWritten(() => this.#end())
+  }
+
+  get #waits(): boolean {
+    return this.#waitsFor !== undefined && this.#waitsFor === this.upstream
+  }
+
+  get #passesBody(): boolean {
+    return this.upstream !== undefined && !this.asks && !this.#waits
+  }
+
+  #waitFor(upstream: Upstream): void {
+    const { client } = this
+    this.#waitsFor = upstream
+    client.socket.pause()
+    upstream.outlet.whenWritten(() => {
+      if (this.#waitsFor !== upstream) return
+      this.#waitsFor = undefined
+      if (client.isOn(this)) this.sendBody()
+    })
+  }
+
+  #badBody(error: ShadowError): void {
+    this.client.out.clear()
+    this.client.closes = true
+    this.failed(error)
+  }
+
+  #end(): void {
+    this.arrived()
+    this.client.over(this)
+  }
+}

@@ -1,0 +1,193 @@
+import { constants, type ServerHttp2Stream } from 'node:http2'
+import type { Socket } from 'node:net'
+import { ShadowError } from '../../../errors.ts'
+import type { Opened, OwnAnswer } from '../../exchange.ts'
+import { tooLarge } from '../../guard/limits.ts'
+import { newPace, type Pace } from '../../guard/transfer-rate.ts'
+import type { Upstream } from '../../upstream/connection.ts'
+import type { Hop } from '../../upstream-target.ts'
+import type { Head } from '../../wire/head.ts'
+import type { Peer } from '../client-origin.ts'
+import { ForwardedExchange, left } from '../forwarded-exchange.ts'
+import type { Parts } from '../server-context.ts'
+import { StreamAnswer } from './answer.ts'
+import { ownFields } from './answer-fields.ts'
+import { opened } from './opened.ts'
+import { type BodyOwner, StreamBody } from './request-body.ts'
+
+export type Asked = { readonly head: Head; readonly raw: string[]; readonly ended: boolean }
+
+/** The connection that a stream is on. */
+export interface StreamConnection {
+  readonly parts: Parts
+  readonly peer: Peer
+  readonly socket: Socket
+  /** The client has left a stream before it was answered. */
+  wasLeft(): void
+}
+
+/** A request on a stream of HTTP/2, forwarded as one of HTTP/1.1. */
+export class StreamExchange extends ForwardedExchange implements BodyOwner {
+  readonly session: StreamConnection
+  readonly stream: ServerHttp2Stream
+  readonly pace: Pace = newPace()
+  sent = 0
+  readonly #raw: string[]
+  readonly #body: StreamBody
+  #hasLeft = false
+  #isOver = false
+
+  constructor(session: StreamConnection, stream: ServerHttp2Stream, { head, raw, ended }: Asked) {
+    super(head, session.parts)
+    this.session = session
+    this.stream = stream
+    this.#raw = raw
+    this.#body = new StreamBody(this, ended)
+    stream
+      .on('error', () => undefined) // its close is what counts
+      .on('aborted', () => this.#ends())
+      .on('close', () => this.#ends())
+  }
+
+  /** Of a stream whose client expects no body, node:http2 does not say at once that it was reset. */
+  get gone(): boolean {
+    return this.#hasLeft || this.stream.closed
+  }
+
+  get over(): boolean {
+    return this.#isOver || this.#hasLeft
+  }
+
+  get host(): string | undefined {
+    return this.head.host
+  }
+
+  get connection(): object {
+    return this.session.socket
+  }
+
+  protected get from(): Peer {
+    return this.session.peer
+  }
+
+  protected get bodyBegun(): boolean {
+    return this.#body.begun
+  }
+
+  protected get bodyDone(): boolean {
+    return this.#body.done
+  }
+
+  answer({ status, headers, body = '' }: OwnAnswer): void {
+    if (this.answered || this.gone) return
+    const bytes = Buffer.from(body)
+    this.stream.respond(ownFields(status, { ...this.ownHeaders, ...headers }, bytes.length), NO_DATE)
+    this.answered = true
+    this.parts.counters.answeredOurselves(status, headers?.['x-shadow-error'])
+    if (this.stream.writableEnded) this.#whenSent()
+    else this.stream.end(bytes, () => this.#whenSent())
+  }
+
+  async open(): Promise<Opened> {
+    this.answered = true
+    return opened(this.stream, this.head, this.#raw, this.signal)
+  }
+
+  /** Whether bytes of the body are awaited from the client. */
+  get awaitsBody(): boolean {
+    return this.upstream !== undefined && !this.asks && this.#body.awaited
+  }
+
+  /** Bytes of bodies that have passed; what is still in our buffers has not been taken by the client. */
+  get moved(): number {
+    return this.#body.received + this.sent - this.stream.writableLength
+  }
+
+  /** Resets the stream, so that what was sent does not look whole. */
+  cut(code: number = constants.NGHTTP2_INTERNAL_ERROR): void {
+    this.#isOver = true
+    this.stream.close(code)
+  }
+
+  /** Ends it, as its client is too slow. */
+  tooSlow(late: boolean): void {
+    if (late && !this.answered) {
+      this.failed(new ShadowError('too-slow', 'the rest of the request came too slowly, or not at all'))
+      return
+    }
+    this.#leave(new ShadowError('client-gone', 'the client took and gave bytes too slowly, or none at all'))
+    this.cut(constants.NGHTTP2_CANCEL)
+  }
+
+  tooLarge(): void {
+    const error = tooLarge(this.parts.limits.bodyBytes)
+    if (this.isForwarded) this.failed(error)
+    else this.answer(this.parts.refusal(error))
+  }
+
+  malformed(fault: string): void {
+    if (this.answered) this.cut(constants.NGHTTP2_PROTOCOL_ERROR)
+    this.failed(new ShadowError('bad-input', `a body with ${fault}`))
+  }
+
+  protected answerFrom(upstream: Upstream, hop: Hop): StreamAnswer {
+    return new StreamAnswer(this, upstream, hop)
+  }
+
+  protected passContinue(): void {
+    if (this.head.expects && !this.answered && !this.gone) this.stream.additionalHeaders({ ':status': 100 })
+  }
+
+  protected sendBody(upstream: Upstream): void {
+    this.parts.out.send(upstream.outlet)
+    this.#body.flow(upstream)
+  }
+
+  protected dropBody(): void {
+    this.#body.drop()
+  }
+
+  protected override halt(): void {
+    this.#body.halt()
+  }
+
+  protected handedOut(): void {
+    const { stream } = this
+    if (stream.writableFinished) this.#whenSent()
+    else stream.once('finish', () => this.#whenSent())
+    if (!stream.writableEnded) stream.end()
+  }
+
+  /** The last byte is on its way to the client. What is left of its request is not wanted, which is no error (RFC 9113, 8.1). */
+  #whenSent(): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    const { stream } = this
+    if (!this.#body.done) {
+      stream.close(constants.NGHTTP2_NO_ERROR)
+      stream.resume()
+    }
+    this.arrived()
+  }
+
+  /** The stream was reset, or is closed. */
+  #ends(): void {
+    const { stream } = this
+    // A stream that has sent all may close before it says that it has finished.
+    if (!this.#isOver && this.answered && stream.writableEnded && stream.writableLength === 0 && stream.rstCode === 0)
+      this.#whenSent()
+    if (this.#isOver) this.#hasLeft = true
+    else {
+      if (!this.#hasLeft) this.session.wasLeft()
+      this.#leave(left())
+    }
+  }
+
+  #leave(reason: unknown): void {
+    if (this.#hasLeft) return
+    this.#hasLeft = true
+    this.left(reason)
+  }
+}
+
+const NO_DATE = { sendDate: false } as Parameters<ServerHttp2Stream['respond']>[1]

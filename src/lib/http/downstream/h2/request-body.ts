@@ -1,0 +1,141 @@
+import type { ServerHttp2Stream } from 'node:http2'
+import { passOn } from '../../sockets/buffers.ts'
+import type { Upstream } from '../../upstream/connection.ts'
+import type { Hop } from '../../upstream-target.ts'
+import { Head, WHOLE } from '../../wire/head.ts'
+import { parseTrailers } from '../../wire/parse.ts'
+import { composeTrailers } from '../compose-heads.ts'
+import type { Parts } from '../server-context.ts'
+import { trailerLines } from './request-head.ts'
+
+/** The exchange whose body it is. */
+export interface BodyOwner {
+  readonly head: Head
+  readonly stream: ServerHttp2Stream
+  readonly parts: Pick<Parts, 'out' | 'limits' | 'counters'>
+  readonly hop: Hop | undefined
+  /** Why the upstream takes nothing any more. */
+  readonly deafness: Error | undefined
+  /** The body is larger than what is taken. */
+  tooLarge(): void
+  /** The body is not what the head said, or its trailers are none. */
+  malformed(fault: string): void
+}
+
+/** The body of a request, from a stream of HTTP/2 to an upstream of HTTP/1.1: with its length where the client told it, else chunked. */
+export class StreamBody {
+  /** A byte of it was given to an upstream: then it cannot be sent again. */
+  begun = false
+  /** The whole body is there and passed on. */
+  done: boolean
+  received = 0
+  readonly #exchange: BodyOwner
+  #to: Upstream | undefined
+  #waits = false
+  #trailers: readonly string[] = []
+
+  constructor(exchange: BodyOwner, ended: boolean) {
+    this.#exchange = exchange
+    this.done = ended
+    if (!ended)
+      exchange.stream.once('trailers', (_headers, _flags, ...rest: unknown[]) => {
+        this.#trailers = (rest[0] as string[] | undefined) ?? []
+      })
+  }
+
+  /** Whether it is the client's turn: we would take bytes. */
+  get awaited(): boolean {
+    return this.#to !== undefined && !this.done && !this.#waits
+  }
+
+  /** Passes the body on, from now on as it comes. */
+  flow(to: Upstream): void {
+    this.#to = to
+    this.#waits = false
+    const { stream } = this.#exchange
+    stream.on('data', this.#take).on('end', this.#end)
+    // One that was empty has ended already, unread: of that nobody is told again.
+    if (stream.readableEnded) this.#end()
+    else stream.resume()
+  }
+
+  /** Passes no more of it on; what comes stays with the stream. */
+  halt(): void {
+    if (this.#to === undefined) return
+    this.#to = undefined
+    const { stream } = this.#exchange
+    stream.off('data', this.#take).off('end', this.#end)
+    if (!this.done) stream.pause()
+  }
+
+  /** The upstream takes no more: what comes is thrown away, so that the client is heard out. */
+  drop(): void {
+    this.#waits = false
+    this.#exchange.stream.resume()
+  }
+
+  readonly #take = (chunk: Buffer): void => {
+    const { head, parts } = this.#exchange
+    const { out, limits, counters } = parts
+    const to = this.#to
+    this.begun = true
+    this.received += chunk.length
+    if (to === undefined || this.#exchange.deafness !== undefined) return
+    if (head.chunked) {
+      if (this.received > limits.bodyBytes) {
+        counters.bodiesTooLarge += 1
+        this.#exchange.tooLarge()
+        return
+      }
+      out.text(`${chunk.length.toString(16)}\r\n`)
+    } else if (this.received > head.contentLength) {
+      this.#exchange.malformed('more bytes than its Content-Length')
+      return
+    }
+    const { outlet, socket } = to
+    socket.cork()
+    passOn(out, outlet, chunk, 0, chunk.length, false)
+    if (head.chunked) out.lineEnd()
+    out.send(outlet)
+    socket.uncork()
+    if (!outlet.isWritten) this.#waitFor(to)
+  }
+
+  readonly #end = (): void => {
+    const { head, stream } = this.#exchange
+    const to = this.#to
+    // A stream that was reset ends, too.
+    if (to === undefined || stream.closed) return
+    if (head.chunked) this.#endChunks(to)
+    else if (this.received < head.contentLength) this.#exchange.malformed('fewer bytes than its Content-Length')
+    else this.done = true
+  }
+
+  #endChunks(to: Upstream): void {
+    const { hop, parts } = this.#exchange
+    const trailers = new Head()
+    const lines = trailerLines(this.#trailers)
+    const bytes = Buffer.from(lines ?? '', 'latin1')
+    const code = parseTrailers(trailers, bytes, 0, bytes.length)
+    if (hop === undefined || code !== WHOLE || trailers.length !== bytes.length) {
+      this.#exchange.malformed('trailers that are none')
+      return
+    }
+    this.begun = this.done = true
+    const { out } = parts
+    out.text('0\r\n')
+    composeTrailers(out, trailers, hop)
+    out.send(to.outlet)
+  }
+
+  #waitFor(to: Upstream): void {
+    const { stream } = this.#exchange
+    this.#waits = true
+    stream.pause()
+    to.outlet.whenWritten(() => {
+      if (this.#to !== to || !this.#waits) return
+      this.#waits = false
+      stream.resume()
+    })
+  }
+}

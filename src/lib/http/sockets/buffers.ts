@@ -1,0 +1,159 @@
+import { CR, copy, LF } from '../wire/bytes.ts'
+import type { Outlet } from './socket-writer.ts'
+
+const SHARED_BYTES = 32_768
+// Few calls carry a long body through a large buffer; with many bodies at a time memory counts for more.
+const LARGE_BYTES = 524_288
+const MOST_LARGE = 32
+const SMALL_BYTES = 65_536
+
+// All sockets read into this one, since what is read is passed on or copied before the next is read.
+const shared = Buffer.allocUnsafeSlow(SHARED_BYTES)
+const spare: Buffer[] = []
+let large = 0
+
+function takeOwn(): Buffer {
+  if (large === MOST_LARGE) return Buffer.allocUnsafeSlow(SMALL_BYTES)
+  large += 1
+  return spare.pop() ?? Buffer.allocUnsafeSlow(LARGE_BYTES)
+}
+
+/** `reusable`: nothing is being written from it any more. */
+function giveOwn(own: Buffer, reusable: boolean): void {
+  if (own.length !== LARGE_BYTES) return
+  large -= 1
+  if (reusable) spare.push(own)
+}
+
+/** Receives what a socket reads; `lent` memory is used again after the call. */
+export type Receive = (bytes: Buffer, length: number, lent: boolean) => void
+
+/**
+ * Where a socket reads into. Small messages share one buffer and are copied on; a long body (`bulk`) is read into a buffer of the
+ * socket's own, which can be written from directly, the reading being paused until it is written.
+ */
+export class Intake {
+  /** Long bodies are read until this is false again. */
+  bulk = false
+  /** Whether nothing is being written any more from the own buffer when `bulk` ends. */
+  written = true
+  #own: Buffer | undefined
+  #begun = false
+  readonly onread: { buffer: () => Buffer; callback: (length: number, bytes: Uint8Array) => boolean }
+
+  constructor(receive: Receive) {
+    this.onread = {
+      buffer: () => this.#next() as Buffer, // node:net takes undefined for no change
+      callback: (length, bytes) => {
+        this.#begun = true
+        receive(bytes as Buffer, length, bytes === shared)
+        return true
+      },
+    }
+  }
+
+  /** What to read into from now on, where that changes. */
+  #next(): Buffer | undefined {
+    if (!this.#begun) return shared
+    if (this.bulk === (this.#own !== undefined)) return undefined
+    if (this.bulk) {
+      this.#own = takeOwn()
+      return this.#own
+    }
+    this.close()
+    return shared
+  }
+
+  /** Gives the buffer back; the socket must not read into it any more. */
+  close(): void {
+    if (this.#own !== undefined) giveOwn(this.#own, this.written && !this.bulk)
+    this.#own = undefined
+  }
+}
+
+const SCRATCH_BYTES = 262_144
+const MOST_VIEWED = 4_096
+/** Room for the longest head with what is added to it, and for a shared buffer of body. */
+const ROOM = 131_072
+
+/** Where heads are put together with the first bytes of a body, to be sent in one write. */
+export class Scratch {
+  #bytes = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
+  /** The views of its beginning that were needed, by their length. */
+  #views: Buffer[] = []
+  #start = 0
+  #at = 0
+
+  get isEmpty(): boolean {
+    return this.#at === this.#start
+  }
+
+  copy(from: Buffer, start: number, end: number): void {
+    const length = end - start
+    if (this.#at + length > this.#bytes.length) this.#renew(length)
+    copy(from, start, end, this.#bytes, this.#at)
+    this.#at += length
+  }
+
+  lineEnd(): void {
+    if (this.#at + 2 > this.#bytes.length) this.#renew(2)
+    this.#bytes[this.#at] = CR
+    this.#bytes[this.#at + 1] = LF
+    this.#at += 2
+  }
+
+  text(latin1: string): void {
+    if (this.#at + latin1.length > this.#bytes.length) this.#renew(latin1.length)
+    this.#at += this.#bytes.write(latin1, this.#at, 'latin1')
+  }
+
+  /** Forgets what was put together and not sent. */
+  clear(): void {
+    this.#at = this.#start
+  }
+
+  send(outlet: Outlet): void {
+    if (this.isEmpty) return
+    outlet.write(this.#view())
+    // What the kernel has taken whole need not be kept.
+    if (outlet.isWritten) this.#at = this.#start
+    else this.#start = this.#at
+    if (this.#start > SCRATCH_BYTES - ROOM) this.#renew(0)
+  }
+
+  /** What is to be sent. A view costs as much as to fill it, and messages of few lengths are most. */
+  #view(): Buffer {
+    const length = this.#at - this.#start
+    if (this.#start > 0 || length > MOST_VIEWED) return this.#bytes.subarray(this.#start, this.#at)
+    this.#views[length] ??= this.#bytes.subarray(0, length)
+    return this.#views[length]
+  }
+
+  #renew(more: number): void {
+    this.#views = []
+    const before = this.#bytes.subarray(this.#start, this.#at)
+    this.#bytes = Buffer.allocUnsafeSlow(Math.max(SCRATCH_BYTES, before.length + more))
+    this.#bytes.set(before)
+    this.#start = 0
+    this.#at = before.length
+  }
+}
+
+const COPY_BELOW = 4_096
+
+/** Sends a part of a body, after what was put together before it. The socket may go on writing from memory that is not lent. */
+export function passOn(out: Scratch, outlet: Outlet, bytes: Buffer, from: number, to: number, lent: boolean): void {
+  if (lent || to - from < COPY_BELOW) {
+    out.copy(bytes, from, to)
+    return
+  }
+  if (out.isEmpty) {
+    outlet.write(bytes.subarray(from, to))
+    return
+  }
+  const { socket } = outlet
+  socket.cork()
+  out.send(outlet)
+  socket.write(bytes.subarray(from, to))
+  socket.uncork()
+}

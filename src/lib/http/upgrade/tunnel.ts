@@ -1,0 +1,160 @@
+import type { Socket } from 'node:net'
+import type { Clock } from '../../clock.ts'
+import { Outlet } from '../sockets/socket-writer.ts'
+import { Flow } from './tunnel-direction.ts'
+import { FrameBoundaries } from './websocket-frames.ts'
+
+export type SpliceOptions = {
+  readonly clock: Clock
+  /** Set for a WebSocket: how long its client may be silent before it is pinged. */
+  readonly pingEveryMs?: number | undefined
+  /** How long a side may take no byte that waits for it, and how long the other may be silent once one has ended. */
+  readonly stalledAfterMs: number
+  /** It is cut, as a side is too slow or not there any more. */
+  readonly onLate: () => void
+  /** Whether memory that is read into is used again, where this Node can. */
+  readonly reusesMemory: boolean
+  /** Both sockets have closed. */
+  readonly onClosed: () => void
+}
+
+const PING = Buffer.from([0x89, 0x00])
+/** What a close frame has room for beside its code (RFC 6455, 5.5). */
+const MOST_OF_A_REASON = 123
+
+/** A close frame with the code 1001: the endpoint is going away (RFC 6455, 7.4.1). */
+function goingAway(reason: string): Buffer {
+  const text = Buffer.from(Buffer.byteLength(reason) > MOST_OF_A_REASON ? '' : reason)
+  return Buffer.concat([Buffer.from([0x88, 2 + text.length, 0x03, 0xe9]), text])
+}
+/** How long a client may take to answer that, and the app to end the frame before. */
+const GOES_WITHIN_MS = 1_000
+
+/** Two sockets that are joined with backpressure and half-close, until both have closed. What fails on one side cuts the other. */
+export class Splice {
+  readonly #client: Outlet
+  readonly #upstream: Outlet
+  readonly #options: SpliceOptions
+  readonly #down: Flow
+  readonly #frames: FrameBoundaries | undefined
+  #open = 2
+  #heardAt: number
+  /** A ping was sent, or waits for its turn, and nothing was heard since. */
+  #asked = false
+  #pingedAt: number | undefined
+  #moved = -1
+  #pings: Disposable | undefined
+  #stalls: Disposable
+  #goes: Disposable | undefined
+  #isGoing = false
+
+  constructor(client: Socket, upstream: Socket, options: SpliceOptions) {
+    const { clock, pingEveryMs, stalledAfterMs, reusesMemory } = options
+    this.#options = options
+    this.#client = new Outlet(client, cause => void client.destroy(cause))
+    this.#upstream = new Outlet(upstream, cause => void upstream.destroy(cause))
+    this.#heardAt = clock.now()
+    if (pingEveryMs !== undefined) {
+      this.#frames = new FrameBoundaries()
+      this.#pings = clock.after(pingEveryMs, this.#lookForPings)
+    }
+    this.#stalls = clock.after(stalledAfterMs, this.#lookForStalls)
+    const [frames, onTaken, onPut] = [this.#frames, this.#heard, this.#pinged]
+    this.#down = new Flow(upstream, this.#client, { reusesMemory, frames, onTaken, onPut })
+    const up = new Flow(client, this.#upstream, { reusesMemory, onCame: this.#heard })
+    // Without its client's side a WebSocket can bring nothing more: not even an answer to a close frame (RFC 6455, 7.1.1).
+    if (this.#frames !== undefined) client.once('end', () => this.#endsSoon())
+    this.#whenClosed(client, upstream, up)
+    this.#whenClosed(upstream, client, this.#down)
+  }
+
+  /** Ends it for the proxy's sake: the client of a WebSocket is told, what else there is is cut. */
+  goAway(reason = ''): void {
+    if (this.#isGoing || this.#open === 0) return
+    this.#isGoing = true
+    if (this.#frames === undefined) {
+      this.#cut()
+      return
+    }
+    this.#endsSoon()
+    this.#down.end(goingAway(reason))
+  }
+
+  /** What is on its way still arrives; then both sides are cut. */
+  #endsSoon(): void {
+    this.#goes ??= this.#options.clock.after(GOES_WITHIN_MS, this.#cut)
+  }
+
+  readonly #cut = (): void => {
+    this.#client.socket.destroy()
+    this.#upstream.socket.destroy()
+  }
+
+  #late(): void {
+    this.#options.onLate()
+    this.#cut()
+  }
+
+  /** Sees to it that the other closes when one does. */
+  #whenClosed(one: Socket, other: Socket, from: Flow): void {
+    const closed = (): void => {
+      from.close()
+      // What was read before the end still goes out; after an error there is nobody to vouch for it.
+      if (one.errored || !one.readableEnded) other.destroy()
+      else if (!other.writableEnded) other.end()
+      this.#open -= 1
+      if (this.#open > 0) return
+      this.#pings?.[Symbol.dispose]()
+      this.#stalls[Symbol.dispose]()
+      this.#goes?.[Symbol.dispose]()
+      this.#options.onClosed()
+    }
+    if (one.closed) process.nextTick(closed)
+    else one.on('error', ignore).once('close', closed)
+  }
+
+  /** A sign of life of the client: it has sent bytes, or taken some that waited for it. */
+  readonly #heard = (): void => {
+    this.#heardAt = this.#options.clock.now()
+    if (!this.#asked) return
+    this.#asked = false
+    this.#pingedAt = undefined
+    this.#down.put(undefined)
+  }
+
+  readonly #pinged = (): void => {
+    this.#pingedAt = this.#options.clock.now()
+  }
+
+  /** Pings a client that has been silent; one that stays so is cut. */
+  readonly #lookForPings = (): void => {
+    const { clock, pingEveryMs = 0 } = this.#options
+    const now = clock.now()
+    if (this.#pingedAt !== undefined && now - this.#pingedAt >= pingEveryMs) {
+      this.#late()
+      return
+    }
+    const isSilent = now - this.#heardAt >= pingEveryMs
+    if (isSilent && !this.#asked) {
+      this.#asked = true
+      this.#down.put(PING)
+    }
+    const since = this.#pingedAt ?? (isSilent ? now : this.#heardAt)
+    this.#pings = clock.after(Math.max(1, since + pingEveryMs - now), this.#lookForPings)
+  }
+
+  /** Cuts when one half has ended and the other falls silent, or when one side takes no byte: nobody may be there any more. */
+  readonly #lookForStalls = (): void => {
+    const { clock, stalledAfterMs } = this.#options
+    const [client, upstream] = [this.#client, this.#upstream]
+    const waiting = client.waiting + upstream.waiting
+    const moved = passed(client.socket) + passed(upstream.socket) - waiting
+    const owed = waiting > 0 || client.socket.readableEnded || upstream.socket.readableEnded
+    if (owed && moved === this.#moved) this.#late()
+    else this.#stalls = clock.after(stalledAfterMs, this.#lookForStalls)
+    this.#moved = moved
+  }
+}
+
+const passed = ({ bytesRead, bytesWritten }: Socket): number => bytesRead + bytesWritten
+const ignore = (): void => undefined

@@ -1,0 +1,199 @@
+import type { IncomingMessage } from 'node:http'
+import type { Counters } from '../counters.ts'
+import type { Scratch } from '../sockets/buffers.ts'
+import { type Hop, type Refusal, UpstreamError } from '../upstream-target.ts'
+import type { BodyFramer } from '../wire/body-framer.ts'
+import { Field } from '../wire/fields.ts'
+import { type Framing, HEAD_LIMITS, Head, MORE, WHOLE } from '../wire/head.ts'
+import { parseResponse } from '../wire/parse.ts'
+import type { Upstream, UpstreamUser } from './connection.ts'
+
+const MOST_OF_A_REFUSAL = 65_536
+const LIMITS = { ...HEAD_LIMITS, headBytes: 65_536, headers: 256 }
+
+/** What an answer tells the exchange that it answers. */
+export interface AnsweredExchange extends UpstreamUser {
+  readonly method: string
+  readonly upstream: Upstream | undefined
+  readonly parts: { readonly out: Scratch; readonly counters: Counters; readonly lookMs: number }
+  /** The head of the answer has been passed on. */
+  answered: boolean
+  /** The upstream says to go on (100). */
+  goesOn(): void
+  /** The answer was taken as a refusal, and is whole. */
+  refused(refusal: Omit<ConstructorParameters<typeof Refusal>[0], 'sent'>): void
+  /** The answer cannot be passed on to the end. */
+  failed(reason: unknown): void
+  /** The whole answer has come, and was passed on. */
+  finished(reusable: boolean): void
+}
+
+/** The answer of an upstream to one request, as it comes: its heads, its body, or a refusal that is for us. */
+export abstract class UpstreamAnswer<E extends AnsweredExchange = AnsweredExchange> {
+  /** A byte of it has come. */
+  begun = false
+  protected readonly exchange: E
+  protected readonly upstream: Upstream
+  protected readonly hop: Hop
+  protected readonly body: BodyFramer
+  /** The connection can serve another request after it. */
+  protected reusable = false
+  #head: Head | undefined
+  /** What came of a head that is not whole. */
+  #part: Buffer | undefined
+  #phase: 'head' | 'body' | 'refusal' | 'over' = 'head'
+  #refusal: { readonly head: Head; readonly body: Buffer[]; bytes: number } | undefined
+
+  constructor(exchange: E, upstream: Upstream, hop: Hop) {
+    this.exchange = exchange
+    this.upstream = upstream
+    this.hop = hop
+    this.body = upstream.framer
+  }
+
+  /** Passes on an interim head, but for 100. */
+  protected abstract passInterim(head: Head): void
+  /** Passes on the final head, where so many bytes have come after it. Throws where it cannot be. */
+  protected abstract passHead(head: Head, framing: Framing, ahead: number): void
+  /** Passes on bytes of the body. */
+  protected abstract passBody(bytes: Buffer, from: number, end: number, lent: boolean): void
+  /** The upstream has ended a body whose end nothing else told. */
+  protected abstract passEnd(): void
+  /** What runs of the body are to be: of what is in the chunks alone? */
+  protected abstract readonly unchunks: boolean
+
+  received(bytes: Buffer, end: number, lent: boolean): void {
+    this.begun = true
+    let at = 0
+    if (this.#phase === 'head') {
+      if (this.#part !== undefined) {
+        bytes = Buffer.concat([this.#part, bytes.subarray(0, end)])
+        end = bytes.length
+        lent = false
+        this.#part = undefined
+      }
+      at = this.#heads(bytes, end)
+    }
+    if (this.#phase === 'body') this.passBody(bytes, at, end, lent)
+    else if (this.#phase === 'refusal') this.#collect(bytes, at, end)
+  }
+
+  /** The upstream has ended: that ends an answer without framing. */
+  ended(): void {
+    if ((this.#phase !== 'body' && this.#phase !== 'refusal') || !this.body.end()) return
+    if (this.#phase === 'refusal') {
+      this.#refuse()
+      return
+    }
+    this.passEnd()
+    this.finish(false)
+  }
+
+  /** The whole body was passed on. */
+  protected finish(reusable: boolean): void {
+    this.#phase = 'over'
+    this.exchange.finished(reusable)
+  }
+
+  /** It is no answer; gives the end. */
+  protected bad(fault: string, end: number): number {
+    const stage = this.#phase === 'body' ? 'body' : 'head'
+    this.#phase = 'over'
+    this.exchange.failed(UpstreamError.refused(this.hop.address, stage, fault))
+    return end
+  }
+
+  /** Reads heads until the final one is whole; gives where the body begins. */
+  #heads(bytes: Buffer, end: number): number {
+    this.#head ??= spare.pop() ?? new Head(LIMITS)
+    const head = this.#head
+    for (let at = 0; ; ) {
+      const code = parseResponse(head, bytes, at, end)
+      if (code === MORE) {
+        this.#part = Buffer.from(bytes.subarray(at, end))
+        return end
+      }
+      if (code !== WHOLE) return this.bad(head.fault, end)
+      at += head.length
+      if (head.status >= 200) {
+        this.#final(head, end - at)
+        return at
+      }
+      if (head.status === 101) return this.bad('a switch of protocols that nobody asked for', end)
+      if (head.status === 100) this.exchange.goesOn()
+      else this.passInterim(head)
+      if (this.exchange.upstream !== this.upstream) return end
+      head.reset()
+    }
+  }
+
+  #final(head: Head, ahead: number): void {
+    const { exchange, hop } = this
+    const framing = head.responseFraming(exchange.method)
+    const isRefusal = hop.refusal !== undefined && head.status >= 400 && hop.refusal(headersOf(head))
+    this.body.start(framing, head.contentLength, isRefusal || this.unchunks)
+    this.reusable = framing !== 'close' && !head.closes && head.minor === 1
+    if (isRefusal) {
+      head.keep()
+      this.#refusal = { head, body: [], bytes: 0 }
+      this.#phase = 'refusal'
+      return
+    }
+    try {
+      this.passHead(head, framing, ahead)
+    } catch (error) {
+      exchange.parts.out.clear()
+      this.#phase = 'over'
+      exchange.failed(error)
+      return
+    }
+    this.#phase = 'body'
+    exchange.answered = true
+    exchange.parts.counters.answered(head.status)
+    if (this.reusable) noteKeepAlive(head, this.upstream, exchange.parts.lookMs)
+    this.#head = undefined
+    head.reset()
+    if (spare.length < MOST_SPARE) spare.push(head)
+  }
+
+  #collect(bytes: Buffer, from: number, end: number): void {
+    const { body } = this
+    const refusal = this.#refusal
+    if (refusal === undefined) return
+    let at = from
+    while (!body.done && at < end && body.fault === undefined) {
+      const stop = body.take(bytes, at, end)
+      refusal.body.push(Buffer.from(bytes.subarray(at, stop)))
+      refusal.bytes += stop - at
+      at = body.next
+    }
+    if (body.done || body.fault !== undefined || refusal.bytes > MOST_OF_A_REFUSAL) this.#refuse()
+  }
+
+  #refuse(): void {
+    if (this.#refusal === undefined) return
+    this.#phase = 'over'
+    const { head, body } = this.#refusal
+    this.exchange.refused({ status: head.status, headers: headersOf(head), body: Buffer.concat(body).toString() })
+  }
+}
+
+const MOST_SPARE = 256
+const spare: Head[] = []
+
+/** The first value of each header, by its name in lower case. */
+function headersOf(head: Head): IncomingMessage['headers'] {
+  const headers: Record<string, string> = {}
+  for (let slot = head.count - 1; slot >= 0; slot -= 1) headers[head.name(slot).toLowerCase()] = head.value(slot)
+  return headers
+}
+
+/** Heeds what the upstream says of how long it keeps an idle connection, and leaves it alone a second before. */
+function noteKeepAlive(head: Head, upstream: Upstream, lookMs: number): void {
+  for (let slot = 0; slot < head.count; slot += 1) {
+    if (head.field(slot) !== Field.keepAlive) continue
+    const seconds = Number(/timeout=(\d+)/.exec(head.value(slot))?.[1] ?? Number.NaN)
+    if (seconds >= 0) upstream.mostIdle = Math.max(1, Math.floor(((seconds - 1) * 1_000) / lookMs))
+    return
+  }
+}
