@@ -65,6 +65,25 @@ for (const [what, path, text, fault] of [
   ['another log', 'src/proxy/a.ts', `import { pino } from 'pino'`, 'imports pino'],
   ['the environment read anywhere', 'src/proxy/pins.ts', `const x = process.env['X']`, 'reads process.env'],
   ['machinery that knows our nouns', 'src/lib/turn.ts', `const byVolume = new Map()`, 'lib says "byVolume"'],
+  [
+    'a room of HTTP that another may not import',
+    'src/lib/http/wire/a.ts',
+    `import '../guard/b.ts'`,
+    'wire imports guard',
+  ],
+  [
+    'the version of a client in the upstream',
+    'src/lib/http/upstream/a.ts',
+    `import '../downstream/h2/b.ts'`,
+    'downstream',
+  ],
+  ['a room beside those of HTTP', 'src/lib/http/fast/a.ts', `import '../wire/b.ts'`, '"fast" is no room'],
+  [
+    'what stands beside the rooms in the wire',
+    'src/lib/http/wire/a.ts',
+    `import type { X } from '../b.ts'`,
+    'wire imports src',
+  ],
   ['a file too long', 'src/lib/a.ts', 'x\n'.repeat(501), '501 lines'],
 ] as const) {
   test(`the layers test sees ${what}`, () => {
@@ -75,6 +94,7 @@ for (const [what, path, text, fault] of [
 for (const [what, path, text] of [
   ['a lazy SDK in its driver', 'src/nodeproxy/runtime/docker.ts', `const { default: D } = await import('dockerode')`],
   ['an SDK for its types', 'src/master/storage/s3.ts', `import type { S3Client } from '@aws-sdk/client-s3'`],
+  ['a room of HTTP that imports another below it', 'src/lib/http/downstream/h1/a.ts', `import '../../wire/b.ts'`],
   ['test parts in a test', 'src/proxy/a.test.ts', `import { HandClock } from '../testing/clock.ts'`],
   ['the composition root', 'src/cli/up.ts', `import { x } from '../master/main.ts'\nimport '../proxy/main.ts'`],
   ['words in strings and comments of lib', 'src/lib/a.ts', `// an app\nconst x = 'app' /* volume */`],

@@ -14,6 +14,9 @@ export function ipOf(text: string): string | undefined {
     : dotted([Number.parseInt(mapped[1] ?? '', 16), Number.parseInt(mapped[2] ?? '', 16)])
 }
 
+/** The address of a socket as people write it: IPv4 without the prefix that a dual-stack socket gives it. */
+export const plainAddress = (address: string): string => address.replace(/^::ffff:(?=\d+\.)/i, '')
+
 /** The address of what may have a port: `203.0.113.9:4711`, `[2001:db8::9]:4711`. */
 export const withoutPort = (text: string): string => text.replace(/^(?:\[([^\]]*)\]|([\d.]+))(?::\d+)?$/, '$1$2')
 

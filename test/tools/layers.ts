@@ -18,6 +18,23 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   testing: [...DAEMON, 'master', 'nodeproxy', 'proxy', 'cli'],
 }
 
+const HTTP = 'src/lib/http/'
+
+// What each room of src/lib/http may import besides itself; '' is what stands beside the rooms. Tests may import all.
+const HTTP_ROOMS: Readonly<Record<string, readonly string[]>> = {
+  wire: [],
+  '': ['wire'],
+  sockets: ['wire'],
+  guard: ['', 'wire'],
+  tls: ['', 'wire', 'guard'],
+  upstream: ['', 'wire', 'guard', 'sockets'],
+  upgrade: ['', 'wire', 'guard', 'sockets'],
+  api: ['', 'wire'],
+  downstream: ['', 'wire', 'guard', 'sockets', 'tls', 'upstream', 'upgrade', 'legacy'],
+  // The path over node:http, until it has gone.
+  legacy: ['', 'wire', 'guard', 'upgrade', 'api'],
+}
+
 // A library that stands behind a contract of ours appears where the contract is kept, and nowhere else.
 const ONLY_IN: readonly (readonly [library: RegExp, files: RegExp])[] = [
   [/^dockerode$/, /^src\/nodeproxy\/runtime\/docker[^/]*\.ts$/],
@@ -56,7 +73,8 @@ function importFaults({ path, text }: Source, inTest: boolean): string[] {
     if (from.startsWith('node:')) return []
     if (from.startsWith('.')) {
       const to = layerOf(normalize(join(dirname(path), from)))
-      if (to === '' || to === layer || allowed.includes(to) || (inTest && to === 'testing')) return []
+      if (to === '' || allowed.includes(to) || (inTest && to === 'testing')) return []
+      if (to === layer) return inTest ? [] : roomFaults(path, normalize(join(dirname(path), from)))
       return [`${layer} imports ${to} (${from})`]
     }
     if (inTest) return []
@@ -65,6 +83,17 @@ function importFaults({ path, text }: Source, inTest: boolean): string[] {
     if (LAZY.test(from) && !lazy && !typeOnly) return [`imports ${from} at start; use await import('${from}')`]
     return []
   })
+}
+
+/** The room that a file of HTTP is in; '' for one beside the rooms. */
+const roomOf = (path: string): string => /^([^/]+)\//.exec(path.slice(HTTP.length))?.[1] ?? ''
+
+function roomFaults(path: string, imported: string): string[] {
+  if (!path.startsWith(HTTP) || !imported.startsWith(HTTP)) return []
+  const [room, other] = [roomOf(path), roomOf(imported)]
+  const allowed = HTTP_ROOMS[room]
+  if (allowed === undefined) return [`"${room}" is no room of ${HTTP}; name it in test/tools/layers.ts`]
+  return room === other || allowed.includes(other) ? [] : [`${room || HTTP} imports ${other || HTTP}`]
 }
 
 function wordFaults({ path, text }: Source): string[] {

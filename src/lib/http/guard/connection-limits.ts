@@ -1,11 +1,10 @@
 import type { Socket } from 'node:net'
 import { ShadowError } from '../../errors.ts'
-import { networkOf } from '../../ip.ts'
+import { networkOf, plainAddress } from '../../ip.ts'
 import { noLog } from '../../log.ts'
 import { Counts, countsMemory } from '../../shared/counts.ts'
 import type { Counted, Counters } from '../counters.ts'
 import type { AnswerOf } from '../exchange.ts'
-import { plainAddress } from '../legacy/headers.ts'
 import { problemAnswer, wholeAnswer } from '../problem-answer.ts'
 import { FULL, Sockets } from './socket-budget.ts'
 

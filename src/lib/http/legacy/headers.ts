@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { plainAddress } from '../../ip.ts'
 import { asForwardedHeaders, forwardedOf, type Origin } from '../wire/forwarded.ts'
 import { viaOf } from '../wire/via.ts'
 
@@ -78,9 +79,6 @@ function originOf({ socket, headers }: IncomingMessage): Origin {
     host: headers.host,
   }
 }
-
-/** An address as people write it: IPv4 without the prefix that a dual-stack socket gives it. */
-export const plainAddress = (address: string): string => address.replace(/^::ffff:(?=\d+\.)/i, '')
 
 function namedInConnection(raw: RawHeaders): Set<string> | undefined {
   const values = valuesOf(raw, 'connection')

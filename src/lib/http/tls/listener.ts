@@ -1,7 +1,7 @@
 import { createServer as createNetServer, type Server as NetServer, Socket } from 'node:net'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 import type { Log } from '../../log.ts'
-import type { Exchanges } from '../downstream/exchange-server.ts'
+import type { Counters } from '../counters.ts'
 import { CLIENT_SOCKET } from '../listening.ts'
 import { wholeAnswer } from '../problem-answer.ts'
 import { type Certificate, tlsTerms } from './certificate.ts'
@@ -9,9 +9,17 @@ import type { Certificates } from './certificates.ts'
 import { certified } from './connection-certificate.ts'
 import { TicketKeys } from './ticket-keys.ts'
 
+/** What serves the connections once they are decrypted. */
+type ConnectionServer = {
+  readonly counters: Counters
+  /** Lets a connection in before its handshake; false: it is refused, and not the caller's any more. */
+  readonly gate: { enter(socket: Socket, terms: { readonly plain: boolean }): boolean }
+  accept(socket: Socket, secure: true): void
+}
+
 export type TlsOptions = {
   readonly certificates: Certificates
-  readonly exchanges: Exchanges
+  readonly exchanges: ConnectionServer
   readonly log: Log
   /** A client that is not through with the handshake by then is cut. */
   readonly handshakeWithinMs?: number | undefined
