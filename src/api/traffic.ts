@@ -1,6 +1,6 @@
 import { fromProblem, ShadowError } from '../lib/errors.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
-import { type GoneUpstream, UpstreamError } from '../lib/http/upstream-target.ts'
+import type { GoneUpstream, UpstreamError } from '../lib/http/upstream-target.ts'
 import { serverTiming } from '../lib/http/wire/server-timing.ts'
 import type { Ask, EndedRun, Held, HoldKind } from '../model/instance.ts'
 import type { AppName, NodeName } from '../model/names.ts'
@@ -14,8 +14,6 @@ type From = (exchange: Exchange) => string | undefined
 
 /** Headers that begin so are ours alone: from clients and from apps they are dropped. */
 export const OURS = 'x-shadow-'
-/** How often a request is forwarded before it fails, as long as nobody has seen it. */
-export const TRIES = 3
 
 /** What a request asks of the node that has its app; `from` tells the client it came from, where that is not the peer. Read while the request lasts. */
 export class RequestAsk implements Ask {
@@ -104,11 +102,6 @@ export const goneUpstream = ({ run, address, problem }: EndedRun): GoneUpstream 
   address,
   cause: fromProblem(problem),
 })
-
-/** Has the node keep what was wrong with an answer of the app, if that is what failed. */
-export function noteBadAnswer({ badAnswer }: Held, error: unknown): void {
-  if (error instanceof UpstreamError && error.isRefused) badAnswer?.(error.message)
-}
 
 const wentWrong = {
   connect: 'refused the connection',

@@ -209,7 +209,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   const { bounds, sockets } = useOf(use, 0, clock)
   const journey = nodeDoor({
     key: keys.traffic,
-    traffic: traffic({ node: name, hold, phase, bounds }),
+    traffic: traffic({ node: name, hold, phase, bounds, clock }),
     call: exchange => byHandler(exchange, call, log),
   })
 

@@ -1,3 +1,4 @@
+import { type Delivery, deliver, type Failed } from '../api/delivery.ts'
 import {
   HOP_ANSWER_WITHIN,
   HOP_CLIENT,
@@ -7,7 +8,8 @@ import {
   PERMIT_HEADER,
   STATE_HEADER,
 } from '../api/paths.ts'
-import { appUnreachable, noteBadAnswer, OURS, RequestAsk, servedBy, TRIES } from '../api/traffic.ts'
+import { appUnreachable, OURS, RequestAsk, servedBy } from '../api/traffic.ts'
+import type { Clock } from '../lib/clock.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
 import { type Hop, UpstreamError } from '../lib/http/upstream-target.ts'
 import type { Leaver } from '../lib/leaver.ts'
@@ -25,6 +27,7 @@ type Parts = {
   readonly hold: (instance: InstanceId, ask: Ask, leaver: Leaver) => Held | Promise<Held>
   readonly phase: (instance: InstanceId) => Phase | Promise<Phase>
   readonly bounds: NodeBounds
+  readonly clock: Clock
 }
 
 export type Traffic = (instance: string, exchange: Exchange) => Promise<void>
@@ -32,94 +35,75 @@ export type Traffic = (instance: string, exchange: Exchange) => Promise<void>
 /** Serves requests that a front forwards for an instance of this node: hold, forward, to the last byte. */
 export function traffic(parts: Parts): Traffic {
   return (text, exchange) => {
-    const instance = parseInstanceId(text)
-    const app = appOf(instance)
-    const places = parts.bounds.placesOf(app)
-    const visit = { ...parts, instance, places, exchange, ask: asked(exchange) }
-    if (!places.enter()) return failed(visit, tooMany(app))
-    let held: Held | Promise<Held>
+    const request = new InstanceRequest(parts, parseInstanceId(text), exchange)
+    if (!request.places.enter()) return request.fail(tooMany(appOf(request.instance)))
     try {
-      held = parts.hold(instance, visit.ask, exchange)
+      return deliver(request)
     } catch (error) {
-      places.leave()
-      return failed(visit, error)
+      return request.fail(error)
     }
-    // No async function on the way of a request for an app that is awake: to suspend one costs as much as to read a head.
-    if (held instanceof Promise) return leaving(visit, persist(visit, { holding: held }))
-    const way = held
-    return forward(visit, way).then(
-      () => {
-        way[Symbol.dispose]()
-        places.leave()
-      },
-      error => {
-        noteBadAnswer(way, error)
-        way[Symbol.dispose]()
-        return leaving(visit, persist(visit, { held: way, error }))
-      },
-    )
   }
 }
 
-type Visit = Parts & {
+/** A request for an instance of this node. The only target is the instance: a request that its run did not take can only go to its next run. */
+class InstanceRequest implements Delivery<InstanceId> {
   readonly instance: InstanceId
   readonly places: Places
-  readonly exchange: Exchange
   readonly ask: RequestAsk
-}
+  readonly leaver: Exchange
+  readonly #parts: Parts
 
-function forward(visit: Visit, held: Held): Promise<void> {
-  const { exchange, ask } = visit
-  const signal = ask.going && AbortSignal.any([exchange.signal, ask.going])
-  return exchange.forward(hopOf(visit, held), signal)
-}
+  constructor(parts: Parts, instance: InstanceId, exchange: Exchange) {
+    this.#parts = parts
+    this.instance = instance
+    this.leaver = exchange
+    this.places = parts.bounds.placesOf(appOf(instance))
+    this.ask = asked(exchange)
+  }
 
-const leaving = ({ places }: Visit, served: Promise<void>): Promise<void> => served.finally(() => places.leave())
+  get clock(): Clock {
+    return this.#parts.clock
+  }
 
-/** What was tried already: a hold that is waited for, or a way that failed. */
-type Tried = { readonly holding: Promise<Held> } | { readonly held: Held; readonly error: unknown }
+  known(): InstanceId {
+    return this.instance
+  }
 
-/** Serves what cannot be served at once: waits, and tries again as long as nobody has seen the request. */
-async function persist(visit: Visit, tried: Tried): Promise<void> {
-  const { instance, ask, exchange, hold } = visit
-  try {
-    let last = 'error' in tried ? tried : undefined
-    let holding = 'holding' in tried ? tried.holding : undefined
-    for (let left = last === undefined ? TRIES : TRIES - 1; ; left--) {
-      if (last !== undefined) await again(instance, last, left)
-      using held = await (holding ?? hold(instance, ask, exchange))
-      holding = undefined
-      try {
-        return await forward(visit, held)
-      } catch (error) {
-        noteBadAnswer(held, error)
-        last = { held, error }
-      }
-    }
-  } catch (error) {
-    await failed(visit, error)
+  async choose(): Promise<InstanceId> {
+    return this.instance
+  }
+
+  hold(instance: InstanceId): Held | Promise<Held> {
+    return this.#parts.hold(instance, this.ask, this.leaver)
+  }
+
+  forward(_instance: InstanceId, held: Held): Promise<void> {
+    const { going } = this.ask
+    const signal = going && AbortSignal.any([this.leaver.signal, going])
+    return this.leaver.forward(hopOf(this.#parts.node, this.leaver, held), signal)
+  }
+
+  mayGoElsewhere(): boolean {
+    return false
+  }
+
+  mayComeBack(): boolean {
+    return false
+  }
+
+  errorOf({ error }: Failed<InstanceId>): unknown {
+    return error instanceof UpstreamError ? appUnreachable(appOf(this.instance), error) : error
+  }
+
+  async fail(error: unknown): Promise<never> {
+    const { ownHeaders } = this.leaver
+    ownHeaders[NODE_HEADER] = this.#parts.node
+    ownHeaders[STATE_HEADER] = await this.#parts.phase(this.instance)
+    throw error
   }
 }
 
-/** Throws what failed, unless the app cannot have seen the request and another try is left. */
-async function again(
-  instance: InstanceId,
-  { held, error }: { held: Held; error: unknown },
-  left: number,
-): Promise<void> {
-  if (!(error instanceof UpstreamError)) throw error
-  if (error.sent && !error.isRefused) await held.alive?.() // else its end is what the visitor hears of
-  if (error.sent || left <= 0) throw appUnreachable(appOf(instance), error)
-  await held.refused?.()
-}
-
-async function failed({ node, phase, instance, exchange }: Visit, error: unknown): Promise<never> {
-  exchange.ownHeaders[NODE_HEADER] = node
-  exchange.ownHeaders[STATE_HEADER] = await phase(instance)
-  throw error
-}
-
-const hopOf = ({ node, exchange }: Visit, held: Held): Hop => ({
+const hopOf = (node: NodeName, exchange: Exchange, held: Held): Hop => ({
   address: held.address,
   upstream: held.run,
   alive: held.alive,

@@ -27,6 +27,7 @@ await runThread(({ line, log }) => {
       hold: (instance, ask, leaver) => holding.hold(instance, ask, leaver),
       phase: instance => holding.phase(instance),
       bounds,
+      clock,
     }),
     call: exchange => exchange.forward(toMain),
   })

@@ -1,3 +1,4 @@
+import { LOOK_AGAIN_MS } from '../api/delivery.ts'
 import { orAborted, pause } from '../lib/abort.ts'
 import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
@@ -13,9 +14,6 @@ type Parts = {
   readonly nodes: Pick<Nodes, 'all' | 'get' | 'mayComeBack' | 'refresh'>
   readonly clock: Clock
 }
-
-/** How long it is until what is not there now is looked for again. */
-export const LOOK_AGAIN_MS = 100
 
 /** The node that the app is pinned to, if that is well. */
 export function wellPinned(parts: Omit<Parts, 'clock'>, app: AppName): Node | undefined {

@@ -8,7 +8,7 @@ import { type InstanceId, instanceId } from '../model/instance-id.ts'
 import { NODE_BACK_WITHIN, ROUTE_STALE_AFTER } from '../model/intervals.ts'
 import type { NodeName } from '../model/names.ts'
 import { isSameRoute, type Route } from '../model/route.ts'
-import type { FrontParts } from './http.ts'
+import type { FrontParts } from './front-parts.ts'
 import { type KnownNode, networksOf } from './nodes.ts'
 
 /** What a worker of a front asks of its main thread, which keeps the truth. */

@@ -1,0 +1,138 @@
+import { pause } from '../lib/abort.ts'
+import type { Clock } from '../lib/clock.ts'
+import { Refusal, UpstreamError } from '../lib/http/upstream-target.ts'
+import type { Leaver } from '../lib/leaver.ts'
+import type { Places } from '../lib/places.ts'
+import type { Held } from '../model/instance.ts'
+import { NODE_BACK_WITHIN } from '../model/intervals.ts'
+
+/** How often a request is forwarded before it fails. A wait for a node begins the count anew. */
+const TRIES = 3
+/** The time until something that is not there now is looked for again, in milliseconds. */
+export const LOOK_AGAIN_MS = 100
+
+/** An attempt that did not serve the request. Without `held`, the hold failed and nothing was forwarded. */
+export type Failed<T> = { readonly target: T; readonly held: Held | undefined; readonly error: unknown }
+
+/** One request on its way to its app, by way of a target of the kind T: a node for a front, the app itself for a node. */
+export interface Delivery<T> {
+  /** The places at the app; the request has taken one. */
+  readonly places: Places
+  readonly leaver: Leaver
+  readonly clock: Clock
+  /** The target that can be used at once; undefined: `choose` finds it. */
+  known(): T | undefined
+  /** Waits for a target; fails where there is none. */
+  choose(): Promise<T>
+  /** Holds the app awake; at once where nothing is to be waited for. */
+  hold(target: T): Held | Promise<Held>
+  forward(target: T, held: Held): Promise<void>
+  /** Whether another target may serve a request that nobody has seen; what the failure says of the targets is noted. */
+  mayGoElsewhere(failed: Failed<T>): boolean
+  /** Whether the target may come back within NODE_BACK_WITHIN and then serve a request that nobody has seen. */
+  mayComeBack(failed: Failed<T>): boolean
+  /** The error for the client. */
+  errorOf(failed: Failed<T>): unknown
+  /** Answers the client with the error, or throws it. */
+  fail(error: unknown): Promise<void>
+}
+
+/**
+ * Delivers a request: holds the app, forwards, and gives the hold and the place back after the last byte. Throws or rejects what a first
+ * hold throws at once, and what `fail` rejects with. The rules for another attempt:
+ *
+ * - A request that the app may have seen is never repeated. If the app has ended with it, its end is the error.
+ * - A request that a run of the app refused to connect is repeated once the run says that a new hold makes sense.
+ * - A request that nobody has seen is repeated with another target if there is one: TRIES times in all.
+ * - A request that nobody has seen waits for its target, if that may come back: until NODE_BACK_WITHIN after the first failure.
+ */
+// Not an async function: suspending one costs as much as reading a head, and most requests are for an app that is awake.
+export function deliver<T>(delivery: Delivery<T>): Promise<void> {
+  let target: T | undefined
+  let held: Held | Promise<Held>
+  try {
+    target = delivery.known()
+    if (target === undefined) return persist(delivery)
+    held = delivery.hold(target)
+  } catch (error) {
+    delivery.places.leave()
+    throw error
+  }
+  if (held instanceof Promise) return persist(delivery, { target, holding: held })
+  return forwardOnce(delivery, target, held)
+}
+
+function forwardOnce<T>(delivery: Delivery<T>, target: T, held: Held): Promise<void> {
+  return delivery.forward(target, held).then(
+    () => {
+      held[Symbol.dispose]()
+      delivery.places.leave()
+    },
+    error => {
+      noteBadAnswer(held, error)
+      held[Symbol.dispose]()
+      return persist(delivery, { target, held, error })
+    },
+  )
+}
+
+/** A hold that is waited for. */
+type Begun<T> = { readonly target: T; readonly holding: Promise<Held> }
+
+async function persist<T>(delivery: Delivery<T>, tried?: Begun<T> | Failed<T>): Promise<void> {
+  try {
+    const givesUpAt = delivery.clock.now() + NODE_BACK_WITHIN
+    let begun = tried !== undefined && 'holding' in tried ? tried : undefined
+    let failed = tried !== undefined && 'error' in tried ? tried : undefined
+    for (let left = failed === undefined ? TRIES : TRIES - 1; ; left--) {
+      if (failed !== undefined) left = await untilNext(delivery, failed, left, givesUpAt)
+      const target: T = begun?.target ?? (await delivery.choose())
+      const holding = begun?.holding
+      begun = undefined
+      let held: Held | undefined
+      try {
+        using taken = await (holding ?? delivery.hold(target))
+        held = taken
+        return await delivery.forward(target, taken)
+      } catch (error) {
+        if (held !== undefined) noteBadAnswer(held, error)
+        failed = { target, held, error }
+      }
+    }
+  } catch (error) {
+    await delivery.fail(error)
+  } finally {
+    delivery.places.leave()
+  }
+}
+
+/** Resolves when another attempt makes sense, with the number of attempts left; rejects with the error for the client. */
+async function untilNext<T>(
+  delivery: Delivery<T>,
+  failed: Failed<T>,
+  left: number,
+  givesUpAt: number,
+): Promise<number> {
+  const { held, error } = failed
+  if (error instanceof UpstreamError && error.sent && !error.isRefused) await held?.alive?.()
+  const isSeen = (error instanceof UpstreamError || error instanceof Refusal) && error.sent
+  if (isSeen) throw delivery.errorOf(failed)
+  if (left > 0 && (await mayRepeat(delivery, failed))) return left
+  if (!delivery.mayComeBack(failed) || delivery.clock.now() >= givesUpAt) throw delivery.errorOf(failed)
+  await pause(delivery.clock, LOOK_AGAIN_MS, delivery.leaver.signal)
+  return TRIES
+}
+
+async function mayRepeat<T>(delivery: Delivery<T>, failed: Failed<T>): Promise<boolean> {
+  const { held, error } = failed
+  if (error instanceof UpstreamError && held?.isHop !== true) {
+    await held?.refused?.()
+    return true
+  }
+  return delivery.mayGoElsewhere(failed)
+}
+
+/** Has the node record the fault of an answer that was refused. */
+function noteBadAnswer({ badAnswer }: Held, error: unknown): void {
+  if (error instanceof UpstreamError && error.isRefused) badAnswer?.(error.message)
+}

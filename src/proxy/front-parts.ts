@@ -1,0 +1,29 @@
+import type { Clock } from '../lib/clock.ts'
+import type { Log } from '../lib/log.ts'
+import type { Guard } from './access.ts'
+import type { Bounds } from './bounds.ts'
+import type { Errors } from './errors.ts'
+import type { Https } from './https.ts'
+import type { Nodes } from './nodes.ts'
+import type { Pins } from './pins.ts'
+import type { Reach } from './reach.ts'
+import type { Routes } from './routes.ts'
+import type { TrustedProxies } from './visitor.ts'
+
+/** What a front's request handler works with. */
+export type FrontParts = {
+  readonly routes: Pick<Routes, 'resolve'>
+  readonly pins: Pick<Pins, 'get' | 'set'>
+  readonly nodes: Pick<Nodes, 'all' | 'appNetworks' | 'get' | 'failed' | 'mayComeBack' | 'refresh'>
+  readonly reach: Pick<Reach, 'hold' | 'follow'>
+  readonly guard: Guard
+  readonly bounds: Bounds
+  readonly trusted: TrustedProxies
+  readonly errors: Errors
+  readonly https: Https
+  readonly waitingPageAfterMs: number
+  readonly clock: Clock
+  readonly log: Log
+  /** Aborts when streams must end because the front does. */
+  readonly ending: AbortSignal
+}
