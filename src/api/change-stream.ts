@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { pause } from '../lib/abort.ts'
 import type { Clock } from '../lib/clock.ts'
+import type { Freshness } from '../lib/freshness.ts'
 import { readEvents } from '../lib/http/api/events.ts'
 import { CHECKED_COUNTS_FOR, POLL_WITHOUT_STREAM_EVERY, STREAM_LOST_AFTER } from '../model/intervals.ts'
 import type { MasterClient } from './client.ts'
@@ -17,38 +18,6 @@ const ChangeSchema = z.object({
 
 /** An app that changed; `revision` null: it was removed. */
 export type AppChange = z.output<typeof ChangeSchema>
-
-/** Whether what was checked since the stream of changes began is still the newest: the stream alone is no proof of it. */
-export class Freshness {
-  readonly #clock: Clock
-  #isOpen = false
-  #checkedAt = Number.NEGATIVE_INFINITY
-
-  constructor(clock: Clock) {
-    this.#clock = clock
-  }
-
-  get isFresh(): boolean {
-    return this.#isOpen && this.#clock.now() - this.#checkedAt < CHECKED_COUNTS_FOR
-  }
-
-  get isOpen(): boolean {
-    return this.#isOpen
-  }
-
-  opened(): void {
-    this.#isOpen = true
-    this.checked()
-  }
-
-  checked(): void {
-    this.#checkedAt = this.#clock.now()
-  }
-
-  ended(): void {
-    this.#isOpen = false
-  }
-}
 
 type Stream = {
   readonly master: MasterClient
@@ -101,7 +70,7 @@ async function readStream(stream: Stream, signal: AbortSignal): Promise<void> {
   const heard = (line: string): void => {
     silence.set(STREAM_LOST_AFTER)
     if (line !== `: ${CHANGES_CHECKED}`) return
-    freshness.checked()
+    freshness.proven()
     doubt.set(CHECKED_COUNTS_FOR)
   }
   for await (const event of readEvents(body, heard)) {

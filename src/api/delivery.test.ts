@@ -205,3 +205,18 @@ test('a client that leaves while its request waits ends the wait', async () => {
   assert.match(String(await served), /left/)
   assert(hasLeft())
 })
+
+test('after a wait a request has all its attempts again', async () => {
+  const { delivery, did, clock } = aDelivery({
+    attempts: Array(4).fill(lost('connect')),
+    isHop: true,
+    goesElsewhere: true,
+    comesBack: true,
+  })
+  const served = deliver(delivery)
+  await clock.advance(LOOK_AGAIN_MS - 1)
+  assert.equal(did.length, 3)
+  await clock.advance(1)
+  await served
+  assert.equal(did.length, 5)
+})

@@ -191,7 +191,7 @@ test('an app that is not known here cannot be told of while the master is silent
 test('while the stream is there, what was checked once is trusted and nobody is asked', async () => {
   const apps = someApps()
   await following(apps)
-  await until(() => apps.isConnected)
+  await until(() => apps.freshness.isOpen)
   await apps.resolve(name)
   const before = asked.length
   for (let i = 0; i < 10; i++) await apps.resolve(name)
@@ -211,7 +211,7 @@ test('a change that the stream tells of is there at once', async () => {
 test('a change that is told of while the app is asked for the first time is not missed', async () => {
   const apps = someApps()
   await following(apps)
-  await until(() => apps.isConnected)
+  await until(() => apps.freshness.isOpen)
   const late = Promise.withResolvers<void>()
   slow = late
   const resolving = apps.resolve(name)
@@ -227,7 +227,7 @@ test('a change that is told of while the app is checked is asked about until it 
   const apps = someApps()
   await apps.resolve(name)
   await following(apps)
-  await until(() => apps.isConnected && apps.unchecked.length === 0)
+  await until(() => apps.freshness.isOpen && apps.unchecked.length === 0)
   await clock.advance(100) // so that those kept have been looked at
   const late = Promise.withResolvers<void>()
   slow = late
@@ -254,7 +254,7 @@ test('an answer from before the stream began is not trusted under it', async () 
   await until(() => slow === undefined)
   has = second
   await following(apps)
-  await until(() => apps.isConnected)
+  await until(() => apps.freshness.isOpen)
   late.resolve()
   await resolving
   assert.equal((await apps.resolve(name)).task.revision, 2)
@@ -275,7 +275,7 @@ test('what changed while the stream was down is found when it is back, for an ap
   await following(apps)
   await apps.resolve(name)
   streams[0]?.destroy()
-  await until(() => clock.waiting > 0 && !apps.isConnected)
+  await until(() => clock.waiting > 0 && !apps.freshness.isOpen)
   has = second
   await clock.advance(POLL_WITHOUT_STREAM_EVERY)
   await until(() => newer.at(-1) === 2)
@@ -285,7 +285,7 @@ test('an app that was removed while the node was away is found out, one after th
   const apps = await appsThatKept('gone-a', 'gone-b')
   await apps.resolve(name)
   await following(apps)
-  await until(() => apps.isConnected && apps.unchecked.length === 2) // what runs was asked about at once
+  await until(() => apps.freshness.isOpen && apps.unchecked.length === 2) // what runs was asked about at once
   for (let wasRemoved = 0; wasRemoved < 2; ) {
     await clock.advance(100)
     await new Promise(resolve => setTimeout(resolve, 20)) // for the answer, if it was asked
@@ -299,9 +299,9 @@ test('an app that was removed while the node was away is found out, one after th
 test('apps that sleep are asked about no more when the stream has ended', async () => {
   const apps = await appsThatKept('gone-a', 'gone-b')
   await following(apps)
-  await until(() => apps.isConnected)
+  await until(() => apps.freshness.isOpen)
   streams[0]?.destroy()
-  await until(() => !apps.isConnected)
+  await until(() => !apps.freshness.isOpen)
   asked = []
   await clock.advance(POLL_WITHOUT_STREAM_EVERY - 1)
   assert.deepEqual([asked, removed], [[], []])
@@ -311,9 +311,9 @@ test('a stream that falls silent is lost, and apps are asked about again', async
   const apps = someApps()
   await apps.resolve(name)
   await following(apps)
-  await until(() => apps.isConnected)
+  await until(() => apps.freshness.isOpen)
   await clock.advance(STREAM_LOST_AFTER)
-  await until(() => !apps.isConnected)
+  await until(() => !apps.freshness.isOpen)
   has = second
   assert.equal((await apps.resolve(name)).task.revision, 2)
 })

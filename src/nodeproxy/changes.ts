@@ -47,7 +47,6 @@ export async function followChanges(
       onOpen: () => {
         ended = new AbortController()
         told = false
-        apps.connected()
         log.debug('change stream there')
         // What changed before is found by asking: what runs at once, the rest at leisure.
         for (const app of watched()) void apps.refresh(app)

@@ -46,7 +46,7 @@ export async function startProxy(settings: ProxyConfig, options: Options): Promi
   const memory = started.use(openMemory({ folder, log }))
   const master = masterClient({ url: config.master, token: config.token, withinMs: MASTER_CALL_WITHIN })
   const workers = new Workers()
-  const onRoute = (hostname: Hostname | undefined): void => workers.tell('changed', hostname)
+  const onRoute = (hostname: Hostname): void => workers.tell('changed', hostname)
   const unseen = new UnseenNames(config.lookUps, clock)
   const onDoubt = (): void => workers.tell('doubtful', null)
   const routes = new Routes({ master, memory, unseen, clock, log, onChange: onRoute, onDoubt })

@@ -1,11 +1,13 @@
 import { orAborted } from '../lib/abort.ts'
+import { Cache, type Versioned } from '../lib/cache.ts'
 import type { Clock } from '../lib/clock.ts'
+import { isFailure } from '../lib/errors.ts'
 import { TicketKeys } from '../lib/http/tls/ticket-keys.ts'
 import type { Leaver } from '../lib/leaver.ts'
 import type { Line, Other } from '../lib/threads/line.ts'
 import type { Hostname } from '../model/hostname.ts'
 import { type InstanceId, instanceId } from '../model/instance-id.ts'
-import { NODE_BACK_WITHIN, ROUTE_STALE_AFTER } from '../model/intervals.ts'
+import { MASTER_CALL_WITHIN, NODE_BACK_WITHIN, ROUTE_STALE_AFTER } from '../model/intervals.ts'
 import type { NodeName } from '../model/names.ts'
 import { isSameRoute, type Route } from '../model/route.ts'
 import type { FrontParts } from './front-parts.ts'
@@ -21,17 +23,15 @@ export type FrontMethods = {
 
 /** What that thread tells its workers. */
 export type ReplicaMethods = {
-  /** The app of this hostname is another, or none; undefined: any may be, and is asked for behind its next request. */
-  changed(hostname: Hostname | undefined): void
-  /** Any route may be another, and is asked for before it serves again. */
+  /** The route of this hostname has changed or is gone. */
+  changed(hostname: Hostname): void
+  /** Any route may have changed: the worker asks before it serves again. */
   doubtful(input: null): void
   pinned(input: { readonly instance: InstanceId; readonly node: NodeName }): void
   nodes(all: readonly KnownNode[]): void
   ticketKeys(keys: Uint8Array): void
 }
 
-type Entry = { readonly app: Route; checkedAt: number; isDoubted: boolean }
-type Asking = { readonly answer: Promise<Route>; isOutdated: boolean }
 type Options = {
   readonly line: Line
   readonly nodes: readonly KnownNode[]
@@ -50,8 +50,9 @@ export class Replica {
   readonly ticketKeys: TicketKeys
   readonly #main: Other<FrontMethods>
   readonly #clock: Clock
-  readonly #routes = new Map<Hostname, Entry>()
-  readonly #asking = new Map<Hostname, Asking>()
+  // The main thread tells of each change, so what it told is fresh until it says otherwise.
+  readonly #freshness = { isFresh: true, term: 0 }
+  readonly #routes: Cache<Hostname, Route>
   readonly #pins = new Map<InstanceId, NodeName>()
   #nodes = new Map<NodeName, KnownNode>()
   #appNetworks: readonly string[] = []
@@ -59,13 +60,23 @@ export class Replica {
   constructor({ line, nodes, keys, clock }: Options) {
     this.#main = line.other<FrontMethods>()
     this.#clock = clock
+    this.#routes = new Cache({
+      ask: hostname => this.#ask(hostname),
+      failed: (error, _hostname, isFirst) =>
+        isFailure(error, 'host-unknown') ? 'gone' : isFirst ? 'refused' : 'serve',
+      freshness: this.#freshness,
+      clock,
+      waitMs: MASTER_CALL_WITHIN,
+      staleAfterMs: ROUTE_STALE_AFTER,
+      most: MOST_ROUTES,
+      // Request handlers remember what they make of a route by its object.
+      isSame: isSameRoute,
+    })
     this.#take(nodes)
     this.ticketKeys = new TicketKeys(keys)
     line.serve<ReplicaMethods>({
-      changed: hostname => this.#changed(hostname),
-      doubtful: () => {
-        for (const route of this.#routes.values()) route.isDoubted = true
-      },
+      changed: hostname => this.#routes.doubt(hostname),
+      doubtful: () => void this.#freshness.term++,
       pinned: ({ instance, node }) => void this.#pins.set(instance, node),
       nodes: all => this.#take(all),
       ticketKeys: given => this.ticketKeys.replace(given),
@@ -97,56 +108,16 @@ export class Replica {
     }
   }
 
-  /** As the routes of the main thread: a known one at once, and asked for behind its back when it is old. */
   #resolve(hostname: Hostname, leaver: Leaver): Route | Promise<Route> {
     const route = this.#routes.get(hostname)
-    if (route === undefined || route.isDoubted) return orAborted(this.#ask(hostname), leaver.signal)
-    const now = this.#clock.now()
-    if (now - route.checkedAt >= ROUTE_STALE_AFTER) {
-      route.checkedAt = now
-      this.#ask(hostname).catch(() => undefined) // the main thread tells when there is no such route any more
-    }
-    return route.app
+    return route instanceof Promise ? orAborted(route, leaver.signal) : route
   }
 
-  #ask(hostname: Hostname): Promise<Route> {
-    const before = this.#asking.get(hostname)
-    if (before !== undefined && !before.isOutdated) return before.answer
-    const asking: Asking = {
-      answer: this.#main
-        .call('resolve', hostname)
-        .then(({ app, pin }) => {
-          const instance = instanceId(app.name)
-          if (pin !== undefined && !this.#pins.has(instance)) this.#pins.set(instance, pin)
-          return asking.isOutdated ? app : this.#keep(hostname, app)
-        })
-        .finally(() => {
-          if (this.#asking.get(hostname) === asking) this.#asking.delete(hostname)
-        }),
-      isOutdated: false,
-    }
-    this.#asking.set(hostname, asking)
-    return asking.answer
-  }
-
-  /** Keeps the same object for the same app: forwarders remember what they make of it. */
-  #keep(hostname: Hostname, app: Route): Route {
-    const before = this.#routes.get(hostname)?.app
-    const kept = before !== undefined && isSameRoute(before, app) ? before : app
-    const oldest = this.#routes.size >= MOST_ROUTES ? this.#routes.keys().next().value : undefined
-    if (oldest !== undefined) this.#routes.delete(oldest)
-    this.#routes.set(hostname, { app: kept, checkedAt: this.#clock.now(), isDoubted: false })
-    return kept
-  }
-
-  #changed(hostname: Hostname | undefined): void {
-    if (hostname === undefined) {
-      for (const route of this.#routes.values()) route.checkedAt = Number.NEGATIVE_INFINITY
-      return
-    }
-    this.#routes.delete(hostname)
-    const asking = this.#asking.get(hostname)
-    if (asking !== undefined) asking.isOutdated = true
+  async #ask(hostname: Hostname): Promise<Versioned<Route>> {
+    const { app, pin } = await this.#main.call('resolve', hostname)
+    const instance = instanceId(app.name)
+    if (pin !== undefined && !this.#pins.has(instance)) this.#pins.set(instance, pin)
+    return { value: app, version: null }
   }
 
   #take(all: readonly KnownNode[]): void {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'vitest'
 import { ShadowError } from '../lib/errors.ts'
+import { MASTER_CALL_IN_WAKE_WITHIN } from '../model/intervals.ts'
 import { fakeMaster } from '../testing/fake-master.ts'
 import { aFront, aNode, anApp, aRoute, dataFolder, FakeReach, masterOf } from '../testing/front.ts'
 import { httpApp, RawClient, until } from '../testing/wire.ts'
@@ -73,7 +74,7 @@ test('a hostname that no app has is not asked for at every request, but soon aga
   assert.match(await ask(front.port, 'new.localhost'), /^HTTP\/1\.1 200/)
 })
 
-test('a route that is old serves on while it is asked for again, and is gone when its app has it no more', async () => {
+test('while no master says what is newest, a route that was not checked within the second is checked before it serves', async () => {
   await using app = await hello()
   const apps = [anApp('blog', ['blog.localhost'])]
   await using master = await masterOf(apps, [aNode('one', '127.0.0.1:1')])
@@ -81,10 +82,33 @@ test('a route that is old serves on while it is asked for again, and is gone whe
   await ask(front.port, 'blog.localhost')
   apps.pop()
   await front.clock.advance(15_000)
-  assert.match(await ask(front.port, 'blog.localhost'), /^HTTP\/1\.1 200/, 'it does not wait for the master')
+  assert.match(await ask(front.port, 'blog.localhost'), /^HTTP\/1\.1 404/)
+})
+
+test('a master that is silent is waited for once; then known routes serve at once, and are asked about behind their requests', async () => {
+  await using app = await hello()
+  const blog = aRoute('blog', ['blog.localhost'])
+  let silent: Promise<void> | undefined
+  await using master = await fakeMaster({
+    getHost: async () => {
+      await silent
+      return blog
+    },
+    listNodes: () => ({ items: [aNode('one', '127.0.0.1:1')] }),
+    changes: () => '',
+  })
+  await using front = await aFront({ master: master.url, reach: new FakeReach(() => ({ address: app.address })) })
+  await ask(front.port, 'blog.localhost')
+  const speaks = Promise.withResolvers<void>()
+  silent = speaks.promise
+  await front.clock.advance(15_000)
+  const first = ask(front.port, 'blog.localhost')
   await until(() => lookUps(master) === 2)
-  let answer = ''
-  while (!answer.startsWith('HTTP/1.1 404')) answer = await ask(front.port, 'blog.localhost')
+  await front.clock.advance(MASTER_CALL_IN_WAKE_WITHIN)
+  assert.match(await first, /^HTTP\/1\.1 200/)
+  for (let round = 0; round < 3; round++) assert.match(await ask(front.port, 'blog.localhost'), /^HTTP\/1\.1 200/)
+  assert.equal(lookUps(master), 2)
+  speaks.resolve()
 })
 
 test('a change that the master tells of is known before the route is old', async () => {

@@ -1,0 +1,45 @@
+import type { Clock } from './clock.ts'
+
+/**
+ * Whether what was checked since a stream of changes began is still the newest. An open stream is no proof of it: the source also has to
+ * go on saying that it has told all changes.
+ */
+export class Freshness {
+  /** Grows with each stream: what was checked in an earlier term may have changed in between. */
+  term = 0
+  readonly #clock: Clock
+  readonly #provenForMs: number
+  #isOpen = false
+  #provenAt = Number.NEGATIVE_INFINITY
+
+  /** `provenForMs`: how long one word of the source counts. */
+  constructor(clock: Clock, provenForMs: number) {
+    this.#clock = clock
+    this.#provenForMs = provenForMs
+  }
+
+  get isFresh(): boolean {
+    return this.#isOpen && this.#clock.now() - this.#provenAt < this.#provenForMs
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen
+  }
+
+  /** A stream has begun. */
+  opened(): void {
+    this.term++
+    this.#isOpen = true
+    this.proven()
+  }
+
+  /** The source says that it has told all changes. */
+  proven(): void {
+    this.#provenAt = this.#clock.now()
+  }
+
+  /** The stream has ended. */
+  ended(): void {
+    this.#isOpen = false
+  }
+}
