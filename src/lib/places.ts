@@ -12,7 +12,8 @@ export class Places {
   most = Number.POSITIVE_INFINITY
   readonly #gauge: Gauge
   readonly #waiting: Waiting | undefined
-  readonly #tooMany: () => ShadowError
+  /** The error of whoever finds no place. */
+  readonly tooMany: () => ShadowError
   readonly #clock: Clock
   readonly #queue = new Set<() => void>()
   #looks = false
@@ -20,7 +21,7 @@ export class Places {
   constructor(gauge: Gauge, waiting: Waiting | undefined, tooMany: () => ShadowError, clock: Clock) {
     this.#gauge = gauge
     this.#waiting = waiting
-    this.#tooMany = tooMany
+    this.tooMany = tooMany
     this.#clock = clock
   }
 
@@ -37,7 +38,7 @@ export class Places {
   /** Takes a place as soon as there is one; rejects with `queue-full`, or with the signal's reason. */
   async wait(signal: AbortSignal): Promise<void> {
     const waiting = this.#waiting
-    if (waiting?.gauge.take(waiting.most) !== true) throw this.#tooMany()
+    if (waiting?.gauge.take(waiting.most) !== true) throw this.tooMany()
     try {
       await new Promise<void>((resolve, reject) => {
         if (signal.aborted) return reject(signal.reason)

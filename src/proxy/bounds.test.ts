@@ -18,7 +18,7 @@ async function fronted(access: Partial<Access>, settings: Record<string, string>
   const reach = new FakeReach((_ask, app) => ({ address: app.name === 'slow' ? slow.address : quick.address }))
   const front = stack.use(await aFront({ master: master.url, reach, settings: { SHADOW_WORKERS: '1', ...settings } }))
   const ask = (host: string): RawClient => stack.use(new RawClient(front.port, get(host)))
-  return { ask, hung, slow, front, [Symbol.asyncDispose]: () => stack.disposeAsync() }
+  return { ask, hung, slow, front, reach, [Symbol.asyncDispose]: () => stack.disposeAsync() }
 }
 
 test('requests in flight at an app are bounded: more wait in order, too many are refused, and other apps answer', async () => {
@@ -55,6 +55,36 @@ test('a client that leaves while it waits leaves nothing behind', async () => {
     if (after.text.includes('queue-full')) after = on.ask('slow.test') // the front had not heard yet that the others left
     return after.text.includes('200 OK')
   })
+})
+
+test('streams for waiting pages of an app are bounded, take no place of its requests, and give theirs back', async () => {
+  await using on = await fronted({ inFlight: 1 }, { SHADOW_CONNECTIONS: '8' })
+  on.reach.phases = ['waking']
+  on.reach.followsOn = true
+  const follow = (): RawClient => new RawClient(on.front.port, get('slow.test').replace('/', '/.shadow/events'))
+  using first = follow()
+  await first.until('waking')
+  {
+    using second = follow()
+    await second.until('waking')
+    using third = follow()
+    await third.until('HTTP/1.1 503 ')
+    assert.match(third.text, /x-shadow-error: queue-full/i)
+    const request = on.ask('slow.test')
+    await until(() => on.hung.length === 1)
+    on.hung.shift()?.()
+    await request.until('200 OK')
+    await on.ask('quick.test').until('200 OK')
+  }
+  let after = follow()
+  await until(() => {
+    if (after.ended || after.text.includes('queue-full')) {
+      after[Symbol.dispose]()
+      after = follow() // the front had not heard yet that the second left
+    }
+    return after.text.includes('waking')
+  })
+  after[Symbol.dispose]()
 })
 
 test('an app that does not begin its answer in time is answered for: 504 answer-late', async () => {

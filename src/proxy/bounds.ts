@@ -23,11 +23,13 @@ type Options = {
 export type AppBounds = {
   readonly requests: Places
   readonly webSockets: Places
+  /** Streams of the front's own that follow a wake for a waiting page. */
+  readonly waitingPages: Places
   /** For the first byte of an answer; undefined: no limit. */
   readonly answerWithinMs: number | undefined
 }
 
-type Counted = { readonly requests: Places; readonly webSockets: Places }
+type Counted = Omit<AppBounds, 'answerWithinMs'>
 
 const MOST_APPS = 100_000
 
@@ -60,6 +62,7 @@ export class Bounds {
     const counted = this.#countedOf(name)
     counted.requests.most = Math.min(inFlight, share(Math.min(sockets, connections) / 4))
     counted.webSockets.most = share(connections / 2)
+    counted.waitingPages.most = share(connections / 4)
     return { ...counted, answerWithinMs: answerWithin === 'never' ? undefined : toMs(answerWithin) }
   }
 
@@ -73,6 +76,12 @@ export class Bounds {
       counted = {
         requests: new Places(gauges.of(app), waiting, () => tooMany(app, 'requests'), clock),
         webSockets: new Places(gauges.of(`${app} websocket`), undefined, () => tooMany(app, 'WebSockets'), clock),
+        waitingPages: new Places(
+          gauges.of(`${app} waiting page`),
+          undefined,
+          () => tooMany(app, 'waiting pages'),
+          clock,
+        ),
       }
       const [oldest] = this.#counted.size >= MOST_APPS ? this.#counted.keys() : []
       if (oldest !== undefined) this.#counted.delete(oldest)

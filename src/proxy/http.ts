@@ -62,13 +62,20 @@ async function queued(request: AppRequest): Promise<void> {
   }
 }
 
+/** Follows the wake of the app for a waiting page. Such a stream stays open as long as the wake, so it takes a place of the app. */
 async function follow(parts: FrontParts, app: Route, exchange: Exchange): Promise<void> {
-  const node = await nodeOf(parts, app.name, exchange.signal)
-  await byHandler(
-    exchange,
-    (_request, response, gone) => followWake(parts.reach, app, node, response, AbortSignal.any([gone, parts.ending])),
-    parts.log,
-  )
+  const { waitingPages } = parts.bounds.of(app)
+  if (!waitingPages.enter()) throw waitingPages.tooMany()
+  try {
+    const node = await nodeOf(parts, app.name, exchange.signal)
+    await byHandler(
+      exchange,
+      (_request, response, gone) => followWake(parts.reach, app, node, response, AbortSignal.any([gone, parts.ending])),
+      parts.log,
+    )
+  } finally {
+    waitingPages.leave()
+  }
 }
 
 const noHost = ({ host = '' }: Exchange): ShadowError =>

@@ -95,6 +95,8 @@ export class FakeReach implements Reach {
   held = 0
   follows = 0
   phases: InstanceView['phase'][] = []
+  /** Whether those who follow an app go on to wait after the last phase. */
+  followsOn = false
   readonly #way: (ask: Ask, app: Route) => Partial<Held> | Promise<Partial<Held>>
 
   constructor(way: (ask: Ask, app: Route) => Partial<Held> | Promise<Partial<Held>>) {
@@ -112,9 +114,11 @@ export class FakeReach implements Reach {
     return { address: '', headers: {}, ...way, [Symbol.dispose]: leave }
   }
 
-  async *follow(): AsyncGenerator<InstanceView> {
+  async *follow(_app: Route, _node: Node, signal: AbortSignal): AsyncGenerator<InstanceView> {
     this.follows += 1
     for (const phase of this.phases) yield { phase } as InstanceView
+    if (this.followsOn && !signal.aborted)
+      await new Promise(resolve => signal.addEventListener('abort', resolve, { once: true }))
   }
 
   async check() {
