@@ -18,8 +18,8 @@ import { appAt } from '../model/route.ts'
 import { HandClock } from '../testing/clock.ts'
 import { anApp, aTask } from '../testing/fake-app.ts'
 import { Apps } from './apps.ts'
-import { followChanges } from './changes.ts'
 import { type Definitions, openDefinitions } from './definitions.ts'
+import { followChanges } from './follow-changes.ts'
 
 const first = anApp()
 const second = anApp(aTask({ revision: 2 }))
