@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { pause } from '../lib/abort.ts'
+import type { Freshness } from '../lib/cache/freshness.ts'
 import type { Clock } from '../lib/clock.ts'
-import type { Freshness } from '../lib/freshness.ts'
 import { readEvents } from '../lib/http/api/events.ts'
 import { CHECKED_COUNTS_FOR, POLL_WITHOUT_STREAM_EVERY, STREAM_LOST_AFTER } from '../model/intervals.ts'
 import type { MasterClient } from './client.ts'

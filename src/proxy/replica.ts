@@ -1,5 +1,6 @@
 import { orAborted } from '../lib/abort.ts'
-import { Cache, type Versioned } from '../lib/cache.ts'
+import { Cache } from '../lib/cache/cache.ts'
+import type { Versioned } from '../lib/cache/options.ts'
 import type { Clock } from '../lib/clock.ts'
 import { isFailure } from '../lib/errors.ts'
 import { TicketKeys } from '../lib/http/tls/ticket-keys.ts'

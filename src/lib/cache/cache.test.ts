@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'vitest'
-import { HandClock } from '../testing/clock.ts'
-import { ASK_AGAIN_AFTER_MS, Cache, type Versioned } from './cache.ts'
+import { HandClock } from '../../testing/clock.ts'
+import { ASK_AGAIN_AFTER_MS, Cache } from './cache.ts'
 import { Freshness } from './freshness.ts'
+import type { Versioned } from './options.ts'
 
 const PROVEN_FOR_MS = 1_800
 const WAIT_MS = 1_000

@@ -1,4 +1,4 @@
-import type { Clock } from './clock.ts'
+import type { Clock } from '../clock.ts'
 
 /**
  * Whether what was checked since a stream of changes began is still the newest. An open stream is no proof of it: the source also has to

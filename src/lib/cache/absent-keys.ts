@@ -1,0 +1,36 @@
+import type { Clock } from '../clock.ts'
+import type { AbsentOptions } from './options.ts'
+
+type Options<K> = {
+  readonly clock: Clock
+  readonly freshness: { readonly term: number }
+  readonly absent: AbsentOptions<K> | undefined
+}
+
+/** Keys of which the source said that they have no value: it is not asked about them again for a moment of the same term. */
+export class AbsentKeys<K> {
+  readonly #options: Options<K>
+  readonly #all = new Map<K, { readonly until: number; readonly term: number }>()
+
+  constructor(options: Options<K>) {
+    this.#options = options
+  }
+
+  has(key: K): boolean {
+    const { clock, freshness } = this.#options
+    const known = this.#all.get(key)
+    return known !== undefined && known.until > clock.now() && known.term === freshness.term
+  }
+
+  add(key: K): void {
+    const { absent, clock, freshness } = this.#options
+    if (absent === undefined) return
+    const [oldest] = this.#all.size >= absent.most ? this.#all.keys() : []
+    if (oldest !== undefined) this.#all.delete(oldest)
+    this.#all.set(key, { until: clock.now() + absent.forMs, term: freshness.term })
+  }
+
+  delete(key: K): void {
+    this.#all.delete(key)
+  }
+}

@@ -1,0 +1,168 @@
+import { resolvesWithin } from '../abort.ts'
+import { Entries, type Entry, NOT_CHECKED } from './entries.ts'
+import { FirstQuestions } from './first-questions.ts'
+import type { CacheOptions, Versioned } from './options.ts'
+
+/** While nobody says what is newest, the source is asked about a value in use so often. With `waitMs` it is how late a change is seen. */
+export const ASK_AGAIN_AFTER_MS = 1_000
+
+/**
+ * Values of a source that is elsewhere, by key. A value is
+ *
+ * - fresh, if it was checked in this term and the source goes on to say that it has told all changes: it serves at once;
+ * - unchecked, if the term is new or it is said to have changed: the source is asked first, for at most `waitMs`;
+ * - in doubt, while nobody says what is newest: the source is asked first if the last question was more than ASK_AGAIN_AFTER_MS ago. A
+ *   source that does not answer is not waited for again: the last value serves and the source is asked in the background;
+ * - absent, for a moment after the source said that there is none.
+ *
+ * There is one question at a time for each key, for all who want it.
+ */
+export class Cache<K, V> {
+  readonly #options: CacheOptions<K, V>
+  readonly #entries: Entries<K, V>
+  readonly #firsts: FirstQuestions<K, V>
+  /** Whether it answered the last question. */
+  readonly #source = { answers: true }
+
+  constructor(options: CacheOptions<K, V>) {
+    this.#options = options
+    this.#entries = new Entries(options)
+    this.#firsts = new FirstQuestions(options, this.#entries, this.#source)
+  }
+
+  /** The value to serve, by the rules above; throws or rejects with what the source said of a key that has none. */
+  get(key: K): V | Promise<V> {
+    const entry = this.#entries.get(key)
+    if (entry === undefined) return this.#firsts.ask(key)
+    const { clock, freshness, staleAfterMs = Number.POSITIVE_INFINITY } = this.#options
+    const now = clock.now()
+    entry.usedAt = now
+    if (freshness.isFresh) {
+      if (entry.checkedIn !== freshness.term) return this.#checked(key, entry)
+      if (now - entry.askedAt >= staleAfterMs) this.checkBehind(key)
+      return entry.value
+    }
+    if (now - entry.askedAt < ASK_AGAIN_AFTER_MS) return entry.value
+    if (this.#source.answers) return this.#checked(key, entry)
+    this.checkBehind(key)
+    return entry.value
+  }
+
+  /** The value if it is fresh. */
+  fresh(key: K): V | undefined {
+    const { freshness } = this.#options
+    const entry = this.#entries.get(key)
+    return freshness.isFresh && entry?.checkedIn === freshness.term ? entry.value : undefined
+  }
+
+  /** The last known value. */
+  known(key: K): V | undefined {
+    return this.#entries.get(key)?.value
+  }
+
+  /** The value after the source was asked, for at most `waitMs` where there is one. */
+  async checked(key: K): Promise<V> {
+    const entry = this.#entries.get(key)
+    return entry === undefined ? this.#firsts.ask(key) : this.#checked(key, entry)
+  }
+
+  /** Asks about a known value in the background, unless that was done within ASK_AGAIN_AFTER_MS. */
+  checkBehind(key: K): void {
+    const entry = this.#entries.get(key)
+    if (entry === undefined || this.#options.clock.now() - entry.askedAt < ASK_AGAIN_AFTER_MS) return
+    this.#check(key, entry).catch(() => undefined) // whoever wants the value next is told
+  }
+
+  /** The value may be another: the source is asked before it serves again. */
+  doubt(key: K): void {
+    this.#firsts.doubt(key)
+    const entry = this.#entries.get(key)
+    if (entry === undefined) return
+    entry.checkedIn = NOT_CHECKED
+    entry.changes++
+  }
+
+  /** The value is another: asks about it now, where it is known. Never fails; resolves with whether the source has answered. */
+  async changed(key: K): Promise<boolean> {
+    this.doubt(key)
+    const first = this.#firsts.running(key)
+    if (first !== undefined) {
+      const asksAgain = (): Promise<boolean> => this.changed(key)
+      first.then(asksAgain, () => undefined)
+      return true
+    }
+    const entry = this.#entries.get(key)
+    if (entry === undefined) return true
+    await entry.asking?.catch(() => undefined) // it may have been asked before the change
+    if (this.#entries.get(key) !== entry) return true
+    return this.#check(key, entry).then(
+      () => entry.checkedIn !== NOT_CHECKED,
+      () => true,
+    )
+  }
+
+  /** Enters a value that was kept, unchecked. */
+  load(key: K, document: Versioned<V>): void {
+    this.#entries.load(key, document, { checkedIn: NOT_CHECKED, askedAt: Number.NEGATIVE_INFINITY })
+  }
+
+  /** Drops the value here and in the store. */
+  forget(key: K): void {
+    if (this.#entries.drop(key)) this.#options.store?.forget(key)
+  }
+
+  get all(): readonly (readonly [K, V])[] {
+    return this.#entries.all.map(([key, { value }]) => [key, value])
+  }
+
+  /** Keys whose value was not checked in this term; first those whose check is longest ago. */
+  get unchecked(): readonly K[] {
+    const { term } = this.#options.freshness
+    const unchecked = this.#entries.all.filter(([, { checkedIn }]) => checkedIn !== term)
+    return unchecked.sort(([, a], [, b]) => a.checkedIn - b.checkedIn).map(([key]) => key)
+  }
+
+  /** Keys whose value was used within `ms`. */
+  usedWithin(ms: number): readonly K[] {
+    const since = this.#options.clock.now() - ms
+    return this.#entries.all.filter(([, { usedAt }]) => usedAt >= since).map(([key]) => key)
+  }
+
+  async #checked(key: K, entry: Entry<V>): Promise<V> {
+    const { clock, waitMs } = this.#options
+    if (!(await resolvesWithin(this.#check(key, entry), clock, waitMs))) this.#source.answers = false
+    return entry.value
+  }
+
+  // No await between the look at `asking` and its assignment: two questions would slip in.
+  #check(key: K, entry: Entry<V>): Promise<V> {
+    entry.asking ??= this.#ask(key, entry).finally(() => {
+      entry.asking = undefined
+    })
+    return entry.asking
+  }
+
+  async #ask(key: K, entry: Entry<V>): Promise<V> {
+    const { ask, failed, freshness, clock, store } = this.#options
+    const { term } = freshness
+    const { changes } = entry
+    try {
+      const answer = await ask(key, { value: entry.value, version: entry.version })
+      this.#source.answers = true
+      if (this.#entries.get(key) !== entry) return answer === 'same' ? entry.value : answer.value // it was dropped meanwhile
+      if (answer !== 'same') {
+        store?.keep(key, answer)
+        this.#entries.replace(key, entry, answer)
+      }
+      if (entry.changes === changes) entry.checkedIn = term
+    } catch (error) {
+      const failure = failed(error, key, false)
+      this.#source.answers = failure !== 'serve'
+      if (failure === 'gone') this.forget(key)
+      if (failure !== 'serve') throw error
+    } finally {
+      entry.askedAt = clock.now()
+    }
+    return entry.value
+  }
+}

@@ -1,0 +1,66 @@
+import type { EntriesOptions, Versioned } from './options.ts'
+
+export const NOT_CHECKED = -1
+
+/** A cached value, and what is known about how new it is. */
+export type Entry<V> = {
+  value: V
+  version: string | null
+  /** When the last question about it ended, by the clock. */
+  askedAt: number
+  /** The term in which it was last known to be the newest. */
+  checkedIn: number
+  usedAt: number
+  /** How often it was said to have changed: an answer to a question from before is not trusted. */
+  changes: number
+  asking?: Promise<V> | undefined
+}
+
+/** The values of a cache by their keys, at most so many: the oldest one makes room for a new one. */
+export class Entries<K, V> {
+  readonly #options: EntriesOptions<K, V>
+  readonly #all = new Map<K, Entry<V>>()
+
+  constructor(options: EntriesOptions<K, V>) {
+    this.#options = options
+  }
+
+  get(key: K): Entry<V> | undefined {
+    return this.#all.get(key)
+  }
+
+  get all(): readonly (readonly [K, Entry<V>])[] {
+    return [...this.#all]
+  }
+
+  /** Enters a new value, and tells of it. */
+  enter(key: K, document: Versioned<V>, checked: Pick<Entry<V>, 'checkedIn' | 'askedAt'>): void {
+    this.load(key, document, checked)
+    this.#options.onChange?.(key, document.value, undefined)
+  }
+
+  /** Enters a new value, and tells of it to nobody. */
+  load(key: K, { value, version }: Versioned<V>, checked: Pick<Entry<V>, 'checkedIn' | 'askedAt'>): void {
+    const { most = Number.POSITIVE_INFINITY, clock } = this.#options
+    const [oldest] = this.#all.size >= most ? this.#all.keys() : []
+    if (oldest !== undefined) this.drop(oldest)
+    this.#all.set(key, { value, version, ...checked, usedAt: clock.now(), changes: 0 })
+  }
+
+  replace(key: K, entry: Entry<V>, { value, version }: Versioned<V>): void {
+    const before = entry.value
+    entry.version = version
+    if (this.#options.isSame?.(before, value)) return
+    entry.value = value
+    this.#options.onChange?.(key, value, before)
+  }
+
+  /** Whether there was one. */
+  drop(key: K): boolean {
+    const entry = this.#all.get(key)
+    if (entry === undefined) return false
+    this.#all.delete(key)
+    this.#options.onChange?.(key, undefined, entry.value)
+    return true
+  }
+}
