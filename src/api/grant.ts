@@ -1,7 +1,6 @@
 import { type Clock, wallAt } from '../lib/clock.ts'
 import type { Ask, Held, HoldView } from '../model/instance.ts'
-import { isNewer } from '../model/route.ts'
-import type { Granted, Wanted } from './grants.ts'
+import type { Granted } from './grants.ts'
 import { type Hold, HoldList, type Target } from './hold-list.ts'
 
 const MOST_HOLDS = 100
@@ -21,14 +20,12 @@ export class Grant {
   lastUsedAt: number | undefined
   /** Whether the last use was one that puts the sleep off. */
   lingers = false
-  readonly #for: Wanted
   readonly #options: GrantOptions
   readonly #target: Target
   readonly #holds = new HoldList(hold => this.#left(hold))
 
-  constructor(wanted: Wanted, { grant, address, run, revoked }: Granted, options: GrantOptions) {
+  constructor({ grant, address, run, revoked }: Granted, options: GrantOptions) {
     this.id = grant
-    this.#for = wanted
     this.isRevoked = revoked
     this.#options = options
     const { alive, badAnswer } = options
@@ -41,13 +38,6 @@ export class Grant {
 
   get isUsed(): boolean {
     return this.#holds.size > 0
-  }
-
-  /** Whether it is for this: the node has to hear of a newer definition. */
-  serves(wanted: Wanted): boolean {
-    if (this.isRevoked) return false
-    const had = this.#for
-    return wanted === had || typeof wanted === 'string' || typeof had === 'string' || !isNewer(wanted, had)
   }
 
   enter(ask: Ask, waited?: Granted['waited']): Held {

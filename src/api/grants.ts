@@ -1,14 +1,6 @@
 import type { Leaver } from '../lib/leaver.ts'
 import type { Ask, EndedRun, HoldView, InstanceView, Phase } from '../model/instance.ts'
-import { type InstanceId, instanceId } from '../model/instance-id.ts'
-import type { AppAt } from '../model/route.ts'
-
-/** An instance by its id, or with the version of its app that the caller has heard of: then the node serves that version or a newer one. */
-export type Wanted = AppAt | InstanceId
-
-/** The instance that is meant. */
-export const instanceOf = (wanted: Wanted): InstanceId =>
-  typeof wanted === 'string' ? wanted : (wanted.instance ?? instanceId(wanted.name))
+import type { InstanceId } from '../model/instance-id.ts'
 
 /** Leave to hold an app for as many requests as come, until it is given back. */
 export type Granted = {
@@ -23,7 +15,7 @@ export type Granted = {
 /** The methods that the thread with the instances offers to a worker. */
 export type NodeMethods = {
   /** As the hold of an instance; one grant for each call. */
-  hold(input: { readonly wanted: Wanted; readonly ask: Omit<Ask, 'grant'> }, leaver: Leaver): Promise<Granted>
+  hold(input: { readonly instance: InstanceId; readonly ask: Omit<Ask, 'grant'> }, leaver: Leaver): Promise<Granted>
   /** `agoMs`: how long ago use that puts the sleep off ended; null for none. */
   giveBack(input: { readonly grant: number; readonly agoMs: number | null }): void
   /** This run of the app took no connection; see `Held.refused`. */
@@ -32,9 +24,9 @@ export type NodeMethods = {
   alive(input: { readonly instance: InstanceId; readonly run: string }): Promise<void>
   /** An answer of the app was refused under this grant. */
   badAnswer(input: { readonly grant: number; readonly fault: string }): void
-  /** The instance, as soon as it is not in the phase that was seen. */
+  /** The instance, as soon as it is not in the phase that was seen; for `permit` see `Ask`. */
   follow(
-    input: { readonly instance: InstanceId; readonly seen: Phase | undefined },
+    input: { readonly instance: InstanceId; readonly permit: string | undefined; readonly seen: Phase | undefined },
     leaver: Leaver,
   ): Promise<InstanceView>
   phase(instance: InstanceId): Phase

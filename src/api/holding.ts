@@ -4,7 +4,7 @@ import type { Line, Other } from '../lib/threads/line.ts'
 import type { Ask, EndedRun, Held, InstanceView, Phase } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
 import { Grant } from './grant.ts'
-import { type HolderMethods, instanceOf, type NodeMethods, type Wanted } from './grants.ts'
+import type { HolderMethods, NodeMethods } from './grants.ts'
 
 // A busy app costs no message for each request; one that is not is given back so soon.
 const LINGER_MS = 50
@@ -34,18 +34,18 @@ export class Holding {
   }
 
   /** As the hold of an instance: at once where there is a grant. */
-  hold(wanted: Wanted, ask: Ask, leaver: Leaver): Held | Promise<Held> {
-    const grant = this.#current.get(instanceOf(wanted))
-    if (grant !== undefined && ask.kind === 'request' && grant.serves(wanted)) return grant.enter(ask)
-    return this.#ask(wanted, ask, leaver)
+  hold(instance: InstanceId, ask: Ask, leaver: Leaver): Held | Promise<Held> {
+    const grant = this.#current.get(instance)
+    if (grant !== undefined && ask.kind === 'request' && !grant.isRevoked) return grant.enter(ask)
+    return this.#ask(instance, ask, leaver)
   }
 
-  /** The instance now and at each change of its phase, until the signal aborts. */
-  async *follow(instance: InstanceId, signal: AbortSignal): AsyncGenerator<InstanceView> {
+  /** The instance now and at each change of its phase, until the signal aborts; for `permit` see `Ask`. */
+  async *follow(instance: InstanceId, permit: string | undefined, signal: AbortSignal): AsyncGenerator<InstanceView> {
     let seen: Phase | undefined
     while (!signal.aborted) {
       try {
-        const view: InstanceView = await this.#node.call('follow', { instance, seen }, { signal })
+        const view: InstanceView = await this.#node.call('follow', { instance, permit, seen }, { signal })
         seen = view.phase
         yield view
       } catch (error) {
@@ -58,14 +58,13 @@ export class Holding {
     return this.#node.call('phase', instance)
   }
 
-  async #ask(wanted: Wanted, ask: Ask, leaver: Leaver): Promise<Held> {
+  async #ask(instance: InstanceId, ask: Ask, leaver: Leaver): Promise<Held> {
     const { kind, what, bytes, mayWake, patienceMs, permit } = ask
-    const call = { wanted: bareOf(wanted), ask: { kind, what, bytes, mayWake, patienceMs, permit } }
+    const call = { instance, ask: { kind, what, bytes, mayWake, patienceMs, permit } }
     const granted = await this.#node.call('hold', call, leaver, ({ grant }) =>
       this.#node.tell('giveBack', { grant, agoMs: null }),
     )
-    const instance = instanceOf(wanted)
-    const grant = new Grant(wanted, granted, {
+    const grant = new Grant(granted, {
       clock: this.#clock,
       refused: () => this.#node.call('refused', { instance, run: granted.run }),
       alive: () => this.#node.call('alive', { instance, run: granted.run }),
@@ -122,11 +121,4 @@ export class Holding {
     this.#sweep(0)
     return [...this.#all.values()].map(grant => ({ grant: grant.id, holds: grant.holds }))
   }
-}
-
-/** What is wanted, without what only a front needs of a route: it is copied to the other thread. */
-function bareOf(wanted: Wanted): Wanted {
-  if (typeof wanted === 'string') return wanted
-  const { name, instance, createdAt, revision, updatedAt, permit } = wanted
-  return { name, instance, createdAt, revision, updatedAt, permit }
 }

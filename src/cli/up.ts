@@ -6,6 +6,7 @@ import type { Log } from '../lib/log.ts'
 import { openMetrics } from '../lib/metrics/listener.ts'
 import { Metrics } from '../lib/metrics/metrics.ts'
 import { type Master, startMaster } from '../master/main.ts'
+import { instanceId } from '../model/instance-id.ts'
 import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import { nameOf } from '../nodeproxy/config.ts'
 import { type Nodeproxy, startNodeproxy } from '../nodeproxy/main.ts'
@@ -92,8 +93,8 @@ function portsOf(
 /** Connects the front to the node by function calls, without an HTTP hop. */
 function reachWithin(nodeproxy: Nodeproxy): Reach {
   return {
-    hold: (app, _node, ask, leaver) => nodeproxy.hold(app, ask, leaver),
-    follow: (route, _node, signal) => nodeproxy.follow(route, signal),
+    hold: (route, _node, ask, leaver) => nodeproxy.hold(instanceId(route.name), ask, leaver),
+    follow: (route, _node, signal) => nodeproxy.follow(instanceId(route.name), route.permit, signal),
     check: () => nodeproxy.health(),
     onLeft: listener => nodeproxy.onLeft(listener),
     share: line => nodeproxy.share(line),

@@ -14,7 +14,6 @@ import { newSealKey, Seals, sealKeys } from '../lib/seals.ts'
 import type { App } from '../model/app.ts'
 import { MASTER_CALL_IN_WAKE_WITHIN, POLL_WITHOUT_STREAM_EVERY, STREAM_LOST_AFTER } from '../model/intervals.ts'
 import { appName } from '../model/names.ts'
-import { appAt } from '../model/route.ts'
 import { HandClock } from '../testing/clock.ts'
 import { anApp, aTask } from '../testing/fake-app.ts'
 import { Apps } from './apps.ts'
@@ -316,43 +315,6 @@ test('a stream that falls silent is lost, and apps are asked about again', async
   await until(() => !apps.freshness.isOpen)
   has = second
   assert.equal((await apps.resolve(name)).task.revision, 2)
-})
-
-test('who has heard of a newer version gets that one, and the master is asked for it once; an older version is served by the newer', async () => {
-  const apps = someApps()
-  await apps.resolve(appAt(first))
-  asked = []
-  has = second
-  assert.equal(apps.at(appAt(second)), undefined)
-  const both = await Promise.all([apps.resolve(appAt(second)), apps.resolve(appAt(second))])
-  assert.deepEqual(
-    both.map(({ task }) => task.revision),
-    [2, 2],
-  )
-  assert.equal(asked.length, 1)
-  assert.equal(apps.at(appAt(second))?.task.revision, 2)
-  assert.equal(apps.at(appAt(first))?.task.revision, 2)
-})
-
-test('an app that was registered anew is newer than the one before it, whatever its revision', async () => {
-  const apps = someApps()
-  has = second
-  await apps.resolve(name)
-  const anew = { ...first, createdAt: '2026-02-01T00:00:00.000Z' }
-  has = anew
-  assert.equal((await apps.resolve(appAt(anew))).createdAt, anew.createdAt)
-})
-
-test('a version that the master does not give is asked for at most once a second; the last known one serves', async () => {
-  const apps = someApps()
-  await apps.resolve(name)
-  asked = []
-  assert.equal((await apps.resolve(appAt(second))).task.revision, 1)
-  assert.equal((await apps.resolve(appAt(second))).task.revision, 1)
-  assert.equal(asked.length, 1)
-  await clock.advance(1_000)
-  await apps.resolve(appAt(second))
-  assert.equal(asked.length, 2)
 })
 
 test("the master's word counts even where it went back to an older definition", async () => {

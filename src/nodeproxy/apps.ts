@@ -2,7 +2,7 @@ import type { MasterClient } from '../api/client.ts'
 import { permitHeaders } from '../api/paths.ts'
 import { AppSchema } from '../api/schemas.ts'
 import { deadline } from '../lib/abort.ts'
-import { ASK_AGAIN_AFTER_MS, Cache } from '../lib/cache/cache.ts'
+import { Cache } from '../lib/cache/cache.ts'
 import { Freshness } from '../lib/cache/freshness.ts'
 import type { Failure, Versioned } from '../lib/cache/options.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -12,7 +12,6 @@ import type { Log } from '../lib/log.ts'
 import type { App } from '../model/app.ts'
 import { CHECKED_COUNTS_FOR, MASTER_CALL_IN_WAKE_WITHIN } from '../model/intervals.ts'
 import type { AppName, VolumeId } from '../model/names.ts'
-import { type AppAt, isNewer, versionOf } from '../model/route.ts'
 import type { Definitions } from './definitions.ts'
 
 type Options = {
@@ -37,8 +36,6 @@ export class Apps {
   readonly #cache: Cache<AppName, App>
   /** What front or master have shown for an app: the master wants to see it where this node has no lease of the app's volume. */
   readonly #permits = new Map<AppName, string>()
-  /** When the master was last asked for a newer version than is known, by the clock. */
-  readonly #lookedForNewerAt = new Map<AppName, number>()
 
   constructor(options: Options) {
     const { clock, definitions } = options
@@ -90,48 +87,28 @@ export class Apps {
 
   /** The app to serve, where it is known and was checked since the stream of changes began. */
   current(name: AppName, permit?: string): App | undefined {
-    this.#take(name, permit)
+    if (permit !== undefined && this.#cache.known(name) !== undefined) this.#permits.set(name, permit)
     return this.#cache.fresh(name)
-  }
-
-  /**
-   * The app to serve to somebody who has heard of this version of it, where that one or a newer one is known. An older one is
-   * served too, for a moment after the master was asked and did not give a newer one: each request would ask it otherwise.
-   */
-  at(wanted: AppAt): App | undefined {
-    const app = this.#cache.known(wanted.name)
-    if (app === undefined) return undefined
-    this.#take(wanted.name, wanted.permit)
-    const lookedAt = this.#lookedForNewerAt.get(wanted.name) ?? Number.NEGATIVE_INFINITY
-    const mayBeOld = this.#options.clock.now() - lookedAt < ASK_AGAIN_AFTER_MS
-    return mayBeOld || !isNewer(wanted, versionOf(app)) ? app : undefined
   }
 
   /**
    * The app to serve; fails with `app-not-found`, and for one that is not known here with `master-unreachable`, `volume-elsewhere`,
    * or `forbidden` where it was not placed here. `permit`: what front or master have shown for it.
    */
-  async resolve(
-    wanted: AppAt | AppName,
-    permit = typeof wanted === 'string' ? undefined : wanted.permit,
-  ): Promise<App> {
-    const served = typeof wanted === 'string' ? this.current(wanted) : this.at(wanted)
+  async resolve(name: AppName, permit?: string): Promise<App> {
+    const served = this.current(name, permit)
     if (served !== undefined) return served
-    const name = typeof wanted === 'string' ? wanted : wanted.name
     if (permit !== undefined) this.#permits.set(name, permit)
     try {
-      const app = await this.#cache.checked(name)
-      if (typeof wanted !== 'string' && isNewer(wanted, versionOf(app)))
-        this.#lookedForNewerAt.set(name, this.#options.clock.now())
-      return app
+      return await this.#cache.checked(name)
     } finally {
-      if (this.#cache.known(name) === undefined) this.#drop(name)
+      if (this.#cache.known(name) === undefined) this.#permits.delete(name)
     }
   }
 
   forget(name: AppName): void {
     this.#cache.forget(name)
-    this.#drop(name)
+    this.#permits.delete(name)
   }
 
   /** Asks the master about an app that is known here; never fails: what is known serves on, a removal is told on. Whether the master has answered. */
@@ -142,15 +119,6 @@ export class Apps {
   /** Asks about an app that serves meanwhile, at most once in ASK_AGAIN_AFTER_MS. */
   checkBehind(name: AppName): void {
     this.#cache.checkBehind(name)
-  }
-
-  #take(name: AppName, permit: string | undefined): void {
-    if (permit !== undefined && this.#cache.known(name) !== undefined) this.#permits.set(name, permit)
-  }
-
-  #drop(name: AppName): void {
-    this.#permits.delete(name)
-    this.#lookedForNewerAt.delete(name)
   }
 
   #failed(error: unknown, name: AppName): Failure {

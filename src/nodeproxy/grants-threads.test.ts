@@ -1,5 +1,4 @@
 import { afterEach, expect, test } from 'vitest'
-import { instanceOf } from '../api/grants.ts'
 import { noLog } from '../lib/log.ts'
 import { countsOf } from '../lib/threads/counted.ts'
 import { Crew } from '../lib/threads/crew.ts'
@@ -41,8 +40,8 @@ async function node(names: readonly string[], threads: number) {
   const instances = new Map(apps.map(id => [id, environment.anInstance(aTask({ app: appOf(id), volume: undefined }))]))
   const of = (id: InstanceId) => instances.get(id)!
   const grants = new Grants({
-    hold: (wanted, ask, leaver) => of(instanceOf(wanted)).hold(ask, leaver),
-    follow: (id, signal) => of(id).follow(signal),
+    hold: (id, ask, leaver) => of(id).hold(ask, leaver),
+    follow: (id, _permit, signal) => of(id).follow(signal),
     phase: id => of(id).phase,
     refused: async () => undefined,
     alive: async () => undefined,

@@ -20,7 +20,7 @@ function node(workers: number, changes: Parameters<typeof aTask>[0] = {}) {
   const instance = environment.anInstance(aTask(changes))
   const grants = new Grants({
     hold: (_app, ask, leaver) => instance.hold(ask, leaver),
-    follow: (_app, signal) => instance.follow(signal),
+    follow: (_app, _permit, signal) => instance.follow(signal),
     phase: () => instance.phase,
     refused: async () => undefined,
     alive: async () => undefined,
@@ -43,7 +43,7 @@ function node(workers: number, changes: Parameters<typeof aTask>[0] = {}) {
     return {
       hold: async (ask: Partial<Ask> = {}, leaver = { signal: never }): Promise<Held> =>
         holding.hold(instance.id, anAsk(ask), leaver),
-      follow: (signal: AbortSignal) => holding.follow(instance.id, signal),
+      follow: (signal: AbortSignal) => holding.follow(instance.id, undefined, signal),
       phase: () => holding.phase(instance.id),
       holdNow: (ask: Partial<Ask> = {}) => holding.hold(instance.id, anAsk(ask), { signal: never }),
       /** Resolves when each side has heard all that the other had told. */

@@ -1,4 +1,4 @@
-import type { Granted, HolderMethods, NodeMethods, Wanted } from '../api/grants.ts'
+import type { Granted, HolderMethods, NodeMethods } from '../api/grants.ts'
 import { type Clock, timestamp } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { Leaver } from '../lib/leaver.ts'
@@ -7,8 +7,12 @@ import type { Ask, EndedRun, Grant, Held, HoldView, InstanceView, Phase } from '
 import type { InstanceId } from '../model/instance-id.ts'
 
 type Options = {
-  readonly hold: (wanted: Wanted, ask: Ask, leaver: Leaver) => Held | Promise<Held>
-  readonly follow: (instance: InstanceId, signal: AbortSignal) => AsyncIterable<InstanceView>
+  readonly hold: (instance: InstanceId, ask: Ask, leaver: Leaver) => Held | Promise<Held>
+  readonly follow: (
+    instance: InstanceId,
+    permit: string | undefined,
+    signal: AbortSignal,
+  ) => AsyncIterable<InstanceView>
   readonly phase: (instance: InstanceId) => Phase
   readonly refused: (instance: InstanceId, run: string) => Promise<void>
   readonly alive: (instance: InstanceId, run: string) => Promise<void>
@@ -47,13 +51,13 @@ export class Grants {
     this.#workers.add(worker)
     let last = 0
     line.serve<NodeMethods>({
-      hold: ({ wanted, ask }, leaver) => this.#grant({ id: ++last, worker, wanted, ask, leaver }),
+      hold: ({ instance, ask }, leaver) => this.#grant({ id: ++last, worker, instance, ask, leaver }),
       giveBack: ({ grant, agoMs }) =>
         this.#giveBack(worker, grant, agoMs === null ? undefined : this.#options.clock.now() - agoMs),
       refused: ({ instance, run }) => refused(instance, run),
       alive: ({ instance, run }) => alive(instance, run),
       badAnswer: ({ grant, fault }) => worker.grants.get(grant)?.held.badAnswer?.(fault),
-      follow: ({ instance, seen }, leaver) => this.#next(instance, seen, leaver),
+      follow: (input, leaver) => this.#next(input, leaver),
       phase: instance => phase(instance),
     })
     return {
@@ -84,7 +88,7 @@ export class Grants {
     }
   }
 
-  async #grant({ id, worker, wanted, ask, leaver }: Call): Promise<Granted> {
+  async #grant({ id, worker, instance, ask, leaver }: Call): Promise<Granted> {
     const { hold, clock } = this.#options
     // A revocation that comes before the answer is out is told by the answer, which is not read before it is sent.
     const answer = { grant: id, address: '', run: '', waited: undefined as Granted['waited'], revoked: false }
@@ -98,7 +102,7 @@ export class Grants {
       },
       goAway: () => worker.other.tell('goAway', id),
     }
-    const held = await hold(wanted, { ...ask, grant }, leaver)
+    const held = await hold(instance, { ...ask, grant }, leaver)
     if (!this.#workers.has(worker)) {
       held[Symbol.dispose]()
       throw new ShadowError('shutting-down', 'the worker that asked has ended')
@@ -115,8 +119,11 @@ export class Grants {
     entry.held[Symbol.dispose]()
   }
 
-  async #next(instance: InstanceId, seen: Phase | undefined, { signal }: Leaver): Promise<InstanceView> {
-    for await (const view of this.#options.follow(instance, signal)) if (view.phase !== seen) return view
+  async #next(
+    { instance, permit, seen }: Parameters<NodeMethods['follow']>[0],
+    { signal }: Leaver,
+  ): Promise<InstanceView> {
+    for await (const view of this.#options.follow(instance, permit, signal)) if (view.phase !== seen) return view
     throw signal.reason
   }
 }
@@ -124,7 +131,7 @@ export class Grants {
 type Call = {
   readonly id: number
   readonly worker: Worker
-  readonly wanted: Wanted
+  readonly instance: InstanceId
   readonly ask: Ask
   readonly leaver: Leaver
 }

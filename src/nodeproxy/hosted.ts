@@ -1,5 +1,4 @@
 import type { MasterClient } from '../api/client.ts'
-import { instanceOf, type Wanted } from '../api/grants.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import type { Leaver } from '../lib/leaver.ts'
 import type { App } from '../model/app.ts'
@@ -66,15 +65,12 @@ export class Hosted {
     })
   }
 
-  /** Keeps the app awake until the hold is disposed of, waking it first if need be; at once where it is awake. */
-  hold(wanted: Wanted, ask: Ask, leaver: Leaver): Held | Promise<Held> {
-    const id = instanceOf(wanted)
-    const app = typeof wanted === 'string' ? appOf(wanted) : wanted
-    const known = typeof app === 'string' ? this.apps.current(app, ask.permit) : this.apps.at(app)
-    if (known !== undefined) return this.instances.hold(id, known, ask, leaver)
-    const serving = typeof app === 'string' ? this.#servesInDoubt(id) : undefined
-    if (serving !== undefined) return this.instances.hold(id, serving, ask, leaver)
-    return this.apps.resolve(app, ask.permit).then(found => this.instances.hold(id, found, ask, leaver))
+  /** Keeps the instance awake until the hold is disposed of, waking it first if need be; at once where it is awake. */
+  hold(instance: InstanceId, ask: Ask, leaver: Leaver): Held | Promise<Held> {
+    const app = appOf(instance)
+    const known = this.apps.current(app, ask.permit) ?? this.#servesInDoubt(instance)
+    if (known !== undefined) return this.instances.hold(instance, known, ask, leaver)
+    return this.apps.resolve(app, ask.permit).then(found => this.instances.hold(instance, found, ask, leaver))
   }
 
   /** How visitors come to the app. */
@@ -104,9 +100,10 @@ export class Hosted {
     return this.instances.all.filter(({ phase }) => phase === 'awake').length
   }
 
-  async *follow(wanted: Wanted, signal: AbortSignal): AsyncGenerator<InstanceView> {
-    const app = await this.apps.resolve(typeof wanted === 'string' ? appOf(wanted) : wanted)
-    yield* this.instances.of(instanceOf(wanted), app).follow(signal)
+  /** The instance now and at each change of its phase, until the signal aborts; for `permit` see `Ask`. */
+  async *follow(instance: InstanceId, permit: string | undefined, signal: AbortSignal): AsyncGenerator<InstanceView> {
+    const app = await this.apps.resolve(appOf(instance), permit)
+    yield* this.instances.of(instance, app).follow(signal)
   }
 
   /** Puts all instances of the app to sleep, and forgets the app with its logs; fails with `app-stuck`. An app registered anew meanwhile is kept. */

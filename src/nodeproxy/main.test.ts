@@ -14,7 +14,6 @@ import { noLog } from '../lib/log.ts'
 import { readSettings } from '../lib/settings.ts'
 import { instanceId } from '../model/instance-id.ts'
 import { type AppName, appName, type VolumeId, volumeId } from '../model/names.ts'
-import { appAt } from '../model/route.ts'
 import { HandClock } from '../testing/clock.ts'
 import { anApp, anAsk, aTask } from '../testing/fake-app.ts'
 import { FakeLogs } from '../testing/fake-logs.ts'
@@ -380,10 +379,9 @@ test('a volume that another node has is told of with that node', async () => {
   assert.equal(volumes.devices.size, 0)
 })
 
-test('in the same process an app is held without a hop, by its name and version: the node resolves the definition itself', async () => {
-  const wanted = appAt(anApp(aTask({ port: app.port })))
+test('in the same process an app is held without a hop, by its id: the node resolves the definition itself', async () => {
   for (let times = 0; times < 2; times++) {
-    using held = await node.hold(wanted, anAsk(), { signal: never })
+    using held = await node.hold(blogId, anAsk(), { signal: never })
     assert.equal(held.address, `127.0.0.1:${app.port}`)
   }
   assert.equal(master.calls.filter(({ name }) => name === 'getApp').length, 1)

@@ -1,5 +1,4 @@
 import { masterClient } from '../api/client.ts'
-import type { Wanted } from '../api/grants.ts'
 import type { Clock } from '../lib/clock.ts'
 import { systemClock } from '../lib/clock.ts'
 import { ownDataFolder } from '../lib/data-folder.ts'
@@ -58,8 +57,8 @@ export type Nodeproxy = AsyncDisposable & {
   readonly address: string
   readonly port: number
   readonly keys: NodeKeys
-  hold(wanted: Wanted, ask: Ask, leaver: Leaver): Held | Promise<Held>
-  follow(wanted: Wanted, signal: AbortSignal): AsyncIterable<InstanceView>
+  hold(instance: InstanceId, ask: Ask, leaver: Leaver): Held | Promise<Held>
+  follow(instance: InstanceId, permit: string | undefined, signal: AbortSignal): AsyncIterable<InstanceView>
   /** Lets a worker of a front in this process hold apps over the line. */
   share(line: Line): Disposable
   health(): Promise<NodeHealth>
@@ -162,8 +161,8 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     },
   })
   const { apps, instances } = hosted
-  const hold: typeof hosted.hold = (wanted, ask, leaver) => hosted.hold(wanted, ask, leaver)
-  const follow: typeof hosted.follow = (wanted, signal) => hosted.follow(wanted, signal)
+  const hold: typeof hosted.hold = (instance, ask, leaver) => hosted.hold(instance, ask, leaver)
+  const follow: typeof hosted.follow = (instance, permit, signal) => hosted.follow(instance, permit, signal)
   const phase = (instance: InstanceId): Phase => hosted.phase(instance)
   const grants: Grants = new Grants({
     hold,

@@ -46,6 +46,7 @@ export class AppRequest implements Delivery<Node> {
       exchange,
       client === undefined ? undefined : () => client,
       isNavigation(exchange) ? parts.waitingPageAfterMs : undefined,
+      app.permit,
     )
     this.#ask = ask
     this.#bounds = parts.bounds.of(app)

@@ -33,8 +33,8 @@ function reachOverLine(line: Line): Pick<Reach, 'hold' | 'follow' | 'onLeft'> {
     },
   })
   return {
-    hold: (app, _node, ask, leaver) => holding.hold(app, ask, leaver),
-    follow: (route, _node, signal) => holding.follow(instanceId(route.name), signal),
+    hold: (route, _node, ask, leaver) => holding.hold(instanceId(route.name), ask, leaver),
+    follow: (route, _node, signal) => holding.follow(instanceId(route.name), route.permit, signal),
     onLeft: listener => void leftTo.push(listener),
   }
 }

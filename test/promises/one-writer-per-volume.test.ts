@@ -6,6 +6,7 @@ import { noLog } from '../../src/lib/log.ts'
 import { readSettings } from '../../src/lib/settings.ts'
 import type { App } from '../../src/model/app.ts'
 import type { Held } from '../../src/model/instance.ts'
+import { instanceId } from '../../src/model/instance-id.ts'
 import { nodeproxySettings } from '../../src/nodeproxy/config.ts'
 import { startNodeproxy } from '../../src/nodeproxy/main.ts'
 import { Apart } from '../tools/apart.ts'
@@ -17,7 +18,7 @@ const ASK = { kind: 'request', what: 'GET / from nowhere', bytes: 0, mayWake: tr
 /** Holds the app on this node, as a front does that has placed it there. */
 const hold = async (apart: Apart, letter: string, app: App): Promise<Held> => {
   const route = await apart.admin.call('getHost', { params: { hostname: `${app.name}.localhost` } })
-  return apart.node(letter).hold(route, ASK, new AbortController())
+  return apart.node(letter).hold(instanceId(app.name), { ...ASK, permit: route.permit }, new AbortController())
 }
 
 describe('promise 2, one writer per volume, ever:', () => {

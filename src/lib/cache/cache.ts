@@ -3,7 +3,7 @@ import { Entries, type Entry, NOT_CHECKED } from './entries.ts'
 import { FirstQuestions } from './first-questions.ts'
 import type { CacheOptions, Versioned } from './options.ts'
 
-/** While nobody says what is newest, the source is asked about a value in use so often. With `waitMs` it is how late a change is seen. */
+/** While nobody says what is newest, the source is asked about a value in use so often. With `waitMs` it is how late a change is seen. @internal */
 export const ASK_AGAIN_AFTER_MS = 1_000
 
 /**
