@@ -14,8 +14,9 @@ import type { InstanceParts } from './instance-parts.ts'
 import { Lifeline, wasStopped } from './lifeline.ts'
 import { diedAwake } from './postmortem.ts'
 import { isStuck } from './refusals.ts'
+import type { Running } from './running.ts'
 import type { Exit, FoundContainer } from './runtime/runtime.ts'
-import type { Phased, Rest, Running, State } from './state.ts'
+import type { Phased, Rest, State } from './state.ts'
 import { graceMs } from './undo.ts'
 
 export const ASLEEP: Rest = { phase: 'asleep', problem: null }

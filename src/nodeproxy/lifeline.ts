@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
 import { opens } from './readiness.ts'
+import type { Running } from './running.ts'
 import type { Runtime } from './runtime/runtime.ts'
-import type { Running } from './state.ts'
 
 // Connections end a moment before the process is seen to be gone: the kernel closes files first, then tells the parent.
 const SETTLES_MS = 60

@@ -2,25 +2,10 @@ import type { ShadowError } from '../lib/errors.ts'
 import type { Unwind } from '../lib/unwind.ts'
 import type { SleepStep, WakeStep } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
-import type { TaskDefinition } from '../model/task.ts'
 import type { Way } from './holds.ts'
 import type { Idle } from './idle.ts'
 import type { Lifeline } from './lifeline.ts'
-import type { Container } from './runtime/runtime.ts'
-import type { Watch } from './watch.ts'
-
-/** A container that is ready, and how to let go of it and of what it stands on. */
-export type Running = {
-  readonly task: TaskDefinition
-  readonly container: Container
-  /** `ip:port` */
-  readonly address: string
-  readonly undo: Unwind
-  readonly readyAt: number
-  readonly watch: Watch
-  /** Aborts when the lease of its volume is lost. */
-  readonly lost?: AbortSignal | undefined
-}
+import type { Running } from './running.ts'
 
 /** How an instance rests once it is unwound. */
 export type Rest =

@@ -1,0 +1,17 @@
+import type { Unwind } from '../lib/unwind.ts'
+import type { TaskDefinition } from '../model/task.ts'
+import type { Container } from './runtime/runtime.ts'
+import type { Watch } from './watch.ts'
+
+/** A container that is ready, and how to let go of it and of what it stands on. */
+export type Running = {
+  readonly task: TaskDefinition
+  readonly container: Container
+  /** `ip:port` */
+  readonly address: string
+  readonly undo: Unwind
+  readonly readyAt: number
+  readonly watch: Watch
+  /** Aborts when the lease of its volume is lost. */
+  readonly lost?: AbortSignal | undefined
+}
