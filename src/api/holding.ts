@@ -1,6 +1,6 @@
 import type { Clock } from '../lib/clock.ts'
 import type { Leaver } from '../lib/leaver.ts'
-import type { Line, Other } from '../lib/threads/line.ts'
+import type { Channel, Other } from '../lib/threads/channel.ts'
 import type { Ask, EndedRun, Held, InstanceView, Phase } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
 import { Grant } from './grant.ts'
@@ -9,7 +9,7 @@ import type { HolderMethods, NodeMethods } from './grants.ts'
 // A busy app costs no message for each request; one that is not is given back so soon.
 const LINGER_MS = 50
 
-type Options = { readonly line: Line; readonly clock: Clock; readonly onLeft: (ended: EndedRun) => void }
+type Options = { readonly channel: Channel; readonly clock: Clock; readonly onLeft: (ended: EndedRun) => void }
 
 /**
  * Holds apps of a node that runs in another thread of this process. Requests that come while there is a grant for their
@@ -22,10 +22,10 @@ export class Holding {
   readonly #current = new Map<InstanceId, Grant>()
   #sweeps = false
 
-  constructor({ line, clock, onLeft }: Options) {
-    this.#node = line.other<NodeMethods>()
+  constructor({ channel, clock, onLeft }: Options) {
+    this.#node = channel.other<NodeMethods>()
     this.#clock = clock
-    line.serve<HolderMethods>({
+    channel.serve<HolderMethods>({
       revoke: id => this.#all.get(id)?.revoke(),
       goAway: id => this.#all.get(id)?.goAway(),
       report: () => this.#report(),

@@ -97,7 +97,7 @@ function reachWithin(nodeproxy: Nodeproxy): Reach {
     follow: (route, _node, signal) => nodeproxy.follow(instanceId(route.name), route.permit, signal),
     check: () => nodeproxy.health(),
     onLeft: listener => nodeproxy.onLeft(listener),
-    share: line => nodeproxy.share(line),
+    share: channel => nodeproxy.share(channel),
   }
 }
 

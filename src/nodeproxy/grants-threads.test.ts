@@ -1,8 +1,8 @@
 import { afterEach, expect, test } from 'vitest'
 import { noLog } from '../lib/log.ts'
+import type { Channel } from '../lib/threads/channel.ts'
 import { countsOf } from '../lib/threads/counted.ts'
 import { Crew } from '../lib/threads/crew.ts'
-import type { Line } from '../lib/threads/line.ts'
 import { appOf, type InstanceId, instanceId } from '../model/instance-id.ts'
 import { appName } from '../model/names.ts'
 import { HandClock } from '../testing/clock.ts'
@@ -47,15 +47,15 @@ async function node(names: readonly string[], threads: number) {
     alive: async () => undefined,
     clock,
   })
-  const lines: Line[] = []
+  const channels: Channel[] = []
   const watchdogClock = new HandClock()
   const crew = new Crew({
     entry: new URL('../testing/holder.ts', import.meta.url),
     size: threads,
     data: () => ({ users: users.buffer }),
-    serve: (line, index) => {
-      lines[index] = line
-      return grants.serve(line)
+    serve: (channel, index) => {
+      channels[index] = channel
+      return grants.serve(channel)
     },
     endWithinMs: 10_000,
     clock,
@@ -64,7 +64,7 @@ async function node(names: readonly string[], threads: number) {
   })
   crews.push(crew)
   await crew.start()
-  const worker = (index: number) => lines[index]!.other<HolderOrders>()
+  const worker = (index: number) => channels[index]!.other<HolderOrders>()
   return { environment, clock, watchdogClock, runtime, apps, of, grants, crew, worker, stoppedInUse }
 }
 
@@ -128,7 +128,7 @@ for (const how of ['exit', 'throw', 'hang'] as const)
     expect([of(a).view().sleepsAt, of(b).view().sleepsAt]).toEqual([new Date(at + IDLE_MS).toISOString(), null])
     await clock.advance(IDLE_MS)
     expect([of(a).phase, of(b).phase]).toEqual(['asleep', 'awake'])
-    await until(() => crew.lines.length === 2)
+    await until(() => crew.channels.length === 2)
     expect(await requests(3)).toEqual([7, 7, 7])
     expect(await worker(0).call('hold', a)).toMatch(/^10\./)
     expect(of(a).phase).toBe('awake')

@@ -1,7 +1,7 @@
 import { MessageChannel } from 'node:worker_threads'
 import { afterEach, expect, test } from 'vitest'
 import { Holding } from '../api/holding.ts'
-import { Line } from '../lib/threads/line.ts'
+import { Channel } from '../lib/threads/channel.ts'
 import type { Ask, Held } from '../model/instance.ts'
 import { anAsk, aTask } from '../testing/fake-app.ts'
 import { InstanceEnvironment, never } from '../testing/instance-environment.ts'
@@ -28,12 +28,12 @@ function node(workers: number, changes: Parameters<typeof aTask>[0] = {}) {
   })
   const all = Array.from({ length: workers }, () => {
     const { port1, port2 } = new MessageChannel()
-    const main = new Line(port1)
-    const line = new Line(port2)
+    const main = new Channel(port1)
+    const channel = new Channel(port2)
     const given = grants.serve(main)
-    const holding = new Holding({ line, clock: environment.clock, onLeft: () => undefined })
+    const holding = new Holding({ channel, clock: environment.clock, onLeft: () => undefined })
     const ping = { ping: () => undefined }
-    for (const side of [main, line]) side.serve(ping)
+    for (const side of [main, channel]) side.serve(ping)
     const dies = (): void => {
       main[Symbol.dispose]()
       given[Symbol.dispose]()
@@ -48,9 +48,9 @@ function node(workers: number, changes: Parameters<typeof aTask>[0] = {}) {
       holdNow: (ask: Partial<Ask> = {}) => holding.hold(instance.id, anAsk(ask), { signal: never }),
       /** Resolves when each side has heard all that the other had told. */
       heard: async () => {
-        await line.other<typeof ping>().call('ping', undefined as never)
+        await channel.other<typeof ping>().call('ping', undefined as never)
         await main.other<typeof ping>().call('ping', undefined as never)
-        await line.other<typeof ping>().call('ping', undefined as never)
+        await channel.other<typeof ping>().call('ping', undefined as never)
       },
       dies,
     }

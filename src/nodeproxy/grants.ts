@@ -2,7 +2,7 @@ import type { Granted, HolderMethods, NodeMethods } from '../api/grants.ts'
 import { type Clock, timestamp } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { Leaver } from '../lib/leaver.ts'
-import type { Line, Other } from '../lib/threads/line.ts'
+import type { Channel, Other } from '../lib/threads/channel.ts'
 import type { Ask, EndedRun, Grant, Held, HoldView, InstanceView, Phase } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
 
@@ -45,12 +45,12 @@ export class Grants {
   }
 
   /** Grants to the worker at the other end; disposing it, as the worker is no more, gives back what it had. */
-  serve(line: Line): Disposable {
+  serve(channel: Channel): Disposable {
     const { phase, refused, alive } = this.#options
-    const worker: Worker = { other: line.other<HolderMethods>(), grants: new Map() }
+    const worker: Worker = { other: channel.other<HolderMethods>(), grants: new Map() }
     this.#workers.add(worker)
     let last = 0
-    line.serve<NodeMethods>({
+    channel.serve<NodeMethods>({
       hold: ({ instance, ask }, leaver) => this.#grant({ id: ++last, worker, instance, ask, leaver }),
       giveBack: ({ grant, agoMs }) =>
         this.#giveBack(worker, grant, agoMs === null ? undefined : this.#options.clock.now() - agoMs),

@@ -12,7 +12,7 @@ import { Metrics } from '../lib/metrics/metrics.ts'
 import { socketsHere } from '../lib/open-files.ts'
 import { gaugesMemory } from '../lib/shared/gauges.ts'
 import { Shells } from '../lib/shells.ts'
-import type { Line } from '../lib/threads/line.ts'
+import type { Channel } from '../lib/threads/channel.ts'
 import type { Ask, EndedRun, Held, InstanceView, Phase } from '../model/instance.ts'
 import { appOf, type InstanceId } from '../model/instance-id.ts'
 import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
@@ -59,8 +59,8 @@ export type Nodeproxy = AsyncDisposable & {
   readonly keys: NodeKeys
   hold(instance: InstanceId, ask: Ask, leaver: Leaver): Held | Promise<Held>
   follow(instance: InstanceId, permit: string | undefined, signal: AbortSignal): AsyncIterable<InstanceView>
-  /** Lets a worker of a front in this process hold apps over the line. */
-  share(line: Line): Disposable
+  /** Lets a worker of a front in this process hold apps over the channel. */
+  share(channel: Channel): Disposable
   health(): Promise<NodeHealth>
   /** Calls back with each run of an app that takes no more requests. */
   onLeft(listener: (ended: EndedRun) => void): void
@@ -255,7 +255,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     keys,
     hold,
     follow,
-    share: line => grants.serve(line),
+    share: channel => grants.serve(channel),
     health: () => health.now(),
     onLeft: listener => void leftTo.push(listener),
     instances: () => instances.all.map(instance => instance.view()),

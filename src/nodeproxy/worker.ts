@@ -14,10 +14,10 @@ import { useOf } from './use.ts'
 import type { NodeWorkerData } from './workers.ts'
 
 // One of several threads of a node that share its port.
-await runThread(({ line, log }) => {
+await runThread(({ channel, log }) => {
   const { listen, node, key, door, drainMs, use, memory, thread } = workerData as NodeWorkerData
   const clock = systemClock
-  const holding: Holding = new Holding({ line, clock, onLeft: ended => exchanges.forget(goneUpstream(ended)) })
+  const holding: Holding = new Holding({ channel, clock, onLeft: ended => exchanges.forget(goneUpstream(ended)) })
   const { bounds, sockets } = useOf(use, thread + 1, clock)
   const toMain: Hop = { address: door, forwarded: 'keep' }
   const journey = nodeDoor({
@@ -39,6 +39,6 @@ await runThread(({ line, log }) => {
     connections: { most: use.connections, counts: new Counts(memory, thread) },
     sockets,
   })
-  tellCounted(line, () => exchanges.counted)
+  tellCounted(channel, () => exchanges.counted)
   return listenFor(exchanges, listen, drainMs)
 })

@@ -66,8 +66,8 @@ export async function openWorkers({
     entry: entryOf(import.meta.url, './worker.ts', 'node-worker.js'),
     size: config.workers,
     data,
-    serve: (line, thread) => {
-      const served = grants.serve(line)
+    serve: (channel, thread) => {
+      const served = grants.serve(channel)
       return {
         [Symbol.dispose]: () => {
           new Counts(memory).giveAll(thread)

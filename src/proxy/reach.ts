@@ -1,5 +1,5 @@
 import type { Leaver } from '../lib/leaver.ts'
-import type { Line } from '../lib/threads/line.ts'
+import type { Channel } from '../lib/threads/channel.ts'
 import type { Node } from '../model/app.ts'
 import type { Ask, EndedRun, Held, InstanceView } from '../model/instance.ts'
 import type { Route } from '../model/route.ts'
@@ -17,8 +17,8 @@ export interface Reach {
   check(node: Node, signal: AbortSignal): Promise<NodeHealth>
   /** Calls back with each run of an app that takes no more requests; only where addresses are those of apps. */
   onLeft?(listener: (ended: EndedRun) => void): void
-  /** Lets a worker of this front reach apps over the line itself, by `Holding`; without it, it reaches them over HTTP. */
-  share?(line: Line): Disposable
+  /** Lets a worker of this front reach apps over the channel itself, by `Holding`; without it, it reaches them over HTTP. */
+  share?(channel: Channel): Disposable
 }
 
 export type NodeHealth = {

@@ -1,7 +1,7 @@
 import { MessageChannel } from 'node:worker_threads'
 import { afterEach, expect, test } from 'vitest'
 import { ShadowError } from '../lib/errors.ts'
-import { Line } from '../lib/threads/line.ts'
+import { Channel } from '../lib/threads/channel.ts'
 import type { Hostname } from '../model/hostname.ts'
 import type { InstanceId } from '../model/instance-id.ts'
 import { ROUTE_STALE_AFTER } from '../model/intervals.ts'
@@ -21,10 +21,10 @@ afterEach(() => {
 /** A replica, and a main thread in the hands of the test. */
 function aReplica() {
   const clock = new HandClock()
-  const channel = new MessageChannel()
-  open.push(channel)
-  const main = new Line(channel.port1)
-  const line = new Line(channel.port2)
+  const ports = new MessageChannel()
+  open.push(ports)
+  const main = new Channel(ports.port1)
+  const channel = new Channel(ports.port2)
   const asked: string[] = []
   const told: unknown[] = []
   const state = {
@@ -45,8 +45,8 @@ function aReplica() {
     refresh: async () => undefined,
   })
   const nodes = [{ node: aNode('a', ''), healthy: true, overloaded: false, lostAt: undefined, appNetworks: [] }]
-  const replica = new Replica({ line, nodes, clock })
-  line.serve({ ping: () => undefined })
+  const replica = new Replica({ channel, nodes, clock })
+  channel.serve({ ping: () => undefined })
   const heard = async (): Promise<void> => {
     await main.other<{ ping(input: null): void }>().call('ping', null)
     await replica.nodes.refresh()

@@ -5,7 +5,7 @@ import type { Clock } from '../lib/clock.ts'
 import { isFailure } from '../lib/errors.ts'
 import { TicketKeys } from '../lib/http/tls/ticket-keys.ts'
 import type { Leaver } from '../lib/leaver.ts'
-import type { Line, Other } from '../lib/threads/line.ts'
+import type { Channel, Other } from '../lib/threads/channel.ts'
 import type { Hostname } from '../model/hostname.ts'
 import { type InstanceId, instanceId } from '../model/instance-id.ts'
 import { MASTER_CALL_WITHIN, NODE_BACK_WITHIN, ROUTE_STALE_AFTER } from '../model/intervals.ts'
@@ -34,7 +34,7 @@ export type ReplicaMethods = {
 }
 
 type Options = {
-  readonly line: Line
+  readonly channel: Channel
   readonly nodes: readonly KnownNode[]
   /** Of TLS tickets. */
   readonly keys?: Uint8Array
@@ -58,8 +58,8 @@ export class Replica {
   #nodes = new Map<NodeName, KnownNode>()
   #appNetworks: readonly string[] = []
 
-  constructor({ line, nodes, keys, clock }: Options) {
-    this.#main = line.other<FrontMethods>()
+  constructor({ channel, nodes, keys, clock }: Options) {
+    this.#main = channel.other<FrontMethods>()
     this.#clock = clock
     this.#routes = new Cache({
       ask: hostname => this.#ask(hostname),
@@ -75,7 +75,7 @@ export class Replica {
     })
     this.#take(nodes)
     this.ticketKeys = new TicketKeys(keys)
-    line.serve<ReplicaMethods>({
+    channel.serve<ReplicaMethods>({
       changed: hostname => this.#routes.doubt(hostname),
       doubtful: () => void this.#freshness.term++,
       pinned: ({ instance, node }) => void this.#pins.set(instance, node),

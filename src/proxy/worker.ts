@@ -1,8 +1,8 @@
 import { workerData } from 'node:worker_threads'
 import { Holding } from '../api/holding.ts'
 import { systemClock } from '../lib/clock.ts'
+import type { Channel } from '../lib/threads/channel.ts'
 import { tellCounted } from '../lib/threads/counted.ts'
-import type { Line } from '../lib/threads/line.ts'
 import { runThread } from '../lib/threads/thread.ts'
 import type { EndedRun } from '../model/instance.ts'
 import { instanceId } from '../model/instance-id.ts'
@@ -13,20 +13,20 @@ import { Replica } from './replica.ts'
 import type { FrontWorkerData } from './workers.ts'
 
 // One of several threads of a front that share its port.
-await runThread(async ({ line, log }) => {
-  const { nodes, overLine, ticketKeys: keys, ...given } = workerData as FrontWorkerData
+await runThread(async ({ channel, log }) => {
+  const { nodes, overChannel, ticketKeys: keys, ...given } = workerData as FrontWorkerData
   const clock = systemClock
-  const { routes, pins, nodes: known, ticketKeys } = new Replica({ line, nodes, keys, clock })
-  const reach = overLine ? reachOverLine(line) : reachOverHttp()
+  const { routes, pins, nodes: known, ticketKeys } = new Replica({ channel, nodes, keys, clock })
+  const reach = overChannel ? reachOverChannel(channel) : reachOverHttp()
   const doors = await openDoors({ ...given, routes, pins, nodes: known, reach, ticketKeys, clock, log })
-  tellCounted(line, () => doors.counted())
+  tellCounted(channel, () => doors.counted())
   return doors
 })
 
-function reachOverLine(line: Line): Pick<Reach, 'hold' | 'follow' | 'onLeft'> {
+function reachOverChannel(channel: Channel): Pick<Reach, 'hold' | 'follow' | 'onLeft'> {
   const leftTo: ((ended: EndedRun) => void)[] = []
   const holding = new Holding({
-    line,
+    channel,
     clock: systemClock,
     onLeft: ended => {
       for (const tell of leftTo) tell(ended)

@@ -23,8 +23,8 @@ export type FrontWorkerData = {
   readonly thread: number
   readonly nodes: readonly KnownNode[]
   readonly ticketKeys: Uint8Array
-  /** Whether apps are reached over the line, or over HTTP. */
-  readonly overLine: boolean
+  /** Whether apps are reached over the channel, or over HTTP. */
+  readonly overChannel: boolean
 }
 
 /** What a front listens on, whatever threads serve it. */
@@ -54,7 +54,7 @@ export class Workers {
 
   /** Tells them of a change. */
   tell<N extends keyof ReplicaMethods & string>(method: N, input: Parameters<ReplicaMethods[N]>[0]): void {
-    for (const line of this.#crew?.lines ?? []) line.other<ReplicaMethods>().tell(method, input)
+    for (const channel of this.#crew?.channels ?? []) channel.other<ReplicaMethods>().tell(method, input)
   }
 
   /** Starts them; disposing what this gives drains and ends them. */
@@ -77,15 +77,15 @@ export class Workers {
       thread,
       nodes: nodes.all,
       ticketKeys: ticketKeys.current,
-      overLine: reach.share !== undefined,
+      overChannel: reach.share !== undefined,
     })
     const crew = new Crew({
       entry: entryOf(import.meta.url, './worker.ts', 'front-worker.js'),
       size: config.workers,
       data,
-      serve: (line, thread) => {
-        line.serve(methods)
-        const shared = reach.share?.(line)
+      serve: (channel, thread) => {
+        channel.serve(methods)
+        const shared = reach.share?.(channel)
         return {
           [Symbol.dispose]: () => {
             new Counts(memory.connections).giveAll(thread)

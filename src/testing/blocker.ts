@@ -15,9 +15,9 @@ export type BlockerOrders = {
 
 const { memory, thread } = workerData as BlockerData
 
-await runThread(async ({ line }) => {
+await runThread(async ({ channel }) => {
   const counts = new Counts(memory, thread)
-  line.serve<BlockerOrders>({
+  channel.serve<BlockerOrders>({
     take: key => counts.take(key, 100),
     block: how => {
       if (how === 'asleep') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)

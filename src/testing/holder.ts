@@ -24,8 +24,8 @@ const AT_A_TIME = 40
 const users = new Int32Array((workerData as { users: SharedArrayBuffer }).users)
 const placeOf = ({ address }: Held): number => Number(/^10\.0\.0\.(\d+):/.exec(address)?.[1])
 
-await runThread(async ({ line }) => {
-  const holding = new Holding({ line, clock: systemClock, onLeft: () => undefined })
+await runThread(async ({ channel }) => {
+  const holding = new Holding({ channel, clock: systemClock, onLeft: () => undefined })
   const never = new AbortController()
   const held: Held[] = []
 
@@ -48,8 +48,8 @@ await runThread(async ({ line }) => {
     }
   }
 
-  tellCounted(line, () => ({ ...new Counters(), requests: 7, open: 1 }))
-  line.serve<HolderOrders>({
+  tellCounted(channel, () => ({ ...new Counters(), requests: 7, open: 1 }))
+  channel.serve<HolderOrders>({
     hold: async app => {
       const way = await holding.hold(app, anAsk(), never)
       held.push(way)

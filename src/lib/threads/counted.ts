@@ -1,6 +1,6 @@
 import type { Counted } from '../http/counters.ts'
+import type { Channel } from './channel.ts'
 import type { Crew } from './crew.ts'
-import type { Line } from './line.ts'
 
 type CountMethods = { counted(input: null): Counted }
 
@@ -8,20 +8,22 @@ type CountMethods = { counted(input: null): Counted }
 const TELL_WITHIN_MS = 500
 
 /** Has the main thread hear what this one counts. */
-export function tellCounted(line: Line, counted: () => Counted): void {
-  line.serve<CountMethods>({ counted })
+export function tellCounted(channel: Channel, counted: () => Counted): void {
+  channel.serve<CountMethods>({ counted })
 }
 
 /** What the threads of a crew have counted, also those that have died, as they told last: a sum must not go down. */
 export function countsOf(crew: Crew): () => Promise<readonly Counted[]> {
-  const last = new Map<Line, Counted>()
+  const last = new Map<Channel, Counted>()
   return async () => {
-    const there = new Set(crew.lines)
-    const ask = async (line: Line): Promise<void> => {
+    const there = new Set(crew.channels)
+    const ask = async (channel: Channel): Promise<void> => {
       const leaver = { signal: AbortSignal.timeout(TELL_WITHIN_MS) }
-      last.set(line, await line.other<CountMethods>().call('counted', null, leaver))
+      last.set(channel, await channel.other<CountMethods>().call('counted', null, leaver))
     }
     await Promise.allSettled([...there].map(ask))
-    return [...last].map(([line, counted]) => (there.has(line) ? counted : { ...counted, open: 0, webSocketsOpen: 0 }))
+    return [...last].map(([channel, counted]) =>
+      there.has(channel) ? counted : { ...counted, open: 0, webSocketsOpen: 0 },
+    )
   }
 }

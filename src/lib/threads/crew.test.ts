@@ -4,8 +4,8 @@ import { HandClock } from '../../testing/clock.ts'
 import { until } from '../../testing/wire.ts'
 import { unexpectedErrors } from '../last-resort.ts'
 import { Counts, countsMemory } from '../shared/counts.ts'
+import type { Channel } from './channel.ts'
 import { Crew } from './crew.ts'
-import type { Line } from './line.ts'
 
 const crews: Crew[] = []
 afterEach(async () => {
@@ -15,15 +15,15 @@ afterEach(async () => {
 async function twoThreads() {
   const [clock, watchdogClock] = [new HandClock(), new HandClock()]
   const counts = new Counts(countsMemory({ slots: 64, threads: 2 }))
-  const lines: Line[] = []
+  const channels: Channel[] = []
   const logged: string[] = []
   const at = (event: string, { worker }: Record<string, unknown> = {}): void => void logged.push(`${event}: ${worker}`)
   const crew = new Crew({
     entry: new URL('../../testing/blocker.ts', import.meta.url),
     size: 2,
     data: (thread): BlockerData => ({ memory: counts.memory, thread }),
-    serve: (line, thread) => {
-      lines[thread] = line
+    serve: (channel, thread) => {
+      channels[thread] = channel
       return { [Symbol.dispose]: () => counts.giveAll(thread) }
     },
     endWithinMs: 10_000,
@@ -33,7 +33,7 @@ async function twoThreads() {
   })
   crews.push(crew)
   await crew.start()
-  const thread = (index: number) => (lines[index] as Line).other<BlockerOrders>()
+  const thread = (index: number) => (channels[index] as Channel).other<BlockerOrders>()
   /** Lets seconds pass, in each of which these threads answer. */
   const seconds = async (count: number, answering: readonly number[]): Promise<void> => {
     for (let second = 0; second < count; second++) {
@@ -48,7 +48,7 @@ async function twoThreads() {
 test('threads that answer are let be, however long', async () => {
   const { crew, logged, seconds } = await twoThreads()
   await seconds(40, [0, 1])
-  expect([crew.lines.length, crew.deaths, logged]).toEqual([2, 0, []])
+  expect([crew.channels.length, crew.deaths, logged]).toEqual([2, 0, []])
 })
 
 for (const how of ['asleep', 'busy'] as const)
@@ -61,9 +61,9 @@ for (const how of ['asleep', 'busy'] as const)
     await seconds(1, [1])
     await until(() => crew.deaths === 1)
     expect(logged).toEqual(['worker hangs; it is ended: 0', 'worker ended; it is started again: 0'])
-    expect([crew.lines.length, counts.of('key')]).toEqual([1, 1])
+    expect([crew.channels.length, counts.of('key')]).toEqual([1, 1])
     await clock.advance(100)
-    await until(() => crew.lines.length === 2)
+    await until(() => crew.channels.length === 2)
     expect(await thread(0).call('take', 'key')).toBe(true)
     expect(counts.of('key')).toBe(2)
     // The new one is watched, too.
@@ -79,7 +79,7 @@ test('a crew ends while a thread of it hangs', async () => {
   thread(0).tell('block', 'asleep')
   await seconds(11, [1])
   await crew.end()
-  expect(crew.lines.length).toBe(0)
+  expect(crew.channels.length).toBe(0)
 })
 
 test('an error that no code of a thread takes is told of and counted, and the thread goes on', async () => {
@@ -103,6 +103,6 @@ test('an exception that cuts code of a thread short is told of and counted, and 
     ['unexpected error: 0', 'worker ended; it is started again: 0'],
   ])
   await clock.advance(100)
-  await until(() => crew.lines.length === 2)
+  await until(() => crew.channels.length === 2)
   expect(await thread(0).call('take', 'key')).toBe(true)
 })

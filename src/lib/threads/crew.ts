@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads'
 import { type Clock, systemClock } from '../clock.ts'
 import { countUnexpected } from '../last-resort.ts'
 import type { Log } from '../log.ts'
-import { Line, type Other } from './line.ts'
+import { Channel, type Other } from './channel.ts'
 import { Watchdog } from './watchdog.ts'
 
 /** What each thread of a crew does, whatever it is for. */
@@ -26,7 +26,7 @@ export type CrewOptions = {
   /** What the thread is given. */
   readonly data: (index: number) => unknown
   /** Serves what the thread asks for, until it has ended. */
-  readonly serve: (line: Line, index: number) => Disposable
+  readonly serve: (channel: Channel, index: number) => Disposable
   /** How long a thread may take to end when it is asked to. */
   readonly endWithinMs: number
   readonly clock: Clock
@@ -42,7 +42,7 @@ const RAN_WELL_MS = 60_000
 // A thread is ended between two steps of its code: one that the kernel keeps (a file on a dead network disk) is not.
 const HUNG_ENDS_WITHIN_MS = 10_000
 
-type Member = { readonly worker: Worker; readonly line: Line; readonly ended: Promise<unknown> }
+type Member = { readonly worker: Worker; readonly channel: Channel; readonly ended: Promise<unknown> }
 
 /** Threads that do the same; one that dies is started again, and one that hangs is ended first. */
 export class Crew {
@@ -69,8 +69,8 @@ export class Crew {
     }
   }
 
-  get lines(): readonly Line[] {
-    return [...this.#members.values()].map(({ line }) => line)
+  get channels(): readonly Channel[] {
+    return [...this.#members.values()].map(({ channel }) => channel)
   }
 
   /** Ends all: asks them to, and cuts short those that take too long. */
@@ -80,9 +80,9 @@ export class Crew {
     await Promise.all([...this.#members.values()].map(member => this.#end(member)))
   }
 
-  async #end({ worker, line, ended }: Member): Promise<void> {
+  async #end({ worker, channel, ended }: Member): Promise<void> {
     const late = setTimeout(() => void worker.terminate(), this.#options.endWithinMs)
-    line.other<ThreadMethods>().tell('end', null)
+    channel.other<ThreadMethods>().tell('end', null)
     await ended
     clearTimeout(late)
   }
@@ -92,18 +92,18 @@ export class Crew {
     const startedAt = clock.now()
     const ready = Promise.withResolvers<void>()
     const worker = new Worker(entry, { workerData: data(index) })
-    const line = new Line(worker)
+    const channel = new Channel(worker)
     const watch = new DisposableStack()
-    line.serve<CrewMethods>({
+    channel.serve<CrewMethods>({
       ready: () => {
-        const ask = (): Promise<void> => line.other<ThreadMethods>().call('beat', null)
+        const ask = (): Promise<void> => channel.other<ThreadMethods>().call('beat', null)
         watch.use(this.#watchdog.watch(ask, unansweredMs => watch.use(this.#endHung(worker, index, unansweredMs))))
         ready.resolve()
       },
       log: ({ level, event, fields }) => log[level](event, { ...fields, worker: index }),
       unexpected: countUnexpected,
     })
-    const served = serve(line, index)
+    const served = serve(channel, index)
     worker.on('error', cause => {
       countUnexpected()
       log.error('worker failed', { worker: index, cause })
@@ -111,13 +111,13 @@ export class Crew {
     })
     const ended = exitOf(worker).then(() => {
       watch[Symbol.dispose]()
-      line[Symbol.dispose]()
+      channel[Symbol.dispose]()
       served[Symbol.dispose]()
       this.#members.delete(index)
       ready.reject(new Error('the worker ended before it was ready'))
       if (!this.#isEnding) this.#died(index, clock.now() - startedAt)
     })
-    this.#members.set(index, { worker, line, ended })
+    this.#members.set(index, { worker, channel, ended })
     return ready.promise
   }
 
@@ -148,4 +148,4 @@ export class Crew {
 const exitOf = (worker: Worker): Promise<void> => new Promise(resolve => worker.once('exit', () => resolve()))
 
 /** The crew, as a thread of it asks. */
-export const crewOf = (line: Line): Other<CrewMethods> => line.other<CrewMethods>()
+export const crewOf = (channel: Channel): Other<CrewMethods> => channel.other<CrewMethods>()

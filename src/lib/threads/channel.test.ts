@@ -1,7 +1,7 @@
 import { MessageChannel } from 'node:worker_threads'
 import { expect, test } from 'vitest'
 import { isFailure, ShadowError } from '../errors.ts'
-import { Line } from './line.ts'
+import { Channel } from './channel.ts'
 
 type There = {
   double(input: number): Promise<number>
@@ -10,12 +10,12 @@ type There = {
   note(input: string): void
 }
 
-function lines() {
+function channels() {
   const { port1, port2 } = new MessageChannel()
   const notes: string[] = []
   const gate = Promise.withResolvers<string>()
   let left: unknown
-  const there = new Line(port2)
+  const there = new Channel(port2)
   there.serve({
     double: async (input: number) => input * 2,
     fail: (input: string) => {
@@ -31,7 +31,7 @@ function lines() {
     },
     note: (input: string) => void notes.push(input),
   })
-  const here = new Line(port1)
+  const here = new Channel(port1)
   const close = (): void => {
     port1.close()
     port2.close()
@@ -40,7 +40,7 @@ function lines() {
 }
 
 test('a call is answered, a failure is the same error, and what is told comes before what is called after it', async () => {
-  const { other, notes, close } = lines()
+  const { other, notes, close } = channels()
   other.tell('note', 'first')
   expect(await Promise.all([other.call('double', 2), other.call('double', 3)])).toEqual([4, 6])
   expect(notes).toEqual(['first'])
@@ -51,7 +51,7 @@ test('a call is answered, a failure is the same error, and what is told comes be
 })
 
 test('who leaves is let go at once, the other side is told, and a late answer is not lost', async () => {
-  const { other, gate, left, close } = lines()
+  const { other, gate, left, close } = channels()
   const leaver = new AbortController()
   const late = Promise.withResolvers<string>()
   const waits = other.call('wait', null, leaver, late.resolve)
@@ -66,7 +66,7 @@ test('who leaves is let go at once, the other side is told, and a late answer is
 })
 
 test('a side that has ended fails who waits for it, and calls off what it waits for', async () => {
-  const { here, there, other, left, close } = lines()
+  const { here, there, other, left, close } = channels()
   const waits = other.call('wait', null).catch(thrown => thrown)
   await other.call('double', 1)
   there[Symbol.dispose]()

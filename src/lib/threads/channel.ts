@@ -38,7 +38,7 @@ const ENDED = (): ShadowError =>
   new ShadowError('shutting-down', 'the thread that was asked has ended', { retryAfterMs: 1_000 })
 
 /** Calls between two threads, both ways, in order. ShadowErrors cross it; other failures are told as `internal`. */
-export class Line implements Disposable {
+export class Channel implements Disposable {
   readonly #port: Port
   readonly #methods = new Map<string, Handler>()
   readonly #waiting = new Map<number, Waiting>()
