@@ -2,7 +2,7 @@ import { hostname } from 'node:os'
 import { ShadowError } from '../lib/errors.ts'
 import { LOG_LEVELS } from '../lib/log.ts'
 import { listenAddress, oneOf, optionalSetting, setting, text, url, type Values, wholeNumber } from '../lib/settings.ts'
-import { crewSize } from '../lib/threads/size.ts'
+import { poolSize } from '../lib/threads/size.ts'
 import { type NodeName, nodeName } from '../model/names.ts'
 import { durationMs, sizeBytes } from '../model/quantities.ts'
 import { EGRESS_MODES } from './runtime/firewall.ts'
@@ -47,7 +47,7 @@ export const nodeproxySettings = {
     default: '256MiB',
     help: 'how much memory all waiting requests may take',
   }),
-  workers: setting('SHADOW_WORKERS', crewSize, {
+  workers: setting('SHADOW_WORKERS', poolSize, {
     default: 'auto',
     help: 'how many threads serve, all on one port: a number, or auto: one less than there are cores, at least 1 and at most 8',
   }),

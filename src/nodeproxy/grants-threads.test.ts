@@ -2,7 +2,7 @@ import { afterEach, expect, test } from 'vitest'
 import { noLog } from '../lib/log.ts'
 import type { Channel } from '../lib/threads/channel.ts'
 import { countsOf } from '../lib/threads/counted.ts'
-import { Crew } from '../lib/threads/crew.ts'
+import { WorkerPool } from '../lib/threads/worker-pool.ts'
 import { appOf, type InstanceId, instanceId } from '../model/instance-id.ts'
 import { appName } from '../model/names.ts'
 import { HandClock } from '../testing/clock.ts'
@@ -12,9 +12,9 @@ import { InstanceEnvironment, never } from '../testing/instance-environment.ts'
 import { Grants } from './grants.ts'
 
 const IDLE_MS = 300_000
-const crews: Crew[] = []
+const pools: WorkerPool[] = []
 afterEach(async () => {
-  await Promise.all(crews.splice(0).map(crew => crew.end()))
+  await Promise.all(pools.splice(0).map(pool => pool.end()))
 })
 
 /** Instances of these apps in this thread, and real threads that hold them. */
@@ -49,7 +49,7 @@ async function node(names: readonly string[], threads: number) {
   })
   const channels: Channel[] = []
   const watchdogClock = new HandClock()
-  const crew = new Crew({
+  const pool = new WorkerPool({
     entry: new URL('../testing/holder.ts', import.meta.url),
     size: threads,
     data: () => ({ users: users.buffer }),
@@ -62,10 +62,10 @@ async function node(names: readonly string[], threads: number) {
     watchdogClock,
     log: noLog,
   })
-  crews.push(crew)
-  await crew.start()
+  pools.push(pool)
+  await pool.start()
   const worker = (index: number) => channels[index]!.other<HolderOrders>()
-  return { environment, clock, watchdogClock, runtime, apps, of, grants, crew, worker, stoppedInUse }
+  return { environment, clock, watchdogClock, runtime, apps, of, grants, pool, worker, stoppedInUse }
 }
 
 const turn = () => new Promise(resolve => setImmediate(resolve))
@@ -103,8 +103,8 @@ test('after 10,000 requests of all kinds over three threads, among sleeps and de
 
 for (const how of ['exit', 'throw', 'hang'] as const)
   test(`a thread that dies (${how}) gives back what it held, others keep theirs, and it is started again`, async () => {
-    const { clock, watchdogClock, apps, of, grants, crew, worker } = await node(['a', 'b'], 2)
-    const counted = countsOf(crew)
+    const { clock, watchdogClock, apps, of, grants, pool, worker } = await node(['a', 'b'], 2)
+    const counted = countsOf(pool)
     // A thread that is still starting, or too busy to tell within its limit, is asked again.
     const requests = async (threads: number): Promise<number[]> => {
       for (;;) {
@@ -123,12 +123,12 @@ for (const how of ['exit', 'throw', 'hang'] as const)
       await watchdogClock.advance(1_000)
       await worker(1).call('storm', { apps, requests: 0 }) // and so has answered to the watchdog
     }
-    await until(() => crew.deaths === 1)
+    await until(() => pool.deaths === 1)
     expect(grants.count).toBe(1)
     expect([of(a).view().sleepsAt, of(b).view().sleepsAt]).toEqual([new Date(at + IDLE_MS).toISOString(), null])
     await clock.advance(IDLE_MS)
     expect([of(a).phase, of(b).phase]).toEqual(['asleep', 'awake'])
-    await until(() => crew.channels.length === 2)
+    await until(() => pool.channels.length === 2)
     expect(await requests(3)).toEqual([7, 7, 7])
     expect(await worker(0).call('hold', a)).toMatch(/^10\./)
     expect(of(a).phase).toBe('awake')

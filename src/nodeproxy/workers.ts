@@ -6,8 +6,8 @@ import type { ListenAddress } from '../lib/settings.ts'
 import { Counts, countsMemory } from '../lib/shared/counts.ts'
 import { Gauges } from '../lib/shared/gauges.ts'
 import { countsOf } from '../lib/threads/counted.ts'
-import { Crew } from '../lib/threads/crew.ts'
 import { entryOf } from '../lib/threads/entry.ts'
+import { WorkerPool } from '../lib/threads/worker-pool.ts'
 import type { NodeName } from '../model/names.ts'
 import type { NodeproxyConfig } from './config.ts'
 import type { Grants } from './grants.ts'
@@ -62,7 +62,7 @@ export async function openWorkers({
     ...{ listen: at, node, key, door: door.address, drainMs },
     ...{ use, memory, thread },
   })
-  const crew = new Crew({
+  const pool = new WorkerPool({
     entry: entryOf(import.meta.url, './worker.ts', 'node-worker.js'),
     size: config.workers,
     data,
@@ -80,11 +80,11 @@ export async function openWorkers({
     clock,
     log,
   })
-  await crew.start()
+  await pool.start()
   return {
     ...bound,
-    counted: countsOf(crew),
-    deaths: () => crew.deaths,
-    [Symbol.asyncDispose]: () => crew.end(),
+    counted: countsOf(pool),
+    deaths: () => pool.deaths,
+    [Symbol.asyncDispose]: () => pool.end(),
   }
 }

@@ -2,7 +2,7 @@ import { BlockList, isIP } from 'node:net'
 import { ShadowError } from '../lib/errors.ts'
 import { LOG_LEVELS } from '../lib/log.ts'
 import { listenAddress, oneOf, optionalSetting, setting, text, url, type Values, wholeNumber } from '../lib/settings.ts'
-import { crewSize } from '../lib/threads/size.ts'
+import { poolSize } from '../lib/threads/size.ts'
 import { hsts, httpsMode } from '../model/access.ts'
 import { durationMs, sayBytes, sizeBytes } from '../model/quantities.ts'
 
@@ -105,7 +105,7 @@ export const proxySettings = {
     default: '30s',
     help: 'how long requests in flight may go on when the front stops',
   }),
-  workers: setting('SHADOW_WORKERS', crewSize, {
+  workers: setting('SHADOW_WORKERS', poolSize, {
     default: 'auto',
     help: 'how many threads serve, all on one port: a number, or auto: one less than there are cores, at least 1 and at most 8',
   }),

@@ -6,8 +6,8 @@ import type { Log } from '../lib/log.ts'
 import { Counts } from '../lib/shared/counts.ts'
 import { Gauges } from '../lib/shared/gauges.ts'
 import { countsOf } from '../lib/threads/counted.ts'
-import { Crew } from '../lib/threads/crew.ts'
 import { entryOf } from '../lib/threads/entry.ts'
+import { WorkerPool } from '../lib/threads/worker-pool.ts'
 import { instanceId } from '../model/instance-id.ts'
 import { type Bound, type FrontConfig, type FrontMemory, frontMemory } from './doors.ts'
 import type { KnownNode, Nodes } from './nodes.ts'
@@ -50,11 +50,11 @@ const END_AFTER_DRAIN_MS = 2_000
 
 /** The workers of a front: they serve, this thread keeps what they all go by. */
 export class Workers {
-  #crew: Crew | undefined
+  #pool: WorkerPool | undefined
 
   /** Tells them of a change. */
   tell<N extends keyof ReplicaMethods & string>(method: N, input: Parameters<ReplicaMethods[N]>[0]): void {
-    for (const channel of this.#crew?.channels ?? []) channel.other<ReplicaMethods>().tell(method, input)
+    for (const channel of this.#pool?.channels ?? []) channel.other<ReplicaMethods>().tell(method, input)
   }
 
   /** Starts them; disposing what this gives drains and ends them. */
@@ -79,7 +79,7 @@ export class Workers {
       ticketKeys: ticketKeys.current,
       overChannel: reach.share !== undefined,
     })
-    const crew = new Crew({
+    const pool = new WorkerPool({
       entry: entryOf(import.meta.url, './worker.ts', 'front-worker.js'),
       size: config.workers,
       data,
@@ -98,15 +98,15 @@ export class Workers {
       clock,
       log,
     })
-    this.#crew = crew
+    this.#pool = pool
     ticketKeys.onNew(keys => this.tell('ticketKeys', keys))
-    await crew.start()
+    await pool.start()
     return {
       ...bound,
       tls: tls && { address: tls.address, port: tls.port },
-      counted: countsOf(crew),
-      deaths: () => crew.deaths,
-      [Symbol.asyncDispose]: () => crew.end(),
+      counted: countsOf(pool),
+      deaths: () => pool.deaths,
+      [Symbol.asyncDispose]: () => pool.end(),
     }
   }
 }

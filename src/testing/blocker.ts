@@ -1,4 +1,4 @@
-// A thread of the tests of crews: works, until it is told to block.
+// A thread of the tests of worker pools: works, until it is told to block.
 import { connect } from 'node:net'
 import { workerData } from 'node:worker_threads'
 import { Counts } from '../lib/shared/counts.ts'

@@ -1,6 +1,6 @@
 import type { Counted } from '../http/counters.ts'
 import type { Channel } from './channel.ts'
-import type { Crew } from './crew.ts'
+import type { WorkerPool } from './worker-pool.ts'
 
 type CountMethods = { counted(input: null): Counted }
 
@@ -12,11 +12,11 @@ export function tellCounted(channel: Channel, counted: () => Counted): void {
   channel.serve<CountMethods>({ counted })
 }
 
-/** What the threads of a crew have counted, also those that have died, as they told last: a sum must not go down. */
-export function countsOf(crew: Crew): () => Promise<readonly Counted[]> {
+/** What the threads of a pool have counted, also those that have died, as they told last: a sum must not go down. */
+export function countsOf(pool: WorkerPool): () => Promise<readonly Counted[]> {
   const last = new Map<Channel, Counted>()
   return async () => {
-    const there = new Set(crew.channels)
+    const there = new Set(pool.channels)
     const ask = async (channel: Channel): Promise<void> => {
       const leaver = { signal: AbortSignal.timeout(TELL_WITHIN_MS) }
       last.set(channel, await channel.other<CountMethods>().call('counted', null, leaver))

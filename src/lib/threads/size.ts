@@ -6,7 +6,7 @@ const MOST_BY_ITSELF = 8
 const given = wholeNumber(1, MOST)
 
 /** Parser: how many threads, or `auto`. */
-export const crewSize = (value: string): number => (value === 'auto' ? usual() : given(value))
+export const poolSize = (value: string): number => (value === 'auto' ? usual() : given(value))
 
 /** One core is left to the thread that decides; only Linux spreads connections over those who share a port. */
 function usual(): number {

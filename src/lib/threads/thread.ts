@@ -2,20 +2,20 @@ import { parentPort } from 'node:worker_threads'
 import { takeLastResort } from '../last-resort.ts'
 import type { Log } from '../log.ts'
 import { Channel } from './channel.ts'
-import { crewOf, type ThreadMethods } from './crew.ts'
+import { poolOf, type ThreadMethods } from './worker-pool.ts'
 
 type Given = { readonly channel: Channel; readonly log: Log }
 
-/** Runs a thread of a crew: `open` begins its work, disposing what that gives ends it. */
+/** Runs a thread of a pool: `open` begins its work, disposing what that gives ends it. */
 export async function runThread(open: (given: Given) => Promise<AsyncDisposable>): Promise<void> {
   if (parentPort === null) throw new Error('this file is run as a thread alone')
   const channel = new Channel(parentPort)
-  const crew = crewOf(channel)
-  const log = logOver(crew)
+  const pool = poolOf(channel)
+  const log = logOver(pool)
   takeLastResort({
     log,
-    onTold: () => crew.tell('unexpected', null),
-    restart: () => void end().catch(() => process.exit(1)), // the crew starts another
+    onTold: () => pool.tell('unexpected', null),
+    restart: () => void end().catch(() => process.exit(1)), // the pool starts another
   })
   const work = open({ channel, log })
   const end = async (): Promise<void> => {
@@ -27,18 +27,18 @@ export async function runThread(open: (given: Given) => Promise<AsyncDisposable>
     end,
   })
   await work
-  crew.tell('ready', null)
+  pool.tell('ready', null)
 }
 
 /** A log whose lines the main thread writes. */
-function logOver(crew: ReturnType<typeof crewOf>): Log {
+function logOver(pool: ReturnType<typeof poolOf>): Log {
   const at =
     (level: 'debug' | 'info' | 'warn' | 'error') =>
     (event: string, fields: Record<string, unknown> = {}): void => {
       try {
-        crew.tell('log', { level, event, fields })
+        pool.tell('log', { level, event, fields })
       } catch {
-        crew.tell('log', { level, event, fields: { notCloned: Object.keys(fields) } })
+        pool.tell('log', { level, event, fields: { notCloned: Object.keys(fields) } })
       }
     }
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }

@@ -5,7 +5,7 @@ import type { Log } from '../log.ts'
 import { Channel, type Other } from './channel.ts'
 import { Watchdog } from './watchdog.ts'
 
-/** What each thread of a crew does, whatever it is for. */
+/** What each thread of a pool does, whatever it is for. */
 export type ThreadMethods = {
   /** Answers at once, as long as it does anything. */
   beat(input: null): void
@@ -13,14 +13,14 @@ export type ThreadMethods = {
   end(input: null): Promise<void>
 }
 
-type CrewMethods = {
+type PoolMethods = {
   ready(input: null): void
   log(input: { level: 'debug' | 'info' | 'warn' | 'error'; event: string; fields: Record<string, unknown> }): void
   /** An error that no code of the thread was there to take; the thread has told of it. */
   unexpected(input: null): void
 }
 
-export type CrewOptions = {
+export type WorkerPoolOptions = {
   readonly entry: URL
   readonly size: number
   /** What the thread is given. */
@@ -45,8 +45,8 @@ const HUNG_ENDS_WITHIN_MS = 10_000
 type Member = { readonly worker: Worker; readonly channel: Channel; readonly ended: Promise<unknown> }
 
 /** Threads that do the same; one that dies is started again, and one that hangs is ended first. */
-export class Crew {
-  readonly #options: CrewOptions
+export class WorkerPool {
+  readonly #options: WorkerPoolOptions
   readonly #members = new Map<number, Member>()
   readonly #failures: number[] = []
   readonly #watchdog: Watchdog
@@ -54,7 +54,7 @@ export class Crew {
   /** How many have died. */
   deaths = 0
 
-  constructor(options: CrewOptions) {
+  constructor(options: WorkerPoolOptions) {
     this.#options = options
     this.#watchdog = new Watchdog(options.watchdogClock ?? systemClock)
   }
@@ -94,7 +94,7 @@ export class Crew {
     const worker = new Worker(entry, { workerData: data(index) })
     const channel = new Channel(worker)
     const watch = new DisposableStack()
-    channel.serve<CrewMethods>({
+    channel.serve<PoolMethods>({
       ready: () => {
         const ask = (): Promise<void> => channel.other<ThreadMethods>().call('beat', null)
         watch.use(this.#watchdog.watch(ask, unansweredMs => watch.use(this.#endHung(worker, index, unansweredMs))))
@@ -147,5 +147,5 @@ export class Crew {
 // Not `once`: that would fail with the error which an exit follows.
 const exitOf = (worker: Worker): Promise<void> => new Promise(resolve => worker.once('exit', () => resolve()))
 
-/** The crew, as a thread of it asks. */
-export const crewOf = (channel: Channel): Other<CrewMethods> => channel.other<CrewMethods>()
+/** The pool, as a thread of it asks. */
+export const poolOf = (channel: Channel): Other<PoolMethods> => channel.other<PoolMethods>()
