@@ -57,7 +57,7 @@ function aDelivery(script: Script) {
   }
   const delivery: Delivery<string> = {
     places,
-    leaver: new AbortController(),
+    cancellation: new AbortController(),
     clock,
     known: () => (script.isKnown === false ? undefined : 'a'),
     choose: async () => 'b',
@@ -201,7 +201,7 @@ test('a client that leaves while its request waits ends the wait', async () => {
   })
   const served = deliver(delivery).catch((error: unknown) => error)
   await clock.advance(0)
-  ;(delivery.leaver as AbortController).abort(new Error('left'))
+  ;(delivery.cancellation as AbortController).abort(new Error('left'))
   assert.match(String(await served), /left/)
   assert(hasLeft())
 })

@@ -1,7 +1,7 @@
 import { pause } from '../lib/abort.ts'
+import type { Cancellation } from '../lib/cancellation.ts'
 import type { Clock } from '../lib/clock.ts'
 import { Refusal, UpstreamError } from '../lib/http/upstream-target.ts'
-import type { Leaver } from '../lib/leaver.ts'
 import type { Places } from '../lib/places.ts'
 import type { Held } from '../model/instance.ts'
 import { NODE_BACK_WITHIN } from '../model/intervals.ts'
@@ -18,7 +18,7 @@ export type Failed<T> = { readonly target: T; readonly held: Held | undefined; r
 export interface Delivery<T> {
   /** The places at the app; the request has taken one. */
   readonly places: Places
-  readonly leaver: Leaver
+  readonly cancellation: Cancellation
   readonly clock: Clock
   /** The target that can be used at once; undefined: `choose` finds it. */
   known(): T | undefined
@@ -119,7 +119,7 @@ async function untilNext<T>(
   if (isSeen) throw delivery.errorOf(failed)
   if (left > 0 && (await mayRepeat(delivery, failed))) return left
   if (!delivery.mayComeBack(failed) || delivery.clock.now() >= givesUpAt) throw delivery.errorOf(failed)
-  await pause(delivery.clock, LOOK_AGAIN_MS, delivery.leaver.signal)
+  await pause(delivery.clock, LOOK_AGAIN_MS, delivery.cancellation.signal)
   return TRIES
 }
 

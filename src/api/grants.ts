@@ -1,4 +1,4 @@
-import type { Leaver } from '../lib/leaver.ts'
+import type { Cancellation } from '../lib/cancellation.ts'
 import type { Ask, EndedRun, HoldView, InstanceView, Phase } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
 
@@ -15,7 +15,10 @@ export type Granted = {
 /** The methods that the thread with the instances offers to a worker. */
 export type NodeMethods = {
   /** As the hold of an instance; one grant for each call. */
-  hold(input: { readonly instance: InstanceId; readonly ask: Omit<Ask, 'grant'> }, leaver: Leaver): Promise<Granted>
+  hold(
+    input: { readonly instance: InstanceId; readonly ask: Omit<Ask, 'grant'> },
+    cancellation: Cancellation,
+  ): Promise<Granted>
   /** `agoMs`: how long ago use that puts the sleep off ended; null for none. */
   giveBack(input: { readonly grant: number; readonly agoMs: number | null }): void
   /** This run of the app took no connection; see `Held.refused`. */
@@ -27,7 +30,7 @@ export type NodeMethods = {
   /** The instance, as soon as it is not in the phase that was seen; for `permit` see `Ask`. */
   follow(
     input: { readonly instance: InstanceId; readonly permit: string | undefined; readonly seen: Phase | undefined },
-    leaver: Leaver,
+    cancellation: Cancellation,
   ): Promise<InstanceView>
   phase(instance: InstanceId): Phase
 }

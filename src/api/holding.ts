@@ -1,5 +1,5 @@
+import type { Cancellation } from '../lib/cancellation.ts'
 import type { Clock } from '../lib/clock.ts'
-import type { Leaver } from '../lib/leaver.ts'
 import type { Channel, Other } from '../lib/threads/channel.ts'
 import type { Ask, EndedRun, Held, InstanceView, Phase } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
@@ -34,10 +34,10 @@ export class Holding {
   }
 
   /** As the hold of an instance: at once where there is a grant. */
-  hold(instance: InstanceId, ask: Ask, leaver: Leaver): Held | Promise<Held> {
+  hold(instance: InstanceId, ask: Ask, cancellation: Cancellation): Held | Promise<Held> {
     const grant = this.#current.get(instance)
     if (grant !== undefined && ask.kind === 'request' && !grant.isRevoked) return grant.enter(ask)
-    return this.#ask(instance, ask, leaver)
+    return this.#ask(instance, ask, cancellation)
   }
 
   /** The instance now and at each change of its phase, until the signal aborts; for `permit` see `Ask`. */
@@ -58,10 +58,10 @@ export class Holding {
     return this.#node.call('phase', instance)
   }
 
-  async #ask(instance: InstanceId, ask: Ask, leaver: Leaver): Promise<Held> {
+  async #ask(instance: InstanceId, ask: Ask, cancellation: Cancellation): Promise<Held> {
     const { kind, what, bytes, mayWake, patienceMs, permit } = ask
     const call = { instance, ask: { kind, what, bytes, mayWake, patienceMs, permit } }
-    const granted = await this.#node.call('hold', call, leaver, ({ grant }) =>
+    const granted = await this.#node.call('hold', call, cancellation, ({ grant }) =>
       this.#node.tell('giveBack', { grant, agoMs: null }),
     )
     const grant = new Grant(granted, {

@@ -40,7 +40,7 @@ async function node(names: readonly string[], threads: number) {
   const instances = new Map(apps.map(id => [id, environment.anInstance(aTask({ app: appOf(id), volume: undefined }))]))
   const of = (id: InstanceId) => instances.get(id)!
   const grants = new Grants({
-    hold: (id, ask, leaver) => of(id).hold(ask, leaver),
+    hold: (id, ask, cancellation) => of(id).hold(ask, cancellation),
     follow: (id, _permit, signal) => of(id).follow(signal),
     phase: id => of(id).phase,
     refused: async () => undefined,

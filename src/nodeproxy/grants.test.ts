@@ -19,7 +19,7 @@ function node(workers: number, changes: Parameters<typeof aTask>[0] = {}) {
   const environment = new InstanceEnvironment()
   const instance = environment.anInstance(aTask(changes))
   const grants = new Grants({
-    hold: (_app, ask, leaver) => instance.hold(ask, leaver),
+    hold: (_app, ask, cancellation) => instance.hold(ask, cancellation),
     follow: (_app, _permit, signal) => instance.follow(signal),
     phase: () => instance.phase,
     refused: async () => undefined,
@@ -41,8 +41,8 @@ function node(workers: number, changes: Parameters<typeof aTask>[0] = {}) {
     }
     open.push({ [Symbol.dispose]: () => port1.close() })
     return {
-      hold: async (ask: Partial<Ask> = {}, leaver = { signal: never }): Promise<Held> =>
-        holding.hold(instance.id, anAsk(ask), leaver),
+      hold: async (ask: Partial<Ask> = {}, cancellation = { signal: never }): Promise<Held> =>
+        holding.hold(instance.id, anAsk(ask), cancellation),
       follow: (signal: AbortSignal) => holding.follow(instance.id, undefined, signal),
       phase: () => holding.phase(instance.id),
       holdNow: (ask: Partial<Ask> = {}) => holding.hold(instance.id, anAsk(ask), { signal: never }),
@@ -209,10 +209,10 @@ test('who leaves while the app wakes is let go, and no grant is left', async () 
     grants,
   } = node(1)
   const ready = environment.slowReady()
-  const leaver = new AbortController()
-  const waits = one!.hold({}, leaver)
+  const cancellation = new AbortController()
+  const waits = one!.hold({}, cancellation)
   await one!.heard()
-  leaver.abort(new Error('gone'))
+  cancellation.abort(new Error('gone'))
   await expect(waits).rejects.toThrow('gone')
   await one!.heard()
   expect(instance.view()).toMatchObject({ phase: 'waking', waiting: 0 })
@@ -229,11 +229,11 @@ test('who leaves just as the grant is on its way gives it back', async () => {
     grants,
   } = node(1)
   await instance.wake('test', never)
-  const leaver = new AbortController()
-  const waits = one!.hold({}, leaver)
+  const cancellation = new AbortController()
+  const waits = one!.hold({}, cancellation)
   // The grant is made, and not yet read here.
   while (grants.count === 0) await new Promise(resolve => queueMicrotask(() => setImmediate(resolve)))
-  leaver.abort(new Error('gone'))
+  cancellation.abort(new Error('gone'))
   await waits.then(release, () => undefined)
   await instance.sleep('asked')
   expect([instance.phase, grants.count]).toEqual(['asleep', 0])
@@ -343,10 +343,10 @@ test('the phase is followed from the worker: as it is, at each change, until the
     workers: [one],
   } = node(1)
   const ready = environment.slowReady()
-  const leaver = new AbortController()
+  const cancellation = new AbortController()
   const seen: string[] = []
   const followed = (async () => {
-    for await (const { phase } of one!.follow(leaver.signal)) seen.push(phase)
+    for await (const { phase } of one!.follow(cancellation.signal)) seen.push(phase)
   })()
   while (seen.length < 1) await one!.heard()
   const woken = instance.wake('test', never)
@@ -355,6 +355,6 @@ test('the phase is followed from the worker: as it is, at each change, until the
   await woken
   while (seen.length < 3) await one!.heard()
   expect([seen, await one!.phase()]).toEqual([['asleep', 'waking', 'awake'], 'awake'])
-  leaver.abort(new Error('gone'))
+  cancellation.abort(new Error('gone'))
   await followed
 })

@@ -1,13 +1,13 @@
 import type { Granted, HolderMethods, NodeMethods } from '../api/grants.ts'
+import type { Cancellation } from '../lib/cancellation.ts'
 import { type Clock, timestamp } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
-import type { Leaver } from '../lib/leaver.ts'
 import type { Channel, Other } from '../lib/threads/channel.ts'
 import type { Ask, EndedRun, Grant, Held, HoldView, InstanceView, Phase } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
 
 type Options = {
-  readonly hold: (instance: InstanceId, ask: Ask, leaver: Leaver) => Held | Promise<Held>
+  readonly hold: (instance: InstanceId, ask: Ask, cancellation: Cancellation) => Held | Promise<Held>
   readonly follow: (
     instance: InstanceId,
     permit: string | undefined,
@@ -51,13 +51,13 @@ export class Grants {
     this.#workers.add(worker)
     let last = 0
     channel.serve<NodeMethods>({
-      hold: ({ instance, ask }, leaver) => this.#grant({ id: ++last, worker, instance, ask, leaver }),
+      hold: ({ instance, ask }, cancellation) => this.#grant({ id: ++last, worker, instance, ask, cancellation }),
       giveBack: ({ grant, agoMs }) =>
         this.#giveBack(worker, grant, agoMs === null ? undefined : this.#options.clock.now() - agoMs),
       refused: ({ instance, run }) => refused(instance, run),
       alive: ({ instance, run }) => alive(instance, run),
       badAnswer: ({ grant, fault }) => worker.grants.get(grant)?.held.badAnswer?.(fault),
-      follow: (input, leaver) => this.#next(input, leaver),
+      follow: (input, cancellation) => this.#next(input, cancellation),
       phase: instance => phase(instance),
     })
     return {
@@ -88,7 +88,7 @@ export class Grants {
     }
   }
 
-  async #grant({ id, worker, instance, ask, leaver }: Call): Promise<Granted> {
+  async #grant({ id, worker, instance, ask, cancellation }: Call): Promise<Granted> {
     const { hold, clock } = this.#options
     // A revocation that comes before the answer is out is told by the answer, which is not read before it is sent.
     const answer = { grant: id, address: '', run: '', waited: undefined as Granted['waited'], revoked: false }
@@ -102,7 +102,7 @@ export class Grants {
       },
       goAway: () => worker.other.tell('goAway', id),
     }
-    const held = await hold(instance, { ...ask, grant }, leaver)
+    const held = await hold(instance, { ...ask, grant }, cancellation)
     if (!this.#workers.has(worker)) {
       held[Symbol.dispose]()
       throw new ShadowError('shutting-down', 'the worker that asked has ended')
@@ -121,7 +121,7 @@ export class Grants {
 
   async #next(
     { instance, permit, seen }: Parameters<NodeMethods['follow']>[0],
-    { signal }: Leaver,
+    { signal }: Cancellation,
   ): Promise<InstanceView> {
     for await (const view of this.#options.follow(instance, permit, signal)) if (view.phase !== seen) return view
     throw signal.reason
@@ -133,5 +133,5 @@ type Call = {
   readonly worker: Worker
   readonly instance: InstanceId
   readonly ask: Ask
-  readonly leaver: Leaver
+  readonly cancellation: Cancellation
 }

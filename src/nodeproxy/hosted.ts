@@ -1,6 +1,6 @@
 import type { MasterClient } from '../api/client.ts'
+import type { Cancellation } from '../lib/cancellation.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
-import type { Leaver } from '../lib/leaver.ts'
 import type { App } from '../model/app.ts'
 import type { Ask, Held, InstanceView, Phase } from '../model/instance.ts'
 import { appOf, type InstanceId } from '../model/instance-id.ts'
@@ -66,11 +66,11 @@ export class Hosted {
   }
 
   /** Keeps the instance awake until the hold is disposed of, waking it first if need be; at once where it is awake. */
-  hold(instance: InstanceId, ask: Ask, leaver: Leaver): Held | Promise<Held> {
+  hold(instance: InstanceId, ask: Ask, cancellation: Cancellation): Held | Promise<Held> {
     const app = appOf(instance)
     const known = this.apps.current(app, ask.permit) ?? this.#servesInDoubt(instance)
-    if (known !== undefined) return this.instances.hold(instance, known, ask, leaver)
-    return this.apps.resolve(app, ask.permit).then(found => this.instances.hold(instance, found, ask, leaver))
+    if (known !== undefined) return this.instances.hold(instance, known, ask, cancellation)
+    return this.apps.resolve(app, ask.permit).then(found => this.instances.hold(instance, found, ask, cancellation))
   }
 
   /** How visitors come to the app. */

@@ -1,7 +1,7 @@
 import { orAborted } from '../lib/abort.ts'
+import type { Cancellation } from '../lib/cancellation.ts'
 import { Changes } from '../lib/changes.ts'
 import type { ShadowError } from '../lib/errors.ts'
-import type { Leaver } from '../lib/leaver.ts'
 import type { Unwind } from '../lib/unwind.ts'
 import type { Ask, Held, InstanceView, StopReason } from '../model/instance.ts'
 import { appOf, type InstanceId } from '../model/instance-id.ts'
@@ -89,9 +89,9 @@ export class Instance {
   }
 
   /** Keeps the instance awake until the hold is disposed of, waking it first if need be; waiting counts as use. Returns at once if it is awake. */
-  hold(ask: Ask, leaver: Leaver): Held | Promise<Held> {
+  hold(ask: Ask, cancellation: Cancellation): Held | Promise<Held> {
     const now = this.#way()
-    return now === undefined ? this.#holdOnceAwake(ask, leaver.signal) : this.#hold(now, ask)
+    return now === undefined ? this.#holdOnceAwake(ask, cancellation.signal) : this.#hold(now, ask)
   }
 
   async #holdOnceAwake(ask: Ask, signal: AbortSignal): Promise<Held> {

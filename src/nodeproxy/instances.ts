@@ -1,6 +1,6 @@
 import { orAborted } from '../lib/abort.ts'
+import type { Cancellation } from '../lib/cancellation.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
-import type { Leaver } from '../lib/leaver.ts'
 import { mapAtMost } from '../lib/parallel.ts'
 import type { App } from '../model/app.ts'
 import type { Ask, Held } from '../model/instance.ts'
@@ -72,11 +72,12 @@ export class Instances {
   }
 
   /** Keeps the instance awake until the hold is disposed of, waking it first if need be; returns at once if it is awake. */
-  hold(id: InstanceId, app: App, ask: Ask, leaver: Leaver): Held | Promise<Held> {
+  hold(id: InstanceId, app: App, ask: Ask, cancellation: Cancellation): Held | Promise<Held> {
     const before = this.#before(app)
-    if (before !== undefined) return orAborted(before, leaver.signal).then(() => this.hold(id, app, ask, leaver))
-    if (this.#isClear) return this.of(id, app).hold(ask, leaver)
-    return orAborted(this.reconcile(), leaver.signal).then(() => this.of(id, app).hold(ask, leaver))
+    if (before !== undefined)
+      return orAborted(before, cancellation.signal).then(() => this.hold(id, app, ask, cancellation))
+    if (this.#isClear) return this.of(id, app).hold(ask, cancellation)
+    return orAborted(this.reconcile(), cancellation.signal).then(() => this.of(id, app).hold(ask, cancellation))
   }
 
   /** Wakes the instance because a person asked. */

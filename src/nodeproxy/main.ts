@@ -1,11 +1,11 @@
 import { masterClient } from '../api/client.ts'
+import type { Cancellation } from '../lib/cancellation.ts'
 import type { Clock } from '../lib/clock.ts'
 import { systemClock } from '../lib/clock.ts'
 import { ownDataFolder } from '../lib/data-folder.ts'
 import { ShadowError } from '../lib/errors.ts'
 import { lockFolder } from '../lib/files.ts'
 import { byHandler } from '../lib/http/api/request-handler.ts'
-import type { Leaver } from '../lib/leaver.ts'
 import type { Log } from '../lib/log.ts'
 import { openMetrics } from '../lib/metrics/listener.ts'
 import { Metrics } from '../lib/metrics/metrics.ts'
@@ -57,7 +57,7 @@ export type Nodeproxy = AsyncDisposable & {
   readonly address: string
   readonly port: number
   readonly keys: NodeKeys
-  hold(instance: InstanceId, ask: Ask, leaver: Leaver): Held | Promise<Held>
+  hold(instance: InstanceId, ask: Ask, cancellation: Cancellation): Held | Promise<Held>
   follow(instance: InstanceId, permit: string | undefined, signal: AbortSignal): AsyncIterable<InstanceView>
   /** Lets a worker of a front in this process hold apps over the channel. */
   share(channel: Channel): Disposable
@@ -161,7 +161,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     },
   })
   const { apps, instances } = hosted
-  const hold: typeof hosted.hold = (instance, ask, leaver) => hosted.hold(instance, ask, leaver)
+  const hold: typeof hosted.hold = (instance, ask, cancellation) => hosted.hold(instance, ask, cancellation)
   const follow: typeof hosted.follow = (instance, permit, signal) => hosted.follow(instance, permit, signal)
   const phase = (instance: InstanceId): Phase => hosted.phase(instance)
   const grants: Grants = new Grants({

@@ -9,10 +9,10 @@ import {
   STATE_HEADER,
 } from '../api/paths.ts'
 import { appUnreachable, OURS, RequestAsk, servedBy } from '../api/traffic.ts'
+import type { Cancellation } from '../lib/cancellation.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
 import { type Hop, UpstreamError } from '../lib/http/upstream-target.ts'
-import type { Leaver } from '../lib/leaver.ts'
 import type { Places } from '../lib/places.ts'
 import { ANSWER_WITHIN } from '../model/access.ts'
 import type { Ask, Held, Phase } from '../model/instance.ts'
@@ -24,7 +24,7 @@ import { type NodeBounds, tooMany } from './bounds.ts'
 type Parts = {
   readonly node: NodeName
   /** Keeps the instance awake, waking it first if need be. */
-  readonly hold: (instance: InstanceId, ask: Ask, leaver: Leaver) => Held | Promise<Held>
+  readonly hold: (instance: InstanceId, ask: Ask, cancellation: Cancellation) => Held | Promise<Held>
   readonly phase: (instance: InstanceId) => Phase | Promise<Phase>
   readonly bounds: NodeBounds
   readonly clock: Clock
@@ -50,13 +50,15 @@ class InstanceRequest implements Delivery<InstanceId> {
   readonly instance: InstanceId
   readonly places: Places
   readonly ask: RequestAsk
-  readonly leaver: Exchange
+  readonly cancellation: Cancellation
+  readonly #exchange: Exchange
   readonly #parts: Parts
 
   constructor(parts: Parts, instance: InstanceId, exchange: Exchange) {
     this.#parts = parts
     this.instance = instance
-    this.leaver = exchange
+    this.cancellation = exchange
+    this.#exchange = exchange
     this.places = parts.bounds.placesOf(appOf(instance))
     this.ask = asked(exchange)
   }
@@ -74,13 +76,13 @@ class InstanceRequest implements Delivery<InstanceId> {
   }
 
   hold(instance: InstanceId): Held | Promise<Held> {
-    return this.#parts.hold(instance, this.ask, this.leaver)
+    return this.#parts.hold(instance, this.ask, this.cancellation)
   }
 
   forward(_instance: InstanceId, held: Held): Promise<void> {
     const { going } = this.ask
-    const signal = going && AbortSignal.any([this.leaver.signal, going])
-    return this.leaver.forward(hopOf(this.#parts.node, this.leaver, held), signal)
+    const signal = going && AbortSignal.any([this.#exchange.signal, going])
+    return this.#exchange.forward(hopOf(this.#parts.node, this.#exchange, held), signal)
   }
 
   mayGoElsewhere(): boolean {
@@ -96,7 +98,7 @@ class InstanceRequest implements Delivery<InstanceId> {
   }
 
   async fail(error: unknown): Promise<never> {
-    const { ownHeaders } = this.leaver
+    const { ownHeaders } = this.#exchange
     ownHeaders[NODE_HEADER] = this.#parts.node
     ownHeaders[STATE_HEADER] = await this.#parts.phase(this.instance)
     throw error

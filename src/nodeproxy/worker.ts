@@ -24,7 +24,7 @@ await runThread(({ channel, log }) => {
     key,
     traffic: traffic({
       node,
-      hold: (instance, ask, leaver) => holding.hold(instance, ask, leaver),
+      hold: (instance, ask, cancellation) => holding.hold(instance, ask, cancellation),
       phase: instance => holding.phase(instance),
       bounds,
       clock,

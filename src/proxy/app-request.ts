@@ -1,9 +1,9 @@
 import type { Delivery, Failed } from '../api/delivery.ts'
 import { RequestAsk } from '../api/traffic.ts'
+import type { Cancellation } from '../lib/cancellation.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
 import { Refusal } from '../lib/http/upstream-target.ts'
-import type { Leaver } from '../lib/leaver.ts'
 import type { Places } from '../lib/places.ts'
 import type { Node } from '../model/app.ts'
 import type { Held } from '../model/instance.ts'
@@ -34,7 +34,7 @@ type Given = {
 /** A request for an app; its targets are nodes. */
 export class AppRequest implements Delivery<Node> {
   readonly places: Places
-  readonly leaver: Leaver
+  readonly cancellation: Cancellation
   readonly #of: Given
   readonly #bounds: AppBounds
   readonly #ask: RequestAsk
@@ -52,7 +52,7 @@ export class AppRequest implements Delivery<Node> {
     this.#bounds = parts.bounds.of(app)
     this.places = placesFor(this.#bounds, ask.kind)
     // A WebSocket may stay for days, so it ends when the front ends.
-    this.leaver =
+    this.cancellation =
       ask.going === undefined ? exchange : { signal: AbortSignal.any([exchange.signal, parts.ending, ask.going]) }
   }
 
@@ -65,11 +65,11 @@ export class AppRequest implements Delivery<Node> {
   }
 
   choose(): Promise<Node> {
-    return nodeOf(this.#of.parts, this.#of.app.name, this.leaver.signal)
+    return nodeOf(this.#of.parts, this.#of.app.name, this.cancellation.signal)
   }
 
   hold(node: Node): Held | Promise<Held> {
-    return this.#of.parts.reach.hold(this.#of.app, node, this.#ask, this.leaver)
+    return this.#of.parts.reach.hold(this.#of.app, node, this.#ask, this.cancellation)
   }
 
   forward(node: Node, held: Held): Promise<void> {
@@ -80,7 +80,7 @@ export class AppRequest implements Delivery<Node> {
     pins.set(instance, node.name)
     const { answerWithinMs } = this.#bounds
     const hop = hopOf({ exchange, held, node, isProxy, ask: this.#ask, client, hsts, answerWithinMs })
-    const forwarded = exchange.forward(hop, this.leaver === exchange ? undefined : this.leaver.signal)
+    const forwarded = exchange.forward(hop, this.cancellation === exchange ? undefined : this.cancellation.signal)
     if (before === undefined || before === node.name) return forwarded
     // A node that refuses the request gets no pin: while the master is away, the node that knows the app may come back first.
     return forwarded.catch(error => {

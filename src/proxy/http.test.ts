@@ -198,10 +198,10 @@ test('an app is held from before its request to its last byte, and let go when t
   answers[0]?.()
   await client.until('end')
   await until(() => reach.held === 0)
-  const leaver = new RawClient(front.port, get('blog.localhost'))
-  await leaver.until('some')
+  const second = new RawClient(front.port, get('blog.localhost'))
+  await second.until('some')
   assert.equal(reach.held, 1)
-  leaver.socket.destroy()
+  second.socket.destroy()
   await until(() => {
     void front.clock.advance(1_000) // its end alone could be that of a client that takes the rest
     return reach.held === 0

@@ -55,7 +55,7 @@ function serveApp(parts: FrontParts, exchange: Exchange, app: Route): Promise<vo
 /** Serves a request for which there was no place at the app: it waits, or is refused where too many do. */
 async function queued(request: AppRequest): Promise<void> {
   try {
-    await request.places.wait(request.leaver.signal)
+    await request.places.wait(request.cancellation.signal)
     await deliver(request)
   } catch (error) {
     return request.fail(error)

@@ -12,7 +12,7 @@ import { aNode, aRoute } from '../testing/front.ts'
 import { type FrontMethods, Replica, type ReplicaMethods } from './replica.ts'
 
 const HOST = 'blog.localhost' as Hostname
-const leaver = new AbortController()
+const cancellation = new AbortController()
 const open: MessageChannel[] = []
 afterEach(() => {
   for (const { port1 } of open.splice(0)) port1.close()
@@ -51,7 +51,7 @@ function aReplica() {
     await main.other<{ ping(input: null): void }>().call('ping', null)
     await replica.nodes.refresh()
   }
-  const resolve = () => replica.routes.resolve(HOST, leaver)
+  const resolve = () => replica.routes.resolve(HOST, cancellation)
   return { clock, asked, told, state, replica, heard, resolve, main: main.other<ReplicaMethods>() }
 }
 

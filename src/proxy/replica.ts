@@ -1,10 +1,10 @@
 import { orAborted } from '../lib/abort.ts'
 import { Cache } from '../lib/cache/cache.ts'
 import type { Versioned } from '../lib/cache/options.ts'
+import type { Cancellation } from '../lib/cancellation.ts'
 import type { Clock } from '../lib/clock.ts'
 import { isFailure } from '../lib/errors.ts'
 import { TicketKeys } from '../lib/http/tls/ticket-keys.ts'
-import type { Leaver } from '../lib/leaver.ts'
 import type { Channel, Other } from '../lib/threads/channel.ts'
 import type { Hostname } from '../model/hostname.ts'
 import { type InstanceId, instanceId } from '../model/instance-id.ts'
@@ -16,7 +16,10 @@ import { type KnownNode, networksOf } from './nodes.ts'
 
 /** What a worker of a front asks of its main thread, which keeps the truth. */
 export type FrontMethods = {
-  resolve(hostname: Hostname, leaver: Leaver): Promise<{ readonly app: Route; readonly pin: NodeName | undefined }>
+  resolve(
+    hostname: Hostname,
+    cancellation: Cancellation,
+  ): Promise<{ readonly app: Route; readonly pin: NodeName | undefined }>
   pin(input: { readonly instance: InstanceId; readonly node: NodeName }): void
   failed(node: NodeName): void
   refresh(input: null): Promise<void>
@@ -45,7 +48,7 @@ const MOST_ROUTES = 100_000
 
 /** What a worker knows of what the main thread knows: it is told of changes, and asks for what is new to it. */
 export class Replica {
-  readonly routes: FrontParts['routes'] = { resolve: (hostname, leaver) => this.#resolve(hostname, leaver) }
+  readonly routes: FrontParts['routes'] = { resolve: (hostname, cancellation) => this.#resolve(hostname, cancellation) }
   readonly pins: FrontParts['pins']
   readonly nodes: FrontParts['nodes']
   readonly ticketKeys: TicketKeys
@@ -109,9 +112,9 @@ export class Replica {
     }
   }
 
-  #resolve(hostname: Hostname, leaver: Leaver): Route | Promise<Route> {
+  #resolve(hostname: Hostname, cancellation: Cancellation): Route | Promise<Route> {
     const route = this.#routes.get(hostname)
-    return route instanceof Promise ? orAborted(route, leaver.signal) : route
+    return route instanceof Promise ? orAborted(route, cancellation.signal) : route
   }
 
   async #ask(hostname: Hostname): Promise<Versioned<Route>> {

@@ -6,10 +6,10 @@ import { orAborted } from '../lib/abort.ts'
 import { Cache } from '../lib/cache/cache.ts'
 import { Freshness } from '../lib/cache/freshness.ts'
 import type { Failure, Store, Versioned } from '../lib/cache/options.ts'
+import type { Cancellation } from '../lib/cancellation.ts'
 import type { Clock } from '../lib/clock.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import { json } from '../lib/http/api/call.ts'
-import type { Leaver } from '../lib/leaver.ts'
 import type { Log } from '../lib/log.ts'
 import { mapAtMost } from '../lib/parallel.ts'
 import type { Hostname } from '../model/hostname.ts'
@@ -66,9 +66,9 @@ export class Routes {
   }
 
   /** The route, at once where it is known; fails with `host-unknown`, or `master-unreachable` for a hostname that was never seen here. */
-  resolve(hostname: Hostname, leaver: Leaver): Route | Promise<Route> {
+  resolve(hostname: Hostname, cancellation: Cancellation): Route | Promise<Route> {
     const route = this.#cache.get(hostname)
-    return route instanceof Promise ? orAborted(route, leaver.signal) : route
+    return route instanceof Promise ? orAborted(route, cancellation.signal) : route
   }
 
   /** The master says that an app has changed: asks about the hostnames that it had and has. */

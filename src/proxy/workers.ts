@@ -63,8 +63,8 @@ export class Workers {
     const tls = config.tlsListen && (await claim(config.tlsListen))
     const memory = frontMemory(config.workers)
     const methods: FrontMethods = {
-      resolve: async (hostname, leaver) => {
-        const app = await routes.resolve(hostname, leaver)
+      resolve: async (hostname, cancellation) => {
+        const app = await routes.resolve(hostname, cancellation)
         return { app, pin: pins.get(instanceId(app.name)) }
       },
       pin: ({ instance, node }) => pins.set(instance, node),

@@ -34,17 +34,17 @@ await runThread(async ({ channel }) => {
 
   async function one(app: InstanceId): Promise<keyof Stormed> {
     const dice = Math.random()
-    const leaver = dice < 0.05 ? new AbortController() : never
-    if (leaver !== never) setImmediate(() => leaver.abort(new Error('left')))
+    const cancellation = dice < 0.05 ? new AbortController() : never
+    if (cancellation !== never) setImmediate(() => cancellation.abort(new Error('left')))
     try {
       const ask = anAsk({ kind: dice > 0.95 ? 'websocket' : 'request', mayWake: dice < 0.1 || dice > 0.2 })
-      using way = await holding.hold(app, ask, leaver)
+      using way = await holding.hold(app, ask, cancellation)
       Atomics.add(users, placeOf(way), 1)
       for (let ticks = some(4); ticks > 0; ticks--) await tick()
       Atomics.sub(users, placeOf(way), 1)
       return 'served'
     } catch {
-      return leaver.signal.aborted ? 'left' : 'refused'
+      return cancellation.signal.aborted ? 'left' : 'refused'
     }
   }
 

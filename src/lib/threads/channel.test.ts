@@ -6,7 +6,7 @@ import { Channel } from './channel.ts'
 type There = {
   double(input: number): Promise<number>
   fail(input: ShadowError['code'] | 'other'): never
-  wait(input: null, leaver: { signal: AbortSignal }): Promise<string>
+  wait(input: null, cancellation: { signal: AbortSignal }): Promise<string>
   note(input: string): void
 }
 
@@ -52,11 +52,11 @@ test('a call is answered, a failure is the same error, and what is told comes be
 
 test('who leaves is let go at once, the other side is told, and a late answer is not lost', async () => {
   const { other, gate, left, close } = channels()
-  const leaver = new AbortController()
+  const cancellation = new AbortController()
   const late = Promise.withResolvers<string>()
-  const waits = other.call('wait', null, leaver, late.resolve)
+  const waits = other.call('wait', null, cancellation, late.resolve)
   await other.call('double', 1)
-  leaver.abort(new Error('gone'))
+  cancellation.abort(new Error('gone'))
   await expect(waits).rejects.toThrow('gone')
   await other.call('double', 1)
   expect(isFailure(left(), 'client-gone')).toBe(true)

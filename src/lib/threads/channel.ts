@@ -1,8 +1,8 @@
+import type { Cancellation } from '../cancellation.ts'
 import { asShadowError, fromProblem, type Problem, ShadowError } from '../errors.ts'
-import type { Leaver } from '../leaver.ts'
 
-/** The methods that one side offers to the other, by name. Each takes one input, and may return a promise. */
-export type Methods = Readonly<Record<string, (input: never, leaver: Leaver) => unknown>>
+/** The methods that one side offers to the other, by name. Each takes one input, and may return a promise. `cancellation`: of the call. */
+export type Methods = Readonly<Record<string, (input: never, cancellation: Cancellation) => unknown>>
 
 type Input<D extends Methods, N extends keyof D> = Parameters<D[N]>[0]
 type Output<D extends Methods, N extends keyof D> = Awaited<ReturnType<D[N]>>
@@ -16,7 +16,7 @@ export interface Other<D extends Methods> {
   call<N extends keyof D & string>(
     method: N,
     input: Input<D, N>,
-    leaver?: Leaver,
+    cancellation?: Cancellation,
     late?: (answer: Output<D, N>) => void,
   ): Promise<Output<D, N>>
   /** The same, wanting no answer; a failure is lost. */
@@ -26,12 +26,12 @@ export interface Other<D extends Methods> {
 type Message =
   | { readonly call: number; readonly method: string; readonly input: unknown }
   | { readonly tell: string; readonly input: unknown }
-  | { readonly leave: number }
+  | { readonly cancel: number }
   | { readonly answer: number; readonly output: unknown }
   | { readonly answer: number; readonly problem: Problem }
 
 type Waiting = { resolve(output: unknown): void; reject(reason: unknown): void }
-type Handler = (input: unknown, leaver: Leaver) => unknown
+type Handler = (input: unknown, cancellation: Cancellation) => unknown
 type Port = { postMessage(message: unknown): void; on(event: 'message', listener: (message: Message) => void): unknown }
 
 const ENDED = (): ShadowError =>
@@ -58,8 +58,8 @@ export class Channel implements Disposable {
 
   other<D extends Methods>(): Other<D> {
     return {
-      call: (method, input, leaver, late) =>
-        this.#call(method, input, leaver, late as (output: unknown) => void) as never,
+      call: (method, input, cancellation, late) =>
+        this.#call(method, input, cancellation, late as (output: unknown) => void) as never,
       tell: (method, input) => this.#post({ tell: method, input }),
     }
   }
@@ -73,19 +73,24 @@ export class Channel implements Disposable {
     this.#served.clear()
   }
 
-  #call(method: string, input: unknown, leaver?: Leaver, late?: (output: unknown) => void): Promise<unknown> {
+  #call(
+    method: string,
+    input: unknown,
+    cancellation?: Cancellation,
+    late?: (output: unknown) => void,
+  ): Promise<unknown> {
     if (this.#isOver) return Promise.reject(ENDED())
     const call = ++this.#last
     return new Promise((resolve, reject) => {
-      const signal = leaver?.signal
-      const leave = (): void => {
+      const signal = cancellation?.signal
+      const cancel = (): void => {
         this.#waiting.set(call, { resolve: output => late?.(output), reject: () => undefined })
-        this.#post({ leave: call })
+        this.#post({ cancel: call })
         reject(signal?.reason)
       }
       if (signal?.aborted) return reject(signal.reason)
-      signal?.addEventListener('abort', leave, { once: true })
-      const done = (): void => signal?.removeEventListener('abort', leave)
+      signal?.addEventListener('abort', cancel, { once: true })
+      const done = (): void => signal?.removeEventListener('abort', cancel)
       this.#waiting.set(call, {
         resolve: output => {
           done()
@@ -108,8 +113,8 @@ export class Channel implements Disposable {
     if (this.#isOver) return
     if ('call' in message) void this.#do(message.call, message.method, message.input)
     else if ('tell' in message) void this.#do(undefined, message.tell, message.input)
-    else if ('leave' in message)
-      this.#served.get(message.leave)?.abort(new ShadowError('client-gone', 'the caller left'))
+    else if ('cancel' in message)
+      this.#served.get(message.cancel)?.abort(new ShadowError('client-gone', 'the caller cancelled the call'))
     else this.#answered(message)
   }
 

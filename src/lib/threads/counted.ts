@@ -18,8 +18,8 @@ export function countsOf(pool: WorkerPool): () => Promise<readonly Counted[]> {
   return async () => {
     const there = new Set(pool.channels)
     const ask = async (channel: Channel): Promise<void> => {
-      const leaver = { signal: AbortSignal.timeout(TELL_WITHIN_MS) }
-      last.set(channel, await channel.other<CountMethods>().call('counted', null, leaver))
+      const cancellation = { signal: AbortSignal.timeout(TELL_WITHIN_MS) }
+      last.set(channel, await channel.other<CountMethods>().call('counted', null, cancellation))
     }
     await Promise.allSettled([...there].map(ask))
     return [...last].map(([channel, counted]) =>
