@@ -23,8 +23,8 @@ type Parts = {
   ending: AbortSignal
 }
 
-/** The doors of the master: every route of the table, behind its token, its input parsed, its failures as problem documents. */
-export function masterDoor({ handlers, tokens, log, clock, ending }: Parts): RequestListener {
+/** The master's request handler: every route of the table, behind its token, its input parsed, its failures as problem documents. */
+export function masterHandler({ handlers, tokens, log, clock, ending }: Parts): RequestListener {
   const app = express().disable('x-powered-by').disable('etag')
   const deadlines = new BodyDeadlines(clock)
   app.use((request, _response, next) => {

@@ -17,7 +17,7 @@ import type { MasterConfig } from './config.ts'
 import { envDigests } from './digests.ts'
 import { masterHandlers } from './handlers.ts'
 import { taskHistory } from './history.ts'
-import { masterDoor } from './http.ts'
+import { masterHandler } from './http.ts'
 import { Journal } from './journal.ts'
 import { appLookup } from './lookup.ts'
 import { nodeRecords } from './nodes.ts'
@@ -110,8 +110,8 @@ export async function startMaster(config: MasterConfig, { clock, log, storage: g
     tokens.ensure(join(config.data, 'tokens', `node-${node}`), 'node', node)
   await token('admin')
   const ending = new AbortController()
-  const door = masterDoor({ handlers, tokens, log, clock, ending: ending.signal })
-  const server = await listen(createServer({ requestTimeout: UPLOAD_WITHIN_MS }, door), config.listen, DRAIN_MS)
+  const handler = masterHandler({ handlers, tokens, log, clock, ending: ending.signal })
+  const server = await listen(createServer({ requestTimeout: UPLOAD_WITHIN_MS }, handler), config.listen, DRAIN_MS)
   const watching = watchChanges({ journal, storage, records, changes, tokens, clock, log }, ending.signal)
   log.info('master listens', { address: server.address, storage: storage.name })
   return {

@@ -121,7 +121,7 @@ export function control({
 }
 
 /** Answers calls of the API. */
-export function controlDoor(handlers: Handlers, check: CallerCheck) {
+export function controlHandler(handlers: Handlers, check: CallerCheck) {
   return async (request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<void> => {
     const { method = 'GET', url: target = '/' } = request
     const url = URL.parse(target, 'http://node') // what begins with two slashes names a host, and may be none

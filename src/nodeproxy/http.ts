@@ -16,7 +16,7 @@ type Parts = {
 }
 
 /** The node's request handler: requests for apps, which have a header of their own and need the key for traffic, and calls of the API. */
-export function nodeDoor({ key, traffic, call }: Parts): Journey {
+export function nodeHandler({ key, traffic, call }: Parts): Journey {
   const isKey = keyCheck(key)
   return exchange => {
     const instance = exchange.header(HOP_INSTANCE)

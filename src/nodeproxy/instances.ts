@@ -168,7 +168,7 @@ export class Instances {
     }
   }
 
-  /** After a start: takes over what serves, undoes the rest, so that nothing half-way is left when the door opens. */
+  /** After a start: takes over what serves, undoes the rest, so that nothing half-way is left before the node listens. */
   async #clear(inventory: Inventory): Promise<void> {
     const found = [...inventory.containers.keys()]
     await mapAtMost(AT_ONCE, [...new Set(found.map(appOf))], app => this.#options.learnOf(app))

@@ -116,7 +116,7 @@ test('a path that is no path of a call is told as such, to anybody', async () =>
   }
 })
 
-test('a start that fails at its last step leaves no door open', async () => {
+test('a start that fails at its last step leaves no listener open', async () => {
   const { port } = await claim({ host: '127.0.0.1', port: 0 })
   const other = await mkdtemp(join(tmpdir(), 'shadow-test-node-'))
   const flags = { listen: `${port}`, name: 'n2', data: other, master: master.url, token: FAKE_TOKEN }

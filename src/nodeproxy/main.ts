@@ -19,17 +19,17 @@ import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import type { AppName, NodeName } from '../model/names.ts'
 import { announce } from './announce.ts'
 import { type NodeproxyConfig, nameOf } from './config.ts'
-import { control, controlDoor } from './control.ts'
+import { control, controlHandler } from './control.ts'
 import { openDefinitions } from './definitions.ts'
-import { openDoors } from './doors.ts'
 import { type Drivers, openDrivers } from './drivers.ts'
 import { followChanges } from './follow-changes.ts'
 import { Grants } from './grants.ts'
 import { Health, type NodeHealth } from './health.ts'
 import { Hosted } from './hosted.ts'
-import { callerCheck, nodeDoor } from './http.ts'
+import { callerCheck, nodeHandler } from './http.ts'
 import { type NodeKeys, ownKeys, ownSeals } from './key.ts'
 import { Leases } from './leases/leases.ts'
+import { openListeners } from './listeners.ts'
 import { MemoryRoom } from './memory-room.ts'
 import { Queue } from './queue.ts'
 import { untilReady } from './readiness.ts'
@@ -203,10 +203,10 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     removeVolume: (volume, of) => hosted.removeVolume(volume, of),
     ending: ending.signal,
   })
-  const call = controlDoor(handlers, callerCheck(keys))
+  const call = controlHandler(handlers, callerCheck(keys))
   const use = { ...socketsHere(config.connections, log), memory: gaugesMemory({ threads: config.workers + 1 }) }
   const { bounds, sockets } = useOf(use, 0, clock)
-  const journey = nodeDoor({
+  const journey = nodeHandler({
     key: keys.traffic,
     traffic: traffic({ node: name, hold, phase, bounds, clock }),
     call: exchange => byHandler(exchange, call, log),
@@ -219,13 +219,13 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   await hosted.open()
   space.start()
   refusedConnections.start()
-  const doors = started.use(
-    await openDoors({ config, node: name, key: keys.traffic, journey, grants, metrics, clock, log, use, sockets }),
+  const listeners = started.use(
+    await openListeners({ config, node: name, key: keys.traffic, journey, grants, metrics, clock, log, use, sockets }),
   )
-  leftTo.push(ended => doors.forget(ended))
+  leftTo.push(ended => listeners.forget(ended))
   if (options.metrics === undefined && config.metricsListen !== undefined)
     started.use(await openMetrics(metrics, config.metricsListen, log))
-  const address = config.address ?? doors.address
+  const address = config.address ?? listeners.address
   const awake = (): number => hosted.awake
   const watched = (): AppName[] => [
     ...new Set(instances.all.filter(({ phase }) => phase !== 'asleep').map(({ id }) => appOf(id))),
@@ -234,7 +234,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     announce({ master, node: name, address, keys, health, awake, clock, log }, ending.signal),
     followChanges({ master, apps, clock, log, watched, onRemoved: app => hosted.removed(app) }, ending.signal),
   )
-  log.info('node ready', { node: name, address: doors.address, awake: awake() })
+  log.info('node ready', { node: name, address: listeners.address, awake: awake() })
 
   const held = started.move()
   let stopped: Promise<void> | undefined
@@ -250,8 +250,8 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   }
   return {
     name,
-    address: doors.address,
-    port: doors.port,
+    address: listeners.address,
+    port: listeners.port,
     keys,
     hold,
     follow,

@@ -7,7 +7,7 @@ import type { Hop } from '../lib/http/upstream-target.ts'
 import { Counts } from '../lib/shared/counts.ts'
 import { tellCounted } from '../lib/threads/counted.ts'
 import { runThread } from '../lib/threads/thread.ts'
-import { nodeDoor } from './http.ts'
+import { nodeHandler } from './http.ts'
 import { NODE_LIMITS } from './limits.ts'
 import { traffic } from './traffic.ts'
 import { useOf } from './use.ts'
@@ -15,12 +15,12 @@ import type { NodeWorkerData } from './workers.ts'
 
 // One of several threads of a node that share its port.
 await runThread(({ channel, log }) => {
-  const { listen, node, key, door, drainMs, use, memory, thread } = workerData as NodeWorkerData
+  const { listen, node, key, mainListener, drainMs, use, memory, thread } = workerData as NodeWorkerData
   const clock = systemClock
   const holding: Holding = new Holding({ channel, clock, onLeft: ended => exchanges.forget(goneUpstream(ended)) })
   const { bounds, sockets } = useOf(use, thread + 1, clock)
-  const toMain: Hop = { address: door, forwarded: 'keep' }
-  const journey = nodeDoor({
+  const toMain: Hop = { address: mainListener, forwarded: 'keep' }
+  const journey = nodeHandler({
     key,
     traffic: traffic({
       node,

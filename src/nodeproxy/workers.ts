@@ -19,7 +19,7 @@ export type NodeWorkerData = {
   readonly node: NodeName
   readonly key: string
   /** Where the thread that has the instances serves the API. */
-  readonly door: string
+  readonly mainListener: string
   readonly drainMs: number
   readonly use: NodeUse
   /** Connections that they may have together are counted in this memory, where each has its number. */
@@ -28,13 +28,13 @@ export type NodeWorkerData = {
 }
 
 /** What a node listens on, whatever threads serve it. */
-export type NodeDoors = Listening & { counted(): Promise<readonly Counted[]>; deaths(): number }
+export type WorkerListeners = Listening & { counted(): Promise<readonly Counted[]>; deaths(): number }
 
 type Options = {
   readonly config: Pick<NodeproxyConfig, 'listen' | 'workers'>
   readonly node: NodeName
   readonly key: string
-  readonly door: Listening
+  readonly mainListener: Listening
   readonly grants: Grants
   readonly use: NodeUse
   readonly drainMs: number
@@ -49,17 +49,17 @@ export async function openWorkers({
   config,
   node,
   key,
-  door,
+  mainListener,
   grants,
   use,
   drainMs,
   clock,
   log,
-}: Options): Promise<NodeDoors> {
+}: Options): Promise<WorkerListeners> {
   const { at, ...bound } = await claim(config.listen)
   const memory = countsMemory({ slots: 1, threads: config.workers })
   const data = (thread: number): NodeWorkerData => ({
-    ...{ listen: at, node, key, door: door.address, drainMs },
+    ...{ listen: at, node, key, mainListener: mainListener.address, drainMs },
     ...{ use, memory, thread },
   })
   const pool = new WorkerPool({

@@ -3,7 +3,7 @@ import { test } from 'vitest'
 import { ShadowError } from '../lib/errors.ts'
 import { NODE_BACK_WITHIN } from '../model/intervals.ts'
 import { place } from '../model/placement.ts'
-import { aFront, aNode, aNodeDoor, anApp, dataFolder, masterOf } from '../testing/front.ts'
+import { aFront, aNode, aNodeListener, anApp, dataFolder, masterOf } from '../testing/front.ts'
 import { httpApp, RawClient, rawApp, until } from '../testing/wire.ts'
 import { inTests } from '../testing/workers.ts'
 
@@ -34,8 +34,8 @@ const elsewhere = (node: string): ShadowError =>
 test('a node that does not have the volume says who does; the request goes there whole, and the next goes there at once', async () => {
   await using app = await echo()
   const { blog, first, second } = await twoNodes('blog')
-  await using wrong = await aNodeDoor(app, () => elsewhere(second))
-  await using right = await aNodeDoor(app)
+  await using wrong = await aNodeListener(app, () => elsewhere(second))
+  await using right = await aNodeListener(app)
   const nodes = [aNode(first, wrong.address), aNode(second, right.address)]
   await using master = await masterOf([blog], nodes)
   const data = dataFolder()
@@ -59,7 +59,7 @@ test('a node that takes no connection is left, and the request goes to another w
   const { blog, first, second } = await twoNodes()
   const gone = await rawApp(() => undefined)
   await gone[Symbol.asyncDispose]()
-  await using there = await aNodeDoor(app)
+  await using there = await aNodeListener(app)
   await using master = await masterOf([blog], [aNode(first, gone.address), aNode(second, there.address)])
   await using front = await aFront({ master: master.url })
   using client = new RawClient(front.port, POST)
@@ -70,8 +70,8 @@ for (const volume of [undefined, 'blog']) {
   test(`a request waits for a node that is started again, ${volume ? 'another being there or not' : 'the only one there is'}`, async () => {
     await using app = await echo()
     const { blog, first, second } = await twoNodes(volume)
-    const home = await aNodeDoor(app)
-    await using other = await aNodeDoor(app, () => elsewhere(first))
+    const home = await aNodeListener(app)
+    await using other = await aNodeListener(app, () => elsewhere(first))
     const nodes = [aNode(first, home.address), ...(volume ? [aNode(second, other.address)] : [])]
     await using master = await masterOf([blog], nodes)
     await using front = await aFront({ master: master.url })
@@ -82,7 +82,7 @@ for (const volume of [undefined, 'blog']) {
     client.send(POST)
     for (let round = 0; round < 20; round++) await front.clock.advance(100)
     assert.equal(client.text, '')
-    await using _again = await aNodeDoor(app, () => undefined, home.port)
+    await using _again = await aNodeListener(app, () => undefined, home.port)
     while (!client.text.includes(`<${BODY.length}>`)) await front.clock.advance(100)
   })
 }
@@ -97,7 +97,7 @@ for (const [what, code] of [
   testByHand(`a node that has been away for long is not waited for, by requests ${what}`, async () => {
     await using app = await echo()
     const blog = anApp('blog', ['blog.localhost'])
-    const home = await aNodeDoor(app)
+    const home = await aNodeListener(app)
     await using master = await masterOf([blog], [aNode('a', home.address)])
     await using front = await aFront({ master: master.url })
     using client = new RawClient(front.port)
@@ -124,9 +124,9 @@ for (const [what, awayMs] of [
     async () => {
       await using app = await echo()
       const { blog, first, second } = await twoNodes()
-      const home = await aNodeDoor(app)
+      const home = await aNodeListener(app)
       const away = new ShadowError('master-unreachable', 'the master does not tell of blog')
-      await using other = await aNodeDoor(app, () => away)
+      await using other = await aNodeListener(app, () => away)
       await using master = await masterOf([blog], [aNode(first, home.address), aNode(second, other.address)])
       await using front = await aFront({ master: master.url })
       using client = new RawClient(front.port, GET)
@@ -138,7 +138,7 @@ for (const [what, awayMs] of [
       for (let past = 0; past < awayMs; past += 100) await front.clock.advance(100)
       if (awayMs > NODE_BACK_WITHIN) await client.until('"master-unreachable"')
       else assert.equal(client.text, '')
-      await using again = await aNodeDoor(app, () => undefined, home.port)
+      await using again = await aNodeListener(app, () => undefined, home.port)
       await front.clock.advance(2_000)
       await until(() => again.sockets.size > 0) // it is looked at
       for (let step = 0; step < 100; step++) await front.clock.advance(10)
@@ -161,7 +161,7 @@ test('a node that dies with the request is not followed by another try', async (
       return socket.destroy()
     }),
   )
-  await using there = await aNodeDoor(app)
+  await using there = await aNodeListener(app)
   await using master = await masterOf([blog], [aNode(first, dying.address), aNode(second, there.address)])
   await using front = await aFront({ master: master.url })
   using client = new RawClient(front.port, 'POST / HTTP/1.1\r\nHost: blog.localhost\r\nContent-Length: 0\r\n\r\n')
@@ -171,11 +171,11 @@ test('a node that dies with the request is not followed by another try', async (
 
 test('a refusal of the node is told to the client as it is', async () => {
   await using app = await echo()
-  await using door = await aNodeDoor(
+  await using node = await aNodeListener(
     app,
     () => new ShadowError('queue-full', 'too many wait for blog', { retryAfterMs: 4_000 }),
   )
-  await using master = await masterOf([anApp('blog', ['blog.localhost'])], [aNode('a', door.address)])
+  await using master = await masterOf([anApp('blog', ['blog.localhost'])], [aNode('a', node.address)])
   await using front = await aFront({ master: master.url })
   using client = new RawClient(front.port, POST)
   assert.match(
@@ -187,8 +187,8 @@ test('a refusal of the node is told to the client as it is', async () => {
 test('a node whose health is bad is left, and taken again when it is good', async () => {
   await using app = await echo()
   const { blog, first, second } = await twoNodes()
-  await using one = await aNodeDoor(app)
-  await using other = await aNodeDoor(app)
+  await using one = await aNodeListener(app)
+  await using other = await aNodeListener(app)
   await using master = await masterOf([blog], [aNode(first, one.address), aNode(second, other.address)])
   await using front = await aFront({ master: master.url })
   using client = new RawClient(front.port, GET)

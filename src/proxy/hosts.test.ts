@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'vitest'
-import { aFront, aNode, aNodeDoor, anApp, FakeReach, masterOf } from '../testing/front.ts'
+import { aFront, aNode, aNodeListener, anApp, FakeReach, masterOf } from '../testing/front.ts'
 import { httpApp, type Opened, RawClient } from '../testing/wire.ts'
 
 const HOSTS = { blog: 'blog.localhost', shop: 'xn--bcher-kva.example' }
@@ -18,8 +18,8 @@ async function twoApps(hops: 1 | 2) {
   const reach = new FakeReach(async (_ask, { name }) => {
     const { address } = apps[name as string as keyof typeof apps]
     if (hops === 1) return { address }
-    const door = started.use(await aNodeDoor({ address }))
-    return { address: door.address, isHop: true }
+    const node = started.use(await aNodeListener({ address }))
+    return { address: node.address, isHop: true }
   })
   const registered = Object.entries(HOSTS).map(([name, host]) => anApp(name, [host]))
   const master = started.use(await masterOf(registered, [aNode('one', '127.0.0.1:1')]))

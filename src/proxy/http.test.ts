@@ -5,7 +5,7 @@ import { WebSocket, WebSocketServer } from 'ws'
 import { ShadowError } from '../lib/errors.ts'
 import type { Held } from '../model/instance.ts'
 import { withLastLines } from '../model/last-lines.ts'
-import { aFront, aNode, aNodeDoor, anApp, FakeReach, masterOf } from '../testing/front.ts'
+import { aFront, aNode, aNodeListener, anApp, FakeReach, masterOf } from '../testing/front.ts'
 import { httpApp, RawClient, rawApp, recorder, until } from '../testing/wire.ts'
 
 const BROWSER = 'Accept: text/html,*/*\r\nSec-Fetch-Mode: navigate\r\n'
@@ -51,7 +51,7 @@ test('visitors get a code, a sentence and an id, and nothing that is for owners,
   const message = withLastLines('172.18.0.7:8000 of blog ended with exit code 1', ['SECRET=1'])
   const failure = new ShadowError('app-crashed', message, { hint: 'shadow logs blog', facts: { exitCode: 1 } })
   await using app = await httpApp((_request, response) => void response.end())
-  await using node = await aNodeDoor(app, () => failure)
+  await using node = await aNodeListener(app, () => failure)
   await using master = await blog()
   const ways: Partial<Held>[] = [{ address: node.address, isHop: true }]
   const reach = new FakeReach(() => {

@@ -11,8 +11,8 @@ import type { FrontParts } from './front-parts.ts'
 import { HSTS_HEADER } from './https.ts'
 import { visitorOf } from './visitor.ts'
 
-/** The front's door: each request to the app that its Host names. */
-export function frontDoor(parts: FrontParts): Journey {
+/** The front's request handler: sends each request to the app that its Host names. */
+export function frontHandler(parts: FrontParts): Journey {
   return exchange => {
     try {
       return serve(parts, exchange)

@@ -5,7 +5,7 @@ import { claim } from '../lib/http/listening.ts'
 import { noLog } from '../lib/log.ts'
 import { readSettings } from '../lib/settings.ts'
 import { FAKE_TOKEN } from '../testing/fake-master.ts'
-import { aFront, aNode, aNodeDoor, anApp, dataFolder, masterOf } from '../testing/front.ts'
+import { aFront, aNode, aNodeListener, anApp, dataFolder, masterOf } from '../testing/front.ts'
 import { httpApp, RawClient } from '../testing/wire.ts'
 import { proxySettings } from './config.ts'
 import { startProxy } from './main.ts'
@@ -22,7 +22,7 @@ async function fronted(settings: Record<string, string>) {
       request.resume()
     }),
   )
-  const node = stack.use(await aNodeDoor(app))
+  const node = stack.use(await aNodeListener(app))
   const master = stack.use(await masterOf([anApp('blog', ['blog.localhost'])], [aNode('a', node.address)]))
   const front = stack.use(await aFront({ master: master.url, settings }))
   const shows = async (metric: string): Promise<boolean> => (await front.metrics.text()).body.includes(`\n${metric}\n`)

@@ -13,7 +13,7 @@ import { socketsHere } from '../lib/open-files.ts'
 import type { Hostname } from '../model/hostname.ts'
 import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import type { ProxyConfig } from './config.ts'
-import { type Bound, type Doors, frontMemory, openDoors } from './doors.ts'
+import { type Bound, frontMemory, type Listeners, openListeners } from './listeners.ts'
 import { openMemory } from './memory.ts'
 import { Nodes } from './nodes.ts'
 import { Pins } from './pins.ts'
@@ -22,7 +22,7 @@ import { reachOverHttp } from './reach-http.ts'
 import { Routes } from './routes.ts'
 import { UnseenNames } from './unseen.ts'
 import { untrusted } from './visitor.ts'
-import { type FrontDoors, Workers } from './workers.ts'
+import { type FrontListeners, Workers } from './workers.ts'
 
 type Options = {
   readonly clock?: Clock
@@ -67,7 +67,7 @@ export async function startProxy(settings: ProxyConfig, options: Options): Promi
   const listening =
     config.workers > 1
       ? await workers.open(parts)
-      : alone(await openDoors({ ...parts, memory: frontMemory(1), thread: 0 }))
+      : alone(await openListeners({ ...parts, memory: frontMemory(1), thread: 0 }))
   const { metrics = new Metrics() } = options
   metrics.count('front', () => listening.counted())
   const deaths = { name: 'front_worker_deaths_total', help: 'Workers of the front that died, and were started again' }
@@ -103,7 +103,11 @@ export async function startProxy(settings: ProxyConfig, options: Options): Promi
   }
 }
 
-const alone = (doors: Doors): FrontDoors => ({ ...doors, counted: async () => [doors.counted()], deaths: () => 0 })
+const alone = (listeners: Listeners): FrontListeners => ({
+  ...listeners,
+  counted: async () => [listeners.counted()],
+  deaths: () => 0,
+})
 
 type Following = { master: ReturnType<typeof masterClient>; routes: Routes; clock: Clock; log: Log }
 

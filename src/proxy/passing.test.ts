@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import type { RequestListener } from 'node:http'
 import { describe, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
-import { aFront, aNode, aNodeDoor, anApp, FakeReach, masterOf } from '../testing/front.ts'
+import { aFront, aNode, aNodeListener, anApp, FakeReach, masterOf } from '../testing/front.ts'
 import { httpApp, type Opened, RawClient, rawApp, until } from '../testing/wire.ts'
 
 const HOST = 'Host: blog.localhost\r\n'
@@ -11,9 +11,9 @@ const HOST = 'Host: blog.localhost\r\n'
 /** A front before an app, in one hop or with a node between; `reach` counts who holds. */
 async function frontOf(app: Opened, hops: 1 | 2) {
   const started = new AsyncDisposableStack()
-  const door = hops === 2 ? started.use(await aNodeDoor(app)) : undefined
+  const node = hops === 2 ? started.use(await aNodeListener(app)) : undefined
   const reach = new FakeReach(() =>
-    door === undefined ? { address: app.address } : { address: door.address, isHop: true },
+    node === undefined ? { address: app.address } : { address: node.address, isHop: true },
   )
   const master = started.use(await masterOf([anApp('blog', ['blog.localhost'])], [aNode('one', '127.0.0.1:1')]))
   const front = started.use(await aFront({ master: master.url, reach }))

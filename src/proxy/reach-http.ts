@@ -12,7 +12,7 @@ import type { Reach } from './reach.ts'
 
 type Headers = Readonly<Record<string, string>>
 
-/** Reaches apps through their node's door: the node holds the app, so here nothing is waited for. */
+/** Reaches apps through the listener of their node. The node holds the app, so nothing is waited for here. */
 export function reachOverHttp(): Reach {
   const clients = new Map<NodeName, { client: NodeClient; address: string; key: string }>()
   const clientOf = ({ name, address, key }: Node): NodeClient => {

@@ -8,7 +8,7 @@ import { test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { isFailure } from '../lib/errors.ts'
 import { certificatesFolder, putCertbot, putPair, selfSigned } from '../testing/certificates.ts'
-import { aFront, aNode, aNodeDoor, anApp, FakeReach, masterOf } from '../testing/front.ts'
+import { aFront, aNode, aNodeListener, anApp, FakeReach, masterOf } from '../testing/front.ts'
 import { answerTo, h2Client } from '../testing/h2-forwarding.ts'
 import { httpApp, RawClient, until } from '../testing/wire.ts'
 
@@ -133,7 +133,7 @@ test('all workers serve HTTPS on one port, and a session of one is resumed by an
   const folder = certificatesFolder()
   putCertbot(folder, 'blog.example', blog)
   await using app = await httpApp((_request, response) => response.end('hello'))
-  await using node = await aNodeDoor(app)
+  await using node = await aNodeListener(app)
   await using master = await masterOf([anApp('blog', ['blog.example'])], [aNode('a', node.address)])
   await using front = await aFront({
     master: master.url,

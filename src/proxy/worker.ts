@@ -6,7 +6,7 @@ import { tellCounted } from '../lib/threads/counted.ts'
 import { runThread } from '../lib/threads/thread.ts'
 import type { EndedRun } from '../model/instance.ts'
 import { instanceId } from '../model/instance-id.ts'
-import { openDoors } from './doors.ts'
+import { openListeners } from './listeners.ts'
 import type { Reach } from './reach.ts'
 import { reachOverHttp } from './reach-http.ts'
 import { Replica } from './replica.ts'
@@ -18,9 +18,9 @@ await runThread(async ({ channel, log }) => {
   const clock = systemClock
   const { routes, pins, nodes: known, ticketKeys } = new Replica({ channel, nodes, keys, clock })
   const reach = overChannel ? reachOverChannel(channel) : reachOverHttp()
-  const doors = await openDoors({ ...given, routes, pins, nodes: known, reach, ticketKeys, clock, log })
-  tellCounted(channel, () => doors.counted())
-  return doors
+  const listeners = await openListeners({ ...given, routes, pins, nodes: known, reach, ticketKeys, clock, log })
+  tellCounted(channel, () => listeners.counted())
+  return listeners
 })
 
 function reachOverChannel(channel: Channel): Pick<Reach, 'hold' | 'follow' | 'onLeft'> {

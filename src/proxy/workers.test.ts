@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import { test } from 'vitest'
 import { ShadowError } from '../lib/errors.ts'
 import type { App } from '../model/app.ts'
-import { aFront, aNode, aNodeDoor, anApp, masterOf } from '../testing/front.ts'
+import { aFront, aNode, aNodeListener, anApp, masterOf } from '../testing/front.ts'
 import { httpApp, RawClient, rawApp, until } from '../testing/wire.ts'
 
 const WORKERS = { SHADOW_WORKERS: '2' }
@@ -21,7 +21,7 @@ async function visit(port: number, visitors: number, request = GET): Promise<str
 
 test('all workers serve on one port, each reaching the node by connections of its own', async () => {
   await using app = await hello()
-  await using node = await aNodeDoor(app)
+  await using node = await aNodeListener(app)
   await using master = await masterOf([anApp('blog', ['blog.localhost'])], [aNode('a', node.address)])
   await using front = await aFront({ master: master.url, settings: WORKERS })
   let most = 0
@@ -70,8 +70,8 @@ test('what one worker learns of where an app is, all know', async () => {
   let home = 'a'
   const elsewhere = (name: string) => () =>
     home === name ? undefined : new ShadowError('volume-elsewhere', 'it moved', { facts: { node: home } })
-  await using a = await aNodeDoor(app, elsewhere('a'))
-  await using b = await aNodeDoor(app, elsewhere('b'))
+  await using a = await aNodeListener(app, elsewhere('a'))
+  await using b = await aNodeListener(app, elsewhere('b'))
   await using master = await masterOf([blog], [aNode('a', a.address), aNode('b', b.address)])
   await using front = await aFront({ master: master.url, settings: WORKERS })
   await visit(front.port, 20)
@@ -85,7 +85,7 @@ test('what one worker learns of where an app is, all know', async () => {
 
 test('connections of all workers count together', { timeout: 30_000 }, async () => {
   await using app = await rawApp(() => undefined)
-  await using node = await aNodeDoor(app)
+  await using node = await aNodeListener(app)
   await using master = await masterOf([anApp('blog', ['blog.localhost'])], [aNode('a', node.address)])
   const settings = { ...WORKERS, SHADOW_CONNECTIONS_PER_ADDRESS: '10' }
   await using front = await aFront({ master: master.url, settings })
@@ -102,7 +102,7 @@ test('connections of all workers count together', { timeout: 30_000 }, async () 
 
 test('the rate of an app counts over all workers, and who is denied is so at each', async () => {
   await using app = await hello()
-  await using node = await aNodeDoor(app)
+  await using node = await aNodeListener(app)
   const access = (said: object): App['access'] => ({ allow: [], deny: [], ...said })
   const apps = [
     { ...anApp('blog', ['blog.localhost']), access: access({ rate: '10/h' }) },
@@ -124,7 +124,7 @@ test('requests in flight are finished when the front ends', async () => {
     response.write('some')
     answers.push(() => response.end('end'))
   })
-  await using node = await aNodeDoor(app)
+  await using node = await aNodeListener(app)
   await using master = await masterOf([anApp('blog', ['blog.localhost'])], [aNode('a', node.address)])
   const front = await aFront({ master: master.url, settings: WORKERS })
   const clients = Array.from({ length: 6 }, () => new RawClient(front.port, GET))

@@ -9,7 +9,7 @@ import { countsOf } from '../lib/threads/counted.ts'
 import { entryOf } from '../lib/threads/entry.ts'
 import { WorkerPool } from '../lib/threads/worker-pool.ts'
 import { instanceId } from '../model/instance-id.ts'
-import { type Bound, type FrontConfig, type FrontMemory, frontMemory } from './doors.ts'
+import { type Bound, type FrontConfig, type FrontMemory, frontMemory } from './listeners.ts'
 import type { KnownNode, Nodes } from './nodes.ts'
 import type { Pins } from './pins.ts'
 import type { Reach } from './reach.ts'
@@ -28,7 +28,7 @@ export type FrontWorkerData = {
 }
 
 /** What a front listens on, whatever threads serve it. */
-export type FrontDoors = Listening & {
+export type FrontListeners = Listening & {
   readonly tls: Bound | undefined
   counted(): Promise<readonly Counted[]>
   deaths(): number
@@ -58,7 +58,7 @@ export class Workers {
   }
 
   /** Starts them; disposing what this gives drains and ends them. */
-  async open({ config, routes, pins, nodes, reach, ticketKeys, clock, log }: Options): Promise<FrontDoors> {
+  async open({ config, routes, pins, nodes, reach, ticketKeys, clock, log }: Options): Promise<FrontListeners> {
     const { at, ...bound } = await claim(config.listen)
     const tls = config.tlsListen && (await claim(config.tlsListen))
     const memory = frontMemory(config.workers)

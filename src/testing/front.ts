@@ -153,8 +153,8 @@ export async function aFront({ master, reach, settings = {}, data = dataFolder()
 
 export const dataFolder = (): string => temporaryFolder('shadow-front-')
 
-/** A node by its door: it refuses with what `refuse` gives, else forwards to the app; `served` are the requests it let through. */
-export async function aNodeDoor(
+/** The listener of a node: refuses with the error of `refuse`, else forwards to the app; `served`: the requests that it forwarded. */
+export async function aNodeListener(
   app: { readonly address: string },
   refuse: () => ShadowError | undefined = () => undefined,
   port = 0,

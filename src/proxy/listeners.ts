@@ -19,7 +19,7 @@ import { Bounds } from './bounds.ts'
 import type { ProxyConfig } from './config.ts'
 import { Errors } from './errors.ts'
 import type { FrontParts } from './front-parts.ts'
-import { frontDoor } from './http.ts'
+import { frontHandler } from './http.ts'
 import { Https } from './https.ts'
 import type { Reach } from './reach.ts'
 import { TrustedProxies } from './visitor.ts'
@@ -60,11 +60,18 @@ type Parts = Pick<FrontParts, 'routes' | 'pins' | 'nodes'> & {
 }
 
 /** What a front listens on, in one thread. */
-export type Doors = Listening & { readonly tls: Bound | undefined; counted(): Counted }
+export type Listeners = Listening & { readonly tls: Bound | undefined; counted(): Counted }
 export type Bound = { readonly address: string; readonly port: number }
 
 /** Opens all that a front listens on, in this thread: the only one, or each of several. Disposing it drains it. */
-export async function openDoors({ config, reach, memory, thread, ticketKeys, ...parts }: Parts): Promise<Doors> {
+export async function openListeners({
+  config,
+  reach,
+  memory,
+  thread,
+  ticketKeys,
+  ...parts
+}: Parts): Promise<Listeners> {
   const { clock, log } = parts
   const ending = new AbortController()
   const errors = new Errors({ log, clock })
@@ -73,7 +80,7 @@ export async function openDoors({ config, reach, memory, thread, ticketKeys, ...
   const https = new Https({ mode: config.https, hsts: config.hsts, port: () => tlsPort })
   const use = new Gauges(memory.use, thread)
   const { sockets, connections } = config
-  const journey = frontDoor({
+  const journey = frontHandler({
     ...parts,
     errors,
     https,
@@ -123,7 +130,7 @@ export async function openDoors({ config, reach, memory, thread, ticketKeys, ...
 
 type Tls = Pick<Parts, 'config' | 'ticketKeys' | 'thread' | 'clock' | 'log'> & { readonly exchanges: Exchanges }
 
-/** Opens the door for HTTPS, where the front is to have one. */
+/** Opens the listener for HTTPS, if one is configured. */
 async function openTls({ config, exchanges, ticketKeys, thread, clock, log }: Tls) {
   if (config.tlsListen === undefined) return undefined
   const certificates = await Certificates.open({

@@ -18,7 +18,7 @@ type Options = {
   readonly config: Pick<NodeproxyConfig, 'listen' | 'workers' | 'drainWithin'>
   readonly node: NodeName
   readonly key: string
-  /** What is done about a request that comes to this thread. */
+  /** Handles requests that come to this thread. */
   readonly journey: Journey
   readonly grants: Grants
   readonly use: NodeUse
@@ -30,16 +30,16 @@ type Options = {
 }
 
 /** Where a node listens. Disposing it drains and closes. */
-export type Doors = Listening & {
+export type Listeners = Listening & {
   /** No request goes to this run of an app any more. */
   forget(ended: EndedRun): void
 }
 
-// Where the workers reach this thread.
-const OWN_DOOR = { host: '127.0.0.1', port: 0 }
+// The workers connect to this thread here.
+const OWN_LISTENER = { host: '127.0.0.1', port: 0 }
 
-/** Opens the node's door in this thread, or in workers that have one of their own to this thread; fails with `bad-input`. */
-export async function openDoors({
+/** Listens in this thread, or in workers, which pass calls of the API to a listener of this thread; fails with `bad-input`. */
+export async function openListeners({
   config,
   node,
   key,
@@ -50,18 +50,18 @@ export async function openDoors({
   metrics,
   clock,
   log,
-}: Options): Promise<Doors> {
+}: Options): Promise<Listeners> {
   await using opened = new AsyncDisposableStack()
   const connections = { most: use.connections }
   const exchanges = new Exchanges({ journey, log, clock, limits: NODE_LIMITS, connections, sockets })
   const hasWorkers = config.workers > 1
-  const door = opened.use(await listenFor(exchanges, hasWorkers ? OWN_DOOR : config.listen, config.drainWithin))
-  const shared = { config, use, node, key, door, grants, drainMs: config.drainWithin, clock, log }
+  const own = opened.use(await listenFor(exchanges, hasWorkers ? OWN_LISTENER : config.listen, config.drainWithin))
+  const shared = { config, use, node, key, mainListener: own, grants, drainMs: config.drainWithin, clock, log }
   const workers = hasWorkers ? opened.use(await openWorkers(shared)) : undefined
   metrics.count('node', async () => [exchanges.counted, ...((await workers?.counted()) ?? [])])
   const deaths = { name: 'node_worker_deaths_total', help: 'Workers of the node that died, and were started again' }
   metrics.counter(deaths, () => ({ '': workers?.deaths() ?? 0 }))
-  const { address, port } = workers ?? door
+  const { address, port } = workers ?? own
   const held = opened.move()
   return {
     address,
