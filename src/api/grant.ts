@@ -1,5 +1,5 @@
 import { type Clock, wallAt } from '../lib/clock.ts'
-import type { Ask, Held, HoldView } from '../model/instance.ts'
+import type { Held, HoldRequest, HoldView } from '../model/instance.ts'
 import type { Granted } from './grants.ts'
 import { type Hold, HoldList, type Target } from './hold-list.ts'
 
@@ -40,8 +40,8 @@ export class Grant {
     return this.#holds.size > 0
   }
 
-  enter(ask: Ask, waited?: Granted['waited']): Held {
-    const hold = this.#holds.enter(ask, this.#target, this.#options.clock.now())
+  enter(request: HoldRequest, waited?: Granted['waited']): Held {
+    const hold = this.#holds.enter(request, this.#target, this.#options.clock.now())
     hold.waited = waited
     return hold
   }
@@ -52,19 +52,19 @@ export class Grant {
   }
 
   goAway(): void {
-    for (const { ask } of this.#holds.all) ask.goAway?.()
+    for (const { request } of this.#holds.all) request.goAway?.()
   }
 
   get holds(): HoldView[] {
-    return this.#holds.oldestFirst.slice(0, MOST_HOLDS).map(({ ask: { kind, what }, since }) => ({
+    return this.#holds.oldestFirst.slice(0, MOST_HOLDS).map(({ request: { kind, what }, since }) => ({
       kind,
       what,
       since: new Date(wallAt(this.#options.clock, since)).toISOString(),
     }))
   }
 
-  #left({ ask }: Hold): void {
-    this.lingers = ask.mayWake
+  #left({ request }: Hold): void {
+    this.lingers = request.mayWake
     if (this.lingers) this.lastUsedAt = this.#options.clock.now()
     if (!this.isUsed) this.#options.onUnused()
   }

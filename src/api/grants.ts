@@ -1,5 +1,5 @@
 import type { Cancellation } from '../lib/cancellation.ts'
-import type { Ask, EndedRun, HoldView, InstanceView, Phase } from '../model/instance.ts'
+import type { EndedRun, HoldRequest, HoldView, InstanceView, Phase } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
 
 /** Leave to hold an app for as many requests as come, until it is given back. */
@@ -16,7 +16,7 @@ export type Granted = {
 export type NodeMethods = {
   /** As the hold of an instance; one grant for each call. */
   hold(
-    input: { readonly instance: InstanceId; readonly ask: Omit<Ask, 'grant'> },
+    input: { readonly instance: InstanceId; readonly request: Omit<HoldRequest, 'grant'> },
     cancellation: Cancellation,
   ): Promise<Granted>
   /** `agoMs`: how long ago use that puts the sleep off ended; null for none. */
@@ -27,7 +27,7 @@ export type NodeMethods = {
   alive(input: { readonly instance: InstanceId; readonly run: string }): Promise<void>
   /** An answer of the app was refused under this grant. */
   badAnswer(input: { readonly grant: number; readonly fault: string }): void
-  /** The instance, as soon as it is not in the phase that was seen; for `permit` see `Ask`. */
+  /** The instance, as soon as it is not in the phase that was seen; for `permit` see `HoldRequest`. */
   follow(
     input: { readonly instance: InstanceId; readonly permit: string | undefined; readonly seen: Phase | undefined },
     cancellation: Cancellation,

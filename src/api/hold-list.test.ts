@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'vitest'
-import type { Ask } from '../model/instance.ts'
+import type { HoldRequest } from '../model/instance.ts'
 import { type Hold, HoldList } from './hold-list.ts'
 
-const ask = (what: string): Ask => ({ kind: 'request', what, bytes: 0, mayWake: true })
+const aRequest = (what: string): HoldRequest => ({ kind: 'request', what, bytes: 0, mayWake: true })
 const target = {
   address: '127.0.0.1:1',
   run: 'c1',
@@ -11,12 +11,12 @@ const target = {
   alive: async () => undefined,
   badAnswer: () => undefined,
 }
-const namesOf = (holds: readonly Hold[]): string[] => holds.map(hold => hold.ask.what)
+const namesOf = (holds: readonly Hold[]): string[] => holds.map(hold => hold.request.what)
 
 test('holds leave in any order, each exactly once, and the others stay', () => {
   const left: string[] = []
-  const list = new HoldList(hold => void left.push(hold.ask.what))
-  const [a, b, c, d] = ['a', 'b', 'c', 'd'].map((what, at) => list.enter(ask(what), target, 10 - at)) as [
+  const list = new HoldList(hold => void left.push(hold.request.what))
+  const [a, b, c, d] = ['a', 'b', 'c', 'd'].map((what, at) => list.enter(aRequest(what), target, 10 - at)) as [
     Hold,
     Hold,
     Hold,
@@ -40,8 +40,8 @@ test('the list has already lost a hold when it tells that the hold left, and ano
   const sizes: number[] = []
   const list: HoldList = new HoldList(hold => {
     sizes.push(list.size)
-    if (hold.ask.what === 'a') list.enter(ask('b'), target, 1)
+    if (hold.request.what === 'a') list.enter(aRequest('b'), target, 1)
   })
-  list.enter(ask('a'), target, 0)[Symbol.dispose]()
+  list.enter(aRequest('a'), target, 0)[Symbol.dispose]()
   assert.deepEqual([sizes, namesOf(list.all)], [[0], ['b']])
 })

@@ -1,5 +1,5 @@
 import { ShadowError } from '../lib/errors.ts'
-import type { Ask, Held } from '../model/instance.ts'
+import type { Held, HoldRequest } from '../model/instance.ts'
 
 /** Where the requests of a hold go: one run of an app. */
 export type Target = {
@@ -20,7 +20,7 @@ const NO_HEADERS = {}
 /** One request or WebSocket that holds an app, until it is disposed of. A second disposal is a bug, and throws. */
 export class Hold<T extends Target = Target> implements Held {
   readonly headers = NO_HEADERS
-  readonly ask: Ask
+  readonly request: HoldRequest
   readonly target: T
   /** When it began, by the clock. */
   readonly since: number
@@ -29,8 +29,8 @@ export class Hold<T extends Target = Target> implements Held {
   at: number
   readonly #leave: (hold: Hold<T>) => void
 
-  constructor(of: { ask: Ask; target: T; since: number; at: number }, leave: (hold: Hold<T>) => void) {
-    this.ask = of.ask
+  constructor(of: { request: HoldRequest; target: T; since: number; at: number }, leave: (hold: Hold<T>) => void) {
+    this.request = of.request
     this.target = of.target
     this.since = of.since
     this.at = of.at
@@ -73,8 +73,8 @@ export class HoldList<T extends Target = Target> {
     this.#onLeave = onLeave
   }
 
-  enter(ask: Ask, target: T, since: number): Hold<T> {
-    const hold = new Hold({ ask, target, since, at: this.#all.length }, this.#leave)
+  enter(request: HoldRequest, target: T, since: number): Hold<T> {
+    const hold = new Hold({ request, target, since, at: this.#all.length }, this.#leave)
     this.#all.push(hold)
     return hold
   }
@@ -97,7 +97,7 @@ export class HoldList<T extends Target = Target> {
   readonly #leave = (hold: Hold<T>): void => {
     const { at } = hold
     const last = this.#all[this.#all.length - 1]
-    if (at < 0 || last === undefined) throw releasedTwice(hold.ask.what)
+    if (at < 0 || last === undefined) throw releasedTwice(hold.request.what)
     this.#all[at] = last
     last.at = at
     this.#all.pop()

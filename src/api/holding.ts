@@ -1,7 +1,7 @@
 import type { Cancellation } from '../lib/cancellation.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Channel, Other } from '../lib/threads/channel.ts'
-import type { Ask, EndedRun, Held, InstanceView, Phase } from '../model/instance.ts'
+import type { EndedRun, Held, HoldRequest, InstanceView, Phase } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
 import { Grant } from './grant.ts'
 import type { HolderMethods, NodeMethods } from './grants.ts'
@@ -34,13 +34,13 @@ export class Holding {
   }
 
   /** As the hold of an instance: at once where there is a grant. */
-  hold(instance: InstanceId, ask: Ask, cancellation: Cancellation): Held | Promise<Held> {
+  hold(instance: InstanceId, request: HoldRequest, cancellation: Cancellation): Held | Promise<Held> {
     const grant = this.#current.get(instance)
-    if (grant !== undefined && ask.kind === 'request' && !grant.isRevoked) return grant.enter(ask)
-    return this.#ask(instance, ask, cancellation)
+    if (grant !== undefined && request.kind === 'request' && !grant.isRevoked) return grant.enter(request)
+    return this.#requestHold(instance, request, cancellation)
   }
 
-  /** The instance now and at each change of its phase, until the signal aborts; for `permit` see `Ask`. */
+  /** The instance now and at each change of its phase, until the signal aborts; for `permit` see `HoldRequest`. */
   async *follow(instance: InstanceId, permit: string | undefined, signal: AbortSignal): AsyncGenerator<InstanceView> {
     let seen: Phase | undefined
     while (!signal.aborted) {
@@ -58,9 +58,9 @@ export class Holding {
     return this.#node.call('phase', instance)
   }
 
-  async #ask(instance: InstanceId, ask: Ask, cancellation: Cancellation): Promise<Held> {
-    const { kind, what, bytes, mayWake, patienceMs, permit } = ask
-    const call = { instance, ask: { kind, what, bytes, mayWake, patienceMs, permit } }
+  async #requestHold(instance: InstanceId, request: HoldRequest, cancellation: Cancellation): Promise<Held> {
+    const { kind, what, bytes, mayWake, patienceMs, permit } = request
+    const call = { instance, request: { kind, what, bytes, mayWake, patienceMs, permit } }
     const granted = await this.#node.call('hold', call, cancellation, ({ grant }) =>
       this.#node.tell('giveBack', { grant, agoMs: null }),
     )
@@ -72,8 +72,8 @@ export class Holding {
       onUnused: () => this.#unused(instance, grant),
     })
     this.#all.set(granted.grant, grant)
-    const held = grant.enter(ask, granted.waited)
-    if (ask.kind === 'request' && !granted.revoked) this.#makeCurrent(instance, grant)
+    const held = grant.enter(request, granted.waited)
+    if (request.kind === 'request' && !granted.revoked) this.#makeCurrent(instance, grant)
     return held
   }
 

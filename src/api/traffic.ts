@@ -2,7 +2,7 @@ import { fromProblem, ShadowError } from '../lib/errors.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
 import type { GoneUpstream, UpstreamError } from '../lib/http/upstream-target.ts'
 import { serverTiming } from '../lib/http/wire/server-timing.ts'
-import type { Ask, EndedRun, Held, HoldKind } from '../model/instance.ts'
+import type { EndedRun, Held, HoldKind, HoldRequest } from '../model/instance.ts'
 import type { AppName, NodeName } from '../model/names.ts'
 import { NODE_HEADER, WAKE_HEADER } from './paths.ts'
 
@@ -15,8 +15,8 @@ type From = (exchange: Exchange) => string | undefined
 /** Headers that begin so are ours alone: from clients and from apps they are dropped. */
 export const OURS = 'x-shadow-'
 
-/** What a request asks of the node that has its app; `from` tells the client it came from, where that is not the peer. Read while the request lasts. */
-export class RequestAsk implements Ask {
+/** The hold request of an HTTP request. It reads the exchange, so it can be used only as long as the exchange. `from` gives the client where the peer is a proxy. */
+export class HttpHoldRequest implements HoldRequest {
   readonly kind: HoldKind
   readonly mayWake: boolean
   readonly #exchange: Exchange
@@ -40,7 +40,7 @@ export class RequestAsk implements Ask {
     if (this.kind === 'websocket') this.#going = new AbortController()
   }
 
-  // Most requests are served without anybody asking for these.
+  // Getters, since nobody reads these for most requests.
   get what(): string {
     const { method, target, peer } = this.#exchange
     return `${method} ${target.split('?', 1)[0]} from ${this.#from?.(this.#exchange) ?? peer}`.slice(0, LONGEST_WHAT)

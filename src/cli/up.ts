@@ -93,7 +93,7 @@ function portsOf(
 /** Connects the front to the node by function calls, without an HTTP hop. */
 function reachWithin(nodeproxy: Nodeproxy): Reach {
   return {
-    hold: (route, _node, ask, cancellation) => nodeproxy.hold(instanceId(route.name), ask, cancellation),
+    hold: (route, _node, request, cancellation) => nodeproxy.hold(instanceId(route.name), request, cancellation),
     follow: (route, _node, signal) => nodeproxy.follow(instanceId(route.name), route.permit, signal),
     check: () => nodeproxy.health(),
     onLeft: listener => nodeproxy.onLeft(listener),

@@ -35,8 +35,8 @@ export type Grant = {
   readonly holds: readonly HoldView[]
 }
 
-/** What a request asks of a node before it is forwarded. */
-export type Ask = {
+/** Asks a node to keep an instance awake for one HTTP request or WebSocket. */
+export type HoldRequest = {
   readonly kind: HoldKind
   /** For `shadow why`: `GET / from 203.0.113.7`. */
   readonly what: string

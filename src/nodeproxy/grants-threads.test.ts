@@ -40,7 +40,7 @@ async function node(names: readonly string[], threads: number) {
   const instances = new Map(apps.map(id => [id, environment.anInstance(aTask({ app: appOf(id), volume: undefined }))]))
   const of = (id: InstanceId) => instances.get(id)!
   const grants = new Grants({
-    hold: (id, ask, cancellation) => of(id).hold(ask, cancellation),
+    hold: (id, request, cancellation) => of(id).hold(request, cancellation),
     follow: (id, _permit, signal) => of(id).follow(signal),
     phase: id => of(id).phase,
     refused: async () => undefined,

@@ -2,8 +2,8 @@ import { MessageChannel } from 'node:worker_threads'
 import { afterEach, expect, test } from 'vitest'
 import { Holding } from '../api/holding.ts'
 import { Channel } from '../lib/threads/channel.ts'
-import type { Ask, Held } from '../model/instance.ts'
-import { anAsk, aTask } from '../testing/fake-app.ts'
+import type { Held, HoldRequest } from '../model/instance.ts'
+import { aHoldRequest, aTask } from '../testing/fake-app.ts'
 import { InstanceEnvironment, never } from '../testing/instance-environment.ts'
 import { Grants } from './grants.ts'
 
@@ -19,7 +19,7 @@ function node(workers: number, changes: Parameters<typeof aTask>[0] = {}) {
   const environment = new InstanceEnvironment()
   const instance = environment.anInstance(aTask(changes))
   const grants = new Grants({
-    hold: (_app, ask, cancellation) => instance.hold(ask, cancellation),
+    hold: (_app, request, cancellation) => instance.hold(request, cancellation),
     follow: (_app, _permit, signal) => instance.follow(signal),
     phase: () => instance.phase,
     refused: async () => undefined,
@@ -41,11 +41,12 @@ function node(workers: number, changes: Parameters<typeof aTask>[0] = {}) {
     }
     open.push({ [Symbol.dispose]: () => port1.close() })
     return {
-      hold: async (ask: Partial<Ask> = {}, cancellation = { signal: never }): Promise<Held> =>
-        holding.hold(instance.id, anAsk(ask), cancellation),
+      hold: async (request: Partial<HoldRequest> = {}, cancellation = { signal: never }): Promise<Held> =>
+        holding.hold(instance.id, aHoldRequest(request), cancellation),
       follow: (signal: AbortSignal) => holding.follow(instance.id, undefined, signal),
       phase: () => holding.phase(instance.id),
-      holdNow: (ask: Partial<Ask> = {}) => holding.hold(instance.id, anAsk(ask), { signal: never }),
+      holdNow: (request: Partial<HoldRequest> = {}) =>
+        holding.hold(instance.id, aHoldRequest(request), { signal: never }),
       /** Resolves when each side has heard all that the other had told. */
       heard: async () => {
         await channel.other<typeof ping>().call('ping', undefined as never)

@@ -3,11 +3,11 @@ import type { Cancellation } from '../lib/cancellation.ts'
 import { type Clock, timestamp } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { Channel, Other } from '../lib/threads/channel.ts'
-import type { Ask, EndedRun, Grant, Held, HoldView, InstanceView, Phase } from '../model/instance.ts'
+import type { EndedRun, Grant, Held, HoldRequest, HoldView, InstanceView, Phase } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
 
 type Options = {
-  readonly hold: (instance: InstanceId, ask: Ask, cancellation: Cancellation) => Held | Promise<Held>
+  readonly hold: (instance: InstanceId, request: HoldRequest, cancellation: Cancellation) => Held | Promise<Held>
   readonly follow: (
     instance: InstanceId,
     permit: string | undefined,
@@ -51,7 +51,8 @@ export class Grants {
     this.#workers.add(worker)
     let last = 0
     channel.serve<NodeMethods>({
-      hold: ({ instance, ask }, cancellation) => this.#grant({ id: ++last, worker, instance, ask, cancellation }),
+      hold: ({ instance, request }, cancellation) =>
+        this.#grant({ id: ++last, worker, instance, request, cancellation }),
       giveBack: ({ grant, agoMs }) =>
         this.#giveBack(worker, grant, agoMs === null ? undefined : this.#options.clock.now() - agoMs),
       refused: ({ instance, run }) => refused(instance, run),
@@ -88,21 +89,21 @@ export class Grants {
     }
   }
 
-  async #grant({ id, worker, instance, ask, cancellation }: Call): Promise<Granted> {
+  async #grant({ id, worker, instance, request, cancellation }: Call): Promise<Granted> {
     const { hold, clock } = this.#options
     // A revocation that comes before the answer is out is told by the answer, which is not read before it is sent.
     const answer = { grant: id, address: '', run: '', waited: undefined as Granted['waited'], revoked: false }
     const since = timestamp(clock)
     const grant: Entry['grant'] = {
       lastUsedAt: undefined,
-      holds: [{ kind: ask.kind, what: ask.what, since }],
+      holds: [{ kind: request.kind, what: request.what, since }],
       revoke: () => {
         answer.revoked = true
         worker.other.tell('revoke', id)
       },
       goAway: () => worker.other.tell('goAway', id),
     }
-    const held = await hold(instance, { ...ask, grant }, cancellation)
+    const held = await hold(instance, { ...request, grant }, cancellation)
     if (!this.#workers.has(worker)) {
       held[Symbol.dispose]()
       throw new ShadowError('shutting-down', 'the worker that asked has ended')
@@ -132,6 +133,6 @@ type Call = {
   readonly id: number
   readonly worker: Worker
   readonly instance: InstanceId
-  readonly ask: Ask
+  readonly request: HoldRequest
   readonly cancellation: Cancellation
 }

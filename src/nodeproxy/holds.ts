@@ -1,14 +1,14 @@
 import { type Hold, HoldList, releasedTwice, type Target } from '../api/hold-list.ts'
 import type { Clock } from '../lib/clock.ts'
-import type { Ask, Grant } from '../model/instance.ts'
+import type { Grant, HoldRequest } from '../model/instance.ts'
 import type { TaskDefinition } from '../model/task.ts'
 
 /** How an app that is awake is reached. */
 export type Way = Target & { readonly webSockets: TaskDefinition['sleep']['webSockets'] }
 
 /** Whether the hold keeps nothing awake: it is a WebSocket, and the app's policy ignores them. */
-export const isIgnored = ({ ask, target }: Hold<Way>): boolean =>
-  ask.kind === 'websocket' && target.webSockets !== 'hold'
+export const isIgnored = ({ request, target }: Hold<Way>): boolean =>
+  request.kind === 'websocket' && target.webSockets !== 'hold'
 
 /** How one has left: whether that was use which puts the sleep off, and when it ended where that was not just now. */
 export type Left = { readonly putsOff: boolean; readonly at?: number | undefined }
@@ -32,7 +32,7 @@ export class Holds {
 
   /** How many hold it; a grant counts as the requests under it. */
   get holding(): number {
-    return this.#list.all.reduce((sum, { ask: { grant } }) => sum + (grant?.holds.length ?? 1), 0)
+    return this.#list.all.reduce((sum, { request: { grant } }) => sum + (grant?.holds.length ?? 1), 0)
   }
 
   get waiting(): number {
@@ -45,8 +45,8 @@ export class Holds {
   }
 
   /** Enters a holder; one that does not count (a WebSocket of an app that ignores them) is listed, but keeps nothing awake. */
-  enter(ask: Ask, way: Way, since: number): Hold<Way> {
-    const hold = this.#list.enter(ask, way, since)
+  enter(request: HoldRequest, way: Way, since: number): Hold<Way> {
+    const hold = this.#list.enter(request, way, since)
     if (!isIgnored(hold)) this.#counting++
     return hold
   }
@@ -67,15 +67,15 @@ export class Holds {
 
   /** Tells those who hold for others that nothing new may begin. */
   revoke(): void {
-    for (const { ask } of this.#list.all) ask.grant?.revoke()
+    for (const { request } of this.#list.all) request.grant?.revoke()
   }
 
   /** Tells the WebSockets that are open that the app stops. */
   goAway(): void {
-    for (const { ask } of this.#list.all) {
-      if (ask.kind !== 'websocket') continue
-      ask.goAway?.()
-      ask.grant?.goAway()
+    for (const { request } of this.#list.all) {
+      if (request.kind !== 'websocket') continue
+      request.goAway?.()
+      request.grant?.goAway()
     }
   }
 
@@ -93,7 +93,9 @@ export class Holds {
   #left(hold: Hold<Way>): void {
     if (isIgnored(hold)) return
     this.#counting--
-    this.#onLeave(hold.ask.grant === undefined ? (hold.ask.mayWake ? USE : NO_USE) : leftUnder(hold.ask.grant))
+    this.#onLeave(
+      hold.request.grant === undefined ? (hold.request.mayWake ? USE : NO_USE) : leftUnder(hold.request.grant),
+    )
     if (this.#counting === 0) this.#onDrained?.()
   }
 }

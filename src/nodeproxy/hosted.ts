@@ -2,7 +2,7 @@ import type { MasterClient } from '../api/client.ts'
 import type { Cancellation } from '../lib/cancellation.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import type { App } from '../model/app.ts'
-import type { Ask, Held, InstanceView, Phase } from '../model/instance.ts'
+import type { Held, HoldRequest, InstanceView, Phase } from '../model/instance.ts'
 import { appOf, type InstanceId } from '../model/instance-id.ts'
 import type { AppName, VolumeId } from '../model/names.ts'
 import { Apps } from './apps.ts'
@@ -66,11 +66,13 @@ export class Hosted {
   }
 
   /** Keeps the instance awake until the hold is disposed of, waking it first if need be; at once where it is awake. */
-  hold(instance: InstanceId, ask: Ask, cancellation: Cancellation): Held | Promise<Held> {
+  hold(instance: InstanceId, request: HoldRequest, cancellation: Cancellation): Held | Promise<Held> {
     const app = appOf(instance)
-    const known = this.apps.current(app, ask.permit) ?? this.#servesInDoubt(instance)
-    if (known !== undefined) return this.instances.hold(instance, known, ask, cancellation)
-    return this.apps.resolve(app, ask.permit).then(found => this.instances.hold(instance, found, ask, cancellation))
+    const known = this.apps.current(app, request.permit) ?? this.#servesInDoubt(instance)
+    if (known !== undefined) return this.instances.hold(instance, known, request, cancellation)
+    return this.apps
+      .resolve(app, request.permit)
+      .then(found => this.instances.hold(instance, found, request, cancellation))
   }
 
   /** How visitors come to the app. */
@@ -100,7 +102,7 @@ export class Hosted {
     return this.instances.all.filter(({ phase }) => phase === 'awake').length
   }
 
-  /** The instance now and at each change of its phase, until the signal aborts; for `permit` see `Ask`. */
+  /** The instance now and at each change of its phase, until the signal aborts; for `permit` see `HoldRequest`. */
   async *follow(instance: InstanceId, permit: string | undefined, signal: AbortSignal): AsyncGenerator<InstanceView> {
     const app = await this.apps.resolve(appOf(instance), permit)
     yield* this.instances.of(instance, app).follow(signal)

@@ -3,7 +3,7 @@ import type { Cancellation } from '../lib/cancellation.ts'
 import { Changes } from '../lib/changes.ts'
 import type { ShadowError } from '../lib/errors.ts'
 import type { Unwind } from '../lib/unwind.ts'
-import type { Ask, Held, InstanceView, StopReason } from '../model/instance.ts'
+import type { Held, HoldRequest, InstanceView, StopReason } from '../model/instance.ts'
 import { appOf, type InstanceId } from '../model/instance-id.ts'
 import type { VolumeId } from '../model/names.ts'
 import { type PinnedImage, TASK_DEFAULTS, type TaskDefinition } from '../model/task.ts'
@@ -89,24 +89,24 @@ export class Instance {
   }
 
   /** Keeps the instance awake until the hold is disposed of, waking it first if need be; waiting counts as use. Returns at once if it is awake. */
-  hold(ask: Ask, cancellation: Cancellation): Held | Promise<Held> {
+  hold(request: HoldRequest, cancellation: Cancellation): Held | Promise<Held> {
     const now = this.#way()
-    return now === undefined ? this.#holdOnceAwake(ask, cancellation.signal) : this.#hold(now, ask)
+    return now === undefined ? this.#holdOnceAwake(request, cancellation.signal) : this.#hold(now, request)
   }
 
-  async #holdOnceAwake(ask: Ask, signal: AbortSignal): Promise<Held> {
+  async #holdOnceAwake(request: HoldRequest, signal: AbortSignal): Promise<Held> {
     const { sleep } = this.task
-    const isIgnored = ask.kind === 'websocket' && sleep.webSockets === 'ignore'
-    if (!ask.mayWake || (isIgnored && !this.#waker.isUnderWay)) throw this.#notAwake()
+    const isIgnored = request.kind === 'websocket' && sleep.webSockets === 'ignore'
+    if (!request.mayWake || (isIgnored && !this.#waker.isUnderWay)) throw this.#notAwake()
     const { queue, clock } = this.#parts
     if (this.phase === 'asleep' && !this.#waker.isUnderWay)
       this.#wakeRate.take(this.id, sleep.wakes ?? TASK_DEFAULTS.wakes, clock.now())
-    using wait = new Wait(ask, signal, { instance: this.id, queue, holds: this.#life.holds, clock })
+    using wait = new Wait(request, signal, { instance: this.id, queue, holds: this.#life.holds, clock })
     for (;;) {
-      await orAborted(this.#waker.wakeUp(ask.what), wait.signal)
+      await orAborted(this.#waker.wakeUp(request.what), wait.signal)
       // Between its wake and this line it may have ended, or begun to stop for a new revision: then it is woken again.
       const way = this.#way()
-      if (way !== undefined) return this.#hold(way, ask, wait.took(this.#life.events.facts.lastWake?.steps))
+      if (way !== undefined) return this.#hold(way, request, wait.took(this.#life.events.facts.lastWake?.steps))
     }
   }
 
@@ -115,8 +115,8 @@ export class Instance {
     return state.phase === 'awake' ? state.way : undefined
   }
 
-  #hold(way: Way, ask: Ask, waited?: Held['waited']): Held {
-    const hold = this.#life.holds.enter(ask, way, this.#parts.clock.now())
+  #hold(way: Way, request: HoldRequest, waited?: Held['waited']): Held {
+    const hold = this.#life.holds.enter(request, way, this.#parts.clock.now())
     hold.waited = waited
     return hold
   }

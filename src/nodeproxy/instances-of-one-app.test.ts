@@ -6,7 +6,7 @@ import type { App } from '../model/app.ts'
 import { type InstanceId, instanceId } from '../model/instance-id.ts'
 import { nodeName, volumeId } from '../model/names.ts'
 import { HandClock } from '../testing/clock.ts'
-import { anApp, anAsk, aTask } from '../testing/fake-app.ts'
+import { aHoldRequest, anApp, aTask } from '../testing/fake-app.ts'
 import { FakeLeases } from '../testing/fake-leases.ts'
 import { FakeRuntime } from '../testing/fake-runtime.ts'
 import { FakeVolumes } from '../testing/fake-volumes.ts'
@@ -62,7 +62,7 @@ beforeEach(async () => {
   await instances.reconcile()
 })
 
-const hold = async (id: InstanceId, app = stateless) => instances.hold(id, app, anAsk(), stays)
+const hold = async (id: InstanceId, app = stateless) => instances.hold(id, app, aHoldRequest(), stays)
 const running = () => runtime.running().map(({ instance }) => instance)
 const phases = () => Object.fromEntries(instances.all.map(({ id, phase }) => [id, phase]))
 

@@ -7,7 +7,7 @@ import { appOf, type InstanceId, instanceId } from '../model/instance-id.ts'
 import { appName, nodeName, volumeId } from '../model/names.ts'
 import { size } from '../model/quantities.ts'
 import { HandClock } from '../testing/clock.ts'
-import { anApp, anAsk, aTask } from '../testing/fake-app.ts'
+import { aHoldRequest, anApp, aTask } from '../testing/fake-app.ts'
 import { FakeLeases } from '../testing/fake-leases.ts'
 import { FakeRuntime } from '../testing/fake-runtime.ts'
 import { FakeVolumes } from '../testing/fake-volumes.ts'
@@ -94,7 +94,7 @@ test('a container that runs, with its volume under it, is taken over and serves 
   const instances = someInstances()
   await instances.reconcile()
   assert.deepEqual(adopted, [container.id])
-  using held = await instances.hold(blogId, blog, anAsk(), stays)
+  using held = await instances.hold(blogId, blog, aHoldRequest(), stays)
   assert.equal(held.address, '10.0.0.2:8000')
   assert.equal(held.waited, undefined)
   assert.deepEqual(runtime.calls, [])
@@ -115,7 +115,7 @@ test('a container of an older revision is taken over, and gives way at once to t
   known = [anApp(aTask({ revision: 2 }))]
   const instances = someInstances()
   await instances.reconcile()
-  ;(await instances.hold(blogId, known[0]!, anAsk(), stays))[Symbol.dispose]()
+  ;(await instances.hold(blogId, known[0]!, aHoldRequest(), stays))[Symbol.dispose]()
   assert.equal(runtime.running()[0]?.revision, 2)
 })
 
@@ -147,7 +147,7 @@ for (const [what, prepare] of [
     await instances.reconcile()
     nothingLeft()
     isReady = true
-    await instances.hold(blogId, blog, anAsk(), stays)
+    await instances.hold(blogId, blog, aHoldRequest(), stays)
   })
 }
 
@@ -159,11 +159,11 @@ test('what cannot be undone after a start is shown as stuck, and taken up by the
   assert.equal(instances.get(blogId)?.phase, 'stuck')
   assert.deepEqual(instances.get(blogId)?.view().held, ['detach', 'unmount'])
   await assert.rejects(
-    async () => instances.hold(blogId, blog, anAsk(), stays),
+    async () => instances.hold(blogId, blog, aHoldRequest(), stays),
     error => isFailure(error, 'app-stuck'),
   )
   volumes.failures.clear()
-  await instances.hold(blogId, blog, anAsk(), stays)
+  await instances.hold(blogId, blog, aHoldRequest(), stays)
 })
 
 test('while the runtime does not answer nothing is undone or woken; when it does, what an earlier run left is undone first', async () => {
@@ -173,7 +173,7 @@ test('while the runtime does not answer nothing is undone or woken; when it does
   const instances = someInstances()
   await assert.rejects(instances.reconcile(), error => isFailure(error, 'runtime-unreachable'))
   await assert.rejects(
-    async () => instances.hold(blogId, blog, anAsk(), stays),
+    async () => instances.hold(blogId, blog, aHoldRequest(), stays),
     error => isFailure(error, 'runtime-unreachable'),
   )
   assert.equal(volumes.mountedNow.size, 1)
@@ -185,7 +185,7 @@ test('while the runtime does not answer nothing is undone or woken; when it does
 test('a container removed by hand is noticed within half a minute', async () => {
   const instances = someInstances()
   await instances.reconcile()
-  ;(await instances.hold(blogId, blog, anAsk(), stays))[Symbol.dispose]()
+  ;(await instances.hold(blogId, blog, aHoldRequest(), stays))[Symbol.dispose]()
   runtime.containers.clear()
   await clock.advance(30_000)
   assert.equal(instances.get(blogId)?.phase, 'crashed')
@@ -195,7 +195,7 @@ test('a container removed by hand is noticed within half a minute', async () => 
 test('a stuck app is tried again by itself', async () => {
   const instances = someInstances()
   await instances.reconcile()
-  const held = await instances.hold(blogId, blog, anAsk(), stays)
+  const held = await instances.hold(blogId, blog, aHoldRequest(), stays)
   held[Symbol.dispose]()
   volumes.failures.set('unmount', new Error('busy'))
   await assert.rejects(instances.get(blogId)!.sleep('asked'))
@@ -222,7 +222,7 @@ test('a look that began before a wake was done harms nothing', async () => {
   runtime.leftBehind = () => ground.promise
   const looking = instances.reconcile()
   runtime.leftBehind = look
-  const held = await instances.hold(blogId, blog, anAsk(), stays)
+  const held = await instances.hold(blogId, blog, aHoldRequest(), stays)
   ground.resolve([])
   await looking
   assert.equal(instances.get(blogId)?.phase, 'awake')
@@ -232,7 +232,7 @@ test('a look that began before a wake was done harms nothing', async () => {
 test('an app that is removed is put to sleep and forgotten', async () => {
   const instances = someInstances()
   await instances.reconcile()
-  ;(await instances.hold(blogId, blog, anAsk(), stays))[Symbol.dispose]()
+  ;(await instances.hold(blogId, blog, aHoldRequest(), stays))[Symbol.dispose]()
   await instances.forget(blog.name)
   nothingLeft()
   assert.equal(instances.get(blogId), undefined)
@@ -241,18 +241,18 @@ test('an app that is removed is put to sleep and forgotten', async () => {
 test('an app that is registered anew while the one before it is still leaving is served once that has left', async () => {
   const instances = someInstances()
   await instances.reconcile()
-  ;(await instances.hold(blogId, blog, anAsk(), stays))[Symbol.dispose]()
+  ;(await instances.hold(blogId, blog, aHoldRequest(), stays))[Symbol.dispose]()
   const stop = runtime.gate('stop')
   const steps: string[] = []
   const forgotten = instances.forget(blog.name, async () => void steps.push('the last of the old one is done'))
   await until(() => instances.get(blogId)?.phase === 'stopping')
   const anew = { ...blog, createdAt: '2027-01-01T00:00:00.000Z' }
-  const holding = Promise.resolve(instances.hold(blogId, anew, anAsk(), stays)).then(held => {
+  const holding = Promise.resolve(instances.hold(blogId, anew, aHoldRequest(), stays)).then(held => {
     steps.push('the new one is held')
     return held
   })
   const ofTheOld = assert.rejects(
-    async () => instances.hold(blogId, blog, anAsk(), stays),
+    async () => instances.hold(blogId, blog, aHoldRequest(), stays),
     error => isFailure(error, 'app-not-found'),
   )
   stop.open()
@@ -271,10 +271,10 @@ test('the node as a whole takes no more than its bound of waiting requests', asy
   )
   const waiting = Array.from({ length: 100 }, (_, i) => {
     const app = i % 2 ? blog : other
-    return instances.hold(instanceId(app.name), app, anAsk(), stays)
+    return instances.hold(instanceId(app.name), app, aHoldRequest(), stays)
   })
   await assert.rejects(
-    async () => instances.hold(blogId, blog, anAsk(), stays),
+    async () => instances.hold(blogId, blog, aHoldRequest(), stays),
     error => isFailure(error, 'queue-full'),
   )
   gate.open()
@@ -284,7 +284,7 @@ test('the node as a whole takes no more than its bound of waiting requests', asy
 test('closing without sleep leaves what runs running, and ends all looking', async () => {
   const instances = someInstances()
   await instances.reconcile()
-  ;(await instances.hold(blogId, blog, anAsk(), stays))[Symbol.dispose]()
+  ;(await instances.hold(blogId, blog, aHoldRequest(), stays))[Symbol.dispose]()
   await instances.close({ sleep: false })
   assert.equal(runtime.running().length, 1)
   assert.equal(clock.waiting, 0)

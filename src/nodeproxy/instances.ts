@@ -3,7 +3,7 @@ import type { Cancellation } from '../lib/cancellation.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import { mapAtMost } from '../lib/parallel.ts'
 import type { App } from '../model/app.ts'
-import type { Ask, Held } from '../model/instance.ts'
+import type { Held, HoldRequest } from '../model/instance.ts'
 import { appOf, type InstanceId, instanceId, isPlain, logFields } from '../model/instance-id.ts'
 import type { AppName } from '../model/names.ts'
 import type { TaskDefinition } from '../model/task.ts'
@@ -72,12 +72,12 @@ export class Instances {
   }
 
   /** Keeps the instance awake until the hold is disposed of, waking it first if need be; returns at once if it is awake. */
-  hold(id: InstanceId, app: App, ask: Ask, cancellation: Cancellation): Held | Promise<Held> {
+  hold(id: InstanceId, app: App, request: HoldRequest, cancellation: Cancellation): Held | Promise<Held> {
     const before = this.#before(app)
     if (before !== undefined)
-      return orAborted(before, cancellation.signal).then(() => this.hold(id, app, ask, cancellation))
-    if (this.#isClear) return this.of(id, app).hold(ask, cancellation)
-    return orAborted(this.reconcile(), cancellation.signal).then(() => this.of(id, app).hold(ask, cancellation))
+      return orAborted(before, cancellation.signal).then(() => this.hold(id, app, request, cancellation))
+    if (this.#isClear) return this.of(id, app).hold(request, cancellation)
+    return orAborted(this.reconcile(), cancellation.signal).then(() => this.of(id, app).hold(request, cancellation))
   }
 
   /** Wakes the instance because a person asked. */

@@ -15,7 +15,7 @@ import { readSettings } from '../lib/settings.ts'
 import { instanceId } from '../model/instance-id.ts'
 import { type AppName, appName, type VolumeId, volumeId } from '../model/names.ts'
 import { HandClock } from '../testing/clock.ts'
-import { anApp, anAsk, aTask } from '../testing/fake-app.ts'
+import { aHoldRequest, anApp, aTask } from '../testing/fake-app.ts'
 import { FakeLogs } from '../testing/fake-logs.ts'
 import { FAKE_TOKEN, fakeMaster } from '../testing/fake-master.ts'
 import { FakeRuntime } from '../testing/fake-runtime.ts'
@@ -381,7 +381,7 @@ test('a volume that another node has is told of with that node', async () => {
 
 test('in the same process an app is held without a hop, by its id: the node resolves the definition itself', async () => {
   for (let times = 0; times < 2; times++) {
-    using held = await node.hold(blogId, anAsk(), { signal: never })
+    using held = await node.hold(blogId, aHoldRequest(), { signal: never })
     assert.equal(held.address, `127.0.0.1:${app.port}`)
   }
   assert.equal(master.calls.filter(({ name }) => name === 'getApp').length, 1)

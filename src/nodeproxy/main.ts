@@ -13,7 +13,7 @@ import { socketsHere } from '../lib/open-files.ts'
 import { gaugesMemory } from '../lib/shared/gauges.ts'
 import { Shells } from '../lib/shells.ts'
 import type { Channel } from '../lib/threads/channel.ts'
-import type { Ask, EndedRun, Held, InstanceView, Phase } from '../model/instance.ts'
+import type { EndedRun, Held, HoldRequest, InstanceView, Phase } from '../model/instance.ts'
 import { appOf, type InstanceId } from '../model/instance-id.ts'
 import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import type { AppName, NodeName } from '../model/names.ts'
@@ -57,7 +57,7 @@ export type Nodeproxy = AsyncDisposable & {
   readonly address: string
   readonly port: number
   readonly keys: NodeKeys
-  hold(instance: InstanceId, ask: Ask, cancellation: Cancellation): Held | Promise<Held>
+  hold(instance: InstanceId, request: HoldRequest, cancellation: Cancellation): Held | Promise<Held>
   follow(instance: InstanceId, permit: string | undefined, signal: AbortSignal): AsyncIterable<InstanceView>
   /** Lets a worker of a front in this process hold apps over the channel. */
   share(channel: Channel): Disposable
@@ -161,7 +161,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     },
   })
   const { apps, instances } = hosted
-  const hold: typeof hosted.hold = (instance, ask, cancellation) => hosted.hold(instance, ask, cancellation)
+  const hold: typeof hosted.hold = (instance, request, cancellation) => hosted.hold(instance, request, cancellation)
   const follow: typeof hosted.follow = (instance, permit, signal) => hosted.follow(instance, permit, signal)
   const phase = (instance: InstanceId): Phase => hosted.phase(instance)
   const grants: Grants = new Grants({

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'vitest'
 import { ShadowError } from '../lib/errors.ts'
 import { Metrics } from '../lib/metrics/metrics.ts'
-import type { Ask, Held } from '../model/instance.ts'
-import { anAsk } from '../testing/fake-app.ts'
+import type { Held, HoldRequest } from '../model/instance.ts'
+import { aHoldRequest } from '../testing/fake-app.ts'
 import { InstanceEnvironment } from '../testing/instance-environment.ts'
 import { until } from '../testing/wire.ts'
 import type { Instance } from './instance.ts'
@@ -27,7 +27,8 @@ function shown(asked: () => void = () => undefined) {
     const { body } = await metrics.text()
     for (const line of lines) assert(body.includes(`\n${line}\n`), `${line} is not in\n${body}`)
   }
-  const hold = async (ask: Partial<Ask> = {}): Promise<Held> => instance.hold(anAsk(ask), { signal: never })
+  const hold = async (request: Partial<HoldRequest> = {}): Promise<Held> =>
+    instance.hold(aHoldRequest(request), { signal: never })
   return { environment, instance, has, hold }
 }
 

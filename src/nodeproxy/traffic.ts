@@ -8,14 +8,14 @@ import {
   PERMIT_HEADER,
   STATE_HEADER,
 } from '../api/paths.ts'
-import { appUnreachable, OURS, RequestAsk, servedBy } from '../api/traffic.ts'
+import { appUnreachable, HttpHoldRequest, OURS, servedBy } from '../api/traffic.ts'
 import type { Cancellation } from '../lib/cancellation.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
 import { type Hop, UpstreamError } from '../lib/http/upstream-target.ts'
 import type { Places } from '../lib/places.ts'
 import { ANSWER_WITHIN } from '../model/access.ts'
-import type { Ask, Held, Phase } from '../model/instance.ts'
+import type { Held, HoldRequest, Phase } from '../model/instance.ts'
 import { appOf, type InstanceId, parseInstanceId } from '../model/instance-id.ts'
 import type { NodeName } from '../model/names.ts'
 import { toMs } from '../model/quantities.ts'
@@ -24,7 +24,7 @@ import { type NodeBounds, tooMany } from './bounds.ts'
 type Parts = {
   readonly node: NodeName
   /** Keeps the instance awake, waking it first if need be. */
-  readonly hold: (instance: InstanceId, ask: Ask, cancellation: Cancellation) => Held | Promise<Held>
+  readonly hold: (instance: InstanceId, request: HoldRequest, cancellation: Cancellation) => Held | Promise<Held>
   readonly phase: (instance: InstanceId) => Phase | Promise<Phase>
   readonly bounds: NodeBounds
   readonly clock: Clock
@@ -49,7 +49,7 @@ export function traffic(parts: Parts): Traffic {
 class InstanceRequest implements Delivery<InstanceId> {
   readonly instance: InstanceId
   readonly places: Places
-  readonly ask: RequestAsk
+  readonly #holdRequest: HttpHoldRequest
   readonly cancellation: Cancellation
   readonly #exchange: Exchange
   readonly #parts: Parts
@@ -60,7 +60,7 @@ class InstanceRequest implements Delivery<InstanceId> {
     this.cancellation = exchange
     this.#exchange = exchange
     this.places = parts.bounds.placesOf(appOf(instance))
-    this.ask = asked(exchange)
+    this.#holdRequest = holdRequestOf(exchange)
   }
 
   get clock(): Clock {
@@ -76,11 +76,11 @@ class InstanceRequest implements Delivery<InstanceId> {
   }
 
   hold(instance: InstanceId): Held | Promise<Held> {
-    return this.#parts.hold(instance, this.ask, this.cancellation)
+    return this.#parts.hold(instance, this.#holdRequest, this.cancellation)
   }
 
   forward(_instance: InstanceId, held: Held): Promise<void> {
-    const { going } = this.ask
+    const { going } = this.#holdRequest
     const signal = going && AbortSignal.any([this.#exchange.signal, going])
     return this.#exchange.forward(hopOf(this.#parts.node, this.#exchange, held), signal)
   }
@@ -117,9 +117,9 @@ const hopOf = (node: NodeName, exchange: Exchange, held: Held): Hop => ({
   responseHeaders: servedBy(node, held.waited),
 })
 
-function asked(exchange: Exchange): RequestAsk {
+function holdRequestOf(exchange: Exchange): HttpHoldRequest {
   const patience = Number(exchange.header(HOP_PATIENCE) ?? Number.NaN)
-  return new RequestAsk(exchange, from, patience >= 0 ? patience : undefined, exchange.header(PERMIT_HEADER))
+  return new HttpHoldRequest(exchange, from, patience >= 0 ? patience : undefined, exchange.header(PERMIT_HEADER))
 }
 
 const from = (exchange: Exchange): string | undefined =>

@@ -54,7 +54,7 @@ export function viewOf(state: State, { holds, crashes, wakeRate, ...facts }: Fac
 }
 
 function listed(hold: Hold<Way>, iso: (at: number) => string): readonly HoldView[] {
-  const { kind, what, grant } = hold.ask
+  const { kind, what, grant } = hold.request
   const views = grant === undefined ? [{ kind, what, since: iso(hold.since) }] : grant.holds
   return isIgnored(hold) ? views.map(view => ({ ...view, isIgnored: true })) : views
 }

@@ -1,6 +1,6 @@
 import { deadline } from '../lib/abort.ts'
 import type { Clock } from '../lib/clock.ts'
-import type { Ask } from '../model/instance.ts'
+import type { HoldRequest } from '../model/instance.ts'
 import { appOf, type InstanceId } from '../model/instance-id.ts'
 import type { Holds } from './holds.ts'
 import type { Queue } from './queue.ts'
@@ -17,7 +17,7 @@ export class Wait implements Disposable {
   readonly #held = new DisposableStack()
 
   /** Fails with `queue-full`. */
-  constructor({ patienceMs, bytes }: Ask, leaves: AbortSignal, { instance, queue, holds, clock }: Parts) {
+  constructor({ patienceMs, bytes }: HoldRequest, leaves: AbortSignal, { instance, queue, holds, clock }: Parts) {
     this.#held.use(queue.join(appOf(instance), bytes))
     this.#held.use(holds.wait())
     this.signal =

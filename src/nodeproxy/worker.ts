@@ -24,7 +24,7 @@ await runThread(({ channel, log }) => {
     key,
     traffic: traffic({
       node,
-      hold: (instance, ask, cancellation) => holding.hold(instance, ask, cancellation),
+      hold: (instance, request, cancellation) => holding.hold(instance, request, cancellation),
       phase: instance => holding.phase(instance),
       bounds,
       clock,

@@ -173,20 +173,20 @@ describe('a front', () => {
       const answer = await client.until(/}\n|<\/html>/)
       assert.match(answer, /^HTTP\/1\.1 403 [\s\S]*x-shadow-error: not-allowed\r\n/i)
       assert.match((await on.metrics.text()).body, /^shadow_errors_total\{daemon="front",code="not-allowed"\} 1$/m)
-      assert.deepEqual([on.reach.asks.length, on.reach.follows], [0, 0])
+      assert.deepEqual([on.reach.holdRequests.length, on.reach.follows], [0, 0])
       assert.match(await on.ask('/', '198.51.100.1'), /^HTTP\/1\.1 200/)
     })
 
     test(`refuses ${what} over the rate, says when to come again, and wakes nothing`, async () => {
       await using on = await front(rules({ ratePerClient: '1/m' }))
       assert.match(await on.ask('/', '203.0.113.9'), /^HTTP\/1\.1 200/)
-      on.reach.asks.length = 0
+      on.reach.holdRequests.length = 0
       using client = new RawClient(on.port, get(path, '203.0.113.9', more))
       const answer = await client.until(/}\n|<\/html>/)
       assert.match(answer, /^HTTP\/1\.1 429 [\s\S]*x-shadow-error: rate-limited\r\n/i)
       assert.match(answer, /retry-after: 60\r\n/i)
       assert.match((await on.metrics.text()).body, /^shadow_errors_total\{daemon="front",code="rate-limited"\} 1$/m)
-      assert.deepEqual([on.reach.asks.length, on.reach.follows], [0, 0])
+      assert.deepEqual([on.reach.holdRequests.length, on.reach.follows], [0, 0])
       await on.clock.advance(60_000)
       assert.match(await on.ask('/', '203.0.113.9'), /^HTTP\/1\.1 200/)
     })

@@ -1,5 +1,5 @@
 import type { Delivery, Failed } from '../api/delivery.ts'
-import { RequestAsk } from '../api/traffic.ts'
+import { HttpHoldRequest } from '../api/traffic.ts'
 import type { Cancellation } from '../lib/cancellation.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
@@ -37,23 +37,25 @@ export class AppRequest implements Delivery<Node> {
   readonly cancellation: Cancellation
   readonly #of: Given
   readonly #bounds: AppBounds
-  readonly #ask: RequestAsk
+  readonly #holdRequest: HttpHoldRequest
 
   constructor(of: Given) {
     const { parts, exchange, app, client } = of
     this.#of = of
-    const ask = new RequestAsk(
+    const holdRequest = new HttpHoldRequest(
       exchange,
       client === undefined ? undefined : () => client,
       isNavigation(exchange) ? parts.waitingPageAfterMs : undefined,
       app.permit,
     )
-    this.#ask = ask
+    this.#holdRequest = holdRequest
     this.#bounds = parts.bounds.of(app)
-    this.places = placesFor(this.#bounds, ask.kind)
+    this.places = placesFor(this.#bounds, holdRequest.kind)
     // A WebSocket may stay for days, so it ends when the front ends.
     this.cancellation =
-      ask.going === undefined ? exchange : { signal: AbortSignal.any([exchange.signal, parts.ending, ask.going]) }
+      holdRequest.going === undefined
+        ? exchange
+        : { signal: AbortSignal.any([exchange.signal, parts.ending, holdRequest.going]) }
   }
 
   get clock(): Clock {
@@ -69,7 +71,7 @@ export class AppRequest implements Delivery<Node> {
   }
 
   hold(node: Node): Held | Promise<Held> {
-    return this.#of.parts.reach.hold(this.#of.app, node, this.#ask, this.cancellation)
+    return this.#of.parts.reach.hold(this.#of.app, node, this.#holdRequest, this.cancellation)
   }
 
   forward(node: Node, held: Held): Promise<void> {
@@ -79,7 +81,7 @@ export class AppRequest implements Delivery<Node> {
     const before = pins.get(instance)
     pins.set(instance, node.name)
     const { answerWithinMs } = this.#bounds
-    const hop = hopOf({ exchange, held, node, isProxy, ask: this.#ask, client, hsts, answerWithinMs })
+    const hop = hopOf({ exchange, held, node, isProxy, holdRequest: this.#holdRequest, client, hsts, answerWithinMs })
     const forwarded = exchange.forward(hop, this.cancellation === exchange ? undefined : this.cancellation.signal)
     if (before === undefined || before === node.name) return forwarded
     // A node that refuses the request gets no pin: while the master is away, the node that knows the app may come back first.

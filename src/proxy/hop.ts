@@ -1,5 +1,5 @@
 import { ERROR_HEADER, HOP_CLIENT, HOP_EXPECT } from '../api/paths.ts'
-import { OURS, type RequestAsk, servedBy } from '../api/traffic.ts'
+import { type HttpHoldRequest, OURS, servedBy } from '../api/traffic.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
 import type { Hop } from '../lib/http/upstream-target.ts'
 import type { Node } from '../model/app.ts'
@@ -11,7 +11,7 @@ type Way = {
   readonly node: Node
   /** Whether the peer is a proxy whose word is taken for who the client is. */
   readonly isProxy: boolean
-  readonly ask: RequestAsk
+  readonly holdRequest: HttpHoldRequest
   /** Who the client is, where the peer is such a proxy. */
   readonly client: string | undefined
   /** `Strict-Transport-Security` for its answer. */
@@ -20,10 +20,10 @@ type Way = {
 }
 
 /** How a request goes from the front to the node, or at once to the app where that is here. */
-export function hopOf({ exchange, held, node, isProxy, ask, client, hsts, answerWithinMs }: Way): Hop {
+export function hopOf({ exchange, held, node, isProxy, holdRequest, client, hsts, answerWithinMs }: Way): Hop {
   // Until the node goes on, the body stays with the client; so a node that refuses costs nothing but a second try.
   const asks =
-    held.isHop === true && exchange.hasBody && ask.kind === 'request' && exchange.header('expect') === undefined
+    held.isHop === true && exchange.hasBody && holdRequest.kind === 'request' && exchange.header('expect') === undefined
   const told = held.isHop === true && client !== undefined ? { [HOP_CLIENT]: client } : undefined
   return {
     address: held.address,

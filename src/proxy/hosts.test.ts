@@ -86,7 +86,7 @@ test('a URL for target names the app, Host beside it does not', async () => {
   await client.until(`<shop ${HOSTS.shop} /a?b>`)
   client.send(get(HOSTS.blog, 'http://nobody.localhost/'))
   await client.until('"host-unknown"')
-  assert.equal(front.reach.asks.length, 1)
+  assert.equal(front.reach.holdRequests.length, 1)
 })
 
 test('a hostname that is not known in the middle of a connection leaves the others served', async () => {
@@ -100,5 +100,5 @@ test('a hostname that is not known in the middle of a connection leaves the othe
     [...client.text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status),
     ['200', '404', '200'],
   )
-  assert.equal(front.reach.asks.length, 2)
+  assert.equal(front.reach.holdRequests.length, 2)
 })

@@ -152,7 +152,7 @@ test('a browser that opens a page is shown the waiting page; everything else wai
     /^HTTP\/1\.1 503 [\s\S]*retry-after: 1\r\n[\s\S]*EventSource\("\/\.shadow\/events"\)/i,
   )
   assert.deepEqual(
-    reach.asks.map(ask => ask.patienceMs),
+    reach.holdRequests.map(ask => ask.patienceMs),
     [undefined, undefined, undefined, 700],
   )
 })
@@ -169,7 +169,7 @@ test('the waiting page follows the wake to its end', async () => {
     [...told.matchAll(/data: (.*)/g)].map(([, data]) => data),
     ['{"phase":"waking"}', '{"phase":"awake"}'],
   )
-  assert.equal(reach.asks.length, 0, 'to look on is not to use')
+  assert.equal(reach.holdRequests.length, 0, 'to look on is not to use')
 })
 
 test('a request may say that it must not wake the app, and what it is for is told', async () => {
@@ -179,7 +179,7 @@ test('a request may say that it must not wake the app, and what it is for is tol
   await using front = await aFront({ master: master.url, reach })
   using client = new RawClient(front.port, get('blog.localhost', 'X-Shadow-Wake: never\r\n', '/health?x'))
   await client.until('ok')
-  const [ask] = reach.asks
+  const [ask] = reach.holdRequests
   assert.deepEqual([ask?.mayWake, ask?.kind, ask?.what], [false, 'request', 'GET /health from 127.0.0.1'])
 })
 
@@ -218,7 +218,7 @@ test('a WebSocket holds its app until it closes', async () => {
   await using front = await aFront({ master: master.url, reach })
   const socket = new WebSocket(`ws://127.0.0.1:${front.port}/`, { headers: { host: 'blog.localhost' } })
   await once(socket, 'open')
-  assert.deepEqual([reach.held, reach.asks[0]?.kind], [1, 'websocket'])
+  assert.deepEqual([reach.held, reach.holdRequests[0]?.kind], [1, 'websocket'])
   socket.close()
   await until(() => reach.held === 0)
 })
@@ -243,7 +243,7 @@ test('an app that died just now is asked for again before anybody is told', asyn
   const gone = await rawApp(() => undefined)
   await gone[Symbol.asyncDispose]()
   await using master = await blog()
-  const reach = new FakeReach(() => ({ address: reach.asks.length === 1 ? gone.address : app.address }))
+  const reach = new FakeReach(() => ({ address: reach.holdRequests.length === 1 ? gone.address : app.address }))
   await using front = await aFront({ master: master.url, reach })
   using client = new RawClient(front.port, 'POST / HTTP/1.1\r\nHost: blog.localhost\r\nContent-Length: 3\r\n\r\nabc')
   assert.match(await client.until('ok'), /^HTTP\/1\.1 200/)

@@ -26,7 +26,7 @@ async function asked(
   await using front = await aFront({ master: master.url, reach, settings })
   const head = [`${request} HTTP/1.1`, 'Host: Blog.example:8090', 'Connection: close', ...lines].join('\r\n')
   using client = new RawClient(front.port, `${head}\r\n\r\n`)
-  return { answer: await client.closed(), asks: reach.asks.length }
+  return { answer: await client.closed(), holds: reach.holdRequests.length }
 }
 
 test('plain HTTP is served, unless the app or the front says to send it on', async () => {
@@ -38,12 +38,12 @@ test('plain HTTP is served, unless the app or the front says to send it on', asy
     ['both', 'redirect', true],
   ] as const) {
     const settings = setting === undefined ? {} : { SHADOW_HTTPS: setting }
-    const { answer, asks } = await asked([], access && { https: access }, settings)
+    const { answer, holds } = await asked([], access && { https: access }, settings)
     assert.match(
       answer,
       served ? /^HTTP\/1\.1 200 / : /^HTTP\/1\.1 301 [\s\S]*location: https:\/\/blog\.example\/a\?b\r\n/,
     )
-    assert.equal(asks, served ? 1 : 0, 'nothing is woken to be sent on')
+    assert.equal(holds, served ? 1 : 0, 'nothing is woken to be sent on')
   }
 })
 

@@ -1,7 +1,7 @@
 import type { Cancellation } from '../lib/cancellation.ts'
 import type { Channel } from '../lib/threads/channel.ts'
 import type { Node } from '../model/app.ts'
-import type { Ask, EndedRun, Held, InstanceView } from '../model/instance.ts'
+import type { EndedRun, Held, HoldRequest, InstanceView } from '../model/instance.ts'
 import type { Route } from '../model/route.ts'
 
 /** How the front reaches an app on a node: over HTTP, or (`shadow up`) in the same process, one hop less. */
@@ -10,7 +10,7 @@ export interface Reach {
    * At once where nothing is to be waited for. Fails as the node does: `app-asleep`, `app-waking`, `app-crashed`, `app-not-ready`,
    * `queue-full`, `volume-elsewhere`, …
    */
-  hold(route: Route, node: Node, ask: Ask, cancellation: Cancellation): Held | Promise<Held>
+  hold(route: Route, node: Node, request: HoldRequest, cancellation: Cancellation): Held | Promise<Held>
   /** The phase of the app now and at each change of it, until the signal aborts. */
   follow(route: Route, node: Node, signal: AbortSignal): AsyncIterable<Pick<InstanceView, 'phase'>>
   /** Whether the node answers and can take apps. */

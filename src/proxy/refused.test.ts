@@ -50,7 +50,7 @@ for (const [what, head, status] of bad) {
     using client = new RawClient(front.port, `${head}\r\n${SMUGGLED}`)
     const answer = await client.closed()
     assert.match(answer.split(' ')[1] ?? '', status)
-    assert.deepEqual([front.reach.asks.length, front.saw], [0, []])
+    assert.deepEqual([front.reach.holdRequests.length, front.saw], [0, []])
   })
 
   test(`the same on a connection that began with HTTP/1.0: ${what}`, async () => {
@@ -76,7 +76,7 @@ for (const host of [
     await using front = await aFrontOfOne()
     using client = new RawClient(front.port, `GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`)
     assert.match(await client.until('"host-unknown"'), /^HTTP\/1\.1 404 /)
-    assert.equal(front.reach.asks.length, 0)
+    assert.equal(front.reach.holdRequests.length, 0)
     client.send(`GET / HTTP/1.1\r\n${H}\r\n`)
     await client.until('<ok>')
   })

@@ -18,7 +18,7 @@ async function takenFor(lines: readonly string[], version = '1.1'): Promise<stri
   const head = [`GET / HTTP/${version}`, 'Host: blog.localhost', ...lines].join('\r\n')
   using client = new RawClient(front.port, `${head}\r\n\r\n`)
   await client.until('ok')
-  return reach.asks[0]?.what.replace('GET / from ', '')
+  return reach.holdRequests[0]?.what.replace('GET / from ', '')
 }
 
 const said = (...values: string[]) => values.map(value => `X-Forwarded-For: ${value}`)
@@ -112,7 +112,7 @@ test('an app is never taken for a proxy, whatever the list of those says', async
       'GET / HTTP/1.1\r\nHost: blog.localhost\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n',
     )
     await client.until('ok')
-    return reach.asks.at(-1)?.what
+    return reach.holdRequests.at(-1)?.what
   }
   assert.equal(await takenNow(), 'GET / from 6.6.6.6')
   reach.networks = ['127.0.0.0/18', '192.168.7.0/24']
@@ -180,5 +180,5 @@ for (const [gets, cases] of [
         `GET / HTTP/1.1\r\n${['Host: blog.example', ...lines].join('\r\n')}\r\n\r\n`,
       )
       await client.until('ok')
-      assert.equal(reach.asks[0]?.patienceMs, gets === 'held' ? undefined : 1_000)
+      assert.equal(reach.holdRequests[0]?.patienceMs, gets === 'held' ? undefined : 1_000)
     })

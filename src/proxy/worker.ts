@@ -33,7 +33,7 @@ function reachOverChannel(channel: Channel): Pick<Reach, 'hold' | 'follow' | 'on
     },
   })
   return {
-    hold: (route, _node, ask, cancellation) => holding.hold(instanceId(route.name), ask, cancellation),
+    hold: (route, _node, request, cancellation) => holding.hold(instanceId(route.name), request, cancellation),
     follow: (route, _node, signal) => holding.follow(instanceId(route.name), route.permit, signal),
     onLeft: listener => void leftTo.push(listener),
   }

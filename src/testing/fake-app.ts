@@ -1,5 +1,5 @@
 import type { App } from '../model/app.ts'
-import type { Ask } from '../model/instance.ts'
+import type { HoldRequest } from '../model/instance.ts'
 import { appName, volumeId } from '../model/names.ts'
 import { duration, size } from '../model/quantities.ts'
 import type { TaskDefinition } from '../model/task.ts'
@@ -32,7 +32,7 @@ export const anApp = (task = aTask()): App => ({
 })
 
 /** What a plain request asks, for tests. */
-export const anAsk = (changes: Partial<Ask> = {}): Ask => ({
+export const aHoldRequest = (changes: Partial<HoldRequest> = {}): HoldRequest => ({
   kind: 'request',
   what: 'GET /',
   bytes: 100,

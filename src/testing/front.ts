@@ -8,7 +8,7 @@ import { type Log, noLog } from '../lib/log.ts'
 import { Metrics } from '../lib/metrics/metrics.ts'
 import { readSettings } from '../lib/settings.ts'
 import type { App, Node } from '../model/app.ts'
-import type { Ask, Held, InstanceView } from '../model/instance.ts'
+import type { Held, HoldRequest, InstanceView } from '../model/instance.ts'
 import type { AppName } from '../model/names.ts'
 import { type Route, routeOf } from '../model/route.ts'
 import { proxySettings } from '../proxy/config.ts'
@@ -91,22 +91,22 @@ export const masterOf = (apps: App[], nodes: Node[]) =>
 
 /** A way to apps that answers with what the test says, and counts who holds. */
 export class FakeReach implements Reach {
-  readonly asks: Ask[] = []
+  readonly holdRequests: HoldRequest[] = []
   held = 0
   follows = 0
   phases: InstanceView['phase'][] = []
   /** Whether those who follow an app go on to wait after the last phase. */
   followsOn = false
-  readonly #way: (ask: Ask, app: Route) => Partial<Held> | Promise<Partial<Held>>
+  readonly #way: (request: HoldRequest, app: Route) => Partial<Held> | Promise<Partial<Held>>
 
-  constructor(way: (ask: Ask, app: Route) => Partial<Held> | Promise<Partial<Held>>) {
+  constructor(way: (request: HoldRequest, app: Route) => Partial<Held> | Promise<Partial<Held>>) {
     this.#way = way
   }
 
-  async hold(app: Route, _node: Node, ask: Ask): Promise<Held> {
-    const { kind, what, bytes, mayWake, patienceMs } = ask // an ask is read while its request lasts
-    this.asks.push({ kind, what, bytes, mayWake, patienceMs })
-    const way = await this.#way(ask, app)
+  async hold(app: Route, _node: Node, request: HoldRequest): Promise<Held> {
+    const { kind, what, bytes, mayWake, patienceMs } = request // it is read from the HTTP request, which may end
+    this.holdRequests.push({ kind, what, bytes, mayWake, patienceMs })
+    const way = await this.#way(request, app)
     this.held += 1
     const leave = (): void => {
       this.held -= 1

@@ -7,7 +7,7 @@ import { tellCounted } from '../lib/threads/counted.ts'
 import { runThread } from '../lib/threads/thread.ts'
 import type { Held } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
-import { anAsk } from './fake-app.ts'
+import { aHoldRequest } from './fake-app.ts'
 
 export type HolderOrders = {
   /** Holds the instance, and keeps it; answers with its address. */
@@ -37,8 +37,8 @@ await runThread(async ({ channel }) => {
     const cancellation = dice < 0.05 ? new AbortController() : never
     if (cancellation !== never) setImmediate(() => cancellation.abort(new Error('left')))
     try {
-      const ask = anAsk({ kind: dice > 0.95 ? 'websocket' : 'request', mayWake: dice < 0.1 || dice > 0.2 })
-      using way = await holding.hold(app, ask, cancellation)
+      const request = aHoldRequest({ kind: dice > 0.95 ? 'websocket' : 'request', mayWake: dice < 0.1 || dice > 0.2 })
+      using way = await holding.hold(app, request, cancellation)
       Atomics.add(users, placeOf(way), 1)
       for (let ticks = some(4); ticks > 0; ticks--) await tick()
       Atomics.sub(users, placeOf(way), 1)
@@ -51,7 +51,7 @@ await runThread(async ({ channel }) => {
   tellCounted(channel, () => ({ ...new Counters(), requests: 7, open: 1 }))
   channel.serve<HolderOrders>({
     hold: async app => {
-      const way = await holding.hold(app, anAsk(), never)
+      const way = await holding.hold(app, aHoldRequest(), never)
       held.push(way)
       return way.address
     },

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { noLog } from '../lib/log.ts'
-import type { Ask, Held } from '../model/instance.ts'
+import type { Held, HoldRequest } from '../model/instance.ts'
 import { instanceId } from '../model/instance-id.ts'
 import { nodeName } from '../model/names.ts'
 import type { TaskDefinition } from '../model/task.ts'
@@ -9,7 +9,7 @@ import type { InstanceParts } from '../nodeproxy/instance-parts.ts'
 import { Queue } from '../nodeproxy/queue.ts'
 import type { Tally } from '../nodeproxy/tally.ts'
 import { HandClock } from './clock.ts'
-import { anAsk, aTask } from './fake-app.ts'
+import { aHoldRequest, aTask } from './fake-app.ts'
 import { FakeLeases } from './fake-leases.ts'
 import { FakeRuntime } from './fake-runtime.ts'
 import { FakeVolumes } from './fake-volumes.ts'
@@ -81,8 +81,8 @@ export class InstanceEnvironment {
 
 export const never = new AbortController().signal
 
-export const hold = async (instance: Instance, changes: Partial<Ask> = {}, signal = never): Promise<Held> =>
-  instance.hold(anAsk(changes), { signal })
+export const hold = async (instance: Instance, changes: Partial<HoldRequest> = {}, signal = never): Promise<Held> =>
+  instance.hold(aHoldRequest(changes), { signal })
 
 export const release = (held: Held): void => held[Symbol.dispose]()
 

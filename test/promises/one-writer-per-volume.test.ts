@@ -13,12 +13,12 @@ import { Apart } from '../tools/apart.ts'
 import { containersOf, isCode, register, Shadow } from '../tools/shadow.ts'
 
 const VOLUME = { volume: { size: '16MiB' } }
-const ASK = { kind: 'request', what: 'GET / from nowhere', bytes: 0, mayWake: true } as const
+const REQUEST = { kind: 'request', what: 'GET / from nowhere', bytes: 0, mayWake: true } as const
 
 /** Holds the app on this node, as a front does that has placed it there. */
 const hold = async (apart: Apart, letter: string, app: App): Promise<Held> => {
   const route = await apart.admin.call('getHost', { params: { hostname: `${app.name}.localhost` } })
-  return apart.node(letter).hold(instanceId(app.name), { ...ASK, permit: route.permit }, new AbortController())
+  return apart.node(letter).hold(instanceId(app.name), { ...REQUEST, permit: route.permit }, new AbortController())
 }
 
 describe('promise 2, one writer per volume, ever:', () => {

@@ -81,9 +81,9 @@ async function before(backend: string, reachOf: (ground: Ground) => Promise<Reac
 }
 
 const keepingWhat = (reach: Reach, saw: string[]): Reach => ({
-  hold(app, node, ask, cancellation) {
-    saw.push(ask.what.replace(/ from [^ ]*$/, ''))
-    return reach.hold(app, node, ask, cancellation)
+  hold(app, node, request, cancellation) {
+    saw.push(request.what.replace(/ from [^ ]*$/, ''))
+    return reach.hold(app, node, request, cancellation)
   },
   follow: (app, node, signal) => reach.follow(app, node, signal),
   check: (node, signal) => reach.check(node, signal),
