@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'vitest'
 import { ShadowError } from '../lib/errors.ts'
-import { egress, waysOf } from './egress.ts'
+import { destinationsOf, egress } from './egress.ts'
 
 describe('what an app may reach', () => {
   for (const good of [
@@ -41,17 +41,17 @@ describe('what an app may reach', () => {
       ))
 
   test('none closes the internet and leaves what is named beside it', () => {
-    assert.deepEqual(waysOf([egress('none'), egress('10.0.0.5:5432')]), {
+    assert.deepEqual(destinationsOf([egress('none'), egress('10.0.0.5:5432')]), {
       internet: false,
-      ways: [{ to: '10.0.0.5', port: 5432 }],
+      destinations: [{ to: '10.0.0.5', port: 5432 }],
     })
-    assert.deepEqual(waysOf([egress('host:53')]), { internet: true, ways: [{ to: 'host', port: 53 }] })
+    assert.deepEqual(destinationsOf([egress('host:53')]), { internet: true, destinations: [{ to: 'host', port: 53 }] })
   })
 
   test('private networks are all but those where clouds give out credentials', () => {
-    const { ways } = waysOf([egress('private')])
+    const { destinations } = destinationsOf([egress('private')])
     assert.deepEqual(
-      ways.map(({ to }) => to),
+      destinations.map(({ to }) => to),
       ['10.0.0.0/8', '100.64.0.0/10', '172.16.0.0/12', '192.168.0.0/16'],
     )
   })

@@ -8,8 +8,9 @@ import { network } from './access.ts'
 export type Egress = string & { readonly brand: 'Egress' }
 
 /** A destination: a network, or this machine itself; with `port`, that port only. */
-export type Way = { readonly to: string | 'host'; readonly port: number | undefined }
-export type Ways = { readonly internet: boolean; readonly ways: readonly Way[] }
+export type Destination = { readonly to: string | 'host'; readonly port: number | undefined }
+/** What an app may reach besides its own hostnames. `internet`: all but CLOSED_NETWORKS. */
+export type Destinations = { readonly internet: boolean; readonly destinations: readonly Destination[] }
 
 /** Networks that no app reaches unless its definition says so (RFC 1918, 6598, 3927, 1122, 5735, 1112). */
 export const CLOSED_NETWORKS = [
@@ -48,12 +49,12 @@ export function egress(text: string): Egress {
 const SPELLING = 'write none, private, host, host:PORT, or an address or network such as 10.0.0.5:5432'
 
 /** The destinations that a list of allowances opens. */
-export function waysOf(list: readonly Egress[]): Ways {
-  const ways = list.flatMap((one): readonly Way[] => {
+export function destinationsOf(list: readonly Egress[]): Destinations {
+  const destinations = list.flatMap((one): readonly Destination[] => {
     if (one === 'internet' || one === 'none') return []
     if (one === 'private') return PRIVATE_NETWORKS.map(to => ({ to, port: undefined }))
     const [to = '', port] = one.split(':')
     return [{ to, port: port === undefined ? undefined : Number(port) }]
   })
-  return { internet: !list.some(one => one === 'none'), ways }
+  return { internet: !list.some(one => one === 'none'), destinations }
 }

@@ -3,11 +3,11 @@ import type { Clock } from '../lib/clock.ts'
 import type { Grant, HoldRequest } from '../model/instance.ts'
 import type { TaskDefinition } from '../model/task.ts'
 
-/** How an app that is awake is reached. */
-export type Way = Target & { readonly webSockets: TaskDefinition['sleep']['webSockets'] }
+/** Where the requests for an awake instance go. */
+export type InstanceTarget = Target & { readonly webSockets: TaskDefinition['sleep']['webSockets'] }
 
 /** Whether the hold keeps nothing awake: it is a WebSocket, and the app's policy ignores them. */
-export const isIgnored = ({ request, target }: Hold<Way>): boolean =>
+export const isIgnored = ({ request, target }: Hold<InstanceTarget>): boolean =>
   request.kind === 'websocket' && target.webSockets !== 'hold'
 
 /** How one has left: whether that was use which puts the sleep off, and when it ended where that was not just now. */
@@ -15,7 +15,7 @@ export type Left = { readonly putsOff: boolean; readonly at?: number | undefined
 
 /** Who uses an app: each hold, and each request that waits for it. Counted exactly: a second release is a bug, and thrown. */
 export class Holds {
-  readonly #list = new HoldList<Way>(hold => this.#left(hold))
+  readonly #list = new HoldList<InstanceTarget>(hold => this.#left(hold))
   readonly #onLeave: (left: Left) => void
   #counting = 0
   #waiting = 0
@@ -40,13 +40,13 @@ export class Holds {
   }
 
   /** The oldest first. */
-  get all(): readonly Hold<Way>[] {
+  get all(): readonly Hold<InstanceTarget>[] {
     return this.#list.oldestFirst
   }
 
   /** Enters a holder; one that does not count (a WebSocket of an app that ignores them) is listed, but keeps nothing awake. */
-  enter(request: HoldRequest, way: Way, since: number): Hold<Way> {
-    const hold = this.#list.enter(request, way, since)
+  enter(request: HoldRequest, target: InstanceTarget, since: number): Hold<InstanceTarget> {
+    const hold = this.#list.enter(request, target, since)
     if (!isIgnored(hold)) this.#counting++
     return hold
   }
@@ -90,7 +90,7 @@ export class Holds {
     return this.#counting
   }
 
-  #left(hold: Hold<Way>): void {
+  #left(hold: Hold<InstanceTarget>): void {
     if (isIgnored(hold)) return
     this.#counting--
     this.#onLeave(

@@ -8,7 +8,7 @@ import { appOf, type InstanceId } from '../model/instance-id.ts'
 import type { VolumeId } from '../model/names.ts'
 import { type PinnedImage, TASK_DEFAULTS, type TaskDefinition } from '../model/task.ts'
 import { drainOf } from './drain.ts'
-import type { Way } from './holds.ts'
+import type { InstanceTarget } from './holds.ts'
 import type { InstanceParts } from './instance-parts.ts'
 import { ASLEEP, Lifecycle } from './lifecycle.ts'
 import type { Lifeline } from './lifeline.ts'
@@ -90,7 +90,7 @@ export class Instance {
 
   /** Keeps the instance awake until the hold is disposed of, waking it first if need be; waiting counts as use. Returns at once if it is awake. */
   hold(request: HoldRequest, cancellation: Cancellation): Held | Promise<Held> {
-    const now = this.#way()
+    const now = this.#target()
     return now === undefined ? this.#holdOnceAwake(request, cancellation.signal) : this.#hold(now, request)
   }
 
@@ -105,18 +105,18 @@ export class Instance {
     for (;;) {
       await orAborted(this.#waker.wakeUp(request.what), wait.signal)
       // Between its wake and this line it may have ended, or begun to stop for a new revision: then it is woken again.
-      const way = this.#way()
-      if (way !== undefined) return this.#hold(way, request, wait.took(this.#life.events.facts.lastWake?.steps))
+      const target = this.#target()
+      if (target !== undefined) return this.#hold(target, request, wait.took(this.#life.events.facts.lastWake?.steps))
     }
   }
 
-  #way(): Way | undefined {
+  #target(): InstanceTarget | undefined {
     const { state } = this.#life
-    return state.phase === 'awake' ? state.way : undefined
+    return state.phase === 'awake' ? state.target : undefined
   }
 
-  #hold(way: Way, request: HoldRequest, waited?: Held['waited']): Held {
-    const hold = this.#life.holds.enter(request, way, this.#parts.clock.now())
+  #hold(target: InstanceTarget, request: HoldRequest, waited?: Held['waited']): Held {
+    const hold = this.#life.holds.enter(request, target, this.#parts.clock.now())
     hold.waited = waited
     return hold
   }

@@ -87,7 +87,7 @@ export class Lifecycle {
     })
     const run = running.container.id
     this.#lastRun = { run, lifeline }
-    const way = {
+    const target = {
       address: running.address,
       run,
       webSockets: running.task.sleep.webSockets,
@@ -95,7 +95,7 @@ export class Lifecycle {
       alive: () => lifeline.alive(),
       badAnswer: (fault: string) => this.events.badAnswer(fault, clock),
     }
-    this.become({ phase: 'awake', running, idle, way, lifeline })
+    this.become({ phase: 'awake', running, idle, target, lifeline })
     running.lost?.addEventListener('abort', () => this.#leaseLost(running), { once: true })
     if (running.lost?.aborted) this.#leaseLost(running)
     running.watch.tell({ ended: exit => this.#died(running, exit), lost: onLost })

@@ -2,7 +2,7 @@ import type { ShadowError } from '../lib/errors.ts'
 import type { Unwind } from '../lib/unwind.ts'
 import type { SleepStep, WakeStep } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
-import type { Way } from './holds.ts'
+import type { InstanceTarget } from './holds.ts'
 import type { Idle } from './idle.ts'
 import type { Lifeline } from './lifeline.ts'
 import type { Running } from './running.ts'
@@ -20,7 +20,7 @@ export type Phased =
       readonly phase: 'awake'
       readonly running: Running
       readonly idle: Idle
-      readonly way: Way
+      readonly target: InstanceTarget
       readonly lifeline: Lifeline
     }
   | { readonly phase: 'stopping'; readonly undo: Unwind; readonly next: Rest }

@@ -4,7 +4,7 @@ import type { HoldView, InstanceView, StopReason } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
 import type { AppName, NodeName } from '../model/names.ts'
 import type { Crashes } from './crashes.ts'
-import { type Holds, isIgnored, type Way } from './holds.ts'
+import { type Holds, type InstanceTarget, isIgnored } from './holds.ts'
 import type { State } from './state.ts'
 import type { WakeRate } from './wake-rate.ts'
 
@@ -53,7 +53,7 @@ export function viewOf(state: State, { holds, crashes, wakeRate, ...facts }: Fac
   }
 }
 
-function listed(hold: Hold<Way>, iso: (at: number) => string): readonly HoldView[] {
+function listed(hold: Hold<InstanceTarget>, iso: (at: number) => string): readonly HoldView[] {
   const { kind, what, grant } = hold.request
   const views = grant === undefined ? [{ kind, what, since: iso(hold.since) }] : grant.holds
   return isIgnored(hold) ? views.map(view => ({ ...view, isIgnored: true })) : views

@@ -53,11 +53,11 @@ test('visitors get a code, a sentence and an id, and nothing that is for owners,
   await using app = await httpApp((_request, response) => void response.end())
   await using node = await aNodeListener(app, () => failure)
   await using master = await blog()
-  const ways: Partial<Held>[] = [{ address: node.address, isHop: true }]
+  const answers: Partial<Held>[] = [{ address: node.address, isHop: true }]
   const reach = new FakeReach(() => {
-    const way = ways.pop()
-    if (way === undefined) throw failure
-    return way
+    const answer = answers.pop()
+    if (answer === undefined) throw failure
+    return answer
   })
   await using front = await aFront({ master: master.url, reach })
   for (const _way of ['a node', 'its own machine']) {

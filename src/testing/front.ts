@@ -89,7 +89,7 @@ export const masterOf = (apps: App[], nodes: Node[]) =>
     changes: () => '',
   })
 
-/** A way to apps that answers with what the test says, and counts who holds. */
+/** Holds apps as the test says, and counts the holds. */
 export class FakeReach implements Reach {
   readonly holdRequests: HoldRequest[] = []
   held = 0
@@ -97,21 +97,21 @@ export class FakeReach implements Reach {
   phases: InstanceView['phase'][] = []
   /** Whether those who follow an app go on to wait after the last phase. */
   followsOn = false
-  readonly #way: (request: HoldRequest, app: Route) => Partial<Held> | Promise<Partial<Held>>
+  readonly #answer: (request: HoldRequest, app: Route) => Partial<Held> | Promise<Partial<Held>>
 
-  constructor(way: (request: HoldRequest, app: Route) => Partial<Held> | Promise<Partial<Held>>) {
-    this.#way = way
+  constructor(answer: (request: HoldRequest, app: Route) => Partial<Held> | Promise<Partial<Held>>) {
+    this.#answer = answer
   }
 
   async hold(app: Route, _node: Node, request: HoldRequest): Promise<Held> {
     const { kind, what, bytes, mayWake, patienceMs } = request // it is read from the HTTP request, which may end
     this.holdRequests.push({ kind, what, bytes, mayWake, patienceMs })
-    const way = await this.#way(request, app)
+    const held = await this.#answer(request, app)
     this.held += 1
     const leave = (): void => {
       this.held -= 1
     }
-    return { address: '', headers: {}, ...way, [Symbol.dispose]: leave }
+    return { address: '', headers: {}, ...held, [Symbol.dispose]: leave }
   }
 
   async *follow(_app: Route, _node: Node, signal: AbortSignal): AsyncGenerator<InstanceView> {

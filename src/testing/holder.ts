@@ -38,10 +38,10 @@ await runThread(async ({ channel }) => {
     if (cancellation !== never) setImmediate(() => cancellation.abort(new Error('left')))
     try {
       const request = aHoldRequest({ kind: dice > 0.95 ? 'websocket' : 'request', mayWake: dice < 0.1 || dice > 0.2 })
-      using way = await holding.hold(app, request, cancellation)
-      Atomics.add(users, placeOf(way), 1)
+      using one = await holding.hold(app, request, cancellation)
+      Atomics.add(users, placeOf(one), 1)
       for (let ticks = some(4); ticks > 0; ticks--) await tick()
-      Atomics.sub(users, placeOf(way), 1)
+      Atomics.sub(users, placeOf(one), 1)
       return 'served'
     } catch {
       return cancellation.signal.aborted ? 'left' : 'refused'
@@ -51,12 +51,12 @@ await runThread(async ({ channel }) => {
   tellCounted(channel, () => ({ ...new Counters(), requests: 7, open: 1 }))
   channel.serve<HolderOrders>({
     hold: async app => {
-      const way = await holding.hold(app, aHoldRequest(), never)
-      held.push(way)
-      return way.address
+      const one = await holding.hold(app, aHoldRequest(), never)
+      held.push(one)
+      return one.address
     },
     release: () => {
-      for (const way of held.splice(0)) way[Symbol.dispose]()
+      for (const one of held.splice(0)) one[Symbol.dispose]()
     },
     storm: async ({ apps, requests }) => {
       const counts = { served: 0, refused: 0, left: 0 }

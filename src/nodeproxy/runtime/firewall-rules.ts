@@ -1,4 +1,4 @@
-import { CLOSED_NETWORKS, type Way, type Ways } from '../../model/egress.ts'
+import { CLOSED_NETWORKS, type Destination, type Destinations } from '../../model/egress.ts'
 
 /** What the rules of a bridge are made from. */
 export type RuleInput = {
@@ -8,7 +8,7 @@ export type RuleInput = {
   /** Ports of this machine where a front listens. */
   readonly frontPorts: readonly number[]
   /** Apps that may reach more, or less, than usual; by the address of their container. */
-  readonly apps: ReadonlyMap<string, Ways>
+  readonly apps: ReadonlyMap<string, Destinations>
   /** Whether the kernel can remember who was refused (xt_recent). */
   readonly remembers: boolean
 }
@@ -36,7 +36,7 @@ export function rulesOf({ bridge, nameServers, frontPorts, apps, remembers }: Ru
   const dns = nameServers.flatMap(server =>
     ['udp', 'tcp'].map(protocol => `-d ${server} -p ${protocol} --dport 53 -j RETURN`),
   )
-  const own = [...apps].map(([ip, ways]) => ofApp(ip, ways))
+  const own = [...apps].map(([ip, open]) => ofApp(ip, open))
   const lines = [
     [input, ESTABLISHED],
     ...own.flatMap(one => one.input).map(rule => [input, rule]),
@@ -78,18 +78,21 @@ const restored = (chains: readonly string[], lines: readonly (readonly string[])
     '',
   ].join('\n')
 
-function ofApp(ip: string, { internet, ways }: Ways): { input: string[]; forward: string[] } {
-  const opened = (way: Way): string[] => {
-    const to = way.to === 'host' ? '' : ` -d ${way.to}`
-    if (way.port === undefined) return [`-s ${ip}${to} -j RETURN`]
-    return ['tcp', 'udp'].map(protocol => `-s ${ip}${to} -p ${protocol} --dport ${way.port} -j RETURN`)
+function ofApp(ip: string, { internet, destinations }: Destinations): { input: string[]; forward: string[] } {
+  const opened = (destination: Destination): string[] => {
+    const to = destination.to === 'host' ? '' : ` -d ${destination.to}`
+    if (destination.port === undefined) return [`-s ${ip}${to} -j RETURN`]
+    return ['tcp', 'udp'].map(protocol => `-s ${ip}${to} -p ${protocol} --dport ${destination.port} -j RETURN`)
   }
   const closed = internet ? [] : REJECTS.map(reject => `-s ${ip} ${reject}`)
   return {
-    input: [...ways.flatMap(way => (isWholeNetwork(way) ? [] : opened(way))), ...closed],
-    forward: [...ways.filter(({ to }) => to !== 'host').flatMap(opened), ...closed],
+    input: [
+      ...destinations.flatMap(destination => (isWholeNetwork(destination) ? [] : opened(destination))),
+      ...closed,
+    ],
+    forward: [...destinations.filter(({ to }) => to !== 'host').flatMap(opened), ...closed],
   }
 }
 
 // A network opens what is behind this machine; the machine itself is opened by its own address, or as `host`.
-const isWholeNetwork = ({ to }: Way): boolean => to.includes('/') && !to.endsWith('/32')
+const isWholeNetwork = ({ to }: Destination): boolean => to.includes('/') && !to.endsWith('/32')

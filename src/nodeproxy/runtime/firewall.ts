@@ -3,7 +3,7 @@ import { ShadowError } from '../../lib/errors.ts'
 import { type Exec, ExecError } from '../../lib/exec.ts'
 import type { Log } from '../../lib/log.ts'
 import { Turn } from '../../lib/turn.ts'
-import { type Egress, waysOf } from '../../model/egress.ts'
+import { destinationsOf, type Egress } from '../../model/egress.ts'
 import { CHAIN_PREFIX, chainsOf, rulesOf, rulesOfIPv6 } from './firewall-rules.ts'
 import { nameServers } from './name-servers.ts'
 
@@ -113,7 +113,7 @@ export class Firewall {
         nameServers: servers,
         frontPorts: this.#frontPorts,
         remembers: this.#remembers,
-        apps: new Map([...this.#apps].map(([ip, list]) => [ip, waysOf(list)])),
+        apps: new Map([...this.#apps].map(([ip, list]) => [ip, destinationsOf(list)])),
       })
     await this.#lookAt({ command: 'iptables', rules }, bridge)
     // Where there is no IPv6 there is nothing to be kept from.
