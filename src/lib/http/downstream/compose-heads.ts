@@ -2,14 +2,13 @@ import type { Scratch } from '../sockets/buffers.ts'
 import type { Hop } from '../upstream-target.ts'
 import { COLON, isText, startsWith, startsWithFolded } from '../wire/bytes.ts'
 import { dateLine } from '../wire/date.ts'
-import { Field, HOP_BY_HOP, NEEDED } from '../wire/fields.ts'
+import { Field } from '../wire/fields.ts'
 import { asForwardedHeaders, forwardedOf } from '../wire/forwarded.ts'
-import { type Head, tokens } from '../wire/head.ts'
+import type { Head } from '../wire/head.ts'
+import { HOP_BY_HOP, NEEDED, namesInConnection } from '../wire/hop-by-hop.ts'
+import { saysItHasNoBody } from '../wire/methods.ts'
 import { type Added, added, isAdded } from './added-headers.ts'
 import type { Peer } from './client-origin.ts'
-
-// A request of any other method is expected to say that it has no body (RFC 9110, 8.6).
-const BODILESS = ['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE']
 
 const CHAIN: readonly Field[] = [Field.forwardedFor, Field.forwarded]
 const CLAIMS: readonly Field[] = [
@@ -28,7 +27,7 @@ export function composeRequest(out: Scratch, head: Head, hop: Hop, peer: Peer): 
   const { bytes, base } = head
   const ours = added(hop.requestHeaders)
   const claims = DROPPED_CLAIMS[hop.forwarded]
-  const named = head.nominates ? nominated(head) : undefined
+  const named = head.nominates ? namesInConnection(head) : undefined
   const dropsExpect = hop.expect === 'answer' || head.minor === 0
   let run = base + head.lineStart
   if (!head.plainTarget || head.minor === 0) {
@@ -58,7 +57,7 @@ export function composeRequest(out: Scratch, head: Head, hop: Hop, peer: Peer): 
   if (hop.forwarded !== 'keep') tellOrigin(out, head, hop, peer)
   // In the one spelling that every server knows: to one that goes by case, `CHUNKED` is no framing.
   if (head.chunked) out.text('Transfer-Encoding: chunked\r\n')
-  else if (head.contentLength < 0 && !BODILESS.includes(head.method)) out.text('Content-Length: 0\r\n')
+  else if (head.contentLength < 0 && saysItHasNoBody(head.method)) out.text('Content-Length: 0\r\n')
   if (head.takesTrailers) out.text('TE: trailers\r\n')
   if (hop.expect === 'ask' && head.requestFraming !== 'none' && !head.expects) out.text('Expect: 100-continue\r\n')
   if (ours !== undefined) out.copy(ours.bytes, 0, ours.bytes.length)
@@ -85,7 +84,7 @@ export function composeAnswer(out: Scratch, head: Head, hop: Hop, changes: Answe
   const { closes, keepsAlive, chunks, unchunks } = changes
   const { bytes, base, status } = head
   const ours = status < 200 ? undefined : added(hop.responseHeaders)
-  const named = head.nominates ? nominated(head) : undefined
+  const named = head.nominates ? namesInConnection(head) : undefined
   const bare = status < 200 || status === 204
   const framesAnew = bare || unchunks || head.hasPaddedFraming
   let run = base
@@ -163,17 +162,6 @@ function isDropped(
 
 function isStripped({ bytes, isAnswer }: Head, from: number, to: number, strip: string): boolean {
   return isAnswer ? startsWith(bytes, from, to, strip) : startsWithFolded(bytes, from, to, strip)
-}
-
-/** The headers that `Connection` names as hop-by-hop, in lower case. */
-function nominated(head: Head): string[] {
-  const names: string[] = []
-  for (let slot = 0; slot < head.count; slot += 1) {
-    if (head.field(slot) !== Field.connection) continue
-    for (const [from, to] of tokens(head.bytes, head.base + head.valueStart(slot), head.base + head.valueEnd(slot)))
-      names.push(head.bytes.toString('latin1', from, to).toLowerCase())
-  }
-  return names
 }
 
 function tellOrigin(out: Scratch, head: Head, hop: Hop, peer: Peer): void {

@@ -59,7 +59,8 @@ function isAsWritten(bytes: Uint8Array, from: number, length: number): boolean {
 type Known = { readonly name: string; readonly field: Field; readonly initial: number }
 
 const CLAIM = 'x-forwarded-'
-const NAMES: Readonly<Record<string, Field>> = {
+/** The headers that a hop has to know, by their names in lower case. */
+export const FIELD_NAMES: Readonly<Record<string, Field>> = {
   host: Field.host,
   connection: Field.connection,
   'content-length': Field.contentLength,
@@ -84,23 +85,6 @@ const NAMES: Readonly<Record<string, Field>> = {
   'strict-transport-security': Field.hsts,
 }
 const BY_LENGTH: readonly (readonly Known[] | undefined)[] = Array.from({ length: 26 }, (_, length) => {
-  const known = Object.entries(NAMES).filter(([name]) => name.length === length)
+  const known = Object.entries(FIELD_NAMES).filter(([name]) => name.length === length)
   return known.length === 0 ? undefined : known.map(([name, field]) => ({ name, field, initial: name.charCodeAt(0) }))
 })
-
-/** Whether a field is between two neighbours only (RFC 9110, 7.6.1). `Transfer-Encoding` is not among them: bodies pass as they are framed, and the line is written anew for an upstream. */
-export const HOP_BY_HOP: readonly boolean[] = Object.values(Field).map(field =>
-  ([Field.connection, Field.upgrade, Field.te, Field.keepAlive, Field.proxy, Field.http2Settings] as Field[]).includes(
-    field,
-  ),
-)
-
-/**
- * Whether a field cannot be dropped by naming it in `Connection`: the message could not be understood without, or would not tell any
- * more which way it came.
- */
-export const NEEDED: readonly boolean[] = Object.values(Field).map(
-  field =>
-    ([Field.contentLength, Field.transferEncoding, Field.host, Field.trailer, Field.date] as Field[]).includes(field) ||
-    (field >= Field.via && field < Field.folded),
-)

@@ -2,7 +2,6 @@ import { copy, isText } from './bytes.ts'
 import type { Field } from './fields.ts'
 import { HEAD_LIMITS, type HeadLimits } from './parse-outcome.ts'
 
-export { tokens } from './list-elements.ts'
 export { HEAD_LIMITS, type HeadLimits, MORE, WHOLE } from './parse-outcome.ts'
 
 /** How a body's end is told (RFC 9112, 6.3). */

@@ -9,6 +9,11 @@ const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRAC
 /** Whether a request of this method may be sent again although the first one may have been handled (RFC 9110, 9.2.2). */
 export const isIdempotent = (method: string): boolean => IDEMPOTENT.has(method)
 
+const OFTEN_BARE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE'])
+
+/** Whether a request of this method says so where it has no body, by `Content-Length: 0` (RFC 9110, 8.6). */
+export const saysItHasNoBody = (method: string): boolean => !OFTEN_BARE.has(method)
+
 const COMMON = ['GET', 'POST', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'PATCH']
 
 /** The method in these bytes, or '' where nobody knows it. */

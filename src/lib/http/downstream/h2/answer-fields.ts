@@ -1,8 +1,9 @@
 import type { OutgoingHttpHeaders } from 'node:http2'
 import type { Hop } from '../../upstream-target.ts'
 import { httpDate } from '../../wire/date.ts'
-import { Field, HOP_BY_HOP, NEEDED } from '../../wire/fields.ts'
-import { type Head, tokens } from '../../wire/head.ts'
+import { Field } from '../../wire/fields.ts'
+import type { Head } from '../../wire/head.ts'
+import { HOP_BY_HOP, NEEDED, namesInConnection } from '../../wire/hop-by-hop.ts'
 import { mayTrail } from '../compose-heads.ts'
 
 /** The headers of an upstream's answer as HTTP/2 has them, name and value in turn, `:status` first (RFC 9113, 8.2 and 8.3.2). */
@@ -59,19 +60,9 @@ export function trailerFields(trailers: Head | undefined, hop: Hop): OutgoingHtt
 
 /** Whether a header is stripped by the hop, or named in `Connection`. */
 function dropped(head: Head, { strip }: Hop): (name: string, field: Field) => boolean {
-  const named = head.nominates ? nominated(head) : undefined
+  const named = head.nominates ? namesInConnection(head) : undefined
   return (name, field) =>
-    (strip !== undefined && name.startsWith(strip)) || (named?.has(name) === true && !NEEDED[field])
-}
-
-function nominated(head: Head): Set<string> {
-  const names = new Set<string>()
-  for (let slot = 0; slot < head.count; slot += 1) {
-    if (head.field(slot) !== Field.connection) continue
-    for (const [from, to] of tokens(head.bytes, head.base + head.valueStart(slot), head.base + head.valueEnd(slot)))
-      names.add(head.bytes.toString('latin1', from, to).toLowerCase())
-  }
-  return names
+    (strip !== undefined && name.startsWith(strip)) || (named?.includes(name) === true && !NEEDED[field])
 }
 
 function add(fields: Record<string, number | string[]>, name: string, value: string): void {

@@ -1,9 +1,8 @@
 import type { Head } from '../../wire/head.ts'
 import { WHOLE } from '../../wire/head.ts'
+import { NOT_IN_HTTP2 } from '../../wire/hop-by-hop.ts'
 import { parseRequest } from '../../wire/parse.ts'
 
-// RFC 9113, 8.2.2; TE is judged by its value.
-const FORBIDDEN = ['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade', 'http2-settings']
 const PSEUDO = [':method', ':path', ':scheme', ':authority']
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
 const NO_VALUE = /[\0-\x08\x0a-\x1f\x7f]/
@@ -53,7 +52,7 @@ function translate(raw: readonly string[], ended: boolean): string | Refused {
     }
     pseudo = false
     if (name === '' || NO_NAME.test(name)) return bad(`the name ${JSON.stringify(name)}`)
-    if (FORBIDDEN.includes(name) || (name === 'te' && value.toLowerCase() !== 'trailers'))
+    if (NOT_IN_HTTP2.has(name) || (name === 'te' && value.toLowerCase() !== 'trailers'))
       return bad(`"${name}: ${value.slice(0, 100)}", which HTTP/2 has not`)
     if (name === 'cookie') cookies += cookies === '' ? value : `; ${value}`
     else if (name === 'host') {
