@@ -67,6 +67,7 @@ const up = held.use(
   }),
 )
 ofDaemons.add(up.pid)
+held.use(new ProcessorTime(`${name}-docker`, 100)).addDocker()
 // Visitors and attackers have machines of their own: here the attackers get what processor time the others leave.
 const of = {
   probe: held.use(new ProcessorTime(`${name}-visitors`, 1_000)),
@@ -126,7 +127,7 @@ print(
     notes: [
       `${seconds} s of ${HOSTILE.length} hostile apps and ${Object.keys(attacksMade).length} attacks; visitors of the innocent alone for a fifth of that before`,
       ofDaemons.isThere
-        ? 'processor time: daemons and visitors by CPUWeight=1000 as contrib/systemd has it, attackers by 10'
+        ? 'processor time: daemons and visitors by CPUWeight=1000 as contrib/systemd has it, Docker by 100 as its own unit, attackers by 10'
         : 'processor time: all alike, as this machine has no cgroups for it',
       `wrong: an answer from another; lost: no answer, or an error; added: p99 beside them less p99 alone; sleepy was woken for most of its ${wakes} visits`,
       `repeated, as the master had closed the idle connection: ${all.reduce((sum, { repeated }) => sum + repeated, 0)}`,

@@ -1,4 +1,4 @@
-import { mkdirSync, rmdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -24,12 +24,33 @@ export class ProcessorTime implements AsyncDisposable {
     if (this.isThere) writeFileSync(`${this.#folder}/cgroup.procs`, `${pid}`)
   }
 
+  /**
+   * The processes of Docker are of it, and those that they start from now on, where nothing has put them into a cgroup: systemd gives
+   * docker.service and containerd.service one each, but a dockerd that was started by hand has the weight of a service by each thread.
+   */
+  addDocker(): void {
+    const isInNone = this.#folder.startsWith('/sys/fs/cgroup/cpu/') ? /^\d+:cpu(,cpuacct)?:\/$/m : /^0::\/$/m
+    for (const pid of readdirSync('/proc').filter(each => /^\d+$/.test(each))) {
+      try {
+        const name = readFileSync(`/proc/${pid}/comm`, 'utf8')
+        const isDocker = name === 'dockerd\n' || name.startsWith('containerd')
+        if (isDocker && isInNone.test(readFileSync(`/proc/${pid}/cgroup`, 'utf8'))) this.add(Number(pid))
+      } catch {} // it has ended
+    }
+  }
+
   /** From now on it is one of the machine's others. */
   release(pid: number): void {
     if (this.isThere) writeFileSync(`${dirname(this.#folder)}/cgroup.procs`, `${pid}`)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    const left = this.isThere ? readFileSync(`${this.#folder}/cgroup.procs`, 'utf8').split('\n') : []
+    for (const pid of left.filter(Boolean)) {
+      try {
+        this.release(Number(pid))
+      } catch {} // it has ended
+    }
     // A process that has just ended is in it for a moment more.
     for (let tries = 0; this.isThere && tries < TRIES; tries++) {
       try {

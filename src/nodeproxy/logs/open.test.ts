@@ -21,6 +21,9 @@ let outputs: Map<string, FakeOutput>
 let opened: Logs[]
 let limits: (number | undefined)[]
 
+/** Between two pieces of a flood that are read. */
+const PAUSE_MS = 31.25
+
 beforeEach(() => {
   folder = mkdtempSync('/tmp/shadow-logs-')
   clock = new HandClock()
@@ -100,6 +103,8 @@ async function read(logs: Logs, tail = 1_000): Promise<string[]> {
   for await (const { line } of logs.read(blog, { tail, follow: false }, signal)) lines.push(line)
   return lines
 }
+
+const last = async (logs: Logs): Promise<string | undefined> => (await read(logs, 1)).at(-1)
 
 async function untilLast(logs: Logs, wanted: string): Promise<string[]> {
   for (;;) {
@@ -340,14 +345,31 @@ describe('the pump', () => {
     await until(() => limits.length === 1)
     expect(limits).toEqual([0.05])
     for (let at = 0; at < 160; at++) output.write(long, T + 1_000 + at)
-    output.write('still', T + 1_200)
-    await untilLast(logs, 'still')
-    await clock.advance(5_000)
+    output.write('calm', T + 1_200)
+    // Of a flood, 2 MiB a second are read: the 10 MiB and more that are left take five seconds at least.
+    const from = clock.now()
+    while ((await last(logs)) !== 'calm') await clock.advance(PAUSE_MS)
+    expect(clock.now() - from).toBeGreaterThan(5_000)
     expect(limits).toEqual([0.05])
-    await clock.advance(5_000)
+    await clock.advance(10_000)
     expect(limits).toEqual([0.05, undefined])
     const told = (await read(logs)).at(-1)
     expect(told).toMatch(/writes less log again/)
+  })
+
+  test('tells that lines may be missing where an app ends while it floods its log', async () => {
+    const logs = open()
+    const output = outputOf('c1')
+    logs.pump(container)
+    const long = 'x'.repeat(64 * 1024)
+    for (let at = 0; at < 160; at++) output.write(long, T + at)
+    await until(() => limits.length === 1)
+    output.end()
+    for (let paused = 0; paused < 32; paused++) {
+      await last(logs)
+      await clock.advance(PAUSE_MS)
+    }
+    expect(await last(logs)).toMatch(/its last lines may be missing/)
   })
 
   test('slows no app for a burst, nor for what it wrote long ago and is read at once', async () => {

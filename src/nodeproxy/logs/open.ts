@@ -6,7 +6,7 @@ import type { Log } from '../../lib/log.ts'
 import { type InstanceId, logFields } from '../../model/instance-id.ts'
 import type { Container, Runtime } from '../runtime/runtime.ts'
 import { AppLog, keyOf } from './app-log.ts'
-import { CALM, FLOODS, Flood } from './flood.ts'
+import { CALM, ENDED_IN_FLOOD, FLOODS, Flood } from './flood.ts'
 import type { Logs } from './logs.ts'
 
 type Options = {
@@ -75,7 +75,10 @@ export function openLogs({ folder, runtime, clock, log, maxBytes = 10 * 2 ** 20 
       }
       target.append(line)
       await target.ready()
+      const pauseMs = flood.takePauseMs()
+      if (pauseMs > 0) await pause(clock, pauseMs, ending.signal)
     }
+    if (flood.isOn) target.append({ at: timestamp(clock), stream: 'shadow', line: ENDED_IN_FLOOD })
   }
 
   /** Slows an app that floods its log, for as long as it does. */
