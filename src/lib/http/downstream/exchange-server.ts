@@ -70,7 +70,11 @@ export class Exchanges implements Disposable {
     const limits: Limits = { ...LIMITS, ...options.limits }
     const inLooks = (ms: number): number => Math.max(1, Math.round(ms / LOOK_MS))
     const sockets = new Sockets(options.sockets ?? {}, () => this.#pool.closeIdle() || this.#makeRoom())
-    this.gate = new Gate({ answerOf, sockets, ...options.connections }, this.counters, () => this.#makeRoom())
+    const resets = new Resets(clock, options.resets)
+    const isShutOut = (client: string): boolean => resets.shutsOut(client)
+    this.gate = new Gate({ answerOf, sockets, isShutOut, ...options.connections }, this.counters, () =>
+      this.#makeRoom(),
+    )
     this.#clock = clock
     this.#forwarder = new Forwarder({
       clock,
@@ -95,7 +99,7 @@ export class Exchanges implements Disposable {
     this.#parts = {
       pool: this.#pool,
       gate: this.gate,
-      resets: new Resets(clock, options.resets),
+      resets,
       out: new Scratch(),
       safe: new SafePath({
         journey,

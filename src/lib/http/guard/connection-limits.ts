@@ -19,6 +19,8 @@ export type GateOptions = {
   /** What connections of clients share with those to upstreams. */
   readonly sockets?: Sockets | undefined
   readonly answerOf?: AnswerOf | undefined
+  /** Whether a client gets no new TLS connection for the moment, as it has left too many requests. */
+  readonly isShutOut?: ((client: string) => boolean) | undefined
 }
 
 /** What tells whether it has an address, as a `BlockList` does. */
@@ -27,6 +29,11 @@ type Addresses = { check(address: string, family: 'ipv4' | 'ipv6'): boolean }
 /** More refusals than these in one look are not worth their answer: they are reset. */
 const MOST_ANSWERED = 64
 const IN_ALL = 'all'
+/** Streams of HTTP/2 that one connection may have open. */
+const STREAMS = 128
+/** The same for one of many: what all connections of a client send at once is served in one go, and all others wait meanwhile. */
+const STREAMS_OF_MANY = 8
+const STREAMS_TOGETHER = 256
 const IPV6_BITS = 64
 
 /** Lets connections in, before a byte of them is read, and keeps the count of them. */
@@ -38,6 +45,7 @@ export class Gate {
   readonly #answerOf: AnswerOf
   readonly #counters: Counters
   readonly #makeRoom: () => number
+  readonly #isShutOut: (client: string) => boolean
   readonly #sockets: Sockets
   #refused: Socket[] = []
   #refusedBefore: Socket[] = []
@@ -53,6 +61,7 @@ export class Gate {
     this.#answerOf = options.answerOf ?? (error => problemAnswer(error, noLog))
     this.#counters = counters
     this.#makeRoom = makeRoom
+    this.#isShutOut = options.isShutOut ?? (() => false)
   }
 
   /** What is counted by now, those connections included that are open. */
@@ -73,6 +82,11 @@ export class Gate {
       return false
     }
     const key = this.#mostPerAddress === Number.POSITIVE_INFINITY ? undefined : this.clientOf(address)
+    if (key !== undefined && !plain && this.#isShutOut(key)) {
+      // A handshake costs more than the streams that it was shut out for.
+      this.#counters.refusedResets += 1
+      return this.#refuse(socket, undefined)
+    }
     if (key !== undefined && !this.#counts.take(key, this.#mostPerAddress)) {
       this.#counters.refusedPerAddress += 1
       return this.#refuse(socket, plain ? TOO_MANY : undefined)
@@ -99,6 +113,13 @@ export class Gate {
       if (this.#most !== Number.POSITIVE_INFINITY) this.#counts.give(IN_ALL)
     })
     return true
+  }
+
+  /** How many streams a new connection by HTTP/2 may have open: the fewer the more connections the client has. */
+  streamsFor(client: string | undefined): number {
+    if (client === undefined) return STREAMS
+    const share = Math.floor(STREAMS_TOGETHER / Math.max(1, this.#counts.of(client)))
+    return Math.max(STREAMS_OF_MANY, Math.min(STREAMS, share))
   }
 
   /** Counts a request by HTTP/2 of a client; false: it has as many open as one address may have. */

@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { constants } from 'node:http2'
 import { type Agent, request as httpsRequest } from 'node:https'
 import { buffer, text } from 'node:stream/consumers'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import { test } from 'vitest'
 import { certificatesFolder, putCertbot, putPair, selfSigned, selfSignedRsa } from '../../../testing/certificates.ts'
 import { h2Client } from '../../../testing/h2-forwarding.ts'
+import { FRAME, FrameClient, GET } from '../../../testing/h2-wire.ts'
 import { secured } from '../../../testing/tls-forwarding.ts'
 import { httpApp, RawClient, until } from '../../../testing/wire.ts'
+import { Buckets } from '../../shared/buckets.ts'
 
 const one = selfSigned('one.example', 'also.example')
 const two = selfSigned('two.example')
@@ -350,3 +353,26 @@ function lookup(_name: string, options: { all?: boolean }, done: (...given: unkn
   if (options.all) done(null, [{ address: '127.0.0.1', family: 4 }])
   else done(null, '127.0.0.1', 4)
 }
+
+test('a client that has left too many streams gets no handshake for a second', async () => {
+  await using app = await httpApp(request => void request.on('error', () => undefined))
+  const resets = new Buckets()
+  await using front = await secured(app, folderOf(), { connections: { mostPerAddress: 1_000 }, resets })
+  const connected = await dial(front.port, 'one.example', one.cert, { ALPNProtocols: ['h2'] })
+  using client = new FrameClient(connected)
+  await client.until(() => client.of(FRAME.settings).length > 0)
+  // All but one of those that it may leave were left on other connections.
+  const before = front.clock.now()
+  for (let left = 0; left < 1_000; left++) resets.take('127.0.0.1', { perSecond: 100, burst: 1_000 }, before)
+  client.ask(1, [...GET.slice(0, 2), [':scheme', 'https'], [':authority', 'one.example']])
+  await until(() => front.exchanges.counters.requests === 1)
+  client.send(FRAME.reset, 0, 1, Buffer.from([0, 0, 0, constants.NGHTTP2_CANCEL]))
+  await client.until(() => client.closed)
+  const { handshakes } = front.exchanges.counters
+  await assert.rejects(dial(front.port, 'one.example', one.cert))
+  assert.equal(front.exchanges.counters.handshakes + front.exchanges.counters.failedHandshakes, handshakes)
+  await front.clock.advance(1_000)
+  const again = await dial(front.port, 'one.example', one.cert)
+  assert.equal(again.authorized, true)
+  again.destroy()
+})

@@ -16,9 +16,19 @@ import {
 } from '../../../../testing/h2-wire.ts'
 import { httpApp, until } from '../../../../testing/wire.ts'
 import { isFailure } from '../../../errors.ts'
+import type { Session } from './connection.ts'
+import type { StreamExchange } from './exchange.ts'
 
 const answering = () => httpApp((_request, response) => response.end('ok'))
 const silent = () => httpApp(request => void request.on('error', () => undefined))
+
+/** How many streams the client was told that it may have open (RFC 9113, 6.5.2). */
+function streamsOf(client: FrameClient): number | undefined {
+  const told = client.of(FRAME.settings)[0]?.payload ?? Buffer.alloc(0)
+  for (let at = 0; at < told.length; at += 6)
+    if (told.readUInt16BE(at) === constants.NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS) return told.readUInt32BE(at + 2)
+  return undefined
+}
 
 test('a client is told how many streams it may have, and ended when it has heard and asks for more', async () => {
   await using app = await silent()
@@ -27,15 +37,7 @@ test('a client is told how many streams it may have, and ended when it has heard
   await client.until(() => client.of(FRAME.settings).length > 0)
   for (let stream = 1; stream <= 2 * 140; stream += 2) client.ask(stream)
   await client.until(() => client.goneWith === constants.NGHTTP2_PROTOCOL_ERROR && client.closed)
-  const told = client.of(FRAME.settings)[0]?.payload ?? Buffer.alloc(0)
-  const settings = Array.from({ length: told.length / 6 }, (_, at) => [
-    told.readUInt16BE(6 * at),
-    told.readUInt32BE(6 * at + 2),
-  ])
-  assert.deepEqual(
-    settings.find(([id]) => id === constants.NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS),
-    [3, 128],
-  )
+  assert.equal(streamsOf(client), 128)
   assert(front.exchanges.counters.requests <= 128)
   await front.clock.advance(5_000)
   await until(() => app.sockets.size === 0)
@@ -56,6 +58,19 @@ for (const [what, fields] of [
     assert.equal(front.exchanges.counters.requests, 1)
   })
 }
+
+test('one of many connections of a client is given fewer streams', async () => {
+  await using app = await silent()
+  await using front = await streaming(app, {}, { connections: { mostPerAddress: 100 } })
+  await using clients = new AsyncDisposableStack()
+  const given: (number | undefined)[] = []
+  for (let connections = 1; connections <= 80; connections++) {
+    const client = clients.use(new FrameClient(front.port))
+    await client.until(() => client.of(FRAME.settings).length > 0)
+    given.push(streamsOf(client))
+  }
+  assert.deepEqual([given[0], given[1], given[7], given[79]], [128, 128, 32, 8])
+})
 
 test('a target that is too long: 414', async () => {
   await using app = await answering()
@@ -142,6 +157,38 @@ for (const [what, flood] of [
     assert.equal(front.exchanges.counters.requests, 0)
   })
 }
+
+// node:http2 throws at most calls of a session that it has destroyed, and its socket closes a moment later: an attack ended a daemon by that.
+test('a connection that has just been ended bears to be ended again, in each way', async () => {
+  await using app = await silent()
+  const thrown: unknown[] = []
+  await using front = await streaming(
+    app,
+    {},
+    {
+      connections: { mostPerAddress: 100 },
+      journey: async exchange => {
+        const session = (exchange as StreamExchange).session as Session
+        session.cut()
+        for (const again of [
+          () => session.calm('127.0.0.1'),
+          () => session.drain(),
+          () => session.look(),
+          () => session.cut(),
+        ])
+          try {
+            again()
+          } catch (error) {
+            thrown.push(error)
+          }
+      },
+    },
+  )
+  using client = new FrameClient(front.port)
+  client.ask(1)
+  await client.until(() => client.closed)
+  assert.deepEqual(thrown, [])
+})
 
 test('a connection without a request is ended, pings or not; the client is told', async () => {
   await using app = await answering()

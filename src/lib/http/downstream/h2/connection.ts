@@ -37,7 +37,7 @@ export class Session implements StreamConnection, MultiplexedConnection {
     // Nothing is answered without a client that gives it room.
     socket.allowHalfOpen = false
     socket.once('close', () => parts.sessions.delete(this))
-    this.#session = performServerHandshake(socket, sessionOptions(parts.limits))
+    this.#session = performServerHandshake(socket, sessionOptions(parts.limits, parts.gate.streamsFor(this.#client)))
     this.#session.on('error', () => undefined) // what the client broke it is told by GOAWAY
     if (this.#client !== undefined && parts.resets.shutsOut(this.#client)) {
       parts.counters.refusedResets += 1
@@ -86,7 +86,8 @@ export class Session implements StreamConnection, MultiplexedConnection {
   #calm(): void {
     if (this.#isCalmed) return
     this.#isCalmed = true
-    this.#session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM)
+    // The client may have ended it in this turn of the loop: node:http2 throws at a destroyed session.
+    if (!this.#session.destroyed) this.#session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM)
     this.#session.destroy()
   }
 
