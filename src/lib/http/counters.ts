@@ -17,8 +17,6 @@ export class Counters {
   handshakes = 0
   failedHandshakes = 0
   lateHandshakes = 0
-  /** Connections given to the safe path. */
-  handedOver = 0
   /** Connections ended as they had served the most requests one may. */
   servedMost = 0
   bytesIn = 0

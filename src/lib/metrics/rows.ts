@@ -53,7 +53,6 @@ export const ROWS: Readonly<Record<Numbers, Row>> = {
   idle: closed('idle'),
   handshakes: { name: 'handshakes_total', help: 'TLS handshakes that came through' },
   failedHandshakes: { name: 'handshakes_failed_total', help: 'TLS handshakes that failed, too late ones aside' },
-  handedOver: { name: 'connections_handed_over_total', help: 'Connections that went over to the safe path' },
   bytesIn: bytes('in'),
   bytesOut: bytes('out'),
   requests: { name: 'requests_total', help: 'Requests that were served' },

@@ -59,6 +59,7 @@ export function composeRequest(out: Scratch, head: Head, hop: Hop, peer: Peer): 
   if (head.chunked) out.text('Transfer-Encoding: chunked\r\n')
   else if (head.contentLength < 0 && saysItHasNoBody(head.method)) out.text('Content-Length: 0\r\n')
   if (head.takesTrailers) out.text('TE: trailers\r\n')
+  if (head.wantsUpgrade) out.text(switchTo(head))
   if (hop.expect === 'ask' && head.requestFraming !== 'none' && !head.expects) out.text('Expect: 100-continue\r\n')
   if (ours !== undefined) out.copy(ours.bytes, 0, ours.bytes.length)
   out.lineEnd()
@@ -83,7 +84,8 @@ export const UNCHANGED: AnswerChanges = { closes: false, keepsAlive: false, chun
 export function composeAnswer(out: Scratch, head: Head, hop: Hop, changes: AnswerChanges): void {
   const { closes, keepsAlive, chunks, unchunks } = changes
   const { bytes, base, status } = head
-  const ours = status < 200 ? undefined : added(hop.responseHeaders)
+  const isInterim = status < 200 && status !== 101
+  const ours = isInterim ? undefined : added(hop.responseHeaders)
   const named = head.nominates ? namesInConnection(head) : undefined
   const bare = status < 200 || status === 204
   const framesAnew = bare || unchunks || head.hasPaddedFraming
@@ -113,13 +115,17 @@ export function composeAnswer(out: Scratch, head: Head, hop: Hop, changes: Answe
     const date = dateLine()
     out.copy(date, 0, date.length)
   }
-  if (hop.hsts !== undefined && !head.hasHsts && status >= 200) out.text(`Strict-Transport-Security: ${hop.hsts}\r\n`)
+  if (hop.hsts !== undefined && !head.hasHsts && !isInterim) out.text(`Strict-Transport-Security: ${hop.hsts}\r\n`)
   if (chunks) out.text('Transfer-Encoding: chunked\r\n')
   if (closes) out.text('Connection: close\r\n')
   else if (keepsAlive) out.text('Connection: keep-alive\r\n')
   if (ours !== undefined) out.copy(ours.bytes, 0, ours.bytes.length)
+  if (status === 101) out.text(switchTo(head))
   out.lineEnd()
 }
+
+/** The lines that ask to switch protocols, or say that it is done; they are of each hop, which takes over what is asked for. */
+const switchTo = (head: Head): string => `Connection: Upgrade\r\nUpgrade: ${head.list('upgrade') ?? ''}\r\n`
 
 /** Copies up to the end of a name, and leaves out the white space before its colon (RFC 9112, 5.1); gives where to copy on from. */
 function copyName(out: Scratch, head: Head, slot: number, run: number): number {

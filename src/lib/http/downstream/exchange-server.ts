@@ -116,6 +116,7 @@ export class Exchanges implements Disposable {
       clients: new Set(),
       sessions: new Set(),
       idle: new IdleList(),
+      clock,
       lookMs: LOOK_MS,
       pingEveryMs,
       reusesMemory: options.reusesMemory ?? true,

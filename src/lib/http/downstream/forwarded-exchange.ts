@@ -91,7 +91,7 @@ export abstract class ForwardedExchange implements Served, AnsweredExchange, Wai
   }
 
   get upgrade(): string | undefined {
-    return undefined // upgrades travel on the safe path
+    return this.head.wantsUpgrade ? this.head.list('upgrade') : undefined
   }
 
   get headBytes(): number {
@@ -249,6 +249,18 @@ export abstract class ForwardedExchange implements Served, AnsweredExchange, Wai
     this.#settled()?.reject(reason)
   }
 
+  /** The signal that the request was forwarded with has aborted. */
+  protected aborted(reason: unknown): void {
+    this.failed(reason)
+  }
+
+  /** Gives away the connection to the upstream, which has switched to another protocol. */
+  protected giveUpstream(): Upstream | undefined {
+    const { upstream } = this
+    this.upstream = this.#answer = undefined
+    return upstream
+  }
+
   /** Whether it is being forwarded. */
   protected get isForwarded(): boolean {
     return this.#settle !== undefined
@@ -327,7 +339,7 @@ export abstract class ForwardedExchange implements Served, AnsweredExchange, Wai
     return settle
   }
 
-  readonly #aborted = (): void => this.failed(this.#signal?.reason)
+  readonly #aborted = (): void => this.aborted(this.#signal?.reason)
 }
 
 export const left = (): ShadowError => new ShadowError('client-gone', 'the client left before its answer')

@@ -97,6 +97,44 @@ test('a client that does not answer is not waited for', async () => {
   await until(() => front.sockets.size === 0 && front.outcomes.length === 1)
 })
 
+test('an app that has died ends its WebSockets, though nothing came from its connection', async () => {
+  await using app = await switching('websocket')
+  await using front = await forwarding(app)
+  using client = new RawClient(front.port, asking('websocket'))
+  await client.until('\r\n\r\n')
+  const { address } = app
+  front.exchanges.forget({ address, upstream: address })
+  app.ends[0]?.write('\x81\x02ab', 'latin1')
+  await client.until('ab')
+  front.exchanges.forget({ address, upstream: address, cause: new Error('it died') })
+  await client.closed()
+  await until(() => front.outcomes.length === 1 && front.sockets.size === 0)
+  assert.equal(front.exchanges.counters.webSocketsOpen, 0)
+})
+
+test('a kept connection that was switched serves no request after, and the next has its own', async () => {
+  let connections = 0
+  await using app = await rawApp(socket => {
+    connections += 1
+    socket.on('data', chunk =>
+      socket.write(
+        String(chunk).includes('Upgrade')
+          ? 'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: line\r\n\r\nswitched'
+          : 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok',
+      ),
+    )
+  })
+  await using front = await forwarding(app)
+  const get = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
+  using first = new RawClient(front.port, get)
+  await first.until('ok')
+  using second = new RawClient(front.port, asking('line'))
+  await second.until('switched')
+  using third = new RawClient(front.port, get)
+  await third.until('ok')
+  assert.equal(connections, 2)
+})
+
 test('another protocol knows no such word: it is cut', async () => {
   await using app = await switching('line')
   await using front = await forwarding(app)

@@ -1,3 +1,4 @@
+import type { Clock } from '../../clock.ts'
 import type { ShadowError } from '../../errors.ts'
 import type { Counters } from '../counters.ts'
 import type { Exchange, OwnAnswer } from '../exchange.ts'
@@ -55,6 +56,7 @@ export type Parts = {
   /** Connections that speak HTTP/2. */
   readonly sessions: Set<MultiplexedConnection>
   readonly idle: IdleList<IdleConnection>
+  readonly clock: Clock
   readonly lookMs: number
   readonly pingEveryMs: number
   readonly reusesMemory: boolean

@@ -5,7 +5,9 @@ import { ShadowError } from '../../errors.ts'
 import { Counters } from '../counters.ts'
 import { LIMITS, type Limits, tooLarge } from '../guard/limits.ts'
 import { Sockets } from '../guard/socket-budget.ts'
+import { Outlet } from '../sockets/socket-writer.ts'
 import { Splice } from '../upgrade/tunnel.ts'
+import type { End } from '../upgrade/tunnel-direction.ts'
 import { type Hop, UpstreamError } from '../upstream-target.ts'
 import { isIdempotent } from '../wire/methods.ts'
 import { passOn, passOnHint, refusalOf, switchOver } from './answer.ts'
@@ -41,7 +43,6 @@ export class Forwarder implements Disposable {
   readonly #limits: Limits
   readonly #counters: Counters
   readonly #pingEveryMs: number
-  readonly #reusesMemory: boolean
   readonly #splices = new Set<Splice>()
   #drains = false
 
@@ -53,7 +54,6 @@ export class Forwarder implements Disposable {
     this.#limits = { ...LIMITS, ...options.limits }
     this.#counters = counters
     this.#pingEveryMs = pingEveryMs
-    this.#reusesMemory = options.reusesMemory ?? true
   }
 
   /**
@@ -105,16 +105,24 @@ export class Forwarder implements Disposable {
         if (isWebSocket) this.#counters.webSocketsOpen -= 1
         resolve()
       }
-      const splice = new Splice(client, upstream, {
+      const splice = new Splice(endOf(client), endOf(upstream), {
         clock: this.#clock,
         pingEveryMs: isWebSocket ? this.#pingEveryMs : undefined,
         stalledAfterMs: this.#limits.stalledAfterMs,
-        reusesMemory: this.#reusesMemory,
         onLate: () => {
           this.#counters.lateSwitched += 1
         },
         onClosed,
       })
+      for (const [socket, flow] of [
+        [client, splice.up],
+        [upstream, splice.down],
+      ] as const)
+        socket
+          .on('error', () => undefined)
+          .on('data', (chunk: Buffer) => flow.received(chunk, chunk.length, false))
+          .on('end', () => flow.ended())
+          .resume()
       const goAway = (): void => splice.goAway(signal.reason instanceof ShadowError ? signal.reason.message : '')
       this.#splices.add(splice)
       signal.addEventListener('abort', goAway, { once: true })
@@ -254,6 +262,12 @@ function mayRepeat(error: unknown, { upstream }: Attempt, { head, upload, signal
     return false
   return !error.sent || isIdempotent(head.method)
 }
+
+const endOf = (socket: Socket): End => ({
+  socket,
+  outlet: new Outlet(socket, cause => void socket.destroy(cause)),
+  intake: undefined,
+})
 
 function whenConnected(upstream: ClientRequest, then: () => void): void {
   upstream.once('socket', socket => (socket.connecting ? socket.once('connect', then) : then()))

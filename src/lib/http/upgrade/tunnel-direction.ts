@@ -1,12 +1,17 @@
 import type { Socket } from 'node:net'
-import { Intake, passOn, Scratch } from '../sockets/buffers.ts'
-import { readInto } from '../sockets/read-into.ts'
+import { type Intake, passOn, Scratch } from '../sockets/buffers.ts'
 import type { Outlet } from '../sockets/socket-writer.ts'
 import type { FrameBoundaries } from './websocket-frames.ts'
 
+/** One of the two connections of a splice. */
+export interface End {
+  readonly socket: Socket
+  readonly outlet: Outlet
+  /** What it reads into, where that is memory that is used again. */
+  readonly intake: Intake | undefined
+}
+
 type FlowOptions = {
-  /** Whether to read into memory that is used again, where this Node can. */
-  readonly reusesMemory: boolean
   /** Follows what passes, so that frames of our own can be put in between. */
   readonly frames?: FrameBoundaries | undefined
   /** Bytes have come. */
@@ -19,33 +24,39 @@ type FlowOptions = {
 
 /** One direction of a splice: passes on what comes from a socket, and reads no more of it than the other takes, up to the end. */
 export class Flow {
-  readonly #from: Socket
+  readonly #from: End
   readonly #to: Outlet
   readonly #options: FlowOptions
-  readonly #intake: Intake | undefined
   /** A frame of our own, to be sent once the one that is passing has ended. */
   #due: Buffer | undefined
   /** It is the last one. */
   #ends = false
   #isOver = false
 
-  constructor(from: Socket, to: Outlet, options: FlowOptions) {
+  constructor(from: End, to: End, options: FlowOptions) {
     this.#from = from
-    this.#to = to
+    this.#to = to.outlet
     this.#options = options
-    from
-      .on('data', (chunk: Buffer) => this.#received(chunk, chunk.length, false, false)) // also what was read before this
-      .on('end', () => this.#to.socket.end())
-    if (options.reusesMemory) {
-      const intake = new Intake((bytes, length, lent) => this.#received(bytes, length, lent, !lent))
-      if (readInto(from, intake)) this.#intake = intake
-    }
-    from.resume()
   }
 
-  /** The socket has closed. */
-  close(): void {
-    this.#intake?.close()
+  /** Bytes have come; `lent` memory is used again after the call. */
+  received(bytes: Buffer, length: number, lent: boolean): void {
+    this.#options.onCame?.()
+    const boundary = this.#options.frames?.push(bytes, length) ?? -1
+    if (this.#isOver) return
+    let from = 0
+    if (this.#due !== undefined && boundary >= 0) {
+      this.#pass(bytes, 0, boundary, lent)
+      this.#putDue()
+      from = boundary
+    }
+    if (!this.#isOver) this.#pass(bytes, from, length, lent)
+    this.#mayWait(length, !lent && this.#from.intake !== undefined)
+  }
+
+  /** No more bytes come. */
+  ended(): void {
+    this.#to.socket.end()
   }
 
   /** Sends a frame of our own between those that pass: now, or when the one that is passing has ended. None takes back one that waits. */
@@ -62,31 +73,17 @@ export class Flow {
     if (this.#due === undefined) this.#over()
   }
 
-  /** `fromOwn`: the bytes are in memory of the socket's own, which the next are read into. */
-  #received(bytes: Buffer, length: number, lent: boolean, fromOwn: boolean): void {
-    this.#options.onCame?.()
-    const boundary = this.#options.frames?.push(bytes, length) ?? -1
-    if (this.#isOver) return
-    let from = 0
-    if (this.#due !== undefined && boundary >= 0) {
-      this.#pass(bytes, 0, boundary, lent)
-      this.#putDue()
-      from = boundary
-    }
-    if (!this.#isOver) this.#pass(bytes, from, length, lent)
-    this.#mayWait(length, fromOwn)
-  }
-
-  /** Reads no more until what waits has been taken: where there is much of it, or it is in memory that would be read into again. */
+  /** Reads no more until what waits has been taken: where there is much of it, or it is in memory (`fromOwn`) that is read into next. */
   #mayWait(length: number, fromOwn: boolean): void {
+    const { intake, socket } = this.#from
     const isWritten = this.#to.isWritten
-    if (this.#intake !== undefined) {
+    if (intake !== undefined) {
       // TLS passes on what it has read already though it is told to read no more.
-      this.#intake.bulk = length >= BULK_FROM && !('encrypted' in this.#from)
-      this.#intake.written = isWritten
+      intake.bulk = length >= BULK_FROM && !('encrypted' in socket)
+      intake.written = isWritten
     }
     if (isWritten || (!fromOwn && this.#to.waiting < MOST_WAITING)) return
-    this.#from.pause()
+    socket.pause()
     this.#to.whenWritten(this.#written)
   }
 
@@ -112,7 +109,7 @@ export class Flow {
 
   readonly #written = (): void => {
     this.#options.onTaken?.()
-    this.#from.resume()
+    this.#from.socket.resume()
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Clock } from '../../clock.ts'
-import { Outlet } from '../sockets/socket-writer.ts'
-import { Flow } from './tunnel-direction.ts'
+import type { Outlet } from '../sockets/socket-writer.ts'
+import { type End, Flow } from './tunnel-direction.ts'
 import { FrameBoundaries } from './websocket-frames.ts'
 
 export type SpliceOptions = {
@@ -12,8 +12,6 @@ export type SpliceOptions = {
   readonly stalledAfterMs: number
   /** It is cut, as a side is too slow or not there any more. */
   readonly onLate: () => void
-  /** Whether memory that is read into is used again, where this Node can. */
-  readonly reusesMemory: boolean
   /** Both sockets have closed. */
   readonly onClosed: () => void
 }
@@ -30,12 +28,18 @@ function goingAway(reason: string): Buffer {
 /** How long a client may take to answer that, and the app to end the frame before. */
 const GOES_WITHIN_MS = 1_000
 
-/** Two sockets that are joined with backpressure and half-close, until both have closed. What fails on one side cuts the other. */
+/**
+ * Two connections that are joined with backpressure and half-close, until both have closed. What fails on one side cuts the other. Who reads
+ * the connections gives what comes to `up` and `down`.
+ */
 export class Splice {
+  /** From the client to the upstream. */
+  readonly up: Flow
+  /** From the upstream to the client. */
+  readonly down: Flow
   readonly #client: Outlet
   readonly #upstream: Outlet
   readonly #options: SpliceOptions
-  readonly #down: Flow
   readonly #frames: FrameBoundaries | undefined
   #open = 2
   #heardAt: number
@@ -48,11 +52,11 @@ export class Splice {
   #goes: Disposable | undefined
   #isGoing = false
 
-  constructor(client: Socket, upstream: Socket, options: SpliceOptions) {
-    const { clock, pingEveryMs, stalledAfterMs, reusesMemory } = options
+  constructor(client: End, upstream: End, options: SpliceOptions) {
+    const { clock, pingEveryMs, stalledAfterMs } = options
     this.#options = options
-    this.#client = new Outlet(client, cause => void client.destroy(cause))
-    this.#upstream = new Outlet(upstream, cause => void upstream.destroy(cause))
+    this.#client = client.outlet
+    this.#upstream = upstream.outlet
     this.#heardAt = clock.now()
     if (pingEveryMs !== undefined) {
       this.#frames = new FrameBoundaries()
@@ -60,12 +64,12 @@ export class Splice {
     }
     this.#stalls = clock.after(stalledAfterMs, this.#lookForStalls)
     const [frames, onTaken, onPut] = [this.#frames, this.#heard, this.#pinged]
-    this.#down = new Flow(upstream, this.#client, { reusesMemory, frames, onTaken, onPut })
-    const up = new Flow(client, this.#upstream, { reusesMemory, onCame: this.#heard })
+    this.down = new Flow(upstream, client, { frames, onTaken, onPut })
+    this.up = new Flow(client, upstream, { onCame: this.#heard })
     // Without its client's side a WebSocket can bring nothing more: not even an answer to a close frame (RFC 6455, 7.1.1).
-    if (this.#frames !== undefined) client.once('end', () => this.#endsSoon())
-    this.#whenClosed(client, upstream, up)
-    this.#whenClosed(upstream, client, this.#down)
+    if (this.#frames !== undefined) client.socket.once('end', () => this.#endsSoon())
+    this.#whenClosed(client.socket, upstream.socket)
+    this.#whenClosed(upstream.socket, client.socket)
   }
 
   /** Ends it for the proxy's sake: the client of a WebSocket is told, what else there is is cut. */
@@ -77,7 +81,7 @@ export class Splice {
       return
     }
     this.#endsSoon()
-    this.#down.end(goingAway(reason))
+    this.down.end(goingAway(reason))
   }
 
   /** What is on its way still arrives; then both sides are cut. */
@@ -96,9 +100,8 @@ export class Splice {
   }
 
   /** Sees to it that the other closes when one does. */
-  #whenClosed(one: Socket, other: Socket, from: Flow): void {
-    const closed = (): void => {
-      from.close()
+  #whenClosed(one: Socket, other: Socket): void {
+    one.once('close', () => {
       // What was read before the end still goes out; after an error there is nobody to vouch for it.
       if (one.errored || !one.readableEnded) other.destroy()
       else if (!other.writableEnded) other.end()
@@ -108,9 +111,7 @@ export class Splice {
       this.#stalls[Symbol.dispose]()
       this.#goes?.[Symbol.dispose]()
       this.#options.onClosed()
-    }
-    if (one.closed) process.nextTick(closed)
-    else one.on('error', ignore).once('close', closed)
+    })
   }
 
   /** A sign of life of the client: it has sent bytes, or taken some that waited for it. */
@@ -119,7 +120,7 @@ export class Splice {
     if (!this.#asked) return
     this.#asked = false
     this.#pingedAt = undefined
-    this.#down.put(undefined)
+    this.down.put(undefined)
   }
 
   readonly #pinged = (): void => {
@@ -137,7 +138,7 @@ export class Splice {
     const isSilent = now - this.#heardAt >= pingEveryMs
     if (isSilent && !this.#asked) {
       this.#asked = true
-      this.#down.put(PING)
+      this.down.put(PING)
     }
     const since = this.#pingedAt ?? (isSilent ? now : this.#heardAt)
     this.#pings = clock.after(Math.max(1, since + pingEveryMs - now), this.#lookForPings)
@@ -157,4 +158,3 @@ export class Splice {
 }
 
 const passed = ({ bytesRead, bytesWritten }: Socket): number => bytesRead + bytesWritten
-const ignore = (): void => undefined

@@ -53,6 +53,10 @@ export abstract class UpstreamAnswer<E extends AnsweredExchange = AnsweredExchan
 
   /** Passes on an interim head, but for 100. */
   protected abstract passInterim(head: Head): void
+  /** Passes on the head of a switch of protocols (101), and what comes behind it. */
+  protected passSwitch(_head: Head, early: Buffer): void {
+    this.bad('a switch of protocols that nobody asked for', early.length)
+  }
   /** Passes on the final head, where so many bytes have come after it. Throws where it cannot be. */
   protected abstract passHead(head: Head, framing: Framing, ahead: number): void
   /** Passes on bytes of the body. */
@@ -119,7 +123,10 @@ export abstract class UpstreamAnswer<E extends AnsweredExchange = AnsweredExchan
         this.#final(head, end - at)
         return at
       }
-      if (head.status === 101) return this.bad('a switch of protocols that nobody asked for', end)
+      if (head.status === 101) {
+        this.passSwitch(head, bytes.subarray(at, end))
+        return end
+      }
       if (head.status === 100) this.exchange.goesOn()
       else this.passInterim(head)
       if (this.exchange.upstream !== this.upstream) return end

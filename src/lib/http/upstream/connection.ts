@@ -50,6 +50,8 @@ export class Upstream {
   mostIdle = Number.POSITIVE_INFINITY
   /** Looks that it may take to begin its answer. */
   mostSilent = Number.POSITIVE_INFINITY
+  /** It has switched to another protocol, whose sides end one by one. */
+  #isSwitched = false
   #cause: Error | undefined
   #doom: Error | undefined
 
@@ -71,7 +73,7 @@ export class Upstream {
       onread: this.intake.onread,
     })
     this.outlet = new Outlet(this.socket, cause => this.#failed(cause))
-    hearAnswerAfterFailedWrite(this.socket)
+    setAutoDestroy(this.socket, false)
     this.socket
       .on('connect', () => {
         this.connected = true
@@ -80,7 +82,7 @@ export class Upstream {
       .on('error', cause => this.#failed(cause))
       .on('end', () => {
         this.user?.ended()
-        this.destroy()
+        if (!this.#isSwitched) this.destroy()
       })
       .on('close', () => {
         this.intake.close()
@@ -89,6 +91,15 @@ export class Upstream {
         events.gone(this, this.#cause)
         user?.lost(this.#doom ?? this.#cause)
       })
+  }
+
+  /** It has switched to another protocol, which is this user's until both sides have ended. It never goes back to the pool. */
+  switchTo(user: UpstreamUser): void {
+    this.user = user
+    this.#isSwitched = true
+    this.mostSilent = Number.POSITIVE_INFINITY
+    this.socket.allowHalfOpen = true
+    setAutoDestroy(this.socket, true)
   }
 
   /** Ends a connection of which nobody wants the answer any more, so that the upstream knows. */
@@ -131,9 +142,9 @@ export class Upstream {
  * An upstream that refuses an upload answers and closes, and our next write then fails. node:net would destroy the socket there and
  * then, with the answer unread in it; without autoDestroy it only says so.
  */
-function hearAnswerAfterFailedWrite(socket: Socket): void {
+function setAutoDestroy(socket: Socket, isOn: boolean): void {
   const { _writableState: state } = socket as { _writableState?: { autoDestroy?: boolean } }
-  if (state !== undefined) state.autoDestroy = false
+  if (state !== undefined) state.autoDestroy = isOn
   const { _readableState: other } = socket as { _readableState?: { autoDestroy?: boolean } }
-  if (other !== undefined) other.autoDestroy = false
+  if (other !== undefined) other.autoDestroy = isOn
 }

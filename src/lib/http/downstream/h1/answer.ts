@@ -8,6 +8,8 @@ import type { ClientConnection } from './exchange-connection.ts'
 export interface AnsweredByBytes extends AnsweredExchange {
   readonly client: ClientConnection
   readonly head: Head
+  /** The upstream has switched to the protocol that was asked for; these bytes came behind its head. */
+  switched(early: Buffer): void
 }
 
 /**
@@ -26,6 +28,24 @@ export class Answer extends UpstreamAnswer<AnsweredByBytes> {
     const { out, outlet } = this.exchange.client
     composeAnswer(out, head, this.hop, UNCHANGED)
     out.send(outlet)
+  }
+
+  protected override passSwitch(head: Head, early: Buffer): void {
+    const { exchange } = this
+    const { out, outlet } = exchange.client
+    if (!exchange.head.wantsUpgrade) {
+      super.passSwitch(head, early)
+      return
+    }
+    try {
+      composeAnswer(out, head, this.hop, UNCHANGED)
+    } catch (error) {
+      out.clear()
+      exchange.failed(error) // a header of ours that is none
+      return
+    }
+    out.send(outlet)
+    exchange.switched(early)
   }
 
   protected passHead(head: Head, framing: Framing): void {

@@ -8,6 +8,7 @@ import { GOES_ON_WITHIN_MS } from '../../legacy/half-closed.ts'
 import { Intake, type Scratch } from '../../sockets/buffers.ts'
 import { readInto } from '../../sockets/read-into.ts'
 import { Outlet } from '../../sockets/socket-writer.ts'
+import type { Splice } from '../../upgrade/tunnel.ts'
 import { BodyFramer } from '../../wire/body-framer.ts'
 import { type Head, MORE, WHOLE } from '../../wire/head.ts'
 import { parseRequest } from '../../wire/parse.ts'
@@ -33,6 +34,8 @@ export class Client implements ClientConnection, IdleConnection {
   /** The connection ends with this exchange. */
   closes = false
   readonly input = new Input()
+  /** What it reads into; undefined where that is memory of its own each time. */
+  intake: Intake | undefined
   /** Requests that were begun. */
   served = 0
   /** Looks in the present state, and the pace of what passes. */
@@ -49,11 +52,12 @@ export class Client implements ClientConnection, IdleConnection {
   lingers = false
   /** The client has ended its side: it has left, or waits for its answers (see `look`). */
   hasEnded = false
+  /** What it was switched to, and what comes is for. */
+  #splice: Splice | undefined
   #head: Head | undefined
   #peer: Peer | undefined
   #working = false
   #handedOver = false
-  #intake: Intake | undefined
   readonly #secure: boolean
 
   constructor(socket: Socket, parts: Parts, secure: boolean) {
@@ -66,7 +70,7 @@ export class Client implements ClientConnection, IdleConnection {
       if (this.#handedOver) socket.push(Buffer.from(bytes.subarray(0, length)))
       else this.#received(bytes, length, lent)
     })
-    if (parts.reusesMemory && readInto(socket, intake)) this.#intake = intake
+    if (parts.reusesMemory && readInto(socket, intake)) this.intake = intake
     else socket.on('data', this.#chunk)
     parts.idle.add(this)
   }
@@ -103,9 +107,9 @@ export class Client implements ClientConnection, IdleConnection {
   /** What to read into from now on, as a long body is coming or not. */
   wantsBulk(wanted: boolean): void {
     // TLS gives what it has decrypted even when paused: into memory that is lent, and thus copied, it can.
-    if (this.#intake === undefined || this.#secure) return
-    this.#intake.bulk = wanted
-    this.#intake.written = this.exchange?.upstream?.outlet.isWritten ?? false
+    if (this.intake === undefined || this.#secure) return
+    this.intake.bulk = wanted
+    this.intake.written = this.exchange?.upstream?.outlet.isWritten ?? false
   }
 
   /** Throws away what there is of a body that nobody takes. */
@@ -172,10 +176,12 @@ export class Client implements ClientConnection, IdleConnection {
   }
 
   drain(): void {
-    if (this.exchange === undefined && !this.readsHead) this.cut()
+    if (this.#splice !== undefined) this.#splice.goAway()
+    else if (this.exchange === undefined && !this.readsHead) this.cut()
   }
 
   look(): void {
+    if (this.#splice !== undefined) return
     const { counters, limits, lookMs } = this.parts
     this.looks += 1
     const ms = this.looks * lookMs
@@ -218,19 +224,14 @@ export class Client implements ClientConnection, IdleConnection {
     socket.write(asks ? 'HTTP/1.1 100 Continue\r\n\r\n' : '', 'latin1')
   }
 
-  /** Gives the connection to the safe path, with the bytes that are not used yet. */
-  handOver(): void {
-    if (this.hasEnded) {
-      this.cut() // node:http cannot take it any more
-      return
-    }
-    this.#letGo()
-    this.parts.counters.handedOver += 1
-    this.parts.safe.take(this.socket, this.served)
+  switchTo(splice: Splice): void {
+    this.#splice = splice
+    const early = this.input.take()
     this.socket.resume()
+    if (early.length > 0) splice.up.received(early, early.length, true)
   }
 
-  /** The same; the request is for the caller. */
+  /** Gives the connection to node:http, with the request and what comes behind it, for an answer that is a stream of our own. */
   open(): Promise<Opened> {
     const { exchange } = this
     if (this.gone || this.hasEnded) {
@@ -271,6 +272,10 @@ export class Client implements ClientConnection, IdleConnection {
   readonly #chunk = (chunk: Buffer): void => this.#received(chunk, chunk.length, false)
 
   #received(bytes: Buffer, length: number, lent: boolean): void {
+    if (this.#splice !== undefined) {
+      this.#splice.up.received(bytes, length, lent)
+      return
+    }
     if (this.lingers || this.gone) return
     if (this.isIdle) {
       this.parts.idle.remove(this)
@@ -284,7 +289,7 @@ export class Client implements ClientConnection, IdleConnection {
       return
     }
     // What was read into will be read into again; only `data` events give memory away.
-    if (this.#intake !== undefined && input.bytes === bytes) input.keep()
+    if (this.intake !== undefined && input.bytes === bytes) input.keep()
     // A head is bounded by its own limit.
     if (input.length >= MOST_AHEAD && this.exchange !== undefined && !this.gone && !this.#handedOver)
       this.socket.pause()
@@ -322,10 +327,6 @@ export class Client implements ClientConnection, IdleConnection {
       this.refuse(tooLarge(limits.bodyBytes))
       return false
     }
-    if (head.wantsUpgrade) {
-      this.handOver()
-      return false
-    }
     this.#head = undefined
     input.at += head.length
     head.keep()
@@ -335,6 +336,8 @@ export class Client implements ClientConnection, IdleConnection {
     this.exchange = exchange
     counters.requests += 1
     this.served += 1
+    // Where the upstream does not switch, nobody knows whether what came behind the request is another, or of the other protocol.
+    if (head.wantsUpgrade) this.closes = true
     if (this.served >= limits.requestsPerConnection) {
       this.closes = true
       counters.servedMost += 1
@@ -344,10 +347,16 @@ export class Client implements ClientConnection, IdleConnection {
   }
 
   readonly #ended = (): void => {
+    if (this.#splice !== undefined) {
+      this.#splice.up.ended()
+      return
+    }
     const { exchange, requestBody, socket, input } = this
     const lacks = requestBody.framing === 'length' && requestBody.left > input.length
     const awaits = exchange?.awaitsBody === true && input.isEmpty
-    if (exchange === undefined || lacks || awaits || !socket.allowHalfOpen) this.cut()
+    // One side alone is of no use for what is to be switched to.
+    const isUseless = exchange?.head.wantsUpgrade === true && !exchange.answered
+    if (exchange === undefined || lacks || awaits || isUseless || !socket.allowHalfOpen) this.cut()
     else {
       this.hasEnded = true
       this.looks = 0
@@ -356,14 +365,14 @@ export class Client implements ClientConnection, IdleConnection {
 
   readonly #closed = (): void => {
     this.gone = true
-    this.#intake?.close()
+    this.intake?.close()
     this.parts.clients.delete(this)
     this.parts.idle.remove(this)
     if (this.#head !== undefined) this.parts.giveHead(this.#head)
     this.#head = undefined
     const { exchange } = this
     this.exchange = undefined
-    exchange?.left(left())
+    if (this.#splice === undefined) exchange?.left(left())
     this.input.clear()
   }
 

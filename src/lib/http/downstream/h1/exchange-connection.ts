@@ -1,7 +1,7 @@
-import type { Socket } from 'node:net'
 import type { Opened, OwnAnswer } from '../../exchange.ts'
 import type { Scratch } from '../../sockets/buffers.ts'
-import type { Outlet } from '../../sockets/socket-writer.ts'
+import type { Splice } from '../../upgrade/tunnel.ts'
+import type { End } from '../../upgrade/tunnel-direction.ts'
 import type { BodyFramer } from '../../wire/body-framer.ts'
 import type { Head } from '../../wire/head.ts'
 import type { Peer } from '../client-origin.ts'
@@ -9,9 +9,7 @@ import type { Parts } from '../server-context.ts'
 import type { Input } from './read-ahead.ts'
 
 /** A connection of HTTP/1.1, as the exchange on it and its answer see it. */
-export interface ClientConnection {
-  readonly socket: Socket
-  readonly outlet: Outlet
+export interface ClientConnection extends End {
   readonly parts: Parts
   readonly requestBody: BodyFramer
   readonly input: Input
@@ -33,6 +31,8 @@ export interface ClientConnection {
   answer(answer: OwnAnswer, own: Readonly<Record<string, string>>): void
   /** The exchange has its answer: on to the next, or the end. */
   over(exchange: { readonly head: Head; over: boolean }): void
+  /** It has switched to another protocol: what comes is for the splice from now on, until it closes. */
+  switchTo(splice: Splice): void
   /** Gives the connection to the safe path; the request is for the caller. */
   open(): Promise<Opened>
   /** Ends the connection at once, so that what was sent does not look whole. */

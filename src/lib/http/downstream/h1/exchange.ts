@@ -2,6 +2,7 @@ import { ShadowError } from '../../../errors.ts'
 import type { Opened, OwnAnswer } from '../../exchange.ts'
 import { tooLarge } from '../../guard/limits.ts'
 import { passOn } from '../../sockets/buffers.ts'
+import type { Splice } from '../../upgrade/tunnel.ts'
 import type { Upstream } from '../../upstream/connection.ts'
 import type { Hop } from '../../upstream-target.ts'
 import type { Head } from '../../wire/head.ts'
@@ -10,6 +11,7 @@ import { composeTrailers } from '../compose-heads.ts'
 import { ForwardedExchange } from '../forwarded-exchange.ts'
 import { Answer } from './answer.ts'
 import type { ClientConnection } from './exchange-connection.ts'
+import { join } from './join-tunnel.ts'
 
 /** A request on the fast path: its bytes go from socket to socket. */
 export class FastExchange extends ForwardedExchange {
@@ -18,6 +20,8 @@ export class FastExchange extends ForwardedExchange {
   protected bodyBegun = false
   /** It has to take what was written, before more is read of the body. */
   #waitsFor: Upstream | undefined
+  /** What it was switched to. */
+  #splice: Splice | undefined
 
   constructor(client: ClientConnection, head: Head) {
     super(head, client.parts)
@@ -61,6 +65,26 @@ export class FastExchange extends ForwardedExchange {
   async open(): Promise<Opened> {
     this.answered = true
     return this.client.open()
+  }
+
+  switched(early: Buffer): void {
+    const upstream = this.giveUpstream()
+    if (upstream === undefined) return
+    this.answered = true
+    this.#splice = join(this.client, upstream, {
+      parts: this.parts,
+      protocol: this.upgrade,
+      early,
+      onClosed: () => {
+        this.over = true
+        this.arrived()
+      },
+    })
+  }
+
+  protected override aborted(reason: unknown): void {
+    if (this.#splice === undefined) super.aborted(reason)
+    else this.#splice.goAway(reason instanceof ShadowError ? reason.message : '')
   }
 
   /** Whether bytes of the body are awaited from the client. */

@@ -1,0 +1,53 @@
+import { Splice } from '../../upgrade/tunnel.ts'
+import type { Upstream } from '../../upstream/connection.ts'
+import type { Parts } from '../server-context.ts'
+import type { ClientConnection } from './exchange-connection.ts'
+
+type Joining = {
+  readonly parts: Parts
+  /** What the client has asked to switch to. */
+  readonly protocol: string | undefined
+  /** What the upstream has sent behind its head. */
+  readonly early: Buffer
+  /** Both connections have closed. */
+  readonly onClosed: () => void
+}
+
+/** Joins the connections of a client and of its upstream, which have switched to another protocol, until both have closed. */
+export function join(
+  client: ClientConnection,
+  upstream: Upstream,
+  { parts, protocol, early, onClosed }: Joining,
+): Splice {
+  const { clock, counters, limits, pingEveryMs } = parts
+  const isWebSocket = protocol?.toLowerCase() === 'websocket'
+  counters.answered(101)
+  if (isWebSocket) {
+    counters.webSockets += 1
+    counters.webSocketsOpen += 1
+  }
+  const splice = new Splice(client, upstream, {
+    clock,
+    pingEveryMs: isWebSocket ? pingEveryMs : undefined,
+    stalledAfterMs: limits.stalledAfterMs,
+    onLate: () => {
+      counters.lateSwitched += 1
+    },
+    onClosed: () => {
+      if (isWebSocket) counters.webSocketsOpen -= 1
+      onClosed()
+    },
+  })
+  upstream.switchTo({
+    received: (bytes, length, lent) => splice.down.received(bytes, length, lent),
+    ended: () => splice.down.ended(),
+    deaf: cause => void upstream.socket.destroy(cause),
+    lost: () => undefined, // the splice hears of the close by itself
+    awaitsAnswer: false,
+    silent: () => undefined,
+  })
+  if (early.length > 0) splice.down.received(early, early.length, true)
+  client.switchTo(splice)
+  if (parts.closing) splice.goAway()
+  return splice
+}
