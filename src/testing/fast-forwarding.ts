@@ -1,17 +1,13 @@
 import { Exchanges, type ExchangesOptions, exchangeServer } from '../lib/http/downstream/exchange-server.ts'
-import type { ForwarderOptions, Hop } from '../lib/http/legacy/forward.ts'
+import type { Hop } from '../lib/http/upstream-target.ts'
 import { noLog } from '../lib/log.ts'
 import { HandClock } from './clock.ts'
 import { open } from './wire.ts'
 
-/** The same as `forwarding`, by the fast path. */
+/** Makes what forwards in front of one upstream, and tells what became of each request. */
 export const fastForwarding =
   (more: Partial<ExchangesOptions> = {}) =>
-  async (
-    upstream: { readonly address: string },
-    hop: Partial<Hop> = {},
-    options: Omit<Partial<ForwarderOptions>, 'sockets'> = {},
-  ) => {
+  async (upstream: { readonly address: string }, hop: Partial<Hop> = {}, options: Partial<ExchangesOptions> = {}) => {
     const clock = new HandClock()
     const outcomes: unknown[] = []
     const exchanges = new Exchanges({

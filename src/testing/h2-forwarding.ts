@@ -2,7 +2,7 @@ import { type ClientHttp2Session, type ClientHttp2Stream, connect, type Outgoing
 import { createServer } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { Exchanges, type ExchangesOptions } from '../lib/http/downstream/exchange-server.ts'
-import type { Hop } from '../lib/http/legacy/forward.ts'
+import type { Hop } from '../lib/http/upstream-target.ts'
 import { noLog } from '../lib/log.ts'
 import { HandClock } from './clock.ts'
 import { open } from './wire.ts'

@@ -1,7 +1,7 @@
 import { fastForwarding } from '../../../testing/fast-forwarding.ts'
 import { through } from '../../../testing/forwarding.ts'
 
-// What the path over node:http is held to, held by the fast path where this Node does not let it read into reused memory.
+// The same suites where this Node does not let us read into reused memory.
 through(fastForwarding({ reusesMemory: false }))
 await import('./forward.test.ts')
 await import('./bodies.test.ts')

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { forwarding } from '../../../testing/forwarding.ts'
@@ -330,3 +331,33 @@ test('a WebSocket whose client has ended its side ends on both sides a moment la
   await until(() => front.sockets.size === 0 && front.outcomes.length === 1)
   await client.closed()
 })
+
+const get = (path: string, more = ''): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n${more}\r\n`
+
+for (const [what, offer] of [
+  ['h2c', get('/offer', 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n')],
+  ['one with a body', `${get('/offer', 'Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 3\r\n')}abc`],
+] as const) {
+  // The head of the next request comes along; its body, by itself, would be a request.
+  const next = `${offer}POST /next HTTP/1.1\r\nHost: a\r\nContent-Length: ${get('/smuggled').length}\r\n\r\n`
+  const hearing = async () => {
+    const seen: string[] = []
+    const app = await httpApp(async (request, response) => {
+      seen.push(`${request.url} ${request.headers.upgrade ?? ''}${request.headers['http2-settings'] ?? ''}`)
+      response.end(await text(request))
+    })
+    return { app, seen }
+  }
+
+  test(`an offer to switch that is ignored is a plain request, and the connection goes on: ${what}`, async () => {
+    const { app, seen } = await hearing()
+    await using _app = app
+    await using front = await forwarding(app)
+    using client = new RawClient(front.port)
+    client.send(next)
+    await until(() => seen.length === 2)
+    client.send(get('/smuggled'))
+    await client.until(get('/smuggled'))
+    assert.deepEqual(seen, ['/offer ', '/next '])
+  })
+}

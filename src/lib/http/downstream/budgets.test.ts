@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'vitest'
 import { fastForwarding } from '../../../testing/fast-forwarding.ts'
-import { forwarding } from '../../../testing/forwarding.ts'
 import { streaming } from '../../../testing/h2-forwarding.ts'
 import { httpApp, RawClient, rawApp, until } from '../../../testing/wire.ts'
 import { Gauges, gaugesMemory } from '../../shared/gauges.ts'
-import { UpstreamError } from '../legacy/forward.ts'
+import { UpstreamError } from '../upstream-target.ts'
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
 const silent = () => rawApp(socket => socket.resume())
@@ -67,7 +66,7 @@ test('requests by HTTP/2 count for the address, by however many connections: bey
   for (const client of clients) client[Symbol.dispose]()
 })
 
-const paths = { 'the fast path': fastForwarding(), 'the safe path': forwarding, 'HTTP/2': streaming } as const
+const paths = { 'HTTP/1.1': fastForwarding(), 'HTTP/2': streaming } as const
 
 for (const [name, forwarder] of Object.entries(paths)) {
   test(`an app that does not begin its answer in time is given up, on ${name}; one that has begun is not`, async () => {

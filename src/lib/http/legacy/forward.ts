@@ -16,10 +16,6 @@ import { leaving } from './leaving.ts'
 import { Upload } from './upload.ts'
 import { type Attempt, type Reply, Upstreams } from './upstream.ts'
 
-export type { Hop } from '../upstream-target.ts'
-/** @internal */
-export { Refusal, UpstreamError } from '../upstream-target.ts'
-
 export type ForwarderOptions = {
   readonly clock: Clock
   /** An upstream that takes longer to accept a connection counts as unreachable. */

@@ -9,7 +9,7 @@ import { END_STREAM, FRAME, FrameClient, GET, POST } from '../../../../testing/h
 import { httpApp, rawApp, until } from '../../../../testing/wire.ts'
 import { isFailure } from '../../../errors.ts'
 import type { Journey } from '../../exchange.ts'
-import { UpstreamError } from '../../legacy/forward.ts'
+import { UpstreamError } from '../../upstream-target.ts'
 
 const MB = 1_048_576
 const block = Buffer.alloc(MB / 4, 7)

@@ -4,7 +4,7 @@ import { test } from 'vitest'
 import { answerTo, streaming } from '../../../../testing/h2-forwarding.ts'
 import { FRAME, FrameClient, GET } from '../../../../testing/h2-wire.ts'
 import { httpApp, rawApp, until } from '../../../../testing/wire.ts'
-import { Refusal, UpstreamError } from '../../legacy/forward.ts'
+import { Refusal, UpstreamError } from '../../upstream-target.ts'
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 
