@@ -32,7 +32,7 @@ const HTTP_ROOMS: Readonly<Record<string, readonly string[]>> = {
   api: ['', 'wire'],
   downstream: ['', 'wire', 'guard', 'sockets', 'tls', 'upstream', 'upgrade', 'legacy'],
   // The path over node:http, until it has gone.
-  legacy: ['', 'wire', 'guard', 'upgrade', 'api'],
+  legacy: ['', 'wire', 'guard', 'sockets', 'upgrade', 'api'],
 }
 
 // A library that stands behind a contract of ours appears where the contract is kept, and nowhere else.
