@@ -7,7 +7,7 @@ import { Gauges, gaugesMemory } from '../lib/shared/gauges.ts'
 import type { Held } from '../model/instance.ts'
 import { NODE_BACK_WITHIN } from '../model/intervals.ts'
 import { HandClock } from '../testing/clock.ts'
-import { type Delivery, deliver, LOOK_AGAIN_MS } from './delivery.ts'
+import { type Delivery, deliver, RETRY_AFTER_MS } from './delivery.ts'
 
 const lost = (stage: 'connect' | 'head'): UpstreamError =>
   UpstreamError.lost('127.0.0.1:1', stage, stage === 'head', new Error('gone'))
@@ -184,10 +184,10 @@ test('a request waits for a node that may come back, each time with all its atte
     () => 'served',
     (error: unknown) => error,
   )
-  for (let ms = 0; ms < NODE_BACK_WITHIN - LOOK_AGAIN_MS; ms += LOOK_AGAIN_MS) await clock.advance(LOOK_AGAIN_MS)
+  for (let ms = 0; ms < NODE_BACK_WITHIN - RETRY_AFTER_MS; ms += RETRY_AFTER_MS) await clock.advance(RETRY_AFTER_MS)
   assert.equal(await Promise.race([served, Promise.resolve('waits')]), 'waits')
   const before = did.length
-  await clock.advance(LOOK_AGAIN_MS)
+  await clock.advance(RETRY_AFTER_MS)
   assert.match(String(await served), /takes no connection/)
   assert(did.length <= before + 1)
   assert(hasLeft())
@@ -214,7 +214,7 @@ test('after a wait a request has all its attempts again', async () => {
     comesBack: true,
   })
   const served = deliver(delivery)
-  await clock.advance(LOOK_AGAIN_MS - 1)
+  await clock.advance(RETRY_AFTER_MS - 1)
   assert.equal(did.length, 3)
   await clock.advance(1)
   await served

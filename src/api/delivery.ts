@@ -8,8 +8,8 @@ import { NODE_BACK_WITHIN } from '../model/intervals.ts'
 
 /** How often a request is forwarded before it fails. A wait for a node begins the count anew. */
 const TRIES = 3
-/** The time until something that is not there now is looked for again, in milliseconds. */
-export const LOOK_AGAIN_MS = 100
+/** The time until the next try to find a node that is not there now, in milliseconds. */
+export const RETRY_AFTER_MS = 100
 
 /** An attempt that did not serve the request. Without `held`, the hold failed and nothing was forwarded. */
 export type Failed<T> = { readonly target: T; readonly held: Held | undefined; readonly error: unknown }
@@ -119,7 +119,7 @@ async function untilNext<T>(
   if (isSeen) throw delivery.errorOf(failed)
   if (left > 0 && (await mayRepeat(delivery, failed))) return left
   if (!delivery.mayComeBack(failed) || delivery.clock.now() >= givesUpAt) throw delivery.errorOf(failed)
-  await pause(delivery.clock, LOOK_AGAIN_MS, delivery.cancellation.signal)
+  await pause(delivery.clock, RETRY_AFTER_MS, delivery.cancellation.signal)
   return TRIES
 }
 

@@ -79,7 +79,7 @@ export function control({
     getInstance: async ({ params }, { permit }) => {
       const instance = await instanceOf(params.instance, permit)
       await askWorkers()
-      await refusedConnections.look().catch(() => undefined) // what was found before is told
+      await refusedConnections.read().catch(() => undefined) // the view shows the last known counts
       const refused = refusedConnections.of(instance.id)
       return { ...(await space.viewOf(instance)), ...(refused && { refusedConnections: refused }) }
     },

@@ -19,11 +19,11 @@ export type NodeHealth = {
 const RUNTIME_ANSWERS_WITHIN_MS = 800
 const LEAST_FREE_BYTES = 64 * 2 ** 20
 
-/** How the node is; those who ask at the same time share one look. */
+/** Measures the health of the node. Callers at the same time share one measurement. */
 export class Health {
   readonly #options: Options
-  #looking: Promise<NodeHealth> | undefined
-  /** As they were last heard of: they stay while the runtime is away. */
+  #measuring: Promise<NodeHealth> | undefined
+  /** The last known ones, for the time while the runtime does not answer. */
   #networks: readonly string[] = []
 
   constructor(options: Options) {
@@ -31,13 +31,13 @@ export class Health {
   }
 
   now(): Promise<NodeHealth> {
-    this.#looking ??= this.#look().finally(() => {
-      this.#looking = undefined
+    this.#measuring ??= this.#measure().finally(() => {
+      this.#measuring = undefined
     })
-    return this.#looking
+    return this.#measuring
   }
 
-  async #look(): Promise<NodeHealth> {
+  async #measure(): Promise<NodeHealth> {
     const { runtime, data, isClosing } = this.#options
     const [isAlive, memory, hasRoom, networks] = await Promise.all([
       runtime.alive(AbortSignal.timeout(RUNTIME_ANSWERS_WITHIN_MS)).catch(() => false),

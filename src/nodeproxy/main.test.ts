@@ -226,7 +226,7 @@ test('a connection that ends before the death of its app is known is no reason t
   const [container] = runtime.running()
   runtime.isDying = true
   saw.at(-1)?.socket.destroy()
-  await until(() => runtime.looks > 0)
+  await until(() => runtime.runsCalls > 0)
   if (container !== undefined) runtime.end(container, { exitCode: 3, outOfMemory: false })
   const answer = await answering
   assert.deepEqual([answer.status, problem(answer), saw.length], [502, 'app-crashed', before + 1])

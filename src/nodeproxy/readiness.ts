@@ -53,11 +53,11 @@ export function opens(address: string, signal: AbortSignal): Promise<boolean> {
   })
 }
 
-async function untilTrue(look: () => Promise<boolean>, signal: AbortSignal): Promise<void> {
+async function untilTrue(check: () => Promise<boolean>, signal: AbortSignal): Promise<void> {
   const from = performance.now()
   for (;;) {
     signal.throwIfAborted()
-    if (await look()) return
+    if (await check()) return
     const gap = Math.max(LEAST_GAP_MS, (performance.now() - from) * GAP_OF_ELAPSED)
     await sleep(gap, undefined, { signal }).catch(() => signal.throwIfAborted())
   }

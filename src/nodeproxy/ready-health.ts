@@ -4,8 +4,8 @@ import { ShadowError } from '../lib/errors.ts'
 import type { AppName } from '../model/names.ts'
 import type { Health } from './runtime/runtime.ts'
 
-// Each look is a call to Docker.
-const LOOK_EVERY_MS = 250
+// Each check is a call to Docker.
+const CHECK_EVERY_MS = 250
 
 /**
  * Resolves as soon as the check that the image brings (HEALTHCHECK) has passed; rejects with the signal's reason, or with
@@ -22,7 +22,7 @@ export async function untilHealthy(
     if (found === undefined) throw noHealthcheck(app)
     if (found.isHealthy) return
     if (found.said !== undefined) onAnswer?.(found.said)
-    await sleep(LOOK_EVERY_MS, undefined, { signal }).catch(() => signal.throwIfAborted())
+    await sleep(CHECK_EVERY_MS, undefined, { signal }).catch(() => signal.throwIfAborted())
   }
 }
 

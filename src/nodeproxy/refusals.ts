@@ -4,16 +4,16 @@ import { appOf, type InstanceId } from '../model/instance-id.ts'
 import type { VolumeId } from '../model/names.ts'
 import { sayMs } from '../model/quantities.ts'
 
-const LOOK_AGAIN_MS = 1_000
-const LOOK_AGAIN_IF_ASLEEP_MS = 30_000
+const RETRY_AFTER_MS = 1_000
+const RETRY_IF_ASLEEP_AFTER_MS = 30_000
 
 export const isAsleep = (instance: InstanceId): ShadowError =>
   new ShadowError('app-asleep', `${instance} is asleep, and this request does not wake it`, {
-    retryAfterMs: LOOK_AGAIN_IF_ASLEEP_MS,
+    retryAfterMs: RETRY_IF_ASLEEP_AFTER_MS,
   })
 
 export const isWaking = (instance: InstanceId): ShadowError =>
-  new ShadowError('app-waking', `${instance} is being woken`, { retryAfterMs: LOOK_AGAIN_MS })
+  new ShadowError('app-waking', `${instance} is being woken`, { retryAfterMs: RETRY_AFTER_MS })
 
 /** The app failed so often in a row that it is left alone for a while; the code stays that of its last failure. */
 export const inCrashLoop = (

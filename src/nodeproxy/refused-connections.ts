@@ -27,14 +27,14 @@ export class RefusedConnections implements Disposable {
     this.#options = options
   }
 
-  /** Looks from now on every five seconds, until it is disposed of. */
+  /** Reads the counts every five seconds from now on, until it is disposed of. */
   start(): void {
     const { clock, log } = this.#options
     this.#repeated = repeat(
       clock,
       EVERY_MS,
-      () => this.look(),
-      cause => log.debug('refused connections not looked at', { cause }),
+      () => this.read(),
+      cause => log.debug('refused connections not read', { cause }),
     )
   }
 
@@ -43,8 +43,8 @@ export class RefusedConnections implements Disposable {
     return this.#found.get(instance)
   }
 
-  /** Looks once. */
-  async look(): Promise<void> {
+  /** Reads the counts once. */
+  async read(): Promise<void> {
     const { runtime, journal, clock } = this.#options
     const counts = await runtime.refusedConnections()
     for (const id of [...this.#found.keys()]) if (!counts.has(id)) this.#found.delete(id)

@@ -29,9 +29,9 @@ async function served(): Promise<number> {
 /** A wait on a clock that is moved by hand; `listeners` may be changed meanwhile. */
 function waiting(listeners: readonly Listener[] | undefined, changes: Partial<TaskDefinition> = {}, signal = never) {
   const clock = new HandClock()
-  const it = { clock, listeners, found: undefined as WrongPort | undefined, looks: 0 }
+  const it = { clock, listeners, found: undefined as WrongPort | undefined, checks: 0 }
   const listening = async () => {
-    it.looks += 1
+    it.checks += 1
     return it.listeners
   }
   const ended = untilWrongPort({ task: aTask(changes), ip: '127.0.0.1', listening, clock }, signal)
@@ -60,7 +60,7 @@ test('an app that serves on another port for some seconds is told of, and not be
 test('one that may take longer to start has longer', async () => {
   const wait = waiting([everywhere(await served())], { startWithin: duration('60s') })
   await wait.clock.advance(10_900)
-  assert.equal(wait.looks, 10)
+  assert.equal(wait.checks, 10)
   assert.equal(wait.found, undefined)
   await wait.clock.advance(100)
   await wait.ended
@@ -82,7 +82,7 @@ for (const [what, listeners] of [
     const leaves = new AbortController()
     const wait = waiting(listeners, { startWithin }, leaves.signal)
     await wait.clock.advance(12_000)
-    assert.equal(wait.looks, 12)
+    assert.equal(wait.checks, 12)
     leaves.abort(new Error('it is over'))
     await assert.rejects(wait.ended, /it is over/)
     assert.equal(wait.clock.waiting, 0)

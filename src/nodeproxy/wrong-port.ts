@@ -5,7 +5,7 @@ import type { TaskDefinition } from '../model/task.ts'
 import { probe } from './ready-http.ts'
 import type { Listener } from './runtime/listeners.ts'
 
-const LOOK_EVERY_MS = 1_000
+const CHECK_EVERY_MS = 1_000
 // An app may open a port for metrics or checks of its health long before that for visitors: the more time it may take to start,
 // the more it has here.
 const LEAST_MS = 3_000
@@ -34,7 +34,7 @@ export async function untilWrongPort(options: Options, signal: AbortSignal): Pro
   const longMs = Math.max(LEAST_MS, toMs(task.startWithin) * PART_OF_START)
   let since: number | undefined
   for (;;) {
-    await pause(clock, LOOK_EVERY_MS, signal)
+    await pause(clock, CHECK_EVERY_MS, signal)
     const found = await listening()
     if (sayWrongPort(task, found) === undefined) since = undefined
     else if (since === undefined) since = clock.now()

@@ -1,4 +1,4 @@
-import { LOOK_AGAIN_MS } from '../api/delivery.ts'
+import { RETRY_AFTER_MS } from '../api/delivery.ts'
 import { orAborted, pause } from '../lib/abort.ts'
 import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
@@ -32,7 +32,7 @@ export async function nodeOf(parts: Parts, app: AppName, signal: AbortSignal): P
     const found = place(app, nodes.all) ?? pinned?.node
     if (found !== undefined) return found
     if (!nodes.all.some(({ node }) => nodes.mayComeBack(node.name))) break
-    await pause(clock, LOOK_AGAIN_MS, signal)
+    await pause(clock, RETRY_AFTER_MS, signal)
   }
   throw new ShadowError('no-node', `no healthy node can take ${app}`, { hint: 'shadow node ls', retryAfterMs: 2_000 })
 }

@@ -145,7 +145,7 @@ const storeIn = (memory: Memory, log: Log): Store<Hostname, Route> => ({
   },
   keep: (hostname, { value: app, version: etag }) => memory.set(keyOf(hostname), { app, etag }),
   forget: hostname => {
-    // A look is cheap; the removal of a row that is not there costs a write all the same.
+    // A read is cheap, but the removal of a row costs a write even where there is none.
     if (memory.get(keyOf(hostname)) !== undefined) memory.forget(keyOf(hostname))
   },
 })

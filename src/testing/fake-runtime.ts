@@ -156,10 +156,10 @@ export class FakeRuntime implements Runtime {
   /** Processes have ended, and nobody has told of it yet. */
   isDying = false
   /** How often it was asked whether a container runs. */
-  looks = 0
+  runsCalls = 0
 
   async runs({ id }: Container): Promise<boolean> {
-    this.looks += 1
+    this.runsCalls += 1
     if (this.isDying) return false
     return this.containers.get(id)?.running ?? false
   }

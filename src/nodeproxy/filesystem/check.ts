@@ -29,7 +29,7 @@ export async function checkAndGrow(checked: Checked): Promise<void> {
   const [superblock, deviceBytes] = await Promise.all([readSuperblock(device), sizeOf(device)])
   const isShort =
     superblock !== undefined && deviceBytes - superblock.sizeBytes >= Math.max(superblock.groupOverheadBytes, 1)
-  // This look is what `e2fsck -p` would do first, without the 3 ms of its process: nearly every wake ends here.
+  // This check is what `e2fsck -p` would do first, without the 3 ms of its process: nearly every wake ends here.
   if (superblock?.isClean && !isShort) return
   if ((await mountinfo()).some(mount => mount.source === device)) return
   await repair(checked, isShort)

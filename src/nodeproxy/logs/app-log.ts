@@ -72,7 +72,7 @@ export class AppLog {
     leaving.defer(() => this.#readers.delete(inbox))
     const lines = await this.#turn.take(async () => {
       const written = await this.#last(tail)
-      // No await from here on: what is added after this look comes through the inbox.
+      // No await from here on: lines that are added from now on come through the inbox.
       if (follow) this.#readers.add(inbox)
       const all = [...written, ...this.#pending.map(({ line }) => line)]
       return all.slice(Math.max(0, all.length - tail))

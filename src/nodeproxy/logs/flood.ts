@@ -3,7 +3,7 @@
 const BYTES_PER_S = 2 ** 20
 const BURST_BYTES = 8 * BYTES_PER_S
 // Its stamp is read of a line now and then only.
-const LOOK_EVERY_BYTES = 2 ** 16
+const CHECK_EVERY_BYTES = 2 ** 16
 // Lines of a flood are read no faster: to read them costs the daemon a good part of a processor. It is more than what counts as a flood, so
 // that the reader catches up with an app that has calmed down; Docker keeps 20 MB and drops the rest.
 const READ_BYTES_PER_S = 2 * BYTES_PER_S
@@ -12,7 +12,7 @@ const READ_BYTES_PER_S = 2 * BYTES_PER_S
 export class Flood {
   #left = BURST_BYTES
   #at: number | undefined
-  #unlooked = 0
+  #unchecked = 0
   #written = 0
   #isOn = false
   #isPauseDue = false
@@ -23,15 +23,15 @@ export class Flood {
 
   /** Counts a line; answers whether the flood begins by it. Its own stamp counts, not when it is read: a backlog is no flood. */
   saw({ at, line }: { at: string; line: string }): boolean {
-    this.#unlooked += line.length
-    if (this.#unlooked < LOOK_EVERY_BYTES) return false
+    this.#unchecked += line.length
+    if (this.#unchecked < CHECK_EVERY_BYTES) return false
     this.#isPauseDue = this.#isOn
     const now = Date.parse(at)
     const refilled = this.#left + (Math.max(0, now - (this.#at ?? now)) / 1_000) * BYTES_PER_S
     this.#at = now
-    this.#left = Math.max(0, Math.min(BURST_BYTES, refilled) - this.#unlooked)
-    this.#written += this.#unlooked
-    this.#unlooked = 0
+    this.#left = Math.max(0, Math.min(BURST_BYTES, refilled) - this.#unchecked)
+    this.#written += this.#unchecked
+    this.#unchecked = 0
     if (this.#left > 0 || this.#isOn) return false
     this.#isOn = true
     return true
@@ -41,10 +41,10 @@ export class Flood {
   takePauseMs(): number {
     if (!this.#isPauseDue) return 0
     this.#isPauseDue = false
-    return (LOOK_EVERY_BYTES / READ_BYTES_PER_S) * 1_000
+    return (CHECK_EVERY_BYTES / READ_BYTES_PER_S) * 1_000
   }
 
-  /** Whether it is over, by what was written in the `ms` since the last look. */
+  /** Whether it is over, by what was written in the `ms` since the last check. */
   isOver(ms: number): boolean {
     this.#isOn = this.#written >= (ms / 1_000) * BYTES_PER_S
     this.#written = 0

@@ -191,7 +191,7 @@ export function docker({
   }
 
   /** Makes good what somebody else did to the rules, and takes over those of containers that an earlier run left running. */
-  async function lookAtFirewall(found: readonly FoundContainer[]): Promise<void> {
+  async function checkFirewall(found: readonly FoundContainer[]): Promise<void> {
     try {
       const link = await bridge.bridge()
       if (link === undefined) return
@@ -203,7 +203,7 @@ export function docker({
       }
       await firewall.ensure(link)
     } catch (cause) {
-      log.error('rules of egress not looked at', { cause }) // the next start of a container fails by it
+      log.error('rules of egress not checked', { cause }) // the next start of a container fails by it
     }
   }
 
@@ -216,11 +216,11 @@ export function docker({
 
   /** The kernel says "no such file" also of a program that is there, when it is a script whose interpreter is not. */
   async function noCommand(container: Container, told: string, cause?: unknown): Promise<ShadowError> {
-    const look = async (): Promise<string | undefined> => {
+    const missingFile = async (): Promise<string | undefined> => {
       if (!/no such file/i.test(told)) return undefined
       return commands.missing(container.id, (await containers.inspect(container)).Config)
     }
-    const missing = await look().catch(() => undefined) // what was told says enough
+    const missing = await missingFile().catch(() => undefined) // then the runtime's own message has to do
     return commandNotFound(container.app, missing?.includes(' is there, ') ? missing : told, cause)
   }
 
@@ -313,7 +313,7 @@ export function docker({
         await processes.learn({ id }, pid)
         await limitCpus({ id }, undefined) // an earlier run of this node may have slowed it
       }
-      await lookAtFirewall(found)
+      await checkFirewall(found)
       return found
     },
     layers: () => containers.layers(),

@@ -25,7 +25,7 @@ type Family = { readonly command: 'iptables' | 'ip6tables'; readonly rules: (bri
 
 /**
  * Keeps apps from this machine and the private networks around it, by rules of iptables in chains of our own. Only what
- * comes from our bridge meets them, and they go with it. Who flushes them finds them made again at the next look.
+ * comes from our bridge meets them, and they go with it. If somebody flushes them, the next check makes them again.
  */
 export class Firewall {
   readonly #options: Options
@@ -34,7 +34,7 @@ export class Firewall {
   readonly #made = new Map<string, string>()
   #frontPorts: readonly number[]
   #bridge: string | undefined
-  #lookedAt = Number.NEGATIVE_INFINITY
+  #checkedAt = Number.NEGATIVE_INFINITY
   #hasWarned = false
   /** Whether this kernel takes a rule that remembers who was refused; until it was tried it is thought to. */
   #remembers = true
@@ -50,15 +50,15 @@ export class Firewall {
   }
 
   /**
-   * Makes sure that the rules of the bridge are in force; fails with `egress-open` unless only a warning is wanted. A start of
-   * a container relies on a look that was just now (`recently`), so that many at once cost one.
+   * Makes sure that the rules of the bridge are in force; fails with `egress-open` unless only a warning is wanted. With `recently` a
+   * check within RECENT_MS is enough, so that many starts of containers at once cost one check.
    */
   ensure(bridge: string, { recently = false } = {}): Promise<void> {
-    if (recently && bridge === this.#bridge && performance.now() - this.#lookedAt < RECENT_MS) return Promise.resolve()
+    if (recently && bridge === this.#bridge && performance.now() - this.#checkedAt < RECENT_MS) return Promise.resolve()
     return this.#guarded(async () => {
       this.#bridge = bridge
-      await this.#look()
-      this.#lookedAt = performance.now()
+      await this.#check()
+      this.#checkedAt = performance.now()
     })
   }
 
@@ -80,7 +80,7 @@ export class Firewall {
   #remake(): Promise<void> {
     return this.#guarded(async () => {
       this.#made.clear()
-      await this.#look()
+      await this.#check()
     })
   }
 
@@ -97,7 +97,7 @@ export class Firewall {
     }
   }
 
-  async #look(): Promise<void> {
+  async #check(): Promise<void> {
     const bridge = this.#bridge
     if (bridge === undefined) return
     if (!(await isHere(bridge))) {
@@ -115,12 +115,12 @@ export class Firewall {
         remembers: this.#remembers,
         apps: new Map([...this.#apps].map(([ip, list]) => [ip, destinationsOf(list)])),
       })
-    await this.#lookAt({ command: 'iptables', rules }, bridge)
+    await this.#checkFamily({ command: 'iptables', rules }, bridge)
     // Where there is no IPv6 there is nothing to be kept from.
-    if (await hasIPv6()) await this.#lookAt({ command: 'ip6tables', rules: rulesOfIPv6 }, bridge)
+    if (await hasIPv6()) await this.#checkFamily({ command: 'ip6tables', rules: rulesOfIPv6 }, bridge)
   }
 
-  async #lookAt({ command, rules }: Family, bridge: string): Promise<void> {
+  async #checkFamily({ command, rules }: Family, bridge: string): Promise<void> {
     const key = `${command} ${bridge}`
     const found = await this.#rulesNow(command)
     const wanted = this.#made.get(key)

@@ -1,7 +1,7 @@
 import type { LogLine } from '../../model/instance.ts'
 
-const LOOK_AFTER_MS = 1_000
-const LOOK_AT_LEAST_EVERY_MS = 60_000
+const CHECK_AFTER_MS = 1_000
+const CHECK_AT_LEAST_EVERY_MS = 60_000
 // Docker keeps two files of 10 MB. A reader can stall where one takes the place of the other, so not before the first is half full.
 const HARMLESS_BYTES = 5e6
 // Docker drops a file that was not read to its end, and goes on with the next one without a word: the times of the lines jump.
@@ -22,8 +22,8 @@ type Options = {
 }
 
 /**
- * Notices that a reader of a container's output hears nothing more though there is more: Docker 20.10 loses its place when it
- * rotates its files while much is written. It is looked at once a reader has been silent for a second, then ever less often.
+ * Notices that a reader of a container's output gets nothing although there is more: Docker 20.10 loses its place when it rotates
+ * its files during heavy output. The first check is after a second without a line, the next ones ever less often.
  */
 export class StallWatch implements Disposable {
   readonly #isBehind: () => Promise<boolean>
@@ -31,7 +31,7 @@ export class StallWatch implements Disposable {
   #bytes: number
   #lastLineAt = performance.now()
   #isAsking = true
-  #silence = LOOK_AFTER_MS
+  #silence = CHECK_AFTER_MS
   #timer: NodeJS.Timeout | undefined
   /** What was written without a pause, by the times of its lines. */
   #flood = { from: Number.NEGATIVE_INFINITY, until: Number.POSITIVE_INFINITY, bytes: 0 }
@@ -78,25 +78,25 @@ export class StallWatch implements Disposable {
 
   #saw(bytes: number): void {
     this.#bytes += bytes
-    this.#silence = LOOK_AFTER_MS
-    if (this.#timer === undefined && this.#bytes >= HARMLESS_BYTES) this.#lookAfter(LOOK_AFTER_MS)
+    this.#silence = CHECK_AFTER_MS
+    if (this.#timer === undefined && this.#bytes >= HARMLESS_BYTES) this.#checkAfter(CHECK_AFTER_MS)
   }
 
-  #lookAfter(ms: number): void {
+  #checkAfter(ms: number): void {
     if (this.#stalled.signal.aborted) return
-    this.#timer = setTimeout(() => void this.#look(), ms)
+    this.#timer = setTimeout(() => void this.#check(), ms)
     this.#timer.unref()
   }
 
-  async #look(): Promise<void> {
+  async #check(): Promise<void> {
     const left = this.#silence - (performance.now() - this.#lastLineAt)
-    if (!this.#isAsking || left > 0) return this.#lookAfter(Math.max(left, LOOK_AFTER_MS))
-    // No answer is no reason to begin anew: it is looked at again.
+    if (!this.#isAsking || left > 0) return this.#checkAfter(Math.max(left, CHECK_AFTER_MS))
+    // If the container cannot be asked, the reader goes on, and the next check decides.
     if (await this.#isBehind().catch(() => false)) {
       if (this.#isAsking) return this.#stalled.abort()
-      return this.#lookAfter(LOOK_AFTER_MS)
+      return this.#checkAfter(CHECK_AFTER_MS)
     }
-    this.#silence = Math.min(2 * this.#silence, LOOK_AT_LEAST_EVERY_MS)
-    this.#lookAfter(this.#silence / 2)
+    this.#silence = Math.min(2 * this.#silence, CHECK_AT_LEAST_EVERY_MS)
+    this.#checkAfter(this.#silence / 2)
   }
 }
