@@ -11,7 +11,7 @@ import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import { nameOf } from '../nodeproxy/config.ts'
 import { type Nodeproxy, startNodeproxy } from '../nodeproxy/main.ts'
 import { startProxy } from '../proxy/main.ts'
-import type { Reach } from '../proxy/reach.ts'
+import type { NodeConnector } from '../proxy/node-connector.ts'
 import { writeEndpoints } from './endpoints.ts'
 import type { UpConfig } from './up-config.ts'
 
@@ -55,7 +55,7 @@ export async function startUp(config: UpConfig, { clock, log, onStep, drivers }:
   const proxy = started.use(
     await startProxy(
       { ...config.proxy, ...at, token: await master.token('proxy') },
-      { clock, log, metrics, reach: reachWithin(nodeproxy) },
+      { clock, log, metrics, connector: inProcessConnector(nodeproxy) },
     ),
   )
   await nodeproxy.openPorts(portsOf(config.proxy, proxy))
@@ -91,7 +91,7 @@ function portsOf(
 }
 
 /** Connects the front to the node by function calls, without an HTTP hop. */
-function reachWithin(nodeproxy: Nodeproxy): Reach {
+function inProcessConnector(nodeproxy: Nodeproxy): NodeConnector {
   return {
     hold: (route, _node, request, cancellation) => nodeproxy.hold(instanceId(route.name), request, cancellation),
     follow: (route, _node, signal) => nodeproxy.follow(instanceId(route.name), route.permit, signal),

@@ -5,7 +5,7 @@ import { Buckets } from '../lib/shared/buckets.ts'
 import { type Access, network, rate } from '../model/access.ts'
 import { appName } from '../model/names.ts'
 import { HandClock } from '../testing/clock.ts'
-import { aFront, aNode, anApp, dataFolder, FakeReach, masterOf } from '../testing/front.ts'
+import { aFront, aNode, anApp, dataFolder, FakeConnector, masterOf } from '../testing/front.ts'
 import { httpApp, RawClient } from '../testing/wire.ts'
 import { Guard } from './access.ts'
 
@@ -143,10 +143,10 @@ describe('a front', () => {
     const app = await httpApp((_request, response) => response.end('served'))
     const apps = [{ ...anApp('blog', ['blog.localhost']), access }]
     const master = await masterOf(apps, [aNode('one', '127.0.0.1:1')])
-    const reach = new FakeReach(() => ({ address: app.address }))
-    reach.phases = ['awake']
+    const connector = new FakeConnector(() => ({ address: app.address }))
+    connector.phases = ['awake']
     const settings = { SHADOW_TRUSTED_PROXIES: '127.0.0.1' }
-    const opened = await aFront({ master: master.url, reach, settings })
+    const opened = await aFront({ master: master.url, connector, settings })
     const ask = async (path: string, from: string, more = ''): Promise<string> => {
       using client = new RawClient(opened.port, get(path, from, `Connection: close\r\n${more}`))
       return await client.closed()
@@ -154,7 +154,7 @@ describe('a front', () => {
     const end = async () => {
       for (const one of [opened, master, app]) await one[Symbol.asyncDispose]()
     }
-    return { ...opened, apps, reach, ask, [Symbol.asyncDispose]: end }
+    return { ...opened, apps, connector, ask, [Symbol.asyncDispose]: end }
   }
 
   const BROWSER = 'Accept: text/html\r\nSec-Fetch-Mode: navigate\r\n'
@@ -173,20 +173,20 @@ describe('a front', () => {
       const answer = await client.until(/}\n|<\/html>/)
       assert.match(answer, /^HTTP\/1\.1 403 [\s\S]*x-shadow-error: not-allowed\r\n/i)
       assert.match((await on.metrics.text()).body, /^shadow_errors_total\{daemon="front",code="not-allowed"\} 1$/m)
-      assert.deepEqual([on.reach.holdRequests.length, on.reach.follows], [0, 0])
+      assert.deepEqual([on.connector.holdRequests.length, on.connector.follows], [0, 0])
       assert.match(await on.ask('/', '198.51.100.1'), /^HTTP\/1\.1 200/)
     })
 
     test(`refuses ${what} over the rate, says when to come again, and wakes nothing`, async () => {
       await using on = await front(rules({ ratePerClient: '1/m' }))
       assert.match(await on.ask('/', '203.0.113.9'), /^HTTP\/1\.1 200/)
-      on.reach.holdRequests.length = 0
+      on.connector.holdRequests.length = 0
       using client = new RawClient(on.port, get(path, '203.0.113.9', more))
       const answer = await client.until(/}\n|<\/html>/)
       assert.match(answer, /^HTTP\/1\.1 429 [\s\S]*x-shadow-error: rate-limited\r\n/i)
       assert.match(answer, /retry-after: 60\r\n/i)
       assert.match((await on.metrics.text()).body, /^shadow_errors_total\{daemon="front",code="rate-limited"\} 1$/m)
-      assert.deepEqual([on.reach.holdRequests.length, on.reach.follows], [0, 0])
+      assert.deepEqual([on.connector.holdRequests.length, on.connector.follows], [0, 0])
       await on.clock.advance(60_000)
       assert.match(await on.ask('/', '203.0.113.9'), /^HTTP\/1\.1 200/)
     })

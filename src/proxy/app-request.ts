@@ -18,7 +18,7 @@ import { isNavigation } from './visitor.ts'
 
 type Parts = Pick<
   FrontParts,
-  'pins' | 'nodes' | 'reach' | 'bounds' | 'errors' | 'waitingPageAfterMs' | 'clock' | 'ending'
+  'pins' | 'nodes' | 'connector' | 'bounds' | 'errors' | 'waitingPageAfterMs' | 'clock' | 'ending'
 >
 
 type Given = {
@@ -71,7 +71,7 @@ export class AppRequest implements Delivery<Node> {
   }
 
   hold(node: Node): Held | Promise<Held> {
-    return this.#of.parts.reach.hold(this.#of.app, node, this.#holdRequest, this.cancellation)
+    return this.#of.parts.connector.hold(this.#of.app, node, this.#holdRequest, this.cancellation)
   }
 
   forward(node: Node, held: Held): Promise<void> {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'vitest'
 import type { Access } from '../model/access.ts'
-import { aFront, aNode, anApp, FakeReach, masterOf } from '../testing/front.ts'
+import { aFront, aNode, anApp, FakeConnector, masterOf } from '../testing/front.ts'
 import { RawClient, rawApp, until } from '../testing/wire.ts'
 
 const get = (host: string): string => `GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`
@@ -15,10 +15,12 @@ async function fronted(access: Partial<Access>, settings: Record<string, string>
   const quick = stack.use(await rawApp(socket => socket.on('data', () => socket.write(OK))))
   const slowApp = { ...anApp('slow', ['slow.test']), access: { allow: [], deny: [], ...access } }
   const master = stack.use(await masterOf([slowApp, anApp('quick', ['quick.test'])], [aNode('a', '127.0.0.1:1')]))
-  const reach = new FakeReach((_ask, app) => ({ address: app.name === 'slow' ? slow.address : quick.address }))
-  const front = stack.use(await aFront({ master: master.url, reach, settings: { SHADOW_WORKERS: '1', ...settings } }))
+  const connector = new FakeConnector((_ask, app) => ({ address: app.name === 'slow' ? slow.address : quick.address }))
+  const front = stack.use(
+    await aFront({ master: master.url, connector, settings: { SHADOW_WORKERS: '1', ...settings } }),
+  )
   const ask = (host: string): RawClient => stack.use(new RawClient(front.port, get(host)))
-  return { ask, hung, slow, front, reach, [Symbol.asyncDispose]: () => stack.disposeAsync() }
+  return { ask, hung, slow, front, connector, [Symbol.asyncDispose]: () => stack.disposeAsync() }
 }
 
 test('requests in flight at an app are bounded: more wait in order, too many are refused, and other apps answer', async () => {
@@ -59,8 +61,8 @@ test('a client that leaves while it waits leaves nothing behind', async () => {
 
 test('streams for waiting pages of an app are bounded, take no place of its requests, and give theirs back', async () => {
   await using on = await fronted({ inFlight: 1 }, { SHADOW_CONNECTIONS: '8' })
-  on.reach.phases = ['waking']
-  on.reach.followsOn = true
+  on.connector.phases = ['waking']
+  on.connector.followsOn = true
   const follow = (): RawClient => new RawClient(on.front.port, get('slow.test').replace('/', '/.shadow/events'))
   using first = follow()
   await first.until('waking')

@@ -3,14 +3,14 @@ import { openEvents } from '../lib/http/api/events.ts'
 import type { Node } from '../model/app.ts'
 import { STREAM_HEARTBEAT_EVERY } from '../model/intervals.ts'
 import type { Route } from '../model/route.ts'
-import type { Reach } from './reach.ts'
+import type { NodeConnector } from './node-connector.ts'
 
 /** Where the waiting page follows its app, on the app's own hostname. */
 export const EVENTS_PATH = '/.shadow/events'
 
 /** Tells a visitor's page how the wake goes, as server-sent events of `{phase}`, until it has ended one way or the other. */
 export async function followWake(
-  reach: Pick<Reach, 'follow'>,
+  connector: Pick<NodeConnector, 'follow'>,
   route: Route,
   node: Node,
   response: ServerResponse,
@@ -19,7 +19,7 @@ export async function followWake(
   const tell = openEvents(response, STREAM_HEARTBEAT_EVERY)
   const done = new AbortController()
   let last: string | undefined
-  for await (const { phase } of reach.follow(route, node, AbortSignal.any([signal, done.signal]))) {
+  for await (const { phase } of connector.follow(route, node, AbortSignal.any([signal, done.signal]))) {
     if (phase === last) continue
     last = phase
     tell({ phase })

@@ -4,9 +4,9 @@ import type { Guard } from './access.ts'
 import type { Bounds } from './bounds.ts'
 import type { Errors } from './errors.ts'
 import type { Https } from './https.ts'
+import type { NodeConnector } from './node-connector.ts'
 import type { Nodes } from './nodes.ts'
 import type { Pins } from './pins.ts'
-import type { Reach } from './reach.ts'
 import type { Routes } from './routes.ts'
 import type { TrustedProxies } from './visitor.ts'
 
@@ -15,7 +15,7 @@ export type FrontParts = {
   readonly routes: Pick<Routes, 'resolve'>
   readonly pins: Pick<Pins, 'get' | 'set'>
   readonly nodes: Pick<Nodes, 'all' | 'appNetworks' | 'get' | 'failed' | 'mayComeBack' | 'refresh'>
-  readonly reach: Pick<Reach, 'hold' | 'follow'>
+  readonly connector: Pick<NodeConnector, 'hold' | 'follow'>
   readonly guard: Guard
   readonly bounds: Bounds
   readonly trusted: TrustedProxies

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'vitest'
-import { aFront, aNode, aNodeListener, anApp, FakeReach, masterOf } from '../testing/front.ts'
+import { aFront, aNode, aNodeListener, anApp, FakeConnector, masterOf } from '../testing/front.ts'
 import { httpApp, type Opened, RawClient } from '../testing/wire.ts'
 
 const HOSTS = { blog: 'blog.localhost', shop: 'xn--bcher-kva.example' }
@@ -15,7 +15,7 @@ const says = (name: string): Promise<Opened> =>
 async function twoApps(hops: 1 | 2) {
   const started = new AsyncDisposableStack()
   const apps = { blog: started.use(await says('blog')), shop: started.use(await says('shop')) }
-  const reach = new FakeReach(async (_ask, { name }) => {
+  const connector = new FakeConnector(async (_ask, { name }) => {
     const { address } = apps[name as string as keyof typeof apps]
     if (hops === 1) return { address }
     const node = started.use(await aNodeListener({ address }))
@@ -23,8 +23,8 @@ async function twoApps(hops: 1 | 2) {
   })
   const registered = Object.entries(HOSTS).map(([name, host]) => anApp(name, [host]))
   const master = started.use(await masterOf(registered, [aNode('one', '127.0.0.1:1')]))
-  const front = started.use(await aFront({ master: master.url, reach }))
-  return { port: front.port, reach, [Symbol.asyncDispose]: () => started.disposeAsync() }
+  const front = started.use(await aFront({ master: master.url, connector }))
+  return { port: front.port, connector, [Symbol.asyncDispose]: () => started.disposeAsync() }
 }
 
 const get = (host: string, target: string): string => `GET ${target} HTTP/1.1\r\nHost: ${host}\r\n\r\n`
@@ -50,7 +50,7 @@ for (const hops of [1, 2] as const) {
       await client.until(expected.at(-1) ?? '')
     }
     assert.deepEqual(heard(client.text), expected)
-    assert.equal(front.reach.held, 0)
+    assert.equal(front.connector.held, 0)
   })
 
   test(`so does each of those that come at once: hops ${hops}`, async () => {
@@ -86,7 +86,7 @@ test('a URL for target names the app, Host beside it does not', async () => {
   await client.until(`<shop ${HOSTS.shop} /a?b>`)
   client.send(get(HOSTS.blog, 'http://nobody.localhost/'))
   await client.until('"host-unknown"')
-  assert.equal(front.reach.holdRequests.length, 1)
+  assert.equal(front.connector.holdRequests.length, 1)
 })
 
 test('a hostname that is not known in the middle of a connection leaves the others served', async () => {
@@ -100,5 +100,5 @@ test('a hostname that is not known in the middle of a connection leaves the othe
     [...client.text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status),
     ['200', '404', '200'],
   )
-  assert.equal(front.reach.holdRequests.length, 2)
+  assert.equal(front.connector.holdRequests.length, 2)
 })

@@ -5,7 +5,7 @@ import { WebSocket, WebSocketServer } from 'ws'
 import { ShadowError } from '../lib/errors.ts'
 import type { Held } from '../model/instance.ts'
 import { withLastLines } from '../model/last-lines.ts'
-import { aFront, aNode, aNodeListener, anApp, FakeReach, masterOf } from '../testing/front.ts'
+import { aFront, aNode, aNodeListener, anApp, FakeConnector, masterOf } from '../testing/front.ts'
 import { httpApp, RawClient, rawApp, recorder, until } from '../testing/wire.ts'
 
 const BROWSER = 'Accept: text/html,*/*\r\nSec-Fetch-Mode: navigate\r\n'
@@ -17,7 +17,10 @@ const blog = () => masterOf([anApp('blog', ['blog.localhost'])], [aNode('one', '
 test('a request reaches the app that has its hostname, however the hostname is written', async () => {
   await using app = await httpApp((request, response) => response.end(`<${request.headers.host} ${request.url}>`))
   await using master = await blog()
-  await using front = await aFront({ master: master.url, reach: new FakeReach(() => ({ address: app.address })) })
+  await using front = await aFront({
+    master: master.url,
+    connector: new FakeConnector(() => ({ address: app.address })),
+  })
   for (const host of ['blog.localhost', 'blog.localhost:8090', 'BLOG.Localhost.']) {
     using client = new RawClient(front.port, get(host, '', '/a?b'))
     assert.match(
@@ -33,7 +36,10 @@ test('an app can neither be told our headers by a client, nor tell them to one',
     response.end(`<${Object.keys(request.headers).filter(name => name.startsWith('x-shadow-'))}>`)
   })
   await using master = await blog()
-  await using front = await aFront({ master: master.url, reach: new FakeReach(() => ({ address: app.address })) })
+  await using front = await aFront({
+    master: master.url,
+    connector: new FakeConnector(() => ({ address: app.address })),
+  })
   using client = new RawClient(front.port, get('blog.localhost', 'X-Shadow-Key: a\r\nX-Shadow-App: b\r\n'))
   assert.doesNotMatch(await client.until('<>'), /x-shadow-error/i)
 })
@@ -41,8 +47,8 @@ test('an app can neither be told our headers by a client, nor tell them to one',
 test('what a request waited for is told with its answer', async () => {
   await using app = await httpApp((_request, response) => response.end('ok'))
   await using master = await blog()
-  const reach = new FakeReach(() => ({ address: app.address, waited: { attach: 4, ready: 31.25 } }))
-  await using front = await aFront({ master: master.url, reach })
+  const connector = new FakeConnector(() => ({ address: app.address, waited: { attach: 4, ready: 31.25 } }))
+  await using front = await aFront({ master: master.url, connector })
   using client = new RawClient(front.port, get('blog.localhost'))
   assert.match(await client.until('ok'), /server-timing: attach;dur=4, ready;dur=31\.3\r\n/i)
 })
@@ -54,12 +60,12 @@ test('visitors get a code, a sentence and an id, and nothing that is for owners,
   await using node = await aNodeListener(app, () => failure)
   await using master = await blog()
   const answers: Partial<Held>[] = [{ address: node.address, isHop: true }]
-  const reach = new FakeReach(() => {
+  const connector = new FakeConnector(() => {
     const answer = answers.pop()
     if (answer === undefined) throw failure
     return answer
   })
-  await using front = await aFront({ master: master.url, reach })
+  await using front = await aFront({ master: master.url, connector })
   for (const _way of ['a node', 'its own machine']) {
     using program = new RawClient(front.port, get('blog.localhost', 'Connection: close\r\n'))
     const answer = await program.closed()
@@ -98,10 +104,10 @@ const states = [
 for (const [code, status, state] of states) {
   test(`a failure is told by status, headers and body, to programs and to people: ${code}`, async () => {
     await using master = await blog()
-    const reach = new FakeReach(() => {
+    const connector = new FakeConnector(() => {
       throw new ShadowError(code, `blog: ${code}\nSECRET=1`, { retryAfterMs: 3_000 })
     })
-    await using front = await aFront({ master: master.url, reach })
+    await using front = await aFront({ master: master.url, connector })
     using program = new RawClient(front.port, get('blog.localhost', 'Connection: close\r\n'))
     const answer = await program.closed()
     assert.match(answer, new RegExp(`^HTTP/1.1 ${status} [\\s\\S]*x-shadow-error: ${code}\r\n`, 'i'))
@@ -125,7 +131,7 @@ for (const [what, head] of [
 ]) {
   test(`a hostname that is unknown is told so: ${what}`, async () => {
     await using master = await blog()
-    await using front = await aFront({ master: master.url, reach: new FakeReach(() => ({})) })
+    await using front = await aFront({ master: master.url, connector: new FakeConnector(() => ({})) })
     using client = new RawClient(front.port, head)
     assert.match(
       await client.until('host-unknown"'),
@@ -137,11 +143,11 @@ for (const [what, head] of [
 test('a browser that opens a page is shown the waiting page; everything else waits', async () => {
   await using app = await httpApp((_request, response) => response.end('ok'))
   await using master = await blog()
-  const reach = new FakeReach(ask => {
+  const connector = new FakeConnector(ask => {
     if (ask.patienceMs !== undefined) throw new ShadowError('app-waking', 'blog is being woken')
     return { address: app.address }
   })
-  await using front = await aFront({ master: master.url, reach, settings: { SHADOW_WAITING_PAGE_AFTER: '700ms' } })
+  await using front = await aFront({ master: master.url, connector, settings: { SHADOW_WAITING_PAGE_AFTER: '700ms' } })
   for (const headers of ['', 'Accept: text/html\r\n', 'Accept: */*\r\nSec-Fetch-Mode: navigate\r\n']) {
     using client = new RawClient(front.port, get('blog.localhost', headers))
     assert.match(await client.until('ok'), /^HTTP\/1\.1 200/)
@@ -152,16 +158,16 @@ test('a browser that opens a page is shown the waiting page; everything else wai
     /^HTTP\/1\.1 503 [\s\S]*retry-after: 1\r\n[\s\S]*EventSource\("\/\.shadow\/events"\)/i,
   )
   assert.deepEqual(
-    reach.holdRequests.map(ask => ask.patienceMs),
+    connector.holdRequests.map(ask => ask.patienceMs),
     [undefined, undefined, undefined, 700],
   )
 })
 
 test('the waiting page follows the wake to its end', async () => {
   await using master = await blog()
-  const reach = new FakeReach(() => ({}))
-  reach.phases = ['waking', 'waking', 'awake']
-  await using front = await aFront({ master: master.url, reach })
+  const connector = new FakeConnector(() => ({}))
+  connector.phases = ['waking', 'waking', 'awake']
+  await using front = await aFront({ master: master.url, connector })
   using client = new RawClient(front.port, get('blog.localhost', '', '/.shadow/events'))
   const told = await client.until(/\r\n0\r\n\r\n/)
   assert.match(told, /text\/event-stream/)
@@ -169,17 +175,17 @@ test('the waiting page follows the wake to its end', async () => {
     [...told.matchAll(/data: (.*)/g)].map(([, data]) => data),
     ['{"phase":"waking"}', '{"phase":"awake"}'],
   )
-  assert.equal(reach.holdRequests.length, 0, 'to look on is not to use')
+  assert.equal(connector.holdRequests.length, 0, 'to look on is not to use')
 })
 
 test('a request may say that it must not wake the app, and what it is for is told', async () => {
   await using app = await httpApp((_request, response) => response.end('ok'))
   await using master = await blog()
-  const reach = new FakeReach(() => ({ address: app.address }))
-  await using front = await aFront({ master: master.url, reach })
+  const connector = new FakeConnector(() => ({ address: app.address }))
+  await using front = await aFront({ master: master.url, connector })
   using client = new RawClient(front.port, get('blog.localhost', 'X-Shadow-Wake: never\r\n', '/health?x'))
   await client.until('ok')
-  const [ask] = reach.holdRequests
+  const [ask] = connector.holdRequests
   assert.deepEqual([ask?.mayWake, ask?.kind, ask?.what], [false, 'request', 'GET /health from 127.0.0.1'])
 })
 
@@ -190,21 +196,21 @@ test('an app is held from before its request to its last byte, and let go when t
     answers.push(() => response.end('end'))
   })
   await using master = await blog()
-  const reach = new FakeReach(() => ({ address: app.address }))
-  await using front = await aFront({ master: master.url, reach })
+  const connector = new FakeConnector(() => ({ address: app.address }))
+  await using front = await aFront({ master: master.url, connector })
   using client = new RawClient(front.port, get('blog.localhost'))
   await client.until('some')
-  assert.equal(reach.held, 1)
+  assert.equal(connector.held, 1)
   answers[0]?.()
   await client.until('end')
-  await until(() => reach.held === 0)
+  await until(() => connector.held === 0)
   const second = new RawClient(front.port, get('blog.localhost'))
   await second.until('some')
-  assert.equal(reach.held, 1)
+  assert.equal(connector.held, 1)
   second.socket.destroy()
   await until(() => {
     void front.clock.advance(1_000) // its end alone could be that of a client that takes the rest
-    return reach.held === 0
+    return connector.held === 0
   })
 })
 
@@ -214,13 +220,13 @@ test('a WebSocket holds its app until it closes', async () => {
     server => new WebSocketServer({ server }),
   )
   await using master = await blog()
-  const reach = new FakeReach(() => ({ address: app.address }))
-  await using front = await aFront({ master: master.url, reach })
+  const connector = new FakeConnector(() => ({ address: app.address }))
+  await using front = await aFront({ master: master.url, connector })
   const socket = new WebSocket(`ws://127.0.0.1:${front.port}/`, { headers: { host: 'blog.localhost' } })
   await once(socket, 'open')
-  assert.deepEqual([reach.held, reach.holdRequests[0]?.kind], [1, 'websocket'])
+  assert.deepEqual([connector.held, connector.holdRequests[0]?.kind], [1, 'websocket'])
   socket.close()
-  await until(() => reach.held === 0)
+  await until(() => connector.held === 0)
 })
 
 test('a front that stops tells WebSockets that it goes away', async () => {
@@ -229,8 +235,8 @@ test('a front that stops tells WebSockets that it goes away', async () => {
     server => new WebSocketServer({ server }),
   )
   await using master = await blog()
-  const reach = new FakeReach(() => ({ address: app.address }))
-  await using front = await aFront({ master: master.url, reach })
+  const connector = new FakeConnector(() => ({ address: app.address }))
+  await using front = await aFront({ master: master.url, connector })
   const socket = new WebSocket(`ws://127.0.0.1:${front.port}/`, { headers: { host: 'blog.localhost' } })
   await once(socket, 'open')
   const closed = once(socket, 'close')
@@ -243,8 +249,10 @@ test('an app that died just now is asked for again before anybody is told', asyn
   const gone = await rawApp(() => undefined)
   await gone[Symbol.asyncDispose]()
   await using master = await blog()
-  const reach = new FakeReach(() => ({ address: reach.holdRequests.length === 1 ? gone.address : app.address }))
-  await using front = await aFront({ master: master.url, reach })
+  const connector = new FakeConnector(() => ({
+    address: connector.holdRequests.length === 1 ? gone.address : app.address,
+  }))
+  await using front = await aFront({ master: master.url, connector })
   using client = new RawClient(front.port, 'POST / HTTP/1.1\r\nHost: blog.localhost\r\nContent-Length: 3\r\n\r\nabc')
   assert.match(await client.until('ok'), /^HTTP\/1\.1 200/)
 })
@@ -258,7 +266,10 @@ test('a request that the app has seen is never sent twice', async () => {
     }),
   )
   await using master = await blog()
-  await using front = await aFront({ master: master.url, reach: new FakeReach(() => ({ address: app.address })) })
+  await using front = await aFront({
+    master: master.url,
+    connector: new FakeConnector(() => ({ address: app.address })),
+  })
   using client = new RawClient(front.port, 'POST / HTTP/1.1\r\nHost: blog.localhost\r\nContent-Length: 3\r\n\r\nabc')
   assert.match(await client.until('"app-unreachable"'), /^HTTP\/1\.1 502 /)
   assert.equal(seen, 1)
@@ -271,8 +282,8 @@ test('what was wrong with an answer is told to the node, at once or in the middl
   await using master = await blog()
   const badAnswer = (fault: string): void => void faults.push(fault)
   const addresses = [odd.address, app.address]
-  const reach = new FakeReach(() => ({ address: addresses.shift() ?? '', badAnswer }))
-  await using front = await aFront({ master: master.url, reach })
+  const connector = new FakeConnector(() => ({ address: addresses.shift() ?? '', badAnswer }))
+  await using front = await aFront({ master: master.url, connector })
   using client = new RawClient(front.port, get('blog.localhost'))
   assert.match(await client.until('"app-bad-answer"'), /^HTTP\/1\.1 502 /)
   assert.match(faults[0] ?? '', /"X-Odd"$/)
@@ -285,7 +296,7 @@ test('a front that stops lets requests in flight finish, and takes no more', asy
   const answers: (() => void)[] = []
   await using app = await httpApp((_request, response) => void answers.push(() => response.end('late')))
   await using master = await blog()
-  const front = await aFront({ master: master.url, reach: new FakeReach(() => ({ address: app.address })) })
+  const front = await aFront({ master: master.url, connector: new FakeConnector(() => ({ address: app.address })) })
   using client = new RawClient(front.port, get('blog.localhost'))
   await until(() => answers.length === 1)
   const stopped = front[Symbol.asyncDispose]()

@@ -70,7 +70,8 @@ async function follow(parts: FrontParts, app: Route, exchange: Exchange): Promis
     const node = await nodeOf(parts, app.name, exchange.signal)
     await byHandler(
       exchange,
-      (_request, response, gone) => followWake(parts.reach, app, node, response, AbortSignal.any([gone, parts.ending])),
+      (_request, response, gone) =>
+        followWake(parts.connector, app, node, response, AbortSignal.any([gone, parts.ending])),
       parts.log,
     )
   } finally {

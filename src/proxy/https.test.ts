@@ -3,7 +3,7 @@ import { connect } from 'node:tls'
 import { test } from 'vitest'
 import type { Access, Hsts } from '../model/access.ts'
 import { certificatesFolder, putPair, selfSigned } from '../testing/certificates.ts'
-import { aFront, aNode, anApp, FakeReach, masterOf } from '../testing/front.ts'
+import { aFront, aNode, anApp, FakeConnector, masterOf } from '../testing/front.ts'
 import { httpApp, RawClient, until } from '../testing/wire.ts'
 
 const YEAR = '365d' as Hsts
@@ -22,11 +22,11 @@ async function asked(
     [{ ...anApp('blog', ['blog.example']), access: { ...OPEN, ...access } }],
     [aNode('one', '127.0.0.1:1')],
   )
-  const reach = new FakeReach(() => ({ address: app.address }))
-  await using front = await aFront({ master: master.url, reach, settings })
+  const connector = new FakeConnector(() => ({ address: app.address }))
+  await using front = await aFront({ master: master.url, connector, settings })
   const head = [`${request} HTTP/1.1`, 'Host: Blog.example:8090', 'Connection: close', ...lines].join('\r\n')
   using client = new RawClient(front.port, `${head}\r\n\r\n`)
-  return { answer: await client.closed(), holds: reach.holdRequests.length }
+  return { answer: await client.closed(), holds: connector.holdRequests.length }
 }
 
 test('plain HTTP is served, unless the app or the front says to send it on', async () => {
@@ -87,14 +87,14 @@ test("by HTTPS nothing is sent on; browsers are told to stay, once, by pages of 
   })
   const access = { ...OPEN, https: 'redirect', hsts: YEAR } as Access
   await using master = await masterOf([{ ...anApp('blog', ['blog.example']), access }], [aNode('one', '127.0.0.1:1')])
-  const reach = new FakeReach(ask =>
+  const connector = new FakeConnector(ask =>
     ask.what.includes('/fails') ? Promise.reject(new Error('boom')) : { address: app.address },
   )
   const folder = certificatesFolder()
   const certificate = selfSigned('blog.example')
   putPair(folder, 'blog.example', certificate)
   const settings = { SHADOW_TLS_LISTEN: '127.0.0.1:0', SHADOW_TLS_CERTIFICATES: folder }
-  await using front = await aFront({ master: master.url, reach, settings })
+  await using front = await aFront({ master: master.url, connector, settings })
   const port = front.tls?.port ?? 0
   for (const [path, status, expected] of [
     ['/', 200, 'max-age=31536000'],

@@ -21,7 +21,7 @@ import { Errors } from './errors.ts'
 import type { FrontParts } from './front-parts.ts'
 import { frontHandler } from './http.ts'
 import { Https } from './https.ts'
-import type { Reach } from './reach.ts'
+import type { NodeConnector } from './node-connector.ts'
 import { TrustedProxies } from './visitor.ts'
 
 /** The settings of a front, with the most sockets of clients and upstreams that its process may have open. */
@@ -49,7 +49,7 @@ export const frontMemory = (threads: number): FrontMemory => ({
 
 type Parts = Pick<FrontParts, 'routes' | 'pins' | 'nodes'> & {
   readonly config: FrontConfig
-  readonly reach: Pick<Reach, 'hold' | 'follow' | 'onLeft'>
+  readonly connector: Pick<NodeConnector, 'hold' | 'follow' | 'onLeft'>
   readonly memory: FrontMemory
   /** Which of the threads that share the memory this is. */
   readonly thread: number
@@ -66,7 +66,7 @@ export type Bound = { readonly address: string; readonly port: number }
 /** Opens all that a front listens on, in this thread: the only one, or each of several. Disposing it drains it. */
 export async function openListeners({
   config,
-  reach,
+  connector,
   memory,
   thread,
   ticketKeys,
@@ -84,7 +84,7 @@ export async function openListeners({
     ...parts,
     errors,
     https,
-    reach,
+    connector,
     guard: new Guard({ clock, apps: new Buckets(memory.apps), clients: new Buckets(memory.clients) }),
     bounds: new Bounds({ clock, gauges: use, waitingPerApp: config.waitingPerApp, sockets, connections }),
     trusted,
@@ -108,7 +108,7 @@ export async function openListeners({
     resets: new Buckets(memory.resets),
     pingEveryMs: CLIENT_PING_EVERY,
   })
-  reach.onLeft?.(ended => exchanges.forget(goneUpstream(ended)))
+  connector.onLeft?.(ended => exchanges.forget(goneUpstream(ended)))
   await using opening = new AsyncDisposableStack()
   const tls = await openTls({ config, exchanges, ticketKeys, thread, clock, log })
   opening.defer(() => tls?.close())

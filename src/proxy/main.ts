@@ -13,12 +13,12 @@ import { socketsHere } from '../lib/open-files.ts'
 import type { Hostname } from '../model/hostname.ts'
 import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import type { ProxyConfig } from './config.ts'
+import { httpConnector } from './http-connector.ts'
 import { type Bound, frontMemory, type Listeners, openListeners } from './listeners.ts'
 import { openMemory } from './memory.ts'
+import type { NodeConnector } from './node-connector.ts'
 import { Nodes } from './nodes.ts'
 import { Pins } from './pins.ts'
-import type { Reach } from './reach.ts'
-import { reachOverHttp } from './reach-http.ts'
 import { Routes } from './routes.ts'
 import { UnseenNames } from './unseen.ts'
 import { untrusted } from './visitor.ts'
@@ -27,7 +27,7 @@ import { type FrontListeners, Workers } from './workers.ts'
 type Options = {
   readonly clock?: Clock
   readonly log: Log
-  readonly reach?: Reach
+  readonly connector?: NodeConnector
   /** Shown by whoever put it together; without, the front shows its own, where it is set to. */
   readonly metrics?: Metrics | undefined
 }
@@ -35,9 +35,9 @@ type Options = {
 /** A front that listens; `tls` is where it does so for HTTPS. */
 type Front = Listening & { readonly tls: Bound | undefined }
 
-/** Starts a front; without a `reach` given, it reaches its nodes over HTTP. Disposing it drains it first. */
+/** Starts a front; without a given `connector`, it reaches its nodes over HTTP. Disposing it drains it first. */
 export async function startProxy(settings: ProxyConfig, options: Options): Promise<Front> {
-  const { clock = systemClock, log, reach = reachOverHttp() } = options
+  const { clock = systemClock, log, connector = httpConnector() } = options
   const config = { ...settings, ...socketsHere(settings.connections, log) }
   await using started = new AsyncDisposableStack()
   const folder = `${config.data}/proxy`
@@ -59,11 +59,11 @@ export async function startProxy(settings: ProxyConfig, options: Options): Promi
     if (networks.length > 0)
       log.warn('apps are not trusted as proxies, though SHADOW_TRUSTED_PROXIES has them', { networks })
   }
-  const nodes: Nodes = new Nodes({ master, memory, reach, clock, log, onChange: onNodes })
+  const nodes: Nodes = new Nodes({ master, memory, connector, clock, log, onChange: onNodes })
   const pins = new Pins(memory, (instance, node) => workers.tell('pinned', { instance, node }))
   const ticketKeys = new TicketKeys()
   started.use(renewed(ticketKeys, clock))
-  const parts = { config, routes, pins, nodes, reach, ticketKeys, clock, log }
+  const parts = { config, routes, pins, nodes, connector, ticketKeys, clock, log }
   const listening =
     config.workers > 1
       ? await workers.open(parts)

@@ -15,12 +15,12 @@ import {
 import type { NodeName } from '../model/names.ts'
 import type { Candidate } from '../model/placement.ts'
 import type { Memory } from './memory.ts'
-import type { NodeHealth, Reach } from './reach.ts'
+import type { NodeConnector, NodeHealth } from './node-connector.ts'
 
 type Options = {
   readonly master: MasterClient
   readonly memory: Memory
-  readonly reach: Reach
+  readonly connector: NodeConnector
   readonly clock: Clock
   readonly log: Log
   /** Told whenever something of what `all` gives may have changed. */
@@ -120,7 +120,9 @@ export class Nodes {
   }
 
   async #check(node: Node): Promise<void> {
-    const health = await this.#options.reach.check(node, AbortSignal.timeout(NODE_CHECK_WITHIN)).catch(() => undefined) // what does not answer is not healthy: that is what we ask
+    const health = await this.#options.connector
+      .check(node, AbortSignal.timeout(NODE_CHECK_WITHIN))
+      .catch(() => undefined) // what does not answer is not healthy: that is what we ask
     this.#judge(node.name, health)
   }
 

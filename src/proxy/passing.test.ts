@@ -3,21 +3,21 @@ import { once } from 'node:events'
 import type { RequestListener } from 'node:http'
 import { describe, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
-import { aFront, aNode, aNodeListener, anApp, FakeReach, masterOf } from '../testing/front.ts'
+import { aFront, aNode, aNodeListener, anApp, FakeConnector, masterOf } from '../testing/front.ts'
 import { httpApp, type Opened, RawClient, rawApp, until } from '../testing/wire.ts'
 
 const HOST = 'Host: blog.localhost\r\n'
 
-/** A front before an app, in one hop or with a node between; `reach` counts who holds. */
+/** A front before an app, in one hop or with a node between; `connector` counts who holds. */
 async function frontOf(app: Opened, hops: 1 | 2) {
   const started = new AsyncDisposableStack()
   const node = hops === 2 ? started.use(await aNodeListener(app)) : undefined
-  const reach = new FakeReach(() =>
+  const connector = new FakeConnector(() =>
     node === undefined ? { address: app.address } : { address: node.address, isHop: true },
   )
   const master = started.use(await masterOf([anApp('blog', ['blog.localhost'])], [aNode('one', '127.0.0.1:1')]))
-  const front = started.use(await aFront({ master: master.url, reach }))
-  return { port: front.port, reach, [Symbol.asyncDispose]: () => started.disposeAsync() }
+  const front = started.use(await aFront({ master: master.url, connector }))
+  return { port: front.port, connector, [Symbol.asyncDispose]: () => started.disposeAsync() }
 }
 
 /** An app that answers the first request of each connection, and closes on the second without a word. */
@@ -58,7 +58,7 @@ for (const hops of [1, 2] as const)
         await new Promise(setImmediate)
       }
       assert.match(await client.until('<too much>'), /^HTTP\/1\.1 413 /)
-      await until(() => before.reach.held === 0)
+      await until(() => before.connector.held === 0)
     })
 
     test('a WebSocket talks both ways and holds the app until it closes, with the code that was said', async () => {
@@ -77,9 +77,9 @@ for (const hops of [1, 2] as const)
       socket.send('hello')
       const [said] = await once(socket, 'message')
       assert.equal(String(said), '<hello>')
-      assert.deepEqual([before.reach.held, before.reach.holdRequests[0]?.kind], [1, 'websocket'])
+      assert.deepEqual([before.connector.held, before.connector.holdRequests[0]?.kind], [1, 'websocket'])
       socket.close(4_001)
-      await until(() => before.reach.held === 0 && codes.length === 1)
+      await until(() => before.connector.held === 0 && codes.length === 1)
       assert.deepEqual(codes, [4_001])
     })
 
@@ -103,9 +103,9 @@ for (const hops of [1, 2] as const)
       await client.until(/^HTTP\/1\.1 101 [\s\S]*\r\n\r\n/)
       client.send('hello')
       await client.until('<hello>')
-      assert.equal(before.reach.held, 1)
+      assert.equal(before.connector.held, 1)
       client.socket.destroy()
-      await until(() => before.reach.held === 0)
+      await until(() => before.connector.held === 0)
     })
 
     test('the app is told once where a request came from, and nothing that a stranger claims', async () => {
@@ -138,7 +138,7 @@ for (const hops of [1, 2] as const)
         client.send(head)
         await client.until(again ? '<ok>' : /^HTTP\/1\.1 502 [\s\S]*unreachable/)
         assert.equal(app.requests.filter(request => request.endsWith('/2')).length, again ? 2 : 1)
-        await until(() => before.reach.held === 0)
+        await until(() => before.connector.held === 0)
       })
 
     test('early hints come before the answer', async () => {

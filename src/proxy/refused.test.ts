@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'vitest'
-import { aFront, aNode, anApp, FakeReach, masterOf } from '../testing/front.ts'
+import { aFront, aNode, anApp, FakeConnector, masterOf } from '../testing/front.ts'
 import { httpApp, RawClient } from '../testing/wire.ts'
 
 const H = 'Host: blog.localhost\r\n'
@@ -17,10 +17,10 @@ async function aFrontOfOne() {
       response.end('<ok>')
     }),
   )
-  const reach = new FakeReach(() => ({ address: app.address }))
+  const connector = new FakeConnector(() => ({ address: app.address }))
   const master = started.use(await masterOf([anApp('blog', ['blog.localhost'])], [aNode('one', '127.0.0.1:1')]))
-  const front = started.use(await aFront({ master: master.url, reach }))
-  return { port: front.port, reach, saw, [Symbol.asyncDispose]: () => started.disposeAsync() }
+  const front = started.use(await aFront({ master: master.url, connector }))
+  return { port: front.port, connector, saw, [Symbol.asyncDispose]: () => started.disposeAsync() }
 }
 
 const bad: readonly (readonly [what: string, head: string, status: RegExp])[] = [
@@ -50,7 +50,7 @@ for (const [what, head, status] of bad) {
     using client = new RawClient(front.port, `${head}\r\n${SMUGGLED}`)
     const answer = await client.closed()
     assert.match(answer.split(' ')[1] ?? '', status)
-    assert.deepEqual([front.reach.holdRequests.length, front.saw], [0, []])
+    assert.deepEqual([front.connector.holdRequests.length, front.saw], [0, []])
   })
 
   test(`the same on a connection that began with HTTP/1.0: ${what}`, async () => {
@@ -76,7 +76,7 @@ for (const host of [
     await using front = await aFrontOfOne()
     using client = new RawClient(front.port, `GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`)
     assert.match(await client.until('"host-unknown"'), /^HTTP\/1\.1 404 /)
-    assert.equal(front.reach.holdRequests.length, 0)
+    assert.equal(front.connector.holdRequests.length, 0)
     client.send(`GET / HTTP/1.1\r\n${H}\r\n`)
     await client.until('<ok>')
   })

@@ -3,7 +3,7 @@ import { test } from 'vitest'
 import { ShadowError } from '../lib/errors.ts'
 import { MASTER_CALL_IN_WAKE_WITHIN } from '../model/intervals.ts'
 import { fakeMaster } from '../testing/fake-master.ts'
-import { aFront, aNode, anApp, aRoute, dataFolder, FakeReach, masterOf } from '../testing/front.ts'
+import { aFront, aNode, anApp, aRoute, dataFolder, FakeConnector, masterOf } from '../testing/front.ts'
 import { httpApp, RawClient, until } from '../testing/wire.ts'
 
 const hello = () => httpApp((_request, response) => response.end('ok'))
@@ -19,7 +19,10 @@ const lookUps = (master: { calls: readonly { name: string }[] }): number =>
 test('a known app is answered without asking the master', async () => {
   await using app = await hello()
   await using master = await masterOf([anApp('blog', ['blog.localhost'])], [aNode('one', '127.0.0.1:1')])
-  await using front = await aFront({ master: master.url, reach: new FakeReach(() => ({ address: app.address })) })
+  await using front = await aFront({
+    master: master.url,
+    connector: new FakeConnector(() => ({ address: app.address })),
+  })
   for (let round = 0; round < 5; round++) assert.match(await ask(front.port, 'blog.localhost'), /^HTTP\/1\.1 200/)
   assert.equal(lookUps(master), 1)
 })
@@ -36,7 +39,10 @@ test('many first requests for a hostname share one look-up', async () => {
     listNodes: () => ({ items: [aNode('one', '127.0.0.1:1')] }),
     changes: () => '',
   })
-  await using front = await aFront({ master: master.url, reach: new FakeReach(() => ({ address: app.address })) })
+  await using front = await aFront({
+    master: master.url,
+    connector: new FakeConnector(() => ({ address: app.address })),
+  })
   const asked = Array.from({ length: 50 }, () => ask(front.port, 'blog.localhost'))
   await until(() => lookUps(master) > 0)
   waiting.resolve()
@@ -48,17 +54,17 @@ test('many first requests for a hostname share one look-up', async () => {
 test('with the master away, known apps serve, unknown ones are told that it is, and a front started then knows what the last one knew', async () => {
   await using app = await hello()
   const master = await masterOf([anApp('blog', ['blog.localhost'])], [aNode('one', '127.0.0.1:1')])
-  const reach = new FakeReach(() => ({ address: app.address }))
+  const connector = new FakeConnector(() => ({ address: app.address }))
   const data = dataFolder()
   {
-    await using front = await aFront({ master: master.url, reach, data })
+    await using front = await aFront({ master: master.url, connector, data })
     assert.match(await ask(front.port, 'blog.localhost'), /^HTTP\/1\.1 200/)
     await master[Symbol.asyncDispose]()
     await front.clock.advance(60_000)
     assert.match(await ask(front.port, 'blog.localhost'), /^HTTP\/1\.1 200/)
     assert.match(await ask(front.port, 'other.localhost'), /^HTTP\/1\.1 503 [\s\S]*x-shadow-error: master-unreachable/i)
   }
-  await using again = await aFront({ master: master.url, reach, data })
+  await using again = await aFront({ master: master.url, connector, data })
   assert.match(await ask(again.port, 'blog.localhost'), /^HTTP\/1\.1 200/)
 })
 
@@ -66,7 +72,10 @@ test('a hostname that no app has is not asked for at every request, but soon aga
   await using app = await hello()
   const apps = [anApp('blog', ['blog.localhost'])]
   await using master = await masterOf(apps, [aNode('one', '127.0.0.1:1')])
-  await using front = await aFront({ master: master.url, reach: new FakeReach(() => ({ address: app.address })) })
+  await using front = await aFront({
+    master: master.url,
+    connector: new FakeConnector(() => ({ address: app.address })),
+  })
   for (let round = 0; round < 5; round++) assert.match(await ask(front.port, 'new.localhost'), /^HTTP\/1\.1 404/)
   assert.equal(lookUps(master), 1)
   apps.push(anApp('new', ['new.localhost']))
@@ -78,7 +87,10 @@ test('while no master says what is newest, a route that was not checked within t
   await using app = await hello()
   const apps = [anApp('blog', ['blog.localhost'])]
   await using master = await masterOf(apps, [aNode('one', '127.0.0.1:1')])
-  await using front = await aFront({ master: master.url, reach: new FakeReach(() => ({ address: app.address })) })
+  await using front = await aFront({
+    master: master.url,
+    connector: new FakeConnector(() => ({ address: app.address })),
+  })
   await ask(front.port, 'blog.localhost')
   apps.pop()
   await front.clock.advance(15_000)
@@ -97,7 +109,10 @@ test('a master that is silent is waited for once; then known routes serve at onc
     listNodes: () => ({ items: [aNode('one', '127.0.0.1:1')] }),
     changes: () => '',
   })
-  await using front = await aFront({ master: master.url, reach: new FakeReach(() => ({ address: app.address })) })
+  await using front = await aFront({
+    master: master.url,
+    connector: new FakeConnector(() => ({ address: app.address })),
+  })
   await ask(front.port, 'blog.localhost')
   const speaks = Promise.withResolvers<void>()
   silent = speaks.promise
@@ -124,7 +139,10 @@ test('a change that the master tells of is known before the route is old', async
     listNodes: () => ({ items: [aNode('one', '127.0.0.1:1')] }),
     changes: () => told.promise,
   })
-  await using front = await aFront({ master: master.url, reach: new FakeReach(() => ({ address: app.address })) })
+  await using front = await aFront({
+    master: master.url,
+    connector: new FakeConnector(() => ({ address: app.address })),
+  })
   assert.match(await ask(front.port, 'blog.localhost'), /^HTTP\/1\.1 200/)
   there = false
   told.resolve(`data: ${JSON.stringify({ app: 'blog', revision: null, domains: ['blog.localhost'] })}\n\n`)
@@ -138,8 +156,8 @@ test('hostnames that were never seen are looked up so many a second; known apps 
     [anApp('blog', ['blog.localhost']), anApp('late', ['late.localhost'])],
     [aNode('one', '127.0.0.1:1')],
   )
-  const reach = new FakeReach(() => ({ address: app.address }))
-  await using front = await aFront({ master: master.url, reach, settings: { SHADOW_LOOK_UPS: '2' } })
+  const connector = new FakeConnector(() => ({ address: app.address }))
+  await using front = await aFront({ master: master.url, connector, settings: { SHADOW_LOOK_UPS: '2' } })
   assert.match(await ask(front.port, 'blog.localhost'), /^HTTP\/1\.1 200/)
   for (let name = 0; name < 50; name++) assert.match(await ask(front.port, `n${name}.localhost`), /^HTTP\/1\.1 404/)
   assert.equal(lookUps(master), 20)
@@ -153,20 +171,20 @@ test('hostnames that were never seen are looked up so many a second; known apps 
 test('beyond that, a hostname that the front knew in an earlier run is looked up', async () => {
   await using app = await hello()
   await using master = await masterOf([anApp('blog', ['blog.localhost'])], [aNode('one', '127.0.0.1:1')])
-  const reach = new FakeReach(() => ({ address: app.address }))
+  const connector = new FakeConnector(() => ({ address: app.address }))
   const data = dataFolder()
   {
-    await using front = await aFront({ master: master.url, reach, data })
+    await using front = await aFront({ master: master.url, connector, data })
     assert.match(await ask(front.port, 'blog.localhost'), /^HTTP\/1\.1 200/)
   }
-  await using again = await aFront({ master: master.url, reach, data, settings: { SHADOW_LOOK_UPS: '1' } })
+  await using again = await aFront({ master: master.url, connector, data, settings: { SHADOW_LOOK_UPS: '1' } })
   for (let name = 0; name < 20; name++) await ask(again.port, `n${name}.localhost`)
   assert.match(await ask(again.port, 'blog.localhost'), /^HTTP\/1\.1 200/)
 })
 
 test('what cannot be a hostname of an app is refused without a look-up', async () => {
   await using master = await masterOf([], [])
-  await using front = await aFront({ master: master.url, reach: new FakeReach(() => ({})) })
+  await using front = await aFront({ master: master.url, connector: new FakeConnector(() => ({})) })
   for (const host of ['127.0.0.1', 'a..b', '10.0.0.1:80', '-a.b'])
     assert.match(await ask(front.port, host), /^HTTP\/1\.1 404/)
   assert.equal(lookUps(master), 0)

@@ -8,7 +8,7 @@ import { test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { isFailure } from '../lib/errors.ts'
 import { certificatesFolder, putCertbot, putPair, selfSigned } from '../testing/certificates.ts'
-import { aFront, aNode, aNodeListener, anApp, FakeReach, masterOf } from '../testing/front.ts'
+import { aFront, aNode, aNodeListener, anApp, FakeConnector, masterOf } from '../testing/front.ts'
 import { answerTo, h2Client } from '../testing/h2-forwarding.ts'
 import { httpApp, RawClient, until } from '../testing/wire.ts'
 
@@ -35,16 +35,16 @@ async function ground(settings: Record<string, string> = {}) {
   )
   const apps = [anApp('blog', ['blog.example']), anApp('shop', ['shop.apps.example'])]
   const master = stack.use(await masterOf(apps, [aNode('n1', '127.0.0.1:1')]))
-  const reach = new FakeReach(() => ({ address: app.address }))
+  const connector = new FakeConnector(() => ({ address: app.address }))
   const front = await aFront({
     master: master.url,
-    reach,
+    connector,
     settings: { SHADOW_TLS_LISTEN: '127.0.0.1:0', SHADOW_TLS_CERTIFICATES: folder, ...settings },
   })
   const port = front.tls?.port ?? 0
   return {
     front,
-    reach,
+    connector,
     waiting,
     port,
     client: (name: string, ca: string) => h2Client(`https://127.0.0.1:${port}`, { ca, servername: name }),
@@ -76,7 +76,7 @@ test('apps answer over HTTPS, by HTTP/2 and by HTTP/1.1, each by its certificate
   }
   using plain = new RawClient(there.front.port, 'GET / HTTP/1.1\r\nHost: blog.example\r\n\r\n')
   await plain.until('blog.example by http')
-  await until(() => there.reach.held === 0)
+  await until(() => there.connector.held === 0)
 })
 
 test('a host that is no app is told so by HTTP/2, and one that the connection is not for is misdirected', async () => {

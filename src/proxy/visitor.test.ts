@@ -4,7 +4,7 @@ import { test } from 'vitest'
 import { noLog } from '../lib/log.ts'
 import type { Network } from '../model/access.ts'
 import { FRONT_CHECKS_NODES_EVERY } from '../model/intervals.ts'
-import { aFront, aNode, anApp, FakeReach, masterOf } from '../testing/front.ts'
+import { aFront, aNode, anApp, FakeConnector, masterOf } from '../testing/front.ts'
 import { httpApp, RawClient, recorder, until } from '../testing/wire.ts'
 import { untrusted } from './visitor.ts'
 
@@ -12,13 +12,13 @@ import { untrusted } from './visitor.ts'
 async function takenFor(lines: readonly string[], version = '1.1'): Promise<string | undefined> {
   await using app = await httpApp((_request, response) => response.end('ok'))
   await using master = await masterOf([anApp('blog', ['blog.localhost'])], [aNode('one', '127.0.0.1:1')])
-  const reach = new FakeReach(() => ({ address: app.address }))
+  const connector = new FakeConnector(() => ({ address: app.address }))
   const settings = { SHADOW_TRUSTED_PROXIES: '127.0.0.1,10.0.0.0/8,2001:db8:1::/48' }
-  await using front = await aFront({ master: master.url, reach, settings })
+  await using front = await aFront({ master: master.url, connector, settings })
   const head = [`GET / HTTP/${version}`, 'Host: blog.localhost', ...lines].join('\r\n')
   using client = new RawClient(front.port, `${head}\r\n\r\n`)
   await client.until('ok')
-  return reach.holdRequests[0]?.what.replace('GET / from ', '')
+  return connector.holdRequests[0]?.what.replace('GET / from ', '')
 }
 
 const said = (...values: string[]) => values.map(value => `X-Forwarded-For: ${value}`)
@@ -65,9 +65,9 @@ for (const [how, lines, client] of [
     const denied = /^[\d.]+$|:/.test(client) ? client : '198.51.100.1'
     const blog = { ...anApp('blog', ['blog.localhost']), access: { allow: [], deny: [denied as Network] } }
     await using master = await masterOf([blog], [aNode('one', '127.0.0.1:1')])
-    const reach = new FakeReach(() => ({ address: app.address }))
+    const connector = new FakeConnector(() => ({ address: app.address }))
     const settings = { SHADOW_TRUSTED_PROXIES: '127.0.0.1,10.0.0.0/8,2001:db8:1::/48' }
-    await using front = await aFront({ master: master.url, reach, settings })
+    await using front = await aFront({ master: master.url, connector, settings })
     using visitor = new RawClient(
       front.port,
       `GET / HTTP/1.1\r\n${['Host: blog.localhost', ...lines].join('\r\n')}\r\n\r\n`,
@@ -93,7 +93,7 @@ for (const [how, lines] of [
   })
 
 test('an app is never taken for a proxy, whatever the list of those says', async () => {
-  class OnApps extends FakeReach {
+  class OnApps extends FakeConnector {
     networks: readonly string[] = []
     override async check() {
       return { overall: false, overloaded: false, app_networks: this.networks }
@@ -101,21 +101,21 @@ test('an app is never taken for a proxy, whatever the list of those says', async
   }
   await using app = await httpApp((_request, response) => response.end('ok'))
   await using master = await masterOf([anApp('blog', ['blog.localhost'])], [aNode('one', '127.0.0.1:1')])
-  const reach = new OnApps(() => ({ address: app.address }))
+  const connector = new OnApps(() => ({ address: app.address }))
   const warned: unknown[] = []
   const log = { ...noLog, warn: (_event: string, fields?: object) => void warned.push(fields) }
   const settings = { SHADOW_TRUSTED_PROXIES: '10.0.0.0/8,127.0.0.1' }
-  await using front = await aFront({ master: master.url, reach, settings, log })
+  await using front = await aFront({ master: master.url, connector, settings, log })
   const takenNow = async (): Promise<string | undefined> => {
     using client = new RawClient(
       front.port,
       'GET / HTTP/1.1\r\nHost: blog.localhost\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n',
     )
     await client.until('ok')
-    return reach.holdRequests.at(-1)?.what
+    return connector.holdRequests.at(-1)?.what
   }
   assert.equal(await takenNow(), 'GET / from 6.6.6.6')
-  reach.networks = ['127.0.0.0/18', '192.168.7.0/24']
+  connector.networks = ['127.0.0.0/18', '192.168.7.0/24']
   await front.clock.advance(FRONT_CHECKS_NODES_EVERY)
   await until(() => warned.length > 0)
   assert.deepEqual(warned, [{ networks: ['127.0.0.0/18'] }])
@@ -156,7 +156,7 @@ for (const [gets, cases] of [
   for (const [who, lines] of cases)
     test(`${gets} of ours is for ${who}`, async () => {
       await using master = await masterOf([], [])
-      await using front = await aFront({ master: master.url, reach: new FakeReach(() => ({})) })
+      await using front = await aFront({ master: master.url, connector: new FakeConnector(() => ({})) })
       using client = new RawClient(
         front.port,
         `GET / HTTP/1.1\r\n${['Host: none.example', ...lines].join('\r\n')}\r\n\r\n`,
@@ -173,12 +173,12 @@ for (const [gets, cases] of [
     test(`while an app wakes, ${gets} is for ${who}`, async () => {
       await using app = await httpApp((_request, response) => response.end('ok'))
       await using master = await masterOf([anApp('blog', ['blog.example'])], [aNode('one', '127.0.0.1:1')])
-      const reach = new FakeReach(() => ({ address: app.address }))
-      await using front = await aFront({ master: master.url, reach })
+      const connector = new FakeConnector(() => ({ address: app.address }))
+      await using front = await aFront({ master: master.url, connector })
       using client = new RawClient(
         front.port,
         `GET / HTTP/1.1\r\n${['Host: blog.example', ...lines].join('\r\n')}\r\n\r\n`,
       )
       await client.until('ok')
-      assert.equal(reach.holdRequests[0]?.patienceMs, gets === 'held' ? undefined : 1_000)
+      assert.equal(connector.holdRequests[0]?.patienceMs, gets === 'held' ? undefined : 1_000)
     })

@@ -6,9 +6,9 @@ import { tellCounted } from '../lib/threads/counted.ts'
 import { runThread } from '../lib/threads/thread.ts'
 import type { EndedRun } from '../model/instance.ts'
 import { instanceId } from '../model/instance-id.ts'
+import { httpConnector } from './http-connector.ts'
 import { openListeners } from './listeners.ts'
-import type { Reach } from './reach.ts'
-import { reachOverHttp } from './reach-http.ts'
+import type { NodeConnector } from './node-connector.ts'
 import { Replica } from './replica.ts'
 import type { FrontWorkerData } from './workers.ts'
 
@@ -17,13 +17,13 @@ await runThread(async ({ channel, log }) => {
   const { nodes, overChannel, ticketKeys: keys, ...given } = workerData as FrontWorkerData
   const clock = systemClock
   const { routes, pins, nodes: known, ticketKeys } = new Replica({ channel, nodes, keys, clock })
-  const reach = overChannel ? reachOverChannel(channel) : reachOverHttp()
-  const listeners = await openListeners({ ...given, routes, pins, nodes: known, reach, ticketKeys, clock, log })
+  const connector = overChannel ? channelConnector(channel) : httpConnector()
+  const listeners = await openListeners({ ...given, routes, pins, nodes: known, connector, ticketKeys, clock, log })
   tellCounted(channel, () => listeners.counted())
   return listeners
 })
 
-function reachOverChannel(channel: Channel): Pick<Reach, 'hold' | 'follow' | 'onLeft'> {
+function channelConnector(channel: Channel): Pick<NodeConnector, 'hold' | 'follow' | 'onLeft'> {
   const leftTo: ((ended: EndedRun) => void)[] = []
   const holding = new Holding({
     channel,

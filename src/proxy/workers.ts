@@ -10,9 +10,9 @@ import { entryOf } from '../lib/threads/entry.ts'
 import { WorkerPool } from '../lib/threads/worker-pool.ts'
 import { instanceId } from '../model/instance-id.ts'
 import { type Bound, type FrontConfig, type FrontMemory, frontMemory } from './listeners.ts'
+import type { NodeConnector } from './node-connector.ts'
 import type { KnownNode, Nodes } from './nodes.ts'
 import type { Pins } from './pins.ts'
-import type { Reach } from './reach.ts'
 import type { FrontMethods, ReplicaMethods } from './replica.ts'
 import type { Routes } from './routes.ts'
 
@@ -39,7 +39,7 @@ type Options = {
   readonly routes: Routes
   readonly pins: Pins
   readonly nodes: Nodes
-  readonly reach: Reach
+  readonly connector: NodeConnector
   readonly ticketKeys: TicketKeys
   readonly clock: Clock
   readonly log: Log
@@ -58,7 +58,7 @@ export class Workers {
   }
 
   /** Starts them; disposing what this gives drains and ends them. */
-  async open({ config, routes, pins, nodes, reach, ticketKeys, clock, log }: Options): Promise<FrontListeners> {
+  async open({ config, routes, pins, nodes, connector, ticketKeys, clock, log }: Options): Promise<FrontListeners> {
     const { at, ...bound } = await claim(config.listen)
     const tls = config.tlsListen && (await claim(config.tlsListen))
     const memory = frontMemory(config.workers)
@@ -77,7 +77,7 @@ export class Workers {
       thread,
       nodes: nodes.all,
       ticketKeys: ticketKeys.current,
-      overChannel: reach.share !== undefined,
+      overChannel: connector.share !== undefined,
     })
     const pool = new WorkerPool({
       entry: entryOf(import.meta.url, './worker.ts', 'front-worker.js'),
@@ -85,7 +85,7 @@ export class Workers {
       data,
       serve: (channel, thread) => {
         channel.serve(methods)
-        const shared = reach.share?.(channel)
+        const shared = connector.share?.(channel)
         return {
           [Symbol.dispose]: () => {
             new Counts(memory.connections).giveAll(thread)

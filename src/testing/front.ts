@@ -13,7 +13,7 @@ import type { AppName } from '../model/names.ts'
 import { type Route, routeOf } from '../model/route.ts'
 import { proxySettings } from '../proxy/config.ts'
 import { startProxy } from '../proxy/main.ts'
-import type { Reach } from '../proxy/reach.ts'
+import type { NodeConnector } from '../proxy/node-connector.ts'
 import { HandClock } from './clock.ts'
 import { FAKE_TOKEN, fakeMaster } from './fake-master.ts'
 import { temporaryFolder } from './folders.ts'
@@ -90,7 +90,7 @@ export const masterOf = (apps: App[], nodes: Node[]) =>
   })
 
 /** Holds apps as the test says, and counts the holds. */
-export class FakeReach implements Reach {
+export class FakeConnector implements NodeConnector {
   readonly holdRequests: HoldRequest[] = []
   held = 0
   follows = 0
@@ -128,14 +128,14 @@ export class FakeReach implements Reach {
 
 type FrontOptions = {
   readonly master: string
-  readonly reach?: Reach
+  readonly connector?: NodeConnector
   readonly data?: string
   readonly settings?: Record<string, string>
   readonly log?: Log
 }
 
 /** A real front on a free port, with a clock that stands still. */
-export async function aFront({ master, reach, settings = {}, data = dataFolder(), log = noLog }: FrontOptions) {
+export async function aFront({ master, connector, settings = {}, data = dataFolder(), log = noLog }: FrontOptions) {
   const clock = new HandClock()
   const env = {
     SHADOW_MASTER: master,
@@ -146,7 +146,7 @@ export async function aFront({ master, reach, settings = {}, data = dataFolder()
     ...settings,
   }
   const metrics = new Metrics()
-  const options = { clock, log, metrics, ...(reach && { reach }) }
+  const options = { clock, log, metrics, ...(connector && { connector }) }
   const front = await startProxy(readSettings(proxySettings, env), options)
   return { ...front, clock, metrics, [Symbol.asyncDispose]: () => front[Symbol.asyncDispose]() }
 }

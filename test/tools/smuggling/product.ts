@@ -7,16 +7,16 @@ import { routeOf } from '../../../src/model/route.ts'
 import { nodeproxySettings } from '../../../src/nodeproxy/config.ts'
 import { startNodeproxy } from '../../../src/nodeproxy/main.ts'
 import { proxySettings } from '../../../src/proxy/config.ts'
+import { httpConnector } from '../../../src/proxy/http-connector.ts'
 import { startProxy } from '../../../src/proxy/main.ts'
-import type { Reach } from '../../../src/proxy/reach.ts'
-import { reachOverHttp } from '../../../src/proxy/reach-http.ts'
+import type { NodeConnector } from '../../../src/proxy/node-connector.ts'
 import { putPair, selfSigned } from '../../../src/testing/certificates.ts'
 import { anApp, aTask } from '../../../src/testing/fake-app.ts'
 import { FakeLogs } from '../../../src/testing/fake-logs.ts'
 import { FAKE_TOKEN, fakeMaster } from '../../../src/testing/fake-master.ts'
 import { FakeRuntime } from '../../../src/testing/fake-runtime.ts'
 import { FakeVolumes } from '../../../src/testing/fake-volumes.ts'
-import { A_PERMIT, aNode, FakeReach } from '../../../src/testing/front.ts'
+import { A_PERMIT, aNode, FakeConnector } from '../../../src/testing/front.ts'
 import { aFolder } from './folder.ts'
 import type { Front } from './fronts.ts'
 
@@ -26,7 +26,7 @@ const APP_PAIR = selfSigned('app')
 export const oneHop = (backend: string): Promise<Front> =>
   before(backend, async ({ nodes }) => {
     nodes.push(aNode('n1', '127.0.0.1:1'))
-    return new FakeReach(() => ({ address: backend }))
+    return new FakeConnector(() => ({ address: backend }))
   })
 
 /** A front as it is run, and behind it a node to whom the back end is the app's container. */
@@ -40,13 +40,13 @@ export const twoHops = (backend: string): Promise<Front> =>
     const drivers = { runtime, volumes, filesystem: volumes, logs: new FakeLogs() }
     const node = started.use(await startNodeproxy(readSettings(nodeproxySettings, {}, flags), { log: noLog, drivers }))
     nodes.push({ ...aNode('n1', node.address), key: node.keys.traffic })
-    return reachOverHttp()
+    return httpConnector()
   })
 
 type Ground = { readonly nodes: Node[]; readonly master: string; readonly started: AsyncDisposableStack }
 
 /** Opens a front over such a way to its nodes. What it saw is what it held the app for, and that is before it forwards it. */
-async function before(backend: string, reachOf: (ground: Ground) => Promise<Reach>): Promise<Front> {
+async function before(backend: string, reachOf: (ground: Ground) => Promise<NodeConnector>): Promise<Front> {
   await using started = new AsyncDisposableStack()
   const nodes: Node[] = []
   const app = appAt(backend)
@@ -63,7 +63,7 @@ async function before(backend: string, reachOf: (ground: Ground) => Promise<Reac
     }),
   )
   const saw: string[] = []
-  const reach = keepingWhat(await reachOf({ nodes, master, started }), saw)
+  const connector = keepingWhat(await reachOf({ nodes, master, started }), saw)
   const certificates = await aFolder(started)
   putPair(certificates, 'default', APP_PAIR)
   const env = {
@@ -75,18 +75,18 @@ async function before(backend: string, reachOf: (ground: Ground) => Promise<Reac
     SHADOW_TLS_CERTIFICATES: certificates,
     SHADOW_DRAIN_WITHIN: '100ms',
   }
-  const front = started.use(await startProxy(readSettings(proxySettings, env), { log: noLog, reach }))
+  const front = started.use(await startProxy(readSettings(proxySettings, env), { log: noLog, connector }))
   const all = started.move()
   return { port: front.port, tlsPort: front.tls?.port, saw: () => saw, [Symbol.asyncDispose]: () => all.disposeAsync() }
 }
 
-const keepingWhat = (reach: Reach, saw: string[]): Reach => ({
+const keepingWhat = (connector: NodeConnector, saw: string[]): NodeConnector => ({
   hold(app, node, request, cancellation) {
     saw.push(request.what.replace(/ from [^ ]*$/, ''))
-    return reach.hold(app, node, request, cancellation)
+    return connector.hold(app, node, request, cancellation)
   },
-  follow: (app, node, signal) => reach.follow(app, node, signal),
-  check: (node, signal) => reach.check(node, signal),
+  follow: (app, node, signal) => connector.follow(app, node, signal),
+  check: (node, signal) => connector.check(node, signal),
 })
 
 function appAt(backend: string): App {

@@ -4,10 +4,10 @@ import type { Node } from '../model/app.ts'
 import type { EndedRun, Held, HoldRequest, InstanceView } from '../model/instance.ts'
 import type { Route } from '../model/route.ts'
 
-/** How the front reaches an app on a node: over HTTP, or (`shadow up`) in the same process, one hop less. */
-export interface Reach {
+/** Connects the front to apps on nodes: over HTTP, or without a hop where the node runs in the same process (`shadow up`). */
+export interface NodeConnector {
   /**
-   * At once where nothing is to be waited for. Fails as the node does: `app-asleep`, `app-waking`, `app-crashed`, `app-not-ready`,
+   * Holds the app awake; at once if there is nothing to wait for. Fails as the node does: `app-asleep`, `app-waking`, `app-crashed`, `app-not-ready`,
    * `queue-full`, `volume-elsewhere`, …
    */
   hold(route: Route, node: Node, request: HoldRequest, cancellation: Cancellation): Held | Promise<Held>
@@ -15,9 +15,9 @@ export interface Reach {
   follow(route: Route, node: Node, signal: AbortSignal): AsyncIterable<Pick<InstanceView, 'phase'>>
   /** Whether the node answers and can take apps. */
   check(node: Node, signal: AbortSignal): Promise<NodeHealth>
-  /** Calls back with each run of an app that takes no more requests; only where addresses are those of apps. */
+  /** Calls back with each run of an app that takes no more requests. Only for a connector whose addresses are those of apps. */
   onLeft?(listener: (ended: EndedRun) => void): void
-  /** Lets a worker of this front reach apps over the channel itself, by `Holding`; without it, it reaches them over HTTP. */
+  /** Lets a worker of this front hold apps over the channel, by `Holding`. Without this method, workers reach apps over HTTP. */
   share?(channel: Channel): Disposable
 }
 

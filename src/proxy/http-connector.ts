@@ -8,12 +8,12 @@ import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import type { NodeName } from '../model/names.ts'
 import { toMs } from '../model/quantities.ts'
 import type { Route } from '../model/route.ts'
-import type { Reach } from './reach.ts'
+import type { NodeConnector } from './node-connector.ts'
 
 type Headers = Readonly<Record<string, string>>
 
 /** Reaches apps through the listener of their node. The node holds the app, so nothing is waited for here. */
-export function reachOverHttp(): Reach {
+export function httpConnector(): NodeConnector {
   const clients = new Map<NodeName, { client: NodeClient; address: string; key: string }>()
   const clientOf = ({ name, address, key }: Node): NodeClient => {
     const known = clients.get(name)
