@@ -62,13 +62,13 @@ export class Holding {
     const { kind, what, bytes, mayWake, patienceMs, permit } = request
     const call = { instance, request: { kind, what, bytes, mayWake, patienceMs, permit } }
     const granted = await this.#node.call('hold', call, cancellation, ({ grant }) =>
-      this.#node.tell('giveBack', { grant, agoMs: null }),
+      this.#node.notify('giveBack', { grant, agoMs: null }),
     )
     const grant = new Grant(granted, {
       clock: this.#clock,
       refused: () => this.#node.call('refused', { instance, run: granted.run }),
       alive: () => this.#node.call('alive', { instance, run: granted.run }),
-      badAnswer: fault => this.#node.tell('badAnswer', { grant: granted.grant, fault }),
+      badAnswer: fault => this.#node.notify('badAnswer', { grant: granted.grant, fault }),
       onUnused: () => this.#unused(instance, grant),
     })
     this.#all.set(granted.grant, grant)
@@ -94,7 +94,7 @@ export class Holding {
     this.#all.delete(grant.id)
     const { lastUsedAt } = grant
     const agoMs = lastUsedAt === undefined ? null : Math.max(0, this.#clock.now() - lastUsedAt)
-    this.#node.tell('giveBack', { grant: grant.id, agoMs })
+    this.#node.notify('giveBack', { grant: grant.id, agoMs })
   }
 
   /** One timer for all grants: none is set for a request. */

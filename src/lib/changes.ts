@@ -1,26 +1,26 @@
 import { orAborted } from './abort.ts'
 
-/** Tells followers that something changed; a slow one misses what was between, never the last. */
+/** Notifies followers of changes. A slow follower misses changes in between, but never the last one. */
 export class Changes {
   readonly #followers = new Set<() => void>()
 
-  tell(): void {
+  notify(): void {
     for (const follower of this.#followers) follower()
   }
 
-  /** What `look` gives, now and after each change, until the signal aborts. */
-  async *follow<T>(look: () => T, signal: AbortSignal): AsyncGenerator<T> {
+  /** Yields the result of `read` now and after each change, until the signal aborts. */
+  async *follow<T>(read: () => T, signal: AbortSignal): AsyncGenerator<T> {
     let changed = Promise.withResolvers<void>()
-    const tell = (): void => changed.resolve()
-    this.#followers.add(tell)
+    const notify = (): void => changed.resolve()
+    this.#followers.add(notify)
     try {
       while (!signal.aborted) {
-        yield look()
+        yield read()
         await orAborted(changed.promise, signal).catch(() => undefined) // the loop's head ends it
         changed = Promise.withResolvers()
       }
     } finally {
-      this.#followers.delete(tell)
+      this.#followers.delete(notify)
     }
   }
 }

@@ -2,7 +2,7 @@ import { systemCode } from './errors.ts'
 import { type Log, noLog } from './log.ts'
 
 let log: Log = noLog
-let onTold: (() => void) | undefined
+let onUnexpected: (() => void) | undefined
 let count = 0
 
 /** How many errors this process and its threads have met that no code was there to take. */
@@ -11,7 +11,7 @@ export const unexpectedErrors = (): number => count
 /** Tells of an error that no code was there to take, and counts it. */
 export function tellUnexpected(cause: unknown, origin: string, fields: Record<string, unknown> = {}): void {
   count += 1
-  onTold?.()
+  onUnexpected?.()
   // A promise may be rejected with anything, and the log tells only errors with their stack.
   log.error('unexpected error', { ...fields, origin, cause: cause instanceof Error ? cause : new Error(String(cause)) })
 }
@@ -25,7 +25,7 @@ type LastResort = {
   readonly log: Log
   readonly restart: (cause: unknown) => void
   /** Called with each error: a thread lets the main thread count it. */
-  readonly onTold?: () => void
+  readonly onUnexpected?: () => void
 }
 
 /**
@@ -34,7 +34,7 @@ type LastResort = {
  */
 export function takeLastResort(given: LastResort): void {
   log = given.log
-  onTold = given.onTold
+  onUnexpected = given.onUnexpected
   let isRestarting = false
   const uncaught = (cause: unknown): void => {
     tellUnexpected(cause, 'uncaughtException')

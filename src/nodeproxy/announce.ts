@@ -24,7 +24,7 @@ type Options = {
 /** Tells the master every few seconds that this node is there, until the signal aborts. */
 export async function announce(options: Options, signal: AbortSignal): Promise<void> {
   const { master, node, address, keys, health, awake, clock, log } = options
-  let heard = true
+  let isAnnounced = true
   while (!signal.aborted) {
     try {
       const { cpu_utilization, memory_utilization } = await health.now()
@@ -41,13 +41,13 @@ export async function announce(options: Options, signal: AbortSignal): Promise<v
           awake: awake(),
         },
       })
-      if (!heard) log.info('master hears us again', { node })
-      heard = true
+      if (!isAnnounced) log.info('master hears us again', { node })
+      isAnnounced = true
     } catch (cause) {
-      // Told once: apps go on being served, and the master may be away for long.
+      // Logged once: apps are still served, and the master may be away for long.
       const { code, details } = asShadowError(cause)
-      if (heard) log.warn('master does not hear us', { node, code, hint: details.hint, cause })
-      heard = false
+      if (isAnnounced) log.warn('master does not hear us', { node, code, hint: details.hint, cause })
+      isAnnounced = false
     }
     await pause(clock, NODE_ANNOUNCES_EVERY, signal).catch(() => undefined) // the loop's head ends it
   }

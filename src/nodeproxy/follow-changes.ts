@@ -22,12 +22,12 @@ type Options = {
 const KEPT_ASKED_EVERY_MS = 100
 const ASKED_AT_ONCE = 8
 
-/** Follows the changes until the signal aborts; while no master says that all is told, asks about the apps that run. */
+/** Follows the changes until the signal aborts; as long as no master says that it has sent all changes, asks about the apps that run. */
 export async function followChanges(
   { master, apps, clock, log, watched, onRemoved }: Options,
   signal: AbortSignal,
 ): Promise<void> {
-  let told = false
+  let hasLogged = false
   let ended = new AbortController()
   let polling = false
   const poll = async (): Promise<void> => {
@@ -46,7 +46,7 @@ export async function followChanges(
       freshness: apps.freshness,
       onOpen: () => {
         ended = new AbortController()
-        told = false
+        hasLogged = false
         log.debug('change stream there')
         // What changed before is found by asking: what runs at once, the rest at leisure.
         for (const app of watched()) void apps.refresh(app)
@@ -59,8 +59,8 @@ export async function followChanges(
       onDoubt: () => void poll(),
       onEnd: cause => {
         ended.abort()
-        if (!told) log.warn('change stream lost', { code: cause && asShadowError(cause).code, cause })
-        told = true
+        if (!hasLogged) log.warn('change stream lost', { code: cause && asShadowError(cause).code, cause })
+        hasLogged = true
       },
     },
     signal,

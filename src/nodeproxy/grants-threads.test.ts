@@ -118,7 +118,7 @@ for (const how of ['exit', 'throw', 'hang'] as const)
     expect(await requests(2)).toEqual([7, 7])
     await clock.advance(IDLE_MS)
     const at = clock.now()
-    worker(0).tell('die', how)
+    worker(0).notify('die', how)
     for (let second = 0; how === 'hang' && second < 11; second++) {
       await watchdogClock.advance(1_000)
       await worker(1).call('storm', { apps, requests: 0 }) // and so has answered to the watchdog
@@ -138,7 +138,7 @@ test('a request to one thread, while the app falls asleep after the last of anot
   const { clock, runtime, apps, of, grants, worker } = await node(['a'], 2)
   const [a] = apps as [InstanceId]
   const before = await worker(0).call('hold', a)
-  worker(0).tell('release', null)
+  worker(0).notify('release', null)
   await grants.report()
   const gate = runtime.gate('stop')
   await clock.advance(IDLE_MS)
@@ -157,7 +157,7 @@ test('a stop waits for what runs in a real thread', async () => {
   const asleep = of(a).sleep('asked')
   await grants.report()
   expect([of(a).phase, runtime.running().length]).toEqual(['stopping', 1])
-  worker(0).tell('release', null)
+  worker(0).notify('release', null)
   await asleep
   expect([of(a).phase, grants.count]).toEqual(['asleep', 0])
 })

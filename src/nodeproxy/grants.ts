@@ -19,7 +19,7 @@ type Options = {
   readonly clock: Clock
 }
 
-// A worker that does not answer is busy or dying; what it told last stands.
+// A worker that does not answer is busy or dying; its last report stands.
 const REPORT_WITHIN_MS = 500
 
 type Worker = { readonly other: Other<HolderMethods>; readonly grants: Map<number, Entry> }
@@ -69,9 +69,9 @@ export class Grants {
     }
   }
 
-  /** Tells all workers that no request goes to this run of an app any more. */
+  /** Notifies all workers that no request may go to this run of an app any more. */
   left(ended: EndedRun): void {
-    for (const { other } of this.#workers) other.tell('left', ended)
+    for (const { other } of this.#workers) other.notify('left', ended)
   }
 
   /** Asks all workers what they hold, so that a view made next is true. */
@@ -82,8 +82,8 @@ export class Grants {
   async #reportOf({ other, grants }: Worker): Promise<void> {
     const limit = new AbortController()
     using _alarm = this.#options.clock.after(REPORT_WITHIN_MS, () => limit.abort())
-    const told = await other.call('report', null, limit).catch(() => []) // what it told last stands
-    for (const { grant, holds } of told) {
+    const reported = await other.call('report', null, limit).catch(() => []) // its last report stands
+    for (const { grant, holds } of reported) {
       const entry = grants.get(grant)
       if (entry !== undefined) entry.grant.holds = holds
     }
@@ -99,9 +99,9 @@ export class Grants {
       holds: [{ kind: request.kind, what: request.what, since }],
       revoke: () => {
         answer.revoked = true
-        worker.other.tell('revoke', id)
+        worker.other.notify('revoke', id)
       },
-      goAway: () => worker.other.tell('goAway', id),
+      goAway: () => worker.other.notify('goAway', id),
     }
     const held = await hold(instance, { ...request, grant }, cancellation)
     if (!this.#workers.has(worker)) {

@@ -43,7 +43,7 @@ export class Instance {
       ...parts,
       onStep: (...step) => {
         parts.onStep(...step)
-        this.#changes.tell()
+        this.#changes.notify()
       },
     }
     this.#life = new Lifecycle(id, this.#parts, this.#changes)
@@ -51,7 +51,7 @@ export class Instance {
       id,
       revisions: parts.revisions,
       onRejected: (...rejected) => this.#life.events.rejected(...rejected),
-      onChange: () => this.#changes.tell(),
+      onChange: () => this.#changes.notify(),
     })
     this.#waker = new Waker({ id, parts: this.#parts, life: this.#life, revision: this.#revision })
   }

@@ -65,7 +65,7 @@ export class Lifecycle {
   become(next: Phased): void {
     this.#state = { ...next, since: this.#parts.clock.now() }
     if (next.phase === 'asleep' || next.phase === 'crashed') this.#parts.room?.leave(this.#id)
-    this.#changes.tell()
+    this.#changes.notify()
   }
 
   /** A container is ready: requests may go to it, and its end is watched for. */
@@ -98,7 +98,7 @@ export class Lifecycle {
     this.become({ phase: 'awake', running, idle, target, lifeline })
     running.lost?.addEventListener('abort', () => this.#leaseLost(running), { once: true })
     if (running.lost?.aborted) this.#leaseLost(running)
-    running.watch.tell({ ended: exit => this.#died(running, exit), lost: onLost })
+    running.watch.listen({ ended: exit => this.#died(running, exit), lost: onLost })
   }
 
   /** Puts it to sleep, once its requests in flight have ended or had their time; fails with `app-stuck`. The caller has the turn. */

@@ -156,7 +156,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
       onStep,
       reopensWithinMs: config.reopensWithin,
       onLeft: ended => {
-        for (const tell of leftTo) tell(ended)
+        for (const listener of leftTo) listener(ended)
       },
     },
   })

@@ -1,18 +1,18 @@
 import type { Container, Exit, Runtime } from './runtime/runtime.ts'
 
-type Told = {
+type Listener = {
   readonly ended: (exit: Exit) => void
   /** The runtime lost sight of the container: it may run or not. */
   readonly lost: () => void
 }
 
-/** The watch for a container's end, from its start until somebody ends the watch. */
+/** Watches for the end of a container. */
 export class Watch {
   readonly #container: Container
   readonly #runtime: Runtime
   #ended = new AbortController()
-  #told: Told | undefined
-  /** Its end, told once; undefined where the runtime lost sight of it. Rejects when the watch is ended. */
+  #listener: Listener | undefined
+  /** Resolves with its end; with undefined if the runtime lost sight of it. Rejects when the watch ends. */
   exited: Promise<Exit | undefined>
 
   constructor(container: Container, runtime: Runtime) {
@@ -21,26 +21,26 @@ export class Watch {
     this.exited = runtime.exited(container, this.#ended.signal)
   }
 
-  /** Tells of the container's end from now on, unless the watch is ended first. */
-  tell(told: Told): void {
-    this.#told = told
+  /** Notifies the listener of the container's end, unless the watch ends first. */
+  listen(listener: Listener): void {
+    this.#listener = listener
     const { signal } = this.#ended
     this.exited.then(
       exit => {
         if (signal.aborted) return
-        if (exit === undefined) told.lost()
-        else told.ended(exit)
+        if (exit === undefined) listener.lost()
+        else listener.ended(exit)
       },
-      () => signal.aborted || told.lost(),
+      () => signal.aborted || listener.lost(),
     )
   }
 
-  /** Watches anew: for when the runtime lost sight of the container, and it runs all the same. */
+  /** Watches anew, after the runtime lost sight of a container that still runs. */
   again(): void {
     this.end()
     this.#ended = new AbortController()
     this.exited = this.#runtime.exited(this.#container, this.#ended.signal)
-    if (this.#told !== undefined) this.tell(this.#told)
+    if (this.#listener !== undefined) this.listen(this.#listener)
   }
 
   end(): void {

@@ -5,7 +5,7 @@ import { systemClock } from '../lib/clock.ts'
 import { Exchanges, listenFor } from '../lib/http/downstream/exchange-server.ts'
 import type { Hop } from '../lib/http/upstream-target.ts'
 import { Counts } from '../lib/shared/counts.ts'
-import { tellCounted } from '../lib/threads/counted.ts'
+import { serveCounted } from '../lib/threads/counted.ts'
 import { runThread } from '../lib/threads/thread.ts'
 import { nodeHandler } from './http.ts'
 import { NODE_LIMITS } from './limits.ts'
@@ -39,6 +39,6 @@ await runThread(({ channel, log }) => {
     connections: { most: use.connections, counts: new Counts(memory, thread) },
     sockets,
   })
-  tellCounted(channel, () => exchanges.counted)
+  serveCounted(channel, () => exchanges.counted)
   return listenFor(exchanges, listen, drainMs)
 })

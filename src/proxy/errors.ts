@@ -72,10 +72,10 @@ export class Errors {
     const entry = { id, code, detail, host: of?.host, method: of?.method, url: of?.target.split('?', 1)[0], cause }
     if (status < 500) this.#log.debug('request refused', entry)
     else if (this.#mayLog()) {
-      const told = this.#unlogged > 0 ? { ...entry, unlogged: this.#unlogged } : entry
+      const fields = this.#unlogged > 0 ? { ...entry, unlogged: this.#unlogged } : entry
       this.#unlogged = 0
-      if (code === 'internal') this.#log.error('request failed', told)
-      else this.#log.info('request failed', told)
+      if (code === 'internal') this.#log.error('request failed', fields)
+      else this.#log.info('request failed', fields)
     } else this.#unlogged += 1
     return id
   }

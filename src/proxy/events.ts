@@ -16,13 +16,13 @@ export async function followWake(
   response: ServerResponse,
   signal: AbortSignal,
 ): Promise<void> {
-  const tell = openEvents(response, STREAM_HEARTBEAT_EVERY)
+  const send = openEvents(response, STREAM_HEARTBEAT_EVERY)
   const done = new AbortController()
   let last: string | undefined
   for await (const { phase } of connector.follow(route, node, AbortSignal.any([signal, done.signal]))) {
     if (phase === last) continue
     last = phase
-    tell({ phase })
+    send({ phase })
     if (phase !== 'waking' && phase !== 'stopping') break
   }
   done.abort()

@@ -46,21 +46,21 @@ export async function startProxy(settings: ProxyConfig, options: Options): Promi
   const memory = started.use(openMemory({ folder, log }))
   const master = masterClient({ url: config.master, token: config.token, withinMs: MASTER_CALL_WITHIN })
   const workers = new Workers()
-  const onRoute = (hostname: Hostname): void => workers.tell('changed', hostname)
+  const onRoute = (hostname: Hostname): void => workers.notify('changed', hostname)
   const unseen = new UnseenNames(config.lookUps, clock)
-  const onDoubt = (): void => workers.tell('doubtful', null)
+  const onDoubt = (): void => workers.notify('doubtful', null)
   const routes = new Routes({ master, memory, unseen, clock, log, onChange: onRoute, onDoubt })
-  let told: readonly string[] = []
+  let checked: readonly string[] = []
   const onNodes = (): void => {
-    workers.tell('nodes', nodes.all)
-    if (nodes.appNetworks === told) return
-    told = nodes.appNetworks
-    const networks = untrusted(config.trustedProxies, told)
+    workers.notify('nodes', nodes.all)
+    if (nodes.appNetworks === checked) return
+    checked = nodes.appNetworks
+    const networks = untrusted(config.trustedProxies, checked)
     if (networks.length > 0)
       log.warn('apps are not trusted as proxies, though SHADOW_TRUSTED_PROXIES has them', { networks })
   }
   const nodes: Nodes = new Nodes({ master, memory, connector, clock, log, onChange: onNodes })
-  const pins = new Pins(memory, (instance, node) => workers.tell('pinned', { instance, node }))
+  const pins = new Pins(memory, (instance, node) => workers.notify('pinned', { instance, node }))
   const ticketKeys = new TicketKeys()
   started.use(renewed(ticketKeys, clock))
   const parts = { config, routes, pins, nodes, connector, ticketKeys, clock, log }

@@ -67,12 +67,12 @@ test('a hostname is asked for once, and then known at once, with the pin of its 
 test('a change makes it ask again, and the same app stays the same object', async () => {
   const { asked, state, main, heard, resolve } = aReplica()
   const before = await resolve()
-  main.tell('changed', HOST)
+  main.notify('changed', HOST)
   await heard()
   state.app = { ...aRoute('blog', [HOST]), updatedAt: '2026-11-21T00:00:00.000Z' }
   expect((await resolve()).updatedAt).not.toBe(before.updatedAt)
   const kept = resolve()
-  main.tell('doubtful', null)
+  main.notify('doubtful', null)
   await heard()
   expect(await resolve()).toBe(kept)
   expect([resolve() === kept, asked.length]).toEqual([true, 3])
@@ -84,7 +84,7 @@ test('a change that comes while it asks is not overwritten by the older answer',
   state.gate = gate.promise
   const first = resolve()
   await heard()
-  main.tell('changed', HOST)
+  main.notify('changed', HOST)
   await heard()
   state.app = undefined
   state.gate = Promise.resolve()
@@ -117,8 +117,8 @@ test('pins and failures are told to the main thread, and taken from it', async (
   ])
   await clock.advance(3_600_000)
   expect(replica.nodes.mayComeBack('a' as NodeName)).toBe(false)
-  main.tell('pinned', { instance: 'blog' as InstanceId, node: 'b' as NodeName })
-  main.tell('nodes', [{ node: aNode('b', ''), healthy: true, overloaded: false, lostAt: undefined, appNetworks: [] }])
+  main.notify('pinned', { instance: 'blog' as InstanceId, node: 'b' as NodeName })
+  main.notify('nodes', [{ node: aNode('b', ''), healthy: true, overloaded: false, lostAt: undefined, appNetworks: [] }])
   await heard()
   expect(replica.pins.get('blog' as InstanceId)).toBe('b')
   expect(replica.nodes.all.map(({ node }) => node.name)).toEqual(['b'])

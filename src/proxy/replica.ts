@@ -90,7 +90,7 @@ export class Replica {
       set: (instance, node) => {
         if (this.#pins.get(instance) === node) return
         this.#pins.set(instance, node)
-        this.#main.tell('pin', { instance, node })
+        this.#main.notify('pin', { instance, node })
       },
     }
     const known = (): readonly KnownNode[] => [...this.#nodes.values()]
@@ -133,6 +133,6 @@ export class Replica {
     const known = this.#nodes.get(name)
     if (known === undefined) return
     this.#nodes.set(name, { ...known, healthy: false, lostAt: known.lostAt ?? this.#clock.now() })
-    this.#main.tell('failed', name)
+    this.#main.notify('failed', name)
   }
 }

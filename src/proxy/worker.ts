@@ -2,7 +2,7 @@ import { workerData } from 'node:worker_threads'
 import { Holding } from '../api/holding.ts'
 import { systemClock } from '../lib/clock.ts'
 import type { Channel } from '../lib/threads/channel.ts'
-import { tellCounted } from '../lib/threads/counted.ts'
+import { serveCounted } from '../lib/threads/counted.ts'
 import { runThread } from '../lib/threads/thread.ts'
 import type { EndedRun } from '../model/instance.ts'
 import { instanceId } from '../model/instance-id.ts'
@@ -19,7 +19,7 @@ await runThread(async ({ channel, log }) => {
   const { routes, pins, nodes: known, ticketKeys } = new Replica({ channel, nodes, keys, clock })
   const connector = overChannel ? channelConnector(channel) : httpConnector()
   const listeners = await openListeners({ ...given, routes, pins, nodes: known, connector, ticketKeys, clock, log })
-  tellCounted(channel, () => listeners.counted())
+  serveCounted(channel, () => listeners.counted())
   return listeners
 })
 
@@ -29,7 +29,7 @@ function channelConnector(channel: Channel): Pick<NodeConnector, 'hold' | 'follo
     channel,
     clock: systemClock,
     onLeft: ended => {
-      for (const tell of leftTo) tell(ended)
+      for (const listener of leftTo) listener(ended)
     },
   })
   return {

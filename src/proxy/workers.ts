@@ -52,9 +52,9 @@ const END_AFTER_DRAIN_MS = 2_000
 export class Workers {
   #pool: WorkerPool | undefined
 
-  /** Tells them of a change. */
-  tell<N extends keyof ReplicaMethods & string>(method: N, input: Parameters<ReplicaMethods[N]>[0]): void {
-    for (const channel of this.#pool?.channels ?? []) channel.other<ReplicaMethods>().tell(method, input)
+  /** Notifies all workers of a change. */
+  notify<N extends keyof ReplicaMethods & string>(method: N, input: Parameters<ReplicaMethods[N]>[0]): void {
+    for (const channel of this.#pool?.channels ?? []) channel.other<ReplicaMethods>().notify(method, input)
   }
 
   /** Starts them; disposing what this gives drains and ends them. */
@@ -99,7 +99,7 @@ export class Workers {
       log,
     })
     this.#pool = pool
-    ticketKeys.onNew(keys => this.tell('ticketKeys', keys))
+    ticketKeys.onNew(keys => this.notify('ticketKeys', keys))
     await pool.start()
     return {
       ...bound,

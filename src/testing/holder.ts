@@ -3,7 +3,7 @@ import { workerData } from 'node:worker_threads'
 import { Holding } from '../api/holding.ts'
 import { systemClock } from '../lib/clock.ts'
 import { Counters } from '../lib/http/counters.ts'
-import { tellCounted } from '../lib/threads/counted.ts'
+import { serveCounted } from '../lib/threads/counted.ts'
 import { runThread } from '../lib/threads/thread.ts'
 import type { Held } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
@@ -48,7 +48,7 @@ await runThread(async ({ channel }) => {
     }
   }
 
-  tellCounted(channel, () => ({ ...new Counters(), requests: 7, open: 1 }))
+  serveCounted(channel, () => ({ ...new Counters(), requests: 7, open: 1 }))
   channel.serve<HolderOrders>({
     hold: async app => {
       const one = await holding.hold(app, aHoldRequest(), never)

@@ -41,7 +41,7 @@ function channels() {
 
 test('a call is answered, a failure is the same error, and what is told comes before what is called after it', async () => {
   const { other, notes, close } = channels()
-  other.tell('note', 'first')
+  other.notify('note', 'first')
   expect(await Promise.all([other.call('double', 2), other.call('double', 3)])).toEqual([4, 6])
   expect(notes).toEqual(['first'])
   const error = await other.call('fail', 'queue-full').catch(thrown => thrown)

@@ -10,8 +10,8 @@ type Output<D extends Methods, N extends keyof D> = Awaited<ReturnType<D[N]>>
 /** The other side, by its methods. */
 export interface Other<D extends Methods> {
   /**
-   * Rejects as the method did, or with the signal's reason when that aborts first, which tells the other side. An answer that had been
-   * given by then goes to `late`.
+   * Rejects with the method's error, or, if the call is cancelled first, with the signal's reason. If the method had answered by then,
+   * `late` gets the answer.
    */
   call<N extends keyof D & string>(
     method: N,
@@ -19,13 +19,13 @@ export interface Other<D extends Methods> {
     cancellation?: Cancellation,
     late?: (answer: Output<D, N>) => void,
   ): Promise<Output<D, N>>
-  /** The same, wanting no answer; a failure is lost. */
-  tell<N extends keyof D & string>(method: N, input: Input<D, N>): void
+  /** Calls without an answer; a failure is lost. */
+  notify<N extends keyof D & string>(method: N, input: Input<D, N>): void
 }
 
 type Message =
   | { readonly call: number; readonly method: string; readonly input: unknown }
-  | { readonly tell: string; readonly input: unknown }
+  | { readonly notify: string; readonly input: unknown }
   | { readonly cancel: number }
   | { readonly answer: number; readonly output: unknown }
   | { readonly answer: number; readonly problem: Problem }
@@ -37,7 +37,7 @@ type Port = { postMessage(message: unknown): void; on(event: 'message', listener
 const ENDED = (): ShadowError =>
   new ShadowError('shutting-down', 'the thread that was asked has ended', { retryAfterMs: 1_000 })
 
-/** Calls between two threads, both ways, in order. ShadowErrors cross it; other failures are told as `internal`. */
+/** Calls between two threads, both ways, in order. ShadowErrors cross it; other failures become `internal`. */
 export class Channel implements Disposable {
   readonly #port: Port
   readonly #methods = new Map<string, Handler>()
@@ -51,7 +51,7 @@ export class Channel implements Disposable {
     port.on('message', (message: Message) => this.#take(message))
   }
 
-  /** Does these for the other side. What is asked for before it is known here fails. */
+  /** Offers methods to the other side. Calls of a method fail until it is offered. */
   serve<D extends Methods>(methods: D): void {
     for (const [name, method] of Object.entries(methods)) this.#methods.set(name, method as Handler)
   }
@@ -60,11 +60,11 @@ export class Channel implements Disposable {
     return {
       call: (method, input, cancellation, late) =>
         this.#call(method, input, cancellation, late as (output: unknown) => void) as never,
-      tell: (method, input) => this.#post({ tell: method, input }),
+      notify: (method, input) => this.#post({ notify: method, input }),
     }
   }
 
-  /** The other side is no more: what waits for it fails, what it waits for is called off. */
+  /** The other side has ended: calls to it fail, and calls from it are cancelled. */
   [Symbol.dispose](): void {
     this.#isOver = true
     for (const { reject } of this.#waiting.values()) reject(ENDED())
@@ -112,7 +112,7 @@ export class Channel implements Disposable {
   #take(message: Message): void {
     if (this.#isOver) return
     if ('call' in message) void this.#do(message.call, message.method, message.input)
-    else if ('tell' in message) void this.#do(undefined, message.tell, message.input)
+    else if ('notify' in message) void this.#do(undefined, message.notify, message.input)
     else if ('cancel' in message)
       this.#served.get(message.cancel)?.abort(new ShadowError('client-gone', 'the caller cancelled the call'))
     else this.#answered(message)

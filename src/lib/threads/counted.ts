@@ -4,21 +4,21 @@ import type { WorkerPool } from './worker-pool.ts'
 
 type CountMethods = { counted(input: null): Counted }
 
-/** A thread that is too busy to tell is shown as it was last. */
-const TELL_WITHIN_MS = 500
+/** The last counts stand for a thread that is too busy to answer. */
+const ANSWER_WITHIN_MS = 500
 
-/** Has the main thread hear what this one counts. */
-export function tellCounted(channel: Channel, counted: () => Counted): void {
+/** Offers the counts of this thread to the main thread. */
+export function serveCounted(channel: Channel, counted: () => Counted): void {
   channel.serve<CountMethods>({ counted })
 }
 
-/** What the threads of a pool have counted, also those that have died, as they told last: a sum must not go down. */
+/** The counts of all threads of a pool. A thread that has died counts on as it last answered, since a sum must not go down. */
 export function countsOf(pool: WorkerPool): () => Promise<readonly Counted[]> {
   const last = new Map<Channel, Counted>()
   return async () => {
     const there = new Set(pool.channels)
     const ask = async (channel: Channel): Promise<void> => {
-      const cancellation = { signal: AbortSignal.timeout(TELL_WITHIN_MS) }
+      const cancellation = { signal: AbortSignal.timeout(ANSWER_WITHIN_MS) }
       last.set(channel, await channel.other<CountMethods>().call('counted', null, cancellation))
     }
     await Promise.allSettled([...there].map(ask))

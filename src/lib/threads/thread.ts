@@ -14,7 +14,7 @@ export async function runThread(open: (given: Given) => Promise<AsyncDisposable>
   const log = logOver(pool)
   takeLastResort({
     log,
-    onTold: () => pool.tell('unexpected', null),
+    onUnexpected: () => pool.notify('unexpected', null),
     restart: () => void end().catch(() => process.exit(1)), // the pool starts another
   })
   const work = open({ channel, log })
@@ -27,7 +27,7 @@ export async function runThread(open: (given: Given) => Promise<AsyncDisposable>
     end,
   })
   await work
-  pool.tell('ready', null)
+  pool.notify('ready', null)
 }
 
 /** A log whose lines the main thread writes. */
@@ -36,9 +36,9 @@ function logOver(pool: ReturnType<typeof poolOf>): Log {
     (level: 'debug' | 'info' | 'warn' | 'error') =>
     (event: string, fields: Record<string, unknown> = {}): void => {
       try {
-        pool.tell('log', { level, event, fields })
+        pool.notify('log', { level, event, fields })
       } catch {
-        pool.tell('log', { level, event, fields: { notCloned: Object.keys(fields) } })
+        pool.notify('log', { level, event, fields: { notCloned: Object.keys(fields) } })
       }
     }
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }

@@ -55,7 +55,7 @@ for (const how of ['asleep', 'busy'] as const)
   test(`a thread that hangs (${how}) is ended, gives back what it counted, and is started again`, async () => {
     const { pool, clock, counts, logged, thread, seconds } = await twoThreads()
     for (const index of [0, 0, 1]) await thread(index).call('take', 'key')
-    thread(0).tell('block', how)
+    thread(0).notify('block', how)
     await seconds(10, [1])
     expect([logged, counts.of('key')]).toEqual([[], 3])
     await seconds(1, [1])
@@ -68,7 +68,7 @@ for (const how of ['asleep', 'busy'] as const)
     expect(counts.of('key')).toBe(2)
     // The new one is watched, too.
     await seconds(12, [0, 1])
-    thread(0).tell('block', how)
+    thread(0).notify('block', how)
     await seconds(11, [1])
     await until(() => pool.deaths === 2)
   })
@@ -76,7 +76,7 @@ for (const how of ['asleep', 'busy'] as const)
 test('a pool ends while a thread of it hangs', async () => {
   const { pool, thread, seconds } = await twoThreads()
   await seconds(1, [0, 1])
-  thread(0).tell('block', 'asleep')
+  thread(0).notify('block', 'asleep')
   await seconds(11, [1])
   await pool.end()
   expect(pool.channels.length).toBe(0)
@@ -85,9 +85,9 @@ test('a pool ends while a thread of it hangs', async () => {
 test('an error that no code of a thread takes is told of and counted, and the thread goes on', async () => {
   const { pool, logged, thread } = await twoThreads()
   const before = unexpectedErrors()
-  thread(0).tell('fail', 'promise')
+  thread(0).notify('fail', 'promise')
   await until(() => unexpectedErrors() === before + 1)
-  thread(0).tell('fail', 'event')
+  thread(0).notify('fail', 'event')
   await until(() => unexpectedErrors() === before + 2)
   expect(await thread(0).call('take', 'key')).toBe(true)
   expect([pool.deaths, logged]).toEqual([0, ['unexpected error: 0', 'unexpected error: 0']])
@@ -96,7 +96,7 @@ test('an error that no code of a thread takes is told of and counted, and the th
 test('an exception that cuts code of a thread short is told of and counted, and the thread is started again', async () => {
   const { pool, clock, logged, thread } = await twoThreads()
   const before = unexpectedErrors()
-  thread(0).tell('fail', 'callback')
+  thread(0).notify('fail', 'callback')
   await until(() => pool.deaths === 1)
   expect([unexpectedErrors(), logged]).toEqual([
     before + 1,

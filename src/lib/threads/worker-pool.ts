@@ -82,7 +82,7 @@ export class WorkerPool {
 
   async #end({ worker, channel, ended }: Member): Promise<void> {
     const late = setTimeout(() => void worker.terminate(), this.#options.endWithinMs)
-    channel.other<ThreadMethods>().tell('end', null)
+    channel.other<ThreadMethods>().notify('end', null)
     await ended
     clearTimeout(late)
   }

@@ -45,17 +45,17 @@ async function fromHelper(helper: string, registry: string, signal: AbortSignal)
   const failed = new Promise<undefined>(resolve => child.on('error', () => resolve(undefined)))
   child.stdin.on('error', () => undefined) // it left without reading; its answer tells
   child.stdin.end(registry)
-  const told = await Promise.race([text(child.stdout), failed])
-  const answer = HelperSchema.safeParse(jsonOrNothing(told))
+  const output = await Promise.race([text(child.stdout), failed])
+  const answer = HelperSchema.safeParse(jsonOrNothing(output))
   if (!answer.success) return undefined
   const { Username, Secret } = answer.data
   if (Username === '<token>') return { serveraddress: registry, identitytoken: Secret }
   return { serveraddress: registry, username: Username, password: Secret }
 }
 
-function jsonOrNothing(told: string | undefined): unknown {
+function jsonOrNothing(output: string | undefined): unknown {
   try {
-    return JSON.parse(told ?? '')
+    return JSON.parse(output ?? '')
   } catch {
     return undefined // "credentials not found" comes as plain words
   }

@@ -6,7 +6,7 @@ import type { NodeName } from '../../model/names.ts'
 import type { TaskDefinition } from '../../model/task.ts'
 import type { ContainerRecords } from './container-records.ts'
 import { type Engine, unlessStatus } from './docker-engine.ts'
-import { statusOf, toldBy } from './failures.ts'
+import { messageOf, statusOf } from './failures.ts'
 import { hasInit } from './init.ts'
 import { type DockerStorage, hasProjectQuotas } from './project-quotas.ts'
 import {
@@ -111,15 +111,15 @@ export class DockerContainers {
       signal,
     ))
       chunks.push(chunk)
-    const told = JSON.parse(Buffer.concat(chunks).toString()) as { StatusCode: number }
-    return told.StatusCode
+    const answer = JSON.parse(Buffer.concat(chunks).toString()) as { StatusCode: number }
+    return answer.StatusCode
   }
 
   async remove({ id, instance }: Container): Promise<void> {
     await this.#engine
       .ask(docker => docker.getContainer(id).remove({ v: true }))
       .catch(error => {
-        if (statusOf(error) === 409 && toldBy(error).includes('already in progress')) return
+        if (statusOf(error) === 409 && messageOf(error).includes('already in progress')) return
         return unlessStatus(404)(error)
       })
     this.#records?.removed(instance, id)

@@ -87,8 +87,8 @@ export class DockerFolders {
     const exitCode = await ended
     signal.throwIfAborted()
     if (exitCode === 0 && piped === undefined) return true
-    const told = errors.join('').trim().split('\n').slice(0, 5).join('\n')
-    if (/No space left/.test(told))
+    const output = errors.join('').trim().split('\n').slice(0, 5).join('\n')
+    if (/No space left/.test(output))
       throw new ShadowError(
         'disk-full',
         `what image ${task.image} has at ${task.volume?.path} does not fit on the volume of ${task.app}`,
@@ -96,7 +96,7 @@ export class DockerFolders {
           hint: `make it larger: shadow update ${task.app} --volume SIZE:${task.volume?.path}`,
         },
       )
-    throw new ShadowError('volume-broken', `the volume of ${task.app} cannot be filled from its image: ${told}`, {
+    throw new ShadowError('volume-broken', `the volume of ${task.app} cannot be filled from its image: ${output}`, {
       cause: piped,
     })
   }
@@ -131,8 +131,8 @@ const TAR_HEAD = 512
 
 /** The image has nothing there, or a file: Docker answers 404, and 400 or 500 with "not a directory". */
 function noSuchFolder(error: unknown): undefined {
-  const told = error instanceof Error ? error.message : ''
-  if (statusOf(error) === 404 || /not a directory/i.test(told)) return undefined
+  const message = error instanceof Error ? error.message : ''
+  if (statusOf(error) === 404 || /not a directory/i.test(message)) return undefined
   throw error
 }
 

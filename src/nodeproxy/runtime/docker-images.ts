@@ -3,7 +3,7 @@ import { asShadowError, ShadowError } from '../../lib/errors.ts'
 import type { TaskDefinition } from '../../model/task.ts'
 import { credentialsFor } from './credentials.ts'
 import { type Engine, unlessStatus } from './docker-engine.ts'
-import { toldBy } from './failures.ts'
+import { messageOf } from './failures.ts'
 import { byDigest, imageName, imagePath, pullQuery } from './image-name.ts'
 import type { ImageFacts, Pinned } from './runtime.ts'
 
@@ -72,7 +72,7 @@ export class DockerImages {
       }
     } catch (error) {
       if (signal.aborted || error instanceof ShadowError) throw error
-      throw new ShadowError('image-not-found', `image ${image} is not here and cannot be pulled: ${toldBy(error)}`, {
+      throw new ShadowError('image-not-found', `image ${image} is not here and cannot be pulled: ${messageOf(error)}`, {
         cause: error,
         hint: `check its name, log in to its registry (docker login), or load it here: docker pull ${image}`,
       })

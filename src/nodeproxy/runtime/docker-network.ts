@@ -2,7 +2,7 @@ import type Docker from 'dockerode'
 import { ShadowError } from '../../lib/errors.ts'
 import type { NodeName } from '../../model/names.ts'
 import { type Engine, unlessStatus } from './docker-engine.ts'
-import { toldBy } from './failures.ts'
+import { messageOf } from './failures.ts'
 import { LABEL_NODE } from './runtime.ts'
 import { candidatesFor, parseSubnet, printSubnet, reachedFromHere, type Subnet } from './subnets.ts'
 
@@ -89,7 +89,7 @@ export class DockerNetwork {
       const made = await ask(docker => docker.createNetwork(this.#specification(subnet))).then(
         () => true,
         error => {
-          if (OVERLAPS.test(toldBy(error))) return false
+          if (OVERLAPS.test(messageOf(error))) return false
           unlessStatus(409)(error) // somebody else has just made it
           return true
         },

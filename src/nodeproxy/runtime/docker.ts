@@ -21,7 +21,7 @@ import { DockerImages } from './docker-images.ts'
 import { DockerNetwork } from './docker-network.ts'
 import { DockerOutput } from './docker-output.ts'
 import { DockerStop } from './docker-stop.ts'
-import { commandNotFound, initFailure, isNoCommand, runcFailure, statusOf, toldBy } from './failures.ts'
+import { commandNotFound, initFailure, isNoCommand, messageOf, runcFailure, statusOf } from './failures.ts'
 import { type EgressMode, Firewall } from './firewall.ts'
 import { takeIPv6Off } from './host-links.ts'
 import { untilExecuted } from './init.ts'
@@ -118,7 +118,7 @@ export function docker({
     try {
       return await containers.create(instance, task, mountedAt, address)
     } catch (error) {
-      if (isNoCommand(error)) throw commandNotFound(task.app, toldBy(error), error)
+      if (isNoCommand(error)) throw commandNotFound(task.app, messageOf(error), error)
       if (statusOf(error) === 409) await containers.removeLeftOver(instance)
       else if (statusOf(error) === 404) await images.ensureAgain(task, signal)
       else return orRefused(task)(error)
@@ -132,8 +132,8 @@ export function docker({
       try {
         return await containers.start(container)
       } catch (error) {
-        const isGone = statusOf(error) === 404 && toldBy(error).includes('network')
-        if (left === 0 || !(isGone || ADDRESS_TAKEN.test(toldBy(error)))) throw error
+        const isGone = statusOf(error) === 404 && messageOf(error).includes('network')
+        if (left === 0 || !(isGone || ADDRESS_TAKEN.test(messageOf(error)))) throw error
       }
       await firewall.ensure(await bridge.remake())
       // The old one stays as it is: it is somebody else's, or of a subnet that is no more.
@@ -151,7 +151,7 @@ export function docker({
     const key = JSON.stringify([image.id, { ...task, revision: 0, createdAt: '' }])
     if (checked.has(key)) return image
     const id = await containers.createForCheck(pinned).catch(error => {
-      if (isNoCommand(error)) throw commandNotFound(task.app, toldBy(error), error)
+      if (isNoCommand(error)) throw commandNotFound(task.app, messageOf(error), error)
       return orRefused(task)(error)
     })
     try {
@@ -171,7 +171,7 @@ export function docker({
     try {
       await startMended(container)
     } catch (error) {
-      if (isNoCommand(error)) throw await noCommand(container, toldBy(error), error)
+      if (isNoCommand(error)) throw await noCommand(container, messageOf(error), error)
       throw isRefusal(error) ? refused(container.app, error) : error
     }
     let found = await containers.inspect(container)
@@ -215,13 +215,13 @@ export function docker({
   }
 
   /** The kernel says "no such file" also of a program that is there, when it is a script whose interpreter is not. */
-  async function noCommand(container: Container, told: string, cause?: unknown): Promise<ShadowError> {
+  async function noCommand(container: Container, message: string, cause?: unknown): Promise<ShadowError> {
     const missingFile = async (): Promise<string | undefined> => {
-      if (!/no such file/i.test(told)) return undefined
+      if (!/no such file/i.test(message)) return undefined
       return commands.missing(container.id, (await containers.inspect(container)).Config)
     }
     const missing = await missingFile().catch(() => undefined) // then the runtime's own message has to do
-    return commandNotFound(container.app, missing?.includes(' is there, ') ? missing : told, cause)
+    return commandNotFound(container.app, missing?.includes(' is there, ') ? missing : message, cause)
   }
 
   /** Why a container that was started does not run any more. */

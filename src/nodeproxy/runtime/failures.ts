@@ -8,10 +8,10 @@ export function statusOf(error: unknown): number | undefined {
 }
 
 /** What Docker said, without the library's words around it. */
-export function toldBy(error: unknown): string {
-  const told =
+export function messageOf(error: unknown): string {
+  const message =
     error instanceof Error && 'json' in error ? (error.json as { message?: unknown } | null)?.message : undefined
-  return typeof told === 'string' ? told : error instanceof Error ? error.message : String(error)
+  return typeof message === 'string' ? message : error instanceof Error ? error.message : String(error)
 }
 
 /** Whether the connection was cut: by a restart of Docker, or because a pooled one was no longer good. */
@@ -28,8 +28,8 @@ export function failureOf(error: unknown, socketPath: string): unknown {
       hint: 'is it running? systemctl status docker',
       retryAfterMs: 1_000,
     })
-  if (/no space left on device/i.test(toldBy(error)))
-    return new ShadowError('disk-full', `Docker has no space left: ${toldBy(error)}`, {
+  if (/no space left on device/i.test(messageOf(error)))
+    return new ShadowError('disk-full', `Docker has no space left: ${messageOf(error)}`, {
       cause: error,
       hint: 'see what takes the space: docker system df',
     })
@@ -42,8 +42,10 @@ const NO_COMMAND =
 
 /** Whether Docker says of a start (or a create) that the command cannot be run. */
 export function isNoCommand(error: unknown): boolean {
-  if (/No command specified/i.test(toldBy(error))) return true
-  return /OCI runtime create failed|starting container process/.test(toldBy(error)) && NO_COMMAND.test(toldBy(error))
+  if (/No command specified/i.test(messageOf(error))) return true
+  return (
+    /OCI runtime create failed|starting container process/.test(messageOf(error)) && NO_COMMAND.test(messageOf(error))
+  )
 }
 
 /** What docker-init says when it cannot run the command; its container then ends with 126 or 127. */
@@ -54,8 +56,8 @@ export const initFailure = (lines: readonly string[]): string | undefined =>
 export const runcFailure = (lines: readonly string[]): string | undefined =>
   lines.length === 1 ? /^exec \S*docker-init: (.*)$/.exec(lines[0] ?? '')?.[1] : undefined
 
-export const commandNotFound = (app: string, told: string, cause?: unknown): ShadowError =>
-  new ShadowError('command-not-found', `the command of ${app} cannot be run: ${told}`, {
+export const commandNotFound = (app: string, message: string, cause?: unknown): ShadowError =>
+  new ShadowError('command-not-found', `the command of ${app} cannot be run: ${message}`, {
     cause,
     hint: `say one that the image has: shadow update ${app} -- COMMAND…`,
   })

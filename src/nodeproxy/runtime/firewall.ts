@@ -185,10 +185,10 @@ const isThere = (path: string): Promise<boolean> =>
   )
 
 function notMade(cause: unknown): ShadowError {
-  const told = cause instanceof ExecError ? cause.stderr.trim() || cause.message : String(cause)
+  const output = cause instanceof ExecError ? cause.stderr.trim() || cause.message : String(cause)
   return new ShadowError(
     'egress-open',
-    `apps cannot be kept from this machine and the private networks around it: ${told}`,
+    `apps cannot be kept from this machine and the private networks around it: ${output}`,
     { cause, hint: 'install iptables; or run apps that may reach all of it: SHADOW_EGRESS=warn' },
   )
 }

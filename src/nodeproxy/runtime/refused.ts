@@ -1,11 +1,11 @@
 import { ShadowError } from '../../lib/errors.ts'
 import type { TaskDefinition } from '../../model/task.ts'
-import { statusOf, toldBy } from './failures.ts'
+import { messageOf, statusOf } from './failures.ts'
 
-type Told = (found: readonly string[], task: TaskDefinition | undefined) => { what: string; hint?: string }
+type Explain = (found: readonly string[], task: TaskDefinition | undefined) => { what: string; hint?: string }
 
 /** What runc, the kernel and Docker say of a definition that they do not run, and the same in the words of whoever wrote it. */
-const REFUSALS: readonly (readonly [RegExp, Told])[] = [
+const REFUSALS: readonly (readonly [RegExp, Explain])[] = [
   [
     /unable to find (user|group) ([^:]*)/i,
     ([, kind = '', name = '']) => ({
@@ -55,25 +55,29 @@ export const isRefusal = (error: unknown): boolean => (statusOf(error) ?? 0) >= 
 
 /** A refusal of Docker to make or start the app's container, as a fault of its definition. */
 export function refused(app: string, error: unknown, task?: TaskDefinition): ShadowError {
-  const told = toldBy(error)
-  for (const [pattern, words] of REFUSALS) {
-    const found = pattern.exec(told)
+  const message = messageOf(error)
+  for (const [pattern, explain] of REFUSALS) {
+    const found = pattern.exec(message)
     if (found === null) continue
-    const { what, hint } = words([...found], task)
+    const { what, hint } = explain([...found], task)
     return new ShadowError('definition-refused', `${app} cannot be run as it is defined: ${what}`, {
       cause: error,
       hint,
     })
   }
-  return new ShadowError('definition-refused', `${app} cannot be run as it is defined. Docker says: ${plain(told)}`, {
-    cause: error,
-    hint: `shadow status ${app} has its definition`,
-  })
+  return new ShadowError(
+    'definition-refused',
+    `${app} cannot be run as it is defined. Docker says: ${plain(message)}`,
+    {
+      cause: error,
+      hint: `shadow status ${app} has its definition`,
+    },
+  )
 }
 
 /** Without the names of the programs that passed the fault on. */
-const plain = (told: string): string =>
-  told
+const plain = (message: string): string =>
+  message
     .trim()
     .replace(/^.*?(?:OCI runtime create failed|failed to create shim task|runc create failed): /, '')
     .replace(
