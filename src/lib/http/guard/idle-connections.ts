@@ -1,11 +1,11 @@
-/** A connection that may stand in the list of idle ones; the list alone sets these fields. */
+/** A connection that the list of idle connections can hold. Only the list sets these fields. */
 export interface MayIdle<Self> {
   isIdle: boolean
   idledBefore: Self | undefined
   idledAfter: Self | undefined
 }
 
-/** The connections that have asked for nothing since they came or had their last answer, the longest idle first. */
+/** The connections without a request, the one that has been idle for longest first. */
 export class IdleList<Item extends MayIdle<Item>> {
   #oldest: Item | undefined
   #newest: Item | undefined
@@ -29,7 +29,7 @@ export class IdleList<Item extends MayIdle<Item>> {
     item.idledBefore = item.idledAfter = undefined
   }
 
-  /** Takes out the one that has been idle for longest. */
+  /** Removes the connection that has been idle for longest, and returns it. */
   takeOldest(): Item | undefined {
     const oldest = this.#oldest
     if (oldest !== undefined) this.remove(oldest)

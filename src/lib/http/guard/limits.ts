@@ -1,22 +1,22 @@
 import { ShadowError } from '../../errors.ts'
 import { HEAD_LIMITS, type HeadLimits } from '../wire/head.ts'
 
-/** How long clients are waited for, and how much of them is borne. Beyond it they are answered with what is said here, where they can be. */
+/** The limits for clients. A client that exceeds one is answered with the status named here, if it can still be answered. */
 export type Limits = HeadLimits & {
-  /** The content of a request's body, without its framing; beyond it 413. */
+  /** Bytes of a request's body, without its framing; more are refused with 413. */
   readonly bodyBytes: number
-  /** A head must be whole so soon after its first byte (of a new connection: so soon after it was opened); else 408. */
+  /** How long a head may take from its first byte (on a new connection: from its opening); then 408. */
   readonly headWithinMs: number
-  /** A connection without a request is closed after so long. */
+  /** How long a connection without a request stays open. */
   readonly keepAliveMs: number
-  /** A client that neither takes nor gives a byte for so long, though it should, is cut; 408 where its request is what is missing. */
+  /** How long a client may neither send nor receive a byte while it is its turn. Then it is cut, or answered with 408 if its request is incomplete. */
   readonly stalledAfterMs: number
-  /** The same of a body that passes more slowly, on average over `rateOverMs`; 0 for no such limit. */
+  /** The lowest rate of a body, on average over `rateOverMs`; a slower client is treated the same. 0: no limit. */
   readonly leastBytesPerSecond: number
   readonly rateOverMs: number
-  /** How long a client that was answered early may go on sending. */
+  /** How long a client may go on sending after it was answered before the end of its request. */
   readonly lingerMs: number
-  /** Requests that one connection serves; the last answer says `Connection: close`. */
+  /** Requests of one connection; the last answer says `Connection: close`. */
   readonly requestsPerConnection: number
 }
 

@@ -1,30 +1,30 @@
 import { ShadowError } from '../../errors.ts'
 import { type Gauge, Gauges, gaugesMemory } from '../../shared/gauges.ts'
 
-/** How many sockets of clients and upstreams may be open together, in all threads that share the gauge. */
+/** The most sockets of clients and upstreams together, in all threads that share the gauge. */
 export type SocketsOptions = { readonly most?: number | undefined; readonly gauge?: Gauge | undefined }
 
 /**
- * One budget for the sockets of clients and of upstreams, so that they never use up the files that the rest of the process needs
- * (as nginx's `worker_connections` counts both).
+ * One budget for the sockets of clients and upstreams, as nginx's `worker_connections` is one. It leaves the rest of the process the file
+ * descriptors that it needs.
  */
 export class Sockets {
   readonly #most: number
   readonly #gauge: Gauge
   readonly #makeRoom: () => number
 
-  /** `makeRoom` closes sockets that nobody would miss, and tells how many. */
+  /** `makeRoom` closes idle sockets and returns how many. */
   constructor({ most = Number.POSITIVE_INFINITY, gauge = ownGauge() }: SocketsOptions, makeRoom: () => number) {
     this.#most = most
     this.#gauge = gauge
     this.#makeRoom = makeRoom
   }
 
-  /** Counts one more; false: there is no room, and none can be made. */
+  /** Counts one more socket; false if there is no room and none can be made. */
   take(): boolean {
     if (this.#gauge.take(this.#most)) return true
     if (this.#makeRoom() === 0) return false
-    // The one that makes room is counted until its close is heard of, a moment later.
+    // The socket that makes room is counted until its `close` event, a moment later.
     this.#gauge.force()
     return true
   }

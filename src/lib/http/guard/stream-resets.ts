@@ -1,20 +1,20 @@
 import type { Clock } from '../../clock.ts'
 import { Buckets, type Rate } from '../../shared/buckets.ts'
 
-/** A browser that leaves a page resets what it had open, at once; behind one address there may be an office of them. Nobody does so all the time. */
+/** A browser that leaves a page resets all of its open streams at once, and many browsers may share an address. No client does so all the time. */
 const RATE: Rate = { perSecond: 100, burst: 1_000 }
 
 const SHUT_OUT_MS = 1_000
 const MOST_KNOWN = 1_000
 
 /**
- * Bounds how many streams one client may begin and leave before they are answered (rapid reset, CVE-2023-44487), by all of its connections
- * together: nghttp2 bounds them for each connection alone.
+ * Limits how many streams one client may reset before they are answered (rapid reset, CVE-2023-44487), over all of its connections. nghttp2 limits
+ * them for each connection alone.
  */
 export class Resets {
   readonly #buckets: Buckets
   readonly #clock: Clock
-  /** Clients that are shut out, and until when. */
+  /** The clients that get no new connection, and until when. */
   readonly #until = new Map<string, number>()
 
   constructor(clock: Clock, buckets = new Buckets()) {
@@ -22,7 +22,7 @@ export class Resets {
     this.#buckets = buckets
   }
 
-  /** Counts one; false: the client has had too many. */
+  /** Counts one reset; false if the client had too many. */
   take(client: string): boolean {
     const now = this.#clock.now()
     if (this.#buckets.take(client, RATE, now) === 0) return true
@@ -31,7 +31,7 @@ export class Resets {
     return false
   }
 
-  /** Whether the client had too many a moment ago: then it gets no new connection. */
+  /** Tells whether the client gets no new connection, because it had too many resets a moment ago. */
   shutsOut(client: string): boolean {
     const until = this.#until.get(client)
     if (until === undefined) return false

@@ -1,12 +1,12 @@
 import type { Limits } from './limits.ts'
 
-/** What is remembered of a client between two looks at it. */
+/** What is remembered of a client between two checks. */
 export type Pace = {
-  /** Bytes that had passed at the last look. */
+  /** Bytes that had passed at the last check. */
   moved: number
-  /** For how long none has passed though it should have. */
+  /** For how long no byte has passed although it was the client's turn. */
   quietMs: number
-  /** For how long bytes have been owed at every look, and how many had passed when that began. */
+  /** For how long it has been the client's turn at every check, and how many bytes had passed when that began. */
   owingMs: number
   owingFrom: number
 }
@@ -16,8 +16,8 @@ export const newPace = (): Pace => ({ moved: -1, quietMs: 0, owingMs: 0, owingFr
 type Bounds = Pick<Limits, 'stalledAfterMs' | 'leastBytesPerSecond' | 'rateOverMs'>
 
 /**
- * Takes in what has passed by now, `sinceMs` after the last look; false where the client keeps too slow a pace. It `owes` while it is its
- * turn to give or to take.
+ * Checks a client `sinceMs` after the last check, when `moved` bytes have passed in all; false if it is too slow. The client `owes` while it is its
+ * turn to send or to receive.
  */
 export function keepsPace(pace: Pace, moved: number, owes: boolean, sinceMs: number, bounds: Bounds): boolean {
   if (!owes || moved !== pace.moved) pace.quietMs = 0
@@ -26,7 +26,7 @@ export function keepsPace(pace: Pace, moved: number, owes: boolean, sinceMs: num
   return pace.quietMs < bounds.stalledAfterMs && isFastEnough(pace, moved, owes, sinceMs, bounds)
 }
 
-/** Whether at least the least rate has passed, over a while in which some was owed at every look. */
+/** Compares the rate with the lowest one, over a period in which it was the client's turn at every check. */
 function isFastEnough(
   pace: Pace,
   moved: number,

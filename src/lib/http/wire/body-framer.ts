@@ -3,7 +3,7 @@ import { Field } from './fields.ts'
 import { type Framing, Head, type HeadLimits, MORE, WHOLE } from './head.ts'
 import { parseTrailers } from './parse.ts'
 
-// Between chunks: where in the line that says how long the next one is.
+// The states of the chunk parser. All but DATA are between two chunks.
 const SIZE_FIRST = 0
 const SIZE = 1
 const EXT_NAME_FIRST = 2
@@ -26,30 +26,30 @@ const EQUALS = 0x3d
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
 
-/** As many digits as a double holds exactly; more than any chunk has. */
+/** Hexadecimal digits of a chunk size. A double holds so many exactly, and no chunk has more. */
 const LONGEST_SIZE = 13
 const EXTENSION_BYTES = 4_096
-/** What some parsers heed in trailers, though it comes too late to mean anything. */
+/** Fields that frame or route a message. In trailers they come too late, but some parsers use them; so they are refused. */
 const FRAMES: readonly Field[] = [Field.contentLength, Field.transferEncoding, Field.host]
 const TRAILER_LIMITS: HeadLimits = { headBytes: 8_192, lineBytes: 8_192, headers: 64 }
 
 /**
- * Finds the end of a body in bytes as they come (RFC 9112, 6.3 and 7.1), so that they can be passed on as they are. Chunk extensions,
- * which anybody may drop and parsers disagree on, are left out; trailers are parsed and kept for whoever passes them on.
+ * Finds the end of a body while its bytes arrive (RFC 9112, 6.3 and 7.1), so that they can be passed on unchanged. Chunk extensions are left
+ * out: every hop may drop them, and parsers disagree on them. Trailers are parsed and kept in `trailers`.
  */
 export class BodyFramer {
   /** The whole body has been seen. */
   done = true
-  /** Why the body is not well framed; nothing of it can be passed on then. */
+  /** Why the body is not well framed; undefined while it is. After a fault nothing more of the body can be passed on. */
   fault: string | undefined
-  /** Where the bytes go on after the run that `take` found. */
+  /** The offset at which the next call of `take` has to begin. */
   next = 0
-  /** Set once the trailers are whole, where there are any. */
+  /** The trailers, once they are whole; undefined where the body has none. */
   trailers: Head | undefined
-  /** Bytes of content that were in the chunks so far. */
+  /** Bytes of content in the chunks so far, without their framing. */
   chunked = 0
   #framing: Framing = 'none'
-  /** Bytes to come of the body or of the chunk. */
+  /** Bytes that are still to come of the body, or of the current chunk. */
   #left = 0
   #state = SIZE_FIRST
   #digits = 0
@@ -62,7 +62,7 @@ export class BodyFramer {
     this.#ofAnswers = ofAnswers
   }
 
-  /** `content`: runs are of what is in the chunks alone, for a client that frames in another way. */
+  /** Begins a body. With `content`, `take` yields only what is inside the chunks: for a receiver that frames bodies in another way. */
   start(framing: Framing, length: number, content = false): void {
     this.#framing = framing
     this.#content = content
@@ -77,19 +77,19 @@ export class BodyFramer {
     return this.#framing
   }
 
-  /** In the trailers, of which nothing is passed on before they are whole. */
+  /** The parser is in the trailers. Nothing of them is passed on before they are whole. */
   get inTrailers(): boolean {
     return this.#state === TRAILER && !this.done
   }
 
-  /** At least so many bytes are still to come. */
+  /** A lower bound of the bytes that are still to come. */
   get left(): number {
     return this.#framing === 'close' ? Number.POSITIVE_INFINITY : this.#left
   }
 
   /**
-   * Takes bytes in from `from`: those up to the offset it gives are to be passed on, and `next` is where to go on. Ends early where
-   * something is to be left out, where the body ends (`done`) or is at fault.
+   * Reads bytes from offset `from`. The bytes up to the offset it returns are to be passed on, and `next` is where to continue. It stops
+   * early before bytes that are left out, at the end of the body (`done`) and at a fault (`fault`).
    */
   take(bytes: Buffer, from: number, end: number): number {
     switch (this.#framing) {
@@ -114,7 +114,7 @@ export class BodyFramer {
     }
   }
 
-  /** The other side has ended: true where that ends the body as it should. */
+  /** The sender has closed its side. Returns whether the body is complete by that. */
   end(): boolean {
     if (this.#framing === 'close') this.done = true
     return this.done
@@ -189,7 +189,7 @@ export class BodyFramer {
     return end
   }
 
-  /** RFC 9112, 7.1.1, without the white space that it calls bad. */
+  /** Skips a chunk extension (RFC 9112, 7.1.1). White space in it, which the RFC calls bad, is refused. */
   #skipExtension(bytes: Buffer, from: number, end: number): number {
     for (let at = from; at < end; at += 1) {
       const byte = bytes[at] as number
@@ -208,7 +208,7 @@ export class BodyFramer {
       if (state === -1) return this.#fail(from, 'a chunk extension that is not well formed')
       this.#state = state
       if (state === SIZE) {
-        this.next = at // the size line goes on at its CR
+        this.next = at // the size line continues at its CR
         return from
       }
     }

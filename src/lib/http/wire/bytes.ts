@@ -26,12 +26,12 @@ export const HEX = Int8Array.from({ length: 256 }, (_, byte) => {
 })
 const LOWER = Uint8Array.from({ length: 256 }, (_, byte) => (byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte))
 
-/** Whether the bytes are this text, which is in lower case, in any case. */
+/** Compares bytes with a text in lower case, ignoring case. */
 export function isText(bytes: Uint8Array, from: number, to: number, lower: string): boolean {
   return to - from === lower.length && startsWith(bytes, from, to, lower)
 }
 
-/** Whether the bytes begin with this text, which is in lower case, in any case. */
+/** Tells whether the bytes begin with a text in lower case, ignoring case. */
 export function startsWith(bytes: Uint8Array, from: number, to: number, lower: string): boolean {
   if (to - from < lower.length) return false
   for (let at = 0; at < lower.length; at += 1) {
@@ -42,7 +42,7 @@ export function startsWith(bytes: Uint8Array, from: number, to: number, lower: s
 
 const FOLDED = LOWER.map(byte => (byte === UNDERSCORE ? 0x2d : byte))
 
-/** The same, with `_` taken for `-`, as apps do that get headers as variables (RFC 3875, 4.1.18). */
+/** The same as `startsWith`, with `_` read as `-`: apps that get headers as variables (CGI) cannot tell the two apart (RFC 3875, 4.1.18). */
 export function startsWithFolded(bytes: Uint8Array, from: number, to: number, lower: string): boolean {
   if (to - from < lower.length) return false
   for (let at = 0; at < lower.length; at += 1) {
@@ -53,7 +53,7 @@ export function startsWithFolded(bytes: Uint8Array, from: number, to: number, lo
 
 const COPIED_BY_HAND = 32
 
-/** Copies bytes; a call into native code costs more than a few bytes do. */
+/** Copies bytes. Short runs are copied in JavaScript, which costs less than a call into native code. */
 export function copy(from: Buffer, start: number, end: number, to: Buffer, at: number): void {
   if (end - start > COPIED_BY_HAND) from.copy(to, at, start, end)
   else for (let next = start; next < end; next += 1) to[at + next - start] = from[next] as number

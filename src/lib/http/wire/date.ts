@@ -2,7 +2,7 @@ let second = -1
 let text = ''
 let line = Buffer.alloc(0)
 
-/** The time now as `Date` has it (RFC 9110, 5.6.7 and 6.6.1); made once a second. */
+/** The current time as the value of a `Date` header (RFC 9110, 5.6.7 and 6.6.1). The text is made once a second. */
 export function httpDate(): string {
   const now = Math.floor(Date.now() / 1_000)
   if (now !== second) {
@@ -13,7 +13,7 @@ export function httpDate(): string {
   return text
 }
 
-/** The same as a line of a head. */
+/** The `Date` header as a whole line of a head. */
 export function dateLine(): Buffer {
   httpDate()
   return line

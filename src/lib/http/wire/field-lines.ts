@@ -4,7 +4,7 @@ import { takeIn } from './framing-fields.ts'
 import type { Head } from './head.ts'
 import { type HeadLimits, MORE, WHOLE } from './parse-outcome.ts'
 
-/** Reads the lines after the first up to the empty one (RFC 9112, 5); `framed`: they tell how a body is framed. */
+/** Parses the header lines up to the empty line (RFC 9112, 5). With `framed`, headers that frame a body are interpreted; in trailers they are not. */
 export function fieldLines(
   head: Head,
   bytes: Buffer,
@@ -57,7 +57,7 @@ export function fieldLines(
 
 const MOST_NAMED = 64
 
-/** Refuses a line; of an answer it is said which, for the owner of the app to find it. */
+/** Refuses a line. For an answer the fault names the header, so that the app's owner can find it. */
 function refuseLine(head: Head, fault: string, from: number, end: number): number {
   if (!head.isAnswer) return head.refuse(400, fault)
   if ((head.bytes[from] === SPACE || head.bytes[from] === TAB) && head.count > 0)

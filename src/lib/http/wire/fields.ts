@@ -1,6 +1,6 @@
 import { startsWithFolded, UNDERSCORE } from './bytes.ts'
 
-/** The headers that a hop has to know, told from the rest once, when the head is parsed. */
+/** The headers that a proxy has to know. Each header is classified once, when the head is parsed. */
 export const Field = {
   other: 0,
   host: 1,
@@ -14,7 +14,7 @@ export const Field = {
   keepAlive: 9,
   /** Between a client and its own proxy. */
   proxy: 10,
-  /** Beside an offer of h2c (RFC 7540, 3.2.1); some name it in `Connection`, as they must, some do not. */
+  /** Comes with an offer of h2c (RFC 7540, 3.2.1). Some clients do not name it in `Connection`, although they must. */
   http2Settings: 11,
   date: 12,
   via: 13,
@@ -22,11 +22,11 @@ export const Field = {
   forwardedProto: 15,
   forwardedHost: 16,
   forwarded: 17,
-  /** What else claims to know where a request came from. */
+  /** Any other header that claims to know where a request came from. */
   claim: 18,
   /**
-   * A name that is one of these but for `_` in place of `-`, and `Proxy`. Apps that get headers as variables (CGI, WSGI) take the one for
-   * the other, and `Proxy` for the proxy that they should use themselves (CVE-2016-5385): so no request passes them on.
+   * One of these names written with `_` instead of `-`, and `Proxy`. Apps that get headers as variables (CGI, WSGI) cannot tell `_` from
+   * `-`, and take `Proxy` for the proxy to use for their own requests (CVE-2016-5385). So these headers of requests are never forwarded.
    */
   folded: 19,
   /** Strict-Transport-Security. */
@@ -35,7 +35,7 @@ export const Field = {
 
 export type Field = (typeof Field)[keyof typeof Field]
 
-/** Which header the name is. Told by length and first letter first: most headers are none of these. */
+/** Classifies a name. Length and first letter are compared first, since most headers are none of these. */
 export function fieldOf(bytes: Uint8Array, from: number, to: number): Field {
   const known = BY_LENGTH[to - from]
   const first = (bytes[from] as number) | 0x20
@@ -50,7 +50,7 @@ export function fieldOf(bytes: Uint8Array, from: number, to: number): Field {
   return isAsWritten(bytes, from, CLAIM.length) ? Field.claim : Field.folded
 }
 
-/** Whether no `_` stands for a `-`. */
+/** Tells whether the name is written without `_`. */
 function isAsWritten(bytes: Uint8Array, from: number, length: number): boolean {
   for (let at = from; at < from + length; at += 1) if (bytes[at] === UNDERSCORE) return false
   return true
@@ -59,7 +59,7 @@ function isAsWritten(bytes: Uint8Array, from: number, length: number): boolean {
 type Known = { readonly name: string; readonly field: Field; readonly initial: number }
 
 const CLAIM = 'x-forwarded-'
-/** The headers that a hop has to know, by their names in lower case. */
+/** The headers that a proxy has to know, by their names in lower case. */
 export const FIELD_NAMES: Readonly<Record<string, Field>> = {
   host: Field.host,
   connection: Field.connection,

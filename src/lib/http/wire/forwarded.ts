@@ -1,7 +1,7 @@
 import { isIPv6 } from 'node:net'
 import { withoutPort } from '../../ip.ts'
 
-/** Where a request came from, as this hop knows it. */
+/** Where a request came from, as this proxy sees it. */
 export type Origin = {
   /** The client's address, or `unknown`. */
   readonly address: string
@@ -15,7 +15,7 @@ export function forwardedOf({ address, proto, host }: Origin): string {
   return `for=${nodeOf(address)};${named}proto=${proto}`
 }
 
-/** RFC 7239, 6: IPv6 in brackets, which makes it a text to be quoted; a zone is of this machine alone. */
+/** A node identifier (RFC 7239, 6). IPv6 stands in brackets and is therefore quoted. The zone is dropped: it means something on this machine only. */
 function nodeOf(address: string): string {
   const bare = address.replace(/%.*$/, '')
   return isIPv6(bare) ? `"[${bare}]"` : quoted(address)
@@ -25,7 +25,7 @@ function quoted(text: string): string {
   return /^[\w!#$%&'*+.^`|~-]+$/.test(text) ? text : `"${text.replace(/["\\]/g, '\\$&')}"`
 }
 
-/** What one element of `Forwarded` says; what it says in a way that is none is left out. */
+/** One element of `Forwarded`. Parameters that are not well formed are left out. */
 export type Said = {
   readonly address: string | undefined
   readonly proto: 'http' | 'https' | undefined
@@ -33,8 +33,8 @@ export type Said = {
 }
 
 /**
- * Reads a list of `Forwarded` (RFC 7239, 4), the first proxy's element first. A client may have begun a quoted text that swallows what a
- * proxy added behind it: of a list that is not well formed only its last element counts, if that is.
+ * Parses the value of `Forwarded` (RFC 7239, 4), the first proxy's element first. A client may send an unclosed quote, which would swallow the
+ * elements that proxies append. So of a list that is not well formed only the last element counts, if that one is well formed.
  */
 export function readForwarded(list: string): readonly Said[] {
   return readElements(list) ?? readElements(list.slice(list.lastIndexOf(',') + 1)) ?? []
@@ -43,7 +43,7 @@ export function readForwarded(list: string): readonly Said[] {
 const TOKEN = /[\w!#$%&'*+.^`|~-]/
 const HOST = /^[\w.~%!$&'()*+,;=:[\]-]+$/
 
-/** Reads the elements in one pass, without any regular expression that could go back; undefined where they are not well formed. */
+/** Parses the elements in one pass, without a regular expression that could backtrack; undefined where they are not well formed. */
 function readElements(list: string): readonly Said[] | undefined {
   const elements: Said[] = []
   let pairs = new Map<string, string>()
@@ -100,8 +100,8 @@ function said(pairs: ReadonlyMap<string, string>): Said {
 }
 
 /**
- * What `Forwarded` says in the words of X-Forwarded-*: for apps that know only these, behind a proxy that sends only that. The host is the
- * last proxy's word, which no client can have written before it.
+ * Translates `Forwarded` to X-Forwarded-*, for apps that know only the latter behind a proxy that sends only the former. The host is taken from
+ * the last element, which the last proxy wrote and no client can have.
  */
 export function asForwardedHeaders(elements: readonly string[]): {
   readonly chain: string[]

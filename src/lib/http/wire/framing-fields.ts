@@ -6,7 +6,7 @@ import { WHOLE } from './parse-outcome.ts'
 import { judgeHost } from './start-line.ts'
 import { isOurs } from './via.ts'
 
-/** Takes in what a header means to the framing of the message and of the connection. */
+/** Interprets a header that frames the message or concerns the connection, and records its meaning in the head. */
 export function takeIn(head: Head, field: Field, bytes: Buffer, from: number, to: number): number {
   switch (field) {
     case Field.contentLength:
@@ -28,7 +28,7 @@ export function takeIn(head: Head, field: Field, bytes: Buffer, from: number, to
       head.chunked = isText(bytes, from, to, 'chunked')
       return head.chunked ? WHOLE : head.refuse(400, 'a Transfer-Encoding other than chunked')
     case Field.host:
-      if (head.isAnswer) return WHOLE // where it means nothing
+      if (head.isAnswer) return WHOLE // Host means nothing in an answer
       if (head.hasHost) return head.refuse(400, 'more than one Host')
       head.hasHost = true
       if (head.plainTarget) {
@@ -65,7 +65,7 @@ export function takeIn(head: Head, field: Field, bytes: Buffer, from: number, to
 
 function connection(head: Head, bytes: Buffer, from: number, to: number): void {
   if (isText(bytes, from, to, 'keep-alive')) {
-    head.keepsAlive = true // the common case pays for no list
+    head.keepsAlive = true // the common case is not parsed as a list
     return
   }
   for (const [start, end] of tokens(bytes, from, to)) {
@@ -76,12 +76,12 @@ function connection(head: Head, bytes: Buffer, from: number, to: number): void {
   }
 }
 
-/** Whether a value stands after its colon, or one space, and before the end of its line: parsers differ in what else they trim. */
+/** Tells whether only one space, or nothing, surrounds the value. Parsers differ in what other white space they trim. */
 function isBare(bytes: Uint8Array, from: number, to: number): boolean {
   return bytes[to] === CR && (bytes[from - 1] === COLON || (bytes[from - 1] === SPACE && bytes[from - 2] === COLON))
 }
 
-/** A number of decimal digits alone that a double holds exactly, or -1. */
+/** Parses decimal digits; -1 for anything else, and for a number that a double does not hold exactly. */
 function decimal(bytes: Uint8Array, from: number, to: number): number {
   if (to === from || to - from > 15) return -1
   let value = 0

@@ -4,33 +4,33 @@ import { HEAD_LIMITS, type HeadLimits } from './parse-outcome.ts'
 
 export { HEAD_LIMITS, type HeadLimits, MORE, WHOLE } from './parse-outcome.ts'
 
-/** How a body's end is told (RFC 9112, 6.3). */
+/** How the end of a body is marked (RFC 9112, 6.3). */
 export type Framing = 'none' | 'length' | 'chunked' | 'close'
 
 const SLOT = 5
 
 /**
- * The head of one message (RFC 9112, 2 to 6), as the functions of parse.ts read it. Headers are kept as offsets into the bytes, and become
- * strings only when asked for.
+ * The head of one message (RFC 9112, 2 to 6), filled in by the functions of parse.ts. Headers are stored as offsets into the bytes. They become
+ * strings only on request.
  */
 export class Head {
   bytes: Buffer = Buffer.alloc(0)
   base = 0
-  /** Bytes of the whole head, its empty line included. */
+  /** Length of the whole head in bytes, including its empty line. */
   length = 0
   count = 0
-  /** Why it was refused. */
+  /** Why the head was refused. */
   fault = ''
 
   method = ''
-  /** Where the start line begins: an empty line may stand before it. */
+  /** Where the start line begins. An empty line may precede it. */
   lineStart = 0
-  /** The path and query in the request line; for the absolute form without scheme and authority. */
+  /** The path and query in the request line. Of the absolute form, the part after scheme and authority. */
   targetStart = 0
   targetEnd = 0
-  /** false: the request line has to be written anew (absolute form). */
+  /** false for the absolute form: its request line has to be rewritten. */
   plainTarget = true
-  /** true: the absolute form named no path. */
+  /** The absolute form has no path. */
   emptyPath = false
   status = 0
   minor = 1
@@ -41,28 +41,28 @@ export class Head {
   keepsAlive = false
   expects = false
   takesTrailers = false
-  /** `Connection` names other headers as hop-by-hop. */
+  /** `Connection` declares other headers hop-by-hop. */
   nominates = false
-  /** It is an answer: white space that no request may have is taken from it, and left out (RFC 9112, 5.1). */
+  /** The message is an answer. White space that is refused in requests is accepted in it, and removed (RFC 9112, 5.1). */
   isAnswer = false
-  /** An answer with white space before a colon. */
+  /** The answer has white space before a colon. */
   hasSpacedNames = false
-  /** An answer with more white space around its Content-Length or Transfer-Encoding than one space before it. */
+  /** The answer has more white space around Content-Length or Transfer-Encoding than one space before the value. */
   hasPaddedFraming = false
   hasDate = false
   hasHsts = false
-  /** Where the host is that was asked for: in the absolute form, else in Host (RFC 9112, 3.2.2 and 7.2 of RFC 9110). -1: it names none. */
+  /** Offsets of the requested host: in the absolute form, otherwise in Host (RFC 9112, 3.2.2; RFC 9110, 7.2). -1: there is none. */
   hostStart = -1
   hostEnd = -1
 
   #slots = new Int32Array(SLOT * 32)
   #own: Buffer | undefined
-  /** Kept by those who parse: up to where it was read, and what is not known before the last line. */
+  /** Used by the parsers: the offset up to which they have read, and what they have seen so far. */
   at = 0
   upgradeNamed = false
   upgradeOffered = false
   hasHost = false
-  /** How often it came by here already. */
+  /** How often `Via` says that the request passed a Shadow. */
   passes = 0
   readonly limits: HeadLimits
 
@@ -70,7 +70,7 @@ export class Head {
     this.limits = limits
   }
 
-  /** Makes it ready for another message. */
+  /** Clears the head for another message. */
   reset(): void {
     this.bytes = NOTHING
     this.base = this.length = this.count = this.lineStart = this.at = this.passes = 0
@@ -84,7 +84,7 @@ export class Head {
     this.contentLength = this.hostStart = this.hostEnd = -1
   }
 
-  /** Copies the head to memory of its own, since what it was read into is about to be used again. */
+  /** Copies the head to memory of its own. Call it before the buffer that it was parsed from is reused. */
   keep(): void {
     let own = this.#own
     if (own === undefined || own.length < this.length)
@@ -95,7 +95,7 @@ export class Head {
   }
 
   /**
-   * It asks to switch to what an upstream may switch to. Other offers are ignored (RFC 9110, 7.8): of h2c, with a body, and in HTTP/1.0.
+   * The request asks for a switch of protocols that is forwarded. Others are ignored (RFC 9110, 7.8): of h2c, with a body, and in HTTP/1.0.
    */
   get wantsUpgrade(): boolean {
     return this.upgradeNamed && this.upgradeOffered && this.minor === 1 && this.requestFraming === 'none'
@@ -106,7 +106,7 @@ export class Head {
     return this.chunked ? 'chunked' : this.contentLength > 0 ? 'length' : 'none'
   }
 
-  /** How the body of this answer is framed, by the method it answers. */
+  /** How the body of this answer is framed. That depends on the method of its request. */
   responseFraming(method: string): Framing {
     const { status } = this
     if (method === 'HEAD' || status < 200 || status === 204 || status === 304) return 'none'
@@ -114,7 +114,7 @@ export class Head {
     return this.contentLength > 0 ? 'length' : this.contentLength === 0 ? 'none' : 'close'
   }
 
-  /** Offsets, from the base, of the header in this slot. */
+  /** Offsets of the header in this slot, relative to `base`. */
   nameStart(slot: number): number {
     return this.#slots[slot * SLOT] as number
   }
@@ -144,24 +144,24 @@ export class Head {
     return this.bytes.toString('latin1', this.base + from, this.base + to)
   }
 
-  /** The path and query that were asked for. */
+  /** The requested path and query. */
   get target(): string {
     const path = this.text(this.targetStart, this.targetEnd)
     if (!this.emptyPath) return path
     return this.method === 'OPTIONS' && path === '' ? '*' : `/${path}`
   }
 
-  /** Whether the target is this path, which is ASCII; most are told apart by their length. */
+  /** Tells whether the target is this ASCII path. The length is compared first. */
   isFor(path: string): boolean {
     return (this.emptyPath || this.targetEnd - this.targetStart === path.length) && this.target === path
   }
 
-  /** The host that was asked for, with its port. */
+  /** The requested host, with its port. */
   get host(): string | undefined {
     return this.hostStart < 0 ? undefined : this.text(this.hostStart, this.hostEnd)
   }
 
-  /** The first value of the header with this name, which is in lower case. */
+  /** The first value of the header with this name; `name` is in lower case. */
   header(name: string): string | undefined {
     for (let slot = 0; slot < this.count; slot += 1) {
       if (isText(this.bytes, this.base + this.nameStart(slot), this.base + this.nameEnd(slot), name))
@@ -170,7 +170,7 @@ export class Head {
     return undefined
   }
 
-  /** All values of the header with this name, which is in lower case, as one list (RFC 9110, 5.3). */
+  /** All values of the header with this name, joined to one list (RFC 9110, 5.3); `name` is in lower case. */
   list(name: string): string | undefined {
     const values: string[] = []
     for (let slot = 0; slot < this.count; slot += 1) {
@@ -180,7 +180,7 @@ export class Head {
     return values.length === 0 ? undefined : values.join(', ')
   }
 
-  /** Enters a header, by its offsets from the base. */
+  /** Adds a header, by offsets relative to `base`. */
   add(nameStart: number, nameEnd: number, valueStart: number, valueEnd: number, field: Field): void {
     const slot = this.count * SLOT
     if (slot === this.#slots.length) this.#grow()
@@ -193,7 +193,7 @@ export class Head {
     this.count += 1
   }
 
-  /** Takes note of why, and gives the status. */
+  /** Records why the head is refused, and returns the status. */
   refuse(status: number, fault: string): number {
     this.fault = fault
     return status

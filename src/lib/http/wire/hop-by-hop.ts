@@ -2,7 +2,7 @@ import { FIELD_NAMES, Field } from './fields.ts'
 import type { Head } from './head.ts'
 import { tokens } from './list-elements.ts'
 
-/** The headers that are between two neighbours only (RFC 9110, 7.6.1), by their names in lower case. */
+/** The headers that concern one connection only (RFC 9110, 7.6.1), by their names in lower case. */
 const NAMES: readonly string[] = [
   'connection',
   'keep-alive',
@@ -18,8 +18,8 @@ const NAMES: readonly string[] = [
 ]
 
 /**
- * Whether a field is hop-by-hop. `Transfer-Encoding` is not among these: bodies pass as they are framed, and whoever composes a head decides
- * about that line.
+ * Tells for each field whether it is hop-by-hop. `Transfer-Encoding` is not: bodies are forwarded as they are framed, and the code that composes a
+ * head decides about that line.
  */
 export const HOP_BY_HOP: readonly boolean[] = Object.values(Field).map(
   field => field !== Field.transferEncoding && NAMES.some(name => FIELD_NAMES[name] === field),
@@ -33,8 +33,8 @@ export const NOT_IN_HTTP2: ReadonlySet<string> = new Set(NAMES.filter(name => !I
 const KEPT: readonly Field[] = [Field.contentLength, Field.transferEncoding, Field.host, Field.trailer, Field.date]
 
 /**
- * Whether a field is kept although `Connection` names it: without it the message could not be understood, or would not tell any more which
- * way it came.
+ * Tells for each field whether it is forwarded although `Connection` names it: without it the message could not be understood, or its origin would
+ * be lost.
  */
 export const NEEDED: readonly boolean[] = Object.values(Field).map(
   field => KEPT.includes(field) || (field >= Field.via && field < Field.folded),

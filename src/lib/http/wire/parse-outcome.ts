@@ -1,11 +1,11 @@
-/** What parsing a head comes to, besides the status of a refusal. */
+// The results of parsing a head, besides the HTTP status of a refusal.
 export const MORE = 0
 export const WHOLE = 1
 
 export type HeadLimits = {
-  /** The whole head, in bytes; beyond it 431. */
+  /** Bytes of the whole head; more are refused with 431. */
   readonly headBytes: number
-  /** The request line, in bytes; beyond it 414. */
+  /** Bytes of the request line; more are refused with 414. */
   readonly lineBytes: number
   readonly headers: number
 }

@@ -3,10 +3,10 @@ import type { Head } from './head.ts'
 import { LONGEST_METHOD, readMethod } from './methods.ts'
 import { type HeadLimits, MORE, WHOLE } from './parse-outcome.ts'
 
-/** Reads the request line (RFC 9112, 3). */
+/** Parses the request line (RFC 9112, 3). */
 export function requestLine(head: Head, bytes: Buffer, base: number, end: number, { lineBytes }: HeadLimits): number {
   let at = base
-  // One empty line may stand before a request (RFC 9112, 2.2).
+  // One empty line may precede a request (RFC 9112, 2.2).
   if (at < end && bytes[at] === CR) {
     if (at + 1 === end) return MORE
     if (bytes[at + 1] !== LF) return head.refuse(400, 'a CR without LF')
@@ -39,7 +39,7 @@ export function requestLine(head: Head, bytes: Buffer, base: number, end: number
   return judgeTarget(head, bytes, base)
 }
 
-/** Reads the status line (RFC 9112, 4). */
+/** Parses the status line (RFC 9112, 4). */
 export function statusLine(head: Head, bytes: Buffer, base: number, end: number, { lineBytes }: HeadLimits): number {
   let at = base
   if (end - at < 13) return isPrefix(bytes, at, end, 'HTTP/') ? MORE : head.refuse(400, 'no HTTP version')
@@ -66,7 +66,7 @@ export function statusLine(head: Head, bytes: Buffer, base: number, end: number,
   return WHOLE
 }
 
-/** Whether the bytes can be a host with its port. */
+/** Refuses bytes that cannot be a host with its port. */
 export function judgeHost(head: Head, bytes: Buffer, from: number, to: number): number {
   if (from === to) return head.refuse(400, 'an empty host')
   for (let at = from; at < to; at += 1) {
@@ -83,7 +83,7 @@ function version(head: Head, bytes: Buffer, at: number): number {
   return WHOLE
 }
 
-/** The origin form as it is, the absolute form without its authority, and `*` of OPTIONS (RFC 9112, 3.2). */
+/** Accepts the origin form, the absolute form, and `*` of OPTIONS (RFC 9112, 3.2). Of the absolute form it finds host and path. */
 function judgeTarget(head: Head, bytes: Buffer, base: number): number {
   const start = base + head.targetStart
   const end = base + head.targetEnd
@@ -100,7 +100,7 @@ function judgeTarget(head: Head, bytes: Buffer, base: number): number {
   return judgeHost(head, bytes, start + scheme, at)
 }
 
-/** Whether the bytes that are there are how the text begins. */
+/** Tells whether the bytes that have come are the beginning of the text. */
 function isPrefix(bytes: Uint8Array, from: number, to: number, text: string): boolean {
   for (let at = from; at < to && at - from < text.length; at += 1) {
     if (bytes[at] !== text.charCodeAt(at - from)) return false

@@ -1,15 +1,15 @@
-/** What proxies and apps call us in `Via`: a pseudonym (RFC 9110, 7.6.3), since a machine's name is nobody's business. */
+/** Our name in `Via`: a pseudonym (RFC 9110, 7.6.3), so that the names of machines are not published. */
 const NAME = 'shadow'
 const SUFFIX = Buffer.from(` ${NAME}`)
 
-/** One Shadow may stand before another; a request that comes by more often goes round in circles. */
+/** How often one request may pass a Shadow. A few times are legitimate, since one Shadow may run behind another; more are a loop. */
 export const MOST_PASSES = 5
 export const LOOP = `the request passed here more than ${MOST_PASSES} times (Via): something behind sends it back`
 
-/** What a hop adds to `Via`, by the version of HTTP that the request came in: `1.1`, `1.0`, `2`. */
+/** The element that a proxy adds to `Via`. `version` is that of the request: `1.1`, `1.0`, `2`. */
 export const viaOf = (version: string): string => `${version} ${NAME}`
 
-/** Whether this element of `Via` is one of ours. */
+/** Tells whether this element of `Via` is one of ours. */
 export function isOurs(bytes: Uint8Array, from: number, to: number): boolean {
   const start = to - SUFFIX.length
   if (start <= from) return false
