@@ -1,23 +1,23 @@
 /**
- * What the data plane counts, in place: plain numbers, so that counting costs an addition. A thread counts for itself; who shows them
- * adds them up. Every number has its row in `counted.ts`.
+ * The counters of the data plane. They are plain numbers, so that counting costs one addition. Each thread has its own; the metrics add them up. Every
+ * counter has its row in `src/lib/metrics/rows.ts`.
  */
 export class Counters {
-  /** Connections that were let in. */
+  /** Connections that were admitted. */
   connections = 0
   refusedPerAddress = 0
   refusedInAll = 0
-  /** Connections not let in, and connections to upstreams not opened, as there were too many sockets in all. */
+  /** Connections of clients refused, and connections to upstreams not opened, because there were too many sockets. */
   refusedSockets = 0
-  /** Requests by HTTP/2 that were refused, as their address had too many open. */
+  /** Requests over HTTP/2 refused because their address had too many open. */
   refusedStreams = 0
-  /** Idle connections closed to let others in. */
+  /** Idle connections closed to make room for others. */
   madeRoom = 0
-  /** TLS handshakes that came through, that failed, and that took too long. */
+  /** TLS handshakes that succeeded, failed, and took too long. */
   handshakes = 0
   failedHandshakes = 0
   lateHandshakes = 0
-  /** Connections ended as they had served the most requests one may. */
+  /** Connections ended after the most requests that one connection may serve. */
   servedMost = 0
   bytesIn = 0
   bytesOut = 0
@@ -30,43 +30,43 @@ export class Counters {
   headsOther = 0
   bodiesTooLarge = 0
 
-  /** Heads that were not whole in time. */
+  /** Heads that were not complete in time. */
   lateHeads = 0
-  /** Connections closed as no request came. */
+  /** Connections closed because no request came. */
   idle = 0
   /** Bodies of requests that came too slowly, or not at all. */
   slowBodies = 0
-  /** Answers that were taken too slowly, or not at all. */
+  /** Answers that their clients read too slowly, or not at all. */
   slowReaders = 0
-  /** Upstreams that took no connection in time. */
+  /** Upstreams that did not accept a connection in time. */
   lateConnects = 0
   /** Upstreams that did not begin their answer in time. */
   lateAnswers = 0
 
   upstreamConnects = 0
-  /** Requests sent on a connection that had served another. */
+  /** Requests sent on a connection that had served another request. */
   upstreamReuses = 0
-  /** Requests sent once more as their pooled connection had been closed. */
+  /** Requests sent again because their pooled connection had been closed. */
   repeated = 0
   failedConnect = 0
   failedSend = 0
   failedHead = 0
   failedBody = 0
 
-  /** Connections that had switched, and were cut as pings had no answer or bytes were not taken. */
+  /** Connections cut after a switch of protocols, because pings were not answered or bytes were not read. */
   lateSwitched = 0
-  /** Connections of HTTP/2 that were cut as a ping had no answer. */
+  /** Connections of HTTP/2 cut because a ping was not answered. */
   unanswered = 0
-  /** Streams of HTTP/2 that their client left before they were answered. */
+  /** Streams of HTTP/2 that their client reset before they were answered. */
   resets = 0
-  /** Connections of HTTP/2 that were ended as their client had left too many streams. */
+  /** Connections of HTTP/2 ended because their client had reset too many streams. */
   refusedResets = 0
   webSockets = 0
   webSocketsOpen = 0
 
-  /** Answers by the hundreds of their status. */
+  /** Answers by the first digit of their status. */
   readonly byClass = [0, 0, 0, 0, 0, 0]
-  /** Answers of our own that tell of an error, by its code. */
+  /** Our own error answers by the code of the error. */
   readonly byError: Record<string, number> = {}
 
   answered(status: number): void {
@@ -84,7 +84,7 @@ export class Counters {
     this.byError[code] = (this.byError[code] ?? 0) + 1
   }
 
-  /** Counts a head that was refused with this status; `fields` tells the two meanings of 431 apart. */
+  /** Counts a head that was refused with this status. `fields`: a 431 for too many headers, not for too many bytes. */
   refusedHead(status: number, fields = false): void {
     if (status === 431) {
       if (fields) this.headsFields += 1
@@ -94,7 +94,7 @@ export class Counters {
     else this.headsOther += 1
   }
 
-  /** Counts an upstream's failure, by how far the request had got. */
+  /** Counts a failure of an upstream, by how far the request had got. */
   failed(stage: 'connect' | 'send' | 'head' | 'body'): void {
     if (stage === 'connect') this.failedConnect += 1
     else if (stage === 'send') this.failedSend += 1
@@ -103,10 +103,10 @@ export class Counters {
   }
 }
 
-/** The counters of a moment, as they cross from thread to thread. */
+/** The values of the counters at one moment, as threads send them to each other. */
 export type Counted = { readonly [Name in keyof Counters as Counters[Name] extends number ? Name : never]: number } & {
   readonly byClass: readonly number[]
   readonly byError: Readonly<Record<string, number>>
-  /** Connections that are open now. */
+  /** Connections that are open at that moment. */
   readonly open: number
 }

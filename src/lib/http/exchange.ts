@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Hop } from './upstream-target.ts'
 
-/** An answer of our own, small enough to be whole in memory. */
+/** An answer of our own that is small enough to be held in memory. */
 export type OwnAnswer = {
   readonly status: number
   readonly headers?: Readonly<Record<string, string>> | undefined
@@ -13,38 +13,37 @@ export interface Exchange {
   readonly method: string
   /** Path and query. */
   readonly target: string
-  /** Whether just this was asked for, without a query. */
+  /** Tells whether the target is just this path, without a query. */
   isFor(path: string): boolean
-  /** The host that was asked for, with its port: in a target that is a URL, else in Host. */
+  /** The requested host with its port: of a target that is a URL, otherwise of Host. */
   readonly host: string | undefined
   /** The client's address. */
   readonly peer: string
   readonly secure: boolean
-  /** What it came by; the same for all requests on one connection. */
+  /** An object that stands for the connection. It is the same for all requests on one connection. */
   readonly connection: object
   readonly hasBody: boolean
-  /** What it asks to switch to. */
+  /** The protocol that the client asks to switch to. */
   readonly upgrade: string | undefined
   readonly headBytes: number
   /** Aborts when the client leaves. */
   readonly signal: AbortSignal
-  /** The head of an answer is out: nothing but cutting the connection can tell the client of a failure. */
+  /** The head of an answer has been sent. From then on a failure can be told to the client only by cutting the connection. */
   readonly answered: boolean
-  /** Put on the answers that are ours; not on those that are passed on. */
+  /** Headers for answers of our own; forwarded answers do not get them. */
   readonly ownHeaders: Record<string, string>
-  /** The first value of the header with this name, which is in lower case. */
+  /** The first value of the header with this name; `name` is in lower case. */
   header(name: string): string | undefined
-  /** All values of the header with this name, which is in lower case, as one list with commas (RFC 9110, 5.3). */
+  /** All values of the header with this name, joined by commas (RFC 9110, 5.3); `name` is in lower case. */
   list(name: string): string | undefined
   /**
-   * Forwards the request; resolves when the last byte is with the client (for an upgrade: when both sides have closed). Rejects with
-   * `UpstreamError` or `Refusal`; with a ShadowError: `client-gone` where the client left or is too slow, `too-slow` where its body is
-   * late and nothing was answered yet, `too-large` for its body; with the signal's reason. Where `answered` by then, the client's
-   * connection was cut. Otherwise nothing was answered: try again, or answer. Until then nothing is read of the body but what came
-   * along with the head.
+   * Forwards the request. Resolves when the client has the last byte (for an upgrade: when both sides have closed). Rejects with `UpstreamError` or
+   * `Refusal`, with the signal's reason, or with a ShadowError: `client-gone` if the client left or is too slow, `too-slow` if its body is late and
+   * nothing was answered, `too-large` for its body. If `answered` is true then, the client's connection was cut. Otherwise nothing was answered, and
+   * the caller may forward the request again, or answer it. Before the call nothing is read of the body but what came with the head.
    */
   forward(hop: Hop, signal?: AbortSignal): Promise<void>
-  /** Answers, instead of forwarding. */
+  /** Answers the request instead of forwarding it. */
   answer(answer: OwnAnswer): void
   /** The request as node:http has it, for answers that are streams of our own; instead of everything else. */
   open(): Promise<Opened>
@@ -57,8 +56,8 @@ export type Opened = {
   readonly signal: AbortSignal
 }
 
-/** The answer to a request that failed; `of` is the request, where it is known. */
+/** Makes the answer to a request that failed. `of` is the request, if it is known. */
 export type AnswerOf = (thrown: unknown, of?: { readonly method: string; readonly target: string }) => OwnAnswer
 
-/** What is done about a request: it is forwarded or answered when this resolves; a ShadowError becomes its answer. */
+/** Handles a request: it has been forwarded or answered when the promise resolves. A ShadowError becomes the answer. */
 export type Journey = (exchange: Exchange) => Promise<void>

@@ -4,14 +4,14 @@ import { ShadowError, systemCode } from '../errors.ts'
 import { tellUnexpected } from '../last-resort.ts'
 import type { ListenAddress } from '../settings.ts'
 
-/** A server that listens; `address` is what it really listens on (port 0 asks for any). */
+/** A server that listens. `address` has the real port, also where port 0 asked for any free one. */
 export type Listening = AsyncDisposable & { readonly address: string; readonly port: number }
 
 const BACKLOG = 4_096
-/** How sockets of clients are set; a client that is gone without a word is looked for after so long. */
+/** The options of clients' sockets. After `keepAliveInitialDelay` TCP probes a silent client, to find out whether it has gone. */
 export const CLIENT_SOCKET = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }
 
-/** Opens the server; fails with `bad-input` where the address cannot be had. */
+/** Opens the server. Fails with `bad-input` if it cannot listen on the address. */
 export async function bind(server: Server, at: ListenAddress): Promise<{ address: string; port: number }> {
   server.listen({ port: at.port, host: at.host, backlog: BACKLOG, reusePort: at.shared === true })
   try {
@@ -20,7 +20,7 @@ export async function bind(server: Server, at: ListenAddress): Promise<{ address
     const why = systemCode(cause) === 'EADDRINUSE' ? 'it is in use' : String(cause)
     throw new ShadowError('bad-input', `cannot listen on ${at.host}:${at.port}: ${why}`, { cause })
   }
-  // A client that cannot be taken in (no memory, no buffers) is an event of the server; it goes on listening.
+  // A connection that cannot be accepted (no memory, no buffers) is an `error` event of the server, which goes on listening.
   server.on('error', cause => tellUnexpected(cause, 'server'))
   const { port } = server.address() as AddressInfo
   const host = at.host.includes(':') ? `[${at.host}]` : at.host
@@ -28,19 +28,19 @@ export async function bind(server: Server, at: ListenAddress): Promise<{ address
 }
 
 /**
- * How many sockets listen on a port. libuv takes in one connection of each in a turn of its loop (seen with 1.52): with a single one, new
- * clients of a busy thread would wait for its turns, however little they want of it.
+ * How many sockets listen on a port. libuv accepts one connection from each in a turn of its event loop (seen with 1.52). With a single socket, new
+ * clients of a busy thread would have to wait for many turns.
  */
 export const SOCKETS = process.platform === 'linux' ? 8 : 1
 
-/** Opens servers that do the same on one port; fails with `bad-input` where the address cannot be had. */
+/** Opens several equal servers on one port. Fails with `bad-input` if they cannot listen on the address. */
 export async function bindAll(
   servers: readonly Server[],
   at: ListenAddress,
 ): Promise<{ address: string; port: number }> {
   const [only] = servers
   if (only !== undefined && servers.length === 1) return bind(only, at)
-  // Whether somebody else has the port is found out before it is shared; one that the kernel chooses is nobody's.
+  // A shared port can be bound although another process has it, so that is checked first. A port that the kernel chooses is free.
   const shared = at.shared === true || at.port === 0 ? { ...at, shared: true } : (await claim(at)).at
   const bound: { address: string; port: number }[] = []
   try {
@@ -52,7 +52,7 @@ export async function bindAll(
   return bound[0] as { address: string; port: number }
 }
 
-/** What several may share: fails with `bad-input` where somebody else has it. Port 0 becomes a free one. */
+/** An address that several servers can share. Fails with `bad-input` if another process has it. Port 0 becomes a free port. */
 export async function claim(at: ListenAddress): Promise<{ at: ListenAddress; address: string; port: number }> {
   const server = createServer()
   const bound = await bind(server, at)
@@ -62,7 +62,7 @@ export async function claim(at: ListenAddress): Promise<{ at: ListenAddress; add
 
 const nothing = (): void => undefined
 
-/** Closes the server: `drain` tells those it serves to end, `cut` ends those who have not after `drainMs`. */
+/** Closes the server. `drain` asks its connections to end; `cut` ends those that are left after `drainMs`. */
 export async function close(server: Server, drainMs: number, drain: () => void, cut: () => void): Promise<void> {
   const closed = new Promise<void>(resolve => server.close(() => resolve()))
   drain()

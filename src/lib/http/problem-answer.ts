@@ -5,7 +5,7 @@ import type { Log } from '../log.ts'
 import type { OwnAnswer } from './exchange.ts'
 import { httpDate } from './wire/date.ts'
 
-/** The problem document of an error as an answer, logging what is our own fault under the id that the answer carries. */
+/** Turns an error into an answer with a problem document. Internal errors are logged under the id that the answer carries. */
 export function problemAnswer(thrown: unknown, log: Log, of?: { method: string; target: string }): OwnAnswer {
   const error = asShadowError(thrown)
   let id: string | undefined
@@ -26,11 +26,11 @@ export function problemAnswer(thrown: unknown, log: Log, of?: { method: string; 
   }
 }
 
-/** The `Retry-After` of a wait in milliseconds, in whole seconds (RFC 9110, 10.2.3). */
+/** The header `Retry-After` for a wait in milliseconds, in whole seconds (RFC 9110, 10.2.3). */
 export const retryAfter = (ms: number | undefined): Readonly<Record<string, string>> | undefined =>
   ms === undefined ? undefined : { 'retry-after': String(Math.max(1, Math.ceil(ms / 1_000))) }
 
-/** An answer of our own as the bytes of a connection that ends with it. */
+/** The bytes of an answer after which the connection ends. */
 export function wholeAnswer({ status, headers = {}, body = '' }: OwnAnswer): Buffer {
   const lines = Object.entries({ date: httpDate(), ...headers }).map(([name, value]) => `${name}: ${value}\r\n`)
   const framing = `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n`

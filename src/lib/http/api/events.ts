@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
-/** Writes server-sent events (WHATWG HTML, 9.2) with a comment as heartbeat, so that a dead reader or writer is found. */
+/** Opens a stream of server-sent events (WHATWG HTML, 9.2). A comment every `heartbeatMs` lets each side notice that the other is gone. */
 export function openEvents(response: ServerResponse, heartbeatMs: number): (event: unknown) => void {
   response.writeHead(200, {
     'content-type': 'text/event-stream',
@@ -17,7 +17,7 @@ export function openEvents(response: ServerResponse, heartbeatMs: number): (even
   return event => write(`data: ${JSON.stringify(event)}\n\n`)
 }
 
-/** Reads server-sent events as parsed JSON; `onLine` is called for every line, comments such as heartbeats included. */
+/** Reads server-sent events as parsed JSON. `onLine` is called for every line, comments such as heartbeats included. */
 export async function* readEvents(body: IncomingMessage, onLine?: (line: string) => void): AsyncGenerator<unknown> {
   for await (const line of readLines(body)) {
     onLine?.(line)
@@ -26,8 +26,8 @@ export async function* readEvents(body: IncomingMessage, onLine?: (line: string)
 }
 
 /**
- * Reads a body line by line; who leaves in the middle ends the connection. (node:readline throws the error of a body that was left
- * where nobody can catch it.)
+ * Reads a body line by line. A caller that stops early ends the connection. (node:readline would throw the error of such a body where nobody can
+ * catch it.)
  */
 export async function* readLines(body: IncomingMessage): AsyncGenerator<string> {
   let rest = ''

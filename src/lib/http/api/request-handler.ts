@@ -9,7 +9,7 @@ import { problemAnswer } from '../problem-answer.ts'
 
 export type Handler = (request: IncomingMessage, response: ServerResponse, signal: AbortSignal) => Promise<void>
 
-/** The one place where errors become answers: `signal` aborts when the client leaves, and whoever left gets none. */
+/** A listener for node:http that turns errors into answers. `signal` aborts when the client leaves; then no answer is written. */
 export function door(handler: Handler, { log }: { log: Log }): RequestListener {
   return (request, response) => {
     response.on('error', ignore)
@@ -23,7 +23,7 @@ export function door(handler: Handler, { log }: { log: Log }): RequestListener {
   }
 }
 
-/** Serves an exchange by a handler for node:http: for answers that are streams, or bodies that are read. */
+/** Serves an exchange by a handler for node:http: for answers that are streams, and requests whose bodies are read. */
 export async function byHandler(exchange: Exchange, handler: Handler, log: Log): Promise<void> {
   const { request, response, signal } = await exchange.open()
   response.on('error', ignore)
@@ -34,7 +34,7 @@ export async function byHandler(exchange: Exchange, handler: Handler, log: Log):
   }
 }
 
-/** Answers with the error's problem document, logging what is our own fault under the id that the answer carries. */
+/** Answers with the error's problem document. Internal errors are logged under the id that the answer carries. */
 export function fail(request: IncomingMessage, response: ServerResponse, thrown: unknown, log: Log): void {
   const { method = '', url: target = '' } = request
   const { status, headers, body } = problemAnswer(thrown, log, { method, target })
@@ -42,13 +42,13 @@ export function fail(request: IncomingMessage, response: ServerResponse, thrown:
     response.destroy() // half an answer must not look like a whole one
     return
   }
-  // A reason of an app that node:http refused to write stays with the response, and would be refused again.
+  // If node:http refused an app's reason phrase, the response still has it, and would be refused again.
   response.statusMessage = STATUS_CODES[status] ?? ''
   response.writeHead(status, headers)
   response.end(body)
 }
 
-/** A write that comes after the end is an event of the response: whoever writes looks at `close`, and nobody is left to be told. */
+/** A write after the end of a response is an `error` event. The writer watches `close` instead, so the event needs no handling. */
 const ignore = (): void => undefined
 
 /** Answers with JSON. */
@@ -62,7 +62,7 @@ export function reply(
   response.end(value === undefined ? undefined : `${JSON.stringify(value)}\n`)
 }
 
-/** Reads a JSON body of at most `most` bytes; fails with `bad-input` or `too-large`. */
+/** Reads a JSON body of at most `most` bytes. Fails with `bad-input` or `too-large`. */
 export async function readJson(request: IncomingMessage, most = 1_048_576): Promise<unknown> {
   const chunks: Buffer[] = []
   let length = 0
@@ -80,9 +80,9 @@ export async function readJson(request: IncomingMessage, most = 1_048_576): Prom
   }
 }
 
-/** Opens the server; disposing it closes idle connections, and those in use once they are done or `drainMs` has passed. */
+/** Opens the server. Disposing it closes idle connections at once, and busy ones when they are done or after `drainMs`. */
 export async function listen(server: Server, at: ListenAddress, drainMs = 0): Promise<Listening> {
-  // Those that have switched protocols too, which node:http counts no more.
+  // Includes connections that have switched protocols, which node:http no longer counts.
   const sockets = new Set<Socket>()
   server.on('connection', socket => {
     sockets.add(socket)

@@ -9,7 +9,7 @@ export type Limits = HeadLimits & {
   readonly headWithinMs: number
   /** How long a connection without a request stays open. */
   readonly keepAliveMs: number
-  /** How long a client may neither send nor receive a byte while it is its turn. Then it is cut, or answered with 408 if its request is incomplete. */
+  /** How long a client may pass no byte while it is its turn. Then it is cut, or answered with 408 if its request is incomplete. */
   readonly stalledAfterMs: number
   /** The lowest rate of a body, on average over `rateOverMs`; a slower client is treated the same. 0: no limit. */
   readonly leastBytesPerSecond: number

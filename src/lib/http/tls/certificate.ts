@@ -2,27 +2,27 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { createSecureContext, type SecureContext } from 'node:tls'
 
-/** A certificate with its key, as OpenSSL has them. */
+/** A certificate with its key, loaded into OpenSSL. */
 export type Certificate = {
   readonly context: SecureContext
-  /** What it was made of, PEM. */
+  /** The chain and the key, both PEM. */
   readonly cert: string
   readonly key: string
-  /** From when until when it is valid, in milliseconds since the epoch. */
+  /** The bounds of its validity, in milliseconds since the epoch. */
   readonly beginsAt: number
   readonly expiresAt: number
-  /** The hostnames that it is for, as it says them itself: in lower case, wildcards among them. */
+  /** The hostnames in the certificate, in lower case, wildcards included. */
   readonly names: readonly string[]
-  /** Whether it is for this hostname (RFC 6125, 6.4). */
+  /** Tells whether the certificate is valid for this hostname (RFC 6125, 6.4). */
   covers(hostname: string): boolean
 }
 
 const MOST_KNOWN = 1_024
 
 /**
- * The versions and ciphers of a server: those with forward secrecy and authenticated encryption alone, so that a key that is stolen later
- * opens nothing that was recorded before (RFC 9325, 4.2). AES-128 goes first: it costs less for each byte and each handshake than AES-256,
- * and is as far from being broken.
+ * The TLS versions and ciphers of a server. All of them have forward secrecy and authenticated encryption, so that a key that is stolen later
+ * decrypts nothing that was recorded before (RFC 9325, 4.2). AES-128 stands first: it costs less for each byte and each handshake than AES-256,
+ * and nobody can break either.
  */
 export const tlsTerms = {
   minVersion: 'TLSv1.2',
@@ -39,7 +39,7 @@ export const tlsTerms = {
   ].join(':'),
 } as const
 
-/** Reads a chain and its key, both PEM; throws where either is not well formed or they do not belong together. */
+/** Parses a chain and its key, both PEM. Throws if either is not well formed, or if they do not belong together. */
 export function certificateOf(chain: string, key: string): Certificate {
   const leaf = new X509Certificate(chain)
   if (!leaf.checkPrivateKey(createPrivateKey(key))) throw new Error('the key is not that of the certificate')

@@ -7,25 +7,25 @@ import { type Certificate, certificateOf } from './certificate.ts'
 
 type Options = { readonly folder: string; readonly clock: Clock; readonly log: Log; readonly lookEveryMs?: number }
 type Files = { readonly name: string; readonly chain: string; readonly key: string }
-/** `certificate` undefined: it could not be read, and never could be. */
+/** `certificate` is undefined if it could not be read, now or at any time before. */
 type Entry = { readonly name: string; readonly version: string; readonly certificate: Certificate | undefined }
 
 const LOOK_EVERY_MS = 10_000
 const DEFAULT = 'default'
-/** How a folder or file may be named for a wildcard: a shell takes `*` for something else. */
+/** The name of a folder or file for a wildcard, since `*` means something else to a shell. */
 const WILDCARD = /^(?:\*|_wildcard)\./
 
 /**
- * Certificates by hostname: the one they are filed under, and those that they are for. From a folder that has `<hostname>/fullchain.pem` and `privkey.pem` (as certbot keeps them) or `<hostname>.crt`
- * and `.key`. `*.example.com`, or `_wildcard.example.com`, is for all names of one more label; `default` for whatever no other is
- * for, and for clients that name no host. Files that change are read again, within `lookEveryMs`; a broken one is logged, and
- * the certificate before it kept.
+ * Certificates by hostname: by the name of the file, and by the names in the certificate. The folder has `<hostname>/fullchain.pem` and
+ * `privkey.pem` (as certbot keeps them), or `<hostname>.crt` and `.key`. `*.example.com` or `_wildcard.example.com` covers all names with one
+ * more label. `default` is used for names that no other certificate covers, and for clients that name no host. Files that change are read again
+ * within `lookEveryMs`. If one is broken, that is logged and the certificate before it is kept.
  */
 export class Certificates implements Disposable {
   readonly #options: Required<Options>
-  /** By the file of the chain: two may be filed under one name. */
+  /** The entries by the file of the chain, since two files may have one hostname. */
   #entries = new Map<string, Entry>()
-  /** Those that would do for a name, the one that goes before first. */
+  /** The certificates for each name, the preferred one first. */
   #byName: ReadonlyMap<string, readonly Certificate[]> = new Map()
   #alarm: Disposable | undefined
   #stopped = false
@@ -35,7 +35,7 @@ export class Certificates implements Disposable {
     this.#options = { lookEveryMs: LOOK_EVERY_MS, ...options }
   }
 
-  /** Reads all of them; fails with `bad-input` where the folder cannot be read. */
+  /** Reads all certificates of the folder. Fails with `bad-input` if the folder cannot be read. */
   static async open(options: Options): Promise<Certificates> {
     const certificates = new Certificates(options)
     await certificates.read()
@@ -43,14 +43,14 @@ export class Certificates implements Disposable {
     return certificates
   }
 
-  /** Calls back whenever one may have changed. */
+  /** Calls back whenever a certificate may have changed. */
   onRead(then: () => void): void {
     this.#onRead = then
   }
 
   /**
-   * The certificate for a client that names this host (RFC 6066, 3), or none: by the exact name, by a wildcard, by default. One that is
-   * valid now goes before one that is not.
+   * The certificate for a client that names this host (RFC 6066, 3): by the exact name, by a wildcard, or the default one. One that is valid now
+   * is preferred to one that is not.
    */
   find(servername: string | undefined): Certificate | undefined {
     const name = servername?.toLowerCase().replace(/\.$/, '')
@@ -71,7 +71,7 @@ export class Certificates implements Disposable {
     )
   }
 
-  /** Reads what has changed. */
+  /** Reads the files that have changed. */
   async read(): Promise<void> {
     const entries = new Map<string, Entry>()
     for (const files of await this.#files()) {
@@ -80,7 +80,7 @@ export class Certificates implements Disposable {
         const version = await versionOf(files)
         entries.set(files.chain, before?.version === version ? before : await this.#load(files, version, before))
       } catch (cause) {
-        // Half of it is there: the other is about to come, or gone.
+        // Only one of the two files is there: the other will be written in a moment, or was removed.
         this.#options.log.debug('certificate incomplete', { hostname: files.name, cause })
         if (before !== undefined) entries.set(files.chain, before)
       }
@@ -152,7 +152,7 @@ export class Certificates implements Disposable {
 
 const NONE: readonly Certificate[] = []
 
-/** By what they are filed under, then by what they are for: of several first the one that is good for longest. */
+/** Indexes the certificates by the names of their files, then by the names in them. Of several the one that expires last comes first. */
 function byName(entries: ReadonlyMap<string, Entry>): Map<string, readonly Certificate[]> {
   const found = new Map<string, readonly Certificate[]>()
   const all = [...entries.values()].flatMap(({ name, certificate }) => (certificate ? [{ name, certificate }] : []))
@@ -168,7 +168,7 @@ function byName(entries: ReadonlyMap<string, Entry>): Map<string, readonly Certi
 
 const hostnameOf = (name: string): string => name.toLowerCase().replace(WILDCARD, '*.')
 
-/** What changes with the files: certbot replaces links, others write in place. */
+/** A text that changes whenever the files do: certbot replaces links, other programs write in place. */
 async function versionOf({ chain, key }: Files): Promise<string> {
   const [one, other] = await Promise.all([stat(chain, { bigint: true }), stat(key, { bigint: true })])
   return [one, other].map(({ ino, size, mtimeNs, ctimeNs }) => `${ino}.${size}.${mtimeNs}.${ctimeNs}`).join()

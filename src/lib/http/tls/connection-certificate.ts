@@ -4,14 +4,14 @@ type Made = { readonly servername: string | undefined; readonly certificate: Cer
 
 const made = new WeakMap<object, Made>()
 
-/** Remembers for which host a connection was made, and with which certificate. */
+/** Remembers the hostname that a client named when it connected, and the certificate that it was shown. */
 export function certified(socket: object, servername: string | undefined, certificate: Certificate): void {
   made.set(socket, { servername: servername?.toLowerCase(), certificate })
 }
 
 /**
- * Whether a request for this host (as in `Host`, with its port) may come by this connection: made for it, or with a certificate that
- * is for it, too (RFC 9113, 9.1.1). Else it is misdirected (RFC 9110, 15.5.20). A client that named no host has said nothing.
+ * Tells whether a request for this host (as in `Host`, with its port) may arrive on this connection: the client named the same host, or the
+ * certificate covers it, too (RFC 9113, 9.1.1). Other requests are misdirected (RFC 9110, 15.5.20). If the client named no host, all may arrive.
  */
 export function mayCome(host: string | undefined, socket: object): boolean {
   const connection = made.get(socket)

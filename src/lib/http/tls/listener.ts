@@ -9,10 +9,10 @@ import type { Certificates } from './certificates.ts'
 import { certified } from './connection-certificate.ts'
 import { TicketKeys } from './ticket-keys.ts'
 
-/** What serves the connections once they are decrypted. */
+/** The server that gets the decrypted connections. */
 type ConnectionServer = {
   readonly counters: Counters
-  /** Lets a connection in before its handshake; false: it is refused, and not the caller's any more. */
+  /** Admits a connection before its handshake. If it returns false, the connection is refused and no longer the caller's. */
   readonly gate: { enter(socket: Socket, terms: { readonly plain: boolean }): boolean }
   accept(socket: Socket, secure: true): void
 }
@@ -21,13 +21,13 @@ export type TlsOptions = {
   readonly certificates: Certificates
   readonly exchanges: ConnectionServer
   readonly log: Log
-  /** A client that is not through with the handshake by then is cut. */
+  /** How long a handshake may take before the client is cut. */
   readonly handshakeWithinMs?: number | undefined
   readonly ticketKeys?: TicketKeys | undefined
 }
 
 const HANDSHAKE_WITHIN_MS = 10_000
-/** RFC 8446, 6: a fatal alert, `unrecognized_name`. */
+/** The fatal alert `unrecognized_name` (RFC 8446, 6). */
 const UNRECOGNIZED_NAME = Buffer.from([0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x70])
 const PLAIN = {
   status: 400,
@@ -35,13 +35,13 @@ const PLAIN = {
   body: 'HTTP was spoken to the port of HTTPS\n',
 }
 
-/** A server of TLS 1.2 and 1.3 whose connections the exchanges serve, by HTTP/2 or HTTP/1.1 as the client chooses (ALPN, RFC 7301). */
+/** A server of TLS 1.2 and 1.3 for HTTP/2 and HTTP/1.1, of which the client chooses one (ALPN, RFC 7301). */
 export function tlsServer({ certificates, exchanges, log, handshakeWithinMs, ...given }: TlsOptions): Server {
   const { ticketKeys = new TicketKeys() } = given
   const terms = () => ({ ...tlsTerms, ticketKeys: Buffer.from(ticketKeys.current) })
   const server = createServer({
     ...terms(),
-    // Who offers HTTP/1.0 alone is served, too: its connection is that of HTTP/1.1.
+    // A client that offers HTTP/1.0 alone is served like one of HTTP/1.1.
     ALPNProtocols: ['h2', 'http/1.1', 'http/1.0'],
     handshakeTimeout: handshakeWithinMs ?? HANDSHAKE_WITHIN_MS,
     ...CLIENT_SOCKET,
@@ -52,7 +52,7 @@ export function tlsServer({ certificates, exchanges, log, handshakeWithinMs, ...
       done(new Error(`no certificate is for ${servername.slice(0, 300)}`))
     },
   })
-  // Who names no host is not asked about by name.
+  // SNICallback is not called for clients that name no host. They get the certificate of the server's own context.
   let nameless: Certificate | undefined
   const setNameless = (): void => {
     const found = certificates.find(undefined)
@@ -63,11 +63,11 @@ export function tlsServer({ certificates, exchanges, log, handshakeWithinMs, ...
   setNameless()
   certificates.onRead(setNameless)
   ticketKeys.onNew(keys => server.setTicketKeys(Buffer.from(keys)))
-  // Counted, and refused, before a handshake, which costs a hundred times what a connection does.
+  // Connections are counted and refused before the handshake, which costs a hundred times as much as accepting a connection.
   const handshakes = server.listeners('connection')
   server.removeAllListeners('connection').on('connection', (socket: Socket) => {
     if (!exchanges.gate.enter(socket, { plain: false })) return
-    setNameless() // the one before may have run out
+    setNameless() // the certificate before may have expired
     for (const begin of handshakes) begin.call(server, socket)
   })
   return server
@@ -75,10 +75,10 @@ export function tlsServer({ certificates, exchanges, log, handshakeWithinMs, ...
       exchanges.counters.handshakes += 1
       const servername = socket.servername || undefined
       const certificate = certificates.find(servername)
-      // Resumed with a ticket of a certificate that is not there any more.
+      // The session was resumed by a ticket, and its certificate has been removed since.
       if (certificate === undefined) return void socket.destroy()
       certified(socket, servername, certificate)
-      socket.allowHalfOpen = true // who has asked and ends its side is still answered; who ends it in the handshake has left
+      socket.allowHalfOpen = true // a client that ends its side after a request is still answered; one that ends it during the handshake has left
       exchanges.accept(socket, true)
     })
     .on('tlsClientError', (error: NodeJS.ErrnoException, socket: TLSSocket) => {
@@ -90,11 +90,11 @@ export function tlsServer({ certificates, exchanges, log, handshakeWithinMs, ...
     })
 }
 
-/** A server whose connections are those of the TLS server. */
+/** A server on another address that passes its connections to the TLS server. */
 export const listenerBeside = (server: Server): NetServer =>
   createNetServer(CLIENT_SOCKET, socket => void server.emit('connection', socket))
 
-/** The connection beneath; node:tls has no public name for it. */
+/** The TCP connection beneath a TLS socket. node:tls does not publish it. */
 function rawOf(socket: unknown): Socket | undefined {
   const { _parent: raw } = socket as { _parent?: unknown }
   return raw instanceof Socket && raw.writable ? raw : undefined

@@ -2,7 +2,7 @@ import { ShadowError } from '../../errors.ts'
 import type { Journey } from '../exchange.ts'
 import { mayCome } from './connection-certificate.ts'
 
-/** The journey of requests that came by a connection that was made for their host; others are misdirected (RFC 9110, 15.5.20). */
+/** Handles the requests that may arrive on their connection, and refuses the others as misdirected (RFC 9110, 15.5.20). */
 export const directed =
   (journey: Journey): Journey =>
   exchange => {

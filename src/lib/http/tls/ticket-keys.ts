@@ -4,7 +4,7 @@ import type { Clock } from '../../clock.ts'
 const KEY_BYTES = 48
 const NEW_EVERY_MS = 12 * 3_600_000
 
-/** What tickets for resuming a session are sealed with, 48 bytes at a time; the same for all who share a port. */
+/** The 48 bytes of keys that session tickets are encrypted with. All threads that share a port have the same. */
 export class TicketKeys {
   #current: Uint8Array
   readonly #onNew: ((keys: Uint8Array) => void)[] = []
@@ -17,12 +17,12 @@ export class TicketKeys {
     return this.#current
   }
 
-  /** Calls back with those that take the place of the current ones. */
+  /** Calls back with the new keys whenever they are replaced. */
   onNew(then: (keys: Uint8Array) => void): void {
     this.#onNew.push(then)
   }
 
-  /** Seals with these from now on. Those before are not kept: node:tls knows one set at a time. */
+  /** Uses these keys from now on. The keys before are dropped, since node:tls knows one set at a time. */
   replace(keys = newKeys()): void {
     this.#current = keys
     for (const then of this.#onNew) then(keys)
@@ -30,8 +30,8 @@ export class TicketKeys {
 }
 
 /**
- * Replaces the keys twice a day (RFC 5077, 5.5): who gets hold of them reads no session of the days before. A ticket of the keys
- * before leads to a whole handshake.
+ * Replaces the keys twice a day (RFC 5077, 5.5), so that stolen keys decrypt no session of the days before. A client with an older ticket makes a
+ * full handshake.
  */
 export function renewed(keys: TicketKeys, clock: Clock): Disposable {
   let alarm: Disposable
@@ -45,5 +45,5 @@ export function renewed(keys: TicketKeys, clock: Clock): Disposable {
   return { [Symbol.dispose]: () => alarm[Symbol.dispose]() }
 }
 
-// An array of its own: a slice of a larger one would cross to another thread with all of it.
+// An array of its own: of a slice, the whole array would be copied to other threads.
 const newKeys = (): Uint8Array => new Uint8Array(randomBytes(KEY_BYTES))
