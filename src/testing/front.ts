@@ -1,8 +1,6 @@
 import { appUnreachable } from '../api/traffic.ts'
 import { ShadowError } from '../lib/errors.ts'
-import { reply } from '../lib/http/api/request-handler.ts'
-import { Forwarder } from '../lib/http/legacy/forward.ts'
-import { strictServer } from '../lib/http/legacy/strict.ts'
+import { Exchanges, exchangeServer } from '../lib/http/downstream/exchange-server.ts'
 import { type Hop, UpstreamError } from '../lib/http/upstream-target.ts'
 import { type Log, noLog } from '../lib/log.ts'
 import { Metrics } from '../lib/metrics/metrics.ts'
@@ -159,39 +157,46 @@ export async function aNodeListener(
   refuse: () => ShadowError | undefined = () => undefined,
   port = 0,
 ): Promise<Opened & { readonly served: string[]; readonly asked: string[] }> {
-  const forwarder = new Forwarder({ clock: new HandClock() })
   const served: string[] = []
   const asked: string[] = []
-  const server = strictServer(
-    async (request, response, signal) => {
-      if (request.url === '/server-health-check')
-        return reply(response, 200, {
+  const exchanges = new Exchanges({
+    log: noLog,
+    async journey(exchange) {
+      const { method, target } = exchange
+      if (exchange.isFor('/server-health-check')) {
+        const health = {
           overall: false,
           overloaded: false,
           container_backend: false,
           cpu_utilization: 0,
           memory_utilization: 0,
+        }
+        exchange.answer({
+          status: 200,
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify(health),
         })
-      asked.push(`${request.method} ${request.url}`)
+        return
+      }
+      asked.push(`${method} ${target}`)
       const error = refuse()
       if (error !== undefined) throw error
-      served.push(`${request.method} ${request.url}`)
-      const expect = request.headers['x-shadow-expect'] === 'hop' ? 'answer' : 'pass'
+      served.push(`${method} ${target}`)
+      const expect = exchange.header('x-shadow-expect') === 'hop' ? 'answer' : 'pass'
       const hop: Hop = { address: app.address, strip: 'x-shadow-', forwarded: 'keep', expect }
-      return forwarder.forward(request, response, hop, signal).catch((error: unknown) => {
+      await exchange.forward(hop).catch((error: unknown) => {
         throw error instanceof UpstreamError ? appUnreachable('app' as AppName, error) : error
       })
     },
-    { log: noLog },
-  )
-  const opened = await open(server, port)
+  })
+  const opened = await open(exchangeServer(exchanges), port)
   return {
     ...opened,
     served,
     asked,
     async [Symbol.asyncDispose]() {
       await opened[Symbol.asyncDispose]()
-      forwarder[Symbol.dispose]()
+      exchanges[Symbol.dispose]()
     },
   }
 }

@@ -30,9 +30,7 @@ const HTTP_ROOMS: Readonly<Record<string, readonly string[]>> = {
   upstream: ['', 'wire', 'guard', 'sockets'],
   upgrade: ['', 'wire', 'guard', 'sockets'],
   api: ['', 'wire'],
-  downstream: ['', 'wire', 'guard', 'sockets', 'tls', 'upstream', 'upgrade', 'legacy'],
-  // The path over node:http, until it has gone.
-  legacy: ['', 'wire', 'guard', 'sockets', 'upgrade', 'api'],
+  downstream: ['', 'wire', 'guard', 'sockets', 'tls', 'upstream', 'upgrade'],
 }
 
 // A library that stands behind a contract of ours appears where the contract is kept, and nowhere else.

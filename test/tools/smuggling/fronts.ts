@@ -1,11 +1,5 @@
-import { systemClock } from '../../../src/lib/clock.ts'
-import { listen } from '../../../src/lib/http/api/request-handler.ts'
-import { Counters } from '../../../src/lib/http/counters.ts'
 import { Exchanges, listenFor } from '../../../src/lib/http/downstream/exchange-server.ts'
 import type { Journey } from '../../../src/lib/http/exchange.ts'
-import { LIMITS } from '../../../src/lib/http/guard/limits.ts'
-import { Forwarder } from '../../../src/lib/http/legacy/forward.ts'
-import { SafePath } from '../../../src/lib/http/legacy/safe.ts'
 import { noLog } from '../../../src/lib/log.ts'
 import { oneHop, twoHops } from './product.ts'
 
@@ -35,8 +29,6 @@ export const fronts: Record<string, Opens> = {
   // What is decrypted is not read as what comes plain: into other memory, and in other pieces.
   'a front by HTTPS': { open: overTls, skips: ['node:http, lenient', 'haproxy', 'caddy'] },
   'the fast path': { open: fastPath, skips: ['haproxy', 'caddy', 'a stickler'] },
-  // A connection that the fast path has handed over stays here: so this path is struck by itself, too.
-  'the safe path': { open: safePath, skips: ['haproxy', 'caddy'] },
 }
 
 const ANY_PORT = { host: '127.0.0.1', port: 0 }
@@ -50,28 +42,6 @@ async function fastPath(backend: string): Promise<Front> {
   const exchanges = new Exchanges({ journey: toApp(backend, saw), log: noLog })
   const listening = await listenFor(exchanges, ANY_PORT)
   return { ...listening, saw: () => saw }
-}
-
-async function safePath(backend: string): Promise<Front> {
-  const saw: string[] = []
-  const forwarder = new Forwarder({ clock: systemClock })
-  const { server } = new SafePath({
-    journey: toApp(backend, saw),
-    forwarder,
-    log: noLog,
-    drains: () => false,
-    limits: LIMITS,
-    counters: new Counters(),
-  })
-  const listening = await listen(server, ANY_PORT)
-  return {
-    port: listening.port,
-    saw: () => saw,
-    async [Symbol.asyncDispose]() {
-      forwarder[Symbol.dispose]()
-      await listening[Symbol.asyncDispose]()
-    },
-  }
 }
 
 /** Forwards to the one app that there is, and answers for all other hosts. */

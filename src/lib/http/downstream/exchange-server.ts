@@ -10,8 +10,6 @@ import { IdleList } from '../guard/idle-connections.ts'
 import { LIMITS, type Limits } from '../guard/limits.ts'
 import { Sockets, type SocketsOptions } from '../guard/socket-budget.ts'
 import { Resets } from '../guard/stream-resets.ts'
-import { Forwarder } from '../legacy/forward.ts'
-import { SafePath } from '../legacy/safe.ts'
 import { bindAll, CLIENT_SOCKET, close, type Listening, SOCKETS } from '../listening.ts'
 import { problemAnswer } from '../problem-answer.ts'
 import { Scratch } from '../sockets/buffers.ts'
@@ -50,14 +48,13 @@ export type ExchangesOptions = {
   readonly reusesMemory?: boolean
 }
 
-/** Serves exchanges on sockets: by the fast path as long as nothing unusual comes, else by node:http. */
+/** Serves exchanges on sockets, of HTTP/1 and HTTP/2. */
 export class Exchanges implements Disposable {
   readonly counters = new Counters()
   readonly gate: Gate
   readonly #parts: Parts
   readonly #pool: Pool
   readonly #looks: Disposable
-  readonly #forwarder: Forwarder
   readonly #clock: Clock
   readonly #answerOf: AnswerOf
   #closesIdleFrom = 0
@@ -76,15 +73,6 @@ export class Exchanges implements Disposable {
       this.#makeRoom(),
     )
     this.#clock = clock
-    this.#forwarder = new Forwarder({
-      clock,
-      connectWithinMs,
-      limits,
-      counters: this.counters,
-      sockets,
-      reusesMemory: options.reusesMemory ?? true,
-      pingEveryMs,
-    })
     this.#pool = new Pool(
       {
         idleLooks: inLooks(UPSTREAM_IDLE_MS),
@@ -101,16 +89,6 @@ export class Exchanges implements Disposable {
       gate: this.gate,
       resets,
       out: new Scratch(),
-      safe: new SafePath({
-        journey,
-        forwarder: this.#forwarder,
-        answerOf,
-        log,
-        clock,
-        drains: () => this.#parts.closing,
-        limits,
-        counters: this.counters,
-      }),
       counters: this.counters,
       limits,
       clients: new Set(),
@@ -143,7 +121,6 @@ export class Exchanges implements Disposable {
   /** No request goes to this upstream any more; what it had in hand ends where it ended by itself. */
   forget(gone: GoneUpstream): void {
     this.#pool.forget(gone)
-    this.#forwarder.forget(gone.upstream)
   }
 
   /** What is counted by now. */
@@ -160,8 +137,6 @@ export class Exchanges implements Disposable {
     this.#parts.closing = true
     for (const client of this.#parts.clients) client.drain()
     for (const session of this.#parts.sessions) session.drain()
-    this.#parts.safe.visits.closeIdle()
-    this.#forwarder.drain()
   }
 
   [Symbol.dispose](): void {
@@ -169,10 +144,8 @@ export class Exchanges implements Disposable {
     for (const client of this.#parts.clients) client.cut()
     for (const session of this.#parts.sessions) session.cut()
     this.gate[Symbol.dispose]()
-    this.#parts.safe[Symbol.dispose]()
     this.#looks[Symbol.dispose]()
     this.#pool[Symbol.dispose]()
-    this.#forwarder[Symbol.dispose]()
   }
 
   /** Closes a connection that is idle, so that another can come in: the one that has been so for longest. */
@@ -188,7 +161,7 @@ export class Exchanges implements Disposable {
     // To look through all of them for each that comes would cost too much.
     if (now < this.#closesIdleFrom) return 0
     this.#closesIdleFrom = now + LOOK_MS
-    let closed = this.#parts.safe.visits.closeIdle()
+    let closed = 0
     for (const session of this.#parts.sessions) {
       if (!session.isIdle) continue
       session.cut()
@@ -200,7 +173,7 @@ export class Exchanges implements Disposable {
   #serve(exchange: Served, journey: Journey): void {
     started(journey, exchange).then(
       () => {
-        if (!exchange.answered && !exchange.gone) this.#fail(exchange, new Error('nobody answered'))
+        if (!exchange.answered && !exchange.opened && !exchange.gone) this.#fail(exchange, new Error('nobody answered'))
         this.#recycle(exchange)
       },
       thrown => {

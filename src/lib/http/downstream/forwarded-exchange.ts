@@ -17,6 +17,7 @@ export abstract class ForwardedExchange implements Served, AnsweredExchange, Wai
   readonly head: Head
   readonly parts: Parts
   answered = false
+  opened = false
   readonly ownHeaders: Record<string, string> = {}
   hop: Hop | undefined
   upstream: Upstream | undefined

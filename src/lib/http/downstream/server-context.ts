@@ -6,7 +6,6 @@ import type { Gate } from '../guard/connection-limits.ts'
 import type { IdleList, MayIdle } from '../guard/idle-connections.ts'
 import type { Limits } from '../guard/limits.ts'
 import type { Resets } from '../guard/stream-resets.ts'
-import type { SafePath } from '../legacy/safe.ts'
 import type { Scratch } from '../sockets/buffers.ts'
 import type { Pool } from '../upstream/pool.ts'
 import type { Head } from '../wire/head.ts'
@@ -14,6 +13,8 @@ import type { Head } from '../wire/head.ts'
 /** An exchange as the server sees it. */
 export interface Served extends Exchange {
   readonly head: Head
+  /** A handler of ours has it as streams, and answers. */
+  readonly opened: boolean
   /** The client has left. */
   readonly gone: boolean
   /** Nothing of it is to come any more. */
@@ -49,7 +50,6 @@ export type Parts = {
   readonly gate: Gate
   readonly resets: Resets
   readonly out: Scratch
-  readonly safe: SafePath
   readonly counters: Counters
   readonly limits: Limits
   readonly clients: Set<Connection>

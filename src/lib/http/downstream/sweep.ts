@@ -10,7 +10,6 @@ export function looks(parts: Parts, gate: Gate, clock: Clock): Disposable {
     for (const client of parts.clients) client.look()
     for (const session of parts.sessions) session.look()
     parts.pool.look()
-    parts.safe.visits.look(LOOK_MS)
     gate.look()
     alarm = clock.after(LOOK_MS, look)
   }

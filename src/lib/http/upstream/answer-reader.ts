@@ -1,4 +1,3 @@
-import type { IncomingMessage } from 'node:http'
 import type { Counters } from '../counters.ts'
 import type { Scratch } from '../sockets/buffers.ts'
 import { type Hop, type Refusal, UpstreamError } from '../upstream-target.ts'
@@ -137,7 +136,7 @@ export abstract class UpstreamAnswer<E extends AnsweredExchange = AnsweredExchan
   #final(head: Head, ahead: number): void {
     const { exchange, hop } = this
     const framing = head.responseFraming(exchange.method)
-    const isRefusal = hop.refusal !== undefined && head.status >= 400 && hop.refusal(headersOf(head))
+    const isRefusal = hop.refusal !== undefined && head.status >= 400 && hop.refusal(head.firstValues)
     this.body.start(framing, head.contentLength, isRefusal || this.unchunks)
     this.reusable = framing !== 'close' && !head.closes && head.minor === 1
     if (isRefusal) {
@@ -181,19 +180,12 @@ export abstract class UpstreamAnswer<E extends AnsweredExchange = AnsweredExchan
     if (this.#refusal === undefined) return
     this.#phase = 'over'
     const { head, body } = this.#refusal
-    this.exchange.refused({ status: head.status, headers: headersOf(head), body: Buffer.concat(body).toString() })
+    this.exchange.refused({ status: head.status, headers: head.firstValues, body: Buffer.concat(body).toString() })
   }
 }
 
 const MOST_SPARE = 256
 const spare: Head[] = []
-
-/** The first value of each header, by its name in lower case. */
-function headersOf(head: Head): IncomingMessage['headers'] {
-  const headers: Record<string, string> = {}
-  for (let slot = head.count - 1; slot >= 0; slot -= 1) headers[head.name(slot).toLowerCase()] = head.value(slot)
-  return headers
-}
 
 /** Heeds what the upstream says of how long it keeps an idle connection, and leaves it alone a second before. */
 function noteKeepAlive(head: Head, upstream: Upstream, lookMs: number): void {

@@ -170,6 +170,13 @@ export class Head {
     return undefined
   }
 
+  /** The first value of each header, by its name in lower case. */
+  get firstValues(): Record<string, string> {
+    const headers: Record<string, string> = {}
+    for (let slot = this.count - 1; slot >= 0; slot -= 1) headers[this.name(slot).toLowerCase()] = this.value(slot)
+    return headers
+  }
+
   /** All values of the header with this name, joined to one list (RFC 9110, 5.3); `name` is in lower case. */
   list(name: string): string | undefined {
     const values: string[] = []

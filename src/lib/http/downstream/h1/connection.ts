@@ -1,10 +1,9 @@
 import type { Socket } from 'node:net'
 import { type FailureCode, ShadowError } from '../../../errors.ts'
 import { plainAddress } from '../../../ip.ts'
-import type { Opened, OwnAnswer } from '../../exchange.ts'
+import type { OwnAnswer } from '../../exchange.ts'
 import { tooLarge } from '../../guard/limits.ts'
 import { keepsPace } from '../../guard/transfer-rate.ts'
-import { GOES_ON_WITHIN_MS } from '../../legacy/half-closed.ts'
 import { Intake, type Scratch } from '../../sockets/buffers.ts'
 import { readInto } from '../../sockets/read-into.ts'
 import { Outlet } from '../../sockets/socket-writer.ts'
@@ -57,7 +56,6 @@ export class Client implements ClientConnection, IdleConnection {
   #head: Head | undefined
   #peer: Peer | undefined
   #working = false
-  #handedOver = false
   readonly #secure: boolean
 
   constructor(socket: Socket, parts: Parts, secure: boolean) {
@@ -66,10 +64,7 @@ export class Client implements ClientConnection, IdleConnection {
     this.parts = parts
     this.#secure = secure
     socket.on('error', ignore).on('end', this.#ended).on('close', this.#closed)
-    const intake = new Intake((bytes, length, lent) => {
-      if (this.#handedOver) socket.push(Buffer.from(bytes.subarray(0, length)))
-      else this.#received(bytes, length, lent)
-    })
+    const intake = new Intake((bytes, length, lent) => this.#received(bytes, length, lent))
     if (parts.reusesMemory && readInto(socket, intake)) this.intake = intake
     else socket.on('data', this.#chunk)
     parts.idle.add(this)
@@ -231,42 +226,11 @@ export class Client implements ClientConnection, IdleConnection {
     if (early.length > 0) splice.up.received(early, early.length, true)
   }
 
-  /** Gives the connection to node:http, with the request and what comes behind it, for an answer that is a stream of our own. */
-  open(): Promise<Opened> {
-    const { exchange } = this
-    if (this.gone || this.hasEnded) {
-      this.cut() // node:http cannot take it any more
-      return Promise.reject(left())
-    }
-    if (exchange !== undefined) {
-      const { bytes, length } = exchange.head
-      this.input.unshift(bytes.subarray(0, length))
-    }
-    this.exchange = undefined
-    this.#letGo()
-    const opened = this.parts.safe.open(this.socket, this.served - 1)
-    this.socket.resume()
-    return opened
-  }
-
   /** Refuses what is no request, or none that is served. */
   refuse(error: ShadowError, status?: number): void {
     this.closes = true
     this.answer(this.parts.refusal(error, status))
     this.linger()
-  }
-
-  #letGo(): void {
-    const { socket } = this
-    const bytes = this.input.take()
-    this.#handedOver = true
-    this.parts.clients.delete(this)
-    this.parts.idle.remove(this)
-    socket.off('error', ignore).off('end', this.#ended).off('close', this.#closed).off('data', this.#chunk)
-    if (this.#head !== undefined) this.parts.giveHead(this.#head)
-    this.#head = undefined
-    socket.pause()
-    if (bytes.length > 0) socket.unshift(bytes)
   }
 
   readonly #chunk = (chunk: Buffer): void => this.#received(chunk, chunk.length, false)
@@ -291,14 +255,13 @@ export class Client implements ClientConnection, IdleConnection {
     // What was read into will be read into again; only `data` events give memory away.
     if (this.intake !== undefined && input.bytes === bytes) input.keep()
     // A head is bounded by its own limit.
-    if (input.length >= MOST_AHEAD && this.exchange !== undefined && !this.gone && !this.#handedOver)
-      this.socket.pause()
+    if (input.length >= MOST_AHEAD && this.exchange !== undefined && !this.gone) this.socket.pause()
   }
 
   /** Uses what was read: for the exchange that is on, and for those that can begin. */
   #work(): void {
     this.#working = true
-    while (!this.gone && !this.lingers && !this.#handedOver) {
+    while (!this.gone && !this.lingers) {
       if (this.exchange !== undefined) {
         if (!this.requestBody.done) this.exchange.moveBody()
         if (this.exchange !== undefined) break
@@ -387,6 +350,12 @@ export class Client implements ClientConnection, IdleConnection {
     this.cut()
   }
 }
+
+/**
+ * Within an answer nothing of ours can be sent to ask whether a client that has ended its side is there: one that goes on for so long without
+ * a byte is not held for who may have left.
+ */
+const GOES_ON_WITHIN_MS = 10_000
 
 const FAULTS: Readonly<Record<number, FailureCode>> = {
   414: 'target-too-long',

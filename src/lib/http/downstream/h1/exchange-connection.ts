@@ -1,4 +1,4 @@
-import type { Opened, OwnAnswer } from '../../exchange.ts'
+import type { OwnAnswer } from '../../exchange.ts'
 import type { Scratch } from '../../sockets/buffers.ts'
 import type { Splice } from '../../upgrade/tunnel.ts'
 import type { End } from '../../upgrade/tunnel-direction.ts'
@@ -33,8 +33,6 @@ export interface ClientConnection extends End {
   over(exchange: { readonly head: Head; over: boolean }): void
   /** It has switched to another protocol: what comes is for the splice from now on, until it closes. */
   switchTo(splice: Splice): void
-  /** Gives the connection to the safe path; the request is for the caller. */
-  open(): Promise<Opened>
   /** Ends the connection at once, so that what was sent does not look whole. */
   cut(): void
   /** The same, by a reset where there is no TLS to tell of an end that came too early. */

@@ -1,4 +1,5 @@
-import { ShadowError } from '../../../errors.ts'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { asShadowError, ShadowError } from '../../../errors.ts'
 import type { Opened, OwnAnswer } from '../../exchange.ts'
 import { tooLarge } from '../../guard/limits.ts'
 import { passOn } from '../../sockets/buffers.ts'
@@ -8,10 +9,11 @@ import type { Hop } from '../../upstream-target.ts'
 import type { Head } from '../../wire/head.ts'
 import type { Peer } from '../client-origin.ts'
 import { composeTrailers } from '../compose-heads.ts'
-import { ForwardedExchange } from '../forwarded-exchange.ts'
+import { ForwardedExchange, left } from '../forwarded-exchange.ts'
 import { Answer } from './answer.ts'
 import type { ClientConnection } from './exchange-connection.ts'
 import { join } from './join-tunnel.ts'
+import { OwnRequest, OwnResponse } from './own-streams.ts'
 
 /** A request on the fast path: its bytes go from socket to socket. */
 export class FastExchange extends ForwardedExchange {
@@ -22,6 +24,8 @@ export class FastExchange extends ForwardedExchange {
   #waitsFor: Upstream | undefined
   /** What it was switched to. */
   #splice: Splice | undefined
+  /** The request in the hands of a handler of ours. */
+  #request: OwnRequest | undefined
 
   constructor(client: ClientConnection, head: Head) {
     super(head, client.parts)
@@ -63,8 +67,20 @@ export class FastExchange extends ForwardedExchange {
   }
 
   async open(): Promise<Opened> {
-    this.answered = true
-    return this.client.open()
+    const { client, head, signal } = this
+    if (client.gone) throw left()
+    this.opened = true
+    client.requestBody.start(head.requestFraming, head.contentLength, true)
+    const request = new OwnRequest(this)
+    const response = new OwnResponse(this, request)
+    this.#request = request
+    const leave = (): void => {
+      request.destroy()
+      response.destroy()
+    }
+    signal.addEventListener('abort', leave, { once: true })
+    // They are made to be used as those of node:http.
+    return { request: request as unknown as IncomingMessage, response: response as unknown as ServerResponse, signal }
   }
 
   switched(early: Buffer): void {
@@ -89,13 +105,14 @@ export class FastExchange extends ForwardedExchange {
 
   /** Whether bytes of the body are awaited from the client. */
   get awaitsBody(): boolean {
-    return this.#passesBody && !this.bodyDone
+    return this.#request?.awaitsBody ?? (this.#passesBody && !this.bodyDone)
   }
 
   /** Passes on what there is of the request's body. */
   moveBody(): void {
     const { client, upstream, hop } = this
     const { input, requestBody: body } = client
+    this.#request?.moveBody()
     if (upstream === undefined || hop === undefined || !this.#passesBody) return
     if (this.deafness !== undefined) {
       client.dropBody()
@@ -129,7 +146,7 @@ export class FastExchange extends ForwardedExchange {
     return new Answer(this, upstream, hop)
   }
 
-  protected passContinue(): void {
+  passContinue(): void {
     if (this.head.expects && !this.answered) this.client.socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1')
   }
 
@@ -143,7 +160,12 @@ export class FastExchange extends ForwardedExchange {
     this.moveBody()
   }
 
-  protected handedOut(): void {
+  override failed(reason: unknown): void {
+    if (this.#request === undefined) super.failed(reason)
+    else this.#request.destroy(asShadowError(reason)) // which its reader hears of
+  }
+
+  handedOut(): void {
     const { outlet } = this.client
     if (outlet.isWritten) this.#end()
     else outlet.whenWritten(() => this.#end())

@@ -3,32 +3,48 @@ import type { OwnAnswer } from '../../exchange.ts'
 import type { Scratch } from '../../sockets/buffers.ts'
 import { httpDate } from '../../wire/date.ts'
 
-/** What of an answer its request and its connection tell. */
+/** What of an answer its connection tells. */
 type Terms = {
   /** The connection ends with it. */
   readonly closes: boolean
   /** The connection goes on, which a client of HTTP/1.0 has to be told. */
   readonly keepsAlive: boolean
-  /** It answers HEAD: its body is told of and left out. */
-  readonly isHead: boolean
 }
 
-/** Puts an answer of our own together, the headers `own` before the answer's. Throws for a header value that is none. */
+/** How the body of an answer of ours is framed: by its length in bytes, in chunks, or not at all. */
+export type OwnFraming = number | 'chunked' | 'none'
+
+/** Puts a whole answer of our own together; to HEAD its body is told of and left out. Throws for a header value that is none. */
 export function composeOwnAnswer(
   out: Scratch,
-  { status, headers, body = '' }: OwnAnswer,
+  answer: OwnAnswer,
   own: Readonly<Record<string, string>>,
-  { closes, keepsAlive, isHead }: Terms,
+  { isHead, ...terms }: Terms & { readonly isHead: boolean },
 ): void {
+  const { status, headers, body = '' } = answer
   const bytes = Buffer.from(body)
+  composeOwnHead(out, { status, headers: { ...own, ...headers } }, isBodiless(status) ? 'none' : bytes.length, terms)
+  if (!isHead) out.copy(bytes, 0, bytes.length)
+}
+
+/** Puts the head of an answer of our own together. Throws for a header value that is none. */
+export function composeOwnHead(
+  out: Scratch,
+  { status, headers = {} }: Omit<OwnAnswer, 'body'>,
+  framing: OwnFraming,
+  { closes, keepsAlive }: Terms,
+): void {
   let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nDate: ${httpDate()}\r\n`
-  for (const [name, value] of Object.entries({ ...own, ...headers })) {
+  for (const [name, value] of Object.entries(headers)) {
     validateHeaderValue(name, value)
     text += `${name}: ${value}\r\n`
   }
-  if (status !== 204 && status !== 304) text += `Content-Length: ${bytes.length}\r\n`
+  if (framing === 'chunked') text += 'Transfer-Encoding: chunked\r\n'
+  else if (framing !== 'none') text += `Content-Length: ${framing}\r\n`
   if (closes) text += 'Connection: close\r\n'
   else if (keepsAlive) text += 'Connection: keep-alive\r\n'
   out.text(`${text}\r\n`)
-  if (!isHead) out.copy(bytes, 0, bytes.length)
 }
+
+/** Whether answers with this status have no body, and no framing of one (RFC 9110, 8.6 and 15.4.5). */
+export const isBodiless = (status: number): boolean => status === 204 || status === 304

@@ -89,7 +89,7 @@ export class StreamExchange extends ForwardedExchange implements BodyOwner {
   }
 
   async open(): Promise<Opened> {
-    this.answered = true
+    this.opened = this.answered = true
     return opened(this.stream, this.head, this.#raw, this.signal)
   }
 

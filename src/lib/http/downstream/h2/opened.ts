@@ -7,19 +7,20 @@ import type { Head } from '../../wire/head.ts'
 export function opened(stream: ServerHttp2Stream, head: Head, raw: string[], signal: AbortSignal): Opened {
   // They are made to be used as those of HTTP/1 (node:http2, compatibility API).
   return {
-    request: new Http2ServerRequest(stream, headersFrom(head), {}, raw) as unknown as IncomingMessage,
+    request: new Http2ServerRequest(
+      stream,
+      { ...pseudoHeaders(head), ...head.firstValues },
+      {},
+      raw,
+    ) as unknown as IncomingMessage,
     response: new Http2ServerResponse(stream) as unknown as ServerResponse,
     signal,
   }
 }
 
-function headersFrom(head: Head): Record<string, string> {
-  const headers: Record<string, string> = {
-    ':method': head.method,
-    ':path': head.target,
-    ':scheme': 'https',
-    ':authority': head.host ?? '',
-  }
-  for (let slot = head.count - 1; slot >= 0; slot -= 1) headers[head.name(slot).toLowerCase()] = head.value(slot)
-  return headers
-}
+const pseudoHeaders = (head: Head): Record<string, string> => ({
+  ':method': head.method,
+  ':path': head.target,
+  ':scheme': 'https',
+  ':authority': head.host ?? '',
+})

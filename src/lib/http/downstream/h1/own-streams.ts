@@ -1,0 +1,182 @@
+import { validateHeaderName, validateHeaderValue } from 'node:http'
+import { Readable, Writable } from 'node:stream'
+import { ShadowError } from '../../../errors.ts'
+import { tooLarge } from '../../guard/limits.ts'
+import type { Head } from '../../wire/head.ts'
+import type { ClientConnection } from './exchange-connection.ts'
+import { composeOwnHead, isBodiless } from './own-answer.ts'
+
+/** An exchange whose body is read, and whose answer is written, by a handler of ours as streams. */
+export interface StreamedExchange {
+  readonly client: ClientConnection
+  readonly head: Head
+  answered: boolean
+  /** Tells the client to go on with its body, where it waits for that. */
+  passContinue(): void
+  /** The whole answer has been given to the client's socket. */
+  handedOut(): void
+  /** Ends what was begun, so that it does not look whole. */
+  cut(): void
+}
+
+/** The request as node:http would give it: what handlers of ours use of it. */
+export class OwnRequest extends Readable {
+  readonly method: string
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  /** The handler has begun to read the body. */
+  isRead = false
+  readonly #exchange: StreamedExchange
+  #isWanted = false
+
+  constructor(exchange: StreamedExchange) {
+    super()
+    const { head } = exchange
+    this.method = head.method
+    this.url = head.target
+    this.headers = head.firstValues
+    this.#exchange = exchange
+    this.on('error', ignore) // of a body that nobody reads
+  }
+
+  /** Whether bytes of the body are awaited from the client. */
+  get awaitsBody(): boolean {
+    return this.#isWanted && !this.#exchange.client.requestBody.done
+  }
+
+  override _read(): void {
+    const { client } = this.#exchange
+    if (!this.isRead) this.#exchange.passContinue()
+    this.isRead = this.#isWanted = true
+    this.moveBody()
+    if (this.#isWanted) client.resume()
+  }
+
+  /** Takes what has come of the body, as far as it is wanted. */
+  moveBody(): void {
+    const { client } = this.#exchange
+    const { input, requestBody: body } = client
+    const { limits, counters } = client.parts
+    while (this.#isWanted && !body.done && !input.isEmpty) {
+      const stop = body.take(input.bytes, input.at, input.end)
+      if (body.fault !== undefined) {
+        this.#fail(new ShadowError('bad-input', `a body with ${body.fault}`))
+        return
+      }
+      if (body.chunked > limits.bodyBytes) {
+        counters.bodiesTooLarge += 1
+        this.#fail(tooLarge(limits.bodyBytes))
+        return
+      }
+      const run = Buffer.from(input.bytes.subarray(input.at, stop))
+      input.at = body.next
+      if (run.length > 0) this.#isWanted = this.push(run)
+    }
+    if (!this.#isWanted || !body.done) return
+    this.#isWanted = false
+    this.push(null)
+  }
+
+  #fail(error: ShadowError): void {
+    this.#exchange.client.closes = true
+    this.#isWanted = false
+    this.destroy(error)
+  }
+}
+
+/** The answer as node:http would take it: what handlers of ours use of it. The head is sent with the first bytes of the body. */
+export class OwnResponse extends Writable {
+  headersSent = false
+  /** As node:http has it; HTTP has a reason for each status that is ours. */
+  statusMessage = ''
+  readonly #exchange: StreamedExchange
+  readonly #request: OwnRequest
+  #status = 200
+  #headers: Readonly<Record<string, string>> = {}
+  /** How the body is written: in chunks, as it is, or not at all. */
+  #body: 'chunked' | 'plain' | 'none' = 'none'
+  #isWhole = false
+
+  constructor(exchange: StreamedExchange, request: OwnRequest) {
+    super()
+    this.#exchange = exchange
+    this.#request = request
+  }
+
+  /** Throws for a header that is none. */
+  writeHead(status: number, headers: Readonly<Record<string, string>> = {}): this {
+    for (const [name, value] of Object.entries(headers)) {
+      validateHeaderName(name)
+      validateHeaderValue(name, value)
+    }
+    this.#status = status
+    this.#headers = headers
+    return this
+  }
+
+  flushHeaders(): void {
+    this.#begin(undefined)
+    this.#send()
+  }
+
+  override end(...given: readonly unknown[]): this {
+    const [chunk] = given
+    const body = typeof chunk === 'string' || chunk instanceof Uint8Array ? Buffer.from(chunk) : NOTHING
+    if (!this.writableEnded && this.writableLength === 0) this.#begin(body.length)
+    return body.length > 0 ? super.end(body) : super.end()
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    const { out, outlet } = this.#exchange.client
+    this.#begin(undefined)
+    if (chunk.length > 0 && this.#body !== 'none') {
+      if (this.#body === 'chunked') out.text(`${chunk.length.toString(16)}\r\n`)
+      out.copy(chunk, 0, chunk.length)
+      if (this.#body === 'chunked') out.lineEnd()
+    }
+    this.#send()
+    outlet.whenWritten(() => done())
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    if (this.#body === 'chunked') this.#exchange.client.out.text('0\r\n\r\n')
+    this.#send()
+    this.#isWhole = true
+    done()
+    this.#exchange.handedOut()
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    if (!this.#isWhole) this.#exchange.cut()
+    done(error)
+  }
+
+  /** Puts the head together, unless that is done; `length` of the body where it is whole by now. */
+  #begin(length: number | undefined): void {
+    if (this.headersSent) return
+    this.headersSent = true
+    const { client, head } = this.#exchange
+    const { parts, requestBody, out } = client
+    const isOld = head.minor === 0
+    const hasNone = head.method === 'HEAD' || isBodiless(this.#status)
+    const told = isBodiless(this.#status) ? 'none' : (length ?? (isOld ? 'none' : 'chunked'))
+    // A handler that has answered without a look at the body reads it no more.
+    if (length !== undefined && !this.#request.isRead) client.dropBody()
+    if (!requestBody.done || head.closes || parts.closing || (isOld && length === undefined && !hasNone))
+      client.closes = true
+    const { closes } = client
+    const headers = this.#headers
+    composeOwnHead(out, { status: this.#status, headers }, told, { closes, keepsAlive: isOld && !closes })
+    this.#body = hasNone ? 'none' : told === 'chunked' ? 'chunked' : 'plain'
+    this.#exchange.answered = true
+    parts.counters.answeredOurselves(this.#status, headers['x-shadow-error'])
+  }
+
+  #send(): void {
+    const { out, outlet } = this.#exchange.client
+    out.send(outlet)
+  }
+}
+
+const NOTHING = Buffer.alloc(0)
+const ignore = (): void => undefined
