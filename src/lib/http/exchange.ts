@@ -8,7 +8,7 @@ export type OwnAnswer = {
   readonly body?: string | undefined
 }
 
-/** One request and its answer, by whichever path they travel: the strict framer over raw sockets, or node:http for what is unusual. */
+/** One request and its answer, whichever version of HTTP the client speaks. */
 export interface Exchange {
   readonly method: string
   /** Path and query. */
@@ -45,11 +45,11 @@ export interface Exchange {
   forward(hop: Hop, signal?: AbortSignal): Promise<void>
   /** Answers the request instead of forwarding it. */
   answer(answer: OwnAnswer): void
-  /** The request as node:http has it, for answers that are streams of our own; instead of everything else. */
+  /** Gives the request and its answer as streams, for a handler written for node:http; instead of everything else. */
   open(): Promise<Opened>
 }
 
-/** An exchange in the hands of node:http; `signal` aborts when the client leaves before the answer is whole. */
+/** A request and its answer as streams; `signal` aborts when the client leaves before the answer is whole. */
 export type Opened = {
   readonly request: IncomingMessage
   readonly response: ServerResponse

@@ -28,7 +28,7 @@ export const fronts: Record<string, Opens> = {
   'a front and a node': { open: twoHops, byH2: true, skips: ['haproxy', 'caddy'] },
   // What is decrypted is not read as what comes plain: into other memory, and in other pieces.
   'a front by HTTPS': { open: overTls, skips: ['node:http, lenient', 'haproxy', 'caddy'] },
-  'the fast path': { open: fastPath, skips: ['haproxy', 'caddy', 'a stickler'] },
+  'the forwarder alone': { open: forwarder, skips: ['haproxy', 'caddy', 'a stickler'] },
 }
 
 const ANY_PORT = { host: '127.0.0.1', port: 0 }
@@ -37,7 +37,7 @@ async function overTls(backend: string): Promise<Front> {
   return { ...(await oneHop(backend)), secure: true }
 }
 
-async function fastPath(backend: string): Promise<Front> {
+async function forwarder(backend: string): Promise<Front> {
   const saw: string[] = []
   const exchanges = new Exchanges({ journey: toApp(backend, saw), log: noLog })
   const listening = await listenFor(exchanges, ANY_PORT)

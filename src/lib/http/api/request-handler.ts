@@ -1,4 +1,4 @@
-import { type IncomingMessage, type RequestListener, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { ShadowError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
@@ -42,8 +42,6 @@ export function fail(request: IncomingMessage, response: ServerResponse, thrown:
     response.destroy() // half an answer must not look like a whole one
     return
   }
-  // If node:http refused an app's reason phrase, the response still has it, and would be refused again.
-  response.statusMessage = STATUS_CODES[status] ?? ''
   response.writeHead(status, headers)
   response.end(body)
 }

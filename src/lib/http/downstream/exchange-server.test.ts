@@ -219,7 +219,7 @@ test('a transfer coding in another spelling is passed on in the usual one', asyn
   assert(seen.endsWith(`\r\n\r\n${body}`))
 })
 
-test('an answer that streams is given through node:http, the body of the request with it', async () => {
+test('an answer that streams goes on while the body of the request comes', async () => {
   await using front = await serving(async exchange => {
     const { request, response } = await exchange.open()
     response.writeHead(200, { 'content-type': 'text/event-stream' })

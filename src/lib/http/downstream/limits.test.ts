@@ -164,7 +164,6 @@ for (const [path, connect] of Object.entries(paths)) {
     using client = await connect(front.port)
     client.send(GET.repeat(3))
     const answers = (await client.closed()).split('HTTP/1.1 200 OK').slice(1)
-    // The safe path has had one by now, as it came over from the fast one.
     assert.equal(answers.length, path === 'the first request' ? 3 : 2)
     assert.deepEqual(
       answers.map(answer => /connection: close/i.test(answer)),

@@ -254,7 +254,6 @@ test('a request for a host that the connection is not for is misdirected; for an
     assert.equal(answer.status, status, host)
     if (status === 421) assert.equal(answer.headers['x-shadow-error'], 'misdirected')
   }
-  // Upgrades travel on the safe path, which is held to it, too.
   const socket = await dial(front.port, 'one.example', one.cert)
   socket.write('GET / HTTP/1.1\r\nHost: two.example\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n')
   assert.match(String((await once(socket, 'data'))[0]), /^HTTP\/1\.1 421 /)

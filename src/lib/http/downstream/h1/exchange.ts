@@ -15,7 +15,7 @@ import type { ClientConnection } from './exchange-connection.ts'
 import { join } from './join-tunnel.ts'
 import { OwnRequest, OwnResponse } from './own-streams.ts'
 
-/** A request on the fast path: its bytes go from socket to socket. */
+/** A request of HTTP/1.1 or HTTP/1.0: its bytes go from socket to socket. */
 export class FastExchange extends ForwardedExchange {
   readonly client: ClientConnection
   over = false

@@ -87,8 +87,6 @@ export class OwnRequest extends Readable {
 /** The answer as node:http would take it: what handlers of ours use of it. The head is sent with the first bytes of the body. */
 export class OwnResponse extends Writable {
   headersSent = false
-  /** As node:http has it; HTTP has a reason for each status that is ours. */
-  statusMessage = ''
   readonly #exchange: StreamedExchange
   readonly #request: OwnRequest
   #status = 200
