@@ -3,37 +3,37 @@ import { type Intake, passOn, Scratch } from '../sockets/buffers.ts'
 import type { Outlet } from '../sockets/socket-writer.ts'
 import type { FrameBoundaries } from './websocket-frames.ts'
 
-/** One of the two connections of a splice. */
-export interface End {
+/** One of the two connections of a tunnel. */
+export interface TunnelEnd {
   readonly socket: Socket
   readonly outlet: Outlet
   /** What it reads into, where that is memory that is used again. */
   readonly intake: Intake | undefined
 }
 
-type FlowOptions = {
-  /** Follows what passes, so that frames of our own can be put in between. */
+type DirectionOptions = {
+  /** Follows the frames that pass, so that frames of our own can be sent between them. */
   readonly frames?: FrameBoundaries | undefined
-  /** Bytes have come. */
+  /** Called when bytes have come. */
   readonly onCame?: (() => void) | undefined
-  /** All of those that had to wait have been taken. */
+  /** Called when the other socket has taken all bytes that had to wait. */
   readonly onTaken?: (() => void) | undefined
-  /** A frame of our own was sent. */
+  /** Called when a frame of our own was sent. */
   readonly onPut?: (() => void) | undefined
 }
 
-/** One direction of a splice: passes on what comes from a socket, and reads no more of it than the other takes, up to the end. */
-export class Flow {
-  readonly #from: End
+/** One direction of a tunnel. It passes on what comes from one socket, and reads no faster than the other socket takes it. */
+export class TunnelDirection {
+  readonly #from: TunnelEnd
   readonly #to: Outlet
-  readonly #options: FlowOptions
-  /** A frame of our own, to be sent once the one that is passing has ended. */
+  readonly #options: DirectionOptions
+  /** A frame of our own, to be sent when the frame that is passing has ended. */
   #due: Buffer | undefined
-  /** It is the last one. */
+  /** That frame is the last one. */
   #ends = false
   #isOver = false
 
-  constructor(from: End, to: End, options: FlowOptions) {
+  constructor(from: TunnelEnd, to: TunnelEnd, options: DirectionOptions) {
     this.#from = from
     this.#to = to.outlet
     this.#options = options
@@ -59,26 +59,26 @@ export class Flow {
     this.#to.socket.end()
   }
 
-  /** Sends a frame of our own between those that pass: now, or when the one that is passing has ended. None takes back one that waits. */
+  /** Sends a frame of our own: now, or when the frame that is passing has ended. `undefined` takes back a frame that waits. */
   put(frame: Buffer | undefined): void {
     if (this.#ends) return
     this.#due = frame
     if (this.#options.frames?.atBoundary) this.#putDue()
   }
 
-  /** The same with a last frame: nothing follows it. */
+  /** Sends a last frame in the same way: nothing follows it. */
   end(last: Buffer): void {
     this.put(last)
     this.#ends = true
     if (this.#due === undefined) this.#over()
   }
 
-  /** Reads no more until what waits has been taken: where there is much of it, or it is in memory (`fromOwn`) that is read into next. */
+  /** Pauses reading until the waiting bytes are taken, if they are many or lie in memory (`fromOwn`) that would be read into next. */
   #mayWait(length: number, fromOwn: boolean): void {
     const { intake, socket } = this.#from
     const isWritten = this.#to.isWritten
     if (intake !== undefined) {
-      // TLS passes on what it has read already though it is told to read no more.
+      // A TLS socket passes on what it has decrypted even when it is paused.
       intake.bulk = length >= BULK_FROM && !('encrypted' in socket)
       intake.written = isWritten
     }

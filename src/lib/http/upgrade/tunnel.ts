@@ -1,16 +1,16 @@
 import type { Socket } from 'node:net'
 import type { Clock } from '../../clock.ts'
 import type { Outlet } from '../sockets/socket-writer.ts'
-import { type End, Flow } from './tunnel-direction.ts'
+import { TunnelDirection, type TunnelEnd } from './tunnel-direction.ts'
 import { FrameBoundaries } from './websocket-frames.ts'
 
-export type SpliceOptions = {
+export type TunnelOptions = {
   readonly clock: Clock
   /** Set for a WebSocket: how long its client may be silent before it is pinged. */
   readonly pingEveryMs?: number | undefined
   /** How long a side may take no byte that waits for it, and how long the other may be silent once one has ended. */
   readonly stalledAfterMs: number
-  /** It is cut, as a side is too slow or not there any more. */
+  /** The tunnel is cut because one side is too slow, or does not answer any more. */
   readonly onLate: () => void
   /** Both sockets have closed. */
   readonly onClosed: () => void
@@ -25,21 +25,21 @@ function goingAway(reason: string): Buffer {
   const text = Buffer.from(Buffer.byteLength(reason) > MOST_OF_A_REASON ? '' : reason)
   return Buffer.concat([Buffer.from([0x88, 2 + text.length, 0x03, 0xe9]), text])
 }
-/** How long a client may take to answer that, and the app to end the frame before. */
+/** How long a client may take to answer the close frame, and the app to end the frame before it. */
 const GOES_WITHIN_MS = 1_000
 
 /**
- * Two connections that are joined with backpressure and half-close, until both have closed. What fails on one side cuts the other. Who reads
- * the connections gives what comes to `up` and `down`.
+ * Two connections, joined with backpressure and half-close until both have closed. A failure on one side cuts the other. The owners of the
+ * connections pass what they read to `up` and `down`.
  */
-export class Splice {
+export class Tunnel {
   /** From the client to the upstream. */
-  readonly up: Flow
+  readonly up: TunnelDirection
   /** From the upstream to the client. */
-  readonly down: Flow
+  readonly down: TunnelDirection
   readonly #client: Outlet
   readonly #upstream: Outlet
-  readonly #options: SpliceOptions
+  readonly #options: TunnelOptions
   readonly #frames: FrameBoundaries | undefined
   #open = 2
   #heardAt: number
@@ -52,7 +52,7 @@ export class Splice {
   #goes: Disposable | undefined
   #isGoing = false
 
-  constructor(client: End, upstream: End, options: SpliceOptions) {
+  constructor(client: TunnelEnd, upstream: TunnelEnd, options: TunnelOptions) {
     const { clock, pingEveryMs, stalledAfterMs } = options
     this.#options = options
     this.#client = client.outlet
@@ -64,15 +64,15 @@ export class Splice {
     }
     this.#stalls = clock.after(stalledAfterMs, this.#lookForStalls)
     const [frames, onTaken, onPut] = [this.#frames, this.#heard, this.#pinged]
-    this.down = new Flow(upstream, client, { frames, onTaken, onPut })
-    this.up = new Flow(client, upstream, { onCame: this.#heard })
+    this.down = new TunnelDirection(upstream, client, { frames, onTaken, onPut })
+    this.up = new TunnelDirection(client, upstream, { onCame: this.#heard })
     // Without its client's side a WebSocket can bring nothing more: not even an answer to a close frame (RFC 6455, 7.1.1).
     if (this.#frames !== undefined) client.socket.once('end', () => this.#endsSoon())
     this.#whenClosed(client.socket, upstream.socket)
     this.#whenClosed(upstream.socket, client.socket)
   }
 
-  /** Ends it for the proxy's sake: the client of a WebSocket is told, what else there is is cut. */
+  /** Ends the tunnel because the proxy goes away: the client of a WebSocket gets a close frame, any other protocol is cut. */
   goAway(reason = ''): void {
     if (this.#isGoing || this.#open === 0) return
     this.#isGoing = true
@@ -99,7 +99,7 @@ export class Splice {
     this.#cut()
   }
 
-  /** Sees to it that the other closes when one does. */
+  /** Closes the other connection when one has closed. */
   #whenClosed(one: Socket, other: Socket): void {
     one.once('close', () => {
       // What was read before the end still goes out; after an error there is nobody to vouch for it.

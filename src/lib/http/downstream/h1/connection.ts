@@ -7,14 +7,14 @@ import { keepsPace } from '../../guard/transfer-rate.ts'
 import { Intake, type Scratch } from '../../sockets/buffers.ts'
 import { readInto } from '../../sockets/read-into.ts'
 import { Outlet } from '../../sockets/socket-writer.ts'
-import type { Splice } from '../../upgrade/tunnel.ts'
+import type { Tunnel } from '../../upgrade/tunnel.ts'
 import { BodyFramer } from '../../wire/body-framer.ts'
 import { type Head, MORE, WHOLE } from '../../wire/head.ts'
 import { parseRequest } from '../../wire/parse.ts'
 import { Peer } from '../client-origin.ts'
 import { left } from '../forwarded-exchange.ts'
 import type { IdleConnection, Parts } from '../server-context.ts'
-import { FastExchange } from './exchange.ts'
+import { Http1Exchange } from './exchange.ts'
 import type { ClientConnection } from './exchange-connection.ts'
 import { composeOwnAnswer } from './own-answer.ts'
 import { Input } from './read-ahead.ts'
@@ -28,7 +28,7 @@ export class Client implements ClientConnection, IdleConnection {
   readonly outlet: Outlet
   readonly parts: Parts
   readonly requestBody = new BodyFramer()
-  exchange: FastExchange | undefined
+  exchange: Http1Exchange | undefined
   gone = false
   /** The connection ends with this exchange. */
   closes = false
@@ -52,7 +52,7 @@ export class Client implements ClientConnection, IdleConnection {
   /** The client has ended its side: it has left, or waits for its answers (see `look`). */
   hasEnded = false
   /** What it was switched to, and what comes is for. */
-  #splice: Splice | undefined
+  #tunnel: Tunnel | undefined
   #head: Head | undefined
   #peer: Peer | undefined
   #working = false
@@ -139,7 +139,7 @@ export class Client implements ClientConnection, IdleConnection {
     this.exchange = undefined
     exchange.over = true
     this.looks = 0
-    if (this.parts.closing && this.input.isEmpty) this.closes = true // the head may have been out when the drain began
+    if (this.parts.closing && this.input.isEmpty) this.closes = true // the head may have been sent before the drain began
     if (!this.requestBody.done || this.closes) {
       // Who asked for the end sends nothing more; at a drain one that does is told by a reset, as whenever a connection was idle.
       if (this.requestBody.done && (exchange.head.closes || this.parts.closing)) this.socket.destroySoon()
@@ -171,12 +171,12 @@ export class Client implements ClientConnection, IdleConnection {
   }
 
   drain(): void {
-    if (this.#splice !== undefined) this.#splice.goAway()
+    if (this.#tunnel !== undefined) this.#tunnel.goAway()
     else if (this.exchange === undefined && !this.readsHead) this.cut()
   }
 
   look(): void {
-    if (this.#splice !== undefined) return
+    if (this.#tunnel !== undefined) return
     const { counters, limits, lookMs } = this.parts
     this.looks += 1
     const ms = this.looks * lookMs
@@ -193,7 +193,7 @@ export class Client implements ClientConnection, IdleConnection {
     }
   }
 
-  #lookAt(exchange: FastExchange): void {
+  #lookAt(exchange: Http1Exchange): void {
     const { outlet, socket } = this
     const { counters, limits, lookMs } = this.parts
     if (this.hasEnded) this.#probe()
@@ -219,11 +219,11 @@ export class Client implements ClientConnection, IdleConnection {
     socket.write(asks ? 'HTTP/1.1 100 Continue\r\n\r\n' : '', 'latin1')
   }
 
-  switchTo(splice: Splice): void {
-    this.#splice = splice
+  switchTo(tunnel: Tunnel): void {
+    this.#tunnel = tunnel
     const early = this.input.take()
     this.socket.resume()
-    if (early.length > 0) splice.up.received(early, early.length, true)
+    if (early.length > 0) tunnel.up.received(early, early.length, true)
   }
 
   /** Refuses what is no request, or none that is served. */
@@ -236,8 +236,8 @@ export class Client implements ClientConnection, IdleConnection {
   readonly #chunk = (chunk: Buffer): void => this.#received(chunk, chunk.length, false)
 
   #received(bytes: Buffer, length: number, lent: boolean): void {
-    if (this.#splice !== undefined) {
-      this.#splice.up.received(bytes, length, lent)
+    if (this.#tunnel !== undefined) {
+      this.#tunnel.up.received(bytes, length, lent)
       return
     }
     if (this.lingers || this.gone) return
@@ -295,11 +295,11 @@ export class Client implements ClientConnection, IdleConnection {
     head.keep()
     this.looks = 0
     this.requestBody.start(head.requestFraming, head.contentLength)
-    const exchange = new FastExchange(this, head)
+    const exchange = new Http1Exchange(this, head)
     this.exchange = exchange
     counters.requests += 1
     this.served += 1
-    // Where the upstream does not switch, nobody knows whether what came behind the request is another, or of the other protocol.
+    // If the upstream does not switch, the bytes behind the request may be another request or of the other protocol: nothing tells.
     if (head.wantsUpgrade) this.closes = true
     if (this.served >= limits.requestsPerConnection) {
       this.closes = true
@@ -310,14 +310,14 @@ export class Client implements ClientConnection, IdleConnection {
   }
 
   readonly #ended = (): void => {
-    if (this.#splice !== undefined) {
-      this.#splice.up.ended()
+    if (this.#tunnel !== undefined) {
+      this.#tunnel.up.ended()
       return
     }
     const { exchange, requestBody, socket, input } = this
     const lacks = requestBody.framing === 'length' && requestBody.left > input.length
     const awaits = exchange?.awaitsBody === true && input.isEmpty
-    // One side alone is of no use for what is to be switched to.
+    // A connection with one side closed is of no use for the other protocol.
     const isUseless = exchange?.head.wantsUpgrade === true && !exchange.answered
     if (exchange === undefined || lacks || awaits || isUseless || !socket.allowHalfOpen) this.cut()
     else {
@@ -335,12 +335,12 @@ export class Client implements ClientConnection, IdleConnection {
     this.#head = undefined
     const { exchange } = this
     this.exchange = undefined
-    if (this.#splice === undefined) exchange?.left(left())
+    if (this.#tunnel === undefined) exchange?.left(left())
     this.input.clear()
   }
 
   /** Ends an exchange whose client is too slow; it is told so where its request is what is late and nothing was answered yet. */
-  #tooSlow(exchange: FastExchange, late: boolean): void {
+  #tooSlow(exchange: Http1Exchange, late: boolean): void {
     if (late && !exchange.answered) {
       this.closes = true
       exchange.failed(new ShadowError('too-slow', 'the rest of the request came too slowly, or not at all'))

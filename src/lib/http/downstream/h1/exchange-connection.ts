@@ -1,7 +1,7 @@
 import type { OwnAnswer } from '../../exchange.ts'
 import type { Scratch } from '../../sockets/buffers.ts'
-import type { Splice } from '../../upgrade/tunnel.ts'
-import type { End } from '../../upgrade/tunnel-direction.ts'
+import type { Tunnel } from '../../upgrade/tunnel.ts'
+import type { TunnelEnd } from '../../upgrade/tunnel-direction.ts'
 import type { BodyFramer } from '../../wire/body-framer.ts'
 import type { Head } from '../../wire/head.ts'
 import type { Peer } from '../client-origin.ts'
@@ -9,7 +9,7 @@ import type { Parts } from '../server-context.ts'
 import type { Input } from './read-ahead.ts'
 
 /** A connection of HTTP/1.1, as the exchange on it and its answer see it. */
-export interface ClientConnection extends End {
+export interface ClientConnection extends TunnelEnd {
   readonly parts: Parts
   readonly requestBody: BodyFramer
   readonly input: Input
@@ -31,8 +31,8 @@ export interface ClientConnection extends End {
   answer(answer: OwnAnswer, own: Readonly<Record<string, string>>): void
   /** The exchange has its answer: on to the next, or the end. */
   over(exchange: { readonly head: Head; over: boolean }): void
-  /** It has switched to another protocol: what comes is for the splice from now on, until it closes. */
-  switchTo(splice: Splice): void
+  /** It has switched to another protocol: what comes is for the tunnel from now on, until it closes. */
+  switchTo(tunnel: Tunnel): void
   /** Ends the connection at once, so that what was sent does not look whole. */
   cut(): void
   /** The same, by a reset where there is no TLS to tell of an end that came too early. */

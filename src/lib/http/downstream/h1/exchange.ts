@@ -3,7 +3,7 @@ import { asShadowError, ShadowError } from '../../../errors.ts'
 import type { Opened, OwnAnswer } from '../../exchange.ts'
 import { tooLarge } from '../../guard/limits.ts'
 import { passOn } from '../../sockets/buffers.ts'
-import type { Splice } from '../../upgrade/tunnel.ts'
+import type { Tunnel } from '../../upgrade/tunnel.ts'
 import type { Upstream } from '../../upstream/connection.ts'
 import type { Hop } from '../../upstream-target.ts'
 import type { Head } from '../../wire/head.ts'
@@ -12,18 +12,18 @@ import { composeTrailers } from '../compose-heads.ts'
 import { ForwardedExchange, left } from '../forwarded-exchange.ts'
 import { Answer } from './answer.ts'
 import type { ClientConnection } from './exchange-connection.ts'
-import { join } from './join-tunnel.ts'
+import { joinTunnel } from './join-tunnel.ts'
 import { OwnRequest, OwnResponse } from './own-streams.ts'
 
 /** A request of HTTP/1.1 or HTTP/1.0: its bytes go from socket to socket. */
-export class FastExchange extends ForwardedExchange {
+export class Http1Exchange extends ForwardedExchange {
   readonly client: ClientConnection
   over = false
   protected bodyBegun = false
   /** It has to take what was written, before more is read of the body. */
   #waitsFor: Upstream | undefined
   /** What it was switched to. */
-  #splice: Splice | undefined
+  #tunnel: Tunnel | undefined
   /** The request in the hands of a handler of ours. */
   #request: OwnRequest | undefined
 
@@ -54,7 +54,7 @@ export class FastExchange extends ForwardedExchange {
   }
 
   cut(): void {
-    // Where the end of the connection ends an answer, only a reset tells that it is not whole.
+    // In HTTP/1.0 the end of the connection may end an answer: only a reset says that the answer is not whole.
     if (this.answered && this.head.minor === 0) this.client.reset()
     else this.client.cut()
   }
@@ -87,7 +87,7 @@ export class FastExchange extends ForwardedExchange {
     const upstream = this.giveUpstream()
     if (upstream === undefined) return
     this.answered = true
-    this.#splice = join(this.client, upstream, {
+    this.#tunnel = joinTunnel(this.client, upstream, {
       parts: this.parts,
       protocol: this.upgrade,
       early,
@@ -99,8 +99,8 @@ export class FastExchange extends ForwardedExchange {
   }
 
   protected override aborted(reason: unknown): void {
-    if (this.#splice === undefined) super.aborted(reason)
-    else this.#splice.goAway(reason instanceof ShadowError ? reason.message : '')
+    if (this.#tunnel === undefined) super.aborted(reason)
+    else this.#tunnel.goAway(reason instanceof ShadowError ? reason.message : '')
   }
 
   /** Whether bytes of the body are awaited from the client. */

@@ -1,4 +1,4 @@
-import { Splice } from '../../upgrade/tunnel.ts'
+import { Tunnel } from '../../upgrade/tunnel.ts'
 import type { Upstream } from '../../upstream/connection.ts'
 import type { Parts } from '../server-context.ts'
 import type { ClientConnection } from './exchange-connection.ts'
@@ -14,11 +14,11 @@ type Joining = {
 }
 
 /** Joins the connections of a client and of its upstream, which have switched to another protocol, until both have closed. */
-export function join(
+export function joinTunnel(
   client: ClientConnection,
   upstream: Upstream,
   { parts, protocol, early, onClosed }: Joining,
-): Splice {
+): Tunnel {
   const { clock, counters, limits, pingEveryMs } = parts
   const isWebSocket = protocol?.toLowerCase() === 'websocket'
   counters.answered(101)
@@ -26,7 +26,7 @@ export function join(
     counters.webSockets += 1
     counters.webSocketsOpen += 1
   }
-  const splice = new Splice(client, upstream, {
+  const tunnel = new Tunnel(client, upstream, {
     clock,
     pingEveryMs: isWebSocket ? pingEveryMs : undefined,
     stalledAfterMs: limits.stalledAfterMs,
@@ -39,15 +39,15 @@ export function join(
     },
   })
   upstream.switchTo({
-    received: (bytes, length, lent) => splice.down.received(bytes, length, lent),
-    ended: () => splice.down.ended(),
+    received: (bytes, length, lent) => tunnel.down.received(bytes, length, lent),
+    ended: () => tunnel.down.ended(),
     deaf: cause => void upstream.socket.destroy(cause),
-    lost: () => undefined, // the splice hears of the close by itself
+    lost: () => undefined, // the tunnel hears of the close by itself
     awaitsAnswer: false,
     silent: () => undefined,
   })
-  if (early.length > 0) splice.down.received(early, early.length, true)
-  client.switchTo(splice)
-  if (parts.closing) splice.goAway()
-  return splice
+  if (early.length > 0) tunnel.down.received(early, early.length, true)
+  client.switchTo(tunnel)
+  if (parts.closing) tunnel.goAway()
+  return tunnel
 }
