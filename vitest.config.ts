@@ -39,7 +39,7 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: ['test/layers.test.ts', 'test/tools/**', ...APART],
           fileParallelism: false,
-          globalSetup: ['test/tools/ground.ts', 'test/tools/temporary.ts'],
+          globalSetup: ['test/tools/environment.ts', 'test/tools/temporary.ts'],
         },
       },
     ],

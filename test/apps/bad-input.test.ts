@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, test } from 'vitest'
 import { masterClient } from '../../src/api/client.ts'
-import { TEST_FOLDER_PREFIX } from '../tools/ground.ts'
+import { TEST_FOLDER_PREFIX } from '../tools/environment.ts'
 import { isCode, Shadow, until } from '../tools/shadow.ts'
 
 const run = promisify(execFile)
@@ -252,7 +252,7 @@ describe('Docker', () => {
     way.mend()
     await shadow.eventually(async () => (await shadow.ask('blog')).status === 200)
     await shadow.sleep('blog')
-    assert.deepEqual([await shadow.containers('blog'), await shadow.ground()], [[], []])
+    assert.deepEqual([await shadow.containers('blog'), await shadow.mountsAndDevices()], [[], []])
     await rm(folder, { recursive: true })
   })
 })

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import { test } from 'vitest'
-import { TEST_FOLDER_PREFIX } from '../tools/ground.ts'
+import { TEST_FOLDER_PREFIX } from '../tools/environment.ts'
 
 // What an error in a callback does to a daemon: the exception is thrown by a module that Node loads beside it.
 const THROWS = 'process.on("SIGUSR2", () => setImmediate(() => { throw new TypeError("cut short") }))'

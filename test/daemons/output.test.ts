@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, afterEach, beforeAll, beforeEach, test } from 'vitest'
 import { masterClient } from '../../src/api/client.ts'
-import { TEST_FOLDER_PREFIX } from '../tools/ground.ts'
+import { TEST_FOLDER_PREFIX } from '../tools/environment.ts'
 import { installed } from '../tools/installed.ts'
 import { until } from '../tools/shadow.ts'
 

@@ -28,7 +28,7 @@ describe('an awake app whose container somebody', () => {
       const before = await shadow.ask('blog', '/files/note', { method: 'PUT', body: 'kept' })
       assert.equal(before.status, 200)
       const [container = ''] = await shadow.containers('blog')
-      const devices = await shadow.ground()
+      const devices = await shadow.mountsAndDevices()
       await docker(...command, container)
 
       const { status, text } = await shadow.ask('blog', '/files/note')
@@ -36,10 +36,10 @@ describe('an awake app whose container somebody', () => {
       const { phase, container: now } = await shadow.until('blog', 'awake')
       assert.equal(phase, 'awake')
       assert.deepEqual(await shadow.containers('blog'), [now?.id])
-      assert.deepEqual([await mountsOf(shadow, 'blog'), (await shadow.ground()).length], [1, devices.length])
+      assert.deepEqual([await mountsOf(shadow, 'blog'), (await shadow.mountsAndDevices()).length], [1, devices.length])
 
       await shadow.sleep('blog')
-      assert.deepEqual([await shadow.containers('blog'), await shadow.ground()], [[], []])
+      assert.deepEqual([await shadow.containers('blog'), await shadow.mountsAndDevices()], [[], []])
     })
   }
 
@@ -50,7 +50,7 @@ describe('an awake app whose container somebody', () => {
     await docker('rm', '--force', ...(await shadow.containers('blog')))
     const { problem, stoppedBy } = await shadow.until('blog', 'crashed')
     assert.deepEqual([problem?.code, stoppedBy], ['app-crashed', 'died'])
-    assert.deepEqual(await shadow.ground(), [])
+    assert.deepEqual(await shadow.mountsAndDevices(), [])
     assert.equal((await shadow.ask('blog')).status, 200)
   })
 })

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { test } from 'vitest'
 import { SOCKETS } from '../../src/lib/http/listening.ts'
-import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX } from '../tools/ground.ts'
+import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX } from '../tools/environment.ts'
 import { installed } from '../tools/installed.ts'
 import { Shadow } from '../tools/shadow.ts'
 import { Visitor } from '../tools/visitor.ts'
@@ -36,7 +36,7 @@ test('two workers serve an app: it wakes once, sleeps at its time, and its volum
   assert.deepEqual([view.holds, view.waiting], [[], 0])
   await shadow.pass(Date.parse(view.sleepsAt ?? '') - shadow.clock.now())
   assert.equal((await shadow.until('blog', 'asleep')).stoppedBy, 'idle')
-  assert.deepEqual([await shadow.containers('blog'), await shadow.ground()], [[], []])
+  assert.deepEqual([await shadow.containers('blog'), await shadow.mountsAndDevices()], [[], []])
   assert.equal((await shadow.ask('blog', '/files/note')).text, 'kept')
 })
 
@@ -76,9 +76,9 @@ test('a new revision is served by all workers from its first request on', async 
 
 test('the built one starts its workers from files of their own, and ends with them', async () => {
   await using built = await installed()
-  await using ground = new AsyncDisposableStack()
+  await using started = new AsyncDisposableStack()
   const data = await mkdtemp(join(tmpdir(), TEST_FOLDER_PREFIX))
-  ground.defer(() => rm(data, { recursive: true }))
+  started.defer(() => rm(data, { recursive: true }))
   const settings = { SHADOW_NODE_NAME: `${TEST_NODE_PREFIX}built`, SHADOW_MASTER_LISTEN: '127.0.0.1:0' }
   const child = spawn(built.shadow, ['up', '--json', '--data', data, '--listen', '127.0.0.1:0'], {
     env: { ...process.env, ...env, ...settings, SHADOW_NODE_LISTEN: '127.0.0.1:0' },
@@ -89,7 +89,7 @@ test('the built one starts its workers from files of their own, and ends with th
     said += chunk
   })
   const exited = once(child, 'exit')
-  ground.defer(async () => {
+  started.defer(async () => {
     child.kill('SIGKILL')
     await exited
   })

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, test } from 'vitest'
 import { masterClient } from '../../src/api/client.ts'
 import { certificatesFolder, putPair, selfSigned } from '../../src/testing/certificates.ts'
 import { h2Client } from '../../src/testing/h2-forwarding.ts'
-import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX } from '../tools/ground.ts'
+import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX } from '../tools/environment.ts'
 import { installed } from '../tools/installed.ts'
 import { register } from '../tools/shadow.ts'
 import { Visitor } from '../tools/visitor.ts'
@@ -26,11 +26,11 @@ afterAll(() => built[Symbol.asyncDispose]())
 
 /** `shadow up` in a process of its own that may open few files, with an app that can hang and an innocent one. */
 async function started(workers: string) {
-  const ground = new AsyncDisposableStack()
+  const stack = new AsyncDisposableStack()
   const data = await mkdtemp(join(tmpdir(), TEST_FOLDER_PREFIX))
-  ground.defer(() => rm(data, { recursive: true }))
+  stack.defer(() => rm(data, { recursive: true }))
   const certificates = certificatesFolder()
-  ground.defer(() => rm(certificates, { recursive: true }))
+  stack.defer(() => rm(certificates, { recursive: true }))
   putPair(certificates, 'default', selfSigned('hangs.localhost'))
   const args = [`--nofile=${FILES}:${FILES}`, built.shadow, 'up', '--json', '--data', data, '--listen', '0.0.0.0:0']
   const child = spawn('prlimit', args, {
@@ -51,7 +51,7 @@ async function started(workers: string) {
     log += chunk
   })
   const exited = once(child, 'exit')
-  ground.defer(async () => {
+  stack.defer(async () => {
     child.kill('SIGINT')
     await exited
   })
@@ -64,7 +64,7 @@ async function started(workers: string) {
   const visitor = new Visitor(() => Number(new URL(front).port))
   for (const name of ['hangs', 'innocent']) assert.equal((await visitor.ask(name)).status, 200)
   const tls = Number(/"tls":"[^"]*:(\d+)"/.exec(log)?.[1])
-  return { visitor, admin, tls, log: () => log, [Symbol.asyncDispose]: () => ground.disposeAsync() }
+  return { visitor, admin, tls, log: () => log, [Symbol.asyncDispose]: () => stack.disposeAsync() }
 }
 
 type Started = Awaited<ReturnType<typeof started>>

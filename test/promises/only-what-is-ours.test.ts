@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, test } from 'vitest'
-import { TEST_FOLDER_PREFIX } from '../tools/ground.ts'
+import { TEST_FOLDER_PREFIX } from '../tools/environment.ts'
 import { busyboxImage } from '../tools/images.ts'
 import { Shadow } from '../tools/shadow.ts'
 
@@ -57,7 +57,7 @@ describe('promise 6, only what is ours is touched:', () => {
       await using shadow = await Shadow.start()
       await shadow.register('blog', { volume: { size: '16MiB' } })
       await shadow.ask('blog')
-      await shadow.pass(60_000) // a look at the ground every half minute
+      await shadow.pass(60_000) // the node reconciles every half minute
       assert.deepEqual(await foreign(), before)
       await shadow.stop()
       await shadow.startAgain()

@@ -68,7 +68,7 @@ describe('a Docker daemon that is started again', () => {
       assert.equal(await mountsOf(shadow, 'awake'), 1)
       assert.equal((await containersOf(shadow)).length, 1)
       await shadow.sleep('awake')
-      assert.deepEqual([await containersOf(shadow), await shadow.ground()], [[], []])
+      assert.deepEqual([await containersOf(shadow), await shadow.mountsAndDevices()], [[], []])
     })
   }
 
@@ -78,7 +78,7 @@ describe('a Docker daemon that is started again', () => {
     await docker.end('SIGTERM')
     assert.deepEqual(await boots(shadow, 'awake'), before, 'while it is away')
     await docker.start()
-    await shadow.pass(35_000) // a look at the ground lies in between
+    await shadow.pass(35_000) // long enough for a reconciliation
     assert.deepEqual(await boots(shadow, 'awake'), before)
     await docker.run('kill', ...(await containersOf(shadow)))
     await shadow.until('awake', 'crashed')

@@ -20,7 +20,7 @@ import { type Master, startMaster } from '../../src/master/main.ts'
 import { SLEEP_STEPS, WAKE_STEPS } from '../../src/model/instance.ts'
 import { instanceId } from '../../src/model/instance-id.ts'
 import { type AppName, appName, nodeName } from '../../src/model/names.ts'
-import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX, traces } from '../tools/ground.ts'
+import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX, traces } from '../tools/environment.ts'
 import { busyboxImage } from '../tools/images.ts'
 import type { Told } from '../tools/node-that-dies.ts'
 

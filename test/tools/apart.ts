@@ -16,7 +16,7 @@ import { type Nodeproxy, startNodeproxy } from '../../src/nodeproxy/main.ts'
 import { proxySettings } from '../../src/proxy/config.ts'
 import { startProxy } from '../../src/proxy/main.ts'
 import { LeapingClock } from '../../src/testing/clock.ts'
-import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX } from './ground.ts'
+import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX } from './environment.ts'
 import { containersOf, until } from './shadow.ts'
 import { Visitor } from './visitor.ts'
 

@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 import { type MasterClient, masterClient } from '../../src/api/client.ts'
 import type { StoragePlace } from '../../src/master/storage/place.ts'
-import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX } from './ground.ts'
+import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX } from './environment.ts'
 import { containersOf, until } from './shadow.ts'
 import { Visitor } from './visitor.ts'
 

@@ -4,7 +4,7 @@ import { mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { TEST_FOLDER_PREFIX } from './ground.ts'
+import { TEST_FOLDER_PREFIX } from './environment.ts'
 import { until } from './shadow.ts'
 
 const run = promisify(execFile)

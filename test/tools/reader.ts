@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX } from './ground.ts'
+import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX } from './environment.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 

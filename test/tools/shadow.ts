@@ -15,7 +15,7 @@ import type { App } from '../../src/model/app.ts'
 import type { InstanceView, LogLine, Phase } from '../../src/model/instance.ts'
 import { NODE_ANNOUNCES_EVERY, NODE_LOST_AFTER } from '../../src/model/intervals.ts'
 import { LeapingClock } from '../../src/testing/clock.ts'
-import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX, traces } from './ground.ts'
+import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX, traces } from './environment.ts'
 import { nodeImage } from './images.ts'
 import { Visitor } from './visitor.ts'
 
@@ -168,7 +168,7 @@ export class Shadow extends Visitor implements AsyncDisposable {
   }
 
   /** What is mounted or attached below the data folder. */
-  async ground(): Promise<string[]> {
+  async mountsAndDevices(): Promise<string[]> {
     return (await traces()).filter(trace => trace.includes(`${this.data}/`))
   }
 
@@ -180,7 +180,7 @@ export class Shadow extends Visitor implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     // What a failed test left waiting, such as an app with a long grace, must not wait in earnest.
     const hurry = setInterval(() => this.clock.leap(60_000), 100)
-    await this.#up?.stop({ sleep: true }).catch(() => undefined) // the ground is looked at below, and after all journeys
+    await this.#up?.stop({ sleep: true }).catch(() => undefined) // containers are checked below; mounts and devices after all journeys
     clearInterval(hurry)
     const left = await containersOf(this.node)
     if (left.length > 0) await run('docker', ['rm', '--force', ...left])

@@ -43,10 +43,10 @@ export const twoHops = (backend: string): Promise<Front> =>
     return httpConnector()
   })
 
-type Ground = { readonly nodes: Node[]; readonly master: string; readonly started: AsyncDisposableStack }
+type Environment = { readonly nodes: Node[]; readonly master: string; readonly started: AsyncDisposableStack }
 
-/** Opens a front over such a way to its nodes. What it saw is what it held the app for, and that is before it forwards it. */
-async function before(backend: string, reachOf: (ground: Ground) => Promise<NodeConnector>): Promise<Front> {
+/** Opens a front that calls its nodes through this connector. `saw` lists the requests for which the front held the app, which it does before it forwards. */
+async function before(backend: string, connectorOf: (environment: Environment) => Promise<NodeConnector>): Promise<Front> {
   await using started = new AsyncDisposableStack()
   const nodes: Node[] = []
   const app = appAt(backend)
@@ -63,7 +63,7 @@ async function before(backend: string, reachOf: (ground: Ground) => Promise<Node
     }),
   )
   const saw: string[] = []
-  const connector = keepingWhat(await reachOf({ nodes, master, started }), saw)
+  const connector = keepingWhat(await connectorOf({ nodes, master, started }), saw)
   const certificates = await aFolder(started)
   putPair(certificates, 'default', APP_PAIR)
   const env = {

@@ -7,18 +7,18 @@ import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 
-/** What journeys leave behind must be recognisable: nodes, and so the labels of their containers, begin with this. */
+/** Names of test nodes begin with this, and so do the labels of their containers: what a journey leaves behind can be recognised. */
 export const TEST_NODE_PREFIX = 'test-'
 /** Folders that journeys make under the system's temporary folder begin with this. */
 export const TEST_FOLDER_PREFIX = 'shadow-test-'
 
 const SETTLES_WITHIN_MS = 5_000
 
-/** Before the journeys: sees that the machine can carry them. After them: fails if they left anything behind. */
-export default async function ground(): Promise<() => Promise<void>> {
+/** Before the journeys: checks that this machine can run them. After the journeys: fails if they left anything behind. */
+export default async function checkEnvironment(): Promise<() => Promise<void>> {
   const missing = await whatIsMissing()
   if (missing.length > 0)
-    throw new Error(`journeys cannot run on this machine:\n  ${missing.join('\n  ')}\nmend it with: make setup`)
+    throw new Error(`journeys cannot run on this machine:\n  ${missing.join('\n  ')}\nfix it with: make setup`)
   const before = new Set(await traces())
   return async () => {
     await removeNetworks()
@@ -27,14 +27,14 @@ export default async function ground(): Promise<() => Promise<void>> {
   }
 }
 
-/** Each node of a test had a network of its own; one that containers are still in is left, and told of. */
+/** Removes the network of each test node. A network that still has containers stays, and `leftAfter` reports those containers. */
 async function removeNetworks(): Promise<void> {
   const format = '{{.Label "shadow.node"}} {{.ID}}'
   const networks = await lines('docker', ['network', 'ls', '--filter', 'label=shadow.node', '--format', format])
   for (const line of networks) {
     const [node = '', id = ''] = line.split(' ')
     if (node.startsWith(TEST_NODE_PREFIX) || node.startsWith('t-'))
-      await run('docker', ['network', 'rm', id]).catch(() => undefined) // in use: its containers are told of
+      await run('docker', ['network', 'rm', id]).catch(() => undefined) // in use: its containers are reported
   }
 }
 
@@ -67,7 +67,7 @@ export async function traces(): Promise<string[]> {
   ]
 }
 
-// The kernel lets a loop device go a moment after its last user did.
+// The kernel frees a loop device a moment after its last user has closed it.
 async function leftAfter(before: ReadonlySet<string>): Promise<string[]> {
   const end = performance.now() + SETTLES_WITHIN_MS
   for (;;) {
@@ -87,8 +87,8 @@ async function lines(file: string, args: readonly string[]): Promise<string[]> {
   return (await run(file, args)).stdout.split('\n')
 }
 
-const succeeds = (deed: Promise<unknown>): Promise<boolean> =>
-  deed.then(
+const succeeds = (attempt: Promise<unknown>): Promise<boolean> =>
+  attempt.then(
     () => true,
     () => false,
   )
