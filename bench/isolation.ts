@@ -73,7 +73,7 @@ const of = {
   probe: held.use(new ProcessorTime(`${name}-visitors`, 1_000)),
   attack: held.use(new ProcessorTime(`${name}-attackers`, 10)),
 }
-const { front = '', master = '' } = up.told
+const { front = '', master = '' } = up.ready
 const token = (await readFile(join(data, 'tokens/admin'), 'utf8')).trim()
 const api = masterClient({ url: master, token, withinMs: CALL_WITHIN_MS })
 for (const each of [...INNOCENT, ...HOSTILE]) await api.call('registerApp', { body: definitionOf(each, image) })

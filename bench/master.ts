@@ -37,9 +37,9 @@ for (const store of stores(folder, server)) {
   if (few === undefined || many === undefined) throw new Error('two masters were started')
   rows.push(rowOfOne(`filling, ${MANY} apps, ${store.kind}`, 's', (performance.now() - from) / 1_000))
   const bare = running.use(await startBare(many))
-  for (const told of [await lookUps(store, few, many, bare, rounds), await storeRequests(store, few, many)]) {
-    rows.push(...told.rows)
-    aims.push(...told.aims)
+  for (const figures of [await lookUps(store, few, many, bare, rounds), await storeRequests(store, few, many)]) {
+    rows.push(...figures.rows)
+    aims.push(...figures.aims)
   }
   for (const one of [few, many]) rows.push(...(await requestsAtRest(store, one)))
   for (const { size, pid } of [few, many])

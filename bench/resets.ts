@@ -24,7 +24,7 @@ const agent = new Agent({ keepAlive: true, maxSockets: 1 })
 
 await gaps(sleep(1_000)) // what is loaded and compiled at the first requests is not what is measured
 const alone = await gaps(sleep(ALONE_MS))
-const given = { port: Number(front.told['h2']), connections: Number(flags.connections), streams: Number(flags.streams) }
+const given = { port: Number(front.ready['h2']), connections: Number(flags.connections), streams: Number(flags.streams) }
 const attacker = spawn(process.execPath, [pathOf('attack'), JSON.stringify(given)], {
   stdio: ['ignore', 'pipe', 'inherit'],
 })
@@ -84,7 +84,7 @@ async function gaps(until: Promise<unknown>): Promise<{ longest: number; perSeco
 
 function asked(): Promise<number> {
   return new Promise(resolve => {
-    const port = Number(front.told['http'])
+    const port = Number(front.ready['http'])
     request({ host: '127.0.0.1', port, path: '/', headers: { host: 'a' }, agent }, response => {
       response.resume().on('end', () => resolve(response.statusCode ?? 0))
     })

@@ -47,7 +47,7 @@ const up = held.use(
     signal: 'SIGINT',
   }),
 )
-const { front = '', master = '' } = up.told
+const { front = '', master = '' } = up.ready
 const token = (await readFile(join(data, 'tokens/admin'), 'utf8')).trim()
 const api = masterClient({ url: master, token, withinMs: CALL_WITHIN_MS })
 
@@ -188,9 +188,9 @@ function burstFloor(name: string): Case {
 }
 
 /** All at once; answers with the ms until the last was done. */
-async function lastOf(all: readonly Sample[], deed: (one: Sample) => Promise<number>, each: string, also: Also) {
+async function lastOf(all: readonly Sample[], measure: (one: Sample) => Promise<number>, each: string, also: Also) {
   const from = performance.now()
-  for (const ms of await Promise.all(all.map(deed))) also(each, ms)
+  for (const ms of await Promise.all(all.map(measure))) also(each, ms)
   return performance.now() - from
 }
 

@@ -1,7 +1,7 @@
 import { Agent, createServer, request } from 'node:http'
 import { listen } from '../../src/lib/http/api/request-handler.ts'
 
-/** An HTTP server seen through a door that counts. */
+/** A proxy in front of an HTTP server that lists the requests. */
 export type Counted = AsyncDisposable & {
   readonly url: string
   /** The requests so far, as `GET /path`. */

@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline'
 /** A program that runs beside the bench and has said, as one line of JSON, that it is ready. */
 export type Daemon = AsyncDisposable & {
   readonly pid: number
-  readonly told: Readonly<Record<string, string>>
+  readonly ready: Readonly<Record<string, string>>
   /** From its start until it was ready. */
   readonly startMs: number
 }
@@ -27,7 +27,7 @@ export async function startDaemon(
   const startMs = performance.now() - from
   return {
     pid: child.pid ?? 0,
-    told: JSON.parse(line),
+    ready: JSON.parse(line),
     startMs,
     async [Symbol.asyncDispose]() {
       if (child.exitCode !== null || child.signalCode !== null) return

@@ -5,8 +5,8 @@ const TICKS_A_SECOND = 100
 /** CPU that the process has used so far, all its threads together, in ms; exact where the kernel tells, else to 10 ms. */
 export async function cpuMs(pid: number): Promise<number> {
   const threads = await readdir(`/proc/${pid}/task`)
-  const told = await Promise.all(threads.map(thread => runtimeMs(`/proc/${pid}/task/${thread}/sched`)))
-  const known = told.filter(ms => ms !== undefined)
+  const times = await Promise.all(threads.map(thread => runtimeMs(`/proc/${pid}/task/${thread}/sched`)))
+  const known = times.filter(ms => ms !== undefined)
   if (known.length === threads.length) return known.reduce((sum, ms) => sum + ms, 0)
   const { utime, stime } = await stat(pid)
   return ticks(utime + stime)
@@ -49,11 +49,11 @@ async function stat(pid: number) {
   return { utime: field(14), stime: field(15), cutime: field(16), cstime: field(17) }
 }
 
-/** What a deed of so many parts costs the process, by part. */
-export async function cost(pid: number, parts: number, deed: () => Promise<unknown>) {
+/** The CPU time that one part of `work` costs the process, in µs, and the parts per second. */
+export async function cost(pid: number, parts: number, work: () => Promise<unknown>) {
   const from = performance.now()
   const before = await cpuMs(pid)
-  await deed()
+  await work()
   const cpuUs = (((await cpuMs(pid)) - before) * 1_000) / parts
   return { cpuUs, perSecond: (parts * 1_000) / (performance.now() - from) }
 }

@@ -16,17 +16,17 @@ type Given = { readonly shadow: string; readonly folder: string; readonly rounds
 /** A front over the apps of this master: what it asks the master for, its memory, and its start when it knows them all. */
 export async function front(master: Served, { shadow, folder, rounds }: Given): Promise<Row[]> {
   await using _node = await answeringNode(master)
-  const door = await counted(master.url)
-  await using _door = door
+  const proxy = await counted(master.url)
+  await using _proxy = proxy
   const { token } = await master.client.call('createToken', { body: { name: 'bench', role: 'proxy' } })
   const env = {
-    SHADOW_MASTER: door.url,
+    SHADOW_MASTER: proxy.url,
     SHADOW_TOKEN: token,
     SHADOW_LOG_LEVEL: 'error',
     SHADOW_LOOK_UPS: '1000000', // its limit for strangers is far below what is measured
   }
   const start = () => startDaemon(shadow, ['proxy', '--json', '--data', folder, '--listen', '127.0.0.1:0'], { env })
-  const asked = (): number => door.requests.filter(line => line.startsWith('GET /v1/hosts/')).length
+  const asked = (): number => proxy.requests.filter(line => line.startsWith('GET /v1/hosts/')).length
 
   const rows: Row[] = []
   const one = (name: string, unit: string, figure: number): void => {
@@ -34,21 +34,21 @@ export async function front(master: Served, { shadow, folder, rounds }: Given): 
   }
   {
     await using running = await start()
-    const visit = visitor(running.told['address'] ?? '')
+    const visit = visitor(running.ready['address'] ?? '')
     const all = Array.from({ length: master.size }, (_, number) => hostOf(number))
     const first = await cost(running.pid, all.length, () => mapAtMost(AT_ONCE, all, visit))
     one('front, first request to an app: CPU', 'µs CPU', first.cpuUs)
     one('front, first request to an app: look-ups asked of the master', 'each', asked() / all.length)
     // Those that were visited last: a route that is older than 15 s would be asked for again behind the request.
     const known = Array.from({ length: REQUESTS }, (_, at) => all.at(-1 - (at % 100)) ?? all.at(0) ?? '')
-    door.requests.length = 0
+    proxy.requests.length = 0
     const next = await cost(running.pid, known.length, () => mapAtMost(AT_ONCE, known, visit))
     one('front, known app: CPU', 'µs CPU', next.cpuUs)
     one(`front, known app: look-ups asked of the master in ${REQUESTS} requests`, 'in all', asked())
-    door.away = true
+    proxy.away = true
     await mapAtMost(AT_ONCE, known, visit)
     one('front, known app, master away: requests answered', 'in all', known.length)
-    door.away = false
+    proxy.away = false
     one('memory of the front', 'MiB', await residentMiB(running.pid))
   }
   const starts = {

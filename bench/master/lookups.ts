@@ -19,7 +19,7 @@ import {
 import { counted } from '../lib/counted.ts'
 import { cost } from '../lib/process.ts'
 import { hostOf, lookUp, register, type Served } from './served.ts'
-import { type Store, throughDoor } from './stores.ts'
+import { type Store, through } from './stores.ts'
 
 export const LOOK_UPS = 1_000
 export const AT_ONCE = 8
@@ -30,10 +30,10 @@ const REST_SECONDS = 60
 const LOOK_MS = 100
 const FIRST_LOOK_MS = 10_000
 
-type Told = { rows: Row[]; aims: Aim[] }
+type Figures = { rows: Row[]; aims: Aim[] }
 
 /** Look-ups by hostname, with few and with many apps, beside `bare`, which does no more than read and answer. */
-export async function lookUps(store: Store, few: Served, many: Served, bare: Served, rounds: number): Promise<Told> {
+export async function lookUps(store: Store, few: Served, many: Served, bare: Served, rounds: number): Promise<Figures> {
   const first = await firstLookUps(many, store)
   await lookUpAll(few, many.size) // as warm as the other
   await lookUpAll(bare, many.size)
@@ -82,14 +82,14 @@ async function lookUpAll({ client, size }: Served, times: number): Promise<void>
 }
 
 /** Requests to the store for each look-up, the first of a hostname and the next, with few and with many apps. */
-export async function storeRequests(store: Store, few: Served, many: Served): Promise<Told> {
+export async function storeRequests(store: Store, few: Served, many: Served): Promise<Figures> {
   const of = [await countRequests(store, few), await countRequests(store, many)] as const
   const each = ['first', 'again'] as const
-  const told = (time: string, size: number): string => `look-up ${time}: store requests, ${size} apps, ${store.kind}`
+  const nameOf = (time: string, size: number): string => `look-up ${time}: store requests, ${size} apps, ${store.kind}`
   return {
     rows: each.flatMap(time => [
-      rowOfOne(told(time, few.size), 'each', of[0][time]),
-      rowOfOne(told(time, many.size), 'each', of[1][time]),
+      rowOfOne(nameOf(time, few.size), 'each', of[0][time]),
+      rowOfOne(nameOf(time, many.size), 'each', of[1][time]),
     ]),
     aims: each.map(time =>
       countAim(`lookup 10000/10 apps: store requests ${time}, ${store.kind}`, LIMIT, of[1][time] / of[0][time]),
@@ -99,10 +99,10 @@ export async function storeRequests(store: Store, few: Served, many: Served): Pr
 
 /** By a master of this process: what its driver is asked for, and on a server what really arrives there. */
 async function countRequests({ kind }: Store, { place, size }: Served): Promise<{ first: number; again: number }> {
-  await using door = kind === 'MinIO' ? await counted(new URL(place).origin) : undefined
-  const storage = await openStorage(storagePlace(door === undefined ? place : throughDoor(place, door.url)))
+  await using proxy = kind === 'MinIO' ? await counted(new URL(place).origin) : undefined
+  const storage = await openStorage(storagePlace(proxy === undefined ? place : through(place, proxy.url)))
   const { storage: counting, calls } = countingStorage(storage)
-  const requests = door?.requests ?? calls
+  const requests = proxy?.requests ?? calls
   await using master = await testMaster(counting)
   await master.admin.call('getApp', { params: { app: 'app-0' } }) // from here on the token is known
   const hosts = Array.from({ length: Math.min(size, COUNTED) }, (_, number) => hostOf(size - 1 - number))

@@ -27,7 +27,7 @@ export async function startMasterOf({ shadow, folder, place, size }: Given): Pro
   const start = (data: string) =>
     startDaemon(shadow, ['master', '--json', '--data', data, '--listen', '127.0.0.1:0'], { env })
   const master = await start(folder)
-  const { master: url = '' } = master.told
+  const { master: url = '' } = master.ready
   const token = (await readFile(join(folder, 'tokens/admin'), 'utf8')).trim()
   const client = masterClient({ url, token, withinMs: CALL_WITHIN_MS })
   await register(client, 'app-0')
@@ -49,7 +49,7 @@ export async function startMasterOf({ shadow, folder, place, size }: Given): Pro
 /** The least that can answer look-ups over the same store. */
 export async function startBare({ place, size }: Pick<Given, 'place' | 'size'>): Promise<Served & AsyncDisposable> {
   const bare = await startDaemon(process.execPath, [BARE, place])
-  const { master: url = '' } = bare.told
+  const { master: url = '' } = bare.ready
   return {
     size,
     place,

@@ -26,9 +26,9 @@ function bucketOf(minio: S3Server, name: string): string {
   return url.href
 }
 
-/** The same store by another door. */
-export function throughDoor(place: string, door: string): string {
-  return Object.assign(new URL(place), { host: new URL(door).host }).href
+/** The same store, called through a proxy. */
+export function through(place: string, proxy: string): string {
+  return Object.assign(new URL(place), { host: new URL(proxy).host }).href
 }
 
 /** An app's document with another form of its task: what is encrypted for one app does not open as another's. */
