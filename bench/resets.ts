@@ -24,7 +24,11 @@ const agent = new Agent({ keepAlive: true, maxSockets: 1 })
 
 await gaps(sleep(1_000)) // what is loaded and compiled at the first requests is not what is measured
 const alone = await gaps(sleep(ALONE_MS))
-const given = { port: Number(front.ready['h2']), connections: Number(flags.connections), streams: Number(flags.streams) }
+const given = {
+  port: Number(front.ready['h2']),
+  connections: Number(flags.connections),
+  streams: Number(flags.streams),
+}
 const attacker = spawn(process.execPath, [pathOf('attack'), JSON.stringify(given)], {
   stdio: ['ignore', 'pipe', 'inherit'],
 })

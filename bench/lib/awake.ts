@@ -10,8 +10,10 @@ export async function wake({ kind, path, hostnames }: Load, port: number): Promi
   const isWebSocket = kind === 'websocket'
   await mapAtMost(AT_ONCE, hostnames, async name => {
     const connection = new Connection({ port })
-    const ask = isWebSocket ? upgradeHead(name) : `GET ${path} HTTP/1.1\r\nHost: ${name}\r\nConnection: close\r\n\r\n`
-    const status = await new Promise<number>(answered => connection.ask(Buffer.from(ask), answered))
+    const request = isWebSocket
+      ? upgradeHead(name)
+      : `GET ${path} HTTP/1.1\r\nHost: ${name}\r\nConnection: close\r\n\r\n`
+    const status = await new Promise<number>(answered => connection.request(Buffer.from(request), answered))
     connection.reset()
     if (status !== (isWebSocket ? 101 : 200)) throw new Error(`${name} at ${port} was answered with ${status}`)
   })

@@ -1,4 +1,4 @@
-import { Agent, request } from 'node:http'
+import { Agent, request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 
@@ -14,9 +14,9 @@ export type BareDocker = AsyncDisposable & {
 /** A bridge network like ours, for the containers that are started. */
 export async function bareDocker(name: string): Promise<BareDocker> {
   const agent = new Agent({ keepAlive: true })
-  const ask = (method: string, path: string, body?: object) => asked(agent, method, path, body)
+  const call = (method: string, path: string, body?: object) => request(agent, method, path, body)
   const started = new Set<string>()
-  await ask('POST', '/networks/create', {
+  await call('POST', '/networks/create', {
     Name: name,
     Driver: 'bridge',
     CheckDuplicate: true,
@@ -24,22 +24,22 @@ export async function bareDocker(name: string): Promise<BareDocker> {
   })
   const remove = async (id: string): Promise<void> => {
     started.delete(id)
-    await ask('DELETE', `/containers/${id}?force=true&v=true`)
+    await call('DELETE', `/containers/${id}?force=true&v=true`)
   }
   return {
     async start(image, command) {
       const from = performance.now()
       const specification = { Image: image, Cmd: command, HostConfig: { NetworkMode: name } }
-      const { Id: id } = (await ask('POST', '/containers/create', specification)) as { Id: string }
+      const { Id: id } = (await call('POST', '/containers/create', specification)) as { Id: string }
       started.add(id)
-      await ask('POST', `/containers/${id}/start`)
-      const { NetworkSettings } = (await ask('GET', `/containers/${id}/json`)) as Inspected
+      await call('POST', `/containers/${id}/start`)
+      const { NetworkSettings } = (await call('GET', `/containers/${id}/json`)) as Inspected
       while (!(await opens(NetworkSettings.Networks[name]?.IPAddress ?? ''))) await wait(1)
       return { ms: performance.now() - from, remove: () => remove(id) }
     },
     async [Symbol.asyncDispose]() {
       for (const id of started) await remove(id)
-      await ask('DELETE', `/networks/${name}`)
+      await call('DELETE', `/networks/${name}`)
       agent.destroy()
     },
   }
@@ -47,11 +47,11 @@ export async function bareDocker(name: string): Promise<BareDocker> {
 
 type Inspected = { NetworkSettings: { Networks: Record<string, { IPAddress: string }> } }
 
-async function asked(agent: Agent, method: string, path: string, body?: object): Promise<unknown> {
+async function request(agent: Agent, method: string, path: string, body?: object): Promise<unknown> {
   const payload = body === undefined ? undefined : JSON.stringify(body)
   const headers = payload === undefined ? {} : { 'content-type': 'application/json' }
   const { status, text } = await new Promise<{ status: number; text: string }>((resolve, reject) => {
-    const sent = request({ socketPath: SOCKET, agent, method, path, headers })
+    const sent = httpRequest({ socketPath: SOCKET, agent, method, path, headers })
     sent
       .on('response', answer => {
         let text = ''

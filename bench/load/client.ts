@@ -8,11 +8,11 @@ const load: Load = JSON.parse(process.argv[2] ?? '{}')
 const { kind, connections, hostnames, path } = load
 const target: Target = { port: load.port, tls: load.tls === true, resume: load.resume === true }
 const tally = new Tally()
-const asks = hostnames.map(name =>
+const requests = hostnames.map(name =>
   Buffer.from(`GET ${path} HTTP/1.1\r\nHost: ${name}\r\n${kind === 'fresh' ? 'Connection: close\r\n' : ''}\r\n`),
 )
 let turn = 0
-const nextAsk = (): Buffer => asks[turn++ % asks.length] as Buffer
+const nextRequest = (): Buffer => requests[turn++ % requests.length] as Buffer
 let over = false
 
 const begun = performance.now()
@@ -26,14 +26,14 @@ setTimeout(() => {
 
 function closed(): void {
   for (let at = 0; at < connections; at++) {
-    const ask = (connection: Connection): void => {
+    const send = (connection: Connection): void => {
       const since = performance.now()
-      connection.ask(nextAsk(), status => {
+      connection.request(nextRequest(), status => {
         tally.count(status === 200, since)
-        if (!over) ask(connection.open ? connection : new Connection(target))
+        if (!over) send(connection.open ? connection : new Connection(target))
       })
     }
-    ask(new Connection(target))
+    send(new Connection(target))
   }
 }
 
@@ -48,7 +48,7 @@ function open(): void {
     const taken = free.pop()
     if (taken === undefined) return void waiting.push(since)
     const connection = taken.open ? taken : new Connection(target)
-    connection.ask(nextAsk(), status => {
+    connection.request(nextRequest(), status => {
       tally.count(status === 200, since)
       free.push(connection)
       const next = waiting.shift()
@@ -67,14 +67,14 @@ function open(): void {
 
 function fresh(): void {
   for (let at = 0; at < connections; at++) {
-    const ask = (): void => {
+    const send = (): void => {
       const since = performance.now()
-      new Connection(target).ask(nextAsk(), status => {
+      new Connection(target).request(nextRequest(), status => {
         tally.count(status === 200, since)
-        if (!over) ask()
+        if (!over) send()
       })
     }
-    ask()
+    send()
   }
 }
 
@@ -83,7 +83,7 @@ function websocket(): void {
   const echo = 2 + 100
   for (let at = 0; at < connections; at++) {
     const connection = new Connection(target)
-    connection.ask(Buffer.from(upgradeHead(hostnames[0] ?? '')), status => {
+    connection.request(Buffer.from(upgradeHead(hostnames[0] ?? '')), status => {
       if (status !== 101) return tally.count(false, performance.now())
       let since = performance.now()
       let got = 0

@@ -40,7 +40,7 @@ export class Connection {
   }
 
   /** Sends a request; `answered` is told the status of the whole answer, or 0 where the connection broke. */
-  ask(request: Buffer, answered: (status: number) => void): void {
+  request(request: Buffer, answered: (status: number) => void): void {
     this.#status = 0
     this.#answered = answered
     this.#socket.write(request)

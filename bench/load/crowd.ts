@@ -1,5 +1,5 @@
 // Visitors of all kinds at once: node crowd.ts '{"port": …, "tls": …, "hostname": …, "seconds": …}'. Prints how often each came, and what went wrong.
-import type { Outcome, Site } from './line.ts'
+import type { Outcome, Site } from './raw-connection.ts'
 import { visits } from './visits.ts'
 
 const { seconds, ...site }: Site & { seconds: number } = JSON.parse(process.argv[2] ?? '{}')

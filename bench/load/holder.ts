@@ -6,7 +6,7 @@ import { Connection } from './connection.ts'
 type Wanted = { port: number; count: number; hostname: string; kind: 'idle' | 'websocket' }
 
 const { port, count, hostname, kind }: Wanted = JSON.parse(process.argv[2] ?? '{}')
-const ask = Buffer.from(kind === 'idle' ? `GET / HTTP/1.1\r\nHost: ${hostname}\r\n\r\n` : upgradeHead(hostname))
+const request = Buffer.from(kind === 'idle' ? `GET / HTTP/1.1\r\nHost: ${hostname}\r\n\r\n` : upgradeHead(hostname))
 const wanted = kind === 'idle' ? 200 : 101
 const AT_ONCE = 64
 
@@ -32,7 +32,7 @@ process.stdin.resume().on('end', () => {
 async function opened(): Promise<Connection | undefined> {
   for (let tries = 0; tries < 100; tries++) {
     const connection = new Connection({ port })
-    const status = await new Promise(answered => connection.ask(ask, answered))
+    const status = await new Promise(answered => connection.request(request, answered))
     if (status === wanted) return connection
     await sleep(1_000)
   }

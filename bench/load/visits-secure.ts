@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { GOOD, get, Line, MEGABYTE, type Site, type Visit } from './line.ts'
+import { GOOD, get, MEGABYTE, RawConnection, type Site, type Visit } from './raw-connection.ts'
 
 const STREAMS = 20
 const PATIENCE_MS = 20_000
@@ -9,91 +9,91 @@ const PATIENCE_MS = 20_000
 /** Visitors by TLS, of HTTP/1.1 and of HTTP/2. */
 export const secureVisits: Record<string, Visit> = {
   'keep-alive by TLS': async site => {
-    using line = new Line(site, 'tls')
+    using connection = new RawConnection(site, 'tls')
     for (let count = 0; count < 20; count++) {
-      line.send(get(site, '/'))
-      await line.until(text => text.endsWith('hello'))
-      line.text = ''
+      connection.send(get(site, '/'))
+      await connection.until(text => text.endsWith('hello'))
+      connection.text = ''
     }
-    return line.fault ?? GOOD
+    return connection.fault ?? GOOD
   },
   'a large download by TLS': async site => {
-    using line = new Line(site, 'tls')
-    line.send(get(site, '/1MB', 'Connection: close'))
-    await line.closed()
-    return line.body === MEGABYTE ? GOOD : `${line.body} bytes`
+    using connection = new RawConnection(site, 'tls')
+    connection.send(get(site, '/1MB', 'Connection: close'))
+    await connection.closed()
+    return connection.body === MEGABYTE ? GOOD : `${connection.body} bytes`
   },
   'a download by TLS left early': async site => {
-    using line = new Line(site, 'tls')
-    line.send(get(site, '/1MB'))
-    await line.until(text => text.length > 20_000)
-    return line.fault ?? GOOD
+    using connection = new RawConnection(site, 'tls')
+    connection.send(get(site, '/1MB'))
+    await connection.until(text => text.length > 20_000)
+    return connection.fault ?? GOOD
   },
   'a handshake cut': async ({ tls, hostname }) => {
-    using line = new Line({ port: tls, tls, hostname })
-    line.socket.write(Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01]))
+    using connection = new RawConnection({ port: tls, tls, hostname })
+    connection.socket.write(Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01]))
     await sleep(10)
     return GOOD
   },
   'HTTP/2, streams side by side': site =>
-    inSession(site, async ask => {
-      const answers = await Promise.all(Array.from({ length: STREAMS }, () => bytesOf(ask('/'))))
+    inSession(site, async request => {
+      const answers = await Promise.all(Array.from({ length: STREAMS }, () => bytesOf(request('/'))))
       const good = answers.filter(length => length === 'hello'.length).length
       return good === STREAMS ? GOOD : `${good} of ${STREAMS} answers`
     }),
   'HTTP/2, a large download': site =>
-    inSession(site, async ask => {
-      const length = await bytesOf(ask('/1MB'))
+    inSession(site, async request => {
+      const length = await bytesOf(request('/1MB'))
       return length === MEGABYTE ? GOOD : `${length} bytes`
     }),
   'HTTP/2, an upload': site =>
-    inSession(site, async ask => {
-      const stream = ask('/upload', 'POST')
+    inSession(site, async request => {
+      const stream = request('/upload', 'POST')
       stream.end(Buffer.alloc(MEGABYTE, 'u'))
       const length = await bytesOf(stream)
       return length === String(MEGABYTE).length ? GOOD : `${length} bytes`
     }),
   'HTTP/2, a stream given up': site =>
-    inSession(site, async ask => {
-      const given = ask('/1MB')
+    inSession(site, async request => {
+      const given = request('/1MB')
       await once(given, 'data')
       given.close(constants.NGHTTP2_CANCEL)
-      const length = await bytesOf(ask('/'))
+      const length = await bytesOf(request('/'))
       return length === 'hello'.length ? GOOD : `${length} bytes behind it`
     }),
   'HTTP/2, an upload given up': site =>
-    inSession(site, async ask => {
-      const stream = ask('/upload', 'POST')
+    inSession(site, async request => {
+      const stream = request('/upload', 'POST')
       stream.write(Buffer.alloc(100_000, 'u'))
       await sleep(20)
       stream.close(constants.NGHTTP2_CANCEL)
       return GOOD
     }),
   'HTTP/2, gone in the middle': site =>
-    inSession(site, async (ask, session) => {
-      await once(ask('/1MB'), 'data')
+    inSession(site, async (request, session) => {
+      await once(request('/1MB'), 'data')
       session.destroy()
       return GOOD
     }),
 }
 
-type Ask = (path: string, method?: 'GET' | 'POST') => ClientHttp2Stream
+type Request = (path: string, method?: 'GET' | 'POST') => ClientHttp2Stream
 
 async function inSession(
   { tls, hostname }: Site,
-  visit: (ask: Ask, session: ClientHttp2Session) => Promise<string>,
+  visit: (request: Request, session: ClientHttp2Session) => Promise<string>,
 ): Promise<string> {
   const session = connect(`https://127.0.0.1:${tls}`, { servername: hostname, rejectUnauthorized: false })
   const fault = new Promise<string>(resolve => {
     session.on('error', error => resolve(`session: ${error.message}`))
     session.setTimeout(PATIENCE_MS, () => resolve(`nothing for ${PATIENCE_MS} ms`))
   })
-  const ask: Ask = (path, method = 'GET') =>
+  const request: Request = (path, method = 'GET') =>
     session
       .request({ ':path': path, ':method': method, ':authority': hostname }, { endStream: method === 'GET' })
       .on('error', () => undefined) // seen by what is missing of its answer
   try {
-    return await Promise.race([visit(ask, session), fault])
+    return await Promise.race([visit(request, session), fault])
   } catch (error) {
     return String(error)
   } finally {

@@ -22,7 +22,7 @@ export function post({ hostname }: Site, path: string, header: string): string {
 }
 
 /** A visitor's connection. */
-export class Line implements Disposable {
+export class RawConnection implements Disposable {
   readonly socket: Socket
   text = ''
   /** Why it waited in vain. */
@@ -30,10 +30,10 @@ export class Line implements Disposable {
   readonly #closed: Promise<void>
   #look: () => void = () => {}
 
-  constructor({ port, tls, hostname }: Site, way: 'plain' | 'tls' = 'plain') {
+  constructor({ port, tls, hostname }: Site, protocol: 'plain' | 'tls' = 'plain') {
     const at = { host: '127.0.0.1', noDelay: true, allowHalfOpen: true }
     this.socket =
-      way === 'plain'
+      protocol === 'plain'
         ? connect({ ...at, port })
         : connectTls({ ...at, port: tls, servername: hostname, rejectUnauthorized: false })
     this.socket.setEncoding('latin1').on('data', (chunk: string) => {
