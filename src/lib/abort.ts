@@ -1,6 +1,6 @@
 import type { Clock } from './clock.ts'
 
-/** Waits for the promise, or leaves with the signal's reason when it aborts first; the promise itself goes on. */
+/** Waits for the promise. If the signal aborts first, it rejects with the signal's reason; the promise itself goes on. */
 export function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   if (signal.aborted) {
     promise.catch(() => undefined) // nobody waits for it here any more; its owner handles its failure
@@ -36,7 +36,7 @@ export function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<vo
   })
 }
 
-/** Whether the promise resolves within `ms` on the given clock; rejects where it does. */
+/** Whether the promise resolves within `ms` on the given clock. It rejects if the promise rejects in that time. */
 export function resolvesWithin(promise: Promise<unknown>, clock: Clock, ms: number): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const timer = clock.after(ms, () => resolve(false))

@@ -1,6 +1,6 @@
 import { orAborted } from './abort.ts'
 
-/** Notifies followers of changes. A slow follower misses changes in between, but never the last one. */
+/** Informs followers that something changed. A slow follower may miss intermediate states, but never the last one. */
 export class Changes {
   readonly #followers = new Set<() => void>()
 
@@ -16,7 +16,7 @@ export class Changes {
     try {
       while (!signal.aborted) {
         yield read()
-        await orAborted(changed.promise, signal).catch(() => undefined) // the loop's head ends it
+        await orAborted(changed.promise, signal).catch(() => undefined) // an abort ends the loop at its head
         changed = Promise.withResolvers()
       }
     } finally {

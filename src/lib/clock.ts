@@ -1,26 +1,26 @@
 /**
- * Time as it is given to whoever needs it, so that tests can move it. All values are milliseconds. Lengths of time are differences
- * of `now`, never of `wall`: people and daemons set a machine's wall clock, by hours and either way.
+ * Time, passed in so that tests can control it. All values are milliseconds. Compute a length of time from `now`, never from `wall`:
+ * people and daemons change a machine's wall clock, by hours and in both directions.
  */
 export interface Clock {
-  /** Monotonic: it only goes forward, and says nothing about the date. The same in all threads of a process. */
+  /** Monotonic time: it only grows, and is no date. It is the same in all threads of a process. */
   now(): number
   /** Milliseconds since the epoch: for documents, logs and people. */
   wall(): number
-  /** Calls back once after `ms`; disposing it before then takes the call back. */
+  /** Calls back once after `ms`; disposing the result before that cancels the call. */
   after(ms: number, callback: () => void): Disposable
 }
 
-/** When a moment of `now` is, in milliseconds since the epoch, by the wall clock as it is set at present. */
+/** The moment of `now` as milliseconds since the epoch, by the current setting of the wall clock. */
 export const wallAt = (clock: Clock, moment: number): number => clock.wall() + moment - clock.now()
 
-/** The wall time at present as documents have it: ISO 8601, UTC. */
+/** The current wall time in the format of documents: ISO 8601, UTC. */
 export const timestamp = (clock: Clock): string => new Date(clock.wall()).toISOString()
 
-// setTimeout fires at once beyond this (2^31 - 1 ms, 24.8 days); a longer wait is taken in legs.
+// Beyond this (2^31 - 1 ms, 24.8 days) setTimeout fires at once, so a longer wait is made of several.
 const LONGEST_LEG_MS = 2_147_483_647
 
-// performance.now() begins anew in each thread; this makes it the machine's monotonic clock, which all threads share.
+// performance.now() starts at 0 in each thread. Adding this gives the machine's monotonic clock, which all threads share.
 const THREAD_BEGAN_MS = Number(process.hrtime.bigint()) / 1e6 - performance.now()
 
 const monotonic = (): number => Math.floor(THREAD_BEGAN_MS + performance.now())

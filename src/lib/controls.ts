@@ -1,11 +1,11 @@
-// C0 but tab and newline, DEL, C1 (U+009B is CSI to a terminal), the separators of Unicode that some take for line ends, and
-// the marks that turn the direction of text around.
+// C0 except tab and newline, DEL, C1 (U+009B is CSI for a terminal), the Unicode separators that some programs treat as line ends,
+// and the marks that change the direction of text.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this is about
 const CONTROLS = /[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
 
 /**
- * The text with its control characters written out: `\x1b` for ESC, `\r`, `\u009b`. Newlines and tabs stay, and so does JSON as
- * JSON. Somebody else's text that goes to a terminal as it is could move the cursor, write over lines, or set the title.
+ * The text with control characters escaped: `\x1b` for ESC, `\r`, `\u009b`. Newlines and tabs stay, and JSON stays JSON.
+ * Without this, text from others could move the terminal's cursor, overwrite lines, or set the title.
  */
 export const escapeControls = (text: string): string =>
   text.replace(/\r\n/g, '\n').replace(CONTROLS, character => {

@@ -2,15 +2,15 @@ import { chmod, mkdir, readdir, stat } from 'node:fs/promises'
 import { ShadowError } from './errors.ts'
 import { isNoSpace, readIfThere } from './files.ts'
 
-// One of them is in every folder that a daemon used before; `lost+found` is in every new filesystem.
+// Every folder that a daemon has used contains one of these. `lost+found` is in every new filesystem.
 const MARKS = ['up.json', 'lock', 'node/lock', 'proxy/lock', 'node/key']
 const HARMLESS = ['lost+found', 'certificates']
 const OTHERS = 0o077
 
 /**
- * Makes the data folder of a daemon, for its user alone (0700). A folder that exists must belong to this user. One that is
- * open to others is closed to them where it is empty or was a data folder before, and is refused with `bad-input` where it
- * has other files: to close /tmp or a home folder would break what uses it.
+ * Creates the data folder of a daemon, for its user alone (0700). An existing folder must belong to this user.
+ * If others have access to an existing folder, their access is removed if it is empty or was a data folder before.
+ * If it has other files, this fails with `bad-input`: removing the access to /tmp or a home folder would break its other users.
  */
 export async function ownDataFolder(path: string): Promise<void> {
   try {

@@ -1,4 +1,4 @@
-/** Every way Shadow fails: the HTTP status and the exit code each owns, and what it means. docs/errors.md has this table. */
+/** Every failure of Shadow: its code, HTTP status, exit code and meaning. docs/errors.md contains this table. */
 const FAILURES = {
   'bad-input': {
     status: 400,
@@ -133,20 +133,20 @@ const FAILURES = {
 export type FailureCode = keyof typeof FAILURES
 export const failures: Readonly<Record<FailureCode, { status: number; exit: number; means: string }>> = FAILURES
 
-/** One thing wrong with one field of what was sent; `field` is a dotted path, such as `volume.size`. */
+/** One fault of one field of the input; `field` is a dotted path, such as `volume.size`. */
 export type Fault = { field: string; message: string }
 
 type Details = {
   hint?: string | undefined
   cause?: unknown
   faults?: readonly Fault[] | undefined
-  /** How soon another try makes sense, in milliseconds; crosses the wire as `Retry-After`. */
+  /** After how many milliseconds another try makes sense; sent as `Retry-After`. */
   retryAfterMs?: number | undefined
-  /** Facts a program may act on, such as `node` of `volume-elsewhere`. */
+  /** Facts that a program may act on, such as `node` of `volume-elsewhere`. */
   facts?: Readonly<Record<string, string | number>> | undefined
 }
 
-/** A problem document (RFC 9457) as it crosses the wire. */
+/** A problem document (RFC 9457) as it is sent. */
 export type Problem = {
   type: string
   title: string
@@ -160,7 +160,10 @@ export type Problem = {
   id?: string
 }
 
-/** Our one error class: what happened, with the value; `hint` is the mend, `cause` what lies behind it (never sent). */
+/**
+ * Our one error class. The message says what happened, with the value; `hint` says how to fix it; `cause` is the error behind it, which is
+ * never sent.
+ */
 export class ShadowError extends Error {
   override name = 'ShadowError'
   readonly code: FailureCode
@@ -180,7 +183,7 @@ export class ShadowError extends Error {
     return FAILURES[this.code].exit
   }
 
-  /** The problem document of this error; `id` is what our log has the cause under. */
+  /** The problem document of this error; our log has the cause under `id`. */
   toProblem(id?: string): Problem {
     const { hint, faults, retryAfterMs, facts } = this.details
     return {
@@ -198,7 +201,7 @@ export class ShadowError extends Error {
   }
 }
 
-/** The error that a problem document tells of, as it was on the other side; undefined where the value is no problem document. */
+/** The error that a problem document describes, as it was on the other side; undefined if the value is no problem document. */
 export function fromProblem(value: unknown): ShadowError | undefined {
   if (typeof value !== 'object' || value === null || !('code' in value) || !('detail' in value)) return undefined
   const problem = value as Problem
@@ -207,18 +210,18 @@ export function fromProblem(value: unknown): ShadowError | undefined {
   return new ShadowError(problem.code, problem.detail, { hint, faults, retryAfterMs, facts })
 }
 
-/** Any thrown value as a ShadowError; what is not ours becomes `internal` with the value as its cause. */
+/** Any thrown value as a ShadowError. Another error becomes `internal`, with that error as its cause. */
 export function asShadowError(thrown: unknown): ShadowError {
   if (thrown instanceof ShadowError) return thrown
   return new ShadowError('internal', 'something went wrong on our side', { cause: thrown })
 }
 
-/** Whether the value is a ShadowError of this code. */
+/** Whether the value is a ShadowError with one of these codes. */
 export function isFailure(thrown: unknown, ...codes: FailureCode[]): thrown is ShadowError {
   return thrown instanceof ShadowError && codes.includes(thrown.code)
 }
 
-/** The system's code of an error, such as ENOENT, if it has one. */
+/** The system's code of an error, such as ENOENT; undefined if it has none. */
 export function systemCode(thrown: unknown): string | undefined {
   if (thrown instanceof ShadowError) return undefined // its code is ours, not the system's
   return thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : undefined

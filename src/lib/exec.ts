@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 
-/** A command that ended badly; `exitCode` is undefined where it could not be started or was killed. */
+/** A command that failed; `exitCode` is undefined if the command could not be started or was killed. */
 export class ExecError extends Error {
   override name = 'ExecError'
   readonly command: string
@@ -25,7 +25,7 @@ export class ExecError extends Error {
   }
 }
 
-/** Runs a program and answers with its stdout; throws ExecError. Exit codes in `alsoGood` count as success. */
+/** Runs a program and returns its stdout; throws ExecError. Exit codes in `alsoGood` count as success. */
 export type Exec = (
   file: string,
   args: readonly string[],
@@ -42,5 +42,5 @@ export const exec: Exec = (file, args, { alsoGood = [] } = {}) =>
     })
   })
 
-// Root's tools (losetup, mkfs) are in sbin, which a service's or a user's PATH may lack.
+// losetup and mkfs are in sbin, which the PATH of a service or a user may not contain.
 export const SYSTEM = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' }

@@ -5,7 +5,7 @@ import { basename, dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { ShadowError, systemCode } from './errors.ts'
 
-/** The file's text, or undefined where there is none. */
+/** The text of the file; undefined if it does not exist. */
 export async function readIfThere(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8')
@@ -16,15 +16,19 @@ export async function readIfThere(path: string): Promise<string | undefined> {
 }
 
 type Whole = {
-  /** Where the text is put together; on the same filesystem. Left out: beside the file. */
+  /** The folder for the temporary file, on the same filesystem. Left out: the folder of the file. */
   parts?: string
-  /** Calls `put`, which shows the new text in one step, or throws to keep the old one: for whoever must look once more first. */
+  /**
+   * Calls `put`, which replaces the old text in one step, or throws to keep the old text: for a caller that must check something right
+   * before the replacement.
+   */
   place?: (put: () => Promise<void>) => Promise<void>
 }
 
 /**
- * Writes the file whole or not at all: a crash or a full disk leaves the old text or the new one. Synced before the rename
- * and the folder after it, so that it outlives a power cut. File and new folders are for us alone. Fails with `disk-full`.
+ * Writes the whole file or nothing: after a crash or on a full disk, the file has either the old text or the new one. It syncs the file
+ * before the rename and the folder after it, so that the text survives a power cut. The file and new folders are for this user alone. Fails
+ * with `disk-full`.
  */
 export async function writeWhole(path: string, text: string, whole: Whole = {}): Promise<void> {
   const folder = dirname(path)
@@ -41,7 +45,7 @@ export async function writeWhole(path: string, text: string, whole: Whole = {}):
     }
     await place(() => rename(part, path))
     await syncFolder(folder)
-    // A folder made on the way is an entry in its own folder, which has to outlive a power cut too.
+    // A new parent folder is an entry in its own parent, and that entry has to survive a power cut too.
     for (let at = folder; made !== undefined && at.length >= made.length; at = dirname(at))
       await syncFolder(dirname(at))
   } catch (error) {
@@ -51,7 +55,7 @@ export async function writeWhole(path: string, text: string, whole: Whole = {}):
   }
 }
 
-/** Makes the folder, for us alone, and those above it; one that is there is left as it is. Fails with `disk-full`. */
+/** Creates the folder and its parents, for this user alone; an existing folder is left as it is. Fails with `disk-full`. */
 export async function makeFolder(path: string): Promise<void> {
   try {
     await mkdir(path, { recursive: true, mode: 0o700 })
@@ -63,7 +67,7 @@ export async function makeFolder(path: string): Promise<void> {
 
 export const isNoSpace = (error: unknown): boolean => ['ENOSPC', 'EDQUOT'].includes(systemCode(error) ?? '')
 
-/** Makes a rename or removal in the folder outlive a power cut. */
+/** Makes a rename or a removal in the folder survive a power cut. */
 export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r')
   try {
@@ -74,8 +78,8 @@ export async function syncFolder(folder: string): Promise<void> {
 }
 
 /**
- * Keeps the folder for this process alone until disposed of; fails with `data-in-use`. The lock is SQLite's (fcntl): the
- * kernel frees it when its holder dies, however it dies.
+ * Locks the folder for this process until the result is disposed; fails with `data-in-use`. The lock is SQLite's (fcntl): the
+ * kernel releases it when its holder dies in any way.
  */
 export async function lockFolder(folder: string): Promise<Disposable> {
   await makeFolder(folder)
@@ -93,11 +97,11 @@ export async function lockFolder(folder: string): Promise<Disposable> {
   return { [Symbol.dispose]: () => database.close() }
 }
 
-/** Opens an SQLite database that is ours alone (0600): whoever could open its file could hold a lock on it. */
+/** Opens an SQLite database with mode 0600: a process that can open the file could hold a lock on it. */
 export function openDatabase(file: string, options: { timeout?: number } = {}): DatabaseSync {
   try {
-    // SQLite would make it by the umask, and its journals with the same mode. A file that is there must not be opened and
-    // closed by us: that would drop the fcntl locks that this process has on it.
+    // SQLite would create the file by the umask, and its journals with the same mode. An existing file must not be opened and closed
+    // by us: that would release the fcntl locks that this process has on it.
     closeSync(openSync(file, 'wx', 0o600))
   } catch (error) {
     if (systemCode(error) !== 'EEXIST') throw error

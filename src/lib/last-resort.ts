@@ -5,18 +5,18 @@ let log: Log = noLog
 let onUnexpected: (() => void) | undefined
 let count = 0
 
-/** How many errors this process and its threads have met that no code was there to take. */
+/** How many errors in this process and its threads no code has caught. */
 export const unexpectedErrors = (): number => count
 
-/** Tells of an error that no code was there to take, and counts it. */
+/** Logs and counts an error that no code has caught. */
 export function tellUnexpected(cause: unknown, origin: string, fields: Record<string, unknown> = {}): void {
   count += 1
   onUnexpected?.()
-  // A promise may be rejected with anything, and the log tells only errors with their stack.
+  // A promise may be rejected with anything, but the log shows a stack only for errors.
   log.error('unexpected error', { ...fields, origin, cause: cause instanceof Error ? cause : new Error(String(cause)) })
 }
 
-/** Counts errors of a thread, which the thread has told of. */
+/** Counts an uncaught error of a thread, which the thread has logged. */
 export function countUnexpected(): void {
   count += 1
 }
@@ -24,13 +24,13 @@ export function countUnexpected(): void {
 type LastResort = {
   readonly log: Log
   readonly restart: (cause: unknown) => void
-  /** Called with each error: a thread lets the main thread count it. */
+  /** Called for each error: a thread uses it so that the main thread counts the error. */
   readonly onUnexpected?: () => void
 }
 
 /**
- * Takes what would end this process or thread (contrib/decisions/021): every error is told of and counted. `restart` is called once,
- * at the first error after which the state of this process may be inconsistent.
+ * Handles errors that would end this process or thread (contrib/decisions/021): every error is logged and counted.
+ * `restart` is called once, at the first error after which the state of this process may be inconsistent.
  */
 export function takeLastResort(given: LastResort): void {
   log = given.log
@@ -42,15 +42,15 @@ export function takeLastResort(given: LastResort): void {
     isRestarting = true
     given.restart(cause)
   }
-  // The function that failed was left in order, through its `finally` blocks; nobody has waited for what it promised.
+  // The function that failed ran its `finally` blocks, and no code waited for its promise: the state is consistent.
   const unhandled = (cause: unknown): void => tellUnexpected(cause, 'unhandledRejection')
   process.on('uncaughtException', uncaught).on('unhandledRejection', unhandled)
 }
 
-/** Calls of the system on sockets, pipes and children. Their failures come as events, between two steps of our code. */
+/** System calls on sockets, pipes and children. Their failures arrive as events, between two steps of our code. */
 const EVENT_CALLS = /^(accept|bind|connect|getaddrinfo|kill|listen|read|send|shutdown|spawn.*|write)$/
 
-/** Whether an error is one of the system on a connection or a child: an `error` event without a listener cuts no code of ours short. */
+/** Whether it is a system error on a connection or a child: such an `error` event without a listener interrupts none of our code. */
 function isOfTheSystem(cause: unknown): boolean {
   const call = cause instanceof Error && 'syscall' in cause ? String(cause.syscall) : ''
   return systemCode(cause) !== undefined && EVENT_CALLS.test(call)

@@ -1,15 +1,15 @@
 import { RE2JS, RE2JSException } from 're2js'
 import { ShadowError } from './errors.ts'
 
-// What the instructions of a pattern may number: the time of a match grows with them, and repetitions multiply them.
+// The most instructions of a compiled pattern. The time of a match grows with them, and repetitions multiply them.
 const MOST_INSTRUCTIONS = 500
-/** How much of a line is looked at, in characters. */
+/** How many characters of a line are matched. */
 const MOST_OF_LINE = 2_048
 
 /**
- * A regular expression with the syntax of RE2, whose matching takes time that is linear in the line, whatever the pattern:
- * JavaScript's own backtracks, so that one line can stop the process for seconds. Fails with `bad-input` where the pattern is
- * not of that syntax (there are no look-aheads and no back-references) or is too large.
+ * A regular expression in the syntax of RE2. The time of a match is linear in the length of the line, whatever the pattern is.
+ * JavaScript's own engine backtracks, so that one line can stop the process for seconds.
+ * Fails with `bad-input` if the pattern has another syntax (RE2 has no look-arounds and no back-references) or is too large.
  */
 export function linePattern(source: string): (line: string) => boolean {
   const pattern = compiled(source)

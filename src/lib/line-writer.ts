@@ -1,10 +1,10 @@
 import { writeSync } from 'node:fs'
 import { systemCode } from './errors.ts'
 
-// What a log may keep in memory while it cannot be written: some thousand lines.
+// How much of a log is kept in memory while it cannot be written: some thousand lines.
 const MOST_PENDING_BYTES = 2 ** 20
 const AGAIN_AFTER_MS = 1_000
-// A pipe whose reader is slow (EAGAIN) takes more as soon as the reader has read.
+// A pipe with a slow reader (EAGAIN) accepts more once its reader has read.
 const AGAIN_WHEN_FULL_MS = 20
 
 type Options = {
@@ -14,9 +14,10 @@ type Options = {
 }
 
 /**
- * Writes whole lines to a file descriptor, each at once, so that a dying process loses none. A line that cannot be written
- * (EIO of a terminal that is gone, ENOSPC, EPIPE, EAGAIN) throws nothing: the line is kept in memory, within a bound, and
- * tried again; lines beyond the bound are lost and counted.
+ * Writes whole lines to a file descriptor, each at once, so that a dying process loses none. A failed write throws no error (EIO of a
+ * closed
+ * terminal, ENOSPC, EPIPE, EAGAIN): the line is kept in memory, up to a limit, and written later. Lines beyond the limit are lost and
+ * counted.
  */
 export class LineWriter {
   readonly #fd: number
@@ -25,9 +26,9 @@ export class LineWriter {
   #pendingBytes = 0
   #timer: NodeJS.Timeout | undefined
   #lostSinceRecovery = 0
-  /** Attempts to write that failed. */
+  /** How many attempts to write have failed. */
   failures = 0
-  /** Lines that were never written. */
+  /** How many lines were never written. */
   lost = 0
 
   constructor({ fd, onRecovered = () => undefined }: Options) {
@@ -37,7 +38,7 @@ export class LineWriter {
 
   write(line: string): void {
     const bytes = Buffer.from(line)
-    // A line that was begun is never dropped: what follows it would be glued to its first half.
+    // A line that was partly written is never dropped: otherwise the next line would be joined to its first half.
     if (this.#pending.length > 0 && this.#pendingBytes + bytes.length > MOST_PENDING_BYTES) {
       this.lost += 1
       this.#lostSinceRecovery += 1
@@ -48,7 +49,7 @@ export class LineWriter {
     if (this.#timer === undefined) this.flush()
   }
 
-  /** Tries to write what is pending; what cannot be written now is tried again later. */
+  /** Tries to write the pending lines. Lines that cannot be written now are tried again later. */
   flush(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined

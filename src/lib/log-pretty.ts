@@ -2,7 +2,7 @@ import { escapeControls } from './controls.ts'
 
 type Entry = Record<string, unknown> & { readonly time: string; readonly level: string; readonly msg: string }
 
-/** Known from the line itself or from the process: of no use to a person who looks at it. */
+/** Fields that the line shows in another form, or that are the same for the whole process. */
 const HIDDEN = new Set(['time', 'level', 'msg', 'name', 'pid', 'hostname', 'cause'])
 const COLOURS: Readonly<Record<string, string>> = {
   debug: '\x1b[2m',
@@ -14,8 +14,8 @@ const DIM = '\x1b[2m'
 const PLAIN = '\x1b[0m'
 
 /**
- * A line of the JSON log as people read it: time, level, event, fields; the stack of a cause below it, indented. Control characters
- * and line ends in what others wrote are escaped, so that no field looks like another line.
+ * A line of the JSON log as people read it: time, level, event, fields; below them, indented, the stack of a cause.
+ * Control characters and line ends in text from others are escaped, so that no field looks like another line.
  */
 export function prettyLine(json: string, colours: boolean): string {
   const entry: Entry = JSON.parse(json)
@@ -30,7 +30,7 @@ export function prettyLine(json: string, colours: boolean): string {
   return `${head}\n${stackOf(entry['cause'])}`
 }
 
-// Quoted unless it is one word: a value with spaces or quotes could look like more fields.
+// Quoted unless it is one word: a value with spaces or quotes could look like several fields.
 function shownValue(value: unknown): string {
   if (typeof value === 'string' && /^[^\s"=]+$/.test(value)) return escapeLine(value)
   return escapeLine(JSON.stringify(value))

@@ -6,13 +6,13 @@ import { prettyLine } from './log-pretty.ts'
 
 type Fields = Record<string, unknown>
 
-/** A log of events: a short phrase in the past or present, and fields; durations in ms. */
+/** A log of events. An event is a short phrase with fields; durations are in ms. */
 export interface Log {
   debug(event: string, fields?: Fields): void
   info(event: string, fields?: Fields): void
   warn(event: string, fields?: Fields): void
   error(event: string, fields?: Fields): void
-  /** How writing the log went: attempts that failed, and lines that were lost. Absent where the log is not written here. */
+  /** How many attempts to write the log failed, and how many lines were lost. Missing if another thread writes the log. */
   unwritten?(): { readonly failures: number; readonly lost: number }
 }
 
@@ -23,16 +23,16 @@ type LogOptions = {
   readonly name: string
   readonly level: LogLevel
   readonly fd?: number
-  /** JSON also where a person looks at it. */
+  /** true: JSON on a terminal too. */
   readonly json?: boolean
-  /** Whether lines for people have colours. */
+  /** Whether the lines for people have colours. */
   readonly colours?: boolean
 }
 
 /**
- * A log on stderr, written at once so that a dying process loses none; `cause` fields are told with their stack. In a file or a
- * pipe each line is JSON with the time in ISO 8601; on a terminal it is for people, unless `json` asks for JSON there too.
- * A line that cannot be written ends nothing: see LineWriter.
+ * A log on stderr. Each line is written at once, so that a dying process loses none; `cause` fields are logged with their stack.
+ * In a file or a pipe each line is JSON with an ISO 8601 time; on a terminal lines are for people, unless `json` is set.
+ * A failed write throws no error: see LineWriter.
  */
 export function openLog(options: LogOptions): Log {
   const { name, level, fd = STDERR, json = false, colours = false } = options
@@ -40,7 +40,7 @@ export function openLog(options: LogOptions): Log {
     fd,
     onRecovered: lost => out.warn({ lost }, 'log goes on; lines before this one were lost'),
   })
-  // What clients and apps wrote is in some fields, and a terminal would obey control characters. Escaped, JSON stays JSON.
+  // Some fields contain text of clients and apps, and a terminal would obey its control characters. JSON stays JSON after escaping.
   const format = isatty(fd) && !json ? (line: string) => prettyLine(line, colours) : escapeControls
   const out = pino(
     {
@@ -68,5 +68,5 @@ export function openLog(options: LogOptions): Log {
 
 const STDERR = 2
 const nothing = (): void => undefined
-/** A log that keeps nothing. */
+/** A log that discards everything. */
 export const noLog: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing }

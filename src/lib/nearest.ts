@@ -1,4 +1,4 @@
-/** The names that a mistyped word may have meant: at most three, nearest first. */
+/** At most three names that a mistyped word may stand for, nearest first. */
 export function nearest(word: string, names: readonly string[]): readonly string[] {
   const most = Math.max(1, Math.floor(word.length / 3))
   return names
@@ -9,7 +9,7 @@ export function nearest(word: string, names: readonly string[]): readonly string
     .map(near => near.name)
 }
 
-/** How many letters must be put in, taken out, changed, or swapped with their neighbour. */
+/** The edit distance: how many letters must be inserted, removed, changed, or swapped with their neighbour. */
 function distance(from: string, to: string): number {
   if (Math.abs(from.length - to.length) > 3) return 4
   let older: number[] = []

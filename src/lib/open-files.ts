@@ -1,31 +1,34 @@
 import { readFileSync } from 'node:fs'
 import type { Log } from './log.ts'
 
-/** How many files this process may have open (RLIMIT_NOFILE; Node has raised it as far as it may); undefined where that is not told. @internal */
+/**
+ * How many files this process may have open (RLIMIT_NOFILE, which Node raises to the hard limit); undefined if the system does not say.
+ * @internal
+ */
 export function mostOpenFiles(): number | undefined {
   try {
     const found = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))
     return found === null ? undefined : Number(found[1])
   } catch {
-    return undefined // no Linux, or no /proc
+    return undefined // not Linux, or no /proc
   }
 }
 
-/** What is kept back for files that are no sockets of clients and upstreams: calls of the master, Docker, logs, storage. */
+/** Reserved for files other than sockets of clients and upstreams: calls to the master, Docker, logs, storage. */
 const KEPT_BACK = 512
-/** Of the sockets, those of clients: the rest is for upstreams alone. */
+/** The share of the sockets that clients may use. The rest is for upstreams alone. */
 const OF_CLIENTS = 0.75
 
-/** How many sockets of clients and of upstreams may be open together, and how many of clients, where so many are wanted. */
+/** How many sockets of clients and upstreams may be open together, and how many of them may be clients'. */
 export type SocketLimits = { readonly sockets: number; readonly connections: number }
 
-/** The limits with so many files: beyond them everything else would fail, too. @internal */
+/** The wanted limits, reduced to this number of files: beyond it everything else would fail too. @internal */
 export function socketsWithin(wanted: number, files: number): SocketLimits {
   const sockets = Math.max(files - KEPT_BACK, Math.floor(files / 3))
   return { sockets, connections: Math.min(wanted, Math.max(1, Math.floor(sockets * OF_CLIENTS))) }
 }
 
-/** The same with the limit of this process; fewer connections of clients than wanted are logged, with the mend. */
+/** The same with this process's limit of files. If clients get fewer connections than wanted, it logs that and how to fix it. */
 export function socketsHere(wanted: number, log: Log): SocketLimits {
   const files = mostOpenFiles() ?? Number.POSITIVE_INFINITY
   const limits = socketsWithin(wanted, files)

@@ -1,4 +1,4 @@
-/** Maps with at most so many under way at once; the answers come in the items' order, the first failure fails all. */
+/** Maps the items, at most `most` at the same time. The results are in the order of the items; the first failure fails all. */
 export async function mapAtMost<T, R>(most: number, items: readonly T[], map: (item: T) => Promise<R>): Promise<R[]> {
   const answers: R[] = new Array(items.length)
   const left = items.entries()

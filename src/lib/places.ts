@@ -4,19 +4,22 @@ import type { Gauge } from './shared/gauges.ts'
 
 type Waiting = { readonly gauge: Gauge; readonly most: number }
 
-// A place that another thread gives back is not told to this one.
+// This thread is not notified when another thread gives a place back, so it looks at this interval.
 const LOOK_EVERY_MS = 20
 
-/** Places at something that serves so many at a time, counted by all threads together. Whoever finds none may wait for one, in order, as long as not too many wait. */
+/**
+ * The places of a service that serves a limited number at a time. All threads count them together. A caller without a place may wait in a
+ * queue of limited length.
+ */
 export class Places {
   most = Number.POSITIVE_INFINITY
   readonly #gauge: Gauge
   readonly #waiting: Waiting | undefined
-  /** The error of whoever finds no place. */
+  /** The error for a caller that gets no place. */
   readonly tooMany: () => ShadowError
   readonly #clock: Clock
   readonly #queue = new Set<() => void>()
-  #looks = false
+  #isLooking = false
 
   constructor(gauge: Gauge, waiting: Waiting | undefined, tooMany: () => ShadowError, clock: Clock) {
     this.#gauge = gauge
@@ -25,7 +28,7 @@ export class Places {
     this.#clock = clock
   }
 
-  /** Takes a place, to be given back by `leave`; false where there is none. */
+  /** Takes a place; false if there is none. `leave` gives it back. */
   enter(): boolean {
     return this.#queue.size === 0 && this.#gauge.take(this.most)
   }
@@ -67,12 +70,12 @@ export class Places {
     }
   }
 
-  /** One timer for all who wait. */
+  /** One timer for all waiting callers. */
   #lookLater(): void {
-    if (this.#looks) return
-    this.#looks = true
+    if (this.#isLooking) return
+    this.#isLooking = true
     this.#clock.after(LOOK_EVERY_MS, () => {
-      this.#looks = false
+      this.#isLooking = false
       this.#admit()
       if (this.#queue.size > 0) this.#lookLater()
     })

@@ -4,8 +4,8 @@ import { ShadowError, systemCode } from './errors.ts'
 const OTHERS = 0o077
 
 /**
- * The text of a file with a secret in it, trimmed; undefined where there is none, or it is empty. Fails with `bad-input` where the
- * file is not this user's, others may read or write it, or it is no plain file: somebody may have planted it.
+ * The text of a file that holds a secret, trimmed; undefined if the file is missing or empty. Fails with `bad-input` if the
+ * file belongs to another user, if others may read or write it, or if it is no plain file: somebody may have planted it.
  */
 export async function readPrivate(file: string): Promise<string | undefined> {
   let handle: Awaited<ReturnType<typeof open>>

@@ -6,9 +6,8 @@ import { Turn } from './turn.ts'
 const SQLITE_BUSY = 5
 
 /**
- * Lets one at a time in among all processes that name the same file. The lock is SQLite's (fcntl): the kernel frees it when
- * its holder dies, however it dies. It is asked for again and again rather than waited for, since SQLite's own wait would
- * stop the event loop.
+ * A mutex for all processes that name the same file. The lock is SQLite's (fcntl): the kernel releases it when its holder dies
+ * in any way. It is tried again and again, because SQLite's own wait would block the event loop.
  */
 export class ProcessTurn {
   readonly #database: DatabaseSync
@@ -20,19 +19,19 @@ export class ProcessTurn {
     this.#withinMs = withinMs
   }
 
-  /** Runs the deed when nobody else is in; throws what SQLite threw when that did not come about in time. */
-  take<T>(deed: () => Promise<T>): Promise<T> {
+  /** Runs the task while it holds the lock. Throws SQLite's error if it cannot get the lock in time. */
+  take<T>(task: () => Promise<T>): Promise<T> {
     return this.#turn.take(async () => {
       await this.#enter()
       try {
-        return await deed()
+        return await task()
       } finally {
-        this.#database.exec('ROLLBACK') // nothing was written: the transaction is the lock
+        this.#database.exec('ROLLBACK') // nothing was written: the transaction is only the lock
       }
     })
   }
 
-  /** Lets go of the file when all who came before are done; nobody is let in after it. */
+  /** Closes the file when all earlier tasks have ended; no call may follow. */
   close(): Promise<void> {
     return this.#turn.take(async () => this.#database.close())
   }

@@ -1,6 +1,9 @@
 import type { Clock } from './clock.ts'
 
-/** Does something again and again, each time `everyMs` after the last has ended, until it is disposed of; a failure is told and ends nothing. */
+/**
+ * Repeats an action until it is disposed: each time `everyMs` after the last run has ended. A failure is logged and does not end the
+ * repetition.
+ */
 export function repeat(
   clock: Clock,
   everyMs: number,

@@ -6,8 +6,8 @@ import { newSealKey, Seals, sealKeys } from './seals.ts'
 const [oldKey, newKey] = [sealKeys(newSealKey()), sealKeys(newSealKey())]
 const before = new Seals(oldKey)
 const rotated = new Seals([...newKey, ...oldKey])
-const unreadable = (deed: () => unknown, how: RegExp) =>
-  assert.throws(deed, error => isFailure(error, 'secret-unreadable') && how.test(error.message))
+const unreadable = (open: () => unknown, how: RegExp) =>
+  assert.throws(open, error => isFailure(error, 'secret-unreadable') && how.test(error.message))
 
 test('what is sealed opens in its own context alone, is never twice the same, and shows nothing of the text', () => {
   const text = 'PASSWORD=open sesame ü'

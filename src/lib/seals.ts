@@ -17,15 +17,15 @@ const FORM = /^v1\.([0-9a-f]{16})\.([A-Za-z0-9_-]+)$/
 type Keys = { readonly id: string; readonly cipher: Buffer; readonly mac: Buffer }
 
 /**
- * Authenticated encryption of texts (AES-256-GCM, NIST SP 800-38D: a random nonce of 96 bits for each) and signatures (HMAC-SHA256).
- * The first key makes new ones; the others still open and verify what they made. Each use has a key of its own, derived by HKDF.
- * `context` says what a text is and whose: a sealed text that was moved to another place does not open there.
+ * Authenticated encryption of texts (AES-256-GCM, NIST SP 800-38D, with a random nonce of 96 bits for each) and signatures (HMAC-SHA256).
+ * The first key encrypts and signs; the other keys only decrypt and verify. Each use has a key of its own, derived by HKDF.
+ * `context` says what a text is and whose it is: a sealed text that was copied to another place cannot be opened there.
  */
 export class Seals {
   readonly #first: Keys
   readonly #all: readonly Keys[]
 
-  /** Of keys of 32 bytes, the newest first. */
+  /** Keys of 32 bytes, the newest first. */
   constructor(secrets: readonly Buffer[]) {
     this.#all = secrets.map(keysOf)
     const [first] = this.#all
@@ -33,7 +33,7 @@ export class Seals {
     this.#first = first
   }
 
-  /** The name of the newest key; it tells nothing of the key. */
+  /** The name of the newest key; it reveals nothing of the key. */
   get id(): string {
     return this.#first.id
   }
@@ -49,7 +49,10 @@ export class Seals {
     return `v1.${this.#first.id}.${sealed.toString('base64url')}`
   }
 
-  /** Fails with `secret-unreadable` where the key is not known here, or the text is not what was sealed, or not of this context. */
+  /**
+   * Decrypts the text. Fails with `secret-unreadable` if the key is not known here, if the text was changed, or if it belongs to another
+   * context.
+   */
   open(sealed: string, context: string): string {
     const [, id = '', data = ''] = FORM.exec(sealed) ?? []
     const bytes = Buffer.from(data, 'base64url')
@@ -67,12 +70,12 @@ export class Seals {
     }
   }
 
-  /** Whether it was sealed with the newest key. */
+  /** Whether the text was sealed with the newest key. */
   isCurrent(sealed: string): boolean {
     return FORM.exec(sealed)?.[1] === this.#first.id
   }
 
-  /** A signature of the text; the newest key's. */
+  /** A signature of the text with the newest key. */
   sign(text: string): string {
     return `${this.#first.id}.${macOf(this.#first, text).toString('base64url')}`
   }
@@ -86,13 +89,13 @@ export class Seals {
     return shown.length === right.length && timingSafeEqual(shown, right)
   }
 
-  /** A short name of a value, which tells equal values of equal contexts and nothing more: guesses cannot be tried without the key. */
+  /** A short digest of a value. Equal values in one context have equal digests; nobody can test a guess without the key. */
   digest(value: string, context: string): string {
     return macOf(this.#first, `digest ${context} ${value}`).toString('hex').slice(0, 32)
   }
 }
 
-/** Parser: keys of 32 bytes in base64, with commas or on lines of their own. It never repeats what it was given. */
+/** Parses keys of 32 bytes in base64, separated by commas or newlines. Error messages never contain the input. */
 export function sealKeys(text: string): readonly Buffer[] {
   const keys = text.split(/[,\s]+/).filter(one => one !== '')
   return keys.map((one, at) => {

@@ -1,6 +1,6 @@
 import { type Fault, ShadowError } from './errors.ts'
 
-/** One setting of a daemon: the variable it is read from, its parser, its default as a person would write it, one sentence. */
+/** One setting of a daemon: its variable, its parser, its default as a person would write it, and one sentence about it. */
 export type Setting<T> = {
   readonly env: string
   readonly parse: (text: string) => T
@@ -11,12 +11,12 @@ export type Setting<T> = {
 
 type Words = { default?: string; help: string }
 
-/** A setting that has a default, or must be given where it has none. */
+/** A setting with a default; without a default it must be given. */
 export function setting<T>(env: string, parse: (text: string) => T, words: Words): Setting<T> {
   return { env, parse, fallback: words.default, optional: false, help: words.help }
 }
 
-/** A setting that may be left out; it is undefined then. */
+/** An optional setting; it is undefined if it is left out. */
 export function optionalSetting<T>(
   env: string,
   parse: (text: string) => T,
@@ -31,8 +31,8 @@ export type Values<Table extends SettingsTable> = {
 }
 
 /**
- * Reads the table from the environment, flags (by the setting's name in the table) before it. Throws one `bad-input` that
- * names every fault at once. An empty variable counts as not given.
+ * Reads the settings of the table from the environment. Flags, by the setting's name in the table, take precedence. An empty variable
+ * counts as not given. Throws one `bad-input` that names every fault.
  */
 export function readSettings<Table extends SettingsTable>(
   table: Table,
@@ -52,23 +52,23 @@ export function readSettings<Table extends SettingsTable>(
     try {
       values[name] = one.parse(text)
     } catch (error) {
-      // The message of somebody else's error may repeat the value, which may be a secret.
+      // The message of another error may repeat the value, which may be a secret.
       faults.push({ field, message: error instanceof ShadowError ? error.message : 'cannot be read' })
     }
   }
   if (faults.length > 0) {
-    const told = faults.map(({ field, message }) => `  ${field}: ${message}`).join('\n')
-    throw new ShadowError('bad-input', `settings are wrong:\n${told}`, { faults, hint: 'shadow help settings' })
+    const lines = faults.map(({ field, message }) => `  ${field}: ${message}`).join('\n')
+    throw new ShadowError('bad-input', `settings are wrong:\n${lines}`, { faults, hint: 'shadow help settings' })
   }
   return values as Values<Table>
 }
 
 const kebab = (name: string): string => name.replace(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)
 
-/** Parser: the text as it is. */
+/** Parses nothing: the text as it is. */
 export const text = (value: string): string => value
 
-/** Parser: a whole number between the two, both included. */
+/** Parses a whole number between the two, both included. */
 export const wholeNumber =
   (least: number, most: number) =>
   (value: string): number => {
@@ -78,7 +78,7 @@ export const wholeNumber =
     return number
   }
 
-/** Parser: one of these words. */
+/** Parses one of these words. */
 export const oneOf =
   <const Words extends readonly string[]>(...words: Words) =>
   (value: string): Words[number] => {
@@ -86,7 +86,7 @@ export const oneOf =
     return value
   }
 
-/** Parser: an http or https URL, without a slash at its end. A value that has an @ is not repeated: it may have a password. */
+/** Parses an http or https URL, without a slash at its end. Messages do not repeat a value with an @: it may contain a password. */
 export function url(value: string): string {
   const parsed = URL.parse(value)
   if (parsed === null || !/^https?:$/.test(parsed.protocol))
@@ -99,10 +99,10 @@ export function url(value: string): string {
   return value.replace(/\/+$/, '')
 }
 
-/** `shared`: others of this machine may listen there too, and connections are spread over them (Linux). */
+/** `shared`: other listeners of this machine may use the same port, and the kernel spreads connections over all of them (Linux). */
 export type ListenAddress = { readonly host: string; readonly port: number; readonly shared?: boolean }
 
-/** Parser: `PORT`, `HOST:PORT` or `[IPV6]:PORT` to listen on; a port alone means the host given. */
+/** Parses `PORT`, `HOST:PORT` or `[IPV6]:PORT` to listen on. A port alone uses the given host. */
 export const listenAddress =
   (host: string) =>
   (value: string): ListenAddress => {

@@ -2,19 +2,19 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
 import { type Exec, ExecError, SYSTEM } from './exec.ts'
 
-// More at once are started when they are wanted, and ended after it.
+// More shells are started when more commands run at once, and ended afterwards.
 const KEPT = 2
 
 /**
- * Runs programs by shells that are kept for it. To start a program Node copies the page tables of its whole process, which
- * takes milliseconds of its CPU, the longer the larger it is, while nothing else is served; a shell has next to nothing to copy.
+ * Runs programs through shells that stay open. To start a program, Node copies the page tables of its whole process. That takes
+ * milliseconds of CPU time, during which nothing is served, and more for a larger process. A shell has very little to copy.
  */
 export class Shells implements Disposable {
   readonly #idle = new Set<Shell>()
   readonly #busy = new Set<Shell>()
   #isDisposed = false
 
-  /** As `exec` of this folder; whoever calls it when the shells were disposed of gets one for this command alone. */
+  /** Works as `exec` of this folder. After disposal, it starts a shell for the one command. */
   readonly exec: Exec = async (file, args, { alsoGood = [] } = {}) => {
     const [shell = new Shell()] = this.#idle
     this.#idle.delete(shell)
@@ -23,7 +23,7 @@ export class Shells implements Disposable {
     try {
       const { exitCode, ...output } = await shell.run([file, ...args])
       if (exitCode === 0 || alsoGood.includes(exitCode)) return output.stdout
-      // From 126 on it is the shell's word: not to be started, not found, or killed.
+      // Exit codes from 126 on come from the shell: the program was not started, not found, or killed.
       throw new ExecError(command, exitCode < 126 ? exitCode : undefined, output, `exit code ${exitCode} of the shell`)
     } catch (cause) {
       throw cause instanceof ExecError ? cause : new ExecError(command, undefined, { stdout: '', stderr: '' }, cause)
@@ -34,7 +34,7 @@ export class Shells implements Disposable {
     }
   };
 
-  /** Ends them; commands under way are finished. */
+  /** Ends the shells; running commands are finished first. */
   [Symbol.dispose](): void {
     this.#isDisposed = true
     for (const shell of this.#idle) shell.end()
@@ -44,7 +44,7 @@ export class Shells implements Disposable {
 
 type Ended = { readonly stdout: string; readonly stderr: string; readonly exitCode: number }
 
-/** One shell, which runs one command at a time. It ends with us: its input does. */
+/** One shell, which runs one command at a time. It ends when its input closes, so it ends with this process. */
 class Shell {
   readonly #child: ChildProcessByStdio<Writable, Readable, Readable>
   #stdout = ''
@@ -53,7 +53,7 @@ class Shell {
   hasEnded = false
 
   constructor() {
-    // A session of its own: Ctrl-C is for us to hear, not for a mount that is under way.
+    // A session of its own: Ctrl-C must end this process, not a mount that is running.
     this.#child = spawn('/bin/sh', { stdio: 'pipe', detached: true, cwd: '/', env: SYSTEM })
     const { stdin, stdout, stderr } = this.#child
     stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -99,7 +99,7 @@ class Shell {
     this.#waiting?.reject(error)
   }
 
-  /** Whether the process is kept from ending by it: only while a command is under way. */
+  /** Whether the shell keeps this process alive: only while a command runs. */
   #hold(isHeld: boolean): void {
     for (const one of [this.#child, this.#child.stdin, this.#child.stdout, this.#child.stderr]) {
       const handle = one as { ref?(): void; unref?(): void }
@@ -109,7 +109,7 @@ class Shell {
   }
 }
 
-// Both outputs are told to have ended by a byte that programs do not write; the exit code comes after it.
+// A byte that programs do not write marks the end of both outputs; the exit code follows it.
 const MARK = `s=$?; printf '\\0' >&2; printf '\\0%s\\n' "$s"`
 
 const quoted = (word: string): string => `'${word.replaceAll("'", `'\\''`)}'`

@@ -1,29 +1,29 @@
-/** One deed at a time, shared by all who want it meanwhile. */
+/** Runs one task at a time. Callers that come while it runs share it. */
 export class Singleflight {
-  #flight: Promise<void> | undefined
+  #pending: Promise<void> | undefined
 
   get isUnderWay(): boolean {
-    return this.#flight !== undefined
+    return this.#pending !== undefined
   }
 
   /**
-   * Resolves with the deed that is under way, or else begins this one; its failure is forgotten, so that the next one tries again.
-   * `fail` ends the wait of all at once, while the deed goes on behind it.
+   * Joins the running task, or starts this one. A failed task is forgotten, so that the next call starts a new one.
+   * `fail` ends the wait of all callers at once, while the task itself goes on.
    */
-  // No await in here: between looking at `#flight` and setting it is where two deeds would slip in.
-  join(deed: (fail: (error: unknown) => void) => Promise<void>): Promise<void> {
-    if (this.#flight !== undefined) return this.#flight
+  // No await in here: between reading `#pending` and setting it, two tasks could start.
+  join(task: (fail: (error: unknown) => void) => Promise<void>): Promise<void> {
+    if (this.#pending !== undefined) return this.#pending
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const settle = (): void => {
-      if (this.#flight === promise) this.#flight = undefined
+      if (this.#pending === promise) this.#pending = undefined
     }
     const fail = (error: unknown): void => {
       settle()
       reject(error)
     }
-    promise.catch(() => undefined) // those who wait are told; all may have left
-    this.#flight = promise
-    deed(fail).then(() => {
+    promise.catch(() => undefined) // each caller gets the error; all callers may have left
+    this.#pending = promise
+    task(fail).then(() => {
       settle()
       resolve()
     }, fail)

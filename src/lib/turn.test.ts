@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { Turns } from './turn.ts'
 
-test('deeds of one key take turns, a failed one included; those of another key do not wait', async () => {
+test('tasks of one key take turns, a failed one included; those of another key do not wait', async () => {
   const turns = new Turns<string>()
   const done: string[] = []
   const gate = Promise.withResolvers<void>()

@@ -1,10 +1,10 @@
-/** One thing that is held and how to let go of it; an undo may be repeated: "already so" is success. */
+/** A resource that is held, and how to release it. An undo may be repeated: "already released" is success. */
 export type Undo = { readonly name: string; readonly undo: () => Promise<void> }
 
 /**
- * What is held, newest last. The undo is pushed before the deed, so that a deed cut short is undone too. Unwinding stops
- * at the first undo that fails and keeps it, so that a disk that will not unmount is never detached
- * (AsyncDisposableStack goes on after a failure: wrong for disks).
+ * The held resources, newest last. Push the undo before the step, so that an interrupted step is undone too.
+ * Unwinding stops at the first undo that fails and keeps it, so that a disk that cannot be unmounted is never detached
+ * (AsyncDisposableStack goes on after a failure, which is wrong for disks).
  */
 export class Unwind {
   readonly #undos: Undo[] = []
@@ -13,12 +13,12 @@ export class Unwind {
     this.#undos.push({ name, undo })
   }
 
-  /** Names of what is still held, oldest first. */
+  /** The names of what is still held, oldest first. */
   get held(): readonly string[] {
     return this.#undos.map(({ name }) => name)
   }
 
-  /** Undoes newest first; throws what the first failing undo threw, and still holds that one and all before it. */
+  /** Undoes the newest first. Throws the error of the first undo that fails; that one and all older ones stay held. */
   async unwind(): Promise<void> {
     for (let last = this.#undos.at(-1); last !== undefined; last = this.#undos.at(-1)) {
       await last.undo()

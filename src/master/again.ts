@@ -3,7 +3,10 @@ import { isFailure } from '../lib/errors.ts'
 
 const TRIES = 30
 
-/** Runs the task again as long as another writer came between its read and its write; the task reads afresh each time. */
+/**
+ * Runs the task again each time another writer changed the document between its read and its write. The task has to read the document anew
+ * each time.
+ */
 export async function again<T>(task: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {

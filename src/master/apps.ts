@@ -19,7 +19,7 @@ import type { Volumes } from './volumes.ts'
 
 /** An app and the version of its document. */
 export type Found = { readonly app: App; readonly etag: string }
-/** Versions that the caller read; undefined: whatever there is. */
+/** Versions that the caller has read; undefined: any version. */
 export type Expected = readonly string[] | undefined
 
 type Parts = {
@@ -37,13 +37,14 @@ type Parts = {
 export type Apps = ReturnType<typeof appRegistry>
 
 /**
- * Registers, changes and removes apps. Each is decided by one conditional write of the app's own document; what is written
- * before it (claims) lapses if that write never comes, what is written after it (volume, dropped claims) is put right by
- * whoever next needs it. So a master may die anywhere in between.
+ * Registers, changes and removes apps. One conditional write of the app's own document decides each of these.
+ * Claims are written before that write. They lapse if that write never comes.
+ * The volume and the dropped claims are written after it. If that fails, the next call that needs them repairs them.
+ * So a master may die at any point in between.
  */
 export function appRegistry({ records, claims, history, volumes, changes, relay, clock, log, appsDomain }: Parts) {
   const now = (): string => timestamp(clock)
-  /** As `now`, and later than what was written before: versions are ordered by it, and another master's wall clock may be ahead. */
+  /** The current time, but always later than `before`: versions are ordered by this time, and another master's wall clock may be ahead. */
   const after = (before: string): string => new Date(Math.max(clock.wall(), Date.parse(before) + 1)).toISOString()
 
   const find = async (name: AppName): Promise<Found> => {
@@ -52,7 +53,7 @@ export function appRegistry({ records, claims, history, volumes, changes, relay,
     return record
   }
 
-  /** Claims the domains, writes the app, and gives the claims up again where that does not come about. */
+  /** Claims the domains and writes the app. Gives the claims up again if the write fails. */
   const commit = async (app: App, claimed: readonly Hostname[], over: AppRecord): Promise<string> => {
     const { volume } = app.task
     const had = over.state === 'live' ? over.app.task.volume?.size : undefined
@@ -67,7 +68,7 @@ export function appRegistry({ records, claims, history, volumes, changes, relay,
     }
   }
 
-  /** What follows the deciding write. It is made up for later where it fails, so its failure is not the caller's. */
+  /** Runs an action that follows the deciding write. A later call repeats it if it fails, so its failure does not fail the caller. */
   const afterwards = async (what: string, app: AppName, action: () => Promise<void>): Promise<void> => {
     try {
       await action()
@@ -104,7 +105,7 @@ export function appRegistry({ records, claims, history, volumes, changes, relay,
       }
     },
 
-    /** Makes the next revision of what `next` says of the app as it is; the same again makes none. */
+    /** Makes the next revision from what `next` makes of the current app. An unchanged definition makes no revision. */
     change: (
       name: AppName,
       next: (now: App) => Definition | Promise<Definition>,
@@ -124,7 +125,7 @@ export function appRegistry({ records, claims, history, volumes, changes, relay,
         const wanted = keepsImage ? { ...asked, pinned: pinnedBefore } : asked
         const checked = await relay.check(before.app, wanted, signal)
         const pinned = keepsImage ? (pinnedBefore ?? checked?.ran ?? undefined) : (checked?.image ?? undefined)
-        // The same tag is another revision where it names another image than the one that ran.
+        // The same tag makes a new revision if it now names another image than the one that ran.
         const ran = pinnedBefore ?? checked?.ran ?? undefined
         if (isSame && (pinned === undefined || ran === undefined || ran.id === pinned.id)) return before
         const task = pinned === undefined ? asked : { ...asked, pinned }
@@ -143,7 +144,7 @@ export function appRegistry({ records, claims, history, volumes, changes, relay,
         return { app, etag }
       }),
 
-    /** Says anew who may use the app, which makes no revision; the same again changes nothing. */
+    /** Replaces the access rules of the app. This makes no revision, and unchanged rules change nothing. */
     setAccess: (name: AppName, access: Access, expected: Expected): Promise<Found> =>
       attempts(expected, async () => {
         const before = await find(name)
@@ -156,12 +157,12 @@ export function appRegistry({ records, claims, history, volumes, changes, relay,
         return { app, etag }
       }),
 
-    /** Removes the app; its volume stays, without an app, unless it is to go too: then its data goes first. */
+    /** Removes the app. Its volume stays, without an app, unless `withVolume` is set: then the data of the volume is removed first. */
     remove: (name: AppName, withVolume: boolean, expected: Expected, signal: AbortSignal): Promise<void> =>
       attempts(expected, async () => {
         const before = await records.read(name)
         if (before.state !== 'live') {
-          // A master may have died over this very removal: what it left is cleared away before the answer.
+          // A master may have died during this very removal: remove what it left before we answer.
           if (before.state === 'removed') await afterwards('history', name, () => history.forget(name, before.revision))
           throw new ShadowError('app-not-found', `no app is called ${name}`)
         }
@@ -178,7 +179,7 @@ export function appRegistry({ records, claims, history, volumes, changes, relay,
         if (volume !== undefined)
           await afterwards('volume record', name, async () => {
             if (!withVolume) return volumes.disown(volume, name)
-            // A request that came in between has woken the app anew, with an empty volume.
+            // A request that came in between has woken the app again, with an empty volume.
             await relay.eraseVolume(volume, name, signal)
             await volumes.forget(volume)
           })
@@ -191,7 +192,7 @@ export function appRegistry({ records, claims, history, volumes, changes, relay,
   }
 }
 
-/** Whoever names a version is told that it is no longer the current one; for all others we try again by ourselves. */
+/** A caller that names versions gets `changed` once they are out of date; for all other callers we try again. */
 const attempts = <T>(expected: Expected, action: () => Promise<T>): Promise<T> =>
   expected === undefined ? again(action) : action()
 

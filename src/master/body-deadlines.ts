@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http'
 import type { Clock } from '../lib/clock.ts'
 
-/** As node:http's own `requestTimeout`, which is one for all requests of a server. */
+/** The value of node:http's own `requestTimeout`, which can be set only for a whole server. */
 const BODY_WITHIN_MS = 300_000
 
-/** Closes connections whose request is not whole five minutes after its head, but for requests that are let off: uploads. */
+/** Closes connections whose request body is incomplete five minutes after its head. Uploads are exempt. */
 export class BodyDeadlines {
   readonly #clock: Clock
   readonly #running = new WeakMap<IncomingMessage, Disposable>()
@@ -13,7 +13,7 @@ export class BodyDeadlines {
     this.#clock = clock
   }
 
-  /** Counts from now on, whoever sent the request, and whether or not it is answered before it is whole. */
+  /** Starts the deadline of this request. It applies even if the request is answered before its body is complete. */
   start(request: IncomingMessage): void {
     const { 'content-length': length, 'transfer-encoding': coding } = request.headers
     if (length === undefined && coding === undefined) return
@@ -24,7 +24,7 @@ export class BodyDeadlines {
     request.once('close', () => timer[Symbol.dispose]())
   }
 
-  /** This request may take as long as the server allows. */
+  /** Exempts this request: the time limit of the server applies instead. */
   letOff(request: IncomingMessage): void {
     this.#running.get(request)?.[Symbol.dispose]()
   }

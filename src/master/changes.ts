@@ -6,15 +6,16 @@ import { openEvents } from '../lib/http/api/events.ts'
 import type { App } from '../model/app.ts'
 import { STREAM_HEARTBEAT_EVERY } from '../model/intervals.ts'
 
-/** A reader this far behind is cut off; it polls and comes back. */
+/** A reader that is this far behind is disconnected; it polls and connects again. */
 const MOST_BEHIND_BYTES = 1_048_576
 const CHECKED = `: ${CHANGES_CHECKED}\n\n`
 
 export type Changes = ReturnType<typeof changeStream>
 
 /**
- * Tells listeners of the changes made through any master. `: checked` in the stream says that all that had changed by then was told
- * before: what a listener keeps and has checked since the stream began is good until a moment after that.
+ * Sends the changes made through any master to listeners. The comment `: checked` in the stream means: all changes until now have been
+ * sent.
+ * A listener may trust what it has checked since the stream began until shortly after the last such comment.
  */
 export function changeStream() {
   const emitter = new EventEmitter().setMaxListeners(0)
@@ -23,9 +24,9 @@ export function changeStream() {
       void emitter.emit('change', { app: name, revision: task.revision, domains } satisfies Change),
     removed: ({ name, domains }: Pick<App, 'name' | 'domains'>): void =>
       void emitter.emit('change', { app: name, revision: null, domains } satisfies Change),
-    /** All changes until now were told. */
+    /** All changes until now have been sent. */
     checked: (): void => void emitter.emit('checked'),
-    /** Ends all streams: not all changes could be told. Whoever listens comes again, and asks about what it keeps. */
+    /** Ends all streams, because some changes could not be sent. Listeners connect again and check what they keep. */
     restart: (): void => void emitter.emit('restart'),
     /** Writes changes to the response until it closes. */
     stream(response: ServerResponse, signal: AbortSignal): Promise<void> {

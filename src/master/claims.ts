@@ -7,11 +7,11 @@ import type { Hostname } from '../model/hostname.ts'
 import type { AppName } from '../model/names.ts'
 import type { Storage } from './storage/storage.ts'
 
-/** How long a claim keeps others away before its app has to list the domain. */
+/** For how long a claim excludes other apps before its app lists the domain. */
 const CLAIM_COUNTS_FOR_MS = 15_000
-/** A writer that is slower than this must not rely on its claims any more. */
+/** A writer that takes longer than this must not rely on its claims any more. */
 const COMMIT_WITHIN_MS = 5_000
-/** How long we watch a claim that is not decided yet: the other registration is nearly always done by then. */
+/** For how long we watch an undecided claim: the other registration has nearly always ended by then. */
 const DECIDED_WITHIN_MS = 2_000
 const MOST_WATCHED = 10_000
 
@@ -21,9 +21,10 @@ type Held = { readonly hostname: Hostname; readonly etag: string; readonly ours:
 export type Claims = ReturnType<typeof domainClaims>
 
 /**
- * One hostname, one app: `domains/<hostname>.json` says which app may list it. A claim is taken before the app lists the
- * domain, and believed only while the app does or might be about to: what a master that died left behind is taken over.
- * Claims are given up by a conditional write of the very version that is known, never by DELETE, which would take another's.
+ * One hostname, one app: `domains/<hostname>.json` names the app that may list the hostname.
+ * A claim is taken before the app lists the domain. It counts only while the app lists the domain, or may be about to. So the claim of a
+ * master that died can be taken over.
+ * A claim is given up by a conditional write of the known version, never by DELETE, which could remove another app's claim.
  */
 export function domainClaims({
   storage,
@@ -38,7 +39,7 @@ export function domainClaims({
   const keyOf = (hostname: Hostname): string => `domains/${hostname}.json`
   const now = (): string => timestamp(clock)
 
-  /** Since when this master has seen a claim of another app that nobody has decided yet, by `clock.now()`. */
+  /** When this master first saw an undecided claim of another app, by `clock.now()`. */
   const watched = new Map<Hostname, { etag: string; at: number }>()
 
   const read = async (hostname: Hostname) => {
@@ -46,7 +47,9 @@ export function domainClaims({
     return stored && { ...ClaimSchema.parse(stored.value), etag: stored.etag }
   }
 
-  /** Whether the claim still keeps others away. Where its writer's wall clock is ahead of ours, we count from when we first saw it. */
+  /**
+   * Whether the claim still excludes other apps. If its writer's wall clock is ahead of ours, we count from when we first saw the claim.
+   */
   const counts = (hostname: Hostname, { etag, at }: { etag: string; at: string }): boolean => {
     if (watched.size >= MOST_WATCHED) watched.clear()
     if (watched.get(hostname)?.etag !== etag) watched.set(hostname, { etag, at: clock.now() })
@@ -77,7 +80,7 @@ export function domainClaims({
           claim === undefined
             ? await storage.create(keyOf(hostname), ours)
             : await storage.update(keyOf(hostname), ours, claim.etag)
-        // Another registration of the same name may rest on a claim that we only renewed: it is not ours to give up.
+        // If we only renewed a claim, another registration of the same app may rely on it: then we must not give it up.
         return { hostname, etag, ours: claim?.app !== app }
       } catch (error) {
         if (!isFailure(error, 'already-exists', 'changed')) throw error
@@ -91,25 +94,25 @@ export function domainClaims({
       try {
         await storage.update(keyOf(hostname), { app: null, at: now() }, etag)
       } catch {
-        // Another has it already, or the store is away and it lapses by itself.
+        // Another app has it already, or the store is away and the claim lapses by itself.
       }
     }
   }
 
   return {
-    /** Which app may list the hostname. */
+    /** The app that may list the hostname. */
     async appOf(hostname: Hostname): Promise<AppName | undefined> {
       return (await read(hostname))?.app ?? undefined
     },
 
-    /** Takes all of them or none; fails with `domain-taken` that names every one that is. */
+    /** Takes all of the claims or none. Fails with `domain-taken`, which names every domain that is taken. */
     async take(app: AppName, domains: readonly Hostname[]): Promise<Taken> {
       const held: Held[] = []
       const faults: Fault[] = []
       const refusals: ShadowError[] = []
       const since = performance.now()
       try {
-        // In one order for all, so that two registrations never wait for each other.
+        // All masters take claims in the same order, so that two registrations never wait for each other.
         for (const hostname of domains.toSorted()) {
           try {
             held.push(await takeOne(app, hostname))
@@ -139,7 +142,7 @@ export function domainClaims({
       }
     },
 
-    /** The claims as they are now, for an app that is about to drop these domains. */
+    /** The current claims of an app that is about to drop these domains. */
     async known(app: AppName, domains: readonly Hostname[]): Promise<{ release: () => Promise<void> }> {
       const held: Held[] = []
       for (const hostname of domains) {
@@ -152,8 +155,8 @@ export function domainClaims({
 }
 
 type Taken = {
-  /** Gives up what was taken, where the app did not come to list it. */
+  /** Gives the taken claims up, if the app did not list the domains. */
   release(): Promise<void>
-  /** Called right before the app's document is written: fails when too much time has passed to rely on the claims. */
+  /** Called right before the app's document is written: fails if the claims are too old to rely on. */
   stillGood(): void
 }

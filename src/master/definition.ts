@@ -6,11 +6,11 @@ import { type Hostname, hostname } from '../model/hostname.ts'
 import { type AppName, volumeId } from '../model/names.ts'
 import { TASK_DEFAULTS, type TaskDefinition } from '../model/task.ts'
 
-/** The domains that the definition asks for; without any it is the name before the master's apps domain. */
+/** The domains of the definition. A definition without domains gets `<app name>.<apps domain of the master>`. */
 export const domainsOf = (name: AppName, definition: Definition, appsDomain: Hostname): readonly Hostname[] =>
   definition.domains === undefined ? [hostname(`${name}.${appsDomain}`)] : [...new Set(definition.domains)]
 
-/** The task definition that comes of what a person said. */
+/** The task definition made from a person's definition. */
 export function taskOf(name: AppName, revision: number, definition: Definition, createdAt: string): TaskDefinition {
   const { domains: _, volume, port, ...rest } = definition
   return {
@@ -24,7 +24,7 @@ export function taskOf(name: AppName, revision: number, definition: Definition, 
   }
 }
 
-/** What a person would say to get the app as it is now: what a patch is merged into. */
+/** The definition that would produce the app as it is now: a patch is merged into it. */
 export function definitionOf({ domains, task }: App): object {
   const {
     app: _app,
@@ -44,11 +44,11 @@ export function definitionOf({ domains, task }: App): object {
   }
 }
 
-/** Whether the two say the same of how to run the app. */
+/** Whether both apps are run in the same way. */
 export const sameDefinition = (one: App, other: App): boolean =>
   isDeepStrictEqual(JSON.parse(JSON.stringify(definitionOf(one))), JSON.parse(JSON.stringify(definitionOf(other))))
 
-/** Fails with `not-found` where the patch takes a variable away that the app does not have, and names all of them. */
+/** Fails with `not-found` if the patch removes variables that the app does not have, and names all of them. */
 export function mustHave({ name, task }: App, patch: Readonly<Record<string, unknown>>): void {
   const env = typeof patch['env'] === 'object' ? { ...patch['env'] } : {}
   const absent = Object.entries(env)

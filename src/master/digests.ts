@@ -9,9 +9,9 @@ const DIGEST = /^hmac-sha256:[0-9a-f]{32}$/
 export type Digests = ReturnType<typeof envDigests>
 
 /**
- * Digests of the values of environments: what a person is shown in their place. Equal values have equal digests, so that a
- * change can be seen. They are made with the masters' key, which is not in the store: a value cannot be guessed from its digest,
- * however short. A new key makes other digests.
+ * Digests of environment values, shown to people in place of the values. Equal values have equal digests, so that a change can be seen.
+ * The digests are made with the masters' key, which is not in the store: nobody can guess a value from its digest, however short the value
+ * is. A new key makes other digests.
  */
 export function envDigests(seals: Seals) {
   const digest = (value: string): string => `hmac-sha256:${seals.digest(value, 'environment')}`
@@ -21,8 +21,9 @@ export function envDigests(seals: Seals) {
     hide: (task: TaskDefinition): TaskDefinition => ({ ...task, env: mapped(task.env, digest) }),
 
     /**
-     * The definition with the values that the app has in place of their digests: who reads an app, changes one field and
-     * puts it back changes that field alone. Fails with `bad-input` where a digest is not of the value that the app has.
+     * Puts the app's current values back in place of their digests. So a caller that reads an app, changes one field and writes it back
+     * changes that field alone.
+     * Fails with `bad-input` if a digest does not belong to the app's current value.
      */
     restore(definition: Definition, now: App | undefined): Definition {
       if (!Object.values(definition.env).some(value => DIGEST.test(value))) return definition

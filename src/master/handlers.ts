@@ -24,11 +24,11 @@ import type { Storage } from './storage/storage.ts'
 import type { Caller, Tokens } from './tokens.ts'
 import type { Volumes } from './volumes.ts'
 
-/** What a handler may know of the call beside its input. */
+/** What a handler gets of the call besides its input. */
 export type Call = {
   readonly caller: Caller | undefined
   readonly ifMatch: readonly string[] | undefined
-  /** The permit that a node shows for an app that was placed on it. */
+  /** The permit that a node shows for an app that was placed on that node. */
   readonly permit: string | undefined
   readonly request: IncomingMessage
   readonly response: ServerResponse
@@ -37,9 +37,9 @@ export type Call = {
 }
 
 type Routes = typeof masterRoutes
-type Told<R> = R extends { answer: z.ZodType } ? Promise<{ value: CallAnswer<R>; etag?: string }> : Promise<void>
-/** One for each call of the API; those that stream write their answer by themselves. */
-export type Handlers = { [K in keyof Routes]: (input: HandlerInput<Routes[K]>, call: Call) => Told<Routes[K]> }
+type Answered<R> = R extends { answer: z.ZodType } ? Promise<{ value: CallAnswer<R>; etag?: string }> : Promise<void>
+/** One handler for each call of the API. Handlers of streams write their answer themselves. */
+export type Handlers = { [K in keyof Routes]: (input: HandlerInput<Routes[K]>, call: Call) => Answered<Routes[K]> }
 
 type Shown = 'values' | 'digests'
 
@@ -59,23 +59,23 @@ export type Parts = {
 }
 
 const HEALTH_WITHIN_MS = 2_000
-/** What others than fronts see of a node's key. */
+/** What callers other than fronts see in place of a node's key. */
 const HIDDEN_KEY = '****************'
 
-/** The calls of the API, each put to the noun that it is about. */
+/** The handlers of the API's calls: each one calls the module that owns the noun. */
 export function masterHandlers(parts: Parts): Handlers {
   const { storage, apps, lookup, history, volumes, nodes, tokens, digests, relay, changes, permits, blobs } = parts
   const find = async (name: AppName) => (await apps.find(name)).app
   return {
     async health() {
       await storage.get('probe/health.json', AbortSignal.timeout(HEALTH_WITHIN_MS))
-      // Anyone may ask: where the store is remains between us.
+      // Any caller may see this, so it must not say where the store is.
       return { value: { ok: true, storage: storage.name.split(' ')[0] ?? '' } }
     },
 
     registerApp: async ({ body: { name, access, ...definition }, query: { env } }) => {
       const whole = digests.restore(definition, undefined)
-      return told(await apps.register({ name, access, ...whole }), env)
+      return withEtag(await apps.register({ name, access, ...whole }), env)
     },
     listApps: async ({ query: { after, limit, env } }) => {
       const { items, next } = await lookup.list(after === undefined ? undefined : appName(after), limit)
@@ -84,11 +84,11 @@ export function masterHandlers(parts: Parts): Handlers {
     async getApp({ params, query: { env } }, { caller, permit }) {
       const found = await apps.find(params.app)
       await permits.mustBePlaced(found.app, caller, permit)
-      return told(found, env)
+      return withEtag(found, env)
     },
     getHost: async ({ params }) => routeTo(await lookup.atHost(params.hostname)),
     replaceApp: async ({ params, body, query: { env } }, { ifMatch, signal }) =>
-      told(
+      withEtag(
         await apps.change(params.app, now => digests.restore(body, now), {
           expected: ifMatch,
           namesImage: true,
@@ -102,10 +102,10 @@ export function masterHandlers(parts: Parts): Handlers {
         return digests.restore(parseValue(ReplaceSchema, mergePatch(definitionOf(now), body)), now)
       }
       const namesImage = 'image' in body
-      return told(await apps.change(params.app, next, { expected: ifMatch, namesImage, signal }), env)
+      return withEtag(await apps.change(params.app, next, { expected: ifMatch, namesImage, signal }), env)
     },
     setAccess: async ({ params, body, query: { env } }, { ifMatch }) =>
-      told(await apps.setAccess(params.app, body, ifMatch), env),
+      withEtag(await apps.setAccess(params.app, body, ifMatch), env),
     removeApp: ({ params, query }, { ifMatch, signal }) => apps.remove(params.app, query.withVolume, ifMatch, signal),
     listTasks: async ({ params, query: { env } }) => {
       const tasks = await history.list(await find(params.app))
@@ -157,7 +157,7 @@ export function masterHandlers(parts: Parts): Handlers {
     changes: (_, { response, signal }) => changes.stream(response, signal),
   }
 
-  /** What of a route is not in the app's document is part of the route's version. */
+  /** Parts of a route that are not in the app's document are in the route's version too. */
   async function routeTo({ app, etag }: Found): Promise<{ value: Route; etag: string }> {
     const { volume } = app.task
     const node = volume === undefined ? null : await volumes.nodeOf(volume.id)
@@ -170,7 +170,7 @@ export function masterHandlers(parts: Parts): Handlers {
     await volumes.forget(id)
   }
 
-  function told({ app, etag }: Found, env: Shown): { value: App; etag: string } {
+  function withEtag({ app, etag }: Found, env: Shown): { value: App; etag: string } {
     return { value: shown(app, env), etag }
   }
 

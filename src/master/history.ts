@@ -10,8 +10,8 @@ import type { Storage } from './storage/storage.ts'
 export type History = ReturnType<typeof taskHistory>
 
 /**
- * The revisions before the current one, each in `tasks/<app>/<revision>.json`. The current one is in the app's own document:
- * so a revision is made by one write, and one that lost a race leaves nothing behind.
+ * The revisions before the current one, each in `tasks/<app>/<revision>.json`. The current revision is in the app's own document:
+ * so one write makes a revision, and a revision that lost a race leaves nothing behind.
  */
 export function taskHistory(storage: Storage, seals: Seals) {
   const keyOf = (app: AppName, revision: number): string => `tasks/${app}/${revision}.json`
@@ -27,7 +27,7 @@ export function taskHistory(storage: Storage, seals: Seals) {
   }
 
   return {
-    /** Keeps a revision that is about to be replaced; kept already is success. */
+    /** Stores a revision that is about to be replaced; a revision that is stored already is success. */
     async keep(task: TaskDefinition): Promise<void> {
       try {
         await storage.create(keyOf(task.app, task.revision), sealTask(task, seals))
@@ -49,7 +49,7 @@ export function taskHistory(storage: Storage, seals: Seals) {
       return [app.task, ...tasks.filter(task => task !== undefined)]
     },
 
-    /** Removes what is kept of a removed app; a later app of the name has later revisions. */
+    /** Removes the revisions of a removed app. A later app of the same name has higher revisions. */
     async forget(app: AppName, upTo: number): Promise<void> {
       const old = (await revisions(app)).filter(revision => revision <= upTo)
       await mapAtMost(16, old, revision => storage.remove(keyOf(app, revision)))

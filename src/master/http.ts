@@ -23,7 +23,9 @@ type Parts = {
   ending: AbortSignal
 }
 
-/** The master's request handler: every route of the table, behind its token, its input parsed, its failures as problem documents. */
+/**
+ * The master's request handler. Each route of the table checks its token and parses its input; failures are answered as problem documents.
+ */
 export function masterHandler({ handlers, tokens, log, clock, ending }: Parts): RequestListener {
   const app = express().disable('x-powered-by').disable('etag')
   const deadlines = new BodyDeadlines(clock)
@@ -54,9 +56,9 @@ export function masterHandler({ handlers, tokens, log, clock, ending }: Parts): 
         const signal = good === undefined ? gone : AbortSignal.any([gone, ending, good.signal])
         const ifMatch = etagsOf(request.headers['if-match'])
         const permit = request.headers[PERMIT_HEADER]?.toString()
-        const told = await handler(input, { caller, ifMatch, permit, request, response, signal })
+        const answered = await handler(input, { caller, ifMatch, permit, request, response, signal })
         if (route.answer === 'stream') response.end()
-        else answer(request, response, route, told)
+        else answer(request, response, route, answered)
       }),
     )
   }
@@ -78,7 +80,7 @@ export function masterHandler({ handlers, tokens, log, clock, ending }: Parts): 
       })
     }),
   )
-  // Express knows an error handler by its four parameters.
+  // Express recognises an error handler by its four parameters.
   app.use((error: unknown, request: Request, response: Response, _next: NextFunction) =>
     fail(request, response, asBadRequest(error), log),
   )
@@ -121,7 +123,7 @@ async function bodyOf(request: IncomingMessage): Promise<unknown> {
   return readJson(request)
 }
 
-/** The versions that an If-Match or If-None-Match names; `*` names no version, only that there is one. */
+/** The versions in an If-Match or If-None-Match header; `*` names no version, only that one exists. */
 function etagsOf(header: string | undefined): readonly string[] | undefined {
   if (header === undefined || header.trim() === '*') return undefined
   return header.split(',').map(etag => etag.trim().replace(/^W\//, '').replace(/^"|"$/g, ''))
@@ -131,13 +133,13 @@ function answer(
   request: IncomingMessage,
   response: ServerResponse,
   route: Route,
-  told: { value: unknown; etag?: string } | undefined,
+  answered: { value: unknown; etag?: string } | undefined,
 ): void {
-  const headers = { 'cache-control': 'no-store', ...(told?.etag !== undefined && { etag: `"${told.etag}"` }) }
+  const headers = { 'cache-control': 'no-store', ...(answered?.etag !== undefined && { etag: `"${answered.etag}"` }) }
   const known = request.method === 'GET' ? etagsOf(request.headers['if-none-match']) : undefined
-  if (told === undefined) reply(response, 204, undefined, headers)
-  else if (told.etag !== undefined && known?.includes(told.etag)) reply(response, 304, undefined, headers)
-  else reply(response, 'status' in route ? route.status : 200, told.value, headers)
+  if (answered === undefined) reply(response, 204, undefined, headers)
+  else if (answered.etag !== undefined && known?.includes(answered.etag)) reply(response, 304, undefined, headers)
+  else reply(response, 'status' in route ? route.status : 200, answered.value, headers)
 }
 
 function asBadRequest(error: unknown): unknown {

@@ -7,18 +7,18 @@ import { again } from './again.ts'
 import type { Storage } from './storage/storage.ts'
 
 const KEY = 'changes/journal.json'
-/** How many changes the document names. A master that missed more than these checks everything instead. */
+/** How many changes the document holds. A master that missed more than these checks everything. */
 const MOST_ENTRIES = 200
-/** How long a change that was announced, and not yet said to be done, is looked for: longer than any write may take that still lands. */
+/** For how long masters look for a change that was announced but is not marked done: longer than any late write may take. */
 const UNSURE_FOR_MS = 20_000
 
 const EntrySchema = z.object({ number: z.int(), op: z.string(), key: z.string(), done: z.boolean() })
 const JournalSchema = z.object({
-  /** Of this journal: one that was lost and begun anew has another. */
+  /** The id of this journal: a journal that was lost and begun again has another id. */
   id: z.string(),
   /** The number of the newest entry. */
   last: z.int(),
-  /** The number of the newest entry that is not in here any more. */
+  /** The number of the newest entry that the document no longer holds. */
   dropped: z.int(),
   entries: z.array(EntrySchema),
 })
@@ -28,16 +28,19 @@ type Document = z.output<typeof JournalSchema>
 type Announced = Omit<Entry, 'number'>
 type Waiting = Announced & { readonly written: PromiseWithResolvers<void> }
 
-/** What a look at the journal found: keys of documents that may have changed, or that more changed than the journal tells. */
+/**
+ * The result of `look`: keys of documents that may have changed; `missed` is set if the journal no longer holds all changes since the last
+ * look.
+ */
 export type Looked = { readonly keys: readonly string[]; readonly missed: boolean }
 
 const EMPTY: Document = { id: '', last: 0, dropped: 0, entries: [] }
 
 /**
- * Tells all masters on one store which documents change: one small document, `changes/journal.json`, that every master reads once
- * a second. A change is announced before it is written, so that a master that dies in between leaves a trace, and said to be done
- * afterwards. A change that was announced and is not done is looked for until it is there, or has had its time. Entries are
- * numbered by conditional writes: no clock of any machine takes part.
+ * Informs all masters on one store which documents change. Every master reads one small document, `changes/journal.json`, once a second.
+ * A change is announced before it is written, so that a master that dies in between leaves a trace; it is marked done afterwards.
+ * Masters look for a change that is announced but not done until they find it or its time is over.
+ * Conditional writes number the entries: no clock of any machine takes part.
  */
 export class Journal {
   readonly #storage: Storage
@@ -45,7 +48,7 @@ export class Journal {
   readonly #log: Log
   readonly #waiting: Waiting[] = []
   readonly #unsure = new Map<string, { key: string; until: number }>()
-  /** The document as we wrote it last: the next write needs no read while no other master writes. */
+  /** The document as we last wrote it: while no other master writes, the next write needs no read. */
   #written: { document: Document; etag: string } | undefined
   #writing: Promise<void> | undefined
   #seen: Pick<Document, 'id' | 'last'> | undefined
@@ -56,7 +59,7 @@ export class Journal {
     this.#log = log
   }
 
-  /** The storage, with writes of these documents announced: what `isAnnounced` says of a key. */
+  /** The storage, with writes announced for each key for which `isAnnounced` is true. */
   over(isAnnounced: (key: string) => boolean): Storage {
     const storage = this.#storage
     const changing = <T>(key: string, action: () => Promise<T>): Promise<T> =>
@@ -73,7 +76,7 @@ export class Journal {
     }
   }
 
-  /** What was announced since the last look, by any master. The first look finds only what is under way. */
+  /** The changes that any master announced since the last call. The first call returns only the changes that are not done yet. */
   async look(): Promise<Looked> {
     const stored = await this.#storage.get(KEY)
     const document = stored === undefined ? EMPTY : JournalSchema.parse(stored.value)
@@ -109,7 +112,7 @@ export class Journal {
       this.#isDone({ op, key, done: true })
       return result
     } catch (error) {
-      // A write that was refused has not landed. Any other may have, or may yet: all masters look for it.
+      // A refused write has not taken effect. Any other failed write may have taken effect, or may later: all masters look for it.
       if (isFailure(error, 'changed', 'already-exists', 'bad-input', 'disk-full')) this.#isDone({ op, key, done: true })
       throw error
     }
@@ -121,7 +124,7 @@ export class Journal {
     )
   }
 
-  /** Resolves when the entry is written. Entries that come while another write is under way share the next one. */
+  /** Resolves when the entry is written. Entries that come while another write is running share the next write. */
   #announce(announced: Announced): Promise<void> {
     const written = Promise.withResolvers<void>()
     this.#waiting.push({ ...announced, written })
@@ -139,7 +142,7 @@ export class Journal {
         for (const { written } of batch) written.reject(error)
       }
     }
-    // Here and not in a `finally`: what is announced between the look above and that would never be written.
+    // Not in a `finally`: an entry announced between the look above and the `finally` would never be written.
     this.#writing = undefined
   }
 

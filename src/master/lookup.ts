@@ -13,7 +13,7 @@ export type Lookup = ReturnType<typeof appLookup>
 
 /** Finds apps by hostname and in order. */
 export function appLookup({ records, claims }: { records: Records; claims: Claims }) {
-  /** Where a hostname was last: a hint that saves the read of its claim; the app's own document decides. */
+  /** The app that last had each hostname. This hint saves reading the claim; the app's own document decides. */
   const seen = new Map<Hostname, AppName>()
 
   const appWith = async (hostname: Hostname, name: AppName | undefined): Promise<Found | undefined> => {
@@ -22,7 +22,7 @@ export function appLookup({ records, claims }: { records: Records; claims: Claim
   }
 
   return {
-    /** The app that has the hostname, in one read where it was asked for before; fails with `host-unknown`. */
+    /** The app that has the hostname, with one read if the hostname was looked up before; fails with `host-unknown`. */
     async atHost(hostname: Hostname): Promise<Found> {
       const found =
         (await appWith(hostname, seen.get(hostname))) ?? (await appWith(hostname, await claims.appOf(hostname)))

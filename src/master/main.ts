@@ -33,22 +33,24 @@ import { volumeRecords } from './volumes.ts'
 import { isAnnounced, watchChanges } from './watch.ts'
 
 const DRAIN_MS = 2_000
-/** Bounds an upload. For all other requests see `BodyDeadlines`: five minutes are too few for a large blob over a slow line. */
+/**
+ * The time limit of an upload. All other requests: see `BodyDeadlines`. Five minutes are too few for a large blob over a slow connection.
+ */
 const UPLOAD_WITHIN_MS = 3_600_000
 
-/** A master that runs. */
+/** A running master. */
 export type Master = Listening & {
   readonly url: string
   readonly storage: string
-  /** The token in `<data>/tokens/<role>`, made where there is none: for whoever runs beside the master. */
+  /** The token in `<data>/tokens/<role>`, created if there is none: for a front that runs beside the master. */
   token(role: Exclude<Role, 'node'>): Promise<string>
-  /** The same for the node of this name, in `<data>/tokens/node-<name>`. */
+  /** The token of the node of this name in `<data>/tokens/node-<name>`, created if there is none. */
   nodeToken(node: NodeName): Promise<string>
 }
 
 type Given = { clock: Clock; log: Log; storage?: Storage }
 
-/** Starts a master; any number may run on one storage. The admin token is in `<data>/tokens/admin` afterwards. */
+/** Starts a master; any number of masters may run on one storage. The admin token is in `<data>/tokens/admin` afterwards. */
 export async function startMaster(config: MasterConfig, { clock, log, storage: given }: Given): Promise<Master> {
   await ownDataFolder(config.data)
   const place: StoragePlace = config.storage ?? { kind: 'directory', path: join(config.data, 'store') }

@@ -12,22 +12,23 @@ import type { Storage } from './storage/storage.ts'
 
 const KeysSchema = z.object({ key: z.string(), controlKey: z.string() })
 const StoredSchema = z.looseObject({ name: z.string(), sealedKeys: z.string() })
-/** A node with the key that masters alone show to it; undefined where its record is of an earlier version. */
+/** A node with the key that only masters see; the key is undefined if the record was written by an earlier version. */
 export type ControlledNode = Node & { readonly controlKey: string | undefined }
 
 export type Nodes = ReturnType<typeof nodeRecords>
 
 /**
- * The nodes that announced themselves, in `nodes/<node>.json`. Whether one is there is judged by how long ago this master saw its
- * document change, on this master's own monotonic clock: `until` was written by another machine's wall clock, which may be wrong by
- * hours. A node that this master sees for the first time counts as there until it has been silent for NODE_LOST_AFTER.
+ * The nodes that announced themselves, in `nodes/<node>.json`. A node counts as alive while its document changes often enough.
+ * This master measures that on its own monotonic clock, because `until` comes from another machine's wall clock, which may be wrong by
+ * hours.
+ * A node that this master sees for the first time counts as alive until it has been silent for NODE_LOST_AFTER.
  */
 export function nodeRecords({ storage, clock, seals }: { storage: Storage; clock: Clock; seals: Seals }) {
   const keyOf = (name: NodeName): string => `nodes/${name}.json`
-  /** Versions that we wrote: while a node keeps to one master, an announcement is one write and no read. */
+  /** Versions that this master wrote: while a node uses one master, an announcement is one write and no read. */
   const written = new Map<NodeName, { etag: string; key: string }>()
 
-  /** Which version of a node's document was seen last, and since when, by `clock.now()`. */
+  /** The last version of each node's document that we saw, and since when, by `clock.now()`. */
   const heard = new Map<NodeName, { etag: string; at: number }>()
 
   const hear = (name: NodeName, etag: string): void => {
@@ -64,11 +65,11 @@ export function nodeRecords({ storage, clock, seals }: { storage: Storage; clock
   return {
     find: async (name: NodeName): Promise<ControlledNode | undefined> => (await read(name))?.node,
 
-    /** Fails with `bad-input` while another machine announces itself by this name. */
+    /** Stores the announcement of a node. Fails with `bad-input` while another machine announces itself by this name. */
     async announce(name: NodeName, said: z.output<typeof AnnounceSchema>): Promise<void> {
-      const { key, controlKey, ...told } = said
+      const { key, controlKey, ...announced } = said
       const sealedKeys = seals.seal(JSON.stringify({ key, controlKey }), contextOf(name))
-      const node = { name, ...told, sealedKeys, until: new Date(clock.wall() + NODE_LOST_AFTER).toISOString() }
+      const node = { name, ...announced, sealedKeys, until: new Date(clock.wall() + NODE_LOST_AFTER).toISOString() }
       const last = written.get(name)
       if (last?.key === said.key) {
         try {
@@ -94,7 +95,7 @@ export function nodeRecords({ storage, clock, seals }: { storage: Storage; clock
       })
     },
 
-    /** Those that spoke lately, by name. */
+    /** The nodes that announced themselves lately, sorted by name. */
     async list(): Promise<readonly ControlledNode[]> {
       const keys = await storage.list('nodes/')
       const names = keys.map(key => key.slice('nodes/'.length, -'.json'.length) as NodeName)

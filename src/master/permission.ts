@@ -2,7 +2,7 @@ import { ShadowError } from '../lib/errors.ts'
 import type { NodeName } from '../model/names.ts'
 import type { Caller } from './tokens.ts'
 
-/** Fails with `forbidden` where the caller is a node, and not this one: the token of a node is good for that node alone. */
+/** Fails with `forbidden` if the caller is a node other than this one: a node's token is good for that node alone. */
 export function mustBeNode(caller: Caller | undefined, node: NodeName): void {
   if (caller?.role !== 'node' || caller.name === node) return
   throw new ShadowError(

@@ -10,12 +10,14 @@ type Named = Pick<App, 'name' | 'createdAt'>
 export type Permits = ReturnType<typeof placementPermits>
 
 /**
- * Which apps a node may read: those whose volume it has leased and, while no node has the lease, those that somebody has placed on
- * it. Fronts and masters place apps. So each route has a permit, signed with the masters' key, which a front shows to the node with
- * a request, and the node to the master. A node's token alone reads nothing, and leases no volume.
+ * Which apps a node may read: those whose volume it has leased and, while no node has the lease, those that somebody has placed on the
+ * node.
+ * Fronts and masters place apps. So each route has a permit, signed with the masters' key.
+ * A front shows the permit to the node with a request, and the node shows it to the master. A node's token alone reads nothing and leases
+ * no volume.
  */
 export function placementPermits({ seals, records, volumes }: { seals: Seals; records: Records; volumes: Volumes }) {
-  // An app that was registered anew under its name is another one.
+  // An app that was removed and registered again under its name is another app.
   const textOf = ({ name, createdAt }: Named): string => `permit ${name} ${createdAt}`
   const isGood = (permit: string | undefined, app: Named): boolean =>
     permit !== undefined && seals.verify(textOf(app), permit)
@@ -31,15 +33,15 @@ export function placementPermits({ seals, records, volumes }: { seals: Seals; re
   }
 
   return {
-    /** The permit that goes with the app to wherever it is placed; the same for each version of the app. */
+    /** The permit of the app, shown wherever the app is placed. All versions of the app have the same permit. */
     issue: (app: Named): string => seals.sign(textOf(app)),
-    /** Changes with the key that permits are signed with. */
+    /** Changes with the key that signs permits. */
     get version(): string {
       return seals.id
     },
-    /** Fails with `forbidden`, or with `volume-elsewhere` where another node has the volume. */
+    /** Fails with `forbidden`, or with `volume-elsewhere` if another node has the volume. */
     mustBePlaced,
-    /** The same for the app that has the volume. */
+    /** Does the same for the app that has the volume. */
     async mustBePlacedWith(volume: VolumeId, caller: Caller | undefined, permit: string | undefined): Promise<void> {
       if (caller?.role !== 'node') return
       const { app } = await volumes.get(volume)

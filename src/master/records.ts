@@ -8,8 +8,9 @@ import { openTask, sealTask } from './sealed-task.ts'
 import type { Storage } from './storage/storage.ts'
 
 /**
- * What `apps/<app>.json` says. A removed app leaves its last revision, so that no revision of a name is ever given twice and
- * removing is a conditional write like any other (a DELETE heeds no condition everywhere).
+ * The content of `apps/<app>.json`. The document of a removed app keeps the last revision. So no revision number of a name is ever used
+ * twice,
+ * and removing is a conditional write like any other (not every store supports a conditional DELETE).
  */
 export type AppRecord =
   | { readonly state: 'live'; readonly app: App; readonly etag: string }
@@ -18,7 +19,10 @@ export type AppRecord =
 
 const RemovedSchema = z.object({ name: AppNameSchema, revision: z.int(), removedAt: z.iso.datetime() })
 
-/** The one document of an app: whether it exists, and how it is run now. All else that bears its name counts only as far as this agrees. */
+/**
+ * The one document of an app: whether the app exists, and how it is run now. Other documents with its name count only if they agree with
+ * this one.
+ */
 export type Records = ReturnType<typeof appRecords>
 
 export function appRecords(storage: Storage, seals: Seals) {
@@ -42,12 +46,12 @@ export function appRecords(storage: Storage, seals: Seals) {
         throw new ShadowError('internal', `the stored document ${keyOf(name)} is no app`, { cause: live.error })
       return { state: 'live', app: live.data, etag }
     },
-    /** Writes the app over what was read; fails with `changed` or `already-exists` when that is no longer so. */
+    /** Writes the app over the record that was read; fails with `changed` or `already-exists` if that record is out of date. */
     write: (app: App, over: AppRecord): Promise<string> =>
       write(app.name, { ...app, task: sealTask(app.task, seals) }, over),
     remove: (app: App, over: AppRecord, removedAt: string): Promise<string> =>
       write(app.name, { name: app.name, revision: app.task.revision, removedAt }, over),
-    /** Names that may be of apps, ascending; removed ones are among them. */
+    /** Names of apps in ascending order; some may belong to removed apps. */
     async names(after: AppName | undefined, limit: number): Promise<readonly AppName[]> {
       const keys = await storage.list('apps/', { after: after && keyOf(after), limit })
       return keys.map(key => key.slice('apps/'.length, -'.json'.length) as AppName)
@@ -55,7 +59,7 @@ export function appRecords(storage: Storage, seals: Seals) {
   }
 }
 
-/** The document with its task definition decrypted; what is no app is left for the schema to tell. */
+/** The document with its task definition decrypted. A value that is not an app is left for the schema to refuse. */
 function opened(value: unknown, seals: Seals): unknown {
   if (typeof value !== 'object' || value === null || !('task' in value)) return value
   return { ...value, task: openTask(value.task, seals) }

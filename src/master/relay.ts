@@ -20,9 +20,9 @@ import type { Volumes } from './volumes.ts'
 type Checked = z.output<typeof CheckedSchema>
 export type Relay = ReturnType<typeof nodeRelay>
 
-/** Asks the nodes on behalf of whoever asks the master. */
+/** Calls the nodes on behalf of the master's callers. */
 export function nodeRelay({ nodes, volumes, permits }: { nodes: Nodes; volumes: Volumes; permits: Permits }) {
-  // The node may have to read the app's definition first.
+  // The node may have to read the app's definition first, and shows this permit for it.
   const about = (app: App) => ({
     params: { instance: instanceId(app.name) },
     headers: { [PERMIT_HEADER]: permits.issue(app) },
@@ -42,7 +42,7 @@ export function nodeRelay({ nodes, volumes, permits }: { nodes: Nodes; volumes: 
     try {
       return (await clientOf(node).call('listInstances', {})).items
     } catch {
-      return undefined // told to the caller as silent
+      return undefined // the caller sees this node as silent
     }
   }
 
@@ -53,13 +53,15 @@ export function nodeRelay({ nodes, volumes, permits }: { nodes: Nodes; volumes: 
     return node
   }
 
-  /** The node to ask about an app: that of its volume, else the one that has it awake, else the one where a front would put it. */
+  /**
+   * The node to ask about an app: the one that has its volume, else the one that has it awake, else the one where a front would place it.
+   */
   const nodeOf = async (app: App): Promise<ControlledNode> => {
     const { volume } = app.task
     const lease = volume && (await volumes.get(volume.id)).lease
     if (lease != null) return nodeWith(lease.node, `the volume of ${app.name}`)
     const live = await nodes.list()
-    // A node that is the only one need not be asked whether it is the right one.
+    // A single node need not be asked whether it is the right one.
     const asked = live.length > 1
     const found = await mapAtMost(16, live, async node => ({ node, instances: asked ? await instancesOn(node) : [] }))
     const having = found
@@ -79,7 +81,7 @@ export function nodeRelay({ nodes, volumes, permits }: { nodes: Nodes; volumes: 
     return placed
   }
 
-  /** For calls that take as long as they take: a node that is gone is told of at once. */
+  /** The client for calls without a time limit of their own: an unreachable node fails at once. */
   const reached = async (node: ControlledNode): Promise<NodeClient> => {
     const client = clientOf(node)
     await client.call('health', {})
@@ -100,7 +102,9 @@ export function nodeRelay({ nodes, volumes, permits }: { nodes: Nodes; volumes: 
     instance: async (app: App): Promise<InstanceView> => clientOf(await nodeOf(app)).call('getInstance', about(app)),
     wake: async (app: App, signal: AbortSignal): Promise<InstanceView> =>
       (await reached(await nodeOf(app))).call('wakeInstance', { ...about(app), signal }),
-    /** Has the app's node look at a definition that it may get; undefined where no node can tell. Fails where it cannot be run. */
+    /**
+     * Has the app's node check a definition that the app may get; undefined if no node can check it. Fails if the definition cannot be run.
+     */
     async check(app: App, task: TaskDefinition, signal: AbortSignal): Promise<Checked | undefined> {
       try {
         const client = await reached(await nodeOf(app))
@@ -111,7 +115,10 @@ export function nodeRelay({ nodes, volumes, permits }: { nodes: Nodes; volumes: 
         return undefined
       }
     },
-    /** The image that a definition names on the machine that its app would run on now; undefined where it is not there, or nobody can tell. */
+    /**
+     * The image that the definition names now, on the machine where the app would run; undefined if the image is missing there or no node
+     * answers.
+     */
     async imageOf(task: TaskDefinition): Promise<PinnedImage | undefined> {
       try {
         const least = (await nodes.list()).toSorted((a, b) => a.memoryUtilization - b.memoryUtilization)[0]
@@ -122,7 +129,7 @@ export function nodeRelay({ nodes, volumes, permits }: { nodes: Nodes; volumes: 
         })
         return image ?? undefined
       } catch {
-        return undefined // told in the doc
+        return undefined // see the doc: undefined
       }
     },
     sleep: async (app: App, signal: AbortSignal): Promise<InstanceView> =>
@@ -143,16 +150,16 @@ export function nodeRelay({ nodes, volumes, permits }: { nodes: Nodes; volumes: 
       await pipeline(answer.body, response, { signal })
     },
 
-    /** The volumes with how full they are, asked of the nodes that have them; left out where a node does not answer. */
+    /** The volumes with their used space, as their nodes report it; the space is left out if the node does not answer. */
     async withUse(items: readonly Volume[]): Promise<Volume[]> {
       const names = new Set(items.flatMap(({ lease }) => lease?.node ?? []))
       const having = (await nodes.list()).filter(({ name }) => names.has(name))
       const uses = new Map<string, VolumeUse>()
       await mapAtMost(64, having, async node => {
-        const { items: told } = await clientOf(node)
+        const { items: ofNode } = await clientOf(node)
           .call('listVolumes', {})
-          .catch(() => ({ items: [] })) // it is told as not known
-        for (const { id, ...use } of told) uses.set(`${node.name} ${id}`, use)
+          .catch(() => ({ items: [] })) // the use stays unknown
+        for (const { id, ...use } of ofNode) uses.set(`${node.name} ${id}`, use)
       })
       return items.map(volume => {
         const use = volume.lease === null ? undefined : uses.get(`${volume.lease.node} ${volume.id}`)
@@ -161,9 +168,9 @@ export function nodeRelay({ nodes, volumes, permits }: { nodes: Nodes; volumes: 
     },
 
     /**
-     * Deletes a volume's data on every node that may have it, its app asleep and forgotten first; fails with
-     * `node-unreachable`. A node that has given its lease up still has the bytes; one that is not known any more, after
-     * that, has not.
+     * Deletes a volume's data on every node that may have it. The node first puts the app to sleep and forgets it. Fails with
+     * `node-unreachable`.
+     * A node that has given up its lease still has the data. A node that was removed from the records after that does not.
      */
     async eraseVolume(id: VolumeId, app: AppName | null, signal: AbortSignal): Promise<void> {
       const { lease } = await volumes.get(id)
@@ -180,7 +187,7 @@ export function nodeRelay({ nodes, volumes, permits }: { nodes: Nodes; volumes: 
   }
 }
 
-/** What the node does not have is gone, and that is what was asked for. */
+/** Resolves if the node does not know what was to be removed: then it is gone already. */
 async function gone(asked: Promise<unknown>): Promise<void> {
   try {
     await asked
@@ -190,7 +197,7 @@ async function gone(asked: Promise<unknown>): Promise<void> {
 }
 
 const noControl = (node: NodeName): ShadowError =>
-  new ShadowError('node-unreachable', `the node ${node} has not told its key for control yet`, {
-    hint: 'it does within seconds, where it runs this version of Shadow',
+  new ShadowError('node-unreachable', `the node ${node} has not sent its control key yet`, {
+    hint: 'a node of this version of Shadow sends it within seconds',
     retryAfterMs: NODE_ANNOUNCES_EVERY,
   })

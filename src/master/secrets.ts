@@ -9,22 +9,22 @@ import { newSealKey, Seals, sealKeys } from '../lib/seals.ts'
 import { isSealed, openTask, sealTask } from './sealed-task.ts'
 import type { Storage } from './storage/storage.ts'
 
-/** `secrets/keys.json`: the name of the key that the store is encrypted with, and of the one that all documents were rewritten with. */
+/** `secrets/keys.json`: the name of the key that encrypts the store, and of the key with which all documents were last rewritten. */
 const RegisterSchema = z.object({ key: z.string(), rewrittenWith: z.string().nullable() })
 const REGISTER = 'secrets/keys.json'
 const AT_ONCE = 32
 
 type Options = {
   readonly storage: Storage
-  /** From the setting, the newest first; undefined: the file is read, and made where the store has no key yet. */
+  /** The keys from the setting, the newest first. Undefined: the key file is read, and created if the store has no key yet. */
   readonly keys: readonly Buffer[] | undefined
   readonly file: string
   readonly log: Log
 }
 
 /**
- * The keys that secrets in the store are encrypted with; they are never in the store itself. Fails with `secret-unreadable` where
- * the store is encrypted with a key that is not among them: two masters with keys of their own could not read each other's documents.
+ * Opens the keys that encrypt secrets in the store; the keys are never in the store itself. Fails with `secret-unreadable` if the store
+ * is encrypted with a key that is not among them: two masters with different keys could not read each other's documents.
  */
 export async function openSecrets({ storage, keys: given, file, log }: Options): Promise<Seals> {
   const kept = given === undefined ? await readPrivate(file) : undefined
@@ -44,7 +44,10 @@ export async function openSecrets({ storage, keys: given, file, log }: Options):
   return seals
 }
 
-/** Encrypts what is stored in clear or with an older key, once for each new key; a document that changes meanwhile is left to its writer. */
+/**
+ * Encrypts documents that are stored in clear or with an older key, once for each new key. A document that changes meanwhile is skipped:
+ * its writer encrypts it.
+ */
 export async function rewriteSecrets(storage: Storage, seals: Seals, log: Log): Promise<void> {
   const before = await read(storage)
   if (before === undefined || before.rewrittenWith === seals.id) return
@@ -68,7 +71,7 @@ export async function rewriteSecrets(storage: Storage, seals: Seals, log: Log): 
 
 const withTask = (app: object, task: object | undefined) => (task === undefined ? undefined : { ...app, task })
 
-/** Makes the newest key the store's. */
+/** Registers the newest key as the key of the store. */
 async function register(storage: Storage, seals: Seals): Promise<void> {
   for (;;) {
     const before = await read(storage)

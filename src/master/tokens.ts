@@ -9,21 +9,21 @@ import { readPrivate } from '../lib/private-file.ts'
 import type { Storage } from './storage/storage.ts'
 
 const TokenSchema = z.object({ name: z.string(), role: z.enum(ROLES), createdAt: z.iso.datetime() })
-/** A revoked token may still be taken for this long by a master that cannot read the journal. */
+/** For how long a master that cannot read the journal may still accept a revoked token. */
 const BELIEVED_FOR_MS = 30_000
 const MOST_REMEMBERED = 10_000
 
 export type Tokens = ReturnType<typeof tokenRecords>
 
-/** Who calls. Of the role node the name is the node's: the token is good for that node alone. */
+/** The caller. For the role `node` the name is the name of the node: its token is good for that node alone. */
 export type Caller = { readonly id: string; readonly name: string; readonly role: Role }
 
-/** Who may call: `tokens/<sha256>.json` for each token, so that a look-up is one read and the store holds no secret. */
+/** The tokens, one document `tokens/<sha256>.json` each: checking a token is one read, and the store holds no secret. */
 export function tokenRecords({ storage, clock }: { storage: Storage; clock: Clock }) {
   const keyOf = (id: string): string => `tokens/${id}.json`
   const idOf = (token: string): string => createHash('sha256').update(token).digest('hex')
   const known = new Map<string, { caller: Caller; until: number }>()
-  /** Looks that are taken for what is open, by token. */
+  /** For each token, the checks to run for its open streams. */
   const open = new Map<string, Set<() => void>>()
 
   const keep = async (token: string, name: string, role: Role): Promise<string> => {
@@ -35,41 +35,42 @@ export function tokenRecords({ storage, clock }: { storage: Storage; clock: Cloc
   const isThere = async (id: string): Promise<boolean> => (await storage.get(keyOf(id))) !== undefined
 
   return {
-    /** Another master may have revoked it: it is looked for when it is shown next, and for what is open by it now. */
+    /** Another master may have revoked the token: check it again when it is shown next, and now for its open streams. */
     revoked(id: string): void {
       known.delete(id)
-      for (const look of open.get(id) ?? []) look()
+      for (const check of open.get(id) ?? []) check()
     },
 
     /**
-     * Aborts with `unauthorised` when the token is revoked: what its caller has open ends with it. Besides being told, it looks by
-     * itself every BELIEVED_FOR_MS; while the storage does not answer, the token counts.
+     * Aborts with `unauthorised` when the token is revoked, which ends the caller's stream. It checks the token when the journal names it,
+     * and every BELIEVED_FOR_MS.
+     * While the storage does not answer, the token stays valid.
      */
     whileGood(id: string): Disposable & { readonly signal: AbortSignal } {
       const ended = new AbortController()
       let next: Disposable | undefined
-      const look = (): void => {
+      const check = (): void => {
         next?.[Symbol.dispose]()
-        next = clock.after(BELIEVED_FOR_MS, look)
+        next = clock.after(BELIEVED_FOR_MS, check)
         isThere(id).then(
           there => there || ended.abort(new ShadowError('unauthorised', 'the token was revoked')),
-          () => undefined, // asked again, at the latest at the next look
+          () => undefined, // the next check asks again
         )
       }
-      next = clock.after(BELIEVED_FOR_MS, look)
-      const looks = open.get(id) ?? new Set()
-      open.set(id, looks.add(look))
+      next = clock.after(BELIEVED_FOR_MS, check)
+      const checks = open.get(id) ?? new Set()
+      open.set(id, checks.add(check))
       return {
         signal: ended.signal,
         [Symbol.dispose]() {
           next?.[Symbol.dispose]()
-          looks.delete(look)
-          if (looks.size === 0) open.delete(id)
+          checks.delete(check)
+          if (checks.size === 0) open.delete(id)
         },
       }
     },
 
-    /** Whoever shows this token; fails with `unauthorised`. */
+    /** The owner of this token; fails with `unauthorised`. */
     async callerOf(token: string): Promise<Caller> {
       const id = idOf(token)
       const remembered = known.get(id)
@@ -102,11 +103,11 @@ export function tokenRecords({ storage, clock }: { storage: Storage; clock: Cloc
       this.revoked(id)
     },
 
-    /** The token in the file, made with its file where there is none, and known to the master afterwards. */
+    /** The token in the file. If there is no file, it creates the file and the token. The master accepts the token afterwards. */
     async ensure(file: string, role: Role, name = `${role} of ${file}`): Promise<string> {
       const before = await readPrivate(file)
       const token = before || newToken()
-      // The file first: a token that only the store knows would be of use to nobody.
+      // Write the file first: a token that only the store knows would be useless.
       if (!before) await writeWhole(file, `${token}\n`)
       try {
         await keep(token, name, role)

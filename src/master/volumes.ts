@@ -11,8 +11,8 @@ import type { Records } from './records.ts'
 import type { Storage } from './storage/storage.ts'
 
 /**
- * Epochs go on after the volume is removed: a holder of an old lease is never taken for the new one. `places` are all nodes
- * that ever had a lease of it, and so may have its bytes, also after the lease was given up.
+ * The epoch keeps growing after the volume is removed, so an old lease is never taken for a new one. `places` lists all nodes
+ * that ever had a lease of the volume: they may still have its data after the lease was given up.
  */
 const StoredSchema = z.object({
   volume: VolumeSchema.nullable(),
@@ -24,13 +24,13 @@ type Stored = {
   readonly epoch: number
   readonly places?: readonly NodeName[] | undefined
 }
-/** How a lease is asked for: for how many milliseconds, and which one is renewed. */
+/** The terms of a lease: its length in milliseconds, and the epoch of the lease to renew. */
 type Terms = { readonly forMs?: number | undefined; readonly epoch?: number | undefined }
 type Read = Stored & { readonly etag: string | undefined }
 
 export type Volumes = ReturnType<typeof volumeRecords>
 
-/** What the master knows of volumes, in `volumes/<id>.json`. Which app has one is decided by the app's own document. */
+/** The records of volumes, in `volumes/<id>.json`. The app's own document decides which app has a volume. */
 export function volumeRecords({ storage, records, clock }: { storage: Storage; records: Records; clock: Clock }) {
   const keyOf = (id: VolumeId): string => `volumes/${id}.json`
 
@@ -57,7 +57,7 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
       if (then !== undefined) await write(id, then, now)
     })
 
-  /** Makes the record say what the app says. */
+  /** Updates the record to what the app's document says. */
   const adopt = async (app: App): Promise<void> => {
     const { volume: asked } = app.task
     if (asked === undefined) return
@@ -78,7 +78,7 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
     return record.state === 'live' && record.app.task.volume?.id === id ? record.app : undefined
   }
 
-  /** The record, put right first where a master died before it had written it. */
+  /** The record. If a master died before it had written the record, it is repaired first. */
   const get = async (id: VolumeId): Promise<Volume> => {
     const app = await liveAppOf(id)
     if (app !== undefined) await adopt(app)
@@ -91,7 +91,7 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
     adopt,
     get,
 
-    /** The node that holds the lease of the volume, if one does; in one read. */
+    /** The node that holds the lease of the volume, or null, with one read. */
     nodeOf: async (id: VolumeId): Promise<NodeName | null> => {
       const lease = (await read(id)).volume?.lease
       return lease == null || hasExpired(lease) ? null : lease.node
@@ -107,7 +107,10 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
       }
     },
 
-    /** Fails with `bad-input` where the volume is larger than what is asked for, by its record or as its app `had` it. */
+    /**
+     * Fails with `bad-input` if the volume is larger than the size asked for. Its size is the one in its record or the one that its app
+     * `had`.
+     */
     async mustFit(id: VolumeId, asked: Size, had: Size | undefined): Promise<void> {
       const recorded = (await read(id)).volume?.size
       const now = recorded !== undefined && had !== undefined ? larger(recorded, had) : (recorded ?? had)
@@ -119,11 +122,11 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
       })
     },
 
-    /** The app does without it now; its data stays. */
+    /** Records that the app no longer has the volume; the data stays. */
     disown: (id: VolumeId, app: AppName): Promise<void> =>
       change(id, now => (now.volume?.app === app ? { ...now, volume: { ...now.volume, app: null } } : undefined)),
 
-    /** Fails with `volume-in-use` while an app has it. */
+    /** Fails with `volume-in-use` while an app has the volume. */
     async mustBeFree(id: VolumeId): Promise<void> {
       if ((await liveAppOf(id)) !== undefined)
         throw new ShadowError('volume-in-use', `the app ${id} has the volume ${id}`, {
@@ -131,11 +134,11 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
         })
     },
 
-    /** Forgets a volume whose data is gone. */
+    /** Removes the record of a volume whose data is gone. */
     forget: (id: VolumeId): Promise<void> =>
       change(id, ({ volume, epoch }) => (volume === null ? undefined : { volume: null, epoch, places: undefined })),
 
-    /** Nodes that may have bytes of the volume; undefined where an older record does not tell. */
+    /** The nodes that may have data of the volume; undefined if an older record does not say. */
     async placesOf(id: VolumeId): Promise<readonly NodeName[] | undefined> {
       const { volume, epoch, places } = await read(id)
       if (places !== undefined) return places
@@ -144,8 +147,9 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
     },
 
     /**
-     * Gives the lease to the node: for `forMs`, or until it is given up, where its own lease already is success. With `epoch` it
-     * renews that very lease. Fails with `volume-elsewhere` where another node holds one, or another epoch has begun.
+     * Gives the lease to the node, for `forMs` or until it is given up. A lease that the node has already is success. With `epoch`, it
+     * renews that lease only.
+     * Fails with `volume-elsewhere` if another node holds the lease, or if another epoch has begun.
      */
     async lease(id: VolumeId, node: NodeName, { forMs, epoch: renewed }: Terms = {}): Promise<Volume> {
       await get(id)
@@ -168,7 +172,7 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
       return get(id)
     },
 
-    /** Ends the lease of this node that has this epoch; ended already is success. */
+    /** Ends the lease of this node with this epoch; a lease that has ended already is success. */
     release: (id: VolumeId, node: NodeName, epoch: number): Promise<void> =>
       change(id, now => {
         const { volume } = now

@@ -11,8 +11,8 @@ import type { Records } from './records.ts'
 import type { Storage } from './storage/storage.ts'
 import type { Tokens } from './tokens.ts'
 
-/** One page of apps is checked at every so many looks, so that a check of all costs the same however many there are. */
-const LOOKS_PER_PAGE = 10
+/** One page of apps is checked in every tenth round, so that the cost does not grow with the number of apps. */
+const ROUNDS_PER_PAGE = 10
 const PAGE = 500
 const AT_ONCE = 16
 const MOST_REMEMBERED = 10_000
@@ -20,7 +20,7 @@ const MOST_REMEMBERED = 10_000
 const APP = /^apps\/([^/]+)\.json$/
 const TOKEN = /^tokens\/([^/]+)\.json$/
 
-/** Which documents are announced in the journal: those that somebody keeps who has read them. */
+/** Whether writes of this document are announced in the journal: documents that readers cache. */
 export const isAnnounced = (key: string): boolean => APP.test(key) || TOKEN.test(key)
 
 type Parts = {
@@ -34,42 +34,43 @@ type Parts = {
 }
 
 /**
- * Feeds this master's stream with the changes made through any master, until the signal aborts: once a second from the journal, and
- * page after page from the etags of all apps, which finds what nobody announced (a store put back from a backup, an older master).
+ * Sends the changes made through any master to this master's stream, until the signal aborts.
+ * Once a second it reads the journal. Page by page it also compares the etags of all apps: that finds changes that nobody announced,
+ * such as a store restored from a backup, or an older master.
  */
 export async function watchChanges(parts: Parts, signal: AbortSignal): Promise<void> {
   const { journal, storage, changes, clock, log } = parts
   const pending = new Set<string>()
-  const tell = teller(parts)
+  const send = sender(parts)
   const nextPage = checkOfAll(storage)
   let isWell = true
-  for (let looks = 0; !signal.aborted; looks++) {
-    await pause(clock, CHANGES_LOOKED_FOR_EVERY, signal).catch(() => undefined) // the next line ends it
+  for (let round = 0; !signal.aborted; round++) {
+    await pause(clock, CHANGES_LOOKED_FOR_EVERY, signal).catch(() => undefined) // an abort ends the loop at its head
     if (signal.aborted) return
     try {
       const { keys, missed } = await journal.look()
       for (const key of keys) pending.add(key)
-      if (looks % LOOKS_PER_PAGE === 0) for (const key of await nextPage()) pending.add(key)
-      // More changed than can be named: whoever listens comes anew, and asks about all that it keeps.
+      if (round % ROUNDS_PER_PAGE === 0) for (const key of await nextPage()) pending.add(key)
+      // More documents changed than the journal holds: listeners connect again and check everything that they keep.
       if (missed) changes.restart()
       await mapAtMost(AT_ONCE, [...pending], async key => {
-        await tell(key)
+        await send(key)
         pending.delete(key)
       })
       changes.checked()
       if (!isWell) log.info('changes of other masters are seen again')
       isWell = true
     } catch (cause) {
-      // Told once: the store may be away for long, and whoever listens sees that nothing is checked.
+      // Logged once: the store may be away for a long time, and listeners see that nothing is checked.
       if (isWell) log.warn('changes of other masters are not seen', { code: asShadowError(cause).code, cause })
       isWell = false
     }
   }
 }
 
-/** Tells of the document of this key as it is now, unless that was told already. */
-function teller({ records, changes, tokens, log }: Parts): (key: string) => Promise<void> {
-  const told = new Map<string, string>()
+/** Sends the current state of the document with this key, unless that version was sent already. */
+function sender({ records, changes, tokens, log }: Parts): (key: string) => Promise<void> {
+  const sent = new Map<string, string>()
   return async key => {
     const token = TOKEN.exec(key)?.[1]
     if (token !== undefined) return tokens.revoked(token)
@@ -77,20 +78,20 @@ function teller({ records, changes, tokens, log }: Parts): (key: string) => Prom
     if (name === undefined) return
     try {
       const record = await records.read(name)
-      if (record.state === 'none' || told.get(key) === record.etag) return
+      if (record.state === 'none' || sent.get(key) === record.etag) return
       if (record.state === 'live') changes.changed(record.app)
       else changes.removed({ name, domains: [] })
-      if (told.size >= MOST_REMEMBERED) told.clear()
-      told.set(key, record.etag)
+      if (sent.size >= MOST_REMEMBERED) sent.clear()
+      sent.set(key, record.etag)
     } catch (cause) {
-      // A document that is broken must not keep the others from being told of.
+      // A broken document must not stop the others.
       if (isFailure(cause, 'storage-unreachable')) throw cause
       log.error('changed app cannot be read', { app: name, cause })
     }
   }
 }
 
-/** Gives the keys of a page of apps that differ from the last time that page was looked at. */
+/** Returns the keys of one page of apps whose etags changed since that page was last read. */
 function checkOfAll(storage: Storage): () => Promise<string[]> {
   const known = new Map<string, string>()
   let after: string | undefined
@@ -104,7 +105,7 @@ function checkOfAll(storage: Storage): () => Promise<string[]> {
   }
   return async () => {
     if (!isFirstRound) return next()
-    // What to compare with is read at once: what changes before that is not found by comparing.
+    // Read all etags now: a change made before the first read of a page cannot be found by comparing.
     do await next()
     while (after !== undefined)
     isFirstRound = false

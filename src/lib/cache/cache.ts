@@ -3,25 +3,28 @@ import { Entries, type Entry, NOT_CHECKED } from './entries.ts'
 import { FirstQuestions } from './first-questions.ts'
 import type { CacheOptions, Versioned } from './options.ts'
 
-/** While nobody says what is newest, the source is asked about a value in use so often. With `waitMs` it is how late a change is seen. @internal */
+/**
+ * While no stream reports changes, the source is asked about a value in use at most this often. Together with `waitMs`, this bounds how
+ * late a change is seen. @internal
+ */
 export const ASK_AGAIN_AFTER_MS = 1_000
 
 /**
- * Values of a source that is elsewhere, by key. A value is
+ * A cache of values that a source elsewhere owns, by key. A value is
  *
- * - fresh, if it was checked in this term and the source goes on to say that it has told all changes: it serves at once;
- * - unchecked, if the term is new or it is said to have changed: the source is asked first, for at most `waitMs`;
- * - in doubt, while nobody says what is newest: the source is asked first if the last question was more than ASK_AGAIN_AFTER_MS ago. A
- *   source that does not answer is not waited for again: the last value serves and the source is asked in the background;
- * - absent, for a moment after the source said that there is none.
+ * - fresh, if it was checked in this term and the source goes on confirming that it has sent all changes: the value is served at once;
+ * - unchecked, if the term is new or the value is said to have changed: the source is asked first, for at most `waitMs`;
+ * - in doubt, while no stream reports changes: the source is asked first if the last question is more than ASK_AGAIN_AFTER_MS ago. A source
+ *   that did not answer is not waited for again: the last value is served, and the source is asked in the background;
+ * - absent, for a short time after the source said that there is none.
  *
- * There is one question at a time for each key, for all who want it.
+ * All callers that want one key at a time share one question.
  */
 export class Cache<K, V> {
   readonly #options: CacheOptions<K, V>
   readonly #entries: Entries<K, V>
   readonly #firsts: FirstQuestions<K, V>
-  /** Whether it answered the last question. */
+  /** Whether the source answered the last question. */
   readonly #source = { answers: true }
 
   constructor(options: CacheOptions<K, V>) {
@@ -30,7 +33,7 @@ export class Cache<K, V> {
     this.#firsts = new FirstQuestions(options, this.#entries, this.#source)
   }
 
-  /** The value to serve, by the rules above; throws or rejects with what the source said of a key that has none. */
+  /** The value to serve, by the rules above. For a key without a value it throws, or rejects with, the error of the source. */
   get(key: K): V | Promise<V> {
     const entry = this.#entries.get(key)
     if (entry === undefined) return this.#firsts.ask(key)
@@ -48,32 +51,32 @@ export class Cache<K, V> {
     return entry.value
   }
 
-  /** The value if it is fresh. */
+  /** The value if it is fresh; undefined otherwise. */
   fresh(key: K): V | undefined {
     const { freshness } = this.#options
     const entry = this.#entries.get(key)
     return freshness.isFresh && entry?.checkedIn === freshness.term ? entry.value : undefined
   }
 
-  /** The last known value. */
+  /** The last known value; undefined if there is none. */
   known(key: K): V | undefined {
     return this.#entries.get(key)?.value
   }
 
-  /** The value after the source was asked, for at most `waitMs` where there is one. */
+  /** Asks the source, then returns the value. If a value is known, it waits for at most `waitMs`. */
   async checked(key: K): Promise<V> {
     const entry = this.#entries.get(key)
     return entry === undefined ? this.#firsts.ask(key) : this.#checked(key, entry)
   }
 
-  /** Asks about a known value in the background, unless that was done within ASK_AGAIN_AFTER_MS. */
+  /** Asks about a known value in the background, unless it did so within ASK_AGAIN_AFTER_MS. */
   checkBehind(key: K): void {
     const entry = this.#entries.get(key)
     if (entry === undefined || this.#options.clock.now() - entry.askedAt < ASK_AGAIN_AFTER_MS) return
-    this.#check(key, entry).catch(() => undefined) // whoever wants the value next is told
+    this.#check(key, entry).catch(() => undefined) // the next caller that wants the value gets the error
   }
 
-  /** The value may be another: the source is asked before it serves again. */
+  /** The value may have changed: the source is asked before the value is served again. */
   doubt(key: K): void {
     this.#firsts.doubt(key)
     const entry = this.#entries.get(key)
@@ -82,7 +85,7 @@ export class Cache<K, V> {
     entry.changes++
   }
 
-  /** The value is another: asks about it now, where it is known. Never fails; resolves with whether the source has answered. */
+  /** The value has changed: asks about it now if it is known. Never fails; resolves with whether the source has answered. */
   async changed(key: K): Promise<boolean> {
     this.doubt(key)
     const first = this.#firsts.running(key)
@@ -93,7 +96,7 @@ export class Cache<K, V> {
     }
     const entry = this.#entries.get(key)
     if (entry === undefined) return true
-    await entry.asking?.catch(() => undefined) // it may have been asked before the change
+    await entry.asking?.catch(() => undefined) // that question may have begun before the change
     if (this.#entries.get(key) !== entry) return true
     return this.#check(key, entry).then(
       () => entry.checkedIn !== NOT_CHECKED,
@@ -101,12 +104,12 @@ export class Cache<K, V> {
     )
   }
 
-  /** Enters a value that was kept, unchecked. */
+  /** Adds a value from the store, unchecked. */
   load(key: K, document: Versioned<V>): void {
     this.#entries.load(key, document, { checkedIn: NOT_CHECKED, askedAt: Number.NEGATIVE_INFINITY })
   }
 
-  /** Drops the value here and in the store. */
+  /** Removes the value here and in the store. */
   forget(key: K): void {
     if (this.#entries.drop(key)) this.#options.store?.forget(key)
   }
@@ -115,14 +118,14 @@ export class Cache<K, V> {
     return this.#entries.all.map(([key, { value }]) => [key, value])
   }
 
-  /** Keys whose value was not checked in this term; first those whose check is longest ago. */
+  /** Keys whose value was not checked in this term, those with the oldest check first. */
   get unchecked(): readonly K[] {
     const { term } = this.#options.freshness
     const unchecked = this.#entries.all.filter(([, { checkedIn }]) => checkedIn !== term)
     return unchecked.sort(([, a], [, b]) => a.checkedIn - b.checkedIn).map(([key]) => key)
   }
 
-  /** Keys whose value was used within `ms`. */
+  /** Keys whose value was used within the last `ms`. */
   usedWithin(ms: number): readonly K[] {
     const since = this.#options.clock.now() - ms
     return this.#entries.all.filter(([, { usedAt }]) => usedAt >= since).map(([key]) => key)
@@ -134,7 +137,7 @@ export class Cache<K, V> {
     return entry.value
   }
 
-  // No await between the look at `asking` and its assignment: two questions would slip in.
+  // No await between reading `asking` and assigning it: otherwise two questions could start.
   #check(key: K, entry: Entry<V>): Promise<V> {
     entry.asking ??= this.#ask(key, entry).finally(() => {
       entry.asking = undefined
@@ -149,7 +152,7 @@ export class Cache<K, V> {
     try {
       const answer = await ask(key, { value: entry.value, version: entry.version })
       this.#source.answers = true
-      if (this.#entries.get(key) !== entry) return answer === 'same' ? entry.value : answer.value // it was dropped meanwhile
+      if (this.#entries.get(key) !== entry) return answer === 'same' ? entry.value : answer.value // it was removed meanwhile
       if (answer !== 'same') {
         store?.keep(key, answer)
         this.#entries.replace(key, entry, answer)

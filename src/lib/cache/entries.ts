@@ -2,21 +2,21 @@ import type { EntriesOptions, Versioned } from './options.ts'
 
 export const NOT_CHECKED = -1
 
-/** A cached value, and what is known about how new it is. */
+/** A cached value, and how new it is known to be. */
 export type Entry<V> = {
   value: V
   version: string | null
   /** When the last question about it ended, by the clock. */
   askedAt: number
-  /** The term in which it was last known to be the newest. */
+  /** The last term in which it was known to be the newest. */
   checkedIn: number
   usedAt: number
-  /** How often it was said to have changed: an answer to a question from before is not trusted. */
+  /** How often the value was said to have changed: the answer to a question that began before a change is not trusted. */
   changes: number
   asking?: Promise<V> | undefined
 }
 
-/** The values of a cache by their keys, at most so many: the oldest one makes room for a new one. */
+/** The values of a cache by key, with a maximum number: a new value replaces the oldest one. */
 export class Entries<K, V> {
   readonly #options: EntriesOptions<K, V>
   readonly #all = new Map<K, Entry<V>>()
@@ -33,13 +33,13 @@ export class Entries<K, V> {
     return [...this.#all]
   }
 
-  /** Enters a new value, and tells of it. */
+  /** Adds a new value and calls `onChange`. */
   enter(key: K, document: Versioned<V>, checked: Pick<Entry<V>, 'checkedIn' | 'askedAt'>): void {
     this.load(key, document, checked)
     this.#options.onChange?.(key, document.value, undefined)
   }
 
-  /** Enters a new value, and tells of it to nobody. */
+  /** Adds a new value without calling `onChange`. */
   load(key: K, { value, version }: Versioned<V>, checked: Pick<Entry<V>, 'checkedIn' | 'askedAt'>): void {
     const { most = Number.POSITIVE_INFINITY, clock } = this.#options
     const [oldest] = this.#all.size >= most ? this.#all.keys() : []
@@ -55,7 +55,7 @@ export class Entries<K, V> {
     this.#options.onChange?.(key, value, before)
   }
 
-  /** Whether there was one. */
+  /** Removes the value; returns whether there was one. */
   drop(key: K): boolean {
     const entry = this.#all.get(key)
     if (entry === undefined) return false

@@ -3,10 +3,10 @@ import { AbsentKeys } from './absent-keys.ts'
 import { type Entries, NOT_CHECKED } from './entries.ts'
 import type { CacheOptions } from './options.ts'
 
-/** `isDoubted`: the value was said to have changed during the question. */
+/** `isDoubted`: during the question, the value was said to have changed. */
 type Question<V> = { readonly asking: Promise<V>; isDoubted: boolean }
 
-/** Questions to the source about keys without a value here: one at a time for each key. Their answers are entered. */
+/** Questions to the source about keys without a cached value: one at a time for each key. The answers are added to the cache. */
 export class FirstQuestions<K, V> {
   readonly #options: CacheOptions<K, V>
   readonly #entries: Entries<K, V>
@@ -14,7 +14,7 @@ export class FirstQuestions<K, V> {
   readonly #questions = new Map<K, Question<V>>()
   readonly #absent: AbsentKeys<K>
 
-  /** `source.answers` is set by each question. */
+  /** Each question sets `source.answers`. */
   constructor(options: CacheOptions<K, V>, entries: Entries<K, V>, source: { answers: boolean }) {
     const { clock, freshness, absent } = options
     this.#options = options
@@ -23,7 +23,7 @@ export class FirstQuestions<K, V> {
     this.#absent = new AbsentKeys({ clock, freshness, absent })
   }
 
-  /** Asks, or joins the question that is under way; throws the error of an absent key. */
+  /** Asks, or joins the running question; throws the error of an absent key. */
   ask(key: K): Promise<V> {
     const { absent, mayAsk } = this.#options
     const running = this.running(key)
@@ -38,7 +38,7 @@ export class FirstQuestions<K, V> {
     return this.#questions.get(key)?.asking
   }
 
-  /** The key may have a value, or another one than the question under way will tell. */
+  /** The key may have a value now, or another one than the running question will return. */
   doubt(key: K): void {
     this.#absent.delete(key)
     const question = this.#questions.get(key)
@@ -70,7 +70,7 @@ export class FirstQuestions<K, V> {
   /** The source said that the key has no value. */
   #gone(key: K): void {
     this.#options.store?.forget(key)
-    // The value was said to have changed during the question, so the answer may be from before.
+    // The value was said to have changed during the question, so the answer may be older than the change.
     if (!this.#questions.get(key)?.isDoubted) this.#absent.add(key)
   }
 }

@@ -1,18 +1,18 @@
 import type { Clock } from '../clock.ts'
 
 /**
- * Whether what was checked since a stream of changes began is still the newest. An open stream is no proof of it: the source also has to
- * go on saying that it has told all changes.
+ * Whether a value that was checked since the stream of changes began is still the newest. An open stream alone does not prove it:
+ * the source also has to go on confirming that it has sent all changes.
  */
 export class Freshness {
-  /** Grows with each stream: what was checked in an earlier term may have changed in between. */
+  /** Grows with each stream: a value that was checked in an earlier term may have changed in between. */
   term = 0
   readonly #clock: Clock
   readonly #provenForMs: number
   #isOpen = false
   #provenAt = Number.NEGATIVE_INFINITY
 
-  /** `provenForMs`: how long one word of the source counts. */
+  /** `provenForMs`: for how long one confirmation by the source counts. */
   constructor(clock: Clock, provenForMs: number) {
     this.#clock = clock
     this.#provenForMs = provenForMs
@@ -33,7 +33,7 @@ export class Freshness {
     this.proven()
   }
 
-  /** The source says that it has told all changes. */
+  /** The source confirms that it has sent all changes. */
   proven(): void {
     this.#provenAt = this.#clock.now()
   }

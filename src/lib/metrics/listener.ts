@@ -7,7 +7,7 @@ import type { Metrics } from './metrics.ts'
 
 const WITHIN_MS = 10_000
 
-/** Answers `GET /metrics`, on an address of its own: it is not for visitors. */
+/** Serves `GET /metrics` on an address of its own, because metrics are not for visitors. */
 export function openMetrics(metrics: Metrics, at: ListenAddress, log: Log): Promise<Listening> {
   const { unwritten } = log
   if (unwritten !== undefined) {
@@ -26,7 +26,7 @@ export function openMetrics(metrics: Metrics, at: ListenAddress, log: Log): Prom
     metrics.text().then(
       ({ type, body }) => response.writeHead(200, { 'content-type': type }).end(body),
       cause => {
-        log.error('metrics not told', { cause })
+        log.error('metrics not served', { cause })
         response.writeHead(500).end()
       },
     )

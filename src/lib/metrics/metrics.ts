@@ -3,15 +3,15 @@ import type { Counted } from '../http/counters.ts'
 import { unexpectedErrors } from '../last-resort.ts'
 import { ROWS, sum } from './rows.ts'
 
-/** Something to be shown: its name without the prefix, one sentence, and the name of its one label. */
+/** A metric: its name without the prefix, a sentence of help, and the name of its only label. */
 export type Shown = { readonly name: string; readonly help: string; readonly label?: string }
 
 type Values = Readonly<Record<string, number>>
 
 /**
- * What Prometheus is shown, made when it asks. Labels have few values, which are known beforehand: there is none of apps, hostnames or
- * clients. Thousands of apps would be thousands of series in every metric, which no Prometheus is glad of and strangers could add to;
- * what one app does is told by `shadow status` and its log.
+ * The metrics for Prometheus, computed when it asks. Labels have few values, all known beforehand: apps, hostnames and clients are never
+ * labels. Thousands of apps would make thousands of series of each metric, and strangers could add more. `shadow status` and the log
+ * describe single apps.
  */
 export class Metrics {
   readonly #registry = new Registry()
@@ -36,12 +36,12 @@ export class Metrics {
     )
   }
 
-  /** Shows the counters of the data plane of a daemon, one set for each of its threads. */
+  /** Adds the counters of a daemon's data plane, one set for each of its threads. */
   count(daemon: string, counted: () => Promise<readonly Counted[]>): void {
     this.#counted.set(daemon, counted)
   }
 
-  /** Shows a count, by the values of its label (`''` where it has none). */
+  /** Adds a counter, by the values of its label (`''` if it has none). */
   counter({ name, help, label }: Shown, counts: () => Values): void {
     new Counter({
       name: `shadow_${name}`,
@@ -56,7 +56,7 @@ export class Metrics {
     })
   }
 
-  /** The same of what goes up and down. */
+  /** Adds a gauge. */
   gauge({ name, help, label }: Shown, values: () => Values | Promise<Values>): void {
     this.#gauge(name, help, label === undefined ? [] : [label], async gauge => {
       const all = await values()
@@ -65,13 +65,13 @@ export class Metrics {
     })
   }
 
-  /** Shows how long something takes, by these bounds in seconds; gives what is called each time, with milliseconds. */
+  /** Adds a histogram of durations, with these bounds in seconds. Returns the function that records one duration, in milliseconds. */
   durations({ name, help }: Shown, buckets: number[]): (ms: number) => void {
     const histogram = new Histogram({ name: `shadow_${name}`, help, buckets, registers: [this.#registry] })
     return ms => histogram.observe(ms / 1_000)
   }
 
-  /** All of it, in the text format. */
+  /** All metrics in the text format of Prometheus. */
   async text(): Promise<{ readonly type: string; readonly body: string }> {
     const asked = [...this.#counted].map(async ([daemon, counted]) => ({ daemon, total: sum(await counted()) }))
     const totals = await Promise.all(asked)
@@ -112,7 +112,7 @@ export class Metrics {
   }
 }
 
-/** What every exporter has keeps the name that it has everywhere. */
+/** Metrics that every exporter has (`process_…`) keep their standard names. */
 const full = (name: string): string => (name.startsWith('process_') ? name : `shadow_${name}`)
 
 function cpuSeconds(): number {

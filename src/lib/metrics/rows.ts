@@ -1,8 +1,8 @@
 import type { Counted } from '../http/counters.ts'
 
-/** How one number of the counters is shown. */
+/** How one number of the counters is exported. */
 type Row = {
-  /** Without the prefix `shadow_`. */
+  /** The name without the prefix `shadow_`. */
   readonly name: string
   readonly help: string
   readonly labels?: Readonly<Record<string, string>>
@@ -41,7 +41,7 @@ const bytes = (direction: string): Row => ({
   labels: { direction },
 })
 
-/** Every number that is counted has its row here: one that has none does not compile. */
+/** Every counter has its row here: a counter without one does not compile. */
 export const ROWS: Readonly<Record<Numbers, Row>> = {
   connections: { name: 'connections_total', help: 'Connections of clients that were let in' },
   refusedPerAddress: notLetIn('address'),
@@ -85,7 +85,7 @@ export const ROWS: Readonly<Record<Numbers, Row>> = {
   webSockets: { name: 'websockets_total', help: 'WebSockets that were opened' },
 }
 
-/** The counters of several threads as one. */
+/** The sum of the counters of several threads. */
 export function sum(all: readonly Counted[]): Counted {
   const total: Record<string, number> = { open: 0, webSocketsOpen: 0 }
   for (const name of Object.keys(ROWS)) total[name] = 0

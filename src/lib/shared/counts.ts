@@ -2,7 +2,7 @@ import { SET, Table, tableMemory } from './table.ts'
 
 const SLOTS = 65_536
 
-/** The memory of `Counts` for `slots` keys that count at a time, better twice as many, and so many threads. */
+/** The memory of `Counts` for `slots` keys that count at the same time, better twice as many, and this many threads. */
 export function countsMemory({ slots = SLOTS, threads = 1 } = {}): SharedArrayBuffer {
   const memory = tableMemory(slots, 4 * threads)
   new Int32Array(memory)[3] = threads
@@ -10,15 +10,15 @@ export function countsMemory({ slots = SLOTS, threads = 1 } = {}): SharedArrayBu
 }
 
 /**
- * An exact count for each key, in memory that several threads may share, each by an instance with its own number. Where there is no
- * room for one key more, nothing can be taken for it: what is let through uncounted could not be given back.
+ * An exact count for each key, in memory that several threads may share; each thread has an instance with its own number.
+ * If there is no free slot for a new key, nothing can be taken for it: an uncounted take could not be given back.
  */
 export class Counts {
   readonly memory: SharedArrayBuffer
   readonly #table: Table
   readonly #threads: number
   readonly #thread: number
-  /** For each slot, what each thread has taken: so what a thread had when it died can be given back. */
+  /** For each slot, how much each thread has taken, so that it can be given back when a thread dies. */
   readonly #taken: Int32Array
 
   constructor(memory: SharedArrayBuffer = countsMemory(), thread = 0) {
@@ -29,7 +29,7 @@ export class Counts {
     this.#taken = new Int32Array(memory, this.#table.valuesAt)
   }
 
-  /** Counts one more, unless there are `most` already. */
+  /** Adds one to the count, unless it is `most` already; returns whether it did. */
   take(key: string, most: number): boolean {
     const table = this.#table
     const slot = table.enter(key)
@@ -38,7 +38,7 @@ export class Counts {
     return taken
   }
 
-  /** Takes one of what this thread has taken back. */
+  /** Subtracts one that this thread has added. */
   give(key: string): void {
     const table = this.#table
     const slot = table.enter(key)
@@ -56,7 +56,7 @@ export class Counts {
     return count
   }
 
-  /** Gives back all that a thread had taken, which is no more. */
+  /** Gives back everything that a dead thread had taken. */
   giveAll(thread: number): void {
     const table = this.#table
     for (let set = 0; set < table.sets; set++) {

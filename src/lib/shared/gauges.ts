@@ -2,7 +2,7 @@ import { SET, Table, tableMemory } from './table.ts'
 
 const SLOTS = 16_384
 
-/** The memory of `Gauges` for `slots` keys, better twice as many, and so many threads. */
+/** The memory of `Gauges` for `slots` keys, better twice as many, and this many threads. */
 export function gaugesMemory({ slots = SLOTS, threads = 1 } = {}): SharedArrayBuffer {
   const memory = tableMemory(slots, 4 * threads)
   new Int32Array(memory)[3] = threads
@@ -10,8 +10,8 @@ export function gaugesMemory({ slots = SLOTS, threads = 1 } = {}): SharedArrayBu
 }
 
 /**
- * How many of something are in use, counted by several threads together. Each thread writes a word of its own: so no count is lost, and
- * what a thread had when it died can be given back.
+ * How many of something are in use, counted by several threads together. Each thread writes its own word: so no count is lost,
+ * and the count of a dead thread can be given back.
  */
 export class Gauge {
   readonly #words: Int32Array
@@ -26,7 +26,10 @@ export class Gauge {
     this.#own = from + thread
   }
 
-  /** Takes one more, unless `most` are in use; two threads that take the last one at the same time may both be refused, never both served. */
+  /**
+   * Adds one, unless `most` are in use. If two threads try to take the last one at the same time, both may be refused, but never both
+   * succeed.
+   */
   take(most: number): boolean {
     Atomics.add(this.#words, this.#own, 1)
     if (this.used <= most) return true
@@ -34,17 +37,17 @@ export class Gauge {
     return false
   }
 
-  /** Takes one more in any case. */
+  /** Adds one in any case. */
   force(): void {
     Atomics.add(this.#words, this.#own, 1)
   }
 
-  /** Gives back one that this thread has taken. */
+  /** Subtracts one that this thread has added. */
   give(): void {
     Atomics.sub(this.#words, this.#own, 1)
   }
 
-  /** How many are in use, in all threads. */
+  /** How many are in use in all threads. */
   get used(): number {
     let sum = 0
     for (let at = this.#from; at < this.#to; at++) sum += Atomics.load(this.#words, at)
@@ -53,8 +56,9 @@ export class Gauge {
 }
 
 /**
- * A gauge for each key, in memory that several threads may share, each by an instance with its own number. A key is looked up once and its
- * gauge kept, unlike a key of `Counts`. Where a set of slots is full, its keys share one gauge: they are counted together, never too little.
+ * A gauge for each key, in memory that several threads may share; each thread has an instance with its own number. A caller looks a key up
+ * once and keeps its gauge, unlike a key of `Counts`. If a set of slots is full, its keys share one gauge: the result is then too high,
+ * never too low.
  */
 export class Gauges {
   readonly memory: SharedArrayBuffer
@@ -83,7 +87,7 @@ export class Gauges {
     return new Gauge(this.#words, slot * this.#threads, this.#threads, this.#thread)
   }
 
-  /** Gives back all that a thread had taken, which is no more. */
+  /** Gives back everything that a dead thread had taken. */
   giveAll(thread: number): void {
     for (let at = thread; at < this.#words.length; at += this.#threads) Atomics.store(this.#words, at, 0)
   }

@@ -1,35 +1,36 @@
 import { randomFillSync, randomInt } from 'node:crypto'
 
-/** Keys that share one lock. Each is looked at: at half load a set overflows about once in ten million. */
+/** The number of slots that share one lock. All of them are compared: at half load, about one set in ten million overflows. */
 export const SET = 64
 const HEAD = 4
 const SPINS = 200
 const WAIT_MS = 0.1
-// Inside a lock there is less than a microsecond of work: whoever has it for so long died with it.
+// The work under a lock takes less than a microsecond: a thread that holds one for this long has died.
 const DEAD_AFTER_MS = 1_000
 
-/** The memory of a table for `slots` keys at a time, with room for `bytesPerSlot` of each. */
+/** The memory of a table for `slots` keys at the same time, with `bytesPerSlot` for each. */
 export function tableMemory(slots: number, bytesPerSlot: number): SharedArrayBuffer {
   const sets = Math.max(1, Math.ceil(slots / SET))
   const words = wordsBefore(sets)
   const memory = new SharedArrayBuffer(words * 4 + sets * SET * bytesPerSlot)
-  randomFillSync(new Uint8Array(memory, 0, 8)) // so that nobody outside can choose keys that meet in one set
+  randomFillSync(new Uint8Array(memory, 0, 8)) // so that nobody outside can choose keys that fall into the same set
   new Int32Array(memory)[2] = sets
   return memory
 }
 
-/** Sets, a lock each, two words of hash for each slot; an even number of words, as 64-bit values may follow. */
+/** Per set a lock, and two words of hash for each slot; rounded to an even number of words, because 64-bit values may follow. */
 const wordsBefore = (sets: number): number => HEAD + sets + (sets % 2) + 2 * sets * SET
 
 /**
- * Which slot a key has, in memory that several threads share: sets of slots by a seeded 64-bit hash of the key, which stands for it.
- * A set is locked from `enter` to `leave`; what belongs to its slots may be read and written in between.
+ * Maps keys to slots in memory that several threads share: sets of slots, chosen by a seeded 64-bit hash of the key, which stands for the
+ * key.
+ * A set is locked from `enter` to `leave`; in between the values of its slots may be read and written.
  */
 export class Table {
   readonly sets: number
-  /** The first slot of the set that is locked. */
+  /** The first slot of the locked set. */
   first = 0
-  /** Where the values of the slots begin. */
+  /** The offset at which the values of the slots begin. */
   readonly valuesAt: number
   readonly #words: Int32Array
   readonly #seedA: number
@@ -37,7 +38,7 @@ export class Table {
   readonly #lo: number
   readonly #hi: number
   readonly #deadAfterMs: number
-  /** What a lock holds that is ours: another number each time, so that nobody takes the next for the last. */
+  /** The value of our lock: a different number each time, so that two locks by this thread cannot be mistaken for each other. */
   #ticket = randomInt(2 ** 31)
   #set = 0
   #a = 0
@@ -55,7 +56,7 @@ export class Table {
     this.valuesAt = wordsBefore(sets) * 4
   }
 
-  /** Locks the key's set and answers with the key's slot, or -1. */
+  /** Locks the key's set and returns the key's slot, or -1. */
   enter(key: string): number {
     this.#hash(key)
     this.enterSet((this.#b >>> 0) % this.sets)
@@ -80,11 +81,11 @@ export class Table {
   }
 
   leave(): void {
-    // Not where another has taken it over, who thought us dead.
+    // Not if another thread has taken the lock over because it thought us dead.
     Atomics.compareExchange(this.#words, HEAD + this.#set, this.#ticket, 0)
   }
 
-  /** Gives a slot of the locked set to the key that was entered. */
+  /** Gives a slot of the locked set to the key of `enter`. */
   claim(slot: number): void {
     this.#words[this.#hi + slot] = this.#b
     this.#words[this.#lo + slot] = this.#a
@@ -108,14 +109,14 @@ export class Table {
         holder = now
         since = performance.now()
       } else if (performance.now() - since > this.#deadAfterMs) {
-        // Of all who wait for the dead, one takes it over.
+        // Of all the threads that wait for a dead one, one takes the lock over.
         if (Atomics.compareExchange(this.#words, lock, holder, this.#ticket) === holder) return
       }
       Atomics.wait(this.#words, lock, now, WAIT_MS)
     }
   }
 
-  /** Two lanes of multiply and shift, ended as MurmurHash3 ends; the first is never 0, which is a free slot. */
+  /** Two lanes of multiply and shift, finished as MurmurHash3 does it. The first word is never 0, because 0 marks a free slot. */
   #hash(key: string): void {
     let a = this.#seedA
     let b = this.#seedB

@@ -1,7 +1,10 @@
 import type { Cancellation } from '../cancellation.ts'
 import { asShadowError, fromProblem, type Problem, ShadowError } from '../errors.ts'
 
-/** The methods that one side offers to the other, by name. Each takes one input, and may return a promise. `cancellation`: of the call. */
+/**
+ * The methods that one side offers to the other, by name. Each takes one input and may return a promise. `cancellation` is the one of the
+ * call.
+ */
 export type Methods = Readonly<Record<string, (input: never, cancellation: Cancellation) => unknown>>
 
 type Input<D extends Methods, N extends keyof D> = Parameters<D[N]>[0]
@@ -10,8 +13,9 @@ type Output<D extends Methods, N extends keyof D> = Awaited<ReturnType<D[N]>>
 /** The other side, by its methods. */
 export interface Other<D extends Methods> {
   /**
-   * Rejects with the method's error, or, if the call is cancelled first, with the signal's reason. If the method had answered by then,
-   * `late` gets the answer.
+   * Rejects as the method did. If the signal aborts first, it rejects with the signal's reason and cancels the call on the other side. An
+   * answer
+   * that was already on its way then goes to `late`.
    */
   call<N extends keyof D & string>(
     method: N,
@@ -37,7 +41,7 @@ type Port = { postMessage(message: unknown): void; on(event: 'message', listener
 const ENDED = (): ShadowError =>
   new ShadowError('shutting-down', 'the thread that was asked has ended', { retryAfterMs: 1_000 })
 
-/** Calls between two threads, both ways, in order. ShadowErrors cross it; other failures become `internal`. */
+/** Calls between two threads in both directions, in order. A ShadowError arrives as it was; other failures arrive as `internal`. */
 export class Channel implements Disposable {
   readonly #port: Port
   readonly #methods = new Map<string, Handler>()
@@ -51,7 +55,7 @@ export class Channel implements Disposable {
     port.on('message', (message: Message) => this.#take(message))
   }
 
-  /** Offers methods to the other side. Calls of a method fail until it is offered. */
+  /** Serves these methods to the other side. A call that arrives before this fails. */
   serve<D extends Methods>(methods: D): void {
     for (const [name, method] of Object.entries(methods)) this.#methods.set(name, method as Handler)
   }
@@ -64,7 +68,7 @@ export class Channel implements Disposable {
     }
   }
 
-  /** The other side has ended: calls to it fail, and calls from it are cancelled. */
+  /** Called when the other side has ended: calls to it fail, and its own calls are cancelled. */
   [Symbol.dispose](): void {
     this.#isOver = true
     for (const { reject } of this.#waiting.values()) reject(ENDED())

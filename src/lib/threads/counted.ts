@@ -4,15 +4,15 @@ import type { WorkerPool } from './worker-pool.ts'
 
 type CountMethods = { counted(input: null): Counted }
 
-/** The last counts stand for a thread that is too busy to answer. */
+/** A thread that does not answer within this time is shown with its last counters. */
 const ANSWER_WITHIN_MS = 500
 
-/** Offers the counts of this thread to the main thread. */
+/** Lets the main thread read the counters of this thread. */
 export function serveCounted(channel: Channel, counted: () => Counted): void {
   channel.serve<CountMethods>({ counted })
 }
 
-/** The counts of all threads of a pool. A thread that has died counts on as it last answered, since a sum must not go down. */
+/** The last known counters of all threads of a pool, including dead ones: a sum must not go down. */
 export function countsOf(pool: WorkerPool): () => Promise<readonly Counted[]> {
   const last = new Map<Channel, Counted>()
   return async () => {

@@ -6,7 +6,7 @@ import { poolOf, type ThreadMethods } from './worker-pool.ts'
 
 type Given = { readonly channel: Channel; readonly log: Log }
 
-/** Runs a thread of a pool: `open` begins its work, disposing what that gives ends it. */
+/** Runs a thread of a pool. `open` starts its work; disposing the result ends it. */
 export async function runThread(open: (given: Given) => Promise<AsyncDisposable>): Promise<void> {
   if (parentPort === null) throw new Error('this file is run as a thread alone')
   const channel = new Channel(parentPort)
@@ -15,12 +15,12 @@ export async function runThread(open: (given: Given) => Promise<AsyncDisposable>
   takeLastResort({
     log,
     onUnexpected: () => pool.notify('unexpected', null),
-    restart: () => void end().catch(() => process.exit(1)), // the pool starts another
+    restart: () => void end().catch(() => process.exit(1)), // the pool starts another thread
   })
   const work = open({ channel, log })
   const end = async (): Promise<void> => {
     await (await work)[Symbol.asyncDispose]()
-    process.exit() // of a thread: ends it, and nothing else
+    process.exit() // in a worker thread, this ends the thread and not the process
   }
   channel.serve<ThreadMethods>({
     beat: () => undefined,

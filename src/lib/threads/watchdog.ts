@@ -1,16 +1,16 @@
 import type { Clock } from '../clock.ts'
 
 const ASK_EVERY_MS = 1_000
-/** More than a working thread is ever busy at a stretch: with garbage collection, a large JSON, or because the machine is overloaded. */
+/** Longer than a healthy thread is ever busy at a stretch: with garbage collection, a large JSON document, or an overloaded machine. */
 const MISSES = 10
 
 type Watched = { misses: number; isAsked: boolean; readonly ask: () => Promise<unknown>; readonly onHang: Hung }
 type Hung = (unansweredMs: number) => void
 
 /**
- * Finds out which threads hang. It asks each once a second; one hangs when it has not answered for ten seconds in a row. A second in
- * which this thread itself was late does not count: the same cause (a machine that sleeps, a process that is stopped, work of this
- * thread) may have delayed the others, or the reading of their answers.
+ * Finds threads that hang. It calls each thread once a second; a thread hangs if it has not answered for ten seconds in a row. A second in
+ * which this thread itself was late does not count: the same cause (a sleeping machine, a stopped process, work of this thread) may have
+ * delayed the other threads, or the reading of their answers.
  */
 export class Watchdog implements Disposable {
   readonly #clock: Clock
@@ -22,7 +22,9 @@ export class Watchdog implements Disposable {
     this.#clock = clock
   }
 
-  /** Calls `onHang` once, when `ask` gets no answer for too long. Disposing the result ends the watch. A failure of `ask` counts as an answer. */
+  /**
+   * Calls `onHang` once if `ask` gets no answer for too long. Disposing the result ends the watch. A failure of `ask` counts as an answer.
+   */
   watch(ask: () => Promise<unknown>, onHang: Hung): Disposable {
     const watched: Watched = { misses: 0, isAsked: false, ask, onHang }
     this.#watched.add(watched)
@@ -59,7 +61,7 @@ export class Watchdog implements Disposable {
 
   async #ask(watched: Watched): Promise<void> {
     watched.isAsked = true
-    await watched.ask().catch(() => undefined) // told in the doc of `watch`
+    await watched.ask().catch(() => undefined) // see the doc of `watch`: a failure is an answer
     watched.isAsked = false
     watched.misses = 0
   }

@@ -5,53 +5,53 @@ import type { Log } from '../log.ts'
 import { Channel, type Other } from './channel.ts'
 import { Watchdog } from './watchdog.ts'
 
-/** What each thread of a pool does, whatever it is for. */
+/** The methods of each thread of any pool. */
 export type ThreadMethods = {
-  /** Answers at once, as long as it does anything. */
+  /** Answers at once, unless the thread hangs. */
   beat(input: null): void
-  /** Ends what it does, letting those finish who were begun; it ends itself then. */
+  /** Ends the thread after its running work has finished. */
   end(input: null): Promise<void>
 }
 
 type PoolMethods = {
   ready(input: null): void
   log(input: { level: 'debug' | 'info' | 'warn' | 'error'; event: string; fields: Record<string, unknown> }): void
-  /** An error that no code of the thread was there to take; the thread has told of it. */
+  /** The thread met, and logged, an error that no code caught. */
   unexpected(input: null): void
 }
 
 export type WorkerPoolOptions = {
   readonly entry: URL
   readonly size: number
-  /** What the thread is given. */
+  /** The data for the thread. */
   readonly data: (index: number) => unknown
-  /** Serves what the thread asks for, until it has ended. */
+  /** Serves the calls of the thread until it has ended. */
   readonly serve: (channel: Channel, index: number) => Disposable
-  /** How long a thread may take to end when it is asked to. */
+  /** How long a thread may take to end after it was asked to. */
   readonly endWithinMs: number
   readonly clock: Clock
-  /** What a hang is measured by: the threads have the machine's clock, whatever `clock` is. */
+  /** The clock that measures a hang: threads use the machine's clock, whatever `clock` is. */
   readonly watchdogClock?: Clock
   readonly log: Log
 }
 
 const AGAIN_AFTER_MS = 100
 const AGAIN_AT_MOST_MS = 10_000
-// A thread that ran for so long had not failed to start.
+// A thread that ran for this long had started well.
 const RAN_WELL_MS = 60_000
-// A thread is ended between two steps of its code: one that the kernel keeps (a file on a dead network disk) is not.
+// A thread can be ended only between two steps of its code: not while the kernel blocks it (a file on a dead network disk).
 const HUNG_ENDS_WITHIN_MS = 10_000
 
 type Member = { readonly worker: Worker; readonly channel: Channel; readonly ended: Promise<unknown> }
 
-/** Threads that do the same; one that dies is started again, and one that hangs is ended first. */
+/** Threads that do the same work. A thread that dies is started again; a thread that hangs is ended first. */
 export class WorkerPool {
   readonly #options: WorkerPoolOptions
   readonly #members = new Map<number, Member>()
   readonly #failures: number[] = []
   readonly #watchdog: Watchdog
   #isEnding = false
-  /** How many have died. */
+  /** How many threads have died. */
   deaths = 0
 
   constructor(options: WorkerPoolOptions) {
@@ -59,7 +59,7 @@ export class WorkerPool {
     this.#watchdog = new Watchdog(options.watchdogClock ?? systemClock)
   }
 
-  /** Resolves when all are ready; fails as the first that is not to be started. */
+  /** Resolves when all threads are ready; rejects with the error of the first one that cannot start. */
   async start(): Promise<void> {
     try {
       await Promise.all(Array.from({ length: this.#options.size }, (_, index) => this.#start(index)))
@@ -73,7 +73,7 @@ export class WorkerPool {
     return [...this.#members.values()].map(({ channel }) => channel)
   }
 
-  /** Ends all: asks them to, and cuts short those that take too long. */
+  /** Ends all threads; a thread that takes too long is terminated. */
   async end(): Promise<void> {
     this.#isEnding = true
     this.#watchdog[Symbol.dispose]()
@@ -121,7 +121,7 @@ export class WorkerPool {
     return ready.promise
   }
 
-  /** Ends a thread that hangs; its exit leads to another. */
+  /** Terminates a thread that hangs; its exit starts a new one. */
   #endHung(worker: Worker, index: number, unansweredMs: number): Disposable {
     const { log, watchdogClock = systemClock } = this.#options
     log.error('worker hangs; it is ended', { worker: index, unansweredMs })
@@ -139,13 +139,13 @@ export class WorkerPool {
     const { log, clock } = this.#options
     log.error('worker ended; it is started again', { worker: index, ranMs, againMs, deaths: this.deaths })
     clock.after(againMs, () => {
-      if (!this.#isEnding) this.#start(index).catch(() => undefined) // it has ended, and that was logged
+      if (!this.#isEnding) this.#start(index).catch(() => undefined) // the new one has ended too, which was logged
     })
   }
 }
 
-// Not `once`: that would fail with the error which an exit follows.
+// Not `once`: it would reject with the error that comes before the exit.
 const exitOf = (worker: Worker): Promise<void> => new Promise(resolve => worker.once('exit', () => resolve()))
 
-/** The pool, as a thread of it asks. */
+/** The pool, as its threads call it. */
 export const poolOf = (channel: Channel): Other<PoolMethods> => channel.other<PoolMethods>()

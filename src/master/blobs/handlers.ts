@@ -7,7 +7,7 @@ import type { Blobs, Range } from './blobs.ts'
 
 export type BlobHandlers = ReturnType<typeof blobHandlers>
 
-/** Blobs over HTTP, streamed both ways. */
+/** The HTTP handlers for blobs; uploads and downloads are streamed. */
 export function blobHandlers({ blobs, limitBytes }: { blobs: Blobs; limitBytes: number }) {
   const mustHave = async (digest: Sha256): Promise<number> => {
     const size = await blobs.size(digest)
@@ -19,12 +19,12 @@ export function blobHandlers({ blobs, limitBytes }: { blobs: Blobs; limitBytes: 
     /** Stores the request's body. Fails with `too-large`, `bad-input` (another digest), `disk-full`. */
     async put(digest: Sha256, request: IncomingMessage, signal: AbortSignal): Promise<void> {
       if (Number(request.headers['content-length'] ?? 0) > limitBytes) throw tooLarge(limitBytes)
-      // A refusal must still reach the client, so the request outlives a reader that stops early.
+      // A refusal must still reach the client, so a reader that stops early must not destroy the request.
       const content = request.iterator({ destroyOnReturn: false })
       await blobs.put(digest, atMost(limitBytes, content), signal)
     },
 
-    /** Answers with the blob, or with the range of it that the request asks for. Fails with `not-found`, `bad-input`. */
+    /** Answers with the blob, or with the range of it that the request names. Fails with `not-found`, `bad-input`. */
     async get(digest: Sha256, request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<void> {
       const size = await mustHave(digest)
       const range = rangeOf(request.headers.range, size)
@@ -38,7 +38,7 @@ export function blobHandlers({ blobs, limitBytes }: { blobs: Blobs; limitBytes: 
       await pipeline(content, response, { end: false })
     },
 
-    /** Answers with the head that `get` would have. Fails with `not-found`. */
+    /** Answers with the head that `get` would send. Fails with `not-found`. */
     async head(digest: Sha256, response: ServerResponse): Promise<void> {
       response.writeHead(200, headersOf(digest, await mustHave(digest)))
     },
@@ -67,7 +67,10 @@ const tooLarge = (limitBytes: number): ShadowError =>
     hint: 'leave out what the app does not need, or raise SHADOW_BLOB_LIMIT of the masters',
   })
 
-/** The one range that a request asks for (RFC 9110, 14.1.2); other forms may be answered with the whole, and are. */
+/**
+ * The single range of a request (RFC 9110, 14.1.2). Requests with another form of range are answered with the whole blob, as the RFC
+ * allows.
+ */
 function rangeOf(header: string | undefined, size: number): Range | undefined {
   const [, from, to] = /^bytes=(\d+)-(\d*)$/.exec(header ?? '') ?? []
   if (from === undefined) return undefined

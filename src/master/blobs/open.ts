@@ -8,7 +8,7 @@ type Drivers = {
 }
 const drivers: Drivers = { directory, s3 }
 
-/** Opens the blobs of the place where the documents are; asks nothing of the store yet. */
+/** Opens the blobs at the place of the documents; sends no request to the store yet. */
 export async function openBlobs(place: StoragePlace): Promise<Blobs> {
   const open: (place: never) => Promise<Blobs> | Blobs = drivers[place.kind]
   return open(place as never)

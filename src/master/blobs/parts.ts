@@ -1,4 +1,4 @@
-/** The content in buffers of exactly `bytes`, but for the last. */
+/** The content in buffers of exactly `bytes`; only the last one may be shorter. */
 export async function* inParts(content: AsyncIterable<Uint8Array>, bytes: number): AsyncGenerator<Buffer, undefined> {
   let part = Buffer.allocUnsafe(bytes)
   let filled = 0

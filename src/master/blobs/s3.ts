@@ -5,16 +5,16 @@ import type { Blobs } from './blobs.ts'
 import { inParts } from './parts.ts'
 import { verified } from './verified.ts'
 
-/** Parts of an upload; S3 takes none below 5 MiB but for the last, and 10,000 of them. */
+/** The size of one part of an upload. S3 requires at least 5 MiB for each part but the last, and takes at most 10,000 parts. */
 const PART_BYTES = 8 * 2 ** 20
-/** A part of this size is through by then at 1 Mbit/s. */
+/** At 1 Mbit/s, a part of PART_BYTES takes less than this. */
 const ANSWER_WITHIN_MS = 90_000
 const PREFIX = 'blobs/'
 
 /** Blobs as objects `blobs/<sha256>` of a bucket. */
 export async function s3(bucket: Bucket): Promise<Blobs> {
   const opened = await bucketClient(bucket, ANSWER_WITHIN_MS)
-  const { sdk, client, asking } = opened
+  const { sdk, client, withStoreFailures } = opened
   const placeOf = (digest: Sha256) => ({ Bucket: bucket.bucket, Key: `${PREFIX}${sha256(digest)}` })
 
   const sizeOf = async (digest: Sha256): Promise<number | undefined> => {
@@ -28,7 +28,7 @@ export async function s3(bucket: Bucket): Promise<Blobs> {
 
   return {
     put: (digest, content, signal) =>
-      asking(async () => {
+      withStoreFailures(async () => {
         if ((await sizeOf(digest)) !== undefined) return
         const parts = inParts(verified(digest, content, signal), PART_BYTES)
         const first = await parts.next()
@@ -40,7 +40,7 @@ export async function s3(bucket: Bucket): Promise<Blobs> {
       }),
 
     get: (digest, range, signal) =>
-      asking(async () => {
+      withStoreFailures(async () => {
         const Range = range && `bytes=${range.first}-${range.last}`
         try {
           const command = new sdk.GetObjectCommand({ ...placeOf(digest), Range })
@@ -52,10 +52,10 @@ export async function s3(bucket: Bucket): Promise<Blobs> {
         }
       }),
 
-    size: digest => asking(() => sizeOf(digest)),
+    size: digest => withStoreFailures(() => sizeOf(digest)),
 
     list: (prefix, { after, limit }) =>
-      asking(async () => {
+      withStoreFailures(async () => {
         const found: Sha256[] = []
         let more: string | undefined
         do {
@@ -73,15 +73,17 @@ export async function s3(bucket: Bucket): Promise<Blobs> {
         return found
       }),
 
-    remove: digest => asking(async () => void (await client.send(new sdk.DeleteObjectCommand(placeOf(digest))))),
+    remove: digest =>
+      withStoreFailures(async () => void (await client.send(new sdk.DeleteObjectCommand(placeOf(digest))))),
 
     close: async () => client.destroy(),
   }
 }
 
 /**
- * Uploads in parts. The object appears only when the upload is completed, after the digest was verified. Parts of an upload
- * whose master died stay in the bucket, unseen, until a lifecycle rule for incomplete uploads removes them; MinIO does so after a day.
+ * Uploads in parts. The object appears only once the upload is completed, after its digest was verified.
+ * If a master dies during an upload, its parts stay in the bucket, invisible. A lifecycle rule for incomplete uploads removes them; MinIO
+ * removes them after a day.
  */
 async function upload(
   { client, sdk }: BucketClient,
@@ -103,7 +105,7 @@ async function upload(
     for await (const part of rest) await send(part)
     await client.send(new sdk.CompleteMultipartUploadCommand({ ...place, UploadId, MultipartUpload: { Parts } }))
   } catch (error) {
-    // The failure above is what the caller must know; parts that stay are unseen.
+    // The caller has to see the failure above, not one of the clean-up. Parts that stay are invisible.
     await client.send(new sdk.AbortMultipartUploadCommand({ ...place, UploadId })).catch(() => undefined)
     throw error
   }

@@ -2,7 +2,10 @@ import { createHash } from 'node:crypto'
 import { ShadowError } from '../../lib/errors.ts'
 import type { Sha256 } from '../../model/digest.ts'
 
-/** The content as it comes; its end fails with `bad-input` where it has another digest, and its cutting short with `client-gone`. */
+/**
+ * The content, unchanged. At its end it fails with `bad-input` if the digest differs; it fails with `client-gone` if the content is cut
+ * short.
+ */
 export async function* verified(
   digest: Sha256,
   content: AsyncIterable<Uint8Array>,

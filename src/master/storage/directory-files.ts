@@ -5,19 +5,19 @@ import { isNoSpace } from '../../lib/files.ts'
 
 const LEFT_OVER_AFTER_MS = 600_000
 
-/** Removes the parts that writers left that died; those that are written to now stay. */
+/** Removes the temporary files of writers that died; files that are being written now stay. */
 export async function sweep(parts: string): Promise<void> {
   for (const name of await readdir(parts)) {
     const file = join(parts, name)
     const age = await stat(file).then(
       ({ mtimeMs }) => Date.now() - mtimeMs,
-      () => 0, // gone: its writer has put it in place
+      () => 0, // gone: its writer has renamed it to its final name
     )
     if (age > LEFT_OVER_AFTER_MS) await rm(file, { force: true })
   }
 }
 
-/** Runs the call; failures of the disk become `disk-full` or `storage-unreachable`. */
+/** Runs the call. Errors of the disk become `disk-full` or `storage-unreachable`. */
 export async function withDirectoryFailures<T>(path: string, call: () => Promise<T>): Promise<T> {
   try {
     return await call()

@@ -11,7 +11,7 @@ import type { Storage, Stored } from './storage.ts'
 
 const LOCK_WITHIN_MS = 10_000
 
-/** Documents as files under a directory that any number of processes of this machine may share. */
+/** Documents as files under a directory. Any number of processes on this machine may share the directory. */
 export async function directory({ path }: { path: string }): Promise<Storage> {
   const parts = join(path, '.parts')
   const lockFile = join(path, '.lock')
@@ -24,11 +24,11 @@ export async function directory({ path }: { path: string }): Promise<Storage> {
   const read = async (key: string): Promise<Stored | undefined> => {
     const text = await readIfThere(fileOf(path, key))
     if (text !== undefined) return { value: unseal(key, text).value, etag: etagOf(text) }
-    await stat(lockFile) // fails where the whole disk is absent, and not only the document
+    await stat(lockFile) // fails if the whole disk is missing; otherwise only the document is
     return undefined
   }
 
-  // The first check refuses most losers before anything is written; the check inside the turn is the one that counts.
+  // The first check refuses most losers before anything is written. The check inside the lock decides.
   const write = async (key: string, value: object, refuse: (now: Stored | undefined) => void): Promise<string> => {
     refuse(await read(key))
     const { text } = seal(value)
@@ -90,7 +90,7 @@ export async function directory({ path }: { path: string }): Promise<Storage> {
 
 const etagOf = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 32)
 
-// A hostname may be longer than a file's name may: what is too long goes on in a folder marked by "~", which no key contains.
+// A hostname may be longer than a file name. The rest of a long name goes into a folder marked with "~", a character that no key contains.
 const fileOf = (path: string, key: string): string => join(path, checkedKey(key).replace(/[^/]{200}(?=[^/])/g, '$&~/'))
 
 const keyOf = (file: string): string => file.replaceAll('~/', '')

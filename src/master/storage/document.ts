@@ -2,15 +2,15 @@ import { randomUUID } from 'node:crypto'
 import { ShadowError } from '../../lib/errors.ts'
 
 /**
- * A document as it is written down. Its `writeId` makes every write another version, even of the same content, and lets a
- * writer whose answer got lost see whether its write landed. It is never part of the value.
+ * The stored form of a document. Its `writeId` gives every write a version of its own, even if the content is the same.
+ * A writer that got no answer uses it to find out whether its write took effect. The `writeId` is never part of the value.
  */
 export function seal(value: object): { readonly text: string; readonly writeId: string } {
   const writeId = randomUUID()
   return { text: `${JSON.stringify({ ...value, writeId }, null, 2)}\n`, writeId }
 }
 
-/** The value and the writeId of a document that was written down. */
+/** The value and the `writeId` from the stored form. */
 export function unseal(key: string, text: string): { readonly value: unknown; readonly writeId: unknown } {
   try {
     const { writeId, ...value } = JSON.parse(text)
@@ -22,7 +22,7 @@ export function unseal(key: string, text: string): { readonly value: unknown; re
 
 const KEY = /^(?:[a-z0-9_][a-z0-9._-]*\/)*[a-z0-9_][a-z0-9._-]*\.json$/
 
-/** The key, if it is one: lower case, no segment that begins with a dot, so that it cannot lead out of where documents are. */
+/** Checks a key: lower case, and no segment begins with a dot, so that the key cannot lead out of the document folder. */
 export function checkedKey(key: string): string {
   if (!KEY.test(key)) throw new ShadowError('bad-input', `"${key}" is not a key of a document`)
   return key

@@ -2,10 +2,13 @@ import { resolve } from 'node:path'
 import { ShadowError } from '../../lib/errors.ts'
 import type { Bucket } from './s3-client.ts'
 
-/** Where documents are kept: a directory of this machine or a bucket. */
+/** Where documents are stored: a directory on this machine, or a bucket. */
 export type StoragePlace = { readonly kind: 'directory'; readonly path: string } | ({ readonly kind: 's3' } & Bucket)
 
-/** Parser for settings: `directory:PATH`, or `https://KEY:SECRET@HOST/BUCKET?region=REGION` for a bucket. Never repeats the secret. */
+/**
+ * Parses the setting: `directory:PATH`, or `https://KEY:SECRET@HOST/BUCKET?region=REGION` for a bucket. Error messages never contain the
+ * secret.
+ */
 export function storagePlace(text: string): StoragePlace {
   if (text.startsWith('directory:')) {
     const path = text.slice('directory:'.length)
@@ -15,7 +18,7 @@ export function storagePlace(text: string): StoragePlace {
   const url = URL.parse(text)
   if (url === null || !/^https?:$/.test(url.protocol)) throw new ShadowError('bad-input', `write it as ${FORM}`)
   const bucket = url.pathname.slice(1)
-  // What stands here may be the rest of a secret that was not encoded, so it is not repeated.
+  // This text may be the rest of a secret that was not URL-encoded, so the message does not repeat it.
   if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(bucket) || url.hash !== '')
     throw new ShadowError('bad-input', `what follows the host is not the name of a bucket; write it as ${FORM}`)
   if ((url.username === '') !== (url.password === ''))

@@ -4,7 +4,7 @@ import type { Storage } from './storage.ts'
 
 const RACERS = 4
 
-/** Tries whether the store heeds conditions, since some ignore them without a word; fails with `storage-unfit`. */
+/** Tests whether the store honours the conditions of writes: some stores silently ignore them. Fails with `storage-unfit`. */
 export async function probe(storage: Storage): Promise<void> {
   const key = `probe/${randomUUID()}.json`
   const unfit = (what: string): ShadowError =>
@@ -25,6 +25,6 @@ export async function probe(storage: Storage): Promise<void> {
     })
     if (again !== undefined) throw unfit('ignores If-Match')
   } finally {
-    await storage.remove(key).catch(() => undefined) // what went wrong before is the news; a left probe harms nothing
+    await storage.remove(key).catch(() => undefined) // the error before this one matters; a probe document that stays does no harm
   }
 }

@@ -1,7 +1,7 @@
 import type { S3Client } from '@aws-sdk/client-s3'
 import { ShadowError } from '../../lib/errors.ts'
 
-/** A bucket of an S3-compatible store. Without credentials the SDK looks for them where AWS keeps them. */
+/** A bucket of an S3-compatible store. Without credentials, the SDK uses the default AWS sources. */
 export type Bucket = {
   readonly endpoint: string
   readonly bucket: string
@@ -15,15 +15,15 @@ type Sdk = typeof import('@aws-sdk/client-s3')
 export type BucketClient = {
   readonly sdk: Sdk
   readonly client: S3Client
-  /** For people: `s3 http://…/bucket`, without credentials. */
+  /** The name shown to people: `s3 http://…/bucket`, without credentials. */
   readonly name: string
-  /** Runs the call; failures of the store become `disk-full` or `storage-unreachable`. */
-  asking<T>(call: () => Promise<T>): Promise<T>
+  /** Runs the call. Errors of the store become `disk-full` or `storage-unreachable`. */
+  withStoreFailures<T>(call: () => Promise<T>): Promise<T>
 }
 
 const CONNECT_WITHIN_MS = 2_000
 
-/** Opens a client whose calls are answered within `answerWithinMs`, or fail. */
+/** Opens a client. A call without an answer within `answerWithinMs` fails. */
 export async function bucketClient(
   { endpoint, bucket, region, credentials }: Bucket,
   answerWithinMs: number,
@@ -34,7 +34,7 @@ export async function bucketClient(
     region,
     ...(credentials !== undefined && { credentials }),
     forcePathStyle: true,
-    // Others than AWS do not know its newer checksums.
+    // Stores other than AWS do not support its newer checksums.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
     requestHandler: {
@@ -48,7 +48,7 @@ export async function bucketClient(
     sdk,
     client,
     name,
-    async asking(call) {
+    async withStoreFailures(call) {
       try {
         return await call()
       } catch (cause) {
@@ -58,7 +58,7 @@ export async function bucketClient(
   }
 }
 
-/** Makes the bucket where there is none. */
+/** Creates the bucket if it does not exist. */
 export async function ensureBucket({ client, sdk }: BucketClient, { bucket, region }: Bucket): Promise<void> {
   try {
     await client.send(new sdk.HeadBucketCommand({ Bucket: bucket }))
@@ -70,7 +70,7 @@ export async function ensureBucket({ client, sdk }: BucketClient, { bucket, regi
     await client.send(
       new sdk.CreateBucketCommand({
         Bucket: bucket,
-        // us-east-1 is the one region that AWS refuses to be told.
+        // AWS refuses the location us-east-1 if it is given explicitly.
         ...(region !== 'us-east-1' && {
           CreateBucketConfiguration: {
             LocationConstraint: region as import('@aws-sdk/client-s3').BucketLocationConstraint,
@@ -79,18 +79,18 @@ export async function ensureBucket({ client, sdk }: BucketClient, { bucket, regi
       }),
     )
   } catch (error) {
-    // Another master made it meanwhile.
+    // Another master created it meanwhile.
     if (!['BucketAlreadyOwnedByYou', 'OperationAborted'].includes(nameOf(error))) throw error
   }
 }
 
-/** The HTTP status of an SDK error; undefined where there was no answer. */
+/** The HTTP status of an SDK error; undefined if there was no answer. */
 export const statusOf = (error: unknown): number | undefined =>
   (error as { $metadata?: { httpStatusCode?: number } } | undefined)?.$metadata?.httpStatusCode
 
 const nameOf = (error: unknown): string => (error instanceof Error ? error.name : '')
 
-/** Whether the error says that the object is not there; a missing bucket is another matter. */
+/** Whether the error means that the object does not exist. A missing bucket is a different error. */
 export const isNotThere = (error: unknown): boolean => statusOf(error) === 404 && nameOf(error) !== 'NoSuchBucket'
 
 function toFailure(store: string, cause: unknown): ShadowError {

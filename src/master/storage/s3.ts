@@ -7,10 +7,10 @@ import type { Storage } from './storage.ts'
 const ANSWER_WITHIN_MS = 3_000
 const TRIES_AT_CONFLICT = 20
 
-/** Documents as objects of a bucket, which is made if it is not there. */
+/** Documents as objects in a bucket. The bucket is created if it does not exist. */
 export async function s3(place: Bucket): Promise<Storage> {
   const opened = await bucketClient(place, ANSWER_WITHIN_MS)
-  const { sdk, client, name, asking } = opened
+  const { sdk, client, name, withStoreFailures } = opened
   const { bucket } = place
 
   const read = async (key: string, signal?: AbortSignal) => {
@@ -40,7 +40,7 @@ export async function s3(place: Bucket): Promise<Storage> {
         const status = statusOf(error)
         const conflict = status === 409 && tries < TRIES_AT_CONFLICT
         if (!conflict && status !== 412 && !isNotThere(error)) throw error
-        // The SDK tries again by itself when an answer is lost: what refuses us now may be our own write.
+        // The SDK repeats a request whose answer was lost: our own earlier write may be the one that refuses this one.
         const now = await read(key)
         if (now?.writeId === writeId) return now.etag
         if (!conflict) throw lost()
@@ -72,31 +72,33 @@ export async function s3(place: Bucket): Promise<Storage> {
     return found
   }
 
-  await asking(() => ensureBucket(opened, place))
+  await withStoreFailures(() => ensureBucket(opened, place))
 
   return {
     name,
     close: async () => client.destroy(),
     get: (key, signal) =>
-      asking(async () => {
+      withStoreFailures(async () => {
         const found = await read(key, signal)
         return found && { value: found.value, etag: found.etag }
       }),
     create: (key, value) =>
-      asking(() => write(key, value, () => new ShadowError('already-exists', `${key} exists`), { IfNoneMatch: '*' })),
+      withStoreFailures(() =>
+        write(key, value, () => new ShadowError('already-exists', `${key} exists`), { IfNoneMatch: '*' }),
+      ),
     update: (key, value, etag) =>
-      asking(() =>
+      withStoreFailures(() =>
         write(key, value, () => new ShadowError('changed', `${key} was changed by somebody else`), {
           IfMatch: `"${etag}"`,
         }),
       ),
     remove: key =>
-      asking(async () => {
+      withStoreFailures(async () => {
         await client.send(new sdk.DeleteObjectCommand({ Bucket: bucket, Key: checkedKey(key) }))
       }),
-    list: (prefix, options) => asking(async () => (await listed(prefix, options)).map(({ key }) => key)),
+    list: (prefix, options) => withStoreFailures(async () => (await listed(prefix, options)).map(({ key }) => key)),
     versions: (prefix, options) =>
-      asking(async () => new Map((await listed(prefix, options)).map(({ key, etag }) => [key, etag]))),
+      withStoreFailures(async () => new Map((await listed(prefix, options)).map(({ key, etag }) => [key, etag]))),
   }
 }
 
