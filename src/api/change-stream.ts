@@ -7,7 +7,7 @@ import { CHECKED_COUNTS_FOR, POLL_WITHOUT_STREAM_EVERY, STREAM_LOST_AFTER } from
 import type { MasterClient } from './client.ts'
 import { AppNameSchema, HostnameSchema } from './schemas.ts'
 
-/** The comment in the stream by which a master says that it has told all changes until now, of all masters. */
+/** The comment by which a master says in the stream that it has sent all changes until now, of all masters. */
 export const CHANGES_CHECKED = 'checked'
 
 const ChangeSchema = z.object({
@@ -23,18 +23,23 @@ type Stream = {
   readonly master: MasterClient
   readonly clock: Clock
   readonly freshness: Freshness
-  /** The stream is there: what changed from now on is told. None is waited for: a stream that is cut unread is never seen to end. */
+  /**
+   * The stream is open: changes from now on are sent. Data is not waited for: the end of a stream that nobody reads would never be seen.
+   */
   readonly onOpen: () => void
   readonly onChange: (change: AppChange) => void
-  /** What is kept is in doubt, since no master says that all is told: now and every POLL_WITHOUT_STREAM_EVERY, as long as it lasts. */
+  /**
+   * No master confirms that all changes are sent, so cached documents may be out of date. Called now and every POLL_WITHOUT_STREAM_EVERY,
+   * as long as that lasts.
+   */
   readonly onDoubt: () => void
 }
 type Following = Stream & {
-  /** The stream has ended, or did not begin; another is tried in a moment. */
+  /** The stream has ended, or could not be opened; another attempt follows. */
   readonly onEnd: (cause: unknown) => void
 }
 
-/** Keeps a stream of changes until the signal aborts. */
+/** Keeps a stream of changes open until the signal aborts. */
 export async function followStream({ onEnd, ...stream }: Following, signal: AbortSignal): Promise<void> {
   const { clock, freshness, onDoubt } = stream
   while (!signal.aborted) {
@@ -46,12 +51,12 @@ export async function followStream({ onEnd, ...stream }: Following, signal: Abor
     }
     if (!signal.aborted) onEnd(cause)
     freshness.ended()
-    await pause(clock, POLL_WITHOUT_STREAM_EVERY, signal).catch(() => undefined) // the loop's head ends it
+    await pause(clock, POLL_WITHOUT_STREAM_EVERY, signal).catch(() => undefined) // an abort ends the loop at its head
     if (!signal.aborted) onDoubt()
   }
 }
 
-/** Reads one until it ends, or falls silent for STREAM_LOST_AFTER, or the signal aborts; throws why. */
+/** Reads one stream until it ends, is silent for STREAM_LOST_AFTER, or the signal aborts; throws the reason. */
 async function readStream(stream: Stream, signal: AbortSignal): Promise<void> {
   const { master, clock, freshness, onOpen, onChange, onDoubt } = stream
   const lost = new AbortController()
@@ -75,11 +80,11 @@ async function readStream(stream: Stream, signal: AbortSignal): Promise<void> {
   }
   for await (const event of readEvents(body, heard)) {
     const change = ChangeSchema.safeParse(event)
-    if (change.success) onChange(change.data) // a newer master may tell of more than we know
+    if (change.success) onChange(change.data) // a newer master may send changes of a kind that this version does not know
   }
 }
 
-/** An alarm that is set anew again and again. */
+/** A timer that can be set again and again. */
 class Alarm implements Disposable {
   readonly #clock: Clock
   readonly #ring: () => void

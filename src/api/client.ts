@@ -5,33 +5,35 @@ import { masterPaths, nodePaths } from './paths.ts'
 import type { CallAnswer, CallInput, masterRoutes, nodeRoutes, Routes } from './routes.ts'
 
 type Options = {
-  /** Where the daemon is: `http://host:port`. */
+  /** The URL of the daemon: `http://host:port`. */
   url: string
   token: string
-  /** The code for "does not answer". */
+  /** The error code if the daemon does not answer. */
   silent: FailureCode
-  /** Calls that take longer fail as if there were no answer; streams and waits pass their own signal instead. */
+  /** Calls that take longer fail as if there were no answer. Streams and long waits pass their own signal instead. */
   withinMs: number
 }
 
 type Extra = { signal?: AbortSignal; headers?: OutgoingHttpHeaders }
 type Input<R> = CallInput<R> & Extra
 
-/** A typed client: the call's name, its input; the answer or a ShadowError, as the daemon threw it. */
+/**
+ * A typed client. A call takes the name of a route and its input; it returns the answer, or throws the ShadowError that the daemon threw.
+ */
 export interface Client<R extends Routes> {
   call<Name extends keyof R & string>(name: Name, input: Input<R[Name]>): Promise<CallAnswer<R[Name]>>
-  /** The same with the raw answer: for streams, ETag and 304. */
+  /** A call that returns the raw answer: for streams, ETag and 304. */
   raw<Name extends keyof R & string>(name: Name, input: Input<R[Name]>): Promise<Answer>
 }
 
 export type MasterClient = Client<typeof masterRoutes>
 export type NodeClient = Client<typeof nodeRoutes>
 
-/** A client of the master's API; what does not answer fails with `master-unreachable`. */
+/** A client of the master's API. A master that does not answer gives `master-unreachable`. */
 export const masterClient = (options: { url: string; token: string; withinMs: number }): MasterClient =>
   client<typeof masterRoutes>(masterPaths, { ...options, silent: 'master-unreachable' })
 
-/** A client of a node's API; `token` is a key of the node, for control or for traffic. What does not answer fails with `node-unreachable`. */
+/** A client of a node's API; `token` is the node's key for control or for traffic. A node that does not answer gives `node-unreachable`. */
 export const nodeClient = (options: { url: string; token: string; withinMs: number }): NodeClient =>
   client<typeof nodeRoutes>(nodePaths, { ...options, silent: 'node-unreachable' })
 

@@ -6,30 +6,30 @@ import type { Places } from '../lib/places.ts'
 import type { Held } from '../model/instance.ts'
 import { NODE_BACK_WITHIN } from '../model/intervals.ts'
 
-/** How often a request is forwarded before it fails. A wait for a node begins the count anew. */
+/** How often a request is forwarded before it fails. After a wait for a node, the count starts again. */
 const TRIES = 3
-/** The time until the next try to find a node that is not there now, in milliseconds. */
+/** The pause before a missing target is looked for again, in milliseconds. */
 export const RETRY_AFTER_MS = 100
 
 /** An attempt that did not serve the request. Without `held`, the hold failed and nothing was forwarded. */
 export type Failed<T> = { readonly target: T; readonly held: Held | undefined; readonly error: unknown }
 
-/** One request on its way to its app, by way of a target of the kind T: a node for a front, the app itself for a node. */
+/** One request on its way to its app through a target of the type T: a front's target is a node, a node's target is the app itself. */
 export interface Delivery<T> {
-  /** The places at the app; the request has taken one. */
+  /** The places of the app; the request has taken one. */
   readonly places: Places
   readonly cancellation: Cancellation
   readonly clock: Clock
   /** The target that can be used at once; undefined: `choose` finds it. */
   known(): T | undefined
-  /** Waits for a target; fails where there is none. */
+  /** Waits for a target; fails if there is none. */
   choose(): Promise<T>
-  /** Holds the app awake; at once where nothing is to be waited for. */
+  /** Holds the app awake. It returns the hold at once if nothing has to be waited for. */
   hold(target: T): Held | Promise<Held>
   forward(target: T, held: Held): Promise<void>
-  /** Whether another target may serve a request that nobody has seen; what the failure says of the targets is noted. */
+  /** Whether another target may serve a request that no app has seen. It also records what the failure says about the target. */
   mayGoElsewhere(failed: Failed<T>): boolean
-  /** Whether the target may come back within NODE_BACK_WITHIN and then serve a request that nobody has seen. */
+  /** Whether the target may be back within NODE_BACK_WITHIN and then serve a request that no app has seen. */
   mayComeBack(failed: Failed<T>): boolean
   /** The error for the client. */
   errorOf(failed: Failed<T>): unknown
@@ -38,13 +38,13 @@ export interface Delivery<T> {
 }
 
 /**
- * Delivers a request: holds the app, forwards, and gives the hold and the place back after the last byte. Throws or rejects what a first
- * hold throws at once, and what `fail` rejects with. The rules for another attempt:
+ * Delivers a request: holds the app, forwards, and releases the hold and the place after the last byte. If the first hold throws at once,
+ * this throws the same error; otherwise it rejects with the error of `fail`. The rules for another attempt:
  *
- * - A request that the app may have seen is never repeated. If the app has ended with it, its end is the error.
- * - A request that a run of the app refused to connect is repeated once the run says that a new hold makes sense.
- * - A request that nobody has seen is repeated with another target if there is one: TRIES times in all.
- * - A request that nobody has seen waits for its target, if that may come back: until NODE_BACK_WITHIN after the first failure.
+ * - A request that the app may have seen is never repeated. If the app ended during the request, that is the error.
+ * - If a run of the app refused the connection, the request is repeated once the run says that a new hold makes sense.
+ * - A request that no app has seen is repeated with another target if there is one: TRIES times in all.
+ * - A request that no app has seen waits for its target if the target may come back: until NODE_BACK_WITHIN after the first failure.
  */
 // Not an async function: suspending one costs as much as reading a head, and most requests are for an app that is awake.
 export function deliver<T>(delivery: Delivery<T>): Promise<void> {
@@ -76,7 +76,7 @@ function forwardOnce<T>(delivery: Delivery<T>, target: T, held: Held): Promise<v
   )
 }
 
-/** A hold that is waited for. */
+/** A hold that is not there yet. */
 type Begun<T> = { readonly target: T; readonly holding: Promise<Held> }
 
 async function persist<T>(delivery: Delivery<T>, tried?: Begun<T> | Failed<T>): Promise<void> {

@@ -9,16 +9,16 @@ type GrantOptions = {
   readonly refused: () => Promise<void>
   readonly alive: () => Promise<void>
   readonly badAnswer: (fault: string) => void
-  /** The last request has left, or it was revoked and there is none. */
+  /** Called when the grant has no requests any more, or when it was revoked and has none. */
   readonly onUnused: () => void
 }
 
-/** Leave to hold an app, and the requests that hold it by that. */
+/** The permission to hold an app, and the requests that hold the app under it. */
 export class Grant {
   readonly id: number
   isRevoked: boolean
   lastUsedAt: number | undefined
-  /** Whether the last use was one that puts the sleep off. */
+  /** Whether the last use was one that postpones the sleep. */
   lingers = false
   readonly #options: GrantOptions
   readonly #target: Target
@@ -30,7 +30,7 @@ export class Grant {
     this.#options = options
     const { alive, badAnswer } = options
     const refused = (): Promise<void> => {
-      this.isRevoked = true // the run may have ended just now, so the next request has to ask
+      this.isRevoked = true // the run may have ended just now, so the next request needs a new grant
       return options.refused()
     }
     this.#target = { address, run, alive, badAnswer, refused }

@@ -2,32 +2,32 @@ import type { Cancellation } from '../lib/cancellation.ts'
 import type { EndedRun, HoldRequest, HoldView, InstanceView, Phase } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
 
-/** Leave to hold an app for as many requests as come, until it is given back. */
+/** The permission to hold an app for any number of requests, until it is given back. */
 export type Granted = {
   readonly grant: number
   readonly address: string
   readonly run: string
   readonly waited: Readonly<Record<string, number>> | undefined
-  /** It was revoked before this arrived: good for the one request that asked. */
+  /** The grant was revoked before this answer arrived: it is good only for the one request that asked for it. */
   readonly revoked: boolean
 }
 
 /** The methods that the thread with the instances offers to a worker. */
 export type NodeMethods = {
-  /** As the hold of an instance; one grant for each call. */
+  /** Does the same as the hold of an instance; each call makes one grant. */
   hold(
     input: { readonly instance: InstanceId; readonly request: Omit<HoldRequest, 'grant'> },
     cancellation: Cancellation,
   ): Promise<Granted>
-  /** `agoMs`: how long ago use that puts the sleep off ended; null for none. */
+  /** `agoMs`: how long ago the last use that postpones the sleep ended; null if there was none. */
   giveBack(input: { readonly grant: number; readonly agoMs: number | null }): void
-  /** This run of the app took no connection; see `Held.refused`. */
+  /** This run of the app refused the connection; see `Held.refused`. */
   refused(input: { readonly instance: InstanceId; readonly run: string }): Promise<void>
-  /** A request that this run of the app had in hand was lost; see `Held.alive`. */
+  /** This run of the app lost a request; see `Held.alive`. */
   alive(input: { readonly instance: InstanceId; readonly run: string }): Promise<void>
   /** An answer of the app was refused under this grant. */
   badAnswer(input: { readonly grant: number; readonly fault: string }): void
-  /** The instance, as soon as it is not in the phase that was seen; for `permit` see `HoldRequest`. */
+  /** The instance, as soon as it is in another phase than the given one; for `permit` see `HoldRequest`. */
   follow(
     input: { readonly instance: InstanceId; readonly permit: string | undefined; readonly seen: Phase | undefined },
     cancellation: Cancellation,
@@ -38,10 +38,10 @@ export type NodeMethods = {
 /** The methods that a worker offers to that thread. */
 export type HolderMethods = {
   revoke(grant: number): void
-  /** The app stops now: the WebSocket under this grant is told. */
+  /** The app stops now: the worker closes the WebSocket under this grant. */
   goAway(grant: number): void
-  /** All that is held; what is held no more has been given back before. */
+  /** All holds of the worker. Holds that have ended are not listed: they were given back before. */
   report(input: null): readonly { readonly grant: number; readonly holds: readonly HoldView[] }[]
-  /** No request goes to this run of an app any more. */
+  /** This run of an app gets no more requests. */
   left(ended: EndedRun): void
 }

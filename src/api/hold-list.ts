@@ -1,7 +1,7 @@
 import { ShadowError } from '../lib/errors.ts'
 import type { Held, HoldRequest } from '../model/instance.ts'
 
-/** Where the requests of a hold go: one run of an app. */
+/** The destination of a hold's requests: one run of an app. */
 export type Target = {
   /** `ip:port` */
   readonly address: string
@@ -62,9 +62,9 @@ export class Hold<T extends Target = Target> implements Held {
   }
 }
 
-/** The holds of an app, or those under one grant. To enter and to leave cost the same, however many there are. */
+/** The holds of an app, or those under one grant. Adding and removing take constant time. */
 export class HoldList<T extends Target = Target> {
-  // Not a Set: when many holds enter and leave, the tables that a Set discards keep each other, and all holds that were in them, alive
+  // Not a Set: when many holds come and go, the tables that a Set discards keep each other, and all holds that they contained, alive
   // until a full garbage collection.
   readonly #all: Hold<T>[] = []
   readonly #onLeave: (hold: Hold<T>) => void
@@ -83,17 +83,17 @@ export class HoldList<T extends Target = Target> {
     return this.#all.length
   }
 
-  /** A copy, in no order: a hold may leave while the caller goes through it. */
+  /** A copy in no order: holds may be removed while the caller iterates. */
   get all(): readonly Hold<T>[] {
     return this.#all.slice()
   }
 
-  /** A copy, the longest hold first. */
+  /** A copy, the oldest hold first. */
   get oldestFirst(): readonly Hold<T>[] {
     return this.#all.toSorted((a, b) => a.since - b.since)
   }
 
-  // The last hold takes the place of the one that leaves.
+  // The last hold moves to the index of the removed one.
   readonly #leave = (hold: Hold<T>): void => {
     const { at } = hold
     const last = this.#all[this.#all.length - 1]

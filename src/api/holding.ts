@@ -6,14 +6,15 @@ import type { InstanceId } from '../model/instance-id.ts'
 import { Grant } from './grant.ts'
 import type { HolderMethods, NodeMethods } from './grants.ts'
 
-// A busy app costs no message for each request; one that is not is given back so soon.
+// With requests in quick succession, an app costs no message for each request. After this time without one, the grant is given back.
 const LINGER_MS = 50
 
 type Options = { readonly channel: Channel; readonly clock: Clock; readonly onLeft: (ended: EndedRun) => void }
 
 /**
- * Holds apps of a node that runs in another thread of this process. Requests that come while there is a grant for their
- * instance are counted here, under it. A WebSocket gets a grant of its own: whether it counts is the app's policy, which the node knows.
+ * Holds apps of a node that runs in another thread of this process. Requests that come while there is a grant for their instance are
+ * counted here, under that grant. A WebSocket gets a grant of its own, because the app's policy says whether it counts, and only the node
+ * knows the policy.
  */
 export class Holding {
   readonly #node: Other<NodeMethods>
@@ -33,7 +34,7 @@ export class Holding {
     })
   }
 
-  /** As the hold of an instance: at once where there is a grant. */
+  /** Does the same as the hold of an instance: at once if there is a grant. */
   hold(instance: InstanceId, request: HoldRequest, cancellation: Cancellation): Held | Promise<Held> {
     const grant = this.#current.get(instance)
     if (grant !== undefined && request.kind === 'request' && !grant.isRevoked) return grant.enter(request)
@@ -84,7 +85,10 @@ export class Holding {
     this.#sweepLater()
   }
 
-  /** Keeps a grant for a moment if it may serve others; one that was only asked with a check is not kept, or a row of them would count as use. */
+  /**
+   * Keeps a grant for a short time if it may serve other requests. A grant that served only health checks is given back: otherwise a series
+   * of checks would count as use.
+   */
   #unused(instance: InstanceId, grant: Grant): void {
     if (this.#current.get(instance) !== grant || grant.isRevoked || !grant.lingers) this.#giveBack(instance, grant)
   }
@@ -97,7 +101,7 @@ export class Holding {
     this.#node.notify('giveBack', { grant: grant.id, agoMs })
   }
 
-  /** One timer for all grants: none is set for a request. */
+  /** One timer for all grants, so that no request sets a timer. */
   #sweepLater(): void {
     if (this.#sweeps) return
     this.#sweeps = true

@@ -6,7 +6,7 @@ import { ProblemSchema } from './schemas.ts'
 
 type Route = (typeof masterRoutes)[keyof typeof masterRoutes]
 
-/** The master's API as an OpenAPI 3.1 document, made of the same tables that its handlers and its client are typed by. */
+/** The master's API as an OpenAPI 3.1 document, made from the same tables that define the types of its handlers and its client. */
 export function openapi(): object {
   const paths: Record<string, Record<string, ZodOpenApiOperationObject>> = {}
   for (const [name, route] of Object.entries(masterRoutes)) {

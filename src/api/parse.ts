@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { type Fault, ShadowError } from '../lib/errors.ts'
 import { nearest } from '../lib/nearest.ts'
 
-/** What a call gives, still to be looked at. */
+/** The parts of a call, not parsed yet. */
 type Parts = { readonly params?: unknown; readonly query?: unknown; readonly body?: unknown }
 type Schemas = { readonly [Part in keyof Parts]?: z.ZodType | undefined }
 
@@ -27,8 +27,8 @@ export function parseValue<T>(schema: z.ZodType<T>, value: unknown): T {
 }
 
 function badInput(faults: readonly Fault[]): ShadowError {
-  const told = faults.map(({ field, message }) => `${field}: ${message}`)
-  const detail = told.length === 1 ? told[0] : `${told.length} faults:\n${told.map(line => `  ${line}`).join('\n')}`
+  const lines = faults.map(({ field, message }) => `${field}: ${message}`)
+  const detail = lines.length === 1 ? lines[0] : `${lines.length} faults:\n${lines.map(line => `  ${line}`).join('\n')}`
   return new ShadowError('bad-input', detail ?? '', { faults })
 }
 
@@ -64,7 +64,7 @@ const article = (type: string): string =>
 
 const ofWhat = (origin: string): string => ({ string: ' characters long', array: ' in number' })[origin] ?? ''
 
-/** The keys that the object schema at this path knows, through defaults and optionals. */
+/** The keys of the object schema at this path, found through defaults and optionals. */
 function keysAt(schema: z.ZodType, path: readonly PropertyKey[]): readonly string[] {
   let at: unknown = bare(schema)
   for (const step of path) at = at instanceof z.ZodObject ? bare(at.shape[String(step)]) : undefined

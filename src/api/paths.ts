@@ -32,7 +32,7 @@ export const masterPaths = {
   changes: 'GET /v1/changes',
 } as const
 
-/** The same for the API of a node. `/server-health-check` needs no key. */
+/** The method and path of every call of a node's API. `/server-health-check` needs no key. */
 export const nodePaths = {
   health: 'GET /server-health-check',
   listInstances: 'GET /v1/instances',
@@ -54,28 +54,30 @@ export const nodePaths = {
  */
 export const HOP_INSTANCE = 'x-shadow-app'
 export const HOP_KEY = 'x-shadow-key'
-/** How many milliseconds the request may wait for a wake before the node answers `app-waking`: it is a browser's. */
+/** After how many milliseconds of a wake the node answers `app-waking`: set for a browser, which can show the waiting page. */
 export const HOP_PATIENCE = 'x-shadow-patience'
-/** Who the client is, where that is not the one the front has heard from: it came by a proxy that the front trusts. */
+/** The address of the client, if the client came through a proxy that the front trusts; else the node's peer is the client. */
 export const HOP_CLIENT = 'x-shadow-client'
-/** How many milliseconds the app may take for the first byte of its answer, or `never`: without it the default holds. */
+/** How many milliseconds the app may take to the first byte of its answer, or `never`. Without this header the default applies. */
 export const HOP_ANSWER_WITHIN = 'x-shadow-answer-within'
 /**
- * `hop`: the `Expect: 100-continue` is the front's own and not the client's. It sends the body when the node says to go on, which it
- * does once it holds the app (the forwarder's `expect: 'answer'`); a refusal before that leaves the body whole for another node.
+ * `hop`: the header `Expect: 100-continue` comes from the front and not from the client. The front sends the body when the node says so.
+ * The
+ * node does that once it holds the app (the forwarder's `expect: 'answer'`). If the node refuses before that, the front can send the whole
+ * body to another node.
  */
 export const HOP_EXPECT = 'x-shadow-expect'
 /**
- * The permit of an app's route: from a front to the node that it sends the app's request to, from a master to the node that it asks
- * about the app, and from the node to the master whose definition of the app it reads.
+ * The permit of an app's route. A front shows it to the node that it sends a request to, a master to the node that it asks about the app,
+ * and the node to the master from which it reads the app's definition.
  */
 export const PERMIT_HEADER = 'x-shadow-permit'
 export const permitHeaders = (permit: string | undefined): Readonly<Record<string, string>> =>
   permit === undefined ? {} : { [PERMIT_HEADER]: permit }
-/** `never`: answer `app-asleep` rather than wake; for uptime checks that must not keep an app from sleeping. */
+/** `never`: answer `app-asleep` instead of waking the app; for uptime checks, which must not keep an app awake. */
 export const WAKE_HEADER = 'x-shadow-wake'
-/** On an answer that is ours and not the app's: the phase of the app, and the code of the error. */
+/** Set on answers of Shadow itself: the phase of the app, and the code of the error. */
 export const STATE_HEADER = 'x-shadow-state'
 export const ERROR_HEADER = 'x-shadow-error'
-/** Which node answered. */
+/** The node that answered. */
 export const NODE_HEADER = 'x-shadow-node'

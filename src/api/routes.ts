@@ -23,13 +23,13 @@ import {
   VolumeUseSchema,
 } from './schemas.ts'
 
-/** One call: what it takes and gives, who may make it. `answer: "stream"` is NDJSON or server-sent events, not JSON. */
+/** One call: its input, its answer, and which roles may call it. `answer: "stream"` is NDJSON or server-sent events, not JSON. */
 type Route = {
   readonly says: string
   readonly params?: z.ZodObject
   readonly query?: z.ZodObject
   readonly body?: z.ZodType
-  /** The media type of bodies that are not JSON: of the request where its answer is nothing, else of the answer. */
+  /** The media type of a body that is not JSON: of the request if the answer is `nothing`, else of the answer. */
   readonly content?: string
   readonly answer: z.ZodType | 'stream' | 'nothing'
   readonly status?: number
@@ -46,7 +46,7 @@ const instance = z.strictObject({ instance: InstanceIdSchema })
 const volume = z.strictObject({ volume: VolumeIdSchema })
 const blob = z.strictObject({ digest: DigestSchema })
 const paging = { after: z.string().optional(), limit: z.coerce.number().int().min(1).max(1000).default(500) }
-/** A token of the role node is bound to its name, so that must be a node's. */
+/** A token with the role `node` has the name of its node, which must be a valid node name. */
 const TokenInput = z
   .strictObject({ name: z.string().min(1).max(100), role: z.enum(ROLES) })
   .superRefine(({ name, role }, context) => {
@@ -60,7 +60,7 @@ const flag = z
   .enum(['true', 'false'])
   .default('false')
   .transform(value => value === 'true')
-/** Whether the values of environments are told, or digests in their place: for answers that are printed or logged. */
+/** Whether the answer has the values of environments, or digests in their place: digests are for answers that are printed or logged. */
 const shown = { env: z.enum(['values', 'digests']).default('values') }
 const logQuery = z.strictObject({ follow: flag, tail: z.coerce.number().int().min(0).max(100_000).default(200) })
 
@@ -227,9 +227,9 @@ export const masterRoutes = {
     answer: 'nothing',
     may: admin,
   },
-  // Before getBlob: express answers HEAD by the first route of the path.
+  // Before getBlob: express answers HEAD with the first route that has the path.
   headBlob: {
-    says: 'ask whether a blob is there, and how large it is',
+    says: 'check whether a blob exists, and its size',
     params: blob,
     answer: 'stream',
     may: admin,
@@ -244,7 +244,10 @@ export const masterRoutes = {
   changes: { says: 'follow changes: server-sent events, one for each app that changed', answer: 'stream', may: all },
 } satisfies Record<keyof typeof masterPaths, Route>
 
-/** The API of a node. `may`: `admin` is whoever shows the node's key for control, which only masters have; `proxy` the key for traffic. */
+/**
+ * The API of a node. `may`: `admin` is a caller with the node's key for control, which only masters have; `proxy` is a caller with the key
+ * for traffic.
+ */
 export const nodeRoutes = {
   health: {
     says: 'check the node; true means trouble. overall: something is very wrong; overloaded: CPU load above all cores, or memory above 80 %; container_backend: Docker does not answer. app_networks: the networks of the apps',
@@ -329,15 +332,18 @@ export type Routes = Readonly<Record<string, Route>>
 type In<T> = T extends z.ZodType ? z.input<T> : never
 type Out<T> = T extends z.ZodType ? z.output<T> : undefined
 
-/** What the caller gives for a call. */
+/** The input of a call, as its caller gives it. */
 export type CallInput<R> = (R extends { params: infer P } ? { params: In<P> } : { params?: undefined }) &
   (R extends { query: infer Q } ? { query?: In<Q> } : { query?: undefined }) &
   (R extends { body: infer B } ? { body: In<B> } : { body?: undefined })
 
-/** What the handler gets, parsed. */
+/** The parsed input, as its handler gets it. */
 export type HandlerInput<R> = (R extends { params: infer P } ? { params: Out<P> } : unknown) &
   (R extends { query: infer Q } ? { query: Out<Q> } : unknown) &
   (R extends { body: infer B } ? { body: Out<B> } : unknown)
 
-/** What a call gives back. */
+/**
+ * The answer of a call.
+ *
+ */
 export type CallAnswer<R> = R extends { answer: infer A } ? Out<A> : never

@@ -30,7 +30,7 @@ function parsed<T extends string>(id: string, description: string, example: stri
     .meta({ id, description, example, override: { type: 'string' } })
 }
 
-/** A length of time of at least a second, or `never`. */
+/** A duration of at least a second, or `never`. */
 const neverOr = (id: string, example: string) => parsed(id, 'a length of time, or never', example, orNever)
 
 export const AppNameSchema = parsed('AppName', 'a DNS label: 1 to 63 of a-z, 0-9 and -', 'blog', appName)
@@ -84,15 +84,15 @@ const access = {
     .optional()
     .describe(`most time for the first byte of an answer, or never; left out: ${ANSWER_WITHIN}`),
 }
-/** Who may use an app, and how much; what is left out is no rule. */
+/** The access rules of an app; a field that is left out sets no rule. */
 export const AccessSchema = z.strictObject(access).meta({ id: 'Access' })
 
-const longerThan = (least: number, told: string) =>
-  DurationSchema.refine(value => toMs(value) >= least, { error: `must be at least ${told}` })
+const longerThan = (least: number, shown: string) =>
+  DurationSchema.refine(value => toMs(value) >= least, { error: `must be at least ${shown}` })
 
 const IdleAfterSchema = neverOr('IdleAfter', '5m')
 
-// Docker takes any name without "="; shells cannot say one that begins with a digit, which is more often a slip than meant.
+// Docker takes any name without "=". Shells cannot set a name that begins with a digit, which is more often a typing mistake.
 const EnvNameSchema = z
   .string()
   .regex(/^(?!\d)[^\s=\p{Cc}]+$/u, 'a variable is named without spaces and =, and begins with no digit')
@@ -105,7 +105,7 @@ const EnvSchema = z.preprocess(
   ),
 )
 
-/** Zod leaves this key out of a record in silence. */
+/** Zod silently drops this key from a record. */
 function refuseProto(value: unknown, context: z.core.$RefinementCtx): unknown {
   if (typeof value === 'object' && value !== null && Object.hasOwn(value, '__proto__'))
     context.issues.push({
@@ -125,7 +125,7 @@ const absolutePath = z
   )
   .refine(path => !path.includes('\0'), { error: 'cannot hold a NUL byte' })
 
-// Where the kernel shows itself: a volume over it, or in it, is refused by Docker or breaks the container.
+// The kernel's own filesystems: Docker refuses a volume that is mounted over or inside them, or the container breaks.
 const SYSTEM_FOLDER = /^\/(proc|sys|dev)(\/|$)/
 
 const EgressSchema = parsed('Egress', 'what an app may reach', '10.0.0.5:5432', egress)
@@ -159,7 +159,7 @@ const ReadinessSchema = readiness(
     }),
 )
 
-/** The readiness of a stored task: a pattern of before, which RE2 does not take, is told when the app is woken. */
+/** The readiness of a stored task. An earlier version may have stored a pattern that RE2 refuses: the error then comes at the wake. */
 const StoredReadinessSchema = readiness(z.string())
 
 const VolumeInput = z.strictObject({
@@ -173,7 +173,7 @@ const VolumeInput = z.strictObject({
     .default(TASK_DEFAULTS.volumePath),
 })
 
-/** What a person may say of how to run an app; what is left out gets its default. */
+/** How to run an app, as a person gives it. Fields that are left out get their defaults. */
 const definition = {
   domains: z
     .array(HostnameSchema)
@@ -246,23 +246,23 @@ export const RegisterSchema = z
   .strictObject({ name: AppNameSchema, ...definition, access: AccessSchema.optional() })
   .meta({ id: 'Register' })
 export const ReplaceSchema = z.strictObject(definition).meta({ id: 'Replace' })
-/** A JSON merge patch (RFC 7396) of the definition; the merged whole is validated by ReplaceSchema. */
+/** A JSON merge patch (RFC 7396) of the definition. The merged definition is validated by ReplaceSchema. */
 export const PatchSchema = z.record(z.string(), z.unknown()).meta({ id: 'Patch' })
 
 export type Register = z.input<typeof RegisterSchema>
 export type Definition = z.output<typeof ReplaceSchema>
 
-// What we send is typed by the model; its schema here describes it for OpenAPI and checks what storage gives back.
-const told = <T>(schema: z.ZodType<unknown>, id: string) => (schema as unknown as z.ZodType<T>).meta({ id })
+// The model has the types of what we send. The schemas here describe them for OpenAPI and check what the storage returns.
+const described = <T>(schema: z.ZodType<unknown>, id: string) => (schema as unknown as z.ZodType<T>).meta({ id })
 
 const PinnedImageSchema = z.object({ id: z.string(), digest: z.string().optional() })
 
-/** What a node found of a definition: the image that it names there, and the one that the current revision ran. */
+/** What a node found out about a definition: the image that its name stands for there, and the image that the current revision ran. */
 export const CheckedSchema = z
   .object({ image: PinnedImageSchema.nullable(), ran: PinnedImageSchema.nullable() })
   .meta({ id: 'Checked' })
 
-export const TaskSchema = told<TaskDefinition>(
+export const TaskSchema = described<TaskDefinition>(
   z.object({
     app: AppNameSchema,
     revision: z.int().min(1),
@@ -296,7 +296,7 @@ export const TaskSchema = told<TaskDefinition>(
   'Task',
 )
 
-/** What fronts are given of an app; the same fields as `AppForFronts`. */
+/** What fronts get of an app; the fields of `AppForFronts`. */
 const forFronts = {
   name: AppNameSchema,
   domains: z.array(HostnameSchema),
@@ -304,8 +304,8 @@ const forFronts = {
   createdAt: z.iso.datetime(),
   updatedAt: z.iso.datetime(),
 }
-export const AppSchema = told<App>(z.object({ ...forFronts, task: TaskSchema }), 'App')
-export const RouteSchema = told<Route>(
+export const AppSchema = described<App>(z.object({ ...forFronts, task: TaskSchema }), 'App')
+export const RouteSchema = described<Route>(
   z.object({
     ...forFronts,
     revision: z.int().min(1),
@@ -321,7 +321,7 @@ export const VolumeUseSchema = z
   .object({ usedBytes: z.number(), sizeBytes: z.number(), onDiskBytes: z.number() })
   .meta({ id: 'VolumeUse' })
 
-export const VolumeSchema = told<Volume>(
+export const VolumeSchema = described<Volume>(
   z.object({
     id: VolumeIdSchema,
     app: AppNameSchema.nullable(),
@@ -345,7 +345,7 @@ const aboutNode = {
 export const AnnounceSchema = z
   .strictObject({ ...aboutNode, controlKey: z.string().min(16).describe('what masters show to the node') })
   .meta({ id: 'Announcement' })
-export const NodeSchema = told<Node>(z.object({ name: NodeNameSchema, ...aboutNode, until: z.iso.datetime() }), 'Node')
+export const NodeSchema = described<Node>(z.object({ name: NodeNameSchema, ...aboutNode, until: z.iso.datetime() }), 'Node')
 
 export const ProblemSchema = z
   .object({
@@ -362,10 +362,10 @@ export const ProblemSchema = z
   })
   .meta({ id: 'Problem' })
 
-/** What fronts are told while they follow a wake. */
+/** What fronts get while they follow a wake. */
 export const PhaseSchema = z.object({ app: AppNameSchema, phase: z.enum(PHASES) })
 
-export const InstanceSchema = told<InstanceView>(
+export const InstanceSchema = described<InstanceView>(
   z.object({
     app: AppNameSchema,
     instance: InstanceIdSchema,

@@ -6,13 +6,13 @@ import type { EndedRun, Held, HoldKind, HoldRequest } from '../model/instance.ts
 import type { AppName, NodeName } from '../model/names.ts'
 import { NODE_HEADER, WAKE_HEADER } from './paths.ts'
 
-/** What is read of a body before anybody asks for it. */
+/** How much of a body is read before anything reads it. */
 const READ_AHEAD_BYTES = 65_536
 const LONGEST_WHAT = 200
 
 type From = (exchange: Exchange) => string | undefined
 
-/** Headers that begin so are ours alone: from clients and from apps they are dropped. */
+/** Headers with this prefix are Shadow's own. They are removed from requests of clients and answers of apps. */
 export const OURS = 'x-shadow-'
 
 /** The hold request of an HTTP request. It reads the exchange, so it can be used only as long as the exchange. `from` gives the client where the peer is a proxy. */
@@ -40,13 +40,13 @@ export class HttpHoldRequest implements HoldRequest {
     if (this.kind === 'websocket') this.#going = new AbortController()
   }
 
-  // Getters, since nobody reads these for most requests.
+  // Getters, because most requests never read these.
   get what(): string {
     const { method, target, peer } = this.#exchange
     return `${method} ${target.split('?', 1)[0]} from ${this.#from?.(this.#exchange) ?? peer}`.slice(0, LONGEST_WHAT)
   }
 
-  /** Aborts when the app stops: set for a WebSocket, which could stay for days. */
+  /** Aborts when the app stops: set for a WebSocket, which could stay open for days. */
   get going(): AbortSignal | undefined {
     return this.#going?.signal
   }
@@ -77,7 +77,7 @@ export function servedBy(node: NodeName, waited: Held['waited']): Readonly<Recor
   return headers
 }
 
-/** The error of an app that is awake, or was, and did not serve the request that was forwarded to it. */
+/** The error of an app that is or was awake and did not serve a request that was forwarded to it. */
 export function appUnreachable(app: AppName, error: UpstreamError): ShadowError {
   const cause = { cause: error }
   if (error.isRefused)
@@ -96,7 +96,7 @@ export function appUnreachable(app: AppName, error: UpstreamError): ShadowError 
   })
 }
 
-/** A run of an app that takes no more requests, as forwarders are told of it. */
+/** A run of an app that takes no more requests, in the form that forwarders need. */
 export const goneUpstream = ({ run, address, problem }: EndedRun): GoneUpstream => ({
   upstream: run,
   address,
