@@ -342,8 +342,5 @@ export type HandlerInput<R> = (R extends { params: infer P } ? { params: Out<P> 
   (R extends { query: infer Q } ? { query: Out<Q> } : unknown) &
   (R extends { body: infer B } ? { body: Out<B> } : unknown)
 
-/**
- * The answer of a call.
- *
- */
+/** The answer of a call. */
 export type CallAnswer<R> = R extends { answer: infer A } ? Out<A> : never

@@ -7,14 +7,14 @@ import type { Blobs } from '../master/blobs/blobs.ts'
 import { type Sha256, sha256 } from '../model/digest.ts'
 
 type Options = {
-  /** Why this store is not tested here. */
+  /** The reason why this store is skipped. */
   readonly skip?: string | false | undefined
 }
 
 const MIB = 2 ** 20
 const never = new AbortController().signal
 
-/** What every driver of blobs must do; `open` gives a client of the same store at each call, as two masters have. */
+/** What every driver of blobs must do. Each call of `open` gives another client of the same store, as two masters have. */
 export function describeBlobs(name: string, open: () => Promise<Blobs>, { skip = false }: Options = {}): void {
   const title = `blobs ${name}${skip === false ? '' : ` (skipped: ${skip})`}`
   describe.skipIf(skip !== false)(title, { timeout: 120_000 }, () => {

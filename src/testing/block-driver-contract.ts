@@ -5,22 +5,22 @@ import { isFailure } from '../lib/errors.ts'
 import { volumeId } from '../model/names.ts'
 import type { BlockDriver } from '../nodeproxy/volumes/block-driver.ts'
 
-/** A driver over storage of its own; disposing of it detaches and removes what the test left. */
+/** A driver over storage of its own. Disposing of it detaches and removes what the test left. */
 type Opened = AsyncDisposable & { readonly driver: BlockDriver }
 
 type Options = {
-  /** Why this driver is not tested here. */
+  /** The reason why this driver is skipped. */
   readonly skip?: string | false | undefined
   /** Whether its devices can be read and written; false for a fake. */
   readonly hasBytes?: boolean
-  /** The smallest size that the storage takes; cloud volumes are a GiB or more. */
+  /** The smallest size of a volume; for cloud volumes it is a GiB or more. */
   readonly leastBytes?: number
 }
 
 const MIB = 2 ** 20
 const signal = new AbortController().signal
 
-/** What every block driver must do. `open` gives a driver over storage without volumes at each call. */
+/** What every block driver must do. Each call of `open` gives a driver over storage without volumes. */
 export function describeBlockDriver(
   name: string,
   open: () => Promise<Opened>,

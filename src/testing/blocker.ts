@@ -1,4 +1,4 @@
-// A thread of the tests of worker pools: works, until it is told to block.
+// A thread for the tests of worker pools. It works until a test blocks it.
 import { connect } from 'node:net'
 import { workerData } from 'node:worker_threads'
 import { Counts } from '../lib/shared/counts.ts'
@@ -7,9 +7,9 @@ import { runThread } from '../lib/threads/thread.ts'
 export type BlockerData = { readonly memory: SharedArrayBuffer; readonly thread: number }
 export type BlockerOrders = {
   take(key: string): boolean
-  /** Never comes back: asleep for good, or busy for good. */
+  /** Never returns: it sleeps, or keeps the processor busy. */
   block(how: 'asleep' | 'busy'): void
-  /** Fails where no code of its own takes the error. */
+  /** Raises an error that no code of the thread catches. */
   fail(how: 'event' | 'promise' | 'callback'): void
 }
 

@@ -7,11 +7,11 @@ import { temporaryFolder } from './folders.ts'
 /** A self-signed certificate for these names, by openssl. */
 export const selfSigned = (...names: string[]) => signed(['ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'], names)
 
-/** The same with a key of RSA, which TLS 1.2 may use without forward secrecy. */
+/** The same with an RSA key, which TLS 1.2 may use without forward secrecy. */
 export const selfSignedRsa = (...names: string[]) => signed(['rsa:2048'], names)
 
 function signed(key: readonly string[], names: readonly string[]): { readonly cert: string; readonly key: string } {
-  const told = execFileSync(
+  const pem = execFileSync(
     'openssl',
     [
       ...['req', '-x509', '-newkey', ...key, '-nodes', '-days', '2'],
@@ -20,8 +20,8 @@ function signed(key: readonly string[], names: readonly string[]): { readonly ce
     ],
     { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] },
   )
-  const at = told.indexOf('-----BEGIN CERTIFICATE')
-  return { key: told.slice(0, at), cert: told.slice(at) }
+  const at = pem.indexOf('-----BEGIN CERTIFICATE')
+  return { key: pem.slice(0, at), cert: pem.slice(at) }
 }
 
 /** A self-signed certificate that is valid between two times, in milliseconds since the epoch. */
@@ -56,19 +56,19 @@ export function validBetween(
   }
 }
 
-/** A folder of certificates, by name as a file or folder would be called. */
+/** A folder for certificates. */
 export function certificatesFolder(): string {
   return temporaryFolder('shadow-certificates-')
 }
 
-/** Puts a certificate into the folder as certbot does. */
+/** Adds a certificate to the folder in the layout of certbot. */
 export function putCertbot(folder: string, name: string, { cert, key } = selfSigned(name)): void {
   mkdirSync(join(folder, name), { recursive: true })
   put(join(folder, name, 'fullchain.pem'), cert)
   put(join(folder, name, 'privkey.pem'), key)
 }
 
-/** Puts a certificate into the folder as two files. */
+/** Adds a certificate to the folder as two files. */
 export function putPair(folder: string, name: string, { cert, key } = selfSigned(name)): void {
   put(join(folder, `${name}.crt`), cert)
   put(join(folder, `${name}.key`), key)

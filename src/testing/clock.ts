@@ -3,8 +3,8 @@ import type { Clock } from '../lib/clock.ts'
 type Alarm = { due: number; callback: () => void }
 
 /**
- * A clock that stands still until it is moved; `advance` rings what falls due, in order, letting promises settle in between. Its wall
- * time moves along, and is set by `setWall` alone, as a person sets a machine's clock.
+ * A clock that stands still until a test moves it. `advance` runs the timers that fall due, in order, and lets promises settle in between.
+ * Its wall time moves along. Only `setWall` changes the wall time alone, as a person sets a machine's clock.
  */
 export class HandClock implements Clock {
   #now: number
@@ -23,7 +23,7 @@ export class HandClock implements Clock {
     return this.#now + this.#wallAhead
   }
 
-  /** Sets the wall clock ahead by `ms`, or back where it is negative; no alarm rings by that. */
+  /** Sets the wall clock forward by `ms`, or back if it is negative; this runs no timer. */
   setWall(ms: number): void {
     this.#wallAhead += ms
   }
@@ -34,7 +34,7 @@ export class HandClock implements Clock {
     return { [Symbol.dispose]: () => void this.#alarms.delete(alarm) }
   }
 
-  /** How many alarms wait. */
+  /** How many timers wait. */
   get waiting(): number {
     return this.#alarms.size
   }
@@ -54,7 +54,7 @@ export class HandClock implements Clock {
   }
 }
 
-/** A clock that runs as the machine's does and can leap ahead: for journeys over real parts, where hours must pass. */
+/** A clock that runs like the machine's and can leap ahead: for journeys over real parts, in which hours must pass. */
 export class LeapingClock implements Clock {
   readonly #begun = Date.now() - performance.now()
   #ahead = 0
@@ -66,10 +66,10 @@ export class LeapingClock implements Clock {
   }
 
   wall(): number {
-    return this.now() + this.#wallAhead // not rounded: a moment must be told alike whenever that is done
+    return this.now() + this.#wallAhead // not rounded: one moment must always give the same wall time
   }
 
-  /** Sets the wall clock ahead by `ms`, or back where it is negative; no alarm rings by that. */
+  /** Sets the wall clock forward by `ms`, or back if it is negative; this runs no timer. */
   setWall(ms: number): void {
     this.#wallAhead += ms
   }
@@ -80,7 +80,7 @@ export class LeapingClock implements Clock {
     return { [Symbol.dispose]: () => this.#disarm(alarm) }
   }
 
-  /** Moves the clock ahead; what falls due rings now, in order. */
+  /** Moves the clock ahead. Timers that fall due run now, in order. */
   leap(ms: number): void {
     this.#ahead += ms
     for (const alarm of [...this.#alarms.keys()].sort((a, b) => a.due - b.due)) {

@@ -1,6 +1,6 @@
 import type { Storage } from '../master/storage/storage.ts'
 
-/** The storage, and the names of the calls that it got. */
+/** The storage, and the names of the calls that were made to it. */
 export function countingStorage(storage: Storage): { readonly storage: Storage; readonly calls: string[] } {
   const calls: string[] = []
   const counted = <Args extends unknown[], T>(name: string, call: (...args: Args) => T) => {

@@ -1,7 +1,7 @@
 import { ShadowError } from '../lib/errors.ts'
 import type { Storage } from '../master/storage/storage.ts'
 
-/** The storage as a master sees it that dies after so many writes: none of its later calls arrives. */
+/** The storage of a master that dies after this many writes: no later call has an effect. */
 export function dyingStorage(storage: Storage, writes: number): Storage {
   let left = writes
   const dead = (): ShadowError => new ShadowError('storage-unreachable', 'this master is dead')

@@ -31,7 +31,7 @@ export const anApp = (task = aTask()): App => ({
   updatedAt: '2026-01-01T00:00:00.000Z',
 })
 
-/** What a plain request asks, for tests. */
+/** A hold request of a plain HTTP request, for tests. */
 export const aHoldRequest = (changes: Partial<HoldRequest> = {}): HoldRequest => ({
   kind: 'request',
   what: 'GET /',

@@ -2,7 +2,7 @@ import { ShadowError } from '../lib/errors.ts'
 import type { VolumeId } from '../model/names.ts'
 import type { HeldLease, LeaseKeeper } from '../nodeproxy/leases/lease-keeper.ts'
 
-/** Leases that every taker gets, and, where they expire, that a test takes away by `lose`. */
+/** Leases that every caller gets. If leases expire, a test ends one by `lose`. */
 export class FakeLeases implements LeaseKeeper {
   readonly calls: string[] = []
   readonly #expire: boolean

@@ -12,10 +12,10 @@ type Call = {
   readonly ifMatch: string | undefined
 }
 
-/** What it answers to each call; a string is sent as it is (NDJSON), a thrown ShadowError as its problem. */
+/** The answer to each call. A string is sent unchanged (NDJSON); a ShadowError that is thrown is sent as its problem document. */
 export type Answers = Partial<Record<Name, (call: Call) => unknown>>
 
-/** A master by its wire alone, on a real socket: it answers what it is told to and keeps what it was asked. */
+/** A fake of a master's API on a real socket. It gives the answers of the test and keeps the calls. */
 export async function fakeMaster(
   answers: Answers,
 ): Promise<AsyncDisposable & { readonly url: string; readonly calls: readonly Call[] }> {
@@ -31,7 +31,7 @@ export async function fakeMaster(
       const call = { name, params, query, body, ifMatch: request.headers['if-match'] }
       calls.push(call)
       const answer = answers[name]
-      if (answer === undefined) throw new ShadowError('internal', `the fake master was not told what to say to ${name}`)
+      if (answer === undefined) throw new ShadowError('internal', `the fake master has no answer for ${name}`)
       const value = await answer(call)
       if (typeof value === 'string') response.end(value)
       else reply(response, value === undefined ? 204 : 200, value, { etag: '"1"' })

@@ -8,7 +8,7 @@ import type { AppName, NodeName } from '../model/names.ts'
 
 type Name = keyof typeof nodePaths
 
-/** A node by its wire alone, on a real socket; `calls` are the calls it got, such as `wakeInstance blog`. */
+/** A fake of a node's API on a real socket; `calls` are the calls to it, such as `wakeInstance blog`. */
 export type FakeNode = AsyncDisposable & {
   readonly address: string
   readonly key: string
@@ -17,7 +17,7 @@ export type FakeNode = AsyncDisposable & {
   readonly instances: InstanceView[]
 }
 
-/** Starts a node that answers with the instances it was given; `logs` are the lines of every app's log. */
+/** Starts a fake node with these instances; `logs` are the lines of every app's log. */
 export async function fakeNode(name: string, instances: InstanceView[] = [], logs = ''): Promise<FakeNode> {
   const key = `key-of-${name}-0123456789`
   const controlKey = `control-key-of-${name}-0123456789`
@@ -69,7 +69,7 @@ export async function fakeNode(name: string, instances: InstanceView[] = [], log
   }
 }
 
-/** An instance about which there is nothing to say but this. */
+/** An instance with default values in all other fields. */
 export function instanceView(app: string, node: string, phase: InstanceView['phase']): InstanceView {
   return {
     app: app as AppName,

@@ -18,17 +18,17 @@ import type {
 
 type Kept = FoundContainer & { ended: PromiseWithResolvers<Exit | undefined>; lines: LogLine[] }
 
-/** A runtime that is told step by step: `gate` holds a call until it is let go, or fails it. */
+/** A runtime that a test controls step by step: `gate` stops a call until the test lets it go on or fail. */
 export class FakeRuntime implements Runtime {
   readonly calls: string[] = []
   readonly containers = new Map<string, Kept>()
   readonly #gates = new Map<string, PromiseWithResolvers<void>>()
   isAlive = true
-  /** Where containers are. */
+  /** The address of all containers. */
   ip = '10.0.0.2'
-  /** What each container writes as it starts. */
+  /** What each container writes when it starts. */
   writes: readonly string[] = []
-  /** Called with each container that starts. */
+  /** Called for each container that starts. */
   onStart: (container: Container) => void = () => undefined
   #made = 0
 
@@ -54,14 +54,14 @@ export class FakeRuntime implements Runtime {
     return this.calls.filter(call => call.startsWith(`${verb} `)).length
   }
 
-  /** The container's process ends by itself. */
+  /** Ends the container's process, as if it had exited by itself. */
   end(container: Container, exit: Exit | undefined): void {
     const kept = this.#kept(container)
     this.containers.set(container.id, { ...kept, running: false })
     kept.ended.resolve(exit)
   }
 
-  /** The runtime loses sight of the container, which goes on. */
+  /** The runtime loses track of the container, which goes on running. */
   lose(container: Container): void {
     const kept = this.#kept(container)
     kept.ended.resolve(undefined)
@@ -76,7 +76,7 @@ export class FakeRuntime implements Runtime {
     return this.isAlive
   }
 
-  /** What the image names of tasks have for ids; without an entry it is the name. */
+  /** The ids of the images that tasks name; without an entry, the name is the id. */
   readonly images = new Map<string, string>()
 
   async ensureImage(image: string, signal: AbortSignal, of?: Pinned): Promise<ImageFacts> {
@@ -128,7 +128,7 @@ export class FakeRuntime implements Runtime {
     return this.ip
   }
 
-  /** The grace in milliseconds that each stop gave. */
+  /** The grace of each stop, in milliseconds. */
   readonly graces: number[] = []
 
   async stop(container: Container, graceMs: number): Promise<void> {
@@ -153,9 +153,9 @@ export class FakeRuntime implements Runtime {
     yield* this.containers.get(container.id)?.lines ?? []
   }
 
-  /** Processes have ended, and nobody has told of it yet. */
+  /** true: processes have ended, but the runtime has not reported it yet. */
   isDying = false
-  /** How often it was asked whether a container runs. */
+  /** How often `runs` was called. */
   runsCalls = 0
 
   async runs({ id }: Container): Promise<boolean> {
@@ -164,28 +164,28 @@ export class FakeRuntime implements Runtime {
     return this.containers.get(id)?.running ?? false
   }
 
-  /** How many processes of each container were ended for want of memory. */
+  /** How many processes of each container were killed for lack of memory. */
   kills = 0
 
   async memoryKills(): Promise<number> {
     return this.kills
   }
 
-  /** What was refused to each instance. */
+  /** How many connections of each instance were refused. */
   refused = new Map<InstanceId, number>()
 
   async refusedConnections(): Promise<ReadonlyMap<InstanceId, number>> {
     return this.refused
   }
 
-  /** What each container was limited to, in order. */
+  /** The CPU limits that were set, in order. */
   readonly cpus: { readonly id: string; readonly cpus: number | undefined }[] = []
 
   async limitCpus({ id }: Container, cpus: number | undefined): Promise<void> {
     this.cpus.push({ id, cpus })
   }
 
-  /** Where the processes of each container listen. */
+  /** The listeners of the processes of each container. */
   listens: readonly Listener[] = []
 
   async listening(): Promise<readonly Listener[]> {

@@ -1,6 +1,6 @@
 import type { Terminal } from '../cli/terminal.ts'
 
-/** A terminal that keeps what was said; `answers` makes it one where somebody sits. */
+/** A terminal that keeps its output. With `answers`, it is interactive and gives these answers. */
 export class FakeTerminal implements Terminal {
   readonly env: Readonly<Record<string, string>>
   readonly interactive: boolean

@@ -3,7 +3,7 @@ import type { VolumeId } from '../model/names.ts'
 import type { Filesystem } from '../nodeproxy/filesystem/filesystem.ts'
 import type { BlockDriver, Device, Format } from '../nodeproxy/volumes/block-driver.ts'
 
-/** A block driver and a filesystem in memory that note it as wrong when a mounted disk is detached, or a used one unmounted. */
+/** A block driver and a filesystem in memory. They record an error when a mounted disk is detached, or a used one unmounted. */
 export class FakeVolumes implements BlockDriver, Filesystem {
   readonly excludes: boolean
   readonly calls: string[] = []
@@ -12,10 +12,10 @@ export class FakeVolumes implements BlockDriver, Filesystem {
   readonly filled = new Set<VolumeId>()
   readonly devices = new Map<VolumeId, Device>()
   readonly mountedNow = new Set<VolumeId>()
-  /** Failures by method: a call of it throws this until it is taken away. */
+  /** Errors by method: a call of the method throws its error until the test removes it. */
   readonly failures = new Map<string, unknown>()
   readonly wrongs: string[] = []
-  /** Whether something uses the mount: set by the test's composition. */
+  /** Whether something uses the mount: the test sets it. */
   inUse: (volume: VolumeId) => boolean = () => false
 
   constructor({ excludes = true } = {}) {

@@ -4,7 +4,7 @@ import { noLog } from '../lib/log.ts'
 import { HandClock } from './clock.ts'
 import { open } from './wire.ts'
 
-/** Makes what forwards in front of one upstream, and tells what became of each request. */
+/** Makes a forwarder in front of one upstream, and keeps what became of each request. */
 export const fastForwarding =
   (more: Partial<ExchangesOptions> = {}) =>
   async (upstream: { readonly address: string }, hop: Partial<Hop> = {}, options: Partial<ExchangesOptions> = {}) => {

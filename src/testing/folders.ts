@@ -5,7 +5,7 @@ import { afterAll } from 'vitest'
 
 const made: string[] = []
 
-/** A folder under the system's temporary one, whose name begins so; it is gone when the tests of the file are done. */
+/** A temporary folder whose name begins with `prefix`. It is removed after the tests of the file. */
 export function temporaryFolder(prefix: string): string {
   const folder = mkdtempSync(join(tmpdir(), prefix))
   made.push(folder)

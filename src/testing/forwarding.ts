@@ -13,10 +13,10 @@ type Make = (
 
 let make: Make = fastForwarding()
 
-/** What is forwarded from now on is forwarded so: so one suite of tests is held by each way. */
+/** From now on `forwarding` uses this maker, so that one suite of tests runs on several forwarders. */
 export function through(other: Make): void {
   make = other
 }
 
-/** Something that forwards in front of one upstream, and what became of each request. */
+/** A forwarder in front of one upstream, and what became of each request. */
 export const forwarding: Make = (upstream, hop, options) => make(upstream, hop, options)

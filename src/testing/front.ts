@@ -18,7 +18,7 @@ import { temporaryFolder } from './folders.ts'
 import { type Opened, open } from './wire.ts'
 import { inTests } from './workers.ts'
 
-/** An app about which there is nothing to say but this. */
+/** An app with default values in all other fields. */
 export function anApp(name: string, domains: readonly string[], volume?: string): App {
   const at = '2026-11-20T00:00:00.000Z'
   return {
@@ -42,10 +42,10 @@ export function anApp(name: string, domains: readonly string[], volume?: string)
   } as unknown as App
 }
 
-/** Fake masters ask for none. */
+/** The permit of all apps: fake masters do not check it. */
 export const A_PERMIT = 'a-permit'
 
-/** What a front knows of that app. */
+/** The route of that app. */
 export const aRoute = (...app: Parameters<typeof anApp>): Route => routeOf(anApp(...app), null, A_PERMIT)
 
 /** A node that has announced itself from this address. */
@@ -62,7 +62,7 @@ export const aNode = (name: string, address: string): Node =>
     until: '2126-01-01T00:00:00.000Z',
   }) as Node
 
-/** What a node says of itself when it announces itself. */
+/** The announcement of a node. */
 export const anAnnouncement = (changes: { address?: string; key?: string; controlKey?: string } = {}) => ({
   address: '127.0.0.1:1',
   key: 'a-key-for-traffic-of-sixteen-or-more',
@@ -75,7 +75,7 @@ export const anAnnouncement = (changes: { address?: string; key?: string; contro
   ...changes,
 })
 
-/** A master that knows these apps and nodes, which the test may change as it goes. */
+/** A master with these apps and nodes, which a test may change at any time. */
 export const masterOf = (apps: App[], nodes: Node[]) =>
   fakeMaster({
     getHost: ({ params }) => {
@@ -93,7 +93,7 @@ export class FakeConnector implements NodeConnector {
   held = 0
   follows = 0
   phases: InstanceView['phase'][] = []
-  /** Whether those who follow an app go on to wait after the last phase. */
+  /** Whether `follow` waits after the last phase instead of ending. */
   followsOn = false
   readonly #answer: (request: HoldRequest, app: Route) => Partial<Held> | Promise<Partial<Held>>
 

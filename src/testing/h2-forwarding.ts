@@ -7,7 +7,7 @@ import { noLog } from '../lib/log.ts'
 import { HandClock } from './clock.ts'
 import { open } from './wire.ts'
 
-/** Something that forwards for clients of HTTP/2, without TLS, in front of one upstream; and what became of each request. */
+/** A forwarder for HTTP/2 clients without TLS, in front of one upstream, and what became of each request. */
 export async function streaming(
   upstream: { readonly address: string },
   hop: Partial<Hop> = {},
@@ -29,7 +29,7 @@ export async function streaming(
     },
     ...options,
   })
-  // What a TLS listener has agreed upon with its client.
+  // The protocol that a TLS listener would have negotiated with its client.
   const server = createServer({ noDelay: true, allowHalfOpen: true }, socket =>
     exchanges.accept(Object.assign(socket, { alpnProtocol: 'h2' })),
   )
@@ -65,7 +65,7 @@ export function h2Client(url: string, options: Parameters<typeof connect>[1] = {
   return {
     session,
     request,
-    /** Asks, and gives the whole answer. */
+    /** Sends a request and returns the whole answer. */
     async ask(headers: OutgoingHttpHeaders, body?: string | Buffer): Promise<H2Answer> {
       const stream = request(headers, body === undefined)
       if (body !== undefined) stream.end(body)
@@ -75,7 +75,7 @@ export function h2Client(url: string, options: Parameters<typeof connect>[1] = {
   }
 }
 
-/** The whole answer to a request; rejects where the stream is reset. */
+/** The whole answer to a request; rejects if the stream is reset. */
 export async function answerTo(stream: ClientHttp2Stream): Promise<H2Answer> {
   const hints: Record<string, unknown>[] = []
   let trailers: Record<string, unknown> = {}

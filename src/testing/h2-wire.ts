@@ -13,7 +13,7 @@ export const FRAME = {
 } as const
 export const END_STREAM = 1
 export const END_HEADERS = 4
-/** Of settings and pings. */
+/** The flag of SETTINGS and PING frames. */
 export const ACK = 1
 const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'
 
@@ -34,7 +34,7 @@ export function frame(type: number, flags: number, stream: number, payload: Buff
   return Buffer.concat([head, payload])
 }
 
-/** A header block of literals without indexing or Huffman (RFC 7541, 6.2.2): whatever the bytes are. */
+/** A header block of literals without indexing or Huffman coding (RFC 7541, 6.2.2), with any bytes. */
 export function block(fields: readonly (readonly [string, string])[]): Buffer {
   const parts: Buffer[] = []
   for (const [name, value] of fields) parts.push(Buffer.from([0]), literal(name), literal(value))
@@ -62,14 +62,14 @@ export const GET: readonly (readonly [string, string])[] = [
 ]
 export const POST = [[':method', 'POST'], ...GET.slice(1)] as const as readonly (readonly [string, string])[]
 
-/** A client that speaks frames of HTTP/2, right or wrong, and keeps all it is sent. It acknowledges settings. */
+/** A client that sends HTTP/2 frames, valid or not, and keeps all frames that it receives. It acknowledges settings. */
 export class FrameClient implements Disposable {
   readonly socket: Socket
   readonly frames: Frame[] = []
   closed = false
   #rest = Buffer.alloc(0)
 
-  /** To a port of this machine, or over a connection that was made. */
+  /** Connects to a port of this machine, or uses a given connection. */
   constructor(to: number | Socket) {
     this.socket = typeof to === 'number' ? connect({ port: to, host: '127.0.0.1' }) : to
     this.socket
@@ -86,7 +86,7 @@ export class FrameClient implements Disposable {
     if (this.socket.writable) this.socket.write(frame(type, flags, stream, payload))
   }
 
-  /** Sends a request's head; without a body after it unless `more`. */
+  /** Sends the head of a request. The head ends the request unless `more` is set. */
   ask(stream: number, fields = GET, more = false): void {
     this.send(FRAME.headers, END_HEADERS | (more ? 0 : END_STREAM), stream, block(fields))
   }
@@ -95,12 +95,12 @@ export class FrameClient implements Disposable {
     return this.frames.filter(one => one.type === type && (stream === undefined || one.stream === stream))
   }
 
-  /** The code that the stream was reset with. */
+  /** The code with which the stream was reset. */
   resetOf(stream: number): number | undefined {
     return this.of(FRAME.reset, stream)[0]?.payload.readUInt32BE(0)
   }
 
-  /** The code that the connection was ended with. */
+  /** The code with which the connection was ended. */
   get goneWith(): number | undefined {
     return this.of(FRAME.goaway).at(-1)?.payload.readUInt32BE(4)
   }
@@ -109,12 +109,12 @@ export class FrameClient implements Disposable {
     return this.frames.some(one => one.stream === stream && one.type <= 1 && (one.flags & END_STREAM) !== 0)
   }
 
-  /** What came in DATA frames. */
+  /** The content of the DATA frames. */
   text(stream: number): string {
     return Buffer.concat(this.of(FRAME.data, stream).map(({ payload }) => payload)).toString('latin1')
   }
 
-  /** Waits until it holds of what came. */
+  /** Waits until `holds` is true for the received frames. */
   async until(holds: () => boolean): Promise<void> {
     await until(holds, () =>
       this.frames.map(({ type, flags, stream, payload }) => `${type}/${flags}/${stream}/${payload.length}`).join(' '),

@@ -1,10 +1,10 @@
-// A thread of the tests of counts: takes and gives at random.
+// A thread for the tests of counts: it takes and gives back at random.
 import { parentPort, workerData } from 'node:worker_threads'
 import { Counts } from '../lib/shared/counts.ts'
 
 type Given = {
   readonly memory: SharedArrayBuffer
-  /** What all threads have of each key, counted beside. */
+  /** How many of each key all threads have, counted separately. */
   readonly tally: SharedArrayBuffer
   readonly thread: number
   readonly most: number

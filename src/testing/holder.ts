@@ -1,4 +1,4 @@
-// A thread of the tests of grants: holds apps of the main thread as it is told to.
+// A thread for the tests of grants: it holds apps of the main thread when a test calls it.
 import { workerData } from 'node:worker_threads'
 import { Holding } from '../api/holding.ts'
 import { systemClock } from '../lib/clock.ts'
@@ -10,17 +10,17 @@ import type { InstanceId } from '../model/instance-id.ts'
 import { aHoldRequest } from './fake-app.ts'
 
 export type HolderOrders = {
-  /** Holds the instance, and keeps it; answers with its address. */
+  /** Holds the instance and keeps the hold; returns the address. */
   hold(app: InstanceId): Promise<string>
   release(input: null): void
-  /** So many requests of all kinds, some at a time; answers with how many were served, and how many were refused. */
+  /** Makes this many requests of all kinds, some at the same time; returns how many were served and how many refused. */
   storm(input: { readonly apps: readonly InstanceId[]; readonly requests: number }): Promise<Stormed>
   die(how: 'exit' | 'throw' | 'hang'): void
 }
 type Stormed = { readonly served: number; readonly refused: number; readonly left: number }
 
 const AT_A_TIME = 40
-/** Users of each address, by the last number of it; counted beside what is counted by holds. */
+/** The users of each address, by its last number; counted separately from the holds. */
 const users = new Int32Array((workerData as { users: SharedArrayBuffer }).users)
 const placeOf = ({ address }: Held): number => Number(/^10\.0\.0\.(\d+):/.exec(address)?.[1])
 
@@ -71,7 +71,7 @@ await runThread(async ({ channel }) => {
       if (how === 'exit') process.exit(1)
       while (how === 'hang');
       setImmediate(() => {
-        throw new Error('told to')
+        throw new Error('fails on purpose')
       })
     },
   })

@@ -1,7 +1,7 @@
 import { isFailure } from '../lib/errors.ts'
 import type { Storage } from '../master/storage/storage.ts'
 
-/** Adds one, so many times, beginning again whenever another was faster. */
+/** Adds one this many times, and tries again whenever another writer was faster. */
 export async function increments(storage: Storage, key: string, times: number): Promise<void> {
   for (let done = 0; done < times; ) {
     const now = await storage.get(key)

@@ -22,13 +22,13 @@ type Options = {
   tally?: Tally
 }
 
-/** What an instance stands on, in the hands of a test. */
+/** Everything that an instance needs, controlled by a test. */
 export class InstanceEnvironment {
   readonly clock = new HandClock()
   readonly runtime = new FakeRuntime()
   readonly volumes: FakeVolumes
   readonly leases: FakeLeases
-  /** How often the instance said that the runtime lost sight of its container. */
+  /** How often the instance reported that the runtime lost track of its container. */
   lost = 0
   becomeReady: () => Promise<void> = async () => undefined
 
@@ -65,7 +65,7 @@ export class InstanceEnvironment {
     })
   }
 
-  /** A readiness that the test opens or fails by hand. */
+  /** Readiness that a test makes succeed or fail. */
   slowReady(): PromiseWithResolvers<void> {
     const gate = Promise.withResolvers<void>()
     this.becomeReady = () => gate.promise
@@ -86,7 +86,7 @@ export const hold = async (instance: Instance, changes: Partial<HoldRequest> = {
 
 export const release = (held: Held): void => held[Symbol.dispose]()
 
-/** Resolves when all that can happen without time has happened. */
+/** Resolves when everything has happened that can happen without the clock. */
 export const settled = async (): Promise<void> => {
   for (let i = 0; i < 3; i++) await new Promise(resolve => setImmediate(resolve))
 }

@@ -13,9 +13,9 @@ import type { MastersEnvironment } from './masters-environment.ts'
 import { silentLog } from './silent-log.ts'
 import { until } from './wire.ts'
 
-type Told = { app: string; revision: number | null }
+type Change = { app: string; revision: number | null }
 
-/** A master with the stream of changes that one of its listeners has; `look` is the master's next look for changes of others. */
+/** A master, and the events that a listener of its stream has received. */
 class Listened implements AsyncDisposable {
   readonly clock: HandClock
   readonly master: TestMaster
@@ -32,7 +32,7 @@ class Listened implements AsyncDisposable {
     const clock = new HandClock()
     const listened = new Listened(await testMaster(storage, clock), clock)
     await listened.listen()
-    await listened.look() // the first one reads what later ones compare with
+    await listened.look() // the first one reads the state that later ones compare with
     return listened
   }
 
@@ -43,36 +43,36 @@ class Listened implements AsyncDisposable {
     await until(() => this.lines.includes(': hello'))
   }
 
-  get told(): Told[] {
+  get events(): Change[] {
     return this.lines.filter(line => line.startsWith('data: ')).map(line => JSON.parse(line.slice(6)))
   }
 
-  toldOf(app: string): Told[] {
-    return this.told.filter(told => told.app === app)
+  eventsOf(app: string): Change[] {
+    return this.events.filter(event => event.app === app)
   }
 
   get checks(): number {
     return this.lines.filter(line => line === ': checked').length
   }
 
-  /** Lets it look once, and resolves when it has told what it found. */
+  /** Lets the master look for changes once; resolves when it has sent what it found. */
   async look(): Promise<void> {
     const before = this.checks
     await this.clock.advance(CHANGES_LOOKED_FOR_EVERY)
     await until(() => this.checks > before || this.hasEnded)
   }
 
-  /** Whether an event of the app says so, after a look. */
+  /** Fails unless the last event of the app, after a look, has this revision. */
   async hears(app: string, revision: number | null): Promise<void> {
     await this.look()
-    assert.equal(this.toldOf(app).at(-1)?.revision, revision, `told: ${JSON.stringify(this.told)}`)
+    assert.equal(this.eventsOf(app).at(-1)?.revision, revision, `events: ${JSON.stringify(this.events)}`)
   }
 
   async #read(body: IncomingMessage): Promise<void> {
     try {
       for await (const line of readLines(body)) this.lines.push(line)
     } catch {
-      // it was ended from the other side
+      // the other side ended it
     }
     this.hasEnded = true
   }
@@ -83,7 +83,7 @@ class Listened implements AsyncDisposable {
   }
 }
 
-/** A change that is made through one master is told by every other, at its next look. */
+/** Every master sends a change that was made through another one when it looks next. */
 export function describeChanges(masters: MastersEnvironment): void {
   test('whatever is changed through one master, the stream of another tells of it at its next look', async () => {
     await using one = await Listened.on(await masters.open())
@@ -93,10 +93,10 @@ export function describeChanges(masters: MastersEnvironment): void {
     await one.hears(app, 1)
     await other.admin.call('updateApp', { params: { app }, body: { image: 'y' } })
     await one.hears(app, 2)
-    const before = one.toldOf(app).length
+    const before = one.eventsOf(app).length
     await other.admin.call('setAccess', { params: { app }, body: { deny: ['203.0.113.7'] } })
     await one.hears(app, 2)
-    assert.equal(one.toldOf(app).length, before + 1)
+    assert.equal(one.eventsOf(app).length, before + 1)
     await other.admin.call('removeApp', { params: { app } })
     await one.hears(app, null)
   })
@@ -132,7 +132,7 @@ export function describeChanges(masters: MastersEnvironment): void {
       )
       await one.look()
       assert.equal(
-        one.told.some(told => told.app === app),
+        one.events.some(event => event.app === app),
         isThere,
         `${app} after ${writes} writes`,
       )
@@ -157,12 +157,12 @@ export function describeChanges(masters: MastersEnvironment): void {
     await assert.rejects(other.admin.call('registerApp', { body: { name: app, image: 'x' } }))
     await one.look()
     await one.look()
-    assert.deepEqual(one.toldOf(app), [])
+    assert.deepEqual(one.eventsOf(app), [])
     landing.resolve()
     await landed.promise
     await one.hears(app, 1)
     await one.look()
-    assert.equal(one.toldOf(app).length, 1, 'it is told once')
+    assert.equal(one.eventsOf(app).length, 1, 'it is told once')
   })
 
   test('what nobody announced is found by the etags of all apps', async () => {
@@ -174,10 +174,10 @@ export function describeChanges(masters: MastersEnvironment): void {
     const key = `apps/${app}.json`
     const { value, etag } = (await storage.get(key))!
     await one.look()
-    const before = one.toldOf(app).length
+    const before = one.eventsOf(app).length
     await storage.update(key, { ...(value as object), access: { deny: ['203.0.113.7'] } }, etag)
     for (let look = 0; look < 10; look++) await one.look()
-    assert.equal(one.toldOf(app).length, before + 1)
+    assert.equal(one.eventsOf(app).length, before + 1)
   })
 
   test('a master that cannot name all that changed sends its listeners away, to come again and ask', async () => {
@@ -220,7 +220,7 @@ export function describeChanges(masters: MastersEnvironment): void {
     await other.admin.call('registerApp', { body: { name: app, image: 'x' } })
     const before = one.checks
     for (let look = 0; look < 3; look++) await one.clock.advance(CHANGES_LOOKED_FOR_EVERY)
-    assert.deepEqual([one.checks, one.toldOf(app), one.hasEnded], [before, [], false])
+    assert.deepEqual([one.checks, one.eventsOf(app), one.hasEnded], [before, [], false])
     away = false
     await one.hears(app, 1)
   })
@@ -242,10 +242,10 @@ export function describeChanges(masters: MastersEnvironment): void {
       await other.admin.call('registerApp', { body: { name: masters.fresh('rest'), image: 'x' } })
     const { storage, calls } = countingStorage(await masters.open())
     await using one = await Listened.on(storage)
-    for (let look = 0; look < 25; look++) await one.look() // what was changed before is out of sight then
+    for (let look = 0; look < 25; look++) await one.look() // changes from before are no longer in the journal's window then
     calls.length = 0
     for (let look = 0; look < 100; look++) await one.look()
-    // Beside the looks, the token of the one who listens is looked at every 30 s.
+    // Besides the looks, the listener's token is checked every 30 s.
     const gets = calls.filter(call => call === 'get').length
     assert.ok(gets >= 100 && gets <= 104, `${gets}`)
     assert.deepEqual([calls.filter(call => call === 'versions').length, calls.length], [10, gets + 10])
@@ -261,7 +261,7 @@ export function describeChanges(masters: MastersEnvironment): void {
     for (const each of [one, other]) {
       await each.look()
       assert.deepEqual(
-        names.filter(name => !each.told.some(told => told.app === name)),
+        names.filter(name => !each.events.some(event => event.app === name)),
         [],
       )
     }

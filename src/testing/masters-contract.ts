@@ -5,7 +5,7 @@ import { describeDeaths } from './masters-deaths.ts'
 import { MastersEnvironment } from './masters-environment.ts'
 import { describeRaces } from './masters-races.ts'
 
-/** What several masters on one storage owe each other; `open` gives a client of the same store at each call. */
+/** What must hold for several masters on one storage. Each call of `open` gives another client of the same store. */
 export function describeMasters(name: string, open: () => Promise<Storage>, skip: string | false = false): void {
   describe.skipIf(skip !== false)(
     `masters on ${name}${skip === false ? '' : ` (skipped: ${skip})`}`,

@@ -7,7 +7,7 @@ import { allAgree, exists, type MastersEnvironment } from './masters-environment
 
 const MOST_WRITES = 8
 
-/** What a master that died in the middle of a call leaves is in nobody's way. */
+/** A master that dies during a call leaves nothing that hinders another call. */
 export function describeDeaths(masters: MastersEnvironment): void {
   test('a master that dies after any write of a registration keeps nobody from registering', async () => {
     for (let writes = 0; writes < MOST_WRITES; writes++) {
@@ -20,7 +20,7 @@ export function describeDeaths(masters: MastersEnvironment): void {
       if (done) await rejectsWith('already-exists', healthy.admin.call('registerApp', { body }))
       else if (writes % 2) await healthy.admin.call('registerApp', { body })
       else {
-        // Another app than the one it was registered for may have its domains, once it is sure that nobody comes back.
+        // Another app may take the domains once it is certain that their claim is no longer used.
         await clock.advance(60_000)
         await healthy.admin.call('registerApp', { body: { ...body, name: rival } })
       }

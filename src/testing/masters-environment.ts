@@ -8,7 +8,7 @@ import { type TestMaster, testMaster } from './masters.ts'
 
 export const RACERS = 20
 
-/** One store, and masters on it in the hands of a test; `open` gives a client of the store at each call. */
+/** One store, and masters on it, controlled by a test. Each call of `open` gives a client of the store. */
 export class MastersEnvironment {
   readonly open: () => Promise<Storage>
   #count = 0
@@ -17,12 +17,12 @@ export class MastersEnvironment {
     this.open = open
   }
 
-  /** A name that nobody has on this store. */
+  /** A name that is not used on this store. */
   fresh(what: string): string {
     return `${what}-${Date.now().toString(36)}-${this.#count++}`
   }
 
-  /** Runs it on two masters; afterwards all apps and domains must agree. */
+  /** Runs a test on two masters. Afterwards all apps and domains must agree. */
   async two(run: (one: TestMaster, other: TestMaster) => Promise<void>): Promise<void> {
     await using one = await testMaster(await this.open())
     await using other = await testMaster(await this.open())
@@ -30,7 +30,7 @@ export class MastersEnvironment {
     await allAgree(one.admin)
   }
 
-  /** Runs a call on a master that dies after so many writes of it. */
+  /** Runs a call on a master that dies after this many writes. */
   async dying(writes: number, clock: HandClock, run: (admin: MasterClient) => Promise<unknown>): Promise<void> {
     const storage = await this.open()
     let current: Storage = storage
@@ -45,7 +45,7 @@ export class MastersEnvironment {
       remove: (...args) => current.remove(...args),
     }
     await using master = await testMaster(bound, clock)
-    await master.admin.call('listTokens', {}) // its token is known to it now
+    await master.admin.call('listTokens', {}) // from now on the master knows the token
     current = dyingStorage(storage, writes)
     await run(master.admin).catch(error => {
       if (!isFailure(error, 'storage-unreachable')) throw error
@@ -53,7 +53,7 @@ export class MastersEnvironment {
   }
 }
 
-/** Who of the racers, spread over the masters, succeeded; the others failed with one of the codes. */
+/** The callers, spread over the masters, that succeeded; all others must have failed with one of the codes. */
 export async function race(
   masters: readonly TestMaster[],
   run: (admin: MasterClient, racer: number) => Promise<unknown>,
@@ -68,7 +68,7 @@ export async function race(
   })
 }
 
-/** No two apps have one domain, and every domain leads to the app that has it. */
+/** Fails if two apps have one domain, or if a domain leads to another app than the one that has it. */
 export async function allAgree(admin: MasterClient): Promise<void> {
   const { items } = await admin.call('listApps', { query: { limit: 1000 } })
   const owners = new Map<string, string>()

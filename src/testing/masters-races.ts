@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'vitest'
 import { type MastersEnvironment, RACERS, race } from './masters-environment.ts'
 
-/** Of those who want one thing from several masters at once, one gets it. */
+/** Of several callers that want one thing from several masters at once, exactly one gets it. */
 export function describeRaces(masters: MastersEnvironment): void {
   test('of many who register one name, each with its own domain, one wins and the domains of the others are free', () =>
     masters.two(async (one, other) => {

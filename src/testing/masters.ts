@@ -14,17 +14,17 @@ import { silentLog } from './silent-log.ts'
 type Http = { status: number; headers: Headers; body: unknown }
 type Sent = { body?: unknown; headers?: Record<string, string>; token?: string | null }
 
-/** A master that listens, and the ways to ask it. */
+/** A listening master, and clients of it. */
 export type TestMaster = AsyncDisposable & {
   readonly master: Master
   readonly admin: MasterClient
-  /** With a token of this role; of the role node, for the node of this name. */
+  /** A client with a token of this role. For the role `node`, the name is the node's. */
   as(role: Role, node?: string): Promise<MasterClient>
-  /** A call as it is on the wire; strings are sent as they are. */
+  /** A raw HTTP call; strings are sent unchanged. */
   http(method: string, path: string, sent?: Sent): Promise<Http>
 }
 
-/** All test masters have the same, as all masters of a store must. */
+/** All test masters have the same key, as all masters of one store must. */
 export const TEST_SECRETS_KEY = Buffer.alloc(32, 7).toString('base64')
 
 /** Starts a master on the storage with a data folder of its own. */

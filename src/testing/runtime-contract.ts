@@ -9,15 +9,15 @@ import type { Container, Runtime } from '../nodeproxy/runtime/runtime.ts'
 type Opened = { readonly runtime: Runtime; readonly task: TaskDefinition }
 
 type Options = {
-  /** Why this runtime is not tested here. */
+  /** The reason why this runtime is skipped. */
   readonly skip?: string | false | undefined
-  /** How long an image, a network or a container may take to make, in milliseconds. */
+  /** How long making an image, a network or a container may take, in milliseconds. */
   readonly withinMs?: number
 }
 
 const signal = new AbortController().signal
 
-/** What every runtime must do. `open` is called for each test; whoever gives it removes what the test left. */
+/** What every runtime must do. `open` is called for each test; its caller removes what the test left. */
 export function describeRuntime(
   name: string,
   open: () => Promise<Opened>,
@@ -90,7 +90,7 @@ export function describeRuntime(
     test('what a container wrote is told to the end, also when it has stopped', async () => {
       const { runtime, task } = await open()
       const container = await started(runtime, task)
-      // It has written before it is stopped.
+      // Wait for its output before stopping it.
       for await (const { line } of runtime.output(container, undefined, signal)) if (line === 'hello') break
       await runtime.stop(container, 5_000)
       const lines: string[] = []

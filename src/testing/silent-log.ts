@@ -2,5 +2,5 @@ import type { Log } from '../lib/log.ts'
 
 const nothing = (): void => undefined
 
-/** A log for tests that look elsewhere. */
+/** A log for tests that do not check log lines. */
 export const silentLog: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing }

@@ -5,19 +5,19 @@ import { listen } from '../lib/http/api/request-handler.ts'
 import type { StoragePlace } from '../master/storage/place.ts'
 
 type Manners = {
-  /** Conditions that it passes over in silence, as some stores do. */
+  /** Conditions that it ignores silently, as some stores do. */
   ignores?: readonly ('if-none-match' | 'if-match')[]
 }
 
 type SmallS3 = AsyncDisposable & {
   readonly place: StoragePlace
-  /** The next so many writes land, but their answers are lost. */
+  /** The next `count` writes take effect, but their answers are lost. */
   loseAnswers(count: number): void
-  /** The next so many writes are refused with 409, as AWS does when two come at once. */
+  /** The next `count` writes are refused with 409, as AWS does when two writes come at once. */
   conflicts(count: number): void
 }
 
-/** As much of S3 as our driver uses, in memory, with the faults that real stores have only at bad moments. */
+/** The part of S3 that our driver uses, in memory, with the faults that real stores show only rarely. */
 export async function smallS3({ ignores = [] }: Manners = {}): Promise<SmallS3> {
   const objects = new Map<string, Buffer>()
   let lost = 0

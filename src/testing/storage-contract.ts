@@ -8,11 +8,11 @@ const ROUNDS = 20
 const RACERS = 20
 
 type Options = {
-  /** Why this store is not tested here. */
+  /** The reason why this store is skipped. */
   skip?: string | false | undefined
 }
 
-/** What every storage driver must do; `open` gives a client of the same store at each call, as two masters have. */
+/** What every storage driver must do. Each call of `open` gives another client of the same store, as two masters have. */
 export function describeStorage(name: string, open: () => Promise<Storage>, { skip = false }: Options = {}): void {
   const title = `storage ${name}${skip === false ? '' : ` (skipped: ${skip})`}`
   describe.skipIf(skip !== false)(title, { timeout: 120_000 }, () => {

@@ -23,7 +23,7 @@ export async function secured(
   })
   const { handshakeWithinMs } = options
   const ticketKeys = new TicketKeys()
-  // One of its own: the other looks for files each second.
+  // A clock of its own: the other one makes the certificates look for changed files each second.
   const ticketClock = new HandClock()
   renewed(ticketKeys, ticketClock)
   const server = tlsServer({ certificates, exchanges, log: noLog, ticketKeys, handshakeWithinMs })

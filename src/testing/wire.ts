@@ -9,7 +9,7 @@ export type Opened = AsyncDisposable & {
   readonly sockets: Set<Socket>
 }
 
-/** Listens on a free port of this machine, or on the one wanted; disposing it cuts every connection. */
+/** Listens on a free port of this machine, or on the wanted one. Disposing of the result cuts every connection. */
 export async function open(server: Server, wanted = 0): Promise<Opened> {
   const sockets = new Set<Socket>()
   server.on('connection', (socket: Socket) => {
@@ -31,14 +31,14 @@ export async function open(server: Server, wanted = 0): Promise<Opened> {
   }
 }
 
-/** A server of node:http that answers so. */
+/** A node:http server with this listener. */
 export const httpApp = (listener: RequestListener, prepare: (server: HttpServer) => void = () => undefined) => {
   const server = createServer(listener)
   prepare(server)
   return open(server)
 }
 
-/** A server that speaks raw bytes. */
+/** A server that exchanges raw bytes. */
 export const rawApp = (onConnection: (socket: Socket) => void) =>
   open(
     createRawServer({ allowHalfOpen: true }, socket => {
@@ -47,7 +47,7 @@ export const rawApp = (onConnection: (socket: Socket) => void) =>
     }),
   )
 
-/** An app that keeps the heads and bodies it was sent, as bytes, and answers each head so. */
+/** An app that keeps the heads and bodies that it received, as bytes, and gives the same answer to each head. */
 export const recorder = async (answer = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok') => {
   const seen = { text: '' }
   const app = await rawApp(socket => {
@@ -62,7 +62,7 @@ export const recorder = async (answer = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\
   return Object.assign(app, { seen })
 }
 
-/** A client that speaks raw bytes, and keeps all it is sent. */
+/** A client that sends raw bytes and keeps all bytes that it receives. */
 export class RawClient implements Disposable {
   readonly socket: Socket
   text = ''
@@ -89,7 +89,7 @@ export class RawClient implements Disposable {
     this.socket.write(text, 'latin1')
   }
 
-  /** Resolves when what came matches. */
+  /** Resolves when the received bytes match. */
   async until(pattern: string | RegExp): Promise<string> {
     await until(
       () => (typeof pattern === 'string' ? this.text.includes(pattern) : pattern.test(this.text)),
@@ -112,7 +112,7 @@ export class RawClient implements Disposable {
   }
 }
 
-/** Waits until it holds; the test's own deadline is the only one, but for telling what there was instead. */
+/** Waits until `holds` is true, for at most 10 s; the error then shows `instead`. */
 export async function until(holds: () => boolean, instead: () => string = () => ''): Promise<void> {
   const end = performance.now() + 10_000
   while (!holds()) {

@@ -1,2 +1,2 @@
-/** How many workers the fronts and nodes of tests have: those that are run once more with several set it first. */
+/** How many workers fronts and nodes have in tests. Suites that run again with several workers set it first. */
 export const inTests = { workers: '1' }

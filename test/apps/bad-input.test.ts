@@ -13,10 +13,10 @@ import { isCode, Shadow, until } from '../tools/shadow.ts'
 const run = promisify(execFile)
 const VOLUME = { volume: { size: '32MiB' } }
 
-type Told = { status: number; code: string; detail: string; faults: Record<string, string> }
+type Answer = { status: number; code: string; detail: string; faults: Record<string, string> }
 
 /** Says to the master what a client of ours would not. */
-async function say(shadow: Shadow, method: string, path: string, body: string, token?: string): Promise<Told> {
+async function say(shadow: Shadow, method: string, path: string, body: string, token?: string): Promise<Answer> {
   const headers = { authorization: `Bearer ${token ?? shadow.up.adminToken}`, 'content-type': 'application/json' }
   const response = await fetch(`${shadow.up.masterUrl}${path}`, { method, headers, body })
   const {

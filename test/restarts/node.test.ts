@@ -22,7 +22,7 @@ import { instanceId } from '../../src/model/instance-id.ts'
 import { type AppName, appName, nodeName } from '../../src/model/names.ts'
 import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX, traces } from '../tools/environment.ts'
 import { busyboxImage } from '../tools/images.ts'
-import type { Told } from '../tools/node-that-dies.ts'
+import type { Input } from '../tools/node-that-dies.ts'
 
 const run = promisify(execFile)
 const docker = async (...args: string[]): Promise<string> => (await run('docker', args)).stdout.trim()
@@ -84,9 +84,9 @@ type Node = AsyncDisposable & {
 /** The input of a call about the app, as a master makes it. */
 const about = (app: AppName) => ({ params: { instance: instanceId(app) }, headers: permitHeaders(permits.get(app)) })
 
-async function start(dies?: Told['dies']): Promise<Node> {
-  const told: Told = { settings, ...(dies && { dies }) }
-  const child = spawn(process.execPath, [PROGRAM, JSON.stringify(told)], { stdio: ['ignore', 'pipe', 'inherit'] })
+async function start(dies?: Input['dies']): Promise<Node> {
+  const input: Input = { settings, ...(dies && { dies }) }
+  const child = spawn(process.execPath, [PROGRAM, JSON.stringify(input)], { stdio: ['ignore', 'pipe', 'inherit'] })
   const [line] = (await once(createInterface(child.stdout!), 'line')) as [string]
   const { address, keys } = JSON.parse(line)
   return {

@@ -10,7 +10,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, test } from 'vitest'
 import { type MasterClient, masterClient } from '../../src/api/client.ts'
 import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX, traces } from '../tools/environment.ts'
-import type { Told } from '../tools/node-that-dies.ts'
+import type { Input } from '../tools/node-that-dies.ts'
 import { containersOf, register } from '../tools/shadow.ts'
 import { Visitor } from '../tools/visitor.ts'
 
@@ -31,16 +31,16 @@ afterAll(async () => {
 
 type Up = AsyncDisposable & { readonly child: ChildProcess; readonly visitor: Visitor; readonly admin: MasterClient }
 
-/** Master, node and front in one process that dies at the step it is told. */
-async function start(dies?: Told['dies']): Promise<Up> {
+/** Master, node and front in one process that dies at the step of `dies`. */
+async function start(dies?: Input['dies']): Promise<Up> {
   const settings = {
     data,
     SHADOW_NODE_NAME: name,
     SHADOW_MASTER_LISTEN: '127.0.0.1:0',
     SHADOW_NODE_LISTEN: '127.0.0.1:0',
   }
-  const told: Told = { settings, ...(dies && { dies }) }
-  const child = spawn(process.execPath, [PROGRAM, JSON.stringify(told)], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const input: Input = { settings, ...(dies && { dies }) }
+  const child = spawn(process.execPath, [PROGRAM, JSON.stringify(input)], { stdio: ['ignore', 'pipe', 'inherit'] })
   const [line] = (await once(createInterface(child.stdout!), 'line')) as [string]
   const { front, master, token } = JSON.parse(line)
   return {

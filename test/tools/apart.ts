@@ -22,7 +22,7 @@ import { Visitor } from './visitor.ts'
 
 type Front = Awaited<ReturnType<typeof startProxy>>
 
-/** Master, nodes and front as daemons of their own that meet on the wire, each to be stopped and started again where it was. */
+/** Master, nodes and front as separate daemons that communicate over sockets. Each can be stopped, and started again on its old port. */
 export class Apart extends Visitor implements AsyncDisposable {
   readonly clock = new LeapingClock()
   readonly nodes = new Map<string, Nodeproxy>()
@@ -40,7 +40,7 @@ export class Apart extends Visitor implements AsyncDisposable {
     this.data = data
   }
 
-  /** Starts all: nodes are told by the letters they are called by. */
+  /** Starts all of them; letters name the nodes. */
   static async start(nodes: readonly string[] = ['a']): Promise<Apart> {
     const apart = new Apart(await mkdtemp(join(tmpdir(), TEST_FOLDER_PREFIX)))
     await apart.startMaster()
@@ -55,7 +55,7 @@ export class Apart extends Visitor implements AsyncDisposable {
     return this.#admin
   }
 
-  /** What the node called by this letter says its name is. */
+  /** The name of the node with this letter. */
   nameOf(letter: string): string {
     return `${TEST_NODE_PREFIX}${this.#run}-${letter}`
   }
@@ -117,7 +117,7 @@ export class Apart extends Visitor implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const hurry = setInterval(() => this.clock.leap(60_000), 100)
     await this.stopFront()
-    // A node that was stopped left its apps running: only it knows how to let go of all they stand on.
+    // A stopped node left its apps running, and only that node can release their resources.
     for (const name of this.#ports.keys()) if (name.length === 1 && !this.nodes.has(name)) await this.startNode(name)
     for (const letter of [...this.nodes.keys()]) await this.stopNode(letter, { sleep: true })
     await this.stopMaster()
@@ -129,14 +129,14 @@ export class Apart extends Visitor implements AsyncDisposable {
     await rm(this.data, { recursive: true, force: true })
   }
 
-  /** Made when the node was first started: it may start again while the master is away. */
+  /** The token is made when the node first starts: the node may start again while the master is away. */
   async #tokenOf(node: NodeName): Promise<string> {
     const token = this.#nodeTokens.get(node) ?? (await this.#master?.nodeToken(node)) ?? ''
     this.#nodeTokens.set(node, token)
     return token
   }
 
-  /** Where it listened before, if it did. */
+  /** The address where the daemon listened before, or any port. */
   #at(daemon: string): string {
     return `127.0.0.1:${this.#ports.get(daemon) ?? 0}`
   }

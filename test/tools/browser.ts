@@ -5,12 +5,12 @@ import { chromium, type Page } from 'playwright-core'
 
 const CHROMIUM = '/usr/bin/chromium'
 
-/** A browser of this machine (Debian's package chromium). */
+/** A browser on this machine (Debian's package chromium). */
 export type Browser = AsyncDisposable & {
   open(): Promise<Page>
 }
 
-/** Starts Chromium with a profile of its own, for which these hostnames are this machine. It runs as root, in a container or not. */
+/** Starts Chromium with a profile of its own. It resolves these hostnames to this machine. It can run as root, also in a container. */
 export async function browser(hostnames: readonly string[]): Promise<Browser> {
   const profile = await mkdtemp(join(tmpdir(), 'shadow-browser-'))
   const context = await chromium.launchPersistentContext(profile, {

@@ -13,20 +13,20 @@ import { containersOf, until } from './shadow.ts'
 import { Visitor } from './visitor.ts'
 
 type Options = {
-  /** The program to start, as it was installed. */
+  /** The installed program. */
   readonly shadow: string
   /** `SHADOW_STORAGE` of the master; left out: a directory. */
   readonly storage?: string
-  /** Letters that nodes and fronts are called by. */
+  /** The letters that name nodes and fronts. */
   readonly nodes: readonly string[]
   readonly fronts: readonly string[]
-  /** Given the port of the master, answers with the one where fronts are to call it; left out: the same. */
+  /** Takes the port of the master and returns the port where fronts call it; left out: the same port. */
   readonly frontsReachMaster?: (port: number) => Promise<number>
 }
 
 type Env = Readonly<Record<string, string>>
 
-/** A daemon as a process of its own: it can be ended in any way, and started again where it was. */
+/** A daemon in a process of its own. It can be ended in any way, and started again on its old port. */
 class Daemon {
   readonly #command: readonly [file: string, ...args: string[]]
   readonly #env: Env
@@ -39,7 +39,7 @@ class Daemon {
     this.#env = env
   }
 
-  /** Resolves when it says that it listens; runs already is success. */
+  /** Resolves when the daemon says that it listens; at once if it runs already. */
   async start(): Promise<void> {
     if (this.#runs) return
     const [file, ...args] = this.#command
@@ -53,16 +53,16 @@ class Daemon {
       this.#said += chunk
     })
     const ended = once(child, 'close').then(([exit]) => Promise.reject(new Error(`ended with ${exit}: ${this.#said}`)))
-    ended.catch(() => undefined) // ended once it listened, it was us
+    ended.catch(() => undefined) // after it listened, only the test ends it
     const [line] = (await Promise.race([once(createInterface(child.stdout), 'line'), ended])) as [string]
     this.port = Number(/:(\d+)"/.exec(line)?.[1])
     child.on('exit', exit => {
-      // Nobody asked for it: whoever reads the failure of the test wants its last words.
+      // The daemon exited by itself: print its output for whoever reads the failed test.
       if (exit !== null && exit !== 0) process.stderr.write(this.#said)
     })
   }
 
-  /** Sends the signal, and answers with how it ended. */
+  /** Sends the signal and returns how the process ended. */
   async end(signal: NodeJS.Signals): Promise<number | string | null> {
     const child = this.#child
     if (child === undefined || !this.#runs) return null
@@ -77,7 +77,7 @@ class Daemon {
   }
 }
 
-/** Master, nodes and fronts as a supervisor would run them: each a process of its own, with a token made for it. */
+/** Master, nodes and fronts as a supervisor runs them: each is a process of its own with its own token. */
 export class Cluster implements AsyncDisposable {
   readonly master: Daemon
   readonly data: string
@@ -102,7 +102,7 @@ export class Cluster implements AsyncDisposable {
     return cluster
   }
 
-  /** The API, for a person with the admin's token. */
+  /** A client of the API with the admin's token. */
   get admin(): MasterClient {
     return masterClient({ url: `http://127.0.0.1:${this.master.port}`, token: this.#token, withinMs: 60_000 })
   }
@@ -115,12 +115,12 @@ export class Cluster implements AsyncDisposable {
     return there(this.#fronts.get(letter)).daemon
   }
 
-  /** Somebody who asks this front. */
+  /** A visitor of this front. */
   at(front: string): Visitor {
     return there(this.#fronts.get(front)).visitor
   }
 
-  /** What the node called by this letter says its name is. */
+  /** The name of the node with this letter. */
   nameOf(letter: string): string {
     return `${TEST_NODE_PREFIX}${this.#run}-${letter}`
   }
@@ -155,8 +155,8 @@ export class Cluster implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const { daemon } of this.#fronts.values()) await daemon.end('SIGKILL')
-    // Who was killed in a test left apps and mounts: started again, it puts them to sleep at its end.
-    // One by one: containers that end at once can lock dockerd up (contrib/decisions/011).
+    // A node that a test killed left apps and mounts. Started again, it puts them to sleep when it ends.
+    // One node after the other: containers that end at the same time can lock dockerd up (contrib/decisions/011).
     for (const node of this.#nodes.values()) {
       await node.start()
       await node.end('SIGINT')
@@ -170,7 +170,7 @@ export class Cluster implements AsyncDisposable {
   }
 }
 
-/** The place as `SHADOW_STORAGE` has it. */
+/** The place in the form of `SHADOW_STORAGE`. */
 export function storageSetting(place: StoragePlace): string {
   if (place.kind === 'directory') return `directory:${place.path}`
   const url = new URL(`/${place.bucket}`, place.endpoint)

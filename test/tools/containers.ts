@@ -13,17 +13,20 @@ import type { Container } from '../../src/nodeproxy/runtime/runtime.ts'
 import { busyboxImage } from './images.ts'
 import { removeNetwork } from './network.ts'
 
-/** Runs the docker command and answers what it printed. */
+/** Runs a docker command and returns its output. */
 export const run = (...args: string[]) =>
   execFileSync('docker', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim()
 
-/** Before what a script does when `letGo` says so: an app that ends before its start was answered counts as crashed. A plain file made first is read as well. */
+/**
+ * Put before a script that waits for `letGo`: an app that ends before its start was answered counts as crashed. If a plain file was made
+ * first, the script reads that.
+ */
 export const WAITS = 'mkfifo /tmp/go 2> /dev/null; cat /tmp/go > /dev/null; '
 
-/** Lets the script of an app that `WAITS` go on. */
+/** Lets the script of an app with `WAITS` go on. */
 export const letGo = ({ id }: Container) => run('exec', id, 'sh', '-c', 'echo > /tmp/go')
 
-/** The runtime of a node of this test file's own, on a network of its own, with what tests of it need; it cleans up after each test. */
+/** A runtime for one test file, with a node name and a network of its own, and helpers for its tests. It cleans up after each test. */
 export function containersOfTest() {
   const node = nodeName(`t-${randomBytes(4).toString('hex')}`)
   const network = `shadow-${node}`
@@ -44,7 +47,7 @@ export function containersOfTest() {
     try {
       removeNetwork(network)
     } catch {
-      // no test of this run got as far as making it
+      // no test of this run has made it
     }
   })
 
@@ -88,7 +91,7 @@ export function containersOfTest() {
 export const texts = (lines: LogLine[], stream = 'stdout') =>
   lines.filter(line => line.stream === stream).map(({ line }) => line)
 
-/** Whether the port comes to take connections within some seconds. */
+/** Whether the port accepts connections within some seconds. */
 export async function portOpen(ip: string, port: number): Promise<boolean> {
   for (let tried = 0; tried < 400; tried += 1) {
     const open = await new Promise<boolean>(resolve => {

@@ -8,13 +8,13 @@ const APPS = join(import.meta.dirname, 'apps')
 let busybox: Promise<string> | undefined
 let node: Promise<string> | undefined
 
-/** An image of busybox alone, every applet in its PATH, without a command; made from this machine's own where it is not there. */
+/** An image with busybox alone: all applets in its PATH, no command. It is made from this machine's busybox if it does not exist. */
 export function busyboxImage(): Promise<string> {
   busybox ??= make('shadow-test/busybox', '-', 'busybox')
   return busybox
 }
 
-/** An image of the project's Node with the apps of `test/tools/apps` in /srv; it runs /srv/app.mjs unless told otherwise. */
+/** An image with the project's Node, and the apps of `test/tools/apps` in /srv. By default it runs /srv/app.mjs. */
 export function nodeImage(): Promise<string> {
   node ??= make('shadow-test/node', APPS, 'node', 'node', '/srv/app.mjs')
   return node
@@ -24,7 +24,7 @@ async function make(...args: string[]): Promise<string> {
   return (await promisify(execFile)(MAKE_IMAGE, args)).stdout.trim()
 }
 
-/** An image built on `busyboxImage` by more lines of a Dockerfile. */
+/** An image made from `busyboxImage` with more lines of a Dockerfile. */
 export async function builtImage(name: string, ...lines: string[]): Promise<string> {
   const tag = `shadow-test/${name}`
   const building = promisify(execFile)('docker', ['build', '--quiet', '--tag', tag, '-'], {

@@ -6,7 +6,7 @@ import config from '../../rolldown.config.ts'
 
 const root = join(import.meta.dirname, '../..')
 
-/** The package as npm installs it, built anew from the source: `bin/` and `dist/` with the dependencies beside them. */
+/** The package as npm installs it, built from the source: `bin/` and `dist/` with the dependencies beside them. */
 export async function installed(): Promise<AsyncDisposable & { readonly folder: string; readonly shadow: string }> {
   const folder = await mkdtemp(join(tmpdir(), 'shadow-installed-'))
   await cp(join(root, 'bin'), join(folder, 'bin'), { recursive: true })

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 
-/** Removes a network of a test's own. */
+/** Removes the network of a test. */
 export function removeNetwork(network: string): void {
   execFileSync('docker', ['network', 'rm', network], { stdio: 'pipe' })
 }

@@ -3,13 +3,13 @@ import { readSettings } from '../../src/lib/settings.ts'
 import { nodeproxySettings } from '../../src/nodeproxy/config.ts'
 import { startNodeproxy } from '../../src/nodeproxy/main.ts'
 
-/** What the program is told, as JSON in its one argument. `dies`: `before mount`, `after stop`, …, of the app named. */
-export type Told = {
+/** The program's one argument, as JSON. `dies`: the step at which it dies (`before mount`, `after stop`, …) and the app. */
+export type Input = {
   readonly settings: Readonly<Record<string, string>>
   readonly dies?: { readonly app: string; readonly at: string }
 }
 
-const { settings, dies }: Told = JSON.parse(process.argv[2] ?? '{}')
+const { settings, dies }: Input = JSON.parse(process.argv[2] ?? '{}')
 
 const node = await startNodeproxy(readSettings(nodeproxySettings, {}, settings), {
   log: openLog({ name: 'node', level: 'error' }),

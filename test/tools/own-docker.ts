@@ -9,7 +9,7 @@ import { until } from './shadow.ts'
 
 const run = promisify(execFile)
 
-/** A Docker daemon of the test's own, to be ended and started again without harm to the machine's. */
+/** A Docker daemon for one test, which can be ended and started without harm to the machine's daemon. */
 export class OwnDocker implements AsyncDisposable {
   readonly #folder: string
   readonly #options: readonly string[]
@@ -30,15 +30,16 @@ export class OwnDocker implements AsyncDisposable {
     return `${this.#folder}/docker.sock`
   }
 
-  /** Resolves when it answers; runs already is success. */
+  /** Resolves when the daemon answers; at once if it runs already. */
   async start(): Promise<void> {
     if (this.#runs) return
     const own = ['--data-root', `${this.#folder}/data`, '--exec-root', `${this.#folder}/exec`]
     const at = ['--pidfile', `${this.#folder}/pid`, '--host', `unix://${this.socket}`]
-    // The machine's packet filter is its own daemon's, and its networks must not meet ours. Never --bridge=none: that removes docker0.
+    // The packet filter belongs to the machine's own daemon, and its networks must not overlap ours. Never --bridge=none: that removes
+    // docker0.
     const net = ['--iptables=false', '--ip-masq=false']
     const pool = ['--default-address-pool', 'base=10.213.0.0/16,size=24']
-    // Killed, it took its containerd with it; where nobody reaps that, its number passes for one that runs.
+    // A killed dockerd killed its containerd too. If nothing reaped that process, its pid file looks as if containerd were running.
     await rm(`${this.#folder}/exec/containerd/containerd.pid`, { force: true })
     await using log = await open(`${this.#folder}/log`, 'a')
     this.#daemon = spawn('dockerd', [...own, ...at, ...net, ...pool, ...this.#options], {
@@ -64,12 +65,12 @@ export class OwnDocker implements AsyncDisposable {
     return this.#daemon?.exitCode === null && this.#daemon.signalCode === null
   }
 
-  /** What the client says of this daemon. */
+  /** Runs the docker client with this daemon and returns its output. */
   async run(...args: string[]): Promise<string> {
     return (await run('docker', ['--host', `unix://${this.socket}`, ...args])).stdout.trim()
   }
 
-  /** Takes the image over from the machine's own daemon. */
+  /** Copies the image from the machine's own daemon. */
   async take(image: string): Promise<string> {
     const file = `${this.#folder}/image.tar`
     await run('docker', ['save', '--output', file, image])
@@ -86,7 +87,7 @@ export class OwnDocker implements AsyncDisposable {
       if (left !== '') await this.run(...remove.split(' '), ...left.split('\n'))
     }
     await this.end('SIGTERM')
-    await run('umount', ['--quiet', '--recursive', `${this.#folder}/data`]).catch(() => undefined) // it bound it to itself
+    await run('umount', ['--quiet', '--recursive', `${this.#folder}/data`]).catch(() => undefined) // dockerd bind-mounted the folder to itself
     await rm(this.#folder, { recursive: true, force: true })
   }
 }

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 
-/** Whether there is such a program on this machine. */
+/** Whether this program is installed here. */
 export function hasProgram(program: string): boolean {
   try {
     execFileSync('which', [program], { stdio: 'ignore' })

@@ -11,20 +11,20 @@ const ROOT = join(import.meta.dirname, '../..')
 
 const run = promisify(execFile)
 
-/** A command line that runs until it is ended. */
+/** A command that runs until it is ended. */
 const DAEMON = /^(?:\w+=(?:"[^"]*"|'[^']*'|\S+) +)*shadow (up|master|nodeproxy|proxy)\b/
-/** What each says once it serves. */
+/** What each daemon logs once it serves. */
 const SERVES = { up: 'shadow is up', master: 'master listens', nodeproxy: 'node ready', proxy: 'front ready' } as const
 type Kind = keyof typeof SERVES
 
-/** Which daemon the text starts with its last line, if any. */
+/** The daemon that the last line of the text starts, if any. */
 export const daemonOf = (text: string): Kind | undefined =>
   DAEMON.exec(text.slice(text.lastIndexOf('\n') + 1))?.[1] as Kind | undefined
 
 /**
- * Somebody who follows a page of the documentation: one terminal for commands, in which variables stay, and one for each daemon.
- * The folder looks like a checkout. A Shadow that runs on this machine already is in nobody's way: data, ports and the name of the
- * node are this reader's own, and curl is told where the usual ports lead.
+ * A person who follows a page of the documentation: one terminal for commands, in which variables stay set, and one for each daemon.
+ * The folder looks like a checkout. A Shadow that already runs on this machine is not disturbed: data folder, ports and node name are the
+ * reader's own, and curl maps the usual ports to them.
  */
 export class Reader implements AsyncDisposable {
   readonly #folder: string
@@ -46,7 +46,7 @@ export class Reader implements AsyncDisposable {
     return reader
   }
 
-  /** Types the commands, and answers with what they print; a last line that starts a daemon is typed in another terminal. */
+  /** Types the commands and returns their output. If the last line starts a daemon, it is typed in another terminal. */
   async type(text: string): Promise<string> {
     const kind = daemonOf(text)
     const last = kind === undefined ? text.length : text.lastIndexOf('\n') + 1
@@ -67,7 +67,7 @@ export class Reader implements AsyncDisposable {
   }
 
   async #start(kind: Kind, line: string): Promise<void> {
-    // A page that starts it again tells its reader to end the first one.
+    // A page that starts the daemon again asks the reader to end the first one.
     await this.#end(kind)
     const child = spawn('bash', ['-c', `. '${this.#state}'; ${line}`], { ...this.#given(), detached: true })
     child.stdout.resume()
@@ -83,7 +83,7 @@ export class Reader implements AsyncDisposable {
     if (kind === 'up') await this.#leadPorts()
   }
 
-  // As Ctrl-C does, for all that is in that terminal: apps are put to sleep.
+  // Does what Ctrl-C does in that terminal: apps are put to sleep.
   async #end(kind: Kind): Promise<void> {
     const child = this.#daemons.get(kind)
     if (child?.pid === undefined) return
@@ -94,7 +94,7 @@ export class Reader implements AsyncDisposable {
     await closed
   }
 
-  /** The ports of a `shadow up` that pages name lead to where this one listens. */
+  /** Maps the ports of `shadow up` that pages name to the ports where this one listens. */
   async #leadPorts(): Promise<void> {
     const { front, master } = JSON.parse(await readFile(join(this.#folder, '.home/data/up.json'), 'utf8'))
     const lead = (from: number, to: string): string => `connect-to = ":${from}:127.0.0.1:${new URL(to).port}"\n`
@@ -129,7 +129,7 @@ export class Reader implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // Who calls goes before who is called.
+    // Callers end before the daemons that they call.
     for (const kind of ['proxy', 'nodeproxy', 'master', 'up'] as const) await this.#end(kind)
     await rm(this.#folder, { recursive: true })
   }

@@ -1,10 +1,10 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 
-/** Stands between a daemon and whom it calls, and keeps every byte that passes, either way. */
+/** A TCP proxy between a daemon and the server that it calls. It keeps every byte of both directions. */
 export type Recorder = AsyncDisposable & { readonly port: number; bytes(): Buffer }
 
-/** Passes connections on to a port of this machine. */
+/** Forwards connections to a port of this machine. */
 export async function recorder(port: number): Promise<Recorder> {
   const chunks: Buffer[] = []
   const open = new Set<Socket>()

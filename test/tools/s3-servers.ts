@@ -7,10 +7,10 @@ import { delimiter, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { StoragePlace } from '../../src/master/storage/place.ts'
 
-/** A store that runs until it is disposed of; `stop` and `start` take it away and bring it back, its data kept. */
+/** A store that runs until it is disposed. `stop` and `start` end it and start it again with its data. */
 export type S3Server = AsyncDisposable & {
   place(bucket: string): StoragePlace
-  /** Where it keeps what is in its buckets. */
+  /** The folder with the content of its buckets. */
   readonly folder: string
   stop(): Promise<void>
   start(): Promise<void>
@@ -18,7 +18,7 @@ export type S3Server = AsyncDisposable & {
 
 type Program = { file: string; args: (port: number, data: string) => string[]; ready: string }
 
-/** MinIO: from the PATH, else the one that `make` built into the cache folder; undefined where there is none. */
+/** MinIO from the PATH, else the one that `make` built into the cache folder; undefined if there is none. */
 export async function minio(): Promise<S3Server | undefined> {
   const cached = join(process.env['SHADOW_CACHE'] ?? join(homedir(), '.cache/shadow'), 'bin/minio')
   const file = (await onPath('minio')) ?? (await executable(cached))
@@ -39,7 +39,7 @@ export async function minio(): Promise<S3Server | undefined> {
       })
 }
 
-/** moto_server from the PATH; undefined where there is none. It keeps its data in memory. */
+/** moto_server from the PATH, which keeps its data in memory; undefined if there is none. */
 export async function moto(): Promise<S3Server | undefined> {
   const file = await onPath('moto_server')
   return file === undefined

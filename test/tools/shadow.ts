@@ -25,14 +25,14 @@ type Step = Parameters<NonNullable<Parameters<typeof startUp>[1]['onStep']>>
 type Options = {
   /** Settings by their environment variables. */
   readonly env?: Readonly<Record<string, string>>
-  /** A data folder that the caller made, and removes. */
+  /** A data folder that the caller makes and removes. */
   readonly data?: string
 }
 
-/** For an app of the journeys' image that opens its port when it is told to: see `letGo`. */
+/** For an app of the journeys' image that opens its port after `letGo`. */
 export const WAITS = { volume: { size: '16MiB' }, env: { LISTEN_WHEN: '/data/go' } } as const
 
-/** `shadow up` in this process, on a clock that can leap, with whoever uses it. */
+/** `shadow up` in this process, on a clock that can leap, and a visitor. */
 export class Shadow extends Visitor implements AsyncDisposable {
   readonly clock = new LeapingClock()
   readonly data: string
@@ -71,13 +71,13 @@ export class Shadow extends Visitor implements AsyncDisposable {
     return this.#admin
   }
 
-  /** Starts it on what it had before. */
+  /** Starts it again on its data. */
   async startAgain(): Promise<void> {
     const env = {
       SHADOW_NODE_NAME: this.node,
       SHADOW_MASTER_LISTEN: '127.0.0.1:0',
       SHADOW_NODE_LISTEN: '127.0.0.1:0',
-      SHADOW_WORKERS: process.env['SHADOW_TEST_WORKERS'], // every journey can be made with several
+      SHADOW_WORKERS: process.env['SHADOW_TEST_WORKERS'], // every journey can run with several
       ...this.#options.env,
     }
     const config = readUpConfig(env, { data: this.data, listen: this.#up?.frontUrl.slice(7) ?? '127.0.0.1:0' })
@@ -114,7 +114,7 @@ export class Shadow extends Visitor implements AsyncDisposable {
     return lines
   }
 
-  /** Resolves when the instance is so. */
+  /** Resolves when the instance is in this phase, or the predicate is true. */
   async until(app: string, is: Phase | ((view: InstanceView) => boolean)): Promise<InstanceView> {
     const holds = typeof is === 'function' ? is : (view: InstanceView) => view.phase === is
     return until(async () => {
@@ -123,28 +123,28 @@ export class Shadow extends Visitor implements AsyncDisposable {
     })
   }
 
-  /** Resolves when the app runs, and waits to be let go. */
+  /** Resolves when the app runs and waits for `letGo`. */
   async untilStarted(app: string): Promise<void> {
     await this.until(app, ({ phase, lastWake }) => phase === 'waking' && lastWake?.steps.start !== undefined)
   }
 
-  /** Lets an app that `WAITS` open its port, by a file on its volume; it needs no word at its next start. */
+  /** Lets an app with `WAITS` open its port, by a file on its volume. At its next start it opens the port at once. */
   async letGo(app: string): Promise<void> {
     await this.untilStarted(app)
     await writeFile(`${this.data}/volumes/${app}/mnt/go`, '')
   }
 
-  /** Resolves when the app has written such a line. */
+  /** Resolves when the app has written a line that matches. */
   async untilLogged(app: string, pattern: RegExp): Promise<LogLine> {
     return until(async () => (await this.logs(app)).find(({ line }) => pattern.test(line)))
   }
 
-  /** Resolves when it holds: for what is told on from daemon to daemon. */
+  /** Resolves when it becomes true: for state that one daemon sends to another. */
   async eventually(holds: () => Promise<boolean>): Promise<void> {
     await until(async () => (await holds()) || undefined)
   }
 
-  /** Lets time pass, in steps that the daemons can follow: a node that could not speak in between would count as lost. */
+  /** Lets time pass, in steps that the daemons can follow: a node that cannot announce itself in between would count as lost. */
   async pass(ms: number): Promise<void> {
     for (let left = ms; left > 0; left -= NODE_ANNOUNCES_EVERY) {
       this.clock.leap(Math.min(left, NODE_ANNOUNCES_EVERY))
@@ -152,12 +152,12 @@ export class Shadow extends Visitor implements AsyncDisposable {
     }
   }
 
-  /** Resolves when the node has spoken lately, as it does every few seconds. */
+  /** Resolves when the node has announced itself lately, as it does every few seconds. */
   async spoken(): Promise<void> {
     await until(async () => {
       const { items } = await this.admin.call('listNodes', {})
       const until = Date.parse(items.find(({ name }) => name === this.node)?.until ?? '')
-      // One that was speaking just when the clock leapt has said an old time, and speaks again at the next leap.
+      // An announcement that was under way when the clock leapt has an old time. The next leap makes the node announce itself again.
       return until > this.clock.wall() + NODE_LOST_AFTER - 2.5 * NODE_ANNOUNCES_EVERY || undefined
     })
   }
@@ -167,18 +167,18 @@ export class Shadow extends Visitor implements AsyncDisposable {
     return containersOf(this.node, app)
   }
 
-  /** What is mounted or attached below the data folder. */
+  /** The mounts and loop devices below the data folder. */
   async mountsAndDevices(): Promise<string[]> {
     return (await traces()).filter(trace => trace.includes(`${this.data}/`))
   }
 
-  /** Ends it; the apps go on running. */
+  /** Ends Shadow; the apps go on running. */
   async stop(): Promise<void> {
     await this.up.stop({ sleep: false })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // What a failed test left waiting, such as an app with a long grace, must not wait in earnest.
+    // A failed test may leave something waiting, such as an app with a long grace: that wait must not take real time.
     const hurry = setInterval(() => this.clock.leap(60_000), 100)
     await this.#up?.stop({ sleep: true }).catch(() => undefined) // containers are checked below; mounts and devices after all journeys
     clearInterval(hurry)
@@ -201,7 +201,7 @@ export async function containersOf(node: string, app?: string): Promise<string[]
   return (await run('docker', ['ps', '--all', '--quiet', '--no-trunc', ...filters])).stdout.split('\n').filter(Boolean)
 }
 
-/** Asks until there is an answer; the bound is for a test that fails. */
+/** Asks until there is an answer. The time limit is for tests that fail. */
 export async function until<T>(look: () => Promise<T | undefined> | T | undefined): Promise<T> {
   const end = performance.now() + 30_000
   for (;;) {
@@ -212,7 +212,7 @@ export async function until<T>(look: () => Promise<T | undefined> | T | undefine
   }
 }
 
-/** For asserts: the error is ours, with this code. */
+/** For asserts: whether the error is a ShadowError with this code. */
 export const isCode =
   (code: ShadowError['code'], message: RegExp = /./) =>
   (error: unknown): boolean =>

@@ -4,7 +4,7 @@ const SHOWN = 20
 
 type Timed = { readonly name: string; readonly ms: number }
 
-/** The tests that took longest, the slowest first, each as a line with its seconds, its file and its name. */
+/** The slowest tests, slowest first. Each line has the seconds, the file and the name. */
 export function slowestLines(tests: readonly Timed[]): string[] {
   return tests
     .toSorted((a, b) => b.ms - a.ms)
@@ -12,7 +12,7 @@ export function slowestLines(tests: readonly Timed[]): string[] {
     .map(({ name, ms }) => `${(ms / 1_000).toFixed(1).padStart(6)} s  ${name}`)
 }
 
-/** Every test of these files with how long it took, in ms, its hooks not counted. */
+/** Every test of these files with its time in ms, without hooks. */
 export function timed(modules: readonly TestModule[]): Timed[] {
   return modules.flatMap(module =>
     [...module.children.allTests()].map(test => ({
@@ -22,7 +22,7 @@ export function timed(modules: readonly TestModule[]): Timed[] {
   )
 }
 
-/** Prints the slowest twenty tests at the end of a run, so that a suite that becomes slow shows where. */
+/** Prints the slowest twenty tests at the end of a run, so that it shows which tests make the suite slow. */
 export default class Slowest implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]): void {
     const lines = slowestLines(timed(modules))

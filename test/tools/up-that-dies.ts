@@ -2,9 +2,9 @@ import { startUp } from '../../src/cli/up.ts'
 import { readUpConfig } from '../../src/cli/up-config.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { openLog } from '../../src/lib/log.ts'
-import type { Told } from './node-that-dies.ts'
+import type { Input } from './node-that-dies.ts'
 
-const { settings, dies }: Told = JSON.parse(process.argv[2] ?? '{}')
+const { settings, dies }: Input = JSON.parse(process.argv[2] ?? '{}')
 const { data = '', ...env } = settings
 
 const up = await startUp(readUpConfig(env, { data, listen: '127.0.0.1:0' }), {

@@ -10,7 +10,7 @@ const CHUNKED = `${POST}Transfer-Encoding: chunked\r\n\r\n`
 const OK = 'HTTP/1.1 200 OK\r\n'
 const INNER = 'GET /admin HTTP/1.1\r\nHost: h\r\n\r\n'
 
-/** What is known to be read differently by one parser or another; the first ones were found by the fuzzer. */
+/** Inputs that some parsers are known to read differently; the fuzzer found the first ones. */
 export const CASES: readonly Case[] = [
   {
     what: 'a length in the trailers',

@@ -1,4 +1,4 @@
-/** Random numbers that can be had again from their seed (mulberry32). */
+/** Random numbers that a seed reproduces (mulberry32). */
 export class Chance {
   #state: number
 

@@ -5,14 +5,14 @@ import { theirs } from './theirs.ts'
 export type Input = {
   readonly bytes: Buffer
   readonly kind: 'request' | 'response'
-  /** Of answers: which ones are to HEAD. */
+  /** For answers: which ones answer HEAD. */
   readonly heads: readonly boolean[]
 }
 
-/** How an input went: refused by us, understood the same, or (a text) understood differently. */
+/** The outcome of an input: refused by us, understood alike, or understood differently (the text says how). */
 export type Outcome = { readonly refused: boolean; readonly messages: number; readonly differs: string | undefined }
 
-/** Reads the bytes with our framer and with Node's parser, each in pieces of its own, and compares. */
+/** Reads the bytes with our framer and with Node's parser, in different pieces, and compares the results. */
 export function compare(
   { bytes, kind, heads }: Input,
   cutOurs: readonly number[],
@@ -25,11 +25,11 @@ export function compare(
   return { refused: we.stopped !== undefined, messages: we.messages.length, differs }
 }
 
-/** Every message that we pass on must be what they read there; where we stop, they may go on. */
+/** Every message that we pass on must be read alike by Node. Where we stop, Node may go on. */
 function difference(we: Reading, they: Reading): string | undefined {
   for (const [at, mine] of we.messages.entries()) {
     const other = they.messages[at]
-    // Behind an offer to switch that we ignore, they read no more; what we pass on of it is read by them as well.
+    // After an offer to upgrade that we ignore, Node stops reading. What we pass on after it is read by Node separately.
     if (other === undefined && they.stopped === 'upgrade') return undefined
     if (other === undefined) return `we read message ${at}, they stopped: ${they.stopped}`
     const isCut = we.stopped !== undefined && at === we.messages.length - 1
@@ -57,7 +57,7 @@ function unlike(mine: Message, other: Message, cutShort: boolean, theyCut: boole
     return undefined
   }
   if (other.whole && !cutShort) return 'they found its end, we did not'
-  // Behind an offer to switch they stop where the piece ends.
+  // After an offer to upgrade, Node stops at the end of the piece.
   if (!other.body.startsWith(mine.body) && !(theyCut && mine.body.startsWith(other.body)))
     return `the bodies so far ${JSON.stringify(mine.body)}, ${JSON.stringify(other.body)}`
   return undefined
@@ -66,7 +66,7 @@ function unlike(mine: Message, other: Message, cutShort: boolean, theyCut: boole
 const absolute = (mine: string, other: string): boolean =>
   /^https?:\/\/[^/?]+/i.test(other) && other.replace(/^https?:\/\/[^/?]+/i, '') === mine
 
-/** What we pass on must be read by the next server as the same messages: else one could hide in another. */
+/** The next server must read the same messages from what we pass on: otherwise one message could hide in another. */
 function passedOn(we: Reading, on: Reading): string | undefined {
   if (on.stopped !== undefined && on.stopped !== 'upgrade') return `what we passed on is refused: ${on.stopped}`
   if (on.messages.length !== we.messages.length)

@@ -2,7 +2,7 @@ import type { Chance } from './chance.ts'
 import type { Input } from './difference.ts'
 import { CHUNKS, ENDS, HEADERS, LINE_ENDS, METHODS, ODD, STATUS_LINES, TARGETS, VERSIONS } from './phrases.ts'
 
-/** One input: a few messages in a row, mostly well formed, then spoilt in a few places. */
+/** One input: a few messages in a row, mostly well formed, then corrupted in a few places. */
 export function input(chance: Chance): Input {
   const kind = chance.maybe(0.7) ? 'request' : 'response'
   let text = ''

@@ -2,7 +2,7 @@ import { Chance } from './chance.ts'
 import { compare } from './difference.ts'
 import { cuts, input } from './grammar.ts'
 
-/** node src/testing/fuzz/main.ts [how many] [seed]: feeds inputs to our framer and to Node's parser, and tells how they differ. */
+/** node src/testing/fuzz/main.ts [count] [seed]: gives inputs to our framer and to Node's parser, and reports the differences. */
 const many = Number(process.argv[2] ?? 100_000)
 const first = Number(process.argv[3] ?? Math.floor(Math.random() * 2 ** 31))
 const SHOWN = 20

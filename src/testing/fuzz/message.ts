@@ -1,20 +1,20 @@
-/** One message as a parser understood it. */
+/** One message, as a parser understood it. */
 export type Message = {
-  /** Method or status. */
+  /** The method or the status. */
   readonly start: string
   readonly target: string
   readonly headers: readonly string[]
-  /** Of a request that we read: the one host it is passed on for. */
+  /** For a request that we read: the one host that it is passed on with. */
   readonly host?: string | undefined
   body: string
-  /** Its end was found. */
+  /** Whether its end was found. */
   whole: boolean
 }
 
-/** All that a parser made of some bytes; `stopped` says why it would read no further. */
+/** Everything that a parser read from some bytes; `stopped` says why it stopped. */
 export type Reading = {
   readonly messages: readonly Message[]
   readonly stopped: string | undefined
-  /** What is being read is not passed on before it is whole. */
+  /** Whether the current message is not passed on before it is complete. */
   readonly withholds?: boolean
 }

@@ -9,12 +9,12 @@ import type { Message, Reading } from './message.ts'
 const hop = { address: '', forwarded: 'append' } as const
 const peer = new Peer('192.0.2.1', 'http', '1.1')
 
-/** Node refuses such an answer, we remove the white space. */
+/** Node refuses such an answer; we remove the white space. */
 const SPACED = 'white space before a colon'
 
 type Socket = Parameters<Scratch['send']>[0]
 
-/** What our framer makes of bytes that come in these pieces, and the bytes that it would pass on. */
+/** What our framer reads from bytes that arrive in these pieces, and the bytes that it would pass on. */
 export function ours(
   pieces: readonly Buffer[],
   kind: 'request' | 'response',
@@ -55,7 +55,7 @@ export function ours(
         composeTrailers(scratch, body.trailers, hop)
         scratch.send(to)
       }
-      // For the comparison alone: what is in the chunks.
+      // The content of the chunks, only for the comparison.
       message.body += input.toString('latin1', 0, stop)
       input = input.subarray(body.next)
       if (body.done) finish()
@@ -94,7 +94,7 @@ export function ours(
       whole: false,
     }
     messages.push(message)
-    // An answer in HTTP/1.0 is the last on its connection, and so is one without framing.
+    // An HTTP/1.0 answer is the last on its connection, and so is an answer without framing.
     closes = kind === 'request' ? head.closes : head.status >= 200 && (head.closes || head.minor === 0)
     if (kind === 'request') composeRequest(scratch, head, hop, peer)
     else composeAnswer(scratch, head, hop, UNCHANGED)
@@ -122,7 +122,7 @@ const scratch = new Scratch()
 const isChunked = ({ headers }: Message): boolean =>
   headers.some((name, at) => at % 2 === 0 && name.toLowerCase() === 'transfer-encoding')
 
-/** What is in chunks that are known to be well framed, as far as they go. */
+/** The content of chunks that are known to be well framed; the last one may be incomplete. */
 function dechunk(raw: string): string {
   let body = ''
   for (let at = 0; at < raw.length; ) {

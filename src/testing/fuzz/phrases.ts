@@ -1,4 +1,4 @@
-/** What messages are made of, well formed or nearly so: each of these was read differently by one parser or another. */
+/** The parts of messages, well formed or nearly so. Some parser has read each of them differently from another. */
 export const METHODS = [
   'GET',
   'POST',

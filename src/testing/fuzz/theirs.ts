@@ -14,11 +14,11 @@ const { HTTPParser, methods } = createRequire(import.meta.url)('_http_common') a
   HTTPParser: { new (): Parser } & Record<Kinds, number>
   methods: readonly string[] | undefined
 }
-// The parser numbers methods as llhttp does; node:http sorts its public list.
+// The parser numbers methods in the order of llhttp; node:http's public list is sorted.
 const NAMES: readonly string[] = methods ?? METHODS
 const MOST_HEAD_BYTES = 1_048_576
 
-/** What the parser of node:http, without any leniency, makes of bytes that come in these pieces. */
+/** What node:http's parser, without any leniency, reads from bytes that arrive in these pieces. */
 export function theirs(
   pieces: readonly Buffer[],
   kind: 'request' | 'response',

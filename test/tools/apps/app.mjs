@@ -1,4 +1,4 @@
-// The app of the journeys: an HTTP server on PORT whose every route shows one thing that apps do. Without dependencies.
+// The app of the journeys: an HTTP server on PORT without dependencies. Each route does one thing that apps do.
 import { createHash, randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -17,11 +17,11 @@ const sockets = new Set()
 
 /** @type {Record<string, (request: import('node:http').IncomingMessage, response: import('node:http').ServerResponse, url: URL) => unknown>} */
 const routes = {
-  /** Which boot this is, and which request of it. */
+  /** The id of this run, and how many requests it has served. */
   '/': (_, response) => json(response, { boot, requests, pid: process.pid }),
   '/env': (_, response) => json(response, env),
   '/headers': (request, response) => json(response, { raw: request.rawHeaders, from: request.socket.remoteAddress }),
-  /** What came in: its length and SHA-256. */
+  /** The length and the SHA-256 of the request body. */
   '/echo': async (request, response) => {
     const hash = createHash('sha256')
     let bytes = 0
@@ -31,9 +31,9 @@ const routes = {
     }
     json(response, { method: request.method, bytes, sha256: hash.digest('hex') })
   },
-  /** Whatever comes in goes out again, as it comes. */
+  /** Sends the request body back as it arrives. */
   '/mirror': (request, response) => void request.pipe(response),
-  /** `?bytes=N` of them. */
+  /** `?bytes=N` bytes. */
   '/bytes': async (_, response, url) => {
     let left = Number(url.searchParams.get('bytes') ?? 0)
     response.writeHead(200, { 'content-length': left })
@@ -45,7 +45,7 @@ const routes = {
     }
     response.end()
   },
-  /** A download that is moved on by `/download/step?id=…` and ended by `/download/end?id=…`. */
+  /** A download; `/download/step?id=…` sends more and `/download/end?id=…` ends it. */
   '/download': (_, response, url) => {
     const id = url.searchParams.get('id') ?? 'one'
     downloads.set(id, response)
@@ -60,7 +60,7 @@ const routes = {
     downloads.get(url.searchParams.get('id') ?? 'one')?.end('end\n')
     json(response, { open: downloads.size })
   },
-  /** Server-sent events; `/events/send?data=…` sends one to all who listen. */
+  /** Server-sent events; `/events/send?data=…` sends one to all listeners. */
   '/events': (_, response) => {
     streams.add(response)
     response.on('close', () => streams.delete(response))
@@ -72,7 +72,7 @@ const routes = {
   },
   /** Answers after `?ms=N`. */
   '/slow': (_, response, url) => setTimeout(() => json(response, { boot }), Number(url.searchParams.get('ms') ?? 0)),
-  /** Answers when `/later/now` is asked. */
+  /** Answers when `/later/now` is requested. */
   '/later': (_, response) => void laters.add(response),
   '/later/now': (_, response) => {
     for (const later of laters) later.end('at last\n')
@@ -81,7 +81,7 @@ const routes = {
   },
   /** Answers with `?code=N`. */
   '/status': (_, response, url) => response.writeHead(Number(url.searchParams.get('code') ?? 200)).end('as asked\n'),
-  /** Cuts the connection: before the answer, or with `?after=N` after N bytes of a longer body. */
+  /** Cuts the connection before the answer, or with `?after=N` after N bytes of a longer body. */
   '/cut': (request, response, url) => {
     const after = url.searchParams.get('after')
     if (after === null) return request.socket.destroy()
@@ -89,9 +89,9 @@ const routes = {
     response.write(Buffer.alloc(Number(after), 'x'), () => setTimeout(() => request.socket.destroy(), 20))
   },
   '/exit': (_, response, url) => response.end('bye\n', () => process.exit(Number(url.searchParams.get('code') ?? 0))),
-  /** Ends without an answer. */
+  /** Exits without an answer. */
   '/die': (_, __, url) => process.exit(Number(url.searchParams.get('code') ?? 0)),
-  /** Its listener is closed for `?ms=N`, as by a reload: before the answer, so that a request after it finds it closed. */
+  /** Closes its listener for `?ms=N`, as a reload does. It closes it before the answer, so that the next request finds it closed. */
   '/reload': (_, response, url) => {
     response.setHeader('connection', 'close')
     server.close()
@@ -105,7 +105,7 @@ const routes = {
     for (let i = 0; i < Number(count); i += 1) process[stream].write(`${line.replace('%', String(i))}\n`)
     json(response, {})
   },
-  /** Takes `?bytes=N` of memory, and keeps it. */
+  /** Allocates `?bytes=N` of memory and keeps it. */
   '/eat': (_, response, url) => {
     globalThis.eaten = Buffer.alloc(Number(url.searchParams.get('bytes') ?? 0), 1)
     json(response, {})
@@ -145,7 +145,7 @@ const server = createServer(async (request, response) => {
   }
 })
 
-// WebSocket by hand (RFC 6455): frames up to 65,535 bytes are echoed; `close` closes, `/sockets` counts.
+// WebSocket by hand (RFC 6455): frames up to 65,535 bytes are echoed; `close` closes; `/sockets` returns the number of open ones.
 routes['/sockets'] = (_, response) => json(response, { open: sockets.size })
 server.on('upgrade', (request, socket, head) => {
   requests += 1
@@ -196,7 +196,7 @@ function framed(opcode, payload) {
   return Buffer.concat([header, payload])
 }
 
-// IGNORE_SIGTERM=1: deaf to it. Else it says so and ends, as an app that saves its state would.
+// IGNORE_SIGTERM=1: the app ignores SIGTERM. Otherwise it logs the signal and exits, as an app that saves its state does.
 process.on('SIGTERM', () => {
   say('got SIGTERM')
   if (env.IGNORE_SIGTERM !== '1') process.exit(0)
@@ -207,7 +207,7 @@ if (env.EXIT_AT_BOOT !== undefined) {
   process.stderr.write('cannot go on\n')
   process.exit(Number(env.EXIT_AT_BOOT))
 }
-// LISTEN_WHEN=PATH: not before somebody made that file. LISTEN_AFTER_MS: not before so long.
+// LISTEN_WHEN=PATH: listens once the file exists. LISTEN_AFTER_MS: listens after this time.
 const listen = () => {
   if (env.LISTEN_WHEN !== undefined && !existsSync(env.LISTEN_WHEN)) return setTimeout(listen, 5)
   server.keepAliveTimeout = 60_000
