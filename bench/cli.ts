@@ -8,7 +8,7 @@ import { benchFlags, type Case, interleave, machine, pinTo, print, ratioAim, row
 const { json, rounds } = benchFlags({ rounds: 25 })
 const root = join(import.meta.dirname, '..')
 
-// The least that a CLI can be: what `shadow --version` is measured against.
+// The smallest possible CLI: `shadow --version` is compared with it.
 const EMPTY_CLI = `import { Command } from 'commander'
 await new Command('empty').version('0.0.0').parseAsync()
 `

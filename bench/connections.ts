@@ -20,7 +20,7 @@ import { usageOf } from './lib/process-tree.ts'
 const PROXY_CORE = 0
 const LOAD_CORE = 1
 const WANTED = 20_000
-const SPARE = 600 // what a process has open besides (pools, listeners, its own files): a front keeps 512 back itself
+const SPARE = 600 // files that a process has open besides connections (pools, listeners, its own files): a front itself reserves 512
 const PER_HOLDER = 8_000
 
 const { values: flags } = parseArgs({
@@ -37,7 +37,7 @@ const [firstPort = 0, lastPort = 0] = readFileSync('/proc/sys/net/ipv4/ip_local_
   .split(/\s+/)
   .map(Number)
 const most = Math.min(Number(flags.count), lastPort - firstPort - SPARE)
-// Of a front's sockets a quarter is kept for upstreams; one app may have half of its connections as WebSockets.
+// A front reserves a quarter of its sockets for upstreams. Half of the connections of one app may be WebSockets.
 const clients = Math.min(most, Math.floor((files - SPARE) * 0.75))
 const counts = { idle: clients, websocket: Math.floor(clients / 2) }
 type Kind = keyof typeof counts
@@ -91,7 +91,7 @@ async function weigh(
   await using proxy = await start(peer, PROXY_CORE, wanted)
   if (proxy === undefined) return undefined
   const { plain: port } = proxy
-  // Its code is compiled and its pools are there before the first connection is weighed.
+  // The first requests compile the code and open the pools before a connection is measured.
   const path = kind === 'idle' ? '/' : '/echo'
   const warm = { port, path, hostnames: ['localhost'], connections: 64, seconds: 2 }
   await load(LOAD_CORE, { ...warm, kind: kind === 'idle' ? 'closed' : 'websocket' })
@@ -111,7 +111,7 @@ async function weigh(
   }
 }
 
-/** Collects garbage too, so that its room is not taken for connections, nor connections into its room. */
+/** Collects garbage first, so that its size is not counted as memory of connections. */
 async function heapIn(peer: Peer, { pid, folder }: Running): Promise<Heap | undefined> {
   return peer === shadow ? heapOf(pid, folder) : undefined
 }
@@ -122,7 +122,7 @@ function sizeOf({ heapKiB, buffersKiB }: Heap): number {
 
 type Wanted = { readonly port: number; readonly count: number; readonly kind: Kind }
 
-/** Has a program hold connections until it is told to let go. */
+/** Has a program hold connections until `letGo`. */
 async function hold(wanted: Wanted): Promise<{ letGo: () => Promise<void> }> {
   const program = fileURLToPath(import.meta.resolve('./load/holder.ts'))
   const args = [

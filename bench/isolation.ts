@@ -1,4 +1,5 @@
-// Innocent apps and the master, alone and then beside apps and visitors that misbehave: does each get every answer, from itself, and in time?
+// Measures innocent apps and the master, first alone, then beside misbehaving apps and clients. Does each request get its own answer in
+// time?
 import { execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, readFile, rename, rm } from 'node:fs/promises'
@@ -26,7 +27,7 @@ const { values: flags } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
     seconds: { type: 'string', default: '300' },
-    /** Only the attacks whose name begins with one of these words, to find which of them costs what. */
+    /** Only the attacks whose names begin with one of these words, to find out what each of them costs. */
     only: { type: 'string', multiple: true, default: [] },
   },
 })
@@ -52,7 +53,7 @@ const image = made.stdout.trim()
 const { shadow } = held.use(await installed())
 const [tls = 0] = await freePorts(1)
 const anywhere = '127.0.0.1:0'
-// As contrib/systemd has it.
+// The weights of contrib/systemd.
 const ofDaemons = held.use(new ProcessorTime(`${name}-daemons`, 1_000))
 const up = held.use(
   await startDaemon(shadow, ['up', '--json', '--data', data, '--listen', anywhere], {
@@ -68,7 +69,7 @@ const up = held.use(
 )
 ofDaemons.add(up.pid)
 held.use(new ProcessorTime(`${name}-docker`, 100)).addDocker()
-// Visitors and attackers have machines of their own: here the attackers get what processor time the others leave.
+// In production, visitors and attackers have machines of their own: here attackers get only the processor time that the others leave.
 const of = {
   probe: held.use(new ProcessorTime(`${name}-visitors`, 1_000)),
   attack: held.use(new ProcessorTime(`${name}-attackers`, 10)),
@@ -80,12 +81,12 @@ for (const each of [...INNOCENT, ...HOSTILE]) await api.call('registerApp', { bo
 for (const each of INNOCENT) await api.call('wakeApp', { params: { app: each } })
 
 const ports = { front: Number(new URL(front).port), master: Number(new URL(master).port), tls }
-await probed(2) // what is loaded and compiled at the first requests is not what is measured
+await probed(2) // the first requests, which load and compile code, are not measured
 const alone = await probed(Math.max(5, seconds * ALONE_PART))
 const attacking = program('attack', { ...ports, seconds: seconds + 2, only: flags.only })
 await sleep(1_000)
 const beside = await probed(seconds)
-of.attack.release(attacking.pid) // it is to end, although apps still use all processors
+of.attack.release(attacking.pid) // it must be able to end although apps still use all processors
 const attacksMade: Record<string, number> = JSON.parse(await attacking.printed)
 const wakes = (beside['sleepy']?.ms.length ?? 0) + (beside['sleepy']?.lost.length ?? 0)
 const stillThere = await probed(2)
@@ -140,7 +141,7 @@ print(
   flags.json,
 )
 
-/** What the visitors of the innocent got in so many seconds. */
+/** The results of the innocent apps' visitors over this many seconds. */
 async function probed(many: number): Promise<Record<string, Outcome>> {
   return JSON.parse(await program('probe', { front: ports.front, master: ports.master, token, seconds: many }).printed)
 }

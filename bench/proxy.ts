@@ -12,7 +12,7 @@ import { caddy, haproxy, httpProxy, nginx, nginx32k, type Peer, shadow, shadowTw
 import { rowsOf, sampleOf, type Trial, takeTrials, WARM_CPU_US } from './lib/trials.ts'
 
 const PROXY_CORE = 0
-const LOAD_CORE = 1 // the load and the back ends; this program too, which is idle meanwhile
+const LOAD_CORE = 1 // the core of the load generator and the back ends; this program, idle during a run, is there too
 
 const { values: flags } = parseArgs({
   options: {
@@ -22,7 +22,7 @@ const { values: flags } = parseArgs({
     only: { type: 'string', default: '' },
   },
 })
-// All 45 cases have to be through within 8 minutes; who wants a few of them has the time for more rounds.
+// All 45 cases have to end within 8 minutes; a run with few cases has time for more rounds.
 const rounds = Number(flags.rounds ?? (flags.only === '' ? 5 : 7))
 const seconds = Number(flags.seconds ?? (flags.only === '' ? 1.5 : 3))
 
@@ -31,14 +31,14 @@ const hostnames = (count: number): string[] =>
 
 type Group = {
   readonly peers: readonly Peer[]
-  /** How many hostnames are registered, and how many of them are asked for; 1 and 1 unless said. */
+  /** How many hostnames are registered, and how many of them are requested; both 1 by default. */
   readonly registered?: number
   readonly asked?: number
   readonly backend?: 'echo'
   readonly load: Partial<Load> & Pick<Load, 'connections'>
 }
 
-// Those that an aim compares stand beside each other, so that their measurements do too.
+// Cases that an aim compares are neighbours, so that they are measured close together.
 const everyPeer = [shadowTwoHops, shadow, nginx, haproxy, caddy, httpProxy]
 const groups: Record<string, Group> = {
   small: { peers: everyPeer, load: { connections: 32 } },
@@ -54,7 +54,7 @@ const groups: Record<string, Group> = {
   '1000 apps in rotation': { peers: [nginx, shadow], registered: 10_000, asked: 1_000, load: { connections: 32 } },
   websocket: { peers: everyPeer, backend: 'echo', load: { connections: 32, kind: 'websocket', path: '/echo' } },
 }
-// Those that are compared with each other take turns in the same rounds.
+// Cases that are compared with each other take turns in the same rounds.
 const together = [
   ['small'],
   ['1MB'],
@@ -118,7 +118,7 @@ async function take(trials: readonly Trial[], warmCpuUs = WARM_CPU_US): Promise<
   await takeTrials(trials, { core: LOAD_CORE, rounds, warmCpuUs }, samples)
 }
 
-/** The proxies of the small case again, all at half of what nginx did there. */
+/** The proxies of the small case again, all at half of nginx's rate there. */
 async function takeAtHalf(trials: readonly Trial[]): Promise<void> {
   const perSecond = Math.round(quantile((samples.get(sampleOf('small: nginx', 'per second')) ?? []).flat(), 0.5) / 2)
   if (Number.isNaN(perSecond)) return

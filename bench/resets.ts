@@ -1,4 +1,4 @@
-// Rapid reset: for how long does an innocent app's answer stay away while 40 connections of HTTP/2 open and reset 20,000 streams each?
+// Rapid reset: how long does an innocent app go without an answer while 40 HTTP/2 connections open and reset 20,000 streams each?
 import { spawn } from 'node:child_process'
 import { Agent, request } from 'node:http'
 import { text } from 'node:stream/consumers'
@@ -22,7 +22,7 @@ const EVERY_MS = 2
 await using front = await startDaemon(process.execPath, [pathOf('front')])
 const agent = new Agent({ keepAlive: true, maxSockets: 1 })
 
-await gaps(sleep(1_000)) // what is loaded and compiled at the first requests is not what is measured
+await gaps(sleep(1_000)) // the first requests, which load and compile code, are not measured
 const alone = await gaps(sleep(ALONE_MS))
 const given = {
   port: Number(front.ready['h2']),
@@ -66,7 +66,7 @@ function pathOf(file: 'front' | 'attack'): string {
   return fileURLToPath(import.meta.resolve(`./resets/${file}.ts`))
 }
 
-/** Asks one request after the other until then: the longest time from answer to answer, and how many had none. */
+/** Sends one request after the other until then. Returns the longest time between two answers, and how many requests had none. */
 async function gaps(until: Promise<unknown>): Promise<{ longest: number; perSecond: number; lost: number }> {
   let over = false
   const ends = until.finally(() => {

@@ -19,7 +19,7 @@ import { type OpenSocket, saidOf, socketsOf } from './lib/sockets.ts'
 const PROXY_CORE = 0
 const LOAD_CORE = 1
 const SAMPLES = 60
-/** Idle connections to apps are let go after seconds; a WebSocket whose client is gone is found by the second ping. */
+/** Idle connections to apps are closed after seconds; the second ping detects a WebSocket whose client is gone. */
 const SETTLES_WITHIN_MS = 120_000
 
 const { values: flags } = parseArgs({
@@ -44,7 +44,7 @@ try {
   const wanted = { ...certificateIn(folder), within: folder, backend: `127.0.0.1:${port}`, hostnames: ['soak.example'] }
   await using proxy = await start(peer, PROXY_CORE, wanted)
   if (proxy === undefined) throw new Error('the proxy could not be started')
-  await sleep(500) // the connections by which its start was seen are gone
+  await sleep(500) // until the connections that waited for the start are gone
   const { master = '' } = (await readEndpoints(join(proxy.folder, 'data'))) ?? {}
   const besides = [Number(new URL(master).port)]
   const before = { proxy: await socketsOf(proxy.pid, besides), app: await socketsOf(app.pid) }
@@ -114,7 +114,7 @@ try {
 
 type Two<T> = { readonly proxy: T; readonly app: T }
 
-/** What is open at both beyond what was before, once the proxy has let go of all or the time for it is over. */
+/** What both have open in addition to before, once the proxy has closed everything or the time for it is over. */
 async function leftAfter(
   before: Two<OpenSocket[]>,
   pids: Two<number>,
@@ -136,7 +136,7 @@ function beyond(before: OpenSocket[], after: OpenSocket[]): OpenSocket[] {
   return after.filter(({ inode }) => !known.has(inode))
 }
 
-/** The least squares' growth a sample. */
+/** The slope per sample, by least squares. */
 function slope(values: readonly number[]): number {
   const middle = (values.length - 1) / 2
   const mean = values.reduce((sum, one) => sum + one, 0) / values.length

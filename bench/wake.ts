@@ -40,7 +40,7 @@ const data = await mkdtemp(join(tmpdir(), 'shadow-bench-'))
 held.defer(() => rm(data, { recursive: true }))
 const { shadow } = held.use(await installed())
 const anywhere = '127.0.0.1:0'
-// SIGINT, which puts to sleep what is awake: nothing of it is left behind.
+// SIGINT puts awake apps to sleep, so that nothing is left behind.
 const up = held.use(
   await startDaemon(shadow, ['up', '--json', '--data', data, '--listen', anywhere], {
     env: { SHADOW_MASTER_LISTEN: anywhere, SHADOW_NODE_LISTEN: anywhere, SHADOW_NODE_NAME: name },
@@ -163,7 +163,7 @@ function burstCase(name: string): Case {
     unit: 'ms',
     async measure(also) {
       const ms = await lastOf(burst, async sample => (await visit(sample)).ms, of(name, 'each'), also)
-      for (const sample of burst) await sleep(sample) // by turns: see the notes
+      for (const sample of burst) await sleep(sample) // one after the other: see the notes
       return ms
     },
   }
@@ -187,7 +187,7 @@ function burstFloor(name: string): Case {
   }
 }
 
-/** All at once; answers with the ms until the last was done. */
+/** Runs all at the same time; returns the ms until the last was done. */
 async function lastOf(all: readonly Sample[], measure: (one: Sample) => Promise<number>, each: string, also: Also) {
   const from = performance.now()
   for (const ms of await Promise.all(all.map(measure))) also(each, ms)

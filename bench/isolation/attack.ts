@@ -4,7 +4,7 @@ import { attacks, type Place } from './attacks.ts'
 const place: Place = JSON.parse(process.argv[2] ?? '{}')
 const signal = AbortSignal.timeout(place.seconds * 1_000)
 const made: Record<string, number> = {}
-// An attacker that stumbles goes on: what it breaks of itself is no finding.
+// An attacker continues after errors of its own: they are no finding.
 process.on('uncaughtException', () => {
   made['(stumbled)'] = (made['(stumbled)'] ?? 0) + 1
 })

@@ -6,7 +6,7 @@ import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { hostnameOf } from './tenants.ts'
 
-/** Where the attackers find the front and the master. */
+/** The addresses of the front and the master. */
 export type Place = {
   readonly front: number
   readonly tls: number
@@ -15,7 +15,7 @@ export type Place = {
   readonly only: readonly string[]
 }
 
-/** Goes on until the signal aborts; what it is answered does not matter. Counts what it did by `did`. */
+/** Runs until the signal aborts, whatever it is answered. Calls `did` for each attempt. */
 type Attack = (place: Place, signal: AbortSignal, did: () => void) => Promise<void>
 
 const MISBEHAVE_EVERY_MS = 1_500
@@ -27,7 +27,7 @@ const STREAMS_AT_ONCE = 100
 const STUCK_AFTER_MS = 250
 const CLOSED_WITHIN_MS = 250
 
-/** Each attack by its name; those of apps make the app of that name misbehave again whenever it is awake. */
+/** The attacks by name. An app's attack makes the app of that name misbehave again whenever it is awake. */
 export const attacks: Readonly<Record<string, Attack>> = {
   'dies: out of memory': misbehaving('dies', '/eat'),
   'exits: in the middle of requests': misbehaving('exits', '/exit'),
@@ -78,10 +78,10 @@ export const attacks: Readonly<Record<string, Attack>> = {
       await inSession(tls, 'resets', '127.0.0.41', signal, async session => {
         let unended = 0
         let movedAt = performance.now()
-        // A session that the front has slowed or closed is given up for a new one: the attack goes on.
+        // A session that the front slowed down or closed is replaced by a new one: the attack goes on.
         const isStuck = (): boolean => unended >= STREAMS_AT_ONCE && performance.now() - movedAt > STUCK_AFTER_MS
         while (!session.closed && !session.destroyed && !signal.aborted && !isStuck()) {
-          // No more than the session has sent: else it is the attacker's memory that is attacked.
+          // At most as many streams as the session has sent: otherwise the attacker runs out of memory itself.
           for (let at = 0; unended < STREAMS_AT_ONCE && at < STREAMS_AT_ONCE && !session.destroyed; at++) {
             unended += 1
             const stream = streamTo(session, 'resets', '/').on('close', () => {
@@ -131,7 +131,7 @@ export const attacks: Readonly<Record<string, Attack>> = {
 function misbehaving(app: string, path: string): Attack {
   return async ({ front }, signal, did) => {
     while (!signal.aborted) {
-      // A request that is in flight when the app dies must not be answered by a neighbour, nor wake it for ever.
+      // When the app dies, the request in flight must not be answered by another app, nor wake the app again and again.
       const flying = [path, '/never', '/'].map(each => asked(front, hostnameOf(app), each, { withinMs: 10_000 }))
       did()
       await Promise.race([Promise.all(flying), pause(10_000, signal)])
@@ -140,7 +140,7 @@ function misbehaving(app: string, path: string): Attack {
   }
 }
 
-/** Runs `attack` by so many at once, each again and again. */
+/** Runs `attack` this many times in parallel, each again and again. */
 async function all(many: number, signal: AbortSignal, attack: (at: number) => Promise<void>): Promise<void> {
   await Promise.all(
     Array.from({ length: many }, async (_, at) => {
@@ -151,7 +151,7 @@ async function all(many: number, signal: AbortSignal, attack: (at: number) => Pr
 
 type Asked = { agent?: Agent; headers?: Record<string, string>; withinMs?: number }
 
-/** Resolves when the answer has ended in whatever way. */
+/** Resolves when the answer has ended, in any way. */
 function asked(
   port: number,
   host: string,
@@ -168,7 +168,7 @@ function asked(
           .on('close', resolve)
           .resume(),
       )
-      .on('error', () => setTimeout(resolve, 5)) // refused at once: no tighter loop than a client of its own machine has
+      .on('error', () => setTimeout(resolve, 5)) // refused at once: retry no faster than a client on another machine could
       .end()
   })
 }
@@ -193,7 +193,7 @@ async function inSession(
   await Promise.race([once(session, 'connect').catch(() => undefined), closed])
   if (!session.destroyed) await use(session)
   session.destroy()
-  // A session whose streams were reset in masses may never tell that it has closed.
+  // After a mass of stream resets, a session may never report that it has closed.
   await Promise.race([closed, pause(CLOSED_WITHIN_MS, signal)])
   signal.removeEventListener('abort', stop)
   await pause(50, signal)
@@ -207,4 +207,4 @@ function streamTo(session: ClientHttp2Session, app: string, path: string) {
 }
 
 const pause = (ms: number, signal: AbortSignal): Promise<void> =>
-  sleep(ms, undefined, { signal }).catch(() => undefined) // the attack's loop sees that it is over
+  sleep(ms, undefined, { signal }).catch(() => undefined) // the attack's loop checks the signal

@@ -1,9 +1,10 @@
-// The visitors of the innocent in bench/isolation.ts: node probe.ts '{"front": …, "master": …, "token": …, "seconds": …}'. Prints an Outcome for each of them.
+// The visitors of the innocent apps in bench/isolation.ts: node probe.ts '{"front": …, "master": …, "token": …, "seconds": …}'. Prints an
+// Outcome for each of them.
 import { Agent, request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { hostnameOf } from './tenants.ts'
 
-/** How the answers of one were: `ms` of each good one, and what was wrong with the others. */
+/** The answers of one target: `ms` of each good answer, and what was wrong with the others. */
 export type Outcome = { readonly ms: number[]; readonly wrong: string[]; readonly lost: string[]; repeated: number }
 
 type Place = { readonly front: number; readonly master: number; readonly token: string; readonly seconds: number }
@@ -45,7 +46,7 @@ const outcomes = await Promise.all(
 )
 process.stdout.write(JSON.stringify(Object.fromEntries(outcomes)), () => process.exit())
 
-/** Asks at an even pace, whether or not the answers before have come. */
+/** Sends requests at an even pace, whether or not earlier ones were answered. */
 async function outcomeOf(probe: Probe): Promise<Outcome> {
   const outcome: Outcome = { ms: [], wrong: [], lost: [], repeated: 0 }
   const open = new Set<Promise<void>>()
@@ -58,7 +59,7 @@ async function outcomeOf(probe: Probe): Promise<Outcome> {
   return outcome
 }
 
-/** Asks once; the time counts from when the request was due, so that one who asks late does not hide a stall of the other side. */
+/** Sends one request. The time counts from when the request was due, so that a late sender does not hide a stall of the server. */
 function askOnce(probe: Probe, due: number, outcome: Outcome, mayRepeat = true): Promise<void> {
   const { port, path, headers, is } = probe
   const at = `at ${Math.round((due - until) / 1_000 + seconds)} s`
@@ -71,8 +72,9 @@ function askOnce(probe: Probe, due: number, outcome: Outcome, mayRepeat = true):
     sent.setTimeout(LATEST_MS, () => sent.destroy(new Error(`nothing for ${LATEST_MS} ms`)))
     let isAnswered = false
     sent.on('error', (error: NodeJS.ErrnoException) => {
-      // The master closes idle connections after 5 s. A GET that meets the close is sent again, as every HTTP client does
-      // (RFC 9112, 9.3.1). The front keeps idle connections for longer than a probe leaves them idle: there a reset is a loss.
+      // The master closes idle connections after 5 s. A GET that meets the close is sent again, as every HTTP client does (RFC 9112,
+      // 9.3.1).
+      // The front keeps idle connections for longer than a probe leaves them idle, so a reset by the front is a loss.
       const meetsClose = mayRepeat && port === master && sent.reusedSocket && !isAnswered && error.code === 'ECONNRESET'
       if (!meetsClose) return lost(error.message)
       outcome.repeated += 1

@@ -1,9 +1,9 @@
 import type { Register } from '../../src/api/schemas.ts'
 
-/** The apps that only serve: `steady` is always awake, `sleepy` falls asleep between the visits. */
+/** The well-behaved apps: `steady` is always awake, `sleepy` sleeps between visits. */
 export const INNOCENT = ['steady', 'sleepy'] as const
 
-/** The apps that misbehave, each in the way that it is called after. */
+/** The misbehaving apps, each named after its misbehaviour. */
 export const HOSTILE = [
   'dies',
   'exits',
@@ -17,7 +17,7 @@ export const HOSTILE = [
   'resets',
 ] as const
 
-/** How an app of the bench is registered; `certain` is the hostname that it is asked for by. */
+/** The definition of an app of the bench. Requests name its hostname `certain`. */
 export function definitionOf(name: string, image: string): Register {
   const innocent = (INNOCENT as readonly string[]).includes(name)
   return {

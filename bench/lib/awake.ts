@@ -5,7 +5,9 @@ import { upgradeHead } from './websocket.ts'
 
 const AT_ONCE = 8
 
-/** Asks once for each hostname of a load, so that what is measured then finds its apps awake; fails where one does not answer as it should. */
+/**
+ * Requests each hostname of a load once, so that its apps are awake when the measurement starts; fails if one does not answer as expected.
+ */
 export async function wake({ kind, path, hostnames }: Load, port: number): Promise<void> {
   const isWebSocket = kind === 'websocket'
   await mapAtMost(AT_ONCE, hostnames, async name => {

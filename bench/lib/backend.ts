@@ -3,10 +3,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { freePorts, type Pinned, startPinned } from './pinned.ts'
 
-/** A back end that runs: where it answers. */
+/** A running back end and its address. */
 export type Backend = Pinned & { readonly address: string }
 
-/** nginx with 200 bytes at `/` and 1 MB at `/1MB`, both out of memory: it costs little beside any proxy. */
+/** nginx with 200 bytes at `/` and 1 MB at `/1MB`, both from memory: it costs little compared with any proxy. */
 export async function staticBackend(core: number, within: string): Promise<Backend> {
   const [port = 0] = await freePorts(1)
   const folder = join(within, `backend-${port}`)
@@ -30,7 +30,7 @@ http {
   return { ...(await startPinned(core, nginx, [port])), address: `127.0.0.1:${port}` }
 }
 
-/** A back end that upgrades to WebSocket and gives every message back. */
+/** A back end that upgrades to WebSocket and echoes every message. */
 export async function echoBackend(core: number): Promise<Backend> {
   const [port = 0] = await freePorts(1)
   const echo = {

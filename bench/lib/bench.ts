@@ -3,8 +3,8 @@ import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 
 /**
- * One thing that is measured: `measure` does it once and answers with the figure, in `unit`; what else that showed it gives
- * to `also`, by a name of its own.
+ * One measured case: `measure` runs it once and returns the figure in `unit`. Other figures of the same run go to `also`,
+ * each under a name of its own.
  */
 export type Case = {
   readonly name: string
@@ -14,7 +14,7 @@ export type Case = {
 
 export type Also = (name: string, figure: number) => void
 
-/** `p25` and `p75` are the spread of the median. */
+/** `p25` and `p75` show the spread around the median. */
 export type Row = {
   readonly case: string
   readonly unit: string
@@ -25,7 +25,7 @@ export type Row = {
   readonly n: number
 }
 
-/** What is aimed at: a ratio or a count of this run. For a ratio of medians, `low` and `high` are the middle half of the rounds' own ratios. */
+/** An aim: a ratio or a count of this run. For a ratio of medians, `low` and `high` are the middle half of the ratios of the rounds. */
 export type Aim = {
   readonly id: string
   readonly value: number
@@ -41,14 +41,14 @@ export type Report = {
   readonly rounds: number
   readonly rows: readonly Row[]
   readonly aims: readonly Aim[]
-  /** What each case is, where its name does not say it. */
+  /** What each case measures, if its name does not say it. */
   readonly notes?: readonly string[]
 }
 
-/** Samples of each case by its name: one list a round. */
+/** The samples of each case by name: one list for each round. */
 export type Samples = ReadonlyMap<string, readonly (readonly number[])[]>
 
-/** The flags that every bench takes. */
+/** The flags of every bench. */
 export function benchFlags(defaults: { rounds: number }): { json: boolean; rounds: number } {
   const { values } = parseArgs({
     options: { json: { type: 'boolean', default: false }, rounds: { type: 'string' } },
@@ -56,12 +56,12 @@ export function benchFlags(defaults: { rounds: number }): { json: boolean; round
   return { json: values.json, rounds: Number(values.rounds ?? defaults.rounds) }
 }
 
-/** Keeps this process, and what it starts from now on, on one core, so that peers and ours have the same. */
+/** Keeps this process, and the processes it starts from now on, on one core, so that peers and ours run on the same one. */
 export function pinTo(core: number): void {
   execFileSync('/usr/bin/taskset', ['-p', '-c', String(core), String(process.pid)], { stdio: 'ignore' })
 }
 
-/** Measures the cases by turns, round after round, the order turning too; one round before the first does not count. */
+/** Measures the cases in turn, round after round, in alternating order. One round before the first does not count. */
 export async function interleave(
   cases: readonly Case[],
   { rounds, times = 1 }: { rounds: number; times?: number },
@@ -94,7 +94,7 @@ export function rowOf({ name, unit }: Pick<Case, 'name' | 'unit'>, samples: Samp
   }
 }
 
-/** Ours by the peer: the ratio of the medians, with the middle half of the ratios of each round. */
+/** The ratio of our median to the peer's, with the middle half of the ratios of the rounds. */
 export function ratioAim(id: string, limit: number, samples: Samples, ours: string, peer: string): Aim {
   const median = (name: string): number => quantile((samples.get(name) ?? []).flat(), 0.5)
   return { ...countAim(id, limit, median(ours) / median(peer)), ...spreadOf(ratiosOf(samples, ours, peer)) }
@@ -110,19 +110,22 @@ const spreadOf = (ratios: readonly number[]): { low: number; high: number } => (
   high: round(quantile(ratios, 0.75)),
 })
 
-/** Ours by the peer: the median of the rounds' own ratios. What slows a shared machine down for a while slows both of a round, and goes out of their ratio. */
+/**
+ * The median of the ratios of ours to the peer's, one for each round. A slow phase of a shared machine slows both in a round, so it cancels
+ * out.
+ */
 export function pairedAim(id: string, limit: number, samples: Samples, ours: string, peer: string): Aim {
   const ratios = ratiosOf(samples, ours, peer)
   return { ...countAim(id, limit, quantile(ratios, 0.5)), ...spreadOf(ratios) }
 }
 
-/** The row of a figure that was taken once. */
+/** The row of a figure that was measured once. */
 export function rowOfOne(name: string, unit: string, figure: number): Row {
   const value = round(figure)
   return { case: name, unit, p50: value, p95: value, p25: value, p75: value, n: 1 }
 }
 
-/** A figure of this run against its limit. */
+/** A figure of this run and its limit. */
 export function countAim(id: string, limit: number, value: number): Aim {
   return { id, value: round(value), limit, met: value <= limit }
 }
@@ -136,7 +139,7 @@ export function quantile(values: readonly number[], part: number): number {
   return below + (above - below) * (at - Math.floor(at))
 }
 
-/** What the figures were taken on. */
+/** The machine on which the figures were measured. */
 export function machine(): Report['machine'] {
   const docker = dockerVersion()
   return { cores: cpus().length, node: process.versions.node, ...(docker !== undefined && { docker }) }
@@ -151,11 +154,11 @@ function dockerVersion(): string | undefined {
       timeout: 8_000,
     }).trim()
   } catch {
-    return undefined // a bench that needs Docker says so by itself
+    return undefined // a bench that needs Docker reports that itself
   }
 }
 
-/** Prints the report: one object, or the same as tables. */
+/** Prints the report: one JSON object, or tables. */
 export function print(report: Report, json: boolean): void {
   if (json) {
     console.log(JSON.stringify(report))

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 
 export type Certificate = { readonly cert: string; readonly key: string }
 
-/** Makes a certificate for the benches' hostnames, signed by itself (ECDSA P-256, as ACME clients ask for), in a folder. */
+/** Makes a self-signed certificate for the benches' hostnames in a folder (ECDSA P-256, as ACME clients request it). */
 export function certificateIn(folder: string): Certificate {
   const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')]
   const names = 'subjectAltName=DNS:localhost,DNS:*.bench.example,IP:127.0.0.1'

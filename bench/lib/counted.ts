@@ -4,13 +4,13 @@ import { listen } from '../../src/lib/http/api/request-handler.ts'
 /** A proxy in front of an HTTP server that lists the requests. */
 export type Counted = AsyncDisposable & {
   readonly url: string
-  /** The requests so far, as `GET /path`. */
+  /** The requests until now, as `GET /path`. */
   readonly requests: string[]
-  /** While it is true every connection is cut, as if the server were gone. */
+  /** While it is true, every connection is cut, as if the server were gone. */
   away: boolean
 }
 
-/** Passes requests on to the server at `url`, head and body as they are, and keeps a list of them. */
+/** Passes requests to the server at `url` unchanged, and lists them. */
 export async function counted(url: string): Promise<Counted> {
   const { hostname, port } = new URL(url)
   const agent = new Agent({ keepAlive: true })

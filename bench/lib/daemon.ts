@@ -2,15 +2,15 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 
-/** A program that runs beside the bench and has said, as one line of JSON, that it is ready. */
+/** A program that runs beside the bench. When it was ready, it printed a line of JSON, which is `ready`. */
 export type Daemon = AsyncDisposable & {
   readonly pid: number
   readonly ready: Readonly<Record<string, string>>
-  /** From its start until it was ready. */
+  /** The time from its start until it was ready. */
   readonly startMs: number
 }
 
-/** Starts a program and waits until it is ready; disposing of it ends it by the signal. */
+/** Starts a program and waits until it is ready. Disposing of the result ends it with the signal. */
 export async function startDaemon(
   file: string,
   args: readonly string[],

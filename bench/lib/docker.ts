@@ -5,13 +5,13 @@ import { setTimeout as wait } from 'node:timers/promises'
 const SOCKET = process.env['SHADOW_DOCKER_SOCKET'] ?? '/var/run/docker.sock'
 const PORT = 8000
 
-/** The bare way to a running server: Docker's API over its socket and a loop that connects, and nothing else. */
+/** The minimal way to a running server: Docker's API over its socket, and a loop that connects. */
 export type BareDocker = AsyncDisposable & {
-  /** Creates and starts a container; answers with the ms until its port was open, and with the way to remove it. */
+  /** Creates and starts a container. Returns the ms until its port was open, and a function that removes it. */
   start(image: string, command?: readonly string[]): Promise<{ ms: number; remove: () => Promise<void> }>
 }
 
-/** A bridge network like ours, for the containers that are started. */
+/** Makes a bridge network like ours, for the containers that are started. */
 export async function bareDocker(name: string): Promise<BareDocker> {
   const agent = new Agent({ keepAlive: true })
   const call = (method: string, path: string, body?: object) => request(agent, method, path, body)

@@ -5,26 +5,26 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
-/** What is in use after a garbage collection. */
+/** The memory in use after a garbage collection. */
 export type Heap = { readonly heapKiB: number; readonly buffersKiB: number }
 
 const WITHIN_MS = 20_000
 const fileIn = (folder: string): string => join(folder, 'heap.json')
 
-/** Has this process collect its garbage and write down what is left, each time it gets SIGUSR2. */
+/** At each SIGUSR2, this process collects garbage and writes its memory use into the folder. */
 export function tellHeapIn(folder: string): void {
   process.on('SIGUSR2', () => {
     setFlagsFromString('--expose-gc')
     const gc: () => void = runInNewContext('gc')
     gc()
-    gc() // what the first one finalised
+    gc() // frees what the first run finalised
     const { heapUsed, external } = process.memoryUsage()
     writeFileSync(`${fileIn(folder)}.new`, JSON.stringify({ heapKiB: heapUsed / 1_024, buffersKiB: external / 1_024 }))
-    rename(`${fileIn(folder)}.new`, fileIn(folder)).catch(() => undefined) // whoever asked is gone
+    rename(`${fileIn(folder)}.new`, fileIn(folder)).catch(() => undefined) // the reader is gone
   })
 }
 
-/** The heap of a process that tells it in this folder. */
+/** The heap of a process that writes it into this folder. */
 export async function heapOf(pid: number, folder: string): Promise<Heap> {
   await rm(fileIn(folder), { force: true })
   process.kill(pid, 'SIGUSR2')

@@ -5,7 +5,7 @@ import { readEndpoints } from '../../src/cli/endpoints.ts'
 
 const CALL_WITHIN_MS = 10_000
 
-/** What the node of a peer of ours, in this folder, says of its instances: how many holds and how many who wait. */
+/** The numbers of holds and of waiting requests on the node of one of our peers, which runs in this folder. */
 export async function inUse(folder: string): Promise<{ holds: number; waiting: number }> {
   const data = join(folder, 'data')
   const { master: url = '' } = (await readEndpoints(data)) ?? {}

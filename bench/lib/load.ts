@@ -3,23 +3,26 @@ import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { hasProgram } from '../../test/tools/programs.ts'
 
-/** What is asked of a proxy, and how. */
+/** A load: what is requested of a proxy, and how. */
 export type Load = {
-  /** `closed`: each connection asks again when it is answered. `open`: at `perSecond`, whatever comes back. `fresh`: a connection for each request. `websocket`: messages, each after the last one's echo. */
+  /**
+   * `closed`: each connection sends its next request after an answer. `open`: `perSecond` requests, whatever is answered. `fresh`: a
+   * connection for each request. `websocket`: messages, each after the echo of the last one.
+   */
   readonly kind: 'closed' | 'open' | 'fresh' | 'websocket'
   readonly port: number
   readonly tls?: boolean
-  /** A new TLS connection resumes the session of an earlier one; otherwise it pays for a whole handshake. */
+  /** A new TLS connection resumes the session of an earlier one; otherwise each makes a full handshake. */
   readonly resume?: boolean
   readonly path: string
-  /** Asked for by turns. */
+  /** Requested in turn. */
   readonly hostnames: readonly string[]
   readonly connections: number
   readonly seconds: number
   readonly perSecond?: number
 }
 
-/** What came of it. `done` counts answers of 200 (or echoes), `failed` all others. */
+/** The outcome of a load. `done` counts answers with 200 (or echoes), `failed` all others. */
 export type Outcome = {
   readonly done: number
   readonly failed: number
@@ -28,7 +31,7 @@ export type Outcome = {
   readonly p99Us: number
 }
 
-/** Puts a load on from one core: by wrk where it can, by a client of our own otherwise. */
+/** Runs a load on one core: with wrk if it can do it, else with a client of our own. */
 export async function load(core: number, wanted: Load): Promise<Outcome> {
   const { kind, hostnames } = wanted
   if (kind === 'closed' && hostnames.length === 1 && hasProgram('wrk')) return wrk(core, wanted)
@@ -36,7 +39,7 @@ export async function load(core: number, wanted: Load): Promise<Outcome> {
   return JSON.parse(await output(core, process.execPath, [client, JSON.stringify(wanted)]))
 }
 
-// It costs a third of what our own client does, so the proxy is what is full.
+// wrk costs a third of our own client, so that the proxy is the bottleneck.
 async function wrk(core: number, { port, tls, path, hostnames, connections, seconds }: Load): Promise<Outcome> {
   const headers = ['-H', `Host: ${hostnames[0]}`]
   const url = `${tls ? 'https' : 'http'}://${tls ? 'localhost' : '127.0.0.1'}:${port}${path}`

@@ -6,7 +6,7 @@ import { register } from '../peers/registered.ts'
 import type { Certificate } from './certificate.ts'
 import { type Command, freePorts, type Pinned, startPinned } from './pinned.ts'
 
-/** What a proxy is to do: for these hostnames, hand on to `backend` (ip:port) what comes by the ports `plain` and `tls`. */
+/** The task of a proxy: for these hostnames, forward what arrives at the ports `plain` and `tls` to `backend` (ip:port). */
 export type Setup = Certificate & {
   readonly folder: string
   readonly backend: string
@@ -15,17 +15,17 @@ export type Setup = Certificate & {
   readonly tls: number
 }
 
-/** A proxy to measure: the files that it wants in its folder, and how it is started. */
+/** A proxy to measure: the files in its folder, and how to start it. */
 export type Peer = {
   readonly name: string
-  /** The program without which it cannot be measured here. */
+  /** The program that is needed to measure it. */
   readonly needs?: string
   readonly command: (setup: Setup) => Command & { readonly files?: Readonly<Record<string, string>> }
-  /** What must be there before it is started. */
+  /** Makes what must exist before the start. */
   readonly prepare?: (setup: Setup) => Promise<void>
 }
 
-/** A proxy that runs, pinned to its core. */
+/** A running proxy, pinned to its core. */
 export type Running = Pinned & Pick<Setup, 'folder' | 'plain' | 'tls'>
 
 const program =
@@ -48,7 +48,7 @@ export const httpProxy: Peer = { name: 'http-proxy', command: program('http-prox
 export const shadow: Peer = { name: 'shadow, one hop', command: program('shadow-one-hop'), prepare: register }
 export const shadowTwoHops: Peer = { name: 'shadow, two hops', command: program('shadow-two-hops'), prepare: register }
 
-/** Starts a proxy on a core; undefined where it is not installed. */
+/** Starts a proxy on a core; undefined if it is not installed. */
 export async function start(
   peer: Peer,
   core: number,
@@ -119,7 +119,7 @@ frontend front
 backend apps
   server app ${backend}
 `
-  // HAProxy looks for the key beside the certificate, by this name.
+  // HAProxy expects the key beside the certificate, under this name.
   return {
     command: 'sh',
     args: ['-c', `ln -sf ${key} ${cert}.key && exec haproxy -db -f ${join(folder, 'haproxy.cfg')}`],

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 const LISTENS_WITHIN_MS = 60_000
 
-/** A process of a bench: it ends with the bench. */
+/** A process of a bench. It ends with the bench. */
 export type Pinned = AsyncDisposable & { readonly pid: number; readonly child: ChildProcess }
 
 export type Command = {
@@ -15,8 +15,9 @@ export type Command = {
 }
 
 /**
- * Starts a process that stays on one core, and waits until each of the ports is open. It is scheduled as a batch (sched(7)): of two that
- * share the core (two hops, Caddy's threads), one would stop the other at each message to it, as it would not on a core of its own.
+ * Starts a process on one core and waits until each of the ports is open. The process is scheduled as a batch (sched(7)): otherwise two
+ * processes
+ * on one core (two hops, Caddy's threads) would interrupt each other at each message, which they would not do on cores of their own.
  */
 export async function startPinned(
   core: number,
@@ -33,11 +34,11 @@ export async function startPinned(
   }
   child.stdout.on('data', heard)
   child.stderr.on('data', heard)
-  child.stdin.on('error', () => {}) // it ended: whoever waits for it is told below
+  child.stdin.on('error', () => {}) // it ended; the race below reports it
   const ended = once(child, 'exit').then(([code]) => {
     throw new Error(`${command} ended with ${code}: ${said}`)
   })
-  ended.catch(() => {}) // the end that we ask for ourselves
+  ended.catch(() => {}) // the bench ended it
   const orphan = (): void => void child.kill('SIGKILL')
   process.once('exit', orphan)
   await Promise.race([Promise.all(ports.map(listening)), ended]).catch(error => {
@@ -59,7 +60,7 @@ export async function startPinned(
   }
 }
 
-/** Ports of the loopback that nobody listens on. */
+/** Free loopback ports. */
 export async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'))
   await Promise.all(servers.map(server => once(server, 'listening')))
@@ -68,7 +69,7 @@ export async function freePorts(count: number): Promise<number[]> {
   return ports
 }
 
-/** Resolves when somebody listens on the port. */
+/** Resolves when a process listens on the port. */
 async function listening(port: number): Promise<void> {
   const until = performance.now() + LISTENS_WITHIN_MS
   while (!(await connects(port))) {
@@ -85,14 +86,14 @@ function connects(port: number): Promise<boolean> {
   })
 }
 
-/** How many files a process that `startPinned` starts may have open. */
+/** How many files a process of `startPinned` may have open. */
 export function openFilesLimit(): number {
   return Number(
     execFileSync('sh', ['-c', 'exec "$@"', 'sh', ...manyFiles(), 'sh', '-c', 'ulimit -Hn'], { encoding: 'utf8' }),
   )
 }
 
-/** Lets a process have more open files than is usual, where the system lets us. */
+/** The command that gives a process more open files than usual, if the system allows it. */
 function manyFiles(): readonly string[] {
   const raised = ['prlimit', '--nofile=200000:200000']
   return spawnSync('prlimit', [...raised.slice(1), 'true'], { stdio: 'ignore' }).status === 0 ? raised : []

@@ -1,13 +1,13 @@
 import { readdir, readFile } from 'node:fs/promises'
 
-const TICKS_PER_SECOND = 100 // USER_HZ: what /proc shows is in this unit on every Linux that Node runs on
+const TICKS_PER_SECOND = 100 // USER_HZ: the unit of /proc on every Linux that Node runs on
 
-/** What a process and everything that it started have used of the processor so far (user, and user with system), and hold in memory. */
+/** The CPU time that a process and its descendants have used (user, and user with system), and the memory they have. */
 export type Usage = { readonly userUs: number; readonly cpuUs: number; readonly rssKiB: number }
 
 type Stat = { readonly pid: number; readonly parent: number; readonly user: number; readonly system: number }
 
-/** Reads it from /proc. A process's own line counts all of its threads, those that have ended included. */
+/** Reads the usage from /proc. The values of a process include all its threads, also those that have ended. */
 export async function usageOf(pid: number): Promise<Usage> {
   const all = await everyStat()
   const tree = treeOf(pid, all)
@@ -21,14 +21,14 @@ export async function usageOf(pid: number): Promise<Usage> {
   }
 }
 
-/** A process and all that it started. */
+/** A process and its descendants. */
 export async function processesOf(pid: number): Promise<Set<number>> {
   return treeOf(pid, await everyStat())
 }
 
 function treeOf(pid: number, all: readonly Stat[]): Set<number> {
   const tree = new Set([pid])
-  // A child has not always the larger id: look until nothing is found any more.
+  // A child's id may be smaller than its parent's: repeat until no more are found.
   for (let found = true; found; ) {
     found = false
     for (const one of all)
@@ -44,7 +44,7 @@ async function everyStat(): Promise<Stat[]> {
   const pids = (await readdir('/proc')).filter(name => /^\d+$/.test(name))
   const stats = await Promise.all(pids.map(pid => readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ''))) // it may be gone
   return stats.filter(Boolean).map(line => {
-    // The command's name stands in brackets and may hold spaces and brackets.
+    // The command's name is in parentheses, and may contain spaces and parentheses.
     const fields = line.slice(line.lastIndexOf(')') + 2).split(' ')
     return {
       pid: Number.parseInt(line, 10),

@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises'
 
 const TICKS_A_SECOND = 100
 
-/** CPU that the process has used so far, all its threads together, in ms; exact where the kernel tells, else to 10 ms. */
+/** The CPU time that all threads of the process have used, in ms: exact if the kernel provides it, else to 10 ms. */
 export async function cpuMs(pid: number): Promise<number> {
   const threads = await readdir(`/proc/${pid}/task`)
   const times = await Promise.all(threads.map(thread => runtimeMs(`/proc/${pid}/task/${thread}/sched`)))
@@ -12,7 +12,7 @@ export async function cpuMs(pid: number): Promise<number> {
   return ticks(utime + stime)
 }
 
-/** CPU of the programs that it and its programs have started, those that run among them, in ms, to 10 ms. */
+/** The CPU time of the descendants that still run or were waited for, in ms, to 10 ms. */
 export async function childrenCpuMs(pid: number): Promise<number> {
   const ended = await stat(pid)
   const threads = await readdir(`/proc/${pid}/task`)
@@ -27,7 +27,7 @@ export async function childrenCpuMs(pid: number): Promise<number> {
   return theirs.reduce((sum, ms) => sum + ms, ticks(ended.cutime + ended.cstime))
 }
 
-/** Memory that is resident, in MiB. */
+/** The resident memory in MiB. */
 export async function residentMiB(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8')
   return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]) / 1024
@@ -36,12 +36,12 @@ export async function residentMiB(pid: number): Promise<number> {
 const ticks = (count: number): number => (count * 1_000) / TICKS_A_SECOND
 
 async function runtimeMs(file: string): Promise<number | undefined> {
-  const text = await readFile(file, 'utf8').catch(() => '') // a kernel without it
+  const text = await readFile(file, 'utf8').catch(() => '') // a kernel without this file
   const found = /se\.sum_exec_runtime\s*:\s*([\d.]+)/.exec(text)?.[1]
   return found === undefined ? undefined : Number(found)
 }
 
-// proc(5): the name may hold spaces and parentheses, so that the fields are counted from behind it, the state being the third.
+// proc(5): the name may contain spaces and parentheses, so fields are counted from behind it. The state is the third.
 async function stat(pid: number) {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8')
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')

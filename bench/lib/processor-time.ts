@@ -6,8 +6,8 @@ const PAUSE_MS = 100
 const TRIES = 50
 
 /**
- * A cgroup whose processes get processor time by a weight of systemd's kind (CPUWeight=, 100 where nothing is said), for as long as
- * it is held. Nothing happens where this machine has no cgroup of the kind: `isThere` tells.
+ * A cgroup whose processes get processor time by a weight as systemd's (CPUWeight=, 100 by default), until it is disposed. If this machine
+ * has no such cgroups, nothing happens: see `isThere`.
  */
 export class ProcessorTime implements AsyncDisposable {
   readonly #folder: string
@@ -19,14 +19,15 @@ export class ProcessorTime implements AsyncDisposable {
     this.isThere = this.#folder === v1 || made(v2, 'cpu.weight', weight)
   }
 
-  /** The process is one of it from now on, with the threads it has and those it starts. */
+  /** Moves the process, with its present and future threads, into the cgroup. */
   add(pid: number): void {
     if (this.isThere) writeFileSync(`${this.#folder}/cgroup.procs`, `${pid}`)
   }
 
   /**
-   * The processes of Docker are of it, and those that they start from now on, where nothing has put them into a cgroup: systemd gives
-   * docker.service and containerd.service one each, but a dockerd that was started by hand has the weight of a service by each thread.
+   * Moves Docker's processes, and those that they start from now on, into the cgroup, unless they have one of their own. systemd gives
+   * docker.service
+   * and containerd.service one each. Otherwise each thread of a dockerd that was started by hand has the weight of a whole service.
    */
   addDocker(): void {
     const isInNone = this.#folder.startsWith('/sys/fs/cgroup/cpu/') ? /^\d+:cpu(,cpuacct)?:\/$/m : /^0::\/$/m
@@ -39,7 +40,7 @@ export class ProcessorTime implements AsyncDisposable {
     }
   }
 
-  /** From now on it is one of the machine's others. */
+  /** Moves the process back to the machine's other processes. */
   release(pid: number): void {
     if (this.isThere) writeFileSync(`${dirname(this.#folder)}/cgroup.procs`, `${pid}`)
   }
@@ -51,7 +52,7 @@ export class ProcessorTime implements AsyncDisposable {
         this.release(Number(pid))
       } catch {} // it has ended
     }
-    // A process that has just ended is in it for a moment more.
+    // A process that has just ended is in the cgroup for a moment longer.
     for (let tries = 0; this.isThere && tries < TRIES; tries++) {
       try {
         return rmdirSync(this.#folder)
@@ -71,6 +72,6 @@ function made(folder: string, file: string, weight: number): boolean {
     try {
       rmdirSync(folder)
     } catch {} // it was not made
-    return false // another version of cgroups, or no right to make one
+    return false // another version of cgroups, or no permission to make one
   }
 }

@@ -1,7 +1,7 @@
 import { readdir, readFile, readlink } from 'node:fs/promises'
 import { processesOf } from './process-tree.ts'
 
-/** A socket that a process has open; the ports and the state, if it is one of TCP. */
+/** An open socket of a process; a TCP socket has ports and a state. */
 export type OpenSocket = {
   readonly inode: string
   readonly own?: number
@@ -9,13 +9,13 @@ export type OpenSocket = {
   readonly state?: string
 }
 
-/** The states of TCP by their numbers in /proc/net/tcp (Linux's include/net/tcp_states.h). */
+/** The TCP states by their numbers in /proc/net/tcp (Linux's include/net/tcp_states.h). */
 const STATES = `- established syn-sent syn-received fin-wait-1 fin-wait-2 time-wait closed close-wait last-ack listening closing`
 const NAMES = STATES.split(' ')
 
 /**
- * Sockets that a process and its children have open, but for those with an end at one of the ports: what daemons tell one another (calls
- * of the master, kept alive) comes and goes, and is no visitor's.
+ * The open sockets of a process and its children, except those with an end at one of the ports `besides`: connections between daemons
+ * (keep-alive calls to the master) come and go, and belong to no visitor.
  */
 export async function socketsOf(pid: number, besides: readonly number[] = []): Promise<OpenSocket[]> {
   const links = await Promise.all([...(await processesOf(pid))].map(filesOf))
@@ -26,7 +26,7 @@ export async function socketsOf(pid: number, besides: readonly number[] = []): P
     .filter(({ own, other }) => ![own, other].some(port => port !== undefined && besides.includes(port)))
 }
 
-/** A socket in words: `4080 to 51234, close-wait`. */
+/** A description of a socket: `4080 to 51234, close-wait`. */
 export function saidOf({ inode, own, other, state }: OpenSocket): string {
   return state === undefined ? `${inode}, closed by the other side or not of TCP` : `${own} to ${other}, ${state}`
 }
@@ -36,7 +36,7 @@ async function filesOf(pid: number): Promise<string[]> {
   return Promise.all(files.map(file => readlink(`/proc/${pid}/fd/${file}`).catch(() => '')))
 }
 
-/** The sockets of TCP on this machine by inode (proc(5): /proc/net/tcp). */
+/** The TCP sockets of this machine by inode (proc(5): /proc/net/tcp). */
 async function overTcp(): Promise<Map<string, OpenSocket>> {
   const tables = await Promise.all(['tcp', 'tcp6'].map(name => readFile(`/proc/net/${name}`, 'latin1')))
   const rows = tables.flatMap(table => table.trim().split('\n').slice(1)).map(row => row.trim().split(/ +/))

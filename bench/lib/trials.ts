@@ -3,10 +3,10 @@ import { rowOf } from './bench.ts'
 import { type Load, load, type Outcome } from './load.ts'
 import { usageOf } from './process-tree.ts'
 
-/** One proxy under one load. `loads` is asked anew each round. */
+/** One proxy under one load. The load is read anew in each round. */
 export type Trial = { readonly name: string; readonly pid: number; readonly load: Load }
 
-/** What is taken of each trial, in this order, and the unit. */
+/** The figures of each trial, in this order, with their units. */
 const FIGURES = {
   'cpu per request': 'µs',
   'user cpu per request': 'µs',
@@ -18,8 +18,9 @@ const FIGURES = {
 type Figure = keyof typeof FIGURES
 
 /**
- * What a peer spends on the load before it is measured, so that its compiler is done: Node's takes some 30,000 small requests. In time of
- * the processor, as on a machine that others use too a second may be few requests.
+ * The CPU time that a peer spends on the load before it is measured, so that its code is compiled: Node takes some 30,000 small requests.
+ * It is
+ * CPU time because on a shared machine, a second may be few requests.
  */
 export const WARM_CPU_US = 4e6
 const MOST_WARM_RUNS = 10
@@ -27,11 +28,11 @@ const MOST_WARM_RUNS = 10
 type Given = {
   readonly core: number
   readonly rounds: number
-  /** Each trial is run at least once before it counts. */
+  /** Each trial runs at least once before it counts. */
   readonly warmCpuUs: number
 }
 
-/** Takes the trials by turns, round after round, the order turning too. */
+/** Measures the trials in turn, round after round, in alternating order. */
 export async function takeTrials(
   trials: readonly Trial[],
   { core, rounds, warmCpuUs }: Given,
@@ -54,12 +55,12 @@ async function warm({ pid, load: wanted }: Trial, core: number, cpuUs: number): 
   }
 }
 
-/** The name under which a trial's figure stands among the samples. */
+/** The name of a trial's figure among the samples. */
 export function sampleOf(trial: string, figure: Figure = 'cpu per request'): string {
   return `${trial}: ${figure}`
 }
 
-/** The rows of a trial. */
+/** The rows of a trial in the report. */
 export function rowsOf(trial: string, samples: Samples): Row[] {
   return Object.entries(FIGURES).map(([figure, unit]) =>
     rowOf({ name: sampleOf(trial, figure as Figure), unit }, samples),
@@ -71,7 +72,7 @@ async function take({ name, pid, load: wanted }: Trial, core: number): Promise<R
   const outcome: Outcome = await load(core, wanted)
   const after = await usageOf(pid)
   const { done, failed, seconds, p50Us, p99Us } = outcome
-  // A connection that the end of the run cuts may count as failed; more than that is no measurement.
+  // Connections that are cut at the end of the run may count as failed; more failures make the measurement invalid.
   if (failed > done / 1_000 + wanted.connections)
     throw new Error(`${name}: ${failed} of ${done + failed} requests failed`)
   return {

@@ -1,9 +1,9 @@
 import { request } from 'node:http'
 
-/** How long an answer's first byte took, and the stages that its Server-Timing tells. */
+/** The time to the first byte of an answer, and the stages in its Server-Timing header. */
 export type Visit = { readonly ms: number; readonly stages: readonly (readonly [string, number])[] }
 
-/** Asks for the path of a host by a connection of its own; fails unless the app has answered with 200. */
+/** Requests the path of a host on a new connection; fails unless the app answers with 200. */
 export function firstByte(front: string, host: string, path: string): Promise<Visit> {
   const { hostname, port } = new URL(front)
   const from = performance.now()

@@ -1,4 +1,4 @@
-// The app behind the soak: node app.ts PORT. Each path is a way in which apps behave, and misbehave.
+// The app of the soak: node app.ts PORT. Each path does something that apps do, or should not do.
 import { createServer, type RequestListener } from 'node:http'
 import { acceptHead } from '../lib/websocket.ts'
 import { echoFrames } from './echo-frames.ts'
@@ -33,13 +33,13 @@ const paths: Record<string, RequestListener> = {
 }
 
 createServer((request, response) => {
-  request.on('error', () => {}) // the client left, as it does here
+  request.on('error', () => {}) // the client left, as some clients here do
   const answer = paths[request.url ?? ''] ?? ((_request, unknown) => void unknown.writeHead(404).end())
   answer(request, response)
 })
   .on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy())
-    // Most apps end when their client has; node:http's sockets do not by themselves.
+    // Most apps close when their client has closed; node:http's sockets do not by themselves.
     if (request.url !== '/deaf') socket.on('end', () => socket.end())
     socket.write(acceptHead(`Sec-WebSocket-Key: ${request.headers['sec-websocket-key']}\r\n`))
     echoFrames(socket, head)

@@ -1,4 +1,4 @@
-// The load of benches: node client.ts '{"kind": …}' (Load in ../lib/load.ts); prints the outcome as JSON.
+// The load generator of the benches: node client.ts '{"kind": …}' (Load in ../lib/load.ts). Prints the outcome as JSON.
 import type { Load } from '../lib/load.ts'
 import { clientFrame, upgradeHead } from '../lib/websocket.ts'
 import { Connection, type Target } from './connection.ts'
@@ -38,8 +38,9 @@ function closed(): void {
 }
 
 /**
- * Requests fall due one by one at an even pace and are sent by the first connection that is free. The time that a request waits for one counts, so a
- * proxy that stalls is not asked less; this client's own lateness (it looks at the clock every millisecond) does not.
+ * Requests fall due at an even pace, and the first free connection sends each of them. The time that a request waits for a connection
+ * counts,
+ * so a proxy that stalls gets no less load. This client's own delay (it checks the clock every millisecond) does not count.
  */
 function open(): void {
   const free = Array.from({ length: connections }, () => new Connection(target))

@@ -4,13 +4,13 @@ import { connect as connectTls } from 'node:tls'
 export type Target = {
   readonly port: number
   readonly tls?: boolean
-  /** Resume the TLS session of the last connection that had one; without, each connection pays for a whole handshake. */
+  /** Resume the TLS session of the last connection; otherwise each connection makes a full handshake. */
   readonly resume?: boolean
 }
 
 let session: Buffer | undefined
 
-/** A client's connection that asks one thing at a time and knows answers by their Content-Length, as cheaply as Node can. */
+/** A client connection with one request at a time. It finds the end of an answer by its Content-Length, as cheaply as Node allows. */
 export class Connection {
   open = true
   readonly #socket: Socket
@@ -39,14 +39,14 @@ export class Connection {
     })
   }
 
-  /** Sends a request; `answered` is told the status of the whole answer, or 0 where the connection broke. */
+  /** Sends a request. `answered` gets the status when the answer is complete, or 0 if the connection broke. */
   request(request: Buffer, answered: (status: number) => void): void {
     this.#status = 0
     this.#answered = answered
     this.#socket.write(request)
   }
 
-  /** Ends it without a goodbye: thousands of ports that linger would slow the next ones down. */
+  /** Resets the connection: thousands of lingering ports would slow the next connections down. */
   reset(): void {
     this.#socket.resetAndDestroy()
   }
@@ -55,7 +55,7 @@ export class Connection {
     this.#socket.write(bytes)
   }
 
-  /** From here on the connection is not HTTP: all that comes is given to `listener`. */
+  /** From now on the connection is not HTTP: all bytes go to `listener`. */
   raw(listener: (bytes: Buffer) => void): void {
     this.#socket.removeAllListeners('data').on('data', listener)
   }

@@ -1,4 +1,5 @@
-// Visitors of all kinds at once: node crowd.ts '{"port": …, "tls": …, "hostname": …, "seconds": …}'. Prints how often each came, and what went wrong.
+// Visitors of all kinds at the same time: node crowd.ts '{"port": …, "tls": …, "hostname": …, "seconds": …}'. Prints how many visits of
+// each kind there were, and what went wrong.
 import type { Outcome, Site } from './raw-connection.ts'
 import { visits } from './visits.ts'
 

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream'
 import { serverFrame } from '../lib/websocket.ts'
 
-/** Gives every message back that comes down an upgraded socket; knows small frames with masks, as the loads send them. */
+/** Echoes every message of an upgraded socket; it supports small masked frames, as the loads send them. */
 export function echoFrames(socket: Duplex, head: Buffer): void {
   let rest: Buffer = Buffer.alloc(0)
   const take = (chunk: Buffer): void => {

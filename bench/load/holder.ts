@@ -1,4 +1,5 @@
-// Opens connections and holds them: node holder.ts '{"port": …, "count": …}'. Says `held COUNT` when all are open, and lets go when stdin ends.
+// Opens connections and holds them: node holder.ts '{"port": …, "count": …}'. Prints `held COUNT` when all are open, and closes them when
+// stdin ends.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { upgradeHead } from '../lib/websocket.ts'
 import { Connection } from './connection.ts'
@@ -28,7 +29,7 @@ process.stdin.resume().on('end', () => {
   process.stdout.write(`still ${open.length}\n`, () => setImmediate(() => process.exit()))
 })
 
-/** A port that an earlier run has used may linger for a minute: so one that cannot be opened is tried again for a while. */
+/** A port of an earlier run may linger for a minute, so a connection that cannot be opened is tried again for a while. */
 async function opened(): Promise<Connection | undefined> {
   for (let tries = 0; tries < 100; tries++) {
     const connection = new Connection({ port })

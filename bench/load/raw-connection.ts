@@ -2,10 +2,10 @@ import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect as connectTls } from 'node:tls'
 
-/** Where visitors go: the ports for plain HTTP and for TLS. */
+/** The ports for plain HTTP and for TLS, and the hostname. */
 export type Site = { readonly port: number; readonly tls: number; readonly hostname: string }
 
-/** `as it should`, or what was wrong. */
+/** `as it should`, or what went wrong. */
 export type Outcome = string
 export type Visit = (site: Site) => Promise<Outcome>
 
@@ -25,7 +25,7 @@ export function post({ hostname }: Site, path: string, header: string): string {
 export class RawConnection implements Disposable {
   readonly socket: Socket
   text = ''
-  /** Why it waited in vain. */
+  /** What it waited for in vain. */
   fault: string | undefined
   readonly #closed: Promise<void>
   #look: () => void = () => {}
@@ -44,7 +44,7 @@ export class RawConnection implements Disposable {
     this.#closed = new Promise(resolve => this.socket.on('close', () => resolve()))
   }
 
-  /** Bytes of the answer's body, the head being ASCII. */
+  /** The number of bytes of the answer's body; the head is ASCII. */
   get body(): number {
     return this.text.length - this.text.indexOf('\r\n\r\n') - 4
   }
@@ -53,7 +53,7 @@ export class RawConnection implements Disposable {
     this.socket.write(text, 'latin1')
   }
 
-  /** Writes and waits until it has been taken. */
+  /** Writes, and waits until the socket has taken the text. */
   async write(text: string): Promise<void> {
     if (!this.socket.write(text, 'latin1'))
       await this.#within(new Promise(resolve => this.socket.once('drain', resolve)))

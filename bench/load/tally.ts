@@ -1,9 +1,9 @@
 import type { Outcome } from '../lib/load.ts'
 
 const FINEST_US = 2
-const SLOTS = 500_000 // up to a second; what is slower counts as that
+const SLOTS = 500_000 // up to a second; slower answers count as a second
 
-/** Counts answers, and how long each took, in slots of 2 µs. */
+/** Counts answers and their durations, in slots of 2 µs. */
 export class Tally {
   readonly #slots = new Uint32Array(SLOTS)
   #done = 0

@@ -6,7 +6,7 @@ import { GOOD, get, MEGABYTE, RawConnection, type Site, type Visit } from './raw
 const STREAMS = 20
 const PATIENCE_MS = 20_000
 
-/** Visitors by TLS, of HTTP/1.1 and of HTTP/2. */
+/** Visitors by TLS, with HTTP/1.1 and HTTP/2. */
 export const secureVisits: Record<string, Visit> = {
   'keep-alive by TLS': async site => {
     using connection = new RawConnection(site, 'tls')
@@ -91,7 +91,7 @@ async function inSession(
   const request: Request = (path, method = 'GET') =>
     session
       .request({ ':path': path, ':method': method, ':authority': hostname }, { endStream: method === 'GET' })
-      .on('error', () => undefined) // seen by what is missing of its answer
+      .on('error', () => undefined) // the answer is incomplete then, which is checked
   try {
     return await Promise.race([visit(request, session), fault])
   } catch (error) {

@@ -3,7 +3,7 @@ import { clientFrame, upgradeHead } from '../lib/websocket.ts'
 import { GOOD, get, MEGABYTE, post, RawConnection, type Visit } from './raw-connection.ts'
 import { secureVisits } from './visits-secure.ts'
 
-/** What visitors do, well-behaved and otherwise; each opens connections of its own and leaves none. */
+/** Kinds of visits, well-behaved and otherwise. Each opens connections of its own and leaves none open. */
 export const visits: Record<string, Visit> = {
   ...secureVisits,
   'keep-alive': async site => {
@@ -138,7 +138,7 @@ export const visits: Record<string, Visit> = {
     connection.send(get(site, '/chunks', 'Connection: close'))
     connection.socket.end()
     await connection.closed()
-    // Whoever closes one side may be gone altogether: so no answer is right, and a whole one, but not half of one.
+    // A client that closed its side may be gone altogether. So no answer is correct, and a whole answer is, but half of one is not.
     return connection.text === '' || connection.text.includes('chunk 7')
       ? GOOD
       : `heard ${JSON.stringify(connection.text.slice(0, 60))}`

@@ -13,7 +13,7 @@ const REQUESTS = 1_000
 
 type Given = { readonly shadow: string; readonly folder: string; readonly rounds: number }
 
-/** A front over the apps of this master: what it asks the master for, its memory, and its start when it knows them all. */
+/** A front over the apps of this master: its requests to the master, its memory, and its start when it knows all apps. */
 export async function front(master: Served, { shadow, folder, rounds }: Given): Promise<Row[]> {
   await using _node = await answeringNode(master)
   const proxy = await counted(master.url)
@@ -23,7 +23,7 @@ export async function front(master: Served, { shadow, folder, rounds }: Given): 
     SHADOW_MASTER: proxy.url,
     SHADOW_TOKEN: token,
     SHADOW_LOG_LEVEL: 'error',
-    SHADOW_LOOK_UPS: '1000000', // its limit for strangers is far below what is measured
+    SHADOW_LOOK_UPS: '1000000', // the default for strangers is far below the rates measured here
   }
   const start = () => startDaemon(shadow, ['proxy', '--json', '--data', folder, '--listen', '127.0.0.1:0'], { env })
   const asked = (): number => proxy.requests.filter(line => line.startsWith('GET /v1/hosts/')).length
@@ -39,7 +39,7 @@ export async function front(master: Served, { shadow, folder, rounds }: Given): 
     const first = await cost(running.pid, all.length, () => mapAtMost(AT_ONCE, all, visit))
     one('front, first request to an app: CPU', 'µs CPU', first.cpuUs)
     one('front, first request to an app: look-ups asked of the master', 'each', asked() / all.length)
-    // Those that were visited last: a route that is older than 15 s would be asked for again behind the request.
+    // The apps that were visited last: a route older than 15 s would be fetched again in the background.
     const known = Array.from({ length: REQUESTS }, (_, at) => all.at(-1 - (at % 100)) ?? all.at(0) ?? '')
     proxy.requests.length = 0
     const next = await cost(running.pid, known.length, () => mapAtMost(AT_ONCE, known, visit))
@@ -62,7 +62,7 @@ export async function front(master: Served, { shadow, folder, rounds }: Given): 
   return [...rows, rowOf(starts, await interleave([starts], { rounds }))]
 }
 
-/** A node that has every app awake: it answers whatever it is asked. */
+/** A node that has every app awake, and answers every request. */
 async function answeringNode(master: Served): Promise<AsyncDisposable> {
   const well = {
     overall: false,
@@ -84,7 +84,7 @@ async function answeringNode(master: Served): Promise<AsyncDisposable> {
   }
   const announce = () => master.client.call('announceNode', { params: { node: 'answering' }, body })
   await announce()
-  const timer = setInterval(() => void announce().catch(() => undefined), ANNOUNCE_EVERY_MS) // the next one may be heard
+  const timer = setInterval(() => void announce().catch(() => undefined), ANNOUNCE_EVERY_MS) // the next announcement may succeed
   return {
     async [Symbol.asyncDispose]() {
       clearInterval(timer)
@@ -93,7 +93,7 @@ async function answeringNode(master: Served): Promise<AsyncDisposable> {
   }
 }
 
-/** Asks the front for a hostname, and fails unless the app has answered. */
+/** Requests a hostname through the front; fails unless the app answers. */
 function visitor(address: string): (host: string) => Promise<void> {
   const [hostname, port] = address.split(':')
   const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE })

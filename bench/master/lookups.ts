@@ -32,10 +32,10 @@ const FIRST_LOOK_MS = 10_000
 
 type Figures = { rows: Row[]; aims: Aim[] }
 
-/** Look-ups by hostname, with few and with many apps, beside `bare`, which does no more than read and answer. */
+/** Look-ups by hostname with few and with many apps, compared with `bare`, which only reads the document and answers. */
 export async function lookUps(store: Store, few: Served, many: Served, bare: Served, rounds: number): Promise<Figures> {
   const first = await firstLookUps(many, store)
-  await lookUpAll(few, many.size) // as warm as the other
+  await lookUpAll(few, many.size) // so that both are equally warm
   await lookUpAll(bare, many.size)
   const name = (size: number): string => `look-up again, ${size} apps, ${store.kind}`
   const cases = [
@@ -68,20 +68,20 @@ function lookUpCase(name: string, { client, pid, size }: Served): Case {
   }
 }
 
-/** All hostnames, once: none has been asked for before. */
+/** All hostnames once: none was looked up before. */
 async function firstLookUps(many: Served, { kind }: Store): Promise<Row[]> {
   const figures = await cost(many.pid, many.size, () => lookUpAll(many, many.size))
   const name = `look-up first, ${many.size} apps, ${kind}`
   return [rowOfOne(name, 'µs CPU', figures.cpuUs), rowOfOne(rateOf(name), '/s', figures.perSecond)]
 }
 
-/** So many look-ups, of one hostname after the other. */
+/** This many look-ups, of one hostname after the other. */
 async function lookUpAll({ client, size }: Served, times: number): Promise<void> {
   const hosts = Array.from({ length: times }, (_, at) => hostOf(at % size))
   await mapAtMost(AT_ONCE, hosts, host => lookUp(client, host))
 }
 
-/** Requests to the store for each look-up, the first of a hostname and the next, with few and with many apps. */
+/** Requests to the store for each look-up, for the first and the next of a hostname, with few and with many apps. */
 export async function storeRequests(store: Store, few: Served, many: Served): Promise<Figures> {
   const of = [await countRequests(store, few), await countRequests(store, many)] as const
   const each = ['first', 'again'] as const
@@ -97,14 +97,14 @@ export async function storeRequests(store: Store, few: Served, many: Served): Pr
   }
 }
 
-/** By a master of this process: what its driver is asked for, and on a server what really arrives there. */
+/** Uses a master in this process: counts the calls of its storage driver and, with a server, the requests that arrive there. */
 async function countRequests({ kind }: Store, { place, size }: Served): Promise<{ first: number; again: number }> {
   await using proxy = kind === 'MinIO' ? await counted(new URL(place).origin) : undefined
   const storage = await openStorage(storagePlace(proxy === undefined ? place : through(place, proxy.url)))
   const { storage: counting, calls } = countingStorage(storage)
   const requests = proxy?.requests ?? calls
   await using master = await testMaster(counting)
-  await master.admin.call('getApp', { params: { app: 'app-0' } }) // from here on the token is known
+  await master.admin.call('getApp', { params: { app: 'app-0' } }) // from now on the master knows the token
   const hosts = Array.from({ length: Math.min(size, COUNTED) }, (_, number) => hostOf(size - 1 - number))
   const perLookUp = async (): Promise<number> => {
     requests.length = 0
@@ -114,7 +114,7 @@ async function countRequests({ kind }: Store, { place, size }: Served): Promise<
   return { first: await perLookUp(), again: await perLookUp() }
 }
 
-/** What so many masters of this process, with nothing to do, ask the store for in each second: their looks for changes of others. */
+/** How many requests per second idle masters of this process send to the store, to look for changes by other masters. */
 export async function requestsAtRest({ kind }: Store, { place, size }: Served): Promise<Row[]> {
   const rows: Row[] = []
   for (const count of [1, 3]) {
@@ -131,9 +131,9 @@ export async function requestsAtRest({ kind }: Store, { place, size }: Served): 
     }
     const passSecond = async (restMs: number): Promise<void> => {
       for (const clock of clocks) await clock.advance(1_000)
-      await wait(restMs) // for the answers: the store goes by its own clock
+      await wait(restMs) // real time, for the answers: the store has its own clock
     }
-    await passSecond(FIRST_LOOK_MS) // the first look reads what later ones compare with
+    await passSecond(FIRST_LOOK_MS) // the first look reads the state that later ones compare with
     for (const calls of counted) calls.length = 0
     for (let second = 0; second < REST_SECONDS; second++) await passSecond(LOOK_MS)
     const perSecond = counted.reduce((sum, calls) => sum + calls.length, 0) / REST_SECONDS
@@ -142,7 +142,7 @@ export async function requestsAtRest({ kind }: Store, { place, size }: Served): 
   return rows
 }
 
-/** Creates by the API, and starts of a master, with few and with many apps there. */
+/** Creates through the API, and starts of a master, with few and with many apps. */
 export async function createsAndStarts({ kind }: Store, served: readonly Served[], rounds: number): Promise<Row[]> {
   const cases = served.flatMap(one => [
     { name: `creates a second, ${one.size} apps, ${kind}`, unit: '/s', measure: () => creates(one) },

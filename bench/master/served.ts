@@ -5,14 +5,14 @@ import { TEST_SECRETS_KEY } from '../../src/testing/masters.ts'
 import { startDaemon } from '../lib/daemon.ts'
 import { multiply } from './stores.ts'
 
-/** A server of look-ups that runs as a process of its own, over so many apps in a store. */
+/** A look-up server in a process of its own, over this many apps in a store. */
 export type Served = {
   readonly size: number
   readonly place: string
   readonly pid: number
   readonly url: string
   readonly client: MasterClient
-  /** Starts another on the same store, answers with the ms until it listened, and ends it. */
+  /** Starts another server on the same store, returns after how many ms it listened, and ends it. */
   readonly startAnother: () => Promise<number>
 }
 
@@ -21,7 +21,7 @@ type Given = { readonly shadow: string; readonly folder: string; readonly place:
 const CALL_WITHIN_MS = 60_000
 const BARE = join(import.meta.dirname, '../fixtures/bare-lookup.ts')
 
-/** A master over `size` apps: the first is registered by its API, the others are copies of that. */
+/** A master over `size` apps: the first is registered through its API, the others are copies of its documents. */
 export async function startMasterOf({ shadow, folder, place, size }: Given): Promise<Served & AsyncDisposable> {
   const env = { SHADOW_STORAGE: place, SHADOW_SECRETS_KEY: TEST_SECRETS_KEY, SHADOW_LOG_LEVEL: 'error' }
   const start = (data: string) =>
@@ -46,7 +46,7 @@ export async function startMasterOf({ shadow, folder, place, size }: Given): Pro
   }
 }
 
-/** The least that can answer look-ups over the same store. */
+/** The smallest possible look-up server, over the same store. */
 export async function startBare({ place, size }: Pick<Given, 'place' | 'size'>): Promise<Served & AsyncDisposable> {
   const bare = await startDaemon(process.execPath, [BARE, place])
   const { master: url = '' } = bare.ready

@@ -8,10 +8,10 @@ import type { TaskDefinition } from '../../src/model/task.ts'
 import { TEST_SECRETS_KEY } from '../../src/testing/masters.ts'
 import type { S3Server } from '../../test/tools/s3-servers.ts'
 
-/** Where a master keeps its apps, as its setting says it. */
+/** Where a master stores its apps, in the form of its setting. */
 export type Store = { readonly kind: string; readonly place: (name: string) => string }
 
-/** The directory, and MinIO where there is one. */
+/** The directory, and MinIO if it is there. */
 export function stores(folder: string, minio: S3Server | undefined): Store[] {
   const directory: Store = { kind: 'directory', place: name => `directory:${join(folder, name)}` }
   return minio === undefined ? [directory] : [directory, { kind: 'MinIO', place: name => bucketOf(minio, name) }]
@@ -31,13 +31,16 @@ export function through(place: string, proxy: string): string {
   return Object.assign(new URL(place), { host: new URL(proxy).host }).href
 }
 
-/** An app's document with another form of its task: what is encrypted for one app does not open as another's. */
+/**
+ * The document of an app with a changed task. It has to be changed in clear: a task that was encrypted for one app cannot be opened as
+ * another's.
+ */
 const withTask = <T>(document: unknown, change: (task: T) => object): object => {
   const { task, ...rest } = document as { task?: T }
   return task === undefined ? rest : { ...rest, task: change(task) }
 }
 
-/** Fills the store with copies of the documents of `app-0` under the names that follow, up to `size` apps. */
+/** Copies the documents of `app-0` under the names that follow, up to `size` apps. */
 export async function multiply(place: string, size: number): Promise<void> {
   const storage = await openStorage(storagePlace(place))
   const keys = (await storage.list('')).filter(key => key.includes('app-0'))

@@ -1,4 +1,4 @@
-// What the peers of ours are put together from: the settings and the drivers with which the product runs in a bench.
+// The settings and drivers with which the product runs as a peer in a bench.
 import { join } from 'node:path'
 import { readUpConfig, type UpConfig } from '../../src/cli/up-config.ts'
 import { FakeLogs } from '../../src/testing/fake-logs.ts'
@@ -13,14 +13,14 @@ const SETTINGS = {
   SHADOW_LOG_LEVEL: 'warn',
   // One worker of each peer.
   SHADOW_WORKERS: '1',
-  // All visitors of a bench have one address, and stay; nginx is set up for that too.
+  // All clients of a bench have one address and stay connected; nginx is configured for that too.
   SHADOW_CONNECTIONS: '100000',
   SHADOW_CONNECTIONS_PER_ADDRESS: '100000',
   SHADOW_REQUESTS_PER_CONNECTION: '1000000000',
   SHADOW_KEEP_ALIVE: '10m',
 }
 
-/** Settings as they come, but for places, and for limits that a bench would run into. */
+/** Default settings, except for paths and for limits that a bench would exceed. */
 export function configOf({ folder, plain, tls }: Pick<Setup, 'folder' | 'plain' | 'tls'>): UpConfig {
   const places = {
     SHADOW_LISTEN: `127.0.0.1:${plain}`,
@@ -30,10 +30,10 @@ export function configOf({ folder, plain, tls }: Pick<Setup, 'folder' | 'plain' 
   return readUpConfig({ ...SETTINGS, ...places }, { data: join(folder, 'data') })
 }
 
-/** Where a peer's certificates are to be. */
+/** The folder for a peer's certificates. */
 export const certificatesIn = (folder: string): string => join(folder, 'certificates')
 
-/** Drivers by which each container is at once there, at the port that its app has on this machine: the back end. */
+/** Drivers for which each container runs at once: its address is the back end's, at the app's port on this machine. */
 export function benchDrivers() {
   const runtime = new FakeRuntime()
   runtime.ip = '127.0.0.1'

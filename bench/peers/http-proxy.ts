@@ -1,4 +1,4 @@
-// The npm package http-proxy as people use it: one agent with keep-alive, all else as it comes.
+// The npm package http-proxy as people use it: one agent with keep-alive, all other options default.
 import { readFileSync } from 'node:fs'
 import { Agent, createServer } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'

@@ -11,7 +11,10 @@ import { certificatesIn, configOf } from './composed.ts'
 const AT_ONCE = 32
 const CALL_WITHIN_MS = 60_000
 
-/** Puts the certificate where the peer looks for it, and registers an app for each hostname at a real master, on the folder that the peer is then started on. */
+/**
+ * Puts the certificate where the peer expects it, and registers an app for each hostname at a real master. The peer is then started on the
+ * master's data folder.
+ */
 export async function register(setup: Setup): Promise<void> {
   const certificates = certificatesIn(setup.folder)
   await mkdir(certificates)

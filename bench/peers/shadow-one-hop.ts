@@ -1,4 +1,4 @@
-// Front → container, in one process: what `shadow up` is, with a back end of the bench for a container.
+// Front → container in one process, as in `shadow up`, with a back end of the bench in place of the container.
 import { readFileSync } from 'node:fs'
 import { runDaemon } from '../../src/cli/daemon.ts'
 import { systemTerminal } from '../../src/cli/terminal.ts'

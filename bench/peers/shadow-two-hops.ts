@@ -1,4 +1,5 @@
-// Front → node → container: two processes on the one core. The node, which has the master with it, is this program started again with `node` for its last word.
+// Front → node → container: two processes on one core. The node's process, which also runs the master, is this program with `node` as its
+// last argument.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'

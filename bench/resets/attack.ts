@@ -1,4 +1,5 @@
-// Clients of HTTP/2 that open streams and reset them at once (CVE-2023-44487), and connect anew where they are ended. Prints what they did.
+// HTTP/2 clients that open streams and reset them at once (CVE-2023-44487), and connect again when the server ends them. Prints what they
+// did.
 import { constants } from 'node:http2'
 import { setImmediate as tick } from 'node:timers/promises'
 import { block, END_HEADERS, END_STREAM, FRAME, FrameClient, frame } from '../../src/testing/h2-wire.ts'

@@ -1,4 +1,4 @@
-// The data plane of a front with two apps behind it: `/hung` goes to one that takes its time, everything else to an innocent one.
+// The data plane of a front with two apps: `/hung` goes to a slow one, all other requests to an innocent one.
 import { once } from 'node:events'
 import { createServer as createApp, type RequestListener } from 'node:http'
 import { type AddressInfo, createServer } from 'node:net'

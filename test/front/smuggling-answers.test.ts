@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'vitest'
-import { HIDDEN, type Lie, liar, lies } from '../tools/smuggling/lies.ts'
+import { HIDDEN, type SmuggledAnswer, smugglingBackend, smuggledAnswers } from '../tools/smuggling/smuggled-answers.ts'
 import { describePairs } from '../tools/smuggling/pairs.ts'
-import { ask, strike } from '../tools/smuggling/strike.ts'
+import { ask, attack } from '../tools/smuggling/attack.ts'
 
-describePairs({ 'a liar': { open: liar } }, pair => {
-  for (const [at, [what, lie]] of Object.entries(lies).entries())
+describePairs({ 'a back end that smuggles answers': { open: smugglingBackend } }, pair => {
+  for (const [at, [what, smuggled]] of Object.entries(smuggledAnswers).entries())
     test(`nobody hears an answer to a question that was not asked: ${what}`, async () => {
       const { front } = pair()
-      const heard = await strike(front, [questions(at, lie)], { answered: lie.refused })
-      if (!lie.passes) assert(!heard.includes(HIDDEN), heard)
-      if (lie.refused) assert.match(heard, /^HTTP\/1\.1 5\d\d /)
+      const heard = await attack(front, [questions(at, smuggled)], { answered: smuggled.refused })
+      if (!smuggled.passes) assert(!heard.includes(HIDDEN), heard)
+      if (smuggled.refused) assert.match(heard, /^HTTP\/1\.1 5\d\d /)
       const faults = await ask(front.port, [`/${at}/victim-1`, `/${at}/victim-2`, `/${at}/victim-3`])
       assert.deepEqual(
         faults.filter(fault => fault !== undefined),
@@ -19,9 +19,9 @@ describePairs({ 'a liar': { open: liar } }, pair => {
     })
 })
 
-/** A question that is answered with the lie, and one behind it unless the lie needs an idle connection. */
-function questions(at: number, { method = 'GET', later }: Lie): string {
-  const head = `${method} /${at}/lie/${at} HTTP/1.1\r\nHost: app\r\n`
+/** A request for the smuggled answer, and another request behind it unless the answer needs an idle connection. */
+function questions(at: number, { method = 'GET', later }: SmuggledAnswer): string {
+  const head = `${method} /${at}/smuggled/${at} HTTP/1.1\r\nHost: app\r\n`
   if (later !== undefined) return `${head}\r\n`
   return method === 'POST'
     ? `${head}Content-Length: 100\r\n\r\nhalf of it`

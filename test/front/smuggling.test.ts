@@ -4,24 +4,24 @@ import { hasProgram } from '../tools/programs.ts'
 import { backends } from '../tools/smuggling/backends.ts'
 import { framing } from '../tools/smuggling/framing-payloads.ts'
 import { heads } from '../tools/smuggling/head-payloads.ts'
-import { faultsOf, unseen } from '../tools/smuggling/judge.ts'
+import { faultsOf, unseen } from '../tools/smuggling/faults.ts'
 import { describePairs } from '../tools/smuggling/pairs.ts'
 import type { Payload } from '../tools/smuggling/payload.ts'
-import { strike } from '../tools/smuggling/strike.ts'
+import { attack } from '../tools/smuggling/attack.ts'
 
 for (const [name, { needs }] of Object.entries(backends))
   if (needs !== undefined && !hasProgram(needs))
     process.stderr.write(`no smuggling to ${name}: ${needs} is not installed\n`)
 
 describePairs(backends, pair => {
-  const strikeFront = async ({ pieces, waits, refused }: Payload): Promise<string | undefined> => {
-    const heard = await strike(pair().front, pieces, { waits, answered: refused })
+  const attackFront = async ({ pieces, waits, refused }: Payload): Promise<string | undefined> => {
+    const heard = await attack(pair().front, pieces, { waits, answered: refused })
     return /^HTTP\/1\.1 [45]\d\d /.test(heard) ? undefined : heard
   }
 
   for (const [family, payloads] of Object.entries({ ...framing, ...heads }))
     test(`no request reaches the back end that the front did not see: ${family}`, async () => {
-      assert.deepEqual(await faultsOf(pair(), payloads, strikeFront), [])
+      assert.deepEqual(await faultsOf(pair(), payloads, attackFront), [])
     })
 
   // Last: what came late shows here.

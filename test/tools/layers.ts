@@ -1,11 +1,11 @@
 import { dirname, join, normalize } from 'node:path'
 
-/** A source file as the layers see it; `path` is relative to the project. */
+/** A source file; `path` is relative to the project. */
 export type Source = { readonly path: string; readonly text: string }
 
 const DAEMON = ['lib', 'model', 'api']
 
-// What each folder of src/ may import besides itself.
+// What each folder of src/ may import, besides itself.
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   lib: [],
   model: ['lib'],
@@ -20,7 +20,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 const HTTP = 'src/lib/http/'
 
-// What each room of src/lib/http may import besides itself; '' is what stands beside the rooms. Tests may import all.
+// What each folder of src/lib/http may import, besides itself; '' stands for the files beside the folders. Tests may import everything.
 const HTTP_ROOMS: Readonly<Record<string, readonly string[]>> = {
   wire: [],
   '': ['wire'],
@@ -33,7 +33,7 @@ const HTTP_ROOMS: Readonly<Record<string, readonly string[]>> = {
   downstream: ['', 'wire', 'guard', 'sockets', 'tls', 'upstream', 'upgrade'],
 }
 
-// A library that stands behind a contract of ours appears where the contract is kept, and nowhere else.
+// A library behind one of our contracts is imported in the driver of the contract only.
 const ONLY_IN: readonly (readonly [library: RegExp, files: RegExp])[] = [
   [/^dockerode$/, /^src\/nodeproxy\/runtime\/docker[^/]*\.ts$/],
   [/^@aws-sdk\/client-s3$/, /^src\/master\/(storage|blobs)\/s3[^/]*\.ts$/],
@@ -45,13 +45,13 @@ const ONLY_IN: readonly (readonly [library: RegExp, files: RegExp])[] = [
   [/^vitest|^fast-check$/, /^src\/testing\//],
 ]
 
-// Loading these costs more than the CLI's start: a static import would put them on the way of every command.
+// Loading these takes longer than the rest of the CLI's start: a static import would slow down every command.
 const LAZY = /^(dockerode|@aws-sdk\/.*)$/
 
 const READS_ENVIRONMENT = /(^|\/)(config|settings|terminal)\.ts$/
 const LONGEST_FILE = 500
 
-/** Everything in these files of src/ that goes against the layers, one line each. */
+/** Every violation of the layers in these files of src/, one line each. */
 export function faultsOf(sources: readonly Source[]): string[] {
   return sources.flatMap(source => {
     const inTest = source.path.endsWith('.test.ts')
@@ -83,7 +83,7 @@ function importFaults({ path, text }: Source, inTest: boolean): string[] {
   })
 }
 
-/** The room that a file of HTTP is in; '' for one beside the rooms. */
+/** The folder of src/lib/http that the file is in; '' for a file beside the folders. */
 const roomOf = (path: string): string => /^([^/]+)\//.exec(path.slice(HTTP.length))?.[1] ?? ''
 
 function roomFaults(path: string, imported: string): string[] {
@@ -99,7 +99,7 @@ function wordFaults({ path, text }: Source): string[] {
   const code = withoutComments(text)
   if (/\bprocess\.env\b/.test(code) && !READS_ENVIRONMENT.test(path))
     faults.push('reads process.env; only config.ts does')
-  // errors.ts holds our codes, which name what they are about.
+  // errors.ts has our error codes, which name the things of the other layers.
   if (layerOf(path) === 'lib' && path !== 'src/lib/errors.ts')
     for (const [word] of withoutStrings(code).matchAll(/\b[\w$]+\b/g))
       if (wordsOf(word).some(part => OURS.has(part))) faults.push(`lib says "${word}"`)
@@ -110,8 +110,8 @@ const OURS = new Set(['app', 'apps', 'volume', 'volumes', 'pin', 'pins'])
 const wordsOf = (identifier: string): string[] => identifier.split(/(?=[A-Z])|[_$\d]+/).map(part => part.toLowerCase())
 
 /**
- * The files that import one another in a circle, type imports included: one sorted list of paths for each group that hangs together.
- * Circles among test files count, too.
+ * The files that import one another in a circle, type imports included: one sorted list of paths for each connected group.
+ * Circles among test files count too.
  */
 export function circlesOf(sources: readonly Source[]): string[][] {
   const imports = new Map<string, string[]>()
@@ -128,7 +128,7 @@ export function circlesOf(sources: readonly Source[]): string[][] {
     .sort()
 }
 
-/** Tarjan's algorithm: the groups of nodes that reach one another. */
+/** Tarjan's algorithm: the strongly connected components of the graph. */
 function stronglyConnected(edges: ReadonlyMap<string, readonly string[]>): string[][] {
   const order = new Map<string, number>()
   const lowest = new Map<string, number>()
@@ -154,7 +154,7 @@ function stronglyConnected(edges: ReadonlyMap<string, readonly string[]>): strin
 
 type Import = { readonly from: string; readonly lazy: boolean; readonly typeOnly: boolean }
 
-/** What a file imports, whatever way it says so. */
+/** The imports of a file, in all forms of an import. */
 export function importsOf(text: string): Import[] {
   const code = withoutComments(text)
   const found: Import[] = []
@@ -167,7 +167,7 @@ export function importsOf(text: string): Import[] {
 
 const layerOf = (path: string): string => /^src\/([^/]+)\//.exec(path)?.[1] ?? ''
 
-// Good enough for our own formatted source: a comment mark within a string hides at most the rest of that line.
+// Sufficient for our own formatted source: a comment mark in a string hides at most the rest of that line.
 const withoutComments = (text: string): string =>
   text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|[\s;{(])\/\/.*$/gm, '$1')
 const withoutStrings = (code: string): string => code.replace(/'[^'\n]*'|"[^"\n]*"|`[^`]*`/g, "''")

@@ -1,4 +1,4 @@
-// The apps of bench/isolation.ts. NAME is what this one answers with; POST or GET /<misbehaviour> starts one, and answers first.
+// The apps of bench/isolation.ts. NAME is in each answer; POST or GET /<misbehaviour> answers, then starts that misbehaviour.
 import { spawn } from 'node:child_process'
 import { createWriteStream } from 'node:fs'
 import { createServer } from 'node:http'
@@ -10,7 +10,7 @@ const eaten = []
 
 /** @type {Record<string, () => unknown>} */
 const misbehaviours = {
-  /** Takes memory until the kernel kills the container. */
+  /** Allocates memory until the kernel kills the container. */
   '/eat': () => {
     const eat = () => {
       eaten.push(Buffer.alloc(16 * 2 ** 20, 1))
@@ -19,7 +19,7 @@ const misbehaviours = {
     setImmediate(eat)
   },
   '/exit': () => process.exit(7),
-  /** Spins, so that it answers nothing and takes all the processor it may. */
+  /** Runs an endless loop: it answers nothing and uses all the processor time it may. */
   '/spin': () => {
     for (;;);
   },
@@ -27,7 +27,7 @@ const misbehaviours = {
   '/fill': () => {
     for (const path of ['/tmp/filler', '/data/filler']) {
       const file = createWriteStream(path)
-      file.on('error', () => undefined) // full: that is what it is here for
+      file.on('error', () => undefined) // the disk is full, which is the purpose
       const more = () => {
         while (!file.destroyed && file.write(MEGABYTE));
       }
@@ -35,7 +35,7 @@ const misbehaviours = {
       more()
     }
   },
-  /** Starts processes until it may not start any more. */
+  /** Starts processes until the limit. */
   '/fork': () => {
     const fork = () => {
       try {
@@ -47,7 +47,7 @@ const misbehaviours = {
     }
     fork()
   },
-  /** Writes to its log as fast as it is taken. */
+  /** Writes to its log as fast as possible. */
   '/log': () => {
     const line = `${'log '.repeat(60)}\u001b[2J\n`
     const more = () => {
@@ -56,7 +56,7 @@ const misbehaviours = {
     }
     more()
   },
-  /** Tries what it should not reach: the gateway, neighbours, the cloud's metadata. */
+  /** Tries to connect to what an app must not reach: the gateway, neighbours, the cloud's metadata. */
   '/scan': () => {
     const gateway = process.env.GATEWAY ?? '172.17.0.1'
     const network = gateway.split('.').slice(0, 3).join('.')

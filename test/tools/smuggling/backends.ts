@@ -7,19 +7,19 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { open } from '../../../src/testing/wire.ts'
 import type { Backends } from './pairs.ts'
-import { stickler } from './stickler.ts'
+import { strictBackend } from './strict-backend.ts'
 
-/** A back end that answers every request with its target, and keeps `METHOD target` of each, or `MALFORMED …`. */
+/** A back end that answers every request with its target. It records `METHOD target` of each request, or `MALFORMED …`. */
 export type Backend = AsyncDisposable & { readonly address: string; saw(): readonly string[] }
 
-/** Back ends to strike at, by their names. */
+/** The back ends of the suite by name. */
 export const backends: Backends<Backend> = {
   'node:http': { open: () => nodeHttp(false) },
   'node:http, lenient': { open: () => nodeHttp(true) },
   nginx: { needs: 'nginx', open: nginx },
   haproxy: { needs: 'haproxy', open: haproxy },
   caddy: { needs: 'caddy', open: caddy },
-  'a stickler': { open: () => serving(saw => stickler(line => saw.push(line))) },
+  'a strict back end': { open: () => serving(saw => strictBackend(line => saw.push(line))) },
 }
 
 function nodeHttp(insecureHTTPParser: boolean): Promise<Backend> {
@@ -35,7 +35,7 @@ function nodeHttp(insecureHTTPParser: boolean): Promise<Backend> {
         answer(request, response)
       })
       .on('clientError', (error: NodeJS.ErrnoException & { rawPacket?: Buffer }, socket) => {
-        // A request that the front cuts off ends in the middle: no parser calls that well formed.
+        // A request that the front cuts off has no end, so no parser reports it as malformed.
         if (error.code?.startsWith('HPE_') && error.code !== 'HPE_INVALID_EOF_STATE')
           saw.push(`MALFORMED ${error.code}: ${JSON.stringify(error.rawPacket?.toString('latin1'))}`)
         socket.destroy()
@@ -97,7 +97,7 @@ async function caddy(folder: string): Promise<Backend> {
   const port = await freePort()
   const config = join(folder, 'Caddyfile')
   const log = join(folder, 'caddy.log')
-  // It takes h2c too: a front that lets that through has let go of what its client asks for.
+  // It accepts h2c too: a front that passes such an upgrade on no longer sees what its client requests.
   writeFileSync(
     config,
     `{
@@ -157,11 +157,11 @@ async function program(name: string, args: readonly string[], { port, lines, out
   }
 }
 
-// A log's line is the status and the request line as it came.
+// A line of the log is the status and the request line as received.
 function requestLine(line: string): string {
   const [, status, request = '', more = ''] = /^(\d+) "(.*)"(.*)$/.exec(line) ?? []
   const [, method, target] = /^([A-Z]+) (\S+) HTTP\/1\.[01]$/.exec(request) ?? []
-  // 400 with a whole request line is told of a body that the front cut off, too.
+  // A 400 with a whole request line is also logged for a body that the front cut off.
   return target === undefined ? `MALFORMED ${status} ${request}${more}` : `${method} ${target}`
 }
 

@@ -3,32 +3,32 @@ import type { Journey } from '../../../src/lib/http/exchange.ts'
 import { noLog } from '../../../src/lib/log.ts'
 import { oneHop, twoHops } from './product.ts'
 
-/** A proxy under test, before one back end: `saw` is `METHOD target` of each request that it knows it was asked. */
+/** A proxy under test in front of one back end. `saw` lists `METHOD target` of each request that the proxy received. */
 export type Front = AsyncDisposable & {
   readonly port: number
-  /** Where it serves HTTPS. */
+  /** The port for HTTPS. */
   readonly tlsPort?: number | undefined
-  /** HTTPS is what it is to be struck by. */
+  /** true: the suite connects by HTTPS. */
   readonly secure?: boolean
   saw(): readonly string[]
 }
 
-/** How such a proxy is opened, and what it is tried with. */
+/** How a proxy is opened, and which back ends and protocols it is tested with. */
 export type Opens = {
   readonly open: (backend: string) => Promise<Front>
-  /** Back ends that it is not tried before, as others are that consist of it. */
+  /** Back ends that are left out, because the parts of this proxy are tested with them. */
   readonly skips?: readonly string[]
-  /** It is struck by HTTP/2, too. */
+  /** Whether the suite also connects by HTTP/2. */
   readonly byH2?: true
 }
 
-/** The proxies that the suite runs on, by their names; each is opened before the back end at this address. */
+/** The proxies of the suite by name; each is opened in front of the back end at this address. */
 export const fronts: Record<string, Opens> = {
   'a front': { open: oneHop, byH2: true },
   'a front and a node': { open: twoHops, byH2: true, skips: ['haproxy', 'caddy'] },
-  // What is decrypted is not read as what comes plain: into other memory, and in other pieces.
+  // Decrypted bytes are read into other memory, and in other pieces, than bytes of a plain connection.
   'a front by HTTPS': { open: overTls, skips: ['node:http, lenient', 'haproxy', 'caddy'] },
-  'the forwarder alone': { open: forwarder, skips: ['haproxy', 'caddy', 'a stickler'] },
+  'the forwarder alone': { open: forwarder, skips: ['haproxy', 'caddy', 'a strict back end'] },
 }
 
 const ANY_PORT = { host: '127.0.0.1', port: 0 }
@@ -44,7 +44,7 @@ async function forwarder(backend: string): Promise<Front> {
   return { ...listening, saw: () => saw }
 }
 
-/** Forwards to the one app that there is, and answers for all other hosts. */
+/** Forwards requests for the host `app`, and answers requests for all other hosts. */
 function toApp(address: string, saw: string[]): Journey {
   return async exchange => {
     saw.push(`${exchange.method} ${exchange.target}`)

@@ -1,20 +1,21 @@
-/** Names and values, in latin1, as they are. */
+/** Names and values in latin1, unchanged. */
 export type Fields = readonly (readonly [name: string, value: string])[]
 
 /**
- * A request of HTTP/2. `refused`: it must get an error, and the back end nothing of it. `hides`: `…/evil` is in a value or a body, so
- * nobody may be asked for it.
+ * A request by HTTP/2. `refused`: it must get an error, and nothing may reach the back end. `hides`: a value or a body contains `…/evil`,
+ * so
+ * no back end may get a request for it.
  */
 export type H2Payload = {
   readonly name: string
   readonly fields: Fields
-  /** DATA frames; none: the head ends the request. */
+  /** DATA frames; without them, the head ends the request. */
   readonly data?: readonly string[]
   readonly trailers?: Fields
   readonly refused?: true
 }
 
-/** Families of payloads that a front which writes HTTP/1.1 could be split by; `at` begins every target. */
+/** Families of payloads that could split the HTTP/1.1 requests of a front; every target begins with `at`. */
 export const h2Families: Readonly<Record<string, (at: string) => H2Payload[]>> = {
   'what is no header': at =>
     [

@@ -5,21 +5,21 @@ import { type Front, fronts, type Opens } from './fronts.ts'
 
 type Reached = AsyncDisposable & { readonly address: string }
 
-/** A proxy and the one back end that it stands before. */
+/** A proxy and the back end behind it. */
 export type Pair<B extends Reached> = { readonly front: Front; readonly backend: B }
 
-/** Back ends by their names, each with the program that it cannot be opened without. */
+/** Back ends by name, each with the program that it needs. */
 export type Backends<B extends Reached> = Readonly<
   Record<string, { readonly needs?: string; readonly open: (folder: string) => Promise<B> }>
 >
 
-/** Describes each front that is `struck` before each of the back ends it is tried before; a pair is open while its tests run. */
+/** Describes each front that passes `attacked`, with each of its back ends; a pair is open while its tests run. */
 export function describePairs<B extends Reached>(
   backends: Backends<B>,
   tests: (pair: () => Pair<B>) => void,
-  struck: (front: Opens) => boolean = () => true,
+  attacked: (front: Opens) => boolean = () => true,
 ): void {
-  for (const [frontName, given] of Object.entries(fronts).filter(([, front]) => struck(front)))
+  for (const [frontName, given] of Object.entries(fronts).filter(([, front]) => attacked(front)))
     for (const [backendName, { needs, open }] of Object.entries(backends)) {
       if (given.skips?.includes(backendName)) continue
       const missing = needs !== undefined && !hasProgram(needs) ? ` (skipped: ${needs} is not installed)` : ''

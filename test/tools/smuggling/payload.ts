@@ -1,6 +1,7 @@
 /**
- * What a client sends, in latin1; several pieces are sent one by one, with `waits` each after an answer to those before it, or a while.
- * `refused`: the front must not forward any of it. `hides`: a body has it for its content, so nobody may be asked for `…/evil`.
+ * The bytes that a client sends, in latin1. Several pieces are sent one by one; with `waits`, each is sent after an answer to the earlier
+ * ones, or after a while.
+ * `refused`: the front must not forward any of it. `hides`: a body contains `…/evil`, so no back end may get a request for it.
  */
 export type Payload = {
   readonly name: string
@@ -10,7 +11,7 @@ export type Payload = {
   readonly hides?: true
 }
 
-/** Families of payloads; `at` begins every target, so that each payload's requests can be told from all others'. */
+/** Families of payloads. Every target begins with `at`, so that the requests of different payloads can be distinguished. */
 export type Families = Readonly<Record<string, (at: string) => Payload[]>>
 
 export const END = '\r\n\r\n'

@@ -22,14 +22,14 @@ import type { Front } from './fronts.ts'
 
 const APP_PAIR = selfSigned('app')
 
-/** A front as it is run, whose one app is the back end. */
+/** A complete front; the back end is its one app. */
 export const oneHop = (backend: string): Promise<Front> =>
   before(backend, async ({ nodes }) => {
     nodes.push(aNode('n1', '127.0.0.1:1'))
     return new FakeConnector(() => ({ address: backend }))
   })
 
-/** A front as it is run, and behind it a node to whom the back end is the app's container. */
+/** A complete front and a node; the back end is the app's container. */
 export const twoHops = (backend: string): Promise<Front> =>
   before(backend, async ({ nodes, master, started }) => {
     const data = await aFolder(started)
@@ -45,7 +45,10 @@ export const twoHops = (backend: string): Promise<Front> =>
 
 type Environment = { readonly nodes: Node[]; readonly master: string; readonly started: AsyncDisposableStack }
 
-/** Opens a front that calls its nodes through this connector. `saw` lists the requests for which the front held the app, which it does before it forwards. */
+/**
+ * Opens a front that calls its nodes through this connector. `saw` lists the requests for which the front held the app, which it does
+ * before it forwards.
+ */
 async function before(backend: string, connectorOf: (environment: Environment) => Promise<NodeConnector>): Promise<Front> {
   await using started = new AsyncDisposableStack()
   const nodes: Node[] = []

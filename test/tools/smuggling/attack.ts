@@ -6,19 +6,20 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { connect as connectSecurely } from 'node:tls'
 import type { Front } from './fronts.ts'
 
-/** A connection on which nothing has come for so long is waiting for bytes that we do not send. */
+/** After this time without bytes, the connection waits for bytes that we do not send. */
 const QUIET_MS = 60
-/** A proxy that has lost count of its connections leaves the next one waiting. */
+/** A proxy that miscounts its connections leaves the next client waiting; this ends that wait. */
 const ANSWERED_MS = 5_000
 
-/** Back ends that answer before the body do it within this. */
+/** Back ends that answer before they have the body do so within this time. */
 const EARLY_MS = 30
 
 /**
- * Sends the pieces as they are on a connection of their own, and gives all that comes back until it closes or falls silent. With `waits`
- * each piece is sent after an answer to those before it, though that be the last on this connection. `answered`: there is one for sure.
+ * Sends the pieces unchanged on a new connection, and returns everything that comes back until the connection closes or is silent.
+ * With `waits`, each piece is sent after an answer to the earlier ones, even if that answer is the last on this connection. `answered`: an
+ * answer is certain to come.
  */
-export async function strike(
+export async function attack(
   { port: plainPort, tlsPort, secure = false }: Front,
   pieces: readonly string[],
   { waits = false, answered = false }: { waits?: boolean | undefined; answered?: boolean | undefined } = {},
@@ -53,7 +54,9 @@ export async function strike(
 
 const somethingOf = (socket: Socket): Promise<unknown> => new Promise(resolve => socket.once('data', resolve))
 
-/** Asks for the targets, one after the other on one connection; each must be answered by itself. Gives what went wrong with each. */
+/**
+ * Requests the targets one after the other on one connection; each must get its own answer. Returns for each what went wrong, or undefined.
+ */
 export async function ask(port: number, targets: readonly string[]): Promise<(string | undefined)[]> {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
   const faults: (string | undefined)[] = []

@@ -5,10 +5,10 @@ const FIELD = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)$/
 const HOP_BY_HOP = /^(keep-alive|proxy-connection|http2-settings|proxy-authorization)$/
 
 /**
- * A back end that takes only what no two parsers could understand differently: no chunk extensions, no second framing header, not a
- * byte between the lines. `saw` is told `METHOD target` of each request and `MALFORMED why` where it stops to understand.
+ * A back end that accepts only requests that all parsers read alike: no chunk extensions, no second framing header, no byte between lines.
+ * It calls `saw` with `METHOD target` of each request, and with `MALFORMED why` where it stops reading.
  */
-export function stickler(saw: (line: string) => void): Server {
+export function strictBackend(saw: (line: string) => void): Server {
   return createServer({ noDelay: true }, socket => {
     socket.on('error', () => {}) // cut by the front
     serve(socket, saw).catch((fault: unknown) => {
@@ -81,7 +81,7 @@ async function readChunks(input: Input): Promise<void> {
     if (trailers.has(name)) throw new Fault(`the trailer ${name}`)
 }
 
-/** What comes down a socket, by lines and by counts. */
+/** The bytes of a socket, read by line or by count. */
 class Input {
   #text = ''
   readonly #chunks: AsyncIterator<string>
@@ -90,7 +90,7 @@ class Input {
     this.#chunks = socket.setEncoding('latin1')[Symbol.asyncIterator]()
   }
 
-  /** Up to the next CR LF; a CR or LF alone within is a fault. */
+  /** The bytes up to the next CR LF; a CR or LF alone is a fault. */
   async line(): Promise<string> {
     while (!this.#text.includes('\n')) await this.#more()
     const end = this.#text.indexOf('\n')

@@ -1,20 +1,23 @@
 import { createServer } from 'node:net'
 import { type Opened, open } from '../../../src/testing/wire.ts'
 
-/** What a back end answers, in latin1. `refused`: nobody may hear any of it. `passes`: what it hides is a part of the answer by all rules. */
-export type Lie = {
+/**
+ * The bytes that a back end answers with, in latin1. `refused`: no client may receive any of them. `passes`: by all rules, the hidden part
+ * belongs to the answer.
+ */
+export type SmuggledAnswer = {
   readonly answer: string
-  /** Follows a moment later, when the connection is idle. */
+  /** Sent a moment later, when the connection is idle. */
   readonly later?: string
   readonly method?: 'GET' | 'HEAD' | 'POST'
   readonly refused?: true
   readonly passes?: true
 }
 
-/** Before a strike is over, and after its answer was passed on. */
+/** Less than the time of an attack, and after the answer was passed on. */
 const LATER_MS = 20
 
-/** In the answer that a lie hides, and nowhere else. */
+/** A header that is only in hidden answers. */
 export const HIDDEN = 'X-Hidden'
 const ANOTHER = `HTTP/1.1 200 OK\r\n${HIDDEN}: 1\r\nContent-Length: 6\r\n\r\nhidden`
 
@@ -25,8 +28,8 @@ const length = (text: string): string => `Content-Length: ${text.length}`
 const chunk = (text: string): string => `${text.length.toString(16)}\r\n${text}\r\n`
 const END = '0\r\n\r\n'
 
-/** Answers that are followed by another, or that two could understand differently. */
-export const lies: Readonly<Record<string, Lie>> = {
+/** Answers that are followed by another answer, or that two parsers could read differently. */
+export const smuggledAnswers: Readonly<Record<string, SmuggledAnswer>> = {
   'another behind a whole one': { answer: ok('Content-Length: 2', `ok${ANOTHER}`) },
   'another behind chunks': { answer: ok(TE, `${chunk('ok')}${END}${ANOTHER}`) },
   'another behind trailers': { answer: ok(TE, `${chunk('ok')}0\r\nX-A: b\r\n\r\n${ANOTHER}`) },
@@ -93,9 +96,12 @@ export const lies: Readonly<Record<string, Lie>> = {
   'no framing': { answer: ok('X-A: b', ANOTHER), passes: true },
 }
 
-/** A back end that answers `…/lie/N` with the Nth lie, and everything else with its target; it never ends a connection itself, but after `no framing`. */
-export function liar(): Promise<Opened> {
-  const all = Object.values(lies)
+/**
+ * A back end that answers `…/smuggled/N` with answer N, and other requests with their target. It closes a connection only after `no
+ * framing`.
+ */
+export function smugglingBackend(): Promise<Opened> {
+  const all = Object.values(smuggledAnswers)
   const server = createServer({ noDelay: true }, socket => {
     let text = ''
     socket
@@ -104,13 +110,13 @@ export function liar(): Promise<Opened> {
       .on('data', (bytes: string) => {
         text += bytes
         for (;;) {
-          const [head, method, target = '', lie] = /^(\w+) (\S*?(?:\/lie\/(\d+))?) [\s\S]*?\r\n\r\n/.exec(text) ?? []
+          const [head, method, target = '', smuggled] = /^(\w+) (\S*?(?:\/smuggled\/(\d+))?) [\s\S]*?\r\n\r\n/.exec(text) ?? []
           if (head === undefined) return
-          text = method === 'POST' ? '' : text.slice(head.length) // what is in a body is never looked at
-          const { answer, later } = all[Number(lie ?? Number.NaN)] ?? { answer: ok(length(target), target) }
+          text = method === 'POST' ? '' : text.slice(head.length) // the content of a body is never parsed
+          const { answer, later } = all[Number(smuggled ?? Number.NaN)] ?? { answer: ok(length(target), target) }
           socket.write(answer, 'latin1')
           if (later !== undefined) setTimeout(() => socket.write(later, 'latin1'), LATER_MS)
-          if (lie !== undefined && !/\r\n(Content-Length|Transfer-Encoding)/i.test(answer.split(HIDDEN)[0] ?? ''))
+          if (smuggled !== undefined && !/\r\n(Content-Length|Transfer-Encoding)/i.test(answer.split(HIDDEN)[0] ?? ''))
             return void socket.end()
         }
       })

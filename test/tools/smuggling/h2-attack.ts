@@ -6,8 +6,11 @@ import type { H2Payload } from './h2-payloads.ts'
 
 const ANSWERED_MS = 5_000
 
-/** Sends one request over TLS by HTTP/2, frame by frame; gives what the client heard of it, or undefined where it was refused. Whatever is asked so is answered. */
-export async function strikeOverH2(port: number, payload: H2Payload): Promise<string | undefined> {
+/**
+ * Sends one request by HTTP/2 over TLS, frame by frame. Returns what the client received, or undefined if the request was refused. An
+ * answer always comes.
+ */
+export async function attackOverH2(port: number, payload: H2Payload): Promise<string | undefined> {
   const { name, fields, data, trailers } = payload
   const options = { port, host: '127.0.0.1', servername: 'app', ALPNProtocols: ['h2'], rejectUnauthorized: false }
   const socket = connect(options)

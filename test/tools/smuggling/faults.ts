@@ -1,45 +1,46 @@
 import type { Backend } from './backends.ts'
 import type { Pair } from './pairs.ts'
-import { ask } from './strike.ts'
+import { ask } from './attack.ts'
 
-/** `refused`: the client must get an error, and the back end nothing of it. `hides`: nobody may be asked for `…/evil`. */
-type Struck = { readonly name: string; readonly refused?: boolean; readonly hides?: boolean }
+/** `refused`: the client must get an error, and nothing may reach the back end. `hides`: no back end may get a request for `…/evil`. */
+type Attacked = { readonly name: string; readonly refused?: boolean; readonly hides?: boolean }
 
-/** Strikes; gives what the client heard, where that was no refusal. */
-type Strike<P> = (payload: P) => Promise<string | undefined>
+/** Sends the payload; returns what the client received, or undefined if it was refused. */
+type Attack<P> = (payload: P) => Promise<string | undefined>
 
 let marks = 0
 
-/** What went wrong with each payload of a family, and with those who came after it. `payloads` makes them with targets that begin so. */
-export async function faultsOf<P extends Struck>(
+/** What went wrong with each payload of a family, and with the requests after it. The targets of a payload begin with `mark`. */
+export async function faultsOf<P extends Attacked>(
   pair: Pair<Backend>,
   payloads: (mark: string) => readonly P[],
-  strike: Strike<P>,
+  attack: Attack<P>,
 ): Promise<string[]> {
   const faults: string[] = []
   for (const at of payloads('').keys()) {
     const mark = `/s${++marks}`
     const payload = payloads(mark)[at] as P
-    faults.push(...(await faultsOfOne(pair, mark, payload, strike)).map(fault => `${payload.name}: ${fault}`))
+    faults.push(...(await faultsOfOne(pair, mark, payload, attack)).map(fault => `${payload.name}: ${fault}`))
   }
   return faults
 }
 
-async function faultsOfOne<P extends Struck>(
+async function faultsOfOne<P extends Attacked>(
   { front, backend }: Pair<Backend>,
   mark: string,
   payload: P,
-  strike: Strike<P>,
+  attack: Attack<P>,
 ): Promise<string[]> {
   const { refused, hides } = payload
   const faults: string[] = []
   const before = { backend: backend.saw().length, front: front.saw().length }
-  const heard = await strike(payload)
+  const heard = await attack(payload)
   if (refused && heard !== undefined) faults.push(`not refused: the client heard ${JSON.stringify(heard)}`)
-  // Whatever is left on a connection to the back end meets those who come next.
+  // Bytes that are left on a connection to the back end would reach the next requests.
   for (const victim of await ask(front.port, [`${mark}/victim-1`, `${mark}/victim-2`, `${mark}/victim-3`]))
     if (victim !== undefined) faults.push(victim)
-  // A strike may reach the back end after its own time; what is of an earlier one is judged by a look at all, at the end.
+  // An attack may reach the back end late. Requests of earlier attacks are left out here; a comparison of all requests at the end covers
+  // them.
   const late = (line: string): boolean => Number(/\/s(\d+)/.exec(line)?.[1] ?? marks) < Number(mark.slice(2))
   const saw = (await seenUntil(backend, before.backend, `GET ${mark}/victim-3`)).filter(line => !late(line))
   const knew = front.saw().slice(before.front)
@@ -50,7 +51,7 @@ async function faultsOfOne<P extends Struck>(
   return faults
 }
 
-/** What the back end saw that the front did not, each as often as it was seen more. */
+/** The requests that the back end saw more often than the front did, each as often as the difference. */
 export function unseen(backend: readonly string[], front: readonly string[]): string[] {
   const left = [...front]
   return backend.filter(line => {
@@ -60,7 +61,7 @@ export function unseen(backend: readonly string[], front: readonly string[]): st
   })
 }
 
-/** A back end's log is written after its answer: so the last request's line is waited for. */
+/** A back end writes its log after its answer, so this waits for the line of the last request. */
 async function seenUntil(backend: Backend, from: number, last: string): Promise<readonly string[]> {
   const until = performance.now() + 5_000
   for (;;) {
