@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { globSync, readdirSync, readFileSync } from 'node:fs'
 import { access, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -6,13 +6,14 @@ import packageJson from '../../package.json' with { type: 'json' }
 import { verbs } from '../../src/cli/commands.ts'
 import { settingsTables } from '../../src/cli/docs.ts'
 import { failures } from '../../src/lib/errors.ts'
-import { anchorsOf, blocksOf, codeOf, linksOf } from './markdown.ts'
+import { anchorsOf, blocksOf, codeOf, linksOf, pathsOf } from './markdown.ts'
 import { pages } from './pages.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const TOP = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md']
 const DOCS = readdirSync(join(ROOT, 'docs')).filter(name => name.endsWith('.md'))
 const PAGES = [...TOP, ...DOCS.map(name => `docs/${name}`)]
+const DECISIONS = readdirSync(join(ROOT, 'contrib/decisions')).map(name => `contrib/decisions/${name}`)
 const RUN = ['sh', 'console']
 const NOT_RUN = ['', 'text']
 
@@ -28,7 +29,7 @@ test('the README has 200 lines at most', () => {
   expect(textOf('README.md').split('\n').length).toBeLessThanOrEqual(201)
 })
 
-for (const page of PAGES)
+for (const page of [...PAGES, ...DECISIONS])
   test(`every link of ${page} leads somewhere`, async () => {
     for (const { target, line } of linksOf(textOf(page))) {
       if (/^https?:/.test(target)) continue
@@ -37,6 +38,11 @@ for (const page of PAGES)
       await expect(access(join(ROOT, file)), `${page}:${line}: ${target}`).resolves.toBeUndefined()
       if (anchor !== undefined) expect(anchorsOf(textOf(file)), `${page}:${line}: ${target}`).toContain(anchor)
     }
+  })
+
+for (const page of [...PAGES, ...DECISIONS].filter(page => page !== 'CHANGELOG.md'))
+  test(`every path in the code of ${page} exists`, () => {
+    for (const path of pathsOf(textOf(page))) expect(globSync(path, { cwd: ROOT }), `${page}: ${path}`).not.toEqual([])
   })
 
 test('every page of docs/ is linked from the README', () => {
@@ -92,4 +98,9 @@ test('links, anchors and blocks are found as they are written', () => {
     { language: 'console', text: '$ c', line: 12, notRun: undefined },
   ])
   expect(codeOf(page)).toEqual(['b', '[no](link)', 'a\n\nb', '$ c'])
+  expect(pathsOf('`src/lib/a.ts`, `cd /opt/src/b`, `master/c`\n```sh\nbench/d/*.ts.\n```')).toEqual([
+    'src/lib/a.ts',
+    'src/master/c',
+    'bench/d/*.ts',
+  ])
 })

@@ -64,6 +64,16 @@ export function codeOf(page: string): readonly string[] {
   return [...inline, ...blocksOf(page).map(({ text }) => text)]
 }
 
+// Folders of the project; those of src/ are also written without `src/`.
+const PATH = /(?<![\w./$-])(?:src|test|bench|contrib|docs|(lib|model|api|master|nodeproxy|proxy|cli))\/[\w.*/-]*/g
+
+/** The paths of the project's files and folders that stand in the code of a page, relative to the project. */
+export function pathsOf(page: string): readonly string[] {
+  return codeOf(page).flatMap(code =>
+    [...code.matchAll(PATH)].map(([path, inSource]) => `${inSource ? 'src/' : ''}${path.replace(/[./]+$/, '')}`),
+  )
+}
+
 /** The lines that are in no fenced block. */
 function proseOf(page: string): readonly { text: string; line: number }[] {
   let isFenced = false

@@ -345,7 +345,10 @@ const aboutNode = {
 export const AnnounceSchema = z
   .strictObject({ ...aboutNode, controlKey: z.string().min(16).describe('what masters show to the node') })
   .meta({ id: 'Announcement' })
-export const NodeSchema = described<Node>(z.object({ name: NodeNameSchema, ...aboutNode, until: z.iso.datetime() }), 'Node')
+export const NodeSchema = described<Node>(
+  z.object({ name: NodeNameSchema, ...aboutNode, until: z.iso.datetime() }),
+  'Node',
+)
 
 export const ProblemSchema = z
   .object({

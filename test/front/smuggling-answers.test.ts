@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'vitest'
-import { HIDDEN, type SmuggledAnswer, smugglingBackend, smuggledAnswers } from '../tools/smuggling/smuggled-answers.ts'
-import { describePairs } from '../tools/smuggling/pairs.ts'
 import { ask, attack } from '../tools/smuggling/attack.ts'
+import { describePairs } from '../tools/smuggling/pairs.ts'
+import { HIDDEN, type SmuggledAnswer, smuggledAnswers, smugglingBackend } from '../tools/smuggling/smuggled-answers.ts'
 
 describePairs({ 'a back end that smuggles answers': { open: smugglingBackend } }, pair => {
   for (const [at, [what, smuggled]] of Object.entries(smuggledAnswers).entries())

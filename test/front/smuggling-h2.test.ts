@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'vitest'
 import { backends } from '../tools/smuggling/backends.ts'
-import { type H2Payload, h2Families } from '../tools/smuggling/h2-payloads.ts'
-import { attackOverH2 } from '../tools/smuggling/h2-attack.ts'
 import { faultsOf, unseen } from '../tools/smuggling/faults.ts'
+import { attackOverH2 } from '../tools/smuggling/h2-attack.ts'
+import { type H2Payload, h2Families } from '../tools/smuggling/h2-payloads.ts'
 import { describePairs } from '../tools/smuggling/pairs.ts'
 
 // A request of HTTP/2 is written down as one of HTTP/1.1: what that would end early must not get there.

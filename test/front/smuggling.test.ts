@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'vitest'
 import { hasProgram } from '../tools/programs.ts'
+import { attack } from '../tools/smuggling/attack.ts'
 import { backends } from '../tools/smuggling/backends.ts'
+import { faultsOf, unseen } from '../tools/smuggling/faults.ts'
 import { framing } from '../tools/smuggling/framing-payloads.ts'
 import { heads } from '../tools/smuggling/head-payloads.ts'
-import { faultsOf, unseen } from '../tools/smuggling/faults.ts'
 import { describePairs } from '../tools/smuggling/pairs.ts'
 import type { Payload } from '../tools/smuggling/payload.ts'
-import { attack } from '../tools/smuggling/attack.ts'
 
 for (const [name, { needs }] of Object.entries(backends))
   if (needs !== undefined && !hasProgram(needs))

@@ -1,6 +1,6 @@
+import { ask } from './attack.ts'
 import type { Backend } from './backends.ts'
 import type { Pair } from './pairs.ts'
-import { ask } from './attack.ts'
 
 /** `refused`: the client must get an error, and nothing may reach the back end. `hides`: no back end may get a request for `…/evil`. */
 type Attacked = { readonly name: string; readonly refused?: boolean; readonly hides?: boolean }

@@ -49,7 +49,10 @@ type Environment = { readonly nodes: Node[]; readonly master: string; readonly s
  * Opens a front that calls its nodes through this connector. `saw` lists the requests for which the front held the app, which it does
  * before it forwards.
  */
-async function before(backend: string, connectorOf: (environment: Environment) => Promise<NodeConnector>): Promise<Front> {
+async function before(
+  backend: string,
+  connectorOf: (environment: Environment) => Promise<NodeConnector>,
+): Promise<Front> {
   await using started = new AsyncDisposableStack()
   const nodes: Node[] = []
   const app = appAt(backend)

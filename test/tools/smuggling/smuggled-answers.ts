@@ -110,7 +110,8 @@ export function smugglingBackend(): Promise<Opened> {
       .on('data', (bytes: string) => {
         text += bytes
         for (;;) {
-          const [head, method, target = '', smuggled] = /^(\w+) (\S*?(?:\/smuggled\/(\d+))?) [\s\S]*?\r\n\r\n/.exec(text) ?? []
+          const [head, method, target = '', smuggled] =
+            /^(\w+) (\S*?(?:\/smuggled\/(\d+))?) [\s\S]*?\r\n\r\n/.exec(text) ?? []
           if (head === undefined) return
           text = method === 'POST' ? '' : text.slice(head.length) // the content of a body is never parsed
           const { answer, later } = all[Number(smuggled ?? Number.NaN)] ?? { answer: ok(length(target), target) }
