@@ -10,35 +10,35 @@ import type { Upstream, UpstreamUser } from './connection.ts'
 const MOST_OF_A_REFUSAL = 65_536
 const LIMITS = { ...HEAD_LIMITS, headBytes: 65_536, headers: 256 }
 
-/** What an answer tells the exchange that it answers. */
+/** The exchange that an answer belongs to. */
 export interface AnsweredExchange extends UpstreamUser {
   readonly method: string
   readonly upstream: Upstream | undefined
   readonly parts: { readonly out: Scratch; readonly counters: Counters; readonly lookMs: number }
-  /** The head of the answer has been passed on. */
+  /** The head of the answer has been forwarded. */
   answered: boolean
-  /** The upstream says to go on (100). */
+  /** The upstream said `100 Continue`. */
   goesOn(): void
-  /** The answer was taken as a refusal, and is whole. */
+  /** The answer is a refusal (see `Hop.refusal`), and complete. */
   refused(refusal: Omit<ConstructorParameters<typeof Refusal>[0], 'sent'>): void
-  /** The answer cannot be passed on to the end. */
+  /** The answer cannot be forwarded to its end. */
   failed(reason: unknown): void
-  /** The whole answer has come, and was passed on. */
+  /** The whole answer has been forwarded. `reusable`: the connection can serve another request. */
   finished(reusable: boolean): void
 }
 
-/** The answer of an upstream to one request, as it comes: its heads, its body, or a refusal that is for us. */
+/** Reads the answer of an upstream to one request: its interim heads, its head, and its body or a refusal that is for us. */
 export abstract class UpstreamAnswer<E extends AnsweredExchange = AnsweredExchange> {
-  /** A byte of it has come. */
+  /** A byte of the answer has come. */
   begun = false
   protected readonly exchange: E
   protected readonly upstream: Upstream
   protected readonly hop: Hop
   protected readonly body: BodyFramer
-  /** The connection can serve another request after it. */
+  /** The connection can serve another request after this answer. */
   protected reusable = false
   #head: Head | undefined
-  /** What came of a head that is not whole. */
+  /** The bytes of a head that is not complete yet. */
   #part: Buffer | undefined
   #phase: 'head' | 'body' | 'refusal' | 'over' = 'head'
   #refusal: { readonly head: Head; readonly body: Buffer[]; bytes: number } | undefined
@@ -50,19 +50,19 @@ export abstract class UpstreamAnswer<E extends AnsweredExchange = AnsweredExchan
     this.body = upstream.framer
   }
 
-  /** Passes on an interim head, but for 100. */
+  /** Forwards an interim head other than 100. */
   protected abstract passInterim(head: Head): void
-  /** Passes on the head of a switch of protocols (101), and what comes behind it. */
+  /** Forwards the head of a switch of protocols (101), and the bytes after it. */
   protected passSwitch(_head: Head, early: Buffer): void {
     this.bad('a switch of protocols that nobody asked for', early.length)
   }
-  /** Passes on the final head, where so many bytes have come after it. Throws where it cannot be. */
+  /** Forwards the final head; `ahead` bytes have arrived after it. Throws if the head cannot be forwarded. */
   protected abstract passHead(head: Head, framing: Framing, ahead: number): void
-  /** Passes on bytes of the body. */
+  /** Forwards bytes of the body. */
   protected abstract passBody(bytes: Buffer, from: number, end: number, lent: boolean): void
-  /** The upstream has ended a body whose end nothing else told. */
+  /** The upstream has closed, which ends a body without framing. */
   protected abstract passEnd(): void
-  /** What runs of the body are to be: of what is in the chunks alone? */
+  /** Whether the framing of chunks is removed from the body. */
   protected abstract readonly unchunks: boolean
 
   received(bytes: Buffer, end: number, lent: boolean): void {
@@ -81,7 +81,7 @@ export abstract class UpstreamAnswer<E extends AnsweredExchange = AnsweredExchan
     else if (this.#phase === 'refusal') this.#collect(bytes, at, end)
   }
 
-  /** The upstream has ended: that ends an answer without framing. */
+  /** The upstream has closed its side. That ends an answer without framing. */
   ended(): void {
     if ((this.#phase !== 'body' && this.#phase !== 'refusal') || !this.body.end()) return
     if (this.#phase === 'refusal') {
@@ -92,13 +92,13 @@ export abstract class UpstreamAnswer<E extends AnsweredExchange = AnsweredExchan
     this.finish(false)
   }
 
-  /** The whole body was passed on. */
+  /** The whole body has been forwarded. */
   protected finish(reusable: boolean): void {
     this.#phase = 'over'
     this.exchange.finished(reusable)
   }
 
-  /** It is no answer; gives the end. */
+  /** The bytes are no answer. Returns `end`, for the caller to return. */
   protected bad(fault: string, end: number): number {
     const stage = this.#phase === 'body' ? 'body' : 'head'
     this.#phase = 'over'
@@ -106,7 +106,7 @@ export abstract class UpstreamAnswer<E extends AnsweredExchange = AnsweredExchan
     return end
   }
 
-  /** Reads heads until the final one is whole; gives where the body begins. */
+  /** Parses heads up to the final one. Returns the offset at which the body begins. */
   #heads(bytes: Buffer, end: number): number {
     this.#head ??= spare.pop() ?? new Head(LIMITS)
     const head = this.#head
@@ -187,7 +187,7 @@ export abstract class UpstreamAnswer<E extends AnsweredExchange = AnsweredExchan
 const MOST_SPARE = 256
 const spare: Head[] = []
 
-/** Heeds what the upstream says of how long it keeps an idle connection, and leaves it alone a second before. */
+/** Takes over how long the upstream says it keeps an idle connection, less one second. */
 function noteKeepAlive(head: Head, upstream: Upstream, lookMs: number): void {
   for (let slot = 0; slot < head.count; slot += 1) {
     if (head.field(slot) !== Field.keepAlive) continue

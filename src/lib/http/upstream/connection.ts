@@ -4,25 +4,25 @@ import { Intake } from '../sockets/buffers.ts'
 import { Outlet } from '../sockets/socket-writer.ts'
 import { BodyFramer } from '../wire/body-framer.ts'
 
-/** Who a connection to an upstream works for. */
+/** What uses a connection to an upstream: the exchange whose request was sent on it. */
 export interface UpstreamUser {
   received(bytes: Buffer, end: number, lent: boolean): void
   /** The upstream has ended its side. */
   ended(): void
-  /** The connection is of no use any more; `cause` where it failed. */
+  /** The connection has closed; `cause` if it failed. */
   lost(cause: Error | undefined): void
-  /** Nothing more can be sent; an answer that is on its way can still be read. */
+  /** Nothing more can be sent. An answer that is on its way can still be read. */
   deaf(cause: Error): void
-  /** The upstream has the whole request, and nothing of an answer has come. */
+  /** The upstream has the whole request, and no byte of an answer has come. */
   readonly awaitsAnswer: boolean
-  /** That has lasted for too long. */
+  /** `awaitsAnswer` has lasted for too long. */
   silent(): void
 }
 
-/** What becomes of a connection; told to the pool that it belongs to. */
+/** The events of a connection, for its pool. */
 export type UpstreamEvents = {
   readonly connected: (upstream: Upstream) => void
-  /** It is closed; `cause` where it failed. */
+  /** The connection has closed; `cause` if it failed. */
   readonly gone: (upstream: Upstream, cause: Error | undefined) => void
 }
 
@@ -31,26 +31,26 @@ const KEEPALIVE_PROBE_AFTER_MS = 30_000
 /** One connection to an upstream, for one request at a time. */
 export class Upstream {
   readonly address: string
-  /** What is behind the address. */
+  /** The name of what is behind the address. */
   readonly name: string
   readonly socket: Socket
   readonly outlet: Outlet
   readonly intake: Intake
-  /** Finds the end of the answer that is read. */
+  /** Finds the end of the answer that is being read. */
   readonly framer = new BodyFramer({ ofAnswers: true })
   user: UpstreamUser | undefined
-  /** It was idle, or has served a request: the upstream may close it at any time. */
+  /** The connection was idle or has served a request, so the upstream may close it at any time. */
   wasKept = false
-  /** Its upstream has left the address: no other request may be sent on it. */
+  /** The upstream has gone from the address. No other request may be sent on the connection. */
   isForgotten = false
   connected = false
-  /** Looks (see `Looks`) since it was dialled or became idle. */
+  /** Sweeps since the connection was begun, became idle, or got its request. */
   looks = 0
-  /** Looks that it may be idle, where the upstream says how long it keeps it. */
+  /** Sweeps for which the connection may be idle, if the upstream says how long it keeps it. */
   mostIdle = Number.POSITIVE_INFINITY
-  /** Looks that it may take to begin its answer. */
+  /** Sweeps that the upstream may take to begin its answer. */
   mostSilent = Number.POSITIVE_INFINITY
-  /** It has switched to another protocol, whose sides end one by one. */
+  /** The connection has switched to another protocol, whose sides end one by one. */
   #isSwitched = false
   #cause: Error | undefined
   #doom: Error | undefined
@@ -59,7 +59,7 @@ export class Upstream {
     this.address = address
     this.name = name
     this.intake = new Intake((bytes, length, lent) => {
-      // Nobody asked: whatever it is, the next request must not get it for its answer.
+      // Bytes without a request. The next request must not get them as its answer.
       if (this.user === undefined) this.destroy()
       else this.user.received(bytes, length, lent)
     })
@@ -93,7 +93,7 @@ export class Upstream {
       })
   }
 
-  /** It has switched to another protocol, which is this user's until both sides have ended. It never goes back to the pool. */
+  /** The connection has switched to another protocol. It belongs to this user until both sides have ended, and never returns to the pool. */
   switchTo(user: UpstreamUser): void {
     this.user = user
     this.#isSwitched = true
@@ -102,20 +102,20 @@ export class Upstream {
     setAutoDestroy(this.socket, true)
   }
 
-  /** Ends a connection of which nobody wants the answer any more, so that the upstream knows. */
+  /** Resets a connection whose answer is not wanted any more, so that the upstream learns of it. */
   reset(): void {
     this.user = undefined
     this.socket.resetAndDestroy()
   }
 
-  /** The upstream has ended. What it wrote before may still be read, at the pace of the client; more does not come. */
+  /** The upstream has died. The bytes that it wrote before are still read, as fast as the client takes them; then the connection ends. */
   doom(cause: Error): void {
     this.#doom ??= cause
-    // What the kernel has for us is read in the next turn of the loop; a client that takes nothing just now gets what was read.
+    // The bytes that the kernel has are read in the next turn of the event loop. If the client reads nothing then, it gets what was read.
     setImmediate(() => setImmediate(() => this.endsDoomed()))
   }
 
-  /** Whether it was doomed, and is ended now. */
+  /** Ends the connection if its upstream has died and nothing is left to read; returns whether it did. */
   endsDoomed(): boolean {
     if (this.#doom === undefined || this.socket.isPaused()) return false
     this.destroy(this.#doom)
@@ -139,8 +139,8 @@ export class Upstream {
 }
 
 /**
- * An upstream that refuses an upload answers and closes, and our next write then fails. node:net would destroy the socket there and
- * then, with the answer unread in it; without autoDestroy it only says so.
+ * Keeps a socket readable after a failed write. An upstream that refuses an upload answers and closes, and our next write then fails. node:net would
+ * destroy the socket, and the unread answer with it. Without autoDestroy it only reports the error.
  */
 function setAutoDestroy(socket: Socket, isOn: boolean): void {
   const { _writableState: state } = socket as { _writableState?: { autoDestroy?: boolean } }

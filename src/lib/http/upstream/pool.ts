@@ -4,53 +4,53 @@ import type { GoneUpstream, Hop } from '../upstream-target.ts'
 import { Upstream } from './connection.ts'
 
 export type PoolOptions = {
-  /** Looks that an idle connection is kept. */
+  /** Sweeps for which an idle connection is kept. */
   readonly idleLooks: number
-  /** The same for a request that may not be sent twice: an upstream that closes it just then would cost the request. */
+  /** Sweeps for which an idle connection is used by a request that must not be sent twice: an upstream might close it at the same moment. */
   readonly surelyOpenLooks: number
   readonly connectLooks: number
   readonly connectWithinMs: number
 }
 
-/** A request that needs a connection to an upstream, and gets one later. */
+/** A request that waits for a connection to an upstream. */
 export interface Waiter {
-  /** Looks since it began to wait; kept by the pool. */
+  /** Sweeps since the request began to wait. Only the pool sets it. */
   waitedLooks: number
-  /** It wants a connection that was just opened: one that was idle may have been closed meanwhile. */
+  /** The request needs a new connection, since the upstream may have closed one that was idle. */
   readonly wantsFresh: boolean
-  /** The connection is open, and the waiter's to use. */
+  /** Gives the request an open connection. */
   given(upstream: Upstream): void
-  /** There is none to be had. */
+  /** Tells the request that it gets no connection. */
   notGiven(cause: Error): void
 }
 
 type Target = Pick<Hop, 'address' | 'upstream'>
 
-// A name never comes back once its upstream has gone: so many suffice for whoever took one before.
+// Names of upstreams that have gone. They never come back; so many suffice for requests that were routed before.
 const MOST_LEFT = 4_096
 
 /** The connections to one upstream, and the requests that wait for one of them. */
 type Lane = {
-  /** The one used last is at the end. */
+  /** The connection that was used last is at the end. */
   readonly idle: Upstream[]
   readonly waiting: Set<Waiter>
   dialling: number
-  /** All that are not closed, those in use included: the lane stays for them, or a closed one would be given back to another lane. */
+  /** All connections that are not closed, busy ones included. While there is one the lane is kept, so that it is given back to the same lane. */
   open: number
 }
 
 /**
- * Connections that are opened to one address at the same time. The other requests wait for these, or for a connection that is given back.
- * Without a bound, clients that leave before the connection is open could use up the local ports of this machine.
+ * How many connections to one upstream may be opened at the same time. Other requests wait for these, or for a connection that is given back.
+ * Without this limit, clients that leave before their connection is open could use up the local ports of this machine.
  */
 const MOST_DIALLING = 64
 
 /**
- * Connections to upstreams, kept between requests. A connection is opened for the pool and not for a request: a client that leaves
- * meanwhile closes nothing, and the next request has what was opened.
+ * Connections to upstreams, kept between requests. A connection is opened for the pool, not for a request: if a client leaves meanwhile, the
+ * connection stays open, and the next request uses it.
  */
 export class Pool {
-  /** By what is behind the address. */
+  /** The lanes by the name of the upstream. */
   readonly #lanes = new Map<string, Lane>()
   readonly #left = new Set<string>()
   readonly #all = new Set<Upstream>()
@@ -64,7 +64,7 @@ export class Pool {
     this.#counters = counters
   }
 
-  /** An open connection to the upstream: the one used last; undefined where there is none that may be used. */
+  /** Takes the idle connection to the upstream that was used last; undefined if there is none that may be used. */
   take({ address, upstream = address }: Target, repeatable: boolean): Upstream | undefined {
     const idle = this.#lanes.get(upstream)?.idle
     const last = idle?.at(-1)
@@ -75,7 +75,7 @@ export class Pool {
     return last
   }
 
-  /** Waits for a connection to the upstream: one that is opened, or one that another request gives back. */
+  /** Queues a request for a connection to the upstream: a new one, or one that another request gives back. */
   wait({ address, upstream: name = address }: Target, waiter: Waiter): void {
     if (this.#left.has(name)) {
       waiter.notGiven(LEFT)
@@ -87,12 +87,12 @@ export class Pool {
     this.#dial({ address, name }, lane)
   }
 
-  /** The request has left, or needs no connection any more. */
+  /** Removes a request from the queue. */
   stopWaiting({ address, upstream = address }: Target, waiter: Waiter): void {
     this.#lanes.get(upstream)?.waiting.delete(waiter)
   }
 
-  /** Takes back a connection whose answer is whole. */
+  /** Takes back a connection after a whole answer. */
   give(upstream: Upstream): void {
     upstream.user = undefined
     upstream.wasKept = true
@@ -101,8 +101,8 @@ export class Pool {
   }
 
   /**
-   * Closes what is idle, or being opened, to an upstream that takes no more requests; what waits for it is told, and so is what comes
-   * later. Where `cause` is given, nothing more comes on connections in use either: what has come by now is passed on, then they end.
+   * Closes the connections to an upstream that has gone, if they are idle or being opened. Requests that wait for it, and later ones, are refused.
+   * With `cause`, busy connections end too, once the bytes that have arrived are forwarded.
    */
   forget({ upstream: name, cause }: GoneUpstream): void {
     this.#left.delete(name)
@@ -120,7 +120,7 @@ export class Pool {
     if (lane !== undefined) this.#refuseAll(lane, LEFT)
   }
 
-  /** Closes what has been idle, or dialling, for too long, and tells who has waited for too long. */
+  /** Checks all limits of time: of idle connections, of those being opened, of answers and of requests that wait. */
   look(): void {
     const { connectLooks, connectWithinMs, idleLooks } = this.#options
     for (const upstream of this.#all) {
@@ -136,7 +136,7 @@ export class Pool {
     for (const [name, lane] of this.#lanes) {
       for (const waiter of lane.waiting) {
         waiter.waitedLooks += 1
-        // The dials come first: what they fail with says more.
+        // Connections being opened time out first, since their error says more.
         if (waiter.waitedLooks <= connectLooks + 1) continue
         lane.waiting.delete(waiter)
         waiter.notGiven(new Error(`no connection within ${connectWithinMs} ms`))
@@ -145,7 +145,7 @@ export class Pool {
     }
   }
 
-  /** Closes an idle connection, to make room for another socket, and tells how many. */
+  /** Closes an idle connection to make room for another socket, and returns how many it closed. */
   closeIdle(): number {
     for (const { idle } of this.#lanes.values()) {
       const oldest = idle.shift()
@@ -165,7 +165,7 @@ export class Pool {
     for (const lane of this.#lanes.values()) this.#refuseAll(lane, new Error('the server has ended'))
   }
 
-  /** Ends the wait for an answer that has not begun, though the upstream has had the whole request for as long as it may take. */
+  /** Ends the wait for an answer that has not begun in time after the whole request was sent. */
   #lookForAnswer(upstream: Upstream): void {
     const { user, mostSilent } = upstream
     if (mostSilent === Number.POSITIVE_INFINITY || user === undefined) return
@@ -203,7 +203,7 @@ export class Pool {
     }
   }
 
-  /** Hands an open connection to the request that has waited for longest, or keeps it for the next. */
+  /** Gives an open connection to the request that has waited longest, or keeps it for the next request. */
   #offer(upstream: Upstream, lane: Lane): void {
     upstream.looks = 0
     const waiter = lane.waiting.size === 0 ? undefined : firstFor(upstream, lane.waiting)
@@ -223,7 +223,7 @@ export class Pool {
     lane.open -= 1
     if (!gone.connected) {
       lane.dialling -= 1
-      // One request for each connection that could not be opened: the others have theirs.
+      // One request fails for each connection that could not be opened; the others wait for other connections.
       const [first] = lane.waiting
       if (first !== undefined) {
         lane.waiting.delete(first)
@@ -236,7 +236,7 @@ export class Pool {
     this.#sweep(gone.name, lane)
   }
 
-  /** Those for whom nothing is being opened cannot be served; to let them wait would keep their clients' sockets, too. */
+  /** Refuses the requests for which no connection is being opened. While they waited, they would occupy their clients' sockets, too. */
   #noSockets(lane: Lane): void {
     let others = lane.dialling
     for (const waiter of lane.waiting) {
@@ -258,7 +258,7 @@ export class Pool {
   }
 }
 
-/** The request that has waited for longest of those that may use the connection. */
+/** The request that has waited longest, of those that may use the connection. */
 function firstFor({ wasKept }: Upstream, waiting: ReadonlySet<Waiter>): Waiter | undefined {
   for (const waiter of waiting) if (!wasKept || !waiter.wantsFresh) return waiter
   return undefined
