@@ -19,18 +19,20 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 }
 
 const HTTP = 'src/lib/http/'
+const NODE_INTERNALS = `${HTTP}node-internals/`
 
 // What each folder of src/lib/http may import, besides itself; '' stands for the files beside the folders. Tests may import everything.
 const HTTP_ROOMS: Readonly<Record<string, readonly string[]>> = {
   wire: [],
   '': ['wire'],
-  sockets: ['wire'],
+  'node-internals': [],
+  sockets: ['wire', 'node-internals'],
   guard: ['', 'wire'],
-  tls: ['', 'wire', 'guard'],
-  upstream: ['', 'wire', 'guard', 'sockets'],
+  tls: ['', 'wire', 'guard', 'node-internals'],
+  upstream: ['', 'wire', 'guard', 'sockets', 'node-internals'],
   upgrade: ['', 'wire', 'guard', 'sockets'],
   api: ['', 'wire'],
-  downstream: ['', 'wire', 'guard', 'sockets', 'tls', 'upstream', 'upgrade'],
+  downstream: ['', 'wire', 'guard', 'sockets', 'node-internals', 'tls', 'upstream', 'upgrade'],
 }
 
 // A library behind one of our contracts is imported in the driver of the contract only.
@@ -99,6 +101,9 @@ function wordFaults({ path, text }: Source): string[] {
   const code = withoutComments(text)
   if (/\bprocess\.env\b/.test(code) && !READS_ENVIRONMENT.test(path))
     faults.push('reads process.env; only config.ts does')
+  if (!path.startsWith(NODE_INTERNALS))
+    for (const [word] of code.matchAll(/\b_(handle|parent|readableState|writableState)\b/g))
+      faults.push(`uses ${word} of Node, which belongs in ${NODE_INTERNALS}`)
   // errors.ts has our error codes, which name the things of the other layers.
   if (layerOf(path) === 'lib' && path !== 'src/lib/errors.ts')
     for (const [word] of withoutStrings(code).matchAll(/\b[\w$]+\b/g))

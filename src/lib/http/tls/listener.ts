@@ -1,8 +1,9 @@
-import { createServer as createNetServer, type Server as NetServer, Socket } from 'node:net'
+import { createServer as createNetServer, type Server as NetServer, type Socket } from 'node:net'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 import type { Log } from '../../log.ts'
 import type { Counters } from '../counters.ts'
 import { CLIENT_SOCKET } from '../listening.ts'
+import { tcpBeneath } from '../node-internals/sockets.ts'
 import { wholeAnswer } from '../problem-answer.ts'
 import { type Certificate, tlsTerms } from './certificate.ts'
 import type { Certificates } from './certificates.ts'
@@ -48,7 +49,7 @@ export function tlsServer({ certificates, exchanges, log, handshakeWithinMs, ...
     SNICallback(this: unknown, servername, done) {
       const certificate = certificates.find(servername)
       if (certificate !== undefined) return done(null, certificate.context)
-      rawOf(this)?.write(UNRECOGNIZED_NAME)
+      tcpBeneath(this)?.write(UNRECOGNIZED_NAME)
       done(new Error(`no certificate is for ${servername.slice(0, 300)}`))
     },
   })
@@ -85,7 +86,7 @@ export function tlsServer({ certificates, exchanges, log, handshakeWithinMs, ...
       if (error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT') exchanges.counters.lateHandshakes += 1
       else exchanges.counters.failedHandshakes += 1
       log.debug('handshake failed', { client: socket.remoteAddress, code: error.code, why: error.message })
-      if (error.code === 'ERR_SSL_HTTP_REQUEST') rawOf(socket)?.write(wholeAnswer(PLAIN))
+      if (error.code === 'ERR_SSL_HTTP_REQUEST') tcpBeneath(socket)?.write(wholeAnswer(PLAIN))
       socket.destroy()
     })
 }
@@ -93,9 +94,3 @@ export function tlsServer({ certificates, exchanges, log, handshakeWithinMs, ...
 /** A server on another address that passes its connections to the TLS server. */
 export const listenerBeside = (server: Server): NetServer =>
   createNetServer(CLIENT_SOCKET, socket => void server.emit('connection', socket))
-
-/** The TCP connection beneath a TLS socket. node:tls does not publish it. */
-function rawOf(socket: unknown): Socket | undefined {
-  const { _parent: raw } = socket as { _parent?: unknown }
-  return raw instanceof Socket && raw.writable ? raw : undefined
-}

@@ -1,5 +1,6 @@
 import { createConnection, type Socket } from 'node:net'
 import { endpoint } from '../endpoint.ts'
+import { setAutoDestroy } from '../node-internals/sockets.ts'
 import { Intake } from '../sockets/buffers.ts'
 import { Outlet } from '../sockets/socket-writer.ts'
 import { BodyFramer } from '../wire/body-framer.ts'
@@ -136,15 +137,4 @@ export class Upstream {
     if (this.socket.destroyed || this.user === undefined) this.destroy()
     else this.user.deaf(cause)
   }
-}
-
-/**
- * Keeps a socket readable after a failed write. An upstream that refuses an upload answers and closes, and our next write then fails. node:net would
- * destroy the socket, and the unread answer with it. Without autoDestroy it only reports the error.
- */
-function setAutoDestroy(socket: Socket, isOn: boolean): void {
-  const { _writableState: state } = socket as { _writableState?: { autoDestroy?: boolean } }
-  if (state !== undefined) state.autoDestroy = isOn
-  const { _readableState: other } = socket as { _readableState?: { autoDestroy?: boolean } }
-  if (other !== undefined) other.autoDestroy = isOn
 }

@@ -4,8 +4,8 @@ import { plainAddress } from '../../../ip.ts'
 import type { OwnAnswer } from '../../exchange.ts'
 import { tooLarge } from '../../guard/limits.ts'
 import { keepsPace } from '../../guard/transfer-rate.ts'
+import { readInto } from '../../node-internals/read-into.ts'
 import { Intake, type Scratch } from '../../sockets/buffers.ts'
-import { readInto } from '../../sockets/read-into.ts'
 import { Outlet } from '../../sockets/socket-writer.ts'
 import type { Tunnel } from '../../upgrade/tunnel.ts'
 import { BodyFramer } from '../../wire/body-framer.ts'
@@ -65,7 +65,7 @@ export class Client implements ClientConnection, IdleConnection {
     this.#secure = secure
     socket.on('error', ignore).on('end', this.#ended).on('close', this.#closed)
     const intake = new Intake((bytes, length, lent) => this.#received(bytes, length, lent))
-    if (parts.reusesMemory && readInto(socket, intake)) this.intake = intake
+    if (parts.reusesMemory && readInto(socket, intake.onread)) this.intake = intake
     else socket.on('data', this.#chunk)
     parts.idle.add(this)
   }

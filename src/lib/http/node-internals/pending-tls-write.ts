@@ -1,24 +1,21 @@
 import type { Socket } from 'node:net'
-
-/** A write that was handed to a handle of node:net. */
-export type WriteRequest = { buffer?: Buffer; oncomplete?: (status: number) => void; getAsyncId(): number }
+import { isComplete, type WriteRequest } from './handle.ts'
 
 type Done = (error?: Error | null) => void
-/** How a stream's machinery writes; a class of its own may have others in their place. */
+/** The methods by which a stream writes to its socket. A subclass may have replaced them. */
 type Writes = {
   _write(chunk: unknown, encoding: BufferEncoding, done: Done): void
   _writev(chunks: unknown, done: Done): void
   _final(done: Done): void
 }
 
-const UNUSED = -1
-const flights = new WeakMap<Socket, Flight>()
+const pending = new WeakMap<Socket, PendingTlsWrite>()
 
 /**
- * The write that was handed to a TLS socket's handle and not said to be done; that is said in a later phase of the loop, even where the
- * kernel had it all at once. Another write before then would end the process, so those of the stream are held until it is.
+ * The write that was handed to the handle of a TLS socket and has not completed. It completes in a later phase of the event loop, even if the
+ * kernel took all bytes at once. Another write before would abort the process, so the stream's own writes are held back until then.
  */
-export class Flight {
+export class PendingTlsWrite {
   #request: WriteRequest | undefined
 
   private constructor(socket: Socket) {
@@ -29,18 +26,18 @@ export class Flight {
     writes._final = done => this.#hold(done, () => _final.call(socket, done))
   }
 
-  /** That of a socket, whoever else writes to it. */
-  static of(socket: Socket): Flight {
-    const found = flights.get(socket) ?? new Flight(socket)
-    flights.set(socket, found)
+  /** The pending write of a socket. All writers of one socket share it. */
+  static of(socket: Socket): PendingTlsWrite {
+    const found = pending.get(socket) ?? new PendingTlsWrite(socket)
+    pending.set(socket, found)
     return found
   }
 
   get isOn(): boolean {
-    return this.#request !== undefined && this.#request.getAsyncId() !== UNUSED
+    return this.#request !== undefined && !isComplete(this.#request)
   }
 
-  /** A request that can be used again; there may be one when none is on. */
+  /** Takes out a complete request that can be used again; undefined if there is none. */
   takeSpare(): WriteRequest | undefined {
     const request = this.#request
     this.#request = undefined
@@ -51,7 +48,7 @@ export class Flight {
     this.#request = request
   }
 
-  /** Calls back when it is over. A request that does not say so costs less, so that this is asked for only where somebody waits. */
+  /** Calls back with the status when the write completes; at once if none is pending. A request without this callback costs less. */
   whenOver(then: (status: number) => void): void {
     const request = this.#request
     if (request === undefined || !this.isOn) {
@@ -60,7 +57,7 @@ export class Flight {
     }
     const { oncomplete: before } = request
     request.oncomplete = status => {
-      if (this.#request === request) this.#request = undefined // it would go on saying so
+      if (this.#request === request) this.#request = undefined // a request that was used again would call back again
       before?.(status)
       then(status)
     }

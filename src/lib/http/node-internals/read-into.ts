@@ -1,14 +1,17 @@
 import { Socket } from 'node:net'
-import type { Intake } from './buffers.ts'
+import { uses } from './fallbacks.ts'
 
+/** The option `onread` of node:net: where to read into, and who is told. */
+type OnRead = { buffer: () => Buffer; callback: (length: number, bytes: Uint8Array) => boolean }
 type Handle = { useUserBuffer?: (buffer: Buffer) => void }
 type Half = { _handle?: Handle | null } & Record<symbol, unknown>
 
-// `onread` is for sockets that one opens; that of an accepted one is set in the same places, found by name. Where they are not, we do without.
+// Node publishes `onread` for sockets that are opened only. On an accepted socket it is set in the same places, which are found by their names.
 const [BUFFER, CALLBACK, GENERATOR] = placesOf()
 
-/** Has an open socket read into the memory of the intake, from now on; false where this Node cannot. */
-export function readInto(socket: Socket, { onread }: Intake): boolean {
+/** Lets an open socket read into the caller's memory from now on. Returns false if this Node cannot; then listen to `data`. */
+export function readInto(socket: Socket, onread: OnRead): boolean {
+  if (!uses('reads')) return false
   const half = socket as unknown as Half
   const handle = half._handle
   if (BUFFER === undefined || CALLBACK === undefined || GENERATOR === undefined) return false
