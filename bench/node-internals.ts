@@ -40,7 +40,7 @@ type Case = { readonly name: string; readonly peers: readonly Peer[]; readonly l
 
 const small: Case['load'] = { kind: 'closed', path: '/', hostnames: ['localhost'], seconds, connections: 32 }
 const cases: readonly Case[] = [
-  { name: 'small', peers: [shadow, without('writes'), without('reads'), without('writes', 'reads')], load: small },
+  { name: 'small', peers: [shadow, without('reads')], load: small },
   {
     name: 'tls',
     peers: [shadow, without('tls-writes'), without('reads'), without('tls-writes', 'reads')],

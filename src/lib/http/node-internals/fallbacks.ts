@@ -1,5 +1,5 @@
 /** What is used of Node although Node does not publish it. Each has a fallback through the published API. */
-type Internal = 'writes' | 'tls-writes' | 'reads'
+type Internal = 'tls-writes' | 'reads'
 
 const without = new Set<Internal>()
 

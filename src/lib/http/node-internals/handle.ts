@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 
 /** A write that is handed to the handle of a socket. */
-export type WriteRequest = { buffer?: Buffer; oncomplete?: (status: number) => void; getAsyncId(): number }
+export type WriteRequest = { oncomplete?: (status: number) => void; getAsyncId(): number }
 
 /** What node:net writes by, as far as it is used here. */
 export type Handle = {
@@ -18,6 +18,9 @@ let RequestClass: (new () => WriteRequest) | null | undefined
 
 /** The handle of a socket; none before it is connected and after it has closed. */
 export const handleOf = (socket: Socket): Handle | null | undefined => (socket as { _handle?: Handle | null })._handle
+
+/** Bytes that the TCP connection beneath a TLS handle has not sent to the kernel yet; undefined if this Node does not tell. */
+export const tcpQueueOf = (handle: Handle): number | undefined => handle._parent?.writeQueueSize
 
 /** Tells whether a request is complete. node:net gives every request that goes on an id. */
 export const isComplete = (request: WriteRequest): boolean => request.getAsyncId() === UNUSED

@@ -1,19 +1,15 @@
 import type { Socket } from 'node:net'
 import { uses } from '../node-internals/fallbacks.ts'
-import { type Handle, handleOf, isComplete, newWriteRequest, type WriteRequest } from '../node-internals/handle.ts'
+import { handleOf, isComplete, newWriteRequest, tcpQueueOf } from '../node-internals/handle.ts'
 import { PendingTlsWrite } from '../node-internals/pending-tls-write.ts'
 
-/** A complete request that can be used again. */
-let spare: WriteRequest | undefined
-
 /**
- * Writes to a socket. Small writes go to the socket's handle, past the machinery of a stream, which costs more than everything else that is done
- * with a small request. Where this Node does not let us, they are ordinary writes.
+ * Writes to a socket. Small writes to TLS go to the socket's handle, past the machinery of a stream. Where
+ * this Node does not let us, they are ordinary writes.
  */
 export class Outlet {
   readonly socket: Socket
   readonly #failed: (cause: Error) => void
-  readonly #usesHandle: boolean
   /** Called once the kernel has the rest of what was handed to it; undefined if it has all. */
   #waiting: (() => void)[] | undefined
   readonly #tlsWrite: PendingTlsWrite | undefined
@@ -21,9 +17,7 @@ export class Outlet {
   constructor(socket: Socket, failed: (cause: Error) => void) {
     this.socket = socket
     this.#failed = failed
-    const isTls = 'encrypted' in socket
-    this.#usesHandle = uses(isTls ? 'tls-writes' : 'writes')
-    if (isTls && this.#usesHandle) this.#tlsWrite = PendingTlsWrite.of(socket)
+    if ('encrypted' in socket && uses('tls-writes')) this.#tlsWrite = PendingTlsWrite.of(socket)
   }
 
   /** Whether the kernel has all that was written. */
@@ -40,7 +34,7 @@ export class Outlet {
 
   /** Writes bytes, which must not change until all is written. */
   write(bytes: Buffer): void {
-    if (!this.#hand(bytes)) this.socket.write(bytes)
+    if (this.#tlsWrite === undefined || !this.#hand(bytes, this.#tlsWrite)) this.socket.write(bytes)
   }
 
   /** Calls back when the kernel has all that was written, or the socket is destroyed. */
@@ -50,41 +44,26 @@ export class Outlet {
     else this.#waiting?.push(then)
   }
 
-  /** Hands the bytes to the socket's handle; false if they have to be written in the ordinary way. */
-  #hand(bytes: Buffer): boolean {
+  /**
+   * Hands the bytes to the handle of a TLS socket; false if they have to be written in the ordinary way. A TLS write never completes synchronously,
+   * but the caller may reuse `bytes` at once: OpenSSL has copied them.
+   */
+  #hand(bytes: Buffer, pending: PendingTlsWrite): boolean {
     const { socket } = this
-    if (!this.#usesHandle || bytes.length > MOST_HANDED || this.#waiting !== undefined) return false
+    if (bytes.length > MOST_HANDED || this.#waiting !== undefined) return false
     if (socket.writableLength > 0 || socket.writableCorked > 0) return false
-    if (socket.connecting || !socket.writable) return false
+    if (socket.connecting || !socket.writable || pending.isOn) return false
     const handle = handleOf(socket)
-    if (handle?.writeBuffer === undefined) return false
-    if (this.#tlsWrite !== undefined) return this.#handTls(handle, bytes, this.#tlsWrite)
-    const request = spare ?? newWriteRequest(handle)
-    if (request === undefined) return false
-    spare = undefined
-    // A write that failed fails again as an ordinary one, which reports the error.
-    if (handle.writeBuffer(request, bytes) !== 0) return false
-    // An empty queue does not mean that the request is complete: libuv may have written the rest, and not called back yet.
-    if (isComplete(request)) spare = request
-    else {
-      request.buffer = bytes // keeps them from being collected
-      request.oncomplete = this.#wait()
-    }
-    return true
-  }
-
-  /** The same for TLS. A TLS write never completes synchronously, but the caller may reuse `bytes` at once: OpenSSL has copied them. */
-  #handTls(handle: Handle, bytes: Buffer, pending: PendingTlsWrite): boolean {
-    const { _parent: beneath } = handle
-    if (beneath?.writeQueueSize === undefined || pending.isOn) return false
+    if (handle?.writeBuffer === undefined || tcpQueueOf(handle) === undefined) return false
     const request = pending.takeSpare() ?? newWriteRequest(handle)
-    if (request === undefined || handle.writeBuffer?.(request, bytes) !== 0) return false
+    // A write that failed fails again as an ordinary one, which reports the error.
+    if (request === undefined || handle.writeBuffer(request, bytes) !== 0) return false
     if (isComplete(request)) {
       this.#failed(new Error('a write failed')) // only a failed TLS write is complete at once
       return true
     }
     pending.begin(request)
-    if (beneath.writeQueueSize > 0) pending.whenOver(this.#wait())
+    if (tcpQueueOf(handle) !== 0) pending.whenOver(this.#wait())
     return true
   }
 
