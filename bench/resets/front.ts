@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer as createApp, type RequestListener } from 'node:http'
 import { type AddressInfo, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Exchanges } from '../../src/lib/http/downstream/exchange-server.ts'
+import { ExchangeServer } from '../../src/lib/http/downstream/exchange-server.ts'
 import { noLog } from '../../src/lib/log.ts'
 
 const ANSWERS_AFTER_MS = 20
@@ -19,9 +19,9 @@ const slow = await listening(async (_request, response) => {
   await sleep(ANSWERS_AFTER_MS)
   response.end('ok')
 })
-const exchanges = new Exchanges({
+const exchanges = new ExchangeServer({
   log: noLog,
-  journey: exchange => exchange.forward({ address: exchange.isFor('/hung') ? slow : innocent, forwarded: 'replace' }),
+  handler: exchange => exchange.forward({ address: exchange.isFor('/hung') ? slow : innocent, forwarded: 'replace' }),
 })
 const ports: number[] = []
 for (const alpnProtocol of ['http/1.1', 'h2']) {

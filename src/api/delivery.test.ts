@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'vitest'
 import { ShadowError } from '../lib/errors.ts'
-import { Refusal, UpstreamError } from '../lib/http/upstream-target.ts'
+import { Refusal, UpstreamError } from '../lib/http/next-hop.ts'
 import { Places } from '../lib/places.ts'
 import { Gauges, gaugesMemory } from '../lib/shared/gauges.ts'
 import type { Held } from '../model/instance.ts'

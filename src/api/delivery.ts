@@ -1,7 +1,7 @@
 import { pause } from '../lib/abort.ts'
 import type { Cancellation } from '../lib/cancellation.ts'
 import type { Clock } from '../lib/clock.ts'
-import { Refusal, UpstreamError } from '../lib/http/upstream-target.ts'
+import { Refusal, UpstreamError } from '../lib/http/next-hop.ts'
 import type { Places } from '../lib/places.ts'
 import type { Held } from '../model/instance.ts'
 import { NODE_BACK_WITHIN } from '../model/intervals.ts'

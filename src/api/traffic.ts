@@ -1,6 +1,6 @@
 import { fromProblem, ShadowError } from '../lib/errors.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
-import type { GoneUpstream, UpstreamError } from '../lib/http/upstream-target.ts'
+import type { GoneUpstream, UpstreamError } from '../lib/http/next-hop.ts'
 import { serverTiming } from '../lib/http/wire/server-timing.ts'
 import type { EndedRun, Held, HoldKind, HoldRequest } from '../model/instance.ts'
 import type { AppName, NodeName } from '../model/names.ts'
@@ -42,8 +42,11 @@ export class HttpHoldRequest implements HoldRequest {
 
   // Getters, because most requests never read these.
   get what(): string {
-    const { method, target, peer } = this.#exchange
-    return `${method} ${target.split('?', 1)[0]} from ${this.#from?.(this.#exchange) ?? peer}`.slice(0, LONGEST_WHAT)
+    const { method, target, clientAddress } = this.#exchange
+    return `${method} ${target.split('?', 1)[0]} from ${this.#from?.(this.#exchange) ?? clientAddress}`.slice(
+      0,
+      LONGEST_WHAT,
+    )
   }
 
   /** Aborts when the app stops: set for a WebSocket, which could stay open for days. */

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { HOP_INSTANCE, HOP_KEY } from '../api/paths.ts'
 import type { Role } from '../api/routes.ts'
 import { ShadowError } from '../lib/errors.ts'
-import type { Journey } from '../lib/http/exchange.ts'
+import type { RequestHandler } from '../lib/http/exchange.ts'
 import type { NodeKeys } from './key.ts'
 import type { Traffic } from './traffic.ts'
 
@@ -12,11 +12,11 @@ type Parts = {
   readonly key: string
   readonly traffic: Traffic
   /** Serves calls of the API, which check their caller themselves: see `callerCheck`. */
-  readonly call: Journey
+  readonly call: RequestHandler
 }
 
 /** The node's request handler: requests for apps, which have a header of their own and need the key for traffic, and calls of the API. */
-export function nodeHandler({ key, traffic, call }: Parts): Journey {
+export function nodeHandler({ key, traffic, call }: Parts): RequestHandler {
   const isKey = keyCheck(key)
   return exchange => {
     const instance = exchange.header(HOP_INSTANCE)

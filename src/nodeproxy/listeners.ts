@@ -1,8 +1,8 @@
 import { goneUpstream } from '../api/traffic.ts'
 import type { Clock } from '../lib/clock.ts'
-import { Exchanges, listenFor } from '../lib/http/downstream/exchange-server.ts'
-import type { Journey } from '../lib/http/exchange.ts'
-import type { SocketsOptions } from '../lib/http/guard/socket-budget.ts'
+import { ExchangeServer, listenFor } from '../lib/http/downstream/exchange-server.ts'
+import type { RequestHandler } from '../lib/http/exchange.ts'
+import type { SocketBudgetOptions } from '../lib/http/guard/socket-budget.ts'
 import type { Listening } from '../lib/http/listening.ts'
 import type { Log } from '../lib/log.ts'
 import type { Metrics } from '../lib/metrics/metrics.ts'
@@ -19,11 +19,11 @@ type Options = {
   readonly node: NodeName
   readonly key: string
   /** Handles requests that come to this thread. */
-  readonly journey: Journey
+  readonly handler: RequestHandler
   readonly grants: Grants
   readonly use: NodeUse
   /** Of this thread. */
-  readonly sockets: SocketsOptions
+  readonly sockets: SocketBudgetOptions
   readonly metrics: Metrics
   readonly clock: Clock
   readonly log: Log
@@ -43,7 +43,7 @@ export async function openListeners({
   config,
   node,
   key,
-  journey,
+  handler,
   grants,
   use,
   sockets,
@@ -53,7 +53,7 @@ export async function openListeners({
 }: Options): Promise<Listeners> {
   await using opened = new AsyncDisposableStack()
   const connections = { most: use.connections }
-  const exchanges = new Exchanges({ journey, log, clock, limits: NODE_LIMITS, connections, sockets })
+  const exchanges = new ExchangeServer({ handler, log, clock, limits: NODE_LIMITS, connections, sockets })
   const hasWorkers = config.workers > 1
   const own = opened.use(await listenFor(exchanges, hasWorkers ? OWN_LISTENER : config.listen, config.drainWithin))
   const shared = { config, use, node, key, mainListener: own, grants, drainMs: config.drainWithin, clock, log }

@@ -206,7 +206,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   const call = controlHandler(handlers, callerCheck(keys))
   const use = { ...socketsHere(config.connections, log), memory: gaugesMemory({ threads: config.workers + 1 }) }
   const { bounds, sockets } = useOf(use, 0, clock)
-  const journey = nodeHandler({
+  const handler = nodeHandler({
     key: keys.traffic,
     traffic: traffic({ node: name, hold, phase, bounds, clock }),
     call: exchange => byHandler(exchange, call, log),
@@ -220,7 +220,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   space.start()
   refusedConnections.start()
   const listeners = started.use(
-    await openListeners({ config, node: name, key: keys.traffic, journey, grants, metrics, clock, log, use, sockets }),
+    await openListeners({ config, node: name, key: keys.traffic, handler, grants, metrics, clock, log, use, sockets }),
   )
   leftTo.push(ended => listeners.forget(ended))
   if (options.metrics === undefined && config.metricsListen !== undefined)

@@ -12,7 +12,7 @@ import { appUnreachable, HttpHoldRequest, OURS, servedBy } from '../api/traffic.
 import type { Cancellation } from '../lib/cancellation.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
-import { type Hop, UpstreamError } from '../lib/http/upstream-target.ts'
+import { type NextHop, UpstreamError } from '../lib/http/next-hop.ts'
 import type { Places } from '../lib/places.ts'
 import { ANSWER_WITHIN } from '../model/access.ts'
 import type { Held, HoldRequest, Phase } from '../model/instance.ts'
@@ -105,7 +105,7 @@ class InstanceRequest implements Delivery<InstanceId> {
   }
 }
 
-const hopOf = (node: NodeName, exchange: Exchange, held: Held): Hop => ({
+const hopOf = (node: NodeName, exchange: Exchange, held: Held): NextHop => ({
   address: held.address,
   upstream: held.run,
   alive: held.alive,

@@ -1,5 +1,5 @@
 import type { Clock } from '../lib/clock.ts'
-import type { SocketsOptions } from '../lib/http/guard/socket-budget.ts'
+import type { SocketBudgetOptions } from '../lib/http/guard/socket-budget.ts'
 import type { SocketLimits } from '../lib/open-files.ts'
 import { Gauges } from '../lib/shared/gauges.ts'
 import { NodeBounds } from './bounds.ts'
@@ -10,6 +10,6 @@ export type NodeUse = SocketLimits & { readonly memory: SharedArrayBuffer }
 /** The counts for one thread; the one that has the instances is number 0, its workers follow. */
 export function useOf({ memory, sockets }: NodeUse, thread: number, clock: Clock) {
   const gauges = new Gauges(memory, thread)
-  const limits: SocketsOptions = { most: sockets, gauge: gauges.of('') }
+  const limits: SocketBudgetOptions = { most: sockets, gauge: gauges.of('') }
   return { sockets: limits, bounds: new NodeBounds({ clock, gauges, sockets }) }
 }

@@ -2,8 +2,8 @@ import { workerData } from 'node:worker_threads'
 import { Holding } from '../api/holding.ts'
 import { goneUpstream } from '../api/traffic.ts'
 import { systemClock } from '../lib/clock.ts'
-import { Exchanges, listenFor } from '../lib/http/downstream/exchange-server.ts'
-import type { Hop } from '../lib/http/upstream-target.ts'
+import { ExchangeServer, listenFor } from '../lib/http/downstream/exchange-server.ts'
+import type { NextHop } from '../lib/http/next-hop.ts'
 import { Counts } from '../lib/shared/counts.ts'
 import { serveCounted } from '../lib/threads/counted.ts'
 import { runThread } from '../lib/threads/thread.ts'
@@ -19,8 +19,8 @@ await runThread(({ channel, log }) => {
   const clock = systemClock
   const holding: Holding = new Holding({ channel, clock, onLeft: ended => exchanges.forget(goneUpstream(ended)) })
   const { bounds, sockets } = useOf(use, thread + 1, clock)
-  const toMain: Hop = { address: mainListener, forwarded: 'keep' }
-  const journey = nodeHandler({
+  const toMain: NextHop = { address: mainListener, forwarded: 'keep' }
+  const handler = nodeHandler({
     key,
     traffic: traffic({
       node,
@@ -31,8 +31,8 @@ await runThread(({ channel, log }) => {
     }),
     call: exchange => exchange.forward(toMain),
   })
-  const exchanges = new Exchanges({
-    journey,
+  const exchanges = new ExchangeServer({
+    handler,
     log,
     clock,
     limits: NODE_LIMITS,

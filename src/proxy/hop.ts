@@ -1,7 +1,7 @@
 import { ERROR_HEADER, HOP_CLIENT, HOP_EXPECT } from '../api/paths.ts'
 import { type HttpHoldRequest, OURS, servedBy } from '../api/traffic.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
-import type { Hop } from '../lib/http/upstream-target.ts'
+import type { NextHop } from '../lib/http/next-hop.ts'
 import type { Node } from '../model/app.ts'
 import type { Held } from '../model/instance.ts'
 
@@ -20,7 +20,7 @@ type Options = {
 }
 
 /** How the front forwards a request: to the node, or to the app itself if its node is in this process. */
-export function hopOf({ exchange, held, node, isProxy, holdRequest, client, hsts, answerWithinMs }: Options): Hop {
+export function hopOf({ exchange, held, node, isProxy, holdRequest, client, hsts, answerWithinMs }: Options): NextHop {
   // The client sends the body when the node says to go on, so the front can try another node after a refusal.
   const keepsBody =
     held.isHop === true && exchange.hasBody && holdRequest.kind === 'request' && exchange.header('expect') === undefined
@@ -44,4 +44,4 @@ export function hopOf({ exchange, held, node, isProxy, holdRequest, client, hsts
   }
 }
 
-const isOurs: Hop['refusal'] = headers => headers[ERROR_HEADER] !== undefined
+const isOurs: NextHop['refusal'] = headers => headers[ERROR_HEADER] !== undefined

@@ -1,7 +1,7 @@
 import { deliver } from '../api/delivery.ts'
 import { ShadowError } from '../lib/errors.ts'
 import { byHandler } from '../lib/http/api/request-handler.ts'
-import type { Exchange, Journey } from '../lib/http/exchange.ts'
+import type { Exchange, RequestHandler } from '../lib/http/exchange.ts'
 import { hostOf } from '../model/hostname.ts'
 import type { Route } from '../model/route.ts'
 import { AppRequest } from './app-request.ts'
@@ -12,7 +12,7 @@ import { HSTS_HEADER } from './https.ts'
 import { visitorOf } from './visitor.ts'
 
 /** The front's request handler: sends each request to the app that its Host names. */
-export function frontHandler(parts: FrontParts): Journey {
+export function frontHandler(parts: FrontParts): RequestHandler {
   return exchange => {
     try {
       return serve(parts, exchange)
@@ -38,13 +38,13 @@ function serve(parts: FrontParts, exchange: Exchange): Promise<void> {
 
 function serveApp(parts: FrontParts, exchange: Exchange, app: Route): Promise<void> {
   const { guard, trusted, https } = parts
-  const isProxy = trusted.has(exchange.peer)
+  const isProxy = trusted.has(exchange.clientAddress)
   const visitor = isProxy ? visitorOf(exchange, trusted) : undefined
   const client = visitor?.address
   const secure = visitor?.secure ?? exchange.secure
   const hsts = secure ? https.hstsOf(app.access) : undefined
   if (hsts !== undefined) exchange.ownHeaders[HSTS_HEADER] = hsts
-  if (app.access !== undefined) guard.admit(app.name, app.access, client ?? exchange.peer)
+  if (app.access !== undefined) guard.admit(app.name, app.access, client ?? exchange.clientAddress)
   if (!secure && https.redirects(app.access)) return https.redirect(exchange, isProxy)
   if (exchange.isFor(EVENTS_PATH)) return follow(parts, app, exchange)
   const request = new AppRequest({ parts, exchange, app, isProxy, client, hsts })

@@ -2,7 +2,7 @@ import { goneUpstream } from '../api/traffic.ts'
 import type { Clock } from '../lib/clock.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import type { Counted } from '../lib/http/counters.ts'
-import { Exchanges, listenFor } from '../lib/http/downstream/exchange-server.ts'
+import { ExchangeServer, listenFor } from '../lib/http/downstream/exchange-server.ts'
 import { LIMITS, type Limits } from '../lib/http/guard/limits.ts'
 import { bindAll, type Listening, SOCKETS } from '../lib/http/listening.ts'
 import { Certificates } from '../lib/http/tls/certificates.ts'
@@ -80,7 +80,7 @@ export async function openListeners({
   const https = new Https({ mode: config.https, hsts: config.hsts, port: () => tlsPort })
   const use = new Gauges(memory.use, thread)
   const { sockets, connections } = config
-  const journey = frontHandler({
+  const handler = frontHandler({
     ...parts,
     errors,
     https,
@@ -91,8 +91,8 @@ export async function openListeners({
     waitingPageAfterMs: config.waitingPageAfter,
     ending: ending.signal,
   })
-  const exchanges = new Exchanges({
-    journey,
+  const exchanges = new ExchangeServer({
+    handler,
     answerOf: errors.answerOf,
     log,
     clock,
@@ -128,7 +128,7 @@ export async function openListeners({
   }
 }
 
-type Tls = Pick<Parts, 'config' | 'ticketKeys' | 'thread' | 'clock' | 'log'> & { readonly exchanges: Exchanges }
+type Tls = Pick<Parts, 'config' | 'ticketKeys' | 'thread' | 'clock' | 'log'> & { readonly exchanges: ExchangeServer }
 
 /** Opens the listener for HTTPS, if one is configured. */
 async function openTls({ config, exchanges, ticketKeys, thread, clock, log }: Tls) {

@@ -112,7 +112,7 @@ export type Visitor = { readonly address: string; readonly secure: boolean }
  * have made up; without a trusted proxy the other end of the connection. It is a proxy's word, and the address may be none.
  */
 export function visitorOf(exchange: Exchange, trusted: TrustedProxies): Visitor {
-  let { peer: address, secure } = exchange
+  let { clientAddress: address, secure } = exchange
   if (!trusted.has(address)) return { address, secure }
   for (const claim of claimsOf(exchange).toReversed()) {
     if (claim.proto !== undefined) secure = claim.proto === 'https'

@@ -1,21 +1,25 @@
-import { Exchanges, type ExchangesOptions, exchangeServer } from '../lib/http/downstream/exchange-server.ts'
-import type { Hop } from '../lib/http/upstream-target.ts'
+import { ExchangeServer, type ExchangeServerOptions, netServer } from '../lib/http/downstream/exchange-server.ts'
+import type { NextHop } from '../lib/http/next-hop.ts'
 import { noLog } from '../lib/log.ts'
 import { HandClock } from './clock.ts'
 import { open } from './wire.ts'
 
 /** Makes a forwarder in front of one upstream, and keeps what became of each request. */
 export const fastForwarding =
-  (more: Partial<ExchangesOptions> = {}) =>
-  async (upstream: { readonly address: string }, hop: Partial<Hop> = {}, options: Partial<ExchangesOptions> = {}) => {
+  (more: Partial<ExchangeServerOptions> = {}) =>
+  async (
+    upstream: { readonly address: string },
+    hop: Partial<NextHop> = {},
+    options: Partial<ExchangeServerOptions> = {},
+  ) => {
     const clock = new HandClock()
     const outcomes: unknown[] = []
-    const exchanges = new Exchanges({
+    const exchanges = new ExchangeServer({
       log: noLog,
       ...options,
       ...more,
       clock,
-      async journey(exchange) {
+      async handler(exchange) {
         try {
           await exchange.forward({ address: upstream.address, forwarded: 'replace', ...hop })
           outcomes.push('done')
@@ -25,7 +29,7 @@ export const fastForwarding =
         }
       },
     })
-    const opened = await open(exchangeServer(exchanges))
+    const opened = await open(netServer(exchanges))
     return {
       ...opened,
       clock,

@@ -1,5 +1,5 @@
-import type { ExchangesOptions } from '../lib/http/downstream/exchange-server.ts'
-import type { Hop } from '../lib/http/upstream-target.ts'
+import type { ExchangeServerOptions } from '../lib/http/downstream/exchange-server.ts'
+import type { NextHop } from '../lib/http/next-hop.ts'
 import type { HandClock } from './clock.ts'
 import { fastForwarding } from './fast-forwarding.ts'
 import type { Opened } from './wire.ts'
@@ -7,8 +7,8 @@ import type { Opened } from './wire.ts'
 type Forwarding = Opened & { readonly clock: HandClock; readonly outcomes: unknown[] }
 type Make = (
   upstream: { readonly address: string },
-  hop?: Partial<Hop>,
-  options?: Partial<ExchangesOptions>,
+  hop?: Partial<NextHop>,
+  options?: Partial<ExchangeServerOptions>,
 ) => Promise<Forwarding>
 
 let make: Make = fastForwarding()

@@ -1,7 +1,7 @@
 import { appUnreachable } from '../api/traffic.ts'
 import { ShadowError } from '../lib/errors.ts'
-import { Exchanges, exchangeServer } from '../lib/http/downstream/exchange-server.ts'
-import { type Hop, UpstreamError } from '../lib/http/upstream-target.ts'
+import { ExchangeServer, netServer } from '../lib/http/downstream/exchange-server.ts'
+import { type NextHop, UpstreamError } from '../lib/http/next-hop.ts'
 import { type Log, noLog } from '../lib/log.ts'
 import { Metrics } from '../lib/metrics/metrics.ts'
 import { readSettings } from '../lib/settings.ts'
@@ -159,9 +159,9 @@ export async function aNodeListener(
 ): Promise<Opened & { readonly served: string[]; readonly asked: string[] }> {
   const served: string[] = []
   const asked: string[] = []
-  const exchanges = new Exchanges({
+  const exchanges = new ExchangeServer({
     log: noLog,
-    async journey(exchange) {
+    async handler(exchange) {
       const { method, target } = exchange
       if (exchange.isFor('/server-health-check')) {
         const health = {
@@ -183,13 +183,13 @@ export async function aNodeListener(
       if (error !== undefined) throw error
       served.push(`${method} ${target}`)
       const expect = exchange.header('x-shadow-expect') === 'hop' ? 'answer' : 'pass'
-      const hop: Hop = { address: app.address, strip: 'x-shadow-', forwarded: 'keep', expect }
+      const hop: NextHop = { address: app.address, strip: 'x-shadow-', forwarded: 'keep', expect }
       await exchange.forward(hop).catch((error: unknown) => {
         throw error instanceof UpstreamError ? appUnreachable('app' as AppName, error) : error
       })
     },
   })
-  const opened = await open(exchangeServer(exchanges), port)
+  const opened = await open(netServer(exchanges), port)
   return {
     ...opened,
     served,

@@ -1,8 +1,8 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, type OutgoingHttpHeaders } from 'node:http2'
 import { createServer } from 'node:net'
 import { text } from 'node:stream/consumers'
-import { Exchanges, type ExchangesOptions } from '../lib/http/downstream/exchange-server.ts'
-import type { Hop } from '../lib/http/upstream-target.ts'
+import { ExchangeServer, type ExchangeServerOptions } from '../lib/http/downstream/exchange-server.ts'
+import type { NextHop } from '../lib/http/next-hop.ts'
 import { noLog } from '../lib/log.ts'
 import { HandClock } from './clock.ts'
 import { open } from './wire.ts'
@@ -10,15 +10,15 @@ import { open } from './wire.ts'
 /** A forwarder for HTTP/2 clients without TLS, in front of one upstream, and what became of each request. */
 export async function streaming(
   upstream: { readonly address: string },
-  hop: Partial<Hop> = {},
-  options: Partial<ExchangesOptions> = {},
+  hop: Partial<NextHop> = {},
+  options: Partial<ExchangeServerOptions> = {},
 ) {
   const clock = new HandClock()
   const outcomes: unknown[] = []
-  const exchanges = new Exchanges({
+  const exchanges = new ExchangeServer({
     log: noLog,
     clock,
-    async journey(exchange) {
+    async handler(exchange) {
       try {
         await exchange.forward({ address: upstream.address, forwarded: 'replace', ...hop })
         outcomes.push('done')

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
-import { Exchanges, type ExchangesOptions } from '../lib/http/downstream/exchange-server.ts'
+import { ExchangeServer, type ExchangeServerOptions } from '../lib/http/downstream/exchange-server.ts'
 import { Certificates } from '../lib/http/tls/certificates.ts'
 import { tlsServer } from '../lib/http/tls/listener.ts'
 import { renewed, TicketKeys } from '../lib/http/tls/ticket-keys.ts'
@@ -11,14 +11,14 @@ import { HandClock } from './clock.ts'
 export async function secured(
   upstream: { readonly address: string },
   folder: string,
-  options: Partial<ExchangesOptions> & { handshakeWithinMs?: number } = {},
+  options: Partial<ExchangeServerOptions> & { handshakeWithinMs?: number } = {},
 ) {
   const clock = new HandClock(Date.now())
   const certificates = await Certificates.open({ folder, clock, log: noLog, lookEveryMs: 1_000 })
-  const exchanges = new Exchanges({
+  const exchanges = new ExchangeServer({
     log: noLog,
     clock,
-    journey: exchange => exchange.forward({ address: upstream.address, forwarded: 'replace' }),
+    handler: exchange => exchange.forward({ address: upstream.address, forwarded: 'replace' }),
     ...options,
   })
   const { handshakeWithinMs } = options

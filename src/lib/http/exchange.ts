@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Hop } from './upstream-target.ts'
+import type { NextHop } from './next-hop.ts'
 
 /** An answer of our own that is small enough to be held in memory. */
 export type OwnAnswer = {
@@ -18,7 +18,7 @@ export interface Exchange {
   /** The requested host with its port: of a target that is a URL, otherwise of Host. */
   readonly host: string | undefined
   /** The client's address. */
-  readonly peer: string
+  readonly clientAddress: string
   readonly secure: boolean
   /** An object that stands for the connection. It is the same for all requests on one connection. */
   readonly connection: object
@@ -42,7 +42,7 @@ export interface Exchange {
    * nothing was answered, `too-large` for its body. If `answered` is true then, the client's connection was cut. Otherwise nothing was answered, and
    * the caller may forward the request again, or answer it. Before the call nothing is read of the body but what came with the head.
    */
-  forward(hop: Hop, signal?: AbortSignal): Promise<void>
+  forward(hop: NextHop, signal?: AbortSignal): Promise<void>
   /** Answers the request instead of forwarding it. */
   answer(answer: OwnAnswer): void
   /** Gives the request and its answer as streams, for a handler written for node:http; instead of everything else. */
@@ -60,4 +60,4 @@ export type Opened = {
 export type AnswerOf = (thrown: unknown, of?: { readonly method: string; readonly target: string }) => OwnAnswer
 
 /** Handles a request: it has been forwarded or answered when the promise resolves. A ShadowError becomes the answer. */
-export type Journey = (exchange: Exchange) => Promise<void>
+export type RequestHandler = (exchange: Exchange) => Promise<void>

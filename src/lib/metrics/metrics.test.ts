@@ -3,7 +3,7 @@ import { test } from 'vitest'
 import { HandClock } from '../../testing/clock.ts'
 import { open, RawClient, until } from '../../testing/wire.ts'
 import { type Counted, Counters } from '../http/counters.ts'
-import { Exchanges, exchangeServer } from '../http/downstream/exchange-server.ts'
+import { ExchangeServer, netServer } from '../http/downstream/exchange-server.ts'
 import { noLog } from '../log.ts'
 import { openMetrics } from './listener.ts'
 import { Metrics } from './metrics.ts'
@@ -80,13 +80,13 @@ test('gauges, counts and durations of others are shown when they are asked for',
 })
 
 test('a limit that a client runs into moves its counter in the scrape; what was not asked for is not found', async () => {
-  const exchanges = new Exchanges({
+  const exchanges = new ExchangeServer({
     log: noLog,
     clock: new HandClock(),
     limits: { headers: 16 },
-    journey: async exchange => exchange.answer({ status: 204 }),
+    handler: async exchange => exchange.answer({ status: 204 }),
   })
-  await using front = await open(exchangeServer(exchanges))
+  await using front = await open(netServer(exchanges))
   const metrics = new Metrics()
   metrics.count('front', async () => [exchanges.counted])
   await using listening = await openMetrics(metrics, { host: '127.0.0.1', port: 0 }, noLog)

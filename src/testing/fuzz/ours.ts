@@ -1,18 +1,18 @@
-import { Peer } from '../../lib/http/downstream/client-origin.ts'
+import { ClientOrigin } from '../../lib/http/downstream/client-origin.ts'
 import { composeAnswer, composeRequest, composeTrailers, UNCHANGED } from '../../lib/http/downstream/compose-heads.ts'
-import { Scratch } from '../../lib/http/sockets/buffers.ts'
+import { OutputBuffer } from '../../lib/http/sockets/buffers.ts'
 import { BodyFramer } from '../../lib/http/wire/body-framer.ts'
 import { HEAD_LIMITS, Head, MORE, WHOLE } from '../../lib/http/wire/head.ts'
 import { parseRequest, parseResponse } from '../../lib/http/wire/parse.ts'
 import type { Message, Reading } from './message.ts'
 
 const hop = { address: '', forwarded: 'append' } as const
-const peer = new Peer('192.0.2.1', 'http', '1.1')
+const origin = new ClientOrigin('192.0.2.1', 'http', '1.1')
 
 /** Node refuses such an answer; we remove the white space. */
 const SPACED = 'white space before a colon'
 
-type Socket = Parameters<Scratch['send']>[0]
+type Socket = Parameters<OutputBuffer['send']>[0]
 
 /** What our framer reads from bytes that arrive in these pieces, and the bytes that it would pass on. */
 export function ours(
@@ -52,8 +52,8 @@ export function ours(
         return false
       }
       if (body.trailers !== undefined) {
-        composeTrailers(scratch, body.trailers, hop)
-        scratch.send(to)
+        composeTrailers(output, body.trailers, hop)
+        output.send(to)
       }
       // The content of the chunks, only for the comparison.
       message.body += input.toString('latin1', 0, stop)
@@ -96,9 +96,9 @@ export function ours(
     messages.push(message)
     // An HTTP/1.0 answer is the last on its connection, and so is an answer without framing.
     closes = kind === 'request' ? head.closes : head.status >= 200 && (head.closes || head.minor === 0)
-    if (kind === 'request') composeRequest(scratch, head, hop, peer)
-    else composeAnswer(scratch, head, hop, UNCHANGED)
-    scratch.send(to)
+    if (kind === 'request') composeRequest(output, head, hop, origin)
+    else composeAnswer(output, head, hop, UNCHANGED)
+    output.send(to)
     body.start(framing, head.contentLength)
     input = input.subarray(head.length)
     head.reset()
@@ -117,7 +117,7 @@ export function ours(
   return { messages, stopped, withholds: body.inTrailers, passed: Buffer.concat(passed) }
 }
 
-const scratch = new Scratch()
+const output = new OutputBuffer()
 
 const isChunked = ({ headers }: Message): boolean =>
   headers.some((name, at) => at % 2 === 0 && name.toLowerCase() === 'transfer-encoding')

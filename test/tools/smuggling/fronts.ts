@@ -1,5 +1,5 @@
-import { Exchanges, listenFor } from '../../../src/lib/http/downstream/exchange-server.ts'
-import type { Journey } from '../../../src/lib/http/exchange.ts'
+import { ExchangeServer, listenFor } from '../../../src/lib/http/downstream/exchange-server.ts'
+import type { RequestHandler } from '../../../src/lib/http/exchange.ts'
 import { noLog } from '../../../src/lib/log.ts'
 import { oneHop, twoHops } from './product.ts'
 
@@ -39,13 +39,13 @@ async function overTls(backend: string): Promise<Front> {
 
 async function forwarder(backend: string): Promise<Front> {
   const saw: string[] = []
-  const exchanges = new Exchanges({ journey: toApp(backend, saw), log: noLog })
+  const exchanges = new ExchangeServer({ handler: toApp(backend, saw), log: noLog })
   const listening = await listenFor(exchanges, ANY_PORT)
   return { ...listening, saw: () => saw }
 }
 
 /** Forwards requests for the host `app`, and answers requests for all other hosts. */
-function toApp(address: string, saw: string[]): Journey {
+function toApp(address: string, saw: string[]): RequestHandler {
   return async exchange => {
     saw.push(`${exchange.method} ${exchange.target}`)
     if (exchange.host?.toLowerCase() === 'app') await exchange.forward({ address, forwarded: 'replace' })

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'vitest'
 import { forwarding } from '../../../testing/forwarding.ts'
 import { RawClient, rawApp } from '../../../testing/wire.ts'
-import { UpstreamError } from '../upstream-target.ts'
+import { UpstreamError } from '../next-hop.ts'
 
 /** An app that answers the first request of each connection, and closes on the second without a word. */
 async function closesOnSecond() {

@@ -6,7 +6,7 @@ import { test } from 'vitest'
 import { forwarding } from '../../../testing/forwarding.ts'
 import { httpApp, RawClient, rawApp, until } from '../../../testing/wire.ts'
 import { isFailure } from '../../errors.ts'
-import { UpstreamError } from '../upstream-target.ts'
+import { UpstreamError } from '../next-hop.ts'
 
 const MB = 1_048_576
 const block = Buffer.alloc(MB / 4, 7)

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { test } from 'vitest'
 import { forwarding } from '../../../testing/forwarding.ts'
 import { httpApp, RawClient, rawApp, recorder, until } from '../../../testing/wire.ts'
-import { Refusal, UpstreamError } from '../upstream-target.ts'
+import { Refusal, UpstreamError } from '../next-hop.ts'
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { test } from 'vitest'
 import { forwarding } from '../../../testing/forwarding.ts'
 import { RawClient, recorder } from '../../../testing/wire.ts'
-import type { Hop } from '../upstream-target.ts'
+import type { NextHop } from '../next-hop.ts'
 import { forwardedOf, readForwarded } from '../wire/forwarded.ts'
 
 /** The lines of a request that tell where it came from, as the app got them. */
-async function told(forwarded: Hop['forwarded'], lines: readonly string[], version = '1.1'): Promise<string[]> {
+async function told(forwarded: NextHop['forwarded'], lines: readonly string[], version = '1.1'): Promise<string[]> {
   await using app = await recorder()
   await using front = await forwarding(app, { forwarded })
   using client = new RawClient(front.port, `GET / HTTP/${version}\r\n${lines.join('\r\n')}\r\n\r\n`)

@@ -4,7 +4,7 @@ import { fastForwarding } from '../../../testing/fast-forwarding.ts'
 import { streaming } from '../../../testing/h2-forwarding.ts'
 import { httpApp, RawClient, rawApp, until } from '../../../testing/wire.ts'
 import { Gauges, gaugesMemory } from '../../shared/gauges.ts'
-import { UpstreamError } from '../upstream-target.ts'
+import { UpstreamError } from '../next-hop.ts'
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
 const silent = () => rawApp(socket => socket.resume())

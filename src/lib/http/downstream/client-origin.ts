@@ -4,7 +4,7 @@ import { viaOf } from '../wire/via.ts'
 type Version = '1.0' | '1.1' | '2'
 
 /** What the upstream is told of the client. */
-export class Peer {
+export class ClientOrigin {
   readonly address: string
   readonly proto: 'http' | 'https'
   /** The version of HTTP that it speaks. */
@@ -12,9 +12,9 @@ export class Peer {
   readonly via: string
   #host = Buffer.alloc(0)
   #hostText = ''
-  #told = Buffer.alloc(0)
+  #lines = Buffer.alloc(0)
   /** The host of what was told last. */
-  #toldOf: string | undefined
+  #linesOf: string | undefined
 
   constructor(address: string, proto: 'http' | 'https', version: Version) {
     this.address = address
@@ -33,20 +33,20 @@ export class Peer {
   }
 
   /** The lines that tell of it; the same as last time where the host is, as it mostly is on one connection. */
-  told(bytes: Buffer, from: number, to: number): Buffer {
+  lines(bytes: Buffer, from: number, to: number): Buffer {
     const { address, proto } = this
     const host = this.hostOf(bytes, from, to)
-    if (host !== this.#toldOf) {
-      this.#toldOf = host
+    if (host !== this.#linesOf) {
+      this.#linesOf = host
       const named = host === '' ? undefined : host // a request of HTTP/1.0 may name none
-      this.#told = Buffer.from(
+      this.#lines = Buffer.from(
         `X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: ${proto}\r\n` +
           (named === undefined ? '' : `X-Forwarded-Host: ${named}\r\n`) +
           `Forwarded: ${forwardedOf({ address, proto, host: named })}\r\n${this.via}`,
         'latin1',
       )
     }
-    return this.#told
+    return this.#lines
   }
 }
 

@@ -1,5 +1,5 @@
-import type { Scratch } from '../sockets/buffers.ts'
-import type { Hop } from '../upstream-target.ts'
+import type { NextHop } from '../next-hop.ts'
+import type { OutputBuffer } from '../sockets/buffers.ts'
 import { COLON, isText, startsWith, startsWithFolded } from '../wire/bytes.ts'
 import { dateLine } from '../wire/date.ts'
 import { Field } from '../wire/fields.ts'
@@ -8,7 +8,7 @@ import type { Head } from '../wire/head.ts'
 import { HOP_BY_HOP, NEEDED, namesInConnection } from '../wire/hop-by-hop.ts'
 import { saysItHasNoBody } from '../wire/methods.ts'
 import { type Added, added, isAdded } from './added-headers.ts'
-import type { Peer } from './client-origin.ts'
+import type { ClientOrigin } from './client-origin.ts'
 
 const CHAIN: readonly Field[] = [Field.forwardedFor, Field.forwarded]
 const CLAIMS: readonly Field[] = [
@@ -23,7 +23,7 @@ const NO_ELEMENTS: readonly string[] = []
 const DROPPED_CLAIMS = { replace: CLAIMS, append: CHAIN, keep: NONE }
 
 /** Puts the head of the request together as the upstream gets it: the client's own bytes, with what a hop drops left out. */
-export function composeRequest(out: Scratch, head: Head, hop: Hop, peer: Peer): void {
+export function composeRequest(out: OutputBuffer, head: Head, hop: NextHop, origin: ClientOrigin): void {
   const { bytes, base } = head
   const ours = added(hop.requestHeaders)
   const claims = DROPPED_CLAIMS[hop.forwarded]
@@ -54,7 +54,7 @@ export function composeRequest(out: Scratch, head: Head, hop: Hop, peer: Peer): 
     }
   }
   if (base + head.length - 2 > run) out.copy(bytes, run, base + head.length - 2)
-  if (hop.forwarded !== 'keep') tellOrigin(out, head, hop, peer)
+  if (hop.forwarded !== 'keep') addForwarded(out, head, hop, origin)
   // In the one spelling that every server knows: to one that goes by case, `CHUNKED` is no framing.
   if (head.chunked) out.text('Transfer-Encoding: chunked\r\n')
   else if (head.contentLength < 0 && saysItHasNoBody(head.method)) out.text('Content-Length: 0\r\n')
@@ -81,7 +81,7 @@ export type AnswerChanges = {
 export const UNCHANGED: AnswerChanges = { closes: false, keepsAlive: false, chunks: false, unchunks: false }
 
 /** Puts the head of the answer together as the client gets it: the app's own bytes, with a `Date` where it sent none (RFC 9110, 6.6.1). */
-export function composeAnswer(out: Scratch, head: Head, hop: Hop, changes: AnswerChanges): void {
+export function composeAnswer(out: OutputBuffer, head: Head, hop: NextHop, changes: AnswerChanges): void {
   const { closes, keepsAlive, chunks, unchunks } = changes
   const { bytes, base, status } = head
   const isInterim = status < 200 && status !== 101
@@ -128,7 +128,7 @@ export function composeAnswer(out: Scratch, head: Head, hop: Hop, changes: Answe
 const switchTo = (head: Head): string => `Connection: Upgrade\r\nUpgrade: ${head.list('upgrade') ?? ''}\r\n`
 
 /** Copies up to the end of a name, and leaves out the white space before its colon (RFC 9112, 5.1); gives where to copy on from. */
-function copyName(out: Scratch, head: Head, slot: number, run: number): number {
+function copyName(out: OutputBuffer, head: Head, slot: number, run: number): number {
   const { bytes, base } = head
   const end = base + head.nameEnd(slot)
   if (bytes[end] === COLON) return run
@@ -137,7 +137,7 @@ function copyName(out: Scratch, head: Head, slot: number, run: number): number {
 }
 
 /** Puts trailers together, without what frames, routes or belongs to the hop (RFC 9110, 6.5.1). */
-export function composeTrailers(out: Scratch, trailers: Head, hop: Hop): void {
+export function composeTrailers(out: OutputBuffer, trailers: Head, hop: NextHop): void {
   for (let slot = 0; slot < trailers.count; slot += 1) {
     const field = trailers.field(slot)
     if (!mayTrail(trailers, field) || isDropped(trailers, slot, field, hop.strip, undefined, undefined)) continue
@@ -170,10 +170,10 @@ function isStripped({ bytes, isAnswer }: Head, from: number, to: number, strip: 
   return isAnswer ? startsWith(bytes, from, to, strip) : startsWithFolded(bytes, from, to, strip)
 }
 
-function tellOrigin(out: Scratch, head: Head, hop: Hop, peer: Peer): void {
+function addForwarded(out: OutputBuffer, head: Head, hop: NextHop, origin: ClientOrigin): void {
   if (hop.forwarded === 'replace') {
-    const told = peer.told(head.bytes, head.base + head.hostStart, head.base + head.hostEnd)
-    out.copy(told, 0, told.length)
+    const lines = origin.lines(head.bytes, head.base + head.hostStart, head.base + head.hostEnd)
+    out.copy(lines, 0, lines.length)
     return
   }
   const chain: string[] = []
@@ -191,11 +191,11 @@ function tellOrigin(out: Scratch, head: Head, hop: Hop, peer: Peer): void {
   // Beside X-Forwarded-* of a proxy that says no more, ours alone would claim that the proxy is the client.
   if (elements.length > 0 || !(chain.length > 0 || proto || hosted))
     out.text(
-      `Forwarded: ${[...elements, forwardedOf({ address: peer.address, proto: peer.proto, host })].join(', ')}\r\n`,
+      `Forwarded: ${[...elements, forwardedOf({ address: origin.address, proto: origin.proto, host })].join(', ')}\r\n`,
     )
   const said = asForwardedHeaders(chain.length > 0 ? NO_ELEMENTS : elements)
-  out.text(`X-Forwarded-For: ${[...chain, ...said.chain, peer.address].join(', ')}\r\n`)
-  if (!proto) out.text(`X-Forwarded-Proto: ${said.proto ?? peer.proto}\r\n`)
+  out.text(`X-Forwarded-For: ${[...chain, ...said.chain, origin.address].join(', ')}\r\n`)
+  if (!proto) out.text(`X-Forwarded-Proto: ${said.proto ?? origin.proto}\r\n`)
   if (!hosted && host !== undefined) out.text(`X-Forwarded-Host: ${said.host ?? host}\r\n`)
-  out.text(peer.via)
+  out.text(origin.via)
 }

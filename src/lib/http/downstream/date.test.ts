@@ -36,7 +36,7 @@ for (const [whose, asked] of Object.entries(ASKED)) {
 
   test(`an answer of our own has a Date, to a client ${whose}`, async () => {
     const answer = async (exchange: { answer(own: { status: number }): void }) => exchange.answer({ status: 404 })
-    await using front = await fastForwarding({ journey: answer })({ address: '' })
+    await using front = await fastForwarding({ handler: answer })({ address: '' })
     using client = new RawClient(front.port, asked)
     assert.equal(dates(await client.until('\r\n\r\n')).length, 1)
   })
@@ -69,7 +69,7 @@ test('so it is for clients of HTTP/2', async () => {
   using client = front.client()
   const { headers } = await client.ask({ ':path': '/' })
   assert.match(String(headers['date']), / GMT$/)
-  await using own = await streaming(app, {}, { journey: async exchange => exchange.answer({ status: 404 }) })
+  await using own = await streaming(app, {}, { handler: async exchange => exchange.answer({ status: 404 }) })
   using another = own.client()
   assert.match(String((await another.ask({ ':path': '/' })).headers['date']), / GMT$/)
 })

@@ -6,14 +6,14 @@ import { HandClock } from '../../../testing/clock.ts'
 import { httpApp, open, RawClient, rawApp, until } from '../../../testing/wire.ts'
 import { isFailure } from '../../errors.ts'
 import { noLog } from '../../log.ts'
-import type { Exchange, Journey } from '../exchange.ts'
-import { UpstreamError } from '../upstream-target.ts'
-import { Exchanges, type ExchangesOptions, exchangeServer } from './exchange-server.ts'
+import type { Exchange, RequestHandler } from '../exchange.ts'
+import { UpstreamError } from '../next-hop.ts'
+import { ExchangeServer, type ExchangeServerOptions, netServer } from './exchange-server.ts'
 
-async function serving(journey: Journey, options: Partial<ExchangesOptions> = {}) {
+async function serving(handler: RequestHandler, options: Partial<ExchangeServerOptions> = {}) {
   const clock = new HandClock()
-  const exchanges = new Exchanges({ log: noLog, clock, ...options, journey })
-  const opened = await open(exchangeServer(exchanges))
+  const exchanges = new ExchangeServer({ log: noLog, clock, ...options, handler })
+  const opened = await open(netServer(exchanges))
   return {
     ...opened,
     clock,
@@ -254,7 +254,7 @@ test('an answer of our own to an upload ends the connection, and the client hear
   assert.match(await client.closed(), /Connection: close\r\n\r\ntoo large$/)
 })
 
-test('a journey that fails or forgets to answer is a problem document', async () => {
+test('a handler that fails or forgets to answer is a problem document', async () => {
   await using front = await serving(async exchange => {
     if (exchange.target === '/fails') throw new Error('boom')
   })

@@ -4,23 +4,23 @@ import type { Log } from '../../log.ts'
 import type { ListenAddress } from '../../settings.ts'
 import type { Buckets } from '../../shared/buckets.ts'
 import { type Counted, Counters } from '../counters.ts'
-import type { AnswerOf, Journey } from '../exchange.ts'
-import { Gate, type GateOptions } from '../guard/connection-limits.ts'
+import type { AnswerOf, RequestHandler } from '../exchange.ts'
+import { ConnectionLimiter, type ConnectionLimits } from '../guard/connection-limits.ts'
 import { IdleList } from '../guard/idle-connections.ts'
 import { LIMITS, type Limits } from '../guard/limits.ts'
-import { Sockets, type SocketsOptions } from '../guard/socket-budget.ts'
-import { Resets } from '../guard/stream-resets.ts'
+import { SocketBudget, type SocketBudgetOptions } from '../guard/socket-budget.ts'
+import { StreamResets } from '../guard/stream-resets.ts'
 import { bindAll, CLIENT_SOCKET, close, type Listening, SOCKETS } from '../listening.ts'
+import type { GoneUpstream } from '../next-hop.ts'
 import { problemAnswer } from '../problem-answer.ts'
-import { Scratch } from '../sockets/buffers.ts'
-import { directed } from '../tls/misdirected.ts'
+import { OutputBuffer } from '../sockets/buffers.ts'
+import { refuseMisdirected } from '../tls/misdirected.ts'
 import { Pool } from '../upstream/pool.ts'
-import type { GoneUpstream } from '../upstream-target.ts'
 import { Head } from '../wire/head.ts'
-import { Client } from './h1/connection.ts'
-import { Session } from './h2/connection.ts'
-import type { Parts, Served } from './server-context.ts'
-import { LOOK_MS, looks } from './sweep.ts'
+import { Http1Connection } from './h1/connection.ts'
+import { Http2Connection } from './h2/connection.ts'
+import type { ServedExchange, ServerContext } from './server-context.ts'
+import { SWEEP_MS, startSweep } from './sweep.ts'
 
 const CONNECT_WITHIN_MS = 5_000
 const UPSTREAM_IDLE_MS = 4_000
@@ -30,15 +30,15 @@ const PING_EVERY_MS = 30_000
 const HEARD_WITHIN_MS = 1_000
 const MOST_SPARE_HEADS = 1_024
 
-export type ExchangesOptions = {
-  readonly journey: Journey
+export type ExchangeServerOptions = {
+  readonly handler: RequestHandler
   readonly log: Log
   /** How failures are answered; left out: by a problem document with all that there is to say. */
   readonly answerOf?: AnswerOf | undefined
   readonly clock?: Clock
   readonly limits?: Partial<Limits>
-  readonly connections?: GateOptions
-  readonly sockets?: SocketsOptions
+  readonly connections?: ConnectionLimits
+  readonly sockets?: SocketBudgetOptions
   /** Streams that clients leave, counted by address, in all threads that share the memory. */
   readonly resets?: Buckets
   readonly connectWithinMs?: number
@@ -49,57 +49,57 @@ export type ExchangesOptions = {
 }
 
 /** Serves exchanges on sockets, of HTTP/1 and HTTP/2. */
-export class Exchanges implements Disposable {
+export class ExchangeServer implements Disposable {
   readonly counters = new Counters()
-  readonly gate: Gate
-  readonly #parts: Parts
+  readonly limiter: ConnectionLimiter
+  readonly #context: ServerContext
   readonly #pool: Pool
-  readonly #looks: Disposable
+  readonly #sweep: Disposable
   readonly #clock: Clock
   readonly #answerOf: AnswerOf
   #closesIdleFrom = 0
 
-  constructor(options: ExchangesOptions) {
+  constructor(options: ExchangeServerOptions) {
     const { log, clock = systemClock, connectWithinMs = CONNECT_WITHIN_MS, pingEveryMs = PING_EVERY_MS } = options
-    const journey = directed(options.journey)
+    const handler = refuseMisdirected(options.handler)
     const { answerOf = (thrown, of) => problemAnswer(thrown, log, of) } = options
     this.#answerOf = answerOf
     const limits: Limits = { ...LIMITS, ...options.limits }
-    const inLooks = (ms: number): number => Math.max(1, Math.round(ms / LOOK_MS))
-    const sockets = new Sockets(options.sockets ?? {}, () => this.#pool.closeIdle() || this.#makeRoom())
-    const resets = new Resets(clock, options.resets)
+    const inSweeps = (ms: number): number => Math.max(1, Math.round(ms / SWEEP_MS))
+    const sockets = new SocketBudget(options.sockets ?? {}, () => this.#pool.closeIdle() || this.#makeRoom())
+    const resets = new StreamResets(clock, options.resets)
     const isShutOut = (client: string): boolean => resets.shutsOut(client)
-    this.gate = new Gate({ answerOf, sockets, isShutOut, ...options.connections }, this.counters, () =>
+    this.limiter = new ConnectionLimiter({ answerOf, sockets, isShutOut, ...options.connections }, this.counters, () =>
       this.#makeRoom(),
     )
     this.#clock = clock
     this.#pool = new Pool(
       {
-        idleLooks: inLooks(UPSTREAM_IDLE_MS),
-        surelyOpenLooks: inLooks(SURELY_OPEN_MS),
-        connectLooks: inLooks(connectWithinMs),
+        idleSweeps: inSweeps(UPSTREAM_IDLE_MS),
+        surelyOpenSweeps: inSweeps(SURELY_OPEN_MS),
+        connectSweeps: inSweeps(connectWithinMs),
         connectWithinMs,
       },
       this.counters,
       sockets,
     )
     const spare: Head[] = []
-    this.#parts = {
+    this.#context = {
       pool: this.#pool,
-      gate: this.gate,
+      limiter: this.limiter,
       resets,
-      out: new Scratch(),
+      out: new OutputBuffer(),
       counters: this.counters,
       limits,
-      clients: new Set(),
-      sessions: new Set(),
+      http1Connections: new Set(),
+      http2Connections: new Set(),
       idle: new IdleList(),
       clock,
-      lookMs: LOOK_MS,
+      sweepMs: SWEEP_MS,
       pingEveryMs,
       reusesMemory: options.reusesMemory ?? true,
       closing: false,
-      serve: exchange => this.#serve(exchange, journey),
+      serve: exchange => this.#serve(exchange, handler),
       refusal: (error, status = error.status) => ({ ...answerOf(error), status }),
       takeHead: () => spare.pop() ?? new Head(limits),
       giveHead: head => {
@@ -108,14 +108,14 @@ export class Exchanges implements Disposable {
       },
       later: then => void clock.after(HEARD_WITHIN_MS, then),
     }
-    this.#looks = looks(this.#parts, this.gate, clock)
+    this.#sweep = startSweep(this.#context, this.limiter, clock)
   }
 
   /** Serves a connection: plain, or what node:tls has decrypted of one that the gate let in before. */
   accept(socket: Socket, secure = false): void {
-    if (!secure && !this.gate.enter(socket, { plain: true })) return
-    if ((socket as { alpnProtocol?: unknown }).alpnProtocol === 'h2') new Session(socket, secure, this.#parts)
-    else this.#parts.clients.add(new Client(socket, this.#parts, secure))
+    if (!secure && !this.limiter.enter(socket, { plain: true })) return
+    if ((socket as { alpnProtocol?: unknown }).alpnProtocol === 'h2') new Http2Connection(socket, secure, this.#context)
+    else this.#context.http1Connections.add(new Http1Connection(socket, this.#context, secure))
   }
 
   /** No request goes to this upstream any more; what it had in hand ends where it ended by itself. */
@@ -125,32 +125,32 @@ export class Exchanges implements Disposable {
 
   /** What is counted by now. */
   get counted(): Counted {
-    return this.gate.counted
+    return this.limiter.counted
   }
 
   get open(): number {
-    return this.#parts.clients.size + this.#parts.sessions.size
+    return this.#context.http1Connections.size + this.#context.http2Connections.size
   }
 
   /** Ends idle connections and WebSockets now, and the others with their exchange. */
   drain(): void {
-    this.#parts.closing = true
-    for (const client of this.#parts.clients) client.drain()
-    for (const session of this.#parts.sessions) session.drain()
+    this.#context.closing = true
+    for (const client of this.#context.http1Connections) client.drain()
+    for (const session of this.#context.http2Connections) session.drain()
   }
 
   [Symbol.dispose](): void {
-    this.#parts.closing = true
-    for (const client of this.#parts.clients) client.cut()
-    for (const session of this.#parts.sessions) session.cut()
-    this.gate[Symbol.dispose]()
-    this.#looks[Symbol.dispose]()
+    this.#context.closing = true
+    for (const client of this.#context.http1Connections) client.cut()
+    for (const session of this.#context.http2Connections) session.cut()
+    this.limiter[Symbol.dispose]()
+    this.#sweep[Symbol.dispose]()
     this.#pool[Symbol.dispose]()
   }
 
   /** Closes a connection that is idle, so that another can come in: the one that has been so for longest. */
   #makeRoom(): number {
-    const oldest = this.#parts.idle.takeOldest()
+    const oldest = this.#context.idle.takeOldest()
     oldest?.cut()
     return oldest === undefined ? this.#closeOthersIdle() : 1
   }
@@ -160,9 +160,9 @@ export class Exchanges implements Disposable {
     const now = this.#clock.now()
     // To look through all of them for each that comes would cost too much.
     if (now < this.#closesIdleFrom) return 0
-    this.#closesIdleFrom = now + LOOK_MS
+    this.#closesIdleFrom = now + SWEEP_MS
     let closed = 0
-    for (const session of this.#parts.sessions) {
+    for (const session of this.#context.http2Connections) {
       if (!session.isIdle) continue
       session.cut()
       closed += 1
@@ -170,8 +170,8 @@ export class Exchanges implements Disposable {
     return closed
   }
 
-  #serve(exchange: Served, journey: Journey): void {
-    started(journey, exchange).then(
+  #serve(exchange: ServedExchange, handler: RequestHandler): void {
+    started(handler, exchange).then(
       () => {
         if (!exchange.answered && !exchange.opened && !exchange.gone) this.#fail(exchange, new Error('nobody answered'))
         this.#recycle(exchange)
@@ -183,7 +183,7 @@ export class Exchanges implements Disposable {
     )
   }
 
-  #fail(exchange: Served, thrown: unknown): void {
+  #fail(exchange: ServedExchange, thrown: unknown): void {
     if (exchange.gone) return
     if (exchange.answered) {
       // half an answer must not look like a whole one
@@ -193,22 +193,22 @@ export class Exchanges implements Disposable {
     exchange.answer(this.#answerOf(thrown, exchange))
   }
 
-  #recycle(exchange: Served): void {
-    if (exchange.over) this.#parts.giveHead(exchange.head)
+  #recycle(exchange: ServedExchange): void {
+    if (exchange.over) this.#context.giveHead(exchange.head)
   }
 }
 
 /** The journey, whose failure is told by its promise in any case. */
-function started(journey: Journey, exchange: Served): Promise<void> {
+function started(handler: RequestHandler, exchange: ServedExchange): Promise<void> {
   try {
-    return journey(exchange)
+    return handler(exchange)
   } catch (error) {
     return Promise.reject(error)
   }
 }
 
 /** A net server whose connections the exchanges serve: for tests. @internal */
-export function exchangeServer(exchanges: Exchanges): Server {
+export function netServer(exchanges: ExchangeServer): Server {
   return createServer({ ...CLIENT_SOCKET, allowHalfOpen: true }, socket => exchanges.accept(socket))
 }
 
@@ -217,12 +217,12 @@ export function exchangeServer(exchanges: Exchanges): Server {
  * `beside` it, for the same exchanges, end with it.
  */
 export async function listenFor(
-  exchanges: Exchanges,
+  exchanges: ExchangeServer,
   at: ListenAddress,
   drainMs = 0,
   beside: readonly Server[] = [],
 ): Promise<Listening> {
-  const servers = Array.from({ length: SOCKETS }, () => exchangeServer(exchanges))
+  const servers = Array.from({ length: SOCKETS }, () => netServer(exchanges))
   const bound = await bindAll(servers, at)
   return {
     ...bound,

@@ -1,31 +1,31 @@
 import { ShadowError } from '../../errors.ts'
 import type { Opened, OwnAnswer } from '../exchange.ts'
-import type { AnsweredExchange, UpstreamAnswer } from '../upstream/answer-reader.ts'
-import type { Upstream } from '../upstream/connection.ts'
+import { type NextHop, Refusal, type Stage, UpstreamError } from '../next-hop.ts'
+import type { AnsweredExchange, AnswerReader } from '../upstream/answer-reader.ts'
+import type { UpstreamConnection } from '../upstream/connection.ts'
 import type { Waiter } from '../upstream/pool.ts'
-import { type Hop, Refusal, type Stage, UpstreamError } from '../upstream-target.ts'
 import type { Head } from '../wire/head.ts'
 import { isIdempotent } from '../wire/methods.ts'
-import type { Peer } from './client-origin.ts'
+import type { ClientOrigin } from './client-origin.ts'
 import { composeRequest } from './compose-heads.ts'
-import type { Parts, Served } from './server-context.ts'
+import type { ServedExchange, ServerContext } from './server-context.ts'
 
 type Settle = { readonly resolve: () => void; readonly reject: (reason: unknown) => void }
 
 /** A request whose head our parser has read: how it is sent to an upstream, once more where that is allowed, and what becomes of it there. */
-export abstract class ForwardedExchange implements Served, AnsweredExchange, Waiter {
+export abstract class ForwardedExchange implements ServedExchange, AnsweredExchange, Waiter {
   readonly head: Head
-  readonly parts: Parts
+  readonly context: ServerContext
   answered = false
   opened = false
   readonly ownHeaders: Record<string, string> = {}
-  hop: Hop | undefined
-  upstream: Upstream | undefined
+  hop: NextHop | undefined
+  upstream: UpstreamConnection | undefined
   /** Why the upstream takes nothing any more; its answer may still come. */
-  deafness: Error | undefined
+  writeError: Error | undefined
   /** The body waits until the upstream says to go on. */
   protected asks = false
-  #answer: UpstreamAnswer | undefined
+  #answer: AnswerReader | undefined
   #settle: Settle | undefined
   #gone: AbortController | undefined
   #signal: AbortSignal | undefined
@@ -33,13 +33,13 @@ export abstract class ForwardedExchange implements Served, AnsweredExchange, Wai
   /** An upstream had the request in hand: it may have begun on it. */
   #wasSent = false
   /** Where a connection is waited for. */
-  #awaited: Hop | undefined
+  #awaited: NextHop | undefined
   /** Kept by the pool. */
-  waitedLooks = 0
+  waitedSweeps = 0
 
-  constructor(head: Head, parts: Parts) {
+  constructor(head: Head, context: ServerContext) {
     this.head = head
-    this.parts = parts
+    this.context = context
   }
 
   abstract readonly gone: boolean
@@ -50,16 +50,16 @@ export abstract class ForwardedExchange implements Served, AnsweredExchange, Wai
   abstract open(): Promise<Opened>
   abstract cut(): void
   /** What is told of the client. */
-  protected abstract readonly from: Peer
+  protected abstract readonly origin: ClientOrigin
   /** A byte of the body was given to an upstream: then it cannot be sent again. */
   protected abstract readonly bodyBegun: boolean
   /** The whole body is there and passed on. */
   protected abstract readonly bodyDone: boolean
-  protected abstract answerFrom(upstream: Upstream, hop: Hop): UpstreamAnswer
+  protected abstract answerFrom(upstream: UpstreamConnection, hop: NextHop): AnswerReader
   /** Tells the client to go on with its body. */
   protected abstract passContinue(): void
   /** Passes the body on, after the head if that was not sent yet, and from now on as it comes. */
-  protected abstract sendBody(upstream: Upstream): void
+  protected abstract sendBody(upstream: UpstreamConnection): void
   /** Throws away what there is, and what comes, of the body. */
   protected abstract dropBody(): void
   /** The answer has been given to the client's socket or stream, which may not have taken it yet. */
@@ -79,12 +79,12 @@ export abstract class ForwardedExchange implements Served, AnsweredExchange, Wai
     return this.head.isFor(path)
   }
 
-  get peer(): string {
-    return this.from.address
+  get clientAddress(): string {
+    return this.origin.address
   }
 
   get secure(): boolean {
-    return this.from.proto === 'https'
+    return this.origin.proto === 'https'
   }
 
   get hasBody(): boolean {
@@ -115,7 +115,7 @@ export abstract class ForwardedExchange implements Served, AnsweredExchange, Wai
     return this.head.list(name)
   }
 
-  forward(hop: Hop, signal?: AbortSignal): Promise<void> {
+  forward(hop: NextHop, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason)
       if (this.gone) return reject(left())
@@ -133,7 +133,7 @@ export abstract class ForwardedExchange implements Served, AnsweredExchange, Wai
     return this.#repeated
   }
 
-  given(upstream: Upstream): void {
+  given(upstream: UpstreamConnection): void {
     const { hop } = this
     this.#awaited = undefined
     if (hop !== undefined) this.#send(upstream, hop)
@@ -164,21 +164,21 @@ export abstract class ForwardedExchange implements Served, AnsweredExchange, Wai
     const stage = this.#stage()
     const sent = !this.asks
     const isKept = !this.bodyBegun && !this.#repeated && upstream?.wasKept === true && this.#answer?.begun !== true
-    const isDoomed = upstream?.isDoomed === true
+    const isDead = upstream?.isDead === true
     // A peer that asks nobody before it sends again (a node, which holds the app itself) may be tried elsewhere after the repeat.
     this.#wasSent ||= sent && hop.alive !== undefined
     this.#letGo(false)
     const why = cause ?? new Error('the connection was closed')
     const failure = UpstreamError.lost(hop.address, stage, sent || this.#wasSent, why)
-    if (isKept && !isDoomed && (!sent || isIdempotent(this.method))) this.#repeat(hop, failure)
-    else this.#fail(stage, isDoomed && sent ? why : failure)
+    if (isKept && !isDead && (!sent || isIdempotent(this.method))) this.#repeat(hop, failure)
+    else this.#fail(stage, isDead && sent ? why : failure)
   }
 
   /** Sends it once more, where the same upstream still runs. */
-  #repeat(hop: Hop, failure: UpstreamError): void {
+  #repeat(hop: NextHop, failure: UpstreamError): void {
     this.#repeated = true
     const again = (): void => {
-      this.parts.counters.repeated += 1
+      this.context.counters.repeated += 1
       this.#attempt(hop)
     }
     if (hop.alive === undefined) {
@@ -193,14 +193,14 @@ export abstract class ForwardedExchange implements Served, AnsweredExchange, Wai
   }
 
   #fail(stage: Stage, reason: unknown): void {
-    this.parts.counters.failed(stage)
+    this.context.counters.failed(stage)
     this.failed(reason)
   }
 
-  deaf(cause: Error): void {
-    if (this.deafness !== undefined) return
-    this.deafness = cause
-    this.parts.later(() => this.#answer?.begun !== true && this.deafness === cause && this.upstream?.destroy(cause))
+  writeFailed(cause: Error): void {
+    if (this.writeError !== undefined) return
+    this.writeError = cause
+    this.context.later(() => this.#answer?.begun !== true && this.writeError === cause && this.upstream?.destroy(cause))
     this.dropBody()
   }
 
@@ -211,12 +211,12 @@ export abstract class ForwardedExchange implements Served, AnsweredExchange, Wai
   silent(): void {
     const { hop } = this
     if (hop === undefined) return
-    this.parts.counters.lateAnswers += 1
+    this.context.counters.lateAnswers += 1
     this.upstream?.reset()
     this.failed(UpstreamError.late(hop))
   }
 
-  goesOn(): void {
+  continues(): void {
     if (!this.asks) {
       this.passContinue()
       return
@@ -238,7 +238,7 @@ export abstract class ForwardedExchange implements Served, AnsweredExchange, Wai
   }
 
   finished(reusable: boolean): void {
-    this.#letGo(reusable && this.bodyDone && this.upstream?.outlet.isWritten === true)
+    this.#letGo(reusable && this.bodyDone && this.upstream?.writer.isWritten === true)
     this.handedOut()
   }
 
@@ -256,7 +256,7 @@ export abstract class ForwardedExchange implements Served, AnsweredExchange, Wai
   }
 
   /** Gives away the connection to the upstream, which has switched to another protocol. */
-  protected giveUpstream(): Upstream | undefined {
+  protected giveUpstream(): UpstreamConnection | undefined {
     const { upstream } = this
     this.upstream = this.#answer = undefined
     return upstream
@@ -272,8 +272,8 @@ export abstract class ForwardedExchange implements Served, AnsweredExchange, Wai
     this.#settled()?.resolve()
   }
 
-  #attempt(hop: Hop): void {
-    const { pool } = this.parts
+  #attempt(hop: NextHop): void {
+    const { pool } = this.context
     const repeatable = !this.hasBody && isIdempotent(this.head.method)
     const upstream = this.#repeated ? undefined : pool.take(hop, repeatable)
     if (upstream !== undefined) {
@@ -284,18 +284,18 @@ export abstract class ForwardedExchange implements Served, AnsweredExchange, Wai
     pool.wait(hop, this)
   }
 
-  #send(upstream: Upstream, hop: Hop): void {
+  #send(upstream: UpstreamConnection, hop: NextHop): void {
     const { head } = this
-    const { out } = this.parts
+    const { out } = this.context
     this.upstream = upstream
     upstream.user = this
-    upstream.looks = 0
+    upstream.sweeps = 0
     upstream.mostSilent =
-      hop.answerWithinMs === undefined ? Number.POSITIVE_INFINITY : hop.answerWithinMs / this.parts.lookMs
+      hop.answerWithinMs === undefined ? Number.POSITIVE_INFINITY : hop.answerWithinMs / this.context.sweepMs
     this.#answer = this.answerFrom(upstream, hop)
-    this.deafness = undefined
+    this.writeError = undefined
     try {
-      composeRequest(out, head, hop, this.from)
+      composeRequest(out, head, hop, this.origin)
     } catch (error) {
       out.clear()
       this.failed(error) // a header of ours that is none
@@ -304,7 +304,7 @@ export abstract class ForwardedExchange implements Served, AnsweredExchange, Wai
     const { bodyDone } = this
     this.asks = !bodyDone && hop.expect === 'ask' && !head.expects
     if (bodyDone || this.asks) {
-      out.send(upstream.outlet)
+      out.send(upstream.writer)
       return
     }
     if (hop.expect === 'answer' && head.expects) this.passContinue()
@@ -319,13 +319,13 @@ export abstract class ForwardedExchange implements Served, AnsweredExchange, Wai
   #letGo(reusable: boolean): void {
     const { upstream } = this
     if (this.#awaited !== undefined) {
-      this.parts.pool.stopWaiting(this.#awaited, this)
+      this.context.pool.stopWaiting(this.#awaited, this)
       this.#awaited = undefined
     }
     if (upstream === undefined) return
     this.upstream = this.#answer = undefined
     this.halt()
-    if (reusable) this.parts.pool.give(upstream)
+    if (reusable) this.context.pool.give(upstream)
     else {
       upstream.user = undefined
       upstream.destroy()

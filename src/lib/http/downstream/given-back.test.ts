@@ -12,7 +12,7 @@ import { Counts, countsMemory } from '../../shared/counts.ts'
 import { byHandler } from '../api/request-handler.ts'
 import { Certificates } from '../tls/certificates.ts'
 import { tlsServer } from '../tls/listener.ts'
-import { Exchanges, exchangeServer } from './exchange-server.ts'
+import { ExchangeServer, netServer } from './exchange-server.ts'
 
 const HERE = '127.0.0.1'
 const MOST = 4
@@ -41,19 +41,19 @@ async function serving() {
   const clock = new HandClock(Date.now())
   const counts = new Counts(countsMemory())
   const held: (() => void)[] = []
-  const exchanges = new Exchanges({
+  const exchanges = new ExchangeServer({
     log: noLog,
     clock,
     limits: { bodyBytes: 1_000, stalledAfterMs: 2_000, requestsPerConnection: 3 },
     connections: { most: MOST, mostPerAddress: MOST, counts },
-    async journey(exchange) {
+    async handler(exchange) {
       if (exchange.target.startsWith('/held')) await new Promise<void>(go => held.push(go))
       if (exchange.target.endsWith('/opened'))
         return byHandler(exchange, async (_request, response) => void response.end('opened'), noLog)
       return exchange.forward({ address: app.address, forwarded: 'replace' })
     },
   })
-  const plain = stack.use(await open(exchangeServer(exchanges)))
+  const plain = stack.use(await open(netServer(exchanges)))
   const folder = certificatesFolder()
   putPair(folder, 'one.example', one)
   const certificates = stack.use(await Certificates.open({ folder, clock, log: noLog, lookEveryMs: 1e9 }))

@@ -8,21 +8,21 @@ import { httpApp, open, RawClient, rawApp, until } from '../../../testing/wire.t
 import { noLog } from '../../log.ts'
 import type { Counters } from '../counters.ts'
 import type { Limits } from '../guard/limits.ts'
-import { UpstreamError } from '../upstream-target.ts'
-import { Exchanges, type ExchangesOptions, exchangeServer } from './exchange-server.ts'
+import { UpstreamError } from '../next-hop.ts'
+import { ExchangeServer, type ExchangeServerOptions, netServer } from './exchange-server.ts'
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
 const MB = 1_048_576
 
-async function serving(address: string, limits: Partial<Limits>, options: Partial<ExchangesOptions> = {}) {
+async function serving(address: string, limits: Partial<Limits>, options: Partial<ExchangeServerOptions> = {}) {
   const clock = new HandClock()
   const outcomes: unknown[] = []
-  const exchanges = new Exchanges({
+  const exchanges = new ExchangeServer({
     log: noLog,
     clock,
     limits,
     ...options,
-    journey: exchange =>
+    handler: exchange =>
       exchange.target === '/own'
         ? Promise.resolve(exchange.answer({ status: 200, headers: { 'content-length': '3' }, body: 'own' }))
         : exchange.forward({ address, forwarded: 'replace' }).catch(error => {
@@ -30,7 +30,7 @@ async function serving(address: string, limits: Partial<Limits>, options: Partia
             throw error
           }),
   })
-  const opened = await open(exchangeServer(exchanges))
+  const opened = await open(netServer(exchanges))
   return {
     ...opened,
     clock,
@@ -335,7 +335,7 @@ for (const [path, connect] of Object.entries(paths)) {
   })
 
   test(`${path}: an upstream that accepts no connection is given up after its time`, async () => {
-    await using app = await deaf()
+    await using app = await writeFailed()
     await using front = await serving(app.address, {}, { connectWithinMs: 2_000 })
     using client = await connect(front.port)
     client.send(GET)
@@ -351,7 +351,7 @@ for (const [path, connect] of Object.entries(paths)) {
 }
 
 /** A port whose queue of connections is full, and which nobody accepts any from. */
-async function deaf() {
+async function writeFailed() {
   const code = `
     const { parentPort } = require('node:worker_threads')
     const server = require('node:net').createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {

@@ -3,7 +3,7 @@ import { test } from 'vitest'
 import { fastForwarding } from '../../../testing/fast-forwarding.ts'
 import { streaming } from '../../../testing/h2-forwarding.ts'
 import { RawClient, recorder } from '../../../testing/wire.ts'
-import { UpstreamError } from '../upstream-target.ts'
+import { UpstreamError } from '../next-hop.ts'
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
 const CHUNKS = '2\r\nok\r\n0\r\n\r\n'

@@ -2,16 +2,16 @@ import type { Clock } from '../../clock.ts'
 import type { ShadowError } from '../../errors.ts'
 import type { Counters } from '../counters.ts'
 import type { Exchange, OwnAnswer } from '../exchange.ts'
-import type { Gate } from '../guard/connection-limits.ts'
+import type { ConnectionLimiter } from '../guard/connection-limits.ts'
 import type { IdleList, MayIdle } from '../guard/idle-connections.ts'
 import type { Limits } from '../guard/limits.ts'
-import type { Resets } from '../guard/stream-resets.ts'
-import type { Scratch } from '../sockets/buffers.ts'
+import type { StreamResets } from '../guard/stream-resets.ts'
+import type { OutputBuffer } from '../sockets/buffers.ts'
 import type { Pool } from '../upstream/pool.ts'
 import type { Head } from '../wire/head.ts'
 
 /** An exchange as the server sees it. */
-export interface Served extends Exchange {
+export interface ServedExchange extends Exchange {
   readonly head: Head
   /** A handler of ours has it as streams, and answers. */
   readonly opened: boolean
@@ -26,7 +26,7 @@ export interface Served extends Exchange {
 /** A connection of a client, of whichever version of HTTP. */
 export interface Connection {
   /** Checks its limits of time; called every `lookMs`. */
-  look(): void
+  sweep(): void
   /** Ends it now where it is idle, else with the exchanges that are on it. */
   drain(): void
   /** Ends it at once, so that what was sent does not look whole. */
@@ -45,24 +45,24 @@ export interface MultiplexedConnection extends Connection {
 }
 
 /** What the connections of one server share. */
-export type Parts = {
+export type ServerContext = {
   readonly pool: Pool
-  readonly gate: Gate
-  readonly resets: Resets
-  readonly out: Scratch
+  readonly limiter: ConnectionLimiter
+  readonly resets: StreamResets
+  readonly out: OutputBuffer
   readonly counters: Counters
   readonly limits: Limits
-  readonly clients: Set<Connection>
+  readonly http1Connections: Set<Connection>
   /** Connections that speak HTTP/2. */
-  readonly sessions: Set<MultiplexedConnection>
+  readonly http2Connections: Set<MultiplexedConnection>
   readonly idle: IdleList<IdleConnection>
   readonly clock: Clock
-  readonly lookMs: number
+  readonly sweepMs: number
   readonly pingEveryMs: number
   readonly reusesMemory: boolean
   /** The server is going away: connections end with their exchange. */
   closing: boolean
-  serve(exchange: Served): void
+  serve(exchange: ServedExchange): void
   /** How an error is answered, by default with its own status. */
   refusal(error: ShadowError, status?: number): OwnAnswer
   takeHead(): Head

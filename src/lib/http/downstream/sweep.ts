@@ -1,18 +1,18 @@
 import type { Clock } from '../../clock.ts'
-import type { Gate } from '../guard/connection-limits.ts'
-import type { Parts } from './server-context.ts'
+import type { ConnectionLimiter } from '../guard/connection-limits.ts'
+import type { ServerContext } from './server-context.ts'
 
-export const LOOK_MS = 500
+export const SWEEP_MS = 500
 
 /** One timer for all connections, instead of one or more for each: looks at them twice a second. */
-export function looks(parts: Parts, gate: Gate, clock: Clock): Disposable {
-  const look = (): void => {
-    for (const client of parts.clients) client.look()
-    for (const session of parts.sessions) session.look()
-    parts.pool.look()
-    gate.look()
-    alarm = clock.after(LOOK_MS, look)
+export function startSweep(context: ServerContext, limiter: ConnectionLimiter, clock: Clock): Disposable {
+  const sweep = (): void => {
+    for (const client of context.http1Connections) client.sweep()
+    for (const session of context.http2Connections) session.sweep()
+    context.pool.sweep()
+    limiter.sweep()
+    alarm = clock.after(SWEEP_MS, sweep)
   }
-  let alarm = clock.after(LOOK_MS, look)
+  let alarm = clock.after(SWEEP_MS, sweep)
   return { [Symbol.dispose]: () => alarm[Symbol.dispose]() }
 }

@@ -6,24 +6,24 @@ import { open, RawClient, until } from '../../../testing/wire.ts'
 import { noLog } from '../../log.ts'
 import { Counts, countsMemory } from '../../shared/counts.ts'
 import { Counters } from '../counters.ts'
-import { Exchanges, exchangeServer } from '../downstream/exchange-server.ts'
-import { Gate, type GateOptions } from './connection-limits.ts'
+import { ExchangeServer, netServer } from '../downstream/exchange-server.ts'
+import { ConnectionLimiter, type ConnectionLimits } from './connection-limits.ts'
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
 
-async function serving(connections: GateOptions) {
+async function serving(connections: ConnectionLimits) {
   const clock = new HandClock()
   const held: (() => void)[] = []
-  const exchanges = new Exchanges({
+  const exchanges = new ExchangeServer({
     log: noLog,
     clock,
     connections,
-    async journey(exchange) {
+    async handler(exchange) {
       if (exchange.target === '/held') await new Promise<void>(go => held.push(go))
       exchange.answer({ status: 200, headers: { 'content-length': '2' }, body: 'ok' })
     },
   })
-  const opened = await open(exchangeServer(exchanges))
+  const opened = await open(netServer(exchanges))
   return {
     ...opened,
     clock,
@@ -134,25 +134,25 @@ function from(address: string): Socket {
   return socket
 }
 
-const gateOf = (options: GateOptions): Gate => new Gate(options, new Counters(), () => 0)
-const enter = (gate: Gate, address: string): boolean => gate.enter(from(address), { plain: false })
+const gateOf = (options: ConnectionLimits): ConnectionLimiter => new ConnectionLimiter(options, new Counters(), () => 0)
+const enter = (limiter: ConnectionLimiter, address: string): boolean => limiter.enter(from(address), { plain: false })
 
 test('an IPv6 client is its /64; an IPv4 one its address, in whichever spelling', () => {
-  const gate = gateOf({ mostPerAddress: 1 })
-  assert.equal(enter(gate, '2001:db8:1:2::1'), true)
-  assert.equal(enter(gate, '2001:db8:1:2:ffff::9'), false)
-  assert.equal(enter(gate, '2001:db8:1:3::1'), true)
-  assert.equal(enter(gate, '203.0.113.7'), true)
-  assert.equal(enter(gate, '::ffff:203.0.113.7'), false)
-  assert.equal(enter(gate, '203.0.113.8'), true)
+  const limiter = gateOf({ mostPerAddress: 1 })
+  assert.equal(enter(limiter, '2001:db8:1:2::1'), true)
+  assert.equal(enter(limiter, '2001:db8:1:2:ffff::9'), false)
+  assert.equal(enter(limiter, '2001:db8:1:3::1'), true)
+  assert.equal(enter(limiter, '203.0.113.7'), true)
+  assert.equal(enter(limiter, '::ffff:203.0.113.7'), false)
+  assert.equal(enter(limiter, '203.0.113.8'), true)
 })
 
 test('trusted proxies are bounded in all alone', () => {
   const exempt = new BlockList()
   exempt.addSubnet('10.0.0.0', 8, 'ipv4')
-  const gate = gateOf({ mostPerAddress: 1, most: 3, exempt })
+  const limiter = gateOf({ mostPerAddress: 1, most: 3, exempt })
   assert.deepEqual(
-    ['10.0.0.1', '10.0.0.1', '::ffff:10.0.0.1', '10.0.0.1'].map(address => enter(gate, address)),
+    ['10.0.0.1', '10.0.0.1', '::ffff:10.0.0.1', '10.0.0.1'].map(address => enter(limiter, address)),
     [true, true, true, false],
   )
 })

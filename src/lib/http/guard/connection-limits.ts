@@ -6,10 +6,10 @@ import { Counts, countsMemory } from '../../shared/counts.ts'
 import type { Counted, Counters } from '../counters.ts'
 import type { AnswerOf } from '../exchange.ts'
 import { problemAnswer, wholeAnswer } from '../problem-answer.ts'
-import { FULL, Sockets } from './socket-budget.ts'
+import { FULL, SocketBudget } from './socket-budget.ts'
 
 /** How many connections may be open, in all threads that share the memory. */
-export type GateOptions = {
+export type ConnectionLimits = {
   readonly most?: number | undefined
   /** From one client: an IPv4 address, or the /64 of an IPv6 one, which is what one client is given. */
   readonly mostPerAddress?: number | undefined
@@ -17,7 +17,7 @@ export type GateOptions = {
   readonly exempt?: Addresses | undefined
   readonly counts?: Counts | undefined
   /** What connections of clients share with those to upstreams. */
-  readonly sockets?: Sockets | undefined
+  readonly sockets?: SocketBudget | undefined
   readonly answerOf?: AnswerOf | undefined
   /** Whether a client gets no new TLS connection for the moment, as it has left too many requests. */
   readonly isShutOut?: ((client: string) => boolean) | undefined
@@ -37,7 +37,7 @@ const STREAMS_TOGETHER = 256
 const IPV6_BITS = 64
 
 /** Lets connections in, before a byte of them is read, and keeps the count of them. */
-export class Gate {
+export class ConnectionLimiter {
   readonly #most: number
   readonly #mostPerAddress: number
   readonly #exempt: Addresses | undefined
@@ -46,14 +46,14 @@ export class Gate {
   readonly #counters: Counters
   readonly #makeRoom: () => number
   readonly #isShutOut: (client: string) => boolean
-  readonly #sockets: Sockets
+  readonly #sockets: SocketBudget
   #refused: Socket[] = []
   #refusedBefore: Socket[] = []
   readonly #open = new Set<Socket>()
 
   /** `makeRoom` closes connections that nobody would miss, and tells how many. */
-  constructor(options: GateOptions, counters: Counters, makeRoom: () => number) {
-    this.#sockets = options.sockets ?? new Sockets({}, makeRoom)
+  constructor(options: ConnectionLimits, counters: Counters, makeRoom: () => number) {
+    this.#sockets = options.sockets ?? new SocketBudget({}, makeRoom)
     this.#most = options.most ?? Number.POSITIVE_INFINITY
     this.#mostPerAddress = options.mostPerAddress ?? Number.POSITIVE_INFINITY
     this.#exempt = options.exempt
@@ -134,15 +134,15 @@ export class Gate {
   }
 
   /** Called from time to time: ends those refused that do not end themselves. */
-  look(): void {
+  sweep(): void {
     for (const socket of this.#refusedBefore) socket.destroy()
     this.#refusedBefore = this.#refused
     this.#refused = []
   }
 
   [Symbol.dispose](): void {
-    this.look()
-    this.look()
+    this.sweep()
+    this.sweep()
   }
 
   /** Whom what comes from the address counts for; undefined where it has no bound. */

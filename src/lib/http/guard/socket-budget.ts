@@ -2,19 +2,19 @@ import { ShadowError } from '../../errors.ts'
 import { type Gauge, Gauges, gaugesMemory } from '../../shared/gauges.ts'
 
 /** The most sockets of clients and upstreams together, in all threads that share the gauge. */
-export type SocketsOptions = { readonly most?: number | undefined; readonly gauge?: Gauge | undefined }
+export type SocketBudgetOptions = { readonly most?: number | undefined; readonly gauge?: Gauge | undefined }
 
 /**
  * One budget for the sockets of clients and upstreams, as nginx's `worker_connections` is one. It leaves the rest of the process the file
  * descriptors that it needs.
  */
-export class Sockets {
+export class SocketBudget {
   readonly #most: number
   readonly #gauge: Gauge
   readonly #makeRoom: () => number
 
   /** `makeRoom` closes idle sockets and returns how many. */
-  constructor({ most = Number.POSITIVE_INFINITY, gauge = ownGauge() }: SocketsOptions, makeRoom: () => number) {
+  constructor({ most = Number.POSITIVE_INFINITY, gauge = ownGauge() }: SocketBudgetOptions, makeRoom: () => number) {
     this.#most = most
     this.#gauge = gauge
     this.#makeRoom = makeRoom

@@ -11,7 +11,7 @@ const MOST_KNOWN = 1_000
  * Limits how many streams one client may reset before they are answered (rapid reset, CVE-2023-44487), over all of its connections. nghttp2 limits
  * them for each connection alone.
  */
-export class Resets {
+export class StreamResets {
   readonly #buckets: Buckets
   readonly #clock: Clock
   /** The clients that get no new connection, and until when. */

@@ -4,7 +4,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls'
 import { afterEach, describe, test } from 'vitest'
 import { selfSigned } from '../../../testing/certificates.ts'
-import { Outlet } from '../sockets/socket-writer.ts'
+import { SocketWriter } from '../sockets/socket-writer.ts'
 import { useFallbacks } from './fallbacks.ts'
 import { readInto } from './read-into.ts'
 import { setAutoDestroy, tcpBeneath } from './sockets.ts'
@@ -60,7 +60,7 @@ async function textOf(socket: Socket, length: number): Promise<string> {
 
 /** How many of three small writes went through the stream. */
 async function streamedOf({ accepted, client }: Ends): Promise<number> {
-  const writer = new Outlet(accepted, cause => assert.fail(cause))
+  const writer = new SocketWriter(accepted, cause => assert.fail(cause))
   const text = textOf(client, 4)
   let streamed = 0
   for (const [at, digit] of ['0', '1', '2', '3'].entries()) {

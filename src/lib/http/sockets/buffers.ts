@@ -1,5 +1,5 @@
 import { CR, copy, LF } from '../wire/bytes.ts'
-import type { Outlet } from './socket-writer.ts'
+import type { SocketWriter } from './socket-writer.ts'
 
 const SHARED_BYTES = 32_768
 // Few calls carry a long body through a large buffer; with many bodies at a time memory counts for more.
@@ -32,7 +32,7 @@ export type Receive = (bytes: Buffer, length: number, lent: boolean) => void
  * Where a socket reads into. Small messages share one buffer and are copied on; a long body (`bulk`) is read into a buffer of the
  * socket's own, which can be written from directly, the reading being paused until it is written.
  */
-export class Intake {
+export class ReadBuffer {
   /** Long bodies are read until this is false again. */
   bulk = false
   /** Whether nothing is being written any more from the own buffer when `bulk` ends. */
@@ -77,7 +77,7 @@ const MOST_VIEWED = 4_096
 const ROOM = 131_072
 
 /** Where heads are put together with the first bytes of a body, to be sent in one write. */
-export class Scratch {
+export class OutputBuffer {
   #bytes = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
   /** The views of its beginning that were needed, by their length. */
   #views: Buffer[] = []
@@ -112,11 +112,11 @@ export class Scratch {
     this.#at = this.#start
   }
 
-  send(outlet: Outlet): void {
+  send(writer: SocketWriter): void {
     if (this.isEmpty) return
-    outlet.write(this.#view())
+    writer.write(this.#view())
     // What the kernel has taken whole need not be kept.
-    if (outlet.isWritten) this.#at = this.#start
+    if (writer.isWritten) this.#at = this.#start
     else this.#start = this.#at
     if (this.#start > SCRATCH_BYTES - ROOM) this.#renew(0)
   }
@@ -142,18 +142,25 @@ export class Scratch {
 const COPY_BELOW = 4_096
 
 /** Sends a part of a body, after what was put together before it. The socket may go on writing from memory that is not lent. */
-export function passOn(out: Scratch, outlet: Outlet, bytes: Buffer, from: number, to: number, lent: boolean): void {
+export function writeBody(
+  out: OutputBuffer,
+  writer: SocketWriter,
+  bytes: Buffer,
+  from: number,
+  to: number,
+  lent: boolean,
+): void {
   if (lent || to - from < COPY_BELOW) {
     out.copy(bytes, from, to)
     return
   }
   if (out.isEmpty) {
-    outlet.write(bytes.subarray(from, to))
+    writer.write(bytes.subarray(from, to))
     return
   }
-  const { socket } = outlet
+  const { socket } = writer
   socket.cork()
-  out.send(outlet)
+  out.send(writer)
   socket.write(bytes.subarray(from, to))
   socket.uncork()
 }

@@ -4,18 +4,18 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls'
 import { describe, expect, test } from 'vitest'
 import { selfSigned } from '../../../testing/certificates.ts'
-import { Outlet } from './socket-writer.ts'
+import { SocketWriter } from './socket-writer.ts'
 
-type Ends = { outlet: Outlet; other: Socket; faults: Error[]; reset(): void } & Disposable
+type Ends = { writer: SocketWriter; other: Socket; faults: Error[]; reset(): void } & Disposable
 
 const endsOf = (socket: Socket, other: Socket, beneath = other): Ends => {
   const faults: Error[] = []
-  const outlet = new Outlet(socket, cause => faults.push(cause))
+  const writer = new SocketWriter(socket, cause => faults.push(cause))
   const end = (): void => {
     socket.destroy()
     other.destroy()
   }
-  return { outlet, other, faults, reset: () => void beneath.resetAndDestroy(), [Symbol.dispose]: end }
+  return { writer, other, faults, reset: () => void beneath.resetAndDestroy(), [Symbol.dispose]: end }
 }
 
 async function portOf(server: Server): Promise<number> {
@@ -56,14 +56,14 @@ describe.each([
 ])('%s', (_, pair) => {
   test('bytes arrive whole and in order, whatever the kernel takes at once', async () => {
     using ends = await pair()
-    const { outlet, other } = ends
+    const { writer, other } = ends
     let sent = 0
     // More than the buffers of the kernel hold, so that some is handed to it by parts, and what follows by the stream.
-    for (; sent < 1_000; sent += 1) outlet.write(part(sent % 251))
-    expect(outlet.isWritten).toBe(false)
-    expect(outlet.waiting).toBeGreaterThan(0)
+    for (; sent < 1_000; sent += 1) writer.write(part(sent % 251))
+    expect(writer.isWritten).toBe(false)
+    expect(writer.waiting).toBeGreaterThan(0)
     let told = 0
-    outlet.whenWritten(() => {
+    writer.whenWritten(() => {
       told += 1
     })
     expect(told).toBe(0)
@@ -76,15 +76,15 @@ describe.each([
       if (received === sent * 16_000) break
     }
     await expect.poll(() => told).toBe(1)
-    expect([outlet.isWritten, outlet.waiting]).toEqual([true, 0])
+    expect([writer.isWritten, writer.waiting]).toEqual([true, 0])
   })
 
   test('what is small and taken at once waits for nothing', async () => {
     using ends = await pair()
-    ends.outlet.write(Buffer.from('one '))
-    expect([ends.outlet.isWritten, ends.outlet.waiting]).toEqual([true, 0])
-    ends.outlet.write(Buffer.from('two'))
-    await expect.poll(() => [ends.outlet.isWritten, ends.outlet.waiting]).toEqual([true, 0])
+    ends.writer.write(Buffer.from('one '))
+    expect([ends.writer.isWritten, ends.writer.waiting]).toEqual([true, 0])
+    ends.writer.write(Buffer.from('two'))
+    await expect.poll(() => [ends.writer.isWritten, ends.writer.waiting]).toEqual([true, 0])
     let text = ''
     ends.other.on('data', chunk => {
       text += chunk
@@ -95,8 +95,8 @@ describe.each([
 
   test('an end comes after all that was written', async () => {
     using ends = await pair()
-    for (let sent = 0; sent < 500; sent += 1) ends.outlet.write(part(sent % 251))
-    ends.outlet.socket.end()
+    for (let sent = 0; sent < 500; sent += 1) ends.writer.write(part(sent % 251))
+    ends.writer.socket.end()
     let received = 0
     for await (const chunk of ends.other) received += (chunk as Buffer).length
     expect(received).toBe(500 * 16_000)
@@ -104,14 +104,14 @@ describe.each([
 
   test('a write to a connection that was reset is told as a fault of the socket', async () => {
     using ends = await pair()
-    const { outlet } = ends
+    const { writer } = ends
     const faults: Error[] = []
-    outlet.socket.on('error', cause => faults.push(cause))
-    outlet.write(Buffer.from('hello'))
+    writer.socket.on('error', cause => faults.push(cause))
+    writer.write(Buffer.from('hello'))
     ends.reset()
     await expect
       .poll(() => {
-        if (!outlet.socket.destroyed) outlet.write(Buffer.from('again'))
+        if (!writer.socket.destroyed) writer.write(Buffer.from('again'))
         return faults.length + ends.faults.length
       })
       .toBeGreaterThan(0)
@@ -119,8 +119,8 @@ describe.each([
 
   test('all kinds of writes arrive in order, each of them behind one that was just handed over', async () => {
     using ends = await pair()
-    const { outlet, other } = ends
-    const { socket } = outlet
+    const { writer, other } = ends
+    const { socket } = writer
     let text = ''
     other.on('data', chunk => {
       text += chunk
@@ -129,27 +129,27 @@ describe.each([
     await new Promise(resolve => socket.write(Buffer.from('.'), resolve)) // the first tells how to hand over
     let expected = '.'
     const say = (what: string, write: (what: string) => void): void => {
-      outlet.write(Buffer.from('<'))
+      writer.write(Buffer.from('<'))
       write(what)
       expected += `<${what}`
     }
     for (let turn = 0; turn < 20; turn += 1) {
-      say('outlet', what => outlet.write(Buffer.from(what)))
+      say('writer', what => writer.write(Buffer.from(what)))
       say('buffer', what => socket.write(Buffer.from(what)))
       say('latin1', what => socket.write(what, 'latin1'))
       say('utf8', what => socket.write(what))
       say('', () => socket.write(''))
-      say('another', what => new Outlet(socket, () => undefined).write(Buffer.from(what)))
+      say('another', what => new SocketWriter(socket, () => undefined).write(Buffer.from(what)))
       say('corked', what => {
         socket.cork()
         for (const letter of what) socket.write(letter)
         socket.uncork()
       })
       if (turn % 3 === 0) await new Promise(setImmediate)
-      if (turn % 7 === 0) await expect.poll(() => outlet.isWritten).toBe(true)
-      if (turn % 5 === 0) await new Promise<void>(resolve => outlet.whenWritten(resolve))
+      if (turn % 7 === 0) await expect.poll(() => writer.isWritten).toBe(true)
+      if (turn % 5 === 0) await new Promise<void>(resolve => writer.whenWritten(resolve))
     }
-    await expect.poll(() => outlet.isWritten).toBe(true)
+    await expect.poll(() => writer.isWritten).toBe(true)
     say('', () => socket.end())
     await once(other, 'end')
     expect(text).toBe(expected)
@@ -157,19 +157,19 @@ describe.each([
 
   test('a connection is destroyed in the middle of a write', async () => {
     using ends = await pair()
-    const { outlet } = ends
-    outlet.socket.on('error', () => undefined)
-    for (let sent = 0; outlet.isWritten; sent += 1) {
-      outlet.write(part(sent % 251))
+    const { writer } = ends
+    writer.socket.on('error', () => undefined)
+    for (let sent = 0; writer.isWritten; sent += 1) {
+      writer.write(part(sent % 251))
       await new Promise(setImmediate)
     }
     let told = 0
-    outlet.whenWritten(() => {
+    writer.whenWritten(() => {
       told += 1
     })
-    outlet.write(part(1))
-    outlet.socket.destroy()
+    writer.write(part(1))
+    writer.socket.destroy()
     await expect.poll(() => told).toBe(1)
-    outlet.write(part(1))
+    writer.write(part(1))
   })
 })

@@ -7,7 +7,7 @@ import { PendingTlsWrite } from '../node-internals/pending-tls-write.ts'
  * Writes to a socket. Small writes to TLS go to the socket's handle, past the machinery of a stream. Where
  * this Node does not let us, they are ordinary writes.
  */
-export class Outlet {
+export class SocketWriter {
   readonly socket: Socket
   readonly #failed: (cause: Error) => void
   /** Called once the kernel has the rest of what was handed to it; undefined if it has all. */

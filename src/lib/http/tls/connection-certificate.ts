@@ -5,7 +5,7 @@ type Made = { readonly servername: string | undefined; readonly certificate: Cer
 const made = new WeakMap<object, Made>()
 
 /** Remembers the hostname that a client named when it connected, and the certificate that it was shown. */
-export function certified(socket: object, servername: string | undefined, certificate: Certificate): void {
+export function rememberCertificate(socket: object, servername: string | undefined, certificate: Certificate): void {
   made.set(socket, { servername: servername?.toLowerCase(), certificate })
 }
 
@@ -13,7 +13,7 @@ export function certified(socket: object, servername: string | undefined, certif
  * Tells whether a request for this host (as in `Host`, with its port) may arrive on this connection: the client named the same host, or the
  * certificate covers it, too (RFC 9113, 9.1.1). Other requests are misdirected (RFC 9110, 15.5.20). If the client named no host, all may arrive.
  */
-export function mayCome(host: string | undefined, socket: object): boolean {
+export function mayArrive(host: string | undefined, socket: object): boolean {
   const connection = made.get(socket)
   if (connection === undefined || connection.servername === undefined || host === undefined) return true
   const hostname = host.replace(/:\d*$/, '').toLowerCase()

@@ -7,14 +7,14 @@ import { tcpBeneath } from '../node-internals/sockets.ts'
 import { wholeAnswer } from '../problem-answer.ts'
 import { type Certificate, tlsTerms } from './certificate.ts'
 import type { Certificates } from './certificates.ts'
-import { certified } from './connection-certificate.ts'
+import { rememberCertificate } from './connection-certificate.ts'
 import { TicketKeys } from './ticket-keys.ts'
 
 /** The server that gets the decrypted connections. */
 type ConnectionServer = {
   readonly counters: Counters
   /** Admits a connection before its handshake. If it returns false, the connection is refused and no longer the caller's. */
-  readonly gate: { enter(socket: Socket, terms: { readonly plain: boolean }): boolean }
+  readonly limiter: { enter(socket: Socket, terms: { readonly plain: boolean }): boolean }
   accept(socket: Socket, secure: true): void
 }
 
@@ -67,7 +67,7 @@ export function tlsServer({ certificates, exchanges, log, handshakeWithinMs, ...
   // Connections are counted and refused before the handshake, which costs a hundred times as much as accepting a connection.
   const handshakes = server.listeners('connection')
   server.removeAllListeners('connection').on('connection', (socket: Socket) => {
-    if (!exchanges.gate.enter(socket, { plain: false })) return
+    if (!exchanges.limiter.enter(socket, { plain: false })) return
     setNameless() // the certificate before may have expired
     for (const begin of handshakes) begin.call(server, socket)
   })
@@ -78,7 +78,7 @@ export function tlsServer({ certificates, exchanges, log, handshakeWithinMs, ...
       const certificate = certificates.find(servername)
       // The session was resumed by a ticket, and its certificate has been removed since.
       if (certificate === undefined) return void socket.destroy()
-      certified(socket, servername, certificate)
+      rememberCertificate(socket, servername, certificate)
       socket.allowHalfOpen = true // a client that ends its side after a request is still answered; one that ends it during the handshake has left
       exchanges.accept(socket, true)
     })

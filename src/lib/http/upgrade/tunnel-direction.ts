@@ -1,14 +1,14 @@
 import type { Socket } from 'node:net'
-import { type Intake, passOn, Scratch } from '../sockets/buffers.ts'
-import type { Outlet } from '../sockets/socket-writer.ts'
+import { OutputBuffer, type ReadBuffer, writeBody } from '../sockets/buffers.ts'
+import type { SocketWriter } from '../sockets/socket-writer.ts'
 import type { FrameBoundaries } from './websocket-frames.ts'
 
 /** One of the two connections of a tunnel. */
 export interface TunnelEnd {
   readonly socket: Socket
-  readonly outlet: Outlet
+  readonly writer: SocketWriter
   /** What it reads into, where that is memory that is used again. */
-  readonly intake: Intake | undefined
+  readonly readBuffer: ReadBuffer | undefined
 }
 
 type DirectionOptions = {
@@ -25,7 +25,7 @@ type DirectionOptions = {
 /** One direction of a tunnel. It passes on what comes from one socket, and reads no faster than the other socket takes it. */
 export class TunnelDirection {
   readonly #from: TunnelEnd
-  readonly #to: Outlet
+  readonly #to: SocketWriter
   readonly #options: DirectionOptions
   /** A frame of our own, to be sent when the frame that is passing has ended. */
   #due: Buffer | undefined
@@ -35,7 +35,7 @@ export class TunnelDirection {
 
   constructor(from: TunnelEnd, to: TunnelEnd, options: DirectionOptions) {
     this.#from = from
-    this.#to = to.outlet
+    this.#to = to.writer
     this.#options = options
   }
 
@@ -51,7 +51,7 @@ export class TunnelDirection {
       from = boundary
     }
     if (!this.#isOver) this.#pass(bytes, from, length, lent)
-    this.#mayWait(length, !lent && this.#from.intake !== undefined)
+    this.#mayWait(length, !lent && this.#from.readBuffer !== undefined)
   }
 
   /** No more bytes come. */
@@ -75,12 +75,12 @@ export class TunnelDirection {
 
   /** Pauses reading until the waiting bytes are taken, if they are many or lie in memory (`fromOwn`) that would be read into next. */
   #mayWait(length: number, fromOwn: boolean): void {
-    const { intake, socket } = this.#from
+    const { readBuffer, socket } = this.#from
     const isWritten = this.#to.isWritten
-    if (intake !== undefined) {
+    if (readBuffer !== undefined) {
       // A TLS socket passes on what it has decrypted even when it is paused.
-      intake.bulk = length >= BULK_FROM && !('encrypted' in socket)
-      intake.written = isWritten
+      readBuffer.bulk = length >= BULK_FROM && !('encrypted' in socket)
+      readBuffer.written = isWritten
     }
     if (isWritten || (!fromOwn && this.#to.waiting < MOST_WAITING)) return
     socket.pause()
@@ -89,7 +89,7 @@ export class TunnelDirection {
 
   #pass(bytes: Buffer, from: number, to: number, lent: boolean): void {
     if (from === to) return
-    passOn(out, this.#to, bytes, from, to, lent)
+    writeBody(out, this.#to, bytes, from, to, lent)
     out.send(this.#to)
   }
 
@@ -117,4 +117,4 @@ export class TunnelDirection {
 const BULK_FROM = 32_768
 const MOST_WAITING = 65_536
 
-const out = new Scratch()
+const out = new OutputBuffer()

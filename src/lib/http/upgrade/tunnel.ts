@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Clock } from '../../clock.ts'
-import type { Outlet } from '../sockets/socket-writer.ts'
+import type { SocketWriter } from '../sockets/socket-writer.ts'
 import { TunnelDirection, type TunnelEnd } from './tunnel-direction.ts'
 import { FrameBoundaries } from './websocket-frames.ts'
 
@@ -37,8 +37,8 @@ export class Tunnel {
   readonly up: TunnelDirection
   /** From the upstream to the client. */
   readonly down: TunnelDirection
-  readonly #client: Outlet
-  readonly #upstream: Outlet
+  readonly #client: SocketWriter
+  readonly #upstream: SocketWriter
   readonly #options: TunnelOptions
   readonly #frames: FrameBoundaries | undefined
   #open = 2
@@ -55,14 +55,14 @@ export class Tunnel {
   constructor(client: TunnelEnd, upstream: TunnelEnd, options: TunnelOptions) {
     const { clock, pingEveryMs, stalledAfterMs } = options
     this.#options = options
-    this.#client = client.outlet
-    this.#upstream = upstream.outlet
+    this.#client = client.writer
+    this.#upstream = upstream.writer
     this.#heardAt = clock.now()
     if (pingEveryMs !== undefined) {
       this.#frames = new FrameBoundaries()
-      this.#pings = clock.after(pingEveryMs, this.#lookForPings)
+      this.#pings = clock.after(pingEveryMs, this.#checkPings)
     }
-    this.#stalls = clock.after(stalledAfterMs, this.#lookForStalls)
+    this.#stalls = clock.after(stalledAfterMs, this.#checkStalls)
     const [frames, onTaken, onPut] = [this.#frames, this.#heard, this.#pinged]
     this.down = new TunnelDirection(upstream, client, { frames, onTaken, onPut })
     this.up = new TunnelDirection(client, upstream, { onCame: this.#heard })
@@ -128,7 +128,7 @@ export class Tunnel {
   }
 
   /** Pings a client that has been silent; one that stays so is cut. */
-  readonly #lookForPings = (): void => {
+  readonly #checkPings = (): void => {
     const { clock, pingEveryMs = 0 } = this.#options
     const now = clock.now()
     if (this.#pingedAt !== undefined && now - this.#pingedAt >= pingEveryMs) {
@@ -141,18 +141,18 @@ export class Tunnel {
       this.down.put(PING)
     }
     const since = this.#pingedAt ?? (isSilent ? now : this.#heardAt)
-    this.#pings = clock.after(Math.max(1, since + pingEveryMs - now), this.#lookForPings)
+    this.#pings = clock.after(Math.max(1, since + pingEveryMs - now), this.#checkPings)
   }
 
   /** Cuts when one half has ended and the other falls silent, or when one side takes no byte: nobody may be there any more. */
-  readonly #lookForStalls = (): void => {
+  readonly #checkStalls = (): void => {
     const { clock, stalledAfterMs } = this.#options
     const [client, upstream] = [this.#client, this.#upstream]
     const waiting = client.waiting + upstream.waiting
     const moved = passed(client.socket) + passed(upstream.socket) - waiting
     const owed = waiting > 0 || client.socket.readableEnded || upstream.socket.readableEnded
     if (owed && moved === this.#moved) this.#late()
-    else this.#stalls = clock.after(stalledAfterMs, this.#lookForStalls)
+    else this.#stalls = clock.after(stalledAfterMs, this.#checkStalls)
     this.#moved = moved
   }
 }

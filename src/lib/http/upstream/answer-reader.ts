@@ -1,11 +1,11 @@
 import type { Counters } from '../counters.ts'
-import type { Scratch } from '../sockets/buffers.ts'
-import { type Hop, type Refusal, UpstreamError } from '../upstream-target.ts'
+import { type NextHop, type Refusal, UpstreamError } from '../next-hop.ts'
+import type { OutputBuffer } from '../sockets/buffers.ts'
 import type { BodyFramer } from '../wire/body-framer.ts'
 import { Field } from '../wire/fields.ts'
 import { type Framing, HEAD_LIMITS, Head, MORE, WHOLE } from '../wire/head.ts'
 import { parseResponse } from '../wire/parse.ts'
-import type { Upstream, UpstreamUser } from './connection.ts'
+import type { UpstreamConnection, UpstreamUser } from './connection.ts'
 
 const MOST_OF_A_REFUSAL = 65_536
 const LIMITS = { ...HEAD_LIMITS, headBytes: 65_536, headers: 256 }
@@ -13,12 +13,12 @@ const LIMITS = { ...HEAD_LIMITS, headBytes: 65_536, headers: 256 }
 /** The exchange that an answer belongs to. */
 export interface AnsweredExchange extends UpstreamUser {
   readonly method: string
-  readonly upstream: Upstream | undefined
-  readonly parts: { readonly out: Scratch; readonly counters: Counters; readonly lookMs: number }
+  readonly upstream: UpstreamConnection | undefined
+  readonly context: { readonly out: OutputBuffer; readonly counters: Counters; readonly sweepMs: number }
   /** The head of the answer has been forwarded. */
   answered: boolean
   /** The upstream said `100 Continue`. */
-  goesOn(): void
+  continues(): void
   /** The answer is a refusal (see `Hop.refusal`), and complete. */
   refused(refusal: Omit<ConstructorParameters<typeof Refusal>[0], 'sent'>): void
   /** The answer cannot be forwarded to its end. */
@@ -28,12 +28,12 @@ export interface AnsweredExchange extends UpstreamUser {
 }
 
 /** Reads the answer of an upstream to one request: its interim heads, its head, and its body or a refusal that is for us. */
-export abstract class UpstreamAnswer<E extends AnsweredExchange = AnsweredExchange> {
+export abstract class AnswerReader<E extends AnsweredExchange = AnsweredExchange> {
   /** A byte of the answer has come. */
   begun = false
   protected readonly exchange: E
-  protected readonly upstream: Upstream
-  protected readonly hop: Hop
+  protected readonly upstream: UpstreamConnection
+  protected readonly hop: NextHop
   protected readonly body: BodyFramer
   /** The connection can serve another request after this answer. */
   protected reusable = false
@@ -43,7 +43,7 @@ export abstract class UpstreamAnswer<E extends AnsweredExchange = AnsweredExchan
   #phase: 'head' | 'body' | 'refusal' | 'over' = 'head'
   #refusal: { readonly head: Head; readonly body: Buffer[]; bytes: number } | undefined
 
-  constructor(exchange: E, upstream: Upstream, hop: Hop) {
+  constructor(exchange: E, upstream: UpstreamConnection, hop: NextHop) {
     this.exchange = exchange
     this.upstream = upstream
     this.hop = hop
@@ -126,7 +126,7 @@ export abstract class UpstreamAnswer<E extends AnsweredExchange = AnsweredExchan
         this.passSwitch(head, bytes.subarray(at, end))
         return end
       }
-      if (head.status === 100) this.exchange.goesOn()
+      if (head.status === 100) this.exchange.continues()
       else this.passInterim(head)
       if (this.exchange.upstream !== this.upstream) return end
       head.reset()
@@ -148,15 +148,15 @@ export abstract class UpstreamAnswer<E extends AnsweredExchange = AnsweredExchan
     try {
       this.passHead(head, framing, ahead)
     } catch (error) {
-      exchange.parts.out.clear()
+      exchange.context.out.clear()
       this.#phase = 'over'
       exchange.failed(error)
       return
     }
     this.#phase = 'body'
     exchange.answered = true
-    exchange.parts.counters.answered(head.status)
-    if (this.reusable) noteKeepAlive(head, this.upstream, exchange.parts.lookMs)
+    exchange.context.counters.answered(head.status)
+    if (this.reusable) noteKeepAlive(head, this.upstream, exchange.context.sweepMs)
     this.#head = undefined
     head.reset()
     if (spare.length < MOST_SPARE) spare.push(head)
@@ -188,11 +188,11 @@ const MOST_SPARE = 256
 const spare: Head[] = []
 
 /** Takes over how long the upstream says it keeps an idle connection, less one second. */
-function noteKeepAlive(head: Head, upstream: Upstream, lookMs: number): void {
+function noteKeepAlive(head: Head, upstream: UpstreamConnection, sweepMs: number): void {
   for (let slot = 0; slot < head.count; slot += 1) {
     if (head.field(slot) !== Field.keepAlive) continue
     const seconds = Number(/timeout=(\d+)/.exec(head.value(slot))?.[1] ?? Number.NaN)
-    if (seconds >= 0) upstream.mostIdle = Math.max(1, Math.floor(((seconds - 1) * 1_000) / lookMs))
+    if (seconds >= 0) upstream.mostIdle = Math.max(1, Math.floor(((seconds - 1) * 1_000) / sweepMs))
     return
   }
 }

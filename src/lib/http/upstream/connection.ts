@@ -1,8 +1,8 @@
 import { createConnection, type Socket } from 'node:net'
 import { endpoint } from '../endpoint.ts'
 import { setAutoDestroy } from '../node-internals/sockets.ts'
-import { Intake } from '../sockets/buffers.ts'
-import { Outlet } from '../sockets/socket-writer.ts'
+import { ReadBuffer } from '../sockets/buffers.ts'
+import { SocketWriter } from '../sockets/socket-writer.ts'
 import { BodyFramer } from '../wire/body-framer.ts'
 
 /** What uses a connection to an upstream: the exchange whose request was sent on it. */
@@ -13,7 +13,7 @@ export interface UpstreamUser {
   /** The connection has closed; `cause` if it failed. */
   lost(cause: Error | undefined): void
   /** Nothing more can be sent. An answer that is on its way can still be read. */
-  deaf(cause: Error): void
+  writeFailed(cause: Error): void
   /** The upstream has the whole request, and no byte of an answer has come. */
   readonly awaitsAnswer: boolean
   /** `awaitsAnswer` has lasted for too long. */
@@ -22,21 +22,21 @@ export interface UpstreamUser {
 
 /** The events of a connection, for its pool. */
 export type UpstreamEvents = {
-  readonly connected: (upstream: Upstream) => void
+  readonly connected: (upstream: UpstreamConnection) => void
   /** The connection has closed; `cause` if it failed. */
-  readonly gone: (upstream: Upstream, cause: Error | undefined) => void
+  readonly gone: (upstream: UpstreamConnection, cause: Error | undefined) => void
 }
 
 const KEEPALIVE_PROBE_AFTER_MS = 30_000
 
 /** One connection to an upstream, for one request at a time. */
-export class Upstream {
+export class UpstreamConnection {
   readonly address: string
   /** The name of what is behind the address. */
   readonly name: string
   readonly socket: Socket
-  readonly outlet: Outlet
-  readonly intake: Intake
+  readonly writer: SocketWriter
+  readonly readBuffer: ReadBuffer
   /** Finds the end of the answer that is being read. */
   readonly framer = new BodyFramer({ ofAnswers: true })
   user: UpstreamUser | undefined
@@ -46,7 +46,7 @@ export class Upstream {
   isForgotten = false
   connected = false
   /** Sweeps since the connection was begun, became idle, or got its request. */
-  looks = 0
+  sweeps = 0
   /** Sweeps for which the connection may be idle, if the upstream says how long it keeps it. */
   mostIdle = Number.POSITIVE_INFINITY
   /** Sweeps that the upstream may take to begin its answer. */
@@ -54,12 +54,12 @@ export class Upstream {
   /** The connection has switched to another protocol, whose sides end one by one. */
   #isSwitched = false
   #cause: Error | undefined
-  #doom: Error | undefined
+  #death: Error | undefined
 
-  constructor({ address, name }: Pick<Upstream, 'address' | 'name'>, events: UpstreamEvents) {
+  constructor({ address, name }: Pick<UpstreamConnection, 'address' | 'name'>, events: UpstreamEvents) {
     this.address = address
     this.name = name
-    this.intake = new Intake((bytes, length, lent) => {
+    this.readBuffer = new ReadBuffer((bytes, length, lent) => {
       // Bytes without a request. The next request must not get them as its answer.
       if (this.user === undefined) this.destroy()
       else this.user.received(bytes, length, lent)
@@ -71,9 +71,9 @@ export class Upstream {
       noDelay: true,
       keepAlive: true,
       keepAliveInitialDelay: KEEPALIVE_PROBE_AFTER_MS,
-      onread: this.intake.onread,
+      onread: this.readBuffer.onread,
     })
-    this.outlet = new Outlet(this.socket, cause => this.#failed(cause))
+    this.writer = new SocketWriter(this.socket, cause => this.#failed(cause))
     setAutoDestroy(this.socket, false)
     this.socket
       .on('connect', () => {
@@ -86,11 +86,11 @@ export class Upstream {
         if (!this.#isSwitched) this.destroy()
       })
       .on('close', () => {
-        this.intake.close()
+        this.readBuffer.close()
         const { user } = this
         this.user = undefined
         events.gone(this, this.#cause)
-        user?.lost(this.#doom ?? this.#cause)
+        user?.lost(this.#death ?? this.#cause)
       })
   }
 
@@ -110,21 +110,21 @@ export class Upstream {
   }
 
   /** The upstream has died. The bytes that it wrote before are still read, as fast as the client takes them; then the connection ends. */
-  doom(cause: Error): void {
-    this.#doom ??= cause
+  upstreamDied(cause: Error): void {
+    this.#death ??= cause
     // The bytes that the kernel has are read in the next turn of the event loop. If the client reads nothing then, it gets what was read.
-    setImmediate(() => setImmediate(() => this.endsDoomed()))
+    setImmediate(() => setImmediate(() => this.endIfDead()))
   }
 
   /** Ends the connection if its upstream has died and nothing is left to read; returns whether it did. */
-  endsDoomed(): boolean {
-    if (this.#doom === undefined || this.socket.isPaused()) return false
-    this.destroy(this.#doom)
+  endIfDead(): boolean {
+    if (this.#death === undefined || this.socket.isPaused()) return false
+    this.destroy(this.#death)
     return true
   }
 
-  get isDoomed(): boolean {
-    return this.#doom !== undefined
+  get isDead(): boolean {
+    return this.#death !== undefined
   }
 
   destroy(cause?: Error): void {
@@ -135,6 +135,6 @@ export class Upstream {
   #failed(cause: Error): void {
     this.#cause ??= cause
     if (this.socket.destroyed || this.user === undefined) this.destroy()
-    else this.user.deaf(cause)
+    else this.user.writeFailed(cause)
   }
 }

@@ -1,30 +1,30 @@
 import type { Counters } from '../counters.ts'
-import { FULL, type Sockets } from '../guard/socket-budget.ts'
-import type { GoneUpstream, Hop } from '../upstream-target.ts'
-import { Upstream } from './connection.ts'
+import { FULL, type SocketBudget } from '../guard/socket-budget.ts'
+import type { GoneUpstream, NextHop } from '../next-hop.ts'
+import { UpstreamConnection } from './connection.ts'
 
 export type PoolOptions = {
   /** Sweeps for which an idle connection is kept. */
-  readonly idleLooks: number
+  readonly idleSweeps: number
   /** Sweeps for which an idle connection is used by a request that must not be sent twice: an upstream might close it at the same moment. */
-  readonly surelyOpenLooks: number
-  readonly connectLooks: number
+  readonly surelyOpenSweeps: number
+  readonly connectSweeps: number
   readonly connectWithinMs: number
 }
 
 /** A request that waits for a connection to an upstream. */
 export interface Waiter {
   /** Sweeps since the request began to wait. Only the pool sets it. */
-  waitedLooks: number
+  waitedSweeps: number
   /** The request needs a new connection, since the upstream may have closed one that was idle. */
   readonly wantsFresh: boolean
   /** Gives the request an open connection. */
-  given(upstream: Upstream): void
+  given(upstream: UpstreamConnection): void
   /** Tells the request that it gets no connection. */
   notGiven(cause: Error): void
 }
 
-type Target = Pick<Hop, 'address' | 'upstream'>
+type Target = Pick<NextHop, 'address' | 'upstream'>
 
 // Names of upstreams that have gone. They never come back; so many suffice for requests that were routed before.
 const MOST_LEFT = 4_096
@@ -32,7 +32,7 @@ const MOST_LEFT = 4_096
 /** The connections to one upstream, and the requests that wait for one of them. */
 type Lane = {
   /** The connection that was used last is at the end. */
-  readonly idle: Upstream[]
+  readonly idle: UpstreamConnection[]
   readonly waiting: Set<Waiter>
   dialling: number
   /** All connections that are not closed, busy ones included. While there is one the lane is kept, so that it is given back to the same lane. */
@@ -53,23 +53,23 @@ export class Pool {
   /** The lanes by the name of the upstream. */
   readonly #lanes = new Map<string, Lane>()
   readonly #left = new Set<string>()
-  readonly #all = new Set<Upstream>()
+  readonly #all = new Set<UpstreamConnection>()
   readonly #options: PoolOptions
   readonly #counters: Counters
-  readonly #sockets: Sockets
+  readonly #sockets: SocketBudget
 
-  constructor(options: PoolOptions, counters: Counters, sockets: Sockets) {
+  constructor(options: PoolOptions, counters: Counters, sockets: SocketBudget) {
     this.#options = options
     this.#sockets = sockets
     this.#counters = counters
   }
 
   /** Takes the idle connection to the upstream that was used last; undefined if there is none that may be used. */
-  take({ address, upstream = address }: Target, repeatable: boolean): Upstream | undefined {
+  take({ address, upstream = address }: Target, repeatable: boolean): UpstreamConnection | undefined {
     const idle = this.#lanes.get(upstream)?.idle
     const last = idle?.at(-1)
     if (idle === undefined || last === undefined) return undefined
-    if (!repeatable && last.looks > this.#options.surelyOpenLooks) return undefined
+    if (!repeatable && last.sweeps > this.#options.surelyOpenSweeps) return undefined
     idle.pop()
     this.#counters.upstreamReuses += 1
     return last
@@ -82,7 +82,7 @@ export class Pool {
       return
     }
     const lane = this.#laneOf(name)
-    waiter.waitedLooks = 0
+    waiter.waitedSweeps = 0
     lane.waiting.add(waiter)
     this.#dial({ address, name }, lane)
   }
@@ -93,7 +93,7 @@ export class Pool {
   }
 
   /** Takes back a connection after a whole answer. */
-  give(upstream: Upstream): void {
+  give(upstream: UpstreamConnection): void {
     upstream.user = undefined
     upstream.wasKept = true
     if (upstream.isForgotten) upstream.destroy()
@@ -115,29 +115,29 @@ export class Pool {
       if (upstream.name !== name) continue
       upstream.isForgotten = true
       if (upstream.user === undefined) upstream.destroy(LEFT)
-      else if (cause !== undefined) upstream.doom(cause)
+      else if (cause !== undefined) upstream.upstreamDied(cause)
     }
     if (lane !== undefined) this.#refuseAll(lane, LEFT)
   }
 
   /** Checks all limits of time: of idle connections, of those being opened, of answers and of requests that wait. */
-  look(): void {
-    const { connectLooks, connectWithinMs, idleLooks } = this.#options
+  sweep(): void {
+    const { connectSweeps, connectWithinMs, idleSweeps } = this.#options
     for (const upstream of this.#all) {
-      upstream.looks += 1
-      if (upstream.endsDoomed()) continue
+      upstream.sweeps += 1
+      if (upstream.endIfDead()) continue
       if (!upstream.connected) {
-        if (upstream.looks <= connectLooks) continue
+        if (upstream.sweeps <= connectSweeps) continue
         this.#counters.lateConnects += 1
         upstream.destroy(new Error(`no connection within ${connectWithinMs} ms`))
-      } else if (upstream.user !== undefined) this.#lookForAnswer(upstream)
-      else if (upstream.looks >= Math.min(idleLooks, upstream.mostIdle)) upstream.destroy()
+      } else if (upstream.user !== undefined) this.#sweepAnswer(upstream)
+      else if (upstream.sweeps >= Math.min(idleSweeps, upstream.mostIdle)) upstream.destroy()
     }
     for (const [name, lane] of this.#lanes) {
       for (const waiter of lane.waiting) {
-        waiter.waitedLooks += 1
+        waiter.waitedSweeps += 1
         // Connections being opened time out first, since their error says more.
-        if (waiter.waitedLooks <= connectLooks + 1) continue
+        if (waiter.waitedSweeps <= connectSweeps + 1) continue
         lane.waiting.delete(waiter)
         waiter.notGiven(new Error(`no connection within ${connectWithinMs} ms`))
       }
@@ -166,11 +166,11 @@ export class Pool {
   }
 
   /** Ends the wait for an answer that has not begun in time after the whole request was sent. */
-  #lookForAnswer(upstream: Upstream): void {
+  #sweepAnswer(upstream: UpstreamConnection): void {
     const { user, mostSilent } = upstream
     if (mostSilent === Number.POSITIVE_INFINITY || user === undefined) return
-    if (!user.awaitsAnswer) upstream.looks = 0
-    else if (upstream.looks > mostSilent) user.silent()
+    if (!user.awaitsAnswer) upstream.sweeps = 0
+    else if (upstream.sweeps > mostSilent) user.silent()
   }
 
   #laneOf(name: string): Lane {
@@ -182,7 +182,7 @@ export class Pool {
     return lane
   }
 
-  #dial(to: Pick<Upstream, 'address' | 'name'>, lane: Lane): void {
+  #dial(to: Pick<UpstreamConnection, 'address' | 'name'>, lane: Lane): void {
     while (lane.dialling < MOST_DIALLING && lane.dialling < lane.waiting.size) {
       if (!this.#sockets.take()) {
         this.#noSockets(lane)
@@ -191,7 +191,7 @@ export class Pool {
       lane.dialling += 1
       lane.open += 1
       this.#counters.upstreamConnects += 1
-      const upstream = new Upstream(to, {
+      const upstream = new UpstreamConnection(to, {
         connected: opened => {
           lane.dialling -= 1
           this.#offer(opened, lane)
@@ -204,8 +204,8 @@ export class Pool {
   }
 
   /** Gives an open connection to the request that has waited longest, or keeps it for the next request. */
-  #offer(upstream: Upstream, lane: Lane): void {
-    upstream.looks = 0
+  #offer(upstream: UpstreamConnection, lane: Lane): void {
+    upstream.sweeps = 0
     const waiter = lane.waiting.size === 0 ? undefined : firstFor(upstream, lane.waiting)
     if (waiter === undefined) {
       upstream.wasKept = true
@@ -217,7 +217,7 @@ export class Pool {
     waiter.given(upstream)
   }
 
-  #gone(gone: Upstream, lane: Lane, cause: Error | undefined): void {
+  #gone(gone: UpstreamConnection, lane: Lane, cause: Error | undefined): void {
     this.#all.delete(gone)
     this.#sockets.give()
     lane.open -= 1
@@ -259,7 +259,7 @@ export class Pool {
 }
 
 /** The request that has waited longest, of those that may use the connection. */
-function firstFor({ wasKept }: Upstream, waiting: ReadonlySet<Waiter>): Waiter | undefined {
+function firstFor({ wasKept }: UpstreamConnection, waiting: ReadonlySet<Waiter>): Waiter | undefined {
   for (const waiter of waiting) if (!wasKept || !waiter.wantsFresh) return waiter
   return undefined
 }

@@ -1,6 +1,6 @@
 import { COLON, CR, LF, SPACE, TAB, TOKEN, VALUE } from './bytes.ts'
 import { Field, fieldOf } from './fields.ts'
-import { takeIn } from './framing-fields.ts'
+import { interpretField } from './framing-fields.ts'
 import type { Head } from './head.ts'
 import { type HeadLimits, MORE, WHOLE } from './parse-outcome.ts'
 
@@ -49,7 +49,7 @@ export function fieldLines(
     const field = fieldOf(bytes, name, nameEnd)
     head.add(name - base, nameEnd - base, value - base, valueEnd - base, field)
     if (field !== Field.other && framed) {
-      const code = takeIn(head, field, bytes, value, valueEnd)
+      const code = interpretField(head, field, bytes, value, valueEnd)
       if (code !== WHOLE) return code
     }
   }

@@ -3,11 +3,11 @@ import { Field } from './fields.ts'
 import type { Head } from './head.ts'
 import { tokens } from './list-elements.ts'
 import { WHOLE } from './parse-outcome.ts'
-import { judgeHost } from './start-line.ts'
+import { checkHost } from './start-line.ts'
 import { isOurs } from './via.ts'
 
 /** Interprets a header that frames the message or concerns the connection, and records its meaning in the head. */
-export function takeIn(head: Head, field: Field, bytes: Buffer, from: number, to: number): number {
+export function interpretField(head: Head, field: Field, bytes: Buffer, from: number, to: number): number {
   switch (field) {
     case Field.contentLength:
       if (head.contentLength >= 0) return head.refuse(400, 'more than one Content-Length')
@@ -35,7 +35,7 @@ export function takeIn(head: Head, field: Field, bytes: Buffer, from: number, to
         head.hostStart = from - head.base
         head.hostEnd = to - head.base
       }
-      return judgeHost(head, bytes, from, to)
+      return checkHost(head, bytes, from, to)
     case Field.connection:
       connection(head, bytes, from, to)
       return WHOLE

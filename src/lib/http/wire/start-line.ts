@@ -36,7 +36,7 @@ export function requestLine(head: Head, bytes: Buffer, base: number, end: number
   at += 8
   if (bytes[at] !== CR || bytes[at + 1] !== LF) return head.refuse(400, 'the request line does not end in CR LF')
   head.at = at + 2 - base
-  return judgeTarget(head, bytes, base)
+  return checkTarget(head, bytes, base)
 }
 
 /** Parses the status line (RFC 9112, 4). */
@@ -67,7 +67,7 @@ export function statusLine(head: Head, bytes: Buffer, base: number, end: number,
 }
 
 /** Refuses bytes that cannot be a host with its port. */
-export function judgeHost(head: Head, bytes: Buffer, from: number, to: number): number {
+export function checkHost(head: Head, bytes: Buffer, from: number, to: number): number {
   if (from === to) return head.refuse(400, 'an empty host')
   for (let at = from; at < to; at += 1) {
     if (HOST[bytes[at] as number] === 0) return head.refuse(400, 'a byte in the host that no host has')
@@ -84,7 +84,7 @@ function version(head: Head, bytes: Buffer, at: number): number {
 }
 
 /** Accepts the origin form, the absolute form, and `*` of OPTIONS (RFC 9112, 3.2). Of the absolute form it finds host and path. */
-function judgeTarget(head: Head, bytes: Buffer, base: number): number {
+function checkTarget(head: Head, bytes: Buffer, base: number): number {
   const start = base + head.targetStart
   const end = base + head.targetEnd
   if (bytes[start] === 0x2f) return WHOLE
@@ -97,7 +97,7 @@ function judgeTarget(head: Head, bytes: Buffer, base: number): number {
   head.hostEnd = head.targetStart = at - base
   head.plainTarget = false
   head.emptyPath = at === end || bytes[at] === 0x3f
-  return judgeHost(head, bytes, start + scheme, at)
+  return checkHost(head, bytes, start + scheme, at)
 }
 
 /** Tells whether the bytes that have come are the beginning of the text. */

@@ -1,5 +1,5 @@
-import { passOn } from '../../sockets/buffers.ts'
-import { type AnsweredExchange, UpstreamAnswer } from '../../upstream/answer-reader.ts'
+import { writeBody } from '../../sockets/buffers.ts'
+import { type AnsweredExchange, AnswerReader } from '../../upstream/answer-reader.ts'
 import type { Framing, Head } from '../../wire/head.ts'
 import { composeAnswer, composeTrailers, UNCHANGED } from '../compose-heads.ts'
 import type { ClientConnection } from './exchange-connection.ts'
@@ -16,7 +16,7 @@ export interface AnsweredByBytes extends AnsweredExchange {
  * An answer on its way to a client of HTTP/1.1: its bytes as they are, chunked where its upstream tells no end. A client of HTTP/1.0 knows
  * neither chunks nor interim answers: the end of its connection ends an answer without a length.
  */
-export class Answer extends UpstreamAnswer<AnsweredByBytes> {
+export class Http1Answer extends AnswerReader<AnsweredByBytes> {
   #chunks = false
 
   protected get unchunks(): boolean {
@@ -25,14 +25,14 @@ export class Answer extends UpstreamAnswer<AnsweredByBytes> {
 
   protected passInterim(head: Head): void {
     if (this.exchange.head.minor === 0) return
-    const { out, outlet } = this.exchange.client
+    const { out, writer } = this.exchange.client
     composeAnswer(out, head, this.hop, UNCHANGED)
-    out.send(outlet)
+    out.send(writer)
   }
 
   protected override passSwitch(head: Head, early: Buffer): void {
     const { exchange } = this
-    const { out, outlet } = exchange.client
+    const { out, writer } = exchange.client
     if (!exchange.head.wantsUpgrade) {
       super.passSwitch(head, early)
       return
@@ -44,7 +44,7 @@ export class Answer extends UpstreamAnswer<AnsweredByBytes> {
       exchange.failed(error) // a header of ours that is none
       return
     }
-    out.send(outlet)
+    out.send(writer)
     exchange.switched(early)
   }
 
@@ -54,7 +54,7 @@ export class Answer extends UpstreamAnswer<AnsweredByBytes> {
     const unchunks = isOld && head.chunked
     this.#chunks = framing === 'close' && !isOld
     // Answered before the whole request was there: it will not be read, so nothing can follow on this connection.
-    if (!client.requestBody.done || request.closes || client.parts.closing) client.closes = true
+    if (!client.requestBody.done || request.closes || client.context.closing) client.closes = true
     if (isOld && (framing === 'close' || framing === 'chunked')) client.closes = true
     const { closes } = client
     composeAnswer(client.out, head, this.hop, { closes, keepsAlive: isOld && !closes, chunks: this.#chunks, unchunks })
@@ -62,43 +62,43 @@ export class Answer extends UpstreamAnswer<AnsweredByBytes> {
 
   protected passBody(bytes: Buffer, from: number, end: number, lent: boolean): void {
     const { body } = this
-    const { out, outlet } = this.exchange.client
+    const { out, writer } = this.exchange.client
     let at = from
     while (!body.done && at < end) {
       const stop = body.take(bytes, at, end)
       if (body.fault !== undefined) {
-        out.send(outlet)
+        out.send(writer)
         this.bad(body.fault, end)
         return
       }
       if (this.#chunks && stop > at) out.text(`${(stop - at).toString(16)}\r\n`)
-      passOn(out, outlet, bytes, at, stop, lent)
+      writeBody(out, writer, bytes, at, stop, lent)
       if (this.#chunks && stop > at) out.lineEnd()
       at = body.next
       if (body.trailers !== undefined && !this.unchunks) composeTrailers(out, body.trailers, this.hop)
     }
-    out.send(outlet)
-    const { intake } = this.upstream
-    const written = outlet.isWritten
+    out.send(writer)
+    const { readBuffer } = this.upstream
+    const written = writer.isWritten
     if (body.done) {
-      intake.bulk = false
-      intake.written = written
+      readBuffer.bulk = false
+      readBuffer.written = written
       this.finish(this.reusable && at === end)
       return
     }
-    if ((body.framing === 'length' && body.left > end) || end === bytes.length) intake.bulk = true
+    if ((body.framing === 'length' && body.left > end) || end === bytes.length) readBuffer.bulk = true
     if (!written) this.#waitForClient()
   }
 
   protected passEnd(): void {
-    const { out, outlet } = this.exchange.client
+    const { out, writer } = this.exchange.client
     if (this.#chunks) out.text('0\r\n\r\n')
-    out.send(outlet)
+    out.send(writer)
   }
 
   #waitForClient(): void {
     const { upstream, exchange } = this
     upstream.socket.pause()
-    exchange.client.outlet.whenWritten(() => upstream.user === exchange && upstream.socket.resume())
+    exchange.client.writer.whenWritten(() => upstream.user === exchange && upstream.socket.resume())
   }
 }

@@ -5,15 +5,15 @@ import type { OwnAnswer } from '../../exchange.ts'
 import { tooLarge } from '../../guard/limits.ts'
 import { keepsPace } from '../../guard/transfer-rate.ts'
 import { readInto } from '../../node-internals/read-into.ts'
-import { Intake, type Scratch } from '../../sockets/buffers.ts'
-import { Outlet } from '../../sockets/socket-writer.ts'
+import { type OutputBuffer, ReadBuffer } from '../../sockets/buffers.ts'
+import { SocketWriter } from '../../sockets/socket-writer.ts'
 import type { Tunnel } from '../../upgrade/tunnel.ts'
 import { BodyFramer } from '../../wire/body-framer.ts'
 import { type Head, MORE, WHOLE } from '../../wire/head.ts'
 import { parseRequest } from '../../wire/parse.ts'
-import { Peer } from '../client-origin.ts'
+import { ClientOrigin } from '../client-origin.ts'
 import { left } from '../forwarded-exchange.ts'
-import type { IdleConnection, Parts } from '../server-context.ts'
+import type { IdleConnection, ServerContext } from '../server-context.ts'
 import { Http1Exchange } from './exchange.ts'
 import type { ClientConnection } from './exchange-connection.ts'
 import { composeOwnAnswer } from './own-answer.ts'
@@ -23,10 +23,10 @@ import { Input } from './read-ahead.ts'
 const MOST_AHEAD = 65_536
 
 /** One connection of a client: its requests, one after the other. */
-export class Client implements ClientConnection, IdleConnection {
+export class Http1Connection implements ClientConnection, IdleConnection {
   readonly socket: Socket
-  readonly outlet: Outlet
-  readonly parts: Parts
+  readonly writer: SocketWriter
+  readonly context: ServerContext
   readonly requestBody = new BodyFramer()
   exchange: Http1Exchange | undefined
   gone = false
@@ -34,11 +34,11 @@ export class Client implements ClientConnection, IdleConnection {
   closes = false
   readonly input = new Input()
   /** What it reads into; undefined where that is memory of its own each time. */
-  intake: Intake | undefined
+  readBuffer: ReadBuffer | undefined
   /** Requests that were begun. */
   served = 0
   /** Looks in the present state, and the pace of what passes. */
-  looks = 0
+  sweeps = 0
   moved = -1
   quietMs = 0
   owingMs = 0
@@ -54,35 +54,35 @@ export class Client implements ClientConnection, IdleConnection {
   /** What it was switched to, and what comes is for. */
   #tunnel: Tunnel | undefined
   #head: Head | undefined
-  #peer: Peer | undefined
+  #origin: ClientOrigin | undefined
   #working = false
   readonly #secure: boolean
 
-  constructor(socket: Socket, parts: Parts, secure: boolean) {
+  constructor(socket: Socket, context: ServerContext, secure: boolean) {
     this.socket = socket
-    this.outlet = new Outlet(socket, cause => void socket.destroy(cause))
-    this.parts = parts
+    this.writer = new SocketWriter(socket, cause => void socket.destroy(cause))
+    this.context = context
     this.#secure = secure
     socket.on('error', ignore).on('end', this.#ended).on('close', this.#closed)
-    const intake = new Intake((bytes, length, lent) => this.#received(bytes, length, lent))
-    if (parts.reusesMemory && readInto(socket, intake.onread)) this.intake = intake
+    const readBuffer = new ReadBuffer((bytes, length, lent) => this.#received(bytes, length, lent))
+    if (context.reusesMemory && readInto(socket, readBuffer.onread)) this.readBuffer = readBuffer
     else socket.on('data', this.#chunk)
-    parts.idle.add(this)
+    context.idle.add(this)
   }
 
   /** One connection may bring requests of HTTP/1.1 and of HTTP/1.0. */
-  peerOf({ minor }: Head): Peer {
+  originOf({ minor }: Head): ClientOrigin {
     const version = minor === 0 ? '1.0' : '1.1'
-    if (this.#peer?.version !== version) {
+    if (this.#origin?.version !== version) {
       const address = plainAddress(this.socket.remoteAddress ?? 'unknown')
-      this.#peer = new Peer(address, this.#secure ? 'https' : 'http', version)
+      this.#origin = new ClientOrigin(address, this.#secure ? 'https' : 'http', version)
     }
-    return this.#peer
+    return this.#origin
   }
 
   /** Where what is sent to it is put together. */
-  get out(): Scratch {
-    return this.parts.out
+  get out(): OutputBuffer {
+    return this.context.out
   }
 
   /** A part of a head has come. */
@@ -102,9 +102,9 @@ export class Client implements ClientConnection, IdleConnection {
   /** What to read into from now on, as a long body is coming or not. */
   wantsBulk(wanted: boolean): void {
     // TLS gives what it has decrypted even when paused: into memory that is lent, and thus copied, it can.
-    if (this.intake === undefined || this.#secure) return
-    this.intake.bulk = wanted
-    this.intake.written = this.exchange?.upstream?.outlet.isWritten ?? false
+    if (this.readBuffer === undefined || this.#secure) return
+    this.readBuffer.bulk = wanted
+    this.readBuffer.written = this.exchange?.upstream?.writer.isWritten ?? false
   }
 
   /** Throws away what there is of a body that nobody takes. */
@@ -121,11 +121,11 @@ export class Client implements ClientConnection, IdleConnection {
   answer(answer: OwnAnswer, own: Readonly<Record<string, string>> = {}): void {
     const { exchange } = this
     this.dropBody()
-    if (!this.requestBody.done || exchange?.head.closes || this.parts.closing) this.closes = true
-    const { counters } = this.parts
+    if (!this.requestBody.done || exchange?.head.closes || this.context.closing) this.closes = true
+    const { counters } = this.context
     const keepsAlive = exchange?.head.minor === 0 && !this.closes
     composeOwnAnswer(this.out, answer, own, { closes: this.closes, keepsAlive, isHead: exchange?.method === 'HEAD' })
-    this.out.send(this.outlet)
+    this.out.send(this.writer)
     counters.answeredOurselves(answer.status, answer.headers?.['x-shadow-error'])
   }
 
@@ -138,24 +138,24 @@ export class Client implements ClientConnection, IdleConnection {
     if (this.exchange !== exchange || this.gone) return
     this.exchange = undefined
     exchange.over = true
-    this.looks = 0
-    if (this.parts.closing && this.input.isEmpty) this.closes = true // the head may have been sent before the drain began
+    this.sweeps = 0
+    if (this.context.closing && this.input.isEmpty) this.closes = true // the head may have been sent before the drain began
     if (!this.requestBody.done || this.closes) {
       // Who asked for the end sends nothing more; at a drain one that does is told by a reset, as whenever a connection was idle.
-      if (this.requestBody.done && (exchange.head.closes || this.parts.closing)) this.socket.destroySoon()
+      if (this.requestBody.done && (exchange.head.closes || this.context.closing)) this.socket.destroySoon()
       else this.linger()
       return
     }
     if (!this.input.isEmpty || this.hasEnded) {
       if (!this.#working) this.#work()
-    } else this.parts.idle.add(this)
+    } else this.context.idle.add(this)
     this.resume()
   }
 
   /** Ends our side and reads on: closing on unread bytes makes the kernel reset the connection, answer and all. */
   linger(): void {
     this.lingers = true
-    this.looks = 0
+    this.sweeps = 0
     this.input.clear()
     this.socket.end()
     this.resume()
@@ -175,14 +175,14 @@ export class Client implements ClientConnection, IdleConnection {
     else if (this.exchange === undefined && !this.readsHead) this.cut()
   }
 
-  look(): void {
+  sweep(): void {
     if (this.#tunnel !== undefined) return
-    const { counters, limits, lookMs } = this.parts
-    this.looks += 1
-    const ms = this.looks * lookMs
+    const { counters, limits, sweepMs } = this.context
+    this.sweeps += 1
+    const ms = this.sweeps * sweepMs
     if (this.lingers) {
       if (ms >= limits.lingerMs) this.cut()
-    } else if (this.exchange !== undefined) this.#lookAt(this.exchange)
+    } else if (this.exchange !== undefined) this.#sweepExchange(this.exchange)
     else if (this.readsHead) {
       if (ms < limits.headWithinMs) return
       counters.lateHeads += 1
@@ -193,16 +193,16 @@ export class Client implements ClientConnection, IdleConnection {
     }
   }
 
-  #lookAt(exchange: Http1Exchange): void {
-    const { outlet, socket } = this
-    const { counters, limits, lookMs } = this.parts
+  #sweepExchange(exchange: Http1Exchange): void {
+    const { writer, socket } = this
+    const { counters, limits, sweepMs } = this.context
     if (this.hasEnded) this.#probe()
     const late = exchange.awaitsBody
     // What is still in our buffers has not been taken by the client.
-    const moved = socket.bytesRead + socket.bytesWritten - outlet.waiting
-    const owes = late || !outlet.isWritten || (this.hasEnded && exchange.answered)
-    if (keepsPace(this, moved, owes, lookMs, limits)) {
-      if (this.hasEnded && this.quietMs >= GOES_ON_WITHIN_MS && outlet.isWritten) this.cut()
+    const moved = socket.bytesRead + socket.bytesWritten - writer.waiting
+    const owes = late || !writer.isWritten || (this.hasEnded && exchange.answered)
+    if (keepsPace(this, moved, owes, sweepMs, limits)) {
+      if (this.hasEnded && this.quietMs >= GOES_ON_WITHIN_MS && writer.isWritten) this.cut()
       return
     }
     if (late) counters.slowBodies += 1
@@ -212,10 +212,10 @@ export class Client implements ClientConnection, IdleConnection {
 
   /** Asks a client that has ended its side whether it is there: one that has closed the connection answers with a reset. */
   #probe(): void {
-    const { exchange, outlet, socket } = this
-    if (!outlet.isWritten) return
+    const { exchange, writer, socket } = this
+    if (!writer.isWritten) return
     // An interim answer may come unasked (RFC 9110, 15.2), but in HTTP/1.0. Writing nothing tells of a reset that has come.
-    const asks = this.looks === 2 && exchange?.answered === false && exchange.head.minor === 1
+    const asks = this.sweeps === 2 && exchange?.answered === false && exchange.head.minor === 1
     socket.write(asks ? 'HTTP/1.1 100 Continue\r\n\r\n' : '', 'latin1')
   }
 
@@ -229,7 +229,7 @@ export class Client implements ClientConnection, IdleConnection {
   /** Refuses what is no request, or none that is served. */
   refuse(error: ShadowError, status?: number): void {
     this.closes = true
-    this.answer(this.parts.refusal(error, status))
+    this.answer(this.context.refusal(error, status))
     this.linger()
   }
 
@@ -242,8 +242,8 @@ export class Client implements ClientConnection, IdleConnection {
     }
     if (this.lingers || this.gone) return
     if (this.isIdle) {
-      this.parts.idle.remove(this)
-      this.looks = 0
+      this.context.idle.remove(this)
+      this.sweeps = 0
     }
     const { input } = this
     input.add(bytes, length, lent)
@@ -253,7 +253,7 @@ export class Client implements ClientConnection, IdleConnection {
       return
     }
     // What was read into will be read into again; only `data` events give memory away.
-    if (this.intake !== undefined && input.bytes === bytes) input.keep()
+    if (this.readBuffer !== undefined && input.bytes === bytes) input.keep()
     // A head is bounded by its own limit.
     if (input.length >= MOST_AHEAD && this.exchange !== undefined && !this.gone) this.socket.pause()
   }
@@ -274,12 +274,12 @@ export class Client implements ClientConnection, IdleConnection {
 
   /** Reads the next head; false where it is not whole yet, or none. */
   #begin(): boolean {
-    this.#head ??= this.parts.takeHead()
+    this.#head ??= this.context.takeHead()
     const head = this.#head
     const { input } = this
     const code = parseRequest(head, input.bytes, input.at, input.end)
     if (code === MORE) return false
-    const { counters, limits } = this.parts
+    const { counters, limits } = this.context
     if (code !== WHOLE) {
       counters.refusedHead(code, head.count === limits.headers)
       this.refuse(new ShadowError(FAULTS[code] ?? 'bad-input', head.fault), code)
@@ -293,7 +293,7 @@ export class Client implements ClientConnection, IdleConnection {
     this.#head = undefined
     input.at += head.length
     head.keep()
-    this.looks = 0
+    this.sweeps = 0
     this.requestBody.start(head.requestFraming, head.contentLength)
     const exchange = new Http1Exchange(this, head)
     this.exchange = exchange
@@ -305,7 +305,7 @@ export class Client implements ClientConnection, IdleConnection {
       this.closes = true
       counters.servedMost += 1
     }
-    this.parts.serve(exchange)
+    this.context.serve(exchange)
     return true
   }
 
@@ -322,16 +322,16 @@ export class Client implements ClientConnection, IdleConnection {
     if (exchange === undefined || lacks || awaits || isUseless || !socket.allowHalfOpen) this.cut()
     else {
       this.hasEnded = true
-      this.looks = 0
+      this.sweeps = 0
     }
   }
 
   readonly #closed = (): void => {
     this.gone = true
-    this.intake?.close()
-    this.parts.clients.delete(this)
-    this.parts.idle.remove(this)
-    if (this.#head !== undefined) this.parts.giveHead(this.#head)
+    this.readBuffer?.close()
+    this.context.http1Connections.delete(this)
+    this.context.idle.remove(this)
+    if (this.#head !== undefined) this.context.giveHead(this.#head)
     this.#head = undefined
     const { exchange } = this
     this.exchange = undefined

@@ -1,25 +1,25 @@
 import type { OwnAnswer } from '../../exchange.ts'
-import type { Scratch } from '../../sockets/buffers.ts'
+import type { OutputBuffer } from '../../sockets/buffers.ts'
 import type { Tunnel } from '../../upgrade/tunnel.ts'
 import type { TunnelEnd } from '../../upgrade/tunnel-direction.ts'
 import type { BodyFramer } from '../../wire/body-framer.ts'
 import type { Head } from '../../wire/head.ts'
-import type { Peer } from '../client-origin.ts'
-import type { Parts } from '../server-context.ts'
+import type { ClientOrigin } from '../client-origin.ts'
+import type { ServerContext } from '../server-context.ts'
 import type { Input } from './read-ahead.ts'
 
 /** A connection of HTTP/1.1, as the exchange on it and its answer see it. */
 export interface ClientConnection extends TunnelEnd {
-  readonly parts: Parts
+  readonly context: ServerContext
   readonly requestBody: BodyFramer
   readonly input: Input
   /** Where what is sent to the client is put together. */
-  readonly out: Scratch
+  readonly out: OutputBuffer
   readonly gone: boolean
   /** The connection ends with this exchange. */
   closes: boolean
   /** What upstreams are told of the client with this request. */
-  peerOf(head: Head): Peer
+  originOf(head: Head): ClientOrigin
   /** Whether this is the exchange that it serves now. */
   isOn(exchange: object): boolean
   resume(): void

@@ -2,15 +2,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { asShadowError, ShadowError } from '../../../errors.ts'
 import type { Opened, OwnAnswer } from '../../exchange.ts'
 import { tooLarge } from '../../guard/limits.ts'
-import { passOn } from '../../sockets/buffers.ts'
+import type { NextHop } from '../../next-hop.ts'
+import { writeBody } from '../../sockets/buffers.ts'
 import type { Tunnel } from '../../upgrade/tunnel.ts'
-import type { Upstream } from '../../upstream/connection.ts'
-import type { Hop } from '../../upstream-target.ts'
+import type { UpstreamConnection } from '../../upstream/connection.ts'
 import type { Head } from '../../wire/head.ts'
-import type { Peer } from '../client-origin.ts'
+import type { ClientOrigin } from '../client-origin.ts'
 import { composeTrailers } from '../compose-heads.ts'
 import { ForwardedExchange, left } from '../forwarded-exchange.ts'
-import { Answer } from './answer.ts'
+import { Http1Answer } from './answer.ts'
 import type { ClientConnection } from './exchange-connection.ts'
 import { joinTunnel } from './join-tunnel.ts'
 import { OwnRequest, OwnResponse } from './own-streams.ts'
@@ -21,14 +21,14 @@ export class Http1Exchange extends ForwardedExchange {
   over = false
   protected bodyBegun = false
   /** It has to take what was written, before more is read of the body. */
-  #waitsFor: Upstream | undefined
+  #waitsFor: UpstreamConnection | undefined
   /** What it was switched to. */
   #tunnel: Tunnel | undefined
   /** The request in the hands of a handler of ours. */
   #request: OwnRequest | undefined
 
   constructor(client: ClientConnection, head: Head) {
-    super(head, client.parts)
+    super(head, client.context)
     this.client = client
   }
 
@@ -38,15 +38,15 @@ export class Http1Exchange extends ForwardedExchange {
 
   get host(): string | undefined {
     const { bytes, base, hostStart, hostEnd } = this.head
-    return hostStart < 0 ? undefined : this.from.hostOf(bytes, base + hostStart, base + hostEnd)
+    return hostStart < 0 ? undefined : this.origin.hostOf(bytes, base + hostStart, base + hostEnd)
   }
 
   get connection(): object {
     return this.client.socket
   }
 
-  protected get from(): Peer {
-    return this.client.peerOf(this.head)
+  protected get origin(): ClientOrigin {
+    return this.client.originOf(this.head)
   }
 
   protected get bodyDone(): boolean {
@@ -88,7 +88,7 @@ export class Http1Exchange extends ForwardedExchange {
     if (upstream === undefined) return
     this.answered = true
     this.#tunnel = joinTunnel(this.client, upstream, {
-      parts: this.parts,
+      context: this.context,
       protocol: this.upgrade,
       early,
       onClosed: () => {
@@ -114,11 +114,11 @@ export class Http1Exchange extends ForwardedExchange {
     const { input, requestBody: body } = client
     this.#request?.moveBody()
     if (upstream === undefined || hop === undefined || !this.#passesBody) return
-    if (this.deafness !== undefined) {
+    if (this.writeError !== undefined) {
       client.dropBody()
       return
     }
-    const { counters, limits } = this.parts
+    const { counters, limits } = this.context
     const { out } = client
     while (!body.done && !input.isEmpty) {
       this.bodyBegun = true
@@ -133,17 +133,17 @@ export class Http1Exchange extends ForwardedExchange {
         this.#badBody(tooLarge(limits.bodyBytes))
         return
       }
-      passOn(out, upstream.outlet, input.bytes, from, stop, input.lent)
+      writeBody(out, upstream.writer, input.bytes, from, stop, input.lent)
       input.at = body.next
       if (body.trailers !== undefined) composeTrailers(out, body.trailers, hop)
     }
-    out.send(upstream.outlet)
+    out.send(upstream.writer)
     client.wantsBulk(!body.done && body.left > input.end)
-    if (!upstream.outlet.isWritten && !body.done) this.#waitFor(upstream)
+    if (!upstream.writer.isWritten && !body.done) this.#waitFor(upstream)
   }
 
-  protected answerFrom(upstream: Upstream, hop: Hop): Answer {
-    return new Answer(this, upstream, hop)
+  protected answerFrom(upstream: UpstreamConnection, hop: NextHop): Http1Answer {
+    return new Http1Answer(this, upstream, hop)
   }
 
   passContinue(): void {
@@ -166,9 +166,9 @@ export class Http1Exchange extends ForwardedExchange {
   }
 
   handedOut(): void {
-    const { outlet } = this.client
-    if (outlet.isWritten) this.#end()
-    else outlet.whenWritten(() => this.#end())
+    const { writer } = this.client
+    if (writer.isWritten) this.#end()
+    else writer.whenWritten(() => this.#end())
   }
 
   get #waits(): boolean {
@@ -179,11 +179,11 @@ export class Http1Exchange extends ForwardedExchange {
     return this.upstream !== undefined && !this.asks && !this.#waits
   }
 
-  #waitFor(upstream: Upstream): void {
+  #waitFor(upstream: UpstreamConnection): void {
     const { client } = this
     this.#waitsFor = upstream
     client.socket.pause()
-    upstream.outlet.whenWritten(() => {
+    upstream.writer.whenWritten(() => {
       if (this.#waitsFor !== upstream) return
       this.#waitsFor = undefined
       if (client.isOn(this)) this.sendBody()

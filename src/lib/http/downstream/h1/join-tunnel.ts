@@ -1,10 +1,10 @@
 import { Tunnel } from '../../upgrade/tunnel.ts'
-import type { Upstream } from '../../upstream/connection.ts'
-import type { Parts } from '../server-context.ts'
+import type { UpstreamConnection } from '../../upstream/connection.ts'
+import type { ServerContext } from '../server-context.ts'
 import type { ClientConnection } from './exchange-connection.ts'
 
 type Joining = {
-  readonly parts: Parts
+  readonly context: ServerContext
   /** What the client has asked to switch to. */
   readonly protocol: string | undefined
   /** What the upstream has sent behind its head. */
@@ -16,10 +16,10 @@ type Joining = {
 /** Joins the connections of a client and of its upstream, which have switched to another protocol, until both have closed. */
 export function joinTunnel(
   client: ClientConnection,
-  upstream: Upstream,
-  { parts, protocol, early, onClosed }: Joining,
+  upstream: UpstreamConnection,
+  { context, protocol, early, onClosed }: Joining,
 ): Tunnel {
-  const { clock, counters, limits, pingEveryMs } = parts
+  const { clock, counters, limits, pingEveryMs } = context
   const isWebSocket = protocol?.toLowerCase() === 'websocket'
   counters.answered(101)
   if (isWebSocket) {
@@ -41,13 +41,13 @@ export function joinTunnel(
   upstream.switchTo({
     received: (bytes, length, lent) => tunnel.down.received(bytes, length, lent),
     ended: () => tunnel.down.ended(),
-    deaf: cause => void upstream.socket.destroy(cause),
+    writeFailed: cause => void upstream.socket.destroy(cause),
     lost: () => undefined, // the tunnel hears of the close by itself
     awaitsAnswer: false,
     silent: () => undefined,
   })
   if (early.length > 0) tunnel.down.received(early, early.length, true)
   client.switchTo(tunnel)
-  if (parts.closing) tunnel.goAway()
+  if (context.closing) tunnel.goAway()
   return tunnel
 }

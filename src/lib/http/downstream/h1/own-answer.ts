@@ -1,6 +1,6 @@
 import { STATUS_CODES, validateHeaderValue } from 'node:http'
 import type { OwnAnswer } from '../../exchange.ts'
-import type { Scratch } from '../../sockets/buffers.ts'
+import type { OutputBuffer } from '../../sockets/buffers.ts'
 import { httpDate } from '../../wire/date.ts'
 
 /** What of an answer its connection tells. */
@@ -16,7 +16,7 @@ export type OwnFraming = number | 'chunked' | 'none'
 
 /** Puts a whole answer of our own together; to HEAD its body is told of and left out. Throws for a header value that is none. */
 export function composeOwnAnswer(
-  out: Scratch,
+  out: OutputBuffer,
   answer: OwnAnswer,
   own: Readonly<Record<string, string>>,
   { isHead, ...terms }: Terms & { readonly isHead: boolean },
@@ -29,7 +29,7 @@ export function composeOwnAnswer(
 
 /** Puts the head of an answer of our own together. Throws for a header value that is none. */
 export function composeOwnHead(
-  out: Scratch,
+  out: OutputBuffer,
   { status, headers = {} }: Omit<OwnAnswer, 'body'>,
   framing: OwnFraming,
   { closes, keepsAlive }: Terms,

@@ -7,17 +7,17 @@ import { open, RawClient, until } from '../../../../testing/wire.ts'
 import { noLog } from '../../../log.ts'
 import { openEvents } from '../../api/events.ts'
 import { byHandler, type Handler, readJson, reply } from '../../api/request-handler.ts'
-import { Exchanges, type ExchangesOptions, exchangeServer } from '../exchange-server.ts'
+import { ExchangeServer, type ExchangeServerOptions, netServer } from '../exchange-server.ts'
 
-async function serving(handler: Handler, options: Partial<ExchangesOptions> = {}) {
+async function serving(handler: Handler, options: Partial<ExchangeServerOptions> = {}) {
   const clock = new HandClock()
-  const exchanges = new Exchanges({
+  const exchanges = new ExchangeServer({
     log: noLog,
     clock,
     ...options,
-    journey: exchange => byHandler(exchange, handler, noLog),
+    handler: exchange => byHandler(exchange, handler, noLog),
   })
-  const opened = await open(exchangeServer(exchanges))
+  const opened = await open(netServer(exchanges))
   return {
     ...opened,
     clock,

@@ -56,7 +56,7 @@ export class OwnRequest extends Readable {
   moveBody(): void {
     const { client } = this.#exchange
     const { input, requestBody: body } = client
-    const { limits, counters } = client.parts
+    const { limits, counters } = client.context
     while (this.#isWanted && !body.done && !input.isEmpty) {
       const stop = body.take(input.bytes, input.at, input.end)
       if (body.fault !== undefined) {
@@ -125,7 +125,7 @@ export class OwnResponse extends Writable {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    const { out, outlet } = this.#exchange.client
+    const { out, writer } = this.#exchange.client
     this.#begin(undefined)
     if (chunk.length > 0 && this.#body !== 'none') {
       if (this.#body === 'chunked') out.text(`${chunk.length.toString(16)}\r\n`)
@@ -133,7 +133,7 @@ export class OwnResponse extends Writable {
       if (this.#body === 'chunked') out.lineEnd()
     }
     this.#send()
-    outlet.whenWritten(() => done())
+    writer.whenWritten(() => done())
   }
 
   override _final(done: (error?: Error | null) => void): void {
@@ -154,25 +154,25 @@ export class OwnResponse extends Writable {
     if (this.headersSent) return
     this.headersSent = true
     const { client, head } = this.#exchange
-    const { parts, requestBody, out } = client
+    const { context, requestBody, out } = client
     const isOld = head.minor === 0
     const hasNone = head.method === 'HEAD' || isBodiless(this.#status)
     const told = isBodiless(this.#status) ? 'none' : (length ?? (isOld ? 'none' : 'chunked'))
     // A handler that has answered without a look at the body reads it no more.
     if (length !== undefined && !this.#request.isRead) client.dropBody()
-    if (!requestBody.done || head.closes || parts.closing || (isOld && length === undefined && !hasNone))
+    if (!requestBody.done || head.closes || context.closing || (isOld && length === undefined && !hasNone))
       client.closes = true
     const { closes } = client
     const headers = this.#headers
     composeOwnHead(out, { status: this.#status, headers }, told, { closes, keepsAlive: isOld && !closes })
     this.#body = hasNone ? 'none' : told === 'chunked' ? 'chunked' : 'plain'
     this.#exchange.answered = true
-    parts.counters.answeredOurselves(this.#status, headers['x-shadow-error'])
+    context.counters.answeredOurselves(this.#status, headers['x-shadow-error'])
   }
 
   #send(): void {
-    const { out, outlet } = this.#exchange.client
-    out.send(outlet)
+    const { out, writer } = this.#exchange.client
+    out.send(writer)
   }
 }
 

@@ -1,5 +1,5 @@
 import type { OutgoingHttpHeaders } from 'node:http2'
-import type { Hop } from '../../upstream-target.ts'
+import type { NextHop } from '../../next-hop.ts'
 import { httpDate } from '../../wire/date.ts'
 import { Field } from '../../wire/fields.ts'
 import type { Head } from '../../wire/head.ts'
@@ -7,7 +7,7 @@ import { HOP_BY_HOP, NEEDED, namesInConnection } from '../../wire/hop-by-hop.ts'
 import { mayTrail } from '../compose-heads.ts'
 
 /** The headers of an upstream's answer as HTTP/2 has them, name and value in turn, `:status` first (RFC 9113, 8.2 and 8.3.2). */
-export function answerFields(head: Head, hop: Hop): string[] {
+export function answerFields(head: Head, hop: NextHop): string[] {
   const fields = [':status', String(head.status)]
   const drops = dropped(head, hop)
   for (let slot = 0; slot < head.count; slot += 1) {
@@ -34,7 +34,7 @@ export function ownFields(status: number, headers: Readonly<Record<string, strin
 }
 
 /** The same of an interim answer of an upstream. */
-export function interimFields(head: Head, hop: Hop): OutgoingHttpHeaders {
+export function interimFields(head: Head, hop: NextHop): OutgoingHttpHeaders {
   const fields: Record<string, number | string[]> = { ':status': head.status }
   const drops = dropped(head, hop)
   for (let slot = 0; slot < head.count; slot += 1) {
@@ -47,7 +47,7 @@ export function interimFields(head: Head, hop: Hop): OutgoingHttpHeaders {
 }
 
 /** The same of trailers, without what frames, routes or belongs to the hop (RFC 9110, 6.5.1). */
-export function trailerFields(trailers: Head | undefined, hop: Hop): OutgoingHttpHeaders {
+export function trailerFields(trailers: Head | undefined, hop: NextHop): OutgoingHttpHeaders {
   const fields: Record<string, string[]> = {}
   if (trailers === undefined) return fields
   for (let slot = 0; slot < trailers.count; slot += 1) {
@@ -59,7 +59,7 @@ export function trailerFields(trailers: Head | undefined, hop: Hop): OutgoingHtt
 }
 
 /** Whether a header is stripped by the hop, or named in `Connection`. */
-function dropped(head: Head, { strip }: Hop): (name: string, field: Field) => boolean {
+function dropped(head: Head, { strip }: NextHop): (name: string, field: Field) => boolean {
   const named = head.nominates ? namesInConnection(head) : undefined
   return (name, field) =>
     (strip !== undefined && name.startsWith(strip)) || (named?.includes(name) === true && !NEEDED[field])

@@ -1,6 +1,6 @@
 import type { ServerHttp2Stream } from 'node:http2'
-import { type AnsweredExchange, UpstreamAnswer } from '../../upstream/answer-reader.ts'
-import { UpstreamError } from '../../upstream-target.ts'
+import { UpstreamError } from '../../next-hop.ts'
+import { type AnsweredExchange, AnswerReader } from '../../upstream/answer-reader.ts'
 import type { Framing, Head } from '../../wire/head.ts'
 import { left } from '../forwarded-exchange.ts'
 import { answerFields, interimFields, trailerFields } from './answer-fields.ts'
@@ -16,7 +16,7 @@ export interface AnsweredByStream extends AnsweredExchange {
 }
 
 /** An answer on its way to a stream of HTTP/2. */
-export class StreamAnswer extends UpstreamAnswer<AnsweredByStream> {
+export class Http2Answer extends AnswerReader<AnsweredByStream> {
   /** The stream ends by trailers, be there any or not: else node:http2 would end it like a whole one when it is reset. */
   #openEnd = false
 

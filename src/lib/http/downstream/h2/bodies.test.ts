@@ -8,8 +8,8 @@ import { answerTo, streaming } from '../../../../testing/h2-forwarding.ts'
 import { END_STREAM, FRAME, FrameClient, GET, POST } from '../../../../testing/h2-wire.ts'
 import { httpApp, rawApp, until } from '../../../../testing/wire.ts'
 import { isFailure } from '../../../errors.ts'
-import type { Journey } from '../../exchange.ts'
-import { UpstreamError } from '../../upstream-target.ts'
+import type { RequestHandler } from '../../exchange.ts'
+import { UpstreamError } from '../../next-hop.ts'
 
 const MB = 1_048_576
 const block = Buffer.alloc(MB / 4, 7)
@@ -66,20 +66,20 @@ test('a body arrives as it was, however it is cut', async () => {
     for (let at = 0, size = 1; at < sent.length; at += size, size = (size * 3 + 1) % 40_000)
       stream.write(sent.subarray(at, at + size))
     stream.end()
-    const parts: Buffer[] = []
-    for await (const part of stream as AsyncIterable<Buffer>) parts.push(part)
-    assert(Buffer.concat(parts).equals(sent))
+    const context: Buffer[] = []
+    for await (const part of stream as AsyncIterable<Buffer>) context.push(part)
+    assert(Buffer.concat(context).equals(sent))
   }
 })
 
 test('an empty body that ended while its app was being woken ends at the app, too', async () => {
   await using app = await httpApp(async (request, response) => response.end(`${await drink(request)} bytes`))
   const awake = Promise.withResolvers<void>()
-  const journey: Journey = async exchange => {
+  const handler: RequestHandler = async exchange => {
     await awake.promise
     await exchange.forward({ address: app.address, forwarded: 'replace' })
   }
-  await using front = await streaming(app, {}, { journey })
+  await using front = await streaming(app, {}, { handler })
   using client = new FrameClient(front.port)
   for (const [stream, fields] of [
     [1, POST],
@@ -221,7 +221,7 @@ for (const method of ['GET', 'HEAD']) {
       app,
       {},
       {
-        async journey(exchange) {
+        async handler(exchange) {
           if (exchange.target === '/app') return exchange.forward({ address: app.address, forwarded: 'replace' })
           await new Promise<void>(resolve => ours.push(resolve))
           throw late

@@ -16,8 +16,8 @@ import {
 } from '../../../../testing/h2-wire.ts'
 import { httpApp, until } from '../../../../testing/wire.ts'
 import { isFailure } from '../../../errors.ts'
-import type { Session } from './connection.ts'
-import type { StreamExchange } from './exchange.ts'
+import type { Http2Connection } from './connection.ts'
+import type { Http2Exchange } from './exchange.ts'
 
 const answering = () => httpApp((_request, response) => response.end('ok'))
 const silent = () => httpApp(request => void request.on('error', () => undefined))
@@ -167,13 +167,13 @@ test('a connection that has just been ended bears to be ended again, in each way
     {},
     {
       connections: { mostPerAddress: 100 },
-      journey: async exchange => {
-        const session = (exchange as StreamExchange).session as Session
+      handler: async exchange => {
+        const session = (exchange as Http2Exchange).session as Http2Connection
         session.cut()
         for (const again of [
           () => session.calm('127.0.0.1'),
           () => session.drain(),
-          () => session.look(),
+          () => session.sweep(),
           () => session.cut(),
         ])
           try {

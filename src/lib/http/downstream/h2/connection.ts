@@ -4,17 +4,17 @@ import { ShadowError } from '../../../errors.ts'
 import { plainAddress } from '../../../ip.ts'
 import { TOO_MANY } from '../../guard/connection-limits.ts'
 import { keepsPace } from '../../guard/transfer-rate.ts'
-import { Peer } from '../client-origin.ts'
-import type { MultiplexedConnection, Parts } from '../server-context.ts'
-import { type StreamConnection, StreamExchange } from './exchange.ts'
+import { ClientOrigin } from '../client-origin.ts'
+import type { MultiplexedConnection, ServerContext } from '../server-context.ts'
+import { Http2Exchange, type StreamConnection } from './exchange.ts'
 import { readHead } from './request-head.ts'
 import { CONNECTION_WINDOW, sessionOptions } from './session-options.ts'
 
 /** One connection of a client that speaks HTTP/2 (RFC 9113), and the requests on it. */
-export class Session implements StreamConnection, MultiplexedConnection {
-  readonly parts: Parts
-  readonly peer: Peer
-  readonly exchanges = new Set<StreamExchange>()
+export class Http2Connection implements StreamConnection, MultiplexedConnection {
+  readonly context: ServerContext
+  readonly origin: ClientOrigin
+  readonly exchanges = new Set<Http2Exchange>()
   readonly #session: ServerHttp2Session
   readonly socket: Socket
   #idleMs = 0
@@ -28,19 +28,22 @@ export class Session implements StreamConnection, MultiplexedConnection {
   readonly #client: string | undefined
   #isCalmed = false
 
-  constructor(socket: Socket, secure: boolean, parts: Parts) {
-    this.parts = parts
+  constructor(socket: Socket, secure: boolean, context: ServerContext) {
+    this.context = context
     this.socket = socket
-    this.peer = new Peer(plainAddress(socket.remoteAddress ?? 'unknown'), secure ? 'https' : 'http', '2')
-    this.#client = parts.gate.clientOf(this.peer.address)
-    parts.sessions.add(this)
+    this.origin = new ClientOrigin(plainAddress(socket.remoteAddress ?? 'unknown'), secure ? 'https' : 'http', '2')
+    this.#client = context.limiter.clientOf(this.origin.address)
+    context.http2Connections.add(this)
     // Nothing is answered without a client that gives it room.
     socket.allowHalfOpen = false
-    socket.once('close', () => parts.sessions.delete(this))
-    this.#session = performServerHandshake(socket, sessionOptions(parts.limits, parts.gate.streamsFor(this.#client)))
+    socket.once('close', () => context.http2Connections.delete(this))
+    this.#session = performServerHandshake(
+      socket,
+      sessionOptions(context.limits, context.limiter.streamsFor(this.#client)),
+    )
     this.#session.on('error', () => undefined) // what the client broke it is told by GOAWAY
-    if (this.#client !== undefined && parts.resets.shutsOut(this.#client)) {
-      parts.counters.refusedResets += 1
+    if (this.#client !== undefined && context.resets.shutsOut(this.#client)) {
+      context.counters.refusedResets += 1
       this.#calm()
       return
     }
@@ -68,15 +71,15 @@ export class Session implements StreamConnection, MultiplexedConnection {
   }
 
   wasLeft(): void {
-    const { parts } = this
-    const { counters, resets } = parts
+    const { context } = this
+    const { counters, resets } = context
     // One connection that is closed leaves all of its streams at once.
     if (this.socket.destroyed || this.#isCalmed) return
     counters.resets += 1
     if (this.#client === undefined || resets.take(this.#client)) return
     counters.refusedResets += 1
     // Its other connections would each go on for what they have sent already.
-    for (const session of parts.sessions) session.calm(this.#client)
+    for (const session of context.http2Connections) session.calm(this.#client)
   }
 
   calm(client: string): void {
@@ -97,10 +100,10 @@ export class Session implements StreamConnection, MultiplexedConnection {
   }
 
   /** Looks whether it is of use, and its streams keep a pace. */
-  look(): void {
-    const { counters, limits, lookMs } = this.parts
+  sweep(): void {
+    const { counters, limits, sweepMs } = this.context
     if (this.isIdle) {
-      this.#idleMs += lookMs
+      this.#idleMs += sweepMs
       if (this.#ending || this.#session.destroyed) {
         if (this.#idleMs >= GOODBYE_MS) this.cut()
       } else if (
@@ -120,7 +123,7 @@ export class Session implements StreamConnection, MultiplexedConnection {
     for (const exchange of this.exchanges) {
       const late = exchange.awaitsBody
       const owes = late || exchange.stream.writableLength > 0
-      if (keepsPace(exchange.pace, exchange.moved, owes, lookMs, limits)) continue
+      if (keepsPace(exchange.pace, exchange.moved, owes, sweepMs, limits)) continue
       if (late) counters.slowBodies += 1
       else counters.slowReaders += 1
       exchange.tooSlow(late)
@@ -132,7 +135,7 @@ export class Session implements StreamConnection, MultiplexedConnection {
    * and node:http2 stops reading while it writes, and was seen never to read again on a connection that its client had reset.
    */
   #isThere(): boolean {
-    const { lookMs, pingEveryMs } = this.parts
+    const { sweepMs, pingEveryMs } = this.context
     const { bytesRead } = this.socket
     if (bytesRead !== this.#heard) {
       this.#heard = bytesRead
@@ -140,7 +143,7 @@ export class Session implements StreamConnection, MultiplexedConnection {
       this.#asked = false
       return true
     }
-    this.#quietMs += lookMs
+    this.#quietMs += sweepMs
     if (this.#quietMs < pingEveryMs) return true
     if (this.#asked) return false
     this.#asked = true
@@ -150,17 +153,17 @@ export class Session implements StreamConnection, MultiplexedConnection {
   }
 
   #begins(stream: ServerHttp2Stream, raw: string[]): void {
-    const { parts } = this
-    const { counters, limits } = parts
+    const { context } = this
+    const { counters, limits } = context
     const ended = stream.endAfterHeaders
-    const head = parts.takeHead()
+    const head = context.takeHead()
     const refused = readHead(head, raw, ended)
-    const exchange = new StreamExchange(this, stream, { head, raw, ended })
+    const exchange = new Http2Exchange(this, stream, { head, raw, ended })
     this.exchanges.add(exchange)
-    const counted = this.#client !== undefined && parts.gate.enterStream(this.#client)
+    const counted = this.#client !== undefined && context.limiter.enterStream(this.#client)
     stream.once('close', () => {
       this.exchanges.delete(exchange)
-      if (counted) parts.gate.leaveStream(this.#client ?? '')
+      if (counted) context.limiter.leaveStream(this.#client ?? '')
     })
     this.#served += 1
     this.#idleMs = 0
@@ -170,12 +173,12 @@ export class Session implements StreamConnection, MultiplexedConnection {
     }
     if (refused !== undefined) {
       counters.refusedHead(refused.status, head.count === limits.headers)
-      exchange.answer(parts.refusal(new ShadowError('bad-input', refused.fault), refused.status))
-    } else if (!counted && this.#client !== undefined) exchange.answer(parts.refusal(TOO_MANY))
+      exchange.answer(context.refusal(new ShadowError('bad-input', refused.fault), refused.status))
+    } else if (!counted && this.#client !== undefined) exchange.answer(context.refusal(TOO_MANY))
     else if (head.contentLength > limits.bodyBytes) exchange.tooLarge()
     else {
       counters.requests += 1
-      parts.serve(exchange)
+      context.serve(exchange)
     }
   }
 }

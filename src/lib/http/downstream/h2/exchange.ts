@@ -4,45 +4,45 @@ import { ShadowError } from '../../../errors.ts'
 import type { Opened, OwnAnswer } from '../../exchange.ts'
 import { tooLarge } from '../../guard/limits.ts'
 import { newPace, type Pace } from '../../guard/transfer-rate.ts'
-import type { Upstream } from '../../upstream/connection.ts'
-import type { Hop } from '../../upstream-target.ts'
+import type { NextHop } from '../../next-hop.ts'
+import type { UpstreamConnection } from '../../upstream/connection.ts'
 import type { Head } from '../../wire/head.ts'
-import type { Peer } from '../client-origin.ts'
+import type { ClientOrigin } from '../client-origin.ts'
 import { ForwardedExchange, left } from '../forwarded-exchange.ts'
-import type { Parts } from '../server-context.ts'
-import { StreamAnswer } from './answer.ts'
+import type { ServerContext } from '../server-context.ts'
+import { Http2Answer } from './answer.ts'
 import { ownFields } from './answer-fields.ts'
 import { opened } from './opened.ts'
-import { type BodyOwner, StreamBody } from './request-body.ts'
+import { type BodyOwner, Http2RequestBody } from './request-body.ts'
 
 export type Asked = { readonly head: Head; readonly raw: string[]; readonly ended: boolean }
 
 /** The connection that a stream is on. */
 export interface StreamConnection {
-  readonly parts: Parts
-  readonly peer: Peer
+  readonly context: ServerContext
+  readonly origin: ClientOrigin
   readonly socket: Socket
   /** The client has left a stream before it was answered. */
   wasLeft(): void
 }
 
 /** A request on a stream of HTTP/2, forwarded as one of HTTP/1.1. */
-export class StreamExchange extends ForwardedExchange implements BodyOwner {
+export class Http2Exchange extends ForwardedExchange implements BodyOwner {
   readonly session: StreamConnection
   readonly stream: ServerHttp2Stream
   readonly pace: Pace = newPace()
   sent = 0
   readonly #raw: string[]
-  readonly #body: StreamBody
+  readonly #body: Http2RequestBody
   #hasLeft = false
   #isOver = false
 
   constructor(session: StreamConnection, stream: ServerHttp2Stream, { head, raw, ended }: Asked) {
-    super(head, session.parts)
+    super(head, session.context)
     this.session = session
     this.stream = stream
     this.#raw = raw
-    this.#body = new StreamBody(this, ended)
+    this.#body = new Http2RequestBody(this, ended)
     stream
       .on('error', () => undefined) // its close is what counts
       .on('aborted', () => this.#ends())
@@ -66,8 +66,8 @@ export class StreamExchange extends ForwardedExchange implements BodyOwner {
     return this.session.socket
   }
 
-  protected get from(): Peer {
-    return this.session.peer
+  protected get origin(): ClientOrigin {
+    return this.session.origin
   }
 
   protected get bodyBegun(): boolean {
@@ -83,7 +83,7 @@ export class StreamExchange extends ForwardedExchange implements BodyOwner {
     const bytes = Buffer.from(body)
     this.stream.respond(ownFields(status, { ...this.ownHeaders, ...headers }, bytes.length), NO_DATE)
     this.answered = true
-    this.parts.counters.answeredOurselves(status, headers?.['x-shadow-error'])
+    this.context.counters.answeredOurselves(status, headers?.['x-shadow-error'])
     if (this.stream.writableEnded) this.#whenSent()
     else this.stream.end(bytes, () => this.#whenSent())
   }
@@ -120,9 +120,9 @@ export class StreamExchange extends ForwardedExchange implements BodyOwner {
   }
 
   tooLarge(): void {
-    const error = tooLarge(this.parts.limits.bodyBytes)
+    const error = tooLarge(this.context.limits.bodyBytes)
     if (this.isForwarded) this.failed(error)
-    else this.answer(this.parts.refusal(error))
+    else this.answer(this.context.refusal(error))
   }
 
   malformed(fault: string): void {
@@ -130,16 +130,16 @@ export class StreamExchange extends ForwardedExchange implements BodyOwner {
     this.failed(new ShadowError('bad-input', `a body with ${fault}`))
   }
 
-  protected answerFrom(upstream: Upstream, hop: Hop): StreamAnswer {
-    return new StreamAnswer(this, upstream, hop)
+  protected answerFrom(upstream: UpstreamConnection, hop: NextHop): Http2Answer {
+    return new Http2Answer(this, upstream, hop)
   }
 
   protected passContinue(): void {
     if (this.head.expects && !this.answered && !this.gone) this.stream.additionalHeaders({ ':status': 100 })
   }
 
-  protected sendBody(upstream: Upstream): void {
-    this.parts.out.send(upstream.outlet)
+  protected sendBody(upstream: UpstreamConnection): void {
+    this.context.out.send(upstream.writer)
     this.#body.flow(upstream)
   }
 

@@ -4,7 +4,7 @@ import { test } from 'vitest'
 import { answerTo, streaming } from '../../../../testing/h2-forwarding.ts'
 import { FRAME, FrameClient, GET } from '../../../../testing/h2-wire.ts'
 import { httpApp, rawApp, until } from '../../../../testing/wire.ts'
-import { Refusal, UpstreamError } from '../../upstream-target.ts'
+import { Refusal, UpstreamError } from '../../next-hop.ts'
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 
@@ -213,7 +213,7 @@ test('the body waits for an upstream that is asked first, stays whole when it re
     refusing,
     {},
     {
-      async journey(exchange) {
+      async handler(exchange) {
         const hop = { forwarded: 'replace', expect: 'ask', refusal: (headers: object) => 'x-error' in headers } as const
         await assert.rejects(exchange.forward({ address: refusing.address, ...hop }), Refusal)
         await exchange.forward({ address: taking.address, ...hop })
@@ -283,7 +283,7 @@ test('an own stream of answers is node:http2’s, and its end is told', async ()
     app,
     {},
     {
-      async journey(exchange) {
+      async handler(exchange) {
         const { request, response, signal } = await exchange.open()
         signal.addEventListener('abort', () => ended.push('aborted'))
         response.writeHead(200, { 'content-type': 'text/event-stream' })
@@ -304,7 +304,7 @@ test('an error of ours is a problem document, with the headers that are ours', a
     app,
     {},
     {
-      async journey(exchange) {
+      async handler(exchange) {
         exchange.ownHeaders['X-Shadow-State'] = 'asleep'
         throw new Error('broken')
       },

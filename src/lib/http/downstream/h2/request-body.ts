@@ -1,21 +1,21 @@
 import type { ServerHttp2Stream } from 'node:http2'
-import { passOn } from '../../sockets/buffers.ts'
-import type { Upstream } from '../../upstream/connection.ts'
-import type { Hop } from '../../upstream-target.ts'
+import type { NextHop } from '../../next-hop.ts'
+import { writeBody } from '../../sockets/buffers.ts'
+import type { UpstreamConnection } from '../../upstream/connection.ts'
 import { Head, WHOLE } from '../../wire/head.ts'
 import { parseTrailers } from '../../wire/parse.ts'
 import { composeTrailers } from '../compose-heads.ts'
-import type { Parts } from '../server-context.ts'
+import type { ServerContext } from '../server-context.ts'
 import { trailerLines } from './request-head.ts'
 
 /** The exchange whose body it is. */
 export interface BodyOwner {
   readonly head: Head
   readonly stream: ServerHttp2Stream
-  readonly parts: Pick<Parts, 'out' | 'limits' | 'counters'>
-  readonly hop: Hop | undefined
+  readonly context: Pick<ServerContext, 'out' | 'limits' | 'counters'>
+  readonly hop: NextHop | undefined
   /** Why the upstream takes nothing any more. */
-  readonly deafness: Error | undefined
+  readonly writeError: Error | undefined
   /** The body is larger than what is taken. */
   tooLarge(): void
   /** The body is not what the head said, or its trailers are none. */
@@ -23,14 +23,14 @@ export interface BodyOwner {
 }
 
 /** The body of a request, from a stream of HTTP/2 to an upstream of HTTP/1.1: with its length where the client told it, else chunked. */
-export class StreamBody {
+export class Http2RequestBody {
   /** A byte of it was given to an upstream: then it cannot be sent again. */
   begun = false
   /** The whole body is there and passed on. */
   done: boolean
   received = 0
   readonly #exchange: BodyOwner
-  #to: Upstream | undefined
+  #to: UpstreamConnection | undefined
   #waits = false
   #trailers: readonly string[] = []
 
@@ -49,7 +49,7 @@ export class StreamBody {
   }
 
   /** Passes the body on, from now on as it comes. */
-  flow(to: Upstream): void {
+  flow(to: UpstreamConnection): void {
     this.#to = to
     this.#waits = false
     const { stream } = this.#exchange
@@ -75,12 +75,12 @@ export class StreamBody {
   }
 
   readonly #take = (chunk: Buffer): void => {
-    const { head, parts } = this.#exchange
-    const { out, limits, counters } = parts
+    const { head, context } = this.#exchange
+    const { out, limits, counters } = context
     const to = this.#to
     this.begun = true
     this.received += chunk.length
-    if (to === undefined || this.#exchange.deafness !== undefined) return
+    if (to === undefined || this.#exchange.writeError !== undefined) return
     if (head.chunked) {
       if (this.received > limits.bodyBytes) {
         counters.bodiesTooLarge += 1
@@ -92,13 +92,13 @@ export class StreamBody {
       this.#exchange.malformed('more bytes than its Content-Length')
       return
     }
-    const { outlet, socket } = to
+    const { writer, socket } = to
     socket.cork()
-    passOn(out, outlet, chunk, 0, chunk.length, false)
+    writeBody(out, writer, chunk, 0, chunk.length, false)
     if (head.chunked) out.lineEnd()
-    out.send(outlet)
+    out.send(writer)
     socket.uncork()
-    if (!outlet.isWritten) this.#waitFor(to)
+    if (!writer.isWritten) this.#waitFor(to)
   }
 
   readonly #end = (): void => {
@@ -111,8 +111,8 @@ export class StreamBody {
     else this.done = true
   }
 
-  #endChunks(to: Upstream): void {
-    const { hop, parts } = this.#exchange
+  #endChunks(to: UpstreamConnection): void {
+    const { hop, context } = this.#exchange
     const trailers = new Head()
     const lines = trailerLines(this.#trailers)
     const bytes = Buffer.from(lines ?? '', 'latin1')
@@ -122,17 +122,17 @@ export class StreamBody {
       return
     }
     this.begun = this.done = true
-    const { out } = parts
+    const { out } = context
     out.text('0\r\n')
     composeTrailers(out, trailers, hop)
-    out.send(to.outlet)
+    out.send(to.writer)
   }
 
-  #waitFor(to: Upstream): void {
+  #waitFor(to: UpstreamConnection): void {
     const { stream } = this.#exchange
     this.#waits = true
     stream.pause()
-    to.outlet.whenWritten(() => {
+    to.writer.whenWritten(() => {
       if (this.#to !== to || !this.#waits) return
       this.#waits = false
       stream.resume()

@@ -26,7 +26,7 @@ export class UpstreamError extends Error {
   }
 
   /** The upstream did not begin its answer in time. */
-  static late({ address, answerWithinMs = 0 }: Hop): UpstreamError {
+  static late({ address, answerWithinMs = 0 }: NextHop): UpstreamError {
     const late = new UpstreamError('head', true, `${address} gave no answer within ${answerWithinMs} ms`, undefined)
     late.isLate = true
     return late
@@ -72,7 +72,7 @@ export type GoneUpstream = {
 }
 
 /** Where a request is forwarded to, and what is changed in it and in its answer. */
-export type Hop = {
+export type NextHop = {
   /** `ip:port` of the upstream. */
   readonly address: string
   /** The name of what is behind the address. Connections are pooled by it, and none is opened once it has gone. Default: the address. */
