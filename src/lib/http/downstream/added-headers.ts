@@ -1,15 +1,15 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http'
 import { isText } from '../wire/bytes.ts'
 
-/** Headers of ours as the bytes they are sent as; what comes by their names is dropped. */
+/** Headers that we add, as bytes to send. The sender's own headers of these names are dropped. */
 export type Added = {
   readonly bytes: Buffer
   readonly names: readonly string[]
-  /** A bit for each length that a name has, to tell most other names apart at once. */
+  /** A bit for each length of a name. Most other names are told apart by it. */
   readonly lengths: number
 }
 
-// Who forwards many requests with the same object pays once.
+// Callers forward many requests with the same object; its bytes are made once.
 const known = new WeakMap<object, Added>()
 
 export function added(headers: Readonly<Record<string, string>> | undefined): Added | undefined {

@@ -3,17 +3,17 @@ import { viaOf } from '../wire/via.ts'
 
 type Version = '1.0' | '1.1' | '2'
 
-/** What the upstream is told of the client. */
+/** What upstreams are told about a client. */
 export class ClientOrigin {
   readonly address: string
   readonly proto: 'http' | 'https'
-  /** The version of HTTP that it speaks. */
+  /** The version of HTTP that the client speaks. */
   readonly version: Version
   readonly via: string
   #host = Buffer.alloc(0)
   #hostText = ''
   #lines = Buffer.alloc(0)
-  /** The host of what was told last. */
+  /** The host of the lines that were made last. */
   #linesOf: string | undefined
 
   constructor(address: string, proto: 'http' | 'https', version: Version) {
@@ -23,7 +23,7 @@ export class ClientOrigin {
     this.via = `Via: ${viaOf(version)}\r\n`
   }
 
-  /** The host as text; the same as last time, as it mostly is on one connection, is not made again. */
+  /** The host as text. It is kept for the next call, since a client mostly requests the same host again. */
   hostOf(bytes: Buffer, from: number, to: number): string {
     if (!same(this.#host, bytes, from, to)) {
       this.#host = Buffer.from(bytes.subarray(from, to))
@@ -32,13 +32,13 @@ export class ClientOrigin {
     return this.#hostText
   }
 
-  /** The lines that tell of it; the same as last time where the host is, as it mostly is on one connection. */
+  /** The header lines about the client. They are kept for the next request to the same host. */
   lines(bytes: Buffer, from: number, to: number): Buffer {
     const { address, proto } = this
     const host = this.hostOf(bytes, from, to)
     if (host !== this.#linesOf) {
       this.#linesOf = host
-      const named = host === '' ? undefined : host // a request of HTTP/1.0 may name none
+      const named = host === '' ? undefined : host // a request of HTTP/1.0 may have none
       this.#lines = Buffer.from(
         `X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: ${proto}\r\n` +
           (named === undefined ? '' : `X-Forwarded-Host: ${named}\r\n`) +

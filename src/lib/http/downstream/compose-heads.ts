@@ -22,7 +22,7 @@ const NONE: readonly Field[] = []
 const NO_ELEMENTS: readonly string[] = []
 const DROPPED_CLAIMS = { replace: CLAIMS, append: CHAIN, keep: NONE }
 
-/** Puts the head of the request together as the upstream gets it: the client's own bytes, with what a hop drops left out. */
+/** Composes the head of the request for the upstream: the client's own bytes without the headers that a proxy drops, and our headers. */
 export function composeRequest(out: OutputBuffer, head: Head, hop: NextHop, origin: ClientOrigin): void {
   const { bytes, base } = head
   const ours = added(hop.requestHeaders)
@@ -32,7 +32,7 @@ export function composeRequest(out: OutputBuffer, head: Head, hop: NextHop, orig
   let run = base + head.lineStart
   if (!head.plainTarget || head.minor === 0) {
     out.text(`${head.method} ${head.target} HTTP/1.1\r\n`)
-    // A request of HTTP/1.0 may name no host; one of HTTP/1.1 then has an empty Host (RFC 9112, 3.2).
+    // A request of HTTP/1.0 may have no host. One of HTTP/1.1 then has an empty Host (RFC 9112, 3.2).
     if (!head.plainTarget || !head.hasHost) out.text(`Host: ${head.host ?? ''}\r\n`)
     run = base + (head.count > 0 ? head.nameStart(0) : head.length - 2)
   }
@@ -55,7 +55,7 @@ export function composeRequest(out: OutputBuffer, head: Head, hop: NextHop, orig
   }
   if (base + head.length - 2 > run) out.copy(bytes, run, base + head.length - 2)
   if (hop.forwarded !== 'keep') addForwarded(out, head, hop, origin)
-  // In the one spelling that every server knows: to one that goes by case, `CHUNKED` is no framing.
+  // In lower case: to servers that compare case, `CHUNKED` is no framing.
   if (head.chunked) out.text('Transfer-Encoding: chunked\r\n')
   else if (head.contentLength < 0 && saysItHasNoBody(head.method)) out.text('Content-Length: 0\r\n')
   if (head.takesTrailers) out.text('TE: trailers\r\n')
@@ -65,22 +65,22 @@ export function composeRequest(out: OutputBuffer, head: Head, hop: NextHop, orig
   out.lineEnd()
 }
 
-/** How an answer differs from what the upstream sent. */
+/** How the answer to the client differs from the upstream's. */
 export type AnswerChanges = {
-  /** The connection to the client ends with this answer: it says so. */
+  /** The answer says that the client's connection ends with it. */
   readonly closes: boolean
-  /** The connection goes on, which a client of HTTP/1.0 has to be told. */
+  /** The answer says that the connection stays open, as clients of HTTP/1.0 have to be told. */
   readonly keepsAlive: boolean
-  /** It is not framed: to be chunked for the client. */
+  /** The upstream's answer is not framed, and is sent to the client in chunks. */
   readonly chunks: boolean
-  /** It is chunked, and its client knows no chunks: the end of the connection ends it. */
+  /** The upstream's answer is chunked, and the client knows no chunks: the end of the connection ends it. */
   readonly unchunks: boolean
 }
 
-/** An answer that goes on as it came. */
+/** An answer that is forwarded as it is. */
 export const UNCHANGED: AnswerChanges = { closes: false, keepsAlive: false, chunks: false, unchunks: false }
 
-/** Puts the head of the answer together as the client gets it: the app's own bytes, with a `Date` where it sent none (RFC 9110, 6.6.1). */
+/** Composes the head of the answer for the client: the upstream's own bytes, with a `Date` if they have none (RFC 9110, 6.6.1). */
 export function composeAnswer(out: OutputBuffer, head: Head, hop: NextHop, changes: AnswerChanges): void {
   const { closes, keepsAlive, chunks, unchunks } = changes
   const { bytes, base, status } = head
@@ -108,7 +108,7 @@ export function composeAnswer(out: OutputBuffer, head: Head, hop: NextHop, chang
     } else if (head.hasSpacedNames) run = copyName(out, head, slot, run)
   }
   if (base + head.length - 2 > run) out.copy(bytes, run, base + head.length - 2)
-  // In the one spelling that no client reads differently.
+  // Rewritten without white space, so that no client reads it differently.
   if (head.hasPaddedFraming && !bare && !unchunks)
     out.text(head.chunked ? 'Transfer-Encoding: chunked\r\n' : `Content-Length: ${head.contentLength}\r\n`)
   if (!head.hasDate && status >= 200) {
@@ -124,10 +124,10 @@ export function composeAnswer(out: OutputBuffer, head: Head, hop: NextHop, chang
   out.lineEnd()
 }
 
-/** The lines that ask to switch protocols, or say that it is done; they are of each hop, which takes over what is asked for. */
+/** The header lines of an upgrade. They are hop-by-hop, so each proxy writes them anew. */
 const switchTo = (head: Head): string => `Connection: Upgrade\r\nUpgrade: ${head.list('upgrade') ?? ''}\r\n`
 
-/** Copies up to the end of a name, and leaves out the white space before its colon (RFC 9112, 5.1); gives where to copy on from. */
+/** Copies up to the end of a name, and leaves out the white space before its colon (RFC 9112, 5.1). Returns the offset of the colon. */
 function copyName(out: OutputBuffer, head: Head, slot: number, run: number): number {
   const { bytes, base } = head
   const end = base + head.nameEnd(slot)
@@ -136,7 +136,7 @@ function copyName(out: OutputBuffer, head: Head, slot: number, run: number): num
   return bytes.indexOf(COLON, end)
 }
 
-/** Puts trailers together, without what frames, routes or belongs to the hop (RFC 9110, 6.5.1). */
+/** Composes trailers, without those that frame or route the message or are hop-by-hop (RFC 9110, 6.5.1). */
 export function composeTrailers(out: OutputBuffer, trailers: Head, hop: NextHop): void {
   for (let slot = 0; slot < trailers.count; slot += 1) {
     const field = trailers.field(slot)
@@ -147,7 +147,7 @@ export function composeTrailers(out: OutputBuffer, trailers: Head, hop: NextHop)
   out.lineEnd()
 }
 
-/** Whether a trailer of this kind may pass. */
+/** Tells whether a trailer with this field is forwarded. */
 export const mayTrail = ({ isAnswer }: Head, field: Field): boolean =>
   field === Field.other || field === Field.date || field === Field.hsts || (isAnswer && field === Field.folded)
 
@@ -188,7 +188,7 @@ function addForwarded(out: OutputBuffer, head: Head, hop: NextHop, origin: Clien
     hosted ||= field === Field.forwardedHost
   }
   const { host } = head
-  // Beside X-Forwarded-* of a proxy that says no more, ours alone would claim that the proxy is the client.
+  // If the proxy before us sends X-Forwarded-* only, our element of `Forwarded` alone would claim that the proxy is the client.
   if (elements.length > 0 || !(chain.length > 0 || proto || hosted))
     out.text(
       `Forwarded: ${[...elements, forwardedOf({ address: origin.address, proto: origin.proto, host })].join(', ')}\r\n`,

@@ -24,7 +24,7 @@ import { SWEEP_MS, startSweep } from './sweep.ts'
 
 const CONNECT_WITHIN_MS = 5_000
 const UPSTREAM_IDLE_MS = 4_000
-/** Many apps close idle connections after 2 to 5 s without saying so. */
+/** Many apps close idle connections after 2 to 5 s, and do not announce it. */
 const SURELY_OPEN_MS = 1_500
 const PING_EVERY_MS = 30_000
 const HEARD_WITHIN_MS = 1_000
@@ -33,22 +33,22 @@ const MOST_SPARE_HEADS = 1_024
 export type ExchangeServerOptions = {
   readonly handler: RequestHandler
   readonly log: Log
-  /** How failures are answered; left out: by a problem document with all that there is to say. */
+  /** Makes the answer to a failed request. Default: a problem document with all details. */
   readonly answerOf?: AnswerOf | undefined
   readonly clock?: Clock
   readonly limits?: Partial<Limits>
   readonly connections?: ConnectionLimits
   readonly sockets?: SocketBudgetOptions
-  /** Streams that clients leave, counted by address, in all threads that share the memory. */
+  /** The resets of streams by client address, counted over all threads that share the memory. */
   readonly resets?: Buckets
   readonly connectWithinMs?: number
-  /** A client with a WebSocket, or with requests over HTTP/2, that is silent for so long is pinged, and cut if it stays silent as long again. */
+  /** After so long without a byte, a client with a WebSocket or with requests over HTTP/2 is pinged. It is cut if it stays silent as long again. */
   readonly pingEveryMs?: number
-  /** Read accepted sockets into reused memory, where this Node lets us. */
+  /** Accepted sockets are read into reused memory, if this Node can. Default: true. */
   readonly reusesMemory?: boolean
 }
 
-/** Serves exchanges on sockets, of HTTP/1 and HTTP/2. */
+/** Serves exchanges of HTTP/1 and HTTP/2 on sockets. */
 export class ExchangeServer implements Disposable {
   readonly counters = new Counters()
   readonly limiter: ConnectionLimiter
@@ -111,19 +111,19 @@ export class ExchangeServer implements Disposable {
     this.#sweep = startSweep(this.#context, this.limiter, clock)
   }
 
-  /** Serves a connection: plain, or what node:tls has decrypted of one that the gate let in before. */
+  /** Serves a connection: a plain one, or a decrypted one that the limiter admitted before its handshake. */
   accept(socket: Socket, secure = false): void {
     if (!secure && !this.limiter.enter(socket, { plain: true })) return
     if ((socket as { alpnProtocol?: unknown }).alpnProtocol === 'h2') new Http2Connection(socket, secure, this.#context)
     else this.#context.http1Connections.add(new Http1Connection(socket, this.#context, secure))
   }
 
-  /** No request goes to this upstream any more; what it had in hand ends where it ended by itself. */
+  /** Sends no more requests to this upstream. Its requests under way fail if it has died. */
   forget(gone: GoneUpstream): void {
     this.#pool.forget(gone)
   }
 
-  /** What is counted by now. */
+  /** The values of the counters now. */
   get counted(): Counted {
     return this.limiter.counted
   }
@@ -132,7 +132,7 @@ export class ExchangeServer implements Disposable {
     return this.#context.http1Connections.size + this.#context.http2Connections.size
   }
 
-  /** Ends idle connections and WebSockets now, and the others with their exchange. */
+  /** Ends idle connections and WebSockets now, and other connections with their exchange. */
   drain(): void {
     this.#context.closing = true
     for (const client of this.#context.http1Connections) client.drain()
@@ -148,17 +148,17 @@ export class ExchangeServer implements Disposable {
     this.#pool[Symbol.dispose]()
   }
 
-  /** Closes a connection that is idle, so that another can come in: the one that has been so for longest. */
+  /** Closes the connection that has been idle for longest, to make room for another. Returns how many it closed. */
   #makeRoom(): number {
     const oldest = this.#context.idle.takeOldest()
     oldest?.cut()
     return oldest === undefined ? this.#closeOthersIdle() : 1
   }
 
-  /** The same of those that no order is kept of. */
+  /** Closes idle connections of HTTP/2, which are kept in no order. */
   #closeOthersIdle(): number {
     const now = this.#clock.now()
-    // To look through all of them for each that comes would cost too much.
+    // Searching all connections for each new one would cost too much.
     if (now < this.#closesIdleFrom) return 0
     this.#closesIdleFrom = now + SWEEP_MS
     let closed = 0
@@ -198,7 +198,7 @@ export class ExchangeServer implements Disposable {
   }
 }
 
-/** The journey, whose failure is told by its promise in any case. */
+/** Calls the handler. An error that it throws rejects the promise, too. */
 function started(handler: RequestHandler, exchange: ServedExchange): Promise<void> {
   try {
     return handler(exchange)
@@ -207,14 +207,14 @@ function started(handler: RequestHandler, exchange: ServedExchange): Promise<voi
   }
 }
 
-/** A net server whose connections the exchanges serve: for tests. @internal */
+/** A server of node:net for an exchange server. For tests. @internal */
 export function netServer(exchanges: ExchangeServer): Server {
   return createServer({ ...CLIENT_SOCKET, allowHalfOpen: true }, socket => exchanges.accept(socket))
 }
 
 /**
- * Opens the server; disposing it closes idle connections, and those in use once they are done or `drainMs` has passed. Servers that listen
- * `beside` it, for the same exchanges, end with it.
+ * Opens the server. Disposing it closes idle connections at once, and busy ones when they are done or after `drainMs`. Servers `beside` it, which
+ * serve the same exchanges, are closed with it.
  */
 export async function listenFor(
   exchanges: ExchangeServer,

@@ -12,7 +12,7 @@ import type { ServedExchange, ServerContext } from './server-context.ts'
 
 type Settle = { readonly resolve: () => void; readonly reject: (reason: unknown) => void }
 
-/** A request whose head our parser has read: how it is sent to an upstream, once more where that is allowed, and what becomes of it there. */
+/** A request that can be forwarded: it is sent to an upstream, sent again where that is allowed, and its answer is forwarded. */
 export abstract class ForwardedExchange implements ServedExchange, AnsweredExchange, Waiter {
   readonly head: Head
   readonly context: ServerContext
@@ -21,20 +21,20 @@ export abstract class ForwardedExchange implements ServedExchange, AnsweredExcha
   readonly ownHeaders: Record<string, string> = {}
   hop: NextHop | undefined
   upstream: UpstreamConnection | undefined
-  /** Why the upstream takes nothing any more; its answer may still come. */
+  /** Why the upstream accepts no more bytes. Its answer may still come. */
   writeError: Error | undefined
-  /** The body waits until the upstream says to go on. */
+  /** The body is held back until the upstream says `100 Continue`. */
   protected asks = false
   #answer: AnswerReader | undefined
   #settle: Settle | undefined
   #gone: AbortController | undefined
   #signal: AbortSignal | undefined
   #repeated = false
-  /** An upstream had the request in hand: it may have begun on it. */
+  /** An upstream has received the request, and may have begun to handle it. */
   #wasSent = false
-  /** Where a connection is waited for. */
+  /** The next hop to which a connection is awaited. */
   #awaited: NextHop | undefined
-  /** Kept by the pool. */
+  /** Set by the pool only. */
   waitedSweeps = 0
 
   constructor(head: Head, context: ServerContext) {
@@ -49,22 +49,22 @@ export abstract class ForwardedExchange implements ServedExchange, AnsweredExcha
   abstract answer(answer: OwnAnswer): void
   abstract open(): Promise<Opened>
   abstract cut(): void
-  /** What is told of the client. */
+  /** What upstreams are told about the client. */
   protected abstract readonly origin: ClientOrigin
-  /** A byte of the body was given to an upstream: then it cannot be sent again. */
+  /** A byte of the body was sent to an upstream, so the request cannot be sent again. */
   protected abstract readonly bodyBegun: boolean
-  /** The whole body is there and passed on. */
+  /** The whole body has been forwarded. */
   protected abstract readonly bodyDone: boolean
   protected abstract answerFrom(upstream: UpstreamConnection, hop: NextHop): AnswerReader
-  /** Tells the client to go on with its body. */
+  /** Sends `100 Continue` to the client. */
   protected abstract passContinue(): void
-  /** Passes the body on, after the head if that was not sent yet, and from now on as it comes. */
+  /** Forwards the body from now on, after the head if that was not sent yet. */
   protected abstract sendBody(upstream: UpstreamConnection): void
-  /** Throws away what there is, and what comes, of the body. */
+  /** Discards the rest of the body, now and as it comes. */
   protected abstract dropBody(): void
-  /** The answer has been given to the client's socket or stream, which may not have taken it yet. */
+  /** The whole answer has been written to the client's socket or stream, which may not have sent it yet. */
   protected abstract handedOut(): void
-  /** There is no upstream any more: what comes of the body stays where it is. */
+  /** Stops forwarding the body, since there is no upstream any more. */
   protected halt(): void {}
 
   get method(): string {
@@ -165,7 +165,7 @@ export abstract class ForwardedExchange implements ServedExchange, AnsweredExcha
     const sent = !this.asks
     const isKept = !this.bodyBegun && !this.#repeated && upstream?.wasKept === true && this.#answer?.begun !== true
     const isDead = upstream?.isDead === true
-    // A peer that asks nobody before it sends again (a node, which holds the app itself) may be tried elsewhere after the repeat.
+    // Without `alive` (a hop to a node, which holds the app itself) the request may be sent elsewhere after the repetition.
     this.#wasSent ||= sent && hop.alive !== undefined
     this.#letGo(false)
     const why = cause ?? new Error('the connection was closed')
@@ -174,7 +174,7 @@ export abstract class ForwardedExchange implements ServedExchange, AnsweredExcha
     else this.#fail(stage, isDead && sent ? why : failure)
   }
 
-  /** Sends it once more, where the same upstream still runs. */
+  /** Sends the request again, if the same upstream still runs. */
   #repeat(hop: NextHop, failure: UpstreamError): void {
     this.#repeated = true
     const again = (): void => {
@@ -230,7 +230,7 @@ export abstract class ForwardedExchange implements ServedExchange, AnsweredExcha
     this.#settled()?.reject(new Refusal({ ...refusal, sent: this.bodyBegun }))
   }
 
-  /** It cannot be forwarded to the end: the client is cut where it has a part of the answer. */
+  /** The request cannot be forwarded to the end. If the client has a part of the answer, it is cut. */
   failed(reason: unknown): void {
     this.#letGo(false)
     if (this.answered) this.cut()
@@ -244,25 +244,25 @@ export abstract class ForwardedExchange implements ServedExchange, AnsweredExcha
 
   /** The client left or was cut. */
   left(reason: unknown): void {
-    this.upstream?.reset() // an end alone could be that of a client that still waits
+    this.upstream?.reset() // a mere end could come from a client that still waits
     this.#letGo(false)
     this.#gone?.abort(reason)
     this.#settled()?.reject(reason)
   }
 
-  /** The signal that the request was forwarded with has aborted. */
+  /** The signal given to `forward` has aborted. */
   protected aborted(reason: unknown): void {
     this.failed(reason)
   }
 
-  /** Gives away the connection to the upstream, which has switched to another protocol. */
+  /** Hands over the connection to the upstream, which has switched to another protocol. */
   protected giveUpstream(): UpstreamConnection | undefined {
     const { upstream } = this
     this.upstream = this.#answer = undefined
     return upstream
   }
 
-  /** Whether it is being forwarded. */
+  /** Whether the request is being forwarded. */
   protected get isForwarded(): boolean {
     return this.#settle !== undefined
   }
@@ -298,7 +298,7 @@ export abstract class ForwardedExchange implements ServedExchange, AnsweredExcha
       composeRequest(out, head, hop, this.origin)
     } catch (error) {
       out.clear()
-      this.failed(error) // a header of ours that is none
+      this.failed(error) // one of our own headers is not well formed
       return
     }
     const { bodyDone } = this

@@ -13,23 +13,23 @@ import type { Head } from '../wire/head.ts'
 /** An exchange as the server sees it. */
 export interface ServedExchange extends Exchange {
   readonly head: Head
-  /** A handler of ours has it as streams, and answers. */
+  /** A handler of ours reads it and answers it as streams. */
   readonly opened: boolean
   /** The client has left. */
   readonly gone: boolean
-  /** Nothing of it is to come any more. */
+  /** Nothing of the exchange is still to come. */
   readonly over: boolean
-  /** Ends what was begun, so that it does not look whole. */
+  /** Ends the answer that was begun, so that it does not look complete. */
   cut(): void
 }
 
-/** A connection of a client, of whichever version of HTTP. */
+/** A connection of a client, of any version of HTTP. */
 export interface Connection {
-  /** Checks its limits of time; called every `lookMs`. */
+  /** Checks the limits of time. Called every `sweepMs`. */
   sweep(): void
-  /** Ends it now where it is idle, else with the exchanges that are on it. */
+  /** Ends the connection: now if it is idle, otherwise after the exchanges on it. */
   drain(): void
-  /** Ends it at once, so that what was sent does not look whole. */
+  /** Ends the connection at once, so that an answer that was begun does not look complete. */
   cut(): void
 }
 
@@ -38,9 +38,9 @@ export interface IdleConnection extends Connection, MayIdle<IdleConnection> {}
 
 /** A connection of HTTP/2. */
 export interface MultiplexedConnection extends Connection {
-  /** No request is on it. */
+  /** The connection has no request. */
   readonly isIdle: boolean
-  /** Ends it where it is this client's, which has left too many streams (RFC 9113, 7: ENHANCE_YOUR_CALM). */
+  /** Ends the connection if it belongs to this client, which has reset too many streams (RFC 9113, 7: ENHANCE_YOUR_CALM). */
   calm(client: string): void
 }
 
@@ -53,20 +53,20 @@ export type ServerContext = {
   readonly counters: Counters
   readonly limits: Limits
   readonly http1Connections: Set<Connection>
-  /** Connections that speak HTTP/2. */
+  /** Connections of HTTP/2. */
   readonly http2Connections: Set<MultiplexedConnection>
   readonly idle: IdleList<IdleConnection>
   readonly clock: Clock
   readonly sweepMs: number
   readonly pingEveryMs: number
   readonly reusesMemory: boolean
-  /** The server is going away: connections end with their exchange. */
+  /** The server drains: connections end with their exchange. */
   closing: boolean
   serve(exchange: ServedExchange): void
-  /** How an error is answered, by default with its own status. */
+  /** Makes the answer to an error. The default status is the error's own. */
   refusal(error: ShadowError, status?: number): OwnAnswer
   takeHead(): Head
   giveHead(head: Head): void
-  /** Calls back after a moment, when what a failed upstream had said would be here. */
+  /** Calls back after a moment, by when the last bytes of a failed upstream have arrived. */
   later(then: () => void): void
 }

@@ -4,7 +4,7 @@ import type { ServerContext } from './server-context.ts'
 
 export const SWEEP_MS = 500
 
-/** One timer for all connections, instead of one or more for each: looks at them twice a second. */
+/** Starts the sweep: one timer checks all connections twice a second, instead of timers for each connection. */
 export function startSweep(context: ServerContext, limiter: ConnectionLimiter, clock: Clock): Disposable {
   const sweep = (): void => {
     for (const client of context.http1Connections) client.sweep()

@@ -2,12 +2,12 @@ import { CR, copy, LF } from '../wire/bytes.ts'
 import type { SocketWriter } from './socket-writer.ts'
 
 const SHARED_BYTES = 32_768
-// Few calls carry a long body through a large buffer; with many bodies at a time memory counts for more.
+// A large buffer carries a long body in few calls. With many bodies at the same time, memory matters more.
 const LARGE_BYTES = 524_288
 const MOST_LARGE = 32
 const SMALL_BYTES = 65_536
 
-// All sockets read into this one, since what is read is passed on or copied before the next is read.
+// All sockets share this buffer: bytes are forwarded or copied before the next socket is read.
 const shared = Buffer.allocUnsafeSlow(SHARED_BYTES)
 const spare: Buffer[] = []
 let large = 0
@@ -18,24 +18,24 @@ function takeOwn(): Buffer {
   return spare.pop() ?? Buffer.allocUnsafeSlow(LARGE_BYTES)
 }
 
-/** `reusable`: nothing is being written from it any more. */
+/** Gives a large buffer back. `reusable`: no write from it is pending. */
 function giveOwn(own: Buffer, reusable: boolean): void {
   if (own.length !== LARGE_BYTES) return
   large -= 1
   if (reusable) spare.push(own)
 }
 
-/** Receives what a socket reads; `lent` memory is used again after the call. */
+/** Receives bytes that a socket has read. `lent` memory is overwritten after the call. */
 export type Receive = (bytes: Buffer, length: number, lent: boolean) => void
 
 /**
- * Where a socket reads into. Small messages share one buffer and are copied on; a long body (`bulk`) is read into a buffer of the
- * socket's own, which can be written from directly, the reading being paused until it is written.
+ * The memory that a socket reads into. Small messages share one buffer and are copied. A long body (`bulk`) is read into a buffer of the socket's own,
+ * from which it is written directly; reading is paused until that is done.
  */
 export class ReadBuffer {
-  /** Long bodies are read until this is false again. */
+  /** A long body is being read. */
   bulk = false
-  /** Whether nothing is being written any more from the own buffer when `bulk` ends. */
+  /** Whether no write from the own buffer is pending when `bulk` ends. */
   written = true
   #own: Buffer | undefined
   #begun = false
@@ -43,7 +43,7 @@ export class ReadBuffer {
 
   constructor(receive: Receive) {
     this.onread = {
-      buffer: () => this.#next() as Buffer, // node:net takes undefined for no change
+      buffer: () => this.#next() as Buffer, // undefined means no change to node:net
       callback: (length, bytes) => {
         this.#begun = true
         receive(bytes as Buffer, length, bytes === shared)
@@ -52,7 +52,7 @@ export class ReadBuffer {
     }
   }
 
-  /** What to read into from now on, where that changes. */
+  /** The buffer to read into from now on; undefined if it does not change. */
   #next(): Buffer | undefined {
     if (!this.#begun) return shared
     if (this.bulk === (this.#own !== undefined)) return undefined
@@ -64,7 +64,7 @@ export class ReadBuffer {
     return shared
   }
 
-  /** Gives the buffer back; the socket must not read into it any more. */
+  /** Gives the buffer back. The socket must not read any more. */
   close(): void {
     if (this.#own !== undefined) giveOwn(this.#own, this.written && !this.bulk)
     this.#own = undefined
@@ -73,13 +73,13 @@ export class ReadBuffer {
 
 const SCRATCH_BYTES = 262_144
 const MOST_VIEWED = 4_096
-/** Room for the longest head with what is added to it, and for a shared buffer of body. */
+/** Room for the longest head with our headers, and for a shared buffer of body. */
 const ROOM = 131_072
 
-/** Where heads are put together with the first bytes of a body, to be sent in one write. */
+/** Composes heads together with the first bytes of a body, to send them in one write. */
 export class OutputBuffer {
   #bytes = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
-  /** The views of its beginning that were needed, by their length. */
+  /** Views of the beginning of the memory, by their length. */
   #views: Buffer[] = []
   #start = 0
   #at = 0
@@ -107,7 +107,7 @@ export class OutputBuffer {
     this.#at += this.#bytes.write(latin1, this.#at, 'latin1')
   }
 
-  /** Forgets what was put together and not sent. */
+  /** Discards what was composed and not sent. */
   clear(): void {
     this.#at = this.#start
   }
@@ -115,13 +115,13 @@ export class OutputBuffer {
   send(writer: SocketWriter): void {
     if (this.isEmpty) return
     writer.write(this.#view())
-    // What the kernel has taken whole need not be kept.
+    // If the kernel has all bytes, their memory is used again.
     if (writer.isWritten) this.#at = this.#start
     else this.#start = this.#at
     if (this.#start > SCRATCH_BYTES - ROOM) this.#renew(0)
   }
 
-  /** What is to be sent. A view costs as much as to fill it, and messages of few lengths are most. */
+  /** The bytes to send. Making a view costs as much as filling it, so views are kept; most messages have one of few lengths. */
   #view(): Buffer {
     const length = this.#at - this.#start
     if (this.#start > 0 || length > MOST_VIEWED) return this.#bytes.subarray(this.#start, this.#at)
@@ -141,7 +141,7 @@ export class OutputBuffer {
 
 const COPY_BELOW = 4_096
 
-/** Sends a part of a body, after what was put together before it. The socket may go on writing from memory that is not lent. */
+/** Sends bytes of a body after what was composed before. The socket may write from `bytes` later, unless they are lent. */
 export function writeBody(
   out: OutputBuffer,
   writer: SocketWriter,

@@ -4,17 +4,17 @@ import type { Framing, Head } from '../../wire/head.ts'
 import { composeAnswer, composeTrailers, UNCHANGED } from '../compose-heads.ts'
 import type { ClientConnection } from './exchange-connection.ts'
 
-/** The exchange that it answers. */
+/** The exchange that the answer belongs to. */
 export interface AnsweredByBytes extends AnsweredExchange {
   readonly client: ClientConnection
   readonly head: Head
-  /** The upstream has switched to the protocol that was asked for; these bytes came behind its head. */
+  /** The upstream has switched to the requested protocol. These bytes came after its head. */
   switched(early: Buffer): void
 }
 
 /**
- * An answer on its way to a client of HTTP/1.1: its bytes as they are, chunked where its upstream tells no end. A client of HTTP/1.0 knows
- * neither chunks nor interim answers: the end of its connection ends an answer without a length.
+ * Forwards an answer to a client of HTTP/1: its bytes unchanged, and in chunks if the upstream's answer is not framed. Clients of HTTP/1.0 know
+ * neither chunks nor interim answers. For them the end of the connection ends an answer without a length.
  */
 export class Http1Answer extends AnswerReader<AnsweredByBytes> {
   #chunks = false
@@ -41,7 +41,7 @@ export class Http1Answer extends AnswerReader<AnsweredByBytes> {
       composeAnswer(out, head, this.hop, UNCHANGED)
     } catch (error) {
       out.clear()
-      exchange.failed(error) // a header of ours that is none
+      exchange.failed(error) // one of our own headers is not well formed
       return
     }
     out.send(writer)
@@ -53,7 +53,7 @@ export class Http1Answer extends AnswerReader<AnsweredByBytes> {
     const isOld = request.minor === 0
     const unchunks = isOld && head.chunked
     this.#chunks = framing === 'close' && !isOld
-    // Answered before the whole request was there: it will not be read, so nothing can follow on this connection.
+    // The rest of a request that was answered early is not read, so no other request can follow on this connection.
     if (!client.requestBody.done || request.closes || client.context.closing) client.closes = true
     if (isOld && (framing === 'close' || framing === 'chunked')) client.closes = true
     const { closes } = client

@@ -19,10 +19,10 @@ import type { ClientConnection } from './exchange-connection.ts'
 import { composeOwnAnswer } from './own-answer.ts'
 import { Input } from './read-ahead.ts'
 
-/** What is read ahead of an exchange: a body that waits for a wake, pipelined requests. */
+/** How many bytes are read ahead of an exchange: of a body that waits for a wake, or of pipelined requests. */
 const MOST_AHEAD = 65_536
 
-/** One connection of a client: its requests, one after the other. */
+/** A client's connection of HTTP/1. It serves requests one after the other. */
 export class Http1Connection implements ClientConnection, IdleConnection {
   readonly socket: Socket
   readonly writer: SocketWriter
@@ -33,25 +33,25 @@ export class Http1Connection implements ClientConnection, IdleConnection {
   /** The connection ends with this exchange. */
   closes = false
   readonly input = new Input()
-  /** What it reads into; undefined where that is memory of its own each time. */
+  /** The memory that is reused for reading; undefined if each chunk has memory of its own. */
   readBuffer: ReadBuffer | undefined
-  /** Requests that were begun. */
+  /** How many requests have begun. */
   served = 0
-  /** Looks in the present state, and the pace of what passes. */
+  /** Sweeps in the present state, and the pace of the client. */
   sweeps = 0
   moved = -1
   quietMs = 0
   owingMs = 0
   owingFrom = 0
-  /** Kept by idle-connections.ts. */
+  /** Set by idle-connections.ts only. */
   isIdle = false
   idledBefore: IdleConnection | undefined
   idledAfter: IdleConnection | undefined
-  /** Bytes are thrown away until the client has ended, too. */
+  /** Our side has ended. Bytes are discarded until the client ends its side, too. */
   lingers = false
-  /** The client has ended its side: it has left, or waits for its answers (see `look`). */
+  /** The client has ended its side. It has left, or waits for its answers (see `sweep`). */
   hasEnded = false
-  /** What it was switched to, and what comes is for. */
+  /** The tunnel after a switch of protocols. It gets all bytes that come. */
   #tunnel: Tunnel | undefined
   #head: Head | undefined
   #origin: ClientOrigin | undefined
@@ -80,34 +80,34 @@ export class Http1Connection implements ClientConnection, IdleConnection {
     return this.#origin
   }
 
-  /** Where what is sent to it is put together. */
+  /** The buffer in which output is composed. */
   get out(): OutputBuffer {
     return this.context.out
   }
 
-  /** A part of a head has come. */
+  /** A part of a head has arrived. */
   get readsHead(): boolean {
     return this.exchange === undefined && !this.input.isEmpty
   }
 
   resume(): void {
     if (this.hasEnded && this.exchange !== undefined && !this.requestBody.done && this.input.isEmpty) {
-      this.cut() // the rest of its request never comes
+      this.cut() // the rest of the request will never come
       return
     }
     if (this.gone || this.input.length >= MOST_AHEAD || !this.socket.isPaused()) return
     this.socket.resume()
   }
 
-  /** What to read into from now on, as a long body is coming or not. */
+  /** Sets whether a long body is coming, which is read into a larger buffer. */
   wantsBulk(wanted: boolean): void {
-    // TLS gives what it has decrypted even when paused: into memory that is lent, and thus copied, it can.
+    // A paused TLS socket still delivers what it has decrypted. That is safe only in lent memory, which is copied.
     if (this.readBuffer === undefined || this.#secure) return
     this.readBuffer.bulk = wanted
     this.readBuffer.written = this.exchange?.upstream?.writer.isWritten ?? false
   }
 
-  /** Throws away what there is of a body that nobody takes. */
+  /** Discards the bytes of a body that is not wanted. */
   dropBody(): void {
     const { requestBody: body, input } = this
     while (!body.done && !input.isEmpty && body.fault === undefined) {
@@ -133,7 +133,7 @@ export class Http1Connection implements ClientConnection, IdleConnection {
     return this.exchange === exchange
   }
 
-  /** The exchange has its answer: on to the next, or the end. */
+  /** The exchange has been answered. Continues with the next one, or ends the connection. */
   over(exchange: { readonly head: Head; over: boolean }): void {
     if (this.exchange !== exchange || this.gone) return
     this.exchange = undefined
@@ -141,7 +141,7 @@ export class Http1Connection implements ClientConnection, IdleConnection {
     this.sweeps = 0
     if (this.context.closing && this.input.isEmpty) this.closes = true // the head may have been sent before the drain began
     if (!this.requestBody.done || this.closes) {
-      // Who asked for the end sends nothing more; at a drain one that does is told by a reset, as whenever a connection was idle.
+      // A client that asked for the end sends nothing more. During a drain, one that still sends gets a reset, as on any idle connection.
       if (this.requestBody.done && (exchange.head.closes || this.context.closing)) this.socket.destroySoon()
       else this.linger()
       return
@@ -152,7 +152,7 @@ export class Http1Connection implements ClientConnection, IdleConnection {
     this.resume()
   }
 
-  /** Ends our side and reads on: closing on unread bytes makes the kernel reset the connection, answer and all. */
+  /** Ends our side and goes on reading. If we closed with unread bytes, the kernel would reset the connection, and the answer would be lost. */
   linger(): void {
     this.lingers = true
     this.sweeps = 0
@@ -198,7 +198,7 @@ export class Http1Connection implements ClientConnection, IdleConnection {
     const { counters, limits, sweepMs } = this.context
     if (this.hasEnded) this.#probe()
     const late = exchange.awaitsBody
-    // What is still in our buffers has not been taken by the client.
+    // Bytes in our buffers have not been read by the client.
     const moved = socket.bytesRead + socket.bytesWritten - writer.waiting
     const owes = late || !writer.isWritten || (this.hasEnded && exchange.answered)
     if (keepsPace(this, moved, owes, sweepMs, limits)) {
@@ -210,11 +210,11 @@ export class Http1Connection implements ClientConnection, IdleConnection {
     this.#tooSlow(exchange, late)
   }
 
-  /** Asks a client that has ended its side whether it is there: one that has closed the connection answers with a reset. */
+  /** Finds out whether a client that has ended its side is still there. If it has closed the connection, a write is answered by a reset. */
   #probe(): void {
     const { exchange, writer, socket } = this
     if (!writer.isWritten) return
-    // An interim answer may come unasked (RFC 9110, 15.2), but in HTTP/1.0. Writing nothing tells of a reset that has come.
+    // Any request of HTTP/1.1 may get an interim answer (RFC 9110, 15.2). An empty write reports a reset that has arrived.
     const asks = this.sweeps === 2 && exchange?.answered === false && exchange.head.minor === 1
     socket.write(asks ? 'HTTP/1.1 100 Continue\r\n\r\n' : '', 'latin1')
   }
@@ -226,7 +226,7 @@ export class Http1Connection implements ClientConnection, IdleConnection {
     if (early.length > 0) tunnel.up.received(early, early.length, true)
   }
 
-  /** Refuses what is no request, or none that is served. */
+  /** Refuses bytes that are no request, or a request that is not served. */
   refuse(error: ShadowError, status?: number): void {
     this.closes = true
     this.answer(this.context.refusal(error, status))
@@ -252,13 +252,13 @@ export class Http1Connection implements ClientConnection, IdleConnection {
       input.clear()
       return
     }
-    // What was read into will be read into again; only `data` events give memory away.
+    // The read buffer will be overwritten. Only `data` events give memory away.
     if (this.readBuffer !== undefined && input.bytes === bytes) input.keep()
-    // A head is bounded by its own limit.
+    // Before an exchange, the limit of heads applies.
     if (input.length >= MOST_AHEAD && this.exchange !== undefined && !this.gone) this.socket.pause()
   }
 
-  /** Uses what was read: for the exchange that is on, and for those that can begin. */
+  /** Processes the bytes that were read: for the current exchange, and for exchanges that can begin. */
   #work(): void {
     this.#working = true
     while (!this.gone && !this.lingers) {
@@ -268,11 +268,11 @@ export class Http1Connection implements ClientConnection, IdleConnection {
       } else if (this.input.isEmpty || !this.#begin()) break
     }
     this.#working = false
-    // What is left is no whole request, and never will be.
+    // What is left is no complete request, and will never be one.
     if (this.hasEnded && this.exchange === undefined && !this.gone && !this.lingers) this.linger()
   }
 
-  /** Reads the next head; false where it is not whole yet, or none. */
+  /** Parses the next head; false if it is incomplete or refused. */
   #begin(): boolean {
     this.#head ??= this.context.takeHead()
     const head = this.#head
@@ -299,7 +299,7 @@ export class Http1Connection implements ClientConnection, IdleConnection {
     this.exchange = exchange
     counters.requests += 1
     this.served += 1
-    // If the upstream does not switch, the bytes behind the request may be another request or of the other protocol: nothing tells.
+    // If the upstream does not switch, nobody can tell whether the bytes after the request are another request or the other protocol.
     if (head.wantsUpgrade) this.closes = true
     if (this.served >= limits.requestsPerConnection) {
       this.closes = true
@@ -317,7 +317,7 @@ export class Http1Connection implements ClientConnection, IdleConnection {
     const { exchange, requestBody, socket, input } = this
     const lacks = requestBody.framing === 'length' && requestBody.left > input.length
     const awaits = exchange?.awaitsBody === true && input.isEmpty
-    // A connection with one side closed is of no use for the other protocol.
+    // The other protocol needs both sides of the connection.
     const isUseless = exchange?.head.wantsUpgrade === true && !exchange.answered
     if (exchange === undefined || lacks || awaits || isUseless || !socket.allowHalfOpen) this.cut()
     else {
@@ -339,7 +339,7 @@ export class Http1Connection implements ClientConnection, IdleConnection {
     this.input.clear()
   }
 
-  /** Ends an exchange whose client is too slow; it is told so where its request is what is late and nothing was answered yet. */
+  /** Ends an exchange whose client is too slow. If its request is late and nothing was answered yet, it gets an error. */
   #tooSlow(exchange: Http1Exchange, late: boolean): void {
     if (late && !exchange.answered) {
       this.closes = true
@@ -352,8 +352,8 @@ export class Http1Connection implements ClientConnection, IdleConnection {
 }
 
 /**
- * Within an answer nothing of ours can be sent to ask whether a client that has ended its side is there: one that goes on for so long without
- * a byte is not held for who may have left.
+ * How long an answer may pause for a client that has ended its side. In the middle of an answer we can send nothing to find out whether the client is
+ * still there, so it is cut then.
  */
 const GOES_ON_WITHIN_MS = 10_000
 

@@ -8,33 +8,33 @@ import type { ClientOrigin } from '../client-origin.ts'
 import type { ServerContext } from '../server-context.ts'
 import type { Input } from './read-ahead.ts'
 
-/** A connection of HTTP/1.1, as the exchange on it and its answer see it. */
+/** A connection of HTTP/1, as its exchange and its answer see it. */
 export interface ClientConnection extends TunnelEnd {
   readonly context: ServerContext
   readonly requestBody: BodyFramer
   readonly input: Input
-  /** Where what is sent to the client is put together. */
+  /** The buffer in which output is composed. */
   readonly out: OutputBuffer
   readonly gone: boolean
   /** The connection ends with this exchange. */
   closes: boolean
-  /** What upstreams are told of the client with this request. */
+  /** What upstreams are told about the client with this request. */
   originOf(head: Head): ClientOrigin
-  /** Whether this is the exchange that it serves now. */
+  /** Tells whether this is the current exchange. */
   isOn(exchange: object): boolean
   resume(): void
-  /** What to read into from now on, as a long body is coming or not. */
+  /** Sets whether a long body is coming, which is read into a larger buffer. */
   wantsBulk(wanted: boolean): void
-  /** Throws away what there is of a body that nobody takes. */
+  /** Discards the bytes of a body that is not wanted. */
   dropBody(): void
   /** Sends an answer of our own. */
   answer(answer: OwnAnswer, own: Readonly<Record<string, string>>): void
-  /** The exchange has its answer: on to the next, or the end. */
+  /** The exchange has been answered. Continues with the next one, or ends the connection. */
   over(exchange: { readonly head: Head; over: boolean }): void
-  /** It has switched to another protocol: what comes is for the tunnel from now on, until it closes. */
+  /** Switches to another protocol: the tunnel gets all bytes from now on. */
   switchTo(tunnel: Tunnel): void
-  /** Ends the connection at once, so that what was sent does not look whole. */
+  /** Ends the connection at once, so that an answer that was begun does not look complete. */
   cut(): void
-  /** The same, by a reset where there is no TLS to tell of an end that came too early. */
+  /** The same by a reset, if there is no TLS, which would report an early end. */
   reset(): void
 }

@@ -15,16 +15,16 @@ import type { ClientConnection } from './exchange-connection.ts'
 import { joinTunnel } from './join-tunnel.ts'
 import { OwnRequest, OwnResponse } from './own-streams.ts'
 
-/** A request of HTTP/1.1 or HTTP/1.0: its bytes go from socket to socket. */
+/** A request of HTTP/1.1 or HTTP/1.0. Its bytes go from socket to socket. */
 export class Http1Exchange extends ForwardedExchange {
   readonly client: ClientConnection
   over = false
   protected bodyBegun = false
-  /** It has to take what was written, before more is read of the body. */
+  /** The upstream that has to take the bytes written before more of the body is read. */
   #waitsFor: UpstreamConnection | undefined
-  /** What it was switched to. */
+  /** The tunnel after a switch of protocols. */
   #tunnel: Tunnel | undefined
-  /** The request in the hands of a handler of ours. */
+  /** The request as a stream, if a handler of ours reads it. */
   #request: OwnRequest | undefined
 
   constructor(client: ClientConnection, head: Head) {
@@ -54,7 +54,7 @@ export class Http1Exchange extends ForwardedExchange {
   }
 
   cut(): void {
-    // In HTTP/1.0 the end of the connection may end an answer: only a reset says that the answer is not whole.
+    // In HTTP/1.0 the end of the connection may end an answer. Only a reset shows that the answer is incomplete.
     if (this.answered && this.head.minor === 0) this.client.reset()
     else this.client.cut()
   }
@@ -79,7 +79,7 @@ export class Http1Exchange extends ForwardedExchange {
       response.destroy()
     }
     signal.addEventListener('abort', leave, { once: true })
-    // They are made to be used as those of node:http.
+    // They offer what handlers use of the classes of node:http.
     return { request: request as unknown as IncomingMessage, response: response as unknown as ServerResponse, signal }
   }
 
@@ -103,12 +103,12 @@ export class Http1Exchange extends ForwardedExchange {
     else this.#tunnel.goAway(reason instanceof ShadowError ? reason.message : '')
   }
 
-  /** Whether bytes of the body are awaited from the client. */
+  /** Whether it is the client's turn to send bytes of the body. */
   get awaitsBody(): boolean {
     return this.#request?.awaitsBody ?? (this.#passesBody && !this.bodyDone)
   }
 
-  /** Passes on what there is of the request's body. */
+  /** Forwards the bytes of the request's body that have arrived. */
   moveBody(): void {
     const { client, upstream, hop } = this
     const { input, requestBody: body } = client
@@ -150,7 +150,7 @@ export class Http1Exchange extends ForwardedExchange {
     if (this.head.expects && !this.answered) this.client.socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1')
   }
 
-  /** Passes on what has been read of the body, and reads on unless that has to be written first: it may be written from where is read to. */
+  /** Forwards what has been read of the body. Reads on, unless the bytes must be written first because they are in the read buffer. */
   protected sendBody(): void {
     this.moveBody()
     if (!this.#waits) this.client.resume()
@@ -162,7 +162,7 @@ export class Http1Exchange extends ForwardedExchange {
 
   override failed(reason: unknown): void {
     if (this.#request === undefined) super.failed(reason)
-    else this.#request.destroy(asShadowError(reason)) // which its reader hears of
+    else this.#request.destroy(asShadowError(reason)) // its reader gets the error
   }
 
   handedOut(): void {

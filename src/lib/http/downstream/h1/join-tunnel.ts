@@ -5,9 +5,9 @@ import type { ClientConnection } from './exchange-connection.ts'
 
 type Joining = {
   readonly context: ServerContext
-  /** What the client has asked to switch to. */
+  /** The protocol that the client asked for. */
   readonly protocol: string | undefined
-  /** What the upstream has sent behind its head. */
+  /** The bytes that the upstream sent after its head. */
   readonly early: Buffer
   /** Both connections have closed. */
   readonly onClosed: () => void
@@ -42,7 +42,7 @@ export function joinTunnel(
     received: (bytes, length, lent) => tunnel.down.received(bytes, length, lent),
     ended: () => tunnel.down.ended(),
     writeFailed: cause => void upstream.socket.destroy(cause),
-    lost: () => undefined, // the tunnel hears of the close by itself
+    lost: () => undefined, // the tunnel listens to the close itself
     awaitsAnswer: false,
     silent: () => undefined,
   })

@@ -3,18 +3,18 @@ import type { OwnAnswer } from '../../exchange.ts'
 import type { OutputBuffer } from '../../sockets/buffers.ts'
 import { httpDate } from '../../wire/date.ts'
 
-/** What of an answer its connection tells. */
+/** What an answer says about its connection. */
 type Terms = {
-  /** The connection ends with it. */
+  /** The connection ends with the answer. */
   readonly closes: boolean
-  /** The connection goes on, which a client of HTTP/1.0 has to be told. */
+  /** The connection stays open, as clients of HTTP/1.0 have to be told. */
   readonly keepsAlive: boolean
 }
 
-/** How the body of an answer of ours is framed: by its length in bytes, in chunks, or not at all. */
+/** How the body of our answer is framed: by its length in bytes, in chunks, or not at all. */
 export type OwnFraming = number | 'chunked' | 'none'
 
-/** Puts a whole answer of our own together; to HEAD its body is told of and left out. Throws for a header value that is none. */
+/** Composes an answer of our own. For HEAD its length is sent without its body. Throws for a header that is not well formed. */
 export function composeOwnAnswer(
   out: OutputBuffer,
   answer: OwnAnswer,
@@ -27,7 +27,7 @@ export function composeOwnAnswer(
   if (!isHead) out.copy(bytes, 0, bytes.length)
 }
 
-/** Puts the head of an answer of our own together. Throws for a header value that is none. */
+/** Composes the head of an answer of our own. Throws for a header that is not well formed. */
 export function composeOwnHead(
   out: OutputBuffer,
   { status, headers = {} }: Omit<OwnAnswer, 'body'>,
@@ -46,5 +46,5 @@ export function composeOwnHead(
   out.text(`${text}\r\n`)
 }
 
-/** Whether answers with this status have no body, and no framing of one (RFC 9110, 8.6 and 15.4.5). */
+/** Tells whether answers with this status have neither a body nor its framing (RFC 9110, 8.6 and 15.4.5). */
 export const isBodiless = (status: number): boolean => status === 204 || status === 304

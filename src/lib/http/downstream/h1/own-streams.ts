@@ -11,15 +11,15 @@ export interface StreamedExchange {
   readonly client: ClientConnection
   readonly head: Head
   answered: boolean
-  /** Tells the client to go on with its body, where it waits for that. */
+  /** Sends `100 Continue` to the client, if it waits for it. */
   passContinue(): void
-  /** The whole answer has been given to the client's socket. */
+  /** The whole answer has been written to the client's socket. */
   handedOut(): void
-  /** Ends what was begun, so that it does not look whole. */
+  /** Ends the answer that was begun, so that it does not look complete. */
   cut(): void
 }
 
-/** The request as node:http would give it: what handlers of ours use of it. */
+/** The request as a stream, with what our handlers use of node:http's IncomingMessage. */
 export class OwnRequest extends Readable {
   readonly method: string
   readonly url: string
@@ -36,10 +36,10 @@ export class OwnRequest extends Readable {
     this.url = head.target
     this.headers = head.firstValues
     this.#exchange = exchange
-    this.on('error', ignore) // of a body that nobody reads
+    this.on('error', ignore) // of a body that is not read
   }
 
-  /** Whether bytes of the body are awaited from the client. */
+  /** Whether it is the client's turn to send bytes of the body. */
   get awaitsBody(): boolean {
     return this.#isWanted && !this.#exchange.client.requestBody.done
   }
@@ -52,7 +52,7 @@ export class OwnRequest extends Readable {
     if (this.#isWanted) client.resume()
   }
 
-  /** Takes what has come of the body, as far as it is wanted. */
+  /** Takes the bytes of the body that have arrived, as far as they are wanted. */
   moveBody(): void {
     const { client } = this.#exchange
     const { input, requestBody: body } = client
@@ -84,7 +84,7 @@ export class OwnRequest extends Readable {
   }
 }
 
-/** The answer as node:http would take it: what handlers of ours use of it. The head is sent with the first bytes of the body. */
+/** The answer as a stream, with what our handlers use of node:http's ServerResponse. The head is sent with the first bytes of the body. */
 export class OwnResponse extends Writable {
   headersSent = false
   readonly #exchange: StreamedExchange
@@ -101,7 +101,7 @@ export class OwnResponse extends Writable {
     this.#request = request
   }
 
-  /** Throws for a header that is none. */
+  /** Throws for a header that is not well formed. */
   writeHead(status: number, headers: Readonly<Record<string, string>> = {}): this {
     for (const [name, value] of Object.entries(headers)) {
       validateHeaderName(name)
@@ -149,7 +149,7 @@ export class OwnResponse extends Writable {
     done(error)
   }
 
-  /** Puts the head together, unless that is done; `length` of the body where it is whole by now. */
+  /** Composes the head, unless that is done. `length` is that of the body, if the body is complete. */
   #begin(length: number | undefined): void {
     if (this.headersSent) return
     this.headersSent = true
@@ -158,7 +158,7 @@ export class OwnResponse extends Writable {
     const isOld = head.minor === 0
     const hasNone = head.method === 'HEAD' || isBodiless(this.#status)
     const told = isBodiless(this.#status) ? 'none' : (length ?? (isOld ? 'none' : 'chunked'))
-    // A handler that has answered without a look at the body reads it no more.
+    // A handler that has answered without reading the body will not read it.
     if (length !== undefined && !this.#request.isRead) client.dropBody()
     if (!requestBody.done || head.closes || context.closing || (isOld && length === undefined && !hasNone))
       client.closes = true

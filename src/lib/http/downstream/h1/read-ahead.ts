@@ -1,11 +1,11 @@
 const NOTHING = Buffer.alloc(0)
 
-/** What was read from a client and not used yet: from `at` to `end` of `bytes`. */
+/** The bytes that were read from a client and not processed yet: from `at` to `end` of `bytes`. */
 export class Input {
   bytes: Buffer = NOTHING
   at = 0
   end = 0
-  /** The memory is read into again once the bytes have been looked at. */
+  /** The memory is overwritten after the call in which the bytes were received. */
   lent = false
 
   get isEmpty(): boolean {
@@ -16,7 +16,7 @@ export class Input {
     return this.end - this.at
   }
 
-  /** Puts what was read behind what is left. */
+  /** Appends bytes that were read. */
   add(bytes: Buffer, length: number, lent: boolean): void {
     if (this.isEmpty) {
       this.bytes = bytes
@@ -26,17 +26,17 @@ export class Input {
     } else this.#own(Buffer.concat([this.bytes.subarray(this.at, this.end), bytes.subarray(0, length)]))
   }
 
-  /** Puts bytes before what is left. */
+  /** Prepends bytes. */
   unshift(bytes: Buffer): void {
     this.#own(Buffer.concat([bytes, this.bytes.subarray(this.at, this.end)]))
   }
 
-  /** Copies what is left to memory of its own. */
+  /** Copies the bytes to memory of their own. */
   keep(): void {
     this.#own(Buffer.from(this.bytes.subarray(this.at, this.end)))
   }
 
-  /** Gives a copy of what is left, and forgets it. */
+  /** Returns a copy of the bytes, and clears them. */
   take(): Buffer {
     this.keep()
     const { bytes } = this

@@ -6,7 +6,7 @@ import type { Head } from '../../wire/head.ts'
 import { HOP_BY_HOP, NEEDED, namesInConnection } from '../../wire/hop-by-hop.ts'
 import { mayTrail } from '../compose-heads.ts'
 
-/** The headers of an upstream's answer as HTTP/2 has them, name and value in turn, `:status` first (RFC 9113, 8.2 and 8.3.2). */
+/** The headers of an upstream's answer for HTTP/2: names and values in turn, `:status` first (RFC 9113, 8.2 and 8.3.2). */
 export function answerFields(head: Head, hop: NextHop): string[] {
   const fields = [':status', String(head.status)]
   const drops = dropped(head, hop)
@@ -33,7 +33,7 @@ export function ownFields(status: number, headers: Readonly<Record<string, strin
   return fields
 }
 
-/** The same of an interim answer of an upstream. */
+/** The headers of an upstream's interim answer. */
 export function interimFields(head: Head, hop: NextHop): OutgoingHttpHeaders {
   const fields: Record<string, number | string[]> = { ':status': head.status }
   const drops = dropped(head, hop)
@@ -46,7 +46,7 @@ export function interimFields(head: Head, hop: NextHop): OutgoingHttpHeaders {
   return fields
 }
 
-/** The same of trailers, without what frames, routes or belongs to the hop (RFC 9110, 6.5.1). */
+/** The trailers of an upstream's answer, without those that frame or route the message or are hop-by-hop (RFC 9110, 6.5.1). */
 export function trailerFields(trailers: Head | undefined, hop: NextHop): OutgoingHttpHeaders {
   const fields: Record<string, string[]> = {}
   if (trailers === undefined) return fields
@@ -58,7 +58,7 @@ export function trailerFields(trailers: Head | undefined, hop: NextHop): Outgoin
   return fields
 }
 
-/** Whether a header is stripped by the hop, or named in `Connection`. */
+/** Tells of a header whether `NextHop.strip` or `Connection` drops it. */
 function dropped(head: Head, { strip }: NextHop): (name: string, field: Field) => boolean {
   const named = head.nominates ? namesInConnection(head) : undefined
   return (name, field) =>

@@ -5,19 +5,19 @@ import type { Framing, Head } from '../../wire/head.ts'
 import { left } from '../forwarded-exchange.ts'
 import { answerFields, interimFields, trailerFields } from './answer-fields.ts'
 
-/** What may wait for the client's window before no more is read from the upstream. */
+/** How many bytes may wait for the client's window before the upstream is paused. */
 const MOST_WAITING = 131_072
 
-/** The exchange that it answers. */
+/** The exchange that the answer belongs to. */
 export interface AnsweredByStream extends AnsweredExchange {
   readonly stream: ServerHttp2Stream
-  /** Bytes of the answer given to the stream. */
+  /** Bytes of the answer written to the stream. */
   sent: number
 }
 
-/** An answer on its way to a stream of HTTP/2. */
+/** Forwards an answer to a stream of HTTP/2. */
 export class Http2Answer extends AnswerReader<AnsweredByStream> {
-  /** The stream ends by trailers, be there any or not: else node:http2 would end it like a whole one when it is reset. */
+  /** The stream is ended by trailers, even by none. Otherwise node:http2 would end it like a complete one when it is reset. */
   #openEnd = false
 
   protected get unchunks(): boolean {

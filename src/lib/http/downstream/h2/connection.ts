@@ -10,7 +10,7 @@ import { Http2Exchange, type StreamConnection } from './exchange.ts'
 import { readHead } from './request-head.ts'
 import { CONNECTION_WINDOW, sessionOptions } from './session-options.ts'
 
-/** One connection of a client that speaks HTTP/2 (RFC 9113), and the requests on it. */
+/** A client's connection of HTTP/2 (RFC 9113), with the requests on it. */
 export class Http2Connection implements StreamConnection, MultiplexedConnection {
   readonly context: ServerContext
   readonly origin: ClientOrigin
@@ -20,11 +20,11 @@ export class Http2Connection implements StreamConnection, MultiplexedConnection 
   #idleMs = 0
   #served = 0
   #ending = false
-  /** Bytes that had come at the last look, and for how long none has since. */
+  /** Bytes that had arrived at the last sweep, and for how long none has since. */
   #heard = 0
   #quietMs = 0
   #asked = false
-  /** Whom it counts for. */
+  /** The client that the connection counts for. */
   readonly #client: string | undefined
   #isCalmed = false
 
@@ -34,14 +34,14 @@ export class Http2Connection implements StreamConnection, MultiplexedConnection 
     this.origin = new ClientOrigin(plainAddress(socket.remoteAddress ?? 'unknown'), secure ? 'https' : 'http', '2')
     this.#client = context.limiter.clientOf(this.origin.address)
     context.http2Connections.add(this)
-    // Nothing is answered without a client that gives it room.
+    // An answer of HTTP/2 needs the client's flow control, so a client that ends its side has left.
     socket.allowHalfOpen = false
     socket.once('close', () => context.http2Connections.delete(this))
     this.#session = performServerHandshake(
       socket,
       sessionOptions(context.limits, context.limiter.streamsFor(this.#client)),
     )
-    this.#session.on('error', () => undefined) // what the client broke it is told by GOAWAY
+    this.#session.on('error', () => undefined) // GOAWAY tells the client about its error
     if (this.#client !== undefined && context.resets.shutsOut(this.#client)) {
       context.counters.refusedResets += 1
       this.#calm()
@@ -56,8 +56,8 @@ export class Http2Connection implements StreamConnection, MultiplexedConnection 
   }
 
   /**
-   * Ends it with the requests on it. Those that are on their way to us are still served: the client is first told that it will end
-   * (RFC 9113, 6.8), and what it sends after having heard of it is refused, for it to ask again elsewhere.
+   * Ends the connection after the requests on it. Requests that are under way to us are still served: a first GOAWAY announces the end (RFC 9113, 6.8).
+   * Later requests are refused, and the client may send them elsewhere.
    */
   drain(): void {
     if (this.#ending || this.#session.destroyed) return
@@ -73,12 +73,12 @@ export class Http2Connection implements StreamConnection, MultiplexedConnection 
   wasLeft(): void {
     const { context } = this
     const { counters, resets } = context
-    // One connection that is closed leaves all of its streams at once.
+    // Closing a connection resets all of its streams, which is no attack.
     if (this.socket.destroyed || this.#isCalmed) return
     counters.resets += 1
     if (this.#client === undefined || resets.take(this.#client)) return
     counters.refusedResets += 1
-    // Its other connections would each go on for what they have sent already.
+    // The client's other connections may have sent many requests, too.
     for (const session of context.http2Connections) session.calm(this.#client)
   }
 
@@ -89,7 +89,7 @@ export class Http2Connection implements StreamConnection, MultiplexedConnection 
   #calm(): void {
     if (this.#isCalmed) return
     this.#isCalmed = true
-    // The client may have ended it in this turn of the loop: node:http2 throws at a destroyed session.
+    // The client may have ended the session in this turn of the event loop, and node:http2 throws for a destroyed session.
     if (!this.#session.destroyed) this.#session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM)
     this.#session.destroy()
   }
@@ -99,7 +99,7 @@ export class Http2Connection implements StreamConnection, MultiplexedConnection 
     this.socket.destroy()
   }
 
-  /** Looks whether it is of use, and its streams keep a pace. */
+  /** Checks whether the connection is used, and whether its streams keep their pace. */
   sweep(): void {
     const { counters, limits, sweepMs } = this.context
     if (this.isIdle) {
@@ -131,8 +131,8 @@ export class Http2Connection implements StreamConnection, MultiplexedConnection 
   }
 
   /**
-   * Whether bytes have come lately, if only the answer to a ping (RFC 9113, 6.7). A request that waits for hours shows nothing of its client;
-   * and node:http2 stops reading while it writes, and was seen never to read again on a connection that its client had reset.
+   * Tells whether bytes have arrived lately, if only the answer to a ping (RFC 9113, 6.7). A request that waits for hours does not show whether its
+   * client is there. Moreover node:http2 stops reading while it writes, and was seen never to read again after a client's reset.
    */
   #isThere(): boolean {
     const { sweepMs, pingEveryMs } = this.context
@@ -184,5 +184,5 @@ export class Http2Connection implements StreamConnection, MultiplexedConnection 
 }
 
 const LAST_STREAM = 2 ** 31 - 1
-/** How long a client without a request may take to end the connection, too. */
+/** How long a client without a request may take to end its side of the connection. */
 const GOODBYE_MS = 2_000

@@ -22,11 +22,11 @@ export interface StreamConnection {
   readonly context: ServerContext
   readonly origin: ClientOrigin
   readonly socket: Socket
-  /** The client has left a stream before it was answered. */
+  /** The client has reset a stream before it was answered. */
   wasLeft(): void
 }
 
-/** A request on a stream of HTTP/2, forwarded as one of HTTP/1.1. */
+/** A request on a stream of HTTP/2, which is forwarded as one of HTTP/1.1. */
 export class Http2Exchange extends ForwardedExchange implements BodyOwner {
   readonly session: StreamConnection
   readonly stream: ServerHttp2Stream
@@ -44,12 +44,12 @@ export class Http2Exchange extends ForwardedExchange implements BodyOwner {
     this.#raw = raw
     this.#body = new Http2RequestBody(this, ended)
     stream
-      .on('error', () => undefined) // its close is what counts
+      .on('error', () => undefined) // `close` is handled instead
       .on('aborted', () => this.#ends())
       .on('close', () => this.#ends())
   }
 
-  /** Of a stream whose client expects no body, node:http2 does not say at once that it was reset. */
+  /** node:http2 reports a reset late if the request has no body, so `closed` is checked, too. */
   get gone(): boolean {
     return this.#hasLeft || this.stream.closed
   }
@@ -93,23 +93,23 @@ export class Http2Exchange extends ForwardedExchange implements BodyOwner {
     return opened(this.stream, this.head, this.#raw, this.signal)
   }
 
-  /** Whether bytes of the body are awaited from the client. */
+  /** Whether it is the client's turn to send bytes of the body. */
   get awaitsBody(): boolean {
     return this.upstream !== undefined && !this.asks && this.#body.awaited
   }
 
-  /** Bytes of bodies that have passed; what is still in our buffers has not been taken by the client. */
+  /** Bytes of bodies that have passed. Bytes in our buffers have not been read by the client. */
   get moved(): number {
     return this.#body.received + this.sent - this.stream.writableLength
   }
 
-  /** Resets the stream, so that what was sent does not look whole. */
+  /** Resets the stream, so that an answer that was begun does not look complete. */
   cut(code: number = constants.NGHTTP2_INTERNAL_ERROR): void {
     this.#isOver = true
     this.stream.close(code)
   }
 
-  /** Ends it, as its client is too slow. */
+  /** Ends the exchange because its client is too slow. */
   tooSlow(late: boolean): void {
     if (late && !this.answered) {
       this.failed(new ShadowError('too-slow', 'the rest of the request came too slowly, or not at all'))
@@ -158,7 +158,7 @@ export class Http2Exchange extends ForwardedExchange implements BodyOwner {
     if (!stream.writableEnded) stream.end()
   }
 
-  /** The last byte is on its way to the client. What is left of its request is not wanted, which is no error (RFC 9113, 8.1). */
+  /** The last byte is under way to the client. The rest of its request is refused without an error (RFC 9113, 8.1). */
   #whenSent(): void {
     if (this.#isOver) return
     this.#isOver = true
@@ -173,7 +173,7 @@ export class Http2Exchange extends ForwardedExchange implements BodyOwner {
   /** The stream was reset, or is closed. */
   #ends(): void {
     const { stream } = this
-    // A stream that has sent all may close before it says that it has finished.
+    // A stream that has sent everything may close before its `finish`.
     if (!this.#isOver && this.answered && stream.writableEnded && stream.writableLength === 0 && stream.rstCode === 0)
       this.#whenSent()
     if (this.#isOver) this.#hasLeft = true

@@ -3,9 +3,9 @@ import { Http2ServerRequest, Http2ServerResponse, type ServerHttp2Stream } from 
 import type { Opened } from '../../exchange.ts'
 import type { Head } from '../../wire/head.ts'
 
-/** The request on a stream as node:http would give it. */
+/** The request and the answer of a stream, as node:http's. */
 export function opened(stream: ServerHttp2Stream, head: Head, raw: string[], signal: AbortSignal): Opened {
-  // They are made to be used as those of HTTP/1 (node:http2, compatibility API).
+  // The compatibility API of node:http2 is made to be used as that of node:http.
   return {
     request: new Http2ServerRequest(
       stream,

@@ -8,25 +8,25 @@ import { composeTrailers } from '../compose-heads.ts'
 import type { ServerContext } from '../server-context.ts'
 import { trailerLines } from './request-head.ts'
 
-/** The exchange whose body it is. */
+/** The exchange that the body belongs to. */
 export interface BodyOwner {
   readonly head: Head
   readonly stream: ServerHttp2Stream
   readonly context: Pick<ServerContext, 'out' | 'limits' | 'counters'>
   readonly hop: NextHop | undefined
-  /** Why the upstream takes nothing any more. */
+  /** Why the upstream accepts no more bytes. */
   readonly writeError: Error | undefined
-  /** The body is larger than what is taken. */
+  /** The body is larger than the limit. */
   tooLarge(): void
-  /** The body is not what the head said, or its trailers are none. */
+  /** The body contradicts the head, or its trailers are not well formed. */
   malformed(fault: string): void
 }
 
-/** The body of a request, from a stream of HTTP/2 to an upstream of HTTP/1.1: with its length where the client told it, else chunked. */
+/** Forwards the body of a request from a stream of HTTP/2 to an upstream of HTTP/1.1: with its length if the client sent one, otherwise in chunks. */
 export class Http2RequestBody {
-  /** A byte of it was given to an upstream: then it cannot be sent again. */
+  /** A byte of the body was sent to an upstream, so the request cannot be sent again. */
   begun = false
-  /** The whole body is there and passed on. */
+  /** The whole body has been forwarded. */
   done: boolean
   received = 0
   readonly #exchange: BodyOwner
@@ -43,23 +43,23 @@ export class Http2RequestBody {
       })
   }
 
-  /** Whether it is the client's turn: we would take bytes. */
+  /** Whether it is the client's turn to send bytes. */
   get awaited(): boolean {
     return this.#to !== undefined && !this.done && !this.#waits
   }
 
-  /** Passes the body on, from now on as it comes. */
+  /** Forwards the body from now on. */
   flow(to: UpstreamConnection): void {
     this.#to = to
     this.#waits = false
     const { stream } = this.#exchange
     stream.on('data', this.#take).on('end', this.#end)
-    // One that was empty has ended already, unread: of that nobody is told again.
+    // An empty body has ended before, and `end` is not emitted again.
     if (stream.readableEnded) this.#end()
     else stream.resume()
   }
 
-  /** Passes no more of it on; what comes stays with the stream. */
+  /** Stops forwarding. Bytes stay in the stream. */
   halt(): void {
     if (this.#to === undefined) return
     this.#to = undefined
@@ -68,7 +68,7 @@ export class Http2RequestBody {
     if (!this.done) stream.pause()
   }
 
-  /** The upstream takes no more: what comes is thrown away, so that the client is heard out. */
+  /** Discards the rest of the body, since the upstream accepts no more. The client can finish its request. */
   drop(): void {
     this.#waits = false
     this.#exchange.stream.resume()
@@ -104,7 +104,7 @@ export class Http2RequestBody {
   readonly #end = (): void => {
     const { head, stream } = this.#exchange
     const to = this.#to
-    // A stream that was reset ends, too.
+    // A stream that was reset emits `end`, too.
     if (to === undefined || stream.closed) return
     if (head.chunked) this.#endChunks(to)
     else if (this.received < head.contentLength) this.#exchange.malformed('fewer bytes than its Content-Length')

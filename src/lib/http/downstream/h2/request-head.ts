@@ -13,8 +13,8 @@ const BAD = 400
 export type Refused = { readonly status: number; readonly fault: string }
 
 /**
- * Reads the headers of a request (RFC 9113, 8.3.1), name and value in turn, as the head of HTTP/1.1 that the upstream gets, by the one strict
- * parser: so limits, framing and what is refused are the same for all clients. `ended`: no body follows.
+ * Translates the headers of a request (RFC 9113, 8.3.1), names and values in turn, to a head of HTTP/1.1, and parses that with the same strict parser.
+ * So limits, framing and refusals are the same for all clients. `ended`: no body follows.
  */
 export function readHead(head: Head, raw: readonly string[], ended: boolean): Refused | undefined {
   const translated = translate(raw, ended)
@@ -22,7 +22,7 @@ export function readHead(head: Head, raw: readonly string[], ended: boolean): Re
   const bytes = Buffer.from(translated, 'latin1')
   const code = parseRequest(head, bytes, 0, bytes.length)
   if (code !== WHOLE) return code === 0 ? bad('a head that does not end') : { status: code, fault: head.fault }
-  // Whatever slipped through, a head has no more lines than it had headers.
+  // A second barrier: no header can have ended the head early.
   if (head.length !== bytes.length) return bad('a header that ends the head')
   if (ended && head.contentLength > 0) return bad('a Content-Length without a body')
   return undefined
@@ -74,7 +74,7 @@ function translate(raw: readonly string[], ended: boolean): string | Refused {
   return `${method} ${path} HTTP/1.1\r\n${host}${lines}${cookie}${framing}\r\n`
 }
 
-/** Trailers as those of a chunked body, their empty line included; undefined where one is no header. */
+/** Translates trailers to those of a chunked body, with the empty line; undefined if one is not well formed. */
 export function trailerLines(raw: readonly string[]): string | undefined {
   let lines = ''
   for (let at = 0; at + 1 < raw.length; at += 2) {
