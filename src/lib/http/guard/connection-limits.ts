@@ -8,35 +8,35 @@ import type { AnswerOf } from '../exchange.ts'
 import { problemAnswer, wholeAnswer } from '../problem-answer.ts'
 import { FULL, SocketBudget } from './socket-budget.ts'
 
-/** How many connections may be open, in all threads that share the memory. */
+/** The most connections that may be open, in all threads that share the memory. */
 export type ConnectionLimits = {
   readonly most?: number | undefined
-  /** From one client: an IPv4 address, or the /64 of an IPv6 one, which is what one client is given. */
+  /** The most from one client: from an IPv4 address, or from the /64 of an IPv6 address, which is what one client is assigned. */
   readonly mostPerAddress?: number | undefined
-  /** Not bounded by address: proxies of ours, behind which there are many clients. */
+  /** Addresses without the limit per client: proxies of ours, with many clients behind them. */
   readonly exempt?: Addresses | undefined
   readonly counts?: Counts | undefined
-  /** What connections of clients share with those to upstreams. */
+  /** The budget that connections of clients share with those to upstreams. */
   readonly sockets?: SocketBudget | undefined
   readonly answerOf?: AnswerOf | undefined
-  /** Whether a client gets no new TLS connection for the moment, as it has left too many requests. */
+  /** Tells whether a client gets no new TLS connection for the moment, because it has reset too many requests. */
   readonly isShutOut?: ((client: string) => boolean) | undefined
 }
 
-/** What tells whether it has an address, as a `BlockList` does. */
+/** A list of addresses, such as a `BlockList`. */
 type Addresses = { check(address: string, family: 'ipv4' | 'ipv6'): boolean }
 
-/** More refusals than these in one look are not worth their answer: they are reset. */
+/** How many refusals are answered between two sweeps. Further ones are reset. */
 const MOST_ANSWERED = 64
 const IN_ALL = 'all'
-/** Streams of HTTP/2 that one connection may have open. */
+/** How many streams of HTTP/2 one connection may have open. */
 const STREAMS = 128
-/** The same for one of many: what all connections of a client send at once is served in one go, and all others wait meanwhile. */
+/** The same for a client with many connections. Whatever all of them send at the same time is served in one go, while other clients wait. */
 const STREAMS_OF_MANY = 8
 const STREAMS_TOGETHER = 256
 const IPV6_BITS = 64
 
-/** Lets connections in, before a byte of them is read, and keeps the count of them. */
+/** Admits connections before a byte of them is read, and counts them. */
 export class ConnectionLimiter {
   readonly #most: number
   readonly #mostPerAddress: number
@@ -51,7 +51,7 @@ export class ConnectionLimiter {
   #refusedBefore: Socket[] = []
   readonly #open = new Set<Socket>()
 
-  /** `makeRoom` closes connections that nobody would miss, and tells how many. */
+  /** `makeRoom` closes idle connections and returns how many. */
   constructor(options: ConnectionLimits, counters: Counters, makeRoom: () => number) {
     this.#sockets = options.sockets ?? new SocketBudget({}, makeRoom)
     this.#most = options.most ?? Number.POSITIVE_INFINITY
@@ -64,7 +64,7 @@ export class ConnectionLimiter {
     this.#isShutOut = options.isShutOut ?? (() => false)
   }
 
-  /** What is counted by now, those connections included that are open. */
+  /** The values of the counters now, open connections included. */
   get counted(): Counted {
     const counted = { ...this.#counters, open: this.#open.size }
     for (const socket of this.#open) {
@@ -74,7 +74,7 @@ export class ConnectionLimiter {
     return counted
   }
 
-  /** Lets a connection in, until it closes; false: it is refused, and not the caller's any more. Only `plain` HTTP can be told why. */
+  /** Admits a connection until it closes. If it returns false, the connection is refused and no longer the caller's. Only `plain` HTTP is told why. */
   enter(socket: Socket, { plain }: { readonly plain: boolean }): boolean {
     const address = plainAddress(socket.remoteAddress ?? '')
     if (address === '') {
@@ -83,7 +83,7 @@ export class ConnectionLimiter {
     }
     const key = this.#mostPerAddress === Number.POSITIVE_INFINITY ? undefined : this.clientOf(address)
     if (key !== undefined && !plain && this.#isShutOut(key)) {
-      // A handshake costs more than the streams that it was shut out for.
+      // A handshake costs more than the streams that the client was shut out for.
       this.#counters.refusedResets += 1
       return this.#refuse(socket, undefined)
     }
@@ -115,14 +115,14 @@ export class ConnectionLimiter {
     return true
   }
 
-  /** How many streams a new connection by HTTP/2 may have open: the fewer the more connections the client has. */
+  /** How many streams a new connection of HTTP/2 may have open. The more connections the client has, the fewer. */
   streamsFor(client: string | undefined): number {
     if (client === undefined) return STREAMS
     const share = Math.floor(STREAMS_TOGETHER / Math.max(1, this.#counts.of(client)))
     return Math.max(STREAMS_OF_MANY, Math.min(STREAMS, share))
   }
 
-  /** Counts a request by HTTP/2 of a client; false: it has as many open as one address may have. */
+  /** Counts a client's request over HTTP/2; false if the client has too many open. */
   enterStream(client: string): boolean {
     if (this.#counts.take(`${client} streams`, this.#mostPerAddress)) return true
     this.#counters.refusedStreams += 1
@@ -133,7 +133,7 @@ export class ConnectionLimiter {
     this.#counts.give(`${client} streams`)
   }
 
-  /** Called from time to time: ends those refused that do not end themselves. */
+  /** Called regularly: closes refused connections that their clients have not closed. */
   sweep(): void {
     for (const socket of this.#refusedBefore) socket.destroy()
     this.#refusedBefore = this.#refused
@@ -145,7 +145,7 @@ export class ConnectionLimiter {
     this.sweep()
   }
 
-  /** Whom what comes from the address counts for; undefined where it has no bound. */
+  /** The client that an address counts for; undefined if it has no limit. */
   clientOf(address: string): string | undefined {
     const isIPv6 = address.includes(':')
     if (this.#exempt?.check(address, isIPv6 ? 'ipv6' : 'ipv4')) return undefined
@@ -154,7 +154,7 @@ export class ConnectionLimiter {
 
   #takeOfAll(): boolean {
     if (this.#most === Number.POSITIVE_INFINITY || this.#counts.take(IN_ALL, this.#most)) return true
-    // The one that makes room is counted until its close is heard of, a moment later.
+    // The connection that makes room is counted until its `close` event, a moment later.
     const closed = this.#makeRoom()
     if (closed === 0) return false
     this.#counters.madeRoom += closed
@@ -167,7 +167,7 @@ export class ConnectionLimiter {
     else {
       this.#refused.push(socket)
       socket.end(wholeAnswer(this.#answerOf(error)))
-      socket.resume() // closing on unread bytes would reset the connection, answer and all
+      socket.resume() // closing with unread bytes would reset the connection, and the answer would be lost
     }
     return false
   }

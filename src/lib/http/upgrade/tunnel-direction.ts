@@ -7,7 +7,7 @@ import type { FrameBoundaries } from './websocket-frames.ts'
 export interface TunnelEnd {
   readonly socket: Socket
   readonly writer: SocketWriter
-  /** What it reads into, where that is memory that is used again. */
+  /** The memory that is reused for reading; undefined if each chunk has memory of its own. */
   readonly readBuffer: ReadBuffer | undefined
 }
 
@@ -113,7 +113,7 @@ export class TunnelDirection {
   }
 }
 
-/** A full buffer tells of more to come. */
+/** A full buffer means that more is to come. */
 const BULK_FROM = 32_768
 const MOST_WAITING = 65_536
 

@@ -6,9 +6,9 @@ import { FrameBoundaries } from './websocket-frames.ts'
 
 export type TunnelOptions = {
   readonly clock: Clock
-  /** Set for a WebSocket: how long its client may be silent before it is pinged. */
+  /** How long the client of a WebSocket may be silent before it is pinged; undefined for other protocols. */
   readonly pingEveryMs?: number | undefined
-  /** How long a side may take no byte that waits for it, and how long the other may be silent once one has ended. */
+  /** How long a side may read no byte although some wait for it, and how long one side may be silent after the other has ended. */
   readonly stalledAfterMs: number
   /** The tunnel is cut because one side is too slow, or does not answer any more. */
   readonly onLate: () => void
@@ -17,7 +17,7 @@ export type TunnelOptions = {
 }
 
 const PING = Buffer.from([0x89, 0x00])
-/** What a close frame has room for beside its code (RFC 6455, 5.5). */
+/** Bytes that a close frame has room for beside its code (RFC 6455, 5.5). */
 const MOST_OF_A_REASON = 123
 
 /** A close frame with the code 1001: the endpoint is going away (RFC 6455, 7.4.1). */
@@ -43,7 +43,7 @@ export class Tunnel {
   readonly #frames: FrameBoundaries | undefined
   #open = 2
   #heardAt: number
-  /** A ping was sent, or waits for its turn, and nothing was heard since. */
+  /** A ping was sent, or waits to be sent, and the client has shown no sign of life since. */
   #asked = false
   #pingedAt: number | undefined
   #moved = -1
@@ -66,7 +66,7 @@ export class Tunnel {
     const [frames, onTaken, onPut] = [this.#frames, this.#heard, this.#pinged]
     this.down = new TunnelDirection(upstream, client, { frames, onTaken, onPut })
     this.up = new TunnelDirection(client, upstream, { onCame: this.#heard })
-    // Without its client's side a WebSocket can bring nothing more: not even an answer to a close frame (RFC 6455, 7.1.1).
+    // Once its client has ended its side, a WebSocket is over: even a close frame would get no answer (RFC 6455, 7.1.1).
     if (this.#frames !== undefined) client.socket.once('end', () => this.#endsSoon())
     this.#whenClosed(client.socket, upstream.socket)
     this.#whenClosed(upstream.socket, client.socket)
@@ -84,7 +84,7 @@ export class Tunnel {
     this.down.end(goingAway(reason))
   }
 
-  /** What is on its way still arrives; then both sides are cut. */
+  /** Cuts both sides after a moment, in which the bytes under way still arrive. */
   #endsSoon(): void {
     this.#goes ??= this.#options.clock.after(GOES_WITHIN_MS, this.#cut)
   }
@@ -102,7 +102,7 @@ export class Tunnel {
   /** Closes the other connection when one has closed. */
   #whenClosed(one: Socket, other: Socket): void {
     one.once('close', () => {
-      // What was read before the end still goes out; after an error there is nobody to vouch for it.
+      // Bytes read before a regular end are still sent. After an error they may be incomplete, so the other side is cut.
       if (one.errored || !one.readableEnded) other.destroy()
       else if (!other.writableEnded) other.end()
       this.#open -= 1
@@ -114,7 +114,7 @@ export class Tunnel {
     })
   }
 
-  /** A sign of life of the client: it has sent bytes, or taken some that waited for it. */
+  /** A sign of life of the client: it has sent bytes, or read bytes that waited for it. */
   readonly #heard = (): void => {
     this.#heardAt = this.#options.clock.now()
     if (!this.#asked) return
@@ -127,7 +127,7 @@ export class Tunnel {
     this.#pingedAt = this.#options.clock.now()
   }
 
-  /** Pings a client that has been silent; one that stays so is cut. */
+  /** Pings a silent client, and cuts it if it stays silent. */
   readonly #checkPings = (): void => {
     const { clock, pingEveryMs = 0 } = this.#options
     const now = clock.now()
@@ -144,7 +144,7 @@ export class Tunnel {
     this.#pings = clock.after(Math.max(1, since + pingEveryMs - now), this.#checkPings)
   }
 
-  /** Cuts when one half has ended and the other falls silent, or when one side takes no byte: nobody may be there any more. */
+  /** Cuts the tunnel if one side has ended and the other is silent, or if a side reads no byte: its peer may have gone. */
   readonly #checkStalls = (): void => {
     const { clock, stalledAfterMs } = this.#options
     const [client, upstream] = [this.#client, this.#upstream]

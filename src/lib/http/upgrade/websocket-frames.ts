@@ -1,18 +1,18 @@
-/** Follows WebSocket frames (RFC 6455, 5.2) through a stream of chunks, to know where one ends and another may be put in. */
+/** Follows the frames of a WebSocket (RFC 6455, 5.2) through a stream of chunks, to find where a frame of our own can be inserted. */
 export class FrameBoundaries {
-  /** Bytes of a head that were seen, and how many it has, as far as they tell. */
+  /** Bytes of a frame's head that were seen, and the length of the head as far as it is known. */
   #seen = 0
   #size = SHORTEST_HEAD
   #extended = 0
   #length = 0
   #payloadLeft = 0
 
-  /** Whether the bytes seen so far end at the end of a frame. */
+  /** Whether the bytes so far end with a whole frame. */
   get atBoundary(): boolean {
     return this.#seen === 0 && this.#payloadLeft === 0
   }
 
-  /** Takes the next bytes in, up to `end`; gives the offset in them just after the last frame that ends in them, or -1. */
+  /** Reads the next bytes, up to `end`. Returns the offset after the last frame that ends in them, or -1. */
   push(chunk: Uint8Array, end = chunk.length): number {
     let boundary = -1
     let at = 0
