@@ -45,7 +45,7 @@ const LOST: Readonly<Record<Stage, string>> = {
   body: 'closed the connection in the middle of its answer',
 }
 
-/** The upstream refused the request by an answer that is for us (see `Hop.refusal`). Nothing of it was forwarded. */
+/** The upstream refused the request by an answer that is for us (see `NextHop.refusal`). Nothing of it was forwarded. */
 export class Refusal extends Error {
   override name = 'Refusal'
   readonly status: number

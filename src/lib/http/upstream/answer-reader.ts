@@ -19,7 +19,7 @@ export interface AnsweredExchange extends UpstreamUser {
   answered: boolean
   /** The upstream said `100 Continue`. */
   continues(): void
-  /** The answer is a refusal (see `Hop.refusal`), and complete. */
+  /** The answer is a refusal (see `NextHop.refusal`), and complete. */
   refused(refusal: Omit<ConstructorParameters<typeof Refusal>[0], 'sent'>): void
   /** The answer cannot be forwarded to its end. */
   failed(reason: unknown): void
