@@ -72,13 +72,13 @@ async function readStream(stream: Stream, signal: AbortSignal): Promise<void> {
   freshness.opened()
   doubt.set(CHECKED_COUNTS_FOR)
   onOpen()
-  const heard = (line: string): void => {
+  const onLine = (line: string): void => {
     silence.set(STREAM_LOST_AFTER)
     if (line !== `: ${CHANGES_CHECKED}`) return
     freshness.proven()
     doubt.set(CHECKED_COUNTS_FOR)
   }
-  for await (const event of readEvents(body, heard)) {
+  for await (const event of readEvents(body, onLine)) {
     const change = ChangeSchema.safeParse(event)
     if (change.success) onChange(change.data) // a newer master may send changes of a kind that this version does not know
   }

@@ -69,7 +69,7 @@ export class HttpHoldRequest implements HoldRequest {
 const APP_STOPS = new ShadowError('app-asleep', 'the app goes to sleep')
 const ONLY_NODE = new Map<NodeName, Readonly<Record<string, string>>>()
 
-/** Headers of an answer: the node that served it and, where the request waited, for what. The same object for the same node: forwarders remember what they make of it. */
+/** Headers of an answer: the node, and the times that the request waited. Usually the same object for the same node, since the forwarder caches by it. */
 export function servedBy(node: NodeName, waited: Held['waited']): Readonly<Record<string, string>> {
   if (waited !== undefined) return { [NODE_HEADER]: node, 'server-timing': serverTiming(waited) }
   let headers = ONLY_NODE.get(node)

@@ -21,10 +21,10 @@ type Compiled = {
   readonly ratePerClient: Bucket | undefined
 }
 
-/** Keeps out whom an app's rules do not let in. */
+/** Applies the access rules of apps to clients. */
 export class Guard {
   readonly #options: Options
-  // By the rules themselves: a route that is asked for anew brings new ones, and those nobody has any more are dropped.
+  // Keyed by the rules object: a route that is read anew has a new one, and the old one is collected.
   readonly #compiled = new WeakMap<Access, Compiled>()
 
   constructor(options: Options) {

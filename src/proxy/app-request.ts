@@ -10,7 +10,7 @@ import type { Held } from '../model/instance.ts'
 import { instanceId } from '../model/instance-id.ts'
 import type { Route } from '../model/route.ts'
 import { type AppBounds, placesFor } from './bounds.ts'
-import { nodeOf, wellPinned } from './choice.ts'
+import { healthyPinned, nodeOf } from './choice.ts'
 import { errorFor, mayComeBack, mayGoElsewhere } from './failed.ts'
 import type { FrontParts } from './front-parts.ts'
 import { hopOf } from './hop.ts'
@@ -63,7 +63,7 @@ export class AppRequest implements Delivery<Node> {
   }
 
   known(): Node | undefined {
-    return wellPinned(this.#of.parts, this.#of.app.name)
+    return healthyPinned(this.#of.parts, this.#of.app.name)
   }
 
   choose(): Promise<Node> {

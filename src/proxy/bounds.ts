@@ -34,12 +34,12 @@ type Counted = Omit<AppBounds, 'answerWithinMs'>
 const MOST_APPS = 100_000
 
 /**
- * Bounds what one app takes of the front, however many clients it has and however slow it is: so an app that hangs takes no sockets from
- * others (Envoy calls it a circuit breaker, HAProxy `maxconn` of a server).
+ * Bounds what one app uses of the front, so that an app that hangs takes no sockets from other apps. Envoy calls this a circuit breaker,
+ * HAProxy `maxconn` of a server.
  */
 export class Bounds {
   readonly #options: Options
-  // By the route itself: a route that is asked for anew brings new rules, and those nobody has any more are dropped.
+  // Keyed by the route object: a route that is read anew is a new object, and the old one is collected.
   readonly #known = new WeakMap<Route, AppBounds>()
   readonly #counted = new Map<AppName, Counted>()
 

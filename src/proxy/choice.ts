@@ -15,13 +15,13 @@ type Parts = {
   readonly clock: Clock
 }
 
-/** The node that the app is pinned to, if that is well. */
-export function wellPinned(parts: Omit<Parts, 'clock'>, app: AppName): Node | undefined {
+/** The node that the app is pinned to, if it is healthy. */
+export function healthyPinned(parts: Omit<Parts, 'clock'>, app: AppName): Node | undefined {
   const pinned = pinnedOf(parts, app)
   return pinned?.healthy ? pinned.node : undefined
 }
 
-/** The pinned node if it is well; else another, chosen by the app's name; waited for while one may come back. Fails with `no-node`. */
+/** The pinned node if it is healthy, else another, placed by the app's name. Waits while a node may come back; fails with `no-node`. */
 export async function nodeOf(parts: Parts, app: AppName, signal: AbortSignal): Promise<Node> {
   const { nodes, clock } = parts
   const pinned = pinnedOf(parts, app)

@@ -25,13 +25,13 @@ const STATES: Partial<Record<FailureCode, string>> = {
   'no-node': 'unreachable',
 }
 
-/** How many failures are logged in a second; those beyond are counted, and told with the next. */
+/** The most failures logged in a second. Further ones are counted, and the next log entry has their number. */
 const MOST_LOGGED = 20
 const SECOND_MS = 1_000
 
 /**
- * Answers visitors whose requests failed: by a page for a browser that opens one, by a problem document (RFC 9457) for everything else.
- * Both have the code, a sentence and an id; what there is more to say is in the log under the id, for the owner.
+ * Answers visitors whose requests failed: a browser that opens a page gets a page, everything else a problem document (RFC 9457). Both have
+ * the code, a sentence and an id. The details are in the log under the id, for the owner.
  */
 export class Errors {
   readonly #log: Log
@@ -45,7 +45,7 @@ export class Errors {
     this.#clock = clock
   }
 
-  /** Answers a request that failed on its way to its app. */
+  /** Answers a request that failed. */
   answer(exchange: Exchange, thrown: unknown): void {
     const error = asShadowError(thrown)
     const state = STATES[error.code]
@@ -60,14 +60,14 @@ export class Errors {
     return documentOf(error, this.#note(error, of))
   }
 
-  /** Logs the error, and gives the id that it is logged under. Refusals are no fault of anybody here. */
+  /** Logs the error, and returns the id of the log entry. Refusals are logged at debug level: they are no fault of ours. */
   #note(
     error: ShadowError,
     of?: { readonly method: string; readonly target: string; readonly host?: string | undefined },
   ) {
     const id = randomUUID()
     const { code, message, details, status } = error
-    const detail = withoutLastLines(message) // what the app wrote is in its own log
+    const detail = withoutLastLines(message) // the output of the app is in its own log
     const cause = details.cause ?? (code === 'internal' ? error : undefined)
     const entry = { id, code, detail, host: of?.host, method: of?.method, url: of?.target.split('?', 1)[0], cause }
     if (status < 500) this.#log.debug('request refused', entry)
@@ -92,7 +92,7 @@ export class Errors {
 function documentOf(error: ShadowError, id: string): OwnAnswer {
   const { code, status, details } = error
   const { title, text: detail } = wordsOf(error)
-  // How the app ended says nothing of this machine, and tells a program whether its request was to blame.
+  // How the app ended reveals nothing of this machine, and a program can see whether its request was the cause.
   const facts = code === 'app-crashed' ? details.facts : undefined
   return {
     status,

@@ -8,7 +8,7 @@ import type { NodeConnector } from './node-connector.ts'
 /** Where the waiting page follows its app, on the app's own hostname. */
 export const EVENTS_PATH = '/.shadow/events'
 
-/** Tells a visitor's page how the wake goes, as server-sent events of `{phase}`, until it has ended one way or the other. */
+/** Sends the phases of a wake to the waiting page, as server-sent events of `{phase}`, until the wake succeeds or fails. */
 export async function followWake(
   connector: Pick<NodeConnector, 'follow'>,
   route: Route,

@@ -17,7 +17,7 @@ type Parts = {
 }
 
 /**
- * Whether another node may serve a request that nobody has seen. What the failure says of the nodes is noted: a node that does not answer
+ * Whether another node may serve a request that no app has seen. Also records what the failure says about nodes: a node that does not answer
  * is marked as failed, and a node that has the volume becomes the pin.
  */
 export function mayGoElsewhere({ pins, nodes }: Parts, app: AppName, { target, held, error }: Failed<Node>): boolean {
@@ -34,7 +34,7 @@ export function mayGoElsewhere({ pins, nodes }: Parts, app: AppName, { target, h
   return true
 }
 
-/** Whether the one node that can take a request that nobody has seen was there a moment ago, and so may come back. */
+/** Whether the only node that can take a request, which no app has seen, was there a moment ago and so may come back. */
 export function mayComeBack({ pins, nodes }: Parts, app: AppName, { target, held, error }: Failed<Node>): boolean {
   if (held?.isHop !== true || !(error instanceof UpstreamError || error instanceof Refusal)) return false
   const failure = error instanceof Refusal ? problemOf(error) : error
@@ -46,7 +46,7 @@ export function mayComeBack({ pins, nodes }: Parts, app: AppName, { target, held
   return (failure === error || isFailure(failure, 'shutting-down')) && nodes.mayComeBack(target.name)
 }
 
-/** The node that has served the app, where it is not this one, which knows nothing of it and cannot ask. */
+/** The pinned node, unless it is this one. This one does not know the app and cannot ask the master. */
 function pinnedElsewhere({ pins, nodes }: Parts, app: AppName, { name }: Node): Candidate<Node> | undefined {
   const pin = pins.get(instanceId(app))
   return pin === undefined || pin === name ? undefined : nodes.get(pin)
@@ -75,7 +75,7 @@ function problemOf({ status, body }: Refusal): ShadowError {
   try {
     problem = JSON.parse(body)
   } catch {
-    // told of by its status
+    // the error below has the status
   }
   return fromProblem(problem) ?? new ShadowError('internal', `the node refused with ${status}: ${body.slice(0, 200)}`)
 }

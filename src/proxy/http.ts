@@ -27,7 +27,7 @@ async function failed(parts: FrontParts, exchange: Exchange, error: unknown): Pr
   parts.errors.answer(exchange, error)
 }
 
-// No async function on the way of a request for an app that is awake: to suspend one costs as much as to read a head.
+// Not an async function: suspending one costs as much as reading a head, and most requests are for an app that is awake.
 function serve(parts: FrontParts, exchange: Exchange): Promise<void> {
   const hostname = hostOf(exchange.host)
   if (hostname === undefined) throw noHost(exchange)

@@ -12,11 +12,11 @@ type Options = {
   /** What holds where an app does not say. */
   readonly mode: HttpsMode
   readonly hsts: Hsts
-  /** Where visitors come in by HTTPS; undefined: not at this front. */
+  /** The port that serves HTTPS; undefined: this front does not serve it. */
   readonly port: () => number | undefined
 }
 
-/** What becomes of visitors by plain HTTP, and what browsers are told of HTTPS. */
+/** Redirects visitors from plain HTTP, and makes the `Strict-Transport-Security` header. */
 export class Https {
   readonly #options: Options
   // By the value, so that forwarders see the same text for the same app.

@@ -28,11 +28,11 @@ type Options = {
   readonly clock?: Clock
   readonly log: Log
   readonly connector?: NodeConnector
-  /** Shown by whoever put it together; without, the front shows its own, where it is set to. */
+  /** Given by a caller that serves the metrics itself. Otherwise the front serves them, if configured. */
   readonly metrics?: Metrics | undefined
 }
 
-/** A front that listens; `tls` is where it does so for HTTPS. */
+/** A front that listens; `tls`: its listener for HTTPS. */
 type Front = Listening & { readonly tls: Bound | undefined }
 
 /** Starts a front; without a given `connector`, it reaches its nodes over HTTP. Disposing it drains it first. */
@@ -111,7 +111,7 @@ const alone = (listeners: Listeners): FrontListeners => ({
 
 type Following = { master: ReturnType<typeof masterClient>; routes: Routes; clock: Clock; log: Log }
 
-/** Hears of changes until the signal aborts; while no master says that all is told, the routes in use are asked about. */
+/** Follows the changes until the signal aborts. As long as no master says that it has sent all changes, asks about the routes in use. */
 const followChanges = ({ master, routes, clock, log }: Following, signal: AbortSignal): Promise<void> =>
   followStream(
     {

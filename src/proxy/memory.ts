@@ -10,8 +10,8 @@ export interface Memory {
 }
 
 /**
- * A memory in one SQLite file: records are many, each is read only when it is wanted, and a front with ten thousand apps starts
- * as fast as one with ten. It holds routes, pins, and nodes with their keys: 0600. What cannot be written is told of and forgotten.
+ * A memory in one SQLite file. Records are read only when they are needed, so a front with ten thousand apps starts as fast as one with
+ * ten. The file has the keys of nodes, so its mode is 0600. A record that cannot be written is logged and dropped.
  */
 export function openMemory({ folder, log }: { folder: string; log: Log }): Memory & Disposable {
   mkdirSync(folder, { recursive: true, mode: 0o700 })

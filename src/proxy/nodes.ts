@@ -23,7 +23,7 @@ type Options = {
   readonly connector: NodeConnector
   readonly clock: Clock
   readonly log: Log
-  /** Told whenever something of what `all` gives may have changed. */
+  /** Called when the result of `all` may have changed. */
   readonly onChange?: () => void
 }
 type Entry = {
@@ -33,7 +33,7 @@ type Entry = {
   lostAt: number | undefined
   appNetworks: readonly string[]
 }
-/** A node with when it went away, if it did, by `now` of the clock, which all threads share. */
+/** `lostAt`: when the node went away, by `now` of the clock, which all threads share; undefined while it is there. */
 export type KnownNode = Candidate<Node> & {
   readonly lostAt: number | undefined
   readonly appNetworks: readonly string[]
@@ -42,7 +42,7 @@ export type KnownNode = Candidate<Node> & {
 const MEMORY_KEY = 'nodes'
 const Kept = z.array(NodeSchema)
 
-/** The nodes of the cluster and how they are: listed by the master, checked by this front itself, remembered while the master is away. */
+/** The nodes of the cluster. The master lists them, this front checks them, and the memory keeps them for a start without a master. */
 export class Nodes {
   readonly #options: Options
   readonly #entries = new Map<NodeName, Entry>()
@@ -59,7 +59,7 @@ export class Nodes {
     return [...this.#entries.values()]
   }
 
-  /** The networks of the apps of all nodes: the same list as long as they are the same. */
+  /** The networks of the apps of all nodes. The object stays the same as long as the networks do. */
   get appNetworks(): readonly string[] {
     return this.#appNetworks
   }
@@ -68,18 +68,18 @@ export class Nodes {
     return this.#entries.get(name)
   }
 
-  /** It did not take a connection: it is left alone until it answers a check. */
+  /** Records that the node did not take a connection: it gets no requests until it answers a check. */
   failed(name: NodeName): void {
-    this.#judge(name, undefined)
+    this.#record(name, undefined)
   }
 
-  /** Whether it went away only a moment ago: then it may just be started again. */
+  /** Whether the node went away within NODE_BACK_WITHIN, so that it may be restarting. */
   mayComeBack(name: NodeName): boolean {
     const lostAt = this.#entries.get(name)?.lostAt
     return lostAt !== undefined && this.#options.clock.now() - lostAt < NODE_BACK_WITHIN
   }
 
-  /** Asks the master for its list; while that is away, the last one stands. All who ask at the same time share one call. */
+  /** Asks the master for its list. If it does not answer, the last list stands. Callers at the same time share one call. */
   refresh(): Promise<void> {
     this.#refreshing ??= this.#refresh().finally(() => {
       this.#refreshing = undefined
@@ -122,11 +122,11 @@ export class Nodes {
   async #check(node: Node): Promise<void> {
     const health = await this.#options.connector
       .check(node, AbortSignal.timeout(NODE_CHECK_WITHIN))
-      .catch(() => undefined) // what does not answer is not healthy: that is what we ask
-    this.#judge(node.name, health)
+      .catch(() => undefined) // a node that does not answer is unhealthy
+    this.#record(node.name, health)
   }
 
-  #judge(name: NodeName, health: NodeHealth | undefined): void {
+  #record(name: NodeName, health: NodeHealth | undefined): void {
     const entry = this.#entries.get(name)
     if (entry === undefined) return
     const healthy = health !== undefined && !health.overall
@@ -144,7 +144,7 @@ export class Nodes {
   }
 }
 
-// Presumed well until a check or a request says otherwise: a front that has just started serves at once.
+// Healthy until a check or a request fails, so that a front serves at once after its start.
 const newEntry = (node: Node): Entry => ({
   node,
   healthy: true,

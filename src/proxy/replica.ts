@@ -14,7 +14,7 @@ import { isSameRoute, type Route } from '../model/route.ts'
 import type { FrontParts } from './front-parts.ts'
 import { type KnownNode, networksOf } from './nodes.ts'
 
-/** What a worker of a front asks of its main thread, which keeps the truth. */
+/** The methods that the main thread of a front, which has the truth, offers to its workers. */
 export type FrontMethods = {
   resolve(
     hostname: Hostname,
@@ -25,7 +25,7 @@ export type FrontMethods = {
   refresh(input: null): Promise<void>
 }
 
-/** What that thread tells its workers. */
+/** The methods that a worker offers to the main thread. */
 export type ReplicaMethods = {
   /** The route of this hostname has changed or is gone. */
   changed(hostname: Hostname): void
@@ -46,7 +46,7 @@ type Options = {
 
 const MOST_ROUTES = 100_000
 
-/** What a worker knows of what the main thread knows: it is told of changes, and asks for what is new to it. */
+/** A worker's copy of the routes, pins and nodes of the main thread. The main thread notifies the worker of changes; the worker asks for routes that it does not know. */
 export class Replica {
   readonly routes: FrontParts['routes'] = { resolve: (hostname, cancellation) => this.#resolve(hostname, cancellation) }
   readonly pins: FrontParts['pins']
@@ -54,7 +54,7 @@ export class Replica {
   readonly ticketKeys: TicketKeys
   readonly #main: Other<FrontMethods>
   readonly #clock: Clock
-  // The main thread tells of each change, so what it told is fresh until it says otherwise.
+  // The main thread notifies of each change, so its answers are fresh until it does.
   readonly #freshness = { isFresh: true, term: 0 }
   readonly #routes: Cache<Hostname, Route>
   readonly #pins = new Map<InstanceId, NodeName>()

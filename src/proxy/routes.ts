@@ -37,10 +37,10 @@ const USED_WITHIN_MS = 60_000
 const MOST_CHECKED = 1_000
 const CHECKED_AT_ONCE = 16
 const MOST_ROUTES = 100_000
-// Whoever registers an app opens it the next moment; a scan of hostnames asks for each only once.
+// Short, since people open an app just after they register it. A scan of hostnames asks for each name only once anyway.
 const UNKNOWN = { forMs: 2_000, most: 10_000 }
 
-/** The route of each hostname, from the master; see `Cache` for when it is asked. The memory serves when the master is away at a start. */
+/** The route of each hostname, from the master; see `Cache` for when it asks. After a start without a master, the memory serves. */
 export class Routes {
   readonly freshness: Freshness
   readonly #options: Options
@@ -65,13 +65,13 @@ export class Routes {
     })
   }
 
-  /** The route, at once where it is known; fails with `host-unknown`, or `master-unreachable` for a hostname that was never seen here. */
+  /** The route, at once if it is known; fails with `host-unknown`, or `master-unreachable` for a hostname that was never seen here. */
   resolve(hostname: Hostname, cancellation: Cancellation): Route | Promise<Route> {
     const route = this.#cache.get(hostname)
     return route instanceof Promise ? orAborted(route, cancellation.signal) : route
   }
 
-  /** The master says that an app has changed: asks about the hostnames that it had and has. */
+  /** The master says that an app has changed: asks about its old and new hostnames. */
   async changed({ app, revision, domains }: AppChange): Promise<void> {
     const hostnames = new Set([...domains, ...(this.#hostsOf.get(app) ?? [])])
     if (revision !== null) await Promise.all([...hostnames].map(hostname => this.#cache.changed(hostname)))
@@ -88,8 +88,8 @@ export class Routes {
   }
 
   /**
-   * Asks about the routes in use, where the stream of changes is open and silent. Where it has ended, the next stream is there in a
-   * moment or the master is away; until then they are asked about when they are used.
+   * Asks about the routes in use if the stream of changes is open and silent. If the stream has ended, there is a new one in a moment, or the
+   * master is away; until then each use of a route asks.
    */
   async checkUsed(): Promise<void> {
     this.#options.onDoubt?.()

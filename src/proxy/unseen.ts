@@ -1,10 +1,10 @@
 import type { Clock } from '../lib/clock.ts'
 import { Buckets, bucketsMemory } from '../lib/shared/buckets.ts'
 
-/** So many times the look-ups of a second may come at once: a front that has just started knows no name. */
+/** The burst, in seconds of lookups: a front that has just started knows no name. */
 const BURST = 10
 
-/** Bounds the look-ups of hostnames that this front has never seen: strangers can make up as many as they like, and each costs a call. */
+/** Bounds the lookups of hostnames that this front has never seen. Each costs a call to the master, and clients can make up any number of them. */
 export class UnseenNames {
   /** Look-ups that were refused. */
   refused = 0
@@ -17,7 +17,7 @@ export class UnseenNames {
     this.#clock = clock
   }
 
-  /** Whether one more may be looked up now; `isKept` tells whether the front remembers the name from an earlier run. */
+  /** Whether one more may be looked up now; `isKept`: whether the front has the name from an earlier run. */
   mayLookUp(isKept: () => boolean): boolean {
     const rate = { perSecond: this.#perSecond, burst: BURST * this.#perSecond }
     if (this.#bucket.take('', rate, this.#clock.now()) === 0 || isKept()) return true

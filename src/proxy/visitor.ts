@@ -104,12 +104,12 @@ function claimsOf(exchange: Exchange): readonly Claim[] {
   return claims.length > 0 ? claims.map(({ address }) => ({ address, proto })) : [{ address: undefined, proto }]
 }
 
-/** What is believed of the visitor: without a trusted proxy only what the connection shows. */
+/** The visitor, as far as the front can trust it. Without a trusted proxy that is only what the connection shows. */
 export type Visitor = { readonly address: string; readonly secure: boolean }
 
 /**
- * Who the visitor is: of what trusted proxies say, the last that is not one of them, since whatever is before it in the list the client may
- * have made up; without a trusted proxy the other end of the connection. It is a proxy's word, and the address may be none.
+ * The visitor of a request. Behind trusted proxies it is the last address in their list that is not a trusted proxy: the client may have
+ * made up everything before it. Otherwise it is the peer. A proxy may write anything, so `address` need not be an IP address.
  */
 export function visitorOf(exchange: Exchange, trusted: TrustedProxies): Visitor {
   let { clientAddress: address, secure } = exchange

@@ -14,8 +14,8 @@ p { margin: .5rem 0; opacity: .75 }
 `
 
 /**
- * A page of ours: small, without anything from elsewhere, readable in light and dark, with and without scripts. Its policy (CSP level 3)
- * lets in its own style and script, by their hashes, and connections to where it came from; whoever shows an app in a frame may go on so.
+ * Makes a small page that loads nothing, for light and dark mode, with and without scripts. Its Content-Security-Policy (level 3) allows its
+ * own style and script, by their hashes, and connections to its own origin. It does not forbid frames, since sites show apps in frames.
  */
 export function page({ title, body, script = '' }: { title: string; body: string; script?: string }): Page {
   return {

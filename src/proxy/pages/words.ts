@@ -10,8 +10,8 @@ const REFUSED = 'The request was refused'
 const IN_A_MOMENT = 'Try again in a moment.'
 
 /**
- * What visitors are told of each failure. No more than that: addresses, commands, what the app wrote and what a daemon said are for the
- * owner of the app, who finds them by `shadow why`, `shadow status`, and in the log under the id.
+ * The text for visitors, for each failure. It has no addresses, commands, output of the app or messages of a daemon: these are for the
+ * owner of the app, in `shadow why`, in `shadow status`, and in the log under the id.
  */
 const WORDS: Partial<Record<FailureCode, Words>> = {
   'bad-input': { title: REFUSED, text: 'It is not well formed.' },
@@ -44,7 +44,7 @@ const WORDS: Partial<Record<FailureCode, Words>> = {
   'shutting-down': { title: DOES_NOT_WORK, text: 'Its machine is being restarted.' },
 }
 
-/** What a visitor is told of a failure. */
+/** The text for visitors of a failure. */
 export function wordsOf({ code, details: { facts } }: ShadowError): Words {
   const words = WORDS[code] ?? { title: DOES_NOT_WORK, text: 'Try again later.' }
   if (code !== 'app-crashed' || facts?.['exitCode'] === undefined) return words
