@@ -19,10 +19,10 @@ type Options = {
   definitions: Definitions
   clock: Clock
   log: Log
-  /** Told of each definition that is newer than the one before. */
+  /** Called with each new definition. */
   onNewer: (app: App) => void
   onRemoved: (app: AppName) => void
-  /** Told of an app whose volume another node has; whether nothing of it is left here, so that its secrets may go. */
+  /** Called for an app whose volume another node has. Returns whether nothing of the app is left here, so that its definition may go. */
   onElsewhere: (app: AppName) => boolean
 }
 
@@ -111,7 +111,7 @@ export class Apps {
     this.#permits.delete(name)
   }
 
-  /** Asks the master about an app that is known here; never fails: what is known serves on, a removal is told on. Whether the master has answered. */
+  /** Asks the master about a known app. Resolves with whether the master answered; never fails. If it did not, the last definition serves; a removal calls `onRemoved`. */
   refresh(name: AppName): Promise<boolean> {
     return this.#cache.changed(name)
   }

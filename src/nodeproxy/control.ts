@@ -39,7 +39,7 @@ type Parts = {
   readonly instances: Instances
   readonly space: Space
   readonly refusedConnections: RefusedConnections
-  /** Makes sure that views tell of what workers hold. */
+  /** Makes the holds of workers known to views. */
   readonly askWorkers: () => Promise<void>
   readonly health: Health
   readonly readLogs: (
@@ -86,7 +86,7 @@ export function control({
     wakeInstance: async ({ params }, { signal, permit }) => {
       const app = appOf(params.instance)
       await apps.resolve(app, permit)
-      await apps.refresh(app) // a person who has just changed it means what it is now
+      await apps.refresh(app) // a person who has just changed the app means the new definition
       const known = await apps.resolve(app, permit)
       const instance = await instances.wake(params.instance, known, 'a person who asked', signal)
       return instance.view()

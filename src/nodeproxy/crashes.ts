@@ -38,7 +38,7 @@ export class Crashes {
     this.#retryAt = now + pause
   }
 
-  /** Counts the end of a run that was ready; whether it ended of itself, in good order. `exitCode` undefined: nobody saw it end. */
+  /** Counts the end of a run that was ready. True if it ended by itself with exit code 0. `exitCode` undefined: unknown. */
   ended(exitCode: number | undefined, readyAt: number, now: number): boolean {
     const lived = now - readyAt >= LIVED_MS
     if (lived) this.forget()
@@ -47,7 +47,7 @@ export class Crashes {
     return ofItself
   }
 
-  /** Fails as the app did last, while it is to be left alone. */
+  /** Throws the last failure of the app during its pause. */
   refuseLoop(instance: InstanceId, last: ShadowError, now: number): void {
     if (this.#retryAt > now) throw inCrashLoop(instance, last, this.#count, this.#retryAt - now)
   }

@@ -5,17 +5,17 @@ import type { TaskDefinition } from '../model/task.ts'
 /** How long requests in flight may go on, in milliseconds: when an app is stopped by hand or with its node, and when it changes. */
 export type Drain = { readonly stopMs: number; readonly updateMs: number }
 
-/** As the settings have it by default. */
+/** The default of the settings. */
 const USUAL_DRAIN: Drain = { stopMs: 10_000, updateMs: 30_000 }
 
-/** What counts for the app: its own word before the node's. */
+/** The drain of an app: its own setting, else the node's. */
 export function drainOf({ sleep }: TaskDefinition, usual: Drain = USUAL_DRAIN): Drain {
   if (sleep.drain === undefined) return usual
   const ms = toMs(sleep.drain)
   return { stopMs: ms, updateMs: ms }
 }
 
-/** How long a stop for this reason waits: not at all where nobody uses the app, or nobody can. */
+/** How long a stop for this reason waits, in milliseconds: 0 where nothing uses the app or it cannot serve any more. */
 export function drainMs(why: StopReason, { stopMs, updateMs }: Drain): number {
   if (why === 'idle' || why === 'room' || why === 'died' || why === 'lease-lost') return 0
   return why === 'updated' ? updateMs : stopMs

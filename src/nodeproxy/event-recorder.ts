@@ -18,7 +18,7 @@ type Options = {
   readonly tally?: Tally | undefined
 }
 
-const TOLD_AGAIN_AFTER_MS = 60_000
+const LOG_AGAIN_AFTER_MS = 60_000
 
 /** Records what happens to an instance: in the node's log, in the instance's own log, and the latest of each kind for views. */
 export class EventRecorder {
@@ -32,7 +32,7 @@ export class EventRecorder {
   #lastWake: InstanceView['lastWake'] = null
   #badAnswer: InstanceView['badAnswer'] = null
   #memoryKill: InstanceView['memoryKill'] = null
-  #badAnswerToldAt = Number.NEGATIVE_INFINITY
+  #badAnswerLoggedAt = Number.NEGATIVE_INFINITY
 
   constructor({ instance, log, journal, tally = new Tally() }: Options) {
     this.#tally = tally
@@ -90,13 +90,13 @@ export class EventRecorder {
     this.#note(`a process was killed because the app used more than its ${limits.memory} of memory`)
   }
 
-  /** An answer of the app was refused. What is wrong is told when it is new, and once a minute while it goes on. */
+  /** Records a refused answer of the app. A new fault is logged at once, one that goes on once a minute. */
   badAnswer(fault: string, clock: Clock): void {
     const before = this.#badAnswer
     const count = (before?.count ?? 0) + 1
     this.#badAnswer = { at: timestamp(clock), fault, count }
-    if (fault === before?.fault && clock.now() - this.#badAnswerToldAt < TOLD_AGAIN_AFTER_MS) return
-    this.#badAnswerToldAt = clock.now()
+    if (fault === before?.fault && clock.now() - this.#badAnswerLoggedAt < LOG_AGAIN_AFTER_MS) return
+    this.#badAnswerLoggedAt = clock.now()
     this.#log.warn('app answer refused', { ...this.#of, fault, count })
     this.#note(`an answer was refused: ${fault}`)
   }
@@ -115,7 +115,7 @@ export class EventRecorder {
     this.#note(`${cut} ${cut === 1 ? 'use was' : 'uses were'} cut after ${sayMs(withinMs)} (--drain)`)
   }
 
-  /** An earlier run of this node has left it half-way. */
+  /** Records that an earlier run of this node left it half-way. */
   leftHalfWay(): void {
     this.#stoppedBy = 'died'
   }
@@ -127,7 +127,7 @@ export class EventRecorder {
 
   rests(phase: Phase): void {
     this.#log.info(`app ${phase}`, { ...this.#of, why: this.#stoppedBy })
-    if (this.#stoppedBy !== 'died') this.#note(`${phase}: ${this.#stoppedBy}`) // what it died of was told
+    if (this.#stoppedBy !== 'died') this.#note(`${phase}: ${this.#stoppedBy}`) // the cause of its death was noted before
   }
 }
 

@@ -67,11 +67,11 @@ export async function followChanges(
   )
 }
 
-/** An app that was removed while nobody told us would stay on the disk for ever, if nobody ever wants it again. */
+/** Asks about all apps that are kept, so that the definition of an app that was removed meanwhile does not stay on the disk for ever. */
 async function askAboutKept(apps: Apps, clock: Clock, signal: AbortSignal): Promise<void> {
   for (const app of apps.unchecked) {
     await pause(clock, KEPT_ASKED_EVERY_MS, signal).catch(() => undefined) // the next line ends it
     if (signal.aborted) return
-    await apps.resolve(app).catch(() => undefined) // it was removed, and that was told on
+    await apps.resolve(app).catch(() => undefined) // it was removed, and `onRemoved` was called
   }
 }

@@ -74,7 +74,7 @@ export class Grants {
     for (const { other } of this.#workers) other.notify('left', ended)
   }
 
-  /** Asks all workers what they hold, so that a view made next is true. */
+  /** Asks all workers for their holds, so that views are exact. */
   async report(): Promise<void> {
     await Promise.all([...this.#workers].map(worker => this.#reportOf(worker)))
   }
@@ -91,7 +91,7 @@ export class Grants {
 
   async #grant({ id, worker, instance, request, cancellation }: Call): Promise<Granted> {
     const { hold, clock } = this.#options
-    // A revocation that comes before the answer is out is told by the answer, which is not read before it is sent.
+    // `revoked` is set if the revocation comes before the answer is sent: the channel reads the answer only then.
     const answer = { grant: id, address: '', run: '', waited: undefined as Granted['waited'], revoked: false }
     const since = timestamp(clock)
     const grant: Entry['grant'] = {

@@ -12,7 +12,7 @@ export type NodeHealth = {
   readonly container_backend: boolean
   readonly cpu_utilization: number
   readonly memory_utilization: number
-  /** The networks of the apps: a front takes nobody in them for a proxy. */
+  /** The networks of the apps. A front never trusts addresses in them as proxies. */
   readonly app_networks: readonly string[]
 }
 
@@ -58,10 +58,10 @@ export class Health {
   }
 }
 
-/** The load of the last minute for each core: over 1, some wait. */
+/** The load of the last minute for each core: over 1, processes wait. */
 const cpuUse = (): number => (loadavg()[0] ?? 0) / availableParallelism()
 
-/** How much of the memory could not be had without taking it from somebody. */
+/** The part of the memory that is not available, from 0 to 1. */
 async function memoryUse(): Promise<number> {
   const text = await readFile('/proc/meminfo', 'utf8')
   const kibibytes = (name: string): number => Number(new RegExp(`^${name}: +(\\d+)`, 'm').exec(text)?.[1] ?? 0)

@@ -10,10 +10,10 @@ export type InstanceTarget = Target & { readonly webSockets: TaskDefinition['sle
 export const isIgnored = ({ request, target }: Hold<InstanceTarget>): boolean =>
   request.kind === 'websocket' && target.webSockets !== 'hold'
 
-/** How one has left: whether that was use which puts the sleep off, and when it ended where that was not just now. */
+/** How a hold was released: whether its use puts the sleep off, and when the use ended if that was not just now. */
 export type Left = { readonly putsOff: boolean; readonly at?: number | undefined }
 
-/** Who uses an app: each hold, and each request that waits for it. Counted exactly: a second release is a bug, and thrown. */
+/** The users of an instance: its holds, and the requests that wait for it. The count is exact: a second release is a bug, and throws. */
 export class Holds {
   readonly #list = new HoldList<InstanceTarget>(hold => this.#left(hold))
   readonly #onLeave: (left: Left) => void
@@ -65,12 +65,12 @@ export class Holds {
     }
   }
 
-  /** Tells those who hold for others that nothing new may begin. */
+  /** Revokes all grants: no new request may begin under them. */
   revoke(): void {
     for (const { request } of this.#list.all) request.grant?.revoke()
   }
 
-  /** Tells the WebSockets that are open that the app stops. */
+  /** Closes open WebSockets with a reason, since the app stops. */
   goAway(): void {
     for (const { request } of this.#list.all) {
       if (request.kind !== 'websocket') continue

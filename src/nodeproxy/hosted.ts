@@ -21,7 +21,7 @@ type Options = {
   readonly parts: Omit<InstanceParts, 'leases' | 'journal' | 'onStarted' | 'onLost' | 'reconcile'>
 }
 
-/** The apps of this node with their instances, their logs and their volumes: what is told of an app reaches all that there is of it. */
+/** The apps of this node with their instances, logs and volumes. A change of an app reaches all of them. */
 export class Hosted {
   readonly apps: Apps
   readonly instances: Instances

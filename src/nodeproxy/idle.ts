@@ -22,12 +22,12 @@ export class Idle implements Disposable {
     this.#set()
   }
 
-  /** When it rings if nobody comes. */
+  /** When it rings if no request comes; undefined if it does not run. */
   get ringsAt(): number | undefined {
     return this.#afterMs === undefined || this.#options.inUse() ? undefined : this.#since + this.#afterMs
   }
 
-  /** Since when nobody uses the app; undefined where somebody does, or it may not be put to sleep. */
+  /** Since when the instance is idle; undefined if it is in use or never sleeps. */
   get since(): number | undefined {
     return this.#afterMs === undefined || this.#options.inUse() ? undefined : this.#since
   }

@@ -27,7 +27,7 @@ import { Waker } from './waker.ts'
 /** The image that a definition names here, and the one that the current revision ran. */
 export type Checked = { readonly image: PinnedImage | null; readonly ran: PinnedImage | null }
 
-/** One instance of an app on this node, from asleep to awake and back. Its wakes and its sleeps take turns; whoever needs it awake holds it. */
+/** One instance of an app on this node, from asleep to awake and back. Its wakes and its sleeps take turns. A hold keeps it awake. */
 export class Instance {
   readonly id: InstanceId
   readonly #parts: InstanceParts
@@ -143,7 +143,7 @@ export class Instance {
     this.#waker.revise()
   }
 
-  /** Checks whether a definition can be run, if the instance is awake and would be stopped for it; otherwise tells which image it names here. */
+  /** Checks whether a definition can run, if the instance is awake and would be stopped for it. Otherwise only finds the image that it names. */
   async check(task: TaskDefinition, signal: AbortSignal): Promise<Checked> {
     const { runtime } = this.#parts
     const serves = this.phase === 'awake' || this.phase === 'waking'

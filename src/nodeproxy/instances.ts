@@ -16,10 +16,10 @@ import type { Container } from './runtime/runtime.ts'
 
 type Options = {
   readonly parts: Omit<InstanceParts, 'onLost' | 'reconcile'>
-  /** Asks about an app that left something here and may not be known; quietly, where nobody knows it. */
+  /** Asks the master about an app that left something here and may be unknown. Does not fail if the master does not know it. */
   readonly learnOf: (app: AppName) => Promise<void>
   readonly definitions: () => readonly App[]
-  /** A container of an earlier run was taken over: what it wrote meanwhile is to be caught up. */
+  /** Called with each container of an earlier run that was taken over, to catch up with its output. */
   readonly onAdopted: (container: Container) => void
 }
 
@@ -116,7 +116,7 @@ export class Instances {
   async #forget(app: AppName, last: (id: InstanceId) => Promise<void>): Promise<void> {
     const ids = [...new Set([instanceId(app), ...this.ofApp(app).map(({ id }) => id)])]
     const ends = await Promise.allSettled(ids.map(id => this.#end(id, () => last(id))))
-    // All at once: until then each refuses whoever comes.
+    // All at the same moment: until then each one refuses requests.
     for (const [at, end] of ends.entries()) if (end.status === 'fulfilled') this.#byId.delete(ids[at] as InstanceId)
     const failed = ends.find(end => end.status === 'rejected')
     if (failed !== undefined) throw failed.reason
@@ -128,10 +128,10 @@ export class Instances {
     await last()
   }
 
-  /** Settles when an earlier app of this name has left; undefined where none is about to. */
+  /** Settles when an earlier app of this name is gone; undefined if there is none. */
   #before({ name, createdAt }: App): Promise<void> | undefined {
     if (this.#leaving.size === 0 || createdAt === this.#registeredAt.get(name)) return undefined
-    return this.#leaving.get(name)?.catch(() => undefined) // it is stuck, and so is told whoever comes now
+    return this.#leaving.get(name)?.catch(() => undefined) // it is stuck, and that is the error for the next request
   }
 
   /** Compares what is here with what should be, and mends it; fails with `runtime-unreachable`. Sweeps again and again from then on. */
@@ -188,7 +188,7 @@ export class Instances {
       this.#parts.log.info('app taken over', { ...logFields(id), revision: running.task.revision })
       return
     }
-    if (app.task.volume !== undefined && !isPlain(id)) return // it may not be any more: it is undone as nobody's
+    if (app.task.volume !== undefined && !isPlain(id)) return // it may not run any more, and is undone as ownerless
     const undo = straysOf(id, app.task, inventory, this.#parts)
     if (undo !== undefined)
       await this.of(id, app)

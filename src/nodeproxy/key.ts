@@ -3,11 +3,11 @@ import { writeWhole } from '../lib/files.ts'
 import { readPrivate } from '../lib/private-file.ts'
 import { newSealKey, Seals, sealKeys } from '../lib/seals.ts'
 
-/** The keys of a node, made once: whoever shows one is believed, also while the master is away. */
+/** The keys of a node, made once. The node checks them itself, so they work while the master is away. */
 export type NodeKeys = {
-  /** Fronts have it: it sends requests for apps, and follows a wake. */
+  /** For fronts: to send requests for apps, and to follow a wake. */
   readonly traffic: string
-  /** Masters alone have it: it wakes apps, puts them to sleep, forgets them, reads their logs and deletes volumes. */
+  /** For masters only: to wake, sleep and forget instances, to read logs, and to delete volumes. */
   readonly control: string
 }
 
@@ -16,7 +16,7 @@ export async function ownKeys(folder: string): Promise<NodeKeys> {
   return { traffic: await ownKey(`${folder}/key`), control: await ownKey(`${folder}/control-key`) }
 }
 
-/** What the node encrypts its copies of definitions with: a key of its own, made once, which leaves the machine with nobody. */
+/** The node encrypts its copies of definitions with these. Their key is made once, and never leaves the machine. */
 export async function ownSeals(folder: string): Promise<Seals> {
   const file = `${folder}/definitions-key`
   const kept = await readPrivate(file)

@@ -129,7 +129,7 @@ export class Lifecycle {
   async exceed({ running }: Phased & { phase: 'awake' }, problem: ShadowError): Promise<void> {
     this.#exceeded = problem
     await this.#parts.runtime.stop(running.container, 0)
-    // The watch may have told of its end already.
+    // The watch may have reported its end already.
     this.#died(running, undefined)
     await this.turn.take(async () => undefined)
   }
@@ -202,7 +202,7 @@ export class Lifecycle {
       this.#left(running, problem)
       this.#finishBehind()
     }
-    this.#parts.runtime.stop(container, graceMs(running.task, lost)).catch(() => undefined) // the unwinding tells
+    this.#parts.runtime.stop(container, graceMs(running.task, lost)).catch(() => undefined) // the unwinding reports a failure
   }
 
   #finishBehind(): void {

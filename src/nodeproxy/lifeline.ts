@@ -5,12 +5,12 @@ import { opens } from './readiness.ts'
 import type { Running } from './running.ts'
 import type { Runtime } from './runtime/runtime.ts'
 
-// Connections end a moment before the process is seen to be gone: the kernel closes files first, then tells the parent.
+// Connections end a moment before the process is gone: the kernel closes files first, then it notifies the parent.
 const SETTLES_MS = 60
 const STEP_MS = 10
-// Docker hears of an end, and cleans up, before it tells: under load this takes seconds.
+// Docker cleans up before it reports an end, which takes seconds under load.
 const TOLD_WITHIN_MS = 10_000
-// A container that was removed behind our back may never be told of.
+// Docker may never report the end of a container that something else removed.
 const RECONCILES_AFTER_MS = 500
 // Requests that one process had in hand fail together.
 const SAME_KILL_MS = 1_000
@@ -28,7 +28,7 @@ type Parts = {
   readonly onMemoryKill: () => void
 }
 
-/** One run of an app, for whoever lost a connection to it: whether it still runs, and what ended it. */
+/** Whether one run of an app still runs, and what ended it: for requests that lost their connection to it. */
 export class Lifeline {
   readonly #running: Pick<Running, 'task' | 'container' | 'address'>
   readonly #parts: Parts
@@ -44,14 +44,14 @@ export class Lifeline {
     this.#parts = parts
   }
 
-  /** It runs no more, for this reason. */
+  /** Records the end of the run, with its reason. */
   end(problem: ShadowError): void {
     this.#problem ??= problem
     this.#ended.resolve(problem)
     this.#over.abort()
   }
 
-  /** Resolves where it runs on, after a request that it had in hand was lost; rejects with what ended it, or a process of it. */
+  /** Call it after a request was lost that the run had in hand. Resolves if the run goes on; rejects with what ended the run, or a process of it. */
   async alive(): Promise<void> {
     const until = performance.now() + SETTLES_MS
     const { runtime } = this.#parts
@@ -74,8 +74,8 @@ export class Lifeline {
   }
 
   /**
-   * For a request that it has not seen, since its port refused the connection. Resolves when another try makes sense: it has ended, and
-   * would be woken, or its port is open again. Rejects with `app-unreachable` where its port stays closed.
+   * Call it after the port refused a connection. Resolves when another try makes sense: the run has ended, so a hold wakes the app, or the port
+   * is open again. Rejects with `app-unreachable` if the port stays closed.
    */
   refused(): Promise<void> {
     this.#reopening ??= this.#reopens().finally(() => {
@@ -137,7 +137,7 @@ export class Lifeline {
   }
 }
 
-/** Why a request is not answered that was in hand when its app was stopped. */
+/** The error for a request that was in hand when its app was stopped. */
 export const wasStopped = ({ task: { app } }: Pick<Running, 'task'>, why: string): ShadowError =>
   new ShadowError('app-unreachable', `${app} was stopped (${why}) before it had answered`, {
     hint: `shadow why ${app}`,

@@ -46,11 +46,11 @@ type Options = {
   readonly log: Log
   readonly onStep?: OnStep
   readonly drivers?: Drivers
-  /** Shown by whoever put it together; without, the node shows its own, where it is set to. */
+  /** Given by a caller that serves the metrics itself. Otherwise the node serves them, if configured. */
   readonly metrics?: Metrics | undefined
 }
 
-/** A node at work, for whoever put it together: the front in the same process, or the command that runs it alone. */
+/** A running node, for its caller: the front in the same process, or the command that runs it alone. */
 export type Nodeproxy = AsyncDisposable & {
   readonly name: NodeName
   /** `host:port` where it listens. */

@@ -7,11 +7,11 @@ import { type InstanceId, logFields } from '../model/instance-id.ts'
 import { sayBytes, toBytes } from '../model/quantities.ts'
 import type { TaskDefinition } from '../model/task.ts'
 
-/** An instance that is awake and used by nobody. */
+/** An awake instance without holds. */
 export type IdleInstance = {
   readonly instance: InstanceId
   readonly idleSince: number
-  /** Puts it to sleep unless somebody has come meanwhile. */
+  /** Puts it to sleep, unless it is in use again. */
   makeRoom(): Promise<void>
 }
 
@@ -27,9 +27,9 @@ type Options = {
 const RETRY_AFTER_MS = 5_000
 
 /**
- * Who may take memory of this machine: apps are woken while what all reserve fits into it, and what one reserves is there
- * now. Otherwise idle apps make room, the longest idle first; where that does not suffice the wake is refused, before the
- * kernel has to choose whom it kills. What an app reserves is told apart from its limit (`--reserve`, `--memory`).
+ * Reserves memory for apps. A wake needs two things: the sum of all reserves fits into the memory of this machine, and the reserve of the app is
+ * free now. Otherwise idle instances are put to sleep, the longest idle first. If that is not enough, the wake is refused, so that the kernel
+ * never has to kill a process. The reserve of an app (`--reserve`) is not its limit (`--memory`).
  */
 export class MemoryRoom {
   readonly #options: Options
@@ -101,7 +101,7 @@ export class MemoryRoom {
 /** What is kept for an app: what its definition reserves, else its limit. */
 const reservedBy = ({ limits }: TaskDefinition): number => toBytes(limits.reserve ?? limits.memory)
 
-/** What can be had without taking it from somebody (proc(5)). */
+/** The memory that is available without swapping, `MemAvailable` of proc(5), in bytes. */
 async function memAvailable(): Promise<number> {
   const text = await readFile('/proc/meminfo', 'utf8')
   return 1_024 * Number(/^MemAvailable: +(\d+)/m.exec(text)?.[1] ?? Number.POSITIVE_INFINITY)

@@ -34,7 +34,7 @@ export const diedAwake = (task: TaskDefinition, exit: Exit | undefined, soon = f
         facts: factsOf(exit),
       })
 
-/** The runtime does not know how the app ended: because it does not answer, or because somebody else removed the container. */
+/** The error when the runtime does not know how the app ended: it does not answer, or something else removed the container. */
 async function vanished(task: TaskDefinition, { runtime }: { runtime: Runtime }): Promise<ShadowError> {
   if (await runtime.alive(AbortSignal.timeout(READ_WITHIN_MS)))
     return new ShadowError('app-crashed', `the container of ${task.app} was removed from outside before it was ready`)
@@ -43,7 +43,7 @@ async function vanished(task: TaskDefinition, { runtime }: { runtime: Runtime })
   })
 }
 
-/** What happened to an app, with the last lines that it wrote. */
+/** The text with the last lines of the app's output. */
 export async function withLinesOf(
   container: Container,
   what: string,
@@ -56,7 +56,7 @@ export async function withLinesOf(
       if (lines.length > LAST_LINES) lines.shift()
     }
   } catch {
-    // the lines are an aid: an app that still runs is read until the time is up, and a runtime that is gone told us what it did
+    // The lines are only an aid. The output of an app that still runs has no end, and the runtime may have gone.
   }
   return withLastLines(what, lines, LAST_CHARS)
 }
@@ -66,13 +66,13 @@ const howItEnded = (task: TaskDefinition, exit: Exit): string =>
     ? `was killed for using more than its ${sayBytes(toBytes(task.limits.memory))} of memory (${sayExit(exit)})`
     : `ended with ${sayExit(exit)}`
 
-/** A shell, docker-init and Docker tell a signal as 128 and its number. */
+/** The exit code as text. A shell, docker-init and Docker report a signal as 128 plus its number. */
 export function sayExit({ exitCode }: Pick<Exit, 'exitCode'>): string {
   const [signal] = Object.entries(constants.signals).find(([, number]) => number === exitCode - 128) ?? []
   return signal === undefined ? `exit code ${exitCode}` : `exit code ${exitCode}, ${signal}`
 }
 
-/** What to do about it; who ends at once with 0 has mostly gone on in the background, and the container ends with it. */
+/** The hint for the owner. A program that exits at once with 0 has usually gone to the background, and its container ends with it. */
 const hintOf = ({ app }: TaskDefinition, { exitCode, outOfMemory }: Exit, soon: boolean): string => {
   if (outOfMemory) return `give it more: shadow update ${app} --memory SIZE; shadow logs ${app}`
   return soon && exitCode === 0 ? inForeground(app) : `shadow logs ${app}`

@@ -8,15 +8,15 @@ export type Probe = {
   /** `ip:port` */
   readonly address: string
   readonly path: string
-  /** One of the app's own; apps that look at `Host` refuse others. Left out, where it has none: the address. */
+  /** A hostname of the app, since apps may refuse other values of `Host`. Undefined if it has none: then the address is used. */
   readonly hostname: string | undefined
   readonly proto: 'http' | 'https'
 }
 
-/** `said` tells a person of an answer that is not good; undefined where there was none. */
+/** `said`: a text on an answer that is not good; undefined if there was no answer. */
 export type Probed = { readonly isGood: boolean; readonly isHttp: boolean; readonly said: string | undefined }
 
-/** Asks the app for the path, once; an answer from 200 to 399 is a good one. */
+/** Sends one request for the path to the app. A status from 200 to 399 is good. */
 export function probe({ address, path, hostname, proto }: Probe, signal: AbortSignal): Promise<Probed> {
   const headers = {
     'user-agent': 'shadow',

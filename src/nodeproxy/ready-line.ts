@@ -32,7 +32,7 @@ export async function untilWritten(
   } finally {
     done.abort()
   }
-  // What it writes has ended, so the app has: whoever watches its exit aborts us with the reason.
+  // The end of the output is the end of the app. The watch for its exit aborts the signal with the reason.
   await new Promise((_, reject) => {
     if (signal.aborted) return reject(signal.reason)
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })

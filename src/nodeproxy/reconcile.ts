@@ -100,7 +100,7 @@ export async function leftRunning(
     undo,
     watch,
     lost,
-    // The runtime tells it by the wall clock: where that was set since, at least no future comes of it.
+    // The runtime reports wall clock time. If that clock was set back since, the result must still not lie in the future.
     readyAt: parts.clock.now() - Math.max(0, parts.clock.wall() - Date.parse(container.startedAt)),
   }
 }

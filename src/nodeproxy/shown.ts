@@ -9,7 +9,7 @@ type Instances = {
 /** From a container that starts at once to an image that is pulled first, in seconds. */
 const WAKE_SECONDS = [0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120]
 
-/** Shows how the instances of a node are; `askWorkers` hears what its workers hold. Gives what the instances are to count with. */
+/** Adds the metrics of a node's instances, and returns the counters for them. `askWorkers` makes the holds of workers known here. */
 export function showNode(metrics: Metrics, instances: () => Instances, askWorkers: () => Promise<void>): Tally {
   const tally = new Tally(
     metrics.durations({ name: 'wake_seconds', help: 'How long the wakes of apps took' }, WAKE_SECONDS),

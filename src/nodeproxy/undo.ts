@@ -60,7 +60,7 @@ export function graceMs(task: TaskDefinition, lost: AbortSignal | undefined): nu
   return lost?.aborted ? Math.min(usual, LEASE_LOST_GRACE) : usual
 }
 
-/** The instance's containers as the runtime knows them: for a creation that was cut short, whose container nobody was told of. */
+/** The instance's containers that the runtime knows. After a creation was cut short, this is how its container is found. */
 export const foundOf = async (runtime: Runtime, instance: InstanceId): Promise<readonly Container[]> =>
   (await runtime.leftBehind()).filter(container => container.instance === instance)
 

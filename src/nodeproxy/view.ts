@@ -28,7 +28,7 @@ type Facts = {
 // A busy app has thousands; those suffice to see what keeps it awake.
 const MOST_HOLDS = 100
 
-/** An instance as the node tells of it. */
+/** The view of an instance. */
 export function viewOf(state: State, { holds, crashes, wakeRate, ...facts }: Facts, clock: Clock): InstanceView {
   const now = clock.now()
   const iso = (at: number): string => new Date(wallAt(clock, at)).toISOString()

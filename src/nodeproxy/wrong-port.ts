@@ -17,7 +17,7 @@ type Options = {
   readonly task: TaskDefinition
   /** Where the container is. */
   readonly ip: string
-  /** Where its processes listen; undefined where that cannot be told. */
+  /** Where its processes listen; undefined if unknown. */
   readonly listening: () => Promise<readonly Listener[] | undefined>
   readonly clock: Clock
 }

@@ -46,7 +46,7 @@ export function ext4({ folder, file: fileOf, exec = execHere }: Options): Filesy
 
     make: path => makeFilesystem(path, exec),
 
-    // The work goes on when the caller leaves: a resize that is killed half-way is worse than one that nobody waits for.
+    // The resize goes on if the caller cancels: killing it half-way is worse than finishing it for no caller.
     check: (volume, device, signal) =>
       orAborted(
         turns.take(volume, () => checkAndGrow({ volume, device, file: file(volume), exec })),

@@ -30,7 +30,7 @@ export class Trim {
       await this.#exec('fstrim', [at])
       this.#overhead.set(volume, (await measure(at, image)).excess)
     } catch {
-      // A disk that cannot be trimmed keeps nobody from going to sleep.
+      // The sleep goes on if the disk cannot be trimmed.
     }
   }
 }

@@ -11,13 +11,13 @@ export type HeldLease = {
   readonly lost: AbortSignal | undefined
 }
 
-/** The leases of this node: who may attach a volume. Every call may be repeated. */
+/** The leases of this node: rights to attach volumes. Every call may be repeated. */
 export interface LeaseKeeper {
   /** Takes the lease and keeps it. Fails with `volume-elsewhere`, `master-unreachable`. */
   take(volume: VolumeId, signal: AbortSignal): Promise<HeldLease>
   /**
-   * Gives up a lease that would expire, once the volume is detached, so that another node need not wait for that. A lease that
-   * lasts until it is given up is kept, since the volume's bytes are here. Never fails: what no master is told of expires.
+   * Releases a lease that would expire, after the volume was detached, so that another node need not wait for the expiry. A lease without
+   * expiry is kept, since the volume's bytes are here. Never fails: if no master answers, the lease expires.
    */
   release(volume: VolumeId): Promise<void>
   /** Forgets a volume whose bytes were removed. */

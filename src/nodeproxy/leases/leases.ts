@@ -27,8 +27,8 @@ type Options = {
 type Kept = HeldLease & { readonly renewal: Renewal | undefined }
 
 /**
- * Leases from the master. One that lasts until it is given up is remembered in a file beside the volume's image, so that later
- * wakes need no master: the bytes are here, and nobody else can have them. One that expires is in memory alone.
+ * Leases from the master. A lease without expiry is kept in a file beside the volume's image, so that later wakes need no master: the bytes
+ * are here, and no other node can have them. A lease that expires is only in memory.
  */
 export class Leases implements LeaseKeeper {
   readonly #options: Options

@@ -23,13 +23,13 @@ type Options = {
   readonly log: Log
 }
 
-/** The log of one instance: bounded, on disk, never in the app's way. A disk that is full costs lines and nothing else. */
+/** The log of one instance, bounded and on disk. It never blocks the app. On a full disk, lines are lost and nothing else fails. */
 export class AppLog {
   readonly #instance: InstanceId
   readonly #clock: Clock
   readonly #log: Log
   readonly #segments: Segments
-  /** Writes and reads of the files, one at a time: so that a reader who stays misses nothing and sees nothing twice. */
+  /** Writes and reads of the files take turns, so that a following reader gets each line exactly once. */
   readonly #turn = new Turn()
   readonly #readers = new Set<Inbox>()
   readonly #pending: { line: LogLine; text: string }[] = []
@@ -45,7 +45,7 @@ export class AppLog {
     this.#segments = new Segments({ base: `${folder}/${fileOf(instance)}`, maxBytes })
   }
 
-  /** Adds a line; it is on its way to the disk when this returns. */
+  /** Adds a line, and starts to write it. */
   append(line: LogLine): void {
     if (this.#isRemoved) return
     const text = JSON.stringify(line) // also what keeps a line of the app from passing for another one

@@ -1,10 +1,10 @@
 import type { LogLine } from '../../model/instance.ts'
 
-// A reader that is so far behind reads over a line that is slower than the app writes; memory is for the apps.
+// The connection of a reader that is so far behind is slower than the app writes. Its lines are dropped, since memory is for the apps.
 const MOST_LINES = 10_000
 const MOST_CHARS = 4 * 2 ** 20
 
-/** Lines that wait for one reader, until its signal aborts. One that does not keep up is told how many it missed. */
+/** Lines that wait for one reader, until its signal aborts. A reader that falls behind gets the number of missed lines instead of them. */
 export class Inbox implements AsyncIterable<LogLine>, Disposable {
   #lines: LogLine[] = []
   #chars = 0
@@ -19,7 +19,7 @@ export class Inbox implements AsyncIterable<LogLine>, Disposable {
   }
 
   put(line: LogLine): void {
-    // Once a line was missed, so are those that follow, or the gap would not be told where it is.
+    // After a missed line, the following lines are missed too, so that the reader sees the gap where it is.
     if (this.#missed > 0 || this.#lines.length >= MOST_LINES || this.#chars + line.line.length > MOST_CHARS)
       this.#missed += 1
     else {

@@ -5,8 +5,8 @@ const CHUNK = 64 * 1024
 const NEWLINE = 0x0a
 
 /**
- * Lines of text in two files, `<base>.ndjson` and the older `<base>.1.ndjson`, never more than `maxBytes` together: when the
- * first has its half it takes the place of the other. One caller at a time. A line that a crash tore is told as it is.
+ * Lines of text in two files, `<base>.ndjson` and the older `<base>.1.ndjson`, together at most `maxBytes`. When the first has half of
+ * that, it replaces the older one. Not for callers at the same time. A line that a crash cut off is returned as it is.
  */
 export class Segments {
   readonly #current: string

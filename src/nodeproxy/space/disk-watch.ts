@@ -120,7 +120,7 @@ export class DiskWatch implements Disposable {
     return lowest
   }
 
-  /** So much may be written by all before somebody can have come near to a limit. */
+  /** The bytes that all instances may write together before one of them can come near its limit. */
   #step(running: readonly Watched[]): number {
     const left = running.map(({ id, task }) => limitOf(task) - (this.#used.get(id) ?? 0))
     return Math.min(STEP.most, Math.max(STEP.least, Math.min(...left) / 4))

@@ -34,7 +34,7 @@ export function loop({ folder, exec = execHere, overcommit = USUAL_OVERCOMMIT, l
   const losetupTurn = new Turn()
   const lastDevice = new Map<VolumeId, Device>()
 
-  /** Devices that have the volume's image behind them: one, or none; the one it had last is looked at first. */
+  /** Devices that have the volume's image behind them: one, or none. The last known one is checked first. */
   async function devicesOf(volume: VolumeId): Promise<Device[]> {
     const root = await real()
     const last = lastDevice.get(volume)
