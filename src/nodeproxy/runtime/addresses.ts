@@ -17,8 +17,8 @@ type Options = {
 }
 
 /**
- * The addresses of containers in our subnet. They are given in turn, so that each one comes back only when all others have been
- * used, and never within `RESTS_MS` after its container has gone: a message that comes late finds nobody.
+ * The addresses of containers in our subnet. They are given in turn: an address is used again after all others, and never within
+ * `RESTS_MS` after its container is gone, so that a late packet reaches no other app.
  */
 export class Addresses {
   readonly #options: Options
@@ -33,7 +33,7 @@ export class Addresses {
     this.#options = options
   }
 
-  /** An address of the subnet that nobody has and nobody had lately; fails with `addresses-full`. */
+  /** Takes an address of the subnet that is free and was not used lately; fails with `addresses-full`. */
   async take(subnet: Subnet): Promise<string> {
     this.#opened ??= this.#open(subnet)
     await this.#opened

@@ -10,8 +10,8 @@ const Entry = z.object({ id: z.string().nullable(), boot: z.string() })
 type Entry = z.output<typeof Entry>
 
 /**
- * Which containers this node has made, kept in one small file for each instance. Labels alone do not make a container ours: an image that
- * somebody commits from a container of ours has its labels, and so has every container of that image.
+ * The containers that this node has made, in one small file for each instance. Labels alone do not make a container ours: an image
+ * committed from our container has its labels, and so do all containers of that image.
  */
 export class ContainerRecords {
   readonly #folder: string
@@ -22,7 +22,7 @@ export class ContainerRecords {
   readonly #trustsUnknown: boolean
   readonly #boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
 
-  /** `isUpgrade` tells whether a folder that is not there yet means an older Shadow, and not a fresh one. */
+  /** `isUpgrade`: whether a missing folder means an older Shadow, not a fresh one. */
   constructor({ folder, isUpgrade, log }: { folder: string; isUpgrade: boolean; log: Log }) {
     this.#folder = folder
     this.#log = log

@@ -43,7 +43,7 @@ export async function credentialsFor(
 async function fromHelper(helper: string, registry: string, signal: AbortSignal): Promise<Credentials | undefined> {
   const child = spawn(`docker-credential-${helper}`, ['get'], { stdio: ['pipe', 'pipe', 'ignore'], signal })
   const failed = new Promise<undefined>(resolve => child.on('error', () => resolve(undefined)))
-  child.stdin.on('error', () => undefined) // it left without reading; its answer tells
+  child.stdin.on('error', () => undefined) // it ended without reading its input; its output has the result
   child.stdin.end(registry)
   const output = await Promise.race([text(child.stdout), failed])
   const answer = HelperSchema.safeParse(jsonOrNothing(output))

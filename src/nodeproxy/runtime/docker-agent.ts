@@ -6,7 +6,7 @@ type Adding = { addRequest(request: ClientRequest, ...more: readonly unknown[]):
 /**
  * The connections to Docker's socket. docker-modem has two traps, and both are closed here, before it sees an answer:
  *
- * - It follows a redirect to whatever host the answer names, over TCP, by an inner request that nobody listens to for errors
+ * - It follows a redirect to whatever host the answer names, over TCP, by an inner request without a listener for errors
  *   (lib/http.js). It does so only where there is a `Location`: without one, a 3xx is an error like every other status.
  * - An answer that is cut in its body never calls back: the cut becomes an error of the request, which does.
  */

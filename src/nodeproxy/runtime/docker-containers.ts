@@ -176,7 +176,7 @@ export class DockerContainers {
     return found.flat()
   }
 
-  /** Gives a container that does not run another address: somebody else has taken the one it was made for. */
+  /** Gives a stopped container another address, since its own one is taken. */
   async readdress({ id }: Container, address: string): Promise<void> {
     const network = encodeURIComponent(this.#network)
     await this.#engine

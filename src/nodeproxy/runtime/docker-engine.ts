@@ -45,7 +45,7 @@ export function dockerEngine(socketPath: string): Engine {
     signal.throwIfAborted()
     const opened = Promise.withResolvers<Answer>()
     let answer: Answer | undefined
-    // Docker may answer with nothing, not even a head, until there is something to tell; we may be gone by then.
+    // Docker may send nothing, not even a head, before it has output. The caller may cancel before that.
     const leave = (): void => {
       opened.reject(signal.reason)
       answer?.destroy()

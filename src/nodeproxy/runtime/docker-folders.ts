@@ -74,7 +74,7 @@ export class DockerFolders {
     tar.stderr
       .setEncoding('utf8')
       .on('data', (text: string) => void errors.push(text))
-      .on('error', () => undefined) // its exit code tells
+      .on('error', () => undefined) // its exit code has the result
     const ended = new Promise<number | null>((resolve, reject) => {
       tar.on('close', resolve).on('error', reject)
     })

@@ -13,7 +13,7 @@ export function hasCheck(config: object): boolean {
   return kind !== 'NONE'
 }
 
-/** What Docker found last of the health of a container; undefined where it looks for none. */
+/** The last result of a container's health check; undefined if it has none. */
 export function healthOf({ Config, State }: Docker.ContainerInspectInfo): Health | undefined {
   if (!hasCheck(Config)) return undefined
   const { Status, Log } = State.Health ?? {}

@@ -66,7 +66,7 @@ export class DockerImages {
       const options = { _query: pullQuery(image), _body: {} }
       const progress = this.#engine.stream({ method: 'POST', path: '/images/create?', options, authconfig }, signal)
       for await (const line of jsonLines(progress)) {
-        // Docker has answered 200 by then: this is how it tells that a layer could not be had.
+        // The status is 200 by then: the error of a layer that could not be pulled comes as a line.
         const { error } = line as { error?: unknown }
         if (error !== undefined) throw new Error(String(error))
       }
@@ -111,6 +111,6 @@ function objectOf(line: string): object | undefined {
     const value: unknown = JSON.parse(line)
     return typeof value === 'object' && value !== null ? value : undefined
   } catch {
-    return undefined // told in the doc of `jsonLines`
+    return undefined // see `jsonLines`
   }
 }

@@ -26,11 +26,11 @@ export class DockerNetwork {
 
   /** The range of its addresses, once it was made sure of. */
   get subnet(): Subnet {
-    if (this.#subnet === undefined) throw new Error(`nobody has made sure of the network ${this.name}`)
+    if (this.#subnet === undefined) throw new Error(`the network ${this.name} is used before ensure()`)
     return this.#subnet
   }
 
-  /** Makes sure that it is there, and answers the name of its bridge; asks Docker once. Fails with `already-exists` where it is somebody else's. */
+  /** Makes sure that the network is there, and resolves with the name of its bridge; asks Docker once. Fails with `already-exists` if the network is not ours. */
   ensure(): Promise<string> {
     this.#made ??= this.#make().catch(error => {
       this.#made = undefined
@@ -90,7 +90,7 @@ export class DockerNetwork {
         () => true,
         error => {
           if (OVERLAPS.test(messageOf(error))) return false
-          unlessStatus(409)(error) // somebody else has just made it
+          unlessStatus(409)(error) // it was made at the same moment
           return true
         },
       )
@@ -117,6 +117,6 @@ export class DockerNetwork {
 /** Says that Docker did not choose the subnet. */
 const LABEL_SUBNET = 'shadow.subnet'
 
-/** Docker names a bridge by the network's id, unless told otherwise. */
+/** Docker names a bridge by the network's id, unless the network has an option for the name. */
 const bridgeOf = ({ Id, Options }: Docker.NetworkInspectInfo): string =>
   Options?.['com.docker.network.bridge.name'] ?? `br-${Id.slice(0, 12)}`

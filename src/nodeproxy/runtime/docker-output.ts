@@ -13,7 +13,7 @@ const AGAIN_AFTER_MS = 20
 const AGAIN =
   'Docker told older lines again here, at a rotation of its files: they are left out, and lines may be missing here'
 
-/** What containers write, and who reads it: a container is not to be removed before those have read it to its end. */
+/** The output of containers, and its readers. A container must not be removed before they have read its output to the end. */
 export class DockerOutput {
   readonly #engine: Engine
   readonly #readers = new Map<string, Set<Promise<void>>>()
@@ -68,8 +68,8 @@ export class DockerOutput {
             if (!last.isBefore(line)) continue
             if (last.hasGapBefore(line)) yield { at: line.at, stream: 'shadow', line: GAP }
             caughtUp.add(line.stream)
-          } else if (last.hasTold(line)) {
-            // At a rotation Docker goes back in its files: what is older than what was told is left out, and that is told once.
+          } else if (last.hasPassed(line)) {
+            // At a rotation Docker goes back in its files. Older lines are left out, with one note for all of them.
             if (!goesBack) yield { at: line.at, stream: 'shadow', line: AGAIN }
             goesBack = true
             continue
@@ -101,7 +101,7 @@ export class DockerOutput {
     return Array.fromAsync(this.#read(container, { follow: false, tail: count }, signal))
   }
 
-  /** Resolves when all who follow the container have read to its end or left, or had their time. */
+  /** Resolves when all readers have read to the end or left, at the latest after READ_WITHIN_MS. */
   async untilRead(container: Container): Promise<void> {
     await resolvesWithin(Promise.all(this.#readers.get(container.id) ?? []), systemClock, READ_WITHIN_MS)
   }

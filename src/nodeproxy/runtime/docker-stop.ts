@@ -37,10 +37,10 @@ export class DockerStop {
 
   /** Resolves when it has ended, gone or stopped already included; fails with `app-stuck`. */
   async stop(container: Container, graceMs: number): Promise<void> {
-    const stopSignal = this.#signals.get(container.id) ?? (await this.#asked(container))
+    const stopSignal = this.#signals.get(container.id) ?? (await this.#stopSignalOf(container))
     const giveUp = new AbortController()
     const end = this.#containers.ended(container, giveUp.signal).catch(unlessStatus(404))
-    end.catch(() => undefined) // if Docker goes away before we wait for it below, the kill tells of that
+    end.catch(() => undefined) // if Docker goes away before the wait below, the kill fails with that
     const killed = async (signal: string, withinMs: number): Promise<boolean> => {
       await this.#containers.kill(container, signal)
       return resolvesWithin(end, systemClock, withinMs)
@@ -61,7 +61,7 @@ export class DockerStop {
     })
   }
 
-  async #asked(container: Container): Promise<string> {
+  async #stopSignalOf(container: Container): Promise<string> {
     return stopSignalOf(await this.#containers.inspect(container).catch(unlessStatus(404)))
   }
 }

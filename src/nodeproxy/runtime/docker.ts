@@ -47,7 +47,7 @@ export type DockerOptions = {
   /** Ports of this machine that every app may reach. */
   readonly frontPorts?: readonly number[]
   readonly exec?: Exec
-  /** Where it is kept which containers are ours; left out: their name and labels tell. */
+  /** The records of our containers. Without them, name and labels make a container ours. */
   readonly records?: { readonly folder: string; readonly isUpgrade: boolean }
 }
 
@@ -126,7 +126,7 @@ export function docker({
     return containers.create(instance, task, mountedAt, address).catch(orRefused(task))
   }
 
-  /** Starts it; where its network has gone or its address is somebody else's, that is mended first. */
+  /** Starts it. If its network is gone or its address is taken, makes the network or takes another address first. */
   async function startMended(container: Container): Promise<void> {
     for (let left = TRIES; ; left -= 1) {
       try {
@@ -136,7 +136,7 @@ export function docker({
         if (left === 0 || !(isGone || ADDRESS_TAKEN.test(messageOf(error)))) throw error
       }
       await firewall.ensure(await bridge.remake())
-      // The old one stays as it is: it is somebody else's, or of a subnet that is no more.
+      // The old address is not freed: another container has it, or its subnet is gone.
       const address = await addresses.take(bridge.subnet)
       await containers.readdress(container, address)
       addressOf.set(container.id, address)
@@ -144,7 +144,7 @@ export function docker({
     }
   }
 
-  /** Looks for the command in a container that is never started; Docker looks at the rest when it makes that. */
+  /** Checks the command in a container that is never started. Docker checks the rest when it makes that container. */
   async function check(task: TaskDefinition, signal: AbortSignal): Promise<ImageFacts> {
     const image = await images.ensure(task.image, signal, task).catch(orRefused(task))
     const pinned = { ...task, pinned: image }
@@ -190,7 +190,7 @@ export function docker({
     return ip
   }
 
-  /** Makes good what somebody else did to the rules, and takes over those of containers that an earlier run left running. */
+  /** Restores rules that something else changed, and adds the rules for running containers of an earlier run. */
   async function checkFirewall(found: readonly FoundContainer[]): Promise<void> {
     try {
       const link = await bridge.bridge()
@@ -203,11 +203,11 @@ export function docker({
       }
       await firewall.ensure(link)
     } catch (cause) {
-      log.error('rules of egress not checked', { cause }) // the next start of a container fails by it
+      log.error('rules of egress not checked', { cause }) // the next start of a container checks them again, and fails
     }
   }
 
-  /** Docker hears of an end a little later than /proc; where that is of another machine, there is none to be heard of. */
+  /** Waits a moment until Docker knows of an end, which /proc shows earlier. */
   async function knownToHaveEnded(container: Container): Promise<void> {
     const giveUp = new AbortController()
     await resolvesWithin(containers.ended(container, giveUp.signal), systemClock, HEARD_OF_WITHIN_MS)
@@ -273,7 +273,7 @@ export function docker({
       allowed.delete(container.id)
       const address = addressOf.get(container.id) ?? ''
       await refusedConnections.forget(address, firewall.bridge)
-      await firewall.allow(address, []).catch(() => undefined) // it is told at the next start
+      await firewall.allow(address, []).catch(() => undefined) // the next start reports the error
       addresses.free(address)
       addressOf.delete(container.id)
     },
@@ -300,7 +300,7 @@ export function docker({
     listening: container => processes.listening(container),
     async health(container) {
       const found = await containers.inspect(container).catch(unlessStatus(404))
-      return found === undefined ? NOT_YET_HEALTHY : healthOf(found) // whoever watches its end tells that it is gone
+      return found === undefined ? NOT_YET_HEALTHY : healthOf(found) // the watch for its end reports that it is gone
     },
     output: (container, since, signal) => output.follow(container, since, signal),
     async leftBehind() {
@@ -334,8 +334,8 @@ const orRefused =
   }
 
 /**
- * Runs a call of Docker unless the caller has left. When the caller leaves during the call, it is still waited for a while: a container
- * that Docker makes after the undo has looked for containers would belong to nobody.
+ * Calls Docker unless the caller has cancelled. If the caller cancels during the call, still waits for it for a while: a container that
+ * Docker makes after the undo has listed the containers would have no owner.
  */
 async function unlessLeft<T>(signal: AbortSignal, call: () => Promise<T>): Promise<T> {
   signal.throwIfAborted()

@@ -36,11 +36,11 @@ export function failureOf(error: unknown, socketPath: string): unknown {
   return error
 }
 
-// As runc and the kernel tell that there is nothing to run: not there, no right to run it, no program, or none named at all.
+// Messages of runc and the kernel for a command that is missing, not allowed, no program, or not given.
 const NO_COMMAND =
   /executable file not found|no such file or directory|permission denied|exec format error|is a directory|No command specified/i
 
-/** Whether Docker says of a start (or a create) that the command cannot be run. */
+/** Whether Docker failed to create or start a container since its command cannot be run. */
 export function isNoCommand(error: unknown): boolean {
   if (/No command specified/i.test(messageOf(error))) return true
   return (
@@ -50,7 +50,9 @@ export function isNoCommand(error: unknown): boolean {
 
 /** What docker-init says when it cannot run the command; its container then ends with 126 or 127. */
 export const initFailure = (lines: readonly string[]): string | undefined =>
-  lines.map(line => /^\[FATAL tini \(\d+\)\] exec (.* failed: .*)$/.exec(line)?.[1]).find(told => told !== undefined)
+  lines
+    .map(line => /^\[FATAL tini \(\d+\)\] exec (.* failed: .*)$/.exec(line)?.[1])
+    .find(message => message !== undefined)
 
 /** What runc says in the container's own output where the kernel refuses docker-init, the environment and the command together. */
 export const runcFailure = (lines: readonly string[]): string | undefined =>

@@ -9,7 +9,7 @@ export type RuleInput = {
   readonly frontPorts: readonly number[]
   /** Apps that may reach more, or less, than usual; by the address of their container. */
   readonly apps: ReadonlyMap<string, Destinations>
-  /** Whether the kernel can remember who was refused (xt_recent). */
+  /** Whether the kernel can record refused addresses (xt_recent). */
   readonly remembers: boolean
 }
 
@@ -20,16 +20,16 @@ export const chainsOf = (bridge: string) => ({
   forward: `${CHAIN_PREFIX}F-${bridge}`,
 })
 
-/** The kernel's list of those that were refused a connection to a private network. */
+/** The kernel's list of addresses that were refused a connection to a private network. */
 export const refusedListOf = (bridge: string): string => `${CHAIN_PREFIX}${bridge}`
 
 const ESTABLISHED = '-m conntrack --ctstate RELATED,ESTABLISHED -j RETURN'
-// An app is told at once instead of being left to wait. The kernel sends one ICMP message a second, but any number of resets.
+// A refusal ends the app's attempt at once, without a timeout. The kernel sends one ICMP message a second, but any number of resets.
 const REJECTS = ['-p tcp -j REJECT --reject-with tcp-reset', '-j REJECT --reject-with icmp-admin-prohibited']
 
 /**
- * The two chains as `iptables-restore --noflush` takes them: both are emptied and filled in one step. What returns from a
- * chain goes on through the rules of Docker and of the machine's owner.
+ * The two chains as `iptables-restore --noflush` takes them: both are emptied and filled in one step. A packet that
+ * returns from a chain goes on through the rules of Docker and of the machine's owner.
  */
 export function rulesOf({ bridge, nameServers, frontPorts, apps, remembers }: RuleInput): string {
   const { input, forward } = chainsOf(bridge)

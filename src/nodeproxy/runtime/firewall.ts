@@ -24,8 +24,8 @@ type Options = {
 type Family = { readonly command: 'iptables' | 'ip6tables'; readonly rules: (bridge: string) => string }
 
 /**
- * Keeps apps from this machine and the private networks around it, by rules of iptables in chains of our own. Only what
- * comes from our bridge meets them, and they go with it. If somebody flushes them, the next check makes them again.
+ * Keeps apps from this machine and the private networks around it, by rules of iptables in chains of our own. They apply only to packets
+ * from our bridge, and are removed when the bridge is gone. If somebody flushes them, the next check makes them again.
  */
 export class Firewall {
   readonly #options: Options
@@ -36,7 +36,7 @@ export class Firewall {
   #bridge: string | undefined
   #checkedAt = Number.NEGATIVE_INFINITY
   #hasWarned = false
-  /** Whether this kernel takes a rule that remembers who was refused; until it was tried it is thought to. */
+  /** Whether this kernel has rules that record refused addresses (xt_recent); true until a try fails. */
   #remembers = true
 
   constructor(options: Options) {
@@ -62,7 +62,7 @@ export class Firewall {
     })
   }
 
-  /** Says what the app at the address may reach; nothing more is the usual. */
+  /** Sets what the app at the address may reach; an empty list is the default. */
   allow(ip: string, list: readonly Egress[]): Promise<void> {
     const had = this.#apps.get(ip) ?? []
     if (had.join() === list.join()) return Promise.resolve()
@@ -151,7 +151,7 @@ export class Firewall {
     this.#made.set(key, ours(await this.#rulesNow(command), bridge))
   }
 
-  /** Removes the chains of bridges that are gone, by whoever removed them. */
+  /** Removes the chains of bridges that are gone. */
   async #removeStale(command: Family['command'], found: readonly string[]): Promise<void> {
     const { exec } = this.#options
     const chains = found.flatMap(rule => (rule.startsWith(`-N ${CHAIN_PREFIX}`) ? [rule.slice(3)] : []))

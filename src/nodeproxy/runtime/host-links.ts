@@ -3,7 +3,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises'
 /**
  * Takes IPv6 off the bridge and off the host's end of each container's link. The kernel gives a new link a link-local address some
  * 1.5 s after it came up, and browsers on this machine break their requests when an address changes (ERR_NETWORK_CHANGED).
- * Apps have no IPv6 by us, so nobody uses these addresses. Where the bridge is another machine's, there is nothing to do.
+ * Apps have no IPv6, so nothing uses these addresses. If the bridge is on another machine, there is nothing to do.
  */
 export async function takeIPv6Off(bridge: string): Promise<void> {
   const links = await readdir(`/sys/class/net/${bridge}/brif`).catch(() => undefined)

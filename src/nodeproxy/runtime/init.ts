@@ -1,7 +1,7 @@
 import { access, readFile, readlink } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-// Where dockerd looks for it: its PATH, then (from 25 on) its own folders.
+// dockerd searches its PATH, then (from 25 on) its own folders.
 const FOLDERS = [
   '/usr/local/sbin',
   '/usr/local/bin',
@@ -27,7 +27,7 @@ export async function untilExecuted(pid: number): Promise<boolean> {
       // Its own program is read last: before it has a child it may still be the runtime about to become docker-init.
       if (child && (await readlink(`/proc/${child}/exe`)) !== (await readlink(`/proc/${pid}/exe`))) return true
     } catch {
-      // it ended while we looked; or /proc is not that of Docker's machine, and the next look at the container tells
+      // It has just ended; or /proc is not that of Docker's machine, and the next inspection of the container shows it.
       if (!(await isThere(pid))) return false
     }
     await sleep(1)

@@ -99,9 +99,9 @@ test('a line that is told again within one following is known, by its time and i
   const at = (time: string, line: string) => ({ at: time, stream: 'stdout', line }) as const
   const told = [at('1', 'a'), at('2', 'b'), at('2', 'c'), at('3', 'd')]
   for (const line of told) {
-    expect(last.hasTold(line)).toBe(false)
+    expect(last.hasPassed(line)).toBe(false)
     last.saw(line)
   }
-  expect([at('2', 'c'), at('3', 'd')].map(line => last.hasTold(line))).toEqual([true, true])
-  expect([at('3', 'e'), at('4', 'd')].map(line => last.hasTold(line))).toEqual([false, false])
+  expect([at('2', 'c'), at('3', 'd')].map(line => last.hasPassed(line))).toEqual([true, true])
+  expect([at('3', 'e'), at('4', 'd')].map(line => last.hasPassed(line))).toEqual([false, false])
 })

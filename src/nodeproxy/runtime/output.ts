@@ -69,8 +69,8 @@ export function sinceOf(at: string): string {
 }
 
 /**
- * Where a reader of lines has come to; several lines may have one time, and are told apart by their number. Each stream has an order of
- * its own: Docker copies the two side by side, so a line of one may be stored after later ones of the other.
+ * The position of a reader of lines. Lines with the same time are distinguished by their number. Each stream has its own order: Docker copies
+ * the two side by side, so a line of one may be stored after later lines of the other.
  */
 export class LastLine {
   readonly #streams = new Map<
@@ -78,7 +78,7 @@ export class LastLine {
     { at: string; line: string; seen: number; skipped: number; isMet: boolean }
   >()
 
-  /** From when to read again so as to miss nothing: of a stream that was never seen, somewhat earlier lines may be told yet. */
+  /** The time to read on from without missing lines. A stream without lines so far may still get slightly earlier ones. */
   get since(): string | undefined {
     const [earliest] = [...this.#streams.values()].map(({ at }) => at).sort()
     if (earliest === undefined || this.#streams.size === 2) return earliest
@@ -112,7 +112,7 @@ export class LastLine {
   }
 
   /** Whether the line was seen of its stream, or a newer one. Docker gives each line a time of its own, in nanoseconds. */
-  hasTold({ at, stream, line }: LogLine): boolean {
+  hasPassed({ at, stream, line }: LogLine): boolean {
     const last = this.#streams.get(stream)
     return last !== undefined && (at < last.at || (at === last.at && line === last.line))
   }

@@ -10,12 +10,12 @@ const MOST_OF_SOCKETS_BYTES = 64 * 2 ** 10
 // The period that Docker limits processor time by, too.
 const CPU_PERIOD_US = 100_000
 
-/** Where the kernel counts, and is told of limits: the files of cgroup v2 and those of v1, of which one kind is there. */
+/** The cgroup files with counters and limits, of v2 and of v1. A machine has one kind. */
 type Known = { readonly pid: number; readonly countFiles: readonly string[]; readonly cpuFiles: readonly string[] }
 
 /**
- * What the kernel of this machine tells of containers that were started, sooner than Docker does and at the cost of reading a file.
- * Where Docker is on another machine, or in a namespace of processes of its own, it tells nothing.
+ * Facts about running containers from the kernel of this machine. They are there sooner than Docker's, and cost one read of a file. If Docker
+ * is on another machine or in its own PID namespace, there are none.
  */
 export class Processes {
   readonly #known = new Map<string, Known>()
@@ -31,7 +31,7 @@ export class Processes {
     this.#known.delete(id)
   }
 
-  /** Whether its first process lives; undefined where that cannot be told. */
+  /** Whether its first process lives; undefined if unknown. */
   async lives({ id }: Pick<Container, 'id'>): Promise<boolean | undefined> {
     const known = this.#known.get(id)
     if (known === undefined) return undefined
@@ -41,7 +41,7 @@ export class Processes {
     return state !== '' && !'ZXx'.includes(state)
   }
 
-  /** Where processes in its network namespace listen; undefined where that cannot be told. */
+  /** Where processes in its network namespace listen; undefined if unknown. */
   async listening({ id }: Pick<Container, 'id'>): Promise<readonly Listener[] | undefined> {
     const known = this.#known.get(id)
     if (known === undefined) return undefined
@@ -52,7 +52,7 @@ export class Processes {
     return IPv4 === undefined ? undefined : [...listenersOf(IPv4), ...listenersOf(IPv6)]
   }
 
-  /** How many of its processes the kernel has ended because they used more memory than they may; 0 where that cannot be told. */
+  /** How many of its processes the kernel has ended because they used more memory than they may; 0 if unknown. */
   async memoryKills({ id }: Pick<Container, 'id'>): Promise<number> {
     for (const file of this.#known.get(id)?.countFiles ?? []) {
       const text = await readFile(file, 'utf8').catch(() => '') // ended, or the other version of cgroups
@@ -62,7 +62,7 @@ export class Processes {
     return 0
   }
 
-  /** Gives it at most so many processors, until told otherwise; nothing happens where it has ended, or runs on another machine. */
+  /** Limits it to so many processors, until the next call. Does nothing if it has ended or runs on another machine. */
   async limitCpus({ id }: Pick<Container, 'id'>, cpus: number): Promise<void> {
     const quota = Math.round(cpus * CPU_PERIOD_US)
     for (const file of this.#known.get(id)?.cpuFiles ?? []) {

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 
-/** What Docker tells of where it keeps containers. */
+/** Docker's report on its storage of containers. */
 export type DockerStorage = {
   readonly Driver?: string
   readonly DriverStatus?: readonly (readonly string[])[] | null

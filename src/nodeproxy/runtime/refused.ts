@@ -4,7 +4,7 @@ import { messageOf, statusOf } from './failures.ts'
 
 type Explain = (found: readonly string[], task: TaskDefinition | undefined) => { what: string; hint?: string }
 
-/** What runc, the kernel and Docker say of a definition that they do not run, and the same in the words of whoever wrote it. */
+/** Messages of runc, the kernel and Docker on definitions that cannot run, with explanations for the owner of the app. */
 const REFUSALS: readonly (readonly [RegExp, Explain])[] = [
   [
     /unable to find (user|group) ([^:]*)/i,

@@ -55,23 +55,23 @@ export interface Runtime {
   start(container: Container, signal: AbortSignal): Promise<string>
   /** SIGTERM (or what the image asks for), `graceMs`, SIGKILL; resolves when no process of it runs any more. Gone or stopped already is success. */
   stop(container: Container, graceMs: number): Promise<void>
-  /** Removes a stopped container, when those who read its output have read it to its end. Gone already is success. */
+  /** Removes a stopped container, after its output was read to the end. Gone already is success. */
   remove(container: Container): Promise<void>
   /** Resolves when the container's process has ended; undefined where the runtime forgot it or went away itself. */
   exited(container: Container, signal: AbortSignal): Promise<Exit | undefined>
-  /** Whether its first process lives, by what can be known at once: Docker tells of an end later. */
+  /** Whether its first process lives, from the quickest source: Docker reports an end later. */
   runs(container: Container): Promise<boolean>
-  /** How many processes of it were ended so far for using more memory than the app may; 0 where that cannot be told. */
+  /** How many processes of it were ended so far for using more memory than the app may; 0 if unknown. */
   memoryKills(container: Container): Promise<number>
   /** Gives a running container at most so many processors, never more than its definition says; by `undefined`, as many as that. Ended already is success. */
   limitCpus(container: Container, cpus: number | undefined): Promise<void>
-  /** Where its processes listen for TCP connections; undefined where that cannot be told. */
+  /** Where its processes listen for TCP connections; undefined if unknown. */
   listening(container: Container): Promise<readonly Listener[] | undefined>
   /** What the check of its health found last; undefined where its image has no HEALTHCHECK. Fails with `runtime-unreachable`. */
   health(container: Container): Promise<Health | undefined>
   /** What it wrote, as it writes it, from `since` (ISO 8601) on; ends when the container does. Aborting throws the reason. */
   output(container: Container, since: string | undefined, signal: AbortSignal): AsyncIterable<LogLine>
-  /** All containers of this node, running or not: what a run before this one left. */
+  /** All containers of this node, running or not, of earlier runs too. */
   leftBehind(): Promise<readonly FoundContainer[]>
   /** Where running containers of this node keep what they write, those left out whose size the filesystem limits. */
   layers(): Promise<readonly Layer[]>
@@ -100,5 +100,5 @@ export const LABEL_APP = 'shadow.app'
 /** An older Shadow made containers without this label: each is the plain instance of its app. */
 export const LABEL_INSTANCE = 'shadow.instance'
 export const LABEL_REVISION = 'shadow.revision'
-/** What the app may reach, so that a node that is started again knows it of those that run. */
+/** What the app may reach, so that a restarted node knows it for running containers. */
 export const LABEL_EGRESS = 'shadow.egress'

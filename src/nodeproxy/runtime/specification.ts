@@ -26,7 +26,7 @@ type Where = {
   readonly mountedAt: string | undefined
 }
 
-/** What Docker is told of a task: `mountedAt` bound at the volume's path, `init` whether docker-init is at hand. */
+/** Docker's specification of a container for a task. `mountedAt`: bound at the volume's path; `init`: whether Docker has docker-init. */
 export function specificationOf(
   task: TaskDefinition,
   { node, instance, network, address, init, limitsDisk, mountedAt }: Where,
@@ -80,7 +80,7 @@ export function specificationOf(
   }
 }
 
-/** What is not said here Docker takes from the image; a check whose result nobody asks for is not run. */
+/** Docker takes fields that are left out from the image. `NONE`: the check of the image is not used, so it does not run. */
 function healthcheckOf({ ready, startWithin }: TaskDefinition) {
   if (ready.kind !== 'healthcheck') return { Test: ['NONE'] }
   // Until the app is ready a check that fails is none: the start has its own deadline. Docker before 25 knows no StartInterval.

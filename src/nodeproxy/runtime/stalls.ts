@@ -2,9 +2,9 @@ import type { LogLine } from '../../model/instance.ts'
 
 const CHECK_AFTER_MS = 1_000
 const CHECK_AT_LEAST_EVERY_MS = 60_000
-// Docker keeps two files of 10 MB. A reader can stall where one takes the place of the other, so not before the first is half full.
+// Docker keeps two files of 10 MB. A reader can stall when one replaces the other, so not before the first is half full.
 const HARMLESS_BYTES = 5e6
-// Docker drops a file that was not read to its end, and goes on with the next one without a word: the times of the lines jump.
+// Docker may drop a file that was not read to its end, and goes on with the next one. The only sign is a jump in the times of the lines.
 const BACKLOG_MS = 500
 const JUMP_MS = 100
 const FLOOD_WITHIN_MS = 10_000
@@ -47,7 +47,7 @@ export class StallWatch implements Disposable {
     return this.#stalled.signal
   }
 
-  /** Passes the lines on; the time that their taker needs is no silence of the reader. */
+  /** Passes the lines on. The time that the consumer takes for a line does not count as silence. */
   async *watch(lines: AsyncIterable<LogLine>): AsyncGenerator<LogLine> {
     for await (const line of lines) {
       this.#isAsking = false
