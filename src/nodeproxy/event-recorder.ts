@@ -6,16 +6,16 @@ import { type InstanceId, logFields } from '../model/instance-id.ts'
 import { withoutLastLines } from '../model/last-lines.ts'
 import { sayMs } from '../model/quantities.ts'
 import type { TaskDefinition } from '../model/task.ts'
+import { InstanceCounters } from './instance-counters.ts'
 import type { Exit } from './runtime/runtime.ts'
 import type { Steps } from './state.ts'
-import { Tally } from './tally.ts'
 
 type Options = {
   readonly instance: InstanceId
   readonly log: Log
   /** Writes an event into the instance's own log. */
   readonly journal: (instance: InstanceId, line: string) => void
-  readonly tally?: Tally | undefined
+  readonly counters?: InstanceCounters | undefined
 }
 
 const LOG_AGAIN_AFTER_MS = 60_000
@@ -25,7 +25,7 @@ export class EventRecorder {
   readonly #of: ReturnType<typeof logFields>
   readonly #log: Log
   readonly #note: (line: string) => void
-  readonly #tally: Tally
+  readonly #counters: InstanceCounters
   #wokenBy: string | null = null
   #stoppedBy: StopReason | null = null
   #cut: number | undefined
@@ -34,8 +34,8 @@ export class EventRecorder {
   #memoryKill: InstanceView['memoryKill'] = null
   #badAnswerLoggedAt = Number.NEGATIVE_INFINITY
 
-  constructor({ instance, log, journal, tally = new Tally() }: Options) {
-    this.#tally = tally
+  constructor({ instance, log, journal, counters = new InstanceCounters() }: Options) {
+    this.#counters = counters
     this.#of = logFields(instance)
     this.#log = log
     this.#note = line => journal(instance, line)
@@ -57,14 +57,14 @@ export class EventRecorder {
   }
 
   awake(ms: number, steps: Steps): void {
-    this.#tally.woken(ms)
+    this.#counters.woken(ms)
     this.#lastWake = { ms, steps }
     this.#log.info('app awake', { ...this.#of, by: this.#wokenBy, ms, steps })
     this.#note(`awake after ${sayMs(ms)}, woken by ${this.#wokenBy}`)
   }
 
   wakeFailed({ code, message: detail, cause }: ShadowError, failures: number): void {
-    this.#tally.failedWakes += 1
+    this.#counters.failedWakes += 1
     this.#stoppedBy = 'died'
     this.#log.warn('app wake failed', { ...this.#of, code, detail, cause, failures })
     this.#note(`wake failed: ${withoutLastLines(detail)}`)
@@ -102,7 +102,7 @@ export class EventRecorder {
   }
 
   stopping(why: StopReason): void {
-    this.#tally.stops[why] += 1
+    this.#counters.stops[why] += 1
     this.#stoppedBy = why
     if (why !== 'died') this.#note(`going to sleep: ${why}`)
   }

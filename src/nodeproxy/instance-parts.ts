@@ -3,9 +3,9 @@ import type { EndedRun } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
 import type { NodeName } from '../model/names.ts'
 import type { Drain } from './drain.ts'
+import type { InstanceCounters } from './instance-counters.ts'
 import type { Queue } from './queue.ts'
 import type { Revisions } from './revisions.ts'
-import type { Tally } from './tally.ts'
 import type { WakeParts } from './wake.ts'
 
 /** What an instance stands on: all of the node's are given the same. */
@@ -15,7 +15,7 @@ export type InstanceParts = WakeParts & {
   /** How long requests in flight may go on, where an app does not say; left out: the usual. */
   readonly drain?: Drain | undefined
   readonly log: Log
-  readonly tally?: Tally | undefined
+  readonly counters?: InstanceCounters | undefined
   /** Where what is learnt of revisions is kept; left out: it is not. */
   readonly revisions?: Pick<Revisions, 'of' | 'keep' | 'forget'> | undefined
   /** Writes an event into the instance's own log. */

@@ -46,7 +46,7 @@ export class Lifecycle {
     this.#id = id
     this.#parts = parts
     this.#changes = changes
-    this.events = new EventRecorder({ instance: id, log: parts.log, journal: parts.journal, tally: parts.tally })
+    this.events = new EventRecorder({ instance: id, log: parts.log, journal: parts.journal, counters: parts.counters })
     this.holds = new Holds(left => {
       if (this.#state.phase === 'awake') this.#state.idle.left(left)
     })

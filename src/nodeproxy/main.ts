@@ -27,6 +27,7 @@ import { Grants } from './grants.ts'
 import { Health, type NodeHealth } from './health.ts'
 import { Hosted } from './hosted.ts'
 import { callerCheck, nodeHandler } from './http.ts'
+import { instanceMetrics } from './instance-metrics.ts'
 import { type NodeKeys, ownKeys, ownSeals } from './key.ts'
 import { Leases } from './leases/leases.ts'
 import { openListeners } from './listeners.ts'
@@ -35,7 +36,6 @@ import { Queue } from './queue.ts'
 import { untilReady } from './readiness.ts'
 import { RefusedConnections } from './refused-connections.ts'
 import { Revisions } from './revisions.ts'
-import { showNode } from './shown.ts'
 import { Space } from './space/space.ts'
 import type { OnStep } from './state.ts'
 import { traffic } from './traffic.ts'
@@ -148,7 +148,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
         perApp: { requests: config.waitingPerApp, bytes: config.waitingBytesPerApp },
         perNode: { requests: config.waitingPerNode, bytes: config.waitingBytesPerNode },
       }),
-      tally: showNode(
+      counters: instanceMetrics(
         metrics,
         () => instances,
         () => grants.report(),

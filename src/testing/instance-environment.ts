@@ -5,9 +5,9 @@ import { instanceId } from '../model/instance-id.ts'
 import { nodeName } from '../model/names.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import { Instance } from '../nodeproxy/instance.ts'
+import type { InstanceCounters } from '../nodeproxy/instance-counters.ts'
 import type { InstanceParts } from '../nodeproxy/instance-parts.ts'
 import { Queue } from '../nodeproxy/queue.ts'
-import type { Tally } from '../nodeproxy/tally.ts'
 import { HandClock } from './clock.ts'
 import { aHoldRequest, aTask } from './fake-app.ts'
 import { FakeLeases } from './fake-leases.ts'
@@ -19,7 +19,7 @@ type Options = {
   waiting?: number
   onStep?: (step: string) => void
   onReady?: () => void
-  tally?: Tally
+  counters?: InstanceCounters
 }
 
 /** Everything that an instance needs, controlled by a test. */
@@ -55,7 +55,7 @@ export class InstanceEnvironment {
       node: nodeName('n1'),
       queue: new Queue({ perApp: bounds, perNode: bounds }),
       log: noLog,
-      tally: options.tally,
+      counters: options.counters,
       revisions: options.revisions,
       journal: () => undefined,
       onLost: () => void this.lost++,

@@ -1,6 +1,6 @@
 import type { Metrics } from '../lib/metrics/metrics.ts'
 import { PHASES, type Phase } from '../model/instance.ts'
-import { Tally } from './tally.ts'
+import { InstanceCounters } from './instance-counters.ts'
 
 type Instances = {
   readonly all: readonly { readonly phase: Phase; readonly holding: number; readonly waiting: number }[]
@@ -10,8 +10,12 @@ type Instances = {
 const WAKE_SECONDS = [0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120]
 
 /** Adds the metrics of a node's instances, and returns the counters for them. `askWorkers` makes the holds of workers known here. */
-export function showNode(metrics: Metrics, instances: () => Instances, askWorkers: () => Promise<void>): Tally {
-  const tally = new Tally(
+export function instanceMetrics(
+  metrics: Metrics,
+  instances: () => Instances,
+  askWorkers: () => Promise<void>,
+): InstanceCounters {
+  const counters = new InstanceCounters(
     metrics.durations({ name: 'wake_seconds', help: 'How long the wakes of apps took' }, WAKE_SECONDS),
   )
   const total = (of: 'holding' | 'waiting'): number => instances().all.reduce((sum, one) => sum + one[of], 0)
@@ -28,12 +32,12 @@ export function showNode(metrics: Metrics, instances: () => Instances, askWorker
     '': total('waiting'),
   }))
   metrics.counter({ name: 'wakes_total', help: 'Wakes of apps, by how they ended', label: 'outcome' }, () => ({
-    awake: tally.wakes,
-    failed: tally.failedWakes,
+    awake: counters.wakes,
+    failed: counters.failedWakes,
   }))
   metrics.counter(
     { name: 'stops_total', help: 'Times that an awake app was stopped, by why', label: 'why' },
-    () => tally.stops,
+    () => counters.stops,
   )
-  return tally
+  return counters
 }

@@ -1,7 +1,7 @@
 import type { StopReason } from '../model/instance.ts'
 
-/** What all instances of a node count together. */
-export class Tally {
+/** Counters of wakes and stops, for all instances of a node. */
+export class InstanceCounters {
   wakes = 0
   failedWakes = 0
   /** Times that an awake app began to stop, by why. */

@@ -7,7 +7,7 @@ import { aHoldRequest } from '../testing/fake-app.ts'
 import { InstanceEnvironment } from '../testing/instance-environment.ts'
 import { until } from '../testing/wire.ts'
 import type { Instance } from './instance.ts'
-import { showNode } from './shown.ts'
+import { instanceMetrics } from './instance-metrics.ts'
 
 const never = new AbortController().signal
 
@@ -16,12 +16,12 @@ function shown(asked: () => void = () => undefined) {
   const environment = new InstanceEnvironment()
   const metrics = new Metrics()
   const all: Instance[] = []
-  const tally = showNode(
+  const counters = instanceMetrics(
     metrics,
     () => ({ all }),
     async () => asked(),
   )
-  const instance = environment.anInstance(undefined, { tally })
+  const instance = environment.anInstance(undefined, { counters })
   all.push(instance)
   const has = async (...lines: string[]): Promise<void> => {
     const { body } = await metrics.text()
