@@ -87,15 +87,15 @@ export class Hosted {
 
   /** See `Held.refused`: a run that is not known any more has ended. */
   async refused(instance: InstanceId, run: string): Promise<void> {
-    await this.instances.get(instance)?.lifeline(run)?.refused()
+    await this.instances.get(instance)?.liveness(run)?.refused()
   }
 
   /** See `Held.alive`. */
   async alive(instance: InstanceId, run: string): Promise<void> {
-    const lifeline = this.instances.get(instance)?.lifeline(run)
-    if (lifeline === undefined)
+    const liveness = this.instances.get(instance)?.liveness(run)
+    if (liveness === undefined)
       throw new ShadowError('app-unreachable', `${instance} was stopped before it had answered`)
-    await lifeline.alive()
+    await liveness.alive()
   }
 
   get awake(): number {

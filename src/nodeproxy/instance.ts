@@ -11,7 +11,7 @@ import { drainOf } from './drain.ts'
 import type { InstanceTarget } from './holds.ts'
 import type { InstanceParts } from './instance-parts.ts'
 import { ASLEEP, Lifecycle } from './lifecycle.ts'
-import type { Lifeline } from './lifeline.ts'
+import type { Liveness } from './liveness.ts'
 import { isAsleep, isWaking, usesVolume } from './refusals.ts'
 import { pinOf } from './resolved.ts'
 import { RevisionChoice } from './revision-choice.ts'
@@ -83,9 +83,9 @@ export class Instance {
     return state.phase === 'awake' ? state.idle.since : undefined
   }
 
-  /** The lifeline of a run of the app; undefined if that is not the last run. */
-  lifeline(run: string): Lifeline | undefined {
-    return this.#life.lifeline(run)
+  /** The liveness of a run of the app; undefined if that is not the last run. */
+  liveness(run: string): Liveness | undefined {
+    return this.#life.liveness(run)
   }
 
   /** Keeps the instance awake until the hold is disposed of, waking it first if need be; waiting counts as use. Returns at once if it is awake. */

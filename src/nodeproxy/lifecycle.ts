@@ -11,7 +11,7 @@ import { EventRecorder } from './event-recorder.ts'
 import { Holds } from './holds.ts'
 import { Idle } from './idle.ts'
 import type { InstanceParts } from './instance-parts.ts'
-import { Lifeline, wasStopped } from './lifeline.ts'
+import { Liveness, wasStopped } from './liveness.ts'
 import { diedAwake } from './postmortem.ts'
 import { isStuck } from './refusals.ts'
 import type { Running } from './running.ts'
@@ -40,7 +40,7 @@ export class Lifecycle {
   readonly #changes: Changes
   #state: State
   #exceeded: ShadowError | undefined
-  #lastRun: { readonly run: string; readonly lifeline: Lifeline } | undefined
+  #lastRun: { readonly run: string; readonly liveness: Liveness } | undefined
 
   constructor(id: InstanceId, parts: InstanceParts, changes: Changes) {
     this.#id = id
@@ -57,9 +57,9 @@ export class Lifecycle {
     return this.#state
   }
 
-  /** The lifeline of this run; undefined if it is not the last one. */
-  lifeline(run: string): Lifeline | undefined {
-    return this.#lastRun?.run === run ? this.#lastRun.lifeline : undefined
+  /** The liveness of this run; undefined if it is not the last one. */
+  liveness(run: string): Liveness | undefined {
+    return this.#lastRun?.run === run ? this.#lastRun.liveness : undefined
   }
 
   become(next: Phased): void {
@@ -77,7 +77,7 @@ export class Lifecycle {
       inUse: () => this.holds.inUse,
       onIdle: () => this.sleepBehind('idle'),
     })
-    const lifeline = new Lifeline(running, {
+    const liveness = new Liveness(running, {
       runtime,
       clock,
       reopensWithinMs,
@@ -86,16 +86,16 @@ export class Lifecycle {
       onMemoryKill: () => this.events.memoryKill(running.task, clock),
     })
     const run = running.container.id
-    this.#lastRun = { run, lifeline }
+    this.#lastRun = { run, liveness }
     const target = {
       address: running.address,
       run,
       webSockets: running.task.sleep.webSockets,
-      refused: () => lifeline.refused(),
-      alive: () => lifeline.alive(),
+      refused: () => liveness.refused(),
+      alive: () => liveness.alive(),
       badAnswer: (fault: string) => this.events.badAnswer(fault, clock),
     }
-    this.become({ phase: 'awake', running, idle, target, lifeline })
+    this.become({ phase: 'awake', running, idle, target, liveness })
     running.lost?.addEventListener('abort', () => this.#leaseLost(running), { once: true })
     if (running.lost?.aborted) this.#leaseLost(running)
     running.watch.listen({ ended: exit => this.#died(running, exit), lost: onLost })
@@ -158,18 +158,18 @@ export class Lifecycle {
 
   /** Compares an awake instance with the containers that were found at the time `at`. */
   async compare(
-    { running, lifeline, since }: State & { phase: 'awake' },
+    { running, liveness, since }: State & { phase: 'awake' },
     at: number,
     found: readonly FoundContainer[],
   ) {
     if (since >= at) return // it was woken after the inventory was taken
     if (!found.some(({ id }) => id === running.container.id)) return this.#died(running, undefined)
-    await lifeline.checkMemory()
+    await liveness.checkMemory()
     running.watch.again()
   }
 
-  #stop({ running, idle, lifeline }: Phased & { phase: 'awake' }, why: StopReason, next: Rest): void {
-    lifeline.end(wasStopped(running, why))
+  #stop({ running, idle, liveness }: Phased & { phase: 'awake' }, why: StopReason, next: Rest): void {
+    liveness.end(wasStopped(running, why))
     idle[Symbol.dispose]()
     running.watch.end()
     this.become({ phase: 'stopping', undo: running.undo, next })
@@ -186,7 +186,7 @@ export class Lifecycle {
     const problem = exceeded ?? diedAwake(running.task, exit, now - running.readyAt < SOON_MS)
     this.events.died(exit, problem, this.crashes.count)
     // First of all nothing more goes to its address, and the requests in flight are answered.
-    this.#state.lifeline.end(problem)
+    this.#state.liveness.end(problem)
     this.#left(running, problem)
     this.#stop(this.#state, 'died', ofItself ? ASLEEP : { phase: 'crashed', problem })
     this.#finishBehind()

@@ -5,11 +5,11 @@ import { type InstanceId, instanceId, isPlain } from '../model/instance-id.ts'
 import type { AppName, VolumeId } from '../model/names.ts'
 import { duration, toMs } from '../model/quantities.ts'
 import { TASK_DEFAULTS, type TaskDefinition } from '../model/task.ts'
+import { ExitWatch } from './exit-watch.ts'
 import type { untilReady } from './readiness.ts'
 import type { Running } from './running.ts'
 import type { FoundContainer } from './runtime/runtime.ts'
 import { graceMs, type UndoParts, undoOf, volumeOf } from './undo.ts'
-import { Watch } from './watch.ts'
 
 /** All containers and volumes of ours on this machine, as the kernel and the runtime know them. */
 export type Inventory = {
@@ -68,7 +68,7 @@ export async function leftRunning(
   if (volume !== undefined && !inventory.mounted.has(volume)) return undefined
 
   const address = container.ip.includes(':') ? `[${container.ip}]:${task.port}` : `${container.ip}:${task.port}`
-  const watch = new Watch(container, parts.runtime)
+  const watch = new ExitWatch(container, parts.runtime)
   const ended = new AbortController()
   watch.exited.then(
     () => ended.abort(new Error('it has ended')),

@@ -1,7 +1,7 @@
 import type { Unwind } from '../lib/unwind.ts'
 import type { TaskDefinition } from '../model/task.ts'
+import type { ExitWatch } from './exit-watch.ts'
 import type { Container } from './runtime/runtime.ts'
-import type { Watch } from './watch.ts'
 
 /** A container that is ready, and how to let go of it and of what it stands on. */
 export type Running = {
@@ -11,7 +11,7 @@ export type Running = {
   readonly address: string
   readonly undo: Unwind
   readonly readyAt: number
-  readonly watch: Watch
+  readonly watch: ExitWatch
   /** Aborts when the lease of its volume is lost. */
   readonly lost?: AbortSignal | undefined
 }

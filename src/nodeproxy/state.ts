@@ -4,7 +4,7 @@ import type { SleepStep, WakeStep } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
 import type { InstanceTarget } from './holds.ts'
 import type { Idle } from './idle.ts'
-import type { Lifeline } from './lifeline.ts'
+import type { Liveness } from './liveness.ts'
 import type { Running } from './running.ts'
 
 /** How an instance rests once it is unwound. */
@@ -21,7 +21,7 @@ export type Phased =
       readonly running: Running
       readonly idle: Idle
       readonly target: InstanceTarget
-      readonly lifeline: Lifeline
+      readonly liveness: Liveness
     }
   | { readonly phase: 'stopping'; readonly undo: Unwind; readonly next: Rest }
   | { readonly phase: 'stuck'; readonly undo: Unwind; readonly next: Rest; readonly problem: ShadowError }

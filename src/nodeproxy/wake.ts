@@ -5,6 +5,7 @@ import type { WakeStep } from '../model/instance.ts'
 import { type InstanceId, isPlain } from '../model/instance-id.ts'
 import { sayMs, toBytes, toMs } from '../model/quantities.ts'
 import type { TaskDefinition } from '../model/task.ts'
+import { ExitWatch } from './exit-watch.ts'
 import type { MemoryRoom } from './memory-room.ts'
 import { notReady, onWrongPort } from './not-ready.ts'
 import { diedEarly } from './postmortem.ts'
@@ -17,7 +18,6 @@ import type { Steps, Wake } from './state.ts'
 import { foundOf, graceMs, type UndoParts, undoOf, volumeOf } from './undo.ts'
 import { attachVolume } from './volumes/attach.ts'
 import type { Device } from './volumes/block-driver.ts'
-import { Watch } from './watch.ts'
 import { untilWrongPort } from './wrong-port.ts'
 
 export type WakeParts = UndoParts & {
@@ -155,7 +155,7 @@ async function start(
 ): Promise<Pick<Running, 'address' | 'watch'>> {
   const ended = new AbortController()
   const over = new AbortController()
-  let watch: Watch | undefined
+  let watch: ExitWatch | undefined
   const late = Symbol('late')
   let said: string | undefined
   const onAnswer = (answer: string): void => {
@@ -169,7 +169,7 @@ async function start(
     const address = ip.includes(':') ? `[${ip}]:${task.port}` : `${ip}:${task.port}`
     parts.onStarted(container)
     const output = (until: AbortSignal) => parts.runtime.output(container, undefined, until)
-    watch = new Watch(container, parts.runtime)
+    watch = new ExitWatch(container, parts.runtime)
     watch.exited.then(
       async exit => ended.abort(await diedEarly(task, container, exit, parts)),
       () => undefined, // the watch was ended, by us

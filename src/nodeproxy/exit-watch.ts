@@ -7,7 +7,7 @@ type Listener = {
 }
 
 /** Watches for the end of a container. */
-export class Watch {
+export class ExitWatch {
   readonly #container: Container
   readonly #runtime: Runtime
   #ended = new AbortController()

@@ -29,7 +29,7 @@ type Parts = {
 }
 
 /** Whether one run of an app still runs, and what ended it: for requests that lost their connection to it. */
-export class Lifeline {
+export class Liveness {
   readonly #running: Pick<Running, 'task' | 'container' | 'address'>
   readonly #parts: Parts
   readonly #ended = Promise.withResolvers<ShadowError>()
