@@ -15,12 +15,12 @@ import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import type { ProxyConfig } from './config.ts'
 import { httpConnector } from './http-connector.ts'
 import { type Bound, frontMemory, type Listeners, openListeners } from './listeners.ts'
+import { LookupLimit } from './lookup-limit.ts'
 import { openMemory } from './memory.ts'
 import type { NodeConnector } from './node-connector.ts'
 import { Nodes } from './nodes.ts'
 import { Pins } from './pins.ts'
 import { Routes } from './routes.ts'
-import { UnseenNames } from './unseen.ts'
 import { untrusted } from './visitor.ts'
 import { type FrontListeners, Workers } from './workers.ts'
 
@@ -47,9 +47,9 @@ export async function startProxy(settings: ProxyConfig, options: Options): Promi
   const master = masterClient({ url: config.master, token: config.token, withinMs: MASTER_CALL_WITHIN })
   const workers = new Workers()
   const onRoute = (hostname: Hostname): void => workers.notify('changed', hostname)
-  const unseen = new UnseenNames(config.lookUps, clock)
+  const lookups = new LookupLimit(config.lookUps, clock)
   const onDoubt = (): void => workers.notify('doubtful', null)
-  const routes = new Routes({ master, memory, unseen, clock, log, onChange: onRoute, onDoubt })
+  const routes = new Routes({ master, memory, lookups, clock, log, onChange: onRoute, onDoubt })
   let checked: readonly string[] = []
   const onNodes = (): void => {
     workers.notify('nodes', nodes.all)
@@ -76,7 +76,7 @@ export async function startProxy(settings: ProxyConfig, options: Options): Promi
     name: 'front_look_ups_refused_total',
     help: 'Hostnames never seen that were not looked up, as too many came',
   }
-  metrics.counter(lookUps, () => ({ '': unseen.refused }))
+  metrics.counter(lookUps, () => ({ '': lookups.refused }))
   if (options.metrics === undefined && config.metricsListen !== undefined)
     started.use(await openMetrics(metrics, config.metricsListen, log))
   const ending = new AbortController()

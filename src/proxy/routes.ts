@@ -16,13 +16,13 @@ import type { Hostname } from '../model/hostname.ts'
 import { CHECKED_COUNTS_FOR, MASTER_CALL_IN_WAKE_WITHIN } from '../model/intervals.ts'
 import type { AppName } from '../model/names.ts'
 import type { Route } from '../model/route.ts'
+import type { LookupLimit } from './lookup-limit.ts'
 import type { Memory } from './memory.ts'
-import type { UnseenNames } from './unseen.ts'
 
 type Options = {
   readonly master: MasterClient
   readonly memory: Memory
-  readonly unseen: UnseenNames
+  readonly lookups: LookupLimit
   readonly clock: Clock
   readonly log: Log
   /** Called with each hostname whose route has changed or is gone. */
@@ -48,7 +48,7 @@ export class Routes {
   readonly #hostsOf = new Map<AppName, Set<Hostname>>()
 
   constructor(options: Options) {
-    const { clock, memory, unseen, log } = options
+    const { clock, memory, lookups, log } = options
     this.#options = options
     this.freshness = new Freshness(clock, CHECKED_COUNTS_FOR)
     this.#cache = new Cache({
@@ -60,7 +60,7 @@ export class Routes {
       most: MOST_ROUTES,
       store: storeIn(memory, log),
       absent: { ...UNKNOWN, error: unknown },
-      mayAsk: hostname => unseen.mayLookUp(() => memory.get(keyOf(hostname)) !== undefined),
+      mayAsk: hostname => lookups.mayLookUp(() => memory.get(keyOf(hostname)) !== undefined),
       onChange: (hostname, now, before) => this.#changed(hostname, now, before),
     })
   }

@@ -5,7 +5,7 @@ import { Buckets, bucketsMemory } from '../lib/shared/buckets.ts'
 const BURST = 10
 
 /** Bounds the lookups of hostnames that this front has never seen. Each costs a call to the master, and clients can make up any number of them. */
-export class UnseenNames {
+export class LookupLimit {
   /** Look-ups that were refused. */
   refused = 0
   readonly #perSecond: number
