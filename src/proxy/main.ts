@@ -15,8 +15,8 @@ import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import type { ProxyConfig } from './config.ts'
 import { httpConnector } from './http-connector.ts'
 import { type Bound, frontMemory, type Listeners, openListeners } from './listeners.ts'
+import { openLocalStore } from './local-store.ts'
 import { LookupLimit } from './lookup-limit.ts'
-import { openMemory } from './memory.ts'
 import type { NodeConnector } from './node-connector.ts'
 import { Nodes } from './nodes.ts'
 import { Pins } from './pins.ts'
@@ -43,13 +43,13 @@ export async function startProxy(settings: ProxyConfig, options: Options): Promi
   const folder = `${config.data}/proxy`
   await ownDataFolder(config.data)
   started.use(await lockFolder(folder))
-  const memory = started.use(openMemory({ folder, log }))
+  const store = started.use(openLocalStore({ folder, log }))
   const master = masterClient({ url: config.master, token: config.token, withinMs: MASTER_CALL_WITHIN })
   const workers = new Workers()
   const onRoute = (hostname: Hostname): void => workers.notify('changed', hostname)
   const lookups = new LookupLimit(config.lookUps, clock)
   const onDoubt = (): void => workers.notify('doubtful', null)
-  const routes = new Routes({ master, memory, lookups, clock, log, onChange: onRoute, onDoubt })
+  const routes = new Routes({ master, store, lookups, clock, log, onChange: onRoute, onDoubt })
   let checked: readonly string[] = []
   const onNodes = (): void => {
     workers.notify('nodes', nodes.all)
@@ -59,8 +59,8 @@ export async function startProxy(settings: ProxyConfig, options: Options): Promi
     if (networks.length > 0)
       log.warn('apps are not trusted as proxies, though SHADOW_TRUSTED_PROXIES has them', { networks })
   }
-  const nodes: Nodes = new Nodes({ master, memory, connector, clock, log, onChange: onNodes })
-  const pins = new Pins(memory, (instance, node) => workers.notify('pinned', { instance, node }))
+  const nodes: Nodes = new Nodes({ master, store, connector, clock, log, onChange: onNodes })
+  const pins = new Pins(store, (instance, node) => workers.notify('pinned', { instance, node }))
   const ticketKeys = new TicketKeys()
   started.use(renewed(ticketKeys, clock))
   const parts = { config, routes, pins, nodes, connector, ticketKeys, clock, log }

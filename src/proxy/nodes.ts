@@ -14,12 +14,12 @@ import {
 } from '../model/intervals.ts'
 import type { NodeName } from '../model/names.ts'
 import type { Candidate } from '../model/placement.ts'
-import type { Memory } from './memory.ts'
+import type { LocalStore } from './local-store.ts'
 import type { NodeConnector, NodeHealth } from './node-connector.ts'
 
 type Options = {
   readonly master: MasterClient
-  readonly memory: Memory
+  readonly store: LocalStore
   readonly connector: NodeConnector
   readonly clock: Clock
   readonly log: Log
@@ -39,10 +39,10 @@ export type KnownNode = Candidate<Node> & {
   readonly appNetworks: readonly string[]
 }
 
-const MEMORY_KEY = 'nodes'
+const STORE_KEY = 'nodes'
 const Kept = z.array(NodeSchema)
 
-/** The nodes of the cluster. The master lists them, this front checks them, and the memory keeps them for a start without a master. */
+/** The nodes of the cluster. The master lists them, this front checks them, and the store keeps them for a start without a master. */
 export class Nodes {
   readonly #options: Options
   readonly #entries = new Map<NodeName, Entry>()
@@ -51,7 +51,7 @@ export class Nodes {
 
   constructor(options: Options) {
     this.#options = options
-    const kept = Kept.safeParse(options.memory.get(MEMORY_KEY))
+    const kept = Kept.safeParse(options.store.get(STORE_KEY))
     if (kept.success) for (const node of kept.data) this.#entries.set(node.name, newEntry(node))
   }
 
@@ -102,7 +102,7 @@ export class Nodes {
   }
 
   async #refresh(): Promise<void> {
-    const { master, memory, log } = this.#options
+    const { master, store, log } = this.#options
     try {
       const { items } = await master.call('listNodes', {})
       for (const node of items) {
@@ -112,7 +112,7 @@ export class Nodes {
       }
       const listed = new Set(items.map(node => node.name))
       for (const name of this.#entries.keys()) if (!listed.has(name)) this.#entries.delete(name)
-      memory.set(MEMORY_KEY, items)
+      store.set(STORE_KEY, items)
       this.#options.onChange?.()
     } catch (error) {
       log.debug('nodes not listed', { code: asShadowError(error).code, cause: error })

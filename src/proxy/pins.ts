@@ -1,22 +1,22 @@
 import type { InstanceId } from '../model/instance-id.ts'
 import { type NodeName, nodeName } from '../model/names.ts'
-import type { Memory } from './memory.ts'
+import type { LocalStore } from './local-store.ts'
 
 /** The node that each instance was last routed to: a hint, never a lock. A lost pin costs one placement. */
 export class Pins {
-  readonly #memory: Memory
+  readonly #store: LocalStore
   readonly #pins = new Map<InstanceId, NodeName>()
   readonly #onChange: (instance: InstanceId, node: NodeName) => void
 
-  constructor(memory: Memory, onChange: (instance: InstanceId, node: NodeName) => void = () => undefined) {
-    this.#memory = memory
+  constructor(store: LocalStore, onChange: (instance: InstanceId, node: NodeName) => void = () => undefined) {
+    this.#store = store
     this.#onChange = onChange
   }
 
   get(instance: InstanceId): NodeName | undefined {
     const pin = this.#pins.get(instance)
     if (pin !== undefined) return pin
-    const kept = this.#memory.get(keyOf(instance))
+    const kept = this.#store.get(keyOf(instance))
     if (typeof kept !== 'string') return undefined
     this.#pins.set(instance, nodeName(kept))
     return this.#pins.get(instance)
@@ -25,13 +25,13 @@ export class Pins {
   set(instance: InstanceId, node: NodeName): void {
     if (this.#pins.get(instance) === node) return
     this.#pins.set(instance, node)
-    this.#memory.set(keyOf(instance), node)
+    this.#store.set(keyOf(instance), node)
     this.#onChange(instance, node)
   }
 
   forget(instance: InstanceId): void {
     this.#pins.delete(instance)
-    this.#memory.forget(keyOf(instance))
+    this.#store.forget(keyOf(instance))
   }
 }
 

@@ -16,12 +16,12 @@ import type { Hostname } from '../model/hostname.ts'
 import { CHECKED_COUNTS_FOR, MASTER_CALL_IN_WAKE_WITHIN } from '../model/intervals.ts'
 import type { AppName } from '../model/names.ts'
 import type { Route } from '../model/route.ts'
+import type { LocalStore } from './local-store.ts'
 import type { LookupLimit } from './lookup-limit.ts'
-import type { Memory } from './memory.ts'
 
 type Options = {
   readonly master: MasterClient
-  readonly memory: Memory
+  readonly store: LocalStore
   readonly lookups: LookupLimit
   readonly clock: Clock
   readonly log: Log
@@ -40,7 +40,7 @@ const MOST_ROUTES = 100_000
 // Short, since people open an app just after they register it. A scan of hostnames asks for each name only once anyway.
 const UNKNOWN = { forMs: 2_000, most: 10_000 }
 
-/** The route of each hostname, from the master; see `Cache` for when it asks. After a start without a master, the memory serves. */
+/** The route of each hostname, from the master; see `Cache` for when it asks. After a start without a master, the store serves. */
 export class Routes {
   readonly freshness: Freshness
   readonly #options: Options
@@ -48,7 +48,7 @@ export class Routes {
   readonly #hostsOf = new Map<AppName, Set<Hostname>>()
 
   constructor(options: Options) {
-    const { clock, memory, lookups, log } = options
+    const { clock, store, lookups, log } = options
     this.#options = options
     this.freshness = new Freshness(clock, CHECKED_COUNTS_FOR)
     this.#cache = new Cache({
@@ -58,9 +58,9 @@ export class Routes {
       clock,
       waitMs: MASTER_CALL_IN_WAKE_WITHIN,
       most: MOST_ROUTES,
-      store: storeIn(memory, log),
+      store: storeIn(store, log),
       absent: { ...UNKNOWN, error: unknown },
-      mayAsk: hostname => lookups.mayLookUp(() => memory.get(keyOf(hostname)) !== undefined),
+      mayAsk: hostname => lookups.mayLookUp(() => store.get(keyOf(hostname)) !== undefined),
       onChange: (hostname, now, before) => this.#changed(hostname, now, before),
     })
   }
@@ -135,18 +135,18 @@ async function askFor(
   return { value: RouteSchema.parse(await json(answer)), version: answer.headers.etag ?? null }
 }
 
-const storeIn = (memory: Memory, log: Log): Store<Hostname, Route> => ({
+const storeIn = (store: LocalStore, log: Log): Store<Hostname, Route> => ({
   read: hostname => {
-    const kept = Kept.safeParse(memory.get(keyOf(hostname)))
+    const kept = Kept.safeParse(store.get(keyOf(hostname)))
     if (!kept.success) return undefined
     const { app, etag } = kept.data
     log.info('route served from memory', { hostname, app: app.name })
     return { value: app, version: etag }
   },
-  keep: (hostname, { value: app, version: etag }) => memory.set(keyOf(hostname), { app, etag }),
+  keep: (hostname, { value: app, version: etag }) => store.set(keyOf(hostname), { app, etag }),
   forget: hostname => {
     // A read is cheap, but the removal of a row costs a write even where there is none.
-    if (memory.get(keyOf(hostname)) !== undefined) memory.forget(keyOf(hostname))
+    if (store.get(keyOf(hostname)) !== undefined) store.forget(keyOf(hostname))
   },
 })
 

@@ -3,17 +3,17 @@ import { openDatabase } from '../lib/files.ts'
 import type { Log } from '../lib/log.ts'
 
 /** What a front remembers across its restarts, as JSON by key. All of it is a hint: losing it costs a question. */
-export interface Memory {
+export interface LocalStore {
   get(key: string): unknown
   set(key: string, value: unknown): void
   forget(key: string): void
 }
 
 /**
- * A memory in one SQLite file. Records are read only when they are needed, so a front with ten thousand apps starts as fast as one with
+ * A store in one SQLite file. Records are read only when they are needed, so a front with ten thousand apps starts as fast as one with
  * ten. The file has the keys of nodes, so its mode is 0600. A record that cannot be written is logged and dropped.
  */
-export function openMemory({ folder, log }: { folder: string; log: Log }): Memory & Disposable {
+export function openLocalStore({ folder, log }: { folder: string; log: Log }): LocalStore & Disposable {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   removeOld(folder)
   const database = openDatabase(`${folder}/hints`)
