@@ -12,8 +12,8 @@ import type { InstanceTarget } from './holds.ts'
 import type { InstanceParts } from './instance-parts.ts'
 import { ASLEEP, Lifecycle } from './lifecycle.ts'
 import type { Liveness } from './liveness.ts'
+import { pinnedImageOf } from './pinned-image.ts'
 import { isAsleep, isWaking, usesVolume } from './refusals.ts'
-import { pinOf } from './resolved.ts'
 import { RevisionChoice } from './revision-choice.ts'
 import type { Running } from './running.ts'
 import type { FoundContainer } from './runtime/runtime.ts'
@@ -148,7 +148,7 @@ export class Instance {
     const { runtime } = this.#parts
     const serves = this.phase === 'awake' || this.phase === 'waking'
     const image = await (serves ? runtime.check(task, signal) : runtime.findImage(task.image, signal))
-    return { image: pinOf(image), ran: this.#revision.ranImage ?? null }
+    return { image: pinnedImageOf(image), ran: this.#revision.ranImage ?? null }
   }
 
   /** Puts it to sleep, once its requests in flight have ended or had their time; fails with `app-stuck`. */

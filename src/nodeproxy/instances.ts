@@ -9,9 +9,9 @@ import type { AppName } from '../model/names.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import { type Checked, Instance } from './instance.ts'
 import type { InstanceParts } from './instance-parts.ts'
+import { pinnedImageOf } from './pinned-image.ts'
 import { type Inventory, leftRunning, ownerless, straysOf, takeInventory } from './reconcile.ts'
 import { hasNoVolume } from './refusals.ts'
-import { pinOf } from './resolved.ts'
 import type { Container } from './runtime/runtime.ts'
 
 type Options = {
@@ -93,7 +93,7 @@ export class Instances {
   async check(id: InstanceId, task: TaskDefinition, signal: AbortSignal): Promise<Checked> {
     const instance = this.get(id)
     if (instance !== undefined) return instance.check(task, signal)
-    return { image: pinOf(await this.#parts.runtime.findImage(task.image, signal)), ran: null }
+    return { image: pinnedImageOf(await this.#parts.runtime.findImage(task.image, signal)), ran: null }
   }
 
   /**

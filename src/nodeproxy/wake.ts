@@ -8,10 +8,10 @@ import type { TaskDefinition } from '../model/task.ts'
 import { ExitWatch } from './exit-watch.ts'
 import type { MemoryRoom } from './memory-room.ts'
 import { notReady, onWrongPort } from './not-ready.ts'
+import { pinnedTo } from './pinned-image.ts'
 import { diedEarly } from './postmortem.ts'
 import type { untilReady } from './readiness.ts'
 import { hasNoVolume } from './refusals.ts'
-import { resolvedBy } from './resolved.ts'
 import type { Running } from './running.ts'
 import type { Container } from './runtime/runtime.ts'
 import type { Steps, Wake } from './state.ts'
@@ -136,7 +136,7 @@ async function prepareContainer(
   signal: AbortSignal,
 ): Promise<Made> {
   const image = await step('image', () => parts.runtime.ensureImage(given.image, signal, given))
-  const task = resolvedBy(given, image)
+  const task = pinnedTo(given, image)
   const container = await step('create', async () => {
     const volume = task.volume?.id
     if (volume !== undefined) await parts.filesystem.prepare(volume)

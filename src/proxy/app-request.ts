@@ -10,10 +10,10 @@ import type { Held } from '../model/instance.ts'
 import { instanceId } from '../model/instance-id.ts'
 import type { Route } from '../model/route.ts'
 import { type AppBounds, placesFor } from './bounds.ts'
-import { healthyPinned, nodeOf } from './choice.ts'
-import { errorFor, mayComeBack, mayGoElsewhere } from './failed.ts'
+import { errorFor, mayComeBack, mayGoElsewhere } from './failover.ts'
 import type { FrontParts } from './front-parts.ts'
 import { hopOf } from './hop.ts'
+import { healthyPinned, nodeOf } from './node-choice.ts'
 import { isNavigation } from './visitor.ts'
 
 type Parts = Pick<

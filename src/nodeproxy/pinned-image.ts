@@ -2,11 +2,11 @@ import type { PinnedImage, TaskDefinition } from '../model/task.ts'
 import type { ImageFacts } from './runtime/runtime.ts'
 
 /** The image alone; null where there is none. */
-export const pinOf = (image: ImageFacts | undefined): PinnedImage | null =>
+export const pinnedImageOf = (image: ImageFacts | undefined): PinnedImage | null =>
   image === undefined ? null : { id: image.id, ...(image.digest !== undefined && { digest: image.digest }) }
 
 /** The definition with what its image says: pinned to it, and with the port that it exposes where none was given. */
-export function resolvedBy(task: TaskDefinition, { id, digest, ports }: ImageFacts): TaskDefinition {
+export function pinnedTo(task: TaskDefinition, { id, digest, ports }: ImageFacts): TaskDefinition {
   const [port, ...others] = ports
   return {
     ...task,
