@@ -43,5 +43,5 @@ export type HolderMethods = {
   /** All holds of the worker. Holds that have ended are not listed: they were given back before. */
   report(input: null): readonly { readonly grant: number; readonly holds: readonly HoldView[] }[]
   /** This run of an app gets no more requests. */
-  left(ended: EndedRun): void
+  runEnded(ended: EndedRun): void
 }

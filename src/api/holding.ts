@@ -9,7 +9,7 @@ import type { HolderMethods, NodeMethods } from './grants.ts'
 // With requests in quick succession, an app costs no message for each request. After this time without one, the grant is given back.
 const LINGER_MS = 50
 
-type Options = { readonly channel: Channel; readonly clock: Clock; readonly onLeft: (ended: EndedRun) => void }
+type Options = { readonly channel: Channel; readonly clock: Clock; readonly onRunEnded: (ended: EndedRun) => void }
 
 /**
  * Holds apps of a node that runs in another thread of this process. Requests that come while there is a grant for their instance are
@@ -23,14 +23,14 @@ export class Holding {
   readonly #current = new Map<InstanceId, Grant>()
   #sweeps = false
 
-  constructor({ channel, clock, onLeft }: Options) {
+  constructor({ channel, clock, onRunEnded }: Options) {
     this.#node = channel.other<NodeMethods>()
     this.#clock = clock
     channel.serve<HolderMethods>({
       revoke: id => this.#all.get(id)?.revoke(),
       goAway: id => this.#all.get(id)?.goAway(),
       report: () => this.#report(),
-      left: ended => onLeft(ended),
+      runEnded: onRunEnded,
     })
   }
 

@@ -96,7 +96,7 @@ function inProcessConnector(nodeproxy: Nodeproxy): NodeConnector {
     hold: (route, _node, request, cancellation) => nodeproxy.hold(instanceId(route.name), request, cancellation),
     follow: (route, _node, signal) => nodeproxy.follow(instanceId(route.name), route.permit, signal),
     check: () => nodeproxy.health(),
-    onLeft: listener => nodeproxy.onLeft(listener),
+    onRunEnded: listener => nodeproxy.onRunEnded(listener),
     share: channel => nodeproxy.share(channel),
   }
 }

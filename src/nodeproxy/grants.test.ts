@@ -31,7 +31,7 @@ function node(workers: number, changes: Parameters<typeof aTask>[0] = {}) {
     const main = new Channel(port1)
     const channel = new Channel(port2)
     const given = grants.serve(main)
-    const holding = new Holding({ channel, clock: environment.clock, onLeft: () => undefined })
+    const holding = new Holding({ channel, clock: environment.clock, onRunEnded: () => undefined })
     const ping = { ping: () => undefined }
     for (const side of [main, channel]) side.serve(ping)
     const dies = (): void => {

@@ -70,8 +70,8 @@ export class Grants {
   }
 
   /** Notifies all workers that no request may go to this run of an app any more. */
-  left(ended: EndedRun): void {
-    for (const { other } of this.#workers) other.notify('left', ended)
+  runEnded(ended: EndedRun): void {
+    for (const { other } of this.#workers) other.notify('runEnded', ended)
   }
 
   /** Asks all workers for their holds, so that views are exact. */

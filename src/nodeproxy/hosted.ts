@@ -39,7 +39,7 @@ export class Hosted {
         for (const instance of this.instances.ofApp(app.name)) instance.define(app.task)
       },
       onRemoved: app => this.removed(app),
-      onElsewhere: app => this.#leftTo(app),
+      onElsewhere: app => this.#forgetIfAsleep(app),
     })
     this.instances = new Instances({
       parts: {
@@ -141,7 +141,7 @@ export class Hosted {
   }
 
   /** Another node has the app's volume: one that is asleep here is forgotten, but for its log. */
-  #leftTo(app: AppName): boolean {
+  #forgetIfAsleep(app: AppName): boolean {
     if (this.instances.ofApp(app).some(({ phase }) => phase !== 'asleep')) return false
     this.instances.forget(app).catch(() => undefined) // woken in between, it is stuck; that was logged
     this.#options.parts.log.info('app lives on another node', { app })

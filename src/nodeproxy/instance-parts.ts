@@ -27,5 +27,5 @@ export type InstanceParts = WakeParts & {
   /** How long a port that refuses connections is waited for, while the app runs. */
   readonly reopensWithinMs: number
   /** No request goes to this run of the app any more. */
-  readonly onLeft: (ended: EndedRun) => void
+  readonly onRunEnded: (ended: EndedRun) => void
 }

@@ -44,7 +44,7 @@ function someInstances(): Instances {
       log: noLog,
       journal: (instance, line) => void journal.push(`${instance}: ${line}`),
       reopensWithinMs: 0,
-      onLeft: () => undefined,
+      onRunEnded: () => undefined,
     },
     definitions: () => known,
     learnOf: async () => undefined,

@@ -57,7 +57,7 @@ function someInstances() {
       log: noLog,
       journal: () => undefined,
       reopensWithinMs: 0,
-      onLeft: () => undefined,
+      onRunEnded: () => undefined,
     },
     definitions: () => known,
     learnOf: async () => undefined,

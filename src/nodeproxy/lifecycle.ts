@@ -115,7 +115,7 @@ export class Lifecycle {
       this.events.drained(cut, limit)
       this.holds.goAway()
       this.crashes.forget()
-      this.#left(running, null)
+      this.#endRun(running, null)
     }
     await this.finishStopping()
   }
@@ -187,7 +187,7 @@ export class Lifecycle {
     this.events.died(exit, problem, this.crashes.count)
     // First of all nothing more goes to its address, and the requests in flight are answered.
     this.#state.liveness.end(problem)
-    this.#left(running, problem)
+    this.#endRun(running, problem)
     this.#stop(this.#state, 'died', ofItself ? ASLEEP : { phase: 'crashed', problem })
     this.#finishBehind()
   }
@@ -199,7 +199,7 @@ export class Lifecycle {
       const problem = asShadowError(lost?.reason)
       this.#stop(this.#state, 'lease-lost', { phase: 'asleep', problem })
       this.holds.goAway()
-      this.#left(running, problem)
+      this.#endRun(running, problem)
       this.#finishBehind()
     }
     this.#parts.runtime.stop(container, graceMs(running.task, lost)).catch(() => undefined) // the unwinding reports a failure
@@ -209,7 +209,7 @@ export class Lifecycle {
     this.turn.take(() => this.finishStopping()).catch(() => undefined) // it has ended in `stuck`, and that was logged
   }
 
-  #left({ container, address }: Running, problem: ShadowError | null): void {
-    this.#parts.onLeft({ run: container.id, address, problem: problem?.toProblem() ?? null })
+  #endRun({ container, address }: Running, problem: ShadowError | null): void {
+    this.#parts.onRunEnded({ run: container.id, address, problem: problem?.toProblem() ?? null })
   }
 }

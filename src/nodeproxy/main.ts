@@ -63,7 +63,7 @@ export type Nodeproxy = AsyncDisposable & {
   share(channel: Channel): Disposable
   health(): Promise<NodeHealth>
   /** Calls back with each run of an app that takes no more requests. */
-  onLeft(listener: (ended: EndedRun) => void): void
+  onRunEnded(listener: (ended: EndedRun) => void): void
   instances(): readonly InstanceView[]
   /** Lets apps reach these ports of this machine: a front listens there. */
   openPorts(ports: readonly number[]): Promise<void>
@@ -119,7 +119,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   metrics.gauge({ name: 'memory_reserved_bytes', help: 'What the apps that are awake reserve of the memory' }, () => ({
     '': room.reservedBytes,
   }))
-  const leftTo: ((ended: EndedRun) => void)[] = []
+  const runEndedListeners: ((ended: EndedRun) => void)[] = []
   const hosted: Hosted = new Hosted({
     master,
     definitions,
@@ -155,8 +155,8 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
       ),
       onStep,
       reopensWithinMs: config.reopensWithin,
-      onLeft: ended => {
-        for (const listener of leftTo) listener(ended)
+      onRunEnded: ended => {
+        for (const listener of runEndedListeners) listener(ended)
       },
     },
   })
@@ -172,7 +172,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     alive: (instance, run) => hosted.alive(instance, run),
     clock,
   })
-  leftTo.push(ended => grants.left(ended))
+  runEndedListeners.push(ended => grants.runEnded(ended))
   const space = started.use(
     new Space({
       instances: () => instances.all,
@@ -222,7 +222,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   const listeners = started.use(
     await openListeners({ config, node: name, key: keys.traffic, handler, grants, metrics, clock, log, use, sockets }),
   )
-  leftTo.push(ended => listeners.forget(ended))
+  runEndedListeners.push(ended => listeners.forget(ended))
   if (options.metrics === undefined && config.metricsListen !== undefined)
     started.use(await openMetrics(metrics, config.metricsListen, log))
   const address = config.address ?? listeners.address
@@ -257,7 +257,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     follow,
     share: channel => grants.serve(channel),
     health: () => health.now(),
-    onLeft: listener => void leftTo.push(listener),
+    onRunEnded: listener => void runEndedListeners.push(listener),
     instances: () => instances.all.map(instance => instance.view()),
     openPorts: ports => runtime.openPorts(ports),
     stop: stopOnce,

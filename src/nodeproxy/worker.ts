@@ -17,7 +17,7 @@ import type { NodeWorkerData } from './workers.ts'
 await runThread(({ channel, log }) => {
   const { listen, node, key, mainListener, drainMs, use, memory, thread } = workerData as NodeWorkerData
   const clock = systemClock
-  const holding: Holding = new Holding({ channel, clock, onLeft: ended => exchanges.forget(goneUpstream(ended)) })
+  const holding: Holding = new Holding({ channel, clock, onRunEnded: ended => exchanges.forget(goneUpstream(ended)) })
   const { bounds, sockets } = useOf(use, thread + 1, clock)
   const toMain: NextHop = { address: mainListener, forwarded: 'keep' }
   const handler = nodeHandler({

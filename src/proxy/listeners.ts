@@ -49,7 +49,7 @@ export const frontMemory = (threads: number): FrontMemory => ({
 
 type Parts = Pick<FrontParts, 'routes' | 'pins' | 'nodes'> & {
   readonly config: FrontConfig
-  readonly connector: Pick<NodeConnector, 'hold' | 'follow' | 'onLeft'>
+  readonly connector: Pick<NodeConnector, 'hold' | 'follow' | 'onRunEnded'>
   readonly memory: FrontMemory
   /** Which of the threads that share the memory this is. */
   readonly thread: number
@@ -108,7 +108,7 @@ export async function openListeners({
     resets: new Buckets(memory.resets),
     pingEveryMs: CLIENT_PING_EVERY,
   })
-  connector.onLeft?.(ended => exchanges.forget(goneUpstream(ended)))
+  connector.onRunEnded?.(ended => exchanges.forget(goneUpstream(ended)))
   await using opening = new AsyncDisposableStack()
   const tls = await openTls({ config, exchanges, ticketKeys, thread, clock, log })
   opening.defer(() => tls?.close())

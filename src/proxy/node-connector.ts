@@ -16,7 +16,7 @@ export interface NodeConnector {
   /** Whether the node answers and can take apps. */
   check(node: Node, signal: AbortSignal): Promise<NodeHealth>
   /** Calls back with each run of an app that takes no more requests. Only for a connector whose addresses are those of apps. */
-  onLeft?(listener: (ended: EndedRun) => void): void
+  onRunEnded?(listener: (ended: EndedRun) => void): void
   /** Lets a worker of this front hold apps over the channel, by `Holding`. Without this method, workers reach apps over HTTP. */
   share?(channel: Channel): Disposable
 }

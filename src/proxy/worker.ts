@@ -23,18 +23,18 @@ await runThread(async ({ channel, log }) => {
   return listeners
 })
 
-function channelConnector(channel: Channel): Pick<NodeConnector, 'hold' | 'follow' | 'onLeft'> {
-  const leftTo: ((ended: EndedRun) => void)[] = []
+function channelConnector(channel: Channel): Pick<NodeConnector, 'hold' | 'follow' | 'onRunEnded'> {
+  const runEndedListeners: ((ended: EndedRun) => void)[] = []
   const holding = new Holding({
     channel,
     clock: systemClock,
-    onLeft: ended => {
-      for (const listener of leftTo) listener(ended)
+    onRunEnded: ended => {
+      for (const listener of runEndedListeners) listener(ended)
     },
   })
   return {
     hold: (route, _node, request, cancellation) => holding.hold(instanceId(route.name), request, cancellation),
     follow: (route, _node, signal) => holding.follow(instanceId(route.name), route.permit, signal),
-    onLeft: listener => void leftTo.push(listener),
+    onRunEnded: listener => void runEndedListeners.push(listener),
   }
 }

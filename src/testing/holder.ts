@@ -25,7 +25,7 @@ const users = new Int32Array((workerData as { users: SharedArrayBuffer }).users)
 const placeOf = ({ address }: Held): number => Number(/^10\.0\.0\.(\d+):/.exec(address)?.[1])
 
 await runThread(async ({ channel }) => {
-  const holding = new Holding({ channel, clock: systemClock, onLeft: () => undefined })
+  const holding = new Holding({ channel, clock: systemClock, onRunEnded: () => undefined })
   const never = new AbortController()
   const held: Held[] = []
 

@@ -61,7 +61,7 @@ export class InstanceEnvironment {
       onLost: () => void this.lost++,
       reconcile: async () => undefined,
       reopensWithinMs: 0,
-      onLeft: () => undefined,
+      onRunEnded: () => undefined,
     })
   }
 
