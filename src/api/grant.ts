@@ -1,6 +1,6 @@
 import { type Clock, wallAt } from '../lib/clock.ts'
 import type { Held, HoldRequest, HoldView } from '../model/instance.ts'
-import type { Granted } from './grants.ts'
+import type { Granted } from './grant-protocol.ts'
 import { type Hold, HoldList, type Target } from './hold-list.ts'
 
 const MOST_HOLDS = 100

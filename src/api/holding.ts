@@ -4,7 +4,7 @@ import type { Channel, Other } from '../lib/threads/channel.ts'
 import type { EndedRun, Held, HoldRequest, InstanceView, Phase } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
 import { Grant } from './grant.ts'
-import type { HolderMethods, NodeMethods } from './grants.ts'
+import type { HolderMethods, NodeMethods } from './grant-protocol.ts'
 
 // With requests in quick succession, an app costs no message for each request. After this time without one, the grant is given back.
 const LINGER_MS = 50

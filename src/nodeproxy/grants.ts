@@ -1,4 +1,4 @@
-import type { Granted, HolderMethods, NodeMethods } from '../api/grants.ts'
+import type { Granted, HolderMethods, NodeMethods } from '../api/grant-protocol.ts'
 import type { Cancellation } from '../lib/cancellation.ts'
 import { type Clock, timestamp } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'

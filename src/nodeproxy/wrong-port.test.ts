@@ -7,7 +7,7 @@ import { duration } from '../model/quantities.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import { HandClock } from '../testing/clock.ts'
 import { aTask } from '../testing/fake-app.ts'
-import type { Listener } from './runtime/listeners.ts'
+import type { Listener } from './runtime/listening-sockets.ts'
 import { sayWrongPort, untilWrongPort, type WrongPort } from './wrong-port.ts'
 
 const never = new AbortController().signal

@@ -3,7 +3,7 @@ import type { Clock } from '../lib/clock.ts'
 import { toMs } from '../model/quantities.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import { probe } from './ready-http.ts'
-import type { Listener } from './runtime/listeners.ts'
+import type { Listener } from './runtime/listening-sockets.ts'
 
 const CHECK_EVERY_MS = 1_000
 // An app may open a port for metrics or checks of its health long before that for visitors: the more time it may take to start,

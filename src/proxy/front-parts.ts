@@ -2,7 +2,7 @@ import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import type { Guard } from './access.ts'
 import type { Bounds } from './bounds.ts'
-import type { Errors } from './errors.ts'
+import type { ErrorAnswers } from './error-answers.ts'
 import type { Https } from './https.ts'
 import type { NodeConnector } from './node-connector.ts'
 import type { Nodes } from './nodes.ts'
@@ -19,7 +19,7 @@ export type FrontParts = {
   readonly guard: Guard
   readonly bounds: Bounds
   readonly trusted: TrustedProxies
-  readonly errors: Errors
+  readonly errors: ErrorAnswers
   readonly https: Https
   readonly waitingPageAfterMs: number
   readonly clock: Clock

@@ -5,11 +5,11 @@ import type { Exchange, RequestHandler } from '../lib/http/exchange.ts'
 import { hostOf } from '../model/hostname.ts'
 import type { Route } from '../model/route.ts'
 import { AppRequest } from './app-request.ts'
-import { EVENTS_PATH, followWake } from './events.ts'
 import type { FrontParts } from './front-parts.ts'
 import { HSTS_HEADER } from './https.ts'
 import { nodeOf } from './node-choice.ts'
 import { visitorOf } from './visitor.ts'
+import { EVENTS_PATH, followWake } from './wake-events.ts'
 
 /** The front's request handler: sends each request to the app that its Host names. */
 export function frontHandler(parts: FrontParts): RequestHandler {

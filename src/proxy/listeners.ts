@@ -17,7 +17,7 @@ import { CLIENT_PING_EVERY } from '../model/intervals.ts'
 import { Guard } from './access.ts'
 import { Bounds } from './bounds.ts'
 import type { ProxyConfig } from './config.ts'
-import { Errors } from './errors.ts'
+import { ErrorAnswers } from './error-answers.ts'
 import type { FrontParts } from './front-parts.ts'
 import { frontHandler } from './http.ts'
 import { Https } from './https.ts'
@@ -74,7 +74,7 @@ export async function openListeners({
 }: Parts): Promise<Listeners> {
   const { clock, log } = parts
   const ending = new AbortController()
-  const errors = new Errors({ log, clock })
+  const errors = new ErrorAnswers({ log, clock })
   const trusted = new TrustedProxies(config.trustedProxies, () => parts.nodes.appNetworks)
   let tlsPort: number | undefined
   const https = new Https({ mode: config.https, hsts: config.hsts, port: () => tlsPort })

@@ -4,7 +4,7 @@ import type { LogLine } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
 import type { AppName } from '../model/names.ts'
 import type { TaskDefinition } from '../model/task.ts'
-import type { Listener } from '../nodeproxy/runtime/listeners.ts'
+import type { Listener } from '../nodeproxy/runtime/listening-sockets.ts'
 import type {
   Container,
   Exit,

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
-import { type Listener, listenersOf } from './listeners.ts'
+import { type Listener, listenersOf } from './listening-sockets.ts'
 import type { Container } from './runtime.ts'
 
 // An app may have any number of connections; the kernel puts sockets that listen before them.

@@ -2,7 +2,7 @@ import type { LogLine } from '../../model/instance.ts'
 import type { InstanceId } from '../../model/instance-id.ts'
 import type { AppName } from '../../model/names.ts'
 import type { PinnedImage, TaskDefinition } from '../../model/task.ts'
-import type { Listener } from './listeners.ts'
+import type { Listener } from './listening-sockets.ts'
 
 /** A container as it was found or made: the one of an instance of the app. */
 export type Container = {

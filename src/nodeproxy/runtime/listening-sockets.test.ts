@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { listenersOf } from './listeners.ts'
+import { listenersOf } from './listening-sockets.ts'
 
 const HEAD = '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n'
 const REST = '00000000:00000000 00:00000000 00000000     0        0 56789 1 0000000000000000 100 0 0 10 0\n'

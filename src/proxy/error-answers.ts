@@ -6,11 +6,11 @@ import type { AnswerOf, Exchange, OwnAnswer } from '../lib/http/exchange.ts'
 import { retryAfter } from '../lib/http/problem-answer.ts'
 import type { Log } from '../lib/log.ts'
 import { withoutLastLines } from '../model/last-lines.ts'
-import { EVENTS_PATH } from './events.ts'
 import { errorPage } from './pages/error.ts'
 import { waitingPage } from './pages/waiting.ts'
 import { wordsOf } from './pages/words.ts'
 import { isNavigation } from './visitor.ts'
+import { EVENTS_PATH } from './wake-events.ts'
 
 /** What an error says of the app: more than its phase, which after a crash is still "stopping" for a moment. */
 const STATES: Partial<Record<FailureCode, string>> = {
@@ -33,7 +33,7 @@ const SECOND_MS = 1_000
  * Answers visitors whose requests failed: a browser that opens a page gets a page, everything else a problem document (RFC 9457). Both have
  * the code, a sentence and an id. The details are in the log under the id, for the owner.
  */
-export class Errors {
+export class ErrorAnswers {
   readonly #log: Log
   readonly #clock: Clock
   #second = Number.NaN
