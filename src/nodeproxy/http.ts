@@ -4,13 +4,13 @@ import { HOP_INSTANCE, HOP_KEY } from '../api/paths.ts'
 import type { Role } from '../api/routes.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { RequestHandler } from '../lib/http/exchange.ts'
+import type { InstanceHandler } from './instance-request.ts'
 import type { NodeKeys } from './key.ts'
-import type { Traffic } from './traffic.ts'
 
 type Parts = {
   /** Fronts show this one. */
   readonly key: string
-  readonly traffic: Traffic
+  readonly traffic: InstanceHandler
   /** Serves calls of the API, which check their caller themselves: see `callerCheck`. */
   readonly call: RequestHandler
 }

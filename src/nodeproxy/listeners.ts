@@ -1,4 +1,4 @@
-import { goneUpstream } from '../api/traffic.ts'
+import { goneUpstream } from '../api/forwarding.ts'
 import type { Clock } from '../lib/clock.ts'
 import { ExchangeServer, listenFor } from '../lib/http/downstream/exchange-server.ts'
 import type { RequestHandler } from '../lib/http/exchange.ts'

@@ -28,6 +28,7 @@ import { Health, type NodeHealth } from './health.ts'
 import { Hosted } from './hosted.ts'
 import { callerCheck, nodeHandler } from './http.ts'
 import { instanceMetrics } from './instance-metrics.ts'
+import { instanceHandler } from './instance-request.ts'
 import { type NodeKeys, ownKeys, ownSeals } from './key.ts'
 import { Leases } from './leases/leases.ts'
 import { openListeners } from './listeners.ts'
@@ -38,7 +39,6 @@ import { RefusedConnections } from './refused-connections.ts'
 import { Revisions } from './revisions.ts'
 import { Space } from './space/space.ts'
 import type { OnStep } from './state.ts'
-import { traffic } from './traffic.ts'
 import { useOf } from './use.ts'
 
 type Options = {
@@ -208,7 +208,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   const { bounds, sockets } = useOf(use, 0, clock)
   const handler = nodeHandler({
     key: keys.traffic,
-    traffic: traffic({ node: name, hold, phase, bounds, clock }),
+    traffic: instanceHandler({ node: name, hold, phase, bounds, clock }),
     call: exchange => byHandler(exchange, call, log),
   })
 

@@ -1,6 +1,6 @@
 import { workerData } from 'node:worker_threads'
+import { goneUpstream } from '../api/forwarding.ts'
 import { Holding } from '../api/holding.ts'
-import { goneUpstream } from '../api/traffic.ts'
 import { systemClock } from '../lib/clock.ts'
 import { ExchangeServer, listenFor } from '../lib/http/downstream/exchange-server.ts'
 import type { NextHop } from '../lib/http/next-hop.ts'
@@ -8,8 +8,8 @@ import { Counts } from '../lib/shared/counts.ts'
 import { serveCounted } from '../lib/threads/counted.ts'
 import { runThread } from '../lib/threads/thread.ts'
 import { nodeHandler } from './http.ts'
+import { instanceHandler } from './instance-request.ts'
 import { NODE_LIMITS } from './limits.ts'
-import { traffic } from './traffic.ts'
 import { useOf } from './use.ts'
 import type { NodeWorkerData } from './workers.ts'
 
@@ -22,7 +22,7 @@ await runThread(({ channel, log }) => {
   const toMain: NextHop = { address: mainListener, forwarded: 'keep' }
   const handler = nodeHandler({
     key,
-    traffic: traffic({
+    traffic: instanceHandler({
       node,
       hold: (instance, request, cancellation) => holding.hold(instance, request, cancellation),
       phase: instance => holding.phase(instance),

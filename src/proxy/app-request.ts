@@ -1,5 +1,5 @@
 import type { Delivery, Failed } from '../api/delivery.ts'
-import { HttpHoldRequest } from '../api/traffic.ts'
+import { HttpHoldRequest } from '../api/hold-request.ts'
 import type { Cancellation } from '../lib/cancellation.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Exchange } from '../lib/http/exchange.ts'

@@ -1,6 +1,6 @@
 import type { Failed } from '../api/delivery.ts'
+import { appUnreachable } from '../api/forwarding.ts'
 import { STATE_HEADER } from '../api/paths.ts'
-import { appUnreachable } from '../api/traffic.ts'
 import { fromProblem, isFailure, ShadowError } from '../lib/errors.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
 import { Refusal, UpstreamError } from '../lib/http/next-hop.ts'

@@ -1,5 +1,6 @@
+import { OURS, servedBy } from '../api/forwarding.ts'
+import type { HttpHoldRequest } from '../api/hold-request.ts'
 import { ERROR_HEADER, HOP_CLIENT, HOP_EXPECT } from '../api/paths.ts'
-import { type HttpHoldRequest, OURS, servedBy } from '../api/traffic.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
 import type { NextHop } from '../lib/http/next-hop.ts'
 import type { Node } from '../model/app.ts'

@@ -1,4 +1,4 @@
-import { goneUpstream } from '../api/traffic.ts'
+import { goneUpstream } from '../api/forwarding.ts'
 import type { Clock } from '../lib/clock.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import type { Counted } from '../lib/http/counters.ts'

@@ -1,4 +1,4 @@
-import { appUnreachable } from '../api/traffic.ts'
+import { appUnreachable } from '../api/forwarding.ts'
 import { ShadowError } from '../lib/errors.ts'
 import { ExchangeServer, netServer } from '../lib/http/downstream/exchange-server.ts'
 import { type NextHop, UpstreamError } from '../lib/http/next-hop.ts'

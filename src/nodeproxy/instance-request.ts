@@ -1,4 +1,6 @@
 import { type Delivery, deliver, type Failed } from '../api/delivery.ts'
+import { appUnreachable, OURS, servedBy } from '../api/forwarding.ts'
+import { HttpHoldRequest } from '../api/hold-request.ts'
 import {
   HOP_ANSWER_WITHIN,
   HOP_CLIENT,
@@ -8,7 +10,6 @@ import {
   PERMIT_HEADER,
   STATE_HEADER,
 } from '../api/paths.ts'
-import { appUnreachable, HttpHoldRequest, OURS, servedBy } from '../api/traffic.ts'
 import type { Cancellation } from '../lib/cancellation.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
@@ -30,10 +31,10 @@ type Parts = {
   readonly clock: Clock
 }
 
-export type Traffic = (instance: string, exchange: Exchange) => Promise<void>
+export type InstanceHandler = (instance: string, exchange: Exchange) => Promise<void>
 
 /** Serves requests that a front forwards for an instance of this node: hold, forward, to the last byte. */
-export function traffic(parts: Parts): Traffic {
+export function instanceHandler(parts: Parts): InstanceHandler {
   return (text, exchange) => {
     const request = new InstanceRequest(parts, parseInstanceId(text), exchange)
     if (!request.places.enter()) return request.fail(tooMany(appOf(request.instance)))
