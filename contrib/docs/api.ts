@@ -1,6 +1,6 @@
+import { masterCalls, nodeCalls } from '../../src/api/calls.ts'
 import { openapi } from '../../src/api/openapi.ts'
 import { masterPaths, nodePaths } from '../../src/api/paths.ts'
-import { masterRoutes, nodeRoutes } from '../../src/api/routes.ts'
 import { RegisterSchema } from '../../src/api/schemas.ts'
 import { table } from './table.ts'
 
@@ -28,12 +28,12 @@ export function apiPage(made: string): string {
   const calls = Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, { operationId, summary }]) => [
       `\`${method.toUpperCase()} ${path}\``,
-      whoMay(masterRoutes[operationId as keyof typeof masterRoutes].may),
+      whoMay(masterCalls[operationId as keyof typeof masterCalls].may),
       summary,
     ]),
   )
   const ofNodes = Object.entries(nodePaths).map(([name, call]) => {
-    const { may, says } = nodeRoutes[name as keyof typeof nodePaths]
+    const { may, says } = nodeCalls[name as keyof typeof nodePaths]
     return [
       `\`${call}\``,
       may === 'anyone' ? 'anyone' : may.some(role => role === 'proxy') ? 'master, front' : 'master',
@@ -85,7 +85,7 @@ ${table(
 )}`
 }
 
-const whoMay = (may: (typeof masterRoutes)[keyof typeof masterRoutes]['may']): string =>
+const whoMay = (may: (typeof masterCalls)[keyof typeof masterCalls]['may']): string =>
   may === 'anyone' ? 'anyone' : may.join(', ')
 
 /**

@@ -1,8 +1,8 @@
 import { Agent, type OutgoingHttpHeaders } from 'node:http'
 import { type FailureCode, ShadowError, systemCode } from '../lib/errors.ts'
 import { type Answer, call, json } from '../lib/http/api/call.ts'
+import type { CallAnswer, CallInput, Calls, masterCalls, nodeCalls } from './calls.ts'
 import { masterPaths, nodePaths } from './paths.ts'
-import type { CallAnswer, CallInput, masterRoutes, nodeRoutes, Routes } from './routes.ts'
 
 type Options = {
   /** The URL of the daemon: `http://host:port`. */
@@ -18,28 +18,28 @@ type Extra = { signal?: AbortSignal; headers?: OutgoingHttpHeaders }
 type Input<R> = CallInput<R> & Extra
 
 /**
- * A typed client. A call takes the name of a route and its input; it returns the answer, or throws the ShadowError that the daemon threw.
+ * A typed client. It takes the name of a call and its input; it returns the answer, or throws the ShadowError that the daemon threw.
  */
-export interface Client<R extends Routes> {
+export interface Client<R extends Calls> {
   call<Name extends keyof R & string>(name: Name, input: Input<R[Name]>): Promise<CallAnswer<R[Name]>>
   /** A call that returns the raw answer: for streams, ETag and 304. */
   raw<Name extends keyof R & string>(name: Name, input: Input<R[Name]>): Promise<Answer>
 }
 
-export type MasterClient = Client<typeof masterRoutes>
-export type NodeClient = Client<typeof nodeRoutes>
+export type MasterClient = Client<typeof masterCalls>
+export type NodeClient = Client<typeof nodeCalls>
 
 /** A client of the master's API. A master that does not answer gives `master-unreachable`. */
 export const masterClient = (options: { url: string; token: string; withinMs: number }): MasterClient =>
-  client<typeof masterRoutes>(masterPaths, { ...options, silent: 'master-unreachable' })
+  client<typeof masterCalls>(masterPaths, { ...options, silent: 'master-unreachable' })
 
 /** A client of a node's API; `token` is the node's key for control or for traffic. A node that does not answer gives `node-unreachable`. */
 export const nodeClient = (options: { url: string; token: string; withinMs: number }): NodeClient =>
-  client<typeof nodeRoutes>(nodePaths, { ...options, silent: 'node-unreachable' })
+  client<typeof nodeCalls>(nodePaths, { ...options, silent: 'node-unreachable' })
 
 type Loose = { params?: Record<string, unknown>; query?: Record<string, unknown>; body?: unknown } & Extra
 
-function client<R extends Routes>(paths: Readonly<Record<string, string>>, options: Options): Client<R> {
+function client<R extends Calls>(paths: Readonly<Record<string, string>>, options: Options): Client<R> {
   const agent = new Agent({ keepAlive: true })
   const base = new URL(options.url)
   const raw = async (name: string, input: Loose): Promise<Answer> => {

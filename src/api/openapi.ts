@@ -1,18 +1,18 @@
 import { z } from 'zod'
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi'
+import { masterCalls } from './calls.ts'
 import { masterPaths } from './paths.ts'
-import { masterRoutes } from './routes.ts'
 import { ProblemSchema } from './schemas.ts'
 
-type Route = (typeof masterRoutes)[keyof typeof masterRoutes]
+type ApiCall = (typeof masterCalls)[keyof typeof masterCalls]
 
 /** The master's API as an OpenAPI 3.1 document, made from the same tables that define the types of its handlers and its client. */
 export function openapi(): object {
   const paths: Record<string, Record<string, ZodOpenApiOperationObject>> = {}
-  for (const [name, route] of Object.entries(masterRoutes)) {
+  for (const [name, call] of Object.entries(masterCalls)) {
     const [method = '', path = ''] = masterPaths[name as keyof typeof masterPaths].split(' ')
     const templated = path.replace(/:(\w+)/g, '{$1}')
-    paths[templated] = { ...paths[templated], [method.toLowerCase()]: operation(name, route) }
+    paths[templated] = { ...paths[templated], [method.toLowerCase()]: operation(name, call) }
   }
   return createDocument({
     openapi: '3.1.0',
@@ -23,34 +23,34 @@ export function openapi(): object {
   })
 }
 
-function operation(name: string, route: Route): ZodOpenApiOperationObject {
-  const status = 'status' in route ? route.status : route.answer === 'nothing' ? 204 : 200
+function operation(name: string, call: ApiCall): ZodOpenApiOperationObject {
+  const status = 'status' in call ? call.status : call.answer === 'nothing' ? 204 : 200
   return {
     operationId: name,
-    summary: route.says,
-    ...(route.may === 'anyone' && { security: [] }),
-    ...(('params' in route || 'query' in route) && {
+    summary: call.says,
+    ...(call.may === 'anyone' && { security: [] }),
+    ...(('params' in call || 'query' in call) && {
       requestParams: {
-        ...('params' in route && { path: route.params }),
-        ...('query' in route && { query: route.query }),
+        ...('params' in call && { path: call.params }),
+        ...('query' in call && { query: call.query }),
       },
     }),
-    ...(route.answer === 'nothing' &&
-      'content' in route && { requestBody: { required: true, content: { [route.content]: {} } } }),
-    ...('body' in route && {
-      requestBody: { required: true, content: { 'application/json': { schema: route.body } } },
+    ...(call.answer === 'nothing' &&
+      'content' in call && { requestBody: { required: true, content: { [call.content]: {} } } }),
+    ...('body' in call && {
+      requestBody: { required: true, content: { 'application/json': { schema: call.body } } },
     }),
     responses: {
-      [status]: { description: route.says, ...contentOf(name, route) },
+      [status]: { description: call.says, ...contentOf(name, call) },
       default: { description: 'what went wrong', content: { 'application/problem+json': { schema: ProblemSchema } } },
     },
   }
 }
 
-function contentOf(name: string, route: Route): object {
-  if (route.answer === 'nothing') return {}
-  if (route.answer !== 'stream') return { content: { 'application/json': { schema: route.answer } } }
-  if ('content' in route) return { content: { [route.content]: {} } }
+function contentOf(name: string, call: ApiCall): object {
+  if (call.answer === 'nothing') return {}
+  if (call.answer !== 'stream') return { content: { 'application/json': { schema: call.answer } } }
+  if ('content' in call) return { content: { [call.content]: {} } }
   if (name === 'headBlob') return {}
   return { content: { [name === 'changes' ? 'text/event-stream' : 'application/x-ndjson']: { schema: z.string() } } }
 }

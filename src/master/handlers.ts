@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { z } from 'zod'
+import type { CallAnswer, HandlerInput, masterCalls } from '../api/calls.ts'
 import { parseValue } from '../api/parse.ts'
-import type { CallAnswer, HandlerInput, masterRoutes } from '../api/routes.ts'
 import { type Definition, ReplaceSchema } from '../api/schemas.ts'
 import { mergePatch } from '../lib/merge-patch.ts'
 import type { App } from '../model/app.ts'
@@ -36,10 +36,10 @@ export type Call = {
   readonly signal: AbortSignal
 }
 
-type Routes = typeof masterRoutes
+type Calls = typeof masterCalls
 type Answered<R> = R extends { answer: z.ZodType } ? Promise<{ value: CallAnswer<R>; etag?: string }> : Promise<void>
 /** One handler for each call of the API. Handlers of streams write their answer themselves. */
-export type Handlers = { [K in keyof Routes]: (input: HandlerInput<Routes[K]>, call: Call) => Answered<Routes[K]> }
+export type Handlers = { [K in keyof Calls]: (input: HandlerInput<Calls[K]>, call: Call) => Answered<Calls[K]> }
 
 type Shown = 'values' | 'digests'
 

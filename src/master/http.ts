@@ -1,8 +1,8 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import express, { type NextFunction, type Request, type Response } from 'express'
+import { masterCalls, type Role } from '../api/calls.ts'
 import { parseCall } from '../api/parse.ts'
 import { masterPaths, PERMIT_HEADER } from '../api/paths.ts'
-import { masterRoutes, type Role } from '../api/routes.ts'
 import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
 import { door, fail, readJson, reply } from '../lib/http/api/request-handler.ts'
@@ -11,7 +11,7 @@ import { BodyDeadlines } from './body-deadlines.ts'
 import type { Call, Handlers } from './handlers.ts'
 import type { Caller, Tokens } from './tokens.ts'
 
-type Route = (typeof masterRoutes)[keyof typeof masterRoutes]
+type ApiCall = (typeof masterCalls)[keyof typeof masterCalls]
 type Handler = (input: unknown, call: Call) => Promise<{ value: unknown; etag?: string } | undefined>
 
 type Parts = {
@@ -24,7 +24,7 @@ type Parts = {
 }
 
 /**
- * The master's request handler. Each route of the table checks its token and parses its input; failures are answered as problem documents.
+ * The master's request handler. Each call of the table checks its token and parses its input; failures are answered as problem documents.
  */
 export function masterHandler({ handlers, tokens, log, clock, ending }: Parts): RequestListener {
   const app = express().disable('x-powered-by').disable('etag')
@@ -38,27 +38,27 @@ export function masterHandler({ handlers, tokens, log, clock, ending }: Parts): 
     (request: Request, response: Response): void =>
       door((_request, _response, signal) => handle(request, response, signal), { log })(request, response)
 
-  for (const [name, route] of Object.entries(masterRoutes)) {
+  for (const [name, call] of Object.entries(masterCalls)) {
     const [method, path] = splitPath(masterPaths[name as keyof typeof masterPaths])
     const handler = handlers[name as keyof Handlers] as Handler
     app[method](
       path,
       through(async (request, response, gone) => {
-        const caller = route.may === 'anyone' ? undefined : await callerOf(request, response, tokens)
-        mayCall(route, caller)
-        if ('content' in route && route.answer === 'nothing') deadlines.letOff(request)
-        const input = parseCall(schemasOf(route), {
+        const caller = call.may === 'anyone' ? undefined : await callerOf(request, response, tokens)
+        mayCall(call, caller)
+        if ('content' in call && call.answer === 'nothing') deadlines.letOff(request)
+        const input = parseCall(schemasOf(call), {
           params: request.params,
           query: request.query,
-          body: 'body' in route ? await bodyOf(request) : undefined,
+          body: 'body' in call ? await bodyOf(request) : undefined,
         })
-        using good = route.answer === 'stream' && caller !== undefined ? tokens.whileGood(caller.id) : undefined
+        using good = call.answer === 'stream' && caller !== undefined ? tokens.whileGood(caller.id) : undefined
         const signal = good === undefined ? gone : AbortSignal.any([gone, ending, good.signal])
         const ifMatch = etagsOf(request.headers['if-match'])
         const permit = request.headers[PERMIT_HEADER]?.toString()
         const answered = await handler(input, { caller, ifMatch, permit, request, response, signal })
-        if (route.answer === 'stream') response.end()
-        else answer(request, response, route, answered)
+        if (call.answer === 'stream') response.end()
+        else answer(request, response, call, answered)
       }),
     )
   }
@@ -75,7 +75,7 @@ export function masterHandler({ handlers, tokens, log, clock, ending }: Parts): 
   app.use(
     through(async (request, response) => {
       await callerOf(request, response, tokens)
-      throw new ShadowError('not-found', `no such route: ${request.method} ${request.path}`, {
+      throw new ShadowError('not-found', `no such call: ${request.method} ${request.path}`, {
         hint: 'see /openapi.json',
       })
     }),
@@ -87,10 +87,10 @@ export function masterHandler({ handlers, tokens, log, clock, ending }: Parts): 
   return app
 }
 
-const schemasOf = (route: Route) => ({
-  params: 'params' in route ? route.params : undefined,
-  query: 'query' in route ? route.query : undefined,
-  body: 'body' in route ? route.body : undefined,
+const schemasOf = (call: ApiCall) => ({
+  params: 'params' in call ? call.params : undefined,
+  query: 'query' in call ? call.query : undefined,
+  body: 'body' in call ? call.body : undefined,
 })
 
 function splitPath(path: string): ['get' | 'head' | 'post' | 'put' | 'patch' | 'delete', string] {
@@ -109,10 +109,10 @@ async function callerOf(request: IncomingMessage, response: ServerResponse, toke
   }
 }
 
-function mayCall(route: Route, caller: Caller | undefined): void {
-  if (caller === undefined || (route.may as readonly Role[]).includes(caller.role)) return
-  throw new ShadowError('forbidden', `a token of the role ${caller.role} may not do this: ${route.says}`, {
-    hint: `it takes a token of the role ${(route.may as readonly Role[]).join(' or ')}`,
+function mayCall(call: ApiCall, caller: Caller | undefined): void {
+  if (caller === undefined || (call.may as readonly Role[]).includes(caller.role)) return
+  throw new ShadowError('forbidden', `a token of the role ${caller.role} may not do this: ${call.says}`, {
+    hint: `it takes a token of the role ${(call.may as readonly Role[]).join(' or ')}`,
   })
 }
 
@@ -132,14 +132,14 @@ function etagsOf(header: string | undefined): readonly string[] | undefined {
 function answer(
   request: IncomingMessage,
   response: ServerResponse,
-  route: Route,
+  call: ApiCall,
   answered: { value: unknown; etag?: string } | undefined,
 ): void {
   const headers = { 'cache-control': 'no-store', ...(answered?.etag !== undefined && { etag: `"${answered.etag}"` }) }
   const known = request.method === 'GET' ? etagsOf(request.headers['if-none-match']) : undefined
   if (answered === undefined) reply(response, 204, undefined, headers)
   else if (answered.etag !== undefined && known?.includes(answered.etag)) reply(response, 304, undefined, headers)
-  else reply(response, 'status' in route ? route.status : 200, answered.value, headers)
+  else reply(response, 'status' in call ? call.status : 200, answered.value, headers)
 }
 
 function asBadRequest(error: unknown): unknown {

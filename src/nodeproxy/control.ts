@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type CallAnswer, type Calls, type HandlerInput, nodeCalls } from '../api/calls.ts'
 import { parseCall } from '../api/parse.ts'
 import { nodePaths, PERMIT_HEADER } from '../api/paths.ts'
-import { type CallAnswer, type HandlerInput, nodeRoutes, type Routes } from '../api/routes.ts'
 import { ShadowError } from '../lib/errors.ts'
 import { openEvents } from '../lib/http/api/events.ts'
 import { readJson, reply } from '../lib/http/api/request-handler.ts'
@@ -29,9 +29,9 @@ type Stream = {
 }
 type Handlers = {
   readonly [N in Name]: (
-    input: HandlerInput<(typeof nodeRoutes)[N]>,
+    input: HandlerInput<(typeof nodeCalls)[N]>,
     stream: Stream,
-  ) => Promise<CallAnswer<(typeof nodeRoutes)[N]> | Nothing>
+  ) => Promise<CallAnswer<(typeof nodeCalls)[N]> | Nothing>
 }
 
 type Parts = {
@@ -127,15 +127,15 @@ export function controlHandler(handlers: Handlers, check: CallerCheck) {
     const url = URL.parse(target, 'http://node') // what begins with two slashes names a host, and may be none
     if (url === null) throw noCall(method, target)
     const { name, params } = callOf(method, url.pathname)
-    const route: Routes[string] = nodeRoutes[name]
-    if (route.may !== 'anyone') check(request, route.may)
+    const call: Calls[string] = nodeCalls[name]
+    if (call.may !== 'anyone') check(request, call.may)
     const query = Object.fromEntries(url.searchParams)
-    const body = route.body === undefined ? undefined : await readJson(request)
-    const input = parseCall(route, { params, query, body })
+    const body = call.body === undefined ? undefined : await readJson(request)
+    const input = parseCall(call, { params, query, body })
     const handle = handlers[name] as (input: unknown, stream: Stream) => Promise<unknown>
     const answer = await handle(input, { response, signal, permit: request.headers[PERMIT_HEADER]?.toString() })
-    if (route.answer === 'nothing') response.writeHead(204).end()
-    else if (route.answer !== 'stream') reply(response, 200, answer)
+    if (call.answer === 'nothing') response.writeHead(204).end()
+    else if (call.answer !== 'stream') reply(response, 200, answer)
   }
 }
 

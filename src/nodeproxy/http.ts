@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
+import type { Role } from '../api/calls.ts'
 import { HOP_INSTANCE, HOP_KEY } from '../api/paths.ts'
-import type { Role } from '../api/routes.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { RequestHandler } from '../lib/http/exchange.ts'
 import type { InstanceHandler } from './instance-request.ts'

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander'
-import type { Role } from '../../api/routes.ts'
+import type { Role } from '../../api/calls.ts'
 import { type CallFlags, callsMaster } from '../options.ts'
 import { print, table } from '../output.ts'
 import { findTarget } from '../target.ts'

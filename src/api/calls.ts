@@ -24,7 +24,7 @@ import {
 } from './schemas.ts'
 
 /** One call: its input, its answer, and which roles may call it. `answer: "stream"` is NDJSON or server-sent events, not JSON. */
-type Route = {
+type Call = {
   readonly says: string
   readonly params?: z.ZodObject
   readonly query?: z.ZodObject
@@ -64,7 +64,7 @@ const flag = z
 const shown = { env: z.enum(['values', 'digests']).default('values') }
 const logQuery = z.strictObject({ follow: flag, tail: z.coerce.number().int().min(0).max(100_000).default(200) })
 
-export const masterRoutes = {
+export const masterCalls = {
   health: {
     says: 'whether the master and its storage answer',
     answer: z.object({ ok: z.boolean(), storage: z.string() }),
@@ -242,13 +242,13 @@ export const masterRoutes = {
     may: admin,
   },
   changes: { says: 'follow changes: server-sent events, one for each app that changed', answer: 'stream', may: all },
-} satisfies Record<keyof typeof masterPaths, Route>
+} satisfies Record<keyof typeof masterPaths, Call>
 
 /**
  * The API of a node. `may`: `admin` is a caller with the node's key for control, which only masters have; `proxy` is a caller with the key
  * for traffic.
  */
-export const nodeRoutes = {
+export const nodeCalls = {
   health: {
     says: 'check the node; true means trouble. overall: something is very wrong; overloaded: CPU load above all cores, or memory above 80 %; container_backend: Docker does not answer. app_networks: the networks of the apps',
     answer: z.object({
@@ -323,12 +323,12 @@ export const nodeRoutes = {
     answer: 'nothing',
     may: admin,
   },
-} satisfies Record<keyof typeof nodePaths, Route>
+} satisfies Record<keyof typeof nodePaths, Call>
 
 /** One event of `GET /v1/changes`. `revision` null: the app was removed. */
 export type Change = { readonly app: string; readonly revision: number | null; readonly domains: readonly string[] }
 
-export type Routes = Readonly<Record<string, Route>>
+export type Calls = Readonly<Record<string, Call>>
 type In<T> = T extends z.ZodType ? z.input<T> : never
 type Out<T> = T extends z.ZodType ? z.output<T> : undefined
 
