@@ -165,6 +165,27 @@ test('a client that leaves is told of by the signal, and by the close of the ans
   await until(() => front.exchanges.open === 0)
 })
 
+test('what is answered after its client has left goes to nobody, and the next client gets its own answer', async () => {
+  let left = 0
+  await using front = await serving(async (request, response, signal) => {
+    if (request.url !== '/leaves') {
+      reply(response, 200, request.url)
+      return
+    }
+    await new Promise(resolve => signal.addEventListener('abort', resolve))
+    reply(response, 200, 'secret')
+    left += 1
+  })
+  using leaver = new RawClient(front.port, get('/leaves'))
+  await until(() => front.exchanges.counters.requests === 1)
+  leaver.socket.resetAndDestroy()
+  await until(() => left === 1)
+  using next = new RawClient(front.port, get('/next'))
+  assert.match(await next.until('"/next"'), /^HTTP\/1\.1 200 OK\r\n[^{]*\r\n\r\n"\/next"/)
+  assert.doesNotMatch(next.text, /secret/)
+  assert.equal(next.text.match(/HTTP/g)?.length, 1)
+})
+
 test('an answer that its handler breaks off does not look whole', async () => {
   await using front = await serving(async (_request, response) => {
     response.write('begun')

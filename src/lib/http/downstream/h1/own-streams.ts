@@ -99,6 +99,7 @@ export class OwnResponse extends Writable {
     super()
     this.#exchange = exchange
     this.#request = request
+    this.on('error', ignore) // of a write after the client has left, of which `close` tells
   }
 
   /** Throws for a header that is not well formed. */
@@ -121,7 +122,10 @@ export class OwnResponse extends Writable {
     const [chunk] = given
     const body = typeof chunk === 'string' || chunk instanceof Uint8Array ? Buffer.from(chunk) : NOTHING
     if (!this.writableEnded && this.writableLength === 0) this.#begin(body.length)
-    return body.length > 0 ? super.end(body) : super.end()
+    if (body.length > 0) super.end(body)
+    else super.end()
+    this.#send()
+    return this
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
@@ -149,9 +153,12 @@ export class OwnResponse extends Writable {
     done(error)
   }
 
-  /** Composes the head, unless that is done. `length` is that of the body, if the body is complete. */
+  /**
+   * Composes the head, unless that is done. `length` is that of the body, if the body is complete. After the client has left nothing is
+   * composed: the memory is shared by all connections, so the head would be sent to another client.
+   */
   #begin(length: number | undefined): void {
-    if (this.headersSent) return
+    if (this.headersSent || this.destroyed) return
     this.headersSent = true
     const { client, head } = this.#exchange
     const { context, requestBody, out } = client
@@ -172,7 +179,7 @@ export class OwnResponse extends Writable {
 
   #send(): void {
     const { out, writer } = this.#exchange.client
-    out.send(writer)
+    if (!this.destroyed) out.send(writer)
   }
 }
 
