@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 const UNIT = ['src/**/*.test.ts', 'contrib/**/*.test.ts', 'test/layers.test.ts', 'test/tools/**/*.test.ts']
@@ -12,7 +13,9 @@ const SLOW_UNIT = [
   'src/proxy/{tls,limits}.test.ts',
   'src/nodeproxy/limits.test.ts',
 ]
-const unit = { testTimeout: 20_000, globalSetup: ['test/tools/temporary.ts'] }
+// Vitest by itself would leave one processor out: on two, one file would run at a time.
+const maxWorkers = availableParallelism()
+const unit = { maxWorkers, testTimeout: 20_000, globalSetup: ['test/tools/temporary.ts'] }
 
 /** Journeys that start no container: side by side, and beside the unit tests. */
 const APART = [
@@ -20,8 +23,9 @@ const APART = [
   'test/daemons/*.test.ts',
   'test/front/smuggling*.test.ts',
   'test/storage/*.test.ts',
+  'test/volumes/{loop,block-drivers}.test.ts',
 ]
-const journey = { testTimeout: 120_000, hookTimeout: 120_000 }
+const journey = { maxWorkers, testTimeout: 120_000, hookTimeout: 120_000 }
 
 export default defineConfig({
   test: {
