@@ -32,7 +32,7 @@ export default defineConfig({
     reporters: ['default', './test/tools/slowest.ts', './test/tools/summary.ts'],
     projects: [
       { test: { ...unit, name: 'unit', include: UNIT, exclude: SLOW_UNIT } },
-      { test: { ...unit, name: 'unit-slow', include: SLOW_UNIT } },
+      { test: { ...unit, name: 'unit-slow', include: SLOW_UNIT, testTimeout: 60_000 } },
       { test: { ...journey, name: 'journeys-apart', include: APART, globalSetup: ['test/tools/temporary.ts'] } },
       {
         // These share one Docker, one loop-device table and two cores. Docker 20.10 may lock up when containers of two tests end
