@@ -1,7 +1,7 @@
-# Every target sees to its own set-up: what is there already is found, not made again.
+# Every target sets up what it needs, and keeps what exists already.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
-# Root by plain `su` lacks the folders of losetup and mkfs.
+# After a plain `su`, root's PATH lacks the folders of losetup and mkfs.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 .ONESHELL:
 .SHELLFLAGS := -euo pipefail -c

@@ -99,8 +99,8 @@ function fieldsOf(schema: Schema, schemas: Document['components']['schemas'], le
     const usual = (least as Record<string, unknown> | undefined)?.[name]
     if (field.properties !== undefined) return fieldsOf(field, schemas, usual, `${dotted}.`)
     const isNeeded = schema.required?.includes(name) === true && field.default === undefined
-    const told = isNeeded ? 'must be given' : usual === undefined ? '-' : `\`${JSON.stringify(usual)}\``
-    return [[`\`${dotted}\``, typeOf(field, schemas), told, field.description ?? given.description ?? '']]
+    const shown = isNeeded ? 'must be given' : usual === undefined ? '-' : `\`${JSON.stringify(usual)}\``
+    return [[`\`${dotted}\``, typeOf(field, schemas), shown, field.description ?? given.description ?? '']]
   })
 }
 

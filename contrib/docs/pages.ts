@@ -27,8 +27,8 @@ async function settingsPage(): Promise<string> {
   return `# Settings
 
 ${MADE}
-Settings are read from the environment. \`shadow help settings\` prints the same tables. \`shadow up\` reads those of all three daemons. All
-faults are told at once, at start. An empty variable counts as not set.
+Settings are read from the environment. \`shadow help settings\` prints the same tables. \`shadow up\` reads those of all three daemons. A daemon
+that starts with wrong settings names all of them at once. An empty variable counts as not set.
 
 ${tables.join('\n')}`
 }
@@ -43,7 +43,7 @@ function errorsPage(): string {
   return `# Errors
 
 ${MADE}
-An error says what happened, to what, and how to mend it. \`--json\` prints it as a problem document (RFC 9457) on stderr. The API answers
+An error says what happened, to what, and how to fix it. \`--json\` prints it as a problem document (RFC 9457) on stderr. The API answers
 with the same document, and with its code in \`x-shadow-error\`. Visitors of an app get the code, one sentence and an id. The rest is in
 \`shadow why\`, in \`shadow status\`, and in the front's log under the id.
 

@@ -11,7 +11,7 @@ const FAILURES = {
   'not-found': {
     status: 404,
     exit: 3,
-    means: 'there is no such route, volume, node or token; or what should be taken away is not there',
+    means: 'no such route, volume, node or token exists, or the app does not have what the call should remove',
   },
   'app-not-found': { status: 404, exit: 3, means: 'no app has this name' },
   'host-unknown': { status: 404, exit: 3, means: 'no app has this hostname' },
@@ -25,8 +25,8 @@ const FAILURES = {
     means: 'the TLS connection was made for another hostname; use a new connection for this one',
   },
   'volume-elsewhere': { status: 421, exit: 4, means: 'another node holds the volume; `node` names it' },
-  changed: { status: 412, exit: 4, means: 'somebody else has changed it since it was read' },
-  'too-slow': { status: 408, exit: 1, means: 'the request came too slowly, or its rest did not come' },
+  changed: { status: 412, exit: 4, means: 'another call has changed it since it was read' },
+  'too-slow': { status: 408, exit: 1, means: 'the request arrived too slowly, or its end did not arrive' },
   'too-large': { status: 413, exit: 2, means: 'the body is larger than the limit' },
   'target-too-long': { status: 414, exit: 2, means: 'the request line is longer than the limit' },
   'too-many-connections': {
@@ -94,7 +94,7 @@ const FAILURES = {
   'no-memory': {
     status: 503,
     exit: 7,
-    means: 'the node does not have the memory that the app reserves, and no idle app could make room',
+    means: 'the node does not have the memory that the app reserves, even with all idle apps asleep',
   },
   'egress-open': {
     status: 503,
