@@ -8,7 +8,7 @@ const SLOW_UNIT = [
   'src/**/*threads.test.ts',
   'src/lib/{threads,shared}/*.test.ts',
   'src/lib/http/wire/difference.test.ts',
-  'src/lib/last-resort.test.ts',
+  'src/lib/uncaught-errors.test.ts',
   'src/master/masters.test.ts',
   'src/proxy/{tls,limits}.test.ts',
   'src/nodeproxy/limits.test.ts',

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { isFailure } from '../lib/errors.ts'
-import { parseValue } from './parse.ts'
+import { parseValue } from './parse-call.ts'
 import { ReplaceSchema } from './schemas.ts'
 
 function faultOf(definition: object): string {

@@ -47,12 +47,12 @@ export async function runDaemon(
 ): Promise<void> {
   // Loaded here: 'shadow up --help' needs no log.
   const { openLog } = await import('../lib/log.ts')
-  const { takeLastResort } = await import('../lib/last-resort.ts')
+  const { handleUncaughtErrors } = await import('../lib/uncaught-errors.ts')
   process.umask(0o077) // also files that get no explicit mode (SQLite's journals, files of child processes) are private
   terminal.outlive()
   const log = openLog({ name, level, json, colours: allowsColours(terminal.env) })
   const failed = Promise.withResolvers<'restart'>()
-  takeLastResort({ log, restart: () => failed.resolve('restart') })
+  handleUncaughtErrors({ log, restart: () => failed.resolve('restart') })
   const asked = firstSignal(ignoresHangup(terminal.env) ? SIGNALS : [...SIGNALS, 'SIGHUP'])
   if (ignoresHangup(terminal.env)) process.on('SIGHUP', () => undefined)
   const startedAt = performance.now()

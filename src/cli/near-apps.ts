@@ -2,7 +2,7 @@ import type { MasterClient } from '../api/client.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import { nearest } from '../lib/nearest.ts'
 import type { App } from '../model/app.ts'
-import { DIGESTS } from './secrets.ts'
+import { DIGESTS } from './printable.ts'
 
 /** Runs the calls. If they fail with `app-not-found`, the hint names apps with similar names. */
 export async function orNearApps<T>(master: MasterClient, name: string, calls: () => Promise<T>): Promise<T> {

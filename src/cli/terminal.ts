@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { styleText } from 'node:util'
-import { escapeControls } from '../lib/controls.ts'
+import { escapeControls } from '../lib/control-characters.ts'
 
 type Style = 'dim' | 'red' | 'green' | 'yellow' | 'cyan'
 

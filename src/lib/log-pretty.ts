@@ -1,4 +1,4 @@
-import { escapeControls } from './controls.ts'
+import { escapeControls } from './control-characters.ts'
 
 type Entry = Record<string, unknown> & { readonly time: string; readonly level: string; readonly msg: string }
 

@@ -1,6 +1,6 @@
 import { isatty } from 'node:tty'
 import { pino } from 'pino'
-import { escapeControls } from './controls.ts'
+import { escapeControls } from './control-characters.ts'
 import { LineWriter } from './line-writer.ts'
 import { prettyLine } from './log-pretty.ts'
 

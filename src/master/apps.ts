@@ -8,13 +8,13 @@ import type { App } from '../model/app.ts'
 import type { Hostname } from '../model/hostname.ts'
 import type { AppName } from '../model/names.ts'
 import { accessOf, sameAccess } from './access.ts'
-import { again } from './again.ts'
-import type { Changes } from './changes.ts'
+import type { ChangeStream } from './change-stream.ts'
 import type { Claims } from './claims.ts'
 import { domainsOf, sameDefinition, taskOf } from './definition.ts'
 import type { History } from './history.ts'
 import type { AppRecord, Records } from './records.ts'
 import type { Relay } from './relay.ts'
+import { retryOnConflict } from './retry.ts'
 import type { Volumes } from './volumes.ts'
 
 /** An app and the version of its document. */
@@ -27,7 +27,7 @@ type Parts = {
   claims: Claims
   history: History
   volumes: Volumes
-  changes: Changes
+  changes: ChangeStream
   relay: Relay
   clock: Clock
   log: Log
@@ -194,7 +194,7 @@ export function appRegistry({ records, claims, history, volumes, changes, relay,
 
 /** A caller that names versions gets `changed` once they are out of date; for all other callers we try again. */
 const attempts = <T>(expected: Expected, action: () => Promise<T>): Promise<T> =>
-  expected === undefined ? again(action) : action()
+  expected === undefined ? retryOnConflict(action) : action()
 
 function mustMatch({ app, etag }: Found, expected: Expected): void {
   if (expected !== undefined && !expected.includes(etag))

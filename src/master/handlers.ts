@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { z } from 'zod'
 import type { CallAnswer, HandlerInput, masterCalls } from '../api/calls.ts'
-import { parseValue } from '../api/parse.ts'
+import { parseValue } from '../api/parse-call.ts'
 import { type Definition, ReplaceSchema } from '../api/schemas.ts'
 import { mergePatch } from '../lib/merge-patch.ts'
 import type { App } from '../model/app.ts'
@@ -11,7 +11,7 @@ import { type Route, routeOf } from '../model/route.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import type { Apps, Found } from './apps.ts'
 import type { BlobHandlers } from './blobs/handlers.ts'
-import type { Changes } from './changes.ts'
+import type { ChangeStream } from './change-stream.ts'
 import { definitionOf, mustHave } from './definition.ts'
 import type { Digests } from './digests.ts'
 import type { History } from './history.ts'
@@ -53,7 +53,7 @@ export type Parts = {
   tokens: Tokens
   digests: Digests
   relay: Relay
-  changes: Changes
+  changes: ChangeStream
   blobs: BlobHandlers
   permits: Permits
 }

@@ -1,7 +1,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import express, { type NextFunction, type Request, type Response } from 'express'
 import { masterCalls, type Role } from '../api/calls.ts'
-import { parseCall } from '../api/parse.ts'
+import { parseCall } from '../api/parse-call.ts'
 import { masterPaths, PERMIT_HEADER } from '../api/paths.ts'
 import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Clock } from '../lib/clock.ts'
 import { isFailure } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
-import { again } from './again.ts'
+import { retryOnConflict } from './retry.ts'
 import type { Storage } from './storage/storage.ts'
 
 const KEY = 'changes/journal.json'
@@ -136,7 +136,7 @@ export class Journal {
     while (this.#waiting.length > 0) {
       const batch = this.#waiting.splice(0)
       try {
-        await again(() => this.#append(batch))
+        await retryOnConflict(() => this.#append(batch))
         for (const { written } of batch) written.resolve()
       } catch (error) {
         for (const { written } of batch) written.reject(error)

@@ -11,7 +11,8 @@ import type { NodeName } from '../model/names.ts'
 import { appRegistry } from './apps.ts'
 import { blobHandlers } from './blobs/handlers.ts'
 import { openBlobs } from './blobs/open.ts'
-import { changeStream } from './changes.ts'
+import { changeStream } from './change-stream.ts'
+import { isAnnounced, watchChanges } from './change-watcher.ts'
 import { domainClaims } from './claims.ts'
 import type { MasterConfig } from './config.ts'
 import { envDigests } from './digests.ts'
@@ -30,7 +31,6 @@ import type { StoragePlace } from './storage/place.ts'
 import type { Storage } from './storage/storage.ts'
 import { tokenRecords } from './tokens.ts'
 import { volumeRecords } from './volumes.ts'
-import { isAnnounced, watchChanges } from './watch.ts'
 
 const DRAIN_MS = 2_000
 /**

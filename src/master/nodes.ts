@@ -7,7 +7,7 @@ import type { Seals } from '../lib/seals.ts'
 import type { Node } from '../model/app.ts'
 import { NODE_LOST_AFTER } from '../model/intervals.ts'
 import type { NodeName } from '../model/names.ts'
-import { again } from './again.ts'
+import { retryOnConflict } from './retry.ts'
 import type { Storage } from './storage/storage.ts'
 
 const KeysSchema = z.object({ key: z.string(), controlKey: z.string() })
@@ -80,7 +80,7 @@ export function nodeRecords({ storage, clock, seals }: { storage: Storage; clock
           if (!isFailure(error, 'changed')) throw error
         }
       }
-      await again(async () => {
+      await retryOnConflict(async () => {
         const stored = await read(name)
         const before = stored?.node
         if (before && isThere(name) && before.key !== said.key && before.address !== said.address)

@@ -6,8 +6,8 @@ import { mapAtMost } from '../lib/parallel.ts'
 import type { App, Lease, Volume } from '../model/app.ts'
 import type { AppName, NodeName, VolumeId } from '../model/names.ts'
 import { type Size, toBytes } from '../model/quantities.ts'
-import { again } from './again.ts'
 import type { Records } from './records.ts'
+import { retryOnConflict } from './retry.ts'
 import type { Storage } from './storage/storage.ts'
 
 /**
@@ -51,7 +51,7 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
   }
 
   const change = (id: VolumeId, next: (now: Read) => Stored | undefined): Promise<void> =>
-    again(async () => {
+    retryOnConflict(async () => {
       const now = await read(id)
       const then = next(now)
       if (then !== undefined) await write(id, then, now)

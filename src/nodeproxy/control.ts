@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type CallAnswer, type Calls, type HandlerInput, nodeCalls } from '../api/calls.ts'
-import { parseCall } from '../api/parse.ts'
+import { parseCall } from '../api/parse-call.ts'
 import { nodePaths, PERMIT_HEADER } from '../api/paths.ts'
 import { ShadowError } from '../lib/errors.ts'
 import { openEvents } from '../lib/http/api/events.ts'

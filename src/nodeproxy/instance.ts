@@ -1,7 +1,7 @@
 import { orAborted } from '../lib/abort.ts'
 import type { Cancellation } from '../lib/cancellation.ts'
-import { Changes } from '../lib/changes.ts'
 import type { ShadowError } from '../lib/errors.ts'
+import { Notifier } from '../lib/notifier.ts'
 import type { Unwind } from '../lib/unwind.ts'
 import type { Held, HoldRequest, InstanceView, StopReason } from '../model/instance.ts'
 import { appOf, type InstanceId } from '../model/instance-id.ts'
@@ -34,7 +34,7 @@ export class Instance {
   readonly #life: Lifecycle
   readonly #revision: RevisionChoice
   readonly #wakeRate = new WakeRate()
-  readonly #changes = new Changes()
+  readonly #changes = new Notifier()
   readonly #waker: Waker
 
   constructor(id: InstanceId, task: TaskDefinition, parts: InstanceParts) {

@@ -1,5 +1,5 @@
-import type { Changes } from '../lib/changes.ts'
 import { asShadowError, type ShadowError } from '../lib/errors.ts'
+import type { Notifier } from '../lib/notifier.ts'
 import { Turn } from '../lib/turn.ts'
 import type { Unwind } from '../lib/unwind.ts'
 import type { StopReason } from '../model/instance.ts'
@@ -37,12 +37,12 @@ export class Lifecycle {
   gone: ShadowError | undefined
   readonly #id: InstanceId
   readonly #parts: InstanceParts
-  readonly #changes: Changes
+  readonly #changes: Notifier
   #state: State
   #exceeded: ShadowError | undefined
   #lastRun: { readonly run: string; readonly liveness: Liveness } | undefined
 
-  constructor(id: InstanceId, parts: InstanceParts, changes: Changes) {
+  constructor(id: InstanceId, parts: InstanceParts, changes: Notifier) {
     this.#id = id
     this.#parts = parts
     this.#changes = changes

@@ -1,6 +1,6 @@
 import { orAborted } from '../lib/abort.ts'
 import { Cache } from '../lib/cache/cache.ts'
-import type { Versioned } from '../lib/cache/options.ts'
+import type { Versioned } from '../lib/cache/cache-options.ts'
 import type { Cancellation } from '../lib/cancellation.ts'
 import type { Clock } from '../lib/clock.ts'
 import { isFailure } from '../lib/errors.ts'

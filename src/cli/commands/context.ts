@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
 import { url } from '../../lib/settings.ts'
+import { withExamples } from '../command-options.ts'
 import { contextsFile } from '../config.ts'
 import { openContexts } from '../contexts.ts'
-import { withExamples } from '../options.ts'
-import { print, table } from '../output.ts'
+import { print, table } from '../print.ts'
 import type { Terminal } from '../terminal.ts'
 
 type Flags = { readonly json?: true }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
+import { withExamples } from '../command-options.ts'
 import { errorsTable, sayNone, settingsTables } from '../docs.ts'
-import { withExamples } from '../options.ts'
-import { print, table } from '../output.ts'
+import { print, table } from '../print.ts'
 import type { Terminal } from '../terminal.ts'
 
 type Flags = { readonly json?: true }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
+import { type CallFlags, callsMaster, RAW } from '../command-options.ts'
 import { readLog, showLine } from '../log-lines.ts'
 import { orNearApps } from '../near-apps.ts'
-import { type CallFlags, callsMaster, RAW } from '../options.ts'
 import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
 

@@ -1,8 +1,8 @@
 import type { Command } from 'commander'
 import { readSettings } from '../../lib/settings.ts'
+import { withExamples } from '../command-options.ts'
 import { type DaemonFlags, daemonOptions, runDaemon } from '../daemon.ts'
-import { withExamples } from '../options.ts'
-import { print } from '../output.ts'
+import { print } from '../print.ts'
 import type { Terminal } from '../terminal.ts'
 
 export function define(command: Command, terminal: Terminal): void {

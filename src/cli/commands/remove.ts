@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
+import { type CallFlags, callsMaster } from '../command-options.ts'
 import { confirm } from '../confirm.ts'
 import { orNearApps } from '../near-apps.ts'
-import { type CallFlags, callsMaster } from '../options.ts'
-import { print } from '../output.ts'
-import { DIGESTS } from '../secrets.ts'
+import { print } from '../print.ts'
+import { DIGESTS } from '../printable.ts'
 import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
 

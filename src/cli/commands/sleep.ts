@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
-import { sayCut, sayDrain } from '../drain.ts'
-import { instanceOf } from '../instance.ts'
+import { type CallFlags, callsMaster } from '../command-options.ts'
+import { instanceOf } from '../find-instance.ts'
 import { orNearApps } from '../near-apps.ts'
-import { type CallFlags, callsMaster } from '../options.ts'
-import { print } from '../output.ts'
+import { print } from '../print.ts'
+import { sayCut, sayDrain } from '../say-drain.ts'
 import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
 

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander'
 import type { Role } from '../../api/calls.ts'
-import { type CallFlags, callsMaster } from '../options.ts'
-import { print, table } from '../output.ts'
+import { type CallFlags, callsMaster } from '../command-options.ts'
+import { print, table } from '../print.ts'
 import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
 

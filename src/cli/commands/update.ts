@@ -4,14 +4,14 @@ import { type Fault, isFailure, ShadowError } from '../../lib/errors.ts'
 import { json } from '../../lib/http/api/call.ts'
 import type { App } from '../../model/app.ts'
 import { type Hostname, hostname } from '../../model/hostname.ts'
-import { type DefinitionFlags, definitionOptions, toPatch } from '../definition.ts'
+import { type CallFlags, callsMaster, collect, mustBeThere, parsedFlag } from '../command-options.ts'
+import { type DefinitionFlags, definitionOptions, toPatch } from '../definition-flags.ts'
 import { orNearApps } from '../near-apps.ts'
-import { type CallFlags, callsMaster, collect, mustBeThere, parsedFlag } from '../options.ts'
-import { print } from '../output.ts'
-import { DIGESTS, printable } from '../secrets.ts'
-import { untilTaken } from '../taken.ts'
+import { print } from '../print.ts'
+import { DIGESTS, printable } from '../printable.ts'
 import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
+import { waitForRevision } from '../wait-for-revision.ts'
 
 type DomainFlags = { readonly addDomain?: readonly string[]; readonly removeDomain?: readonly string[] }
 type Flags = CallFlags & DefinitionFlags & DomainFlags
@@ -45,7 +45,7 @@ export function define(command: Command, terminal: Terminal): void {
       print(terminal, flags.json, printable(app), () => '')
       terminal.err(`${app.name} is at revision ${app.task.revision}\n`)
       terminal.err(sayAllowed(app))
-      await untilTaken(master, app)
+      await waitForRevision(master, app)
     })
   callsMaster(
     command,

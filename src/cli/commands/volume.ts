@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
 import type { Volume } from '../../model/app.ts'
 import { sayBytes } from '../../model/quantities.ts'
+import { type CallFlags, callsMaster } from '../command-options.ts'
 import { confirm } from '../confirm.ts'
-import { type CallFlags, callsMaster } from '../options.ts'
-import { print, table } from '../output.ts'
+import { print, table } from '../print.ts'
 import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
 

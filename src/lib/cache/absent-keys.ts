@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts'
-import type { AbsentOptions } from './options.ts'
+import type { AbsentOptions } from './cache-options.ts'
 
 type Options<K> = {
   readonly clock: Clock

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'vitest'
 import { HandClock } from '../../testing/clock.ts'
 import { ASK_AGAIN_AFTER_MS, Cache } from './cache.ts'
+import type { Versioned } from './cache-options.ts'
 import { Freshness } from './freshness.ts'
-import type { Versioned } from './options.ts'
 
 const PROVEN_FOR_MS = 1_800
 const WAIT_MS = 1_000

@@ -1,7 +1,7 @@
 import { resolvesWithin } from '../abort.ts'
+import type { CacheOptions, Versioned } from './cache-options.ts'
 import { Entries, type Entry, NOT_CHECKED } from './entries.ts'
 import { FirstQuestions } from './first-questions.ts'
-import type { CacheOptions, Versioned } from './options.ts'
 
 /**
  * While no stream reports changes, the source is asked about a value in use at most this often. Together with `waitMs`, this bounds how

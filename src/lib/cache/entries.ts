@@ -1,4 +1,4 @@
-import type { EntriesOptions, Versioned } from './options.ts'
+import type { EntriesOptions, Versioned } from './cache-options.ts'
 
 export const NOT_CHECKED = -1
 

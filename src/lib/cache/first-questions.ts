@@ -1,7 +1,7 @@
 import { ShadowError } from '../errors.ts'
 import { AbsentKeys } from './absent-keys.ts'
+import type { CacheOptions } from './cache-options.ts'
 import { type Entries, NOT_CHECKED } from './entries.ts'
-import type { CacheOptions } from './options.ts'
 
 /** `isDoubted`: during the question, the value was said to have changed. */
 type Question<V> = { readonly asking: Promise<V>; isDoubted: boolean }

@@ -3,7 +3,7 @@ import { connect, createServer, type Socket } from 'node:net'
 import { test } from 'vitest'
 import { until } from '../../testing/wire.ts'
 import { isFailure } from '../errors.ts'
-import { unexpectedErrors } from '../last-resort.ts'
+import { unexpectedErrors } from '../uncaught-errors.ts'
 import { bind, bindAll, close, SOCKETS } from './listening.ts'
 
 const HOST = '127.0.0.1'

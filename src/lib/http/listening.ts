@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import { ShadowError, systemCode } from '../errors.ts'
-import { tellUnexpected } from '../last-resort.ts'
 import type { ListenAddress } from '../settings.ts'
+import { reportUncaught } from '../uncaught-errors.ts'
 
 /** A server that listens. `address` has the real port, also where port 0 asked for any free one. */
 export type Listening = AsyncDisposable & { readonly address: string; readonly port: number }
@@ -21,7 +21,7 @@ export async function bind(server: Server, at: ListenAddress): Promise<{ address
     throw new ShadowError('bad-input', `cannot listen on ${at.host}:${at.port}: ${why}`, { cause })
   }
   // A connection that cannot be accepted (no memory, no buffers) is an `error` event of the server, which goes on listening.
-  server.on('error', cause => tellUnexpected(cause, 'server'))
+  server.on('error', cause => reportUncaught(cause, 'server'))
   const { port } = server.address() as AddressInfo
   const host = at.host.includes(':') ? `[${at.host}]` : at.host
   return { address: `${host}:${port}`, port }

@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client'
 import type { Counted } from '../http/counters.ts'
-import { unexpectedErrors } from '../last-resort.ts'
+import { unexpectedErrors } from '../uncaught-errors.ts'
 import { ROWS, sum } from './rows.ts'
 
 /** A metric: its name without the prefix, a sentence of help, and the name of its only label. */

@@ -1,6 +1,6 @@
 import { parentPort } from 'node:worker_threads'
-import { takeLastResort } from '../last-resort.ts'
 import type { Log } from '../log.ts'
+import { handleUncaughtErrors } from '../uncaught-errors.ts'
 import { Channel } from './channel.ts'
 import { poolOf, type ThreadMethods } from './worker-pool.ts'
 
@@ -12,7 +12,7 @@ export async function runThread(open: (given: Given) => Promise<AsyncDisposable>
   const channel = new Channel(parentPort)
   const pool = poolOf(channel)
   const log = logOver(pool)
-  takeLastResort({
+  handleUncaughtErrors({
     log,
     onUnexpected: () => pool.notify('unexpected', null),
     restart: () => void end().catch(() => process.exit(1)), // the pool starts another thread

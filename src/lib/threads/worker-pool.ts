@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads'
 import { type Clock, systemClock } from '../clock.ts'
-import { countUnexpected } from '../last-resort.ts'
 import type { Log } from '../log.ts'
+import { countUnexpected } from '../uncaught-errors.ts'
 import { Channel, type Other } from './channel.ts'
 import { Watchdog } from './watchdog.ts'
 

@@ -7,7 +7,7 @@ const TRIES = 30
  * Runs the task again each time another writer changed the document between its read and its write. The task has to read the document anew
  * each time.
  */
-export async function again<T>(task: () => Promise<T>): Promise<T> {
+export async function retryOnConflict<T>(task: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
       return await task()

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'vitest'
 import { instanceView } from '../testing/fake-node.ts'
-import { sayCut, sayDrain } from './drain.ts'
+import { sayCut, sayDrain } from './say-drain.ts'
 
 const view = instanceView('blog', 'n1', 'awake')
 const use = { kind: 'request', what: 'GET /', since: view.since } as const

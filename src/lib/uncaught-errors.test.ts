@@ -9,10 +9,10 @@ async function inProcess(code: string): Promise<string[]> {
     import { createServer } from 'node:http'
     import { connect } from 'node:net'
     import { setImmediate as turn } from 'node:timers/promises'
-    import { takeLastResort, unexpectedErrors } from '${new URL('./last-resort.ts', import.meta.url).href}'
+    import { handleUncaughtErrors, unexpectedErrors } from '${new URL('./uncaught-errors.ts', import.meta.url).href}'
     const quiet = () => undefined
     const error = (event, { origin, cause }) => console.log(event, origin, cause.message)
-    takeLastResort({ log: { debug: quiet, info: quiet, warn: quiet, error }, restart: cause => console.log('restart', cause.message) })
+    handleUncaughtErrors({ log: { debug: quiet, info: quiet, warn: quiet, error }, restart: cause => console.log('restart', cause.message) })
     ${code}
     setTimeout(() => console.log('lives', unexpectedErrors()), 200)`
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script])

@@ -5,7 +5,7 @@ import type { Log } from '../lib/log.ts'
 import { mapAtMost } from '../lib/parallel.ts'
 import { CHANGES_LOOKED_FOR_EVERY } from '../model/intervals.ts'
 import type { AppName } from '../model/names.ts'
-import type { Changes } from './changes.ts'
+import type { ChangeStream } from './change-stream.ts'
 import type { Journal } from './journal.ts'
 import type { Records } from './records.ts'
 import type { Storage } from './storage/storage.ts'
@@ -27,7 +27,7 @@ type Parts = {
   readonly journal: Journal
   readonly storage: Storage
   readonly records: Records
-  readonly changes: Changes
+  readonly changes: ChangeStream
   readonly tokens: Pick<Tokens, 'revoked'>
   readonly clock: Clock
   readonly log: Log

@@ -10,7 +10,7 @@ import { STREAM_HEARTBEAT_EVERY } from '../model/intervals.ts'
 const MOST_BEHIND_BYTES = 1_048_576
 const CHECKED = `: ${CHANGES_CHECKED}\n\n`
 
-export type Changes = ReturnType<typeof changeStream>
+export type ChangeStream = ReturnType<typeof changeStream>
 
 /**
  * Sends the changes made through any master to listeners. The comment `: checked` in the stream means: all changes until now have been

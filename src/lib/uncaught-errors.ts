@@ -9,7 +9,7 @@ let count = 0
 export const unexpectedErrors = (): number => count
 
 /** Logs and counts an error that no code has caught. */
-export function tellUnexpected(cause: unknown, origin: string, fields: Record<string, unknown> = {}): void {
+export function reportUncaught(cause: unknown, origin: string, fields: Record<string, unknown> = {}): void {
   count += 1
   onUnexpected?.()
   // A promise may be rejected with anything, but the log shows a stack only for errors.
@@ -21,7 +21,7 @@ export function countUnexpected(): void {
   count += 1
 }
 
-type LastResort = {
+type Options = {
   readonly log: Log
   readonly restart: (cause: unknown) => void
   /** Called for each error: a thread uses it so that the main thread counts the error. */
@@ -32,18 +32,18 @@ type LastResort = {
  * Handles errors that would end this process or thread (contrib/decisions/021): every error is logged and counted.
  * `restart` is called once, at the first error after which the state of this process may be inconsistent.
  */
-export function takeLastResort(given: LastResort): void {
+export function handleUncaughtErrors(given: Options): void {
   log = given.log
   onUnexpected = given.onUnexpected
   let isRestarting = false
   const uncaught = (cause: unknown): void => {
-    tellUnexpected(cause, 'uncaughtException')
+    reportUncaught(cause, 'uncaughtException')
     if (isRestarting || isOfTheSystem(cause)) return
     isRestarting = true
     given.restart(cause)
   }
   // The function that failed ran its `finally` blocks, and no code waited for its promise: the state is consistent.
-  const unhandled = (cause: unknown): void => tellUnexpected(cause, 'unhandledRejection')
+  const unhandled = (cause: unknown): void => reportUncaught(cause, 'unhandledRejection')
   process.on('uncaughtException', uncaught).on('unhandledRejection', unhandled)
 }
 

@@ -2,8 +2,8 @@ import type { Command } from 'commander'
 import { type Fault, ShadowError } from '../lib/errors.ts'
 import { type Access, ANSWER_WITHIN, hsts, httpsMode, IN_FLIGHT, type Network, network, rate } from '../model/access.ts'
 import { orNever } from '../model/quantities.ts'
-import { collect, mustBeThere, parsedFlag } from './options.ts'
-import { facts } from './output.ts'
+import { collect, mustBeThere, parsedFlag } from './command-options.ts'
+import { facts } from './print.ts'
 import type { Terminal } from './terminal.ts'
 
 /** Flags of `register` and `access` as commander gives them. */

@@ -1,8 +1,8 @@
 import { type Command, Option } from 'commander'
 import { type Fault, ShadowError } from '../lib/errors.ts'
 import { TASK_DEFAULTS, WEB_SOCKET_POLICIES } from '../model/task.ts'
+import { collect } from './command-options.ts'
 import { readEnvFile } from './env-file.ts'
-import { collect } from './options.ts'
 import type { Terminal } from './terminal.ts'
 
 /** Flags of `register` and `update` as commander gives them. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'vitest'
-import { escapeControls } from './controls.ts'
+import { escapeControls } from './control-characters.ts'
 
 for (const [text, escaped] of [
   ['plain ä 😀\n\tindented\n', 'plain ä 😀\n\tindented\n'],

@@ -1,7 +1,7 @@
 import { orAborted } from './abort.ts'
 
 /** Informs followers that something changed. A slow follower may miss intermediate states, but never the last one. */
-export class Changes {
+export class Notifier {
   readonly #followers = new Set<() => void>()
 
   notify(): void {
