@@ -1,8 +1,10 @@
 import { fastForwarding } from '../../../testing/fast-forwarding.ts'
 import { through } from '../../../testing/forwarding.ts'
+import { useFallbacks } from '../node-internals/fallbacks.ts'
 
-// The same suites where this Node does not let us read into reused memory.
-through(fastForwarding({ reusesMemory: false }))
+// The same suites with the fallbacks of what Node does not publish.
+useFallbacks(['reads', 'tls-writes'])
+through(fastForwarding())
 await import('./forward.test.ts')
 await import('./bodies.test.ts')
 await import('./again.test.ts')

@@ -44,8 +44,6 @@ export type ExchangeServerOptions = {
   readonly connectWithinMs?: number
   /** After so long without a byte, a client with a WebSocket or with requests over HTTP/2 is pinged. It is cut if it stays silent as long again. */
   readonly pingEveryMs?: number
-  /** Accepted sockets are read into reused memory, if this Node can. Default: true. */
-  readonly reusesMemory?: boolean
 }
 
 /** Serves exchanges of HTTP/1 and HTTP/2 on sockets. */
@@ -97,7 +95,6 @@ export class ExchangeServer implements Disposable {
       clock,
       sweepMs: SWEEP_MS,
       pingEveryMs,
-      reusesMemory: options.reusesMemory ?? true,
       closing: false,
       serve: exchange => this.#serve(exchange, handler),
       refusal: (error, status = error.status) => ({ ...answerOf(error), status }),

@@ -2,10 +2,11 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
-import { test } from 'vitest'
+import { afterEach, test } from 'vitest'
 import { fastForwarding } from '../../../testing/fast-forwarding.ts'
 import { Chance } from '../../../testing/fuzz/chance.ts'
 import { httpApp, RawClient, until } from '../../../testing/wire.ts'
+import { useFallbacks } from '../node-internals/fallbacks.ts'
 
 const NOISE = Buffer.allocUnsafe(4_000_000)
 const noise = new Chance(1)
@@ -76,10 +77,13 @@ async function visit(port: number, agent: Agent, chance: Chance): Promise<'whole
   return 'whole'
 }
 
-for (const reusesMemory of [true, false]) {
-  test(`bodies of all sizes at once arrive as they were sent, among clients that leave${reusesMemory ? '' : ' (no reused memory)'}`, async () => {
+afterEach(() => useFallbacks([]))
+
+for (const internals of [[], ['reads']] as const) {
+  test(`bodies of all sizes at once arrive as they were sent, among clients that leave${internals.length === 0 ? '' : ' (no reused memory)'}`, async () => {
     await using upstream = await app()
-    await using front = await fastForwarding({ reusesMemory })(upstream)
+    useFallbacks(internals)
+    await using front = await fastForwarding()(upstream)
     const agent = new Agent({ keepAlive: true, maxSockets: 40 })
     let whole = 0
     const visitor = async (seed: number): Promise<void> => {

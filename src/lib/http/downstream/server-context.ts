@@ -53,13 +53,11 @@ export type ServerContext = {
   readonly counters: Counters
   readonly limits: Limits
   readonly http1Connections: Set<Connection>
-  /** Connections of HTTP/2. */
   readonly http2Connections: Set<MultiplexedConnection>
   readonly idle: IdleList<IdleConnection>
   readonly clock: Clock
   readonly sweepMs: number
   readonly pingEveryMs: number
-  readonly reusesMemory: boolean
   /** The server drains: connections end with their exchange. */
   closing: boolean
   serve(exchange: ServedExchange): void

@@ -7,7 +7,7 @@ import { tcpBeneath } from '../node-internals/sockets.ts'
 import { wholeAnswer } from '../problem-answer.ts'
 import { type Certificate, tlsTerms } from './certificate.ts'
 import type { Certificates } from './certificates.ts'
-import { rememberCertificate } from './connection-certificate.ts'
+import { rememberCertificate } from './misdirected.ts'
 import { TicketKeys } from './ticket-keys.ts'
 
 /** The server that gets the decrypted connections. */

@@ -17,7 +17,7 @@ import type { IdleConnection, ServerContext } from '../server-context.ts'
 import { Http1Exchange } from './exchange.ts'
 import type { ClientConnection } from './exchange-connection.ts'
 import { composeOwnAnswer } from './own-answer.ts'
-import { Input } from './read-ahead.ts'
+import { ReadAhead } from './read-ahead.ts'
 
 /** How many bytes are read ahead of an exchange: of a body that waits for a wake, or of pipelined requests. */
 const MOST_AHEAD = 65_536
@@ -30,9 +30,8 @@ export class Http1Connection implements ClientConnection, IdleConnection {
   readonly requestBody = new BodyFramer()
   exchange: Http1Exchange | undefined
   gone = false
-  /** The connection ends with this exchange. */
   closes = false
-  readonly input = new Input()
+  readonly input = new ReadAhead()
   /** The memory that is reused for reading; undefined if each chunk has memory of its own. */
   readBuffer: ReadBuffer | undefined
   /** How many requests have begun. */
@@ -65,7 +64,7 @@ export class Http1Connection implements ClientConnection, IdleConnection {
     this.#secure = secure
     socket.on('error', ignore).on('end', this.#ended).on('close', this.#closed)
     const readBuffer = new ReadBuffer((bytes, length, lent) => this.#received(bytes, length, lent))
-    if (context.reusesMemory && readInto(socket, readBuffer.onread)) this.readBuffer = readBuffer
+    if (readInto(socket, readBuffer.onread)) this.readBuffer = readBuffer
     else socket.on('data', this.#chunk)
     context.idle.add(this)
   }
@@ -80,7 +79,6 @@ export class Http1Connection implements ClientConnection, IdleConnection {
     return this.#origin
   }
 
-  /** The buffer in which output is composed. */
   get out(): OutputBuffer {
     return this.context.out
   }
@@ -99,7 +97,6 @@ export class Http1Connection implements ClientConnection, IdleConnection {
     this.socket.resume()
   }
 
-  /** Sets whether a long body is coming, which is read into a larger buffer. */
   wantsBulk(wanted: boolean): void {
     // A paused TLS socket still delivers what it has decrypted. That is safe only in lent memory, which is copied.
     if (this.readBuffer === undefined || this.#secure) return
@@ -107,7 +104,6 @@ export class Http1Connection implements ClientConnection, IdleConnection {
     this.readBuffer.written = this.exchange?.upstream?.writer.isWritten ?? false
   }
 
-  /** Discards the bytes of a body that is not wanted. */
   dropBody(): void {
     const { requestBody: body, input } = this
     while (!body.done && !input.isEmpty && body.fault === undefined) {
@@ -117,7 +113,6 @@ export class Http1Connection implements ClientConnection, IdleConnection {
     if (body.fault !== undefined) this.closes = true
   }
 
-  /** Sends an answer of our own. */
   answer(answer: OwnAnswer, own: Readonly<Record<string, string>> = {}): void {
     const { exchange } = this
     this.dropBody()
@@ -133,7 +128,6 @@ export class Http1Connection implements ClientConnection, IdleConnection {
     return this.exchange === exchange
   }
 
-  /** The exchange has been answered. Continues with the next one, or ends the connection. */
   over(exchange: { readonly head: Head; over: boolean }): void {
     if (this.exchange !== exchange || this.gone) return
     this.exchange = undefined

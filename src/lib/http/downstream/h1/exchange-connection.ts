@@ -6,13 +6,13 @@ import type { BodyFramer } from '../../wire/body-framer.ts'
 import type { Head } from '../../wire/head.ts'
 import type { ClientOrigin } from '../client-origin.ts'
 import type { ServerContext } from '../server-context.ts'
-import type { Input } from './read-ahead.ts'
+import type { ReadAhead } from './read-ahead.ts'
 
 /** A connection of HTTP/1, as its exchange and its answer see it. */
 export interface ClientConnection extends TunnelEnd {
   readonly context: ServerContext
   readonly requestBody: BodyFramer
-  readonly input: Input
+  readonly input: ReadAhead
   /** The buffer in which output is composed. */
   readonly out: OutputBuffer
   readonly gone: boolean

@@ -1,7 +1,7 @@
 const NOTHING = Buffer.alloc(0)
 
 /** The bytes that were read from a client and not processed yet: from `at` to `end` of `bytes`. */
-export class Input {
+export class ReadAhead {
   bytes: Buffer = NOTHING
   at = 0
   end = 0
