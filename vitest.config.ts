@@ -11,7 +11,7 @@ const SLOW_UNIT = [
   'src/lib/uncaught-errors.test.ts',
   'src/master/masters.test.ts',
   'src/proxy/{tls,limits}.test.ts',
-  'src/nodeproxy/limits.test.ts',
+  'src/nodeproxy/http-limits.test.ts',
 ]
 // Vitest by itself would leave one processor out: on two, one file would run at a time.
 const maxWorkers = availableParallelism()

@@ -10,7 +10,7 @@ import type { EndedRun } from '../model/instance.ts'
 import type { NodeName } from '../model/names.ts'
 import type { NodeproxyConfig } from './config.ts'
 import type { Grants } from './grants.ts'
-import { NODE_LIMITS } from './limits.ts'
+import { NODE_LIMITS } from './http-limits.ts'
 import type { NodeUse } from './use.ts'
 import { openWorkers } from './workers.ts'
 

@@ -1,71 +1,43 @@
 import { BlockList } from 'node:net'
-import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
-import { clientAt, ipOf } from '../lib/ip.ts'
-import type { Buckets } from '../lib/shared/buckets.ts'
-import { type Access, type Bucket, bucketOf, type Network } from '../model/access.ts'
+import { ipOf } from '../lib/ip.ts'
+import type { Access, Network } from '../model/access.ts'
 import type { AppName } from '../model/names.ts'
+import { RateLimits, type RateLimitsOptions } from './rate-limits.ts'
 
-type Options = {
-  readonly clock: Clock
-  /** How much each app was used, and each client of an app; in memory that workers share, they count together. */
-  readonly apps: Buckets
-  /** Apart from the apps', so that many clients cannot crowd those out. */
-  readonly clients: Buckets
-}
+type Lists = { readonly allow: Networks | undefined; readonly deny: Networks | undefined }
 
-type Compiled = {
-  readonly allow: Networks | undefined
-  readonly deny: Networks | undefined
-  readonly rate: Bucket | undefined
-  readonly ratePerClient: Bucket | undefined
-}
-
-/** Applies the access rules of apps to clients. */
+/** Applies the access rules of apps to clients: their lists, and then their rates. */
 export class Guard {
-  readonly #options: Options
+  readonly #rates: RateLimits
   // Keyed by the rules object: a route that is read anew has a new one, and the old one is collected.
-  readonly #compiled = new WeakMap<Access, Compiled>()
+  readonly #lists = new WeakMap<Access, Lists>()
 
-  constructor(options: Options) {
-    this.#options = options
+  constructor(options: RateLimitsOptions) {
+    this.#rates = new RateLimits(options)
   }
 
   /** Fails with `not-allowed` or `rate-limited` where this client may not use the app now. */
   admit(app: AppName, access: Access, client: string): void {
-    const { allow, deny, rate, ratePerClient } = this.#of(access)
+    const { allow, deny } = this.#of(access)
     const address = client.includes('%') ? (ipOf(client) ?? client) : client
     if (deny?.has(address) === true || allow?.has(address) === false)
       throw new ShadowError('not-allowed', `${address} may not use ${app}`, { hint: `shadow access ${app}` })
-    if (ratePerClient !== undefined) {
-      const waitMs = this.#options.clients.take(`${app} ${clientAt(address)}`, ratePerClient, this.#options.clock.now())
-      if (waitMs > 0)
-        throw tooMany(`${address} asks more of ${app} than ${access.ratePerClient}`, app, 'client', waitMs)
-    }
-    if (rate !== undefined) {
-      const waitMs = this.#options.apps.take(app, rate, this.#options.clock.now())
-      if (waitMs > 0) throw tooMany(`${app} is asked more than ${access.rate}`, app, 'app', waitMs)
-    }
+    this.#rates.take(app, access, address)
   }
 
-  #of(access: Access): Compiled {
-    let compiled = this.#compiled.get(access)
-    if (compiled === undefined) {
-      compiled = {
+  #of(access: Access): Lists {
+    let lists = this.#lists.get(access)
+    if (lists === undefined) {
+      lists = {
         allow: access.allow.length > 0 ? new Networks(access.allow) : undefined,
         deny: access.deny.length > 0 ? new Networks(access.deny) : undefined,
-        rate: access.rate && bucketOf(access.rate),
-        ratePerClient: access.ratePerClient && bucketOf(access.ratePerClient),
       }
-      this.#compiled.set(access, compiled)
+      this.#lists.set(access, lists)
     }
-    return compiled
+    return lists
   }
 }
-
-/** `of`: which of the two rates it is that was reached. */
-const tooMany = (what: string, app: AppName, of: 'client' | 'app', retryAfterMs: number): ShadowError =>
-  new ShadowError('rate-limited', what, { retryAfterMs, hint: `shadow access ${app}`, facts: { rate: of } })
 
 const MOST_KNOWN = 1_000
 
