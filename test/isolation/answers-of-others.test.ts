@@ -9,6 +9,10 @@ import { register, Shadow } from '../tools/shadow.ts'
 import type { Visitor } from '../tools/visitor.ts'
 
 const STRANGERS = ['strange-1', 'strange-2', 'strange-3']
+/** So many answers of the steady app are looked at, while others are removed at least so often; in each part it dies once. */
+const ANSWERS = 1_000
+const REMOVALS = 40
+const PARTS = 5
 const SMALL = { memory: size('96MiB'), cpus: 1, pids: 64 }
 
 type House = Visitor & AsyncDisposable & { readonly admin: MasterClient }
@@ -112,7 +116,8 @@ describe.each(HOPS)('%s', (_, start) => {
     await named(house.admin, 'steady')
     const others = Array.from({ length: 10 }, (_, i) => `other-${i}`)
     let goesOn = true
-    const answered: Promise<void>[] = others.slice(0, 4).map(async (_, lane) => {
+    let removals = 0
+    const churn = others.slice(0, 4).map(async (_, lane) => {
       for (let round = 0; goesOn; round += 1) {
         const own = others.filter((_, i) => i % 4 === lane) // no two lanes meet at a name
         const name = own[round % own.length] as string
@@ -121,21 +126,31 @@ describe.each(HOPS)('%s', (_, start) => {
         assert.ok(status !== 200 || JSON.parse(body).NAME === name, `${name} was answered by ${body.slice(0, 200)}`)
         if (round % 2 === 1) await house.ask(name, '/die?code=1')
         await house.admin.call('removeApp', { params: { app: name } })
+        removals += 1
       }
     })
-    using client = new KeptClient(house.port)
-    for (let i = 0; i < 1_000; i += 1) {
-      if (i % 200 === 199) {
-        const { status, body } = await client.ask('steady', '/die?code=1')
-        assert.deepEqual([status, JSON.parse(body).code], [502, 'app-crashed'])
-        await house.admin.call('wakeApp', { params: { app: 'steady' } })
-        continue
+    const churned = Promise.all(churn).finally(() => {
+      goesOn = false // also where one has failed
+    })
+    churned.catch(() => undefined) // told below
+    using stack = new DisposableStack()
+    const clients = Array.from({ length: 4 }, () => stack.use(new KeptClient(house.port)))
+    for (let part = 1; part <= PARTS; part += 1) {
+      let left = ANSWERS / PARTS - 1
+      const ask = async (client: KeptClient): Promise<void> => {
+        while (goesOn && (left > 0 || removals < (part * REMOVALS) / PARTS)) {
+          left -= 1
+          const { status, body } = await client.ask('steady', '/env')
+          assert.deepEqual([status, nameIn(body)], [200, 'steady'], body)
+        }
       }
-      const { status, body } = await client.ask('steady', '/env')
-      assert.deepEqual([status, nameIn(body)], [200, 'steady'], body)
+      await Promise.all(clients.map(ask))
+      const { status, body } = await (clients[0] as KeptClient).ask('steady', '/die?code=1')
+      assert.deepEqual([status, JSON.parse(body).code], [502, 'app-crashed'])
+      await house.admin.call('wakeApp', { params: { app: 'steady' } })
     }
     goesOn = false
-    await Promise.all(answered)
+    await churned
   })
 })
 

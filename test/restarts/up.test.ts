@@ -40,7 +40,9 @@ async function start(dies?: Input['dies']): Promise<Up> {
     SHADOW_NODE_LISTEN: '127.0.0.1:0',
   }
   const input: Input = { settings, ...(dies && { dies }) }
-  const child = spawn(process.execPath, [PROGRAM, JSON.stringify(input)], { stdio: ['ignore', 'pipe', 'inherit'] })
+  // The program is started two dozen times. What Node keeps of its compiled sources halves the time of each further start.
+  const env = { ...process.env, NODE_COMPILE_CACHE: `${data}/compiled` }
+  const child = spawn(process.execPath, [PROGRAM, JSON.stringify(input)], { env, stdio: ['ignore', 'pipe', 'inherit'] })
   const [line] = (await once(createInterface(child.stdout!), 'line')) as [string]
   const { front, master, token } = JSON.parse(line)
   return {
