@@ -62,7 +62,7 @@ for (const [what, path, text, fault] of [
   ['another log', 'src/proxy/a.ts', `import { pino } from 'pino'`, 'imports pino'],
   ['the environment read anywhere', 'src/proxy/pins.ts', `const x = process.env['X']`, 'reads process.env'],
   ['an internal of Node used anywhere', 'src/proxy/a.ts', `const { _handle: handle } = socket`, 'uses _handle'],
-  ['machinery that knows our nouns', 'src/lib/turn.ts', `const byVolume = new Map()`, 'lib says "byVolume"'],
+  ['machinery that knows our nouns', 'src/lib/mutex.ts', `const byVolume = new Map()`, 'lib says "byVolume"'],
   [
     'a room of HTTP that another may not import',
     'src/lib/http/wire/a.ts',

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'vitest'
+import { ConcurrencyLimit } from '../lib/concurrency-limit.ts'
 import { ShadowError } from '../lib/errors.ts'
 import { Refusal, UpstreamError } from '../lib/http/next-hop.ts'
-import { Places } from '../lib/places.ts'
 import { Gauges, gaugesMemory } from '../lib/shared/gauges.ts'
 import type { Held } from '../model/instance.ts'
 import { NODE_BACK_WITHIN } from '../model/intervals.ts'
@@ -32,7 +32,7 @@ function aDelivery(script: Script) {
   const did: string[] = []
   const left = [...(script.attempts ?? [])]
   const gauge = new Gauges(gaugesMemory({ threads: 1 }), 0).of('blog')
-  const places = new Places(gauge, undefined, () => new ShadowError('queue-full', 'full'), clock)
+  const places = new ConcurrencyLimit(gauge, undefined, () => new ShadowError('queue-full', 'full'), clock)
   places.most = 1
   let holds = 0
   const held = (): Held => {

@@ -1,8 +1,8 @@
 import { pause } from '../lib/abort.ts'
 import type { Cancellation } from '../lib/cancellation.ts'
 import type { Clock } from '../lib/clock.ts'
+import type { ConcurrencyLimit } from '../lib/concurrency-limit.ts'
 import { Refusal, UpstreamError } from '../lib/http/next-hop.ts'
-import type { Places } from '../lib/places.ts'
 import type { Held } from '../model/instance.ts'
 import { NODE_BACK_WITHIN } from '../model/intervals.ts'
 
@@ -17,7 +17,7 @@ export type Failed<T> = { readonly target: T; readonly held: Held | undefined; r
 /** One request on its way to its app through a target of the type T: a front's target is a node, a node's target is the app itself. */
 export interface Delivery<T> {
   /** The places of the app; the request has taken one. */
-  readonly places: Places
+  readonly places: ConcurrencyLimit
   readonly cancellation: Cancellation
   readonly clock: Clock
   /** The target that can be used at once; undefined: `choose` finds it. */

@@ -79,9 +79,9 @@ class Contexts {
 
   /** Reads the file again and changes it under a lock that all processes of this user share. */
   async #change(change: (data: Stored) => void): Promise<void> {
-    const { ProcessTurn } = await import('../lib/process-turn.ts')
+    const { ProcessMutex } = await import('../lib/process-mutex.ts')
     await makeFolder(dirname(this.#file))
-    const turn = new ProcessTurn(`${this.#file}.lock`, { withinMs: WRITE_WITHIN_MS })
+    const turn = new ProcessMutex(`${this.#file}.lock`, { withinMs: WRITE_WITHIN_MS })
     try {
       await turn.take(async () => {
         await this.#db.read()

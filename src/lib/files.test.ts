@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'vitest'
 import { isFailure } from './errors.ts'
 import { lockFolder, openDatabase, writeWhole } from './files.ts'
-import { ProcessTurn } from './process-turn.ts'
+import { ProcessMutex } from './process-mutex.ts'
 
 let folder: string
 let umask: number
@@ -31,11 +31,11 @@ test('what is written and the folders made on the way are for us alone', async (
 test('nobody else can open a lock file, one that was open to others before included', async () => {
   using _lock = await lockFolder(join(folder, 'data'))
   assert.deepEqual([await modeOf('data'), await modeOf('data/lock')], ['700', '600'])
-  const turn = new ProcessTurn(join(folder, 'turn'), { withinMs: 100 })
+  const turn = new ProcessMutex(join(folder, 'turn'), { withinMs: 100 })
   await turn.close()
   assert.equal(await modeOf('turn'), '600')
   await chmod(join(folder, 'turn'), 0o644)
-  await new ProcessTurn(join(folder, 'turn'), { withinMs: 100 }).close()
+  await new ProcessMutex(join(folder, 'turn'), { withinMs: 100 }).close()
   assert.equal(await modeOf('turn'), '600')
 })
 

@@ -3,8 +3,8 @@ import { z } from 'zod'
 import { systemCode } from './errors.ts'
 import { readIfThere, writeWhole } from './files.ts'
 import type { Log } from './log.ts'
+import { KeyedMutex } from './mutex.ts'
 import type { Seals } from './seals.ts'
-import { Turns } from './turn.ts'
 
 type Options<K extends string, V> = {
   readonly folder: string
@@ -29,7 +29,7 @@ const Sealed = z.object({ sealed: z.string() })
  */
 export class SealedFiles<K extends string, V> {
   readonly #options: Options<K, V>
-  readonly #turns = new Turns<K>()
+  readonly #mutexes = new KeyedMutex<K>()
   readonly #writing = new Set<Promise<void>>()
 
   constructor(options: Options<K, V>) {
@@ -81,7 +81,7 @@ export class SealedFiles<K extends string, V> {
 
   #inBackground(name: K, write: () => Promise<void>): void {
     const { log, what } = this.#options
-    const writing: Promise<void> = this.#turns
+    const writing: Promise<void> = this.#mutexes
       .take(name, write)
       .catch(cause => log.warn(`${what} not kept`, { name, cause }))
       .finally(() => this.#writing.delete(writing))

@@ -7,7 +7,7 @@ import type { Log } from '../lib/log.ts'
 import { NODE_ANNOUNCES_EVERY } from '../model/intervals.ts'
 import type { NodeName } from '../model/names.ts'
 import type { Health } from './health.ts'
-import type { NodeKeys } from './key.ts'
+import type { NodeKeys } from './node-keys.ts'
 
 type Options = {
   readonly master: MasterClient

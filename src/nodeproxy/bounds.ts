@@ -1,6 +1,6 @@
 import type { Clock } from '../lib/clock.ts'
+import { ConcurrencyLimit } from '../lib/concurrency-limit.ts'
 import { ShadowError } from '../lib/errors.ts'
-import { Places } from '../lib/places.ts'
 import type { Gauges } from '../lib/shared/gauges.ts'
 import type { AppName } from '../model/names.ts'
 
@@ -17,17 +17,17 @@ const MOST_APPS = 100_000
 /** The places of each app on this node, requests and WebSockets together: fronts bound them by the app's rules, the node by what it has. */
 export class NodeBounds {
   readonly #options: Options
-  readonly #places = new Map<AppName, Places>()
+  readonly #places = new Map<AppName, ConcurrencyLimit>()
 
   constructor(options: Options) {
     this.#options = options
   }
 
-  placesOf(app: AppName): Places {
+  placesOf(app: AppName): ConcurrencyLimit {
     let places = this.#places.get(app)
     if (places === undefined) {
       const { gauges, clock, sockets } = this.#options
-      places = new Places(gauges.of(app), undefined, () => tooMany(app), clock)
+      places = new ConcurrencyLimit(gauges.of(app), undefined, () => tooMany(app), clock)
       places.most = Math.max(1, Math.floor(sockets / 4))
       const [oldest] = this.#places.size >= MOST_APPS ? this.#places.keys() : []
       if (oldest !== undefined) this.#places.delete(oldest)

@@ -5,7 +5,7 @@ import { HOP_INSTANCE, HOP_KEY } from '../api/paths.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { RequestHandler } from '../lib/http/exchange.ts'
 import type { InstanceHandler } from './instance-request.ts'
-import type { NodeKeys } from './key.ts'
+import type { NodeKeys } from './node-keys.ts'
 
 type Parts = {
   /** Fronts show this one. */

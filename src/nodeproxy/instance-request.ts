@@ -12,9 +12,9 @@ import {
 } from '../api/paths.ts'
 import type { Cancellation } from '../lib/cancellation.ts'
 import type { Clock } from '../lib/clock.ts'
+import type { ConcurrencyLimit } from '../lib/concurrency-limit.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
 import { type NextHop, UpstreamError } from '../lib/http/next-hop.ts'
-import type { Places } from '../lib/places.ts'
 import { ANSWER_WITHIN } from '../model/access.ts'
 import type { Held, HoldRequest, Phase } from '../model/instance.ts'
 import { appOf, type InstanceId, parseInstanceId } from '../model/instance-id.ts'
@@ -49,7 +49,7 @@ export function instanceHandler(parts: Parts): InstanceHandler {
 /** A request for an instance of this node. The only target is the instance: a request that its run did not take can only go to its next run. */
 class InstanceRequest implements Delivery<InstanceId> {
   readonly instance: InstanceId
-  readonly places: Places
+  readonly places: ConcurrencyLimit
   readonly #holdRequest: HttpHoldRequest
   readonly cancellation: Cancellation
   readonly #exchange: Exchange

@@ -1,6 +1,6 @@
 import { asShadowError, type ShadowError } from '../lib/errors.ts'
+import { Mutex } from '../lib/mutex.ts'
 import type { Notifier } from '../lib/notifier.ts'
-import { Turn } from '../lib/turn.ts'
 import type { Unwind } from '../lib/unwind.ts'
 import type { StopReason } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
@@ -14,10 +14,10 @@ import type { InstanceParts } from './instance-parts.ts'
 import { Liveness, wasStopped } from './liveness.ts'
 import { diedAwake } from './postmortem.ts'
 import { isStuck } from './refusals.ts'
-import type { Running } from './running.ts'
+import type { Running } from './running-container.ts'
 import type { Exit, FoundContainer } from './runtime/runtime.ts'
 import type { Phased, Rest, State } from './state.ts'
-import { graceMs } from './undo.ts'
+import { graceMs } from './teardown.ts'
 
 export const ASLEEP: Rest = { phase: 'asleep', problem: null }
 
@@ -29,7 +29,7 @@ const SOON_MS = 10_000
  * puts it to sleep takes the turn first.
  */
 export class Lifecycle {
-  readonly turn = new Turn()
+  readonly turn = new Mutex()
   readonly holds: Holds
   readonly crashes = new Crashes()
   readonly events: EventRecorder

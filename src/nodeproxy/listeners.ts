@@ -11,7 +11,7 @@ import type { NodeName } from '../model/names.ts'
 import type { NodeproxyConfig } from './config.ts'
 import type { Grants } from './grants.ts'
 import { NODE_LIMITS } from './http-limits.ts'
-import type { NodeUse } from './use.ts'
+import type { NodeUse } from './shared-counts.ts'
 import { openWorkers } from './workers.ts'
 
 type Options = {

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
 import { opens } from './readiness.ts'
-import type { Running } from './running.ts'
+import type { Running } from './running-container.ts'
 import type { Runtime } from './runtime/runtime.ts'
 
 // Connections end a moment before the process is gone: the kernel closes files first, then it notifies the parent.

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { totalmem } from 'node:os'
 import { ShadowError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
-import { Turn } from '../lib/turn.ts'
+import { Mutex } from '../lib/mutex.ts'
 import { type InstanceId, logFields } from '../model/instance-id.ts'
 import { sayBytes, toBytes } from '../model/quantities.ts'
 import type { TaskDefinition } from '../model/task.ts'
@@ -34,7 +34,7 @@ const RETRY_AFTER_MS = 5_000
 export class MemoryRoom {
   readonly #options: Options
   readonly #reserved = new Map<InstanceId, number>()
-  readonly #turn = new Turn()
+  readonly #mutex = new Mutex()
 
   constructor(options: Options) {
     this.#options = options
@@ -42,7 +42,7 @@ export class MemoryRoom {
 
   /** Lets the instance take what it reserves; fails with `no-memory`. Taken already is success. */
   admit(instance: InstanceId, task: TaskDefinition, signal: AbortSignal): Promise<void> {
-    return this.#turn.take(async () => {
+    return this.#mutex.take(async () => {
       const wanted = reservedBy(task)
       this.#reserved.delete(instance)
       const tried = new Set<InstanceId>([instance])

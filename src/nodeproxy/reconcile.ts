@@ -7,9 +7,9 @@ import { duration, toMs } from '../model/quantities.ts'
 import { TASK_DEFAULTS, type TaskDefinition } from '../model/task.ts'
 import { ExitWatch } from './exit-watch.ts'
 import type { untilReady } from './readiness.ts'
-import type { Running } from './running.ts'
+import type { Running } from './running-container.ts'
 import type { FoundContainer } from './runtime/runtime.ts'
-import { graceMs, type UndoParts, undoOf, volumeOf } from './undo.ts'
+import { graceMs, type UndoParts, undoOf, volumeOf } from './teardown.ts'
 
 /** All containers and volumes of ours on this machine, as the kernel and the runtime know them. */
 export type Inventory = {

@@ -5,7 +5,7 @@ import type { InstanceId } from '../model/instance-id.ts'
 import type { InstanceTarget } from './holds.ts'
 import type { Idle } from './idle.ts'
 import type { Liveness } from './liveness.ts'
-import type { Running } from './running.ts'
+import type { Running } from './running-container.ts'
 
 /** How an instance rests once it is unwound. */
 export type Rest =

@@ -10,7 +10,7 @@ import { runThread } from '../lib/threads/thread.ts'
 import { nodeHandler } from './http.ts'
 import { NODE_LIMITS } from './http-limits.ts'
 import { instanceHandler } from './instance-request.ts'
-import { useOf } from './use.ts'
+import { useOf } from './shared-counts.ts'
 import type { NodeWorkerData } from './workers.ts'
 
 // One of several threads of a node that share its port.

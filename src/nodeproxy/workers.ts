@@ -11,7 +11,7 @@ import { WorkerPool } from '../lib/threads/worker-pool.ts'
 import type { NodeName } from '../model/names.ts'
 import type { NodeproxyConfig } from './config.ts'
 import type { Grants } from './grants.ts'
-import type { NodeUse } from './use.ts'
+import type { NodeUse } from './shared-counts.ts'
 
 /** What a worker of a node is given. */
 export type NodeWorkerData = {

@@ -2,9 +2,9 @@ import type { Delivery, Failed } from '../api/delivery.ts'
 import { HttpHoldRequest } from '../api/hold-request.ts'
 import type { Cancellation } from '../lib/cancellation.ts'
 import type { Clock } from '../lib/clock.ts'
+import type { ConcurrencyLimit } from '../lib/concurrency-limit.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
 import { Refusal } from '../lib/http/next-hop.ts'
-import type { Places } from '../lib/places.ts'
 import type { Node } from '../model/app.ts'
 import type { Held } from '../model/instance.ts'
 import { instanceId } from '../model/instance-id.ts'
@@ -12,7 +12,7 @@ import type { Route } from '../model/route.ts'
 import { type AppBounds, placesFor } from './bounds.ts'
 import { errorFor, mayComeBack, mayGoElsewhere } from './failover.ts'
 import type { FrontParts } from './front-parts.ts'
-import { hopOf } from './hop.ts'
+import { hopOf } from './next-hop.ts'
 import { healthyPinned, nodeOf } from './node-choice.ts'
 import { isNavigation } from './visitor.ts'
 
@@ -33,7 +33,7 @@ type Given = {
 
 /** A request for an app; its targets are nodes. */
 export class AppRequest implements Delivery<Node> {
-  readonly places: Places
+  readonly places: ConcurrencyLimit
   readonly cancellation: Cancellation
   readonly #of: Given
   readonly #bounds: AppBounds

@@ -1,6 +1,6 @@
 import type { Clock } from '../lib/clock.ts'
+import { ConcurrencyLimit } from '../lib/concurrency-limit.ts'
 import { ShadowError } from '../lib/errors.ts'
-import { Places } from '../lib/places.ts'
 import type { Gauges } from '../lib/shared/gauges.ts'
 import { ANSWER_WITHIN, IN_FLIGHT } from '../model/access.ts'
 import type { HoldKind } from '../model/instance.ts'
@@ -21,10 +21,10 @@ type Options = {
 
 /** What one app is given at a time. */
 export type AppBounds = {
-  readonly requests: Places
-  readonly webSockets: Places
+  readonly requests: ConcurrencyLimit
+  readonly webSockets: ConcurrencyLimit
   /** Streams of the front's own that follow a wake for a waiting page. */
-  readonly waitingPages: Places
+  readonly waitingPages: ConcurrencyLimit
   /** For the first byte of an answer; undefined: no limit. */
   readonly answerWithinMs: number | undefined
 }
@@ -74,9 +74,14 @@ export class Bounds {
       const most = Math.min(waitingPerApp, share(connections / 4))
       const waiting = { gauge: gauges.of(`${app} waiting`), most }
       counted = {
-        requests: new Places(gauges.of(app), waiting, () => tooMany(app, 'requests'), clock),
-        webSockets: new Places(gauges.of(`${app} websocket`), undefined, () => tooMany(app, 'WebSockets'), clock),
-        waitingPages: new Places(
+        requests: new ConcurrencyLimit(gauges.of(app), waiting, () => tooMany(app, 'requests'), clock),
+        webSockets: new ConcurrencyLimit(
+          gauges.of(`${app} websocket`),
+          undefined,
+          () => tooMany(app, 'WebSockets'),
+          clock,
+        ),
+        waitingPages: new ConcurrencyLimit(
           gauges.of(`${app} waiting page`),
           undefined,
           () => tooMany(app, 'waiting pages'),
@@ -92,7 +97,7 @@ export class Bounds {
 }
 
 /** The places that a request or an upgrade needs one of. */
-export const placesFor = ({ requests, webSockets }: AppBounds, kind: HoldKind): Places =>
+export const placesFor = ({ requests, webSockets }: AppBounds, kind: HoldKind): ConcurrencyLimit =>
   kind === 'websocket' ? webSockets : requests
 
 const share = (of: number): number => Math.max(1, Math.floor(of))

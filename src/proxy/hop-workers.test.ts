@@ -2,4 +2,4 @@
 import { inTests } from '../testing/workers.ts'
 
 inTests.workers = '2'
-await import('./hop.test.ts')
+await import('./next-hop.test.ts')

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { ShadowError, systemCode } from '../../lib/errors.ts'
 import { readIfThere, syncFolder, writeWhole } from '../../lib/files.ts'
 import { mapAtMost } from '../../lib/parallel.ts'
-import { ProcessTurn } from '../../lib/process-turn.ts'
+import { ProcessMutex } from '../../lib/process-mutex.ts'
 import { sweep, withDirectoryFailures } from './directory-files.ts'
 import { checkedKey, seal, unseal } from './document.ts'
 import type { Storage, Stored } from './storage.ts'
@@ -18,7 +18,7 @@ export async function directory({ path }: { path: string }): Promise<Storage> {
   const turn = await withDirectoryFailures(path, async () => {
     await mkdir(parts, { recursive: true, mode: 0o700 })
     await sweep(parts)
-    return new ProcessTurn(lockFile, { withinMs: LOCK_WITHIN_MS })
+    return new ProcessMutex(lockFile, { withinMs: LOCK_WITHIN_MS })
   })
 
   const read = async (key: string): Promise<Stored | undefined> => {

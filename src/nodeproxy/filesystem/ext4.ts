@@ -3,8 +3,8 @@ import { orAborted } from '../../lib/abort.ts'
 import { ShadowError } from '../../lib/errors.ts'
 import { type Exec, ExecError, exec as execHere } from '../../lib/exec.ts'
 import { makeFolder } from '../../lib/files.ts'
+import { KeyedMutex } from '../../lib/mutex.ts'
 import { mapAtMost } from '../../lib/parallel.ts'
-import { Turns } from '../../lib/turn.ts'
 import type { VolumeUse } from '../../model/instance.ts'
 import { isAppName, type VolumeId, volumeId } from '../../model/names.ts'
 import type { BlockDriver } from '../volumes/block-driver.ts'
@@ -31,7 +31,7 @@ type Options = {
 export function ext4({ folder, file: fileOf, exec = execHere }: Options): Filesystem {
   const file = (volume: VolumeId): string | undefined => fileOf?.(volume)
   const real = realFolder(folder)
-  const turns = new Turns<VolumeId>()
+  const turns = new KeyedMutex<VolumeId>()
   const trims = new Trim(exec)
   const at = (volume: VolumeId): string => mountpointOf(folder, volume)
 

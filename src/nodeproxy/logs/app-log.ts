@@ -1,7 +1,7 @@
 import { type Clock, timestamp } from '../../lib/clock.ts'
 import { isNoSpace } from '../../lib/files.ts'
 import type { Log } from '../../lib/log.ts'
-import { Turn } from '../../lib/turn.ts'
+import { Mutex } from '../../lib/mutex.ts'
 import type { LogLine } from '../../model/instance.ts'
 import { type InstanceId, logFields } from '../../model/instance-id.ts'
 import { Inbox } from './inbox.ts'
@@ -30,7 +30,7 @@ export class AppLog {
   readonly #log: Log
   readonly #segments: Segments
   /** Writes and reads of the files take turns, so that a following reader gets each line exactly once. */
-  readonly #turn = new Turn()
+  readonly #mutex = new Mutex()
   readonly #readers = new Set<Inbox>()
   readonly #pending: { line: LogLine; text: string }[] = []
   #pendingBytes = 0
@@ -52,7 +52,7 @@ export class AppLog {
     this.#pending.push({ line, text })
     this.#pendingBytes += text.length
     for (const reader of this.#readers) reader.put(line)
-    this.#writing ??= this.#turn.take(() => this.#write())
+    this.#writing ??= this.#mutex.take(() => this.#write())
   }
 
   /** Resolves when there is room for more; a pump waits for it after each line. */
@@ -70,7 +70,7 @@ export class AppLog {
     using inbox = new Inbox(signal)
     using leaving = new DisposableStack()
     leaving.defer(() => this.#readers.delete(inbox))
-    const lines = await this.#turn.take(async () => {
+    const lines = await this.#mutex.take(async () => {
       const written = await this.#last(tail)
       // No await from here on: lines that are added from now on come through the inbox.
       if (follow) this.#readers.add(inbox)
@@ -84,7 +84,7 @@ export class AppLog {
   /** What is kept of the newest container output; undefined where there is none. */
   async known(): Promise<Known | undefined> {
     await this.flushed()
-    return this.#turn.take(async () => {
+    return this.#mutex.take(async () => {
       let since: string | undefined
       let horizon = 0
       const lines = new Map<string, number>()
@@ -105,7 +105,7 @@ export class AppLog {
   async remove(): Promise<void> {
     this.#isRemoved = true
     await this.flushed()
-    await this.#turn.take(() => this.#segments.remove())
+    await this.#mutex.take(() => this.#segments.remove())
   }
 
   async #write(): Promise<void> {

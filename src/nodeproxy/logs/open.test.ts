@@ -47,22 +47,22 @@ class FakeOutput {
 
   write(line: string, at: number, stream: 'stdout' | 'stderr' = 'stdout'): this {
     this.lines.push({ at: new Date(at).toISOString().replace('Z', '000000Z'), stream, line })
-    return this.#turn()
+    return this.#mutex()
   }
 
   end(): this {
     this.#ended = true
-    return this.#turn()
+    return this.#mutex()
   }
 
   cut(): void {
     this.isAway = true
-    this.#turn()
+    this.#mutex()
   }
 
   async *read(since: string | undefined, until: AbortSignal): AsyncGenerator<LogLine> {
     this.asked.push(since)
-    until.addEventListener('abort', () => this.#turn(), { once: true })
+    until.addEventListener('abort', () => this.#mutex(), { once: true })
     for (let at = 0; ; ) {
       until.throwIfAborted()
       if (this.isAway) throw new ShadowError('runtime-unreachable', 'away')
@@ -75,7 +75,7 @@ class FakeOutput {
     }
   }
 
-  #turn(): this {
+  #mutex(): this {
     this.#more.resolve()
     this.#more = Promise.withResolvers()
     return this

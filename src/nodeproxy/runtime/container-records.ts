@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { z } from 'zod'
 import type { Log } from '../../lib/log.ts'
-import { Turns } from '../../lib/turn.ts'
+import { KeyedMutex } from '../../lib/mutex.ts'
 import { type InstanceId, isInstanceId, logFields } from '../../model/instance-id.ts'
 
 /** `id` null: a container of the instance is being made. `boot`: the boot of this machine in which that was so. */
@@ -17,7 +17,7 @@ export class ContainerRecords {
   readonly #folder: string
   readonly #log: Log
   readonly #entries = new Map<InstanceId, Entry>()
-  readonly #turns = new Turns<InstanceId>()
+  readonly #mutexes = new KeyedMutex<InstanceId>()
   /** Containers that were made before there were records: those of an older Shadow, which this one takes over. */
   readonly #trustsUnknown: boolean
   readonly #boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
@@ -75,7 +75,7 @@ export class ContainerRecords {
   }
 
   #write(instance: InstanceId, write: () => Promise<void>): Promise<void> {
-    return this.#turns
+    return this.#mutexes
       .take(instance, write)
       .catch(cause => this.#log.warn('container record not kept', { ...logFields(instance), cause }))
   }

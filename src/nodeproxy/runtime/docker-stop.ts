@@ -2,7 +2,7 @@ import type Docker from 'dockerode'
 import { resolvesWithin } from '../../lib/abort.ts'
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import { ShadowError } from '../../lib/errors.ts'
-import { Turn } from '../../lib/turn.ts'
+import { Mutex } from '../../lib/mutex.ts'
 import type { DockerContainers } from './docker-containers.ts'
 import { unlessStatus } from './docker-engine.ts'
 import type { Container } from './runtime.ts'
@@ -17,7 +17,7 @@ const ENDS_ALONE_MS = 500
 export class DockerStop {
   readonly #containers: DockerContainers
   readonly #clock: Clock
-  readonly #endsAlone = new Turn()
+  readonly #endsAlone = new Mutex()
   /** By which signal each wants to be stopped, by its id: so that a sleep need not ask Docker. */
   readonly #signals = new Map<string, string>()
 

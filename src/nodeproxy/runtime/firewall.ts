@@ -2,7 +2,7 @@ import { access } from 'node:fs/promises'
 import { ShadowError } from '../../lib/errors.ts'
 import { type Exec, ExecError } from '../../lib/exec.ts'
 import type { Log } from '../../lib/log.ts'
-import { Turn } from '../../lib/turn.ts'
+import { Mutex } from '../../lib/mutex.ts'
 import { destinationsOf, type Egress } from '../../model/egress.ts'
 import { CHAIN_PREFIX, chainsOf, rulesOf, rulesOfIPv6 } from './firewall-rules.ts'
 import { nameServers } from './name-servers.ts'
@@ -29,7 +29,7 @@ type Family = { readonly command: 'iptables' | 'ip6tables'; readonly rules: (bri
  */
 export class Firewall {
   readonly #options: Options
-  readonly #turn = new Turn()
+  readonly #mutex = new Mutex()
   readonly #apps = new Map<string, readonly Egress[]>()
   readonly #made = new Map<string, string>()
   #frontPorts: readonly number[]
@@ -88,7 +88,7 @@ export class Firewall {
     const { mode, log } = this.#options
     if (mode === 'off') return
     try {
-      await this.#turn.take(action)
+      await this.#mutex.take(action)
     } catch (cause) {
       const problem = notMade(cause)
       if (mode === 'on') throw problem

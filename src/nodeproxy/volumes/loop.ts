@@ -6,7 +6,7 @@ import { ShadowError, systemCode } from '../../lib/errors.ts'
 import { type Exec, ExecError, exec as execHere } from '../../lib/exec.ts'
 import { readIfThere } from '../../lib/files.ts'
 import { type Log, noLog } from '../../lib/log.ts'
-import { Turn, Turns } from '../../lib/turn.ts'
+import { KeyedMutex, Mutex } from '../../lib/mutex.ts'
 import type { VolumeId } from '../../model/names.ts'
 import { mountinfo } from '../filesystem/mountinfo.ts'
 import type { BlockDriver, Device } from './block-driver.ts'
@@ -29,9 +29,9 @@ const USUAL_OVERCOMMIT = 10
  */
 export function loop({ folder, exec = execHere, overcommit = USUAL_OVERCOMMIT, log = noLog }: Options): BlockDriver {
   const real = realFolder(folder)
-  const turns = new Turns<VolumeId>()
+  const turns = new KeyedMutex<VolumeId>()
   // Two losetup that find the same free device make one of them sleep 200 ms before it looks again.
-  const losetupTurn = new Turn()
+  const losetupTurn = new Mutex()
   const lastDevice = new Map<VolumeId, Device>()
 
   /** Devices that have the volume's image behind them: one, or none. The last known one is checked first. */

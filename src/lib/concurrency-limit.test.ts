@@ -1,15 +1,15 @@
 import { expect, test } from 'vitest'
 import { HandClock } from '../testing/clock.ts'
+import { ConcurrencyLimit } from './concurrency-limit.ts'
 import { ShadowError } from './errors.ts'
-import { Places } from './places.ts'
 import { Gauges, gaugesMemory } from './shared/gauges.ts'
 
 const full = (): ShadowError => new ShadowError('queue-full', 'full')
 const memory = gaugesMemory({ threads: 2 })
 
-function placesOf(thread: number, clock: HandClock, name: string): Places {
+function placesOf(thread: number, clock: HandClock, name: string): ConcurrencyLimit {
   const gauges = new Gauges(memory, thread)
-  const places = new Places(gauges.of(name), { gauge: gauges.of(`${name} waiting`), most: 2 }, full, clock)
+  const places = new ConcurrencyLimit(gauges.of(name), { gauge: gauges.of(`${name} waiting`), most: 2 }, full, clock)
   places.most = 2
   return places
 }

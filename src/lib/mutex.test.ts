@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { Turns } from './turn.ts'
+import { KeyedMutex } from './mutex.ts'
 
 test('tasks of one key take turns, a failed one included; those of another key do not wait', async () => {
-  const turns = new Turns<string>()
+  const turns = new KeyedMutex<string>()
   const done: string[] = []
   const gate = Promise.withResolvers<void>()
   const first = turns.take('a', async () => {

@@ -7,7 +7,7 @@ import type { LogLine } from '../model/instance.ts'
 import { instanceId } from '../model/instance-id.ts'
 import { appName } from '../model/names.ts'
 import { settled } from '../testing/instance-environment.ts'
-import { control } from './control.ts'
+import { control } from './api-handlers.ts'
 
 const LINES = 10_000
 

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { setTimeout as wait } from 'node:timers/promises'
 import { openDatabase } from './files.ts'
-import { Turn } from './turn.ts'
+import { Mutex } from './mutex.ts'
 
 const SQLITE_BUSY = 5
 
@@ -9,9 +9,9 @@ const SQLITE_BUSY = 5
  * A mutex for all processes that name the same file. The lock is SQLite's (fcntl): the kernel releases it when its holder dies
  * in any way. It is tried again and again, because SQLite's own wait would block the event loop.
  */
-export class ProcessTurn {
+export class ProcessMutex {
   readonly #database: DatabaseSync
-  readonly #turn = new Turn()
+  readonly #mutex = new Mutex()
   readonly #withinMs: number
 
   constructor(file: string, { withinMs }: { withinMs: number }) {
@@ -21,7 +21,7 @@ export class ProcessTurn {
 
   /** Runs the task while it holds the lock. Throws SQLite's error if it cannot get the lock in time. */
   take<T>(task: () => Promise<T>): Promise<T> {
-    return this.#turn.take(async () => {
+    return this.#mutex.take(async () => {
       await this.#enter()
       try {
         return await task()
@@ -33,7 +33,7 @@ export class ProcessTurn {
 
   /** Closes the file when all earlier tasks have ended; no call may follow. */
   close(): Promise<void> {
-    return this.#turn.take(async () => this.#database.close())
+    return this.#mutex.take(async () => this.#database.close())
   }
 
   async #enter(): Promise<void> {

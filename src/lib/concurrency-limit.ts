@@ -11,7 +11,7 @@ const LOOK_EVERY_MS = 20
  * The places of a service that serves a limited number at a time. All threads count them together. A caller without a place may wait in a
  * queue of limited length.
  */
-export class Places {
+export class ConcurrencyLimit {
   most = Number.POSITIVE_INFINITY
   readonly #gauge: Gauge
   readonly #waiting: Waiting | undefined

@@ -1,5 +1,5 @@
 /** Runs tasks one at a time, in the order of the calls. */
-export class Turn {
+export class Mutex {
   #last: Promise<unknown> = Promise.resolve()
 
   /** Runs the task when all earlier ones have ended, whether they succeeded or not. */
@@ -11,11 +11,11 @@ export class Turn {
 }
 
 /** Tasks with the same key run one at a time; tasks with different keys run side by side. */
-export class Turns<K> {
-  readonly #byKey = new Map<K, { turn: Turn; takers: number }>()
+export class KeyedMutex<K> {
+  readonly #byKey = new Map<K, { turn: Mutex; takers: number }>()
 
   async take<T>(key: K, task: () => Promise<T>): Promise<T> {
-    const entry = this.#byKey.get(key) ?? { turn: new Turn(), takers: 0 }
+    const entry = this.#byKey.get(key) ?? { turn: new Mutex(), takers: 0 }
     this.#byKey.set(key, entry)
     entry.takers += 1
     try {
