@@ -57,7 +57,7 @@ async function serving() {
   const folder = certificatesFolder()
   putPair(folder, 'one.example', one)
   const certificates = stack.use(await Certificates.open({ folder, clock, log: noLog, lookEveryMs: 1e9 }))
-  const tls = tlsServer({ certificates, exchanges, log: noLog, handshakeWithinMs: 50 })
+  const tls = tlsServer({ certificates, exchanges, log: noLog, handshakeWithinMs: 1_000 })
   tls.listen(0, HERE)
   await once(tls, 'listening')
   stack.defer(() => void tls.close())

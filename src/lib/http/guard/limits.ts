@@ -32,5 +32,11 @@ export const LIMITS: Limits = {
   requestsPerConnection: Number.POSITIVE_INFINITY,
 }
 
+export const requestTooSlow = (): ShadowError =>
+  new ShadowError('too-slow', 'the rest of the request came too slowly, or not at all')
+
+export const clientTooSlow = (): ShadowError =>
+  new ShadowError('client-gone', 'the client took and gave bytes too slowly, or none at all')
+
 export const tooLarge = (most: number): ShadowError =>
   new ShadowError('too-large', `the body is larger than the ${most} bytes that are taken here`)

@@ -1,7 +1,7 @@
 import { Socket } from 'node:net'
 import { uses } from './fallbacks.ts'
 
-/** The option `onread` of node:net: where to read into, and who is told. */
+/** The option `onread` of node:net: the buffer to read into, and the callback for the bytes. */
 type OnRead = { buffer: () => Buffer; callback: (length: number, bytes: Uint8Array) => boolean }
 type Handle = { useUserBuffer?: (buffer: Buffer) => void }
 type Half = { _handle?: Handle | null } & Record<symbol, unknown>

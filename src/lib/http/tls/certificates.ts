@@ -101,9 +101,9 @@ export class Certificates implements Disposable {
       const [chain, key] = await Promise.all([readFile(files.chain, 'utf8'), readFile(files.key, 'utf8')])
       const certificate = certificateOf(chain, key)
       const expires = new Date(certificate.expiresAt).toISOString()
-      const told = { hostname: files.name, file: files.chain, expires }
-      if (certificate.expiresAt < clock.wall()) log.warn('certificate expired', told)
-      else log.info('certificate read', told)
+      const fields = { hostname: files.name, file: files.chain, expires }
+      if (certificate.expiresAt < clock.wall()) log.warn('certificate expired', fields)
+      else log.info('certificate read', fields)
       return { name: files.name, version, certificate }
     } catch (cause) {
       const kept = before?.certificate === undefined ? 'none' : 'the one before'

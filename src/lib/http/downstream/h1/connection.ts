@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import { type FailureCode, ShadowError } from '../../../errors.ts'
 import { plainAddress } from '../../../ip.ts'
 import type { OwnAnswer } from '../../exchange.ts'
-import { tooLarge } from '../../guard/limits.ts'
+import { clientTooSlow, requestTooSlow, tooLarge } from '../../guard/limits.ts'
 import { keepsPace } from '../../guard/transfer-rate.ts'
 import { readInto } from '../../node-internals/read-into.ts'
 import { type OutputBuffer, ReadBuffer } from '../../sockets/buffers.ts'
@@ -337,10 +337,10 @@ export class Http1Connection implements ClientConnection, IdleConnection {
   #tooSlow(exchange: Http1Exchange, late: boolean): void {
     if (late && !exchange.answered) {
       this.closes = true
-      exchange.failed(new ShadowError('too-slow', 'the rest of the request came too slowly, or not at all'))
+      exchange.failed(requestTooSlow())
       return
     }
-    exchange.left(new ShadowError('client-gone', 'the client took and gave bytes too slowly, or none at all'))
+    exchange.left(clientTooSlow())
     this.cut()
   }
 }

@@ -164,15 +164,15 @@ export class OwnResponse extends Writable {
     const { context, requestBody, out } = client
     const isOld = head.minor === 0
     const hasNone = head.method === 'HEAD' || isBodiless(this.#status)
-    const told = isBodiless(this.#status) ? 'none' : (length ?? (isOld ? 'none' : 'chunked'))
+    const framing = isBodiless(this.#status) ? 'none' : (length ?? (isOld ? 'none' : 'chunked'))
     // A handler that has answered without reading the body will not read it.
     if (length !== undefined && !this.#request.isRead) client.dropBody()
     if (!requestBody.done || head.closes || context.closing || (isOld && length === undefined && !hasNone))
       client.closes = true
     const { closes } = client
     const headers = this.#headers
-    composeOwnHead(out, { status: this.#status, headers }, told, { closes, keepsAlive: isOld && !closes })
-    this.#body = hasNone ? 'none' : told === 'chunked' ? 'chunked' : 'plain'
+    composeOwnHead(out, { status: this.#status, headers }, framing, { closes, keepsAlive: isOld && !closes })
+    this.#body = hasNone ? 'none' : framing === 'chunked' ? 'chunked' : 'plain'
     this.#exchange.answered = true
     context.counters.answeredOurselves(this.#status, headers['x-shadow-error'])
   }

@@ -2,7 +2,7 @@ import { constants, type ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
 import { ShadowError } from '../../../errors.ts'
 import type { Opened, OwnAnswer } from '../../exchange.ts'
-import { tooLarge } from '../../guard/limits.ts'
+import { clientTooSlow, requestTooSlow, tooLarge } from '../../guard/limits.ts'
 import { newPace, type Pace } from '../../guard/transfer-rate.ts'
 import type { NextHop } from '../../next-hop.ts'
 import type { UpstreamConnection } from '../../upstream/connection.ts'
@@ -112,10 +112,10 @@ export class Http2Exchange extends ForwardedExchange implements BodyOwner {
   /** Ends the exchange because its client is too slow. */
   tooSlow(late: boolean): void {
     if (late && !this.answered) {
-      this.failed(new ShadowError('too-slow', 'the rest of the request came too slowly, or not at all'))
+      this.failed(requestTooSlow())
       return
     }
-    this.#leave(new ShadowError('client-gone', 'the client took and gave bytes too slowly, or none at all'))
+    this.#leave(clientTooSlow())
     this.cut(constants.NGHTTP2_CANCEL)
   }
 
