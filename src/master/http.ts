@@ -5,7 +5,7 @@ import { parseCall } from '../api/parse-call.ts'
 import { masterPaths, PERMIT_HEADER } from '../api/paths.ts'
 import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
-import { door, fail, readJson, reply } from '../lib/http/api/request-handler.ts'
+import { requestListener, fail, readJson, reply } from '../lib/http/api/request-handler.ts'
 import type { Log } from '../lib/log.ts'
 import { BodyDeadlines } from './body-deadlines.ts'
 import type { Call, Handlers } from './handlers.ts'
@@ -36,7 +36,7 @@ export function masterHandler({ handlers, tokens, log, clock, ending }: Parts): 
   const through =
     (handle: (request: Request, response: Response, signal: AbortSignal) => Promise<void>) =>
     (request: Request, response: Response): void =>
-      door((_request, _response, signal) => handle(request, response, signal), { log })(request, response)
+      requestListener((_request, _response, signal) => handle(request, response, signal), { log })(request, response)
 
   for (const [name, call] of Object.entries(masterCalls)) {
     const [method, path] = splitPath(masterPaths[name as keyof typeof masterPaths])

@@ -217,13 +217,13 @@ test('a container that appears beside a sleeping app is removed', async () => {
 test('a look that began before a wake was done harms nothing', async () => {
   const instances = someInstances()
   await instances.reconcile()
-  const ground = Promise.withResolvers<readonly never[]>()
+  const leftBehind = Promise.withResolvers<readonly never[]>()
   const look = runtime.leftBehind
-  runtime.leftBehind = () => ground.promise
+  runtime.leftBehind = () => leftBehind.promise
   const looking = instances.reconcile()
   runtime.leftBehind = look
   const held = await instances.hold(blogId, blog, aHoldRequest(), stays)
-  ground.resolve([])
+  leftBehind.resolve([])
   await looking
   assert.equal(instances.get(blogId)?.phase, 'awake')
   held[Symbol.dispose]()

@@ -25,9 +25,9 @@ export function openLocalStore({ folder, log }: { folder: string; log: Log }): L
     'INSERT INTO memory VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
   )
   const remove = database.prepare('DELETE FROM memory WHERE key = ?')
-  const quietly = (deed: () => void): void => {
+  const quietly = (action: () => void): void => {
     try {
-      deed()
+      action()
     } catch (cause) {
       log.warn('hint not kept', { cause })
     }

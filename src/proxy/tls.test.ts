@@ -20,7 +20,7 @@ const echoing = (server: Server): void =>
     socket.on('message', (message: Buffer) => socket.send(message)),
   )
 
-async function ground(settings: Record<string, string> = {}) {
+async function started(settings: Record<string, string> = {}) {
   const folder = certificatesFolder()
   putCertbot(folder, 'blog.example', blog)
   putPair(folder, '_wildcard.apps.example', wild)
@@ -64,7 +64,7 @@ const overHttp1 = (port: number, name: string, ca: string) =>
   })
 
 test('apps answer over HTTPS, by HTTP/2 and by HTTP/1.1, each by its certificate; and over HTTP beside it', async () => {
-  await using there = await ground()
+  await using there = await started()
   for (const [name, ca] of [
     ['blog.example', blog.cert],
     ['shop.apps.example', wild.cert],
@@ -80,7 +80,7 @@ test('apps answer over HTTPS, by HTTP/2 and by HTTP/1.1, each by its certificate
 })
 
 test('a host that is no app is told so by HTTP/2, and one that the connection is not for is misdirected', async () => {
-  await using there = await ground()
+  await using there = await started()
   using client = there.client('shop.apps.example', wild.cert)
   const unknown = await client.ask({ ':authority': 'other.apps.example' })
   assert.deepEqual([unknown.status, unknown.headers['x-shadow-error']], [404, 'host-unknown'])
@@ -89,7 +89,7 @@ test('a host that is no app is told so by HTTP/2, and one that the connection is
 })
 
 test('a front that stops lets requests of both protocols end, and takes no more', async () => {
-  await using there = await ground()
+  await using there = await started()
   using client = there.client('blog.example', blog.cert)
   const stream = client.request({ ':authority': 'blog.example', ':path': '/slow' })
   const answer = answerTo(stream)
@@ -103,7 +103,7 @@ test('a front that stops lets requests of both protocols end, and takes no more'
 })
 
 test('a WebSocket over TLS passes short and long messages, and is told when the front stops', async () => {
-  await using there = await ground()
+  await using there = await started()
   const socket = new WebSocket(`wss://127.0.0.1:${there.port}/`, {
     agent: new Agent({ ca: blog.cert, servername: 'blog.example' }),
     headers: { host: 'blog.example' },
@@ -122,7 +122,7 @@ test('a WebSocket over TLS passes short and long messages, and is told when the 
 
 test('a folder of certificates that is not there keeps the front from starting, and says which', async () => {
   await assert.rejects(
-    ground({ SHADOW_TLS_CERTIFICATES: '/nowhere/at-all' }),
+    started({ SHADOW_TLS_CERTIFICATES: '/nowhere/at-all' }),
     error =>
       isFailure(error, 'bad-input') &&
       /^SHADOW_TLS_LISTEN is set, and the folder of certificates \/nowhere\/at-all is not there$/.test(error.message),

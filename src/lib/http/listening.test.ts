@@ -23,14 +23,14 @@ const ignoring = (socket: Socket): void => void socket.on('error', () => undefin
 test('a thread that is busy takes in more than one new client a turn', async () => {
   let turn = 0
   const taken = new Map<number, number>()
-  await using door = await listening(() => taken.set(turn, (taken.get(turn) ?? 0) + 1))
+  await using listener = await listening(() => taken.set(turn, (taken.get(turn) ?? 0) + 1))
   let counts = true
   const count = (): void => {
     turn += 1
     if (counts) setImmediate(count)
   }
   const clients = Array.from({ length: 100 }, () =>
-    connect({ port: door.port, host: HOST }).on('error', () => undefined),
+    connect({ port: listener.port, host: HOST }).on('error', () => undefined),
   )
   await Promise.all(clients.slice(0, 1).map(client => new Promise(resolve => client.once('connect', resolve))))
   count()
@@ -41,10 +41,10 @@ test('a thread that is busy takes in more than one new client a turn', async () 
 })
 
 test('a port that somebody has is not shared', async () => {
-  await using door = await listening(() => undefined)
+  await using listener = await listening(() => undefined)
   await assert.rejects(
-    listening(() => undefined, door.port),
-    error => isFailure(error, 'bad-input') && error.message.includes(`${door.port}: it is in use`),
+    listening(() => undefined, listener.port),
+    error => isFailure(error, 'bad-input') && error.message.includes(`${listener.port}: it is in use`),
   )
 })
 

@@ -10,7 +10,7 @@ import { problemAnswer } from '../problem-answer.ts'
 export type Handler = (request: IncomingMessage, response: ServerResponse, signal: AbortSignal) => Promise<void>
 
 /** A listener for node:http that turns errors into answers. `signal` aborts when the client leaves; then no answer is written. */
-export function door(handler: Handler, { log }: { log: Log }): RequestListener {
+export function requestListener(handler: Handler, { log }: { log: Log }): RequestListener {
   return (request, response) => {
     response.on('error', ignore)
     const gone = new AbortController()
