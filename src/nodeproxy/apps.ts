@@ -42,7 +42,7 @@ export class Apps {
     this.#options = options
     this.freshness = new Freshness(clock, CHECKED_COUNTS_FOR)
     this.#cache = new Cache({
-      ask: (name, known) => this.#ask(name, known?.version ?? null),
+      fetch: (name, known) => this.#fetch(name, known?.version ?? null),
       failed: (error, name, isFirst) => (isFirst ? 'refused' : this.#failed(error, name)),
       freshness: this.freshness,
       clock,
@@ -116,7 +116,7 @@ export class Apps {
     return this.#cache.changed(name)
   }
 
-  /** Asks about an app that serves meanwhile, at most once in ASK_AGAIN_AFTER_MS. */
+  /** Asks about an app that serves meanwhile, at most once in FETCH_AGAIN_AFTER_MS. */
   checkBehind(name: AppName): void {
     this.#cache.checkBehind(name)
   }
@@ -132,7 +132,7 @@ export class Apps {
     return 'serve'
   }
 
-  async #ask(name: AppName, etag: string | null): Promise<Versioned<App> | 'same'> {
+  async #fetch(name: AppName, etag: string | null): Promise<Versioned<App> | 'same'> {
     using limit = deadline(this.#options.clock, MASTER_CALL_IN_WAKE_WITHIN, () => silent(name))
     const answer = await this.#options.master.raw('getApp', {
       params: { app: name },

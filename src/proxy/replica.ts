@@ -65,7 +65,7 @@ export class Replica {
     this.#main = channel.other<FrontMethods>()
     this.#clock = clock
     this.#routes = new Cache({
-      ask: hostname => this.#ask(hostname),
+      fetch: hostname => this.#fetch(hostname),
       failed: (error, _hostname, isFirst) =>
         isFailure(error, 'host-unknown') ? 'gone' : isFirst ? 'refused' : 'serve',
       freshness: this.#freshness,
@@ -117,7 +117,7 @@ export class Replica {
     return route instanceof Promise ? orAborted(route, cancellation.signal) : route
   }
 
-  async #ask(hostname: Hostname): Promise<Versioned<Route>> {
+  async #fetch(hostname: Hostname): Promise<Versioned<Route>> {
     const { app, pin } = await this.#main.call('resolve', hostname)
     const instance = instanceId(app.name)
     if (pin !== undefined && !this.#pins.has(instance)) this.#pins.set(instance, pin)

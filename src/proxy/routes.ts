@@ -52,7 +52,7 @@ export class Routes {
     this.#options = options
     this.freshness = new Freshness(clock, CHECKED_COUNTS_FOR)
     this.#cache = new Cache({
-      ask: (hostname, known) => askFor(options.master, hostname, known),
+      fetch: (hostname, known) => askFor(options.master, hostname, known),
       failed: (error, hostname, isFirst) => this.#failed(error, hostname, isFirst),
       freshness: this.freshness,
       clock,
@@ -60,7 +60,7 @@ export class Routes {
       most: MOST_ROUTES,
       store: storeIn(store, log),
       absent: { ...UNKNOWN, error: unknown },
-      mayAsk: hostname => lookups.mayLookUp(() => store.get(keyOf(hostname)) !== undefined),
+      mayFetch: hostname => lookups.mayLookUp(() => store.get(keyOf(hostname)) !== undefined),
       onChange: (hostname, now, before) => this.#changed(hostname, now, before),
     })
   }

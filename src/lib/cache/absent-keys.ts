@@ -7,7 +7,7 @@ type Options<K> = {
   readonly absent: AbsentOptions<K> | undefined
 }
 
-/** Keys for which the source said that they have no value. For a short time in the same term, the source is not asked about them again. */
+/** Keys for which the source said that they have no value. For a short time in the same term, they are not fetched again. */
 export class AbsentKeys<K> {
   readonly #options: Options<K>
   readonly #all = new Map<K, { readonly until: number; readonly term: number }>()

@@ -1,10 +1,10 @@
 import type { Clock } from '../clock.ts'
 
-/** A value with its version. The next question sends this version, so that the source answers only with a newer value. */
+/** A value with its version. The next fetch sends this version, so that the source answers only with a newer value. */
 export type Versioned<V> = { readonly value: V; readonly version: string | null }
 
 /**
- * What a failed question means. `serve`: the source gave no answer, so the last value is still served. `gone`: the value no longer exists.
+ * What a failed fetch means. `serve`: the source gave no answer, so the last value is still served. `gone`: the value no longer exists.
  * `refused`: callers get the error.
  */
 export type Failure = 'serve' | 'gone' | 'refused'
@@ -31,8 +31,8 @@ export type EntriesOptions<K, V> = {
 }
 
 export type CacheOptions<K, V> = EntriesOptions<K, V> & {
-  /** Asks the source; `known` is the cached value with its version. `same`: the source has nothing newer. */
-  readonly ask: (key: K, known: Versioned<V> | undefined) => Promise<Versioned<V> | 'same'>
+  /** Fetches the value; `known` is the cached value with its version. `same`: the source has nothing newer. */
+  readonly fetch: (key: K, known: Versioned<V> | undefined) => Promise<Versioned<V> | 'same'>
   /** `isFirst`: no value is cached for the key. */
   readonly failed: (error: unknown, key: K, isFirst: boolean) => Failure
   /** Whether values that were checked in this term are still the newest. */
@@ -43,6 +43,6 @@ export type CacheOptions<K, V> = EntriesOptions<K, V> & {
   readonly staleAfterMs?: number
   readonly store?: Store<K, V>
   readonly absent?: AbsentOptions<K>
-  /** Whether the source may be asked about a new key; false: the key counts as absent. */
-  readonly mayAsk?: (key: K) => boolean
+  /** Whether a new key may be fetched; false: the key counts as absent. */
+  readonly mayFetch?: (key: K) => boolean
 }

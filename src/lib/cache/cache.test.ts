@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'vitest'
 import { HandClock } from '../../testing/clock.ts'
-import { ASK_AGAIN_AFTER_MS, Cache } from './cache.ts'
+import { Cache, FETCH_AGAIN_AFTER_MS } from './cache.ts'
 import type { Versioned } from './cache-options.ts'
 import { Freshness } from './freshness.ts'
 
@@ -14,7 +14,7 @@ class Refused extends Error {}
 class Away extends Error {}
 
 type Stored = Map<string, Versioned<string>>
-type Given = { most?: number; staleAfterMs?: number; stored?: Stored; mayAsk?: () => boolean; isSame?: boolean }
+type Given = { most?: number; staleAfterMs?: number; stored?: Stored; mayFetch?: () => boolean; isSame?: boolean }
 
 /** A cache, and its source in the hands of the test. */
 function aCache({ stored = new Map(), isSame = false, ...given }: Given = {}) {
@@ -29,7 +29,7 @@ function aCache({ stored = new Map(), isSame = false, ...given }: Given = {}) {
   }
   const changes: string[] = []
   const cache = new Cache<string, string>({
-    ask: async (key, known) => {
+    fetch: async (key, known) => {
       source.asked.push(`${key} ${known?.version ?? '-'}`)
       const value = source.values.get(key)
       const { fails } = source
@@ -109,7 +109,7 @@ test('in doubt the source is asked first, but about one key only once a second',
   const { cache, clock, freshness, asked } = await aFreshOne()
   freshness.ended()
   assert.equal(cache.get('a'), '1')
-  await clock.advance(ASK_AGAIN_AFTER_MS)
+  await clock.advance(FETCH_AGAIN_AFTER_MS)
   const first = cache.get('a')
   assert(first instanceof Promise)
   assert.equal(await first, '1')
@@ -122,14 +122,14 @@ test('a source that is away is asked behind the requests, also about other keys,
   await cache.get('b')
   freshness.ended()
   source.fails = new Away()
-  await clock.advance(ASK_AGAIN_AFTER_MS)
+  await clock.advance(FETCH_AGAIN_AFTER_MS)
   assert.equal(await cache.get('a'), '1')
   assert.equal(cache.get('b'), '1')
-  await clock.advance(ASK_AGAIN_AFTER_MS)
+  await clock.advance(FETCH_AGAIN_AFTER_MS)
   source.fails = undefined
   source.values.set('a', '2')
   assert.equal(cache.get('a'), '1')
-  await clock.advance(ASK_AGAIN_AFTER_MS)
+  await clock.advance(FETCH_AGAIN_AFTER_MS)
   assert(cache.get('a') instanceof Promise)
   assert.deepEqual([await cache.get('a'), asked()], ['2', ['b -', 'a 1', 'b 1', 'a 1', 'a 2']])
 })
@@ -138,7 +138,7 @@ test('a source that is silent is waited for once, for no longer than it may take
   const { cache, clock, freshness, hold } = await aFreshOne()
   freshness.ended()
   const answers = hold()
-  await clock.advance(ASK_AGAIN_AFTER_MS)
+  await clock.advance(FETCH_AGAIN_AFTER_MS)
   let served: string | undefined
   void Promise.resolve(cache.get('a')).then(value => {
     served = value
@@ -159,16 +159,16 @@ for (const isFirst of [true, false]) {
     if (isFirst) made.opened()
     made.source.values.set('a', '1')
     const answers = made.hold()
-    const asking = made.cache.checked('a')
+    const fetching = made.cache.checked('a')
     made.source.values.set('a', '2')
-    return { ...made, answers, asking }
+    return { ...made, answers, fetching }
   }
 
   test(`an answer that was made before a change is not fresh: ${which}`, async () => {
-    const { cache, answers, asking } = await underWay()
+    const { cache, answers, fetching } = await underWay()
     cache.doubt('a')
     answers()
-    await asking
+    await fetching
     assert.deepEqual([cache.known('a'), cache.fresh('a')], ['1', undefined])
     assert.equal(await cache.get('a'), '2')
   })
@@ -183,10 +183,10 @@ for (const isFirst of [true, false]) {
   })
 
   test(`an answer from before the term is not fresh in it: ${which}`, async () => {
-    const { cache, opened, answers, asking } = await underWay()
+    const { cache, opened, answers, fetching } = await underWay()
     opened()
     answers()
-    await asking
+    await fetching
     assert.deepEqual([cache.known('a'), cache.fresh('a')], ['1', undefined])
     assert.equal(await cache.get('a'), '2')
   })
@@ -221,10 +221,10 @@ test('an answer that comes after the value was dropped does not bring it back', 
   const { cache, source, stored, hold } = await aFreshOne()
   source.values.set('a', '2')
   const answers = hold()
-  const asking = cache.checked('a')
+  const fetching = cache.checked('a')
   cache.forget('a')
   answers()
-  await asking
+  await fetching
   assert.deepEqual([cache.known('a'), stored.size], [undefined, 0])
 })
 
@@ -258,7 +258,7 @@ test('as many values are kept as there may be; the oldest goes, and stays in the
 })
 
 test('a key may be refused a question', async () => {
-  const { cache, asked } = aCache({ mayAsk: () => false })
+  const { cache, asked } = aCache({ mayFetch: () => false })
   await assert.rejects(async () => cache.get('a'), /a is absent/)
   assert.deepEqual(asked(), [])
 })

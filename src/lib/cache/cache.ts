@@ -1,51 +1,51 @@
 import { resolvesWithin } from '../abort.ts'
 import type { CacheOptions, Versioned } from './cache-options.ts'
 import { Entries, type Entry, NOT_CHECKED } from './entries.ts'
-import { FirstQuestions } from './first-questions.ts'
+import { FirstFetches } from './first-fetches.ts'
 
 /**
- * While no stream reports changes, the source is asked about a value in use at most this often. Together with `waitMs`, this bounds how
+ * While no stream reports changes, a value in use is fetched again at most this often. Together with `waitMs`, this bounds how
  * late a change is seen. @internal
  */
-export const ASK_AGAIN_AFTER_MS = 1_000
+export const FETCH_AGAIN_AFTER_MS = 1_000
 
 /**
  * A cache of values that a source elsewhere owns, by key. A value is
  *
  * - fresh, if it was checked in this term and the source goes on confirming that it has sent all changes: the value is served at once;
- * - unchecked, if the term is new or the value is said to have changed: the source is asked first, for at most `waitMs`;
- * - in doubt, while no stream reports changes: the source is asked first if the last question is more than ASK_AGAIN_AFTER_MS ago. A source
- *   that did not answer is not waited for again: the last value is served, and the source is asked in the background;
+ * - unchecked, if the term is new or the value is said to have changed: the value is fetched first, for at most `waitMs`;
+ * - in doubt, while no stream reports changes: the value is fetched first if the last fetch is more than FETCH_AGAIN_AFTER_MS ago. A source
+ *   that did not answer is not waited for again: the last value is served, and the value is fetched in the background;
  * - absent, for a short time after the source said that there is none.
  *
- * All callers that want one key at a time share one question.
+ * There is one fetch at a time for each key, which all callers share.
  */
 export class Cache<K, V> {
   readonly #options: CacheOptions<K, V>
   readonly #entries: Entries<K, V>
-  readonly #firsts: FirstQuestions<K, V>
-  /** Whether the source answered the last question. */
+  readonly #firsts: FirstFetches<K, V>
+  /** Whether the source answered the last fetch. */
   readonly #source = { answers: true }
 
   constructor(options: CacheOptions<K, V>) {
     this.#options = options
     this.#entries = new Entries(options)
-    this.#firsts = new FirstQuestions(options, this.#entries, this.#source)
+    this.#firsts = new FirstFetches(options, this.#entries, this.#source)
   }
 
   /** The value to serve, by the rules above. For a key without a value it throws, or rejects with, the error of the source. */
   get(key: K): V | Promise<V> {
     const entry = this.#entries.get(key)
-    if (entry === undefined) return this.#firsts.ask(key)
+    if (entry === undefined) return this.#firsts.fetch(key)
     const { clock, freshness, staleAfterMs = Number.POSITIVE_INFINITY } = this.#options
     const now = clock.now()
     entry.usedAt = now
     if (freshness.isFresh) {
       if (entry.checkedIn !== freshness.term) return this.#checked(key, entry)
-      if (now - entry.askedAt >= staleAfterMs) this.checkBehind(key)
+      if (now - entry.fetchedAt >= staleAfterMs) this.checkBehind(key)
       return entry.value
     }
-    if (now - entry.askedAt < ASK_AGAIN_AFTER_MS) return entry.value
+    if (now - entry.fetchedAt < FETCH_AGAIN_AFTER_MS) return entry.value
     if (this.#source.answers) return this.#checked(key, entry)
     this.checkBehind(key)
     return entry.value
@@ -63,20 +63,20 @@ export class Cache<K, V> {
     return this.#entries.get(key)?.value
   }
 
-  /** Asks the source, then returns the value. If a value is known, it waits for at most `waitMs`. */
+  /** Fetches the value, then returns it. If a value is known, it waits for at most `waitMs`. */
   async checked(key: K): Promise<V> {
     const entry = this.#entries.get(key)
-    return entry === undefined ? this.#firsts.ask(key) : this.#checked(key, entry)
+    return entry === undefined ? this.#firsts.fetch(key) : this.#checked(key, entry)
   }
 
-  /** Asks about a known value in the background, unless it did so within ASK_AGAIN_AFTER_MS. */
+  /** Fetches a known value in the background, unless it did so within FETCH_AGAIN_AFTER_MS. */
   checkBehind(key: K): void {
     const entry = this.#entries.get(key)
-    if (entry === undefined || this.#options.clock.now() - entry.askedAt < ASK_AGAIN_AFTER_MS) return
+    if (entry === undefined || this.#options.clock.now() - entry.fetchedAt < FETCH_AGAIN_AFTER_MS) return
     this.#check(key, entry).catch(() => undefined) // the next caller that wants the value gets the error
   }
 
-  /** The value may have changed: the source is asked before the value is served again. */
+  /** The value may have changed: it is fetched before it is served again. */
   doubt(key: K): void {
     this.#firsts.doubt(key)
     const entry = this.#entries.get(key)
@@ -85,18 +85,18 @@ export class Cache<K, V> {
     entry.changes++
   }
 
-  /** The value has changed: asks about it now if it is known. Never fails; resolves with whether the source has answered. */
+  /** The value has changed: fetches it now if it is known. Never fails; resolves with whether the source has answered. */
   async changed(key: K): Promise<boolean> {
     this.doubt(key)
     const first = this.#firsts.running(key)
     if (first !== undefined) {
-      const asksAgain = (): Promise<boolean> => this.changed(key)
-      first.then(asksAgain, () => undefined)
+      const fetchAgain = (): Promise<boolean> => this.changed(key)
+      first.then(fetchAgain, () => undefined)
       return true
     }
     const entry = this.#entries.get(key)
     if (entry === undefined) return true
-    await entry.asking?.catch(() => undefined) // that question may have begun before the change
+    await entry.fetching?.catch(() => undefined) // that fetch may have begun before the change
     if (this.#entries.get(key) !== entry) return true
     return this.#check(key, entry).then(
       () => entry.checkedIn !== NOT_CHECKED,
@@ -106,7 +106,7 @@ export class Cache<K, V> {
 
   /** Adds a value from the store, unchecked. */
   load(key: K, document: Versioned<V>): void {
-    this.#entries.load(key, document, { checkedIn: NOT_CHECKED, askedAt: Number.NEGATIVE_INFINITY })
+    this.#entries.load(key, document, { checkedIn: NOT_CHECKED, fetchedAt: Number.NEGATIVE_INFINITY })
   }
 
   /** Removes the value here and in the store. */
@@ -137,20 +137,20 @@ export class Cache<K, V> {
     return entry.value
   }
 
-  // No await between reading `asking` and assigning it: otherwise two questions could start.
+  // No await between reading `fetching` and assigning it: otherwise two fetches could start.
   #check(key: K, entry: Entry<V>): Promise<V> {
-    entry.asking ??= this.#ask(key, entry).finally(() => {
-      entry.asking = undefined
+    entry.fetching ??= this.#fetch(key, entry).finally(() => {
+      entry.fetching = undefined
     })
-    return entry.asking
+    return entry.fetching
   }
 
-  async #ask(key: K, entry: Entry<V>): Promise<V> {
-    const { ask, failed, freshness, clock, store } = this.#options
+  async #fetch(key: K, entry: Entry<V>): Promise<V> {
+    const { fetch, failed, freshness, clock, store } = this.#options
     const { term } = freshness
     const { changes } = entry
     try {
-      const answer = await ask(key, { value: entry.value, version: entry.version })
+      const answer = await fetch(key, { value: entry.value, version: entry.version })
       this.#source.answers = true
       if (this.#entries.get(key) !== entry) return answer === 'same' ? entry.value : answer.value // it was removed meanwhile
       if (answer !== 'same') {
@@ -164,7 +164,7 @@ export class Cache<K, V> {
       if (failure === 'gone') this.forget(key)
       if (failure !== 'serve') throw error
     } finally {
-      entry.askedAt = clock.now()
+      entry.fetchedAt = clock.now()
     }
     return entry.value
   }

@@ -6,14 +6,14 @@ export const NOT_CHECKED = -1
 export type Entry<V> = {
   value: V
   version: string | null
-  /** When the last question about it ended, by the clock. */
-  askedAt: number
+  /** When the last fetch of it ended, by the clock. */
+  fetchedAt: number
   /** The last term in which it was known to be the newest. */
   checkedIn: number
   usedAt: number
-  /** How often the value was said to have changed: the answer to a question that began before a change is not trusted. */
+  /** How often the value was said to have changed: the answer of a fetch that began before a change is not trusted. */
   changes: number
-  asking?: Promise<V> | undefined
+  fetching?: Promise<V> | undefined
 }
 
 /** The values of a cache by key, with a maximum number: a new value replaces the oldest one. */
@@ -34,13 +34,13 @@ export class Entries<K, V> {
   }
 
   /** Adds a new value and calls `onChange`. */
-  enter(key: K, document: Versioned<V>, checked: Pick<Entry<V>, 'checkedIn' | 'askedAt'>): void {
+  enter(key: K, document: Versioned<V>, checked: Pick<Entry<V>, 'checkedIn' | 'fetchedAt'>): void {
     this.load(key, document, checked)
     this.#options.onChange?.(key, document.value, undefined)
   }
 
   /** Adds a new value without calling `onChange`. */
-  load(key: K, { value, version }: Versioned<V>, checked: Pick<Entry<V>, 'checkedIn' | 'askedAt'>): void {
+  load(key: K, { value, version }: Versioned<V>, checked: Pick<Entry<V>, 'checkedIn' | 'fetchedAt'>): void {
     const { most = Number.POSITIVE_INFINITY, clock } = this.#options
     const [oldest] = this.#all.size >= most ? this.#all.keys() : []
     if (oldest !== undefined) this.drop(oldest)

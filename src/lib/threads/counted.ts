@@ -17,11 +17,11 @@ export function countsOf(pool: WorkerPool): () => Promise<readonly Counted[]> {
   const last = new Map<Channel, Counted>()
   return async () => {
     const there = new Set(pool.channels)
-    const ask = async (channel: Channel): Promise<void> => {
+    const read = async (channel: Channel): Promise<void> => {
       const cancellation = { signal: AbortSignal.timeout(ANSWER_WITHIN_MS) }
       last.set(channel, await channel.other<CountMethods>().call('counted', null, cancellation))
     }
-    await Promise.allSettled([...there].map(ask))
+    await Promise.allSettled([...there].map(read))
     return [...last].map(([channel, counted]) =>
       there.has(channel) ? counted : { ...counted, open: 0, webSocketsOpen: 0 },
     )

@@ -6,12 +6,12 @@ import { Watchdog } from './watchdog.ts'
 function somebody(watchdog: Watchdog) {
   const waiting: PromiseWithResolvers<void>[] = []
   const hangs: number[] = []
-  const ask = (): Promise<void> => {
+  const ping = (): Promise<void> => {
     const asked = Promise.withResolvers<void>()
     waiting.push(asked)
     return asked.promise
   }
-  const watch = watchdog.watch(ask, unansweredMs => hangs.push(unansweredMs))
+  const watch = watchdog.watch(ping, unansweredMs => hangs.push(unansweredMs))
   const answer = (): void => {
     for (const { resolve } of waiting.splice(0)) resolve()
   }

@@ -4,7 +4,7 @@ const ASK_EVERY_MS = 1_000
 /** Longer than a healthy thread is ever busy at a stretch: with garbage collection, a large JSON document, or an overloaded machine. */
 const MISSES = 10
 
-type Watched = { misses: number; isAsked: boolean; readonly ask: () => Promise<unknown>; readonly onHang: Hung }
+type Watched = { misses: number; isPinged: boolean; readonly ping: () => Promise<unknown>; readonly onHang: Hung }
 type Hung = (unansweredMs: number) => void
 
 /**
@@ -23,10 +23,10 @@ export class Watchdog implements Disposable {
   }
 
   /**
-   * Calls `onHang` once if `ask` gets no answer for too long. Disposing the result ends the watch. A failure of `ask` counts as an answer.
+   * Calls `onHang` once if `ping` gets no answer for too long. Disposing the result ends the watch. A failure of `ping` counts as an answer.
    */
-  watch(ask: () => Promise<unknown>, onHang: Hung): Disposable {
-    const watched: Watched = { misses: 0, isAsked: false, ask, onHang }
+  watch(ping: () => Promise<unknown>, onHang: Hung): Disposable {
+    const watched: Watched = { misses: 0, isPinged: false, ping, onHang }
     this.#watched.add(watched)
     if (this.#alarm === undefined) this.#wait()
     return { [Symbol.dispose]: () => void this.#watched.delete(watched) }
@@ -48,8 +48,8 @@ export class Watchdog implements Disposable {
   }
 
   #check(watched: Watched, wasLate: boolean): void {
-    if (!watched.isAsked) {
-      void this.#ask(watched)
+    if (!watched.isPinged) {
+      void this.#ping(watched)
       return
     }
     if (wasLate) return
@@ -59,10 +59,10 @@ export class Watchdog implements Disposable {
     watched.onHang(MISSES * ASK_EVERY_MS)
   }
 
-  async #ask(watched: Watched): Promise<void> {
-    watched.isAsked = true
-    await watched.ask().catch(() => undefined) // see the doc of `watch`: a failure is an answer
-    watched.isAsked = false
+  async #ping(watched: Watched): Promise<void> {
+    watched.isPinged = true
+    await watched.ping().catch(() => undefined) // see the doc of `watch`: a failure is an answer
+    watched.isPinged = false
     watched.misses = 0
   }
 }

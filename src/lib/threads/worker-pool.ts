@@ -96,8 +96,8 @@ export class WorkerPool {
     const watch = new DisposableStack()
     channel.serve<PoolMethods>({
       ready: () => {
-        const ask = (): Promise<void> => channel.other<ThreadMethods>().call('beat', null)
-        watch.use(this.#watchdog.watch(ask, unansweredMs => watch.use(this.#endHung(worker, index, unansweredMs))))
+        const ping = (): Promise<void> => channel.other<ThreadMethods>().call('beat', null)
+        watch.use(this.#watchdog.watch(ping, unansweredMs => watch.use(this.#endHung(worker, index, unansweredMs))))
         ready.resolve()
       },
       log: ({ level, event, fields }) => log[level](event, { ...fields, worker: index }),

@@ -31,7 +31,7 @@ function aBlob(bytes: number) {
   return { content, digest: createHash('sha256').update(content).digest('hex') }
 }
 
-const ask = (method: string, digest: string, init: RequestInit & { headers?: Record<string, string> } = {}) =>
+const call = (method: string, digest: string, init: RequestInit & { headers?: Record<string, string> } = {}) =>
   fetch(`${on.master.url}/v1/blobs/${digest}`, {
     ...init,
     method,
@@ -41,12 +41,12 @@ const code = async (response: Response) => ((await response.json()) as { code: s
 
 test('a blob is put, asked for by HEAD and read again, whole and in ranges', async () => {
   const { content, digest } = aBlob(300_000)
-  assert.equal((await ask('HEAD', digest)).status, 404)
-  assert.equal((await ask('PUT', digest, { body: content })).status, 204)
-  assert.equal((await ask('PUT', digest, { body: content })).status, 204)
-  const head = await ask('HEAD', digest)
+  assert.equal((await call('HEAD', digest)).status, 404)
+  assert.equal((await call('PUT', digest, { body: content })).status, 204)
+  assert.equal((await call('PUT', digest, { body: content })).status, 204)
+  const head = await call('HEAD', digest)
   assert.deepEqual([head.status, head.headers.get('content-length')], [200, '300000'])
-  const whole = await ask('GET', digest)
+  const whole = await call('GET', digest)
   assert.deepEqual([whole.status, whole.headers.get('etag')], [200, `"${digest}"`])
   assert.ok(Buffer.from(await whole.arrayBuffer()).equals(content))
   for (const [range, first, last] of [
@@ -54,26 +54,26 @@ test('a blob is put, asked for by HEAD and read again, whole and in ranges', asy
     ['bytes=299990-', 299_990, 299_999],
     ['bytes=299990-999999', 299_990, 299_999],
   ] as const) {
-    const part = await ask('GET', digest, { headers: { range } })
+    const part = await call('GET', digest, { headers: { range } })
     assert.deepEqual([part.status, part.headers.get('content-range')], [206, `bytes ${first}-${last}/300000`])
     assert.ok(Buffer.from(await part.arrayBuffer()).equals(content.subarray(first, last + 1)))
   }
-  const outside = await ask('GET', digest, { headers: { range: 'bytes=300000-' } })
+  const outside = await call('GET', digest, { headers: { range: 'bytes=300000-' } })
   assert.deepEqual([outside.status, await code(outside)], [400, 'bad-input'])
 })
 
 test('an empty blob is a blob', async () => {
   const { content, digest } = aBlob(0)
-  assert.equal((await ask('PUT', digest, { body: content })).status, 204)
-  assert.equal((await (await ask('GET', digest)).arrayBuffer()).byteLength, 0)
+  assert.equal((await call('PUT', digest, { body: content })).status, 204)
+  assert.equal((await (await call('GET', digest)).arrayBuffer()).byteLength, 0)
 })
 
 test('content of another digest is refused, and nothing is kept of it', async () => {
   const { content } = aBlob(1000)
   const { digest } = aBlob(1000)
-  const refused = await ask('PUT', digest, { body: content })
+  const refused = await call('PUT', digest, { body: content })
   assert.deepEqual([refused.status, await code(refused)], [400, 'bad-input'])
-  assert.equal((await ask('HEAD', digest)).status, 404)
+  assert.equal((await call('HEAD', digest)).status, 404)
 })
 
 test('more than SHADOW_BLOB_LIMIT is refused, whether the length is announced or not', async () => {
@@ -82,10 +82,10 @@ test('more than SHADOW_BLOB_LIMIT is refused, whether the length is announced or
     for (let at = 0; at < content.length; at += 65_536) yield content.subarray(at, at + 65_536)
   }
   for (const init of [{ body: content }, { body: chunks(), duplex: 'half' } as RequestInit]) {
-    const refused = await ask('PUT', digest, init as never)
+    const refused = await call('PUT', digest, init as never)
     assert.deepEqual([refused.status, await code(refused)], [413, 'too-large'])
   }
-  assert.equal((await ask('HEAD', digest)).status, 404)
+  assert.equal((await call('HEAD', digest)).status, 404)
 })
 
 test('an upload that ends early leaves nothing', async () => {
@@ -96,8 +96,8 @@ test('an upload that ends early leaves nothing', async () => {
   cut.on('error', () => undefined)
   cut.write(content.subarray(0, 50_000), () => cut.destroy())
   await closed
-  assert.equal((await ask('HEAD', digest)).status, 404)
-  assert.equal((await ask('PUT', digest, { body: content })).status, 204)
+  assert.equal((await call('HEAD', digest)).status, 404)
+  assert.equal((await call('PUT', digest, { body: content })).status, 204)
 })
 
 test('only the role admin may, and only with a digest', async () => {
@@ -108,7 +108,7 @@ test('only the role admin may, and only with a digest', async () => {
     ['GET', node],
     ['PUT', await on.master.token('proxy')],
   ] as const)
-    assert.equal((await ask(method, digest, { headers: { authorization: `Bearer ${given}` } })).status, 403)
-  assert.equal((await ask('GET', digest, { headers: { authorization: '' } })).status, 401)
-  assert.equal((await ask('GET', 'nothing')).status, 400)
+    assert.equal((await call(method, digest, { headers: { authorization: `Bearer ${given}` } })).status, 403)
+  assert.equal((await call('GET', digest, { headers: { authorization: '' } })).status, 401)
+  assert.equal((await call('GET', 'nothing')).status, 400)
 })
