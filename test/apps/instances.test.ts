@@ -42,7 +42,7 @@ const containersOf = async (node: string): Promise<string[]> =>
 
 test('two instances of one app on a node have each a container, a log, holds and a sleep of their own', async () => {
   await using shadow = await Shadow.start()
-  await shadow.register('blog', { sleep: { idleAfter: '5m', grace: '2s' } })
+  await shadow.register('blog', { sleep: { idleAfter: '30s', grace: '2s' } })
   const phase = async (instance: string) =>
     (await (await nodeOf(shadow)).client.call('getInstance', { params: { instance } })).phase
   const { client, ask, begin } = await nodeOf(shadow)
@@ -69,7 +69,7 @@ test('two instances of one app on a node have each a container, a log, holds and
   await shadow.eventually(
     async () => (await client.call('getInstance', { params: { instance: second } })).holds.length > 0,
   )
-  await shadow.pass(310_000)
+  await shadow.pass(40_000)
   await shadow.until('blog', 'asleep')
   assert.equal(await phase(second), 'awake')
   await ask(second, '/later/now')
