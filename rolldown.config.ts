@@ -1,8 +1,8 @@
 import { defineConfig } from 'rolldown'
 import packageJson from './package.json' with { type: 'json' }
 
-// Small and needed at every start of the CLI. All else stays a package of its own: it is loaded by those who need it,
-// and the big ones (Docker, AWS) have native or generated parts that do not bundle.
+// These are small, and needed at every start of the CLI. Other packages are not bundled: the code that needs them loads them,
+// and the large ones (Docker, AWS) have native or generated parts that do not bundle.
 const BUNDLED = ['commander', 'lowdb']
 
 const external = Object.keys(packageJson.dependencies).filter(name => !BUNDLED.includes(name))
@@ -10,7 +10,7 @@ const external = Object.keys(packageJson.dependencies).filter(name => !BUNDLED.i
 export default defineConfig({
   input: {
     shadow: 'src/cli/main.ts',
-    // Threads are started from a file of their own: see entryOf.
+    // Each thread starts from its own file: see entryOf.
     'front-worker': 'src/proxy/worker.ts',
     'node-worker': 'src/nodeproxy/worker.ts',
   },

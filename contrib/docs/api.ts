@@ -89,8 +89,8 @@ const whoMay = (may: (typeof masterCalls)[keyof typeof masterCalls]['may']): str
   may === 'anyone' ? 'anyone' : may.join(', ')
 
 /**
- * The fields of a schema as rows of a table; those of an object in it have dotted names. `least` is what comes of a value that has
- * only what must be given: its defaults.
+ * The fields of a schema as rows of a table; fields of nested objects have dotted names. `least` is the parsed form of a value with
+ * only the required fields: it has the defaults.
  */
 function fieldsOf(schema: Schema, schemas: Document['components']['schemas'], least: unknown, path = ''): string[][] {
   return Object.entries(schema.properties ?? {}).flatMap(([name, given]) => {

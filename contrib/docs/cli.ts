@@ -4,7 +4,7 @@ import type { Terminal } from '../../src/cli/terminal.ts'
 
 const HELP_WIDTH = 120
 
-/** A command is given a terminal, and uses none for its help. */
+/** Commands need a terminal, but do not use it for their help. */
 const NOBODY: Terminal = {
   env: {},
   out: () => undefined,

@@ -1,8 +1,8 @@
-/** A fenced block of a page, with what says why it is not run. */
+/** A fenced block of a page, and the reason why it is not run, if any. */
 export type Block = {
   readonly language: string
   readonly text: string
-  /** Of its first line of text, from 1. */
+  /** The number of its first line of text, from 1. */
   readonly line: number
   /** The reason of a `<!-- not run: … -->` right above it. */
   readonly notRun: string | undefined

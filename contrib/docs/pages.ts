@@ -5,7 +5,7 @@ import { table } from './table.ts'
 
 const MADE = '<!-- made from the code by npm run docs; edit contrib/docs/pages.ts -->\n'
 
-/** The pages that are made from the code, by their path. */
+/** The pages that are generated from the code, by path. */
 export async function pages(): Promise<Readonly<Record<string, string>>> {
   return {
     'docs/settings.md': await settingsPage(),
