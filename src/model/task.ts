@@ -43,7 +43,7 @@ export type TaskDefinition = {
     readonly disk?: Size | undefined
     /** Size of /dev/shm, which counts as memory; left out: `TASK_DEFAULTS.shm`, which is Docker's default. */
     readonly shm?: Size | undefined
-    /** LocalStore that must be free for the app to be woken; left out: as much as `memory`. */
+    /** Memory that must be free for the app to be woken; left out: as much as `memory`. */
     readonly reserve?: Size | undefined
   }
   /** What the app may reach besides the internet and its own hostnames; left out: nothing. */

@@ -72,7 +72,7 @@ describe('a container', () => {
     const container = await started(task({ limits: { memory: size('32MiB'), cpus: 0.5, pids: 20 } }))
     const { HostConfig, NetworkSettings } = JSON.parse(run('inspect', container.id))[0]
     expect(HostConfig).toMatchObject({
-      LocalStore: 32 * 2 ** 20,
+      Memory: 32 * 2 ** 20,
       MemorySwap: 32 * 2 ** 20,
       NanoCpus: 5e8,
       PidsLimit: 20,
