@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { Worker } from 'node:worker_threads'
 import { afterEach, describe, test, vi } from 'vitest'
-import { systemClock, timestamp, wallAt } from './clock.ts'
+import { type Clock, systemClock, timestamp, wallAt } from './clock.ts'
 
 const HOURS = 3_600_000
 
@@ -54,4 +54,19 @@ test('all threads have the same time, or a rate that they share would mean somet
   const after = systemClock.now()
   await worker.terminate()
   assert.ok(before - 2 <= there && there <= after + 2, `${before} <= ${there} <= ${after}`)
+})
+
+test('a moment is the same each time it is told, although both clocks are read in whole milliseconds', () => {
+  let ms = 0
+  const clock: Clock = {
+    now: () => Math.floor(ms + 0.7),
+    wall: () => Math.floor(ms + 0.2) + 1_000,
+    after: systemClock.after,
+  }
+  const told = new Set<number>()
+  for (ms = 10; ms < 12; ms += 0.1) told.add(wallAt(clock, 5))
+  assert.equal(told.size, 1)
+  ms += 0.5
+  clock.wall = () => 9_000
+  assert.notEqual(wallAt(clock, 5), [...told][0], 'a clock that was set is believed')
 })

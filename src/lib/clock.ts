@@ -12,7 +12,20 @@ export interface Clock {
 }
 
 /** The moment of `now` as milliseconds since the epoch, by the current setting of the wall clock. */
-export const wallAt = (clock: Clock, moment: number): number => clock.wall() + moment - clock.now()
+export const wallAt = (clock: Clock, moment: number): number => moment + wallAhead(clock)
+
+// Both clocks are read in whole milliseconds, and apart: how far one is ahead of the other seems to change by one from call to call. Without
+// this a moment would be told differently each time.
+const JITTER_MS = 2
+const known = new WeakMap<Clock, number>()
+
+function wallAhead(clock: Clock): number {
+  const ahead = clock.wall() - clock.now()
+  const before = known.get(clock)
+  if (before !== undefined && Math.abs(ahead - before) <= JITTER_MS) return before
+  known.set(clock, ahead)
+  return ahead
+}
 
 /** The current wall time in the format of documents: ISO 8601, UTC. */
 export const timestamp = (clock: Clock): string => new Date(clock.wall()).toISOString()
