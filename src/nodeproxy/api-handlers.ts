@@ -1,11 +1,11 @@
 import { once } from 'node:events'
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type CallAnswer, type Calls, type HandlerInput, nodeCalls } from '../api/calls.ts'
 import { parseCall } from '../api/parse-call.ts'
 import { nodePaths, PERMIT_HEADER } from '../api/paths.ts'
 import { ShadowError } from '../lib/errors.ts'
 import { openEvents } from '../lib/http/api/events.ts'
 import { readJson, reply } from '../lib/http/api/request-handler.ts'
+import type { StreamedRequest, StreamedResponse } from '../lib/http/exchange.ts'
 import type { LogLine } from '../model/instance.ts'
 import { appOf, type InstanceId } from '../model/instance-id.ts'
 import { STREAM_HEARTBEAT_EVERY } from '../model/intervals.ts'
@@ -22,7 +22,7 @@ type Name = keyof typeof nodePaths
 // biome-ignore lint/suspicious/noConfusingVoidType: a call without an answer resolves with nothing
 type Nothing = void
 type Stream = {
-  readonly response: ServerResponse
+  readonly response: StreamedResponse
   readonly signal: AbortSignal
   /** The permit that master or front show for the app. */
   readonly permit: string | undefined
@@ -122,7 +122,7 @@ export function control({
 
 /** Answers calls of the API. */
 export function controlHandler(handlers: Handlers, check: CallerCheck) {
-  return async (request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<void> => {
+  return async (request: StreamedRequest, response: StreamedResponse, signal: AbortSignal): Promise<void> => {
     const { method = 'GET', url: target = '/' } = request
     const url = URL.parse(target, 'http://node') // what begins with two slashes names a host, and may be none
     if (url === null) throw noCall(method, target)

@@ -1,9 +1,8 @@
 import { timingSafeEqual } from 'node:crypto'
-import type { IncomingMessage } from 'node:http'
 import type { Role } from '../api/calls.ts'
 import { HOP_INSTANCE, HOP_KEY } from '../api/paths.ts'
 import { ShadowError } from '../lib/errors.ts'
-import type { RequestHandler } from '../lib/http/exchange.ts'
+import type { RequestHandler, StreamedRequest } from '../lib/http/exchange.ts'
 import type { InstanceHandler } from './instance-request.ts'
 import type { NodeKeys } from './node-keys.ts'
 
@@ -28,13 +27,13 @@ export function nodeHandler({ key, traffic, call }: Parts): RequestHandler {
 }
 
 /** Throws unless the caller may make a call that these roles may make: masters show the key for control, fronts the one for traffic. */
-export type CallerCheck = (request: IncomingMessage, may: readonly Role[]) => void
+export type CallerCheck = (request: Pick<StreamedRequest, 'headers'>, may: readonly Role[]) => void
 
 export function callerCheck({ traffic, control }: NodeKeys): CallerCheck {
   const isControl = keyCheck(control)
   const isTraffic = keyCheck(traffic)
   return ({ headers: { authorization = '' } }, may) => {
-    const shown = authorization.replace(/^bearer +/i, '')
+    const shown = String(authorization).replace(/^bearer +/i, '')
     if (isControl(shown) || (may.includes('proxy') && isTraffic(shown))) return
     if (isTraffic(shown))
       throw new ShadowError('forbidden', 'this call wants the key for control, which only masters have')

@@ -1,5 +1,5 @@
-import type { ServerResponse } from 'node:http'
 import { openEvents } from '../lib/http/api/events.ts'
+import type { StreamedResponse } from '../lib/http/exchange.ts'
 import type { Node } from '../model/app.ts'
 import { STREAM_HEARTBEAT_EVERY } from '../model/intervals.ts'
 import type { Route } from '../model/route.ts'
@@ -13,7 +13,7 @@ export async function followWake(
   connector: Pick<NodeConnector, 'follow'>,
   route: Route,
   node: Node,
-  response: ServerResponse,
+  response: StreamedResponse,
   signal: AbortSignal,
 ): Promise<void> {
   const send = openEvents(response, STREAM_HEARTBEAT_EVERY)

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Readable, Writable } from 'node:stream'
 import type { NextHop } from './next-hop.ts'
 
 /** An answer of our own that is small enough to be held in memory. */
@@ -45,14 +45,29 @@ export interface Exchange {
   forward(hop: NextHop, signal?: AbortSignal): Promise<void>
   /** Answers the request instead of forwarding it. */
   answer(answer: OwnAnswer): void
-  /** Gives the request and its answer as streams, for a handler written for node:http; instead of everything else. */
+  /** Gives the request and its answer as streams, for a handler of ours; instead of everything else. */
   open(): Promise<Opened>
+}
+
+/** A request that a handler of ours reads; node:http's IncomingMessage is one. */
+export interface StreamedRequest extends Readable {
+  readonly method?: string | undefined
+  readonly url?: string | undefined
+  /** By their names in lower case. */
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
+}
+
+/** An answer that a handler of ours writes; node:http's ServerResponse is one. */
+export interface StreamedResponse extends Writable {
+  readonly headersSent: boolean
+  writeHead(status: number, headers?: Record<string, string>): this
+  flushHeaders(): void
 }
 
 /** A request and its answer as streams; `signal` aborts when the client leaves before the answer is whole. */
 export type Opened = {
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
+  readonly request: StreamedRequest
+  readonly response: StreamedResponse
   readonly signal: AbortSignal
 }
 

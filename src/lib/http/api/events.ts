@@ -1,7 +1,8 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
+import type { StreamedResponse } from '../exchange.ts'
 
 /** Opens a stream of server-sent events (WHATWG HTML, 9.2). A comment every `heartbeatMs` lets each side notice that the other is gone. */
-export function openEvents(response: ServerResponse, heartbeatMs: number): (event: unknown) => void {
+export function openEvents(response: StreamedResponse, heartbeatMs: number): (event: unknown) => void {
   response.writeHead(200, {
     'content-type': 'text/event-stream',
     'cache-control': 'no-store',

@@ -1,13 +1,13 @@
-import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http'
+import type { RequestListener, Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { ShadowError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 import type { ListenAddress } from '../../settings.ts'
-import type { Exchange } from '../exchange.ts'
+import type { Exchange, StreamedRequest, StreamedResponse } from '../exchange.ts'
 import { bind, close, type Listening } from '../listening.ts'
 import { problemAnswer } from '../problem-answer.ts'
 
-export type Handler = (request: IncomingMessage, response: ServerResponse, signal: AbortSignal) => Promise<void>
+export type Handler = (request: StreamedRequest, response: StreamedResponse, signal: AbortSignal) => Promise<void>
 
 /** A listener for node:http that turns errors into answers. `signal` aborts when the client leaves; then no answer is written. */
 export function requestListener(handler: Handler, { log }: { log: Log }): RequestListener {
@@ -23,7 +23,7 @@ export function requestListener(handler: Handler, { log }: { log: Log }): Reques
   }
 }
 
-/** Serves an exchange by a handler for node:http: for answers that are streams, and requests whose bodies are read. */
+/** Serves an exchange by a handler: for answers that are streams, and requests whose bodies are read. */
 export async function byHandler(exchange: Exchange, handler: Handler, log: Log): Promise<void> {
   const { request, response, signal } = await exchange.open()
   response.on('error', ignore)
@@ -35,7 +35,7 @@ export async function byHandler(exchange: Exchange, handler: Handler, log: Log):
 }
 
 /** Answers with the error's problem document. Internal errors are logged under the id that the answer carries. */
-export function fail(request: IncomingMessage, response: ServerResponse, thrown: unknown, log: Log): void {
+export function fail(request: StreamedRequest, response: StreamedResponse, thrown: unknown, log: Log): void {
   const { method = '', url: target = '' } = request
   const { status, headers, body } = problemAnswer(thrown, log, { method, target })
   if (response.headersSent) {
@@ -51,7 +51,7 @@ const ignore = (): void => undefined
 
 /** Answers with JSON. */
 export function reply(
-  response: ServerResponse,
+  response: StreamedResponse,
   status: number,
   value: unknown,
   headers: Record<string, string> = {},
@@ -61,7 +61,7 @@ export function reply(
 }
 
 /** Reads a JSON body of at most `most` bytes. Fails with `bad-input` or `too-large`. */
-export async function readJson(request: IncomingMessage, most = 1_048_576): Promise<unknown> {
+export async function readJson(request: StreamedRequest, most = 1_048_576): Promise<unknown> {
   const chunks: Buffer[] = []
   let length = 0
   for await (const chunk of request as AsyncIterable<Buffer>) {

@@ -1,4 +1,3 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import { asShadowError, ShadowError } from '../../../errors.ts'
 import type { Opened, OwnAnswer } from '../../exchange.ts'
 import { tooLarge } from '../../guard/limits.ts'
@@ -79,8 +78,7 @@ export class Http1Exchange extends ForwardedExchange {
       response.destroy()
     }
     signal.addEventListener('abort', leave, { once: true })
-    // They offer what handlers use of the classes of node:http.
-    return { request: request as unknown as IncomingMessage, response: response as unknown as ServerResponse, signal }
+    return { request, response, signal }
   }
 
   switched(early: Buffer): void {

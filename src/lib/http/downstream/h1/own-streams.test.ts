@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { test } from 'vitest'
 import { HandClock } from '../../../../testing/clock.ts'
@@ -7,6 +6,7 @@ import { open, RawClient, until } from '../../../../testing/wire.ts'
 import { noLog } from '../../../log.ts'
 import { openEvents } from '../../api/events.ts'
 import { byHandler, type Handler, readJson, reply } from '../../api/request-handler.ts'
+import type { StreamedRequest, StreamedResponse } from '../../exchange.ts'
 import { ExchangeServer, type ExchangeServerOptions, netServer } from '../exchange-server.ts'
 
 async function serving(handler: Handler, options: Partial<ExchangeServerOptions> = {}) {
@@ -37,7 +37,7 @@ const post = (body: string, path = '/'): string => `${get(path, `Content-Length:
 const echo: Handler = async (request, response) =>
   reply(response, 200, {
     at: `${request.method} ${request.url}`,
-    host: request.headers.host,
+    host: request.headers['host'],
     body: await readJson(request),
   })
 
@@ -218,7 +218,7 @@ test('a client that does not read keeps the handler from writing on', async () =
 })
 
 test('a body is read no faster than its handler takes it', async () => {
-  const held: IncomingMessage[] = []
+  const held: StreamedRequest[] = []
   await using front = await serving(async request => {
     held.push(request)
     await new Promise(() => undefined)
@@ -236,7 +236,7 @@ test('a body is read no faster than its handler takes it', async () => {
   assert(left > 15_000_000, `only ${left} bytes were kept back`)
 })
 
-const drained = (response: ServerResponse, signal: AbortSignal): Promise<unknown> =>
+const drained = (response: StreamedResponse, signal: AbortSignal): Promise<unknown> =>
   Promise.race([
     new Promise(resolve => response.once('drain', resolve)),
     new Promise(resolve => signal.addEventListener('abort', resolve)),

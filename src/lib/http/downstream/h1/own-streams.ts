@@ -1,6 +1,7 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http'
 import { Readable, Writable } from 'node:stream'
 import { ShadowError } from '../../../errors.ts'
+import type { StreamedRequest, StreamedResponse } from '../../exchange.ts'
 import { tooLarge } from '../../guard/limits.ts'
 import type { Head } from '../../wire/head.ts'
 import type { ClientConnection } from './exchange-connection.ts'
@@ -19,8 +20,8 @@ export interface StreamedExchange {
   cut(): void
 }
 
-/** The request as a stream, with what our handlers use of node:http's IncomingMessage. */
-export class OwnRequest extends Readable {
+/** The request of an exchange as a stream. */
+export class OwnRequest extends Readable implements StreamedRequest {
   readonly method: string
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
@@ -84,8 +85,8 @@ export class OwnRequest extends Readable {
   }
 }
 
-/** The answer as a stream, with what our handlers use of node:http's ServerResponse. The head is sent with the first bytes of the body. */
-export class OwnResponse extends Writable {
+/** The answer of an exchange as a stream. The head is sent with the first bytes of the body. */
+export class OwnResponse extends Writable implements StreamedResponse {
   headersSent = false
   readonly #exchange: StreamedExchange
   readonly #request: OwnRequest
