@@ -1,6 +1,5 @@
 import { asShadowError, ShadowError } from '../../../errors.ts'
 import type { Opened, OwnAnswer } from '../../exchange.ts'
-import { tooLarge } from '../../guard/limits.ts'
 import type { NextHop } from '../../next-hop.ts'
 import { writeBody } from '../../sockets/buffers.ts'
 import type { Tunnel } from '../../upgrade/tunnel.ts'
@@ -10,6 +9,7 @@ import type { ClientOrigin } from '../client-origin.ts'
 import { composeTrailers } from '../compose-heads.ts'
 import { ForwardedExchange, left } from '../forwarded-exchange.ts'
 import { Http1Answer } from './answer.ts'
+import { bodyFault } from './body-fault.ts'
 import type { ClientConnection } from './exchange-connection.ts'
 import { joinTunnel } from './join-tunnel.ts'
 import { OwnRequest, OwnResponse } from './own-streams.ts'
@@ -116,19 +116,14 @@ export class Http1Exchange extends ForwardedExchange {
       client.dropBody()
       return
     }
-    const { counters, limits } = this.context
     const { out } = client
     while (!body.done && !input.isEmpty) {
       this.bodyBegun = true
       const from = input.at
       const stop = body.take(input.bytes, from, input.end)
-      if (body.fault !== undefined) {
-        this.#badBody(new ShadowError('bad-input', `a body with ${body.fault}`))
-        return
-      }
-      if (body.chunked > limits.bodyBytes) {
-        counters.bodiesTooLarge += 1
-        this.#badBody(tooLarge(limits.bodyBytes))
+      const fault = bodyFault(body, this.context)
+      if (fault !== undefined) {
+        this.#badBody(fault)
         return
       }
       writeBody(out, upstream.writer, input.bytes, from, stop, input.lent)

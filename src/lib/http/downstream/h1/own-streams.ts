@@ -1,9 +1,9 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http'
 import { Readable, Writable } from 'node:stream'
-import { ShadowError } from '../../../errors.ts'
+import type { ShadowError } from '../../../errors.ts'
 import type { StreamedRequest, StreamedResponse } from '../../exchange.ts'
-import { tooLarge } from '../../guard/limits.ts'
 import type { Head } from '../../wire/head.ts'
+import { bodyFault } from './body-fault.ts'
 import type { ClientConnection } from './exchange-connection.ts'
 import { composeOwnHead, isBodiless } from './own-answer.ts'
 
@@ -57,16 +57,11 @@ export class OwnRequest extends Readable implements StreamedRequest {
   moveBody(): void {
     const { client } = this.#exchange
     const { input, requestBody: body } = client
-    const { limits, counters } = client.context
     while (this.#isWanted && !body.done && !input.isEmpty) {
       const stop = body.take(input.bytes, input.at, input.end)
-      if (body.fault !== undefined) {
-        this.#fail(new ShadowError('bad-input', `a body with ${body.fault}`))
-        return
-      }
-      if (body.chunked > limits.bodyBytes) {
-        counters.bodiesTooLarge += 1
-        this.#fail(tooLarge(limits.bodyBytes))
+      const fault = bodyFault(body, client.context)
+      if (fault !== undefined) {
+        this.#fail(fault)
         return
       }
       const run = Buffer.from(input.bytes.subarray(input.at, stop))
