@@ -3,17 +3,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { hasProgram } from '../../test/tools/programs.ts'
 import { register } from '../peers/registered.ts'
-import type { Certificate } from './certificate.ts'
+import type { Setup } from '../peers/setup.ts'
 import { type Command, freePorts, type Pinned, startPinned } from './pinned.ts'
-
-/** The task of a proxy: for these hostnames, forward what arrives at the ports `plain` and `tls` to `backend` (ip:port). */
-export type Setup = Certificate & {
-  readonly folder: string
-  readonly backend: string
-  readonly hostnames: readonly string[]
-  readonly plain: number
-  readonly tls: number
-}
 
 /** A proxy to measure: the files in its folder, and how to start it. */
 export type Peer = {

@@ -4,7 +4,7 @@ import { readUpConfig, type UpConfig } from '../../src/cli/up-config.ts'
 import { FakeLogs } from '../../src/testing/fake-logs.ts'
 import { FakeRuntime } from '../../src/testing/fake-runtime.ts'
 import { FakeVolumes } from '../../src/testing/fake-volumes.ts'
-import type { Setup } from '../lib/peers.ts'
+import type { Setup } from './setup.ts'
 
 const SETTINGS = {
   SHADOW_MASTER_LISTEN: '127.0.0.1:0',

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { Agent, createServer } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import httpProxy from 'http-proxy'
-import type { Setup } from '../lib/peers.ts'
+import type { Setup } from './setup.ts'
 
 const setup: Setup = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8'))
 const proxy = httpProxy.createProxyServer({

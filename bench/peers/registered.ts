@@ -5,8 +5,8 @@ import { systemClock } from '../../src/lib/clock.ts'
 import { noLog } from '../../src/lib/log.ts'
 import { mapAtMost } from '../../src/lib/parallel.ts'
 import { startMaster } from '../../src/master/main.ts'
-import type { Setup } from '../lib/peers.ts'
 import { certificatesIn, configOf } from './composed.ts'
+import type { Setup } from './setup.ts'
 
 const AT_ONCE = 32
 const CALL_WITHIN_MS = 60_000

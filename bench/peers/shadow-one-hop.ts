@@ -4,8 +4,8 @@ import { runDaemon } from '../../src/cli/daemon.ts'
 import { systemTerminal } from '../../src/cli/terminal.ts'
 import { startUp } from '../../src/cli/up.ts'
 import { tellHeapIn } from '../lib/heap.ts'
-import type { Setup } from '../lib/peers.ts'
 import { benchDrivers, configOf } from './composed.ts'
+import type { Setup } from './setup.ts'
 
 const setup: Setup = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8'))
 tellHeapIn(setup.folder)

@@ -11,8 +11,8 @@ import { nameOf } from '../../src/nodeproxy/config.ts'
 import { startNodeproxy } from '../../src/nodeproxy/main.ts'
 import { startProxy } from '../../src/proxy/main.ts'
 import { tellHeapIn } from '../lib/heap.ts'
-import type { Setup } from '../lib/peers.ts'
 import { benchDrivers, configOf } from './composed.ts'
+import type { Setup } from './setup.ts'
 
 const [, self = '', file = '', part] = process.argv
 const setup: Setup = JSON.parse(readFileSync(file, 'utf8'))

@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect as connectSecurely } from 'node:tls'
-import type { Front } from './fronts.ts'
+import type { Front } from './front.ts'
 
 /** After this time without bytes, the connection waits for bytes that we do not send. */
 const QUIET_MS = 60

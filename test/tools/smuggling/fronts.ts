@@ -1,17 +1,8 @@
 import { ExchangeServer, listenFor } from '../../../src/lib/http/downstream/exchange-server.ts'
 import type { RequestHandler } from '../../../src/lib/http/exchange.ts'
 import { noLog } from '../../../src/lib/log.ts'
+import type { Front } from './front.ts'
 import { oneHop, twoHops } from './product.ts'
-
-/** A proxy under test in front of one back end. `saw` lists `METHOD target` of each request that the proxy received. */
-export type Front = AsyncDisposable & {
-  readonly port: number
-  /** The port for HTTPS. */
-  readonly tlsPort?: number | undefined
-  /** true: the suite connects by HTTPS. */
-  readonly secure?: boolean
-  saw(): readonly string[]
-}
 
 /** How a proxy is opened, and which back ends and protocols it is tested with. */
 export type Opens = {

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe } from 'vitest'
 import { hasProgram } from '../programs.ts'
 import { aFolder } from './folder.ts'
-import { type Front, fronts, type Opens } from './fronts.ts'
+import type { Front } from './front.ts'
+import { fronts, type Opens } from './fronts.ts'
 
 type Reached = AsyncDisposable & { readonly address: string }
 

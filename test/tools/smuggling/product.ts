@@ -18,7 +18,7 @@ import { FakeRuntime } from '../../../src/testing/fake-runtime.ts'
 import { FakeVolumes } from '../../../src/testing/fake-volumes.ts'
 import { A_PERMIT, aNode, FakeConnector } from '../../../src/testing/front.ts'
 import { aFolder } from './folder.ts'
-import type { Front } from './fronts.ts'
+import type { Front } from './front.ts'
 
 const APP_PAIR = selfSigned('app')
 
