@@ -7,7 +7,7 @@ import type { LogLine } from '../model/instance.ts'
 import { instanceId } from '../model/instance-id.ts'
 import { appName } from '../model/names.ts'
 import { settled } from '../testing/instance-environment.ts'
-import { control } from './api-handlers.ts'
+import { apiHandlers } from './api-handlers.ts'
 
 const LINES = 10_000
 
@@ -17,8 +17,8 @@ test('a log is read no faster than its reader takes it', async () => {
     for (; given < LINES; given++) yield { at: '', stream: 'stdout', line: 'x'.repeat(100) }
   }
   // The calls under test use no other part of a node.
-  const handlers = control({ readLogs, ending: new AbortController().signal } as unknown as Parameters<
-    typeof control
+  const handlers = apiHandlers({ readLogs, ending: new AbortController().signal } as unknown as Parameters<
+    typeof apiHandlers
   >[0])
   const response = Object.assign(new PassThrough(), { writeHead: () => undefined, flushHeaders: () => undefined })
   const asked = { params: { instance: instanceId(appName('blog')) }, query: { tail: 0, follow: true }, body: undefined }

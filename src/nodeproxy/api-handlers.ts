@@ -55,7 +55,7 @@ type Parts = {
 }
 
 /** The calls of a node's API. */
-export function control({
+export function apiHandlers({
   apps,
   instances,
   space,
@@ -121,7 +121,7 @@ export function control({
 }
 
 /** Answers calls of the API. */
-export function controlHandler(handlers: Handlers, check: CallerCheck) {
+export function apiHandler(handlers: Handlers, check: CallerCheck) {
   return async (request: StreamedRequest, response: StreamedResponse, signal: AbortSignal): Promise<void> => {
     const { method = 'GET', url: target = '/' } = request
     const url = URL.parse(target, 'http://node') // what begins with two slashes names a host, and may be none

@@ -22,7 +22,7 @@ type Options = {
 }
 
 /** The apps of this node with their instances, logs and volumes. A change of an app reaches all of them. */
-export class Hosted {
+export class HostedApps {
   readonly apps: Apps
   readonly instances: Instances
   readonly #options: Options

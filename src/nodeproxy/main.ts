@@ -18,14 +18,14 @@ import { appOf, type InstanceId } from '../model/instance-id.ts'
 import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import type { AppName, NodeName } from '../model/names.ts'
 import { announce } from './announce.ts'
-import { control, controlHandler } from './api-handlers.ts'
+import { apiHandler, apiHandlers } from './api-handlers.ts'
 import { type NodeproxyConfig, nameOf } from './config.ts'
 import { openDefinitions } from './definitions.ts'
 import { type Drivers, openDrivers } from './drivers.ts'
 import { followChanges } from './follow-changes.ts'
 import { Grants } from './grants.ts'
 import { Health, type NodeHealth } from './health.ts'
-import { Hosted } from './hosted-apps.ts'
+import { HostedApps } from './hosted-apps.ts'
 import { callerCheck, nodeHandler } from './http.ts'
 import { instanceMetrics } from './instance-metrics.ts'
 import { instanceHandler } from './instance-request.ts'
@@ -37,7 +37,7 @@ import { Queue } from './queue.ts'
 import { untilReady } from './readiness.ts'
 import { RefusedConnections } from './refused-connections.ts'
 import { Revisions } from './revisions.ts'
-import { useOf } from './shared-counts.ts'
+import { sharedCountsOf } from './shared-counts.ts'
 import { Space } from './space/space.ts'
 import type { OnStep } from './state.ts'
 
@@ -120,7 +120,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     '': room.reservedBytes,
   }))
   const runEndedListeners: ((ended: EndedRun) => void)[] = []
-  const hosted: Hosted = new Hosted({
+  const hosted: HostedApps = new HostedApps({
     master,
     definitions,
     logs,
@@ -190,7 +190,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   space.show(metrics)
   const journal = (instance: InstanceId, line: string): void => logs.note(instance, line)
   const refusedConnections = started.use(new RefusedConnections({ runtime, journal, clock, log }))
-  const handlers = control({
+  const handlers = apiHandlers({
     space,
     refusedConnections,
     apps,
@@ -203,9 +203,9 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     removeVolume: (volume, of) => hosted.removeVolume(volume, of),
     ending: ending.signal,
   })
-  const call = controlHandler(handlers, callerCheck(keys))
+  const call = apiHandler(handlers, callerCheck(keys))
   const use = { ...socketsHere(config.connections, log), memory: gaugesMemory({ threads: config.workers + 1 }) }
-  const { bounds, sockets } = useOf(use, 0, clock)
+  const { bounds, sockets } = sharedCountsOf(use, 0, clock)
   const handler = nodeHandler({
     key: keys.traffic,
     traffic: instanceHandler({ node: name, hold, phase, bounds, clock }),

@@ -9,7 +9,7 @@ import { ExitWatch } from './exit-watch.ts'
 import type { untilReady } from './readiness.ts'
 import type { Running } from './running-container.ts'
 import type { FoundContainer } from './runtime/runtime.ts'
-import { graceMs, type UndoParts, undoOf, volumeOf } from './teardown.ts'
+import { graceMs, type TeardownParts, teardownOf, volumeOf } from './teardown.ts'
 
 /** All containers and volumes of ours on this machine, as the kernel and the runtime know them. */
 export type Inventory = {
@@ -21,7 +21,7 @@ export type Inventory = {
   readonly mounted: ReadonlySet<VolumeId>
 }
 
-type Parts = UndoParts & { readonly clock: Clock; readonly untilReady: typeof untilReady }
+type Parts = TeardownParts & { readonly clock: Clock; readonly untilReady: typeof untilReady }
 
 const READY_AGAIN_WITHIN_MS = 5_000
 
@@ -42,12 +42,15 @@ export function straysOf(
   instance: InstanceId,
   task: TaskDefinition,
   inventory: Inventory,
-  parts: UndoParts,
+  parts: TeardownParts,
 ): Unwind | undefined {
   const containers = inventory.containers.get(instance) ?? []
   const volume = volumeOf(instance, task)
   if (containers.length === 0 && (volume === undefined || !inventory.volumes.has(volume))) return undefined
-  return undoOf({ instance, volume, graceMs: () => toMs(task.sleep.grace), containers: async () => containers }, parts)
+  return teardownOf(
+    { instance, volume, graceMs: () => toMs(task.sleep.grace), containers: async () => containers },
+    parts,
+  )
 }
 
 /**
@@ -88,7 +91,7 @@ export async function leftRunning(
     watch.end()
     return undefined // it is unwound like all that is half-way
   }
-  const undo = undoOf(
+  const undo = teardownOf(
     { instance, volume, graceMs: () => graceMs(task, lost), containers: async () => [container] },
     parts,
   )
@@ -109,18 +112,18 @@ export async function leftRunning(
 export type KnownInstance = { readonly id: InstanceId; readonly task: TaskDefinition }
 
 /** What there is to undo that belongs to no instance that is known here: containers first, for they may be what uses the volumes. */
-export function ownerless(inventory: Inventory, known: readonly KnownInstance[], parts: UndoParts): Unwind[] {
+export function ownerless(inventory: Inventory, known: readonly KnownInstance[], parts: TeardownParts): Unwind[] {
   const instances = new Set(known.map(({ id }) => id))
   const owned = new Set(known.flatMap(({ task }) => task.volume?.id ?? []))
   const usual = toMs(duration(TASK_DEFAULTS.grace))
   const left = [...inventory.containers].filter(([instance]) => !instances.has(instance))
   const undos = left.map(([instance, containers]) =>
-    undoOf({ instance, volume: undefined, graceMs: () => usual, containers: async () => containers }, parts),
+    teardownOf({ instance, volume: undefined, graceMs: () => usual, containers: async () => containers }, parts),
   )
   for (const volume of inventory.volumes) {
     if (owned.has(volume)) continue
     const instance = instanceId(volume as string as AppName) // an app's volume has the app's name, unless it was taken over from another
-    undos.push(undoOf({ instance, volume, graceMs: () => usual, containers: async () => [] }, parts))
+    undos.push(teardownOf({ instance, volume, graceMs: () => usual, containers: async () => [] }, parts))
   }
   return undos
 }

@@ -8,7 +8,7 @@ import { NodeBounds } from './bounds.ts'
 export type NodeUse = SocketLimits & { readonly memory: SharedArrayBuffer }
 
 /** The counts for one thread; the one that has the instances is number 0, its workers follow. */
-export function useOf({ memory, sockets }: NodeUse, thread: number, clock: Clock) {
+export function sharedCountsOf({ memory, sockets }: NodeUse, thread: number, clock: Clock) {
   const gauges = new Gauges(memory, thread)
   const limits: SocketBudgetOptions = { most: sockets, gauge: gauges.of('') }
   return { sockets: limits, bounds: new NodeBounds({ clock, gauges, sockets }) }

@@ -11,7 +11,7 @@ import type { Container, Runtime } from './runtime/runtime.ts'
 import type { OnStep } from './state.ts'
 import type { BlockDriver } from './volumes/block-driver.ts'
 
-export type UndoParts = {
+export type TeardownParts = {
   readonly runtime: Runtime
   readonly volumes: BlockDriver
   readonly filesystem: Filesystem
@@ -32,7 +32,7 @@ type What = {
  * All there can be to undo of an instance, whole from the start: a wake runs in two lanes, so the order of its steps is not the
  * order in which they must be undone. Container first, then the mount, the device and the lease; what was never done is "already so".
  */
-export function undoOf({ instance, volume, graceMs, containers }: What, parts: UndoParts): Unwind {
+export function teardownOf({ instance, volume, graceMs, containers }: What, parts: TeardownParts): Unwind {
   const undo = new Unwind()
   const push = (step: SleepStep, task: () => Promise<void>): void =>
     undo.push(step, async () => {

@@ -15,12 +15,12 @@ import { hasNoVolume } from './refusals.ts'
 import type { Running } from './running-container.ts'
 import type { Container } from './runtime/runtime.ts'
 import type { Steps, Wake } from './state.ts'
-import { foundOf, graceMs, type UndoParts, undoOf, volumeOf } from './teardown.ts'
+import { foundOf, graceMs, type TeardownParts, teardownOf, volumeOf } from './teardown.ts'
 import { attachVolume } from './volumes/attach.ts'
 import type { Device } from './volumes/block-driver.ts'
 import { untilWrongPort } from './wrong-port.ts'
 
-export type WakeParts = UndoParts & {
+export type WakeParts = TeardownParts & {
   readonly clock: Clock
   readonly untilReady: typeof untilReady
   /** Who may take memory; left out: everybody. */
@@ -36,7 +36,7 @@ const PREPARED_WITHIN_MS = 900_000
 export function beginWake(instance: InstanceId, task: TaskDefinition, parts: WakeParts, signal: AbortSignal): Wake {
   let made: Container | undefined
   let lost: AbortSignal | undefined
-  const undo = undoOf(
+  const undo = teardownOf(
     {
       instance,
       volume: volumeOf(instance, task),

@@ -10,7 +10,7 @@ import { runThread } from '../lib/threads/thread.ts'
 import { nodeHandler } from './http.ts'
 import { NODE_LIMITS } from './http-limits.ts'
 import { instanceHandler } from './instance-request.ts'
-import { useOf } from './shared-counts.ts'
+import { sharedCountsOf } from './shared-counts.ts'
 import type { NodeWorkerData } from './workers.ts'
 
 // One of several threads of a node that share its port.
@@ -18,7 +18,7 @@ await runThread(({ channel, log }) => {
   const { listen, node, key, mainListener, drainMs, use, memory, thread } = workerData as NodeWorkerData
   const clock = systemClock
   const holding: Holding = new Holding({ channel, clock, onRunEnded: ended => exchanges.forget(goneUpstream(ended)) })
-  const { bounds, sockets } = useOf(use, thread + 1, clock)
+  const { bounds, sockets } = sharedCountsOf(use, thread + 1, clock)
   const toMain: NextHop = { address: mainListener, forwarded: 'keep' }
   const handler = nodeHandler({
     key,
