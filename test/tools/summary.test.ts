@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { TestModule } from 'vitest/node'
-import { count, summaryLine } from './summary.ts'
+import { count, failureLines, summaryLine } from './summary.ts'
 
 const moduleOf = (state: string, ...results: string[]): TestModule =>
   ({
@@ -20,4 +20,26 @@ test('the summary names skipped tests only where there are some', () => {
 test('a file that cannot be loaded, a test cut short and an error outside all tests are failures', () => {
   const modules = [moduleOf('failed'), moduleOf('failed', 'pending', 'passed')]
   expect(summaryLine(count(modules, [{ message: 'unhandled' }]))).toBe('1 passed, 3 failed')
+})
+
+test('what failed is named with its file and the first line of its error', () => {
+  const failed = {
+    fullName: 'an app > wakes',
+    result: () => ({ state: 'failed', errors: [{ message: 'expected 200\nand a diff' }] }),
+  }
+  const cut = { fullName: 'an app > sleeps', result: () => ({ state: 'pending', errors: undefined }) }
+  const passed = { fullName: 'an app > rests', result: () => ({ state: 'passed', errors: undefined }) }
+  const file = (name: string, state: string, ...tests: unknown[]) =>
+    ({ relativeModuleId: name, state: () => state, children: { allTests: () => tests } }) as unknown as TestModule
+  expect(
+    failureLines([
+      file('a.test.ts', 'failed', failed, cut, passed),
+      file('b.test.ts', 'failed'),
+      file('c.test.ts', 'passed'),
+    ]),
+  ).toEqual([
+    'FAILED a.test.ts: an app > wakes: expected 200',
+    'FAILED a.test.ts: an app > sleeps: it did not end',
+    'FAILED b.test.ts',
+  ])
 })

@@ -25,7 +25,19 @@ export function count(modules: readonly TestModule[], errors: readonly Serialize
   return counts
 }
 
-/** Ends a run's output with the summary line alone, after everything that other reporters say. */
+/** A line for each test that did not end well and for each file that could not be loaded. */
+export function failureLines(modules: readonly TestModule[]): string[] {
+  return modules.flatMap(module => {
+    const failed = [...module.children.allTests()].filter(test => ['failed', 'pending'].includes(test.result().state))
+    if (failed.length === 0) return module.state() === 'failed' ? [`FAILED ${module.relativeModuleId}`] : []
+    return failed.map(test => {
+      const [error] = test.result().errors ?? []
+      return `FAILED ${module.relativeModuleId}: ${test.fullName}: ${error?.message.split('\n', 1)[0] ?? 'it did not end'}`
+    })
+  })
+}
+
+/** Ends a run's output with what failed, so that the end of a log tells it, and with the summary line alone after it. */
 export default class Summary implements Reporter {
   // A run that ends before its tests, such as by a failure of global setup, has no other count.
   #counts: Counts = { passed: 0, failed: 0, skipped: 0 }
@@ -41,5 +53,7 @@ export default class Summary implements Reporter {
 
   onTestRunEnd(modules: readonly TestModule[], errors: readonly SerializedError[]): void {
     this.#counts = count(modules, errors)
+    const lines = [...failureLines(modules), ...errors.map(error => `FAILED outside of every test: ${error.message}`)]
+    if (lines.length > 0) process.stdout.write(`\n${lines.join('\n')}\n`)
   }
 }
