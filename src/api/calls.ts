@@ -14,6 +14,7 @@ import {
   NodeNameSchema,
   NodeSchema,
   PatchSchema,
+  PlacementSchema,
   RegisterSchema,
   ReplaceSchema,
   RouteSchema,
@@ -206,6 +207,12 @@ export const masterCalls = {
     may: admin,
   },
   getInstance: { says: 'read the instance of an app from its node', params: app, answer: InstanceSchema, may: admin },
+  getPlacement: {
+    says: 'find out on which node the next wake of an app would be, and why; a front may have pinned it to another one',
+    params: app,
+    answer: PlacementSchema,
+    may: admin,
+  },
   wakeApp: { says: 'wake an app and wait until it is ready', params: app, answer: InstanceSchema, may: admin },
   sleepApp: {
     says: 'put an app to sleep and wait until it is asleep',

@@ -23,6 +23,7 @@ export const masterPaths = {
   removeToken: 'DELETE /v1/tokens/:token',
   listInstances: 'GET /v1/instances',
   getInstance: 'GET /v1/apps/:app/instance',
+  getPlacement: 'GET /v1/apps/:app/placement',
   wakeApp: 'POST /v1/apps/:app/wake',
   sleepApp: 'POST /v1/apps/:app/sleep',
   appLogs: 'GET /v1/apps/:app/logs',

@@ -9,7 +9,9 @@ import { hostname } from '../model/hostname.ts'
 import { imageReference } from '../model/image-reference.ts'
 import { type InstanceView, PHASES, WAKE_STEPS } from '../model/instance.ts'
 import { parseInstanceId } from '../model/instance-id.ts'
+import { faultOfLabels } from '../model/labels.ts'
 import { appName, nodeName, volumeId } from '../model/names.ts'
+import { IMAGE_KEY_LENGTH, MOST_IMAGES, PLACEMENT_REASONS, REJECTION_REASONS } from '../model/placement.ts'
 import { duration, orNever, size, toBytes, toMs } from '../model/quantities.ts'
 import type { Route } from '../model/route.ts'
 import { LEAST_VOLUME_BYTES, TASK_DEFAULTS, type TaskDefinition, WEB_SOCKET_POLICIES } from '../model/task.ts'
@@ -311,6 +313,19 @@ export const RouteSchema = described<Route>(
     revision: z.int().min(1),
     hasVolume: z.boolean(),
     node: NodeNameSchema.nullable().describe('the node that holds the lease of the volume'),
+    needs: z
+      .object({
+        reserveBytes: z.number().optional(),
+        image: z
+          .string()
+          .optional()
+          .describe('the first characters of the id of its image, to find nodes that have it'),
+        volume: z
+          .object({ node: NodeNameSchema.nullable(), isLocal: z.boolean(), zone: z.string().optional() })
+          .optional(),
+      })
+      .default({})
+      .describe('what the app needs of a node'),
     permit: z.string().describe('the front passes it to the node of the app, and the node shows it to the master'),
   }),
   'Route',
@@ -333,6 +348,11 @@ export const VolumeSchema = described<Volume>(
   'Volume',
 )
 
+const LabelsSchema = z.record(z.string(), z.string()).superRefine((labels, context) => {
+  const message = faultOfLabels(labels)
+  if (message !== undefined) context.addIssue({ code: 'custom', message })
+})
+
 const aboutNode = {
   address: z.string().regex(/^(\[[0-9a-fA-F:.]+\]|[^\s/:]+):\d{1,5}$/, 'must be HOST:PORT'),
   key: z.string().min(16).describe('what fronts show to the node'),
@@ -341,6 +361,21 @@ const aboutNode = {
   cpuUtilization: z.number(),
   memoryUtilization: z.number(),
   awake: z.int(),
+  labels: LabelsSchema.optional().describe('free words of the operator; zone: the zone of the node'),
+  room: z
+    .object({ reservableBytes: z.number(), freeBytes: z.number(), idleBytes: z.number() })
+    .optional()
+    .describe('memory that awake apps may reserve together, what is free of it, and what idle apps would give back'),
+  volumeSlots: z
+    .object({ total: z.int().min(0), free: z.int().min(0), idle: z.int().min(0) })
+    .optional()
+    .describe('how many volumes may be attached at a time, how many more could be now, and how many idle apps have'),
+  images: z
+    .array(z.string().max(IMAGE_KEY_LENGTH))
+    .max(MOST_IMAGES)
+    .optional()
+    .describe('the first characters of the ids of the newest images that the node has'),
+  version: z.string().max(64).optional(),
 }
 export const AnnounceSchema = z
   .strictObject({ ...aboutNode, controlKey: z.string().min(16).describe('what masters show to the node') })
@@ -349,6 +384,14 @@ export const NodeSchema = described<Node>(
   z.object({ name: NodeNameSchema, ...aboutNode, until: z.iso.datetime() }),
   'Node',
 )
+
+export const PlacementSchema = z
+  .object({
+    node: NodeNameSchema.optional().describe('left out: no node can take it'),
+    reason: z.enum(PLACEMENT_REASONS).optional().describe('the last rule that took other nodes out; hash: none did'),
+    rejected: z.array(z.object({ node: NodeNameSchema, reason: z.enum(REJECTION_REASONS) })).readonly(),
+  })
+  .meta({ id: 'Placement' })
 
 export const ProblemSchema = z
   .object({

@@ -3,6 +3,8 @@ import { test } from 'vitest'
 import { ShadowError } from '../lib/errors.ts'
 import type { App } from '../model/app.ts'
 import type { InstanceView } from '../model/instance.ts'
+import type { NodeName } from '../model/names.ts'
+import type { Placement } from '../model/placement.ts'
 import { explain } from './explain.ts'
 
 const NOW = Date.parse('2026-11-21T12:00:00Z')
@@ -126,3 +128,32 @@ test('an app that is stuck: what it still holds, and why', () => {
     'The next wake or shadow sleep tries again to let go of it.',
   ])
 })
+
+for (const [title, placement, said] of [
+  ['the only node there is', { node: 'n1', reason: 'only-node', rejected: [] }, ''],
+  [
+    'a node that has the image',
+    { node: 'n1', reason: 'image', rejected: [] },
+    'It would wake on n1, since it has the image.',
+  ],
+  [
+    'a node that others leave alone',
+    { node: 'n2', reason: 'only-node', rejected: [{ node: 'n1', reason: 'unhealthy' }] },
+    'It would wake on n2, since no other node can take it: n1 is not healthy.',
+  ],
+  [
+    'no node',
+    { rejected: [{ node: 'n1', reason: 'too-small' }] },
+    'No node can take it now: n1 has less memory than it reserves.',
+  ],
+] as const)
+  test(`of an app that sleeps it is said where it would wake: ${title}`, () => {
+    const sentences = explain(
+      appThat('5m'),
+      instance({ phase: 'asleep' }),
+      URLS,
+      NOW,
+      placement as unknown as Placement<NodeName>,
+    )
+    assert.equal(sentences.filter(one => /would wake|can take/.test(one)).join(), said)
+  })

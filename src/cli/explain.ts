@@ -1,5 +1,7 @@
 import type { App } from '../model/app.ts'
 import type { InstanceView, StopReason } from '../model/instance.ts'
+import type { NodeName } from '../model/names.ts'
+import { type Placement, sayRejected } from '../model/placement.ts'
 import { sayBytes, sayMs } from '../model/quantities.ts'
 import { TASK_DEFAULTS } from '../model/task.ts'
 import { saySteps } from './steps.ts'
@@ -10,10 +12,12 @@ export function explain(
   instance: InstanceView | undefined,
   urls: readonly string[],
   now: number,
+  placement?: Placement<NodeName>,
 ): readonly string[] {
   const wakesAgain =
     urls.length > 0 ? `The next request to ${urls[0]} wakes it.` : 'It has no domain: shadow wake wakes it.'
-  if (instance === undefined) return [`${app.name} is asleep: nobody has used it yet.`, wakesAgain]
+  if (instance === undefined)
+    return [`${app.name} is asleep: nobody has used it yet.`, ...sayPlacement(placement), wakesAgain]
   const ago = sayMs(Math.max(0, now - Date.parse(instance.since)))
   const state = `${app.name} is ${instance.phase} on ${instance.node} since ${instance.since} (${ago}).`
   switch (instance.phase) {
@@ -37,6 +41,7 @@ export function explain(
         ...refusedWakes(app, instance),
         ...badAnswer(instance),
         ...fullVolume(app, instance),
+        ...sayPlacement(placement),
         wakesAgain,
       ]
     case 'waking':
@@ -158,6 +163,28 @@ function badAnswer({ badAnswer: last }: InstanceView): readonly string[] {
   if (!last) return []
   const often = last.count === 1 ? 'An answer of it was refused' : `${last.count} answers of it were refused, the last`
   return [`${often} at ${last.at}, and its visitor got 502: ${last.fault}.`]
+}
+
+const CHOSEN: Record<NonNullable<Placement<NodeName>['reason']>, string> = {
+  'has-volume': 'it has the volume',
+  'only-node': 'no other node can take it',
+  'not-overloaded': 'others are overloaded',
+  memory: 'others have less memory free than it reserves',
+  'volume-slots': 'others have no free volume slot',
+  image: 'it has the image',
+  spread: 'others have more instances of it',
+  room: 'it has more room',
+  hash: 'by the hash of their names',
+}
+
+/** On which node the next wake would be; nothing is said where there is one node that can take it. */
+function sayPlacement(placement: Placement<NodeName> | undefined): readonly string[] {
+  if (placement === undefined) return []
+  const { node, reason, rejected } = placement
+  const others = rejected.length === 0 ? '' : `: ${sayRejected(rejected)}`
+  if (node === undefined || reason === undefined) return [`No node can take it now${others}.`]
+  if (reason === 'only-node' && rejected.length === 0) return []
+  return [`It would wake on ${node}, since ${CHOSEN[reason]}${others}.`]
 }
 
 const problem = (instance: InstanceView): readonly string[] =>

@@ -20,6 +20,7 @@ for (const line of ['status blog', 'tasks blog', 'why blog', 'ps', 'register blo
       getInstance: () => {
         throw new ShadowError('not-found', 'no node has it')
       },
+      getPlacement: () => ({ rejected: [] }),
     })
     const terminal = new FakeTerminal({ env: { SHADOW_URL: master.url, SHADOW_TOKEN: FAKE_TOKEN } })
     for (const json of [[], ['--json']]) {

@@ -96,6 +96,11 @@ const FAILURES = {
     exit: 7,
     means: 'the node does not have the memory that the app reserves, even with all idle apps asleep',
   },
+  'no-volume-slot': {
+    status: 503,
+    exit: 7,
+    means: 'apps in use have all volume slots of the node (`SHADOW_VOLUME_SLOTS`)',
+  },
   'egress-open': {
     status: 503,
     exit: 7,

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, test } from 'vitest'
 import { isFailure, type Problem } from '../lib/errors.ts'
 import { readEvents } from '../lib/http/api/events.ts'
 import { nodeName } from '../model/names.ts'
-import { routeOf } from '../model/route.ts'
+import { NO_PLACE, routeOf } from '../model/route.ts'
 import { type TestMaster, testMaster } from '../testing/masters.ts'
 import { directory } from './storage/directory.ts'
 
@@ -40,7 +40,7 @@ describe('the access rules of an app', () => {
     assert.deepEqual([after.access, after.task], [access, before.task])
     assert.deepEqual(await get('blog'), after)
     const route = await on.admin.call('getHost', { params: { hostname: 'blog.localhost' } })
-    assert.deepEqual(route, routeOf(after, null, route.permit))
+    assert.deepEqual(route, routeOf(after, NO_PLACE, route.permit))
     const { items } = await on.admin.call('listTasks', { params: { app: 'blog' } })
     assert.equal(items.length, 1)
   })

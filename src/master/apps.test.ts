@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, test } from 'vitest'
 import { type FailureCode, isFailure } from '../lib/errors.ts'
 import { readEvents } from '../lib/http/api/events.ts'
-import { routeOf } from '../model/route.ts'
+import { NO_PLACE, routeOf } from '../model/route.ts'
 import { HandClock } from '../testing/clock.ts'
 import { countingStorage } from '../testing/counting-storage.ts'
 import { type TestMaster, testMaster } from '../testing/masters.ts'
@@ -32,7 +32,7 @@ describe('an app', () => {
     assert.deepEqual(app.domains, ['plain.localhost'])
     assert.deepEqual([app.task.revision, app.task.port, app.task.sleep.idleAfter], [1, 8000, '5m'])
     const route = await on.admin.call('getHost', { params: { hostname: 'PLAIN.localhost.' } })
-    assert.deepEqual(route, routeOf(app, null, route.permit))
+    assert.deepEqual(route, routeOf(app, NO_PLACE, route.permit))
   })
 
   test('that is called like another is refused', () =>

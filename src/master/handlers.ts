@@ -7,7 +7,7 @@ import { mergePatch } from '../lib/merge-patch.ts'
 import type { App } from '../model/app.ts'
 import type { AppName, VolumeId } from '../model/names.ts'
 import { appName, volumeId } from '../model/names.ts'
-import { type Route, routeOf } from '../model/route.ts'
+import { NO_PLACE, type Route, routeOf } from '../model/route.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import type { Apps, Found } from './apps.ts'
 import type { BlobHandlers } from './blobs/handlers.ts'
@@ -147,6 +147,7 @@ export function masterHandlers(parts: Parts): Handlers {
 
     listInstances: async () => ({ value: await relay.instances() }),
     getInstance: async ({ params }) => ({ value: await relay.instance(await find(params.app)) }),
+    getPlacement: async ({ params }) => ({ value: await relay.placement(await find(params.app)) }),
     wakeApp: async ({ params }, { signal }) => ({ value: await relay.wake(await find(params.app), signal) }),
     sleepApp: async ({ params }, { signal }) => ({ value: await relay.sleep(await find(params.app), signal) }),
     appLogs: async ({ params, query }, { response, signal }) =>
@@ -160,8 +161,9 @@ export function masterHandlers(parts: Parts): Handlers {
   /** Parts of a route that are not in the app's document are in the route's version too. */
   async function routeTo({ app, etag }: Found): Promise<{ value: Route; etag: string }> {
     const { volume } = app.task
-    const node = volume === undefined ? null : await volumes.nodeOf(volume.id)
-    return { value: routeOf(app, node, permits.issue(app)), etag: `${etag}.${permits.version}.${node ?? ''}` }
+    const place = volume === undefined ? NO_PLACE : await volumes.placeOf(volume.id)
+    const version = `${etag}.${permits.version}.${place.node ?? ''}.${place.isLocal}`
+    return { value: routeOf(app, place, permits.issue(app)), etag: version }
   }
 
   async function removeVolume(id: VolumeId, signal: AbortSignal): Promise<void> {

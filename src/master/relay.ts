@@ -11,7 +11,8 @@ import type { InstanceView, VolumeUse } from '../model/instance.ts'
 import { instanceId } from '../model/instance-id.ts'
 import { MASTER_CALL_WITHIN, NODE_ANNOUNCES_EVERY } from '../model/intervals.ts'
 import type { AppName, NodeName, VolumeId } from '../model/names.ts'
-import { isOverloaded, place } from '../model/placement.ts'
+import { type Candidate, isOverloaded, type Placement, place } from '../model/placement.ts'
+import { NO_PLACE, needsOf, type VolumePlace } from '../model/route.ts'
 import type { PinnedImage, TaskDefinition } from '../model/task.ts'
 import type { ControlledNode, Nodes } from './nodes.ts'
 import type { Permits } from './permits.ts'
@@ -57,9 +58,8 @@ export function nodeRelay({ nodes, volumes, permits }: { nodes: Nodes; volumes: 
    * The node to ask about an app: the one that has its volume, else the one that has it awake, else the one where a front would place it.
    */
   const nodeOf = async (app: App): Promise<ControlledNode> => {
-    const { volume } = app.task
-    const lease = volume && (await volumes.get(volume.id)).lease
-    if (lease != null) return nodeWith(lease.node, `the volume of ${app.name}`)
+    const volume = await placeOf(app)
+    if (volume.node !== null) return nodeWith(volume.node, `the volume of ${app.name}`)
     const live = await nodes.list()
     // A single node need not be asked whether it is the right one.
     const asked = live.length > 1
@@ -70,16 +70,14 @@ export function nodeRelay({ nodes, volumes, permits }: { nodes: Nodes; volumes: 
       )
       .sort((a, b) => Number(a.one.phase === 'asleep') - Number(b.one.phase === 'asleep'))[0]
     if (having !== undefined) return having.node
-    const candidates = found.map(({ node, instances }) => ({
-      node,
-      healthy: instances !== undefined,
-      overloaded: isOverloaded(node),
-    }))
-    const placed = place(app.name, candidates) ?? live[0]
+    const placed = place(app.name, needsOf(app.task, volume), found.map(asCandidate)).node ?? live[0]
     if (placed === undefined)
       throw new ShadowError('no-node', `no node is there for ${app.name}`, { hint: 'shadow nodeproxy' })
     return placed
   }
+
+  const placeOf = async ({ task: { volume } }: App): Promise<VolumePlace> =>
+    volume === undefined ? NO_PLACE : volumes.placeOf(volume.id)
 
   /** The client for calls without a time limit of their own: an unreachable node fails at once. */
   const reached = async (node: ControlledNode): Promise<NodeClient> => {
@@ -98,6 +96,16 @@ export function nodeRelay({ nodes, volumes, permits }: { nodes: Nodes; volumes: 
         items: asked.flatMap(({ instances }) => instances ?? []),
         silent: asked.flatMap(({ node, instances }) => (instances === undefined ? node.name : [])),
       }
+    },
+    /** Where a front without a pin would place the app now, and why. */
+    async placement(app: App): Promise<Placement<NodeName>> {
+      const volume = await placeOf(app)
+      const asked = await mapAtMost(64, await nodes.list(), async node => ({
+        node,
+        instances: await instancesOn(node),
+      }))
+      const { node, ...why } = place(app.name, needsOf(app.task, volume), asked.map(asCandidate))
+      return { ...why, ...(node !== undefined && { node: node.name }) }
     },
     instance: async (app: App): Promise<InstanceView> => clientOf(await nodeOf(app)).call('getInstance', about(app)),
     wake: async (app: App, signal: AbortSignal): Promise<InstanceView> =>
@@ -186,6 +194,15 @@ export function nodeRelay({ nodes, volumes, permits }: { nodes: Nodes; volumes: 
     },
   }
 }
+
+/** A node that was asked for its instances; undefined if it did not answer. */
+type Asked = { readonly node: ControlledNode; readonly instances: readonly InstanceView[] | undefined }
+
+const asCandidate = ({ node, instances }: Asked): Candidate<ControlledNode> => ({
+  node,
+  healthy: instances !== undefined,
+  overloaded: isOverloaded(node),
+})
 
 /** Resolves if the node does not know what was to be removed: then it is gone already. */
 async function gone(asked: Promise<unknown>): Promise<void> {

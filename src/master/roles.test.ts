@@ -28,7 +28,7 @@ afterAll(async () => {
   await rm(path, { recursive: true, force: true })
 })
 
-const ROUTE_FIELDS = ['createdAt', 'domains', 'hasVolume', 'name', 'node', 'permit', 'revision', 'updatedAt']
+const ROUTE_FIELDS = ['createdAt', 'domains', 'hasVolume', 'name', 'needs', 'node', 'permit', 'revision', 'updatedAt']
 
 const forbidden = (action: Promise<unknown>, how = /./) =>
   assert.rejects(action, error => isFailure(error, 'forbidden') && how.test(`${error.message} ${error.details.hint}`))

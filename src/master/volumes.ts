@@ -6,6 +6,7 @@ import { mapAtMost } from '../lib/parallel.ts'
 import type { App, Lease, Volume } from '../model/app.ts'
 import type { AppName, NodeName, VolumeId } from '../model/names.ts'
 import { type Size, toBytes } from '../model/quantities.ts'
+import type { VolumePlace } from '../model/route.ts'
 import type { Records } from './records.ts'
 import { retryOnConflict } from './retry.ts'
 import type { Storage } from './storage/storage.ts'
@@ -87,15 +88,20 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
     return volume
   }
 
+  /** Where the volume is, with one read. A lease that does not expire is of a volume whose bytes are on that node. */
+  const placeOf = async (id: VolumeId): Promise<VolumePlace> => {
+    const lease = (await read(id)).volume?.lease
+    if (lease == null || hasExpired(lease)) return { node: null, isLocal: false }
+    return { node: lease.node, isLocal: lease.until === null }
+  }
+
   return {
     adopt,
     get,
 
     /** The node that holds the lease of the volume, or null, with one read. */
-    nodeOf: async (id: VolumeId): Promise<NodeName | null> => {
-      const lease = (await read(id)).volume?.lease
-      return lease == null || hasExpired(lease) ? null : lease.node
-    },
+    nodeOf: async (id: VolumeId): Promise<NodeName | null> => (await placeOf(id)).node,
+    placeOf,
 
     async list(after: VolumeId | undefined, limit: number) {
       const keys = await storage.list('volumes/', { after: after && keyOf(after), limit })

@@ -1,7 +1,9 @@
 import type { Access } from './access.ts'
 import type { Hostname } from './hostname.ts'
 import type { VolumeUse } from './instance.ts'
+import type { Labels } from './labels.ts'
 import type { AppName, NodeName, VolumeId } from './names.ts'
+import type { MemoryFacts, VolumeSlots } from './placement.ts'
 import type { Size } from './quantities.ts'
 import type { TaskDefinition } from './task.ts'
 
@@ -45,6 +47,13 @@ export type Node = {
   readonly cpuUtilization: number
   readonly memoryUtilization: number
   readonly awake: number
+  readonly labels?: Labels | undefined
+  readonly room?: MemoryFacts | undefined
+  readonly volumeSlots?: VolumeSlots | undefined
+  /** `imageKey` of the newest images that it has. */
+  readonly images?: readonly string[] | undefined
+  /** Of its Shadow. */
+  readonly version?: string | undefined
   /** The node counts as lost after this time, unless it announces itself again. */
   readonly until: string
 }

@@ -1,35 +1,209 @@
 import { createHash } from 'node:crypto'
+import type { Labels } from './labels.ts'
 import type { AppName, NodeName } from './names.ts'
+import { toBytes } from './quantities.ts'
+import type { TaskDefinition } from './task.ts'
 
-/** A node as placement sees it. */
-export type Candidate<N extends { readonly name: NodeName }> = {
+/** What a node tells of itself that placement goes by. Older nodes leave fields out: then that rule does not apply to them. */
+export type PlacedOn = {
+  readonly name: NodeName
+  readonly labels?: Labels | undefined
+  readonly room?: MemoryFacts | undefined
+  readonly volumeSlots?: VolumeSlots | undefined
+  /** `imageKey` of images that the node has. */
+  readonly images?: readonly string[] | undefined
+}
+
+/** In bytes: what awake apps may reserve together, what is free of that, and what the idle ones among them would give back. */
+export type MemoryFacts = {
+  readonly reservableBytes: number
+  readonly freeBytes: number
+  readonly idleBytes: number
+}
+
+/** How many volumes may be attached to a node at a time, how many more could be now, and how many attached ones belong to idle apps. */
+export type VolumeSlots = { readonly total: number; readonly free: number; readonly idle: number }
+
+/** A node as whoever places an app sees it. */
+export type Candidate<N extends PlacedOn> = {
   readonly node: N
   readonly healthy: boolean
   readonly overloaded: boolean
 }
 
+/** What an app needs of a node. */
+export type Needs = {
+  /** Memory that must be free for a wake; left out by masters of earlier versions. */
+  readonly reserveBytes?: number | undefined
+  /** `imageKey` of the image that its revision is pinned to. */
+  readonly image?: string | undefined
+  readonly volume?: VolumeNeeds | undefined
+}
+
+type VolumeNeeds = {
+  /** The node that has it now; null where no node has. */
+  readonly node: NodeName | null
+  /** true: its bytes are on the disk of that node, so no other node can serve the app. */
+  readonly isLocal: boolean
+  /** The zone that its storage is in, as in the label `zone` of nodes; left out: storage that all nodes reach, or a volume that is not made yet. */
+  readonly zone?: string | undefined
+}
+
+type Options = {
+  /** Nodes that have refused the app just now. */
+  readonly without?: ReadonlySet<NodeName>
+  /** How many other instances of the app each node has. */
+  readonly replicas?: ReadonlyMap<NodeName, number>
+  /** The weight of each pair in rendezvous hashing. @internal */
+  readonly weigh?: (app: AppName, node: NodeName) => string
+}
+
+export const PLACEMENT_REASONS = [
+  'has-volume',
+  'only-node',
+  'not-overloaded',
+  'memory',
+  'volume-slots',
+  'image',
+  'spread',
+  'room',
+  'hash',
+] as const
+/** Why a node was chosen: the last rule that took other nodes out. `hash`: no rule did. */
+type PlacementReason = (typeof PLACEMENT_REASONS)[number]
+export const REJECTION_REASONS = [
+  'unhealthy',
+  'refused',
+  'other-zone',
+  'volume-elsewhere',
+  'too-small',
+  'no-volumes',
+] as const
+/** Why a node cannot take an app. */
+type RejectionReason = (typeof REJECTION_REASONS)[number]
+type Rejection = { readonly node: NodeName; readonly reason: RejectionReason }
+
+/** The node for an app and why, or that there is none; with all nodes that cannot take it. */
+export type Placement<N> = {
+  readonly node?: N | undefined
+  readonly reason?: PlacementReason | undefined
+  readonly rejected: readonly Rejection[]
+}
+
+/** The label of a node that names its zone. */
+const ZONE = 'zone'
 const MOST_CPU = 1
 const MOST_MEMORY = 0.8
+/** The second candidate is preferred if it has more than so many times the room of the first. */
+const MUCH_MORE = 2
 
 /** Whether other nodes should be preferred to this one. The utilizations are shares of all cores and of the memory. */
 export const isOverloaded = (node: { readonly cpuUtilization: number; readonly memoryUtilization: number }): boolean =>
   node.cpuUtilization > MOST_CPU || node.memoryUtilization > MOST_MEMORY
 
+/** A short name for an image by its id (`sha256:…`): enough to find the image among those that a node has. */
+export const imageKey = (id: string): string => id.slice(id.indexOf(':') + 1).slice(0, IMAGE_KEY_LENGTH)
+export const IMAGE_KEY_LENGTH = 12
+/** A node announces at most so many images. */
+export const MOST_IMAGES = 128
+
+/** The memory that is kept for an app: what its definition reserves, else its limit. */
+export const reservedBy = ({ limits }: Pick<TaskDefinition, 'limits'>): number =>
+  toBytes(limits.reserve ?? limits.memory)
+
 /**
- * The node for an app that no node has: a healthy one that is not overloaded, else any healthy one; undefined if there is none. All
- * fronts and masters choose the same node from the same list. A node that comes or goes moves only its own apps (rendezvous hashing,
- * Thaler and Ravishankar 1998).
+ * The node for an app that has no pin. Rules that no node may break take nodes out first. Then each preference takes nodes out, in this
+ * order, unless it would take them all. Of the two best by rendezvous hashing (Thaler and Ravishankar 1998) the first one is chosen, or the
+ * second one if that has much more room. All fronts and masters choose the same node from the same list, and a node that comes or goes moves
+ * only its own apps: decision 033.
  */
-export function place<N extends { readonly name: NodeName }>(
+export function place<N extends PlacedOn>(
   app: AppName,
+  needs: Needs,
   candidates: readonly Candidate<N>[],
-): N | undefined {
-  const healthy = candidates.filter(candidate => candidate.healthy)
-  const calm = healthy.filter(candidate => !candidate.overloaded)
-  let best: { node: N; weight: string } | undefined
-  for (const { node } of calm.length > 0 ? calm : healthy) {
-    const weight = createHash('sha256').update(`${app}/${node.name}`).digest('hex')
-    if (best === undefined || weight > best.weight) best = { node, weight }
+  { without, replicas, weigh = rendezvous }: Options = {},
+): Placement<N> {
+  const fit: Candidate<N>[] = []
+  const rejected: Rejection[] = []
+  for (const candidate of candidates) {
+    const reason = without?.has(candidate.node.name) ? 'refused' : rejection(needs, candidate)
+    if (reason === undefined) fit.push(candidate)
+    else rejected.push({ node: candidate.node.name, reason })
   }
-  return best?.node
+  const chosen = (node: N, reason: PlacementReason): Placement<N> => ({ node, reason, rejected })
+
+  const home = fit.find(({ node }) => node.name === needs.volume?.node)
+  if (home !== undefined) return chosen(home.node, 'has-volume')
+  if (fit.length === 0) return { rejected }
+
+  let left = fit
+  let reason: PlacementReason = 'only-node'
+  for (const [word, isBetter] of preferences<N>(needs, replicas)) {
+    const better = left.filter(candidate => isBetter(candidate, left))
+    if (better.length === 0 || better.length === left.length) continue
+    left = better
+    reason = word
+  }
+  const [first, second] = left
+    .map(({ node }) => ({ node, weight: weigh(app, node.name) }))
+    .toSorted((a, b) => (a.weight < b.weight ? 1 : -1))
+  if (first === undefined || second === undefined) return chosen((first ?? left[0])?.node as N, reason)
+  return freeOf(second.node) > MUCH_MORE * freeOf(first.node) ? chosen(second.node, 'room') : chosen(first.node, 'hash')
 }
+
+/** Why the node cannot take the app, whatever other nodes there are; undefined if it can. */
+function rejection<N extends PlacedOn>(
+  { reserveBytes = 0, volume }: Needs,
+  { node, healthy }: Candidate<N>,
+): RejectionReason | undefined {
+  if (!healthy) return 'unhealthy'
+  if (volume?.isLocal && volume.node !== null) return volume.node === node.name ? undefined : 'volume-elsewhere'
+  if (volume?.zone !== undefined && volume.zone !== node.labels?.[ZONE]) return 'other-zone'
+  if (volume !== undefined && node.volumeSlots?.total === 0) return 'no-volumes'
+  return reserveBytes > (node.room?.reservableBytes ?? Number.POSITIVE_INFINITY) ? 'too-small' : undefined
+}
+
+/** A preference: its word, and whether it keeps the candidate of those that are left. */
+type Preference<N extends PlacedOn> = readonly [
+  PlacementReason,
+  (candidate: Candidate<N>, left: readonly Candidate<N>[]) => boolean,
+]
+
+function preferences<N extends PlacedOn>(
+  { reserveBytes = 0, image, volume }: Needs,
+  replicas: Options['replicas'],
+): readonly Preference<N>[] {
+  const count = ({ node }: Candidate<N>): number => replicas?.get(node.name) ?? 0
+  return [
+    ['not-overloaded', ({ overloaded }) => !overloaded],
+    // First those that need not put another app to sleep for it, then those that can.
+    ['memory', ({ node }) => freeOf(node) + (node.room?.idleBytes ?? 0) >= reserveBytes],
+    ['memory', ({ node }) => freeOf(node) >= reserveBytes],
+    [
+      'volume-slots',
+      ({ node: { volumeSlots } }) =>
+        volume === undefined || volumeSlots === undefined || volumeSlots.free + volumeSlots.idle > 0,
+    ],
+    ['volume-slots', ({ node }) => volume === undefined || node.volumeSlots === undefined || node.volumeSlots.free > 0],
+    ['image', ({ node }) => image !== undefined && node.images?.includes(image) === true],
+    ['spread', (candidate, left) => left.every(other => count(candidate) <= count(other))],
+  ]
+}
+
+/** The memory that an app may reserve now, in bytes; unlimited where the node does not say. */
+const freeOf = ({ room }: PlacedOn): number => room?.freeBytes ?? Number.POSITIVE_INFINITY
+
+const rendezvous = (app: AppName, node: NodeName): string => createHash('sha256').update(`${app}/${node}`).digest('hex')
+
+const REJECTIONS: Record<RejectionReason, string> = {
+  unhealthy: 'is not healthy',
+  refused: 'has refused it',
+  'other-zone': 'is in another zone than its volume',
+  'volume-elsewhere': 'does not have its volume',
+  'too-small': 'has less memory than it reserves',
+  'no-volumes': 'takes no volumes',
+}
+
+/** Says why each node cannot take an app: "node-1 is not healthy, node-2 is in another zone than its volume". */
+export const sayRejected = (rejected: readonly Rejection[]): string =>
+  rejected.map(({ node, reason }) => `${node} ${REJECTIONS[reason]}`).join(', ')

@@ -1,5 +1,7 @@
 import type { App, AppForFronts } from './app.ts'
 import type { NodeName } from './names.ts'
+import { imageKey, type Needs, reservedBy } from './placement.ts'
+import type { TaskDefinition } from './task.ts'
 
 /**
  * What a front knows of an app: its hostnames, its version, the rules that the front applies, and where its volume is. It has no
@@ -10,14 +12,36 @@ export type Route = AppForFronts & {
   readonly hasVolume: boolean
   /** The node that holds the lease of the volume; null where no node does, or there is no volume. */
   readonly node: NodeName | null
+  /** What placement goes by. */
+  readonly needs: Needs
   /** The front passes it to the node, and the node shows it to the master to read the app's definition. */
   readonly permit: string
 }
 
-/** The route of an app; `node` holds the lease of its volume. The task definition is what is left out. */
-export function routeOf({ task, ...forFronts }: App, node: NodeName | null, permit: string): Route {
-  return { ...forFronts, revision: task.revision, hasVolume: task.volume !== undefined, node, permit }
+/** The lease of an app's volume, as far as placement needs it. */
+export type VolumePlace = { readonly node: NodeName | null; readonly isLocal: boolean }
+
+export const NO_PLACE: VolumePlace = { node: null, isLocal: false }
+
+/** The route of an app; `place` is where its volume is. The task definition is what is left out. */
+export function routeOf(app: App, place: VolumePlace, permit: string): Route {
+  const { task, ...forFronts } = app
+  return {
+    ...forFronts,
+    revision: task.revision,
+    hasVolume: task.volume !== undefined,
+    node: place.node,
+    needs: needsOf(task, place),
+    permit,
+  }
 }
+
+/** What an app needs of a node, by its definition and where its volume is. */
+export const needsOf = (task: TaskDefinition, { node, isLocal }: VolumePlace): Needs => ({
+  reserveBytes: reservedBy(task),
+  ...(task.pinned !== undefined && { image: imageKey(task.pinned.id) }),
+  ...(task.volume !== undefined && { volume: { node, isLocal } }),
+})
 
 /** Whether the two are equal in all that a front uses. */
 export const isSameRoute = (a: Route, b: Route): boolean =>
@@ -26,4 +50,5 @@ export const isSameRoute = (a: Route, b: Route): boolean =>
   a.revision === b.revision &&
   a.updatedAt === b.updatedAt &&
   a.node === b.node &&
+  a.needs.volume?.isLocal === b.needs.volume?.isLocal &&
   a.permit === b.permit

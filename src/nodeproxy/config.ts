@@ -3,6 +3,7 @@ import { ShadowError } from '../lib/errors.ts'
 import { LOG_LEVELS } from '../lib/log.ts'
 import { listenAddress, oneOf, optionalSetting, setting, text, url, type Values, wholeNumber } from '../lib/settings.ts'
 import { poolSize } from '../lib/threads/size.ts'
+import { labels } from '../model/labels.ts'
 import { type NodeName, nodeName } from '../model/names.ts'
 import { durationMs, sizeBytes } from '../model/quantities.ts'
 import { EGRESS_MODES } from './runtime/firewall.ts'
@@ -74,6 +75,13 @@ export const nodeproxySettings = {
   volumeOvercommit: setting('SHADOW_VOLUME_OVERCOMMIT', factor, {
     default: '10',
     help: 'how many times the space of the disk all volumes may have as their size together; a volume takes only what is in it',
+  }),
+  labels: optionalSetting('SHADOW_NODE_LABELS', labels, {
+    help: 'labels of this node, such as zone=eu-1,disk=ssd; zone is the zone in which volumes of a cloud are looked for; left out: none',
+  }),
+  volumeSlots: setting('SHADOW_VOLUME_SLOTS', wholeNumber(0, 100_000), {
+    default: '1000',
+    help: 'how many volumes may be attached to this machine at a time; clouds often allow 28; 0: no app with a volume is placed here',
   }),
   drainStop: setting('SHADOW_APP_DRAIN', durationMs, {
     default: '10s',

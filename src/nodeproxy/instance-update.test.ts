@@ -184,11 +184,11 @@ test('a revision runs the image that it ran first, whatever its tag names since'
     forget: () => undefined,
   }
   const task = aTask()
-  runtime.images.set(task.image, 'sha256:first')
+  runtime.imageIds.set(task.image, 'sha256:first')
   const instance = environment.anInstance(task, { revisions })
   release(await hold(instance))
   await instance.sleep('asked')
-  runtime.images.set(task.image, 'sha256:second')
+  runtime.imageIds.set(task.image, 'sha256:second')
   const pins: (string | undefined)[] = []
   const { create } = runtime
   runtime.create = (id, made, ...more) => {

@@ -17,7 +17,7 @@ import type { EndedRun, Held, HoldRequest, InstanceView, Phase } from '../model/
 import { appOf, type InstanceId } from '../model/instance-id.ts'
 import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import type { AppName, NodeName } from '../model/names.ts'
-import { announce } from './announce.ts'
+import { announce, nodeFacts } from './announce.ts'
 import { apiHandler, apiHandlers } from './api-handlers.ts'
 import { type NodeproxyConfig, nameOf } from './config.ts'
 import { openDefinitions } from './definitions.ts'
@@ -31,12 +31,12 @@ import { instanceMetrics } from './instance-metrics.ts'
 import { instanceHandler } from './instance-request.ts'
 import { Leases } from './leases/leases.ts'
 import { openListeners } from './listeners.ts'
-import { MemoryRoom } from './memory-room.ts'
 import { type NodeKeys, ownKeys, ownSeals } from './node-keys.ts'
 import { Queue } from './queue.ts'
 import { untilReady } from './readiness.ts'
 import { RefusedConnections } from './refused-connections.ts'
 import { Revisions } from './revisions.ts'
+import { Room } from './room.ts'
 import { sharedCountsOf } from './shared-counts.ts'
 import { Space } from './space/space.ts'
 import type { OnStep } from './state.ts'
@@ -106,8 +106,9 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   )
   const health = new Health({ runtime, data, isClosing: () => ending.signal.aborted })
 
-  const room = new MemoryRoom({
+  const room = new Room({
     overcommit: config.memoryOvercommit,
+    volumeSlots: config.volumeSlots,
     idle: () =>
       instances.all.flatMap(({ id, idleSince }) =>
         idleSince === undefined
@@ -227,11 +228,15 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     started.use(await openMetrics(metrics, config.metricsListen, log))
   const address = config.address ?? listeners.address
   const awake = (): number => hosted.awake
+  const facts = nodeFacts({ room, runtime, clock })
   const watched = (): AppName[] => [
     ...new Set(instances.all.filter(({ phase }) => phase !== 'asleep').map(({ id }) => appOf(id))),
   ]
   work.push(
-    announce({ master, node: name, address, keys, health, awake, clock, log }, ending.signal),
+    announce(
+      { master, node: name, address, labels: config.labels, keys, health, facts, awake, clock, log },
+      ending.signal,
+    ),
     followChanges({ master, apps, clock, log, watched, onRemoved: app => hosted.removed(app) }, ending.signal),
   )
   log.info('node ready', { node: name, address: listeners.address, awake: awake() })

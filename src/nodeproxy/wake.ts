@@ -6,12 +6,12 @@ import { type InstanceId, isPlain } from '../model/instance-id.ts'
 import { sayMs, toBytes, toMs } from '../model/quantities.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import { ExitWatch } from './exit-watch.ts'
-import type { MemoryRoom } from './memory-room.ts'
 import { notReady, onWrongPort } from './not-ready.ts'
 import { pinnedTo } from './pinned-image.ts'
 import { diedEarly } from './postmortem.ts'
 import type { untilReady } from './readiness.ts'
 import { hasNoVolume } from './refusals.ts'
+import type { Room } from './room.ts'
 import type { Running } from './running-container.ts'
 import type { Container } from './runtime/runtime.ts'
 import type { Steps, Wake } from './state.ts'
@@ -23,8 +23,8 @@ import { untilWrongPort } from './wrong-port.ts'
 export type WakeParts = TeardownParts & {
   readonly clock: Clock
   readonly untilReady: typeof untilReady
-  /** Who may take memory; left out: everybody. */
-  readonly room?: Pick<MemoryRoom, 'admit' | 'adopt' | 'leave'> | undefined
+  /** Who may take memory and volume slots; left out: everybody. */
+  readonly room?: Pick<Room, 'admit' | 'adopt' | 'leave'> | undefined
   /** Told of the container when it runs, so that what it writes is kept from its first line on. */
   readonly onStarted: (container: Container) => void
 }

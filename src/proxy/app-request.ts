@@ -67,7 +67,7 @@ export class AppRequest implements Delivery<Node> {
   }
 
   choose(): Promise<Node> {
-    return nodeOf(this.#of.parts, this.#of.app.name, this.cancellation.signal)
+    return nodeOf(this.#of.parts, this.#of.app, this.cancellation.signal)
   }
 
   hold(node: Node): Held | Promise<Held> {
@@ -92,7 +92,7 @@ export class AppRequest implements Delivery<Node> {
   }
 
   mayGoElsewhere(failed: Failed<Node>): boolean {
-    return mayGoElsewhere(this.#of.parts, this.#of.app.name, failed)
+    return mayGoElsewhere(this.#of.parts, this.#of.app, failed)
   }
 
   mayComeBack(failed: Failed<Node>): boolean {

@@ -8,6 +8,7 @@ import type { Node } from '../model/app.ts'
 import { instanceId } from '../model/instance-id.ts'
 import type { AppName, NodeName } from '../model/names.ts'
 import { type Candidate, place } from '../model/placement.ts'
+import type { Route } from '../model/route.ts'
 import type { Nodes } from './nodes.ts'
 import type { Pins } from './pins.ts'
 
@@ -20,17 +21,18 @@ type Parts = {
  * Whether another node may serve a request that no app has seen. Also records what the failure says about nodes: a node that does not answer
  * is marked as failed, and a node that has the volume becomes the pin.
  */
-export function mayGoElsewhere({ pins, nodes }: Parts, app: AppName, { target, held, error }: Failed<Node>): boolean {
+export function mayGoElsewhere({ pins, nodes }: Parts, app: Route, { target, held, error }: Failed<Node>): boolean {
   const failure = error instanceof Refusal ? problemOf(error) : error
   if (error instanceof UpstreamError || (held?.isHop && isFailure(failure, 'shutting-down'))) {
     nodes.failed(target.name)
-    return place(app, nodes.all) !== undefined
+    return place(app.name, app.needs, nodes.all).node !== undefined
   }
-  if (isFailure(failure, 'master-unreachable')) return pinnedElsewhere({ pins, nodes }, app, target)?.healthy === true
+  if (isFailure(failure, 'master-unreachable'))
+    return pinnedElsewhere({ pins, nodes }, app.name, target)?.healthy === true
   if (!isFailure(failure, 'volume-elsewhere')) return false
   const home = nodes.get(homeOf(failure))
   if (home === undefined || !home.healthy) return false
-  pins.set(instanceId(app), home.node.name)
+  pins.set(instanceId(app.name), home.node.name)
   return true
 }
 

@@ -67,7 +67,7 @@ async function follow(parts: FrontParts, app: Route, exchange: Exchange): Promis
   const { waitingPages } = parts.bounds.of(app)
   if (!waitingPages.enter()) throw waitingPages.tooMany()
   try {
-    const node = await nodeOf(parts, app.name, exchange.signal)
+    const node = await nodeOf(parts, app, exchange.signal)
     await byHandler(
       exchange,
       (_request, response, gone) =>

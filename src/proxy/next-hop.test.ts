@@ -24,7 +24,7 @@ const GET = 'GET / HTTP/1.1\r\nHost: blog.localhost\r\n\r\n'
 async function twoNodes(volume?: string) {
   const blog = anApp('blog', ['blog.localhost'], volume)
   const candidates = ['a', 'b'].map(name => ({ node: aNode(name, ''), healthy: true, overloaded: false }))
-  const first = place(blog.name, candidates)?.name ?? ''
+  const first = place(blog.name, {}, candidates).node?.name ?? ''
   return { blog, first, second: first === 'a' ? 'b' : 'a' }
 }
 

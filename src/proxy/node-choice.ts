@@ -5,7 +5,8 @@ import { ShadowError } from '../lib/errors.ts'
 import type { Node } from '../model/app.ts'
 import { instanceId } from '../model/instance-id.ts'
 import type { AppName } from '../model/names.ts'
-import { type Candidate, place } from '../model/placement.ts'
+import { type Candidate, place, sayRejected } from '../model/placement.ts'
+import type { Route } from '../model/route.ts'
 import type { Nodes } from './nodes.ts'
 import type { Pins } from './pins.ts'
 
@@ -21,23 +22,38 @@ export function healthyPinned(parts: Omit<Parts, 'clock'>, app: AppName): Node |
   return pinned?.healthy ? pinned.node : undefined
 }
 
-/** The pinned node if it is healthy, else another, placed by the app's name. Waits while a node may come back; fails with `no-node`. */
-export async function nodeOf(parts: Parts, app: AppName, signal: AbortSignal): Promise<Node> {
+/**
+ * The pinned node if it is healthy, else the one that placement chooses. Waits while a node may come back. If there is none, the answer is
+ * the node that has the app, so that the request fails with the error of that node; else it fails with `no-node`.
+ */
+export async function nodeOf(parts: Parts, app: Route, signal: AbortSignal): Promise<Node> {
   const { nodes, clock } = parts
-  const pinned = pinnedOf(parts, app)
-  const chosen = pinned?.healthy ? pinned.node : place(app, nodes.all)
-  if (chosen !== undefined) return chosen
+  const pinned = pinnedOf(parts, app.name)
+  if (pinned?.healthy) return pinned.node
+  const first = place(app.name, app.needs, nodes.all).node
+  if (first !== undefined) return first
   for (;;) {
     await orAborted(nodes.refresh(), signal) // a first node may have come since the list was made
-    const found = place(app, nodes.all) ?? pinned?.node
+    const { node, rejected } = place(app.name, app.needs, nodes.all)
+    const found = node ?? pinned?.node ?? homeOf(parts, app)
     if (found !== undefined) return found
-    if (!nodes.all.some(({ node }) => nodes.mayComeBack(node.name))) break
+    if (!nodes.all.some(one => nodes.mayComeBack(one.node.name))) {
+      const why = rejected.length === 0 ? '' : `: ${sayRejected(rejected)}`
+      throw new ShadowError('no-node', `no node can take ${app.name}${why}`, {
+        hint: 'shadow node ls',
+        retryAfterMs: 2_000,
+      })
+    }
     await pause(clock, RETRY_AFTER_MS, signal)
   }
-  throw new ShadowError('no-node', `no healthy node can take ${app}`, { hint: 'shadow node ls', retryAfterMs: 2_000 })
 }
 
 function pinnedOf({ pins, nodes }: Omit<Parts, 'clock'>, app: AppName): Candidate<Node> | undefined {
   const pin = pins.get(instanceId(app))
   return pin === undefined ? undefined : nodes.get(pin)
+}
+
+/** The node whose disk has the volume of the app, whatever its health. */
+function homeOf({ nodes }: Parts, { needs: { volume } }: Route): Node | undefined {
+  return volume?.isLocal && volume.node !== null ? nodes.get(volume.node)?.node : undefined
 }

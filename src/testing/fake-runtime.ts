@@ -77,7 +77,7 @@ export class FakeRuntime implements Runtime {
   }
 
   /** The ids of the images that tasks name; without an entry, the name is the id. */
-  readonly images = new Map<string, string>()
+  readonly imageIds = new Map<string, string>()
 
   async ensureImage(image: string, signal: AbortSignal, of?: Pinned): Promise<ImageFacts> {
     await this.#pass('image', image, signal)
@@ -88,13 +88,17 @@ export class FakeRuntime implements Runtime {
     return this.#image(image)
   }
 
+  async images(): Promise<readonly string[]> {
+    return [...this.imageIds.values()]
+  }
+
   async check({ image }: TaskDefinition, signal: AbortSignal): Promise<ImageFacts> {
     await this.#pass('check', image, signal)
     return this.#image(image)
   }
 
   #image(image: string): ImageFacts {
-    return { id: this.images.get(image) ?? `sha256:${image}`, ports: [] }
+    return { id: this.imageIds.get(image) ?? `sha256:${image}`, ports: [] }
   }
 
   async create(

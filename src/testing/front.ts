@@ -8,7 +8,7 @@ import { readSettings } from '../lib/settings.ts'
 import type { App, Node } from '../model/app.ts'
 import type { Held, HoldRequest, InstanceView } from '../model/instance.ts'
 import type { AppName } from '../model/names.ts'
-import { type Route, routeOf } from '../model/route.ts'
+import { NO_PLACE, type Route, routeOf } from '../model/route.ts'
 import { proxySettings } from '../proxy/config.ts'
 import { startProxy } from '../proxy/main.ts'
 import type { NodeConnector } from '../proxy/node-connector.ts'
@@ -46,7 +46,7 @@ export function anApp(name: string, domains: readonly string[], volume?: string)
 export const A_PERMIT = 'a-permit'
 
 /** The route of that app. */
-export const aRoute = (...app: Parameters<typeof anApp>): Route => routeOf(anApp(...app), null, A_PERMIT)
+export const aRoute = (...app: Parameters<typeof anApp>): Route => routeOf(anApp(...app), NO_PLACE, A_PERMIT)
 
 /** A node that has announced itself from this address. */
 export const aNode = (name: string, address: string): Node =>
@@ -81,7 +81,7 @@ export const masterOf = (apps: App[], nodes: Node[]) =>
     getHost: ({ params }) => {
       const app = apps.find(({ domains }) => (domains as readonly string[]).includes(params['hostname'] ?? ''))
       if (app === undefined) throw new ShadowError('host-unknown', `no app has the hostname ${params['hostname']}`)
-      return routeOf(app, null, A_PERMIT)
+      return routeOf(app, NO_PLACE, A_PERMIT)
     },
     listNodes: () => ({ items: nodes }),
     changes: () => '',

@@ -6,8 +6,6 @@ import { request } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, test } from 'vitest'
 import type { App } from '../../src/model/app.ts'
-import { appName } from '../../src/model/names.ts'
-import { place } from '../../src/model/placement.ts'
 import { Cluster, storageSetting } from '../tools/cluster.ts'
 import { installed } from '../tools/installed.ts'
 import { minio, type S3Server } from '../tools/s3-servers.ts'
@@ -43,12 +41,9 @@ describe('master on a bucket, two nodes and two fronts, as processes of their ow
   /** Registers an app whose volume is on the node that the fronts would not choose for it. */
   async function elsewhere(name: string): Promise<{ app: App; home: string; wrong: string }> {
     const app = await register(cluster.admin, name, VOLUME)
-    const { items } = await cluster.admin.call('listNodes', {})
-    const chosen = place(
-      appName(name),
-      items.map(node => ({ node, healthy: true, overloaded: false })),
-    )
-    const [home, wrong] = chosen?.name === cluster.nameOf('a') ? ['b', 'a'] : ['a', 'b']
+    // The front pins it to the node that it chooses, and asks that one again.
+    const { headers } = await cluster.at('x').ask(name, '/', { headers: { 'x-shadow-wake': 'never' } })
+    const [home, wrong] = headers['x-shadow-node'] === cluster.nameOf('a') ? ['b', 'a'] : ['a', 'b']
     const lease = { params: { volume: name }, body: { node: cluster.nameOf(home) } }
     await cluster.admin.call('leaseVolume', lease)
     return { app, home, wrong }

@@ -19,8 +19,16 @@ export function define(command: Command, terminal: Terminal): void {
       const [app, instance] = await orNearApps(master, name, () =>
         Promise.all([master.call('getApp', { params: { app: name }, query: DIGESTS }), instanceOf(master, name)]),
       )
-      const sentences = explain(app, instance, urlsOf(app, front), terminal.now())
-      const document = { app: app.name, phase: instance?.phase ?? 'asleep', why: sentences, instance: instance ?? null }
+      const isAsleep = instance === undefined || instance.phase === 'asleep'
+      const placement = isAsleep ? await master.call('getPlacement', { params: { app: name } }) : undefined
+      const sentences = explain(app, instance, urlsOf(app, front), terminal.now(), placement)
+      const document = {
+        app: app.name,
+        phase: instance?.phase ?? 'asleep',
+        why: sentences,
+        instance: instance ?? null,
+        placement,
+      }
       print(terminal, flags.json, document, () => `${sentences.join('\n')}\n`)
     })
   callsMaster(command, 'shadow why blog')

@@ -50,6 +50,12 @@ export class DockerImages {
     return this.#inspect(pathOf(image), signal)
   }
 
+  /** The ids of all images, newest first. */
+  async all(): Promise<readonly string[]> {
+    const found = await this.#engine.ask(docker => docker.listImages())
+    return found.toSorted((a, b) => b.Created - a.Created).map(({ Id }) => Id)
+  }
+
   async #inspect(path: string, signal: AbortSignal): Promise<ImageFacts | undefined> {
     const asking = this.#engine.ask(docker => docker.getImage(path).inspect())
     const found = await orAborted(asking, signal).catch(unlessStatus(404))

@@ -259,6 +259,7 @@ export function docker({
       ),
     ensureImage: (image, signal, of) => images.ensure(image, signal, of),
     findImage: (image, signal) => images.find(image, signal),
+    images: () => images.all(),
     check: (task, signal) => unlessLeft(signal, () => check(task, signal)),
     create: (instance, task, mountedAt, signal) => unlessLeft(signal, () => create(instance, task, mountedAt, signal)),
     copyFolder: (task, at, signal) => unlessLeft(signal, () => folders.copy(task, at, signal).catch(orRefused(task))),

@@ -34,6 +34,8 @@ export interface Runtime {
   ensureImage(image: string, signal: AbortSignal, of?: Pinned): Promise<ImageFacts>
   /** The image that this name has here; undefined where it is not here. Pulls nothing. */
   findImage(image: string, signal: AbortSignal): Promise<ImageFacts | undefined>
+  /** The ids of all images of this machine, newest first. Fails with `runtime-unreachable`. */
+  images(): Promise<readonly string[]>
   /** Looks whether the task can be run, as far as that is known without running it. Fails as `ensureImage`, `create` and `start` would. */
   check(task: TaskDefinition, signal: AbortSignal): Promise<ImageFacts>
   /**

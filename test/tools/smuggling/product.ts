@@ -3,7 +3,7 @@ import { noLog } from '../../../src/lib/log.ts'
 import { readSettings } from '../../../src/lib/settings.ts'
 import type { App, Node } from '../../../src/model/app.ts'
 import { appName } from '../../../src/model/names.ts'
-import { routeOf } from '../../../src/model/route.ts'
+import { NO_PLACE, routeOf } from '../../../src/model/route.ts'
 import { nodeproxySettings } from '../../../src/nodeproxy/config.ts'
 import { startNodeproxy } from '../../../src/nodeproxy/main.ts'
 import { proxySettings } from '../../../src/proxy/config.ts'
@@ -60,7 +60,7 @@ async function before(
     await fakeMaster({
       getHost({ params }) {
         if (params['hostname'] !== 'app') throw new ShadowError('host-unknown', `no app ${params['hostname']}`)
-        return routeOf(app, null, A_PERMIT)
+        return routeOf(app, NO_PLACE, A_PERMIT)
       },
       getApp: () => app,
       listNodes: () => ({ items: nodes }),

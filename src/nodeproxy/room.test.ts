@@ -6,21 +6,23 @@ import { instanceId } from '../model/instance-id.ts'
 import { appName } from '../model/names.ts'
 import { size } from '../model/quantities.ts'
 import { aTask } from '../testing/fake-app.ts'
-import { type IdleInstance, MemoryRoom } from './memory-room.ts'
+import { type IdleInstance, Room } from './room.ts'
 
 const GIB = 2 ** 30
 const signal = new AbortController().signal
+const id = (name: string) => instanceId(appName(name))
 const app = (name: string, memory: string, reserve?: string) => {
   const task = aTask()
   const limits = { ...task.limits, memory: size(memory), ...(reserve !== undefined && { reserve: size(reserve) }) }
-  return { ...task, app: appName(name), limits }
+  return { ...task, app: appName(name), volume: undefined, limits }
 }
 
-function aRoom({ overcommit = 1, available = 23 * GIB } = {}) {
+function aRoom({ overcommit = 1, available = 23 * GIB, slots = 10 } = {}) {
   const idle: IdleInstance[] = []
   const asleep: string[] = []
-  const room: MemoryRoom = new MemoryRoom({
+  const room: Room = new Room({
     overcommit,
+    volumeSlots: slots,
     idle: () => idle,
     log: noLog,
     totalBytes: 23 * GIB,
@@ -99,5 +101,61 @@ describe('the memory of a machine', () => {
     assert.equal(room.reservedBytes, 20 * GIB)
     room.leave(instanceId(appName('a')))
     await room.admit(instanceId(appName('b')), app('b', '20GiB'), signal)
+  })
+})
+
+describe('a wake that could not fit even if all idle apps slept', () => {
+  test('is refused at once, and puts none of them to sleep', async () => {
+    const { room, isIdle, asleep } = aRoom()
+    for (const name of ['a', 'b']) await room.admit(id(name), app(name, '8GiB'), signal)
+    isIdle('a', 1)
+    await refused(room.admit(id('c'), app('c', '16GiB'), signal))
+    assert.deepEqual(asleep, [])
+  })
+
+  test('the same if it is free memory that is missing', async () => {
+    const { room, isIdle, asleep } = aRoom({ overcommit: 4, available: 1 * GIB })
+    await room.admit(id('a'), app('a', '1GiB'), signal)
+    isIdle('a', 1)
+    await refused(room.admit(id('b'), app('b', '16GiB'), signal))
+    assert.deepEqual(asleep, [])
+  })
+})
+
+describe('volume slots', () => {
+  const withVolume = (name: string) => ({ ...app(name, '1GiB'), volume: aTask().volume })
+
+  test('are taken by awake apps with a volume; the idlest of them makes room', async () => {
+    const { room, isIdle, asleep } = aRoom({ slots: 2 })
+    for (const name of ['a', 'b']) await room.admit(id(name), withVolume(name), signal)
+    await room.admit(id('stateless'), app('stateless', '1GiB'), signal)
+    isIdle('stateless', 1)
+    isIdle('a', 3)
+    isIdle('b', 2)
+    await room.admit(id('c'), withVolume('c'), signal)
+    assert.deepEqual(asleep, ['b'])
+  })
+
+  test('that are all in use refuse the wake, and the refusal names the setting', async () => {
+    const { room } = aRoom({ slots: 1 })
+    await room.admit(id('a'), withVolume('a'), signal)
+    await assert.rejects(room.admit(id('b'), withVolume('b'), signal), error => {
+      assert.ok(isFailure(error, 'no-volume-slot'))
+      assert.match(error.message, /all 1 volume slots/)
+      assert.match(error.details.hint ?? '', /SHADOW_VOLUME_SLOTS/)
+      return true
+    })
+    await room.admit(id('stateless'), app('stateless', '1GiB'), signal)
+  })
+
+  test('and memory are announced as they are', async () => {
+    const { room, isIdle } = aRoom({ overcommit: 2, slots: 3 })
+    await room.admit(id('a'), withVolume('a'), signal)
+    await room.admit(id('b'), app('b', '2GiB'), signal)
+    isIdle('a', 1)
+    assert.deepEqual(await room.facts(), {
+      room: { reservableBytes: 46 * GIB, freeBytes: 43 * GIB, idleBytes: 1 * GIB },
+      volumeSlots: { total: 3, free: 2, idle: 1 },
+    })
   })
 })

@@ -1,0 +1,177 @@
+import { readFile } from 'node:fs/promises'
+import { totalmem } from 'node:os'
+import { ShadowError } from '../lib/errors.ts'
+import type { Log } from '../lib/log.ts'
+import { Mutex } from '../lib/mutex.ts'
+import { type InstanceId, logFields } from '../model/instance-id.ts'
+import { type MemoryFacts, reservedBy, type VolumeSlots } from '../model/placement.ts'
+import { sayBytes, toBytes } from '../model/quantities.ts'
+import type { TaskDefinition } from '../model/task.ts'
+
+/** An awake instance without holds. */
+export type IdleInstance = {
+  readonly instance: InstanceId
+  readonly idleSince: number
+  /** Puts it to sleep, unless it is in use again. */
+  makeRoom(): Promise<void>
+}
+
+type Options = {
+  /** Apps may reserve so many times the memory that there is. */
+  readonly overcommit: number
+  /** How many volumes may be attached at a time. */
+  readonly volumeSlots: number
+  readonly idle: () => readonly IdleInstance[]
+  readonly log: Log
+  readonly totalBytes?: number
+  readonly availableBytes?: () => Promise<number>
+}
+
+/** What one instance has taken. `mostBytes`: the most that its sleep may make available. */
+type Taken = { readonly bytes: number; readonly mostBytes: number; readonly hasVolume: boolean }
+/** What a wake lacks; 0 or less: nothing. */
+type Shortage = { readonly reserve: number; readonly available: number; readonly slots: number }
+
+const RETRY_AFTER_MS = 5_000
+
+/**
+ * The room for awake apps: memory and volume slots. A wake needs three things: the sum of all reserves fits into the memory of this machine,
+ * the reserve of the app is free now, and a volume slot is free if the app has a volume. Otherwise idle instances are put to sleep, the
+ * longest idle first. If all of them together could not give enough, the wake is refused at once and none of them is put to sleep.
+ * So the kernel never has to kill a process. The reserve of an app (`--reserve`) is not its limit (`--memory`).
+ */
+export class Room {
+  readonly #options: Options
+  readonly #taken = new Map<InstanceId, Taken>()
+  readonly #mutex = new Mutex()
+
+  constructor(options: Options) {
+    this.#options = options
+  }
+
+  /** Lets the instance take what it needs; fails with `no-memory` or `no-volume-slot`. Taken already is success. */
+  admit(instance: InstanceId, task: TaskDefinition, signal: AbortSignal): Promise<void> {
+    return this.#mutex.take(async () => {
+      const wanted = takenBy(task)
+      this.#taken.delete(instance)
+      const tried = new Set<InstanceId>([instance])
+      for (;;) {
+        signal.throwIfAborted()
+        const shortage = await this.#shortage(wanted)
+        if (!isShort(shortage)) break
+        const idle = this.#options.idle().filter(one => !tried.has(one.instance))
+        if (!this.#wouldDo(shortage, idle)) throw this.#refusal(task, wanted, shortage)
+        const [idlest] = idle.filter(one => this.#helps(shortage, one)).toSorted((a, b) => a.idleSince - b.idleSince)
+        if (idlest === undefined) throw this.#refusal(task, wanted, shortage)
+        tried.add(idlest.instance)
+        this.#options.log.info('app makes room', { ...logFields(idlest.instance), for: instance })
+        await idlest.makeRoom().catch(() => undefined) // it has ended in `stuck`, and that was logged
+      }
+      this.#taken.set(instance, wanted)
+    })
+  }
+
+  /** The instance runs already: an earlier run of this node has woken it. */
+  adopt(instance: InstanceId, task: TaskDefinition): void {
+    this.#taken.set(instance, takenBy(task))
+  }
+
+  /** The instance sleeps, and gives back what it had taken. */
+  leave(instance: InstanceId): void {
+    this.#taken.delete(instance)
+  }
+
+  /** What all that are awake reserve, in bytes. */
+  get reservedBytes(): number {
+    return sum(this.#taken.values(), ({ bytes }) => bytes)
+  }
+
+  /** The memory and the volume slots, for the announcement of the node. */
+  async facts(): Promise<{ readonly room: MemoryFacts; readonly volumeSlots: VolumeSlots }> {
+    const { overcommit, volumeSlots: total, totalBytes = totalmem(), availableBytes = memAvailable } = this.#options
+    const available = await availableBytes()
+    const reservableBytes = totalBytes * overcommit
+    const idle = this.#of(this.#options.idle())
+    const free = Math.min(reservableBytes - this.reservedBytes, available * overcommit)
+    return {
+      room: {
+        reservableBytes: Math.floor(reservableBytes),
+        freeBytes: Math.max(0, Math.floor(free)),
+        idleBytes: sum(idle, ({ bytes }) => bytes),
+      },
+      volumeSlots: {
+        total,
+        free: Math.max(0, total - this.#volumes),
+        idle: idle.filter(({ hasVolume }) => hasVolume).length,
+      },
+    }
+  }
+
+  get #volumes(): number {
+    return sum(this.#taken.values(), ({ hasVolume }) => Number(hasVolume))
+  }
+
+  async #shortage(wanted: Taken): Promise<Shortage> {
+    const { overcommit, volumeSlots, totalBytes = totalmem(), availableBytes = memAvailable } = this.#options
+    return {
+      reserve: this.reservedBytes + wanted.bytes - totalBytes * overcommit,
+      available: wanted.bytes / overcommit - (await availableBytes()),
+      slots: wanted.hasVolume ? this.#volumes + 1 - volumeSlots : 0,
+    }
+  }
+
+  /** Whether the shortage would end if all of these slept. */
+  #wouldDo({ reserve, available, slots }: Shortage, idle: readonly IdleInstance[]): boolean {
+    const taken = this.#of(idle)
+    return (
+      sum(taken, ({ bytes }) => bytes) >= reserve &&
+      sum(taken, ({ mostBytes }) => mostBytes) >= available &&
+      taken.filter(({ hasVolume }) => hasVolume).length >= slots
+    )
+  }
+
+  #helps({ reserve, available }: Shortage, { instance }: IdleInstance): boolean {
+    return reserve > 0 || available > 0 || this.#taken.get(instance)?.hasVolume === true
+  }
+
+  #of(idle: readonly IdleInstance[]): readonly Taken[] {
+    return idle.flatMap(({ instance }) => this.#taken.get(instance) ?? [])
+  }
+
+  #refusal({ app, limits }: TaskDefinition, wanted: Taken, { reserve, available }: Shortage): ShadowError {
+    const { overcommit, volumeSlots, totalBytes = totalmem() } = this.#options
+    const missing = Math.max(reserve, available)
+    if (missing <= 0)
+      return new ShadowError(
+        'no-volume-slot',
+        `${app} has a volume, and apps in use have all ${volumeSlots} volume slots of this machine`,
+        { hint: 'allow more if the machine can attach more: SHADOW_VOLUME_SLOTS', retryAfterMs: RETRY_AFTER_MS },
+      )
+    const others = sayBytes(this.reservedBytes)
+    return new ShadowError(
+      'no-memory',
+      `${app} reserves ${sayBytes(wanted.bytes)} of memory (its limit is ${limits.memory}), and ${sayBytes(missing)} of that are missing: this machine has ${sayBytes(totalBytes)}, apps in use reserve ${others}, and ${overcommit} times the memory may be reserved`,
+      {
+        hint: `say how much it needs: shadow update ${app} --reserve SIZE; or allow more (SHADOW_MEMORY_OVERCOMMIT)`,
+        retryAfterMs: RETRY_AFTER_MS,
+      },
+    )
+  }
+}
+
+const takenBy = (task: TaskDefinition): Taken => ({
+  bytes: reservedBy(task),
+  mostBytes: Math.max(reservedBy(task), toBytes(task.limits.memory)),
+  hasVolume: task.volume !== undefined,
+})
+
+const isShort = ({ reserve, available, slots }: Shortage): boolean => reserve > 0 || available > 0 || slots > 0
+
+const sum = <T>(values: Iterable<T>, of: (value: T) => number): number =>
+  [...values].reduce((total, value) => total + of(value), 0)
+
+/** The memory that is available without swapping, `MemAvailable` of proc(5), in bytes. */
+async function memAvailable(): Promise<number> {
+  const text = await readFile('/proc/meminfo', 'utf8')
+  return 1_024 * Number(/^MemAvailable: +(\d+)/m.exec(text)?.[1] ?? Number.POSITIVE_INFINITY)
+}
