@@ -25,6 +25,13 @@ const APART = [
   'test/storage/*.test.ts',
   'test/volumes/{loop,block-drivers}.test.ts',
 ]
+/** Journeys that need the machine's own Docker and its packet filter, or the whole machine. */
+const ALONE = [
+  'test/docker/network.test.ts',
+  'test/front/browser.test.ts',
+  'test/isolation/{beside-attackers,egress}.test.ts',
+]
+const leavesNothing = ['test/tools/environment.ts', 'test/tools/temporary.ts']
 const journey = { maxWorkers, testTimeout: 120_000, hookTimeout: 120_000 }
 
 export default defineConfig({
@@ -35,15 +42,27 @@ export default defineConfig({
       { test: { ...unit, name: 'unit-slow', include: SLOW_UNIT, testTimeout: 60_000 } },
       { test: { ...journey, name: 'journeys-apart', include: APART, globalSetup: ['test/tools/temporary.ts'] } },
       {
-        // These share one Docker, one loop-device table and two cores. Docker 20.10 may lock up when containers of two tests end
-        // at once (contrib/decisions/011). So one file runs at a time.
+        // Docker 20.10 may lock up when containers of two tests end at once (contrib/decisions/011). So two files run at a time, each on
+        // a Docker daemon of its own (contrib/decisions/030).
         test: {
           ...journey,
           name: 'journeys',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/layers.test.ts', 'test/tools/**', ...APART],
+          exclude: ['test/layers.test.ts', 'test/tools/**', ...APART, ...ALONE],
+          maxWorkers: 2,
+          setupFiles: ['test/tools/lane.ts'],
+          globalSetup: [...leavesNothing, 'test/tools/lanes.ts'],
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          ...journey,
+          name: 'journeys-alone',
+          include: ALONE,
           fileParallelism: false,
-          globalSetup: ['test/tools/environment.ts', 'test/tools/temporary.ts'],
+          globalSetup: leavesNothing,
+          sequence: { groupOrder: 2 },
         },
       },
     ],

@@ -28,9 +28,8 @@ export const nodeproxySettings = {
   token: setting('SHADOW_TOKEN', text, {
     help: 'a token made for this node: shadow token create NAME --role node, where NAME is SHADOW_NODE_NAME',
   }),
-  dockerSocket: setting('SHADOW_DOCKER_SOCKET', text, {
-    default: '/var/run/docker.sock',
-    help: 'socket of the Docker daemon of this machine',
+  dockerSocket: optionalSetting('SHADOW_DOCKER_SOCKET', text, {
+    help: 'socket of the Docker daemon of this machine; left out: the socket of DOCKER_HOST if that is unix://…, else /var/run/docker.sock',
   }),
   waitingPerApp: setting('SHADOW_WAITING_PER_APP', wholeNumber(1, 1_000_000), {
     default: '1000',

@@ -11,6 +11,7 @@ import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, beforeEach, test } from 'vitest'
 import type { App, Volume } from '../../src/model/app.ts'
 import type { InstanceView } from '../../src/model/instance.ts'
+import { dockerHost } from '../tools/docker-host.ts'
 import { nodeImage } from '../tools/images.ts'
 import { installed } from '../tools/installed.ts'
 import { until } from '../tools/shadow.ts'
@@ -33,6 +34,7 @@ beforeEach(async () => {
   node = `test-cli-${randomUUID().slice(0, 8)}`
   env = {
     PATH: process.env['PATH'] ?? '',
+    ...dockerHost(),
     HOME: data,
     SHADOW_DATA: data,
     SHADOW_NODE_NAME: node,

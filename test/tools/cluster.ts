@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 import { type MasterClient, masterClient } from '../../src/api/client.ts'
 import type { StoragePlace } from '../../src/master/storage/place.ts'
+import { dockerHost } from './docker-host.ts'
 import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX } from './environment.ts'
 import { containersOf, until } from './shadow.ts'
 import { Visitor } from './visitor.ts'
@@ -44,7 +45,7 @@ class Daemon {
     if (this.#runs) return
     const [file, ...args] = this.#command
     const child = spawn(file, [...args, '--json', '--listen', `127.0.0.1:${this.port}`], {
-      env: { PATH: process.env['PATH'] ?? '', ...this.#env },
+      env: { PATH: process.env['PATH'] ?? '', ...dockerHost(), ...this.#env },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     this.#child = child

@@ -5,6 +5,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { dockerHost } from './docker-host.ts'
 import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX } from './environment.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
@@ -116,6 +117,7 @@ export class Reader implements AsyncDisposable {
       HOME,
       ...(TMPDIR !== undefined && { TMPDIR }),
       ...(SHADOW_CACHE !== undefined && { SHADOW_CACHE }),
+      ...dockerHost(),
       CI: 'true',
       CURL_HOME: home,
       XDG_CONFIG_HOME: `${home}/config`,
