@@ -17,6 +17,7 @@ import { proxySettings } from '../../src/proxy/config.ts'
 import { startProxy } from '../../src/proxy/main.ts'
 import { LeapingClock } from '../../src/testing/clock.ts'
 import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX } from './environment.ts'
+import { removeNetworkOf } from './network.ts'
 import { containersOf, until } from './shadow.ts'
 import { Visitor } from './visitor.ts'
 
@@ -125,6 +126,7 @@ export class Apart extends Visitor implements AsyncDisposable {
     for (const letter of this.#ports.keys()) {
       const left = await containersOf(this.nameOf(letter))
       if (left.length > 0) await promisify(execFile)('docker', ['rm', '--force', ...left])
+      await removeNetworkOf(this.nameOf(letter))
     }
     await rm(this.data, { recursive: true, force: true })
   }

@@ -10,6 +10,7 @@ import { type MasterClient, masterClient } from '../../src/api/client.ts'
 import type { StoragePlace } from '../../src/master/storage/place.ts'
 import { dockerHost } from './docker-host.ts'
 import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX } from './environment.ts'
+import { removeNetworkOf } from './network.ts'
 import { containersOf, until } from './shadow.ts'
 import { Visitor } from './visitor.ts'
 
@@ -166,6 +167,7 @@ export class Cluster implements AsyncDisposable {
     for (const letter of this.#nodes.keys()) {
       const left = await containersOf(this.nameOf(letter))
       if (left.length > 0) await promisify(execFile)('docker', ['rm', '--force', ...left])
+      await removeNetworkOf(this.nameOf(letter))
     }
     await rm(this.data, { recursive: true, force: true })
   }

@@ -17,6 +17,7 @@ import { NODE_ANNOUNCES_EVERY, NODE_LOST_AFTER } from '../../src/model/intervals
 import { LeapingClock } from '../../src/testing/clock.ts'
 import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX, traces } from './environment.ts'
 import { nodeImage } from './images.ts'
+import { removeNetworkOf } from './network.ts'
 import { Visitor } from './visitor.ts'
 
 const run = promisify(execFile)
@@ -184,6 +185,7 @@ export class Shadow extends Visitor implements AsyncDisposable {
     clearInterval(hurry)
     const left = await containersOf(this.node)
     if (left.length > 0) await run('docker', ['rm', '--force', ...left])
+    await removeNetworkOf(this.node)
     if (this.#options.data === undefined) await rm(this.data, { recursive: true, force: true })
   }
 }
