@@ -42,7 +42,7 @@ export default defineConfig({
       { test: { ...unit, name: 'unit-slow', include: SLOW_UNIT, testTimeout: 60_000 } },
       { test: { ...journey, name: 'journeys-apart', include: APART, globalSetup: ['test/tools/temporary.ts'] } },
       {
-        // Docker 20.10 may lock up when containers of two tests end at once (contrib/decisions/011). So two files run at a time, each on
+        // Docker 20.10 may lock up when containers of two tests end at once (contrib/decisions/011). So each file that runs at a time has
         // a Docker daemon of its own (contrib/decisions/030).
         test: {
           ...journey,

@@ -12,6 +12,8 @@ const STEP_MS = 10
 const TOLD_WITHIN_MS = 10_000
 // Docker may never report the end of a container that something else removed.
 const RECONCILES_AFTER_MS = 500
+// After a kill for want of memory the run may be about to end: its init process reports the end only when it gets its turn.
+const KILL_SETTLES_MS = 1_000
 // Requests that one process had in hand fail together.
 const SAME_KILL_MS = 1_000
 
@@ -53,15 +55,21 @@ export class Liveness {
 
   /** Call it after a request was lost that the run had in hand. Resolves if the run goes on; rejects with what ended the run, or a process of it. */
   async alive(): Promise<void> {
-    const until = performance.now() + SETTLES_MS
-    const { runtime } = this.#parts
+    await this.#settle(SETTLES_MS)
+    await this.checkMemory()
+    if (performance.now() - this.#killedAt >= SAME_KILL_MS) return
+    await this.#settle(KILL_SETTLES_MS)
+    throw this.#killed()
+  }
+
+  /** Waits for so long whether the run ends, and rejects with what ended it. */
+  async #settle(ms: number): Promise<void> {
+    const until = performance.now() + ms
     while (this.#problem === undefined && performance.now() < until) {
-      if (await runtime.runs(this.#running.container)) await this.#within(STEP_MS)
+      if (await this.#parts.runtime.runs(this.#running.container)) await this.#within(STEP_MS)
       else await this.#untilTold()
     }
     if (this.#problem !== undefined) throw this.#problem
-    await this.checkMemory()
-    if (performance.now() - this.#killedAt < SAME_KILL_MS) throw this.#killed()
   }
 
   /** Checks whether the kernel has killed a process of it for want of memory since the last check. */

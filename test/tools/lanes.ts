@@ -8,17 +8,22 @@ import { OwnDocker } from './own-docker.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** The socket of the second Docker daemon, and the folder that is the temporary folder of all journeys. */
-    readonly lanes: { readonly socket: string; readonly folder: string }
+    readonly lanes: {
+      /** The sockets of the Docker daemons beside the machine's own. */
+      readonly sockets: readonly string[]
+      /** The temporary folder of all journeys. */
+      readonly folder: string
+    }
   }
 }
 
 const run = promisify(execFile)
-const BRIDGE = 'shadow-lane'
-const ADDRESS = '10.212.0.1/24'
 
-/** Before the journeys: a second Docker daemon, and a temporary folder for both. After them: ends it and fails if anything is left. */
-export default async function lanes({ provide }: TestProject): Promise<() => Promise<void>> {
+/**
+ * Before the journeys: starts a Docker daemon for each worker but the first, and makes a temporary folder for all of them. After them:
+ * ends the daemons, and fails if anything is left.
+ */
+export default async function lanes({ provide, config }: TestProject): Promise<() => Promise<void>> {
   const stack = new AsyncDisposableStack()
   const folder = await mkdtemp(join(tmpdir(), 'shadow-j-'))
   stack.defer(() => rmdir(folder))
@@ -28,15 +33,25 @@ export default async function lanes({ provide }: TestProject): Promise<() => Pro
   stack.defer(() => run('umount', [folder]).then())
   await run('mount', ['--make-shared', folder])
 
-  await run('ip', ['link', 'add', BRIDGE, 'type', 'bridge'])
-  stack.defer(() => run('ip', ['link', 'delete', BRIDGE]).then())
-  await run('ip', ['address', 'add', ADDRESS, 'dev', BRIDGE])
-  await run('ip', ['link', 'set', BRIDGE, 'up'])
-  const docker = stack.use(await OwnDocker.start('--bridge', BRIDGE))
-  provide('lanes', { socket: docker.socket, folder })
+  const dockers: OwnDocker[] = []
+  for (let lane = 1; lane < Number(config.maxWorkers); lane++) dockers.push(await dockerOf(lane, stack))
+  provide('lanes', { sockets: dockers.map(({ socket }) => socket), folder })
   return async () => {
-    const left = await docker.run('ps', '--all', '--filter', 'label=shadow.node', '--format', '{{.Names}}')
+    const left = await Promise.all(
+      dockers.map(docker => docker.run('ps', '--all', '--filter', 'label=shadow.node', '--format', '{{.Names}}')),
+    )
     await stack.disposeAsync()
-    if (left !== '') throw new Error(`the journeys left these containers on the second Docker daemon:\n${left}`)
+    if (left.some(names => names !== ''))
+      throw new Error(`the journeys left these containers on Docker daemons of their own:\n${left.join('\n')}`)
   }
+}
+
+/** Starts a daemon with a bridge of its own. */
+async function dockerOf(lane: number, stack: AsyncDisposableStack): Promise<OwnDocker> {
+  const bridge = `shadow-lane-${lane}`
+  await run('ip', ['link', 'add', bridge, 'type', 'bridge'])
+  stack.defer(() => run('ip', ['link', 'delete', bridge]).then())
+  await run('ip', ['address', 'add', `10.212.${lane}.1/24`, 'dev', bridge])
+  await run('ip', ['link', 'set', bridge, 'up'])
+  return stack.use(await OwnDocker.start('--bridge', bridge))
 }
