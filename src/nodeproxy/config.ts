@@ -132,3 +132,12 @@ export function nameOf(config: Pick<NodeproxyConfig, 'name'>): NodeName {
     .replace(/^-+|-+$/g, '')
   return nodeName(label || 'node')
 }
+
+const USUAL_SOCKET = '/var/run/docker.sock'
+
+/**
+ * The socket of this machine's Docker: that of DOCKER_HOST, which docker's own client follows too, or the usual one. A Docker on another
+ * machine (tcp://, ssh://) cannot mount the volumes of this one, so it is not followed.
+ */
+export const socketHere = (dockerHost = process.env['DOCKER_HOST']): string =>
+  /^unix:\/\/(.+)$/.exec(dockerHost ?? '')?.[1] ?? USUAL_SOCKET

@@ -24,7 +24,7 @@ export type Drivers = {
 type Options = {
   readonly node: NodeName
   readonly data: string
-  readonly dockerSocket?: string | undefined
+  readonly dockerSocket: string
   readonly egress?: EgressMode
   readonly egressPorts?: readonly number[]
   readonly volumeOvercommit?: number
@@ -50,7 +50,7 @@ export function openDrivers({
     node,
     clock,
     log,
-    ...(dockerSocket && { socketPath: dockerSocket }),
+    socketPath: dockerSocket,
     ...(egress && { egress }),
     addressesFile: `${data}/node/addresses`,
     frontPorts: egressPorts,

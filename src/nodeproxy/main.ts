@@ -19,7 +19,7 @@ import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import type { AppName, NodeName } from '../model/names.ts'
 import { announce, nodeFacts } from './announce.ts'
 import { apiHandler, apiHandlers } from './api-handlers.ts'
-import { type NodeproxyConfig, nameOf } from './config.ts'
+import { type NodeproxyConfig, nameOf, socketHere } from './config.ts'
 import { openDefinitions } from './definitions.ts'
 import { type Drivers, openDrivers } from './drivers.ts'
 import { followChanges } from './follow-changes.ts'
@@ -88,7 +88,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     openDrivers({
       node: name,
       data,
-      dockerSocket: config.dockerSocket,
+      dockerSocket: config.dockerSocket ?? socketHere(),
       egress: config.egress,
       egressPorts: config.egressPorts,
       volumeOvercommit: config.volumeOvercommit,

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, test } from 'vitest'
 import { masterClient } from '../../src/api/client.ts'
-import { socketHere } from '../../src/nodeproxy/runtime/docker-socket.ts'
+import { socketHere } from '../../src/nodeproxy/config.ts'
 import { TEST_FOLDER_PREFIX } from '../tools/environment.ts'
 import { isCode, Shadow, until } from '../tools/shadow.ts'
 
@@ -285,7 +285,7 @@ async function smallDisk(mebibytes: number) {
 
 /** A socket that leads to Docker, and can be cut. */
 async function wayToDocker(socket: string) {
-  const real = socketHere(process.env['DOCKER_HOST'])
+  const real = socketHere()
   const open = new Set<Socket>()
   let isCut = false
   const server = createServer(client => {

@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { appName } from '../../src/model/names.ts'
 import { size } from '../../src/model/quantities.ts'
-import { docker } from '../../src/nodeproxy/runtime/docker.ts'
 import type { Container } from '../../src/nodeproxy/runtime/runtime.ts'
 import { containersOfTest, run } from '../tools/containers.ts'
+import { docker } from '../tools/docker-host.ts'
 
 const { node, network, runtime, started, task } = containersOfTest()
 

@@ -10,8 +10,8 @@ import { instanceId } from '../../src/model/instance-id.ts'
 import { appName, nodeName, volumeId } from '../../src/model/names.ts'
 import { size } from '../../src/model/quantities.ts'
 import type { TaskDefinition } from '../../src/model/task.ts'
-import { docker } from '../../src/nodeproxy/runtime/docker.ts'
 import { containersOfTest, letGo, portOpen, run, texts, WAITS } from '../tools/containers.ts'
+import { docker } from '../tools/docker-host.ts'
 import { builtImage, busyboxImage } from '../tools/images.ts'
 
 const blog = instanceId(appName('blog'))

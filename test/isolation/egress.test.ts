@@ -5,9 +5,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Egress, egress } from '../../src/model/egress.ts'
 import { instanceId } from '../../src/model/instance-id.ts'
 import { appName } from '../../src/model/names.ts'
-import { docker } from '../../src/nodeproxy/runtime/docker.ts'
 import type { Container } from '../../src/nodeproxy/runtime/runtime.ts'
 import { containersOfTest, portOpen, run } from '../tools/containers.ts'
+import { docker } from '../tools/docker-host.ts'
 
 const { node, network, runtime, started, task } = containersOfTest()
 const sh = (command: string) => execFileSync('/bin/sh', ['-c', command], { encoding: 'utf8', stdio: 'pipe' })

@@ -20,7 +20,6 @@ import { hasCheck, healthOf, NOT_YET_HEALTHY } from './docker-health.ts'
 import { DockerImages } from './docker-images.ts'
 import { DockerNetwork } from './docker-network.ts'
 import { DockerOutput } from './docker-output.ts'
-import { socketHere } from './docker-socket.ts'
 import { DockerStop } from './docker-stop.ts'
 import { commandNotFound, initFailure, isNoCommand, messageOf, runcFailure, statusOf } from './failures.ts'
 import { type EgressMode, Firewall } from './firewall.ts'
@@ -37,7 +36,6 @@ export type DockerOptions = {
   readonly node: NodeName
   readonly clock?: Clock
   readonly log?: Log
-  /** Left out: the socket of DOCKER_HOST, or the usual one. */
   readonly socketPath?: string
   /** The bridge network that apps are on; made where it is missing. */
   readonly network?: string
@@ -66,7 +64,7 @@ export function docker({
   node,
   clock = systemClock,
   log = noLog,
-  socketPath = socketHere(process.env['DOCKER_HOST']),
+  socketPath = '/var/run/docker.sock',
   network = `shadow-${node}`,
   addressesFile,
   configFile = `${homedir()}/.docker/config.json`,
