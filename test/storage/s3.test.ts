@@ -6,37 +6,29 @@ import { openStorage } from '../../src/master/storage/open.ts'
 import { storagePlace } from '../../src/master/storage/place.ts'
 import { describeBlobs } from '../../src/testing/blobs-contract.ts'
 import { describeStorage } from '../../src/testing/storage-contract.ts'
-import { minio, moto } from '../tools/s3-servers.ts'
+import { minio } from '../tools/s3-servers.ts'
 
-const [onMinio, onMoto] = await Promise.all([minio(), moto()])
+const onMinio = await minio()
 const elsewhere = process.env['SHADOW_TEST_S3']
 afterAll(async () => {
   await onMinio?.[Symbol.asyncDispose]()
-  await onMoto?.[Symbol.asyncDispose]()
 })
 
 describeStorage('MinIO', () => openStorage(onMinio!.place('contract')), {
   skip: onMinio === undefined && 'no minio on the PATH or in the cache folder',
 })
-describeStorage('moto', () => openStorage(onMoto!.place('contract')), {
-  skip: onMoto === undefined && 'no moto_server on the PATH',
-})
 describeStorage('SHADOW_TEST_S3', () => openStorage(storagePlace(elsewhere!)), {
   skip: elsewhere === undefined && 'set SHADOW_TEST_S3 to https://KEY:SECRET@HOST/BUCKET',
 })
 
-for (const [name, server] of [
-  ['MinIO', onMinio],
-  ['moto', onMoto],
-] as const)
-  describeBlobs(
-    name,
-    async () => {
-      await openStorage(server!.place('blobs')) // it makes the bucket
-      return openBlobs(server!.place('blobs'))
-    },
-    { skip: server === undefined && 'it is not installed' },
-  )
+describeBlobs(
+  'MinIO',
+  async () => {
+    await openStorage(onMinio!.place('blobs')) // it makes the bucket
+    return openBlobs(onMinio!.place('blobs'))
+  },
+  { skip: onMinio === undefined && 'it is not installed' },
+)
 
 describe.skipIf(onMinio === undefined)('storage MinIO', () => {
   test('a store that went away fails with storage-unreachable, and its return is noticed with all it had', async () => {

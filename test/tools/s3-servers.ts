@@ -39,14 +39,6 @@ export async function minio(): Promise<S3Server | undefined> {
       })
 }
 
-/** moto_server from the PATH, which keeps its data in memory; undefined if there is none. */
-export async function moto(): Promise<S3Server | undefined> {
-  const file = await onPath('moto_server')
-  return file === undefined
-    ? undefined
-    : serve({ file, args: port => ['-H', '127.0.0.1', '-p', String(port)], ready: '/moto-api/data.json' })
-}
-
 const CREDENTIALS = { accessKeyId: 'shadowtest', secretAccessKey: 'shadowtestsecret' }
 
 async function serve({ file, args, ready }: Program): Promise<S3Server> {
