@@ -1,7 +1,7 @@
 import { type Agent, request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { text } from 'node:stream/consumers'
-import { fromProblem, ShadowError } from '../../errors.ts'
+import { fromProblem, ShadowError, systemCode } from '../../errors.ts'
 
 type Call = {
   method: string
@@ -24,11 +24,31 @@ export type Answer = {
  * Calls an API over node:http (fetch takes 15 ms to load, and twice the CPU for each call). An answer with a problem document is thrown as the
  * ShadowError in it. If the server cannot be reached, the system's own error is thrown, and the caller wraps it.
  */
-export async function call({ method, url, headers = {}, body, signal, agent }: Call): Promise<Answer> {
+export async function call(input: Call): Promise<Answer> {
+  const { method, url } = input
+  // A server may close a kept connection while a request is on its way. Every call of our API may be repeated: at worst, a repeated
+  // registration is told that the name is taken.
+  const response = await send(input)
+    .catch((failure: Failure) => (failure.isStale ? send(input) : Promise.reject(failure)))
+    .catch(({ error }: Failure) => Promise.reject(error))
+  const status = response.statusCode ?? 0
+  if ((status >= 200 && status < 300) || status === 304) return { status, headers: response.headers, body: response }
+  const said = await text(response)
+  throw (
+    fromProblem(parsed(said)) ??
+    new ShadowError('internal', `${method} ${url.href} answered ${status}: ${said.slice(0, 500)}`)
+  )
+}
+
+/** `isStale`: the server closed a kept connection before it had answered. */
+type Failure = { readonly error: unknown; readonly isStale: boolean }
+
+/** Sends the request and resolves with the head of the answer; rejects with a `Failure`. */
+function send({ method, url, headers = {}, body, signal, agent }: Call): Promise<IncomingMessage> {
   const payload = body === undefined ? undefined : JSON.stringify(body)
-  const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    const send = url.protocol === 'https:' ? httpsRequest : httpRequest
-    const request = send(url, {
+  return new Promise<IncomingMessage>((resolve, reject) => {
+    const start = url.protocol === 'https:' ? httpsRequest : httpRequest
+    const request = start(url, {
       method,
       agent,
       signal,
@@ -41,18 +61,12 @@ export async function call({ method, url, headers = {}, body, signal, agent }: C
         ...headers,
       },
     })
-    request
-      .on('response', resolve)
-      .on('error', error => reject(signal?.aborted ? signal.reason : error))
-      .end(payload)
+    const fail = (error: Error): void => {
+      const isStale = request.reusedSocket && ['ECONNRESET', 'EPIPE'].includes(systemCode(error) ?? '')
+      reject(signal?.aborted ? { error: signal.reason, isStale: false } : { error, isStale })
+    }
+    request.on('response', resolve).on('error', fail).end(payload)
   })
-  const status = response.statusCode ?? 0
-  if ((status >= 200 && status < 300) || status === 304) return { status, headers: response.headers, body: response }
-  const said = await text(response)
-  throw (
-    fromProblem(parsed(said)) ??
-    new ShadowError('internal', `${method} ${url.href} answered ${status}: ${said.slice(0, 500)}`)
-  )
 }
 
 /** Parses the answer's body as JSON; undefined if it is empty. */
