@@ -84,7 +84,8 @@ test("an image's health check is run for an app that is ready by it, and for no 
     'null ["NONE"]',
   )
 
-  await shadow.register('late', { image, ready: { kind: 'healthcheck' }, startWithin: '2s', ...readers })
+  const command = ['httpd', '-f', '-p', '8000'] // it never becomes well
+  await shadow.register('late', { image, command, ready: { kind: 'healthcheck' }, startWithin: '5s', ...readers })
   await assert.rejects(
     shadow.wake('late'),
     /did not pass the HEALTHCHECK .* its last answer was exit code 1 and "not yet"/,
