@@ -122,6 +122,36 @@ describe('a wake that could not fit even if all idle apps slept', () => {
   })
 })
 
+describe('while one wake makes room, another', () => {
+  test('that cannot fit is refused without waiting for its turn; one that will fit waits', async () => {
+    const idle: IdleInstance[] = []
+    const left = Promise.withResolvers<void>()
+    const room = new Room({
+      overcommit: 1,
+      volumeSlots: 10,
+      idle: () => idle,
+      log: noLog,
+      totalBytes: 23 * GIB,
+      availableBytes: async () => 23 * GIB,
+    })
+    await room.admit(id('busy'), app('busy', '3GiB'), signal)
+    await room.admit(id('idle'), app('idle', '20GiB'), signal)
+    const makeRoom = async (): Promise<void> => {
+      idle.length = 0 // it is stopping, and idle no more
+      await left.promise
+      room.leave(id('idle'))
+    }
+    idle.push({ instance: id('idle'), idleSince: 1, makeRoom })
+    const first = room.admit(id('a'), app('a', '10GiB'), signal)
+    await new Promise(setImmediate)
+    await refused(room.admit(id('b'), app('b', '21GiB'), signal))
+    const second = room.admit(id('c'), app('c', '10GiB'), signal)
+    left.resolve()
+    await Promise.all([first, second])
+    assert.equal(room.reservedBytes, 23 * GIB)
+  })
+})
+
 describe('volume slots', () => {
   const withVolume = (name: string) => ({ ...app(name, '1GiB'), volume: aTask().volume })
 

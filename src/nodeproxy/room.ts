@@ -43,6 +43,8 @@ const RETRY_AFTER_MS = 5_000
 export class Room {
   readonly #options: Options
   readonly #taken = new Map<InstanceId, Taken>()
+  /** Instances that are being put to sleep to make room. */
+  readonly #leaving = new Set<InstanceId>()
   readonly #mutex = new Mutex()
 
   constructor(options: Options) {
@@ -50,22 +52,29 @@ export class Room {
   }
 
   /** Lets the instance take what it needs; fails with `no-memory` or `no-volume-slot`. Taken already is success. */
-  admit(instance: InstanceId, task: TaskDefinition, signal: AbortSignal): Promise<void> {
+  async admit(instance: InstanceId, task: TaskDefinition, signal: AbortSignal): Promise<void> {
+    const wanted = takenBy(task)
+    // Before its turn, which comes only after others have made room: a wake that cannot fit need not wait for that.
+    // What could be given is looked up first: what leaves while the memory is read counts on both sides, so nothing is refused by mistake.
+    const givers = this.#of([...this.#idle().map(idle => idle.instance), ...this.#leaving, instance])
+    const early = this.#shortage(wanted, await this.#availableBytes())
+    if (isShort(early) && !wouldDo(early, givers)) throw this.#refusal(task, wanted, early)
     return this.#mutex.take(async () => {
-      const wanted = takenBy(task)
       this.#taken.delete(instance)
       const tried = new Set<InstanceId>([instance])
       for (;;) {
         signal.throwIfAborted()
-        const shortage = await this.#shortage(wanted)
+        const shortage = this.#shortage(wanted, await this.#availableBytes())
         if (!isShort(shortage)) break
-        const idle = this.#options.idle().filter(one => !tried.has(one.instance))
-        if (!this.#wouldDo(shortage, idle)) throw this.#refusal(task, wanted, shortage)
+        const idle = this.#idle().filter(one => !tried.has(one.instance))
+        if (!wouldDo(shortage, this.#of(idle.map(one => one.instance)))) throw this.#refusal(task, wanted, shortage)
         const [idlest] = idle.filter(one => this.#helps(shortage, one)).toSorted((a, b) => a.idleSince - b.idleSince)
         if (idlest === undefined) throw this.#refusal(task, wanted, shortage)
         tried.add(idlest.instance)
         this.#options.log.info('app makes room', { ...logFields(idlest.instance), for: instance })
+        this.#leaving.add(idlest.instance)
         await idlest.makeRoom().catch(() => undefined) // it has ended in `stuck`, and that was logged
+        this.#leaving.delete(idlest.instance)
       }
       this.#taken.set(instance, wanted)
     })
@@ -88,10 +97,10 @@ export class Room {
 
   /** The memory and the volume slots, for the announcement of the node. */
   async facts(): Promise<{ readonly room: MemoryFacts; readonly volumeSlots: VolumeSlots }> {
-    const { overcommit, volumeSlots: total, totalBytes = totalmem(), availableBytes = memAvailable } = this.#options
-    const available = await availableBytes()
+    const { overcommit, volumeSlots: total, totalBytes = totalmem() } = this.#options
+    const available = await this.#availableBytes()
     const reservableBytes = totalBytes * overcommit
-    const idle = this.#of(this.#options.idle())
+    const idle = this.#of(this.#idle().map(one => one.instance))
     const free = Math.min(reservableBytes - this.reservedBytes, available * overcommit)
     return {
       room: {
@@ -111,31 +120,29 @@ export class Room {
     return sum(this.#taken.values(), ({ hasVolume }) => Number(hasVolume))
   }
 
-  async #shortage(wanted: Taken): Promise<Shortage> {
-    const { overcommit, volumeSlots, totalBytes = totalmem(), availableBytes = memAvailable } = this.#options
-    return {
-      reserve: this.reservedBytes + wanted.bytes - totalBytes * overcommit,
-      available: wanted.bytes / overcommit - (await availableBytes()),
-      slots: wanted.hasVolume ? this.#volumes + 1 - volumeSlots : 0,
-    }
+  #idle(): readonly IdleInstance[] {
+    return this.#options.idle()
   }
 
-  /** Whether the shortage would end if all of these slept. */
-  #wouldDo({ reserve, available, slots }: Shortage, idle: readonly IdleInstance[]): boolean {
-    const taken = this.#of(idle)
-    return (
-      sum(taken, ({ bytes }) => bytes) >= reserve &&
-      sum(taken, ({ mostBytes }) => mostBytes) >= available &&
-      taken.filter(({ hasVolume }) => hasVolume).length >= slots
-    )
+  #availableBytes(): Promise<number> {
+    return (this.#options.availableBytes ?? memAvailable)()
+  }
+
+  #shortage(wanted: Taken, availableBytes: number): Shortage {
+    const { overcommit, volumeSlots, totalBytes = totalmem() } = this.#options
+    return {
+      reserve: this.reservedBytes + wanted.bytes - totalBytes * overcommit,
+      available: wanted.bytes / overcommit - availableBytes,
+      slots: wanted.hasVolume ? this.#volumes + 1 - volumeSlots : 0,
+    }
   }
 
   #helps({ reserve, available }: Shortage, { instance }: IdleInstance): boolean {
     return reserve > 0 || available > 0 || this.#taken.get(instance)?.hasVolume === true
   }
 
-  #of(idle: readonly IdleInstance[]): readonly Taken[] {
-    return idle.flatMap(({ instance }) => this.#taken.get(instance) ?? [])
+  #of(idle: readonly InstanceId[]): readonly Taken[] {
+    return [...new Set(idle)].flatMap(instance => this.#taken.get(instance) ?? [])
   }
 
   #refusal({ app, limits }: TaskDefinition, wanted: Taken, { reserve, available }: Shortage): ShadowError {
@@ -164,6 +171,12 @@ const takenBy = (task: TaskDefinition): Taken => ({
   mostBytes: Math.max(reservedBy(task), toBytes(task.limits.memory)),
   hasVolume: task.volume !== undefined,
 })
+
+/** Whether the shortage would end if all of these were given back. */
+const wouldDo = ({ reserve, available, slots }: Shortage, givers: readonly Taken[]): boolean =>
+  sum(givers, ({ bytes }) => bytes) >= reserve &&
+  sum(givers, ({ mostBytes }) => mostBytes) >= available &&
+  givers.filter(({ hasVolume }) => hasVolume).length >= slots
 
 const isShort = ({ reserve, available, slots }: Shortage): boolean => reserve > 0 || available > 0 || slots > 0
 
