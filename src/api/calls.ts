@@ -1,5 +1,7 @@
 import { z } from 'zod'
 import { isNodeName } from '../model/names.ts'
+import { VOLUMES_OF_DRAINED } from '../model/node-state.ts'
+import { duration } from '../model/quantities.ts'
 import type { masterPaths, nodePaths } from './paths.ts'
 import {
   AccessSchema,
@@ -7,7 +9,9 @@ import {
   AppNameSchema,
   AppSchema,
   CheckedSchema,
+  CordonSchema,
   DigestSchema,
+  DurationSchema,
   HostnameSchema,
   InstanceIdSchema,
   InstanceSchema,
@@ -45,6 +49,7 @@ const all = ROLES
 const app = z.strictObject({ app: AppNameSchema })
 const instance = z.strictObject({ instance: InstanceIdSchema })
 const volume = z.strictObject({ volume: VolumeIdSchema })
+const node = z.strictObject({ node: NodeNameSchema })
 const blob = z.strictObject({ digest: DigestSchema })
 const paging = { after: z.string().optional(), limit: z.coerce.number().int().min(1).max(1000).default(500) }
 /** A token with the role `node` has the name of its node, which must be a valid node name. */
@@ -175,15 +180,46 @@ export const masterCalls = {
     may: ['admin', 'node'],
   },
   listNodes: {
-    says: 'list nodes that announced themselves lately; with their traffic keys for the role proxy only',
+    says: 'list nodes, those that are gone too; with their traffic keys for the role proxy only',
     answer: z.object({ items: z.array(NodeSchema) }),
     may: ['admin', 'proxy'],
   },
+  cordonNode: {
+    says: 'let a node take no app that it does not have; a node that drains drains on',
+    params: node,
+    answer: NodeSchema,
+    may: admin,
+  },
+  uncordonNode: { says: 'let a node take apps again; ends its drain', params: node, answer: NodeSchema, may: admin },
+  drainNode: {
+    says: 'let a node take no apps, and its apps leave it: asleep ones as they are, awake ones when nobody uses them, or at the deadline; fails with volumes-stay if volumes are on the disk of the node and volumes is refuse; keep: those apps are served on, stop: they sleep until the node is uncordoned',
+    params: node,
+    body: z.strictObject({
+      deadline: DurationSchema.default(duration('5m')),
+      volumes: z.enum(['refuse', ...VOLUMES_OF_DRAINED]).default('refuse'),
+    }),
+    answer: NodeSchema,
+    may: admin,
+  },
+  removeNode: {
+    says: 'remove a node, and revoke its tokens; fails with node-in-use if it takes apps, or apps or volumes are on it; lost=true: the machine is gone for good, and the volumes on its disk with it; dryRun=true changes nothing',
+    params: node,
+    query: z.strictObject({ lost: flag, dryRun: flag }),
+    answer: z.object({
+      removed: z.boolean(),
+      lost: z.array(VolumeSchema).describe('volumes on the disk of the node'),
+      free: z.array(VolumeSchema).describe('volumes that other nodes take over when the lease has ended'),
+    }),
+    may: admin,
+  },
   announceNode: {
-    says: 'announce a node; a token of the role node announces its own node only',
-    params: z.strictObject({ node: NodeNameSchema }),
+    says: 'announce a node, which gets its cordon for an answer; a token of the role node announces its own node only',
+    params: node,
     body: AnnounceSchema,
-    answer: 'nothing',
+    answer: z.object({
+      cordon: CordonSchema.nullable(),
+      drainWithinMs: z.number().optional().describe('how long apps in use may still go on; set while the node drains'),
+    }),
     may: ['admin', 'node'],
   },
   createToken: {
@@ -267,6 +303,11 @@ export const nodeCalls = {
       app_networks: z.array(z.string()).readonly().default([]),
     }),
     may: 'anyone',
+  },
+  announceNow: {
+    says: 'let the node announce itself at once, so that it hears of its cordon; answers when that is done',
+    answer: 'nothing',
+    may: admin,
   },
   listInstances: {
     says: 'list the instances of this node',

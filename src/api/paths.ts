@@ -17,6 +17,10 @@ export const masterPaths = {
   leaseVolume: 'POST /v1/volumes/:volume/lease',
   releaseVolume: 'DELETE /v1/volumes/:volume/lease',
   listNodes: 'GET /v1/nodes',
+  cordonNode: 'POST /v1/nodes/:node/cordon',
+  uncordonNode: 'DELETE /v1/nodes/:node/cordon',
+  drainNode: 'POST /v1/nodes/:node/drain',
+  removeNode: 'DELETE /v1/nodes/:node',
   announceNode: 'PUT /v1/nodes/:node',
   createToken: 'POST /v1/tokens',
   listTokens: 'GET /v1/tokens',
@@ -36,6 +40,7 @@ export const masterPaths = {
 /** The method and path of every call of a node's API. `/server-health-check` needs no key. */
 export const nodePaths = {
   health: 'GET /server-health-check',
+  announceNow: 'POST /v1/announce',
   listInstances: 'GET /v1/instances',
   getInstance: 'GET /v1/instances/:instance',
   wakeInstance: 'POST /v1/instances/:instance/wake',

@@ -7,10 +7,11 @@ import { sha256 } from '../model/digest.ts'
 import { egress } from '../model/egress.ts'
 import { hostname } from '../model/hostname.ts'
 import { imageReference } from '../model/image-reference.ts'
-import { type InstanceView, PHASES, WAKE_STEPS } from '../model/instance.ts'
+import { type InstanceView, PHASES, STOP_REASONS, WAKE_STEPS } from '../model/instance.ts'
 import { parseInstanceId } from '../model/instance-id.ts'
 import { faultOfLabels } from '../model/labels.ts'
 import { appName, nodeName, volumeId } from '../model/names.ts'
+import { type Cordon, NODE_STATES, VOLUMES_OF_DRAINED } from '../model/node-state.ts'
 import { IMAGE_KEY_LENGTH, MOST_IMAGES, PLACEMENT_REASONS, REJECTION_REASONS } from '../model/placement.ts'
 import { duration, orNever, size, toBytes, toMs } from '../model/quantities.ts'
 import type { Route } from '../model/route.ts'
@@ -50,7 +51,7 @@ const ImageSchema = parsed('Image', 'the name of a container image', 'ghcr.io/an
   imageReference(text)
   return text
 })
-const DurationSchema = parsed('Duration', 'a length of time with its unit', '1h30m', duration)
+export const DurationSchema = parsed('Duration', 'a length of time with its unit', '1h30m', duration)
 const SizeSchema = parsed('Size', 'an amount of bytes with its unit', '1GiB', size)
 
 const NetworkSchema = parsed('Network', 'an IP address or a network', '10.0.0.0/8', network)
@@ -321,7 +322,12 @@ export const RouteSchema = described<Route>(
           .optional()
           .describe('the first characters of the id of its image, to find nodes that have it'),
         volume: z
-          .object({ node: NodeNameSchema.nullable(), isLocal: z.boolean(), zone: z.string().optional() })
+          .object({
+            node: NodeNameSchema.nullable(),
+            isLocal: z.boolean(),
+            isLost: z.boolean().optional(),
+            zone: z.string().optional(),
+          })
           .optional(),
       })
       .default({})
@@ -342,6 +348,10 @@ export const VolumeSchema = described<Volume>(
     app: AppNameSchema.nullable(),
     size: SizeSchema,
     lease: LeaseSchema.nullable(),
+    lost: z
+      .object({ node: NodeNameSchema, at: z.iso.datetime() })
+      .optional()
+      .describe('the node whose disk has it was removed as lost'),
     createdAt: z.iso.datetime(),
     use: VolumeUseSchema.optional(),
   }),
@@ -375,13 +385,33 @@ const aboutNode = {
     .max(MOST_IMAGES)
     .optional()
     .describe('the first characters of the ids of the newest images that the node has'),
-  version: z.string().max(64).optional(),
+  version: z
+    .string()
+    .regex(/^[\w.+-]{1,64}$/)
+    .optional(),
+  trouble: z.boolean().optional().describe('the node cannot serve apps now: overall of its health'),
+  toLeave: z.int().min(0).optional().describe('how many instances have still to leave a node that drains'),
 }
+/** What an admin wants of a node. */
+export const CordonSchema = described<Cordon>(
+  z.object({
+    since: z.iso.datetime(),
+    drain: z.object({ until: z.iso.datetime(), volumes: z.enum(VOLUMES_OF_DRAINED) }).optional(),
+  }),
+  'Cordon',
+)
 export const AnnounceSchema = z
   .strictObject({ ...aboutNode, controlKey: z.string().min(16).describe('what masters show to the node') })
   .meta({ id: 'Announcement' })
 export const NodeSchema = described<Node>(
-  z.object({ name: NodeNameSchema, ...aboutNode, until: z.iso.datetime() }),
+  z.object({
+    name: NodeNameSchema,
+    ...aboutNode,
+    state: z.enum(NODE_STATES).default('healthy').describe('gone: has been silent for 20 s'),
+    since: z.iso.datetime().optional(),
+    cordon: CordonSchema.optional().describe('the node takes no apps that it does not have; with drain, none at all'),
+    until: z.iso.datetime(),
+  }),
   'Node',
 )
 
@@ -430,7 +460,7 @@ export const InstanceSchema = described<InstanceView>(
     ),
     sleepsAt: z.iso.datetime().nullable(),
     wokenBy: z.string().nullable(),
-    stoppedBy: z.enum(['idle', 'room', 'asked', 'updated', 'removed', 'shutdown', 'died', 'lease-lost']).nullable(),
+    stoppedBy: z.enum(STOP_REASONS).nullable(),
     lastWake: z.object({ ms: z.number(), steps: z.partialRecord(z.enum(WAKE_STEPS), z.number()) }).nullable(),
     refusedWakes: z.object({ at: z.iso.datetime(), count: z.int() }).nullable().default(null),
     rejected: z.object({ revision: z.int(), problem: ProblemSchema }).nullable().optional(),

@@ -1,3 +1,4 @@
+import type { ShadowError } from '../lib/errors.ts'
 import type { App } from '../model/app.ts'
 import type { InstanceView, StopReason } from '../model/instance.ts'
 import type { NodeName } from '../model/names.ts'
@@ -123,6 +124,8 @@ function stopped(app: App, by: StopReason | null): readonly string[] {
     removed: 'It was stopped because it was removed.',
     shutdown: 'It was put to sleep because its node was stopped.',
     died: 'Its container ended by itself.',
+    drained: 'It was put to sleep because nobody used it and its node was drained.',
+    'drain-deadline': 'It was stopped because its node was drained, and the time for its requests to end was over.',
     'lease-lost': 'It was stopped because its node could keep the volume no longer.',
   }
   return [by === null ? 'Nobody has used it since its node started.' : reasons[by]]
@@ -164,6 +167,12 @@ function badAnswer({ badAnswer: last }: InstanceView): readonly string[] {
   const often = last.count === 1 ? 'An answer of it was refused' : `${last.count} answers of it were refused, the last`
   return [`${often} at ${last.at}, and its visitor got 502: ${last.fault}.`]
 }
+
+/** Explains why an app whose volume is lost does not wake. */
+export const sayVolumeLost = (app: string, { message, details }: ShadowError): readonly string[] => [
+  `${app} is asleep and cannot wake: ${message}.`,
+  ...(details.hint === undefined ? [] : [`To mend it: ${details.hint}.`]),
+]
 
 const CHOSEN: Record<NonNullable<Placement<NodeName>['reason']>, string> = {
   'has-volume': 'it has the volume',

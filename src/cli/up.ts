@@ -1,6 +1,7 @@
 import { masterClient } from '../api/client.ts'
 import type { Clock } from '../lib/clock.ts'
 import { ownDataFolder } from '../lib/data-folder.ts'
+import { ShadowError } from '../lib/errors.ts'
 import { lockFolder } from '../lib/files.ts'
 import type { Log } from '../lib/log.ts'
 import { openMetrics } from '../lib/metrics/listener.ts'
@@ -95,7 +96,11 @@ function inProcessConnector(nodeproxy: Nodeproxy): NodeConnector {
   return {
     hold: (route, _node, request, cancellation) => nodeproxy.hold(instanceId(route.name), request, cancellation),
     follow: (route, _node, signal) => nodeproxy.follow(instanceId(route.name), route.permit, signal),
-    check: () => nodeproxy.health(),
+    check: async node => {
+      // The list may have a node of an earlier name, which is no other machine that could be reached.
+      if (node.name !== nodeproxy.name) throw new ShadowError('node-unreachable', `${node.name} is not this node`)
+      return nodeproxy.health()
+    },
     onRunEnded: listener => nodeproxy.onRunEnded(listener),
     share: channel => nodeproxy.share(channel),
   }

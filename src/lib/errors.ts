@@ -101,6 +101,17 @@ const FAILURES = {
     exit: 7,
     means: 'apps in use have all volume slots of the node (`SHADOW_VOLUME_SLOTS`)',
   },
+  'node-cordoned': {
+    status: 503,
+    exit: 7,
+    means: 'the node takes no app that it does not have, or none at all (`shadow node cordon`, `shadow node drain`)',
+  },
+  'volumes-stay': {
+    status: 409,
+    exit: 4,
+    means: 'volumes are on the disk of the node, so their apps cannot leave it; `faults` names them',
+  },
+  'node-in-use': { status: 409, exit: 4, means: 'the node is there, or has apps or volumes, and cannot be removed' },
   'egress-open': {
     status: 503,
     exit: 7,
@@ -116,6 +127,11 @@ const FAILURES = {
     means: 'Docker refuses the definition of the app; the answer has the reason',
   },
   'volume-broken': { status: 424, exit: 5, means: 'the filesystem of the volume cannot be repaired or mounted' },
+  'volume-lost': {
+    status: 424,
+    exit: 5,
+    means: 'the volume was on the disk of a node that was removed as lost (`shadow node rm --lost`)',
+  },
   'app-not-ready': {
     status: 504,
     exit: 5,

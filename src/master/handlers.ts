@@ -4,19 +4,22 @@ import type { CallAnswer, HandlerInput, masterCalls } from '../api/calls.ts'
 import { parseValue } from '../api/parse-call.ts'
 import { type Definition, ReplaceSchema } from '../api/schemas.ts'
 import { mergePatch } from '../lib/merge-patch.ts'
-import type { App } from '../model/app.ts'
+import type { App, Node } from '../model/app.ts'
 import type { AppName, VolumeId } from '../model/names.ts'
 import { appName, volumeId } from '../model/names.ts'
+import { toMs } from '../model/quantities.ts'
 import { NO_PLACE, type Route, routeOf } from '../model/route.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import type { Apps, Found } from './apps.ts'
 import type { BlobHandlers } from './blobs/handlers.ts'
 import type { ChangeStream } from './change-stream.ts'
+import type { Cordons } from './cordons.ts'
 import { definitionOf, mustHave } from './definition.ts'
 import type { Digests } from './digests.ts'
 import type { History } from './history.ts'
 import type { Lookup } from './lookup.ts'
-import type { Nodes } from './nodes.ts'
+import type { NodeRemoval } from './node-removal.ts'
+import type { ControlledNode, Nodes } from './nodes.ts'
 import { mustBeNode } from './permission.ts'
 import type { Permits } from './permits.ts'
 import type { Relay } from './relay.ts'
@@ -50,6 +53,8 @@ export type Parts = {
   history: History
   volumes: Volumes
   nodes: Nodes
+  cordons: Cordons
+  removal: NodeRemoval
   tokens: Tokens
   digests: Digests
   relay: Relay
@@ -64,7 +69,22 @@ const HIDDEN_KEY = '****************'
 
 /** The handlers of the API's calls: each one calls the module that owns the noun. */
 export function masterHandlers(parts: Parts): Handlers {
-  const { storage, apps, lookup, history, volumes, nodes, tokens, digests, relay, changes, permits, blobs } = parts
+  const {
+    storage,
+    apps,
+    lookup,
+    history,
+    volumes,
+    nodes,
+    cordons,
+    removal,
+    tokens,
+    digests,
+    relay,
+    changes,
+    permits,
+    blobs,
+  } = parts
   const find = async (name: AppName) => (await apps.find(name)).app
   return {
     async health() {
@@ -132,13 +152,26 @@ export function masterHandlers(parts: Parts): Handlers {
     },
 
     async listNodes(_, { caller }) {
-      const items = await nodes.list()
-      const key = caller?.role === 'proxy' ? undefined : HIDDEN_KEY
-      return { value: { items: items.map(({ controlKey: _, ...node }) => ({ ...node, key: key ?? node.key })) } }
+      const items = await nodes.all()
+      const shows = caller?.role === 'proxy'
+      return { value: { items: items.map(node => ({ ...shownNode(node), ...(shows && { key: node.key }) })) } }
     },
     async announceNode({ params: { node }, body }, { caller }) {
       mustBeNode(caller, node)
-      await nodes.announce(node, body)
+      // A removed node must not come back by a token that another master still remembers.
+      const mayJoin = async () => {
+        if (caller !== undefined) await tokens.mustBeThere(caller.id)
+        await volumes.giveBack(node)
+      }
+      return { value: cordons.told(await nodes.announce(node, body, mayJoin)) }
+    },
+    cordonNode: ({ params }) => told(cordons.cordon(params.node)),
+    uncordonNode: ({ params }) => told(cordons.uncordon(params.node)),
+    drainNode: ({ params, body: { deadline, volumes } }) => told(cordons.drain(params.node, toMs(deadline), volumes)),
+
+    removeNode: async ({ params, query: { lost: isLost, dryRun } }) => {
+      const { lost, free } = await removal.remove(params.node, { isLost, dryRun })
+      return { value: { removed: !dryRun, lost: [...lost], free: [...free] } }
     },
 
     createToken: async ({ body }) => ({ value: await tokens.create(body.name, body.role) }),
@@ -156,6 +189,17 @@ export function masterHandlers(parts: Parts): Handlers {
     getBlob: ({ params }, { request, response, signal }) => blobs.get(params.digest, request, response, signal),
     headBlob: ({ params }, { response }) => blobs.head(params.digest, response),
     changes: (_, { response, signal }) => changes.stream(response, signal),
+  }
+
+  /** Lets the node know of the change of its cordon. */
+  async function told(change: Promise<ControlledNode>): Promise<{ value: Node }> {
+    const node = await change
+    await relay.announceNow(node)
+    return { value: shownNode(node) }
+  }
+
+  function shownNode({ controlKey: _, ...node }: ControlledNode): Node {
+    return { ...node, key: HIDDEN_KEY }
   }
 
   /** Parts of a route that are not in the app's document are in the route's version too. */

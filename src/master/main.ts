@@ -15,12 +15,14 @@ import { changeStream } from './change-stream.ts'
 import { isAnnounced, watchChanges } from './change-watcher.ts'
 import { domainClaims } from './claims.ts'
 import type { MasterConfig } from './config.ts'
+import { nodeCordons } from './cordons.ts'
 import { envDigests } from './digests.ts'
 import { masterHandlers } from './handlers.ts'
 import { taskHistory } from './history.ts'
 import { masterHandler } from './http.ts'
 import { Journal } from './journal.ts'
 import { appLookup } from './lookup.ts'
+import { nodeRemoval } from './node-removal.ts'
 import { nodeRecords } from './nodes.ts'
 import { placementPermits } from './permits.ts'
 import { appRecords } from './records.ts'
@@ -99,6 +101,8 @@ export async function startMaster(config: MasterConfig, { clock, log, storage: g
     history,
     volumes,
     nodes,
+    cordons: nodeCordons({ nodes, volumes, clock }),
+    removal: nodeRemoval({ nodes, volumes, tokens, relay }),
     tokens,
     digests,
     relay,

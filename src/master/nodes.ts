@@ -1,17 +1,20 @@
+import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import { type AnnounceSchema, NodeSchema } from '../api/schemas.ts'
-import type { Clock } from '../lib/clock.ts'
+import { type Clock, timestamp } from '../lib/clock.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import { mapAtMost } from '../lib/parallel.ts'
 import type { Seals } from '../lib/seals.ts'
 import type { Node } from '../model/app.ts'
 import { NODE_LOST_AFTER } from '../model/intervals.ts'
 import type { NodeName } from '../model/names.ts'
+import { type Cordon, nextNodeState, servesApps } from '../model/node-state.ts'
 import { retryOnConflict } from './retry.ts'
 import type { Storage } from './storage/storage.ts'
 
 const KeysSchema = z.object({ key: z.string(), controlKey: z.string() })
-const StoredSchema = z.looseObject({ name: z.string(), sealedKeys: z.string() })
+/** `beat` changes with each announcement, and only with an announcement. */
+const StoredSchema = z.looseObject({ name: z.string(), sealedKeys: z.string(), beat: z.string().optional() })
 /** A node with the key that only masters see; the key is undefined if the record was written by an earlier version. */
 export type ControlledNode = Node & { readonly controlKey: string | undefined }
 
@@ -22,17 +25,18 @@ export type Nodes = ReturnType<typeof nodeRecords>
  * This master measures that on its own monotonic clock, because `until` comes from another machine's wall clock, which may be wrong by
  * hours.
  * A node that this master sees for the first time counts as alive until it has been silent for NODE_LOST_AFTER.
+ * The cordon of a node is in the same document. Announcements carry it on, and a change of it is no sign of life.
  */
 export function nodeRecords({ storage, clock, seals }: { storage: Storage; clock: Clock; seals: Seals }) {
   const keyOf = (name: NodeName): string => `nodes/${name}.json`
   /** Versions that this master wrote: while a node uses one master, an announcement is one write and no read. */
-  const written = new Map<NodeName, { etag: string; key: string }>()
+  const written = new Map<NodeName, { etag: string; node: Node }>()
 
-  /** The last version of each node's document that we saw, and since when, by `clock.now()`. */
-  const heard = new Map<NodeName, { etag: string; at: number }>()
+  /** The last announcement of each node that we saw, and since when, by `clock.now()`. */
+  const heard = new Map<NodeName, { beat: string; at: number }>()
 
-  const hear = (name: NodeName, etag: string): void => {
-    if (heard.get(name)?.etag !== etag) heard.set(name, { etag, at: clock.now() })
+  const hear = (name: NodeName, beat: string): void => {
+    if (heard.get(name)?.beat !== beat) heard.set(name, { beat, at: clock.now() })
   }
 
   const contextOf = (name: string): string => `the keys of the node ${name}`
@@ -45,11 +49,13 @@ export function nodeRecords({ storage, clock, seals }: { storage: Storage; clock
     return { ...NodeSchema.parse({ ...rest, key }), controlKey }
   }
 
-  const read = async (name: NodeName): Promise<{ node: ControlledNode; etag: string } | undefined> => {
+  const read = async (name: NodeName): Promise<{ node: ControlledNode; value: object; etag: string } | undefined> => {
     const stored = await storage.get(keyOf(name))
     if (stored === undefined) return undefined
-    hear(name, stored.etag)
-    return { node: nodeOf(stored.value), etag: stored.etag }
+    const { etag, value } = stored
+    hear(name, StoredSchema.safeParse(value).data?.beat ?? etag)
+    const node = nodeOf(value)
+    return { node: isThere(name) ? node : { ...node, state: 'gone', since: node.until }, value: value as object, etag }
   }
 
   const isThere = (name: NodeName): boolean => {
@@ -57,51 +63,119 @@ export function nodeRecords({ storage, clock, seals }: { storage: Storage; clock
     return last !== undefined && clock.now() - last.at < NODE_LOST_AFTER
   }
 
-  const keep = (name: NodeName, key: string, etag: string): void => {
-    written.set(name, { etag, key })
-    hear(name, etag)
+  /** The document of a node that announces itself, with what was known of it before. */
+  const documentOf = (name: NodeName, said: z.output<typeof AnnounceSchema>, before: Node | undefined) => {
+    const { key, controlKey, ...announced } = said
+    const cordon = before?.cordon
+    const isDraining = cordon?.drain !== undefined
+    const state = nextNodeState(before?.state, { isSilent: false, isWell: said.trouble !== true, isDraining })
+    const since = before?.state === state && before.since !== undefined ? before.since : timestamp(clock)
+    const until = new Date(clock.wall() + NODE_LOST_AFTER).toISOString()
+    const node = { name, ...announced, state, since, ...(cordon && { cordon }), until }
+    const beat = randomBytes(9).toString('base64url')
+    const sealedKeys = seals.seal(JSON.stringify({ key, controlKey }), contextOf(name))
+    return { node: { ...node, key }, beat, document: { ...node, sealedKeys, beat } }
+  }
+
+  const all = async (): Promise<readonly ControlledNode[]> => {
+    const keys = await storage.list('nodes/')
+    const names = keys.map(key => key.slice('nodes/'.length, -'.json'.length) as NodeName)
+    for (const name of heard.keys()) if (!names.includes(name)) heard.delete(name)
+    return (await mapAtMost(16, names, read)).flatMap(one => one?.node ?? [])
   }
 
   return {
     find: async (name: NodeName): Promise<ControlledNode | undefined> => (await read(name))?.node,
 
-    /** Stores the announcement of a node. Fails with `bad-input` while another machine announces itself by this name. */
-    async announce(name: NodeName, said: z.output<typeof AnnounceSchema>): Promise<void> {
-      const { key, controlKey, ...announced } = said
-      const sealedKeys = seals.seal(JSON.stringify({ key, controlKey }), contextOf(name))
-      const node = { name, ...announced, sealedKeys, until: new Date(clock.wall() + NODE_LOST_AFTER).toISOString() }
+    /** The node; fails with `not-found`. */
+    async get(name: NodeName): Promise<ControlledNode> {
+      const stored = await read(name)
+      if (stored === undefined) throw noNode(name)
+      return stored.node
+    },
+
+    /**
+     * Stores the announcement of a node, and returns its cordon. Fails with `bad-input` while another machine announces itself by this name.
+     * `mayJoin` runs before a node that has no record gets one.
+     */
+    async announce(
+      name: NodeName,
+      said: z.output<typeof AnnounceSchema>,
+      mayJoin: () => Promise<void> = async () => undefined,
+    ): Promise<Cordon | undefined> {
+      const keep = ({ node, beat }: ReturnType<typeof documentOf>, etag: string): Cordon | undefined => {
+        written.set(name, { etag, node })
+        hear(name, beat)
+        return node.cordon
+      }
       const last = written.get(name)
-      if (last?.key === said.key) {
+      if (last?.node.key === said.key) {
         try {
-          keep(name, said.key, await storage.update(keyOf(name), node, last.etag))
-          return
+          const before = isThere(name) ? last.node : { ...last.node, state: 'gone' as const }
+          const next = documentOf(name, said, before)
+          return keep(next, await storage.update(keyOf(name), next.document, last.etag))
         } catch (error) {
           written.delete(name)
           if (!isFailure(error, 'changed')) throw error
         }
       }
-      await retryOnConflict(async () => {
+      return retryOnConflict(async () => {
         const stored = await read(name)
         const before = stored?.node
         if (before && isThere(name) && before.key !== said.key && before.address !== said.address)
           throw new ShadowError('bad-input', `a node at ${before.address} is called ${name} already`, {
             hint: 'give this one another name: SHADOW_NODE_NAME',
           })
-        const etag =
+        if (stored === undefined) await mayJoin()
+        const next = documentOf(name, said, before)
+        return keep(
+          next,
           stored === undefined
-            ? await storage.create(keyOf(name), node)
-            : await storage.update(keyOf(name), node, stored.etag)
-        keep(name, said.key, etag)
+            ? await storage.create(keyOf(name), next.document)
+            : await storage.update(keyOf(name), next.document, stored.etag),
+        )
       })
     },
 
-    /** The nodes that announced themselves lately, sorted by name. */
-    async list(): Promise<readonly ControlledNode[]> {
-      const keys = await storage.list('nodes/')
-      const names = keys.map(key => key.slice('nodes/'.length, -'.json'.length) as NodeName)
-      for (const name of heard.keys()) if (!names.includes(name)) heard.delete(name)
-      const found = await mapAtMost(16, names, read)
-      return found.flatMap(one => (one !== undefined && isThere(one.node.name) ? one.node : []))
+    /** Changes the cordon of the node; returns the node as it is then. Fails with `not-found`. */
+    changeCordon: (name: NodeName, next: (now: Cordon | undefined) => Cordon | undefined): Promise<ControlledNode> =>
+      retryOnConflict(async () => {
+        const stored = await read(name)
+        if (stored === undefined) throw noNode(name)
+        const { node, value, etag } = stored
+        const cordon = next(node.cordon)
+        const { cordon: _, ...others } = value as { cordon?: unknown }
+        // Whether the node is well is known from its announcement only; a node that serves drains from now on.
+        const recorded = nodeOf(value).state
+        const isDraining = cordon?.drain !== undefined
+        const state = servesApps(recorded) ? nextNodeState(recorded, { ...WELL, isDraining }) : recorded
+        const changed = {
+          ...others,
+          state,
+          ...(state !== recorded && { since: timestamp(clock) }),
+          ...(cordon && { cordon }),
+        }
+        await storage.update(keyOf(name), changed, etag)
+        const after = await read(name)
+        if (after === undefined) throw noNode(name)
+        return after.node
+      }),
+
+    /** Removes the record of the node. */
+    async remove(name: NodeName): Promise<void> {
+      written.delete(name)
+      await storage.remove(keyOf(name))
+      heard.delete(name)
     },
+
+    /** All nodes that have a record, sorted by name. */
+    all,
+    /** The nodes that announced themselves lately, sorted by name. */
+    list: async (): Promise<readonly ControlledNode[]> => (await all()).filter(({ state }) => state !== 'gone'),
   }
 }
+
+const WELL = { isSilent: false, isWell: true }
+
+const noNode = (name: NodeName): ShadowError =>
+  new ShadowError('not-found', `no node is called ${name}`, { hint: 'shadow node ls' })

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, describe, test } from 'vitest'
-import { type FailureCode, isFailure } from '../lib/errors.ts'
+import { type FailureCode, isFailure, ShadowError } from '../lib/errors.ts'
 import { NODE_LOST_AFTER } from '../model/intervals.ts'
 import { HandClock } from '../testing/clock.ts'
 import { countingStorage } from '../testing/counting-storage.ts'
@@ -73,6 +73,39 @@ describe('the master asks on behalf of others', () => {
     assert.deepEqual([items.map(({ app }) => app), silent], [['blog'], ['gone']])
   })
 
+  test('one other node if the first has no room or takes the app no more, and no third', async () => {
+    const nodes = [await fakeNode('one'), await fakeNode('two'), await fakeNode('three')]
+    await using _ended = {
+      [Symbol.asyncDispose]: async () => void (await Promise.all(nodes.map(one => one[Symbol.asyncDispose]()))),
+    }
+    for (const [at, name] of ['one', 'two', 'three'].entries()) await announce(name, nodes[at]!)
+    const woken = () => nodes.filter(({ calls }) => calls.includes('wakeInstance plain'))
+    const full = new ShadowError('no-memory', 'no room')
+    for (const node of nodes) node.failures.set('wakeInstance', full)
+    await rejectsWith('no-memory', on.admin.call('wakeApp', { params: { app: 'plain' } }))
+    const asked = woken()
+    assert.equal(asked.length, 2)
+    asked[0]!.failures.clear()
+    await on.admin.call('wakeApp', { params: { app: 'plain' } })
+    assert.equal(woken().length, 2)
+  })
+
+  test('no node that drains, unless it has the app awake', async () => {
+    await using one = await fakeNode('one', [instanceView('plain', 'one', 'asleep')])
+    await using two = await fakeNode('two')
+    await announce('one', one)
+    await announce('two', two)
+    await on.admin.call('drainNode', { params: { node: 'one' }, body: {} })
+    await on.admin.call('wakeApp', { params: { app: 'plain' } })
+    assert.deepEqual(
+      [one.calls.includes('wakeInstance plain'), two.calls.includes('wakeInstance plain')],
+      [false, true],
+    )
+    one.instances[0] = instanceView('plain', 'one', 'awake')
+    await on.admin.call('wakeApp', { params: { app: 'plain' } })
+    assert.ok(one.calls.includes('wakeInstance plain'))
+  })
+
   test('for log lines, passed on as they are', async () => {
     const lines = '{"at":"2026-01-01T00:00:00.000Z","stream":"stdout","line":"hello"}\n'
     await using one = await fakeNode('one', [], lines)
@@ -95,15 +128,16 @@ describe('the master asks on behalf of others', () => {
 })
 
 describe('a node', () => {
-  test('that falls silent is not listed any more, and is again once it speaks', async () => {
+  test('that falls silent is listed as gone, and as healthy again once it speaks', async () => {
+    const states = async () => (await on.admin.call('listNodes', {})).items.map(({ state }) => state)
     const node = { address: '127.0.0.1:1', key: 'a-key-of-sixteen-or-more' }
     await announce('one', node)
     await clock.advance(NODE_LOST_AFTER - 1)
-    assert.equal((await on.admin.call('listNodes', {})).items.length, 1)
+    assert.deepEqual(await states(), ['healthy'])
     await clock.advance(2)
-    assert.deepEqual((await on.admin.call('listNodes', {})).items, [])
+    assert.deepEqual(await states(), ['gone'])
     await announce('one', node)
-    assert.equal((await on.admin.call('listNodes', {})).items.length, 1)
+    assert.deepEqual(await states(), ['healthy'])
   })
 
   test('whose name another machine bears is told so while that one lives', async () => {

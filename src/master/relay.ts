@@ -11,9 +11,10 @@ import type { InstanceView, VolumeUse } from '../model/instance.ts'
 import { instanceId } from '../model/instance-id.ts'
 import { MASTER_CALL_WITHIN, NODE_ANNOUNCES_EVERY } from '../model/intervals.ts'
 import type { AppName, NodeName, VolumeId } from '../model/names.ts'
-import { type Candidate, isOverloaded, type Placement, place } from '../model/placement.ts'
+import { type Candidate, isOverloaded, type Placement, place, REFUSES_WAKE, sayRejected } from '../model/placement.ts'
 import { NO_PLACE, needsOf, type VolumePlace } from '../model/route.ts'
 import type { PinnedImage, TaskDefinition } from '../model/task.ts'
+import { volumeLost } from '../model/volume-lost.ts'
 import type { ControlledNode, Nodes } from './nodes.ts'
 import type { Permits } from './permits.ts'
 import type { Volumes } from './volumes.ts'
@@ -56,24 +57,34 @@ export function nodeRelay({ nodes, volumes, permits }: { nodes: Nodes; volumes: 
 
   /**
    * The node to ask about an app: the one that has its volume, else the one that has it awake, else the one where a front would place it.
+   * To wake it, a node that has it asleep and drains is left out, and so are nodes that have refused it just now.
    */
-  const nodeOf = async (app: App): Promise<ControlledNode> => {
+  const nodeOf = async (app: App, { toWake = false, without = NONE } = {}): Promise<ControlledNode> => {
     const volume = await placeOf(app)
-    if (volume.node !== null) return nodeWith(volume.node, `the volume of ${app.name}`)
+    // A node that was lost and is back has the volume again, once it asks for the lease.
+    if (volume.isLost && volume.node !== null && (await nodes.find(volume.node)) === undefined)
+      throw volumeLost(app.name, volume.node)
+    if (volume.node !== null && !without.has(volume.node)) return nodeWith(volume.node, `the volume of ${app.name}`)
     const live = await nodes.list()
     // A single node need not be asked whether it is the right one.
     const asked = live.length > 1
     const found = await mapAtMost(16, live, async node => ({ node, instances: asked ? await instancesOn(node) : [] }))
+    const wakes = ({ cordon, name }: ControlledNode): boolean => cordon?.drain === undefined && !without.has(name)
     const having = found
       .flatMap(({ node, instances }) =>
         (instances ?? []).filter(one => one.instance === instanceId(app.name)).map(one => ({ node, one })),
       )
+      .filter(({ node, one }) => !toWake || one.phase === 'awake' || wakes(node))
       .sort((a, b) => Number(a.one.phase === 'asleep') - Number(b.one.phase === 'asleep'))[0]
     if (having !== undefined) return having.node
-    const placed = place(app.name, needsOf(app.task, volume), found.map(asCandidate)).node ?? live[0]
-    if (placed === undefined)
+    const { node, rejected } = place(app.name, needsOf(app.task, volume), found.map(asCandidate), { without })
+    const placed = node ?? (toWake ? undefined : live[0])
+    if (placed !== undefined) return placed
+    if (live.length === 0)
       throw new ShadowError('no-node', `no node is there for ${app.name}`, { hint: 'shadow nodeproxy' })
-    return placed
+    throw new ShadowError('no-node', `no node can take ${app.name}: ${sayRejected(rejected)}`, {
+      hint: 'shadow node ls',
+    })
   }
 
   const placeOf = async ({ task: { volume } }: App): Promise<VolumePlace> =>
@@ -87,6 +98,19 @@ export function nodeRelay({ nodes, volumes, permits }: { nodes: Nodes; volumes: 
   }
 
   return {
+    /** The names of the apps that are not at rest on the node. Fails with `node-unreachable`. */
+    async awakeOn(node: ControlledNode): Promise<readonly AppName[]> {
+      const { items } = await clientOf(node).call('listInstances', {})
+      return items.filter(({ phase }) => phase !== 'asleep' && phase !== 'crashed').map(({ app }) => app)
+    },
+    /** Lets the node hear of its cordon now; if it does not answer in time, it hears of it by its next announcement. */
+    async announceNow(node: ControlledNode): Promise<void> {
+      if (node.state === 'gone' || node.controlKey === undefined) return
+      const signal = AbortSignal.timeout(HEARS_WITHIN_MS)
+      await clientOf(node)
+        .call('announceNow', { signal })
+        .catch(() => undefined) // see above
+    },
     async instances(): Promise<{ items: InstanceView[]; silent: NodeName[] }> {
       const asked = await mapAtMost(64, await nodes.list(), async node => ({
         node,
@@ -108,8 +132,20 @@ export function nodeRelay({ nodes, volumes, permits }: { nodes: Nodes; volumes: 
       return { ...why, ...(node !== undefined && { node: node.name }) }
     },
     instance: async (app: App): Promise<InstanceView> => clientOf(await nodeOf(app)).call('getInstance', about(app)),
-    wake: async (app: App, signal: AbortSignal): Promise<InstanceView> =>
-      (await reached(await nodeOf(app))).call('wakeInstance', { ...about(app), signal }),
+    /** Wakes the app. If its node has no room or takes it no more, one other node is asked. */
+    async wake(app: App, signal: AbortSignal): Promise<InstanceView> {
+      const wakeOn = async (node: ControlledNode): Promise<InstanceView> =>
+        (await reached(node)).call('wakeInstance', { ...about(app), signal })
+      const first = await nodeOf(app, { toWake: true })
+      try {
+        return await wakeOn(first)
+      } catch (error) {
+        if (!isFailure(error, ...REFUSES_WAKE)) throw error
+        const next = await nodeOf(app, { toWake: true, without: new Set([first.name]) }).catch(() => undefined) // then the first error stands
+        if (next === undefined) throw error
+        return wakeOn(next)
+      }
+    },
     /**
      * Has the app's node check a definition that the app may get; undefined if no node can check it. Fails if the definition cannot be run.
      */
@@ -194,6 +230,9 @@ export function nodeRelay({ nodes, volumes, permits }: { nodes: Nodes; volumes: 
     },
   }
 }
+
+const HEARS_WITHIN_MS = 2_000
+const NONE: ReadonlySet<NodeName> = new Set()
 
 /** A node that was asked for its instances; undefined if it did not answer. */
 type Asked = { readonly node: ControlledNode; readonly instances: readonly InstanceView[] | undefined }

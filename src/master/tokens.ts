@@ -6,6 +6,7 @@ import { isFailure, ShadowError } from '../lib/errors.ts'
 import { writeWhole } from '../lib/files.ts'
 import { mapAtMost } from '../lib/parallel.ts'
 import { readPrivate } from '../lib/private-file.ts'
+import type { NodeName } from '../model/names.ts'
 import type { Storage } from './storage/storage.ts'
 
 const TokenSchema = z.object({ name: z.string(), role: z.enum(ROLES), createdAt: z.iso.datetime() })
@@ -88,6 +89,16 @@ export function tokenRecords({ storage, clock }: { storage: Storage; clock: Cloc
     async create(name: string, role: Role): Promise<{ id: string; token: string }> {
       const token = newToken()
       return { id: await keep(token, name, role), token }
+    },
+
+    /** Fails with `unauthorised` if the token was revoked, through whatever master. */
+    async mustBeThere(id: string): Promise<void> {
+      if (!(await isThere(id))) throw new ShadowError('unauthorised', 'the token was revoked')
+    },
+
+    /** Revokes all tokens of the node. */
+    async removeOfNode(node: NodeName): Promise<void> {
+      for (const { id, name, role } of await this.list()) if (role === 'node' && name === node) await this.remove(id)
     },
 
     async list() {

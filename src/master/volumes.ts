@@ -7,6 +7,7 @@ import type { App, Lease, Volume } from '../model/app.ts'
 import type { AppName, NodeName, VolumeId } from '../model/names.ts'
 import { type Size, toBytes } from '../model/quantities.ts'
 import type { VolumePlace } from '../model/route.ts'
+import { volumeLost } from '../model/volume-lost.ts'
 import type { Records } from './records.ts'
 import { retryOnConflict } from './retry.ts'
 import type { Storage } from './storage/storage.ts'
@@ -28,6 +29,8 @@ type Stored = {
 /** The terms of a lease: its length in milliseconds, and the epoch of the lease to renew. */
 type Terms = { readonly forMs?: number | undefined; readonly epoch?: number | undefined }
 type Read = Stored & { readonly etag: string | undefined }
+
+const PAGE = 500
 
 export type Volumes = ReturnType<typeof volumeRecords>
 
@@ -90,28 +93,46 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
 
   /** Where the volume is, with one read. A lease that does not expire is of a volume whose bytes are on that node. */
   const placeOf = async (id: VolumeId): Promise<VolumePlace> => {
-    const lease = (await read(id)).volume?.lease
+    const { volume } = await read(id)
+    if (volume?.lost !== undefined) return { node: volume.lost.node, isLocal: true, isLost: true }
+    const lease = volume?.lease
     if (lease == null || hasExpired(lease)) return { node: null, isLocal: false }
     return { node: lease.node, isLocal: lease.until === null }
+  }
+
+  const list = async (after: VolumeId | undefined, limit: number) => {
+    const keys = await storage.list('volumes/', { after: after && keyOf(after), limit })
+    const ids = keys.map(key => key.slice('volumes/'.length, -'.json'.length) as VolumeId)
+    const found = await mapAtMost(16, ids, read)
+    return {
+      items: found.flatMap(({ volume }) => volume ?? []),
+      next: ids.length === limit ? (ids.at(-1) ?? null) : null,
+    }
+  }
+
+  /** Reads the record of every volume, so it is for what happens rarely: a node joins, is drained or removed. */
+  const found = async (isWanted: (volume: Volume) => boolean): Promise<readonly Volume[]> => {
+    const wanted: Volume[] = []
+    let after: VolumeId | null | undefined
+    do {
+      const page = await list(after ?? undefined, PAGE)
+      wanted.push(...page.items.filter(isWanted))
+      after = page.next
+    } while (after !== null)
+    return wanted
   }
 
   return {
     adopt,
     get,
+    list,
+
+    /** The volumes that the node has leased. */
+    on: (node: NodeName): Promise<readonly Volume[]> => found(({ lease }) => lease?.node === node),
 
     /** The node that holds the lease of the volume, or null, with one read. */
     nodeOf: async (id: VolumeId): Promise<NodeName | null> => (await placeOf(id)).node,
     placeOf,
-
-    async list(after: VolumeId | undefined, limit: number) {
-      const keys = await storage.list('volumes/', { after: after && keyOf(after), limit })
-      const ids = keys.map(key => key.slice('volumes/'.length, -'.json'.length) as VolumeId)
-      const found = await mapAtMost(16, ids, read)
-      return {
-        items: found.flatMap(({ volume }) => volume ?? []),
-        next: ids.length === limit ? (ids.at(-1) ?? null) : null,
-      }
-    },
 
     /**
      * Fails with `bad-input` if the volume is larger than the size asked for. Its size is the one in its record or the one that its app
@@ -162,6 +183,7 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
       await change(id, ({ volume, epoch, places = [] }) => {
         if (volume === null) throw new ShadowError('not-found', `no volume is called ${id}`)
         const { lease } = volume
+        if (volume.lost !== undefined) throw volumeLost(id, volume.lost.node)
         const until = forMs === undefined ? null : new Date(clock.wall() + forMs).toISOString()
         if (renewed !== undefined) {
           if (lease?.node !== node || lease.epoch !== renewed) throw renewedTooLate(id, lease?.node)
@@ -176,6 +198,24 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
         }
       })
       return get(id)
+    },
+
+    /** Records that the node whose disk has the volume is gone for good; another node's volume is left as it is. */
+    markLost: (id: VolumeId, node: NodeName): Promise<void> =>
+      change(id, now => {
+        const { volume } = now
+        if (volume?.lease?.node !== node) return undefined
+        return { ...now, volume: { ...volume, lease: null, lost: { node, at: timestamp(clock) } } }
+      }),
+
+    /** A node that was lost is back: gives it the leases that it had, since the bytes are on its disk. */
+    async giveBack(node: NodeName): Promise<void> {
+      for (const { id } of await found(({ lost }) => lost?.node === node))
+        await change(id, now => {
+          const { volume, epoch } = now
+          if (volume?.lost?.node !== node) return undefined
+          return { ...now, volume: { ...volume, lost: undefined, lease: { node, epoch, until: null } } }
+        })
     },
 
     /** Ends the lease of this node with this epoch; a lease that has ended already is success. */

@@ -3,6 +3,7 @@ import type { Hostname } from './hostname.ts'
 import type { VolumeUse } from './instance.ts'
 import type { Labels } from './labels.ts'
 import type { AppName, NodeName, VolumeId } from './names.ts'
+import type { Cordon, NodeState } from './node-state.ts'
 import type { MemoryFacts, VolumeSlots } from './placement.ts'
 import type { Size } from './quantities.ts'
 import type { TaskDefinition } from './task.ts'
@@ -32,6 +33,8 @@ export type Volume = {
   readonly app: AppName | null
   readonly size: Size
   readonly lease: Lease | null
+  /** The node whose disk has it was removed as lost. Until that node is back, no node gets a lease. */
+  readonly lost?: { readonly node: NodeName; readonly at: string } | undefined
   readonly createdAt: string
   /** How full it is. Only in lists, if its node answers; never stored. */
   readonly use?: VolumeUse | undefined
@@ -54,6 +57,14 @@ export type Node = {
   readonly images?: readonly string[] | undefined
   /** Of its Shadow. */
   readonly version?: string | undefined
+  /** Whether it cannot serve apps now: see `overall` of its health. */
+  readonly trouble?: boolean | undefined
+  /** How many instances have still to leave it; only while it drains. */
+  readonly toLeave?: number | undefined
+  readonly state: NodeState
+  /** Since when it is in this state, as far as the masters know; ISO 8601. */
+  readonly since?: string | undefined
+  readonly cordon?: Cordon | undefined
   /** The node counts as lost after this time, unless it announces itself again. */
   readonly until: string
 }

@@ -11,7 +11,20 @@ export type WakeStep = (typeof WAKE_STEPS)[number]
 export const SLEEP_STEPS = ['stop', 'unmount', 'detach'] as const
 export type SleepStep = (typeof SLEEP_STEPS)[number]
 
-export type StopReason = 'idle' | 'room' | 'asked' | 'updated' | 'removed' | 'shutdown' | 'died' | 'lease-lost'
+export const STOP_REASONS = [
+  'idle',
+  'room',
+  'asked',
+  'updated',
+  'removed',
+  'shutdown',
+  'died',
+  'lease-lost',
+  'drained',
+  'drain-deadline',
+] as const
+/** `drained`: its node drains, and nobody used it. `drain-deadline`: it was still in use when the time for that was over. */
+export type StopReason = (typeof STOP_REASONS)[number]
 
 /** What keeps an app awake. */
 export type HoldKind = 'request' | 'websocket'

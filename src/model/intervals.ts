@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 
 /** All intervals of the protocol between the daemons, in milliseconds, with what must hold between them. */
 export const NODE_ANNOUNCES_EVERY = 5_000
+export const DRAINING_ANNOUNCES_EVERY = 1_000
 export const NODE_LOST_AFTER = 20_000
 export const FRONT_CHECKS_NODES_EVERY = 2_000
 export const NODE_CHECK_WITHIN = 1_000

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Labels } from './labels.ts'
 import type { AppName, NodeName } from './names.ts'
+import type { Cordon } from './node-state.ts'
 import { toBytes } from './quantities.ts'
 import type { TaskDefinition } from './task.ts'
 
@@ -8,6 +9,7 @@ import type { TaskDefinition } from './task.ts'
 export type PlacedOn = {
   readonly name: NodeName
   readonly labels?: Labels | undefined
+  readonly cordon?: Cordon | undefined
   readonly room?: MemoryFacts | undefined
   readonly volumeSlots?: VolumeSlots | undefined
   /** `imageKey` of images that the node has. */
@@ -45,13 +47,15 @@ type VolumeNeeds = {
   readonly node: NodeName | null
   /** true: its bytes are on the disk of that node, so no other node can serve the app. */
   readonly isLocal: boolean
+  /** true: that node was removed as lost. */
+  readonly isLost?: boolean | undefined
   /** The zone that its storage is in, as in the label `zone` of nodes; left out: storage that all nodes reach, or a volume that is not made yet. */
   readonly zone?: string | undefined
 }
 
 type Options = {
   /** Nodes that have refused the app just now. */
-  readonly without?: ReadonlySet<NodeName>
+  readonly without?: Pick<ReadonlySet<NodeName>, 'has'>
   /** How many other instances of the app each node has. */
   readonly replicas?: ReadonlyMap<NodeName, number>
   /** The weight of each pair in rendezvous hashing. @internal */
@@ -73,6 +77,8 @@ export const PLACEMENT_REASONS = [
 type PlacementReason = (typeof PLACEMENT_REASONS)[number]
 export const REJECTION_REASONS = [
   'unhealthy',
+  'cordoned',
+  'draining',
   'refused',
   'other-zone',
   'volume-elsewhere',
@@ -89,6 +95,9 @@ export type Placement<N> = {
   readonly reason?: PlacementReason | undefined
   readonly rejected: readonly Rejection[]
 }
+
+/** Codes by which a node refuses to wake an app that another node may be able to wake. */
+export const REFUSES_WAKE = ['no-memory', 'no-volume-slot', 'node-cordoned'] as const
 
 /** The label of a node that names its zone. */
 const ZONE = 'zone'
@@ -126,7 +135,7 @@ export function place<N extends PlacedOn>(
   const fit: Candidate<N>[] = []
   const rejected: Rejection[] = []
   for (const candidate of candidates) {
-    const reason = without?.has(candidate.node.name) ? 'refused' : rejection(needs, candidate)
+    const reason = rejection(needs, candidate) ?? (without?.has(candidate.node.name) ? 'refused' : undefined)
     if (reason === undefined) fit.push(candidate)
     else rejected.push({ node: candidate.node.name, reason })
   }
@@ -157,7 +166,14 @@ function rejection<N extends PlacedOn>(
   { node, healthy }: Candidate<N>,
 ): RejectionReason | undefined {
   if (!healthy) return 'unhealthy'
-  if (volume?.isLocal && volume.node !== null) return volume.node === node.name ? undefined : 'volume-elsewhere'
+  const { cordon } = node
+  if (volume?.isLocal && volume.node !== null) {
+    if (volume.node !== node.name) return 'volume-elsewhere'
+    return cordon?.drain?.volumes === 'stop' ? 'draining' : undefined
+  }
+  if (cordon?.drain !== undefined) return 'draining'
+  // A node that has the volume attached has the app already.
+  if (cordon !== undefined && volume?.node !== node.name) return 'cordoned'
   if (volume?.zone !== undefined && volume.zone !== node.labels?.[ZONE]) return 'other-zone'
   if (volume !== undefined && node.volumeSlots?.total === 0) return 'no-volumes'
   return reserveBytes > (node.room?.reservableBytes ?? Number.POSITIVE_INFINITY) ? 'too-small' : undefined
@@ -197,6 +213,8 @@ const rendezvous = (app: AppName, node: NodeName): string => createHash('sha256'
 
 const REJECTIONS: Record<RejectionReason, string> = {
   unhealthy: 'is not healthy',
+  cordoned: 'is cordoned',
+  draining: 'is drained',
   refused: 'has refused it',
   'other-zone': 'is in another zone than its volume',
   'volume-elsewhere': 'does not have its volume',

@@ -19,7 +19,11 @@ export type Route = AppForFronts & {
 }
 
 /** The lease of an app's volume, as far as placement needs it. */
-export type VolumePlace = { readonly node: NodeName | null; readonly isLocal: boolean }
+export type VolumePlace = {
+  readonly node: NodeName | null
+  readonly isLocal: boolean
+  readonly isLost?: boolean | undefined
+}
 
 export const NO_PLACE: VolumePlace = { node: null, isLocal: false }
 
@@ -37,10 +41,10 @@ export function routeOf(app: App, place: VolumePlace, permit: string): Route {
 }
 
 /** What an app needs of a node, by its definition and where its volume is. */
-export const needsOf = (task: TaskDefinition, { node, isLocal }: VolumePlace): Needs => ({
+export const needsOf = (task: TaskDefinition, { node, isLocal, isLost }: VolumePlace): Needs => ({
   reserveBytes: reservedBy(task),
   ...(task.pinned !== undefined && { image: imageKey(task.pinned.id) }),
-  ...(task.volume !== undefined && { volume: { node, isLocal } }),
+  ...(task.volume !== undefined && { volume: { node, isLocal, ...(isLost && { isLost }) } }),
 })
 
 /** Whether the two are equal in all that a front uses. */
@@ -51,4 +55,5 @@ export const isSameRoute = (a: Route, b: Route): boolean =>
   a.updatedAt === b.updatedAt &&
   a.node === b.node &&
   a.needs.volume?.isLocal === b.needs.volume?.isLocal &&
+  a.needs.volume?.isLost === b.needs.volume?.isLost &&
   a.permit === b.permit

@@ -5,11 +5,12 @@ import { pause } from '../lib/abort.ts'
 import type { Clock } from '../lib/clock.ts'
 import { asShadowError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
-import { NODE_ANNOUNCES_EVERY } from '../model/intervals.ts'
+import { DRAINING_ANNOUNCES_EVERY, NODE_ANNOUNCES_EVERY } from '../model/intervals.ts'
 import type { Labels } from '../model/labels.ts'
 import type { NodeName } from '../model/names.ts'
 import { imageKey, MOST_IMAGES } from '../model/placement.ts'
 import type { Health } from './health.ts'
+import type { NodeCordon } from './node-cordon.ts'
 import type { NodeKeys } from './node-keys.ts'
 import type { Room } from './room.ts'
 import type { Runtime } from './runtime/runtime.ts'
@@ -24,19 +25,57 @@ type Options = {
   readonly health: Health
   /** What placement goes by. */
   readonly facts: () => Promise<NodeFacts>
+  readonly cordon: Pick<NodeCordon, 'take' | 'toLeave'>
   readonly awake: () => number
   readonly clock: Clock
   readonly log: Log
 }
 
-/** Tells the master every few seconds that this node is there, until the signal aborts. */
-export async function announce(options: Options, signal: AbortSignal): Promise<void> {
-  const { master, node, address, labels, keys, health, facts, awake, clock, log } = options
-  let isAnnounced = true
-  while (!signal.aborted) {
+/** Tells the master every few seconds that this node is there. */
+export class Announcer {
+  readonly #options: Options
+  #asked: PromiseWithResolvers<void>[] = []
+  #pause = new AbortController()
+  #isHeard = true
+  /** `toLeave` of the last announcement that a master has heard. */
+  #announced: number | undefined
+
+  constructor(options: Options) {
+    this.#options = options
+  }
+
+  /** Announces the node now. Resolves when a master has answered to an announcement that began after this call, or did not answer it. */
+  now(): Promise<void> {
+    const asked = Promise.withResolvers<void>()
+    this.#asked.push(asked)
+    this.#pause.abort()
+    return asked.promise
+  }
+
+  /** Announces the node again and again, until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, cordon } = this.#options
+    while (!signal.aborted) {
+      const asked = this.#asked
+      this.#asked = []
+      this.#pause = new AbortController()
+      await this.#announce()
+      for (const one of asked) one.resolve()
+      // Whoever drains this node waits to hear that its last app has left.
+      const left = cordon.toLeave
+      const isKnown = left === undefined || (left === 0 && this.#announced === 0)
+      const every = isKnown ? NODE_ANNOUNCES_EVERY : DRAINING_ANNOUNCES_EVERY
+      await pause(clock, every, AbortSignal.any([signal, this.#pause.signal])).catch(() => undefined) // the loop's head ends it
+    }
+    for (const one of this.#asked) one.resolve()
+  }
+
+  async #announce(): Promise<void> {
+    const { master, node, address, labels, keys, health, facts, cordon, awake, log } = this.#options
     try {
-      const { cpu_utilization, memory_utilization } = await health.now()
-      await master.call('announceNode', {
+      const { overall, cpu_utilization, memory_utilization } = await health.now()
+      const { toLeave } = cordon
+      const told = await master.call('announceNode', {
         params: { node },
         body: {
           address,
@@ -50,17 +89,20 @@ export async function announce(options: Options, signal: AbortSignal): Promise<v
           ...(labels !== undefined && { labels }),
           ...(await facts()),
           version: packageJson.version,
+          trouble: overall,
+          ...(toLeave !== undefined && { toLeave }),
         },
       })
-      if (!isAnnounced) log.info('master hears us again', { node })
-      isAnnounced = true
+      this.#announced = toLeave
+      cordon.take(told)
+      if (!this.#isHeard) log.info('master hears us again', { node })
+      this.#isHeard = true
     } catch (cause) {
       // Logged once: apps are still served, and the master may be away for long.
       const { code, details } = asShadowError(cause)
-      if (isAnnounced) log.warn('master does not hear us', { node, code, hint: details.hint, cause })
-      isAnnounced = false
+      if (this.#isHeard) log.warn('master does not hear us', { node, code, hint: details.hint, cause })
+      this.#isHeard = false
     }
-    await pause(clock, NODE_ANNOUNCES_EVERY, signal).catch(() => undefined) // the loop's head ends it
   }
 }
 

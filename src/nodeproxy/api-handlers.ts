@@ -47,6 +47,10 @@ type Parts = {
     options: { tail: number; follow: boolean },
     signal: AbortSignal,
   ) => AsyncIterable<LogLine>
+  /** Fails with `node-cordoned` if this node takes no new apps, and does not know this one. */
+  readonly mustTake: (app: AppName) => void
+  /** Announces this node to the master, and takes its cordon from the answer. */
+  readonly announceNow: () => Promise<void>
   readonly forget: (app: AppName) => Promise<void>
   readonly forgetInstance: (instance: InstanceId) => Promise<void>
   readonly removeVolume: (volume: VolumeId, of: AppName | undefined) => Promise<void>
@@ -63,6 +67,8 @@ export function apiHandlers({
   askWorkers,
   health,
   readLogs,
+  mustTake,
+  announceNow,
   forget,
   forgetInstance,
   removeVolume,
@@ -85,6 +91,7 @@ export function apiHandlers({
     },
     wakeInstance: async ({ params }, { signal, permit }) => {
       const app = appOf(params.instance)
+      mustTake(app)
       await apps.resolve(app, permit)
       await apps.refresh(app) // a person who has just changed the app means the new definition
       const known = await apps.resolve(app, permit)
@@ -96,6 +103,7 @@ export function apiHandlers({
       await instance.sleep('asked')
       return instance.view()
     },
+    announceNow,
     checkInstance: ({ params, body }, { signal }) => instances.check(params.instance, body, signal),
     forgetInstance: ({ params }) => forgetInstance(params.instance),
     forgetApp: ({ params }) => forget(params.app),

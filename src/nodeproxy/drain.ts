@@ -17,6 +17,6 @@ export function drainOf({ sleep }: TaskDefinition, usual: Drain = USUAL_DRAIN): 
 
 /** How long a stop for this reason waits, in milliseconds: 0 where nothing uses the app or it cannot serve any more. */
 export function drainMs(why: StopReason, { stopMs, updateMs }: Drain): number {
-  if (why === 'idle' || why === 'room' || why === 'died' || why === 'lease-lost') return 0
-  return why === 'updated' ? updateMs : stopMs
+  if (why === 'updated') return updateMs
+  return why === 'asked' || why === 'removed' || why === 'shutdown' ? stopMs : 0
 }

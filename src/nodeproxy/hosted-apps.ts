@@ -18,6 +18,8 @@ type Options = {
   readonly definitions: Definitions
   readonly logs: Logs
   readonly leases: LeaseKeeper
+  /** Throws if this node takes no app that it does not know; left out: it takes all. */
+  readonly mustTakeNew?: ((app: AppName) => void) | undefined
   readonly parts: Omit<InstanceParts, 'leases' | 'journal' | 'onStarted' | 'onLost' | 'reconcile'>
 }
 
@@ -70,9 +72,15 @@ export class HostedApps {
     const app = appOf(instance)
     const known = this.apps.current(app, request.permit) ?? this.#servesInDoubt(instance)
     if (known !== undefined) return this.instances.hold(instance, known, request, cancellation)
+    this.mustTake(app)
     return this.apps
       .resolve(app, request.permit)
       .then(found => this.instances.hold(instance, found, request, cancellation))
+  }
+
+  /** Fails with `node-cordoned` if this node takes no new apps, and does not know this one. */
+  mustTake(app: AppName): void {
+    if (this.apps.known(app) === undefined) this.#options.mustTakeNew?.(app)
   }
 
   /** How visitors come to the app. */

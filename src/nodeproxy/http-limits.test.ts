@@ -21,7 +21,7 @@ async function aNode(settings: Record<string, string>) {
   const stack = new AsyncDisposableStack()
   const data = await mkdtemp(join(tmpdir(), 'shadow-test-node-'))
   stack.defer(() => rm(data, { recursive: true, force: true }))
-  const master = stack.use(await fakeMaster({ announceNode: () => undefined }))
+  const master = stack.use(await fakeMaster({ announceNode: () => ({ cordon: null }) }))
   const env = {
     SHADOW_MASTER: master.url,
     SHADOW_TOKEN: FAKE_TOKEN,

@@ -14,6 +14,8 @@ export class InstanceCounters {
     shutdown: 0,
     died: 0,
     'lease-lost': 0,
+    drained: 0,
+    'drain-deadline': 0,
   }
   readonly #onWake: (ms: number) => void
 

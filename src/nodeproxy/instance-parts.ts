@@ -2,6 +2,7 @@ import type { Log } from '../lib/log.ts'
 import type { EndedRun } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
 import type { NodeName } from '../model/names.ts'
+import type { TaskDefinition } from '../model/task.ts'
 import type { Drain } from './drain.ts'
 import type { InstanceCounters } from './instance-counters.ts'
 import type { Queue } from './queue.ts'
@@ -14,6 +15,8 @@ export type InstanceParts = WakeParts & {
   readonly queue: Queue
   /** How long requests in flight may go on, where an app does not say; left out: the usual. */
   readonly drain?: Drain | undefined
+  /** Throws if this node may wake the app no more; left out: it may. */
+  readonly mustWake?: ((task: TaskDefinition) => void) | undefined
   readonly log: Log
   readonly counters?: InstanceCounters | undefined
   /** Where what is learnt of revisions is kept; left out: it is not. */

@@ -107,7 +107,7 @@ export class Lifecycle {
       const { running, idle } = this.#state
       const { clock, drain } = this.#parts
       // A request that came while this sleep waited for its turn has called the sleep off.
-      if (why === 'room' && this.holds.inUse) return
+      if ((why === 'room' || why === 'drained') && this.holds.inUse) return
       if (why === 'idle' && (idle.ringsAt ?? Number.POSITIVE_INFINITY) > clock.now()) return
       this.#stop(this.#state, why, ASLEEP)
       const limit = drainMs(why, drainOf(running.task, drain))

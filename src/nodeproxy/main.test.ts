@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, test } from 'vitest'
 import { nodeClient } from '../api/client.ts'
+import { AnnounceSchema } from '../api/schemas.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import { readEvents } from '../lib/http/api/events.ts'
 import { listen } from '../lib/http/api/request-handler.ts'
@@ -13,7 +14,9 @@ import { claim } from '../lib/http/listening.ts'
 import { noLog } from '../lib/log.ts'
 import { readSettings } from '../lib/settings.ts'
 import { instanceId } from '../model/instance-id.ts'
+import { NODE_ANNOUNCES_EVERY } from '../model/intervals.ts'
 import { type AppName, appName, type VolumeId, volumeId } from '../model/names.ts'
+import type { Cordon } from '../model/node-state.ts'
 import { HandClock } from '../testing/clock.ts'
 import { aHoldRequest, anApp, aTask } from '../testing/fake-app.ts'
 import { FakeLogs } from '../testing/fake-logs.ts'
@@ -41,6 +44,8 @@ let node: Nodeproxy
 
 /** Whether the master has the app. */
 let isRegistered: boolean
+/** What the master answers to an announcement. */
+let cordon: Cordon | null
 
 beforeEach(async () => {
   clock = new HandClock()
@@ -49,6 +54,8 @@ beforeEach(async () => {
   volumes = new FakeVolumes()
   logs = new FakeLogs()
   saw = []
+  cordon = null
+  runtime.imageIds.set('blog', 'sha256:0123456789abcdef')
   data = await mkdtemp(join(tmpdir(), 'shadow-test-node-'))
   const server = createServer(async (incoming, response) => {
     saw.push(incoming)
@@ -71,7 +78,7 @@ beforeEach(async () => {
       lease: { node: 'n1', epoch: 1, until: null },
       createdAt: '2026-01-01T00:00:00.000Z',
     }),
-    announceNode: () => undefined,
+    announceNode: () => ({ cordon }),
   })
   node = await start()
 })
@@ -84,7 +91,16 @@ afterEach(async () => {
 })
 
 const start = (): Promise<Nodeproxy> => {
-  const flags = { listen: '0', name: 'n1', data, master: master.url, token: FAKE_TOKEN, workers: inTests.workers }
+  const flags = {
+    listen: '0',
+    name: 'n1',
+    data,
+    master: master.url,
+    token: FAKE_TOKEN,
+    workers: inTests.workers,
+    labels: 'zone=eu-1',
+    volumeSlots: '7',
+  }
   const config = readSettings(nodeproxySettings, {}, { ...flags, reopensWithin: '50ms' })
   return startNodeproxy(config, { clock, log: noLog, drivers: { runtime, volumes, filesystem: volumes, logs } })
 }
@@ -427,6 +443,39 @@ test('it announces itself, with the keys that its callers need', async () => {
   const { key, controlKey } = body as Record<string, string>
   assert.deepEqual({ traffic: key, control: controlKey }, node.keys)
   assert.equal((body as { address: string }).address, node.address)
+})
+
+test('it announces what placement goes by: labels, room, volume slots, images, version', async () => {
+  await until(() => master.calls.some(({ name }) => name === 'announceNode'))
+  const { labels, room, volumeSlots, images, version, trouble, toLeave } = AnnounceSchema.parse(
+    master.calls.find(({ name }) => name === 'announceNode')!.body,
+  )
+  assert.deepEqual([labels, volumeSlots, images], [{ zone: 'eu-1' }, { total: 7, free: 7, idle: 0 }, ['0123456789ab']])
+  assert.ok(room !== undefined && room.freeBytes > 0 && room.freeBytes <= room.reservableBytes)
+  assert.match(version ?? '', /^\d+\.\d+\.\d+/)
+  assert.deepEqual([trouble, toLeave], [false, undefined])
+})
+
+test('a cordon that the master answers with is kept at once: no new app is taken', async () => {
+  const announcements = () => master.calls.filter(({ name }) => name === 'announceNode').length
+  // The second of them comes after the node has read the answer to the first.
+  const twoMore = async (): Promise<void> => {
+    const before = announcements()
+    while (announcements() < before + 2) {
+      await clock.advance(NODE_ANNOUNCES_EVERY)
+      await new Promise(resolve => setTimeout(resolve, 1))
+    }
+  }
+  cordon = { since: '2026-01-01T00:00:00.000Z' }
+  await twoMore()
+  const answer = await send('/')
+  assert.deepEqual([answer.status, problem(answer)], [503, 'node-cordoned'])
+  await assert.rejects(api().call('wakeInstance', { params: { instance: 'blog' } }), error =>
+    isFailure(error, 'node-cordoned'),
+  )
+  cordon = null
+  await twoMore()
+  assert.equal((await send('/')).status, 200)
 })
 
 async function until(holds: () => boolean): Promise<void> {

@@ -17,7 +17,7 @@ import type { EndedRun, Held, HoldRequest, InstanceView, Phase } from '../model/
 import { appOf, type InstanceId } from '../model/instance-id.ts'
 import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import type { AppName, NodeName } from '../model/names.ts'
-import { announce, nodeFacts } from './announce.ts'
+import { Announcer, nodeFacts } from './announce.ts'
 import { apiHandler, apiHandlers } from './api-handlers.ts'
 import { type NodeproxyConfig, nameOf, socketHere } from './config.ts'
 import { openDefinitions } from './definitions.ts'
@@ -31,6 +31,7 @@ import { instanceMetrics } from './instance-metrics.ts'
 import { instanceHandler } from './instance-request.ts'
 import { Leases } from './leases/leases.ts'
 import { openListeners } from './listeners.ts'
+import { NodeCordon } from './node-cordon.ts'
 import { type NodeKeys, ownKeys, ownSeals } from './node-keys.ts'
 import { Queue } from './queue.ts'
 import { untilReady } from './readiness.ts'
@@ -121,8 +122,19 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     '': room.reservedBytes,
   }))
   const runEndedListeners: ((ended: EndedRun) => void)[] = []
+  const cordon = started.use(
+    new NodeCordon({
+      node: name,
+      instances: () => instances.all,
+      // Elsewhere than on this machine, the storage is there for other nodes too.
+      isLocal: ({ volume }) => volume !== undefined && volumes.excludes && volumes.file !== undefined,
+      clock,
+      log,
+    }),
+  )
   const hosted: HostedApps = new HostedApps({
     master,
+    mustTakeNew: app => cordon.mustTakeNew(app),
     definitions,
     logs,
     leases: new Leases({
@@ -141,6 +153,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
       untilReady,
       drain: { stopMs: config.drainStop, updateMs: config.drainUpdate },
       room,
+      mustWake: task => cordon.mustWake(task),
       revisions,
       clock,
       log,
@@ -191,6 +204,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   space.show(metrics)
   const journal = (instance: InstanceId, line: string): void => logs.note(instance, line)
   const refusedConnections = started.use(new RefusedConnections({ runtime, journal, clock, log }))
+  let announcer: Announcer | undefined
   const handlers = apiHandlers({
     space,
     refusedConnections,
@@ -199,6 +213,8 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     askWorkers: () => grants.report(),
     health,
     readLogs: (instance, options, signal) => logs.read(instance, options, signal),
+    mustTake: app => hosted.mustTake(app),
+    announceNow: async () => announcer?.now(),
     forget: app => hosted.forget(app),
     forgetInstance: instance => hosted.forgetInstance(instance),
     removeVolume: (volume, of) => hosted.removeVolume(volume, of),
@@ -229,14 +245,13 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   const address = config.address ?? listeners.address
   const awake = (): number => hosted.awake
   const facts = nodeFacts({ room, runtime, clock })
+  const { labels } = config
+  announcer = new Announcer({ master, node: name, address, labels, keys, health, facts, cordon, awake, clock, log })
   const watched = (): AppName[] => [
     ...new Set(instances.all.filter(({ phase }) => phase !== 'asleep').map(({ id }) => appOf(id))),
   ]
   work.push(
-    announce(
-      { master, node: name, address, labels: config.labels, keys, health, facts, awake, clock, log },
-      ending.signal,
-    ),
+    announcer.run(ending.signal),
     followChanges({ master, apps, clock, log, watched, onRemoved: app => hosted.removed(app) }, ending.signal),
   )
   log.info('node ready', { node: name, address: listeners.address, awake: awake() })

@@ -85,6 +85,7 @@ export class Waker {
     while (life.state.phase !== 'awake') {
       if (life.gone !== undefined) throw life.gone
       await life.finishStopping()
+      parts.mustWake?.(revision.next)
       const { state } = life
       if (state.phase === 'crashed') life.crashes.refuseLoop(id, state.problem, parts.clock.now())
       const abort = new AbortController()

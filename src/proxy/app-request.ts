@@ -3,11 +3,13 @@ import { HttpHoldRequest } from '../api/hold-request.ts'
 import type { Cancellation } from '../lib/cancellation.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { ConcurrencyLimit } from '../lib/concurrency-limit.ts'
+import type { FailureCode } from '../lib/errors.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
 import { Refusal } from '../lib/http/next-hop.ts'
 import type { Node } from '../model/app.ts'
 import type { Held } from '../model/instance.ts'
 import { instanceId } from '../model/instance-id.ts'
+import type { NodeName } from '../model/names.ts'
 import type { Route } from '../model/route.ts'
 import { type AppBounds, placesFor } from './bounds.ts'
 import { errorFor, mayComeBack, mayGoElsewhere } from './failover.ts'
@@ -38,6 +40,8 @@ export class AppRequest implements Delivery<Node> {
   readonly #of: Given
   readonly #bounds: AppBounds
   readonly #holdRequest: HttpHoldRequest
+  /** Nodes that have refused to wake the app for this request. */
+  readonly #refusedBy = new Map<NodeName, FailureCode>()
 
   constructor(of: Given) {
     const { parts, exchange, app, client } = of
@@ -67,7 +71,7 @@ export class AppRequest implements Delivery<Node> {
   }
 
   choose(): Promise<Node> {
-    return nodeOf(this.#of.parts, this.#of.app, this.cancellation.signal)
+    return nodeOf(this.#of.parts, this.#of.app, this.cancellation.signal, this.#refusedBy)
   }
 
   hold(node: Node): Held | Promise<Held> {
@@ -92,7 +96,7 @@ export class AppRequest implements Delivery<Node> {
   }
 
   mayGoElsewhere(failed: Failed<Node>): boolean {
-    return mayGoElsewhere(this.#of.parts, this.#of.app, failed)
+    return mayGoElsewhere(this.#of.parts, this.#of.app, failed, this.#refusedBy)
   }
 
   mayComeBack(failed: Failed<Node>): boolean {

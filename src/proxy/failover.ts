@@ -1,16 +1,19 @@
 import type { Failed } from '../api/delivery.ts'
 import { appUnreachable } from '../api/forwarding.ts'
 import { STATE_HEADER } from '../api/paths.ts'
-import { fromProblem, isFailure, ShadowError } from '../lib/errors.ts'
+import { type FailureCode, fromProblem, isFailure, ShadowError } from '../lib/errors.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
 import { Refusal, UpstreamError } from '../lib/http/next-hop.ts'
 import type { Node } from '../model/app.ts'
 import { instanceId } from '../model/instance-id.ts'
 import type { AppName, NodeName } from '../model/names.ts'
-import { type Candidate, place } from '../model/placement.ts'
+import { type Candidate, place, REFUSES_WAKE } from '../model/placement.ts'
 import type { Route } from '../model/route.ts'
 import type { Nodes } from './nodes.ts'
 import type { Pins } from './pins.ts'
+
+/** When so many nodes have no room, the request is refused. */
+const MOST_FULL = 2
 
 type Parts = {
   readonly pins: Pick<Pins, 'get' | 'set'>
@@ -19,10 +22,24 @@ type Parts = {
 
 /**
  * Whether another node may serve a request that no app has seen. Also records what the failure says about nodes: a node that does not answer
- * is marked as failed, and a node that has the volume becomes the pin.
+ * is marked as failed, a node that has the volume becomes the pin, and `refusedBy` gets nodes that take the app no more or have no room.
  */
-export function mayGoElsewhere({ pins, nodes }: Parts, app: Route, { target, held, error }: Failed<Node>): boolean {
+export function mayGoElsewhere(
+  { pins, nodes }: Parts,
+  app: Route,
+  { target, held, error }: Failed<Node>,
+  refusedBy: Map<NodeName, FailureCode>,
+): boolean {
   const failure = error instanceof Refusal ? problemOf(error) : error
+  if (isFailure(failure, ...REFUSES_WAKE)) {
+    refusedBy.set(target.name, failure.code)
+    const full = [...refusedBy.values()].filter(code => code !== 'node-cordoned')
+    if (full.length >= MOST_FULL) return false
+    if (place(app.name, app.needs, nodes.all, { without: refusedBy }).node !== undefined) return true
+    // The list of this front may be older than the cordon: the next choice asks for it, once.
+    const { volume } = app.needs
+    return refusedBy.size === 1 && failure.code === 'node-cordoned' && !(volume?.isLocal && volume.node === target.name)
+  }
   if (error instanceof UpstreamError || (held?.isHop && isFailure(failure, 'shutting-down'))) {
     nodes.failed(target.name)
     return place(app.name, app.needs, nodes.all).node !== undefined

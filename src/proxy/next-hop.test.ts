@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'vitest'
 import { ShadowError } from '../lib/errors.ts'
 import { NODE_BACK_WITHIN } from '../model/intervals.ts'
+import { nodeName } from '../model/names.ts'
 import { place } from '../model/placement.ts'
 import { aFront, aNode, aNodeListener, anApp, dataFolder, masterOf } from '../testing/front.ts'
 import { httpApp, RawClient, rawApp, until } from '../testing/wire.ts'
@@ -200,6 +201,118 @@ test('a node whose health is bad is left, and taken again when it is good', asyn
   client.send(GET)
   await client.until('<0>')
   await until(() => other.served.length === 1)
+})
+
+const full = (node: string): ShadowError => new ShadowError('no-memory', `${node} has no room`, { retryAfterMs: 5_000 })
+const cordoned = new ShadowError('node-cordoned', 'the node is drained, and wakes blog no more')
+
+for (const [what, refusal] of [
+  ['has no room', full('first')],
+  ['is drained', cordoned],
+] as const)
+  test(`a node that ${what} is left for the next best, the request goes there whole, and the next goes there at once`, async () => {
+    await using app = await echo()
+    const { blog, first, second } = await twoNodes()
+    await using one = await aNodeListener(app, () => refusal)
+    await using other = await aNodeListener(app)
+    await using master = await masterOf([blog], [aNode(first, one.address), aNode(second, other.address)])
+    await using front = await aFront({ master: master.url })
+    using client = new RawClient(front.port, POST)
+    await client.until(`<${BODY.length}>`)
+    client.send(GET)
+    await client.until('<0>')
+    assert.deepEqual([one.asked, other.served], [['POST /'], ['POST /', 'GET /']])
+  })
+
+test('a front that knows no other node than the one that refuses asks for the list once: another may take apps again', async () => {
+  await using app = await echo()
+  const { blog, first, second } = await twoNodes()
+  await using one = await aNodeListener(app, () => cordoned)
+  await using other = await aNodeListener(app)
+  const cordon = { since: '2026-01-01T00:00:00.000Z' }
+  const nodes = [aNode(first, one.address), { ...aNode(second, other.address), cordon }]
+  await using master = await masterOf([blog], nodes)
+  await using front = await aFront({ master: master.url })
+  await until(() => master.calls.some(({ name }) => name === 'listNodes'))
+  nodes.splice(0, 2, { ...aNode(first, one.address), cordon }, aNode(second, other.address))
+  using client = new RawClient(front.port, POST)
+  await client.until(`<${BODY.length}>`)
+  assert.deepEqual([one.asked, other.served], [['POST /'], ['POST /']])
+})
+
+test('of nodes without room only the two best are asked; then the request is refused with the reason', async () => {
+  await using app = await echo()
+  const blog = anApp('blog', ['blog.localhost'])
+  const listeners = await Promise.all(['a', 'b', 'c'].map(name => aNodeListener(app, () => full(name))))
+  await using _ended = {
+    [Symbol.asyncDispose]: async () => void (await Promise.all(listeners.map(one => one[Symbol.asyncDispose]()))),
+  }
+  const nodes = ['a', 'b', 'c'].map((name, at) => aNode(name, listeners[at]!.address))
+  await using master = await masterOf([blog], nodes)
+  await using front = await aFront({ master: master.url })
+  using client = new RawClient(front.port, GET)
+  assert.match(
+    await client.until('"no-memory"'),
+    /^HTTP\/1\.1 503 [\s\S]*x-shadow-error: no-memory\r\n[\s\S]*retry-after: 5/i,
+  )
+  assert.deepEqual(listeners.map(({ asked }) => asked.length).toSorted(), [0, 1, 1])
+})
+
+test('an app whose volume is on the disk of a full node is refused with the reason, and no other node is asked', async () => {
+  await using app = await echo()
+  const { blog, first, second } = await twoNodes('blog')
+  await using home = await aNodeListener(app, () => full(first))
+  await using other = await aNodeListener(app)
+  const place = { node: nodeName(first), isLocal: true }
+  await using master = await masterOf([blog], [aNode(first, home.address), aNode(second, other.address)], place)
+  await using front = await aFront({ master: master.url })
+  using client = new RawClient(front.port, GET)
+  await client.until('"no-memory"')
+  assert.deepEqual([home.asked, other.asked], [['GET /'], []])
+})
+
+test('an app whose volume is lost is refused at once, and what to do is told', async () => {
+  await using app = await echo()
+  const { blog, first } = await twoNodes('blog')
+  await using there = await aNodeListener(app)
+  const place = { node: nodeName('gone'), isLocal: true, isLost: true }
+  await using master = await masterOf([blog], [aNode(first, there.address)], place)
+  await using front = await aFront({ master: master.url })
+  using client = new RawClient(front.port, GET)
+  assert.match(await client.until('"volume-lost"'), /^HTTP\/1\.1 424 /)
+  assert.deepEqual(there.asked, [])
+})
+
+test('a front that starts anew asks no cordoned node for an app that it has not pinned', async () => {
+  await using app = await echo()
+  const { blog, first, second } = await twoNodes()
+  await using one = await aNodeListener(app)
+  await using other = await aNodeListener(app)
+  const cordon = { since: '2026-01-01T00:00:00.000Z' }
+  const nodes = [{ ...aNode(first, one.address), cordon }, aNode(second, other.address)]
+  await using master = await masterOf([blog], nodes)
+  const data = dataFolder()
+  {
+    await using front = await aFront({ master: master.url, data })
+    using client = new RawClient(front.port, GET)
+    await client.until('<0>')
+    assert.deepEqual([one.asked, other.served], [[], ['GET /']])
+  }
+  // A pinned app is no new app.
+  nodes.splice(0, 2, aNode(first, one.address), { ...aNode(second, other.address), cordon })
+  await using again = await aFront({ master: master.url, data })
+  using client = new RawClient(again.port, GET)
+  await client.until('<0>')
+  assert.deepEqual([one.asked.length, other.served.length], [0, 2])
+})
+
+test('a node that was gone before the front started is waited for by no request', async () => {
+  const gone = { ...aNode('a', '127.0.0.1:1'), state: 'gone' as const }
+  await using master = await masterOf([anApp('blog', ['blog.localhost'])], [gone])
+  await using front = await aFront({ master: master.url })
+  await front.clock.advance(2_000)
+  using client = new RawClient(front.port, GET)
+  await client.until('"no-node"')
 })
 
 test('without any node, that is what is told', async () => {

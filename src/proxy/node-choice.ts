@@ -4,9 +4,10 @@ import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { Node } from '../model/app.ts'
 import { instanceId } from '../model/instance-id.ts'
-import type { AppName } from '../model/names.ts'
+import type { AppName, NodeName } from '../model/names.ts'
 import { type Candidate, place, sayRejected } from '../model/placement.ts'
 import type { Route } from '../model/route.ts'
+import { volumeLost } from '../model/volume-lost.ts'
 import type { Nodes } from './nodes.ts'
 import type { Pins } from './pins.ts'
 
@@ -15,6 +16,8 @@ type Parts = {
   readonly nodes: Pick<Nodes, 'all' | 'get' | 'mayComeBack' | 'refresh'>
   readonly clock: Clock
 }
+
+const NONE: ReadonlySet<NodeName> = new Set()
 
 /** The node that the app is pinned to, if it is healthy. */
 export function healthyPinned(parts: Omit<Parts, 'clock'>, app: AppName): Node | undefined {
@@ -26,16 +29,24 @@ export function healthyPinned(parts: Omit<Parts, 'clock'>, app: AppName): Node |
  * The pinned node if it is healthy, else the one that placement chooses. Waits while a node may come back. If there is none, the answer is
  * the node that has the app, so that the request fails with the error of that node; else it fails with `no-node`.
  */
-export async function nodeOf(parts: Parts, app: Route, signal: AbortSignal): Promise<Node> {
+export async function nodeOf(
+  parts: Parts,
+  app: Route,
+  signal: AbortSignal,
+  without: Pick<ReadonlySet<NodeName>, 'has'> = NONE,
+): Promise<Node> {
   const { nodes, clock } = parts
-  const pinned = pinnedOf(parts, app.name)
+  const pin = pinnedOf(parts, app.name)
+  const pinned = pin === undefined || without.has(pin.node.name) ? undefined : pin
   if (pinned?.healthy) return pinned.node
-  const first = place(app.name, app.needs, nodes.all).node
+  const first = place(app.name, app.needs, nodes.all, { without }).node
   if (first !== undefined) return first
   for (;;) {
     await orAborted(nodes.refresh(), signal) // a first node may have come since the list was made
-    const { node, rejected } = place(app.name, app.needs, nodes.all)
-    const found = node ?? pinned?.node ?? homeOf(parts, app)
+    if (isLost(parts, app)) throw volumeLost(app.name, app.needs.volume?.node as NodeName)
+    const { node, rejected } = place(app.name, app.needs, nodes.all, { without })
+    const home = homeOf(parts, app)
+    const found = node ?? pinned?.node ?? (home && without.has(home.name) ? undefined : home)
     if (found !== undefined) return found
     if (!nodes.all.some(one => nodes.mayComeBack(one.node.name))) {
       const why = rejected.length === 0 ? '' : `: ${sayRejected(rejected)}`
@@ -52,6 +63,10 @@ function pinnedOf({ pins, nodes }: Omit<Parts, 'clock'>, app: AppName): Candidat
   const pin = pins.get(instanceId(app))
   return pin === undefined ? undefined : nodes.get(pin)
 }
+
+/** Whether the node whose disk has the volume was removed as lost, and is not back. */
+const isLost = (parts: Parts, app: Route): boolean =>
+  app.needs.volume?.isLost === true && homeOf(parts, app) === undefined
 
 /** The node whose disk has the volume of the app, whatever its health. */
 function homeOf({ nodes }: Parts, { needs: { volume } }: Route): Node | undefined {

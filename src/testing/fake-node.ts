@@ -15,6 +15,8 @@ export type FakeNode = AsyncDisposable & {
   readonly controlKey: string
   readonly calls: string[]
   readonly instances: InstanceView[]
+  /** Calls that fail, by their name. */
+  readonly failures: Map<Name, ShadowError>
 }
 
 /** Starts a fake node with these instances; `logs` are the lines of every app's log. */
@@ -22,6 +24,7 @@ export async function fakeNode(name: string, instances: InstanceView[] = [], log
   const key = `key-of-${name}-0123456789`
   const controlKey = `control-key-of-${name}-0123456789`
   const calls: string[] = []
+  const failures = new Map<Name, ShadowError>()
   const find = (app: string): InstanceView =>
     instances.find(one => one.app === app) ?? instanceView(app, name, 'asleep')
   const answers: Record<Name, (app: string) => unknown> = {
@@ -32,6 +35,7 @@ export async function fakeNode(name: string, instances: InstanceView[] = [], log
       cpu_utilization: 0,
       memory_utilization: 0,
     }),
+    announceNow: () => undefined,
     listInstances: () => ({ items: instances }),
     getInstance: find,
     wakeInstance: app => ({ ...find(app), phase: 'awake' }),
@@ -50,6 +54,8 @@ export async function fakeNode(name: string, instances: InstanceView[] = [], log
       if (call !== 'health' && request.headers.authorization !== `Bearer ${controlKey}`)
         throw new ShadowError('unauthorised', 'this is not the key for control of the node')
       if (call !== 'health') calls.push(`${call} ${param}`.trim())
+      const failure = failures.get(call)
+      if (failure !== undefined) throw failure
       const answer = answers[call](param)
       if (typeof answer === 'string') response.end(answer)
       else reply(response, answer === undefined ? 204 : 200, answer)
@@ -65,6 +71,7 @@ export async function fakeNode(name: string, instances: InstanceView[] = [], log
     controlKey,
     calls,
     instances,
+    failures,
     [Symbol.asyncDispose]: () => listening[Symbol.asyncDispose](),
   }
 }

@@ -8,7 +8,7 @@ import { readSettings } from '../lib/settings.ts'
 import type { App, Node } from '../model/app.ts'
 import type { Held, HoldRequest, InstanceView } from '../model/instance.ts'
 import type { AppName } from '../model/names.ts'
-import { NO_PLACE, type Route, routeOf } from '../model/route.ts'
+import { NO_PLACE, type Route, routeOf, type VolumePlace } from '../model/route.ts'
 import { proxySettings } from '../proxy/config.ts'
 import { startProxy } from '../proxy/main.ts'
 import type { NodeConnector } from '../proxy/node-connector.ts'
@@ -59,6 +59,7 @@ export const aNode = (name: string, address: string): Node =>
     cpuUtilization: 0,
     memoryUtilization: 0,
     awake: 0,
+    state: 'healthy',
     until: '2126-01-01T00:00:00.000Z',
   }) as Node
 
@@ -76,12 +77,12 @@ export const anAnnouncement = (changes: { address?: string; key?: string; contro
 })
 
 /** A master with these apps and nodes, which a test may change at any time. */
-export const masterOf = (apps: App[], nodes: Node[]) =>
+export const masterOf = (apps: App[], nodes: Node[], place: VolumePlace = NO_PLACE) =>
   fakeMaster({
     getHost: ({ params }) => {
       const app = apps.find(({ domains }) => (domains as readonly string[]).includes(params['hostname'] ?? ''))
       if (app === undefined) throw new ShadowError('host-unknown', `no app has the hostname ${params['hostname']}`)
-      return routeOf(app, NO_PLACE, A_PERMIT)
+      return routeOf(app, place, A_PERMIT)
     },
     listNodes: () => ({ items: nodes }),
     changes: () => '',

@@ -20,6 +20,7 @@ type Options = {
   onStep?: (step: string) => void
   onReady?: () => void
   counters?: InstanceCounters
+  mustWake?: InstanceParts['mustWake']
 }
 
 /** Everything that an instance needs, controlled by a test. */
@@ -57,6 +58,7 @@ export class InstanceEnvironment {
       log: noLog,
       counters: options.counters,
       revisions: options.revisions,
+      mustWake: options.mustWake,
       journal: () => undefined,
       onLost: () => void this.lost++,
       reconcile: async () => undefined,

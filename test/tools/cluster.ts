@@ -31,7 +31,7 @@ type Env = Readonly<Record<string, string>>
 /** A daemon in a process of its own. It can be ended in any way, and started again on its old port. */
 class Daemon {
   readonly #command: readonly [file: string, ...args: string[]]
-  readonly #env: Env
+  #env: Env
   #child: ChildProcess | undefined
   #said = ''
   port = 0
@@ -41,9 +41,10 @@ class Daemon {
     this.#env = env
   }
 
-  /** Resolves when the daemon says that it listens; at once if it runs already. */
-  async start(): Promise<void> {
+  /** Resolves when the daemon says that it listens; at once if it runs already. `env`: settings that are new from this start on. */
+  async start(env: Env = {}): Promise<void> {
     if (this.#runs) return
+    this.#env = { ...this.#env, ...env }
     const [file, ...args] = this.#command
     const child = spawn(file, [...args, '--json', '--listen', `127.0.0.1:${this.port}`], {
       env: { PATH: process.env['PATH'] ?? '', ...dockerHost(), ...this.#env },
@@ -72,6 +73,12 @@ class Daemon {
     child.kill(signal)
     const [exit, by] = await ended
     return exit ?? by
+  }
+
+  /** Stops the process as it is, as a machine that hangs; the returned function lets it go on. */
+  pause(): () => void {
+    this.#child?.kill('SIGSTOP')
+    return () => void this.#child?.kill('SIGCONT')
   }
 
   get #runs(): boolean {

@@ -58,7 +58,7 @@ export function define(command: Command, terminal: Terminal): void {
 }
 
 function orUnknown(error: unknown): ShadowError {
-  if (isFailure(error, 'node-unreachable')) return error
+  if (isFailure(error, 'node-unreachable', 'volume-lost')) return error
   throw error
 }
 
@@ -67,6 +67,7 @@ function show(terminal: Terminal, { app, urls, instance, problem, volume, lastLi
   const text = facts(terminal, [
     ['app', app.name],
     ['state', sayState(instance, problem)],
+    ['to mend it', problem?.hint],
     ['url', urls.join('\n') || undefined],
     ['node', instance?.node],
     ['woken by', instance?.wokenBy ?? undefined],
@@ -114,6 +115,7 @@ function show(terminal: Terminal, { app, urls, instance, problem, volume, lastLi
 }
 
 function sayState(instance: InstanceView | null, problem: Problem | null): string {
+  if (problem?.code === 'volume-lost') return `volume-lost: ${problem.detail}`
   if (problem !== null) return `unknown: ${problem.detail}`
   return instance === null ? 'asleep' : `${instance.phase} since ${instance.since}`
 }
@@ -146,4 +148,7 @@ function sayVolume({ size, path }: NonNullable<TaskDefinition['volume']>, instan
   return `${use === undefined ? '' : `${sayBytes(use.usedBytes)} of `}${size} at ${path}`
 }
 
-const sayLease = (volume: Volume | null): string => (volume?.lease ? `, on ${volume.lease.node}` : ', not made yet')
+function sayLease(volume: Volume | null): string {
+  if (volume?.lost !== undefined) return `, lost with ${volume.lost.node}`
+  return volume?.lease ? `, on ${volume.lease.node}` : ', not made yet'
+}

@@ -22,7 +22,7 @@ export function define(command: Command, terminal: Terminal): void {
       table(
         terminal,
         ['VOLUME', 'SIZE', 'USED', 'ON DISK', 'APP', 'NODE', 'MADE'],
-        volumes.map(({ id, size, use, app, lease, createdAt }) => [
+        volumes.map(({ id, size, use, app, lease, lost, createdAt }) => [
           id,
           size,
           use === undefined
@@ -30,7 +30,7 @@ export function define(command: Command, terminal: Terminal): void {
             : `${sayBytes(use.usedBytes)} (${Math.round((100 * use.usedBytes) / use.sizeBytes)} %)`,
           use === undefined ? '-' : sayBytes(use.onDiskBytes),
           app ?? '-',
-          lease?.node ?? '-',
+          lost === undefined ? (lease?.node ?? '-') : `lost with ${lost.node}`,
           createdAt,
         ]),
       ),

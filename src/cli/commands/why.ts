@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
+import { isFailure, ShadowError } from '../../lib/errors.ts'
 import { type CallFlags, callsMaster, RAW, type RawFlags } from '../command-options.ts'
-import { explain } from '../explain.ts'
+import { explain, sayVolumeLost } from '../explain.ts'
 import { instanceOf } from '../find-instance.ts'
 import { orNearApps } from '../near-apps.ts'
 import { print } from '../print.ts'
@@ -8,6 +9,11 @@ import { DIGESTS } from '../printable.ts'
 import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
 import { urlsOf } from '../urls.ts'
+
+function orLost(error: unknown): ShadowError {
+  if (isFailure(error, 'volume-lost')) return error
+  throw error
+}
 
 export function define(command: Command, terminal: Terminal): void {
   command
@@ -17,8 +23,16 @@ export function define(command: Command, terminal: Terminal): void {
       if (flags.raw) terminal.raw()
       const { master, front } = await findTarget(terminal, flags)
       const [app, instance] = await orNearApps(master, name, () =>
-        Promise.all([master.call('getApp', { params: { app: name }, query: DIGESTS }), instanceOf(master, name)]),
+        Promise.all([
+          master.call('getApp', { params: { app: name }, query: DIGESTS }),
+          instanceOf(master, name).catch(orLost),
+        ]),
       )
+      if (instance instanceof ShadowError) {
+        const why = sayVolumeLost(name, instance)
+        const document = { app: name, phase: 'asleep', why, instance: null, problem: instance.toProblem() }
+        return print(terminal, flags.json, document, () => `${why.join('\n')}\n`)
+      }
       const isAsleep = instance === undefined || instance.phase === 'asleep'
       const placement = isAsleep ? await master.call('getPlacement', { params: { app: name } }) : undefined
       const sentences = explain(app, instance, urlsOf(app, front), terminal.now(), placement)

@@ -64,7 +64,7 @@ async function before(
       },
       getApp: () => app,
       listNodes: () => ({ items: nodes }),
-      announceNode: () => undefined,
+      announceNode: () => ({ cordon: null }),
       changes: () => '',
     }),
   )

@@ -1,0 +1,79 @@
+import { ShadowError } from '../lib/errors.ts'
+import type { Volume } from '../model/app.ts'
+import type { NodeName } from '../model/names.ts'
+import type { ControlledNode, Nodes } from './nodes.ts'
+import type { Relay } from './relay.ts'
+import type { Tokens } from './tokens.ts'
+import type { Volumes } from './volumes.ts'
+
+type Parts = {
+  readonly nodes: Nodes
+  readonly volumes: Volumes
+  readonly tokens: Tokens
+  readonly relay: Pick<Relay, 'awakeOn'>
+}
+
+/** What a removal does: volumes that are lost with the node, and those that other nodes take over when the lease has ended. */
+type Removal = { readonly lost: readonly Volume[]; readonly free: readonly Volume[] }
+/** `isLost`: the machine is gone for good. `dryRun`: nothing is changed. */
+type How = { readonly isLost: boolean; readonly dryRun: boolean }
+
+export type NodeRemoval = ReturnType<typeof nodeRemoval>
+
+/** Removes nodes. Nothing is lost silently: without `isLost` only a node that has nothing is removed. */
+export function nodeRemoval({ nodes, volumes, tokens, relay }: Parts) {
+  /** Fails with `node-in-use` if apps run on the node, may still be placed on it, or have their volume on its disk. */
+  const mustHaveNothing = async (node: ControlledNode, local: readonly Volume[]): Promise<void> => {
+    const { name } = node
+    if (local.length > 0)
+      throw new ShadowError(
+        'node-in-use',
+        `${count(local.length, 'volume')} on the disk of ${name}; nothing was changed`,
+        {
+          faults: local.map(({ id, app }) => ({
+            field: id,
+            message: app === null ? 'no app has it' : `the volume of ${app}`,
+          })),
+          hint:
+            node.state === 'gone'
+              ? `start it again; or if it is gone for good: shadow node rm ${name} --lost`
+              : 'remove them first: shadow remove APP --with-volume, or shadow volume rm VOLUME',
+        },
+      )
+    if (node.state === 'gone') return
+    const drain = `shadow node drain ${name}`
+    if (node.cordon === undefined)
+      throw new ShadowError('node-in-use', `${name} still takes apps; nothing was changed`, { hint: drain })
+    const awake = await relay.awakeOn(node)
+    if (awake.length > 0)
+      throw new ShadowError('node-in-use', `${awake.join(', ')} not asleep on ${name}; nothing was changed`, {
+        hint: drain,
+      })
+  }
+
+  return {
+    /**
+     * Removes the record of the node and its tokens. Fails with `not-found` and `node-in-use`. A lease that expires is never ended early: the
+     * machine may be alive and still write.
+     */
+    async remove(name: NodeName, { isLost, dryRun }: How): Promise<Removal> {
+      const node = await nodes.get(name)
+      const leased = await volumes.on(name)
+      const local = leased.filter(({ lease }) => lease?.until === null)
+      if (!isLost) await mustHaveNothing(node, local)
+      else if (node.state !== 'gone')
+        throw new ShadowError('node-in-use', `${name} is not gone: it announced itself lately; nothing was changed`, {
+          hint: `stop it first, or: shadow node drain ${name} and shadow node rm ${name}`,
+        })
+      const removal = { lost: local, free: leased.filter(({ lease }) => lease?.until !== null) }
+      if (dryRun) return removal
+      // First of all, so that whoever has the machine, or a copy of its disk, takes up nothing meanwhile.
+      await tokens.removeOfNode(name)
+      for (const { id } of local) await volumes.markLost(id, name)
+      await nodes.remove(name)
+      return removal
+    },
+  }
+}
+
+const count = (number: number, what: string): string => (number === 1 ? `1 ${what} is` : `${number} ${what}s are`)
