@@ -38,5 +38,5 @@ export function benchDrivers() {
   const runtime = new FakeRuntime()
   runtime.ip = '127.0.0.1'
   const volumes = new FakeVolumes()
-  return { runtime, volumes, filesystem: volumes, logs: new FakeLogs() }
+  return { runtime, volumes: volumes.drivers, filesystem: volumes, logs: new FakeLogs() }
 }

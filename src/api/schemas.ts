@@ -15,7 +15,13 @@ import { type Cordon, NODE_STATES, VOLUMES_OF_DRAINED } from '../model/node-stat
 import { IMAGE_KEY_LENGTH, MOST_IMAGES, PLACEMENT_REASONS, REJECTION_REASONS } from '../model/placement.ts'
 import { duration, orNever, size, toBytes, toMs } from '../model/quantities.ts'
 import type { Route } from '../model/route.ts'
-import { LEAST_VOLUME_BYTES, TASK_DEFAULTS, type TaskDefinition, WEB_SOCKET_POLICIES } from '../model/task.ts'
+import {
+  LEAST_VOLUME_BYTES,
+  TASK_DEFAULTS,
+  type TaskDefinition,
+  VOLUME_DRIVERS,
+  WEB_SOCKET_POLICIES,
+} from '../model/task.ts'
 
 /** A string schema that parses by a rule of the model; the rule's own message becomes the fault. */
 function parsed<T extends string>(id: string, description: string, example: string, parse: (text: string) => T) {
@@ -165,6 +171,8 @@ const ReadinessSchema = readiness(
 /** The readiness of a stored task. An earlier version may have stored a pattern that RE2 refuses: the error then comes at the wake. */
 const StoredReadinessSchema = readiness(z.string())
 
+export const VolumeDriverSchema = z.enum(VOLUME_DRIVERS)
+
 const VolumeInput = z.strictObject({
   size: SizeSchema.refine(value => toBytes(value) >= LEAST_VOLUME_BYTES, {
     error: 'is too small; a volume takes at least 16MiB',
@@ -174,6 +182,9 @@ const VolumeInput = z.strictObject({
       error: "is the system's own in every container; use another, such as /data",
     })
     .default(TASK_DEFAULTS.volumePath),
+  driver: VolumeDriverSchema.optional().describe(
+    `where its bytes are: loop: on the disk of one node; pool: on storage that all nodes with SHADOW_POOL see; left out: ${TASK_DEFAULTS.volumeDriver}`,
+  ),
 })
 
 /** How to run an app, as a person gives it. Fields that are left out get their defaults. */
@@ -275,7 +286,9 @@ export const TaskSchema = described<TaskDefinition>(
     env: z.record(z.string(), z.string()),
     port: z.int(),
     portFrom: z.enum(['image']).optional(),
-    volume: z.object({ id: VolumeIdSchema, size: SizeSchema, path: z.string() }).optional(),
+    volume: z
+      .object({ id: VolumeIdSchema, size: SizeSchema, path: z.string(), driver: VolumeDriverSchema.optional() })
+      .optional(),
     limits: z.object({
       memory: SizeSchema,
       cpus: z.number(),
@@ -325,6 +338,7 @@ export const RouteSchema = described<Route>(
           .object({
             node: NodeNameSchema.nullable(),
             isLocal: z.boolean(),
+            driver: VolumeDriverSchema.optional().describe('only nodes that have it can run the app; left out: loop'),
             isLost: z.boolean().optional(),
             zone: z.string().optional(),
           })
@@ -347,6 +361,7 @@ export const VolumeSchema = described<Volume>(
     id: VolumeIdSchema,
     app: AppNameSchema.nullable(),
     size: SizeSchema,
+    driver: VolumeDriverSchema.optional().describe('left out: loop'),
     lease: LeaseSchema.nullable(),
     lost: z
       .object({ node: NodeNameSchema, at: z.iso.datetime() })
@@ -391,6 +406,7 @@ const aboutNode = {
     .optional(),
   trouble: z.boolean().optional().describe('the node cannot serve apps now: overall of its health'),
   toLeave: z.int().min(0).optional().describe('how many instances have still to leave a node that drains'),
+  volumeDrivers: z.array(VolumeDriverSchema).optional().describe('drivers whose volumes it can attach; left out: loop'),
 }
 /** What an admin wants of a node. */
 export const CordonSchema = described<Cordon>(

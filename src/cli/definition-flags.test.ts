@@ -23,6 +23,7 @@ for (const [flags, wanted] of [
   ['--domain a.test --domain b.test', { domains: ['a.test', 'b.test'] }],
   ['--volume 1GiB', { volume: { size: '1GiB' } }],
   ['--volume 1GiB:/srv/db', { volume: { size: '1GiB', path: '/srv/db' } }],
+  ['--volume 1GiB --volume-driver pool', { volume: { size: '1GiB', driver: 'pool' } }],
   ['--idle-after never', { sleep: { idleAfter: 'never' } }],
   ['--idle-after 5m --grace 3s --ws ignore', { sleep: { idleAfter: '5m', grace: '3s', webSockets: 'ignore' } }],
   ['--env A=1 --env B=x=y --env C=', { env: { A: '1', B: 'x=y', C: '' } }],

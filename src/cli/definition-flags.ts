@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander'
 import { type Fault, ShadowError } from '../lib/errors.ts'
-import { TASK_DEFAULTS, WEB_SOCKET_POLICIES } from '../model/task.ts'
+import { TASK_DEFAULTS, VOLUME_DRIVERS, WEB_SOCKET_POLICIES } from '../model/task.ts'
 import { collect } from './command-options.ts'
 import { readEnvFile } from './env-file.ts'
 import type { Terminal } from './terminal.ts'
@@ -11,6 +11,7 @@ export type DefinitionFlags = {
   readonly domain?: readonly string[]
   /** false: `--no-volume`. */
   readonly volume?: string | false
+  readonly volumeDriver?: string
   readonly idleAfter?: string
   readonly grace?: string
   readonly wakes?: string
@@ -38,6 +39,12 @@ export function definitionOptions(command: Command): Command {
   return command
     .option('--domain <hostname>', 'a hostname of the app; may be repeated', collect)
     .option('--volume <size[:path]>', 'block storage that stays when the app sleeps: 1GiB, 1GiB:/var/lib/app')
+    .addOption(
+      new Option(
+        '--volume-driver <driver>',
+        `where the bytes of its volume are: loop: on the disk of one node; pool: on storage that all nodes with SHADOW_POOL see; default: ${TASK_DEFAULTS.volumeDriver}`,
+      ).choices(VOLUME_DRIVERS),
+    )
     .option('--idle-after <duration>', 'sleep this long after the last request: 90s, 5m, never')
     .option('--env <k=v>', 'a variable of its environment; may be repeated', collect)
     .option(
@@ -92,7 +99,7 @@ export async function toPatch(
     domains: flags.domain,
     env: await environment(flags, terminal, faults),
     port: number('--port', flags.port),
-    volume: volume(flags.volume),
+    volume: volume(flags.volume, flags.volumeDriver),
     limits: {
       memory: flags.memory,
       reserve: flags.reserve,
@@ -116,11 +123,12 @@ export async function toPatch(
   return patch
 }
 
-function volume(flag: string | false | undefined): unknown {
-  if (flag === undefined) return undefined
+function volume(flag: string | false | undefined, driver: string | undefined): unknown {
+  if (flag === undefined) return driver && { driver }
   if (flag === false) return null
   const colon = flag.indexOf(':')
-  return colon < 0 ? { size: flag } : { size: flag.slice(0, colon), path: flag.slice(colon + 1) }
+  const given = colon < 0 ? { size: flag } : { size: flag.slice(0, colon), path: flag.slice(colon + 1) }
+  return { ...given, driver }
 }
 
 function readiness(flag: string | undefined, faults: Fault[]): unknown {

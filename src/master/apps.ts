@@ -56,8 +56,8 @@ export function appRegistry({ records, claims, history, volumes, changes, relay,
   /** Claims the domains and writes the app. Gives the claims up again if the write fails. */
   const commit = async (app: App, claimed: readonly Hostname[], over: AppRecord): Promise<string> => {
     const { volume } = app.task
-    const had = over.state === 'live' ? over.app.task.volume?.size : undefined
-    if (volume !== undefined) await volumes.mustFit(volume.id, volume.size, had)
+    const had = over.state === 'live' ? over.app.task.volume : undefined
+    if (volume !== undefined) await volumes.mustFit(volume.id, volume, had)
     const taken = await claims.take(app.name, claimed)
     try {
       taken.stillGood()

@@ -4,7 +4,7 @@ import { type Fault, ShadowError } from '../lib/errors.ts'
 import type { App } from '../model/app.ts'
 import { type Hostname, hostname } from '../model/hostname.ts'
 import { type AppName, volumeId } from '../model/names.ts'
-import { TASK_DEFAULTS, type TaskDefinition } from '../model/task.ts'
+import { TASK_DEFAULTS, type TaskDefinition, type TaskVolume } from '../model/task.ts'
 
 /** The domains of the definition. A definition without domains gets `<app name>.<apps domain of the master>`. */
 export const domainsOf = (name: AppName, definition: Definition, appsDomain: Hostname): readonly Hostname[] =>
@@ -20,8 +20,13 @@ export function taskOf(name: AppName, revision: number, definition: Definition, 
     app: name,
     revision,
     createdAt,
-    ...(volume !== undefined && { volume: { id: volumeId(name), ...volume } }),
+    ...(volume !== undefined && { volume: volumeOf(name, volume) }),
   }
+}
+
+// The usual driver is left out, so that naming it changes nothing.
+function volumeOf(name: AppName, { driver, ...rest }: NonNullable<Definition['volume']>): TaskVolume {
+  return { id: volumeId(name), ...rest, ...(driver !== TASK_DEFAULTS.volumeDriver && driver && { driver }) }
 }
 
 /** The definition that would produce the app as it is now: a patch is merged into it. */
@@ -40,7 +45,9 @@ export function definitionOf({ domains, task }: App): object {
     domains,
     ...rest,
     ...(portFrom === undefined && { port }),
-    ...(volume !== undefined && { volume: { size: volume.size, path: volume.path } }),
+    ...(volume !== undefined && {
+      volume: { size: volume.size, path: volume.path, ...(volume.driver && { driver: volume.driver }) },
+    }),
   }
 }
 

@@ -141,10 +141,10 @@ export function masterHandlers(parts: Parts): Handlers {
     },
     getVolume: async ({ params }) => ({ value: await volumes.get(params.volume) }),
     removeVolume: ({ params }, { signal }) => removeVolume(params.volume, signal),
-    async leaseVolume({ params, body: { node, forMs, epoch } }, { caller, permit }) {
+    async leaseVolume({ params, body: { node, forMs, epoch, driver } }, { caller, permit }) {
       mustBeNode(caller, node)
       await permits.mustBePlacedWith(params.volume, caller, permit)
-      return { value: await volumes.lease(params.volume, node, { forMs, epoch }) }
+      return { value: await volumes.lease(params.volume, node, { forMs, epoch, driver }) }
     },
     async releaseVolume({ params, query: { node, epoch } }, { caller }) {
       mustBeNode(caller, node)

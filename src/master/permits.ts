@@ -4,7 +4,7 @@ import type { App } from '../model/app.ts'
 import type { AppName, VolumeId } from '../model/names.ts'
 import type { Records } from './records.ts'
 import type { Caller } from './tokens.ts'
-import { elsewhere, type Volumes } from './volumes.ts'
+import type { Volumes } from './volumes.ts'
 
 type Named = Pick<App, 'name' | 'createdAt'>
 export type Permits = ReturnType<typeof placementPermits>
@@ -26,10 +26,10 @@ export function placementPermits({ seals, records, volumes }: { seals: Seals; re
     if (caller?.role !== 'node') return
     const { name } = caller
     const { volume } = app.task
-    const holder = volume === undefined ? null : await volumes.nodeOf(volume.id)
-    if (holder === name) return
+    const lease = volume === undefined ? null : await volumes.leaseOf(volume.id)
+    if (lease?.node === name) return
     if (!isGood(permit, app)) throw notPlaced(app.name, name)
-    if (volume !== undefined && holder !== null) throw elsewhere(volume.id, holder)
+    if (volume !== undefined && lease !== null) throw volumes.elsewhere(volume.id, lease)
   }
 
   return {

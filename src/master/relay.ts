@@ -11,7 +11,15 @@ import type { InstanceView, VolumeUse } from '../model/instance.ts'
 import { instanceId } from '../model/instance-id.ts'
 import { MASTER_CALL_WITHIN, NODE_ANNOUNCES_EVERY } from '../model/intervals.ts'
 import type { AppName, NodeName, VolumeId } from '../model/names.ts'
-import { type Candidate, isOverloaded, type Placement, place, REFUSES_WAKE, sayRejected } from '../model/placement.ts'
+import {
+  type Candidate,
+  canAttach,
+  isOverloaded,
+  type Placement,
+  place,
+  REFUSES_WAKE,
+  sayRejected,
+} from '../model/placement.ts'
 import { NO_PLACE, needsOf, type VolumePlace } from '../model/route.ts'
 import type { PinnedImage, TaskDefinition } from '../model/task.ts'
 import { volumeLost } from '../model/volume-lost.ts'
@@ -85,6 +93,17 @@ export function nodeRelay({ nodes, volumes, permits }: { nodes: Nodes; volumes: 
     throw new ShadowError('no-node', `no node can take ${app.name}: ${sayRejected(rejected)}`, {
       hint: 'shadow node ls',
     })
+  }
+
+  /** A node of the pool that is there; one of those that have had the volume, if any of them is. */
+  const ofPool = async (had: readonly NodeName[], id: VolumeId): Promise<NodeName> => {
+    const names = (await nodes.list()).filter(node => canAttach(node, { driver: 'pool' })).map(({ name }) => name)
+    const chosen = names.find(name => had.includes(name)) ?? names[0]
+    if (chosen === undefined)
+      throw new ShadowError('no-node', `no node is there that sees the pool, which has the volume ${id}`, {
+        hint: 'start one with SHADOW_POOL',
+      })
+    return chosen
   }
 
   const placeOf = async ({ task: { volume } }: App): Promise<VolumePlace> =>
@@ -214,18 +233,21 @@ export function nodeRelay({ nodes, volumes, permits }: { nodes: Nodes; volumes: 
     /**
      * Deletes a volume's data on every node that may have it. The node first puts the app to sleep and forgets it. Fails with
      * `node-unreachable`.
-     * A node that has given up its lease still has the data. A node that was removed from the records after that does not.
+     * A node that has given up its lease of a loop volume still has the data. A node that was removed from the records after that does not.
+     * The data of a pool volume is seen by all nodes of the pool: one of them deletes it.
      */
     async eraseVolume(id: VolumeId, app: AppName | null, signal: AbortSignal): Promise<void> {
-      const { lease } = await volumes.get(id)
-      const places = (await volumes.placesOf(id)) ?? (await nodes.list()).map(({ name }) => name)
-      const of = app === null ? {} : { query: { app } }
+      const { driver } = await volumes.get(id)
+      const lease = await volumes.leaseOf(id)
+      const had = (await volumes.placesOf(id)) ?? (await nodes.list()).map(({ name }) => name)
+      const places = driver === 'pool' && had.length > 0 ? [lease?.node ?? (await ofPool(had, id))] : had
+      const query = { ...(app !== null && { app }), ...(driver && { driver }) }
       for (const place of places) {
         const node = place === lease?.node ? await nodeWith(place, `the volume ${id}`) : await nodes.find(place)
         if (node === undefined) continue
         const client = await reached(node)
         if (app !== null) await gone(client.call('forgetApp', { params: { app }, signal }))
-        await gone(client.call('removeVolume', { params: { volume: id }, ...of, signal }))
+        await gone(client.call('removeVolume', { params: { volume: id }, query, signal }))
       }
     },
   }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, test } from 'vitest'
 import { type FailureCode, isFailure } from '../lib/errors.ts'
+import type { VolumeDriver } from '../model/task.ts'
 import { HandClock } from '../testing/clock.ts'
 import { type FakeNode, fakeNode } from '../testing/fake-node.ts'
 import { anAnnouncement } from '../testing/front.ts'
@@ -31,8 +32,13 @@ const rejectsWith = (code: FailureCode, action: Promise<unknown>) =>
   assert.rejects(action, error => isFailure(error, code))
 const volume = () => on.admin.call('getVolume', { params: { volume: app } })
 const lease = (node: string) => on.admin.call('leaseVolume', { params: { volume: app }, body: { node } })
-const announce = (name: string, { address, key, controlKey }: FakeNode) =>
-  on.admin.call('announceNode', { params: { node: name }, body: anAnnouncement({ address, key, controlKey }) })
+const leasePool = (node: string) =>
+  on.admin.call('leaseVolume', { params: { volume: app }, body: { node, forMs: 60_000, driver: 'pool' } })
+const announce = (name: string, { address, key, controlKey }: FakeNode, volumeDrivers?: VolumeDriver[]) =>
+  on.admin.call('announceNode', {
+    params: { node: name },
+    body: anAnnouncement({ address, key, controlKey, ...(volumeDrivers && { volumeDrivers }) }),
+  })
 
 describe('a volume', () => {
   test('is known from the registration of its app on', async () => {
@@ -52,6 +58,41 @@ describe('a volume', () => {
       return true
     })
     assert.equal((await on.admin.call('getApp', { params: { app } })).task.revision, 2)
+  })
+
+  test('has the driver that its app names, and changes it only while it has no data', async () => {
+    const change = (driver: 'loop' | 'pool') =>
+      on.admin.call('updateApp', { params: { app }, body: { volume: { driver } } })
+    const task = async () => (await on.admin.call('getApp', { params: { app } })).task
+    await change('loop')
+    assert.equal((await task()).revision, 1, 'it is the usual one')
+    await change('pool')
+    assert.deepEqual([(await task()).volume?.driver, (await volume()).driver], ['pool', 'pool'])
+    await change('loop')
+    assert.deepEqual([(await task()).volume?.driver, (await volume()).driver], [undefined, undefined])
+    await lease('node-1')
+    await assert.rejects(change('pool'), error => {
+      assert.ok(isFailure(error, 'bad-input'))
+      assert.equal(error.details.faults?.[0]?.field, 'volume.driver')
+      assert.match(error.message, /has data, which the driver loop keeps/)
+      return true
+    })
+    await on.admin.call('releaseVolume', { params: { volume: app }, query: { node: 'node-1', epoch: 1 } })
+    await rejectsWith('bad-input', change('pool'))
+  })
+
+  test('of a removed app keeps its driver until its data is deleted', async () => {
+    await lease('node-1')
+    await on.admin.call('removeApp', { params: { app } })
+    const again = { name: app, image: 'x', volume: { size: '1GiB', driver: 'pool' } } as const
+    await rejectsWith('bad-input', on.admin.call('registerApp', { body: again }))
+    await using node = await fakeNode('node-1')
+    await announce('node-1', node)
+    await on.admin.call('removeVolume', { params: { volume: app } })
+    await on.admin.call('registerApp', { body: again })
+    assert.equal((await volume()).driver, 'pool')
+    await on.admin.call('updateApp', { params: { app }, body: { volume: { driver: 'loop' } } })
+    assert.equal((await volume()).driver, undefined, 'it has no data yet')
   })
 
   test('outlives its app without one, and comes back to an app of the same name', async () => {
@@ -192,5 +233,55 @@ describe('a volume', () => {
     await on.admin.call('removeApp', { params: { app }, query: { withVolume: 'true' } })
     await on.admin.call('registerApp', { body: { name: app, image: 'x', volume: { size: '1GiB' } } })
     assert.equal((await lease('node-8')).lease?.epoch, 3, 'an old holder is never taken for the new one')
+  })
+
+  test('is leased only to a node that has the driver of its record', async () => {
+    await rejectsWith(
+      'changed',
+      on.admin.call('leaseVolume', { params: { volume: app }, body: { node: 'node-1', driver: 'pool' } }),
+    )
+    await on.admin.call('updateApp', { params: { app }, body: { volume: { driver: 'pool' } } })
+    await rejectsWith('changed', lease('node-1'))
+    assert.equal((await leasePool('node-1')).lease?.node, 'node-1')
+  })
+
+  test('of the pool is refused to others until its lease has ended, with how long that takes', async () => {
+    await on.admin.call('updateApp', { params: { app }, body: { volume: { driver: 'pool' } } })
+    await leasePool('node-1')
+    await clock.advance(18_000)
+    await assert.rejects(leasePool('node-2'), error => {
+      assert.ok(isFailure(error, 'volume-elsewhere'))
+      assert.deepEqual(error.details.facts, { node: 'node-1', leaseEndsMs: 42_000 })
+      return true
+    })
+    await clock.advance(42_000)
+    assert.deepEqual((await leasePool('node-2')).lease?.epoch, 2)
+  })
+
+  test('of the pool is removed once, by one node of the pool that is there, whoever had it', async () => {
+    await on.admin.call('updateApp', { params: { app }, body: { volume: { driver: 'pool' } } })
+    await leasePool('node-gone')
+    await clock.advance(60_000)
+    await using without = await fakeNode('node-5')
+    await using having = await fakeNode('node-6')
+    await announce('node-5', without)
+    await announce('node-6', having, ['loop', 'pool'])
+    await on.admin.call('removeApp', { params: { app }, query: { withVolume: 'true' } })
+    assert.deepEqual(without.calls, [])
+    assert.ok(having.calls.includes(`removeVolume ${app}`))
+    await rejectsWith('not-found', volume())
+  })
+
+  test('of the pool is not removed while the lease of a node that does not answer has not ended', async () => {
+    await on.admin.call('updateApp', { params: { app }, body: { volume: { driver: 'pool' } } })
+    const node = await fakeNode('node-7')
+    await announce('node-7', node, ['pool'])
+    await node[Symbol.asyncDispose]()
+    await leasePool('node-7')
+    await rejectsWith(
+      'node-unreachable',
+      on.admin.call('removeApp', { params: { app }, query: { withVolume: 'true' } }),
+    )
+    assert.equal((await volume()).lease?.node, 'node-7')
   })
 })

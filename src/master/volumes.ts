@@ -7,6 +7,7 @@ import type { App, Lease, Volume } from '../model/app.ts'
 import type { AppName, NodeName, VolumeId } from '../model/names.ts'
 import { type Size, toBytes } from '../model/quantities.ts'
 import type { VolumePlace } from '../model/route.ts'
+import { driverOf, type VolumeDriver } from '../model/task.ts'
 import { volumeLost } from '../model/volume-lost.ts'
 import type { Records } from './records.ts'
 import { retryOnConflict } from './retry.ts'
@@ -26,8 +27,14 @@ type Stored = {
   readonly epoch: number
   readonly places?: readonly NodeName[] | undefined
 }
-/** The terms of a lease: its length in milliseconds, and the epoch of the lease to renew. */
-type Terms = { readonly forMs?: number | undefined; readonly epoch?: number | undefined }
+/** The terms of a lease: its length in milliseconds, the epoch of the lease to renew, and the driver that the node has for the volume. */
+type Terms = {
+  readonly forMs?: number | undefined
+  readonly epoch?: number | undefined
+  readonly driver?: VolumeDriver | undefined
+}
+/** What a definition asks of a volume, or had before. */
+type Asked = { readonly size: Size; readonly driver?: VolumeDriver | undefined }
 type Read = Stored & { readonly etag: string | undefined }
 
 const PAGE = 500
@@ -39,6 +46,18 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
   const keyOf = (id: VolumeId): string => `volumes/${id}.json`
 
   const hasExpired = ({ until }: Lease): boolean => until !== null && Date.parse(until) <= clock.wall()
+
+  /** Whether a node may have written to the volume: its bytes stay where its driver has put them. */
+  const hasData = ({ volume, epoch, places }: Stored): boolean =>
+    volume !== null && (volume.lease !== null || (places === undefined ? epoch > 0 : places.length > 0))
+
+  /** The error for a node that cannot have the volume; where the lease expires, it says in how many milliseconds. */
+  const elsewhere = (id: VolumeId, { node, until }: Lease): ShadowError => {
+    const leaseEndsMs = until === null ? undefined : Math.max(0, Date.parse(until) - clock.wall())
+    return new ShadowError('volume-elsewhere', `the node ${node} has the volume ${id}`, {
+      facts: { node, ...(leaseEndsMs !== undefined && { leaseEndsMs }) },
+    })
+  }
 
   const read = async (id: VolumeId): Promise<Read> => {
     const stored = await storage.get(keyOf(id))
@@ -69,11 +88,13 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
       const { volume } = now
       if (volume === null) {
         const createdAt = timestamp(clock)
-        return { ...now, volume: { id: asked.id, app: app.name, size: asked.size, lease: null, createdAt } }
+        const driver = asked.driver && { driver: asked.driver }
+        return { ...now, volume: { id: asked.id, app: app.name, size: asked.size, ...driver, lease: null, createdAt } }
       }
       const size = larger(volume.size, asked.size)
-      if (volume.app === app.name && volume.size === size) return undefined
-      return { ...now, volume: { ...volume, app: app.name, size } }
+      const driver = hasData(now) ? volume.driver : asked.driver
+      if (volume.app === app.name && volume.size === size && volume.driver === driver) return undefined
+      return { ...now, volume: { ...volume, app: app.name, size, driver } }
     })
   }
 
@@ -130,19 +151,27 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
     /** The volumes that the node has leased. */
     on: (node: NodeName): Promise<readonly Volume[]> => found(({ lease }) => lease?.node === node),
 
-    /** The node that holds the lease of the volume, or null, with one read. */
-    nodeOf: async (id: VolumeId): Promise<NodeName | null> => (await placeOf(id)).node,
+    elsewhere,
     placeOf,
 
+    /** The lease of the volume, with one read; null if no node has one, or the last one has expired. */
+    leaseOf: async (id: VolumeId): Promise<Lease | null> => {
+      const lease = (await read(id)).volume?.lease
+      return lease == null || hasExpired(lease) ? null : lease
+    },
+
     /**
-     * Fails with `bad-input` if the volume is larger than the size asked for. Its size is the one in its record or the one that its app
-     * `had`.
+     * Fails with `bad-input` if the volume is larger than the size asked for, or has data and another driver. Its size is the one in its
+     * record or the one that its app `had`.
      */
-    async mustFit(id: VolumeId, asked: Size, had: Size | undefined): Promise<void> {
-      const recorded = (await read(id)).volume?.size
-      const now = recorded !== undefined && had !== undefined ? larger(recorded, had) : (recorded ?? had)
-      if (now === undefined || toBytes(asked) >= toBytes(now)) return
-      const message = `the volume ${id} has ${now} and cannot shrink to ${asked}`
+    async mustFit(id: VolumeId, asked: Asked, had: Asked | undefined): Promise<void> {
+      const stored = await read(id)
+      const { volume } = stored
+      if (volume !== null && hasData(stored) && driverOf(volume) !== driverOf(asked)) throw staysAsItIs(volume, asked)
+      const recorded = volume?.size
+      const now = recorded !== undefined && had !== undefined ? larger(recorded, had.size) : (recorded ?? had?.size)
+      if (now === undefined || toBytes(asked.size) >= toBytes(now)) return
+      const message = `the volume ${id} has ${now} and cannot shrink to ${asked.size}`
       throw new ShadowError('bad-input', `volume.size: ${message}`, {
         faults: [{ field: 'volume.size', message }],
         hint: `ask for ${now} or more`,
@@ -163,7 +192,7 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
 
     /** Removes the record of a volume whose data is gone. */
     forget: (id: VolumeId): Promise<void> =>
-      change(id, ({ volume, epoch }) => (volume === null ? undefined : { volume: null, epoch, places: undefined })),
+      change(id, ({ volume, epoch }) => (volume === null ? undefined : { volume: null, epoch, places: [] })),
 
     /** The nodes that may have data of the volume; undefined if an older record does not say. */
     async placesOf(id: VolumeId): Promise<readonly NodeName[] | undefined> {
@@ -176,12 +205,14 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
     /**
      * Gives the lease to the node, for `forMs` or until it is given up. A lease that the node has already is success. With `epoch`, it
      * renews that lease only.
-     * Fails with `volume-elsewhere` if another node holds the lease, or if another epoch has begun.
+     * Fails with `volume-elsewhere` if another node holds the lease, or if another epoch has begun; with `changed` if the node has another
+     * driver for the volume, by a definition that was replaced.
      */
-    async lease(id: VolumeId, node: NodeName, { forMs, epoch: renewed }: Terms = {}): Promise<Volume> {
+    async lease(id: VolumeId, node: NodeName, { forMs, epoch: renewed, driver }: Terms = {}): Promise<Volume> {
       await get(id)
       await change(id, ({ volume, epoch, places = [] }) => {
         if (volume === null) throw new ShadowError('not-found', `no volume is called ${id}`)
+        if (driverOf(volume) !== driverOf({ driver })) throw otherDriver(volume, driverOf({ driver }))
         const { lease } = volume
         if (volume.lost !== undefined) throw volumeLost(id, volume.lost.node)
         const until = forMs === undefined ? null : new Date(clock.wall() + forMs).toISOString()
@@ -190,7 +221,7 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
           return { volume: { ...volume, lease: { ...lease, until } }, epoch, places }
         }
         if (lease?.node === node && lease.until === null && until === null) return undefined
-        if (lease !== null && lease.node !== node && !hasExpired(lease)) throw elsewhere(id, lease.node)
+        if (lease !== null && lease.node !== node && !hasExpired(lease)) throw elsewhere(id, lease)
         return {
           volume: { ...volume, lease: { node, epoch: epoch + 1, until } },
           epoch: epoch + 1,
@@ -238,5 +269,17 @@ const renewedTooLate = (volume: VolumeId, node: NodeName | undefined): ShadowErr
 
 const larger = (one: Size, other: Size): Size => (toBytes(other) > toBytes(one) ? other : one)
 
-export const elsewhere = (volume: VolumeId, node: NodeName): ShadowError =>
-  new ShadowError('volume-elsewhere', `the node ${node} has the volume ${volume}`, { facts: { node } })
+function staysAsItIs(volume: Volume, asked: Asked): ShadowError {
+  const { id } = volume
+  const message = `the volume ${id} has data, which the driver ${driverOf(volume)} keeps; it cannot become one of ${driverOf(asked)}`
+  return new ShadowError('bad-input', `volume.driver: ${message}`, {
+    faults: [{ field: 'volume.driver', message }],
+    hint: `keep ${driverOf(volume)}; or delete the data first: shadow update ${id} --no-volume, then shadow volume rm ${id}`,
+  })
+}
+
+const otherDriver = (volume: Volume, driver: VolumeDriver): ShadowError =>
+  new ShadowError('changed', `the volume ${volume.id} is one of the driver ${driverOf(volume)}, not of ${driver}`, {
+    hint: 'its definition was changed a moment ago: try again',
+    retryAfterMs: 1_000,
+  })

@@ -6,7 +6,7 @@ import type { AppName, NodeName, VolumeId } from './names.ts'
 import type { Cordon, NodeState } from './node-state.ts'
 import type { MemoryFacts, VolumeSlots } from './placement.ts'
 import type { Size } from './quantities.ts'
-import type { TaskDefinition } from './task.ts'
+import type { TaskDefinition, VolumeDriver } from './task.ts'
 
 /**
  * The part of an app that fronts are given; the `Route` contains it. What the front itself applies belongs here, so that a change
@@ -32,6 +32,8 @@ export type Volume = {
   readonly id: VolumeId
   readonly app: AppName | null
   readonly size: Size
+  /** Left out: loop. */
+  readonly driver?: VolumeDriver | undefined
   readonly lease: Lease | null
   /** The node whose disk has it was removed as lost. Until that node is back, no node gets a lease. */
   readonly lost?: { readonly node: NodeName; readonly at: string } | undefined
@@ -65,6 +67,8 @@ export type Node = {
   /** Since when it is in this state, as far as the masters know; ISO 8601. */
   readonly since?: string | undefined
   readonly cordon?: Cordon | undefined
+  /** The drivers whose volumes it can attach; left out by earlier versions of Shadow: loop alone. */
+  readonly volumeDrivers?: readonly VolumeDriver[] | undefined
   /** The node counts as lost after this time, unless it announces itself again. */
   readonly until: string
 }

@@ -24,23 +24,39 @@ export const ROUTE_STALE_AFTER = 15_000
 /** How long requests wait for a node that stopped answering: a node that is restarted is back within seconds. */
 export const NODE_BACK_WITHIN = 10_000
 export const CLIENT_PING_EVERY = 30_000
-/** A lease of a volume whose storage does not keep a second node out lasts so long after it was taken or renewed. */
-export const LEASE_LASTS = 60_000
-export const LEASE_RENEWED_EVERY = LEASE_LASTS / 3
-/** The clocks of two masters may differ by so much. */
-export const LEASE_CLOCK_SKEW = 5_000
-/** An instance whose lease is lost has stopped and is unmounted within this time. */
-export const LEASE_STOP_WITHIN = 15_000
-/** Such an instance has so long to end by itself before it is killed. */
-export const LEASE_LOST_GRACE = 5_000
+/** A lease of a volume whose storage does not keep a second node out usually lasts so long after it was taken or renewed. */
+const LEASE_LASTS = 60_000
+export const LEAST_LEASE = 12_000
+
+/** The times of a lease that expires. All of them are parts of how long it lasts. */
+export type LeaseTimes = ReturnType<typeof leaseTimes>
+export const leaseTimes = (lasts: number) => ({
+  lasts,
+  renewedEvery: lasts / 3,
+  /** The clocks of two masters may differ by so much. */
+  clockSkew: lasts / 12,
+  /** An instance whose lease is lost has stopped and is unmounted within this time. */
+  stopWithin: lasts / 4,
+  /** Such an instance has so long to end by itself before it is killed. */
+  grace: lasts / 12,
+  /** If the node has not given the lease up by then, its guard process ends what uses the volume. */
+  guardedFor: lasts - lasts / 6,
+})
+const USUAL_LEASE = leaseTimes(LEASE_LASTS)
 
 assert(NODE_LOST_AFTER >= 3 * NODE_ANNOUNCES_EVERY, 'a node would be lost after a single missed announcement')
 assert(NODE_CHECK_WITHIN < FRONT_CHECKS_NODES_EVERY, 'checks of a node would overlap')
 assert(CHANGES_LOOKED_FOR_EVERY < CHECKED_COUNTS_FOR, 'a cached document would count as old between two checks')
 assert(CHECKED_COUNTS_FOR < CHANGE_SEEN_WITHIN, 'an old definition would be trusted for too long')
+const { renewedEvery, clockSkew, stopWithin, grace, guardedFor } = USUAL_LEASE
 assert(
-  LEASE_LASTS - LEASE_CLOCK_SKEW - LEASE_STOP_WITHIN >= LEASE_RENEWED_EVERY + 2 * MASTER_CALL_WITHIN,
+  LEASE_LASTS - clockSkew - stopWithin >= renewedEvery + 2 * MASTER_CALL_WITHIN,
   'a lease would be lost after a single renewal that failed',
 )
-assert(LEASE_LOST_GRACE < LEASE_STOP_WITHIN, 'an instance could be unmounted only after its lease had ended')
+assert(grace < stopWithin, 'an instance could be unmounted only after its lease had ended')
+assert(
+  guardedFor > LEASE_LASTS - clockSkew - stopWithin + grace,
+  'an instance would be killed by the guard in its grace',
+)
+assert(guardedFor < LEASE_LASTS - clockSkew, 'the guard would end what uses a volume that another node may have')
 assert(STREAM_LOST_AFTER >= 3 * STREAM_HEARTBEAT_EVERY, 'a stream would be lost after a single missed heartbeat')

@@ -130,6 +130,22 @@ const rows: [string, Needs, Record<string, Facts>, string | undefined, string | 
     undefined,
     'a takes no volumes',
   ],
+  [
+    'a node without the driver of the volume cannot take it; one that tells no drivers has loop',
+    { volume: { node: null, isLocal: false, driver: 'pool' } },
+    { a: {}, b: { volumeDrivers: ['loop'] }, c: { volumeDrivers: ['loop', 'pool'] } },
+    'c',
+    'only-node',
+    'a does not have the driver of its volume, b does not have the driver of its volume',
+  ],
+  [
+    'loop is the usual one',
+    volume(),
+    { a: { volumeDrivers: ['pool'] }, b: {} },
+    'b',
+    'only-node',
+    'a does not have the driver of its volume',
+  ],
   ['5: the image is there', { image: 'abc' }, { a: {}, b: images('def', 'abc'), c: images('def') }, 'b', 'image'],
   [
     '5: which matters less than memory',

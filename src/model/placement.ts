@@ -3,7 +3,7 @@ import type { Labels } from './labels.ts'
 import type { AppName, NodeName } from './names.ts'
 import type { Cordon } from './node-state.ts'
 import { toBytes } from './quantities.ts'
-import type { TaskDefinition } from './task.ts'
+import type { TaskDefinition, VolumeDriver } from './task.ts'
 
 /** What a node tells of itself that placement goes by. Older nodes leave fields out: then that rule does not apply to them. */
 export type PlacedOn = {
@@ -12,6 +12,8 @@ export type PlacedOn = {
   readonly cordon?: Cordon | undefined
   readonly room?: MemoryFacts | undefined
   readonly volumeSlots?: VolumeSlots | undefined
+  /** The drivers whose volumes it can attach; left out: loop alone. */
+  readonly volumeDrivers?: readonly VolumeDriver[] | undefined
   /** `imageKey` of images that the node has. */
   readonly images?: readonly string[] | undefined
 }
@@ -47,6 +49,8 @@ type VolumeNeeds = {
   readonly node: NodeName | null
   /** true: its bytes are on the disk of that node, so no other node can serve the app. */
   readonly isLocal: boolean
+  /** Only a node that has this driver can serve the app; left out: loop. */
+  readonly driver?: VolumeDriver | undefined
   /** true: that node was removed as lost. */
   readonly isLost?: boolean | undefined
   /** The zone that its storage is in, as in the label `zone` of nodes; left out: storage that all nodes reach, or a volume that is not made yet. */
@@ -84,6 +88,7 @@ export const REJECTION_REASONS = [
   'volume-elsewhere',
   'too-small',
   'no-volumes',
+  'no-driver',
 ] as const
 /** Why a node cannot take an app. */
 type RejectionReason = (typeof REJECTION_REASONS)[number]
@@ -176,8 +181,15 @@ function rejection<N extends PlacedOn>(
   if (cordon !== undefined && volume?.node !== node.name) return 'cordoned'
   if (volume?.zone !== undefined && volume.zone !== node.labels?.[ZONE]) return 'other-zone'
   if (volume !== undefined && node.volumeSlots?.total === 0) return 'no-volumes'
+  if (!canAttach(node, volume)) return 'no-driver'
   return reserveBytes > (node.room?.reservableBytes ?? Number.POSITIVE_INFINITY) ? 'too-small' : undefined
 }
+
+/** Whether the node has the driver of the volume; without a volume any node will do. */
+export const canAttach = (
+  { volumeDrivers = ['loop'] }: Pick<PlacedOn, 'volumeDrivers'>,
+  volume: Pick<VolumeNeeds, 'driver'> | undefined,
+): boolean => volume === undefined || volumeDrivers.includes(volume.driver ?? 'loop')
 
 /** A preference: its word, and whether it keeps the candidate of those that are left. */
 type Preference<N extends PlacedOn> = readonly [
@@ -220,6 +232,7 @@ const REJECTIONS: Record<RejectionReason, string> = {
   'volume-elsewhere': 'does not have its volume',
   'too-small': 'has less memory than it reserves',
   'no-volumes': 'takes no volumes',
+  'no-driver': 'does not have the driver of its volume',
 }
 
 /** Says why each node cannot take an app: "node-1 is not healthy, node-2 is in another zone than its volume". */

@@ -1,7 +1,7 @@
 import type { App, AppForFronts } from './app.ts'
 import type { NodeName } from './names.ts'
 import { imageKey, type Needs, reservedBy } from './placement.ts'
-import type { TaskDefinition } from './task.ts'
+import type { TaskDefinition, TaskVolume } from './task.ts'
 
 /**
  * What a front knows of an app: its hostnames, its version, the rules that the front applies, and where its volume is. It has no
@@ -44,8 +44,10 @@ export function routeOf(app: App, place: VolumePlace, permit: string): Route {
 export const needsOf = (task: TaskDefinition, { node, isLocal, isLost }: VolumePlace): Needs => ({
   reserveBytes: reservedBy(task),
   ...(task.pinned !== undefined && { image: imageKey(task.pinned.id) }),
-  ...(task.volume !== undefined && { volume: { node, isLocal, ...(isLost && { isLost }) } }),
+  ...(task.volume !== undefined && { volume: { node, isLocal, ...driverIn(task.volume), ...(isLost && { isLost }) } }),
 })
+
+const driverIn = ({ driver }: TaskVolume): Pick<TaskVolume, 'driver'> => (driver === undefined ? {} : { driver })
 
 /** Whether the two are equal in all that a front uses. */
 export const isSameRoute = (a: Route, b: Route): boolean =>

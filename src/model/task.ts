@@ -10,6 +10,23 @@ export type Readiness =
   /** When the HEALTHCHECK of its image passes. */
   | { readonly kind: 'healthcheck' }
 
+/** Where the bytes of a volume are: `loop`: on the disk of one node; `pool`: on storage that all nodes of the pool see. */
+export const VOLUME_DRIVERS = ['loop', 'pool'] as const
+export type VolumeDriver = (typeof VOLUME_DRIVERS)[number]
+
+/** The volume of a task definition. */
+export type TaskVolume = {
+  readonly id: VolumeId
+  readonly size: Size
+  readonly path: string
+  /** Left out: `TASK_DEFAULTS.volumeDriver`. */
+  readonly driver?: VolumeDriver | undefined
+}
+
+/** The driver of a volume, as its definition or its record says. */
+export const driverOf = (volume: { readonly driver?: VolumeDriver | undefined }): VolumeDriver =>
+  volume.driver ?? TASK_DEFAULTS.volumeDriver
+
 export const WEB_SOCKET_POLICIES = ['hold', 'ignore', 'wake'] as const
 export type WebSocketPolicy = (typeof WEB_SOCKET_POLICIES)[number]
 
@@ -34,7 +51,7 @@ export type TaskDefinition = {
   readonly port: number
   /** Set if no port was given: if the image exposes exactly one port, that one is used. */
   readonly portFrom?: 'image' | undefined
-  readonly volume?: { readonly id: VolumeId; readonly size: Size; readonly path: string } | undefined
+  readonly volume?: TaskVolume | undefined
   readonly limits: {
     readonly memory: Size
     readonly cpus: number
@@ -72,6 +89,7 @@ export type TaskDefinition = {
 export const TASK_DEFAULTS = {
   port: 8000,
   volumePath: '/data',
+  volumeDriver: 'loop',
   memory: '512MiB',
   cpus: 1,
   pids: 512,

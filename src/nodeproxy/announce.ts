@@ -9,6 +9,7 @@ import { DRAINING_ANNOUNCES_EVERY, NODE_ANNOUNCES_EVERY } from '../model/interva
 import type { Labels } from '../model/labels.ts'
 import type { NodeName } from '../model/names.ts'
 import { imageKey, MOST_IMAGES } from '../model/placement.ts'
+import type { VolumeDriver } from '../model/task.ts'
 import type { Health } from './health.ts'
 import type { NodeCordon } from './node-cordon.ts'
 import type { NodeKeys } from './node-keys.ts'
@@ -27,6 +28,7 @@ type Options = {
   readonly facts: () => Promise<NodeFacts>
   readonly cordon: Pick<NodeCordon, 'take' | 'toLeave'>
   readonly awake: () => number
+  readonly volumeDrivers: readonly VolumeDriver[]
   readonly clock: Clock
   readonly log: Log
 }
@@ -71,7 +73,7 @@ export class Announcer {
   }
 
   async #announce(): Promise<void> {
-    const { master, node, address, labels, keys, health, facts, cordon, awake, log } = this.#options
+    const { master, node, address, labels, keys, health, facts, cordon, awake, volumeDrivers, log } = this.#options
     try {
       const { overall, cpu_utilization, memory_utilization } = await health.now()
       const { toLeave } = cordon
@@ -86,6 +88,7 @@ export class Announcer {
           cpuUtilization: cpu_utilization,
           memoryUtilization: memory_utilization,
           awake: awake(),
+          volumeDrivers: [...volumeDrivers],
           ...(labels !== undefined && { labels }),
           ...(await facts()),
           version: packageJson.version,

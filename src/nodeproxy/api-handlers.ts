@@ -9,7 +9,7 @@ import type { StreamedRequest, StreamedResponse } from '../lib/http/exchange.ts'
 import type { LogLine } from '../model/instance.ts'
 import { appOf, type InstanceId } from '../model/instance-id.ts'
 import { STREAM_HEARTBEAT_EVERY } from '../model/intervals.ts'
-import type { AppName, VolumeId } from '../model/names.ts'
+import type { AppName } from '../model/names.ts'
 import type { Apps } from './apps.ts'
 import type { Health } from './health.ts'
 import type { CallerCheck } from './http.ts'
@@ -17,6 +17,7 @@ import type { Instance } from './instance.ts'
 import type { Instances } from './instances.ts'
 import type { RefusedConnections } from './refused-connections.ts'
 import type { Space } from './space/space.ts'
+import type { VolumeRef } from './volumes/block-drivers.ts'
 
 type Name = keyof typeof nodePaths
 // biome-ignore lint/suspicious/noConfusingVoidType: a call without an answer resolves with nothing
@@ -53,7 +54,7 @@ type Parts = {
   readonly announceNow: () => Promise<void>
   readonly forget: (app: AppName) => Promise<void>
   readonly forgetInstance: (instance: InstanceId) => Promise<void>
-  readonly removeVolume: (volume: VolumeId, of: AppName | undefined) => Promise<void>
+  readonly removeVolume: (volume: VolumeRef, of: AppName | undefined) => Promise<void>
   /** Ends streams when the node stops. */
   readonly ending: AbortSignal
 }
@@ -124,7 +125,7 @@ export function apiHandlers({
       response.end()
     },
     listVolumes: async () => ({ items: [...(await space.volumes())] }),
-    removeVolume: ({ params, query }) => removeVolume(params.volume, query.app),
+    removeVolume: ({ params, query }) => removeVolume({ id: params.volume, driver: query.driver }, query.app),
   }
 }
 

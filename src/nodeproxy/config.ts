@@ -3,10 +3,14 @@ import { ShadowError } from '../lib/errors.ts'
 import { LOG_LEVELS } from '../lib/log.ts'
 import { listenAddress, oneOf, optionalSetting, setting, text, url, type Values, wholeNumber } from '../lib/settings.ts'
 import { poolSize } from '../lib/threads/size.ts'
+import { LEAST_LEASE } from '../model/intervals.ts'
 import { labels } from '../model/labels.ts'
 import { type NodeName, nodeName } from '../model/names.ts'
-import { durationMs, sizeBytes } from '../model/quantities.ts'
+import { durationMs, sayMs, sizeBytes } from '../model/quantities.ts'
 import { EGRESS_MODES } from './runtime/firewall.ts'
+
+/** A lease that lasts longer would be refused by the master. */
+const MOST_LEASE = 3_600_000
 
 /** The settings of a node. */
 export const nodeproxySettings = {
@@ -82,6 +86,13 @@ export const nodeproxySettings = {
     default: '1000',
     help: 'how many volumes may be attached to this machine at a time; clouds often allow 28; 0: no app with a volume is placed here',
   }),
+  pool: optionalSetting('SHADOW_POOL', text, {
+    help: 'folder on storage that all nodes of the pool see, such as an NFS mount at /mnt/pool: volumes of the driver pool are there; left out: this node takes no app that has one',
+  }),
+  poolLease: setting('SHADOW_POOL_LEASE', poolLease, {
+    default: '60s',
+    help: 'how long the lease of a pool volume lasts, renewed at a third of it, from 12s on: a node that dies is waited for so long before another takes its apps over',
+  }),
   drainStop: setting('SHADOW_APP_DRAIN', durationMs, {
     default: '10s',
     help: 'how long requests in flight may go on when their app is put to sleep by hand, removed, or stopped with its node; --drain of the app takes precedence',
@@ -112,6 +123,13 @@ function factor(value: string): number {
   const number = Number(value)
   if (/^\d+(\.\d+)?$/.test(value) && number >= 1) return number
   throw new ShadowError('bad-input', `"${value}" is not a number from 1 on`)
+}
+
+/** Parser: a duration that a lease may last. */
+function poolLease(value: string): number {
+  const ms = durationMs(value)
+  if (ms >= LEAST_LEASE && ms <= MOST_LEASE) return ms
+  throw new ShadowError('bad-input', `"${value}" is not from ${sayMs(LEAST_LEASE)} to ${sayMs(MOST_LEASE)}`)
 }
 
 /** Parser: ports by commas, or `none`. */

@@ -10,13 +10,13 @@ import { openLogs } from './logs/open.ts'
 import { docker } from './runtime/docker.ts'
 import type { EgressMode } from './runtime/firewall.ts'
 import type { Runtime } from './runtime/runtime.ts'
-import type { BlockDriver } from './volumes/block-driver.ts'
-import { openBlockDriver } from './volumes/drivers.ts'
+import type { BlockDrivers } from './volumes/block-drivers.ts'
+import { openBlockDrivers } from './volumes/drivers.ts'
 
 /** What a node stands on. */
 export type Drivers = {
   readonly runtime: Runtime
-  readonly volumes: BlockDriver
+  readonly volumes: BlockDrivers
   readonly filesystem: Filesystem
   readonly logs: Logs
 }
@@ -28,6 +28,7 @@ type Options = {
   readonly egress?: EgressMode
   readonly egressPorts?: readonly number[]
   readonly volumeOvercommit?: number
+  readonly pool?: string | undefined
   readonly exec: Exec
   readonly clock: Clock
   readonly log: Log
@@ -41,6 +42,7 @@ export function openDrivers({
   egress,
   egressPorts = [],
   volumeOvercommit,
+  pool,
   exec,
   clock,
   log,
@@ -57,11 +59,11 @@ export function openDrivers({
     exec,
     records: { folder: `${data}/containers`, isUpgrade: existsSync(`${data}/apps`) },
   })
-  const volumes = openBlockDriver('loop', { folder, overcommit: volumeOvercommit, exec, log })
+  const volumes = openBlockDrivers({ node, folder, pool, overcommit: volumeOvercommit, exec, log })
   return {
     runtime,
     volumes,
-    filesystem: ext4({ folder, file: volumes.file, exec }),
+    filesystem: ext4({ folder, file: volume => volumes.file(volume), exec }),
     logs: openLogs({ folder: `${data}/logs`, runtime, clock, log }),
   }
 }

@@ -12,6 +12,7 @@ import { Instances } from './instances.ts'
 import type { LeaseKeeper } from './leases/lease-keeper.ts'
 import type { Logs } from './logs/logs.ts'
 import type { ReadyOptions } from './readiness.ts'
+import type { VolumeRef } from './volumes/block-drivers.ts'
 
 type Options = {
   readonly master: MasterClient
@@ -140,11 +141,13 @@ export class HostedApps {
   }
 
   /** Removes the bytes of a volume; fails with `volume-in-use` where it is in use, or an app other than `of` has it. */
-  async removeVolume(volume: VolumeId, of: AppName | undefined): Promise<void> {
+  async removeVolume(ref: VolumeRef, of: AppName | undefined): Promise<void> {
+    const { id: volume } = ref
     const { leases, parts } = this.#options
     await this.#mustBeFree(volume, of)
     const user = this.instances.all.find(instance => instance.volume === volume)
-    await (user === undefined ? parts.volumes.remove(volume) : user.atRest(() => parts.volumes.remove(volume)))
+    const remove = async (): Promise<void> => parts.volumes.of(ref).remove(volume)
+    await (user === undefined ? remove() : user.atRest(remove))
     leases.forget(volume)
   }
 

@@ -32,7 +32,7 @@ async function aNode(settings: Record<string, string>) {
     ...settings,
   }
   const volumes = new FakeVolumes()
-  const drivers = { runtime: new FakeRuntime(), volumes, filesystem: volumes, logs: new FakeLogs() }
+  const drivers = { runtime: new FakeRuntime(), volumes: volumes.drivers, filesystem: volumes, logs: new FakeLogs() }
   const config = readSettings(nodeproxySettings, env)
   const node = stack.use(await startNodeproxy(config, { clock: new HandClock(), log: noLog, drivers }))
   return { port: node.port, [Symbol.asyncDispose]: () => stack.disposeAsync() }

@@ -74,7 +74,7 @@ export class Instance {
 
   /** The volume that it may have attached; undefined for one of several instances. */
   get volume(): VolumeId | undefined {
-    return volumeOf(this.id, this.task)
+    return volumeOf(this.id, this.task)?.id
   }
 
   /** Since when an awake instance is not in use; undefined if it is in use, is not awake, or may not be put to sleep. */

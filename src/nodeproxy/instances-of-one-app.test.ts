@@ -33,7 +33,8 @@ function someInstances(): Instances {
     parts: {
       clock,
       runtime,
-      volumes,
+      volumes: volumes.drivers,
+      leaseLostGraceMs: 5_000,
       filesystem: volumes,
       leases: new FakeLeases(),
       untilReady: async () => undefined,

@@ -44,7 +44,8 @@ function someInstances() {
     parts: {
       clock,
       runtime,
-      volumes,
+      volumes: volumes.drivers,
+      leaseLostGraceMs: 5_000,
       filesystem: volumes,
       leases: new FakeLeases(),
       untilReady: async () => {

@@ -202,7 +202,7 @@ export class Lifecycle {
       this.#endRun(running, problem)
       this.#finishBehind()
     }
-    this.#parts.runtime.stop(container, graceMs(running.task, lost)).catch(() => undefined) // the unwinding reports a failure
+    this.#parts.runtime.stop(container, graceMs(running.task, lost, this.#parts)).catch(() => undefined) // the unwinding reports a failure
   }
 
   #finishBehind(): void {

@@ -102,7 +102,11 @@ const start = (): Promise<Nodeproxy> => {
     volumeSlots: '7',
   }
   const config = readSettings(nodeproxySettings, {}, { ...flags, reopensWithin: '50ms' })
-  return startNodeproxy(config, { clock, log: noLog, drivers: { runtime, volumes, filesystem: volumes, logs } })
+  return startNodeproxy(config, {
+    clock,
+    log: noLog,
+    drivers: { runtime, volumes: volumes.drivers, filesystem: volumes, logs },
+  })
 }
 
 const api = (token = node.keys.control) => nodeClient({ url: `http://${node.address}`, token, withinMs: 5_000 })
@@ -138,7 +142,7 @@ test('a start that fails at its last step leaves no listener open', async () => 
   const flags = { listen: `${port}`, name: 'n2', data: other, master: master.url, token: FAKE_TOKEN }
   const taken = { ...flags, workers: inTests.workers, metricsListen: `127.0.0.1:${app.port}` }
   const config = readSettings(nodeproxySettings, {}, taken)
-  const drivers = { runtime: new FakeRuntime(), volumes, filesystem: volumes, logs: new FakeLogs() }
+  const drivers = { runtime: new FakeRuntime(), volumes: volumes.drivers, filesystem: volumes, logs: new FakeLogs() }
   const starting = startNodeproxy(config, { clock, log: noLog, drivers })
   await assert.rejects(starting, error => isFailure(error, 'bad-input'))
   const left = await fetch(`http://127.0.0.1:${port}/server-health-check`).catch(() => undefined)

@@ -15,7 +15,7 @@ import { Shells } from '../lib/shells.ts'
 import type { Channel } from '../lib/threads/channel.ts'
 import type { EndedRun, Held, HoldRequest, InstanceView, Phase } from '../model/instance.ts'
 import { appOf, type InstanceId } from '../model/instance-id.ts'
-import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
+import { leaseTimes, MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import type { AppName, NodeName } from '../model/names.ts'
 import { Announcer, nodeFacts } from './announce.ts'
 import { apiHandler, apiHandlers } from './api-handlers.ts'
@@ -29,6 +29,7 @@ import { HostedApps } from './hosted-apps.ts'
 import { callerCheck, nodeHandler } from './http.ts'
 import { instanceMetrics } from './instance-metrics.ts'
 import { instanceHandler } from './instance-request.ts'
+import { ProcessGuard } from './leases/guard/guard.ts'
 import { Leases } from './leases/leases.ts'
 import { openListeners } from './listeners.ts'
 import { NodeCordon } from './node-cordon.ts'
@@ -93,6 +94,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
       egress: config.egress,
       egressPorts: config.egressPorts,
       volumeOvercommit: config.volumeOvercommit,
+      pool: config.pool,
       exec,
       clock,
       log,
@@ -121,13 +123,15 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   metrics.gauge({ name: 'memory_reserved_bytes', help: 'What the apps that are awake reserve of the memory' }, () => ({
     '': room.reservedBytes,
   }))
+  const times = leaseTimes(config.poolLease)
+  const guard = started.use(new ProcessGuard({ data, node: name, pool: config.pool, level: config.logLevel, log }))
   const runEndedListeners: ((ended: EndedRun) => void)[] = []
   const cordon = started.use(
     new NodeCordon({
       node: name,
       instances: () => instances.all,
       // Elsewhere than on this machine, the storage is there for other nodes too.
-      isLocal: ({ volume }) => volume !== undefined && volumes.excludes && volumes.file !== undefined,
+      isLocal: ({ volume }) => volume !== undefined && !volumes.expires(volume),
       clock,
       log,
     }),
@@ -140,7 +144,8 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     leases: new Leases({
       folder: `${data}/volumes`,
       node: name,
-      expire: !volumes.excludes,
+      times,
+      guard,
       master,
       clock,
       permitOf: volume => hosted.apps.permitOf(volume),
@@ -151,6 +156,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
       volumes,
       filesystem,
       untilReady,
+      leaseLostGraceMs: times.grace,
       drain: { stopMs: config.drainStop, updateMs: config.drainUpdate },
       room,
       mustWake: task => cordon.mustWake(task),
@@ -246,7 +252,9 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   const awake = (): number => hosted.awake
   const facts = nodeFacts({ room, runtime, clock })
   const { labels } = config
-  announcer = new Announcer({ master, node: name, address, labels, keys, health, facts, cordon, awake, clock, log })
+  const volumeDrivers = volumes.names
+  const about = { node: name, address, labels, keys, volumeDrivers, awake }
+  announcer = new Announcer({ ...about, master, health, facts, cordon, clock, log })
   const watched = (): AppName[] => [
     ...new Set(instances.all.filter(({ phase }) => phase !== 'asleep').map(({ id }) => appOf(id))),
   ]

@@ -4,7 +4,7 @@ import type { Unwind } from '../lib/unwind.ts'
 import { type InstanceId, instanceId, isPlain } from '../model/instance-id.ts'
 import type { AppName, VolumeId } from '../model/names.ts'
 import { duration, toMs } from '../model/quantities.ts'
-import { TASK_DEFAULTS, type TaskDefinition } from '../model/task.ts'
+import { TASK_DEFAULTS, type TaskDefinition, type VolumeDriver } from '../model/task.ts'
 import { ExitWatch } from './exit-watch.ts'
 import type { untilReady } from './readiness.ts'
 import type { Running } from './running-container.ts'
@@ -16,8 +16,8 @@ export type Inventory = {
   /** When the inventory was taken, by `clock.now()`. */
   readonly at: number
   readonly containers: ReadonlyMap<InstanceId, readonly FoundContainer[]>
-  /** Volumes that are attached or mounted. */
-  readonly volumes: ReadonlySet<VolumeId>
+  /** Volumes that are attached or mounted, with the driver that has them attached. */
+  readonly volumes: ReadonlyMap<VolumeId, VolumeDriver | undefined>
   readonly mounted: ReadonlySet<VolumeId>
 }
 
@@ -33,7 +33,10 @@ export async function takeInventory({ runtime, volumes, filesystem, clock }: Par
     at,
     containers: Map.groupBy(found, ({ instance }) => instance),
     mounted: new Set(mounted),
-    volumes: new Set([...mounted, ...attached.map(({ volume }) => volume)]),
+    volumes: new Map([
+      ...mounted.map(id => [id, undefined] as const),
+      ...attached.map(({ id, driver }) => [id, driver] as const),
+    ]),
   }
 }
 
@@ -46,7 +49,7 @@ export function straysOf(
 ): Unwind | undefined {
   const containers = inventory.containers.get(instance) ?? []
   const volume = volumeOf(instance, task)
-  if (containers.length === 0 && (volume === undefined || !inventory.volumes.has(volume))) return undefined
+  if (containers.length === 0 && (volume === undefined || !inventory.volumes.has(volume.id))) return undefined
   return teardownOf(
     { instance, volume, graceMs: () => toMs(task.sleep.grace), containers: async () => containers },
     parts,
@@ -68,7 +71,7 @@ export async function leftRunning(
   if (container?.ip === undefined || containers.length > 1) return undefined
   if (task.volume !== undefined && !isPlain(instance)) return undefined // the app has a volume since
   const volume = volumeOf(instance, task)
-  if (volume !== undefined && !inventory.mounted.has(volume)) return undefined
+  if (volume !== undefined && !inventory.mounted.has(volume.id)) return undefined
 
   const address = container.ip.includes(':') ? `[${container.ip}]:${task.port}` : `${container.ip}:${task.port}`
   const watch = new ExitWatch(container, parts.runtime)
@@ -81,7 +84,8 @@ export async function leftRunning(
   let lost: AbortSignal | undefined
   try {
     // The lease of the earlier run may have expired since, and be another node's.
-    if (volume !== undefined && !parts.volumes.excludes) lost = (await parts.leases.take(volume, limit.signal)).lost
+    if (volume !== undefined && parts.volumes.expires(volume))
+      lost = (await parts.leases.take({ ...volume, expires: true }, limit.signal)).lost
     // The line it wrote when it was ready may have left its bounded log since.
     const readiness = task.ready.kind === 'log' ? { ...task, ready: { kind: 'port' } as const } : task
     const output = (signal: AbortSignal) => parts.runtime.output(container, undefined, signal)
@@ -92,7 +96,7 @@ export async function leftRunning(
     return undefined // it is unwound like all that is half-way
   }
   const undo = teardownOf(
-    { instance, volume, graceMs: () => graceMs(task, lost), containers: async () => [container] },
+    { instance, volume, graceMs: () => graceMs(task, lost, parts), containers: async () => [container] },
     parts,
   )
   const { revision } = container
@@ -120,9 +124,10 @@ export function ownerless(inventory: Inventory, known: readonly KnownInstance[],
   const undos = left.map(([instance, containers]) =>
     teardownOf({ instance, volume: undefined, graceMs: () => usual, containers: async () => containers }, parts),
   )
-  for (const volume of inventory.volumes) {
-    if (owned.has(volume)) continue
-    const instance = instanceId(volume as string as AppName) // an app's volume has the app's name, unless it was taken over from another
+  for (const [id, driver] of inventory.volumes) {
+    if (owned.has(id)) continue
+    const volume = { id, driver }
+    const instance = instanceId(id as string as AppName) // an app's volume has the app's name, unless it was taken over from another
     undos.push(teardownOf({ instance, volume, graceMs: () => usual, containers: async () => [] }, parts))
   }
   return undos

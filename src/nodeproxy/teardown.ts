@@ -1,27 +1,27 @@
 import { Unwind } from '../lib/unwind.ts'
 import type { SleepStep } from '../model/instance.ts'
 import { type InstanceId, isPlain } from '../model/instance-id.ts'
-import { LEASE_LOST_GRACE } from '../model/intervals.ts'
-import type { VolumeId } from '../model/names.ts'
 import { toMs } from '../model/quantities.ts'
-import type { TaskDefinition } from '../model/task.ts'
+import type { TaskDefinition, TaskVolume } from '../model/task.ts'
 import type { Filesystem } from './filesystem/filesystem.ts'
 import type { LeaseKeeper } from './leases/lease-keeper.ts'
 import type { Container, Runtime } from './runtime/runtime.ts'
 import type { OnStep } from './state.ts'
-import type { BlockDriver } from './volumes/block-driver.ts'
+import type { BlockDrivers, VolumeRef } from './volumes/block-drivers.ts'
 
 export type TeardownParts = {
   readonly runtime: Runtime
-  readonly volumes: BlockDriver
+  readonly volumes: BlockDrivers
   readonly filesystem: Filesystem
   readonly leases: LeaseKeeper
+  /** How long an app whose lease is lost may take to end by itself. */
+  readonly leaseLostGraceMs: number
   readonly onStep: OnStep
 }
 
 type What = {
   readonly instance: InstanceId
-  readonly volume: VolumeId | undefined
+  readonly volume: VolumeRef | undefined
   /** Asked for when it comes to the stop. */
   readonly graceMs: () => number
   /** The containers to stop, asked for when it comes to that. */
@@ -41,9 +41,9 @@ export function teardownOf({ instance, volume, graceMs, containers }: What, part
       parts.onStep(instance, step, 'after')
     })
   if (volume !== undefined) {
-    if (!parts.volumes.excludes) undo.push('release', () => parts.leases.release(volume))
-    push('detach', () => parts.volumes.detach(volume))
-    push('unmount', () => parts.filesystem.unmount(volume))
+    if (parts.volumes.expires(volume)) undo.push('release', () => parts.leases.release(volume.id))
+    push('detach', async () => parts.volumes.of(volume).detach(volume.id))
+    push('unmount', () => parts.filesystem.unmount(volume.id))
   }
   push('stop', async () => {
     for (const container of await containers()) {
@@ -54,10 +54,14 @@ export function teardownOf({ instance, volume, graceMs, containers }: What, part
   return undo
 }
 
-/** How long the app may take to end by itself; no longer than `LEASE_LOST_GRACE` once its lease is lost. */
-export function graceMs(task: TaskDefinition, lost: AbortSignal | undefined): number {
+/** How long the app may take to end by itself; no longer than `leaseLostGraceMs` once its lease is lost. */
+export function graceMs(
+  task: TaskDefinition,
+  lost: AbortSignal | undefined,
+  { leaseLostGraceMs }: Pick<TeardownParts, 'leaseLostGraceMs'>,
+): number {
   const usual = toMs(task.sleep.grace)
-  return lost?.aborted ? Math.min(usual, LEASE_LOST_GRACE) : usual
+  return lost?.aborted ? Math.min(usual, leaseLostGraceMs) : usual
 }
 
 /** The instance's containers that the runtime knows. After a creation was cut short, this is how its container is found. */
@@ -65,5 +69,5 @@ export const foundOf = async (runtime: Runtime, instance: InstanceId): Promise<r
   (await runtime.leftBehind()).filter(container => container.instance === instance)
 
 /** The volume that the instance may have attached. One of several instances has no right to the volume of its app. */
-export const volumeOf = (instance: InstanceId, task: TaskDefinition): VolumeId | undefined =>
-  isPlain(instance) ? task.volume?.id : undefined
+export const volumeOf = (instance: InstanceId, task: TaskDefinition): TaskVolume | undefined =>
+  isPlain(instance) ? task.volume : undefined

@@ -40,7 +40,7 @@ export function beginWake(instance: InstanceId, task: TaskDefinition, parts: Wak
     {
       instance,
       volume: volumeOf(instance, task),
-      graceMs: () => graceMs(task, lost),
+      graceMs: () => graceMs(task, lost, parts),
       containers: async () => (made === undefined ? await foundOf(parts.runtime, instance) : [made]),
     },
     parts,
@@ -105,10 +105,12 @@ async function prepareVolume(
 ): Promise<Partial<Attached>> {
   if (task.volume === undefined) return {}
   const { id, size } = task.volume
-  const { lost } = await step('lease', () => parts.leases.take(id, given))
+  const driver = parts.volumes.of(task.volume)
+  const leased = { id, driver: task.volume.driver, expires: !driver.excludes }
+  const { lost } = await step('lease', () => parts.leases.take(leased, given))
   const signal = either(given, lost)
   const wanted = { volume: id, sizeBytes: toBytes(size), format: parts.filesystem.make }
-  const device = await step('attach', () => attachVolume(parts.volumes, wanted, signal))
+  const device = await step('attach', () => attachVolume(driver, wanted, signal))
   await step('fsck', () => parts.filesystem.check(id, device, signal))
   await step('mount', async () => {
     await parts.filesystem.prepare(id)

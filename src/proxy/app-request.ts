@@ -67,7 +67,7 @@ export class AppRequest implements Delivery<Node> {
   }
 
   known(): Node | undefined {
-    return healthyPinned(this.#of.parts, this.#of.app.name)
+    return healthyPinned(this.#of.parts, this.#of.app)
   }
 
   choose(): Promise<Node> {

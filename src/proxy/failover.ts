@@ -6,8 +6,10 @@ import type { Exchange } from '../lib/http/exchange.ts'
 import { Refusal, UpstreamError } from '../lib/http/next-hop.ts'
 import type { Node } from '../model/app.ts'
 import { instanceId } from '../model/instance-id.ts'
+import { NODE_BACK_WITHIN } from '../model/intervals.ts'
 import type { AppName, NodeName } from '../model/names.ts'
 import { type Candidate, place, REFUSES_WAKE } from '../model/placement.ts'
+import { sayMs } from '../model/quantities.ts'
 import type { Route } from '../model/route.ts'
 import type { Nodes } from './nodes.ts'
 import type { Pins } from './pins.ts'
@@ -53,11 +55,15 @@ export function mayGoElsewhere(
   return true
 }
 
-/** Whether the only node that can take a request, which no app has seen, was there a moment ago and so may come back. */
+/**
+ * Whether the only node that can take a request, which no app has seen, was there a moment ago and so may come back; or another node can
+ * take it soon, once the lease of its volume has ended.
+ */
 export function mayComeBack({ pins, nodes }: Parts, app: AppName, { target, held, error }: Failed<Node>): boolean {
   if (held?.isHop !== true || !(error instanceof UpstreamError || error instanceof Refusal)) return false
   const failure = error instanceof Refusal ? problemOf(error) : error
-  if (isFailure(failure, 'volume-elsewhere')) return nodes.mayComeBack(homeOf(failure))
+  if (isFailure(failure, 'volume-elsewhere'))
+    return nodes.mayComeBack(homeOf(failure)) || (leaseEndsMs(failure) ?? Number.POSITIVE_INFINITY) < NODE_BACK_WITHIN
   if (isFailure(failure, 'master-unreachable')) {
     const pinned = pinnedElsewhere({ pins, nodes }, app, target)
     return pinned !== undefined && nodes.mayComeBack(pinned.node.name)
@@ -75,19 +81,28 @@ function pinnedElsewhere({ pins, nodes }: Parts, app: AppName, { name }: Node): 
 export function errorFor(app: AppName, { target, held, error }: Failed<Node>, exchange: Exchange): unknown {
   const failure = error instanceof Refusal ? problemOf(error) : error
   if (error instanceof Refusal) exchange.ownHeaders[STATE_HEADER] = String(error.headers[STATE_HEADER] ?? 'unknown')
-  if (isFailure(failure, 'volume-elsewhere')) return nodeUnreachable(app, homeOf(failure), failure)
+  if (isFailure(failure, 'volume-elsewhere'))
+    return nodeUnreachable(app, homeOf(failure), failure, leaseEndsMs(failure))
   if (!(error instanceof UpstreamError)) return failure
   return held?.isHop ? nodeUnreachable(app, target.name, error) : appUnreachable(app, error)
 }
 
 const homeOf = (error: ShadowError): NodeName => String(error.details.facts?.['node'] ?? '') as NodeName
 
-const nodeUnreachable = (app: AppName, node: NodeName, cause: Error): ShadowError =>
-  new ShadowError('node-unreachable', `node ${node}, which has ${app}, does not answer`, {
+/** In how many milliseconds another node can take the volume over; undefined if its lease does not expire. */
+const leaseEndsMs = (error: ShadowError): number | undefined => {
+  const ms = error.details.facts?.['leaseEndsMs']
+  return typeof ms === 'number' ? ms : undefined
+}
+
+function nodeUnreachable(app: AppName, node: NodeName, cause: Error, takenOverInMs?: number): ShadowError {
+  const wait = takenOverInMs === undefined ? '' : `; another node can take over in ${sayMs(takenOverInMs)}`
+  return new ShadowError('node-unreachable', `node ${node}, which has ${app}, does not answer${wait}`, {
     cause,
     hint: 'shadow node ls',
-    retryAfterMs: 2_000,
+    retryAfterMs: Math.max(takenOverInMs ?? 0, 2_000),
   })
+}
 
 function problemOf({ status, body }: Refusal): ShadowError {
   let problem: unknown

@@ -55,6 +55,56 @@ test('a node that does not have the volume says who does; the request goes there
   assert.equal(wrong.asked.length, 1)
 })
 
+test('an app whose volume is in the pool goes to a node that sees the pool, and to no other', async () => {
+  await using app = await echo()
+  const { first, second } = await twoNodes()
+  const blog = anApp('blog', ['blog.localhost'], 'blog', 'pool')
+  await using without = await aNodeListener(app)
+  await using having = await aNodeListener(app)
+  const nodes = [aNode(first, without.address), aNode(second, having.address, ['loop', 'pool'])]
+  await using master = await masterOf([blog], nodes)
+  await using front = await aFront({ master: master.url })
+  using client = new RawClient(front.port, GET)
+  await client.until('<0>')
+  assert.deepEqual([without.asked, having.served], [[], ['GET /']])
+  nodes.pop()
+  await using other = await aFront({ master: master.url })
+  using refused = new RawClient(other.port, GET)
+  while (!refused.text.includes('"no-node"')) await other.clock.advance(100)
+})
+
+/** What a node answers while another holds a lease that ends. */
+const heldFor = (node: string, leaseEndsMs: number): ShadowError =>
+  new ShadowError('volume-elsewhere', `${node} holds the volume`, { facts: { node, leaseEndsMs } })
+
+test('while the lease of a node that is gone has long to go, its requests are answered with when to try again', async () => {
+  await using app = await echo()
+  const { first, second } = await twoNodes()
+  const blog = anApp('blog', ['blog.localhost'], 'blog', 'pool')
+  await using there = await aNodeListener(app, () => heldFor(first, 42_000))
+  await using master = await masterOf([blog], [aNode(second, there.address, ['pool'])])
+  await using front = await aFront({ master: master.url })
+  using client = new RawClient(front.port, GET)
+  await client.until('"node-unreachable"')
+  assert.match(client.text, /^HTTP\/1.1 502 .*retry-after: 42\r\n/is)
+})
+
+test('a request waits for the end of the lease of a node that is gone, and is answered by another node', async () => {
+  await using app = await echo()
+  const { first, second } = await twoNodes()
+  const blog = anApp('blog', ['blog.localhost'], 'blog', 'pool')
+  let ends = 3_000
+  await using there = await aNodeListener(app, () => {
+    ends -= 100
+    return ends > 0 ? heldFor(first, ends) : undefined
+  })
+  await using master = await masterOf([blog], [aNode(second, there.address, ['pool'])])
+  await using front = await aFront({ master: master.url })
+  using client = new RawClient(front.port, POST)
+  while (!client.text.includes(`<${BODY.length}>`)) await front.clock.advance(100)
+  assert.deepEqual(there.served, ['POST /'])
+})
+
 test('a node that takes no connection is left, and the request goes to another whole', async () => {
   await using app = await echo()
   const { blog, first, second } = await twoNodes()

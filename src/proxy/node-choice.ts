@@ -4,8 +4,8 @@ import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { Node } from '../model/app.ts'
 import { instanceId } from '../model/instance-id.ts'
-import type { AppName, NodeName } from '../model/names.ts'
-import { type Candidate, place, sayRejected } from '../model/placement.ts'
+import type { NodeName } from '../model/names.ts'
+import { type Candidate, canAttach, place, sayRejected } from '../model/placement.ts'
 import type { Route } from '../model/route.ts'
 import { volumeLost } from '../model/volume-lost.ts'
 import type { Nodes } from './nodes.ts'
@@ -20,7 +20,7 @@ type Parts = {
 const NONE: ReadonlySet<NodeName> = new Set()
 
 /** The node that the app is pinned to, if it is healthy. */
-export function healthyPinned(parts: Omit<Parts, 'clock'>, app: AppName): Node | undefined {
+export function healthyPinned(parts: Omit<Parts, 'clock'>, app: Route): Node | undefined {
   const pinned = pinnedOf(parts, app)
   return pinned?.healthy ? pinned.node : undefined
 }
@@ -36,7 +36,7 @@ export async function nodeOf(
   without: Pick<ReadonlySet<NodeName>, 'has'> = NONE,
 ): Promise<Node> {
   const { nodes, clock } = parts
-  const pin = pinnedOf(parts, app.name)
+  const pin = pinnedOf(parts, app)
   const pinned = pin === undefined || without.has(pin.node.name) ? undefined : pin
   if (pinned?.healthy) return pinned.node
   const first = place(app.name, app.needs, nodes.all, { without }).node
@@ -59,9 +59,10 @@ export async function nodeOf(
   }
 }
 
-function pinnedOf({ pins, nodes }: Omit<Parts, 'clock'>, app: AppName): Candidate<Node> | undefined {
-  const pin = pins.get(instanceId(app))
-  return pin === undefined ? undefined : nodes.get(pin)
+function pinnedOf({ pins, nodes }: Omit<Parts, 'clock'>, { name, needs }: Route): Candidate<Node> | undefined {
+  const pin = pins.get(instanceId(name))
+  const pinned = pin === undefined ? undefined : nodes.get(pin)
+  return pinned !== undefined && canAttach(pinned.node, needs.volume) ? pinned : undefined
 }
 
 /** Whether the node whose disk has the volume was removed as lost, and is not back. */

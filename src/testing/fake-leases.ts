@@ -1,6 +1,7 @@
 import { ShadowError } from '../lib/errors.ts'
 import type { VolumeId } from '../model/names.ts'
 import type { HeldLease, LeaseKeeper } from '../nodeproxy/leases/lease-keeper.ts'
+import type { VolumeRef } from '../nodeproxy/volumes/block-drivers.ts'
 
 /** Leases that every caller gets. If leases expire, a test ends one by `lose`. */
 export class FakeLeases implements LeaseKeeper {
@@ -12,7 +13,7 @@ export class FakeLeases implements LeaseKeeper {
     this.#expire = expire
   }
 
-  async take(volume: VolumeId): Promise<HeldLease> {
+  async take({ id: volume }: VolumeRef): Promise<HeldLease> {
     this.calls.push(`take ${volume}`)
     const lost = new AbortController()
     this.#held.set(volume, lost)

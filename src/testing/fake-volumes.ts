@@ -2,10 +2,13 @@ import { ShadowError } from '../lib/errors.ts'
 import type { VolumeId } from '../model/names.ts'
 import type { Filesystem } from '../nodeproxy/filesystem/filesystem.ts'
 import type { BlockDriver, Device, Format } from '../nodeproxy/volumes/block-driver.ts'
+import { BlockDrivers } from '../nodeproxy/volumes/block-drivers.ts'
 
 /** A block driver and a filesystem in memory. They record an error when a mounted disk is detached, or a used one unmounted. */
 export class FakeVolumes implements BlockDriver, Filesystem {
   readonly excludes: boolean
+  /** This driver as the only one of a node. */
+  readonly drivers = new BlockDrivers({ loop: this })
   readonly calls: string[] = []
   /** The volumes that exist, with their size in bytes. */
   readonly made = new Map<VolumeId, number>()

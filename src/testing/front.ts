@@ -9,6 +9,7 @@ import type { App, Node } from '../model/app.ts'
 import type { Held, HoldRequest, InstanceView } from '../model/instance.ts'
 import type { AppName } from '../model/names.ts'
 import { NO_PLACE, type Route, routeOf, type VolumePlace } from '../model/route.ts'
+import type { VolumeDriver } from '../model/task.ts'
 import { proxySettings } from '../proxy/config.ts'
 import { startProxy } from '../proxy/main.ts'
 import type { NodeConnector } from '../proxy/node-connector.ts'
@@ -19,7 +20,7 @@ import { type Opened, open } from './wire.ts'
 import { inTests } from './workers.ts'
 
 /** An app with default values in all other fields. */
-export function anApp(name: string, domains: readonly string[], volume?: string): App {
+export function anApp(name: string, domains: readonly string[], volume?: string, driver?: VolumeDriver): App {
   const at = '2026-11-20T00:00:00.000Z'
   return {
     name,
@@ -32,7 +33,7 @@ export function anApp(name: string, domains: readonly string[], volume?: string)
       image: 'image',
       env: {},
       port: 8000,
-      ...(volume && { volume: { id: volume, size: '1GiB', path: '/data' } }),
+      ...(volume && { volume: { id: volume, size: '1GiB', path: '/data', ...(driver && { driver }) } }),
       limits: { memory: '512MiB', cpus: 1, pids: 512 },
       ready: { kind: 'port' },
       startWithin: '60s',
@@ -49,7 +50,7 @@ export const A_PERMIT = 'a-permit'
 export const aRoute = (...app: Parameters<typeof anApp>): Route => routeOf(anApp(...app), NO_PLACE, A_PERMIT)
 
 /** A node that has announced itself from this address. */
-export const aNode = (name: string, address: string): Node =>
+export const aNode = (name: string, address: string, volumeDrivers?: readonly VolumeDriver[]): Node =>
   ({
     name,
     address,
@@ -60,11 +61,13 @@ export const aNode = (name: string, address: string): Node =>
     memoryUtilization: 0,
     awake: 0,
     state: 'healthy',
+    ...(volumeDrivers && { volumeDrivers }),
     until: '2126-01-01T00:00:00.000Z',
   }) as Node
 
 /** The announcement of a node. */
-export const anAnnouncement = (changes: { address?: string; key?: string; controlKey?: string } = {}) => ({
+type Changes = { address?: string; key?: string; controlKey?: string; volumeDrivers?: VolumeDriver[] }
+export const anAnnouncement = (changes: Changes = {}) => ({
   address: '127.0.0.1:1',
   key: 'a-key-for-traffic-of-sixteen-or-more',
   controlKey: 'a-key-for-control-of-sixteen-or-more',

@@ -44,7 +44,8 @@ export class InstanceEnvironment {
     return new Instance(id, task, {
       clock: this.clock,
       runtime: this.runtime,
-      volumes: this.volumes,
+      volumes: this.volumes.drivers,
+      leaseLostGraceMs: 5_000,
       filesystem: this.volumes,
       leases: this.leases,
       untilReady: () => this.becomeReady(),

@@ -14,6 +14,8 @@ import { removeNetworkOf } from './network.ts'
 import { containersOf, until } from './shadow.ts'
 import { Visitor } from './visitor.ts'
 
+type Env = Readonly<Record<string, string>>
+
 type Options = {
   /** The installed program. */
   readonly shadow: string
@@ -22,11 +24,11 @@ type Options = {
   /** The letters that name nodes and fronts. */
   readonly nodes: readonly string[]
   readonly fronts: readonly string[]
+  /** Further settings of all nodes; `data` is the folder of the cluster. */
+  readonly nodeSettings?: (data: string) => Env
   /** Takes the port of the master and returns the port where fronts call it; left out: the same port. */
   readonly frontsReachMaster?: (port: number) => Promise<number>
 }
-
-type Env = Readonly<Record<string, string>>
 
 /** A daemon in a process of its own. It can be ended in any way, and started again on its old port. */
 class Daemon {
@@ -139,7 +141,8 @@ export class Cluster implements AsyncDisposable {
     return containersOf(this.nameOf(letter), app)
   }
 
-  async #startAll({ shadow, nodes, fronts, frontsReachMaster = async port => port }: Options): Promise<void> {
+  async #startAll(options: Options): Promise<void> {
+    const { shadow, nodes, fronts, nodeSettings, frontsReachMaster = async port => port } = options
     await this.master.start()
     this.#token = (await readFile(`${this.data}/master/tokens/admin`, 'utf8')).trim()
     const envFor = async (role: 'node' | 'proxy', name: string): Promise<Env> => ({
@@ -148,7 +151,7 @@ export class Cluster implements AsyncDisposable {
     })
     for (const letter of nodes) {
       const name = this.nameOf(letter)
-      const env = { ...(await envFor('node', name)), SHADOW_NODE_NAME: name }
+      const env = { ...(await envFor('node', name)), ...nodeSettings?.(this.data), SHADOW_NODE_NAME: name }
       this.#nodes.set(letter, new Daemon([shadow, 'nodeproxy', '--data', `${this.data}/${letter}`], env))
     }
     await Promise.all([...this.#nodes.values()].map(node => node.start()))

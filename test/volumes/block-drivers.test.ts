@@ -1,15 +1,24 @@
 import { mkdtemp, rm } from 'node:fs/promises'
+import { nodeName } from '../../src/model/names.ts'
+import type { BlockDriver } from '../../src/nodeproxy/volumes/block-driver.ts'
 import { loop } from '../../src/nodeproxy/volumes/loop.ts'
+import { pool } from '../../src/nodeproxy/volumes/pool.ts'
 import { describeBlockDriver } from '../../src/testing/block-driver-contract.ts'
 
-describeBlockDriver('loop', async () => {
-  const folder = await mkdtemp('/tmp/shadow-volumes-')
-  const driver = loop({ folder })
-  return {
-    driver,
-    async [Symbol.asyncDispose]() {
-      for (const { volume } of await driver.attached()) await driver.detach(volume)
-      await rm(folder, { recursive: true, force: true })
-    },
-  }
-})
+const drivers: Readonly<Record<string, (folder: string) => BlockDriver>> = {
+  loop: folder => loop({ folder }),
+  pool: folder => pool({ folder, node: nodeName('node-1') }),
+}
+
+for (const [name, open] of Object.entries(drivers))
+  describeBlockDriver(name, async () => {
+    const folder = await mkdtemp('/tmp/shadow-volumes-')
+    const driver = open(folder)
+    return {
+      driver,
+      async [Symbol.asyncDispose]() {
+        for (const { volume } of await driver.attached()) await driver.detach(volume)
+        await rm(folder, { recursive: true, force: true })
+      },
+    }
+  })

@@ -150,5 +150,7 @@ function sayVolume({ size, path }: NonNullable<TaskDefinition['volume']>, instan
 
 function sayLease(volume: Volume | null): string {
   if (volume?.lost !== undefined) return `, lost with ${volume.lost.node}`
-  return volume?.lease ? `, on ${volume.lease.node}` : ', not made yet'
+  const pool = volume?.driver === 'pool' ? ', in the pool' : ''
+  if (volume?.lease) return `${pool}, on ${volume.lease.node}`
+  return pool ? `${pool}, on no node now` : ', not made yet'
 }

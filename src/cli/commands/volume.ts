@@ -21,14 +21,15 @@ export function define(command: Command, terminal: Terminal): void {
     print(terminal, flags.json, { volumes }, () =>
       table(
         terminal,
-        ['VOLUME', 'SIZE', 'USED', 'ON DISK', 'APP', 'NODE', 'MADE'],
-        volumes.map(({ id, size, use, app, lease, lost, createdAt }) => [
+        ['VOLUME', 'SIZE', 'USED', 'ON DISK', 'DRIVER', 'APP', 'NODE', 'MADE'],
+        volumes.map(({ id, size, driver, use, app, lease, lost, createdAt }) => [
           id,
           size,
           use === undefined
             ? '-'
             : `${sayBytes(use.usedBytes)} (${Math.round((100 * use.usedBytes) / use.sizeBytes)} %)`,
           use === undefined ? '-' : sayBytes(use.onDiskBytes),
+          driver ?? 'loop',
           app ?? '-',
           lost === undefined ? (lease?.node ?? '-') : `lost with ${lost.node}`,
           createdAt,

@@ -7,8 +7,7 @@ import { KeyedMutex } from '../../lib/mutex.ts'
 import { mapAtMost } from '../../lib/parallel.ts'
 import type { VolumeUse } from '../../model/instance.ts'
 import { isAppName, type VolumeId, volumeId } from '../../model/names.ts'
-import type { BlockDriver } from '../volumes/block-driver.ts'
-import { folderOf, mountpointOf, realFolder, volumeAt } from '../volumes/layout.ts'
+import { folderOf, mountedAt, mountpointOf, realFolder } from '../volumes/layout.ts'
 import { checkAndGrow } from './check.ts'
 import { FILLING, makeFilesystem, NEW, setLabel } from './ext4-tools.ts'
 import type { Filesystem } from './filesystem.ts'
@@ -23,7 +22,7 @@ type Options = {
   /** Each volume is mounted at `<folder>/<volume>/mnt`. */
   readonly folder: string
   /** See `BlockDriver.file`. */
-  readonly file?: BlockDriver['file'] | undefined
+  readonly file?: ((volume: VolumeId) => string | undefined) | undefined
   readonly exec?: Exec
 }
 
@@ -136,7 +135,7 @@ export function ext4({ folder, file: fileOf, exec = execHere }: Options): Filesy
 
   async function mountedNow(): Promise<VolumeId[]> {
     const root = await real()
-    return (await mountinfo()).flatMap(mount => volumeAt(root, mount.at, 'mnt') ?? [])
+    return (await mountinfo()).flatMap(mount => mountedAt(root, mount.at) ?? [])
   }
 
   async function useOf(volume: VolumeId, isMounted: boolean): Promise<VolumeUse | undefined> {

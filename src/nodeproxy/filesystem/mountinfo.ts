@@ -1,15 +1,17 @@
 import { readFile } from 'node:fs/promises'
 
-export type Mounted = { readonly at: string; readonly source: string }
+/** `device`: `major:minor`. */
+export type Mounted = { readonly at: string; readonly source: string; readonly device: string }
 
-/** What is mounted in this process's view of the machine (proc(5), /proc/self/mountinfo). */
-export async function mountinfo(): Promise<Mounted[]> {
+/** What is mounted in the process's view of the machine (proc(5), /proc/PID/mountinfo). */
+export async function mountinfo(pid: number | 'self' = 'self'): Promise<Mounted[]> {
   const found: Mounted[] = []
-  for (const line of (await readFile('/proc/self/mountinfo', 'utf8')).split('\n')) {
+  for (const line of (await readFile(`/proc/${pid}/mountinfo`, 'utf8')).split('\n')) {
     const [before, after] = line.split(' - ')
-    const at = before?.split(' ')[4]
+    const [, , device, , at] = before?.split(' ') ?? []
     const source = after?.split(' ')[1]
-    if (at !== undefined && source !== undefined) found.push({ at: unescaped(at), source: unescaped(source) })
+    if (device !== undefined && at !== undefined && source !== undefined)
+      found.push({ at: unescaped(at), source: unescaped(source), device })
   }
   return found
 }

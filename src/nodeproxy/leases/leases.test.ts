@@ -6,12 +6,18 @@ import { afterEach, beforeEach, describe, test } from 'vitest'
 import type { MasterClient } from '../../api/client.ts'
 import { isFailure, ShadowError } from '../../lib/errors.ts'
 import { noLog } from '../../lib/log.ts'
-import { LEASE_CLOCK_SKEW, LEASE_LASTS, LEASE_RENEWED_EVERY, LEASE_STOP_WITHIN } from '../../model/intervals.ts'
+import { leaseTimes } from '../../model/intervals.ts'
 import { nodeName, volumeId } from '../../model/names.ts'
 import { HandClock } from '../../testing/clock.ts'
+import type { LeaseGuard } from './guard/guard.ts'
 import { Leases } from './leases.ts'
 
 const blog = volumeId('blog')
+const kept = { id: blog, expires: false }
+const expiring = { id: blog, driver: 'pool', expires: true } as const
+const LEASE_LASTS = 60_000
+const times = leaseTimes(LEASE_LASTS)
+const SAFE_FOR = LEASE_LASTS - times.clockSkew - times.stopWithin
 const never = new AbortController().signal
 const away = new ShadowError('master-unreachable', 'it does not answer')
 
@@ -19,12 +25,16 @@ let folder: string
 let clock: HandClock
 let calls: { name: string; body?: unknown; query?: unknown }[]
 let failure: ShadowError | undefined
+let guarded: string[]
+let guardFailure: Error | undefined
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'shadow-test-leases-'))
   clock = new HandClock()
   calls = []
   failure = undefined
+  guarded = []
+  guardFailure = undefined
 })
 afterEach(() => rm(folder, { recursive: true, force: true }))
 
@@ -36,24 +46,32 @@ const master = {
   },
 } as unknown as MasterClient
 
-const leases = (expire: boolean): Leases =>
-  new Leases({ folder, node: nodeName('n1'), expire, master, permitOf: () => undefined, clock, log: noLog })
+const guard: LeaseGuard = {
+  async watch(volume, { fenceInMs, endsInMs }) {
+    if (guardFailure !== undefined) throw guardFailure
+    guarded.push(`${volume} ${fenceInMs} ${endsInMs}`)
+  },
+  leave: async volume => void guarded.push(`${volume} left`),
+}
+
+const leases = (): Leases =>
+  new Leases({ folder, node: nodeName('n1'), times, guard, master, permitOf: () => undefined, clock, log: noLog })
 
 describe('a lease until it is given up', () => {
   test('is asked for once, also by a keeper that is started anew, and is never lost', async () => {
-    const { epoch, lost } = await leases(false).take(blog, never)
+    const { epoch, lost } = await leases().take(kept, never)
     assert.deepEqual([epoch, lost], [7, undefined])
     failure = away
-    const again = leases(false)
-    assert.equal((await again.take(blog, never)).epoch, 7)
-    assert.equal((await again.take(blog, never)).epoch, 7)
+    const again = leases()
+    assert.equal((await again.take(kept, never)).epoch, 7)
+    assert.equal((await again.take(kept, never)).epoch, 7)
     assert.deepEqual(calls, [{ name: 'leaseVolume', body: { node: 'n1' } }])
     assert.equal(clock.waiting, 0)
   })
 
   test('is kept by release, since the bytes stay here', async () => {
-    const keeper = leases(false)
-    await keeper.take(blog, never)
+    const keeper = leases()
+    await keeper.take(kept, never)
     await keeper.release(blog)
     assert.deepEqual(
       calls.map(({ name }) => name),
@@ -62,11 +80,11 @@ describe('a lease until it is given up', () => {
   })
 
   test('is asked for anew once its volume was removed with its folder', async () => {
-    const keeper = leases(false)
-    await keeper.take(blog, never)
+    const keeper = leases()
+    await keeper.take(kept, never)
     await rm(join(folder, blog), { recursive: true })
     keeper.forget(blog)
-    await keeper.take(blog, never)
+    await keeper.take(kept, never)
     assert.equal(calls.length, 2)
   })
 })
@@ -75,21 +93,24 @@ describe('a lease that expires', () => {
   const renewals = () => calls.filter(({ body }) => (body as { epoch?: number } | undefined)?.epoch === 7).length
 
   test('is renewed at each third of its time, by its epoch, for as long as it is held', async () => {
-    const { lost } = await leases(true).take(blog, never)
-    assert.deepEqual(calls, [{ name: 'leaseVolume', body: { node: 'n1', forMs: LEASE_LASTS } }])
-    await clock.advance(LEASE_RENEWED_EVERY - 1)
+    const { lost } = await leases().take(expiring, never)
+    assert.deepEqual(calls, [{ name: 'leaseVolume', body: { node: 'n1', forMs: LEASE_LASTS, driver: 'pool' } }])
+    await clock.advance(times.renewedEvery - 1)
     assert.equal(renewals(), 0)
     await clock.advance(1)
-    assert.deepEqual(calls.at(-1), { name: 'leaseVolume', body: { node: 'n1', forMs: LEASE_LASTS, epoch: 7 } })
+    assert.deepEqual(calls.at(-1), {
+      name: 'leaseVolume',
+      body: { node: 'n1', forMs: LEASE_LASTS, epoch: 7, driver: 'pool' },
+    })
     await clock.advance(100 * LEASE_LASTS)
     assert.equal(renewals(), 301)
     assert.equal(lost?.aborted, false)
   })
 
   test('is lost as soon as a renewal says that another node took it', async () => {
-    const { lost } = await leases(true).take(blog, never)
+    const { lost } = await leases().take(expiring, never)
     failure = new ShadowError('volume-elsewhere', 'n2 has it')
-    await clock.advance(LEASE_RENEWED_EVERY - 1)
+    await clock.advance(times.renewedEvery - 1)
     assert.equal(lost?.aborted, false)
     await clock.advance(1)
     assert.equal(lost?.reason, failure)
@@ -97,10 +118,10 @@ describe('a lease that expires', () => {
   })
 
   test('is lost when no master was reached until there is just time to stop, counting the skew of clocks', async () => {
-    const { lost } = await leases(true).take(blog, never)
-    await clock.advance(LEASE_RENEWED_EVERY)
+    const { lost } = await leases().take(expiring, never)
+    await clock.advance(times.renewedEvery)
     failure = away
-    await clock.advance(LEASE_LASTS - LEASE_CLOCK_SKEW - LEASE_STOP_WITHIN - 1)
+    await clock.advance(SAFE_FOR - 1)
     assert.equal(lost?.aborted, false)
     await clock.advance(1)
     assert.ok(isFailure(lost?.reason, 'master-unreachable'))
@@ -108,27 +129,27 @@ describe('a lease that expires', () => {
   })
 
   test('outlives a master that is away for less than that', async () => {
-    const { lost } = await leases(true).take(blog, never)
+    const { lost } = await leases().take(expiring, never)
     failure = away
-    await clock.advance(LEASE_LASTS - LEASE_CLOCK_SKEW - LEASE_STOP_WITHIN - 1_500)
+    await clock.advance(SAFE_FOR - 1_500)
     failure = undefined
     await clock.advance(10 * LEASE_LASTS)
     assert.equal(lost?.aborted, false)
   })
 
   test('that was lost is asked for anew by the next take', async () => {
-    const keeper = leases(true)
-    await keeper.take(blog, never)
+    const keeper = leases()
+    await keeper.take(expiring, never)
     failure = new ShadowError('volume-elsewhere', 'n2 has it')
-    await clock.advance(LEASE_RENEWED_EVERY)
-    await assert.rejects(keeper.take(blog, never), error => error === failure)
+    await clock.advance(times.renewedEvery)
+    await assert.rejects(keeper.take(expiring, never), error => error === failure)
     failure = undefined
-    assert.equal((await keeper.take(blog, never)).lost?.aborted, false)
+    assert.equal((await keeper.take(expiring, never)).lost?.aborted, false)
   })
 
   test('is given up by its epoch, renewed no more, and never lost after', async () => {
-    const keeper = leases(true)
-    const { lost } = await keeper.take(blog, never)
+    const keeper = leases()
+    const { lost } = await keeper.take(expiring, never)
     await keeper.release(blog)
     await keeper.release(blog)
     assert.deepEqual(calls.slice(1), [{ name: 'releaseVolume', query: { node: 'n1', epoch: 7 } }])
@@ -137,16 +158,52 @@ describe('a lease that expires', () => {
   })
 
   test('can be given up while no master answers: it expires by itself', async () => {
-    const keeper = leases(true)
-    await keeper.take(blog, never)
+    const keeper = leases()
+    await keeper.take(expiring, never)
     failure = away
     await keeper.release(blog)
     assert.equal(clock.waiting, 0)
   })
 
   test('is not remembered by a keeper that is started anew', async () => {
-    await leases(true).take(blog, never)
-    await leases(true).take(blog, never)
+    await leases().take(expiring, never)
+    await leases().take(expiring, never)
     assert.equal(calls.length, 2)
+  })
+
+  test('is watched by the guard from before anything is attached, anew with each renewal, and until it is given up', async () => {
+    const keeper = leases()
+    await keeper.take(expiring, never)
+    assert.deepEqual(guarded, ['blog 50000 60000'])
+    await clock.advance(times.renewedEvery)
+    assert.deepEqual(guarded.slice(1), ['blog 50000 60000'])
+    await keeper.release(blog)
+    assert.deepEqual(guarded.slice(2), ['blog left'])
+  })
+
+  test('that the guard cannot watch is not taken, and can be given up', async () => {
+    const keeper = leases()
+    guardFailure = new Error('no space left')
+    await assert.rejects(keeper.take(expiring, never), /no space/)
+    await keeper.release(blog)
+    assert.deepEqual(calls.at(-1)?.name, 'releaseVolume')
+  })
+
+  test('whose renewal the guard did not hear of is lost like one that was not renewed', async () => {
+    const { lost } = await leases().take(expiring, never)
+    guardFailure = new Error('no space left')
+    await clock.advance(SAFE_FOR)
+    assert.equal(lost?.aborted, true)
+    assert.equal(clock.waiting, 0)
+  })
+
+  test('that was given to a wake which had been called off is given up by its release', async () => {
+    const keeper = leases()
+    const off = new AbortController()
+    const taken = keeper.take(expiring, off.signal)
+    off.abort(new Error('called off'))
+    await assert.rejects(taken, /called off/)
+    await keeper.release(blog)
+    assert.deepEqual(calls.at(-1)?.name, 'releaseVolume')
   })
 })

@@ -5,8 +5,11 @@ import type { Clock } from '../../lib/clock.ts'
 import { asShadowError } from '../../lib/errors.ts'
 import { readIfThere, writeWhole } from '../../lib/files.ts'
 import type { Log } from '../../lib/log.ts'
-import { LEASE_LASTS } from '../../model/intervals.ts'
+import type { LeaseTimes } from '../../model/intervals.ts'
 import type { NodeName, VolumeId } from '../../model/names.ts'
+import type { VolumeDriver } from '../../model/task.ts'
+import type { VolumeRef } from '../volumes/block-drivers.ts'
+import type { LeaseGuard } from './guard/guard.ts'
 import type { HeldLease, LeaseKeeper } from './lease-keeper.ts'
 import { Renewal } from './renewal.ts'
 
@@ -15,8 +18,10 @@ const Remembered = z.object({ node: z.string(), epoch: z.int() })
 type Options = {
   readonly folder: string
   readonly node: NodeName
-  /** Whether leases expire: where the storage itself does not keep a second holder out (`BlockDriver.excludes`). */
-  readonly expire: boolean
+  /** The times of leases that expire. */
+  readonly times: LeaseTimes
+  /** Ends what uses the volume of a lease that this process does not renew, even while this process is stopped. */
+  readonly guard: LeaseGuard
   readonly master: MasterClient
   /** The permit of the app that has the volume, if a front or a master has shown one. */
   readonly permitOf: (volume: VolumeId) => string | undefined
@@ -25,6 +30,8 @@ type Options = {
 }
 
 type Kept = HeldLease & { readonly renewal: Renewal | undefined }
+type Terms = Omit<Body, 'node'>
+type Body = { node: NodeName; forMs?: number; epoch?: number; driver?: VolumeDriver | undefined }
 
 /**
  * Leases from the master. A lease without expiry is kept in a file beside the volume's image, so that later wakes need no master: the bytes
@@ -38,20 +45,22 @@ export class Leases implements LeaseKeeper {
     this.#options = options
   }
 
-  async take(volume: VolumeId, signal: AbortSignal): Promise<HeldLease> {
-    const held = this.#held.get(volume)
+  async take(volume: VolumeRef & { readonly expires: boolean }, signal: AbortSignal): Promise<HeldLease> {
+    const held = this.#held.get(volume.id)
     if (held !== undefined && held.lost?.aborted !== true) return held
-    const kept = await (this.#options.expire ? this.#takeForATime(volume, signal) : this.#takeForGood(volume, signal))
-    this.#held.set(volume, kept)
+    if (volume.expires) return this.#takeForATime(volume, signal)
+    const kept = await this.#takeForGood(volume, signal)
+    this.#held.set(volume.id, kept)
     return kept
   }
 
   async release(volume: VolumeId): Promise<void> {
-    const { node, master, expire, log } = this.#options
+    const { node, master, guard, log } = this.#options
+    await guard.leave(volume)
     const held = this.#held.get(volume)
-    if (!expire || held === undefined) return
+    if (held?.renewal === undefined) return
     this.#held.delete(volume)
-    held.renewal?.[Symbol.dispose]()
+    held.renewal[Symbol.dispose]()
     if (held.lost?.aborted) return
     await master
       .call('releaseVolume', { params: { volume }, query: { node, epoch: held.epoch } })
@@ -63,30 +72,40 @@ export class Leases implements LeaseKeeper {
     this.#held.delete(volume)
   }
 
-  async #takeForGood(volume: VolumeId, signal: AbortSignal): Promise<Kept> {
+  async #takeForGood({ id: volume, driver }: VolumeRef, signal: AbortSignal): Promise<Kept> {
     const { node, log } = this.#options
     const remembered = await this.#remembered(volume)
     if (remembered !== undefined) return { epoch: remembered, lost: undefined, renewal: undefined }
-    const epoch = await this.#ask(volume, { node })
+    const epoch = await this.#ask(volume, driver === undefined ? {} : { driver })
     signal.throwIfAborted()
     await writeWhole(this.#file(volume), `${JSON.stringify({ node, epoch })}\n`)
     log.info('volume leased', { volume, epoch })
     return { epoch, lost: undefined, renewal: undefined }
   }
 
-  async #takeForATime(volume: VolumeId, signal: AbortSignal): Promise<Kept> {
-    const { node, clock, log } = this.#options
+  async #takeForATime({ id: volume, driver }: VolumeRef, signal: AbortSignal): Promise<Kept> {
+    const { clock, log, times, guard } = this.#options
+    const forMs = times.lasts
     const askedAt = clock.now()
-    const epoch = await this.#ask(volume, { node, forMs: LEASE_LASTS })
+    const epoch = await this.#ask(volume, { forMs, driver })
+    const renew = async (): Promise<void> => void (await this.#ask(volume, { forMs, epoch, driver }))
+    const onRenewed = (askedAt: number): Promise<void> => {
+      const gone = clock.now() - askedAt
+      return guard.watch(volume, { fenceInMs: times.guardedFor - gone, endsInMs: times.lasts - gone })
+    }
+    const renewal = new Renewal({ volume, askedAt, renew, onRenewed, times, clock, log })
+    const kept = { epoch, lost: renewal.lost, renewal }
+    // From here on whoever asked gives it up by `release`, also if this fails.
+    this.#held.set(volume, kept)
     signal.throwIfAborted()
-    const renew = async (): Promise<void> => void (await this.#ask(volume, { node, forMs: LEASE_LASTS, epoch }))
-    const renewal = new Renewal({ volume, askedAt, renew, clock, log })
-    log.info('volume leased', { volume, epoch, ms: LEASE_LASTS })
-    return { epoch, lost: renewal.lost, renewal }
+    await onRenewed(askedAt)
+    log.info('volume leased', { volume, epoch, ms: forMs })
+    return kept
   }
 
-  async #ask(volume: VolumeId, body: { node: NodeName; forMs?: number; epoch?: number }): Promise<number> {
-    const { master, permitOf } = this.#options
+  async #ask(volume: VolumeId, terms: Terms): Promise<number> {
+    const { node, master, permitOf } = this.#options
+    const body: Body = { node, ...terms }
     const headers = permitHeaders(permitOf(volume))
     const { lease } = await master.call('leaseVolume', { params: { volume }, body, headers })
     if (lease === null) throw new Error(`the master answered without a lease of ${volume}`)

@@ -1,12 +1,10 @@
 import type { Clock } from '../../lib/clock.ts'
 import { asShadowError, isFailure, ShadowError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
-import { LEASE_CLOCK_SKEW, LEASE_LASTS, LEASE_RENEWED_EVERY, LEASE_STOP_WITHIN } from '../../model/intervals.ts'
+import type { LeaseTimes } from '../../model/intervals.ts'
 import type { VolumeId } from '../../model/names.ts'
 
 const TRY_AGAIN_AFTER_MS = 1_000
-/** From the request on, a lease is safe to write under for this long. */
-const SAFE_FOR_MS = LEASE_LASTS - LEASE_CLOCK_SKEW - LEASE_STOP_WITHIN
 
 type Options = {
   readonly volume: VolumeId
@@ -14,6 +12,9 @@ type Options = {
   readonly askedAt: number
   /** Asks a master to renew the lease; fails with `volume-elsewhere` where it is another's. */
   readonly renew: () => Promise<void>
+  /** Called after each renewal, with the time that it was asked for; if this fails, the lease counts as not renewed. */
+  readonly onRenewed: (askedAt: number) => Promise<void>
+  readonly times: LeaseTimes
   readonly clock: Clock
   readonly log: Log
 }
@@ -48,12 +49,14 @@ export class Renewal implements Disposable {
   }
 
   #renewed(askedAt: number): void {
-    const { clock, volume } = this.#options
+    const { clock, volume, times } = this.#options
+    // From the request on, a lease is safe to write under for this long.
+    const safeFor = times.lasts - times.clockSkew - times.stopWithin
     this.#end?.[Symbol.dispose]()
-    this.#end = clock.after(Math.max(0, askedAt + SAFE_FOR_MS - clock.now()), () =>
+    this.#end = clock.after(Math.max(0, askedAt + safeFor - clock.now()), () =>
       this.#lose(new ShadowError('master-unreachable', `no master has renewed the lease of volume ${volume} in time`)),
     )
-    this.#renewIn(LEASE_RENEWED_EVERY)
+    this.#renewIn(times.renewedEvery)
   }
 
   #renewIn(ms: number): void {
@@ -61,10 +64,11 @@ export class Renewal implements Disposable {
   }
 
   async #renew(): Promise<void> {
-    const { clock, renew, volume, log } = this.#options
+    const { clock, renew, onRenewed, volume, log } = this.#options
     const askedAt = clock.now()
     try {
       await renew()
+      await onRenewed(askedAt)
       if (!this.#isOver) this.#renewed(askedAt)
     } catch (error) {
       if (this.#isOver) return

@@ -7,7 +7,7 @@ import type { InstanceId } from '../../model/instance-id.ts'
 import type { Filesystem } from '../filesystem/filesystem.ts'
 import type { Instance } from '../instance.ts'
 import type { Runtime } from '../runtime/runtime.ts'
-import type { BlockDriver } from '../volumes/block-driver.ts'
+import type { BlockDrivers } from '../volumes/block-drivers.ts'
 import { DiskWatch } from './disk-watch.ts'
 import { freeAt } from './measure.ts'
 import { NEARLY_FULL, VolumeUses } from './volume-uses.ts'
@@ -15,7 +15,7 @@ import { NEARLY_FULL, VolumeUses } from './volume-uses.ts'
 type Options = {
   readonly instances: () => readonly Instance[]
   readonly runtime: Runtime
-  readonly volumes: BlockDriver
+  readonly volumes: BlockDrivers
   readonly filesystem: Filesystem
   readonly journal: (instance: InstanceId, line: string) => void
   readonly data: string
@@ -41,7 +41,7 @@ export class Space implements Disposable {
     this.#disk = new DiskWatch({
       layers: () => runtime.layers(),
       running: inPhase('waking', 'awake'),
-      image: volume => volumes.file?.(volume),
+      image: volume => volumes.localFile(volume),
       data,
       floorBytes,
       exec,

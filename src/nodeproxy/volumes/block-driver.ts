@@ -35,6 +35,6 @@ export interface BlockDriver {
   remove(volume: VolumeId): Promise<void>
   /** Volumes attached to this machine: what a run before this one left. */
   attached(): Promise<readonly { volume: VolumeId; device: Device }[]>
-  /** The file of this machine's disk that has the volume's bytes, or will have them; left out where bytes are kept elsewhere. */
+  /** The file that has the volume's bytes, or will have them; left out where the bytes are in no file that this machine sees. */
   readonly file?: (volume: VolumeId) => string
 }

@@ -9,9 +9,12 @@ import { mapAtMost } from '../../lib/parallel.ts'
 import type { VolumeId } from '../../model/names.ts'
 import { sayBytes } from '../../model/quantities.ts'
 import type { Format } from './block-driver.ts'
+import { IMAGE } from './layout.ts'
 
-const PART = 'making-'
-const IMAGE = 'image.ext4'
+export const USUAL_OVERCOMMIT = 10
+
+/** Begins the names of images that are not whole yet. */
+export const PART = 'making-'
 /** Images are a whole number of these: a filesystem has no part of a block. */
 const BLOCK = 4096
 

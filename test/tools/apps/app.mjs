@@ -207,6 +207,20 @@ if (env.EXIT_AT_BOOT !== undefined) {
   process.stderr.write('cannot go on\n')
   process.exit(Number(env.EXIT_AT_BOOT))
 }
+// JOURNAL=1: appends a line with the id of this run and the time to DATA/journal, again and again, and prints the time once it is synced.
+if (env.JOURNAL === '1') {
+  const append = async () => {
+    const at = Date.now()
+    try {
+      await writeFile(`${DATA}/journal`, `${boot.id} ${at}\n`, { flag: 'a', flush: true })
+      say(`wrote ${at}`)
+    } catch (error) {
+      say(`refused ${error.code}`)
+    }
+    setTimeout(append, 50)
+  }
+  void append()
+}
 // LISTEN_WHEN=PATH: listens once the file exists. LISTEN_AFTER_MS: listens after this time.
 const listen = () => {
   if (env.LISTEN_WHEN !== undefined && !existsSync(env.LISTEN_WHEN)) return setTimeout(listen, 5)

@@ -37,7 +37,7 @@ export const twoHops = (backend: string): Promise<Front> =>
     const runtime = new FakeRuntime()
     runtime.ip = '127.0.0.1'
     const volumes = new FakeVolumes()
-    const drivers = { runtime, volumes, filesystem: volumes, logs: new FakeLogs() }
+    const drivers = { runtime, volumes: volumes.drivers, filesystem: volumes, logs: new FakeLogs() }
     const node = started.use(await startNodeproxy(readSettings(nodeproxySettings, {}, flags), { log: noLog, drivers }))
     nodes.push({ ...aNode('n1', node.address), key: node.keys.traffic })
     return httpConnector()

@@ -1,0 +1,42 @@
+import { readFileSync } from 'node:fs'
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { z } from 'zod'
+import { type VolumeId, volumeId } from '../../../model/names.ts'
+
+/** Times are by the machine's monotonic clock, which all its processes share, in milliseconds. It begins anew with each boot. */
+const EntrySchema = z.object({ fenceAt: z.number(), endsAt: z.number(), boot: z.string() })
+export type Entry = z.output<typeof EntrySchema> & { readonly volume: VolumeId }
+
+/** Which boot of this machine it is. */
+export const bootNow = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+export const monotonicNow = (): number => Number(process.hrtime.bigint() / 1_000_000n)
+
+/** The leases that the guard process watches, one small file for each in the folder: they outlive both processes. */
+export function guardedLeases(folder: string) {
+  const file = (volume: VolumeId): string => `${folder}/${volume}.json`
+
+  const read = async (volume: VolumeId): Promise<Entry | undefined> => {
+    const text = await readFile(file(volume), 'utf8').catch(() => '') // it was removed meanwhile
+    const found = text === '' ? undefined : EntrySchema.safeParse(JSON.parse(text))
+    return found?.success ? { volume, ...found.data } : undefined
+  }
+
+  return {
+    read,
+
+    async put({ volume, ...times }: Entry): Promise<void> {
+      const part = `${file(volume)}.part`
+      await mkdir(folder, { recursive: true, mode: 0o700 })
+      await writeFile(part, JSON.stringify(times), { mode: 0o600 })
+      await rename(part, file(volume))
+    },
+
+    remove: (volume: VolumeId): Promise<void> => rm(file(volume), { force: true }),
+
+    async list(): Promise<readonly Entry[]> {
+      const names = await readdir(folder).catch(() => []) // no lease was taken yet
+      const volumes = names.filter(name => name.endsWith('.json')).map(name => volumeId(name.slice(0, -5)))
+      return (await Promise.all(volumes.map(read))).flatMap(entry => entry ?? [])
+    },
+  }
+}
