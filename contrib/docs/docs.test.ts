@@ -82,7 +82,7 @@ test('every script of npm and target of make that is told of is there', () => {
     const text = textOf(page)
     for (const [, script = ''] of text.matchAll(/\bnpm run (?:--silent )?([a-z:-]+)/g))
       expect(Object.keys(packageJson.scripts), page).toContain(script)
-    // At the start of a line of a block, or of inline code.
+    // `make` at the start of a line in a code block, or at the start of inline code.
     for (const [, target] of text.matchAll(/(?:^(?: {4})?|`)make ([a-z-]+)(?=`|$| +#| [A-Z]+=)/gm))
       expect(makefile, page).toMatch(new RegExp(`^${target}:`, 'm'))
   }

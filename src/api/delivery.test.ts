@@ -15,7 +15,7 @@ const badAnswer = UpstreamError.refused('127.0.0.1:1', 'head', 'two lengths')
 const refusal = (sent: boolean): Refusal => new Refusal({ status: 503, headers: {}, body: '{}', sent })
 
 type Script = {
-  /** What each attempt ends with; undefined: it is served. After the last, each is served. */
+  /** The error of each attempt; undefined: the attempt is served. Attempts after the last one listed are served. */
   readonly attempts?: readonly (unknown | undefined)[]
   readonly holdFails?: unknown
   readonly isHop?: boolean
@@ -26,7 +26,7 @@ type Script = {
   readonly isKnown?: boolean
 }
 
-/** A delivery that goes by a script, and what it did. */
+/** A delivery that follows a script, and the steps that it took. */
 function aDelivery(script: Script) {
   const clock = new HandClock()
   const did: string[] = []

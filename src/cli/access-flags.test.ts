@@ -13,7 +13,7 @@ const rules = {
   rate: '100/s burst 200' as Rate,
 }
 
-/** What a command line says, and what it makes the rules of an app that has these. */
+/** Runs a command line for an app with these rules. Returns its exit code, its terminal and its last call. */
 async function access(argv: readonly string[], before?: Access) {
   let app: Record<string, unknown> = { name: 'blog', domains: [], task: {}, ...(before && { access: before }) }
   await using master = await fakeMaster({

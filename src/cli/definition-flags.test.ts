@@ -9,7 +9,7 @@ import { run } from './run.ts'
 
 const app = { name: 'blog', domains: ['blog.localhost'], task: { revision: 2 } }
 
-/** What the master is asked to do by this command line. */
+/** The call that this command line sends to the master. */
 async function sent(line: string): Promise<unknown> {
   await using master = await fakeMaster({ registerApp: () => app, updateApp: () => app })
   const terminal = new FakeTerminal({ env: { SHADOW_URL: master.url, SHADOW_TOKEN: FAKE_TOKEN } })
@@ -48,7 +48,7 @@ for (const [flags, wanted] of [
   ['--no-volume', { volume: null }],
   ['--no-command', { command: null }],
   ['--memory 1GiB', { limits: { memory: '1GiB' } }],
-  // What another kind of readiness had must not be merged into this one.
+  // Fields of the previous kind of readiness must not be merged into the new one.
   ['--ready http:/up', { ready: { kind: 'http', path: '/up', line: null } }],
   ['--ready healthcheck', { ready: { kind: 'healthcheck', path: null, line: null } }],
   ['--domain only.test', { domains: ['only.test'] }],

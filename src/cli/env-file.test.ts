@@ -19,7 +19,7 @@ async function read(content: string | Buffer, environment: Record<string, string
   return { variables: Object.fromEntries(variables), faults: faults.map(({ message }) => message), notes }
 }
 
-// What `docker run --env-file` makes of the same lines.
+// The results are those of `docker run --env-file` for the same lines.
 for (const [line, variables] of [
   ['PASSWORD=pa#ss', { PASSWORD: 'pa#ss' }],
   ['URL=http://x/#frag', { URL: 'http://x/#frag' }],

@@ -26,7 +26,7 @@ for (const ms of [3 * HOURS, -3 * HOURS])
       const from = systemClock.now()
       systemClock.after(30, rung.resolve)
       set()
-      const alive = setInterval(() => undefined, 1_000) // our timers keep no process alive
+      const alive = setInterval(() => undefined, 1_000) // our timers do not keep a process alive
       await rung.promise
       clearInterval(alive)
       assert.ok(systemClock.now() - from >= 29)

@@ -46,7 +46,7 @@ test('a folder with files of others is refused and left as it is', async () => {
   await assert.rejects(ownDataFolder(data), refuses(/mode 1777.* not of Shadow/))
   assert.equal(await modeOf(data), '1777')
   await chmod(data, 0o700)
-  await ownDataFolder(data) // closed by its owner: taken
+  await ownDataFolder(data) // its owner has removed the access of others, so the folder is accepted
 })
 
 test('a file in the place of the folder is refused with the reason', async () => {

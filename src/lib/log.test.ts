@@ -6,7 +6,7 @@ import { prettyLine } from './log-pretty.ts'
 const MODULE = new URL('./log.ts', import.meta.url)
 const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
 
-/** A program that logs, as a command of the shell; `script` gives it a real terminal. */
+/** A shell command that runs a program which logs; `script` gives it a real terminal. */
 const program = (options: string): string => {
   const log = `import { openLog } from ${JSON.stringify(MODULE.href)}; const log = openLog({ name: 'test', level: 'debug', ${options} })`
   const lines = `log.info('app awake', { app: 'blog', ms: 131 }); log.error('app stuck', { cause: new Error('no\\x1b[2J') })`

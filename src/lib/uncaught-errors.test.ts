@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 
-/** Runs code in a process of its own, under the last resort, and answers with what it printed. */
+/** Runs code in a process of its own with `handleUncaughtErrors`, and returns the lines that it printed. */
 async function inProcess(code: string): Promise<string[]> {
   const script = `
     import { once, EventEmitter } from 'node:events'

@@ -43,7 +43,7 @@ describe('an app', () => {
       body: { name: 'owner', image: 'x', domains: ['owned.example', 'second.example'] },
     })
     await on.admin.call('registerApp', { body: { name: 'other', image: 'x' } })
-    await clock.advance(86_400_000) // a claim that is backed by its app never lapses
+    await clock.advance(86_400_000) // a claim never lapses if its app lists the hostname
     const both = on.admin.call('registerApp', {
       body: { name: 'thief', image: 'x', domains: ['second.example', 'owned.example', 'free.example'] },
     })

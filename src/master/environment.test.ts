@@ -54,7 +54,7 @@ test('a strict patch that takes away a variable which is not there changes nothi
   assert.equal((await on.admin.call('getApp', { params })).task.image, 'x')
   const app = await on.admin.call('updateApp', { params, body: { env: { A: null } }, query: { strict: 'true' } })
   assert.deepEqual([app.task.revision, Object.keys(app.task.env)], [2, ['B']])
-  // RFC 7396: without strict, to remove what is not there is no error.
+  // RFC 7396: without `strict`, removing an absent variable is no error.
   await on.admin.call('updateApp', { params, body })
 })
 

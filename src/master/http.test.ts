@@ -197,7 +197,7 @@ describe('a master whose storage is away', () => {
 
 describe('a stream that is open', () => {
   const ended = async (body: AsyncIterable<unknown>): Promise<void> => {
-    for await (const _ of body); // to its end
+    for await (const _ of body);
   }
 
   test('ends when its token is revoked, and that of another token goes on', async () => {

@@ -23,7 +23,7 @@ const aMaster = async (keys?: string) =>
 const params = { app: 'blog' }
 const body = { name: 'blog', image: 'x', env: { PASSWORD: PLANTED } }
 
-/** Every document of the store, as it is on the disk. */
+/** Every document of the store, as it is on disk. */
 async function stored(): Promise<Record<string, string>> {
   const entries = await readdir(path, { recursive: true, withFileTypes: true })
   const files = entries.filter(entry => entry.isFile()).map(entry => join(entry.parentPath, entry.name))
@@ -32,7 +32,7 @@ async function stored(): Promise<Record<string, string>> {
 const inClear = async (text: string) =>
   Object.entries(await stored()).flatMap(([file, content]) => (content.includes(text) ? file : []))
 
-/** What a node is given. */
+/** The environment that a node gets. */
 async function envOf(master: Awaited<ReturnType<typeof aMaster>>): Promise<unknown> {
   const node = await master.as('node', 'n1')
   await master.admin.call('leaseVolume', { params: { volume: 'blog' }, body: { node: 'n1' } })

@@ -16,7 +16,7 @@ test('a log is read no faster than its reader takes it', async () => {
   async function* readLogs(): AsyncGenerator<LogLine> {
     for (; given < LINES; given++) yield { at: '', stream: 'stdout', line: 'x'.repeat(100) }
   }
-  // The calls under test use no other part of a node.
+  // The tested calls use no other part of a node.
   const handlers = apiHandlers({ readLogs, ending: new AbortController().signal } as unknown as Parameters<
     typeof apiHandlers
   >[0])

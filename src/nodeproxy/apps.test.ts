@@ -31,14 +31,14 @@ let has: App | undefined
 let asked: string[]
 let streams: ServerResponse[]
 let isSilent: boolean
-/** The next answer about an app is made at once, and comes when the test lets it. */
+/** If set, the next answer about an app is computed at once and sent when this resolves. */
 let slow: PromiseWithResolvers<void> | undefined
 let server: Listening
 let newer: number[]
 let removed: string[]
-/** Whether nothing of an app is left here that another node has. */
+/** false: an app that another node has is still awake here. */
 let isAsleep: boolean
-/** The master says that another node has the app. */
+/** true: the master answers that another node has the app. */
 let isElsewhere: boolean
 let ending: AbortController
 
@@ -91,7 +91,7 @@ afterEach(async () => {
 })
 
 const master = () => masterClient({ url: `http://${server.address}`, token: 'any', withinMs: 5_000 })
-/** Apps that were known before, beside the one that the master has. */
+/** Apps with these names from an earlier run, in addition to the app that the master has. */
 async function appsThatKept(...names: string[]): Promise<Apps> {
   const kept = definitions()
   for (const app of names) kept.keep(appName(app), { app: anApp(aTask({ app: appName(app) })), etag: null })
@@ -227,7 +227,7 @@ test('a change that is told of while the app is checked is asked about until it 
   await apps.resolve(name)
   await following(apps)
   await until(() => apps.freshness.isOpen && apps.unchecked.length === 0)
-  await clock.advance(100) // so that those kept have been looked at
+  await clock.advance(100) // the kept definitions have been checked by then
   const late = Promise.withResolvers<void>()
   slow = late
   const checking = apps.refresh(name)
@@ -284,10 +284,10 @@ test('an app that was removed while the node was away is found out, one after th
   const apps = await appsThatKept('gone-a', 'gone-b')
   await apps.resolve(name)
   await following(apps)
-  await until(() => apps.freshness.isOpen && apps.unchecked.length === 2) // what runs was asked about at once
+  await until(() => apps.freshness.isOpen && apps.unchecked.length === 2) // running apps were checked at once
   for (let wasRemoved = 0; wasRemoved < 2; ) {
     await clock.advance(100)
-    await new Promise(resolve => setTimeout(resolve, 20)) // for the answer, if it was asked
+    await new Promise(resolve => setTimeout(resolve, 20)) // time for an answer, if there was a request
     assert.ok(removed.length - wasRemoved <= 1, 'one at a time')
     wasRemoved = removed.length
   }

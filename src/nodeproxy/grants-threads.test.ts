@@ -23,7 +23,7 @@ async function node(names: readonly string[], threads: number) {
   const { clock, runtime } = environment
   const users = new Int32Array(new SharedArrayBuffer(4 * 100_000))
   const stoppedInUse: string[] = []
-  // Each container has an address of its own; none is stopped while the threads say that they use it.
+  // Each container has its own address. No container may be stopped while a thread counts users of its address.
   let made = 0
   const next = (): void => {
     runtime.ip = `10.0.0.${made++}`
@@ -105,7 +105,7 @@ for (const how of ['exit', 'throw', 'hang'] as const)
   test(`a thread that dies (${how}) gives back what it held, others keep theirs, and it is started again`, async () => {
     const { clock, watchdogClock, apps, of, grants, pool, worker } = await node(['a', 'b'], 2)
     const counted = countsOf(pool)
-    // A thread that is still starting, or too busy to tell within its limit, is asked again.
+    // A thread that is starting, or is too busy to report in time, is asked again.
     const requests = async (threads: number): Promise<number[]> => {
       for (;;) {
         const counts = await counted()
@@ -121,7 +121,7 @@ for (const how of ['exit', 'throw', 'hang'] as const)
     worker(0).notify('die', how)
     for (let second = 0; how === 'hang' && second < 11; second++) {
       await watchdogClock.advance(1_000)
-      await worker(1).call('storm', { apps, requests: 0 }) // and so has answered to the watchdog
+      await worker(1).call('storm', { apps, requests: 0 }) // so this thread has answered the watchdog
     }
     await until(() => pool.deaths === 1)
     expect(grants.count).toBe(1)

@@ -8,13 +8,13 @@ import { InstanceEnvironment, never } from '../testing/instance-environment.ts'
 import { Grants } from './grants.ts'
 
 const LINGER_MS = 50
-const IDLE_MS = 300_000 // as the task of the tests has it
+const IDLE_MS = 300_000 // of the task in these tests
 const open: Disposable[] = []
 afterEach(() => {
   for (const one of open.splice(0)) one[Symbol.dispose]()
 })
 
-/** A node of one app and its workers, all in this thread but with real ports between them. */
+/** A node with one app and its workers. They share this thread, but communicate over real ports. */
 function node(workers: number, changes: Parameters<typeof aTask>[0] = {}) {
   const environment = new InstanceEnvironment()
   const instance = environment.anInstance(aTask(changes))
@@ -47,7 +47,7 @@ function node(workers: number, changes: Parameters<typeof aTask>[0] = {}) {
       phase: () => holding.phase(instance.id),
       holdNow: (request: Partial<HoldRequest> = {}) =>
         holding.hold(instance.id, aHoldRequest(request), { signal: never }),
-      /** Resolves when each side has heard all that the other had told. */
+      /** Resolves when each side has received all messages of the other. */
       heard: async () => {
         await channel.other<typeof ping>().call('ping', undefined as never)
         await main.other<typeof ping>().call('ping', undefined as never)
@@ -232,7 +232,7 @@ test('who leaves just as the grant is on its way gives it back', async () => {
   await instance.wake('test', never)
   const cancellation = new AbortController()
   const waits = one!.hold({}, cancellation)
-  // The grant is made, and not yet read here.
+  // The grant exists, but this side has not read it yet.
   while (grants.count === 0) await new Promise(resolve => queueMicrotask(() => setImmediate(resolve)))
   cancellation.abort(new Error('gone'))
   await waits.then(release, () => undefined)

@@ -11,7 +11,7 @@ import { instanceMetrics } from './instance-metrics.ts'
 
 const never = new AbortController().signal
 
-/** An instance whose node is shown. */
+/** An instance with the metrics of its node. */
 function shown(asked: () => void = () => undefined) {
   const environment = new InstanceEnvironment()
   const metrics = new Metrics()

@@ -171,7 +171,7 @@ describe('sleeping', () => {
     clock.after = (ms, callback) =>
       after(ms, () => {
         callback()
-        coming ??= hold(instance) // the alarm has rung, the sleep has not begun
+        coming ??= hold(instance) // the idle alarm has fired, but the sleep has not begun
       })
     await instance.wake('asked', never)
     await clock.advance(300_000)

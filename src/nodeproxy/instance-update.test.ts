@@ -89,11 +89,11 @@ describe('a new revision that cannot be run', () => {
   }
   const bad = new ShadowError('command-not-found', 'the command of blog cannot be run')
 
-  /** Uses the app once, whose first start fails. */
+  /** Uses the app once; its first start fails. */
   async function failingOnce(instance: Instance, problem: ShadowError): Promise<void> {
     const gate = runtime.gate('start')
     const holding = hold(instance)
-    holding.catch(() => undefined) // it is awaited below
+    holding.catch(() => undefined) // awaited below
     await settled()
     gate.fail(problem)
     release(await holding)

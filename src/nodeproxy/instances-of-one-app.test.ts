@@ -104,7 +104,7 @@ test('a newer definition reaches all of them', async () => {
   for (const id of [plain, second]) (await hold(id))[Symbol.dispose]()
   const newer = anApp(aTask({ volume: undefined, revision: 2 }))
   for (const instance of instances.ofApp(newer.name)) instance.define(newer.task)
-  await settled() // each has checked that it can be run, and stopped
+  await settled() // each instance has checked that the definition can run, and has stopped
   for (const id of [plain, second]) (await hold(id, newer))[Symbol.dispose]()
   assert.deepEqual(
     runtime.running().map(({ revision }) => revision),
@@ -132,7 +132,7 @@ test('one of several whose app has been given a volume wakes no more, and leaves
   using _held = await hold(plain, given)
   await assert.rejects(hold(second, given), error => isFailure(error, 'volume-in-use'))
   await instances.get(second)!.sleep('asked')
-  await clock.advance(30_000) // and the next inventory
+  await clock.advance(30_000) // until after the next inventory
   assert.deepEqual([running(), [...volumes.mountedNow]], [['blog'], [volumeId('blog')]])
   assert.deepEqual(volumes.wrongs, [])
 })

@@ -66,7 +66,7 @@ function someInstances() {
   })
 }
 
-/** What an earlier run left of an app. */
+/** A container that an earlier run of the node left behind. */
 async function left(options: { instance?: InstanceId; revision?: number; running: boolean }): Promise<Container> {
   const { instance = blogId, revision = 1, running } = options
   const container = await runtime.create(instance, { app: appOf(instance), revision }, undefined, never)

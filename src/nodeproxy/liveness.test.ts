@@ -6,7 +6,7 @@ import { Liveness } from './liveness.ts'
 
 type Options = ConstructorParameters<typeof Liveness>
 
-/** The liveness of a run, one process of which the kernel has killed for want of memory. */
+/** The liveness of a run in which the kernel has killed one process for want of memory. */
 function killed(runs: () => boolean): Liveness {
   const running = {
     task: { app: 'blog', limits: { memory: '64MiB' } },
@@ -34,7 +34,7 @@ test('a request whose process was killed for want of memory is told of that, if 
   })
 })
 
-// On a busy machine the init process of a container ends long after the process that it waits for.
+// On a busy machine, the init process of a container ends long after its child.
 test('if the run ends a moment after that kill, the request is told how the run ended', async () => {
   const end = new ShadowError('app-crashed', 'blog was killed', { facts: { exitCode: 137, outOfMemory: 1 } })
   let asked = 0

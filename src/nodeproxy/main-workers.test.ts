@@ -1,4 +1,4 @@
-// The node as main.test.ts has it, with two workers that share its port.
+// The tests of main.test.ts, on a node with two workers that share its port.
 import { inTests } from '../testing/workers.ts'
 
 inTests.workers = '2'

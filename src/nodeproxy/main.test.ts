@@ -220,7 +220,7 @@ test('a request whose app dies with it in hand is answered 502 app-crashed, at o
     ['/hang', 'POST'],
     ['/hang-up', 'GET'],
   ] as const) {
-    await send('/') // so that a connection is kept
+    await send('/') // leaves a kept connection
     const before = saw.length
     const answering = send(path, {}, undefined, method)
     await until(() => saw.length > before)
@@ -242,7 +242,7 @@ test('a connection that ends before the death of its app is known is no reason t
   const before = saw.length
   const answering = send('/hang')
   await until(() => saw.length > before)
-  // The kernel closes the connections of a process first; that it has ended is told later.
+  // The kernel closes the connections of a process first, and reports its end later.
   const [container] = runtime.running()
   runtime.isDying = true
   saw.at(-1)?.socket.destroy()
@@ -256,7 +256,7 @@ test('a connection that ends before the death of its app is known is no reason t
 test('an app that runs and refuses connections is told so', async () => {
   await send('/')
   await app[Symbol.asyncDispose]()
-  await clock.advance(60_000) // it could still boot by then
+  await clock.advance(60_000) // after the time in which the app may still boot
   const answer = await send('/')
   assert.deepEqual([answer.status, problem(answer)], [502, 'app-unreachable'])
 })
@@ -347,7 +347,7 @@ test("a front's key follows a wake, and does nothing else: control is for master
   const events = readEvents(body)
   assert.deepEqual((await events.next()).value, { app: 'blog', phase: 'awake' })
   leaving.abort()
-  // And the other way: what is shown on a request for an app is the key for traffic.
+  // Conversely, the control key is refused on a request for an app.
   assert.equal((await send('/', { 'x-shadow-key': node.keys.control })).status, 401)
 })
 

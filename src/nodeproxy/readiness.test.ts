@@ -74,7 +74,7 @@ test('an app is asked as visitors ask it: by a hostname of its own, with the sch
   const server = await listen(
     createServer((request, response) => {
       seen.push(request.headers)
-      // As Django's ALLOWED_HOSTS and SECURE_SSL_REDIRECT, and what is stricter.
+      // Like Django's ALLOWED_HOSTS and SECURE_SSL_REDIRECT, but stricter.
       const { host, 'x-forwarded-proto': proto } = request.headers
       response.writeHead(host !== 'blog.example' ? 400 : proto === 'https' ? 200 : 403).end()
     }),

@@ -31,7 +31,7 @@ function aRoom({ overcommit = 1, available = 23 * GIB, slots = 10 } = {}) {
   const isIdle = (name: string, idleSince: number, falls = true): void => {
     const makeRoom = async (): Promise<void> => {
       asleep.push(name)
-      if (!falls) return // somebody has come meanwhile
+      if (!falls) return // a request has come meanwhile
       idle.splice(
         idle.findIndex(one => one.instance === name),
         1,

@@ -16,7 +16,7 @@ afterEach(async () => {
   for (const one of opened.splice(0)) await one[Symbol.asyncDispose]()
 })
 
-/** A port of this machine on which an app answers by HTTP. */
+/** A port of this machine on which an app serves HTTP. */
 async function served(): Promise<number> {
   const server = await listen(
     createServer((_, response) => response.writeHead(404).end()),
@@ -26,7 +26,7 @@ async function served(): Promise<number> {
   return server.port
 }
 
-/** A wait on a clock that is moved by hand; `listeners` may be changed meanwhile. */
+/** A wait on a hand-moved clock. The test may change `listeners` during the wait. */
 function waiting(listeners: readonly Listener[] | undefined, changes: Partial<TaskDefinition> = {}, signal = never) {
   const clock = new HandClock()
   const it = { clock, listeners, found: undefined as WrongPort | undefined, checks: 0 }
@@ -94,7 +94,7 @@ test('a port on which nobody speaks HTTP, as SSH, is not where visitors are to g
   const { port } = server.address() as { port: number }
   const leaves = new AbortController()
   const wait = waiting([everywhere(port)], { startWithin }, leaves.signal)
-  // Real bytes go to and fro in between.
+  // The check uses a real connection, so wait for it.
   const asked = new Promise(resolve => server.once('connection', resolve))
   await wait.clock.advance(4_000)
   await asked

@@ -20,7 +20,7 @@ const rules = (said: { allow?: string[]; deny?: string[]; rate?: string; ratePer
 function aGuard() {
   const clock = new HandClock()
   const guard = new Guard({ clock, apps: new Buckets(), clients: new Buckets() })
-  /** What becomes of a request: let in, refused, or the milliseconds to wait. */
+  /** The outcome of a request: admitted, refused, or the milliseconds to wait. */
   const ask = (access: Access, client: string, app = blog): 'in' | 'out' | number => {
     try {
       guard.admit(app, access, client)

@@ -7,7 +7,7 @@ import { RawClient, rawApp, until } from '../testing/wire.ts'
 const get = (host: string): string => `GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 
-/** A front before an app that answers when it is told to, and one that answers at once. */
+/** A front with two apps: one answers when the test says so, the other at once. */
 async function fronted(access: Partial<Access>, settings: Record<string, string> = {}) {
   const stack = new AsyncDisposableStack()
   const hung: (() => void)[] = []
@@ -54,7 +54,7 @@ test('a client that leaves while it waits leaves nothing behind', async () => {
   let after = on.ask('slow.test')
   await until(() => {
     for (const answer of on.hung.splice(0)) answer()
-    if (after.text.includes('queue-full')) after = on.ask('slow.test') // the front had not heard yet that the others left
+    if (after.text.includes('queue-full')) after = on.ask('slow.test') // the front did not know yet that the others had left
     return after.text.includes('200 OK')
   })
 })
@@ -82,7 +82,7 @@ test('streams for waiting pages of an app are bounded, take no place of its requ
   await until(() => {
     if (after.ended || after.text.includes('queue-full')) {
       after[Symbol.dispose]()
-      after = follow() // the front had not heard yet that the second left
+      after = follow() // the front did not know yet that the second had left
     }
     return after.text.includes('waking')
   })

@@ -1,4 +1,4 @@
-// Fronts and nodes as hop.test.ts has them, with two workers in each front.
+// The tests of hop.test.ts, with two workers in each front.
 import { inTests } from '../testing/workers.ts'
 
 inTests.workers = '2'

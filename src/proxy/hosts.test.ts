@@ -5,13 +5,13 @@ import { httpApp, type Opened, RawClient } from '../testing/wire.ts'
 
 const HOSTS = { blog: 'blog.localhost', shop: 'xn--bcher-kva.example' }
 
-/** An app that says who it is, and what it was asked by which hostname. */
+/** An app that answers with its own name, the hostname and the target of the request. */
 const says = (name: string): Promise<Opened> =>
   httpApp((request, response) => {
     request.resume().on('end', () => response.end(`<${name} ${request.headers.host} ${request.url}>`))
   })
 
-/** A front before two apps: in one hop, or with a node between. */
+/** A front with two apps: in one hop, or with a node between. */
 async function twoApps(hops: 1 | 2) {
   const started = new AsyncDisposableStack()
   const apps = { blog: started.use(await says('blog')), shop: started.use(await says('shop')) }

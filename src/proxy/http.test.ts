@@ -209,7 +209,7 @@ test('an app is held from before its request to its last byte, and let go when t
   assert.equal(connector.held, 1)
   second.socket.destroy()
   await until(() => {
-    void front.clock.advance(1_000) // its end alone could be that of a client that takes the rest
+    void front.clock.advance(1_000) // after a FIN alone, the client may still read the rest
     return connector.held === 0
   })
 })

@@ -10,7 +10,7 @@ const YEAR = '365d' as Hsts
 const OPEN = { allow: [], deny: [] }
 const TRUSTS = { SHADOW_TRUSTED_PROXIES: '127.0.0.1' }
 
-/** What a front answers to a request with these lines, before an app with these rules; and how often the app was asked. */
+/** Sends a request with these headers to a front whose app has these rules. Returns the answer and the number of holds. */
 async function asked(
   lines: readonly string[],
   access: Partial<Access> = {},

@@ -21,7 +21,7 @@ const BODY = 'x'.repeat(300_000)
 const POST = `POST / HTTP/1.1\r\nHost: blog.localhost\r\nContent-Length: ${BODY.length}\r\n\r\n${BODY}`
 const GET = 'GET / HTTP/1.1\r\nHost: blog.localhost\r\n\r\n'
 
-/** Two nodes, the first of them the one that the front chooses by itself. */
+/** Two nodes. The first is the one that the front chooses by itself. */
 async function twoNodes(volume?: string) {
   const blog = anApp('blog', ['blog.localhost'], volume)
   const candidates = ['a', 'b'].map(name => ({ node: aNode(name, ''), healthy: true, overloaded: false }))
@@ -48,7 +48,7 @@ test('a node that does not have the volume says who does; the request goes there
     await client.until('<0>')
     assert.deepEqual([wrong.asked, right.served], [['POST /'], ['POST /', 'GET /']])
   }
-  // A pin outlives its front.
+  // A pin survives a restart of its front.
   await using again = await aFront({ master: master.url, data })
   using client = new RawClient(again.port, GET)
   await client.until('<0>')
@@ -191,7 +191,7 @@ for (const [what, awayMs] of [
       else assert.equal(client.text, '')
       await using again = await aNodeListener(app, () => undefined, home.port)
       await front.clock.advance(2_000)
-      await until(() => again.sockets.size > 0) // it is looked at
+      await until(() => again.sockets.size > 0) // the front checks the node
       for (let step = 0; step < 100; step++) await front.clock.advance(10)
       if (awayMs > NODE_BACK_WITHIN) client.send(GET)
       await client.until('<0>')

@@ -8,7 +8,7 @@ import { httpApp, type Opened, RawClient, rawApp, until } from '../testing/wire.
 
 const HOST = 'Host: blog.localhost\r\n'
 
-/** A front before an app, in one hop or with a node between; `connector` counts who holds. */
+/** A front with an app, in one hop or with a node between; `connector` counts the holds. */
 async function frontOf(app: Opened, hops: 1 | 2) {
   const started = new AsyncDisposableStack()
   const node = hops === 2 ? started.use(await aNodeListener(app)) : undefined
@@ -20,7 +20,7 @@ async function frontOf(app: Opened, hops: 1 | 2) {
   return { port: front.port, connector, [Symbol.asyncDispose]: () => started.disposeAsync() }
 }
 
-/** An app that answers the first request of each connection, and closes on the second without a word. */
+/** An app that answers the first request of each connection, and closes the connection at the second request without an answer. */
 async function closesOnSecond() {
   const requests: string[] = []
   const app = await rawApp(socket => {

@@ -7,7 +7,7 @@ const H = 'Host: blog.localhost\r\n'
 const many = Array.from({ length: 300 }, (_, at) => `X-${at}: b\r\n`).join('')
 const SMUGGLED = `GET /smuggled HTTP/1.1\r\n${H}\r\n`
 
-/** A front whose one app keeps what it is asked, and what was asked to hold it. */
+/** A front with one app, which records its requests; the connector records the holds. */
 async function aFrontOfOne() {
   const started = new AsyncDisposableStack()
   const saw: string[] = []

@@ -18,7 +18,7 @@ afterEach(() => {
   for (const { port1 } of open.splice(0)) port1.close()
 })
 
-/** A replica, and a main thread in the hands of the test. */
+/** A replica, and a main thread that the test controls. */
 function aReplica() {
   const clock = new HandClock()
   const ports = new MessageChannel()

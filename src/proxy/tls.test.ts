@@ -181,7 +181,7 @@ test('the keys of tickets are new for all workers: none takes an old ticket, and
   const first = await visit()
   assert.deepEqual(await visits(first.ticket), [true])
   await front.clock.leap(12 * 3_600_000)
-  await front.metrics.text() // asks the workers, who have heard of the keys before
+  await front.metrics.text() // the answers of the workers come after the new keys have reached them
   const second = await visit(first.ticket)
   assert.deepEqual([second.isResumed, await visits(first.ticket)], [false, [false]])
   assert.deepEqual(await visits(second.ticket), [true])

@@ -8,7 +8,7 @@ import { aFront, aNode, anApp, FakeConnector, masterOf } from '../testing/front.
 import { httpApp, RawClient, recorder, until } from '../testing/wire.ts'
 import { untrusted } from './visitor.ts'
 
-/** Whom the front takes the client for, whose request has these lines and comes from a proxy that is trusted. */
+/** The client's address that the front finds in a request with these headers from a trusted proxy. */
 async function takenFor(lines: readonly string[], version = '1.1'): Promise<string | undefined> {
   await using app = await httpApp((_request, response) => response.end('ok'))
   await using master = await masterOf([anApp('blog', ['blog.localhost'])], [aNode('one', '127.0.0.1:1')])

@@ -11,7 +11,7 @@ const GET = 'GET / HTTP/1.1\r\nHost: blog.localhost\r\n\r\n'
 const hello = () => httpApp((_request, response) => response.end('hello'))
 const status = (text: string): string => text.slice(9, 12)
 
-/** The answers of so many clients, each on a connection of its own. */
+/** The answers to this many clients, each on its own connection. */
 async function visit(port: number, visitors: number, request = GET): Promise<string[]> {
   const clients = Array.from({ length: visitors }, () => new RawClient(port, request))
   await Promise.all(clients.map(client => client.until('\r\n\r\n')))
@@ -26,13 +26,13 @@ test('all workers serve on one port, each reaching the node by connections of it
   await using front = await aFront({ master: master.url, settings: WORKERS })
   let most = 0
   for (let round = 0; round < 40; round++) {
-    // One at a time: one worker alone would use one connection for all.
+    // The clients come one at a time: a single worker would use one connection for all.
     assert.deepEqual((await visit(front.port, 1)).map(status), ['200'])
     most = Math.max(most, node.sockets.size)
   }
   assert.equal(node.served.length, 40)
   assert.ok(most >= 2, `${most} connections to the node`)
-  // Each worker asked the main thread, which asked the master once.
+  // Each worker asked the main thread, and the main thread asked the master once.
   assert.equal(master.calls.filter(({ name }) => name === 'getHost').length, 1)
 })
 
@@ -76,7 +76,7 @@ test('what one worker learns of where an app is, all know', async () => {
   await using front = await aFront({ master: master.url, settings: WORKERS })
   await visit(front.port, 20)
   home = 'b'
-  await visit(front.port, 1) // one worker hears of the move
+  await visit(front.port, 1) // one worker learns of the move
   const asked = a.asked.length
   await visit(front.port, 20)
   assert.equal(a.asked.length, asked)

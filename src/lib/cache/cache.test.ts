@@ -16,14 +16,14 @@ class Away extends Error {}
 type Stored = Map<string, Versioned<string>>
 type Given = { most?: number; staleAfterMs?: number; stored?: Stored; mayFetch?: () => boolean; isSame?: boolean }
 
-/** A cache, and its source in the hands of the test. */
+/** A cache, and a source that the test controls. */
 function aCache({ stored = new Map(), isSame = false, ...given }: Given = {}) {
   const clock = new HandClock()
   const freshness = new Freshness(clock, PROVEN_FOR_MS)
   const source = {
     values: new Map<string, string>(),
     fails: undefined as Error | undefined,
-    /** Answers are made at once, and come when it resolves. */
+    /** The source computes each answer at once, and delivers it when this promise resolves. */
     gate: Promise.resolve(),
     asked: [] as string[],
   }
@@ -65,7 +65,7 @@ function aCache({ stored = new Map(), isSame = false, ...given }: Given = {}) {
   return { cache, clock, freshness, source, stored, changes, asked, opened, hold }
 }
 
-/** A cache that has `a` with the value 1, checked in the present term. */
+/** A cache that has `a` with the value 1, checked in the current term. */
 async function aFreshOne(given: Given = {}) {
   const made = aCache(given)
   made.opened()
@@ -153,7 +153,7 @@ test('a source that is silent is waited for once, for no longer than it may take
 
 for (const isFirst of [true, false]) {
   const which = isFirst ? 'a first question' : 'a later question'
-  /** A question that is under way, whose answer was made with the value 1; the source has 2 by now. */
+  /** A fetch in progress: its answer has the value 1, but the source has 2 by now. */
   const underWay = async () => {
     const made = isFirst ? aCache() : await aFreshOne()
     if (isFirst) made.opened()

@@ -11,7 +11,7 @@ import { ROWS } from './rows.ts'
 
 const scrape = async (address: string): Promise<string> => (await fetch(`http://${address}/metrics`)).text()
 
-/** Counters of which each has another value. */
+/** Counters that all have different values. */
 function numbered(from: number): Counted {
   const counters: Record<string, unknown> = { ...new Counters(), open: 0 }
   let value = from

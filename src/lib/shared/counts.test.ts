@@ -4,7 +4,7 @@ import { Counts, countsMemory } from './counts.ts'
 
 const HAMMER = new URL('../../testing/hammer.ts', import.meta.url)
 
-/** What a thread took and could not take, after it has taken and given at random and given back all. */
+/** Takes and gives back at random in a thread, until all is given back. Returns how often it took, and the most it had at once. */
 function hammer(data: object): Promise<{ taken: number; most: number }> {
   return new Promise((resolve, reject) => {
     new Worker(HAMMER, { workerData: data }).once('message', resolve).once('error', reject)
@@ -62,7 +62,7 @@ test('threads that take at the same time never have more than the most together,
   expect(Math.max(...told.map(({ most }) => most))).toBeLessThanOrEqual(3)
   expect(told.every(({ taken }) => taken > 0)).toBe(true)
   expect(Array.from({ length: 8 }, (_, at) => counts.of(`key ${at}`))).toEqual(Array(8).fill(0))
-  // Not one more than the most is free, and not one less.
+  // Exactly `most` are free.
   expect([1, 2, 3, 4].map(() => counts.take('key 0', 3))).toEqual([true, true, true, false])
 })
 

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { HandClock } from '../../testing/clock.ts'
 import { Watchdog } from './watchdog.ts'
 
-/** Somebody who is asked, and answers when told to. */
+/** A watched party that answers pings only when the test says so. */
 function somebody(watchdog: Watchdog) {
   const waiting: PromiseWithResolvers<void>[] = []
   const hangs: number[] = []
@@ -18,7 +18,7 @@ function somebody(watchdog: Watchdog) {
   return { waiting, hangs, watch, answer }
 }
 
-/** A clock that may stop ringing, as that of a process which is stopped. */
+/** A clock whose alarms can be paused, as in a process that is stopped. */
 class PausedClock extends HandClock {
   pausedMs = 0
 
@@ -76,7 +76,7 @@ test('a pause of the whole process is no hang, however long; what is not answere
   const one = somebody(new Watchdog(clock))
   await clock.advance(1_000)
   for (let pause = 0; pause < 20; pause++) {
-    clock.pausedMs += 3_600_000 // no alarm rings meanwhile
+    clock.pausedMs += 3_600_000 // no alarm rings during this time
     await clock.advance(1_000)
   }
   expect(one.hangs).toEqual([])

@@ -34,11 +34,11 @@ async function twoThreads() {
   pools.push(pool)
   await pool.start()
   const thread = (index: number) => (channels[index] as Channel).other<BlockerOrders>()
-  /** Lets seconds pass, in each of which these threads answer. */
+  /** Lets this many seconds pass. These threads answer in each of them. */
   const seconds = async (count: number, answering: readonly number[]): Promise<void> => {
     for (let second = 0; second < count; second++) {
       await watchdogClock.advance(1_000)
-      // What is asked of them after the beat is answered after it.
+      // A call that is sent after the ping is answered after it.
       await Promise.all(answering.map(index => thread(index).call('take', 'asked')))
     }
   }
@@ -66,7 +66,7 @@ for (const how of ['asleep', 'busy'] as const)
     await until(() => pool.channels.length === 2)
     expect(await thread(0).call('take', 'key')).toBe(true)
     expect(counts.of('key')).toBe(2)
-    // The new one is watched, too.
+    // The new thread is watched too.
     await seconds(12, [0, 1])
     thread(0).notify('block', how)
     await seconds(11, [1])

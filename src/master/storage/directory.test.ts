@@ -19,7 +19,7 @@ afterAll(() => rm(path, { recursive: true, force: true }))
 describeStorage('directory', () => directory({ path }))
 
 describe('storage directory', () => {
-  /** A process of its own that does this to the store at `path`. */
+  /** A separate process that runs this code on the store at `path`. */
   const program = (source: string) =>
     spawn(
       process.execPath,

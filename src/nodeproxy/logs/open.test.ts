@@ -21,7 +21,7 @@ let outputs: Map<string, FakeOutput>
 let opened: Logs[]
 let limits: (number | undefined)[]
 
-/** Between two pieces of a flood that are read. */
+/** The pause between two reads of a flood. */
 const PAUSE_MS = 31.25
 
 beforeEach(() => {
@@ -37,7 +37,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true })
 })
 
-/** What a runtime keeps of a container's output: all of it, to be read from any time on, as often as one likes. */
+/** The complete output of a container. It can be read from any time on, and repeatedly. */
 class FakeOutput {
   readonly lines: LogLine[] = []
   readonly asked: (string | undefined)[] = []
@@ -346,7 +346,7 @@ describe('the pump', () => {
     expect(limits).toEqual([0.05])
     for (let at = 0; at < 160; at++) output.write(long, T + 1_000 + at)
     output.write('calm', T + 1_200)
-    // Of a flood, 2 MiB a second are read: the 10 MiB and more that are left take five seconds at least.
+    // A flood is read at 2 MiB a second, so the remaining 10 MiB and more take at least five seconds.
     const from = clock.now()
     while ((await last(logs)) !== 'calm') await clock.advance(PAUSE_MS)
     expect(clock.now() - from).toBeGreaterThan(5_000)

@@ -57,7 +57,7 @@ test('a redirect of a stream is an error too', async () => {
 test('an answer that is cut in its body ends the call', async () => {
   answer = (_, response) => {
     response.writeHead(200, { 'content-length': 100 }).write('{"Id":')
-    response.socket?.end() // the head arrives before the end
+    response.socket?.end() // the client gets the head before the end
   }
   await assert.rejects(inspect(), { code: 'runtime-unreachable' })
 })

@@ -7,7 +7,7 @@ import { DockerOutput } from './docker-output.ts'
 
 const container = { id: 'c', app: appName('blog'), instance: instanceId(appName('blog')), revision: 1 }
 
-/** An entry as Docker sends it, written in the second `at`. */
+/** An entry in Docker's format, written in the second `at`. */
 function entry(at: number, line: string): Buffer {
   const payload = Buffer.from(`2026-11-21T12:51:${String(at).padStart(2, '0')}.000000000Z ${line}\n`)
   const header = Buffer.alloc(8)
@@ -18,7 +18,7 @@ function entry(at: number, line: string): Buffer {
 
 type Reading = { readonly entries: readonly Buffer[]; readonly hangs?: boolean; readonly ends?: boolean }
 
-/** Docker by its answers: one after the other to those who follow, and the newest line to those who ask for it. */
+/** Docker with given answers: each follow gets the next reading, and a call with `tail` 1 gets the newest line. */
 function engineOf(readings: Reading[], newest: Buffer): Engine {
   let isRunning = true
   return {

@@ -22,10 +22,10 @@ const aContainer = (id: string): Container => ({
 let folder: string
 let server: Server
 let runtime: Runtime
-/** Calls that came, and the answers that are waited for. */
+/** The calls received, and the answers that are still open. */
 let calls: string[]
 let waits: Map<string, ServerResponse>
-/** What is answered to a call; one that it leaves alone is not answered. */
+/** Answers a call; a call that it ignores gets no answer. */
 let answer: (call: string, response: ServerResponse) => void
 
 beforeEach(async () => {
@@ -127,7 +127,7 @@ test('a pull that fails after it has begun is told with what Docker said', async
 
 describe('a look whether a definition can be run', () => {
   const SCRIPT = Buffer.concat([Buffer.alloc(512), Buffer.from('#!/usr/bin/python9\n')])
-  /** Answers as Docker does of one image and a container of it. */
+  /** Docker with one image and a container of it. */
   const dockerWith = (files: Readonly<Record<string, Buffer>>) => (call: string, response: ServerResponse) => {
     const [, path] = /^GET \/containers\/look\/archive\?path=(.*)$/.exec(call) ?? []
     if (path !== undefined) {

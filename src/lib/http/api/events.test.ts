@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
 import { openEvents, readEvents, readLines } from './events.ts'
 
-/** What a server writes, as its client gets it. */
+/** The response to a server's writes, as its client receives it. */
 async function written(write: (response: ServerResponse) => void): Promise<IncomingMessage & Disposable> {
   const server = createServer((_, response) => write(response)).listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -43,7 +43,7 @@ test('a reader who leaves in the middle ends the connection, and nothing else', 
     break
   }
   await closed.promise
-  await new Promise(resolve => setImmediate(resolve)) // an error that nobody catches would be thrown by now
+  await new Promise(resolve => setImmediate(resolve)) // an uncaught error would be thrown by now
 })
 
 test('what is written behind the end of a stream that its reader has not taken yet harms nobody', async () => {
@@ -54,7 +54,7 @@ test('what is written behind the end of a stream that its reader has not taken y
     send({ much: 'x'.repeat(8 * 2 ** 20) })
     response.end()
     send({ late: true })
-    setTimeout(ended.resolve, 20) // heartbeats have come by then
+    setTimeout(ended.resolve, 20) // heartbeats arrive within this time
   })
   await ended.promise
   assert.deepEqual(errors, [])

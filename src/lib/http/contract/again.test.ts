@@ -4,7 +4,7 @@ import { forwarding } from '../../../testing/forwarding.ts'
 import { RawClient, rawApp } from '../../../testing/wire.ts'
 import { UpstreamError } from '../next-hop.ts'
 
-/** An app that answers the first request of each connection, and closes on the second without a word. */
+/** An app that answers the first request of each connection, and closes the connection at the second request without an answer. */
 async function closesOnSecond() {
   const requests: string[] = []
   const app = await rawApp(socket => {

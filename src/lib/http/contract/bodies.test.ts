@@ -11,7 +11,7 @@ import { UpstreamError } from '../next-hop.ts'
 const MB = 1_048_576
 const block = Buffer.alloc(MB / 4, 7)
 
-/** Writes so many megabytes, as fast as they are taken. */
+/** Writes this many megabytes, as fast as the reader takes them. */
 async function pour(
   to: { write(chunk: Buffer): boolean; once(event: 'drain', listener: () => void): unknown },
   megabytes: number,
@@ -47,7 +47,7 @@ test('300 MB pass each way in flat memory', async () => {
   clearInterval(sampling)
   assert.equal(Number(answer.headers['x-bytes']), 300 * MB)
   assert.equal(bytes, 300 * MB)
-  // App and client share this process; what is unread of a body that were buffered would be 300 MB.
+  // App and client run in this process. If the body were buffered, its unread part would take 300 MB.
   assert(most - before < 150 * MB, `memory grew by ${Math.round((most - before) / MB)} MB`)
 })
 
@@ -68,7 +68,7 @@ test('a client that does not read keeps the app from writing on', async () => {
   await client.until('200 OK')
   client.socket.pause()
   let seen = -1
-  // Still is what does not move while a round of the loop has nothing to do but this.
+  // The app is blocked once its count has not changed for 200 rounds of an otherwise idle event loop.
   for (let still = 0; still < 200; still++) {
     if (written !== seen) still = 0
     seen = written
@@ -113,7 +113,7 @@ test('a client that leaves before the answer has its request to the app closed',
   await until(() => app.sockets.size === 1)
   client.socket.destroy()
   await until(() => {
-    void front.clock.advance(500) // its end alone could be that of a client that waits for its answer
+    void front.clock.advance(500) // after a FIN alone, the client may still wait for its answer
     return closed.length === 1 && front.outcomes.length === 1
   })
   assert(isFailure(front.outcomes[0], 'client-gone'))
@@ -200,7 +200,7 @@ test('an app that answers 413 during a 50 MB upload and closes at once is heard'
       `POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: ${50 * MB}\r\n\r\n`,
     )
     client.socket.pause()
-    await pour(client.socket, 50) // all of it is sent before the answer is read: a client that does not listen meanwhile
+    await pour(client.socket, 50) // the client reads nothing before it has sent the whole body
     client.socket.resume()
     assert.match(await client.closed(), /^HTTP\/1\.1 413 Too Large\r\n[\s\S]*too large$/, `round ${round}`)
   }

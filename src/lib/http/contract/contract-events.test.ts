@@ -2,7 +2,7 @@ import { fastForwarding } from '../../../testing/fast-forwarding.ts'
 import { through } from '../../../testing/forwarding.ts'
 import { useFallbacks } from '../node-internals/fallbacks.ts'
 
-// The same suites with the fallbacks of what Node does not publish.
+// The same suites with the fallbacks for unpublished parts of Node.
 useFallbacks(['reads', 'tls-writes'])
 through(fastForwarding())
 await import('./forward.test.ts')

@@ -6,7 +6,7 @@ import { httpApp, RawClient, rawApp, recorder, until } from '../../../testing/wi
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
 const CHUNKED = 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n'
 
-/** An app that tells of the body and trailers that it was sent. */
+/** An app that answers with the body and the trailers of the request. */
 const mirror = () =>
   httpApp((request, response) => {
     let body = ''

@@ -7,7 +7,7 @@ import { isFailure } from '../../errors.ts'
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
 
-/** An app whose answers wait to be given. */
+/** An app that answers only when the test says so. */
 async function waiting() {
   const held: { response: ServerResponse; body: string }[] = []
   const closed: string[] = []
@@ -25,7 +25,7 @@ async function waiting() {
   return Object.assign(app, { held, closed })
 }
 
-/** The front has seen the end of the client's side. */
+/** Resolves when the front has seen the end of the client's side. */
 const seen = (front: { sockets: Set<{ readableEnded: boolean }> }): Promise<void> =>
   until(() => [...front.sockets].some(socket => socket.readableEnded))
 
@@ -97,7 +97,7 @@ test('who has closed the connection, as browsers do, is found to have left withi
   client.socket.destroy()
   await seen(front)
   await front.clock.advance(1_000)
-  await new Promise(resolve => setImmediate(resolve)) // the reset is on its way
+  await new Promise(resolve => setImmediate(resolve)) // gives the reset time to arrive
   await front.clock.advance(500)
   await until(() => app.closed.length === 1)
   assert(isFailure(front.outcomes[0], 'client-gone'))

@@ -7,7 +7,7 @@ const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 const ASKING = 'POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n'
 
-/** An app that answers so to a head, piece by piece. */
+/** An app that answers a head with these pieces, one after the other. */
 const saying = (...pieces: string[]) =>
   rawApp(socket => {
     socket.on('data', async () => {
@@ -53,7 +53,7 @@ for (const status of ['417 Expectation Failed', '413 Content Too Large', '200 OK
     await using front = await forwarding(app)
     using client = new RawClient(front.port, ASKING)
     assert.match(await client.until('no'), new RegExp(`^HTTP/1\\.1 ${status}\r\n`))
-    client.send('abc') // late, as it need not have waited (RFC 9110, 10.1.1)
+    client.send('abc') // a client may send its body without waiting (RFC 9110, 10.1.1)
     await until(() => app.sockets.size === 0)
     assert.match(app.seen.text, /Expect: 100-continue\r\n/)
     assert(app.seen.text.endsWith('\r\n\r\n'))

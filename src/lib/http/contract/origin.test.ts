@@ -5,7 +5,7 @@ import { RawClient, recorder } from '../../../testing/wire.ts'
 import type { NextHop } from '../next-hop.ts'
 import { forwardedOf, readForwarded } from '../wire/forwarded.ts'
 
-/** The lines of a request that tell where it came from, as the app got them. */
+/** The origin headers of a request, as the app received them. */
 async function told(forwarded: NextHop['forwarded'], lines: readonly string[], version = '1.1'): Promise<string[]> {
   await using app = await recorder()
   await using front = await forwarding(app, { forwarded })
@@ -153,7 +153,7 @@ for (const version of ['1.1', '1.0'])
 for (const [list, addresses] of [
   ['for=1.2.3.4, FOR="[2001:db8::1]:80"', ['1.2.3.4', '[2001:db8::1]:80']],
   ['for="a\\"b,c", for=1.1.1.1;by=x', ['a"b,c', '1.1.1.1']],
-  ['for="6.6.6.6, for=1.2.3.4', ['1.2.3.4']], // a quoted text that a client has begun swallows no proxy's word
+  ['for="6.6.6.6, for=1.2.3.4', ['1.2.3.4']], // an unclosed quote of the client does not hide the element that a proxy appended
   ['nonsense, for=9.9.9.9', ['9.9.9.9']],
   ['for=9.9.9.9, nonsense', []],
   [' ;; , for=unknown ;proto=https', ['unknown']],

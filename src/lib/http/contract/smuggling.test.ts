@@ -3,7 +3,7 @@ import { test } from 'vitest'
 import { forwarding } from '../../../testing/forwarding.ts'
 import { httpApp, RawClient, rawApp, until } from '../../../testing/wire.ts'
 
-/** An app that keeps the request line and body of every request that it understood, and what came down its sockets. */
+/** An app that records the request line and body of every request that it parsed, and all bytes of its sockets. */
 async function witness() {
   const requests: string[] = []
   const app = await httpApp((request, response) => {

@@ -13,7 +13,7 @@ const UPGRADE =
 const SWITCH =
   'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n'
 
-/** An app that switches whatever it is asked to; `sockets` are its ends. */
+/** An app that accepts every upgrade; `ends` are its sockets. */
 async function switching(first = '') {
   const ends: Socket[] = []
   const said: string[] = []
@@ -338,7 +338,7 @@ for (const [what, offer] of [
   ['h2c', get('/offer', 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n')],
   ['one with a body', `${get('/offer', 'Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 3\r\n')}abc`],
 ] as const) {
-  // The head of the next request comes along; its body, by itself, would be a request.
+  // The head of the next request follows in the same write. Its body, read alone, would be a request.
   const next = `${offer}POST /next HTTP/1.1\r\nHost: a\r\nContent-Length: ${get('/smuggled').length}\r\n\r\n`
   const hearing = async () => {
     const seen: string[] = []

@@ -5,7 +5,7 @@ import { streaming } from '../../../testing/h2-forwarding.ts'
 import { RawClient, recorder } from '../../../testing/wire.ts'
 import { wholeAnswer } from '../problem-answer.ts'
 
-/** A date of RFC 9110, 5.6.7, alone on its line. */
+/** A Date header with a date of RFC 9110, 5.6.7. */
 const DATE = /^date: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT\r$/gim
 const dates = (answer: string): readonly string[] => answer.match(DATE) ?? []
 

@@ -37,7 +37,7 @@ const echo = () =>
 const to = (address: string) => ({ address, forwarded: 'replace' }) as const
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
 
-/** A journey that waits to be let go. */
+/** A request handler that holds each exchange until the test lets it go on. */
 function gate() {
   const held: { exchange: Exchange; go: () => void }[] = []
   const wait = (exchange: Exchange): Promise<void> => new Promise(go => held.push({ exchange, go }))
@@ -79,7 +79,7 @@ test('a client that leaves while its request is held is told of by the signal, a
   await until(() => held.length === 1)
   client.socket.destroy()
   await until(() => {
-    void front.clock.advance(500) // its end alone could be that of a client that waits for its answer
+    void front.clock.advance(500) // after a FIN alone, the client may still wait for its answer
     return thrown.length === 1
   })
   assert(isFailure(thrown[0], 'client-gone'))
@@ -362,11 +362,11 @@ test('a kept connection that closes is found closed, also where it was in use wh
   await using front = await serving(exchange => exchange.forward(to(app.address)))
   using client = new RawClient(front.port, GET)
   await until(() => sockets.length === 1 && sockets[0]!.bytesRead > 0)
-  await front.clock.advance(500) // a look at all connections, this one being in use
+  await front.clock.advance(500) // a sweep of all connections while this one is in use
   sockets[0]?.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
   await client.until('ok')
   sockets[0]?.end()
-  await once(sockets[0] as Socket, 'close') // so the front has closed its side
+  await once(sockets[0] as Socket, 'close') // the front has closed its side by now
   client.text = ''
   client.send(GET)
   await until(() => sockets.length === 2)

@@ -4,7 +4,7 @@ import { fastForwarding } from '../../../testing/fast-forwarding.ts'
 import { streaming } from '../../../testing/h2-forwarding.ts'
 import { RawClient, recorder, until } from '../../../testing/wire.ts'
 
-// CGI and WSGI make one variable of `X-Forwarded-For` and `X_Forwarded_For` (RFC 3875, 4.1.18).
+// CGI and WSGI put `X-Forwarded-For` and `X_Forwarded_For` into the same variable (RFC 3875, 4.1.18).
 const SPOOFED = [
   'X_Forwarded_For',
   'X-Forwarded_For',

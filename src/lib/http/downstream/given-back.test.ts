@@ -20,7 +20,7 @@ const one = selfSigned('one.example')
 const get = (path: string, more = ''): string => `GET ${path} HTTP/1.1\r\nHost: one.example\r\n${more}\r\n`
 const UPGRADE = get('/', 'Connection: Upgrade\r\nUpgrade: websocket\r\n')
 
-/** An app that answers, but for /never, and switches to an echo. */
+/** An app that answers all requests except /never. It accepts upgrades and then echoes. */
 const anApp = () =>
   httpApp(
     (request, response) => {
@@ -34,7 +34,7 @@ const anApp = () =>
       }),
   )
 
-/** A plain and a TLS listener before an app, with all that is counted of them. */
+/** A plain and a TLS listener in front of an app, with all of their counts. */
 async function serving() {
   const stack = new AsyncDisposableStack()
   const app = stack.use(await anApp())
@@ -78,7 +78,7 @@ async function serving() {
     port: plain.port,
     tlsPort: (tls.address() as AddressInfo).port,
     client: (send = '') => new RawClient(plain.port, send),
-    /** A client of TLS, whose handshake is done. */
+    /** A TLS client that has completed its handshake. */
     async secure(ALPNProtocols: string[] = []) {
       const socket = connect({
         port: (tls.address() as AddressInfo).port,
@@ -185,7 +185,7 @@ test('whatever way a connection goes, its counts are given back, once', async ()
   const nothing = { all: 0, here: 0, open: 0, served: 0, webSockets: 0 }
   for (const [what, come] of ways) {
     await come(front)
-    // Those that linger, or are idle.
+    // Closes connections that linger or are idle.
     for (let looks = 0; looks < 200 && front.state().open > 0; looks += 1) await front.clock.advance(500)
     await until(
       () => front.state().open === 0,
@@ -218,7 +218,7 @@ async function resets(front: Front, client: RawClient): Promise<void> {
   client.socket.resetAndDestroy()
 }
 
-/** Leaves when its request is on its way. */
+/** A client that leaves while its request is being forwarded. */
 async function leaves(front: Front, request: string): Promise<void> {
   const { requests } = front.counters
   const client = front.client(request)
@@ -226,7 +226,7 @@ async function leaves(front: Front, request: string): Promise<void> {
   client.socket.resetAndDestroy()
 }
 
-/** Leaves when its request waits, which goes on then. */
+/** A client that leaves while its request is held. The request goes on afterwards. */
 async function leavesHeld(front: Front, request: string): Promise<void> {
   const client = front.client(request)
   await until(() => front.held.length === 1)

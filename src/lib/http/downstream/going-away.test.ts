@@ -10,7 +10,7 @@ const forwarding = fastForwarding()
 const asking = (protocol: string): string =>
   `GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEA==\r\n\r\n`
 
-/** An app that switches to the protocol; `ends` are its sides. */
+/** An app that switches to this protocol; `ends` are its sockets. */
 async function switching(protocol: string) {
   const ends: Socket[] = []
   const app = await rawApp(socket => {

@@ -12,12 +12,12 @@ const NOISE = Buffer.allocUnsafe(4_000_000)
 const noise = new Chance(1)
 for (let at = 0; at < NOISE.length; at += 4) NOISE.writeUInt32LE(noise.below(2 ** 32), at)
 
-/** Bytes that differ at every offset and for every seed, so that memory used again too early shows. */
+/** Bytes that differ at every offset and for every seed, so that memory that is reused too early is noticed. */
 const content = (seed: number, length: number): Buffer => NOISE.subarray(seed % 1_900_000).subarray(0, length)
 
 const digest = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
 
-/** Answers with as many bytes as it is asked for, framed as asked, and says what it was sent. */
+/** An app that answers with the requested number of bytes and framing, and reports what it received. */
 const app = () =>
   httpApp(async (request, response) => {
     const hash = createHash('sha256')

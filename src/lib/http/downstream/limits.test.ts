@@ -36,7 +36,7 @@ async function serving(address: string, limits: Partial<Limits>, options: Partia
     clock,
     outcomes,
     counters: exchanges.counters,
-    /** Moves the clock as the sockets get their turns, until it holds or so much has passed. */
+    /** Moves the clock while the sockets get their turns, until `enough` is true or `ms` has passed. */
     async pass(ms: number, step: () => unknown = () => undefined, enough: () => boolean = () => false): Promise<void> {
       for (let left = ms; left > 0 && !enough(); left -= 500) {
         await step()
@@ -61,7 +61,7 @@ const echo = () =>
   })
 const swallowing = () => httpApp(request => void request.resume().on('error', () => undefined))
 
-// A connection that has served a request, of HTTP/1.0 even, is held to the same limits.
+// The same limits apply after a connection has served a request, even one of HTTP/1.0.
 const paths = {
   'the first request': async (port: number) => new RawClient(port),
   'behind one of HTTP/1.0': async (port: number) => {
@@ -186,7 +186,7 @@ for (const [path, connect] of Object.entries(paths)) {
     client.send(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${4 * MB}\r\n\r\n`)
     await client.until('early')
     assert.match(client.text, /\r\nconnection: close\r\n/i)
-    await client.closed() // our side of it
+    await client.closed() // the front has ended its side
     client.send('x'.repeat(4 * MB))
     await until(() => client.socket.writableLength === 0)
     client.socket.end()
@@ -294,7 +294,7 @@ for (const [path, connect] of Object.entries(paths)) {
     await full.until(' 101 ')
     full.socket.pause()
     ends[1]?.write(Buffer.alloc(60 * MB, 0))
-    // Until no more fits into what is between the app and the client.
+    // Until all buffers between the app and the client are full.
     for (let still = 0, last = -1; still < 50; still += 1) {
       const passed = [...front.sockets].reduce((sum, socket) => sum + socket.bytesWritten, 0)
       if (passed !== last || passed < 65_536) still = 0
@@ -356,7 +356,7 @@ for (const [path, connect] of Object.entries(paths)) {
   })
 }
 
-/** A port whose queue of connections is full, and which nobody accepts any from. */
+/** A port whose queue of connections is full, because nobody accepts them. */
 async function writeFailed() {
   const code = `
     const { parentPort } = require('node:worker_threads')

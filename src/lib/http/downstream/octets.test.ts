@@ -5,7 +5,7 @@ import { fastForwarding } from '../../../testing/fast-forwarding.ts'
 import { streaming } from '../../../testing/h2-forwarding.ts'
 import { RawClient, rawApp, recorder } from '../../../testing/wire.ts'
 
-// What apps of the old kind send: Latin-1, UTF-8, and every other byte that a value may have (RFC 9110, 5.5).
+// Values as old apps send them: Latin-1, UTF-8, and every other byte that a value may have (RFC 9110, 5.5).
 const ODD: Readonly<Record<string, string>> = {
   'Content-Disposition': 'attachment; filename="r\xe9sum\xe9.pdf"',
   'X-Utf8': 'caf\xc3\xa9 \xe2\x82\xac',

@@ -8,7 +8,7 @@ import { UpstreamError } from '../next-hop.ts'
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
 const CHUNKS = '2\r\nok\r\n0\r\n\r\n'
 
-// White space around a value is no part of it (RFC 9110, 5.5), and before a colon an answer's is removed (RFC 9112, 5.1).
+// White space around a value does not belong to it (RFC 9110, 5.5). In answers, white space before a colon is removed (RFC 9112, 5.1).
 for (const [head, body, passed] of [
   ['Content-Length:  2', 'ok', 'Content-Length: 2'],
   ['Content-Length: 2 \t', 'ok', 'Content-Length: 2'],

@@ -72,7 +72,7 @@ test('where as many are open as may be, the one that has been idle for longest i
   using later = await idle(front)
   longest.text = ''
   longest.send(GET)
-  await longest.until('ok') // so `later` has been idle for longest
+  await longest.until('ok') // now `later` has been idle for longest
   using another = await idle(front)
   await later.closed()
   assert.deepEqual([used.ended, longest.ended, another.ended], [false, false, false])
@@ -121,13 +121,13 @@ test('a flood of refused connections is reset, and those that were answered and 
   await until(() => refused.every(client => client.ended || client.socket.closed))
   assert.equal(front.counters.refusedInAll, 100)
   assert.equal(refused.filter(client => client.text.includes(' 503 ')).length, 64)
-  await until(() => front.sockets.size === 65) // they have not ended their side
+  await until(() => front.sockets.size === 65) // the clients have not ended their sides
   await front.clock.advance(1_000)
   await until(() => front.sockets.size === 1)
   for (const client of refused) client.socket.destroy()
 })
 
-/** A connection from an address, as far as the gate looks at it. */
+/** A connection from this address, with the only property that the limiter reads. */
 function from(address: string): Socket {
   const socket = new Socket()
   Object.defineProperty(socket, 'remoteAddress', { value: address })

@@ -8,7 +8,7 @@ import { httpApp, until } from '../../../testing/wire.ts'
 const CANCEL = Buffer.from([0, 0, 0, constants.NGHTTP2_CANCEL])
 const STREAMS = 200
 
-/** Streams that are opened and reset before anybody can have answered them, in one write. */
+/** Streams that are opened and reset in one write, before they can be answered. */
 const resets = (count: number): Buffer =>
   Buffer.concat(
     Array.from({ length: count }, (_, at) => [

@@ -9,8 +9,8 @@ import { useFallbacks } from './fallbacks.ts'
 import { readInto } from './read-into.ts'
 import { setAutoDestroy, tcpBeneath } from './sockets.ts'
 
-// What is assumed of Node although Node does not publish it. Where a test fails, a release of Node has changed that part: the proxy goes on
-// with the fallback, and costs more, until the part is mended or deleted.
+// Assumptions about unpublished parts of Node. If a test fails, a release of Node has changed that part: the proxy goes on
+// with the fallback, at a higher cost, until the part is repaired or deleted.
 
 type Ends = { readonly accepted: Socket; readonly client: Socket } & Disposable
 
@@ -64,7 +64,7 @@ async function streamedOf({ accepted, client }: Ends): Promise<number> {
   const text = textOf(client, 4)
   let streamed = 0
   for (const [at, digit] of ['0', '1', '2', '3'].entries()) {
-    if (at === 1) streamed = 0 // by the first, node:net has shown its class of requests
+    if (at === 1) streamed = 0 // the first write shows the class of node:net's requests
     const { write } = accepted
     accepted.write = ((...given: Parameters<Socket['write']>) => {
       streamed += 1

@@ -25,7 +25,7 @@ async function portOf(server: Server): Promise<number> {
   return address.port
 }
 
-/** Two ends of a connection. */
+/** The two ends of a connection. */
 async function plain(): Promise<Ends> {
   const server = createServer({ pauseOnConnect: true })
   const socket = connect(await portOf(server), '127.0.0.1')
@@ -34,7 +34,7 @@ async function plain(): Promise<Ends> {
   return endsOf(socket, other)
 }
 
-/** The same by TLS, of which the server writes. */
+/** The same over TLS. The server writes. */
 const secure = (version: 'TLSv1.2' | 'TLSv1.3') => async (): Promise<Ends> => {
   const server = createTlsServer({ ...selfSigned('one.example'), maxVersion: version, allowHalfOpen: true })
   const beneath = connect(await portOf(server), '127.0.0.1')
@@ -58,7 +58,7 @@ describe.each([
     using ends = await pair()
     const { writer, other } = ends
     let sent = 0
-    // More than the buffers of the kernel hold, so that some is handed to it by parts, and what follows by the stream.
+    // More than the kernel's buffers hold: the kernel takes some of it in parts, and the rest goes through the stream.
     for (; sent < 1_000; sent += 1) writer.write(part(sent % 251))
     expect(writer.isWritten).toBe(false)
     expect(writer.waiting).toBeGreaterThan(0)
@@ -126,7 +126,7 @@ describe.each([
       text += chunk
     })
     other.resume()
-    await new Promise(resolve => socket.write(Buffer.from('.'), resolve)) // the first tells how to hand over
+    await new Promise(resolve => socket.write(Buffer.from('.'), resolve)) // shows the class of write requests
     let expected = '.'
     const say = (what: string, write: (what: string) => void): void => {
       writer.write(Buffer.from('<'))

@@ -19,7 +19,7 @@ async function opened(folder: string) {
   certificates.onRead(() => {
     read += 1
   })
-  /** Waits for the next look at the files. */
+  /** Waits until the files have been checked again. */
   const look = async (): Promise<void> => {
     const before = read
     await clock.advance(1_000)
@@ -66,10 +66,10 @@ const DAY = 86_400_000
 test('of several that would do a valid one wins, now and at the moment it runs out', async () => {
   const now = Date.now()
   const folder = certificatesFolder()
-  // Filed under the name, and not valid before tomorrow; filed so another way, and for two days only.
+  // Filed under the name in both layouts: one is not valid before tomorrow, the other for two days only.
   putCertbot(folder, 'a.example', validBetween(now + DAY, now + 9 * DAY, 'a.example'))
   putPair(folder, 'a.example', validBetween(now - DAY, now + 2 * DAY, 'a.example'))
-  // For the name, and filed under others.
+  // Valid for the name, but filed under other names.
   putPair(folder, 'expired', validBetween(now - 9 * DAY, now - DAY, 'a.example', 'b.example'))
   putPair(folder, 'elsewhere', validBetween(now - DAY, now + 4 * DAY, 'b.example'))
   putPair(folder, 'b.example', validBetween(now - 3 * DAY, now - 2 * DAY, 'b.example'))
@@ -79,7 +79,7 @@ test('of several that would do a valid one wins, now and at the moment it runs o
   putCertbot(folder, 'default', validBetween(now - DAY, now + 5 * DAY, 'default.example', 'd.example'))
   putPair(folder, 'd.example', validBetween(now - 3 * DAY, now - DAY, 'd.example'))
   using one = await opened(folder)
-  /** For how many days from the start the one that is found is valid. */
+  /** For how many days from the start the found certificate is valid. */
   const days = (name: string | undefined): number =>
     Math.round(((one.certificates.find(name)?.expiresAt ?? 0) - now) / DAY)
   assert.deepEqual(['a.example', 'b.example', 'c.wild.example', 'd.example', undefined].map(days), [2, 4, 1, 5, 5])

@@ -29,7 +29,7 @@ function folderOf(...more: string[]): string {
 const echo = () =>
   httpApp((request, response) => void request.pipe(response.setHeader('x-saw', request.rawHeaders.join('|'))))
 
-/** A TLS connection, checked as a browser would. */
+/** A TLS connection that checks the certificate as a browser would. */
 async function dial(port: number, servername: string, ca: string, options: ConnectionOptions = {}): Promise<TLSSocket> {
   const socket = connect({ port, host: '127.0.0.1', servername, ca, ...options })
   socket.on('error', () => undefined)
@@ -153,7 +153,7 @@ for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
     const first = await dial(front.port, 'one.example', one.cert, { maxVersion })
     const told = new Promise<Buffer>(resolve => first.once('session', resolve))
     first.write('GET / HTTP/1.1\r\nHost: one.example\r\n\r\n')
-    // TLS 1.3 sends it after the handshake.
+    // TLS 1.3 sends the ticket after the handshake.
     const ticket = maxVersion === 'TLSv1.3' ? await told : first.getSession()
     first.destroy()
     for (let round = 0; round < 2; round++) {
@@ -183,7 +183,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const)
       const told = new Promise<Buffer>(resolve => socket.once('session', resolve))
       socket.write('GET / HTTP/1.1\r\nHost: one.example\r\n\r\n')
       assert.match(String((await once(socket, 'data'))[0]), /^HTTP\/1.1 200 /)
-      // By TLS 1.3 it comes after the handshake, and none after one that was resumed.
+      // TLS 1.3 sends the ticket after the handshake, but none after a resumed one.
       const ticket = version === 'TLSv1.3' && !isResumed ? await told : socket.getSession()
       socket.destroy()
       return { isResumed, ticket }
@@ -194,7 +194,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const)
     await front.ticketClock.advance(1)
     const second = await visit(first.ticket)
     assert.equal(second.isResumed, false)
-    // The server's context is another after this, its keys the same.
+    // After this, the server has a new context with the same ticket keys.
     putPair(folder, 'default')
     await front.certificates.read()
     assert.equal((await visit(second.ticket)).isResumed, true)
@@ -347,7 +347,7 @@ test('connections are counted, and bounded, before their handshake', async () =>
   assert.equal((await over(front.port, 'one.example', one.cert)).status, 200)
 })
 
-/** All names are this machine. */
+/** Resolves all names to this machine. */
 function lookup(_name: string, options: { all?: boolean }, done: (...given: unknown[]) => void): void {
   if (options.all) done(null, [{ address: '127.0.0.1', family: 4 }])
   else done(null, '127.0.0.1', 4)
@@ -360,7 +360,7 @@ test('a client that has left too many streams gets no handshake for a second', a
   const connected = await dial(front.port, 'one.example', one.cert, { ALPNProtocols: ['h2'] })
   using client = new FrameClient(connected)
   await client.until(() => client.of(FRAME.settings).length > 0)
-  // All but one of those that it may leave were left on other connections.
+  // On other connections, the client has reset all but one of the streams that it may reset.
   const before = front.clock.now()
   for (let left = 0; left < 1_000; left++) resets.take('127.0.0.1', { perSecond: 100, burst: 1_000 }, before)
   client.ask(1, [...GET.slice(0, 2), [':scheme', 'https'], [':authority', 'one.example']])

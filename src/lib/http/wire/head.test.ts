@@ -75,7 +75,7 @@ test('a head is whole at its last byte and not before, wherever it was cut', () 
   const bytes = Buffer.from(`junk${text}rest`, 'latin1')
   const head = new Head(LIMITS)
   for (let end = 4; end < 4 + text.length; end += 1) assert.equal(parseRequest(head, bytes, 4, end), MORE)
-  // The same bytes elsewhere, as when more of them were read behind a copy.
+  // The same bytes in another buffer, as after more bytes were read behind a copy.
   assert.equal(parseRequest(head, Buffer.from(`${text}rest`, 'latin1'), 0, text.length + 4), WHOLE)
   assert.equal(head.length, text.length)
   assert.deepEqual([head.method, head.target, head.requestFraming, head.contentLength], ['POST', '/a?b', 'length', 12])

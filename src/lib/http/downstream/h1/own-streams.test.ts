@@ -33,7 +33,7 @@ const get = (path: string, more = '', method = 'GET', version = '1.1'): string =
   `${method} ${path} HTTP/${version}\r\nHost: a\r\n${more}\r\n`
 const post = (body: string, path = '/'): string => `${get(path, `Content-Length: ${body.length}\r\n`, 'POST')}${body}`
 
-/** Answers with what it was asked. */
+/** Answers with the request as it was received. */
 const echo: Handler = async (request, response) =>
   reply(response, 200, {
     at: `${request.method} ${request.url}`,

@@ -14,7 +14,7 @@ import { UpstreamError } from '../../next-hop.ts'
 const MB = 1_048_576
 const block = Buffer.alloc(MB / 4, 7)
 
-/** Writes so many megabytes, as fast as they are taken. */
+/** Writes this many megabytes, as fast as the reader takes them. */
 async function pour(to: NodeJS.WritableStream & { destroyed?: boolean }, megabytes: number) {
   const closed = new Promise(resolve => to.once('close', resolve))
   for (let left = megabytes * 4; left > 0 && !to.destroyed; left--)
@@ -49,7 +49,7 @@ test('300 MB pass each way in flat memory', async () => {
   const bytes = await drink(upload)
   clearInterval(sampling)
   assert.deepEqual([Number(headers['x-bytes']), bytes], [300 * MB, 300 * MB])
-  // App and client share this process; what is unread of a body that were buffered would be 300 MB.
+  // App and client run in this process. If the body were buffered, its unread part would take 300 MB.
   assert(most - before < 150 * MB, `memory grew by ${Math.round((most - before) / MB)} MB`)
 }, 60_000)
 
@@ -114,7 +114,7 @@ test('a client that does not read keeps the app from writing on, and other strea
   stream.pause()
   await once(stream, 'response')
   let seen = -1
-  // Still is what does not move while a round of the loop has nothing to do but this.
+  // The app is blocked once its count has not changed for 200 rounds of an otherwise idle event loop.
   for (let still = 0; still < 200; still++) {
     if (written !== seen) still = 0
     seen = written

@@ -22,7 +22,7 @@ import type { Http2Exchange } from './exchange.ts'
 const answering = () => httpApp((_request, response) => response.end('ok'))
 const silent = () => httpApp(request => void request.on('error', () => undefined))
 
-/** How many streams the client was told that it may have open (RFC 9113, 6.5.2). */
+/** The limit of open streams that the server announced to the client (RFC 9113, 6.5.2). */
 function streamsOf(client: FrameClient): number | undefined {
   const told = client.of(FRAME.settings)[0]?.payload ?? Buffer.alloc(0)
   for (let at = 0; at < told.length; at += 6)
@@ -142,7 +142,7 @@ for (const [what, flood] of [
     await using app = await answering()
     await using front = await streaming(app)
     using client = new FrameClient(front.port)
-    client.socket.pause() // it takes none of the answers
+    client.socket.pause() // the client reads none of the answers
     let at = 0
     for (; !client.closed && client.socket.writable && at < 3_000_000; at++) {
       flood(client, at)
@@ -158,7 +158,7 @@ for (const [what, flood] of [
   })
 }
 
-// node:http2 throws at most calls of a session that it has destroyed, and its socket closes a moment later: an attack ended a daemon by that.
+// On a destroyed session most calls of node:http2 throw, and its socket closes only a moment later. An attack ended a daemon in this way.
 test('a connection that has just been ended bears to be ended again, in each way', async () => {
   await using app = await silent()
   const thrown: unknown[] = []
@@ -239,7 +239,7 @@ test('a client that waits in silence is pinged; one that does not answer is cut,
   await front.clock.advance(1_000)
   await client.until(() => asked().length === 1)
   client.send(FRAME.ping, ACK, 0, asked()[0]?.payload)
-  client.send(FRAME.ping, 0, 0, Buffer.alloc(8)) // its answer tells that ours was heard
+  client.send(FRAME.ping, 0, 0, Buffer.alloc(8)) // the answer to this PING shows that ours was received
   await client.until(() => client.of(FRAME.ping).length === 2)
   await front.clock.advance(11_000)
   await client.until(() => asked().length === 2)
@@ -261,7 +261,7 @@ test('a drain says goodbye, lets streams end that have begun or are on their way
   client.ask(1)
   await until(() => waiting.length === 1)
   front.exchanges.drain()
-  client.ask(3) // sent before it can have heard
+  client.ask(3) // sent before the client can have received the GOAWAY
   await client.until(() => client.of(FRAME.goaway).length > 0 && client.of(FRAME.ping).length > 0)
   assert.equal(client.of(FRAME.goaway)[0]?.payload.readUInt32BE(0), 2 ** 31 - 1)
   await until(() => waiting.length === 2 && idle.closed)

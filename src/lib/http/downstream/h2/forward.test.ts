@@ -8,7 +8,7 @@ import { Refusal, UpstreamError } from '../../next-hop.ts'
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 
-/** An app that keeps the heads and bodies it was sent, as bytes, and answers each head so. */
+/** An app that records the bytes of all heads and bodies, and gives each head this answer. */
 const recorder = async (answer = OK) => {
   const seen = { text: '' }
   const app = await rawApp(socket => {
@@ -321,7 +321,7 @@ test('an error of ours is a problem document, with the headers that are ours', a
   }
 })
 
-/** Headers without the Date that is added where an app sends none. */
+/** The headers without the Date that the front adds if an app sends none. */
 function dateless(raw: readonly string[]): readonly string[] {
   const at = raw.indexOf('date')
   assert(at > 0)

@@ -10,7 +10,7 @@ const CONNECTIONS = 6
 const WRITES = 20
 const ROUNDS = 40
 
-/** Answers by what it is asked for: at once, a lot, never, half, or not at all. */
+/** An app whose answer depends on the target: at once, large, never, half of one, or a closed connection. */
 const app = () =>
   httpApp((request, response) => {
     request.on('error', () => undefined).resume()
@@ -23,7 +23,7 @@ const app = () =>
     else if (request.url !== '/never') response.end('ok')
   })
 
-/** Frames as a client sends them, and such as none may send (RFC 9113, 6), in any order, on streams that are open, closed, or were never. */
+/** Valid and forbidden frames (RFC 9113, 6) in random order, on streams that are open, closed or were never opened. */
 function frames(chance: Chance): Buffer {
   const made: Buffer[] = []
   for (let more = chance.one([1, 3, 30, 300]); more > 0; more--) {
@@ -56,7 +56,7 @@ function frames(chance: Chance): Buffer {
   return Buffer.concat(made)
 }
 
-// What is thrown where nobody catches it ends a daemon; here it fails the run.
+// An uncaught exception would end a daemon. Here it fails the test run.
 test('whatever frames clients send, and whenever they leave, all is given back and the next is served', async () => {
   await using upstream = await app()
   const first = (1 + Math.random() * 2 ** 31) | 0
@@ -64,7 +64,7 @@ test('whatever frames clients send, and whenever they leave, all is given back a
     const chance = new Chance(seed)
     const resets = new Buckets()
     await using front = await streaming(upstream, {}, { connections: { mostPerAddress: chance.one([8, 100]) }, resets })
-    // With few left to leave, it is soon shut out.
+    // A client with few resets left is soon shut out.
     const taken = chance.one([0, 960, 990])
     for (let left = 0; left < taken; left++)
       resets.take('127.0.0.1', { perSecond: 100, burst: 1_000 }, front.clock.now())
@@ -77,7 +77,7 @@ test('whatever frames clients send, and whenever they leave, all is given back a
       if (chance.maybe(0.02)) front.exchanges.drain()
     }
     for (const client of clients) client[Symbol.dispose]()
-    // node:http2 may hear of no reset while it writes: such a connection is pinged, and ended as nobody answers.
+    // node:http2 may miss a reset while it writes. Such a connection is pinged, and ended because nobody answers.
     for (let minutes = 0; minutes < 3; minutes++) {
       await new Promise(resolve => setImmediate(resolve))
       await front.clock.advance(60_000)

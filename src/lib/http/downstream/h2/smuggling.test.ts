@@ -9,7 +9,7 @@ import { readHead, trailerLines } from './request-head.ts'
 
 type Fields = readonly (readonly [string, string])[]
 
-/** An app of node:http that keeps what it understood. */
+/** An app of node:http that records the requests that it parsed. */
 async function httpWitness() {
   const requests: string[] = []
   const app = await httpApp((request, response) => {
@@ -25,7 +25,7 @@ async function httpWitness() {
   return Object.assign(app, { requests })
 }
 
-/** An app that keeps every byte that it was sent, and answers each head. */
+/** An app that records every byte it receives, and answers each head. */
 async function witness() {
   const seen = { text: '' }
   const app = await rawApp(socket =>
@@ -109,7 +109,7 @@ const NO_HEADERS = [
 ] as const
 
 for (const [what, name, value] of NO_HEADERS) {
-  // node:http2 leaves out what is no header before we see it, and goes on with the request.
+  // node:http2 drops an invalid header before we see it, and goes on with the request.
   test(`never forwarded: ${what}`, async () => {
     await using app = await witness()
     await using front = await streaming(app)
