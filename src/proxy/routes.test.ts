@@ -50,7 +50,7 @@ test('many first requests for a hostname share one look-up', async () => {
   assert.equal(lookUps(master), 1)
 })
 
-// Promise 5.
+// Promise 5: apps keep serving when the master is away.
 test('with the master away, known apps serve, unknown ones are told that it is, and a front started then knows what the last one knew', async () => {
   await using app = await hello()
   const master = await masterOf([anApp('blog', ['blog.localhost'])], [aNode('one', '127.0.0.1:1')])

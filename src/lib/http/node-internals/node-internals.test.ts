@@ -58,7 +58,7 @@ async function textOf(socket: Socket, length: number): Promise<string> {
   return text
 }
 
-/** How many of three small writes went through the stream. */
+/** The number of three small writes that went through the stream. */
 async function streamedOf({ accepted, client }: Ends): Promise<number> {
   const writer = new SocketWriter(accepted, cause => assert.fail(cause))
   const text = textOf(client, 4)
