@@ -98,7 +98,7 @@ describe('an app', () => {
     await using shadow = await Shadow.start()
     await shadow.register('blog', { sleep: { idleAfter: '10s' } })
     await shadow.ask('blog', '/log?line=first')
-    await shadow.untilLogged('blog', /first/) // what Docker tells late would stand behind the sleep
+    await shadow.untilLogged('blog', /first/) // a line that Docker delivers late would come after the sleep in the log
     await shadow.pass(10_000)
     await shadow.until('blog', 'asleep')
     await shadow.ask('blog', '/log?line=second&stream=stderr')
@@ -107,7 +107,7 @@ describe('an app', () => {
       ({ stream, line }) => `${stream} ${line.replace(/[0-9a-f-]{36}/, 'ID')}`,
     )
     const isAwake = (line: string): boolean => line.startsWith('shadow awake')
-    // Docker passes the app's lines on a moment late: what it writes as it starts may stand before or after that it is awake.
+    // Docker delivers the app's lines a moment late: lines from its start may come before or after `awake`.
     assert.deepEqual(
       lines.filter(line => !line.includes('listens on') && !isAwake(line)),
       [

@@ -16,7 +16,7 @@ const VOLUME = { volume: { size: '32MiB' } }
 
 type Answer = { status: number; code: string; detail: string; faults: Record<string, string> }
 
-/** Says to the master what a client of ours would not. */
+/** Sends the master a request that our own clients would not send. */
 async function say(shadow: Shadow, method: string, path: string, body: string, token?: string): Promise<Answer> {
   const headers = { authorization: `Bearer ${token ?? shadow.up.adminToken}`, 'content-type': 'application/json' }
   const response = await fetch(`${shadow.up.masterUrl}${path}`, { method, headers, body })
@@ -97,7 +97,7 @@ describe('what the master is told wrongly', () => {
     for (const [body, field] of [
       ['{"port":"8000"}', 'port'],
       ['{"volume":{"size":"1MiB"}}', 'volume.size'],
-      ['{"volume":{"size":"16MiB"}}', 'volume.size'], // it has more
+      ['{"volume":{"size":"16MiB"}}', 'volume.size'], // the volume is larger
       ['{"name":"other"}', 'name'],
       ['{"image":null}', 'image'],
     ] as const) {
@@ -135,7 +135,7 @@ describe('a definition that cannot be run', () => {
       [{ image: 'no.registry.invalid/none:1' }, 'image-not-found'],
       [{ image: task.image, command: ['/no/such/program'] }, 'command-not-found'],
     ] as const) {
-      // While it is awake it is not touched for what cannot be run.
+      // A definition that cannot run does not disturb the awake app.
       await assert.rejects(update(shadow, wrong), isCode(code))
       assert.equal((await shadow.ask('blog', '/files/note')).text, 'kept')
       assert.equal((await shadow.instance('blog')).revision, 1)
@@ -144,7 +144,7 @@ describe('a definition that cannot be run', () => {
       [{ image: 'no.registry.invalid/none:1' }, 'image-not-found'],
       [{ image: task.image, command: ['/no/such/program'] }, 'command-not-found'],
     ] as const) {
-      // While it is asleep nobody looks; the revision before serves on.
+      // While the app is asleep, its new definition is not checked. The previous revision goes on serving.
       await shadow.sleep('blog')
       const { task: next } = await update(shadow, wrong)
       await shadow.eventually(async () => (await shadow.ask('blog', '/files/note')).text === 'kept')
@@ -183,7 +183,7 @@ describe('a definition that cannot be run', () => {
     assert.deepEqual([status, json.code, json.detail], [504, 'app-not-ready', 'It did not answer in time.'])
     const { problem } = await shadow.until('blog', 'crashed')
     assert.deepEqual(problem?.facts, { port: 8000 })
-    assert.match(problem?.detail ?? '', /gave no answer on port 8000 within 1m/) // which is not for visitors
+    assert.match(problem?.detail ?? '', /gave no answer on port 8000 within 1m/) // visitors do not get this detail
     assert.deepEqual(await shadow.containers('blog'), [])
   })
 })
@@ -258,7 +258,7 @@ describe('Docker', () => {
   })
 })
 
-/** A disk of so many MiB, to be filled to its last byte. */
+/** A disk of this many MiB that can be filled to its last byte. */
 async function smallDisk(mebibytes: number) {
   const folder = await mkdtemp(join(tmpdir(), `${TEST_FOLDER_PREFIX}disk-`))
   const path = `${folder}/mnt`
@@ -271,19 +271,19 @@ async function smallDisk(mebibytes: number) {
     path,
     async fill() {
       const { bavail, bsize } = await statfs(path)
-      await run('fallocate', ['-l', String(bavail * bsize), `${path}/filler`]).catch(() => undefined) // a little less fits
-      await run('sh', ['-c', `cat /dev/zero >>${path}/filler`]).catch(() => undefined) // until no byte does
+      await run('fallocate', ['-l', String(bavail * bsize), `${path}/filler`]).catch(() => undefined) // a little less than `bavail` fits
+      await run('sh', ['-c', `cat /dev/zero >>${path}/filler`]).catch(() => undefined) // until no byte fits
     },
     free: () => rm(`${path}/filler`),
     async [Symbol.asyncDispose]() {
-      // Docker lets go of its copies of a container's mounts a moment after the container is gone.
+      // Docker releases its copies of a container's mounts a moment after the container is gone.
       await until(() => run('umount', [path]).catch(() => undefined))
       await rm(folder, { recursive: true })
     },
   }
 }
 
-/** A socket that leads to Docker, and can be cut. */
+/** A socket that forwards to Docker, and can be cut. */
 async function wayToDocker(socket: string) {
   const real = socketHere()
   const open = new Set<Socket>()

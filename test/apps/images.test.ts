@@ -23,7 +23,7 @@ test('a revision runs the image that its tag named, and the same tag built anew 
 
     await builtImage(name, ...page('two'))
     await shadow.sleep('blog')
-    assert.equal((await shadow.ask('blog')).text, 'one\n') // which is what its revision is
+    assert.equal((await shadow.ask('blog')).text, 'one\n') // the content of its revision
 
     const updated = await shadow.admin.call('updateApp', { params: { app: 'blog' }, body: { image } })
     assert.deepEqual([updated.task.revision, updated.task.pinned?.id === task.pinned?.id], [2, false])
@@ -50,7 +50,7 @@ test('an image that exposes one port is asked on that, unless another was given'
 test('an app that listens on another port than its own is told of with that, long before its deadline', async () => {
   const image = await busyboxImage()
   await using shadow = await Shadow.start()
-  const startWithin = '9s' // a sixth of which, and a second, is what it takes
+  const startWithin = '9s' // the test takes a sixth of this, and a second
   await shadow.register('blog', { image, command: serves('80'), startWithin, ...readers })
   await assert.rejects(shadow.wake('blog'), error => {
     assert.ok(error instanceof ShadowError)
@@ -101,7 +101,7 @@ test("an image's health check is run for an app that is ready by it, and for no 
   await shadow.admin.call('updateApp', { params: { app: 'none' }, body: { ready: { kind: 'port' } } })
   await shadow.wake('none')
   const back = shadow.admin.call('updateApp', { params: { app: 'none' }, body: { ready: { kind: 'healthcheck' } } })
-  await assert.rejects(back, none) // and what ran goes on
+  await assert.rejects(back, none) // the running instance goes on
   assert.equal((await shadow.instance('none')).phase, 'awake')
 })
 
@@ -113,7 +113,7 @@ test('/dev/shm is as large as it is said to be', async () => {
   assert.match((await shadow.ask('blog')).text, /^shm +100 /m)
 })
 
-/** What Docker tells of a container. */
+/** The output of `docker inspect`. */
 async function ofDocker(format: string, id = ''): Promise<string> {
   const { stdout } = await promisify(execFile)('docker', ['inspect', '--format', format, id])
   return stdout.trim()

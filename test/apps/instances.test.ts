@@ -14,7 +14,7 @@ const second = instanceId(appName('blog'), 'b')
 
 const docker = async (...args: string[]): Promise<string> => (await promisify(execFile)('docker', args)).stdout.trim()
 
-/** What masters and fronts may ask of the node: its API, and requests for an instance. */
+/** The node as masters and fronts use it: its API, and requests for an instance. */
 async function nodeOf(shadow: Shadow) {
   const { address, port, keys } = shadow.up.nodeproxy
   const { permit } = await shadow.admin.call('getHost', { params: { hostname: 'blog.localhost' } })
@@ -33,7 +33,7 @@ async function linesOf(client: NodeClient, instance: string): Promise<string> {
   return (await body.setEncoding('utf8').toArray()).join('')
 }
 
-/** Names of the node's containers, with the instance that their labels name. */
+/** Names of the node's containers, each with the instance that its label names. */
 const containersOf = async (node: string): Promise<string[]> =>
   (await docker('ps', '--filter', `label=shadow.node=${node}`, '--format', '{{.Names}} {{.Label "shadow.instance"}}'))
     .split('\n')
@@ -75,7 +75,7 @@ test('two instances of one app on a node have each a container, a log, holds and
   await ask(second, '/later/now')
   assert.equal((await asking.response).statusCode, 200)
 
-  // A node that is started again takes both over, each as what it was.
+  // After a restart, the node adopts both containers, each for its own instance.
   assert.notEqual((await shadow.ask('blog')).json.boot.id, first)
   const before = await containersOf(shadow.node)
   await shadow.stop()

@@ -19,12 +19,12 @@ function countStarts(shadow: Shadow): () => number {
   return () => starts
 }
 
-// What other systems were seen to get wrong, and is not shown by the tests of the promises.
+// Mistakes seen in other systems that the tests of the promises do not cover.
 describe('what peers get wrong:', () => {
   test('an app that fails is told of when it fails, not when its limit has passed, and the next request tries again', async () => {
     await using shadow = await Shadow.start()
     const starts = countStarts(shadow)
-    await shadow.register('blog', { env: { EXIT_AT_BOOT: '7' }, startWithin: '1d' }) // nobody waits for that here
+    await shadow.register('blog', { env: { EXIT_AT_BOOT: '7' }, startWithin: '1d' }) // no test waits that long
     for (const n of [1, 2]) {
       const { status, json } = await shadow.ask('blog')
       assert.deepEqual([status, json.code, json.facts], [502, 'app-crashed', { exitCode: 7 }])
@@ -58,7 +58,7 @@ describe('what peers get wrong:', () => {
     const boots = new Set<string>()
     for (let n = 0; n < 20; n++) {
       boots.add((await shadow.ask('blog')).json.boot.id)
-      shadow.clock.leap(1_000) // real time passes too: on a busy machine, up to 2 s between two requests
+      shadow.clock.leap(1_000) // on a busy machine, up to 2 s of real time also pass between two requests
       await shadow.spoken()
     }
     assert.equal(boots.size, 1)
