@@ -45,7 +45,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await endAll()
   if ((await containers()).length > 0) {
-    await up() // takes over what a failed test has left running, so that its end puts it to sleep
+    await up() // adopts the containers that a failed test left, so that its end puts them to sleep
     await endAll()
   }
   await run('sh', ['-c', `docker network rm $(docker network ls -q --filter label=shadow.node=${node})`]).catch(
@@ -71,7 +71,7 @@ async function shadow(line: string): Promise<Spoken> {
   return { stdout, stderr, exit }
 }
 
-/** What the command says with --json; it must have gone well. */
+/** The output of the command with --json. The command must succeed. */
 async function told<T = unknown>(line: string): Promise<T> {
   const { stdout, stderr, exit } = await shadow(`${line} --json`)
   assert.equal(exit, 0, stderr)
@@ -81,11 +81,11 @@ async function told<T = unknown>(line: string): Promise<T> {
 type Daemon = {
   front: string
   end: (signal: NodeJS.Signals) => Promise<number>
-  /** Resolves when it has said this on stderr; fails when it ends without. */
+  /** Resolves when the daemon has written this to stderr; rejects if the daemon ends first. */
   said: (words: string) => Promise<void>
 }
 
-/** `shadow up` as a process of its own; resolves when it says that it is up. */
+/** `shadow up` as a process of its own. Resolves when the process says that it is up. */
 async function up(): Promise<Daemon> {
   const child = spawn(built.shadow, ['up', '--listen', '127.0.0.1:0'], { env, stdio: ['ignore', 'ignore', 'pipe'] })
   const ended = once(child, 'exit')
@@ -110,7 +110,7 @@ async function up(): Promise<Daemon> {
   return { front, end, said }
 }
 
-/** What the app of the journeys answers to `/` and `/env`. */
+/** The answers of the journeys' app to `/` and `/env`. */
 type Answer = { boot?: { id: string }; GREETING?: string }
 
 async function get(front: string, path = '/', host = 'blog.localhost'): Promise<{ status: number; body: Answer }> {
@@ -179,7 +179,7 @@ test('register, first request, ps, status, why, logs, sleep, wake, update, remov
 
 test('access rules close an app without stopping it, and what they refuse wakes nothing', async () => {
   const { front } = await up()
-  // The front hears of a change a moment after the master has it, and tells nobody.
+  // The front learns of a change a moment after the master, without a signal to wait for.
   const untilAnswered = (status: number): Promise<Answer> =>
     until(async () => {
       const answer = await get(front)

@@ -24,7 +24,7 @@ beforeAll(async () => {
 })
 afterAll(() => built[Symbol.asyncDispose]())
 
-/** What the process loads, by its own account. */
+/** A module that makes the process print each module it loads. */
 const TELLS_LOADS = `data:text/javascript,${encodeURIComponent(`
   import { registerHooks } from 'node:module'
   registerHooks({ load(url, context, next) { process._rawDebug('loads ' + url); return next(url, context) } })
@@ -110,7 +110,7 @@ test('the built CLI on an old Node says so and nothing else', async () => {
 
 test('a reader that leaves early ends the CLI quietly', async () => {
   const child = spawn(shadow, ['help', 'errors'], { stdio: ['ignore', 'pipe', 'pipe'] })
-  child.stdout.destroy() // long before the first byte comes
+  child.stdout.destroy() // long before the first byte of output
   const [stderr, [exit]] = await Promise.all([text(child.stderr), once(child, 'exit')])
   assert.deepEqual([exit, stderr], [0, ''])
 })

@@ -7,7 +7,7 @@ import { anApp, aTask } from '../../src/testing/fake-app.ts'
 import { FAKE_TOKEN, fakeMaster } from '../../src/testing/fake-master.ts'
 import { installed } from '../tools/installed.ts'
 
-// What an app writes goes to a terminal (a real one: script makes it) and into a pipe.
+// The output of an app goes to a terminal (a real one, made by `script`) and into a pipe.
 const run = promisify(execFile)
 const EVIL = 'ok\r2026-01-01 00:00:00Z # awake \x1b[2J\x1b]0;title\x07 \x9b31m \x7f \u202e'
 const ESCAPED = 'ok\\r2026-01-01 00:00:00Z # awake \\x1b[2J\\x1b]0;title\\x07 \\u009b31m \\u007f \\u202e'
@@ -53,14 +53,14 @@ async function onTerminal(line: string): Promise<string> {
   return stdout.replaceAll('\r\n', '\n')
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: the styles of ours, as they come out
+// biome-ignore lint/suspicious/noControlCharactersInRegex: our own styles, as printed
 const withoutStyles = (text: string): string => text.replace(/\x1b\[(2|22|31|32|33|36|39)m/g, '')
 
 for (const line of ['logs blog', 'status blog', 'why blog', 'tasks blog', 'status other'])
   test(`on a terminal, shadow ${line} escapes what comes from others`, async () => {
     const shown = withoutStyles(await onTerminal(line))
     assert.ok(shown.includes(ESCAPED), shown)
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: none may be left
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: no control character may be left
     assert.doesNotMatch(shown, /[\0-\x08\x0b-\x1f\x7f-\x9f\u202e]/)
   })
 
