@@ -11,7 +11,7 @@ import { register, until } from '../tools/shadow.ts'
 import type { Answer } from '../tools/visitor.ts'
 
 const VOLUME = { volume: { size: '16MiB' } }
-/** An app that opens its port a while after it was started. */
+/** An app that opens its port 1.5 s after its start. */
 const SLOW = { ...VOLUME, env: { LISTEN_AFTER_MS: '1500' } }
 
 let built: Awaited<ReturnType<typeof installed>>
@@ -39,7 +39,7 @@ const instance = (app: string): Promise<InstanceView> => cluster.admin.call('get
 const letterOf = ({ headers }: Answer): string => (headers['x-shadow-node'] === cluster.nameOf('a') ? 'a' : 'b')
 const other = (letter: string): string => (letter === 'a' ? 'b' : 'a')
 
-/** Asks until it is answered so; whatever comes before must be an error that says what happened. */
+/** Repeats the request until the answer has this status. Every earlier answer must be one of these errors. */
 const answered = (app: string, status: number, errors: readonly string[], front = 'x'): Promise<Answer> =>
   until(async () => {
     const answer = await cluster.at(front).ask(app)
@@ -94,7 +94,7 @@ test('a node that is told to end leaves its apps running and takes them over aga
 test('two fronts that have chosen differently agree in the end, with one container', async () => {
   await register(cluster.admin, 'moves')
   const atFirst = letterOf(await ask('moves'))
-  // Away while the node is, x never finds it ill, which would move its pin; and pins outlive a front.
+  // Front x is away at the same time as the node, so it never finds the node unhealthy and keeps its pin. Pins survive a restart of the front.
   await cluster.front('x').end('SIGTERM')
   await cluster.node(atFirst).end('SIGKILL')
   assert.equal(letterOf(await cluster.at('y').ask('moves')), other(atFirst))
@@ -120,7 +120,7 @@ test('two fronts that have chosen differently agree in the end, with one contain
   )
   const boots = await Promise.all(['x', 'y'].map(async front => (await cluster.at(front).ask('moves')).json.boot.id))
   assert.equal(boots[0], boots[1])
-  // Whoever came too late for the volume says so at once, and clears up behind its answer.
+  // The node that came too late for the volume answers at once, and cleans up after its answer.
   await until(async () => {
     const containers = await Promise.all(['a', 'b'].map(letter => cluster.containers(letter, 'moves')))
     return isDeepStrictEqual(containers.map(({ length }) => length).toSorted(), [0, 1]) || undefined

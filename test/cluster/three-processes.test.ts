@@ -13,7 +13,7 @@ import { register, until } from '../tools/shadow.ts'
 import { type Answer, NAVIGATION } from '../tools/visitor.ts'
 
 const VOLUME = { volume: { size: '16MiB' } }
-/** An app that opens its port when it is told to, by a file on its volume. */
+/** An app that opens its port once a file on its volume exists. */
 const WAITS = { ...VOLUME, env: { LISTEN_WHEN: '/data/go' } }
 
 let built: Awaited<ReturnType<typeof installed>>
@@ -38,7 +38,7 @@ describe('master on a bucket, two nodes and two fronts, as processes of their ow
 
   const ask = (app: string, ...how: [path?: string, sent?: object]): Promise<Answer> => cluster.at('x').ask(app, ...how)
 
-  /** Registers an app whose volume is on the node that the fronts would not choose for it. */
+  /** Registers an app whose volume is on the node that the fronts would not choose. */
   async function elsewhere(name: string): Promise<{ app: App; home: string; wrong: string }> {
     const app = await register(cluster.admin, name, VOLUME)
     // The front pins it to the node that it chooses, and asks that one again.
@@ -95,7 +95,7 @@ describe('master on a bucket, two nodes and two fronts, as processes of their ow
   test('server-sent events come as they are sent', async () => {
     await register(cluster.admin, 'news')
     const { request, response } = cluster.at('x').begin('news', '/events')
-    const events = (await response).setEncoding('utf8').on('error', () => undefined) // we leave in the middle
+    const events = (await response).setEncoding('utf8').on('error', () => undefined) // the test leaves in the middle of the stream
     let said = ''
     events.on('data', chunk => {
       said += chunk
@@ -135,7 +135,7 @@ describe('master on a bucket, two nodes and two fronts, as processes of their ow
     assert.deepEqual(await told('crasher'), [502, 'app-crashed', 'app-crashed', 'crashed'])
     const { text } = await ask('crasher')
     assert.match(text, /exit code 7/)
-    assert.doesNotMatch(text, /cannot go on/) // what it wrote is for its owner: shadow status
+    assert.doesNotMatch(text, /cannot go on/) // only the owner sees the app's output, by `shadow status`
   })
 
   for (const framing of ['content-length', 'transfer-encoding'] as const) {
