@@ -12,7 +12,7 @@ import { TEST_FOLDER_PREFIX } from '../tools/environment.ts'
 import { installed } from '../tools/installed.ts'
 import { until } from '../tools/shadow.ts'
 
-// A daemon whose log cannot be written: a disk that is full, a terminal that is gone.
+// A daemon that cannot write its log: the disk is full, or the terminal is gone.
 let built: Awaited<ReturnType<typeof installed>>
 let data: string
 const started: ChildProcess[] = []
@@ -55,7 +55,7 @@ const isAlive = (pid: number): boolean => {
   }
 }
 
-/** Makes the master log a line, and answers. */
+/** Registers an app, for which the master logs a line. Returns the answer. */
 async function register(name: string): Promise<string> {
   const { master } = await endpoints()
   const token = (await readFile(join(data, 'tokens/admin'), 'utf8')).trim()

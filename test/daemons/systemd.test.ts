@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 
 const UNITS = join(import.meta.dirname, '../../contrib/systemd')
 
-/** How exposed a unit may be, in tenths, by the scale of systemd: 0 is not at all, 100 fully. */
+/** The highest exposure allowed for each unit, in tenths on systemd's scale: 0 is not exposed, 100 is fully exposed. */
 const MOST = { 'shadow-master': 20, 'shadow-proxy': 20, 'shadow-nodeproxy': 60, shadow: 60 }
 
 for (const [unit, most] of Object.entries(MOST)) {

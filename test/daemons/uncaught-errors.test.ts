@@ -9,7 +9,7 @@ import { text } from 'node:stream/consumers'
 import { test } from 'vitest'
 import { TEST_FOLDER_PREFIX } from '../tools/environment.ts'
 
-// What an error in a callback does to a daemon: the exception is thrown by a module that Node loads beside it.
+// A module that Node loads together with the daemon throws an exception in a callback.
 const THROWS = 'process.on("SIGUSR2", () => setImmediate(() => { throw new TypeError("cut short") }))'
 
 test('an exception that cuts code of a daemon short is logged, and the daemon starts anew under its process id', async () => {
