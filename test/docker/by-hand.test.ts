@@ -9,7 +9,7 @@ const VOLUME = { volume: { size: '16MiB' }, sleep: { idleAfter: 'never', grace: 
 
 const docker = async (...args: string[]): Promise<string> => (await promisify(execFile)('docker', args)).stdout.trim()
 
-/** Mounts of the app's volume on the machine; one and the same must never be there twice. */
+/** The number of mounts of the app's volume on the machine. There must never be two. */
 async function mountsOf(shadow: Shadow, app: string): Promise<number> {
   const text = await readFile('/proc/self/mountinfo', 'utf8')
   return text.split('\n').filter(line => line.includes(` ${shadow.data}/volumes/${app}/mnt `)).length

@@ -8,7 +8,7 @@ import { docker } from '../tools/docker-host.ts'
 
 const { node, network, runtime, started, task } = containersOfTest()
 
-/** The part of 100 ms that the kernel gives the container, in µs: cgroup v2, or v1. */
+/** The µs of CPU that the kernel gives the container in each 100 ms, by cgroup v2 or v1. */
 function quotaOf({ id }: Container): number {
   const pid = run('inspect', '--format', '{{.State.Pid}}', id)
   for (const line of readFileSync(`/proc/${pid}/cgroup`, 'utf8').split('\n')) {

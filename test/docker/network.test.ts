@@ -20,7 +20,7 @@ describe('the network of the apps', () => {
     expect(second.ip).toMatch(/^\d+\.\d+\.\d+\.\d+$/)
     await runtime.stop(second, 1_000)
     await runtime.remove(second)
-    // and also between the making of a container and its start
+    // the network may also vanish between create and start
     const third = await runtime.create(blog, task(), undefined, signal)
     removeNetwork(network)
     expect(await runtime.start(third, signal)).toMatch(/^\d+\.\d+\.\d+\.\d+$/)
@@ -33,7 +33,7 @@ describe('the network of the apps', () => {
       given.add(one.ip)
       await runtime.stop(one, 0)
       await runtime.remove(one)
-      // a run of the node that comes after this one takes over the turn
+      // the next run of the node continues the turn of addresses
     }
     expect(given.size).toBe(4)
     const [{ IPAM, Labels }] = JSON.parse(run('network', 'inspect', network))

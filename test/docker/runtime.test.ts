@@ -63,7 +63,7 @@ describe('a container', () => {
     const container = await started(task({ env, port: 8123, script: 'echo "$GREETING"; echo $PORT' })).catch(
       (error: unknown) => String(error),
     )
-    // it ends at once, so its start may find it ended already
+    // the container ends at once, so its start may fail because it has already ended
     if (typeof container === 'string') expect(container).toContain('hä $HOME "x"\nnext\n8123')
     else expect(texts(await linesOf(container))).toEqual(['hä $HOME "x"', 'next', '8123'])
   })
@@ -162,7 +162,7 @@ describe('a container', () => {
       const outcome = await creating
       const found = await runtime.leftBehind()
       if (outcome !== undefined) expect(String(outcome)).toContain('left')
-      // What Docker was still making then is made before what it is asked for now.
+      // Docker finishes a container that it was still creating before it creates this one.
       const next = await runtime.create(shop, task({ app: appName('shop') }), undefined, signal)
       const all = [...found, next]
       expect((await runtime.leftBehind()).map(({ id }) => id).toSorted()).toEqual(all.map(({ id }) => id).toSorted())
@@ -201,12 +201,12 @@ describe('stop', () => {
 
   test('does not wait out the grace of an app that handles no signals', async () => {
     const container = await started(task({ command: ['sleep', '1000'] }))
-    await runtime.stop(container, 60_000) // would outlast this test
+    await runtime.stop(container, 60_000) // longer than this test may take
     expect(await runtime.exited(container, signal)).toEqual({ exitCode: 143, outOfMemory: false })
   })
 
   test('ends all processes of the app', async () => {
-    // Both the shell and what it starts have the mark in their command line, whatever they go on to run.
+    // The shell and its children have the mark in their command lines, whatever they execute later.
     const mark = `${Math.floor(100_000 + Math.random() * 900_000)}`
     const container = await started(
       task({ script: `trap "" TERM; (trap "" TERM; echo two; sleep ${mark}) & sleep ${mark}` }),
@@ -245,7 +245,7 @@ describe('the end of an app', () => {
     const container = await started(task())
     const leaving = new AbortController()
     const exited = runtime.exited(container, leaving.signal)
-    await runtime.leftBehind() // asked after it: so Docker was asked for the end, too
+    await runtime.leftBehind() // sent after `exited`, so Docker has received that call too
     leaving.abort(new Error('left'))
     await expect(exited).rejects.toThrow('left')
   })
@@ -253,7 +253,7 @@ describe('the end of an app', () => {
   test('by removal from outside ends the wait', async () => {
     const container = await started(task())
     const exited = runtime.exited(container, signal)
-    await runtime.leftBehind() // asked after it: so Docker was asked for the end, too
+    await runtime.leftBehind() // sent after `exited`, so Docker has received that call too
     run('rm', '--force', container.id)
     expect((await exited)?.exitCode ?? 137).toBe(137)
   })
@@ -377,7 +377,7 @@ function commandOf(pid: string): string {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
   } catch {
-    return '' // it ended meanwhile
+    return '' // the process has ended meanwhile
   }
 }
 
@@ -393,13 +393,13 @@ describe('a container of an image that was committed from one of ours', () => {
       const strangers = ['', '--name=mine', `--name=shadow-${node}-shop`].map(name =>
         run('run', '--detach', ...(name === '' ? [] : [name]), tag),
       )
-      // The run after a restart of the node knows by its records.
+      // After a restart, the node recognises its containers by its records.
       for (const one of [kept, docker({ node, network, records })])
         expect((await one.leftBehind()).map(({ id }) => id)).toEqual([ours.id])
       await expect(kept.create(shop, task({ app: appName('shop') }), undefined, signal)).rejects.toMatchObject({
         code: 'already-exists',
       })
-      // Nor is one that has our name, our labels and the place of ours.
+      // The same holds for a foreign container with our name, our labels and the place of our container.
       await kept.remove(ours)
       const heir = run('run', '--detach', `--name=shadow-${node}-blog`, tag)
       expect(await docker({ node, network, records }).leftBehind()).toEqual([])
