@@ -6,7 +6,7 @@ import { daemonOf, makeExample, Reader } from '../tools/reader.ts'
 import { shapes, stepsOf } from './transcript.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
-/** The node of transcripts: each reader has one of its own. */
+/** The name of the node in transcripts. Each reader has a node of its own. */
 const NODE = 'my-server'
 
 const pages = ['README.md', ...readdirSync(join(ROOT, 'docs')).map(name => `docs/${name}`)]
@@ -24,7 +24,7 @@ beforeAll(async () => {
 for (const { page, blocks } of pages)
   test(`the commands of ${page} work as they stand`, async () => {
     await using reader = await Reader.start()
-    // Pages are about a Shadow that runs, but for those that start one themselves.
+    // Pages assume that Shadow runs, except for pages that start it themselves.
     const first = blocks.find(({ text }) => /\bshadow \w/.test(text))
     if (first === undefined || daemonOf(first.text) === undefined) await reader.type('shadow up')
     for (const block of blocks) {
@@ -37,7 +37,7 @@ for (const { page, blocks } of pages)
     }
   })
 
-/** Types what a transcript has, and compares what it shows, but for times and numbers. */
+/** Types the commands of a transcript and compares their output with it, except for times and numbers. */
 async function follow(reader: Reader, text: string): Promise<void> {
   for (const { command, shown } of stepsOf(text)) {
     const printed = await reader.type(command.replaceAll(NODE, reader.node))
@@ -45,7 +45,7 @@ async function follow(reader: Reader, text: string): Promise<void> {
   }
 }
 
-// The reader itself: each of these would pass unseen if it looked at nothing.
+// Tests of the reader itself: the tests above would also pass with a reader that checks nothing.
 test('a command that fails is seen, also in the middle of a block', async () => {
   await using reader = await Reader.start()
   await expect(reader.type('echo before\nfalse\necho after')).rejects.toThrow('ended with 1 and said:\nbefore\n')
