@@ -4,7 +4,7 @@ import { browser } from '../tools/browser.ts'
 import { hasProgram } from '../tools/programs.ts'
 import { Shadow, WAITS } from '../tools/shadow.ts'
 
-// By plain HTTP, on a hostname that no browser trusts: it sends no Sec-Fetch-* there.
+// Over plain HTTP, browsers send no Sec-Fetch-* to this hostname, because they do not trust it.
 const HOST = 'blog.example.test'
 const NOBODYS = 'nobody.example.test'
 

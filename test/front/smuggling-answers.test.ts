@@ -19,7 +19,7 @@ describePairs({ 'a back end that smuggles answers': { open: smugglingBackend } }
     })
 })
 
-/** A request for the smuggled answer, and another request behind it unless the answer needs an idle connection. */
+/** A request for the smuggled answer, followed by another request unless the answer needs an idle connection. */
 function questions(at: number, { method = 'GET', later }: SmuggledAnswer): string {
   const head = `${method} /${at}/smuggled/${at} HTTP/1.1\r\nHost: app\r\n`
   if (later !== undefined) return `${head}\r\n`

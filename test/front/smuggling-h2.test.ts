@@ -6,7 +6,7 @@ import { attackOverH2 } from '../tools/smuggling/h2-attack.ts'
 import { type H2Payload, h2Families } from '../tools/smuggling/h2-payloads.ts'
 import { describePairs } from '../tools/smuggling/pairs.ts'
 
-// A request of HTTP/2 is written down as one of HTTP/1.1: what that would end early must not get there.
+// An HTTP/2 request is rewritten as an HTTP/1.1 request. Bytes that would end the HTTP/1.1 request early must not get into it.
 describePairs(
   backends,
   pair => {
@@ -18,7 +18,7 @@ describePairs(
         assert.deepEqual(await faultsOf(pair(), hiding, attackFront), [])
       })
 
-    // Last: what came late shows here.
+    // This test runs last, so that it sees requests that arrive late.
     test('in all, the back end saw only what the front saw', () => {
       const { backend, front } = pair()
       assert.deepEqual(unseen(backend.saw(), front.saw()), [])

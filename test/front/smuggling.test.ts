@@ -24,7 +24,7 @@ describePairs(backends, pair => {
       assert.deepEqual(await faultsOf(pair(), payloads, attackFront), [])
     })
 
-  // Last: what came late shows here.
+  // This test runs last, so that it sees requests that arrive late.
   test('in all, the back end saw only what the front saw', () => {
     const { backend, front } = pair()
     assert.deepEqual(unseen(backend.saw(), front.saw()), [])

@@ -14,7 +14,7 @@ import { Visitor } from '../tools/visitor.ts'
 
 const env = { SHADOW_WORKERS: '2' }
 
-/** How many threads listen on the port of this machine, by the kernel's account. */
+/** The number of threads that listen on this port, according to the kernel. */
 async function listeners(port: number): Promise<number> {
   const local = ` 0100007F:${port.toString(16).toUpperCase().padStart(4, '0')} 00000000:0000 0A `
   return ((await readFile('/proc/net/tcp', 'utf8')).split(local).length - 1) / SOCKETS
