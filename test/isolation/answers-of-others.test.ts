@@ -9,7 +9,7 @@ import { register, Shadow } from '../tools/shadow.ts'
 import type { Visitor } from '../tools/visitor.ts'
 
 const STRANGERS = ['strange-1', 'strange-2', 'strange-3']
-/** So many answers of the steady app are looked at, while others are removed at least so often; in each part it dies once. */
+// The test checks `ANSWERS` answers of the steady app while `REMOVALS` other apps or more are removed. The steady app dies once in each part.
 const ANSWERS = 1_000
 const REMOVALS = 40
 const PARTS = 5
@@ -17,7 +17,7 @@ const SMALL = { memory: size('96MiB'), cpus: 1, pids: 64 }
 
 type House = Visitor & AsyncDisposable & { readonly admin: MasterClient }
 
-/** A client that keeps one connection, by HTTP/1.1. */
+/** An HTTP/1.1 client that keeps one connection. */
 class KeptClient implements Disposable {
   readonly #port: number
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 })
@@ -50,13 +50,13 @@ class KeptClient implements Disposable {
   }
 }
 
-/** Names its app in each answer, and can be ended. */
+/** Registers an app that names itself in each answer, and can be made to end. */
 const named = (admin: MasterClient, name: string, memory = SMALL) =>
   register(admin, name, { env: { NAME: name }, limits: memory })
 
 const nameIn = (body: string): unknown => JSON.parse(body).NAME
 
-/** Wakes and sleeps others until told to stop: each start would take the address that has just become free. */
+/** Wakes other apps and puts them to sleep until stopped: without a defence, each start would take the address just freed. */
 function crowd(house: House): { stop: () => Promise<void> } {
   let goesOn = true
   const work = STRANGERS.map(async name => {
@@ -119,7 +119,7 @@ describe.each(HOPS)('%s', (_, start) => {
     let removals = 0
     const churn = others.slice(0, 4).map(async (_, lane) => {
       for (let round = 0; goesOn; round += 1) {
-        const own = others.filter((_, i) => i % 4 === lane) // no two lanes meet at a name
+        const own = others.filter((_, i) => i % 4 === lane) // each lane has its own names
         const name = own[round % own.length] as string
         await named(house.admin, name)
         const { status, text: body } = await house.ask(name, '/env')
@@ -130,9 +130,9 @@ describe.each(HOPS)('%s', (_, start) => {
       }
     })
     const churned = Promise.all(churn).finally(() => {
-      goesOn = false // also where one has failed
+      goesOn = false // also if one lane has failed
     })
-    churned.catch(() => undefined) // told below
+    churned.catch(() => undefined) // awaited below
     using stack = new DisposableStack()
     const clients = Array.from({ length: 4 }, () => stack.use(new KeptClient(house.port)))
     for (let part = 1; part <= PARTS; part += 1) {
@@ -177,7 +177,7 @@ test('an app that closes its port for a moment loses no request that it has not 
 
 test('the kernel’s word on a process that used too much memory is told, though the app goes on', async () => {
   await using shadow = await Shadow.start()
-  // A supervisor that starts its worker again, as gunicorn does.
+  // A supervisor that restarts its worker, as gunicorn does.
   const again =
     "const go = () => require('node:child_process').spawn('node', ['/srv/app.mjs'], { stdio: 'inherit' }).on('exit', go); go()"
   const command = ['node', '-e', again]
@@ -197,7 +197,7 @@ test('the kernel’s word on a process that used too much memory is told, though
   assert.equal((await shadow.ask('supervised', '/env')).status, 200)
 })
 
-/** Each boot of the victim, by its own log. */
+/** The boots of the victim, from its log. */
 async function boots(admin: MasterClient): Promise<string[]> {
   const { body } = await admin.raw('appLogs', { params: { app: 'victim' }, query: { tail: 1000 } })
   return (await text(body)).split('\n').filter(line => line.includes('booted '))

@@ -13,7 +13,7 @@ type Report = {
   readonly notes: readonly string[]
 }
 
-// The times are left to the benchmark: here other tests may use the machine. What holds on a slow machine too is held.
+// Other tests may use the machine, so this test checks only results that also hold on a slow machine. The benchmark checks times.
 test('innocent apps and the master beside ten hostile apps lose no answer, and get none that is another’s', async () => {
   const { stdout } = await promisify(execFile)(process.execPath, [BENCH, '--json', '--seconds', `${SECONDS}`])
   const { rows, aims, notes }: Report = JSON.parse(stdout)

@@ -12,7 +12,7 @@ import { docker } from '../tools/docker-host.ts'
 const { node, network, runtime, started, task } = containersOfTest()
 const sh = (command: string) => execFileSync('/bin/sh', ['-c', command], { encoding: 'utf8', stdio: 'pipe' })
 
-// A machine of its own behind this one: a network namespace that this machine forwards to, on addresses private and public.
+// A network namespace as a separate machine behind this one. This machine forwards to its private and public addresses.
 const BEHIND = `sh-${process.pid}`
 const PRIVATE = '10.231.7.2'
 const PUBLIC = '203.0.113.77'
@@ -20,7 +20,7 @@ const METADATA = '169.254.169.254'
 
 let servers: Server[] = []
 beforeAll(async () => {
-  sh('ip link del sh-veth 2>/dev/null || true') // of a run that was cut off
+  sh('ip link del sh-veth 2>/dev/null || true') // left by an interrupted run
   sh(
     `ip netns add ${BEHIND} && ip link add sh-veth type veth peer name eth0 netns ${BEHIND} && ip addr add 10.231.7.1/24 dev sh-veth && ip link set sh-veth up`,
   )
@@ -51,7 +51,7 @@ const portOf = (server: Server | undefined): number => {
 const gateway = () => /inet ([\d.]+)/.exec(sh(`ip -4 addr show dev ${bridge()}`))?.[1] ?? ''
 const bridge = () => `br-${run('network', 'inspect', '--format', '{{.Id}}', network).slice(0, 12)}`
 
-/** Whether the container gets a connection there, and that at once: nobody has to wait for a packet that was dropped. */
+/** Whether the container can connect to the address. The firewall rejects packets and does not drop them, so a refusal takes no time. */
 function reaches({ id }: Container, ip: string, port: number): boolean {
   try {
     run('exec', id, 'nc', '-w', '3', ip, `${port}`, '-e', 'true')

@@ -15,7 +15,7 @@ import { installed } from '../tools/installed.ts'
 import { register } from '../tools/shadow.ts'
 import { Visitor } from '../tools/visitor.ts'
 
-// So few that they are used up at once; what is refused, and what not, is the same with more.
+// A low limit, so that it is soon reached. A higher limit refuses the same kinds of connections.
 const FILES = 1_500
 
 let built: Awaited<ReturnType<typeof installed>>
@@ -24,7 +24,7 @@ beforeAll(async () => {
 })
 afterAll(() => built[Symbol.asyncDispose]())
 
-/** `shadow up` in a process of its own that may open few files, with an app that can hang and an innocent one. */
+/** `shadow up` in a process with a low limit of open files, with an app that can hang and an innocent app. */
 async function started(workers: string) {
   const stack = new AsyncDisposableStack()
   const data = await mkdtemp(join(tmpdir(), TEST_FOLDER_PREFIX))
@@ -69,7 +69,7 @@ async function started(workers: string) {
 
 type Started = Awaited<ReturnType<typeof started>>
 
-/** Asks the innocent app and the master until it is done, and gives how often; each must answer each time. */
+/** Sends requests to the innocent app and the master until the attack ends. Both must answer each time. Returns the number of requests. */
 async function innocently({ visitor, admin }: Started, attack: Promise<unknown>): Promise<number> {
   let over = false
   const ends = attack.finally(() => {
