@@ -39,14 +39,14 @@ afterAll(async () => {
   await built[Symbol.asyncDispose]()
 })
 
-/** Files below the folder that have the text in them, in clear or in base64. */
+/** Files below the folder that contain the text, in clear or in base64. */
 async function filesWith(folder: string, text: string): Promise<string[]> {
   const needles = [text, Buffer.from(text).toString('base64').slice(2, -4)]
   const entries = await readdir(folder, { recursive: true, withFileTypes: true })
   const files = entries.filter(entry => entry.isFile()).map(entry => join(entry.parentPath, entry.name))
   const having: string[] = []
   for (const file of files) {
-    const content = await readFile(file).catch(() => Buffer.alloc(0)) // replaced meanwhile: the new one is whole
+    const content = await readFile(file).catch(() => Buffer.alloc(0)) // a file that is replaced meanwhile has a complete successor
     if (needles.some(needle => content.includes(needle))) having.push(file)
   }
   return having
@@ -66,7 +66,7 @@ describe('promise 8, each machine knows only what it needs:', () => {
     await register(cluster.admin, 'stateless', { env })
     for (const app of ['stateful', 'stateless']) {
       assert.equal((await cluster.at('x').ask(app, '/env')).json.SECRET, PLANTED)
-      // The next revision, so that there is an old one.
+      // Makes another revision, so that there is an old one.
       await cluster.admin.call('updateApp', { params: { app }, body: { env: { SECRET: marked } } })
       await cluster.admin.call('setAccess', { params: { app }, body: { deny: ['192.0.2.1'] } })
       await until(async () => (await cluster.at('x').ask(app, '/env')).json.SECRET === marked || undefined)

@@ -10,7 +10,7 @@ const IDLE = { sleep: { idleAfter: '10s' } }
 const LONG = 120_000
 const STEP = 5_000
 
-/** Asks the app behind the front's back: what goes on there is no use of it. */
+/** Sends the app a request that bypasses the front, so that it does not count as use. */
 async function behind(shadow: Shadow, app: string, path: string): Promise<unknown> {
   const { container } = await shadow.instance(app)
   const [response] = await once(get(`http://${container?.address}${path}`), 'response')
@@ -70,7 +70,7 @@ describe('promise 3, an app in use never sleeps:', () => {
     events.on('data', chunk => {
       said += chunk
     })
-    events.on('error', () => undefined) // we leave in the middle
+    events.on('error', () => undefined) // the test leaves in the middle of the stream
     await shadow.pass(60_000)
     await behind(shadow, 'blog', '/events/send?data=still')
     await once(events, 'data')

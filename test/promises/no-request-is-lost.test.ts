@@ -57,7 +57,7 @@ describe('promise 1, no request is lost:', () => {
     const asked = shadow.ask('blog')
     const { phase } = await shadow.until('blog', ({ waiting }) => waiting === 1)
     assert.equal(phase, 'stopping')
-    shadow.clock.leap(600_000) // the grace is over
+    shadow.clock.leap(600_000) // the grace ends
     const { status, json } = await asked
     assert.equal(status, 200)
     assert.notEqual(json.boot.id, first.json.boot.id)

@@ -35,7 +35,7 @@ describe('promise 4, an app not in use always sleeps, and why tells:', () => {
     await using shadow = await Shadow.start()
     await shadow.register('blog', IDLE)
     await shadow.deadWebSocket('blog')
-    await shadow.pass(40_000) // it is pinged after 30 s, and has 30 s to answer
+    await shadow.pass(40_000) // the client is pinged after 30 s and has 30 s to answer
     assert.deepEqual(
       (await shadow.instance('blog')).holds.map(({ kind }) => kind),
       ['websocket'],

@@ -15,7 +15,7 @@ import { containersOf, isCode, register, Shadow } from '../tools/shadow.ts'
 const VOLUME = { volume: { size: '16MiB' } }
 const REQUEST = { kind: 'request', what: 'GET / from nowhere', bytes: 0, mayWake: true } as const
 
-/** Holds the app on this node, as a front does that has placed it there. */
+/** Holds the app on this node, as a front does after it placed the app there. */
 const hold = async (apart: Apart, letter: string, app: App): Promise<Held> => {
   const route = await apart.admin.call('getHost', { params: { hostname: `${app.name}.localhost` } })
   return apart.node(letter).hold(instanceId(app.name), { ...REQUEST, permit: route.permit }, new AbortController())
@@ -65,7 +65,7 @@ describe('promise 2, one writer per volume, ever:', () => {
     await using shadow = await Shadow.start()
     await shadow.register('blog', { ...VOLUME, sleep: { idleAfter: '10s' } })
     const there: string[][] = []
-    // Told at once, with nothing else going on meanwhile.
+    // Counts synchronously, so that nothing else happens meanwhile.
     shadow.onStep = (_, step, when) => {
       if (`${when} ${step}` !== 'before create' && `${when} ${step}` !== 'after start') return
       const ids = execFileSync('docker', ['ps', '-aq', '--filter', `label=shadow.node=${shadow.node}`]).toString()

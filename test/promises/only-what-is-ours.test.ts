@@ -16,7 +16,7 @@ let folder: string
 let containers: string[]
 let device: string
 
-/** What somebody else has on this machine: containers with and without labels like ours, a loop device, and its mount. */
+/** Makes foreign things on this machine: containers with and without labels like ours, a loop device, and its mount. */
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), `${TEST_FOLDER_PREFIX}foreign-`))
   const image = await busyboxImage()

@@ -32,7 +32,7 @@ describe('promise 7, states can be told apart from outside:', () => {
     await register(apart.admin, 'unreachable', { volume: { size: '16MiB' } })
     await apart.ask('unreachable')
     const waking = apart.ask('waking')
-    waking.catch(() => undefined) // its node is stopped under it
+    waking.catch(() => undefined) // rejected when its node is stopped
     const seen = {
       unknown: await apart.ask('unknown'),
       asleep: await apart.ask('asleep', '/', NEVER),
@@ -41,7 +41,7 @@ describe('promise 7, states can be told apart from outside:', () => {
     }
     await apart.stopNode('a')
     const gone = apart.ask('unreachable')
-    await apart.pass(NODE_BACK_WITHIN) // it might be back at once
+    await apart.pass(NODE_BACK_WITHIN) // the front waits this long, because the node may come back
     const unreachable = await gone
     const states = Object.entries({ ...seen, unreachable }).map(([state, answer]) => [state, told(answer)])
     assert.deepEqual(Object.fromEntries(states), {
@@ -67,7 +67,7 @@ describe('promise 7, states can be told apart from outside:', () => {
     await shadow.register('blog', WAITS)
     const opened = shadow.ask('blog', '/', { headers: NAVIGATION })
     await shadow.until('blog', ({ waiting }) => waiting === 1)
-    shadow.clock.leap(1_000) // its patience
+    shadow.clock.leap(1_000) // after this time the front shows the waiting page
     const page = await opened
     assert.equal(page.status, 503)
     assert.equal(page.headers['x-shadow-state'], 'waking')

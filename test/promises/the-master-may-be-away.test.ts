@@ -4,7 +4,7 @@ import { describe, test } from 'vitest'
 import { Apart } from '../tools/apart.ts'
 import { isCode, register, until } from '../tools/shadow.ts'
 
-/** An app that is awake, and one that sleeps; both have been used, and have data. */
+/** Makes an awake app and an asleep app. Both have been used and have data. */
 async function used(apart: Apart): Promise<void> {
   for (const app of ['awake', 'asleep']) {
     await register(apart.admin, app, { volume: { size: '16MiB' }, sleep: { idleAfter: '1h' } })
