@@ -6,7 +6,7 @@ import { OwnDocker } from '../tools/own-docker.ts'
 import { Shadow, until } from '../tools/shadow.ts'
 import type { Answer } from '../tools/visitor.ts'
 
-// Each boot adds a line to what the volume has.
+// Each boot appends a line to a file on the volume.
 const COMMAND = ['sh', '-c', 'cat /proc/sys/kernel/random/uuid >> /data/boots; exec httpd -f -p 8000 -h /data']
 
 async function started(docker: OwnDocker): Promise<Shadow> {
@@ -17,7 +17,7 @@ async function started(docker: OwnDocker): Promise<Shadow> {
   return shadow
 }
 
-// Stuck: what a wake that was cut short has left can only be undone with Docker.
+// An interrupted wake leaves `app-stuck`, because it can be undone only with Docker.
 const TOLD = ['runtime-unreachable', 'app-crashed', 'app-stuck']
 
 const boots = async (shadow: Shadow, app: string): Promise<string[]> => {
@@ -26,7 +26,7 @@ const boots = async (shadow: Shadow, app: string): Promise<string[]> => {
   return text.trimEnd().split('\n')
 }
 
-/** Asks until it is served; whatever comes before must be an error that says what happened. */
+/** Repeats the request until it is served. Every earlier answer must be an error that says what happened. */
 const served = (shadow: Shadow, app: string): Promise<Answer> =>
   until(async () => {
     const answer = await shadow.ask(app, '/boots')
@@ -78,7 +78,7 @@ describe('a Docker daemon that is started again', () => {
     await docker.end('SIGTERM')
     assert.deepEqual(await boots(shadow, 'awake'), before, 'while it is away')
     await docker.start()
-    await shadow.pass(35_000) // long enough for a reconciliation
+    await shadow.pass(35_000) // includes a reconciliation
     assert.deepEqual(await boots(shadow, 'awake'), before)
     await docker.run('kill', ...(await containersOf(shadow)))
     await shadow.until('awake', 'crashed')

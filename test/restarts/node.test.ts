@@ -28,7 +28,7 @@ const run = promisify(execFile)
 const docker = async (...args: string[]): Promise<string> => (await run('docker', args)).stdout.trim()
 const PROGRAM = join(import.meta.dirname, '../tools/node-that-dies.ts')
 
-// Each boot adds a line to what the volume has: what was written before must still be there, and in order.
+// Each boot appends a line to a file on the volume. All earlier lines must still be there, in order.
 const COMMAND = [
   'sh',
   '-c',
@@ -42,7 +42,7 @@ let data: string
 let master: Master
 let settings: Record<string, string>
 let foreign: string
-/** What a front would show to the node with requests for the app. */
+/** The permits that a front would send to the node, by app. */
 const permits = new Map<string, string>()
 
 beforeAll(async () => {
@@ -81,12 +81,12 @@ type Node = AsyncDisposable & {
   get(app: string, path: string): Promise<string>
 }
 
-/** The input of a call about the app, as a master makes it. */
+/** The input of a call about the app, as a master sends it. */
 const about = (app: AppName) => ({ params: { instance: instanceId(app) }, headers: permitHeaders(permits.get(app)) })
 
 async function start(dies?: Input['dies']): Promise<Node> {
   const input: Input = { settings, ...(dies && { dies }) }
-  // The program is started two dozen times. What Node keeps of its compiled sources halves the time of each further start.
+  // The program starts two dozen times. Node's compile cache halves the time of each start but the first.
   const env = { ...process.env, NODE_COMPILE_CACHE: `${data}/compiled` }
   const child = spawn(process.execPath, [PROGRAM, JSON.stringify(input)], { env, stdio: ['ignore', 'pipe', 'inherit'] })
   const [line] = (await once(createInterface(child.stdout!), 'line')) as [string]
@@ -121,7 +121,7 @@ function get(url: string, headers: Record<string, string> = {}): Promise<string>
   })
 }
 
-/** Containers of the app on our node, running or not. */
+/** Ids of the app's containers on our node, whether they run or not. */
 const containersOf = async (app: string): Promise<string[]> => {
   const ids = await docker('ps', '-aq', '--filter', `label=shadow.node=${name}`, '--filter', `label=shadow.app=${app}`)
   return ids === '' ? [] : ids.split('\n')
@@ -132,7 +132,7 @@ const groundOf = async (app: string): Promise<string[]> =>
 
 const DIES_ASLEEP = [...WAKE_STEPS].flatMap(step => [`before ${step}`, `after ${step}`])
 const DIES_AWAKE = [...SLEEP_STEPS].flatMap(step => [`before ${step}`, `after ${step}`])
-// By then the container is ready, or still is: it is served on, not undone.
+// At these steps the container is ready, so the next node adopts it and goes on serving.
 const SERVES_ON = ['after ready', 'before stop']
 
 describe('a node that is killed', () => {

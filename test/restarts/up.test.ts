@@ -40,7 +40,7 @@ async function start(dies?: Input['dies']): Promise<Up> {
     SHADOW_NODE_LISTEN: '127.0.0.1:0',
   }
   const input: Input = { settings, ...(dies && { dies }) }
-  // The program is started two dozen times. What Node keeps of its compiled sources halves the time of each further start.
+  // The program starts two dozen times. Node's compile cache halves the time of each start but the first.
   const env = { ...process.env, NODE_COMPILE_CACHE: `${data}/compiled` }
   const child = spawn(process.execPath, [PROGRAM, JSON.stringify(input)], { env, stdio: ['ignore', 'pipe', 'inherit'] })
   const [line] = (await once(createInterface(child.stdout!), 'line')) as [string]
