@@ -24,7 +24,7 @@ describeStorage('SHADOW_TEST_S3', () => openStorage(storagePlace(elsewhere!)), {
 describeBlobs(
   'MinIO',
   async () => {
-    await openStorage(onMinio!.place('blobs')) // it makes the bucket
+    await openStorage(onMinio!.place('blobs')) // makes the bucket
     return openBlobs(onMinio!.place('blobs'))
   },
   { skip: onMinio === undefined && 'it is not installed' },
