@@ -47,7 +47,7 @@ export function containersOfTest() {
     try {
       removeNetwork(network)
     } catch {
-      // no test of this run has made it
+      // no test of this run has made the network
     }
   })
 

@@ -12,5 +12,5 @@ export function removeNetwork(network: string): void {
  */
 export async function removeNetworkOf(node: string): Promise<void> {
   const removed = promisify(execFile)('docker', ['network', 'rm', `shadow-${node}`])
-  await removed.catch(() => undefined) // it was never made, or is in use: what is left is reported after all journeys
+  await removed.catch(() => undefined) // never made, or in use: remaining networks are reported after all journeys
 }

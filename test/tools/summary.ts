@@ -17,7 +17,7 @@ export function count(modules: readonly TestModule[], errors: readonly Serialize
       if (state === 'passed') counts.passed++
       else if (state === 'failed') failedHere++
       else if (state === 'skipped') counts.skipped++
-      else failedHere++ // pending: it was cut short
+      else failedHere++ // pending: the test was interrupted
     }
     const elsewhere = failedHere === 0 && module.state() === 'failed' ? 1 : 0
     counts.failed += failedHere + elsewhere

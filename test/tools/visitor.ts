@@ -9,7 +9,7 @@ export type Answer = {
   readonly headers: IncomingMessage['headers']
   readonly bytes: Buffer
   readonly text: string
-  // biome-ignore lint/suspicious/noExplicitAny: what apps answer is looked at by the test that asked
+  // biome-ignore lint/suspicious/noExplicitAny: each test knows the answer of its app
   readonly json: any
 }
 
@@ -20,17 +20,17 @@ type Sent = {
   readonly signal?: AbortSignal
 }
 
-/** A request under way: its answer may never come. */
+/** A request in progress. Its answer may never come. */
 export type Asking = {
   readonly request: ClientRequest
-  /** The head of the answer; the body is still to be read. */
+  /** The head of the answer. The body is not read yet. */
   readonly response: Promise<IncomingMessage>
 }
 
-/** What a browser says when a person opens a page. */
+/** The headers that a browser sends when a person opens a page. */
 export const NAVIGATION = { accept: 'text/html,*/*;q=0.8', 'sec-fetch-mode': 'navigate' }
 
-/** Somebody who asks a front for apps by their hostnames, each time over a connection of its own. */
+/** A client that requests apps from a front by their hostnames. Each request has a connection of its own. */
 export class Visitor {
   readonly #port: () => number
 
@@ -42,7 +42,7 @@ export class Visitor {
     return this.#port()
   }
 
-  /** Sends the request and reads the whole answer; rejects where that is cut short. */
+  /** Sends the request and reads the whole answer; rejects if the answer is cut. */
   async ask(host: string, path = '/', sent: Sent = {}): Promise<Answer> {
     const response = await this.begin(host, path, sent).response
     const bytes = await buffer(response)
@@ -51,7 +51,7 @@ export class Visitor {
     return { status, headers, bytes, text, json: /json/.test(headers['content-type'] ?? '') ? JSON.parse(text) : null }
   }
 
-  /** Sends the request, leaving it open where no body is given and `method` takes one. */
+  /** Sends the request. Without a body, a request whose method is not GET stays open. */
   begin(host: string, path = '/', { method = 'GET', headers = {}, body, signal }: Sent = {}): Asking {
     const asked = request({
       port: this.port,
@@ -63,19 +63,19 @@ export class Visitor {
       ...(signal && { signal }),
     })
     const response = once(asked, 'response').then(([message]) => message as IncomingMessage)
-    response.catch(() => undefined) // told to whoever waits for it
+    response.catch(() => undefined) // callers that await it get the error
     if (body !== undefined || method === 'GET') asked.end(body)
     return { request: asked, response }
   }
 
-  /** Opens a WebSocket; rejects with what was answered where it is refused. */
+  /** Opens a WebSocket; rejects if it is refused. */
   async webSocket(host: string, path = '/'): Promise<WebSocket> {
     const socket = new WebSocket(`ws://127.0.0.1:${this.port}${path}`, { headers: { host: hostOf(host) } })
     await once(socket, 'open')
     return socket
   }
 
-  /** Opens a WebSocket whose client then is as good as gone: it neither reads nor answers, and never closes. */
+  /** Opens a WebSocket whose client then does nothing: it neither reads nor answers nor closes. */
   async deadWebSocket(host: string): Promise<Socket> {
     const asked = request({
       port: this.port,
@@ -94,5 +94,5 @@ export class Visitor {
   }
 }
 
-/** An app's name stands for the hostname that it gets without a domain. */
+/** The hostname of an app without a domain. A text with a dot or a colon is a hostname already. */
 const hostOf = (host: string): string => (/[.:]/.test(host) ? host : `${host}.localhost`)

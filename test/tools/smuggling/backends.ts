@@ -97,7 +97,7 @@ async function caddy(folder: string): Promise<Backend> {
   const port = await freePort()
   const config = join(folder, 'Caddyfile')
   const log = join(folder, 'caddy.log')
-  // It accepts h2c too: a front that passes such an upgrade on no longer sees what its client requests.
+  // This back end accepts h2c too: a front that passes such an upgrade on no longer sees the requests of its client.
   writeFileSync(
     config,
     `{

@@ -2,9 +2,8 @@
 export type Fields = readonly (readonly [name: string, value: string])[]
 
 /**
- * A request by HTTP/2. `refused`: it must get an error, and nothing may reach the back end. `hides`: a value or a body contains `…/evil`,
- * so
- * no back end may get a request for it.
+ * A request by HTTP/2. `refused`: the client must get an error, and nothing may reach the back end. `hides`: a value or a body contains
+ * `…/evil`, so no back end may get a request for it.
  */
 export type H2Payload = {
   readonly name: string
