@@ -41,7 +41,7 @@ test('a new volume begins with owner, mode and contents of the folder that the i
   expect(readFileSync(join(at('db'), 'link'), 'utf8')).toBe('first\n')
   expect(looks(join(at('db'), 'sub/seed'))).toMatchObject({ uid: 70, gid: 71 })
 
-  // What the app has since done to it stays, at the next wake and with another image.
+  // Later changes of the app survive the next wake and another image.
   rmSync(join(at('db'), 'link'))
   writeFileSync(join(at('db'), 'sub/seed'), 'second\n')
   await shadow.sleep('db')

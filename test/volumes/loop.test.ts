@@ -232,7 +232,7 @@ test('a frozen volume takes no writes until the task is done, also where that fa
   let writing: Promise<unknown> | undefined
   await places.frozen(blog, async () => {
     writing = writeFile(join(at, 'late'), 'x').then(() => order.push('written'))
-    await sleep(50) // a write that is not held back would be done by then
+    await sleep(50) // a write that is not blocked would be done by then
     order.push('task done')
   })
   await writing
@@ -391,7 +391,7 @@ describe('what the app sees of its volume', () => {
     const { uid, gid, mode, mtimeMs, nlink } = statSync(at)
     return { names: readdirSync(at), uid, gid, mode: mode & 0o7777, mtimeMs, nlink }
   }
-  /** As an app leaves it: with an owner, a mode and a time of its own. */
+  /** A volume as an app leaves it: with its own owner, mode and time. */
   async function asAnAppLeftIt() {
     const { at } = await bring()
     writeFileSync(join(at, 'kept'), 'yes')
