@@ -35,7 +35,7 @@ export class OwnDocker implements AsyncDisposable {
     if (this.#runs) return
     const own = ['--data-root', `${this.#folder}/data`, '--exec-root', `${this.#folder}/exec`]
     const at = ['--pidfile', `${this.#folder}/pid`, '--host', `unix://${this.socket}`]
-    // The packet filter belongs to the machine's own daemon, and its networks must not overlap ours. Never --bridge=none: that removes
+    // The packet filter belongs to the machine's own daemon, and its networks must not overlap ours. Never use --bridge=none: it removes
     // docker0.
     const net = ['--iptables=false', '--ip-masq=false']
     const pool = ['--default-address-pool', 'base=10.213.0.0/16,size=24']
