@@ -96,7 +96,7 @@ describe('a drain', () => {
       await on.admin.call('registerApp', { body: { name, image: 'x', volume: { size: '1GiB' } } })
     for (const volume of ['blog', 'shop'])
       await on.admin.call('leaseVolume', { params: { volume }, body: { node: 'n1' } })
-    // A lease that expires is of storage that other nodes reach too.
+    // A lease that expires belongs to storage that other nodes can reach too.
     await on.admin.call('leaseVolume', { params: { volume: 'free' }, body: { node: 'n1', forMs: 60_000 } })
     await assert.rejects(on.admin.call('drainNode', { params, body: {} }), error => {
       assert.ok(isFailure(error, 'volumes-stay'))

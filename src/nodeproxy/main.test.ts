@@ -462,7 +462,7 @@ test('it announces what placement goes by: labels, room, volume slots, images, v
 
 test('a cordon that the master answers with is kept at once: no new app is taken', async () => {
   const announcements = () => master.calls.filter(({ name }) => name === 'announceNode').length
-  // The second of them comes after the node has read the answer to the first.
+  // The node sends the second announcement after it has read the answer to the first.
   const twoMore = async (): Promise<void> => {
     const before = announcements()
     while (announcements() < before + 2) {

@@ -137,7 +137,7 @@ describe('while one wake makes room, another', () => {
     await room.admit(id('busy'), app('busy', '3GiB'), signal)
     await room.admit(id('idle'), app('idle', '20GiB'), signal)
     const makeRoom = async (): Promise<void> => {
-      idle.length = 0 // it is stopping, and idle no more
+      idle.length = 0 // the app is stopping and no longer idle
       await left.promise
       room.leave(id('idle'))
     }

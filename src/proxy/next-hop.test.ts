@@ -348,7 +348,7 @@ test('a front that starts anew asks no cordoned node for an app that it has not 
     await client.until('<0>')
     assert.deepEqual([one.asked, other.served], [[], ['GET /']])
   }
-  // A pinned app is no new app.
+  // A pinned app does not count as new.
   nodes.splice(0, 2, aNode(first, one.address), { ...aNode(second, other.address), cordon })
   await using again = await aFront({ master: master.url, data })
   using client = new RawClient(again.port, GET)

@@ -84,7 +84,7 @@ test("an image's health check is run for an app that is ready by it, and for no 
     'null ["NONE"]',
   )
 
-  const command = ['httpd', '-f', '-p', '8000'] // it never becomes well
+  const command = ['httpd', '-f', '-p', '8000'] // its health check never passes
   await shadow.register('late', { image, command, ready: { kind: 'healthcheck' }, startWithin: '5s', ...readers })
   await assert.rejects(
     shadow.wake('late'),

@@ -73,7 +73,7 @@ test('a cordoned node serves and wakes what it has, and takes nothing new; uncor
   const [old] = apps['a'] as [string]
   await cluster.admin.call('sleepApp', { params: { app: old } })
   assert.equal(letterOf(await cluster.at('x').ask(old)), 'a')
-  // At once: a front that does not know of the cordon yet is refused by the node, and asks the other one.
+  // No wait is needed: the node refuses a front that does not know of the cordon yet, and the front tries the other node.
   for (let n = 0; n < 6; n++) {
     await register(cluster.admin, `new-${n}`)
     const answer = await cluster.at(n % 2 === 0 ? 'x' : 'y').ask(`new-${n}`)
@@ -230,7 +230,7 @@ test('a wake without room goes to the other node, then is refused within 2 s wit
     await cluster.node(letter).start({ SHADOW_VOLUME_SLOTS: '1' })
     await until(async () => (await node(letter)).volumeSlots?.total === 1 || undefined)
   }
-  // Fronts hear of the slots within seconds, and of those that are taken later than this test takes them.
+  // Fronts learn of the slots within seconds. This test takes slots faster than that.
   for (const app of ['one', 'two', 'three']) await register(cluster.admin, app, VOLUME)
   const sockets = []
   const homes = new Set<string>()

@@ -41,7 +41,7 @@ describe('master on a bucket, two nodes and two fronts, as processes of their ow
   /** Registers an app whose volume is on the node that the fronts would not choose. */
   async function elsewhere(name: string): Promise<{ app: App; home: string; wrong: string }> {
     const app = await register(cluster.admin, name, VOLUME)
-    // The front pins it to the node that it chooses, and asks that one again.
+    // The front pins the app to the node that it chooses, and uses that node again.
     const { headers } = await cluster.at('x').ask(name, '/', { headers: { 'x-shadow-wake': 'never' } })
     const [home, wrong] = headers['x-shadow-node'] === cluster.nameOf('a') ? ['b', 'a'] : ['a', 'b']
     const lease = { params: { volume: name }, body: { node: cluster.nameOf(home) } }

@@ -43,7 +43,7 @@ class Daemon {
     this.#env = env
   }
 
-  /** Resolves when the daemon says that it listens; at once if it runs already. `env`: settings that are new from this start on. */
+  /** Resolves when the daemon says that it listens; at once if it runs already. `env`: new settings from this start on. */
   async start(env: Env = {}): Promise<void> {
     if (this.#runs) return
     this.#env = { ...this.#env, ...env }
@@ -77,7 +77,7 @@ class Daemon {
     return exit ?? by
   }
 
-  /** Stops the process as it is, as a machine that hangs; the returned function lets it go on. */
+  /** Freezes the process (SIGSTOP), like a machine that hangs. The returned function lets it go on. */
   pause(): () => void {
     this.#child?.kill('SIGSTOP')
     return () => void this.#child?.kill('SIGCONT')
