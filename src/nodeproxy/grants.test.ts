@@ -223,7 +223,7 @@ test('who leaves while the app wakes is let go, and no grant is left', async () 
   expect(grants.count).toBe(0)
 })
 
-test('who leaves just as the grant is on its way gives it back', async () => {
+test('a request that leaves while its grant is on the way gives it back', async () => {
   const {
     instance,
     workers: [one],

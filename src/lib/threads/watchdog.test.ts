@@ -27,7 +27,7 @@ class PausedClock extends HandClock {
   }
 }
 
-test('who answers is asked again each second, one question at a time', async () => {
+test('a thread that answers is pinged again each second, one ping at a time', async () => {
   const clock = new HandClock()
   const one = somebody(new Watchdog(clock))
   await clock.advance(999)
@@ -43,7 +43,7 @@ test('who answers is asked again each second, one question at a time', async () 
   }
 })
 
-test('who does not answer for ten seconds hangs, which is told once; others do not', async () => {
+test('a thread that does not answer for ten seconds hangs, which is reported once; others do not hang', async () => {
   const clock = new HandClock()
   const watchdog = new Watchdog(clock)
   const [one, other] = [somebody(watchdog), somebody(watchdog)]
@@ -86,7 +86,7 @@ test('a pause of the whole process is no hang, however long; what is not answere
   expect(one.hangs).toEqual([10_000])
 })
 
-test('who is not watched any more does not hang, and nothing rings for nobody', async () => {
+test('a thread that is no longer watched does not hang, and no alarm is left when none is watched', async () => {
   const clock = new HandClock()
   const watchdog = new Watchdog(clock)
   const one = somebody(watchdog)

@@ -39,7 +39,7 @@ for (const [what, request, body] of [
   ],
   ['of HTTP/1.0', 'GET / HTTP/1.0\r\nHost: a\r\n\r\n', ''],
 ] as const)
-  test(`who ends its side behind a request, as nc does, gets the answer and then the end: a request ${what}`, async () => {
+  test(`a client that ends its side after a request, as nc does, gets the answer and then the end: a request ${what}`, async () => {
     await using app = await waiting()
     await using front = await forwarding(app)
     using client = new RawClient(front.port)
@@ -52,7 +52,7 @@ for (const [what, request, body] of [
     assert.deepEqual(front.outcomes, ['done'])
   })
 
-test('who ends its side behind several requests gets all answers', async () => {
+test('a client that ends its side after several requests gets all answers', async () => {
   await using app = await waiting()
   await using front = await forwarding(app)
   using client = new RawClient(front.port)
@@ -65,7 +65,7 @@ test('who ends its side behind several requests gets all answers', async () => {
   assert.match(await client.closed(), /<0>[\s\S]*<1>[\s\S]*<2>/)
 })
 
-test('who waits on, its side ended, is asked by an interim answer whether it is there', async () => {
+test('a client that has ended its side and waits is tested by an interim answer', async () => {
   await using app = await waiting()
   await using front = await forwarding(app)
   using client = new RawClient(front.port)
@@ -77,7 +77,7 @@ test('who waits on, its side ended, is asked by an interim answer whether it is 
   assert.match(await client.closed(), /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK\r\n[\s\S]*late/)
 })
 
-test('a client of HTTP/1.0, who knows no interim answers, is not asked', async () => {
+test('a client of HTTP/1.0, which has no interim answers, is not tested', async () => {
   await using app = await waiting()
   await using front = await forwarding(app)
   using client = new RawClient(front.port)
@@ -89,7 +89,7 @@ test('a client of HTTP/1.0, who knows no interim answers, is not asked', async (
   assert.match(await client.closed(), /^HTTP\/1\.1 200 OK\r\n[\s\S]*late$/)
 })
 
-test('who has closed the connection, as browsers do, is found to have left within 1.5 s', async () => {
+test('a client that has closed the connection, as browsers do, is found to have left within 1.5 s', async () => {
   await using app = await waiting()
   await using front = await forwarding(app)
   const client = new RawClient(front.port, GET)
@@ -107,7 +107,7 @@ for (const [what, part] of [
   ['by its length', 'Content-Length: 9\r\n\r\nabc'],
   ['by its chunks', 'Transfer-Encoding: chunked\r\n\r\n3\r\nab'],
 ] as const)
-  test(`who ends its side in the middle of its request, told ${what}, has left`, async () => {
+  test(`a client that ends its side in the middle of a request, framed ${what}, has left`, async () => {
     await using app = await waiting()
     await using front = await forwarding(app)
     using client = new RawClient(front.port)
@@ -117,7 +117,7 @@ for (const [what, part] of [
     await until(() => app.sockets.size === 0)
   })
 
-test('an answer that does not go on is not held for who has ended its side', async () => {
+test('an answer that pauses is cut if its client has ended its side', async () => {
   await using app = await waiting()
   await using front = await forwarding(app)
   using client = new RawClient(front.port)

@@ -159,7 +159,7 @@ for (const [what, flood] of [
 }
 
 // On a destroyed session most calls of node:http2 throw, and its socket closes only a moment later. An attack ended a daemon in this way.
-test('a connection that has just been ended bears to be ended again, in each way', async () => {
+test('a connection that has just been ended can be ended again, in each way', async () => {
   await using app = await silent()
   const thrown: unknown[] = []
   await using front = await streaming(
