@@ -37,10 +37,10 @@ const put = async (app: string, text: string): Promise<string> => {
   return letterOf(answer)
 }
 
-/** Asks until the app answers; whatever comes before must say what happened, and when to try again. */
+/** Repeats the request until the app answers. Every earlier answer must say what happened, and when to try again. */
 const answered = (app: string, path: string): Promise<Answer> =>
   until(async () => {
-    // A stopped node takes connections and answers none of them, until the front finds that out by its own check.
+    // A paused node accepts connections but does not answer, until the front's own check finds out.
     const answer = await ask(app, path, { signal: AbortSignal.timeout(15_000) }).catch(() => undefined)
     if (answer === undefined || answer.status === 200) return answer
     assert.equal(answer.headers['x-shadow-error'], 'node-unreachable', answer.text)
@@ -103,7 +103,7 @@ test('an app that sleeps at one node wakes at another at once, with its data, an
   assert.ok(performance.now() - from < LEASE_MS / 2, 'the lease of the first node was waited for')
   await put('moves', 'changed')
   await cluster.node(first).start()
-  // A node that is told to end puts the app to sleep: nobody would renew its lease.
+  // A node that ends puts the app to sleep, because nobody would renew its lease.
   assert.equal(await cluster.node(other(first)).end('SIGTERM'), 0)
   assert.deepEqual(await cluster.containers(other(first), 'moves'), [])
   const again = await answered('moves', '/files/note')
@@ -164,7 +164,7 @@ test('a whole machine that is stopped past its lease and goes on writes nothing 
   const synced = app.wrote()
   const note = await answered('frozen', '/files/note')
   assert.deepEqual([note.text, letterOf(note)], ['kept', other(first)])
-  // The container goes on first, and writes with nobody to end it.
+  // The container resumes first. It writes, and nobody is there to end it.
   await promisify(execFile)('docker', ['unpause', id])
   await until(() => (app.wrote() > synced + LEASE_MS / 2 ? true : undefined))
   const late = app.wrote()

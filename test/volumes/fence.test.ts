@@ -94,7 +94,7 @@ test('the guard process does so for a lease that is not renewed, and not for one
   await guard.watch(blog, { fenceInMs: 60_000, endsInMs: 60_000 })
   await new Promise(resolve => setTimeout(resolve, 1_500))
   assert.equal(writer.exitCode, null)
-  // It goes on after its node has ended.
+  // The guard goes on after its node has ended.
   await guard.watch(blog, { fenceInMs: 300, endsInMs: 60_000 })
   guard[Symbol.dispose]()
   assert.deepEqual(await ended, [null, 'SIGKILL'])
