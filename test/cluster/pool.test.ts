@@ -109,6 +109,42 @@ test('an app that sleeps at one node wakes at another at once, with its data, an
   const again = await answered('moves', '/files/note')
   assert.deepEqual([again.text, letterOf(again)], ['changed', first])
   await cluster.node(other(first)).start()
+  await cluster.admin.call('removeApp', { params: { app: 'moves' }, query: { withVolume: 'true' } })
+  assert.deepEqual(await readdir(`${cluster.data}/pool`), [], 'its bytes are deleted with it')
+})
+
+test('a node that is killed and back within its lease takes its app over as it runs, and keeps it', async () => {
+  await register(cluster.admin, 'steady', JOURNAL)
+  const first = await put('steady', 'kept')
+  const before = (await ask('steady')).json.boot
+  await cluster.node(first).end('SIGKILL')
+  await cluster.node(first).start()
+  // Past the end of the lease that the killed run had taken: its guard has heard of the new one.
+  await wait(LEASE_MS + 2_000)
+  const after = await answered('steady', '/')
+  assert.deepEqual([after.json.boot, letterOf(after)], [before, first])
+  assert.equal(runsIn(await journal('steady')).length, 1)
+})
+
+test('while no master answers, an app is stopped before its lease can end, and woken by the next request after', async () => {
+  await register(cluster.admin, 'lonely', JOURNAL)
+  const first = await put('lonely', 'kept')
+  const app = await followed(first, 'lonely')
+  const resume = cluster.master.pause()
+  const from = Date.now()
+  await until(async () => (await cluster.containers(first, 'lonely')).length === 0 || undefined)
+  assert.ok(Date.now() - from < LEASE_MS, 'the lease had ended before the app')
+  const refused = await ask('lonely')
+  assert.deepEqual([refused.status, refused.headers['x-shadow-error']], [503, 'master-unreachable'])
+  resume()
+  const note = await until(async () => {
+    const answer = await ask('lonely', '/files/note')
+    return answer.status === 200 ? answer : undefined
+  })
+  assert.equal(note.text, 'kept')
+  const lines = await journal('lonely')
+  assert.equal(runsIn(lines).length, 2)
+  assert.ok(lines.some(({ at }) => at === app.wrote()))
 })
 
 test('a node that is killed is followed by another when its lease has ended, with all data; its guard has ended the container before', async () => {

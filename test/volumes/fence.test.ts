@@ -99,5 +99,33 @@ test('the guard process does so for a lease that is not renewed, and not for one
   guard[Symbol.dispose]()
   assert.deepEqual(await ended, [null, 'SIGKILL'])
   await until(async () => ((await driver.attached()).length === 0 ? true : undefined))
-  await until(async () => ((await readdir(`${data}/node/leases`)).length === 0 ? true : undefined))
+  await until(async () => ((await readdir(`${data}/node/leases`)).join() === 'guard.pid' ? true : undefined))
 })
+
+test('a guard whose node has ended leaves the watch to the guard of the next run', async () => {
+  const options = { data, node: nodeName('a'), pool: `${data}/pool`, level: 'silent', log: noLog } as const
+  await startWriter()
+  const first = new ProcessGuard(options)
+  await first.watch(blog, { fenceInMs: 60_000, endsInMs: 60_000 })
+  const [old] = await guards()
+  first[Symbol.dispose]()
+  const next = new ProcessGuard(options)
+  await next.watch(blog, { fenceInMs: 60_000, endsInMs: 60_000 })
+  await until(async () => ((await guards()).includes(old ?? 0) ? undefined : true))
+  assert.equal((await guards()).length, 1)
+  await next.leave(blog)
+  next[Symbol.dispose]()
+  await until(async () => ((await guards()).length === 0 ? true : undefined))
+})
+
+/** The guard processes of this test. */
+async function guards(): Promise<number[]> {
+  const pids = (await readdir('/proc')).filter(name => /^\d+$/.test(name))
+  const found = await Promise.all(
+    pids.map(async pid => {
+      const words = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
+      return words.includes('guard/process.ts') && words.includes(data) ? [Number(pid)] : []
+    }),
+  )
+  return found.flat()
+}

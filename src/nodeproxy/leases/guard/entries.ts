@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { type VolumeId, volumeId } from '../../../model/names.ts'
@@ -29,6 +29,18 @@ export function guardedLeases(folder: string) {
       await mkdir(folder, { recursive: true, mode: 0o700 })
       await writeFile(part, JSON.stringify(times), { mode: 0o600 })
       await rename(part, file(volume))
+    },
+
+    /** Makes this process the guard: one that has lost its node leaves the watch to it. */
+    async takeOver(): Promise<void> {
+      await mkdir(folder, { recursive: true, mode: 0o700 })
+      await writeFile(`${folder}/guard.pid`, String(process.pid), { mode: 0o600 })
+    },
+
+    /** Whether another process has become the guard since, and runs. */
+    async isTakenOver(): Promise<boolean> {
+      const pid = Number(await readFile(`${folder}/guard.pid`, 'utf8').catch(() => process.pid))
+      return pid > 0 && pid !== process.pid && existsSync(`/proc/${pid}`)
     },
 
     remove: (volume: VolumeId): Promise<void> => rm(file(volume), { force: true }),

@@ -7,7 +7,7 @@ import { bootNow, type Entry, guardedLeases, monotonicNow } from './entries.ts'
 import { fence } from './fence.ts'
 import { type GuardSettings, guardFolder } from './guard.ts'
 
-// The guard process of a node: see ProcessGuard. It ends when the node has ended and no lease is left to watch.
+// The guard process of a node: see ProcessGuard. It ends when the node has ended, and no lease is left to watch or a newer guard watches them.
 
 const SWEEP_EVERY_MS = 250
 const TRY_AGAIN_AFTER_MS = 1_000
@@ -25,6 +25,7 @@ process.stdin.resume().on('close', () => {
   isOrphan = true
 })
 process.stdout.on('error', () => undefined) // nobody reads any more
+await leases.takeOver()
 process.stdout.write('ready\n')
 
 for (;;) {
@@ -33,7 +34,7 @@ for (;;) {
     if (entry.boot !== boot) await leases.remove(entry.volume)
     else if (monotonicNow() >= entry.fenceAt && !busy.has(entry.volume)) void end(entry)
   }
-  if (isOrphan && entries.length === 0) process.exit(0)
+  if (isOrphan && busy.size === 0 && (entries.length === 0 || (await leases.isTakenOver()))) process.exit(0)
   await sleep(SWEEP_EVERY_MS)
 }
 
