@@ -11,6 +11,7 @@ import type { InstanceView, VolumeUse } from '../model/instance.ts'
 import { instanceId } from '../model/instance-id.ts'
 import { MASTER_CALL_WITHIN, NODE_ANNOUNCES_EVERY } from '../model/intervals.ts'
 import type { AppName, NodeName, VolumeId } from '../model/names.ts'
+import { servesApps } from '../model/node-state.ts'
 import {
   type Candidate,
   canAttach,
@@ -261,7 +262,7 @@ type Asked = { readonly node: ControlledNode; readonly instances: readonly Insta
 
 const asCandidate = ({ node, instances }: Asked): Candidate<ControlledNode> => ({
   node,
-  healthy: instances !== undefined,
+  healthy: instances !== undefined && servesApps(node.state),
   overloaded: isOverloaded(node),
 })
 

@@ -112,7 +112,11 @@ export class EventRecorder {
     this.#cut = cut
     if (cut === 0) return
     this.#log.warn('uses cut', { ...this.#of, cut, withinMs, why: this.#stoppedBy })
-    this.#note(`${cut} ${cut === 1 ? 'use was' : 'uses were'} cut after ${sayMs(withinMs)} (--drain)`)
+    const when =
+      this.#stoppedBy === 'drain-deadline'
+        ? 'at the deadline of the drain of its node'
+        : `after ${sayMs(withinMs)} (--drain)`
+    this.#note(`${cut} ${cut === 1 ? 'use was' : 'uses were'} cut ${when}`)
   }
 
   /** Records that an earlier run of this node left it half-way. */

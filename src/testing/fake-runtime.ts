@@ -81,7 +81,9 @@ export class FakeRuntime implements Runtime {
 
   async ensureImage(image: string, signal: AbortSignal, of?: Pinned): Promise<ImageFacts> {
     await this.#pass('image', image, signal)
-    return { ports: [], ...(of?.pinned ?? this.#image(image)) }
+    const found = of?.pinned ?? this.#image(image)
+    this.imageIds.set(image, found.id)
+    return { ports: [], ...found }
   }
 
   async findImage(image: string): Promise<ImageFacts> {

@@ -53,6 +53,12 @@ export function describeRuntime(
       assert.deepEqual(await runtime.leftBehind(), [])
     })
 
+    test('an image that is here is among the images that it lists', async () => {
+      const { runtime, task } = await open()
+      const { id } = await runtime.ensureImage(task.image, signal, task)
+      assert.ok((await runtime.images()).includes(id))
+    })
+
     test('stop and remove may be repeated, also of a container that is gone', async () => {
       const { runtime, task } = await open()
       const container = await started(runtime, task)
