@@ -15,8 +15,11 @@ export function drainOf({ sleep }: TaskDefinition, usual: Drain = USUAL_DRAIN): 
   return { stopMs: ms, updateMs: ms }
 }
 
+/** Reasons that stop an app though it is in use. */
+const STOPS_IN_USE: readonly StopReason[] = ['asked', 'removed', 'shutdown', 'drain-deadline']
+
 /** How long a stop for this reason waits, in milliseconds: 0 where nothing uses the app or it cannot serve any more. */
 export function drainMs(why: StopReason, { stopMs, updateMs }: Drain): number {
   if (why === 'updated') return updateMs
-  return why === 'asked' || why === 'removed' || why === 'shutdown' ? stopMs : 0
+  return STOPS_IN_USE.includes(why) ? stopMs : 0
 }

@@ -112,11 +112,9 @@ export class EventRecorder {
     this.#cut = cut
     if (cut === 0) return
     this.#log.warn('uses cut', { ...this.#of, cut, withinMs, why: this.#stoppedBy })
-    const when =
-      this.#stoppedBy === 'drain-deadline'
-        ? 'at the deadline of the drain of its node'
-        : `after ${sayMs(withinMs)} (--drain)`
-    this.#note(`${cut} ${cut === 1 ? 'use was' : 'uses were'} cut ${when}`)
+    const what = `${cut} ${cut === 1 ? 'use was' : 'uses were'} cut`
+    const of = this.#stoppedBy === 'drain-deadline' ? ', at the deadline of the drain of its node' : ''
+    this.#note(`${what} after ${sayMs(withinMs)} (--drain)${of}`)
   }
 
   /** Records that an earlier run of this node left it half-way. */

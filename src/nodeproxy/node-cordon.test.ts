@@ -82,6 +82,8 @@ describe('a node', () => {
     await environment.clock.advance(59_000)
     assert.deepEqual(phases(), ['awake'])
     await environment.clock.advance(1_000)
+    assert.deepEqual([phases(), goneAway], [['stopping'], 0], 'as with any sleep, it has its own time to end')
+    await environment.clock.advance(10_000)
     assert.deepEqual([phases(), goneAway, busy.view().stoppedBy], [['asleep'], 1, 'drain-deadline'])
     release(held)
   })
@@ -91,7 +93,7 @@ describe('a node', () => {
     cordon.take({ cordon: drain(), drainWithinMs: 600_000 })
     cordon.take({ cordon: drain(), drainWithinMs: 2_000 })
     await environment.clock.advance(3_000)
-    assert.deepEqual(phases(), ['asleep'])
+    assert.deepEqual(phases(), ['stopping'])
   })
 
   test('a request that comes while its app leaves is refused, so that another node serves it', async () => {

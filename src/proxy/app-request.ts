@@ -15,7 +15,7 @@ import { type AppBounds, placesFor } from './bounds.ts'
 import { errorFor, mayComeBack, mayGoElsewhere } from './failover.ts'
 import type { FrontParts } from './front-parts.ts'
 import { hopOf } from './next-hop.ts'
-import { healthyPinned, nodeOf } from './node-choice.ts'
+import { nodeOf, usablePinned } from './node-choice.ts'
 import { isNavigation } from './visitor.ts'
 
 type Parts = Pick<
@@ -67,7 +67,7 @@ export class AppRequest implements Delivery<Node> {
   }
 
   known(): Node | undefined {
-    return healthyPinned(this.#of.parts, this.#of.app)
+    return usablePinned(this.#of.parts, this.#of.app)
   }
 
   choose(): Promise<Node> {

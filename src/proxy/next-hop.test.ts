@@ -365,6 +365,31 @@ test('a node that was gone before the front started is waited for by no request'
   await client.until('"no-node"')
 })
 
+for (const volume of [undefined, 'blog'])
+  test(`new requests for an app ${volume ? 'with' : 'without'} a volume ${volume ? 'stay with' : 'leave'} a node that drains`, async () => {
+    await using app = await echo()
+    const { blog, first, second } = await twoNodes(volume)
+    await using one = await aNodeListener(app)
+    await using other = await aNodeListener(app)
+    const nodes = [aNode(first, one.address), aNode(second, other.address)]
+    await using master = await masterOf([blog], nodes)
+    const data = dataFolder()
+    {
+      await using front = await aFront({ master: master.url, data })
+      using client = new RawClient(front.port, GET)
+      await client.until('<0>')
+    }
+    const since = '2026-01-01T00:00:00.000Z'
+    const drain = { until: since, volumes: 'keep' } as const
+    nodes[0] = { ...aNode(first, one.address), state: 'draining', cordon: { since, drain } }
+    await using again = await aFront({ master: master.url, data })
+    await until(() => master.calls.filter(({ name }) => name === 'listNodes').length > 1)
+    for (let round = 0; round < 3; round++) await again.clock.advance(2_000)
+    using client = new RawClient(again.port, GET)
+    await client.until('<0>')
+    assert.deepEqual([one.served.length, other.served.length], volume ? [2, 0] : [1, 1])
+  })
+
 test('without any node, that is what is told', async () => {
   await using master = await masterOf([anApp('blog', ['blog.localhost'])], [])
   await using front = await aFront({ master: master.url })

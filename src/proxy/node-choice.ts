@@ -19,11 +19,15 @@ type Parts = {
 
 const NONE: ReadonlySet<NodeName> = new Set()
 
-/** The node that the app is pinned to, if it is healthy. */
-export function healthyPinned(parts: Omit<Parts, 'clock'>, app: Route): Node | undefined {
+/** The node that the app is pinned to, if it is healthy and the app has no reason to leave it. */
+export function usablePinned(parts: Omit<Parts, 'clock'>, app: Route): Node | undefined {
   const pinned = pinnedOf(parts, app)
-  return pinned?.healthy ? pinned.node : undefined
+  return pinned?.healthy && !leaves(pinned, app) ? pinned.node : undefined
 }
+
+/** Whether new requests go elsewhere while those in flight end: nothing but a volume binds an app to a node that drains. */
+const leaves = ({ node }: Candidate<Node>, { hasVolume }: Route): boolean =>
+  node.cordon?.drain !== undefined && !hasVolume
 
 /**
  * The pinned node if it is healthy, else the one that placement chooses. Waits while a node may come back. If there is none, the answer is
@@ -38,9 +42,10 @@ export async function nodeOf(
   const { nodes, clock } = parts
   const pin = pinnedOf(parts, app)
   const pinned = pin === undefined || without.has(pin.node.name) ? undefined : pin
-  if (pinned?.healthy) return pinned.node
+  if (pinned?.healthy && !leaves(pinned, app)) return pinned.node
   const first = place(app.name, app.needs, nodes.all, { without }).node
   if (first !== undefined) return first
+  if (pinned?.healthy) return pinned.node
   for (;;) {
     await orAborted(nodes.refresh(), signal) // a first node may have come since the list was made
     if (isLost(parts, app)) throw volumeLost(app.name, app.needs.volume?.node as NodeName)
