@@ -3,16 +3,14 @@ import { HttpHoldRequest } from '../api/hold-request.ts'
 import type { Cancellation } from '../lib/cancellation.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { ConcurrencyLimit } from '../lib/concurrency-limit.ts'
-import type { FailureCode } from '../lib/errors.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
 import { Refusal } from '../lib/http/next-hop.ts'
 import type { Node } from '../model/app.ts'
 import type { Held } from '../model/instance.ts'
 import { instanceId } from '../model/instance-id.ts'
-import type { NodeName } from '../model/names.ts'
 import type { Route } from '../model/route.ts'
 import { type AppBounds, placesFor } from './bounds.ts'
-import { errorFor, mayComeBack, mayGoElsewhere } from './failover.ts'
+import { errorFor, mayComeBack, mayGoElsewhere, type RefusedBy } from './failover.ts'
 import type { FrontParts } from './front-parts.ts'
 import { hopOf } from './next-hop.ts'
 import { nodeOf, usablePinned } from './node-choice.ts'
@@ -41,7 +39,7 @@ export class AppRequest implements Delivery<Node> {
   readonly #bounds: AppBounds
   readonly #holdRequest: HttpHoldRequest
   /** Nodes that have refused to wake the app for this request. */
-  readonly #refusedBy = new Map<NodeName, FailureCode>()
+  readonly #refusedBy: RefusedBy = new Map()
 
   constructor(of: Given) {
     const { parts, exchange, app, client } = of
@@ -104,7 +102,7 @@ export class AppRequest implements Delivery<Node> {
   }
 
   errorOf(failed: Failed<Node>): unknown {
-    return errorFor(this.#of.app.name, failed, this.#of.exchange)
+    return errorFor(this.#of.app.name, failed, this.#of.exchange, this.#refusedBy)
   }
 
   /** Answers with the error; throws it where an answer has begun or the client has left. */

@@ -1,7 +1,7 @@
 import type { Failed } from '../api/delivery.ts'
 import { appUnreachable } from '../api/forwarding.ts'
 import { STATE_HEADER } from '../api/paths.ts'
-import { type FailureCode, fromProblem, isFailure, ShadowError } from '../lib/errors.ts'
+import { fromProblem, isFailure, ShadowError } from '../lib/errors.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
 import { Refusal, UpstreamError } from '../lib/http/next-hop.ts'
 import type { Node } from '../model/app.ts'
@@ -13,6 +13,9 @@ import { sayMs } from '../model/quantities.ts'
 import type { Route } from '../model/route.ts'
 import type { Nodes } from './nodes.ts'
 import type { Pins } from './pins.ts'
+
+/** Nodes that have refused to wake the app for one request, with their errors. */
+export type RefusedBy = Map<NodeName, ShadowError>
 
 /** When so many nodes have no room, the request is refused. */
 const MOST_FULL = 2
@@ -30,12 +33,12 @@ export function mayGoElsewhere(
   { pins, nodes }: Parts,
   app: Route,
   { target, held, error }: Failed<Node>,
-  refusedBy: Map<NodeName, FailureCode>,
+  refusedBy: RefusedBy,
 ): boolean {
   const failure = error instanceof Refusal ? problemOf(error) : error
   if (isFailure(failure, ...REFUSES_WAKE)) {
-    refusedBy.set(target.name, failure.code)
-    const full = [...refusedBy.values()].filter(code => code !== 'node-cordoned')
+    refusedBy.set(target.name, failure)
+    const full = [...refusedBy.values()].filter(({ code }) => code !== 'node-cordoned')
     if (full.length >= MOST_FULL) return false
     if (place(app.name, app.needs, nodes.all, { without: refusedBy }).node !== undefined) return true
     // The list of this front may be older than the cordon: the next choice asks for it, once.
@@ -50,7 +53,7 @@ export function mayGoElsewhere(
     return pinnedElsewhere({ pins, nodes }, app.name, target)?.healthy === true
   if (!isFailure(failure, 'volume-elsewhere')) return false
   const home = nodes.get(homeOf(failure))
-  if (home === undefined || !home.healthy) return false
+  if (home === undefined || !home.healthy || refusedBy.has(home.node.name)) return false
   pins.set(instanceId(app.name), home.node.name)
   return true
 }
@@ -78,11 +81,18 @@ function pinnedElsewhere({ pins, nodes }: Parts, app: AppName, { name }: Node): 
 }
 
 /** The error for the client. It distinguishes a fault of the app from a fault of its node. */
-export function errorFor(app: AppName, { target, held, error }: Failed<Node>, exchange: Exchange): unknown {
+export function errorFor(
+  app: AppName,
+  { target, held, error }: Failed<Node>,
+  exchange: Exchange,
+  refusedBy: RefusedBy,
+): unknown {
   const failure = error instanceof Refusal ? problemOf(error) : error
   if (error instanceof Refusal) exchange.ownHeaders[STATE_HEADER] = String(error.headers[STATE_HEADER] ?? 'unknown')
-  if (isFailure(failure, 'volume-elsewhere'))
-    return nodeUnreachable(app, homeOf(failure), failure, leaseEndsMs(failure))
+  if (isFailure(failure, 'volume-elsewhere')) {
+    const home = homeOf(failure)
+    return refusedBy.get(home) ?? nodeUnreachable(app, home, failure, leaseEndsMs(failure))
+  }
   if (!(error instanceof UpstreamError)) return failure
   return held?.isHop ? nodeUnreachable(app, target.name, error) : appUnreachable(app, error)
 }

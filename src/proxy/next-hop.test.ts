@@ -321,6 +321,19 @@ test('an app whose volume is on the disk of a full node is refused with the reas
   assert.deepEqual([home.asked, other.asked], [['GET /'], []])
 })
 
+for (const refusal of [full('first'), cordoned])
+  test(`a front that does not know yet where a volume is tells why its node refuses: ${refusal.code}`, async () => {
+    await using app = await echo()
+    const { blog, first, second } = await twoNodes('blog')
+    await using home = await aNodeListener(app, () => refusal)
+    await using other = await aNodeListener(app, () => elsewhere(first))
+    await using master = await masterOf([blog], [aNode(first, home.address), aNode(second, other.address)])
+    await using front = await aFront({ master: master.url })
+    using client = new RawClient(front.port, GET)
+    await client.until(`"${refusal.code}"`)
+    assert.deepEqual([home.asked, other.asked], [['GET /'], ['GET /']])
+  })
+
 test('an app whose volume is lost is refused at once, and what to do is told', async () => {
   await using app = await echo()
   const { blog, first } = await twoNodes('blog')
