@@ -1,7 +1,9 @@
 import { z } from 'zod'
+import { MEMBER_ROLES } from '../model/member.ts'
 import { isNodeName } from '../model/names.ts'
 import { VOLUMES_OF_DRAINED } from '../model/node-state.ts'
 import { duration } from '../model/quantities.ts'
+import { MemberSchema } from './member-schema.ts'
 import type { masterPaths, nodePaths } from './paths.ts'
 import {
   AccessSchema,
@@ -204,7 +206,7 @@ export const masterCalls = {
     may: admin,
   },
   removeNode: {
-    says: 'remove a node, and revoke its tokens; fails with node-in-use if it takes apps, or apps or volumes are on it; lost=true: the machine is gone for good, and the volumes on its disk with it; dryRun=true changes nothing',
+    says: 'remove a node, and revoke its tokens and certificates; fails with node-in-use if it takes apps, or apps or volumes are on it; lost=true: the machine is gone for good, and the volumes on its disk with it; dryRun=true changes nothing',
     params: node,
     query: z.strictObject({ lost: flag, dryRun: flag }),
     answer: z.object({
@@ -215,12 +217,13 @@ export const masterCalls = {
     may: admin,
   },
   announceNode: {
-    says: 'announce a node, which gets its cordon for an answer; a token of the role node announces its own node only',
+    says: 'announce a node, which gets its cordon for an answer, and the ids of former members of the cluster, whose certificates open nothing any more; a token or certificate of the role node announces its own node only',
     params: node,
     body: AnnounceSchema,
     answer: z.object({
       cordon: CordonSchema.nullable(),
       drainWithinMs: z.number().optional().describe('how long apps in use may still go on; set while the node drains'),
+      revoked: z.array(z.string()).optional().describe('ids of former members of the cluster'),
     }),
     may: ['admin', 'node'],
   },
@@ -287,6 +290,55 @@ export const masterCalls = {
     may: admin,
   },
   changes: { says: 'follow changes: server-sent events, one for each app that changed', answer: 'stream', may: all },
+  getCluster: {
+    says: 'read the certificate of the CA of the cluster, and the URL of its masters; fails with not-found if there is no cluster',
+    answer: z.object({ ca: z.string(), url: z.string(), createdAt: z.iso.datetime() }),
+    may: 'anyone',
+  },
+  createJoinToken: {
+    says: 'make a token with which one machine may join the cluster once, by this name; it is shown only this once',
+    body: z.strictObject({
+      role: z.enum(MEMBER_ROLES),
+      name: NodeNameSchema,
+      forMs: z
+        .int()
+        .min(1_000)
+        .max(7 * 86_400_000)
+        .default(3_600_000),
+    }),
+    answer: z.object({ token: z.string(), until: z.iso.datetime() }),
+    status: 201,
+    may: admin,
+  },
+  joinCluster: {
+    says: 'exchange a token of createJoinToken for a certificate; at is the time by the caller, whose clock must be right; the same request may be sent again',
+    body: z.strictObject({
+      secret: z.string(),
+      role: z.enum(MEMBER_ROLES),
+      request: z.string().max(10_000),
+      at: z.iso.datetime(),
+    }),
+    answer: z.object({ ...MemberSchema.shape, certificate: z.string() }),
+    status: 201,
+    may: 'anyone',
+  },
+  renewCertificate: {
+    says: 'get the next certificate; the caller shows the one that it has',
+    body: z.strictObject({ request: z.string().max(10_000) }),
+    answer: z.object({ certificate: z.string() }),
+    may: ['node', 'proxy'],
+  },
+  listMembers: {
+    says: 'list the machines that have joined the cluster',
+    answer: z.object({ items: z.array(MemberSchema) }),
+    may: admin,
+  },
+  removeMember: {
+    says: 'remove a machine from the cluster: its certificate opens nothing any more',
+    params: z.strictObject({ role: z.enum(MEMBER_ROLES), name: NodeNameSchema }),
+    answer: 'nothing',
+    may: admin,
+  },
 } satisfies Record<keyof typeof masterPaths, Call>
 
 /**

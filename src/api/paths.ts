@@ -35,6 +35,12 @@ export const masterPaths = {
   headBlob: 'HEAD /v1/blobs/:digest',
   getBlob: 'GET /v1/blobs/:digest',
   changes: 'GET /v1/changes',
+  getCluster: 'GET /v1/cluster',
+  createJoinToken: 'POST /v1/cluster/tokens',
+  joinCluster: 'POST /v1/cluster/join',
+  renewCertificate: 'POST /v1/cluster/certificate',
+  listMembers: 'GET /v1/cluster/members',
+  removeMember: 'DELETE /v1/cluster/members/:role/:name',
 } as const
 
 /** The method and path of every call of a node's API. `/server-health-check` needs no key. */

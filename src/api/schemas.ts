@@ -427,6 +427,7 @@ export const NodeSchema = described<Node>(
     since: z.iso.datetime().optional(),
     cordon: CordonSchema.optional().describe('the node takes no apps that it does not have; with drain, none at all'),
     until: z.iso.datetime(),
+    member: z.string().optional().describe('the id of the node in the cluster; its certificate has it'),
   }),
   'Node',
 )

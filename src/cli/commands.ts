@@ -25,10 +25,14 @@ export const verbs: Readonly<Record<string, Verb>> = {
   tasks: { says: 'list the revisions of an app', load: () => import('./commands/tasks.ts') },
   volume: { says: 'volumes: ls, rm', load: () => import('./commands/volume.ts') },
   token: { says: 'tokens: create, ls, rm', load: () => import('./commands/token.ts') },
-  node: { says: 'nodes: ls, cordon, uncordon, drain, rm', load: () => import('./commands/node.ts') },
+  node: { says: 'nodes: ls, cordon, uncordon, drain, rm, token, join', load: () => import('./commands/node.ts') },
+  cluster: {
+    says: 'the cluster of several machines: init, show, ca, members, rm',
+    load: () => import('./commands/cluster.ts'),
+  },
   context: { says: 'masters that this CLI knows: add, ls, use, rm', load: () => import('./commands/context.ts') },
   master: { says: 'run a master', load: () => import('./commands/master.ts') },
   nodeproxy: { says: 'run the node proxy of this machine', load: () => import('./commands/nodeproxy.ts') },
-  proxy: { says: 'run a front', load: () => import('./commands/proxy.ts') },
+  proxy: { says: 'run a front; token, join', load: () => import('./commands/proxy.ts') },
   help: { says: 'help for a command, or: help settings, help errors', load: () => import('./commands/help.ts') },
 }

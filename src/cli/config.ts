@@ -12,6 +12,12 @@ export const cliSettings = {
     help: 'URL of the master that the CLI calls; SHADOW_TOKEN must be set too',
   }),
   token: optionalSetting('SHADOW_TOKEN', text, { help: 'token for that master' }),
+  ca: optionalSetting('SHADOW_CA', text, {
+    help: 'file with the CA of that master (shadow cluster ca), if it is the master of a cluster',
+  }),
+  joinToken: optionalSetting('SHADOW_JOIN_TOKEN', text, {
+    help: 'token of shadow node join and shadow proxy join; --token takes precedence',
+  }),
   context: optionalSetting('SHADOW_CONTEXT', text, { help: 'context that the CLI uses; --context takes precedence' }),
   data: optionalSetting('SHADOW_DATA', text, {
     help: `data folder of shadow up on this machine; left out: ${SYSTEM_DATA} for root, a folder in the home folder for others`,

@@ -4,8 +4,16 @@ import { ShadowError } from '../lib/errors.ts'
 import { makeFolder, readIfThere, writeWhole } from '../lib/files.ts'
 import { nearest } from '../lib/nearest.ts'
 
-/** One master: its URL, a token for it, and the URL of its front, which is only used to print URLs of apps. */
-type Context = { readonly url: string; readonly token: string; readonly front?: string | undefined }
+/**
+ * One master: its URL, a token for it, the CA (PEM) if it is the master of a cluster, and the URL of its front, which is only used to print
+ * URLs of apps.
+ */
+type Context = {
+  readonly url: string
+  readonly token: string
+  readonly ca?: string | undefined
+  readonly front?: string | undefined
+}
 
 type Stored = { current: string | null; contexts: Readonly<Record<string, Context>> }
 

@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import { readIfThere, writeWhole } from '../lib/files.ts'
 
-/** The URLs of a master that was started on this machine, and of the front beside it. */
-type Endpoints = { readonly master: string; readonly front?: string | undefined }
+/** The URLs of a master that was started on this machine, and of the front beside it; in a cluster with its CA (PEM). */
+type Endpoints = { readonly master: string; readonly ca?: string | undefined; readonly front?: string | undefined }
 
 /**
  * Writes the endpoints into the data folder, for the CLI on the same machine. The file stays when the master ends: without it the

@@ -470,7 +470,7 @@ test('status and why of an app whose volume is lost say so, and what to do', asy
 })
 
 test('every command has help with an example, on stdout', async () => {
-  const groups = new Set(['volume', 'token', 'node', 'context'])
+  const groups = new Set(['volume', 'token', 'node', 'context', 'cluster'])
   const { verbs } = await import('./commands.ts')
   for (const verb of Object.keys(verbs)) {
     const { exit, terminal } = await shadow(`${verb} --help`)

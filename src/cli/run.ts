@@ -25,6 +25,8 @@ function program(terminal: Terminal): Command {
     .version(packageJson.version)
     .usage('COMMAND')
     .helpCommand(false)
+    // A verb with flags may have sub-verbs with flags of the same names.
+    .enablePositionalOptions()
     .exitOverride()
     .configureOutput({ writeOut: terminal.out, writeErr: terminal.err, outputError: () => undefined })
     .addHelpText('after', '\nMore: shadow COMMAND --help, shadow help settings, shadow help errors')

@@ -3,7 +3,10 @@ import { type MasterClient, masterClient } from '../api/client.ts'
 import { ShadowError, systemCode } from '../lib/errors.ts'
 import { readIfThere } from '../lib/files.ts'
 import { readSettings } from '../lib/settings.ts'
+import { Credentials } from '../lib/tls/credentials.ts'
 import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
+import { MASTER_HOST } from '../model/member.ts'
+import { readAuthority } from './authority-file.ts'
 import { cliSettings, contextsFile, dataFolders } from './config.ts'
 import { readEndpoints } from './endpoints.ts'
 import type { Terminal } from './terminal.ts'
@@ -11,12 +14,19 @@ import type { Terminal } from './terminal.ts'
 /** The master that a command calls, and the URL of its front where that is known. */
 export type Target = { readonly master: MasterClient; readonly front: string | undefined }
 
-type Endpoint = { readonly url: string; readonly token: string; readonly front?: string | undefined }
+type Endpoint = {
+  readonly url: string
+  readonly token: string
+  /** The CA of the cluster, PEM. */
+  readonly ca?: string | undefined
+  readonly front?: string | undefined
+}
 
 /** Finds the master: --context, SHADOW_URL, the current context, or the Shadow on this machine, in this order. */
 export async function findTarget(terminal: Terminal, flags: { context?: string }): Promise<Target> {
-  const { url, token, front } = await findEndpoint(terminal, flags.context)
-  return { master: masterClient({ url, token, withinMs: MASTER_CALL_WITHIN }), front }
+  const { url, token, ca, front } = await findEndpoint(terminal, flags.context)
+  const tls = ca === undefined ? undefined : { servername: MASTER_HOST, credentials: new Credentials({ ca }) }
+  return { master: masterClient({ url, token, tls, withinMs: MASTER_CALL_WITHIN }), front }
 }
 
 async function findEndpoint({ env }: Terminal, flag: string | undefined): Promise<Endpoint> {
@@ -27,7 +37,7 @@ async function findEndpoint({ env }: Terminal, flag: string | undefined): Promis
       throw new ShadowError('unauthorised', 'SHADOW_URL is set but SHADOW_TOKEN is not', {
         hint: 'set both, or neither and use a context: shadow context add',
       })
-    return { url: settings.url, token: settings.token }
+    return { url: settings.url, token: settings.token, ca: settings.ca && (await readAuthority(settings.ca)) }
   }
   const endpoint = (await fromContexts(contextsFile(env), named)) ?? (await fromThisMachine(dataFolders(env)))
   if (endpoint !== undefined) return endpoint
@@ -49,7 +59,8 @@ async function fromThisMachine(folders: readonly string[]): Promise<Endpoint | u
     const token = await readToken(join(folder, 'tokens/admin'))
     if (token === undefined) continue
     const endpoints = await readEndpoints(folder)
-    if (endpoints !== undefined) return { url: endpoints.master, token: token.trim(), front: endpoints.front }
+    if (endpoints !== undefined)
+      return { url: endpoints.master, token: token.trim(), ca: endpoints.ca, front: endpoints.front }
   }
   return undefined
 }

@@ -42,7 +42,7 @@ export async function startUp(config: UpConfig, { clock, log, onStep, drivers }:
   await using started = new AsyncDisposableStack()
   await ownDataFolder(config.data)
   started.use(await lockFolder(config.data))
-  const master = started.use(await startMaster(config.master, { clock, log }))
+  const master = started.use(await startMaster(config.master, { clock, log, isAlone: true }))
   const at = { master: master.url }
   const metrics = new Metrics()
   const nodeproxy = started.use(

@@ -6,6 +6,7 @@ import { mapAtMost } from '../lib/parallel.ts'
 import { CHANGES_LOOKED_FOR_EVERY } from '../model/intervals.ts'
 import type { AppName } from '../model/names.ts'
 import type { ChangeStream } from './change-stream.ts'
+import type { Members } from './cluster/members.ts'
 import type { Journal } from './journal.ts'
 import type { Records } from './records.ts'
 import type { Storage } from './storage/storage.ts'
@@ -19,16 +20,18 @@ const MOST_REMEMBERED = 10_000
 
 const APP = /^apps\/([^/]+)\.json$/
 const TOKEN = /^tokens\/([^/]+)\.json$/
+const MEMBER = /^members\/([^/]+)\.json$/
 
 /** Whether writes of this document are announced in the journal: documents that readers cache. */
-export const isAnnounced = (key: string): boolean => APP.test(key) || TOKEN.test(key)
+export const isAnnounced = (key: string): boolean => APP.test(key) || TOKEN.test(key) || MEMBER.test(key)
 
 type Parts = {
   readonly journal: Journal
   readonly storage: Storage
   readonly records: Records
   readonly changes: ChangeStream
-  readonly tokens: Pick<Tokens, 'revoked'>
+  readonly tokens: Pick<Tokens, 'known'>
+  readonly members: Pick<Members, 'changed'> | undefined
   readonly clock: Clock
   readonly log: Log
 }
@@ -69,11 +72,13 @@ export async function watchChanges(parts: Parts, signal: AbortSignal): Promise<v
 }
 
 /** Sends the current state of the document with this key, unless that version was sent already. */
-function sender({ records, changes, tokens, log }: Parts): (key: string) => Promise<void> {
+function sender({ records, changes, tokens, members, log }: Parts): (key: string) => Promise<void> {
   const sent = new Map<string, string>()
   return async key => {
     const token = TOKEN.exec(key)?.[1]
-    if (token !== undefined) return tokens.revoked(token)
+    if (token !== undefined) return tokens.known.revoked(token)
+    const member = MEMBER.exec(key)?.[1]
+    if (member !== undefined) return members?.changed(member)
     const name = APP.exec(key)?.[1] as AppName | undefined
     if (name === undefined) return
     try {

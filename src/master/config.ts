@@ -2,14 +2,13 @@ import { LOG_LEVELS } from '../lib/log.ts'
 import { sealKeys } from '../lib/seals.ts'
 import { listenAddress, oneOf, optionalSetting, setting, text, type Values } from '../lib/settings.ts'
 import { hostname } from '../model/hostname.ts'
-import { sizeBytes } from '../model/quantities.ts'
+import { durationMs, sizeBytes } from '../model/quantities.ts'
 import { storagePlace } from './storage/place.ts'
 
 /** The settings of the master. */
 export const masterSettings = {
-  listen: setting('SHADOW_MASTER_LISTEN', listenAddress('127.0.0.1'), {
-    default: '127.0.0.1:8080',
-    help: 'address that the master listens on; 0.0.0.0:8080 if nodes and fronts are on other machines',
+  listen: optionalSetting('SHADOW_MASTER_LISTEN', listenAddress('127.0.0.1'), {
+    help: 'address that the master listens on; left out: 127.0.0.1:8080, or 0.0.0.0:8080 in a cluster, where it speaks TLS',
   }),
   data: setting('SHADOW_DATA', text, {
     default: '/var/lib/shadow',
@@ -20,6 +19,10 @@ export const masterSettings = {
   }),
   secretsKey: optionalSetting('SHADOW_SECRETS_KEY', sealKeys, {
     help: 'key that encrypts environments in the store, the same for all masters: 32 bytes in base64 (openssl rand -base64 32); to change it, put the new key before the old one, with a comma; left out: the file secrets-key in SHADOW_DATA, made at the first start',
+  }),
+  certificateLasts: setting('SHADOW_CERTIFICATE_LASTS', durationMs, {
+    default: '7d',
+    help: 'how long a certificate of a machine in the cluster lasts; it is renewed at about two thirds of that',
   }),
   blobLimit: setting('SHADOW_BLOB_LIMIT', sizeBytes, {
     default: '2GiB',

@@ -1,6 +1,3 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { z } from 'zod'
-import type { CallAnswer, HandlerInput, masterCalls } from '../api/calls.ts'
 import { parseValue } from '../api/parse-call.ts'
 import { type Definition, ReplaceSchema } from '../api/schemas.ts'
 import { mergePatch } from '../lib/merge-patch.ts'
@@ -12,7 +9,10 @@ import { NO_PLACE, type Route, routeOf } from '../model/route.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import type { Apps, Found } from './apps.ts'
 import type { BlobHandlers } from './blobs/handlers.ts'
+import type { Handlers } from './call.ts'
+import type { Callers } from './callers.ts'
 import type { ChangeStream } from './change-stream.ts'
+import type { ClusterHandlers } from './cluster/handlers.ts'
 import type { Cordons } from './cordons.ts'
 import { definitionOf, mustHave } from './definition.ts'
 import type { Digests } from './digests.ts'
@@ -24,25 +24,8 @@ import { mustBeNode } from './permission.ts'
 import type { Permits } from './permits.ts'
 import type { Relay } from './relay.ts'
 import type { Storage } from './storage/storage.ts'
-import type { Caller, Tokens } from './tokens.ts'
+import type { Tokens } from './tokens.ts'
 import type { Volumes } from './volumes.ts'
-
-/** What a handler gets of the call besides its input. */
-export type Call = {
-  readonly caller: Caller | undefined
-  readonly ifMatch: readonly string[] | undefined
-  /** The permit that a node shows for an app that was placed on that node. */
-  readonly permit: string | undefined
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
-  /** Aborts when the client leaves. */
-  readonly signal: AbortSignal
-}
-
-type Calls = typeof masterCalls
-type Answered<R> = R extends { answer: z.ZodType } ? Promise<{ value: CallAnswer<R>; etag?: string }> : Promise<void>
-/** One handler for each call of the API. Handlers of streams write their answer themselves. */
-export type Handlers = { [K in keyof Calls]: (input: HandlerInput<Calls[K]>, call: Call) => Answered<Calls[K]> }
 
 type Shown = 'values' | 'digests'
 
@@ -56,11 +39,13 @@ export type Parts = {
   cordons: Cordons
   removal: NodeRemoval
   tokens: Tokens
+  callers: Pick<Callers, 'knownWith'>
   digests: Digests
   relay: Relay
   changes: ChangeStream
   blobs: BlobHandlers
   permits: Permits
+  cluster: ClusterHandlers
 }
 
 const HEALTH_WITHIN_MS = 2_000
@@ -79,11 +64,13 @@ export function masterHandlers(parts: Parts): Handlers {
     cordons,
     removal,
     tokens,
+    callers,
     digests,
     relay,
     changes,
     permits,
     blobs,
+    cluster,
   } = parts
   const find = async (name: AppName) => (await apps.find(name)).app
   return {
@@ -158,12 +145,14 @@ export function masterHandlers(parts: Parts): Handlers {
     },
     async announceNode({ params: { node }, body }, { caller }) {
       mustBeNode(caller, node)
-      // A removed node must not come back by a token that another master still remembers.
+      // A removed node must not come back by a token or certificate that another master still remembers.
       const mayJoin = async () => {
-        if (caller !== undefined) await tokens.mustBeThere(caller.id)
+        if (caller !== undefined) await callers.knownWith(caller).mustBeThere(caller.id)
         await volumes.giveBack(node)
       }
-      return { value: cordons.told(await nodes.announce(node, body, mayJoin)) }
+      const cordon = await nodes.announce(node, { ...body, member: caller?.member }, mayJoin)
+      const revoked = await cluster.revoked()
+      return { value: { ...cordons.told(cordon), ...(revoked.length > 0 && { revoked }) } }
     },
     cordonNode: ({ params }) => told(cordons.cordon(params.node)),
     uncordonNode: ({ params }) => told(cordons.uncordon(params.node)),
@@ -189,6 +178,7 @@ export function masterHandlers(parts: Parts): Handlers {
     getBlob: ({ params }, { request, response, signal }) => blobs.get(params.digest, request, response, signal),
     headBlob: ({ params }, { response }) => blobs.head(params.digest, response),
     changes: (_, { response, signal }) => changes.stream(response, signal),
+    ...cluster.calls,
   }
 
   /** Lets the node know of the change of its cordon. */

@@ -8,15 +8,16 @@ import { ShadowError } from '../lib/errors.ts'
 import { fail, readJson, reply, requestListener } from '../lib/http/api/request-handler.ts'
 import type { Log } from '../lib/log.ts'
 import { BodyDeadlines } from './body-deadlines.ts'
-import type { Call, Handlers } from './handlers.ts'
-import type { Caller, Tokens } from './tokens.ts'
+import type { Call, Handlers } from './call.ts'
+import type { Callers } from './callers.ts'
+import type { Caller } from './known-callers.ts'
 
 type ApiCall = (typeof masterCalls)[keyof typeof masterCalls]
 type Handler = (input: unknown, call: Call) => Promise<{ value: unknown; etag?: string } | undefined>
 
 type Parts = {
   handlers: Handlers
-  tokens: Tokens
+  callers: Callers
   log: Log
   clock: Clock
   /** Ends the streams when the master stops. */
@@ -26,7 +27,7 @@ type Parts = {
 /**
  * The master's request handler. Each call of the table checks its token and parses its input; failures are answered as problem documents.
  */
-export function masterHandler({ handlers, tokens, log, clock, ending }: Parts): RequestListener {
+export function masterHandler({ handlers, callers, log, clock, ending }: Parts): RequestListener {
   const app = express().disable('x-powered-by').disable('etag')
   const deadlines = new BodyDeadlines(clock)
   app.use((request, _response, next) => {
@@ -44,7 +45,7 @@ export function masterHandler({ handlers, tokens, log, clock, ending }: Parts): 
     app[method](
       path,
       through(async (request, response, gone) => {
-        const caller = call.may === 'anyone' ? undefined : await callerOf(request, response, tokens)
+        const caller = call.may === 'anyone' ? undefined : await callerOf(request, response, callers)
         mayCall(call, caller)
         if ('content' in call && call.answer === 'nothing') deadlines.letOff(request)
         const input = parseCall(schemasOf(call), {
@@ -52,7 +53,7 @@ export function masterHandler({ handlers, tokens, log, clock, ending }: Parts): 
           query: request.query,
           body: 'body' in call ? await bodyOf(request) : undefined,
         })
-        using good = call.answer === 'stream' && caller !== undefined ? tokens.whileGood(caller.id) : undefined
+        using good = call.answer === 'stream' && caller ? callers.knownWith(caller).whileGood(caller.id) : undefined
         const signal = good === undefined ? gone : AbortSignal.any([gone, ending, good.signal])
         const ifMatch = etagsOf(request.headers['if-match'])
         const permit = request.headers[PERMIT_HEADER]?.toString()
@@ -66,7 +67,7 @@ export function masterHandler({ handlers, tokens, log, clock, ending }: Parts): 
   app.get(
     '/openapi.json',
     through(async (request, response) => {
-      await callerOf(request, response, tokens)
+      await callerOf(request, response, callers)
       const { openapi } = await import('../api/openapi.ts')
       reply(response, 200, openapi())
     }),
@@ -74,7 +75,7 @@ export function masterHandler({ handlers, tokens, log, clock, ending }: Parts): 
 
   app.use(
     through(async (request, response) => {
-      await callerOf(request, response, tokens)
+      await callerOf(request, response, callers)
       throw new ShadowError('not-found', `no such call: ${request.method} ${request.path}`, {
         hint: 'see /openapi.json',
       })
@@ -98,11 +99,9 @@ function splitPath(path: string): ['get' | 'head' | 'post' | 'put' | 'patch' | '
   return [method.toLowerCase() as 'get', rest]
 }
 
-async function callerOf(request: IncomingMessage, response: ServerResponse, tokens: Tokens): Promise<Caller> {
-  const token = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '')?.[1]
+async function callerOf(request: IncomingMessage, response: ServerResponse, callers: Callers): Promise<Caller> {
   try {
-    if (token === undefined) throw new ShadowError('unauthorised', 'no token was given: Authorization: Bearer TOKEN')
-    return await tokens.callerOf(token)
+    return await callers.of(request)
   } catch (error) {
     if (error instanceof ShadowError && error.code === 'unauthorised') response.setHeader('www-authenticate', 'Bearer')
     throw error

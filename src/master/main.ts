@@ -1,4 +1,4 @@
-import { createServer } from 'node:http'
+import { createServer, type RequestListener } from 'node:http'
 import { join } from 'node:path'
 import type { Role } from '../api/calls.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -6,14 +6,20 @@ import { ownDataFolder } from '../lib/data-folder.ts'
 import { ShadowError } from '../lib/errors.ts'
 import { listen } from '../lib/http/api/request-handler.ts'
 import type { Listening } from '../lib/http/listening.ts'
+import { mutualApiServer } from '../lib/http/tls/mutual.ts'
 import type { Log } from '../lib/log.ts'
+import { Credentials } from '../lib/tls/credentials.ts'
+import { keepRenewed } from '../lib/tls/renewal.ts'
 import type { NodeName } from '../model/names.ts'
 import { appRegistry } from './apps.ts'
 import { blobHandlers } from './blobs/handlers.ts'
 import { openBlobs } from './blobs/open.ts'
+import { requestCallers } from './callers.ts'
 import { changeStream } from './change-stream.ts'
 import { isAnnounced, watchChanges } from './change-watcher.ts'
 import { domainClaims } from './claims.ts'
+import { type ClusterAuthority, readCluster } from './cluster/authority.ts'
+import { clusterHandlers } from './cluster/handlers.ts'
 import type { MasterConfig } from './config.ts'
 import { nodeCordons } from './cordons.ts'
 import { envDigests } from './digests.ts'
@@ -40,20 +46,35 @@ const DRAIN_MS = 2_000
  */
 const UPLOAD_WITHIN_MS = 3_600_000
 
+const LISTEN = { host: '127.0.0.1', port: 8080 }
+// Members are on other machines, and callers without a certificate or a token get nothing.
+const CLUSTER_LISTEN = { host: '0.0.0.0', port: 8080 }
+
 /** A running master. */
 export type Master = Listening & {
   readonly url: string
   readonly storage: string
+  /** The certificate of the cluster's CA, PEM; undefined where there is no cluster. */
+  readonly ca: string | undefined
   /** The token in `<data>/tokens/<role>`, created if there is none: for a front that runs beside the master. */
   token(role: Exclude<Role, 'node'>): Promise<string>
   /** The token of the node of this name in `<data>/tokens/node-<name>`, created if there is none. */
   nodeToken(node: NodeName): Promise<string>
 }
 
-type Given = { clock: Clock; log: Log; storage?: Storage }
+type Given = {
+  clock: Clock
+  log: Log
+  storage?: Storage
+  /** Fails with `bad-input` if the store has a cluster: for a master that only its own process calls. */
+  isAlone?: boolean
+}
 
 /** Starts a master; any number of masters may run on one storage. The admin token is in `<data>/tokens/admin` afterwards. */
-export async function startMaster(config: MasterConfig, { clock, log, storage: given }: Given): Promise<Master> {
+export async function startMaster(
+  config: MasterConfig,
+  { clock, log, storage: given, isAlone }: Given,
+): Promise<Master> {
   await ownDataFolder(config.data)
   const place: StoragePlace = config.storage ?? { kind: 'directory', path: join(config.data, 'store') }
   const opened = given ?? (await openStorage(place))
@@ -64,6 +85,8 @@ export async function startMaster(config: MasterConfig, { clock, log, storage: g
   await rewriteSecrets(storage, seals, log).catch(cause =>
     log.warn('stored secrets not encrypted anew; the next start tries again', { cause }),
   )
+  const authority = await readCluster({ storage, seals, clock, lastsMs: config.certificateLasts })
+  if (authority !== undefined && isAlone === true) throw notAlone(opened)
   const records = appRecords(storage, seals)
   const claims = domainClaims({
     storage,
@@ -75,12 +98,15 @@ export async function startMaster(config: MasterConfig, { clock, log, storage: g
   })
   const history = taskHistory(storage, seals)
   const volumes = volumeRecords({ storage, records, clock })
-  const nodes = nodeRecords({ storage, clock, seals })
+  const cluster = clusterHandlers({ storage, clock, authority })
+  const nodes = nodeRecords({ storage, clock, seals, revoked: cluster.revoked })
   const tokens = tokenRecords({ storage, clock })
   const digests = envDigests(seals)
   const changes = changeStream()
   const permits = placementPermits({ seals, records, volumes })
-  const relay = nodeRelay({ nodes, volumes, permits })
+  await using opening = new AsyncDisposableStack()
+  const credentials = authority && opening.use(await ownCredentials(authority, clock, log)).credentials
+  const relay = nodeRelay({ nodes, volumes, permits, credentials })
   const apps = appRegistry({
     records,
     claims,
@@ -94,6 +120,7 @@ export async function startMaster(config: MasterConfig, { clock, log, storage: g
   })
   const blobs = await openBlobs(place)
   const lookup = appLookup({ records, claims })
+  const callers = requestCallers({ tokens, members: cluster.members })
   const handlers = masterHandlers({
     storage,
     apps,
@@ -102,12 +129,14 @@ export async function startMaster(config: MasterConfig, { clock, log, storage: g
     volumes,
     nodes,
     cordons: nodeCordons({ nodes, volumes, clock }),
-    removal: nodeRemoval({ nodes, volumes, tokens, relay }),
+    removal: nodeRemoval({ nodes, volumes, tokens, members: cluster.members, relay }),
     tokens,
+    callers,
     digests,
     relay,
     changes,
     permits,
+    cluster,
     blobs: blobHandlers({ blobs, limitBytes: config.blobLimit }),
   })
 
@@ -116,23 +145,49 @@ export async function startMaster(config: MasterConfig, { clock, log, storage: g
     tokens.ensure(join(config.data, 'tokens', `node-${node}`), 'node', node)
   await token('admin')
   const ending = new AbortController()
-  const handler = masterHandler({ handlers, tokens, log, clock, ending: ending.signal })
-  const server = await listen(createServer({ requestTimeout: UPLOAD_WITHIN_MS }, handler), config.listen, DRAIN_MS)
-  const watching = watchChanges({ journal, storage, records, changes, tokens, clock, log }, ending.signal)
-  log.info('master listens', { address: server.address, storage: storage.name })
+  const handler = masterHandler({ handlers, callers, log, clock, ending: ending.signal })
+  const at = config.listen ?? (authority === undefined ? LISTEN : CLUSTER_LISTEN)
+  const server = await listen(serverFor(handler, credentials, log), at, DRAIN_MS)
+  const { members } = cluster
+  const watching = watchChanges({ journal, storage, records, changes, tokens, members, clock, log }, ending.signal)
+  log.info('master listens', { address: server.address, storage: storage.name, tls: authority !== undefined })
+  const held = opening.move()
   return {
     address: server.address,
     port: server.port,
-    url: `http://${server.address}`,
+    url: `${authority === undefined ? 'http' : 'https'}://${server.address}`,
     storage: storage.name,
+    ca: authority?.ca,
     token,
     nodeToken,
     async [Symbol.asyncDispose]() {
       ending.abort(new ShadowError('shutting-down', 'the master is stopping'))
       await server[Symbol.asyncDispose]()
+      await held.disposeAsync()
       await Promise.all([watching, journal.flushed()])
       await blobs.close()
       if (given === undefined) await storage.close()
     },
   }
 }
+
+/** The master's own credential, made anew at each start and renewed until it is disposed. */
+async function ownCredentials(authority: ClusterAuthority, clock: Clock, log: Log) {
+  const credentials = new Credentials(await authority.forMaster())
+  const renewal = keepRenewed({ credentials, renew: () => authority.forMaster(), clock, log })
+  return { credentials, [Symbol.dispose]: () => renewal[Symbol.dispose]() }
+}
+
+const serverFor = (handler: RequestListener, credentials: Credentials | undefined, log: Log) =>
+  credentials === undefined
+    ? createServer({ requestTimeout: UPLOAD_WITHIN_MS }, handler)
+    : mutualApiServer({ credentials, handler, requestTimeoutMs: UPLOAD_WITHIN_MS, log })
+
+const notAlone = ({ name }: Storage): ShadowError =>
+  new ShadowError(
+    'bad-input',
+    `${name} belongs to a cluster, where master, node and front run as daemons of their own`,
+    {
+      hint: 'run shadow master, shadow nodeproxy and shadow proxy on this data folder instead of shadow up',
+    },
+  )

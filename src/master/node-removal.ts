@@ -1,6 +1,7 @@
 import { ShadowError } from '../lib/errors.ts'
 import type { Volume } from '../model/app.ts'
 import type { NodeName } from '../model/names.ts'
+import type { Members } from './cluster/members.ts'
 import type { ControlledNode, Nodes } from './nodes.ts'
 import type { Relay } from './relay.ts'
 import type { Tokens } from './tokens.ts'
@@ -10,6 +11,8 @@ type Parts = {
   readonly nodes: Nodes
   readonly volumes: Volumes
   readonly tokens: Tokens
+  /** Of the cluster, if there is one. */
+  readonly members: Members | undefined
   readonly relay: Pick<Relay, 'awakeOn'>
 }
 
@@ -21,7 +24,7 @@ type How = { readonly isLost: boolean; readonly dryRun: boolean }
 export type NodeRemoval = ReturnType<typeof nodeRemoval>
 
 /** Removes nodes. Nothing is lost silently: without `isLost` only a node that has nothing is removed. */
-export function nodeRemoval({ nodes, volumes, tokens, relay }: Parts) {
+export function nodeRemoval({ nodes, volumes, tokens, members, relay }: Parts) {
   /** Fails with `node-in-use` if apps run on the node, may still be placed on it, or have their volume on its disk. */
   const mustHaveNothing = async (node: ControlledNode, local: readonly Volume[]): Promise<void> => {
     const { name } = node
@@ -53,7 +56,7 @@ export function nodeRemoval({ nodes, volumes, tokens, relay }: Parts) {
 
   return {
     /**
-     * Removes the record of the node and its tokens. Fails with `not-found` and `node-in-use`. A lease that expires is never ended early: the
+     * Removes the record of the node, its tokens and its certificates. Fails with `not-found` and `node-in-use`. A lease that expires is never ended early: the
      * machine may be alive and still write.
      */
     async remove(name: NodeName, { isLost, dryRun }: How): Promise<Removal> {
@@ -69,6 +72,7 @@ export function nodeRemoval({ nodes, volumes, tokens, relay }: Parts) {
       if (dryRun) return removal
       // First of all, so that whoever has the machine, or a copy of its disk, takes up nothing meanwhile.
       await tokens.removeOfNode(name)
+      await members?.removeNode(name)
       for (const { id } of local) await volumes.markLost(id, name)
       await nodes.remove(name)
       return removal

@@ -20,6 +20,18 @@ export type ControlledNode = Node & { readonly controlKey: string | undefined }
 
 export type Nodes = ReturnType<typeof nodeRecords>
 
+/** What a node says, and its id as a member of the cluster, which its certificate says. */
+type Announced = z.output<typeof AnnounceSchema> & { readonly member?: string | undefined }
+
+type Options = {
+  readonly storage: Storage
+  readonly clock: Clock
+  readonly seals: Seals
+  /** Ids of former members of the cluster: their nodes do not count, whatever they announced before. */
+  readonly revoked?: (() => Promise<readonly string[]>) | undefined
+}
+const none = async (): Promise<readonly string[]> => []
+
 /**
  * The nodes that announced themselves, in `nodes/<node>.json`. A node counts as alive while its document changes often enough.
  * This master measures that on its own monotonic clock, because `until` comes from another machine's wall clock, which may be wrong by
@@ -27,7 +39,7 @@ export type Nodes = ReturnType<typeof nodeRecords>
  * A node that this master sees for the first time counts as alive until it has been silent for NODE_LOST_AFTER.
  * The cordon of a node is in the same document. Announcements carry it on, and a change of it is no sign of life.
  */
-export function nodeRecords({ storage, clock, seals }: { storage: Storage; clock: Clock; seals: Seals }) {
+export function nodeRecords({ storage, clock, seals, revoked = none }: Options) {
   const keyOf = (name: NodeName): string => `nodes/${name}.json`
   /** Versions that this master wrote: while a node uses one master, an announcement is one write and no read. */
   const written = new Map<NodeName, { etag: string; node: Node }>()
@@ -64,7 +76,7 @@ export function nodeRecords({ storage, clock, seals }: { storage: Storage; clock
   }
 
   /** The document of a node that announces itself, with what was known of it before. */
-  const documentOf = (name: NodeName, said: z.output<typeof AnnounceSchema>, before: Node | undefined) => {
+  const documentOf = (name: NodeName, said: Announced, before: Node | undefined) => {
     const { key, controlKey, ...announced } = said
     const cordon = before?.cordon
     const isDraining = cordon?.drain !== undefined
@@ -81,11 +93,15 @@ export function nodeRecords({ storage, clock, seals }: { storage: Storage; clock
     const keys = await storage.list('nodes/')
     const names = keys.map(key => key.slice('nodes/'.length, -'.json'.length) as NodeName)
     for (const name of heard.keys()) if (!names.includes(name)) heard.delete(name)
-    return (await mapAtMost(16, names, read)).flatMap(one => one?.node ?? [])
+    const [found, former] = [await mapAtMost(16, names, read), await revoked()]
+    return found.flatMap(one => one?.node ?? []).filter(({ member = '' }) => !former.includes(member))
   }
 
   return {
-    find: async (name: NodeName): Promise<ControlledNode | undefined> => (await read(name))?.node,
+    async find(name: NodeName): Promise<ControlledNode | undefined> {
+      const node = (await read(name))?.node
+      return node?.member !== undefined && (await revoked()).includes(node.member) ? undefined : node
+    },
 
     /** The node; fails with `not-found`. */
     async get(name: NodeName): Promise<ControlledNode> {
@@ -100,7 +116,7 @@ export function nodeRecords({ storage, clock, seals }: { storage: Storage; clock
      */
     async announce(
       name: NodeName,
-      said: z.output<typeof AnnounceSchema>,
+      said: Announced,
       mayJoin: () => Promise<void> = async () => undefined,
     ): Promise<Cordon | undefined> {
       const keep = ({ node, beat }: ReturnType<typeof documentOf>, etag: string): Cordon | undefined => {

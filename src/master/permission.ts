@@ -1,6 +1,6 @@
 import { ShadowError } from '../lib/errors.ts'
 import type { NodeName } from '../model/names.ts'
-import type { Caller } from './tokens.ts'
+import type { Caller } from './known-callers.ts'
 
 /** Fails with `forbidden` if the caller is a node other than this one: a node's token is good for that node alone. */
 export function mustBeNode(caller: Caller | undefined, node: NodeName): void {

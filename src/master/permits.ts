@@ -2,8 +2,8 @@ import { ShadowError } from '../lib/errors.ts'
 import type { Seals } from '../lib/seals.ts'
 import type { App } from '../model/app.ts'
 import type { AppName, VolumeId } from '../model/names.ts'
+import type { Caller } from './known-callers.ts'
 import type { Records } from './records.ts'
-import type { Caller } from './tokens.ts'
 import type { Volumes } from './volumes.ts'
 
 type Named = Pick<App, 'name' | 'createdAt'>

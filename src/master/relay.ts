@@ -2,10 +2,12 @@ import type { ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 import type { z } from 'zod'
 import { type NodeClient, nodeClient } from '../api/client.ts'
+import { endpointOf } from '../api/node-endpoint.ts'
 import { PERMIT_HEADER } from '../api/paths.ts'
 import type { CheckedSchema } from '../api/schemas.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import { mapAtMost } from '../lib/parallel.ts'
+import type { Credentials } from '../lib/tls/credentials.ts'
 import type { App, Volume } from '../model/app.ts'
 import type { InstanceView, VolumeUse } from '../model/instance.ts'
 import { instanceId } from '../model/instance-id.ts'
@@ -31,20 +33,29 @@ import type { Volumes } from './volumes.ts'
 type Checked = z.output<typeof CheckedSchema>
 export type Relay = ReturnType<typeof nodeRelay>
 
+type Options = {
+  readonly nodes: Nodes
+  readonly volumes: Volumes
+  readonly permits: Permits
+  /** What this master shows to nodes; undefined where there is no cluster. */
+  readonly credentials: Credentials | undefined
+}
+
 /** Calls the nodes on behalf of the master's callers. */
-export function nodeRelay({ nodes, volumes, permits }: { nodes: Nodes; volumes: Volumes; permits: Permits }) {
+export function nodeRelay({ nodes, volumes, permits, credentials }: Options) {
   // The node may have to read the app's definition first, and shows this permit for it.
   const about = (app: App) => ({
     params: { instance: instanceId(app.name) },
     headers: { [PERMIT_HEADER]: permits.issue(app) },
   })
   const clients = new Map<NodeName, { at: string; client: NodeClient }>()
-  const clientOf = ({ name, address, controlKey }: ControlledNode): NodeClient => {
+  const clientOf = (node: ControlledNode): NodeClient => {
+    const { name, address, controlKey } = node
     if (controlKey === undefined) throw noControl(name)
-    const at = `${address} ${controlKey}`
+    const at = `${address} ${controlKey} ${node.member ?? ''}`
     const kept = clients.get(name)
     if (kept?.at === at) return kept.client
-    const client = nodeClient({ url: `http://${address}`, token: controlKey, withinMs: MASTER_CALL_WITHIN })
+    const client = nodeClient({ ...endpointOf(node, credentials), token: controlKey, withinMs: MASTER_CALL_WITHIN })
     clients.set(name, { at, client })
     return client
   }

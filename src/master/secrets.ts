@@ -6,6 +6,7 @@ import type { Log } from '../lib/log.ts'
 import { mapAtMost } from '../lib/parallel.ts'
 import { readPrivate } from '../lib/private-file.ts'
 import { newSealKey, Seals, sealKeys } from '../lib/seals.ts'
+import { resealedAuthority } from './cluster/authority.ts'
 import { isSealed, openTask, sealTask } from './sealed-task.ts'
 import type { Storage } from './storage/storage.ts'
 
@@ -63,6 +64,7 @@ export async function rewriteSecrets(storage: Storage, seals: Seals, log: Log): 
   for (const [prefix, next] of [
     ['apps/', (app: { task?: unknown }) => withTask(app, app.task === undefined ? undefined : again(app.task))],
     ['tasks/', (task: object) => again(task)],
+    ['cluster/', (ca: { sealedKey: string }) => resealedAuthority(ca, seals)],
   ] as const)
     await mapAtMost(AT_ONCE, await storage.list(prefix), key => rewrite(key, next))
   await storage.update(REGISTER, { key: before.key, rewrittenWith: seals.id }, before.etag).catch(unlessChanged)

@@ -71,4 +71,6 @@ export type Node = {
   readonly volumeDrivers?: readonly VolumeDriver[] | undefined
   /** The node counts as lost after this time, unless it announces itself again. */
   readonly until: string
+  /** The id of the node as a member of the cluster, which its certificate has; undefined where there is no cluster. */
+  readonly member?: string | undefined
 }

@@ -1,4 +1,5 @@
 import type { Problem } from '../lib/errors.ts'
+import type { ClientTls } from '../lib/tls/credentials.ts'
 import type { InstanceId } from './instance-id.ts'
 import type { AppName, NodeName } from './names.ts'
 
@@ -74,6 +75,8 @@ export type Held = Disposable & {
   readonly headers: Readonly<Record<string, string>>
   /** true: the address is a node's listener, and that node holds the app itself. */
   readonly isHop?: boolean
+  /** How the connection to the address is secured; left out: it is not. */
+  readonly tls?: ClientTls | undefined
   /** Identifies the run of the app behind the address. No other run ever has the same value. */
   readonly run?: string
   /**

@@ -43,6 +43,10 @@ export const leaseTimes = (lasts: number) => ({
   guardedFor: lasts - lasts / 6,
 })
 const USUAL_LEASE = leaseTimes(LEASE_LASTS)
+/** A certificate is valid from so long before it was made, for machines whose clocks are behind. */
+export const CERTIFICATE_BACKDATED = 300_000
+/** The clock of a machine that joins may differ from the master's by so much. */
+export const CLOCKS_DIFFER_BY = 60_000
 
 assert(NODE_LOST_AFTER >= 3 * NODE_ANNOUNCES_EVERY, 'a node would be lost after a single missed announcement')
 assert(NODE_CHECK_WITHIN < FRONT_CHECKS_NODES_EVERY, 'checks of a node would overlap')
@@ -60,3 +64,7 @@ assert(
 )
 assert(guardedFor < LEASE_LASTS - clockSkew, 'the guard would end what uses a volume that another node may have')
 assert(STREAM_LOST_AFTER >= 3 * STREAM_HEARTBEAT_EVERY, 'a stream would be lost after a single missed heartbeat')
+assert(
+  CLOCKS_DIFFER_BY < CERTIFICATE_BACKDATED,
+  'a certificate would not be valid yet at the machine that it was made for',
+)

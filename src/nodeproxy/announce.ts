@@ -27,6 +27,8 @@ type Options = {
   /** What placement goes by. */
   readonly facts: () => Promise<NodeFacts>
   readonly cordon: Pick<NodeCordon, 'take' | 'toLeave'>
+  /** Called with the ids of former members of the cluster after each announcement. */
+  readonly onRevoked: (ids: readonly string[]) => void
   readonly awake: () => number
   readonly volumeDrivers: readonly VolumeDriver[]
   readonly clock: Clock
@@ -98,6 +100,7 @@ export class Announcer {
       })
       this.#announced = toLeave
       cordon.take(told)
+      this.#options.onRevoked(told.revoked ?? [])
       if (!this.#isHeard) log.info('master hears us again', { node })
       this.#isHeard = true
     } catch (cause) {

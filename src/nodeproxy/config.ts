@@ -1,7 +1,18 @@
 import { hostname } from 'node:os'
+import type { Membership } from '../api/membership.ts'
 import { ShadowError } from '../lib/errors.ts'
 import { LOG_LEVELS } from '../lib/log.ts'
-import { listenAddress, oneOf, optionalSetting, setting, text, url, type Values, wholeNumber } from '../lib/settings.ts'
+import {
+  type ListenAddress,
+  listenAddress,
+  oneOf,
+  optionalSetting,
+  setting,
+  text,
+  url,
+  type Values,
+  wholeNumber,
+} from '../lib/settings.ts'
 import { poolSize } from '../lib/threads/size.ts'
 import { LEAST_LEASE } from '../model/intervals.ts'
 import { labels } from '../model/labels.ts'
@@ -14,23 +25,24 @@ const MOST_LEASE = 3_600_000
 
 /** The settings of a node. */
 export const nodeproxySettings = {
-  listen: setting('SHADOW_NODE_LISTEN', listenAddress('127.0.0.1'), {
-    default: '127.0.0.1:8081',
-    help: 'address that the node listens on; 0.0.0.0:8081 if masters and fronts are on other machines',
+  listen: optionalSetting('SHADOW_NODE_LISTEN', listenAddress('127.0.0.1'), {
+    help: 'address that the node listens on; left out: 127.0.0.1:8081, or 0.0.0.0:8081 if this machine has joined a cluster',
   }),
   address: optionalSetting('SHADOW_NODE_ADDRESS', text, {
-    help: 'HOST:PORT at which masters and fronts reach this node; left out: SHADOW_NODE_LISTEN',
+    help: 'HOST:PORT at which masters and fronts reach this node; left out: SHADOW_NODE_LISTEN or, in a cluster, the address by which this machine reached the master when it joined',
   }),
   name: optionalSetting('SHADOW_NODE_NAME', nodeName, {
-    help: 'name of this node, unique among all nodes; volumes are leased to the name, so it must not change; left out: the name of the machine',
+    help: 'name of this node, unique among all nodes; volumes are leased to the name, so it must not change; left out: the name that it joined the cluster by, or the name of the machine',
   }),
   data: setting('SHADOW_DATA', text, {
     default: '/var/lib/shadow',
     help: 'data folder of this machine: volumes, logs, definitions',
   }),
-  master: setting('SHADOW_MASTER', url, { default: 'http://127.0.0.1:8080', help: 'URL of the master' }),
-  token: setting('SHADOW_TOKEN', text, {
-    help: 'a token made for this node: shadow token create NAME --role node, where NAME is SHADOW_NODE_NAME',
+  master: optionalSetting('SHADOW_MASTER', url, {
+    help: 'URL of the master; left out: the one by which this machine joined the cluster, or http://127.0.0.1:8080',
+  }),
+  token: optionalSetting('SHADOW_TOKEN', text, {
+    help: 'without a cluster, a token made for this node: shadow token create NAME --role node, where NAME is SHADOW_NODE_NAME',
   }),
   dockerSocket: optionalSetting('SHADOW_DOCKER_SOCKET', text, {
     help: 'socket of the Docker daemon of this machine; left out: the socket of DOCKER_HOST if that is unix://…, else /var/run/docker.sock',
@@ -139,8 +151,22 @@ function ports(value: string): readonly number[] {
 
 export type NodeproxyConfig = Values<typeof nodeproxySettings>
 
-/** The name of this node: as it is set, or made from the name of the machine. */
-export function nameOf(config: Pick<NodeproxyConfig, 'name'>): NodeName {
+/**
+ * The name of this node: the one that it joined the cluster by, as it is set, or made from the name of the machine. Fails with `bad-input`
+ * if the first two differ.
+ */
+export function nameOf(config: Pick<NodeproxyConfig, 'name'>, membership?: Membership): NodeName {
+  if (membership !== undefined) {
+    const { member, file } = membership
+    if (config.name === undefined || config.name === member.name) return member.name as NodeName
+    throw new ShadowError(
+      'bad-input',
+      `SHADOW_NODE_NAME is ${config.name}, but this machine is ${member.name} of a cluster`,
+      {
+        hint: `leave it out; or to change the name, remove ${file} and join again`,
+      },
+    )
+  }
   if (config.name !== undefined) return config.name
   const label = hostname()
     .toLowerCase()
@@ -159,3 +185,23 @@ const USUAL_SOCKET = '/var/run/docker.sock'
  */
 export const socketHere = (dockerHost = process.env['DOCKER_HOST']): string =>
   /^unix:\/\/(.+)$/.exec(dockerHost ?? '')?.[1] ?? USUAL_SOCKET
+
+const PORT = 8081
+
+/** The address that the node listens on: as it is set, or this machine's own, or any in a cluster, where its peers show certificates. */
+export const listenAt = (
+  { listen }: Pick<NodeproxyConfig, 'listen'>,
+  membership: Membership | undefined,
+): ListenAddress => listen ?? { host: membership === undefined ? '127.0.0.1' : '0.0.0.0', port: PORT }
+
+/** Where others reach the node that listens there: as it is set, or by the address from which it joined the cluster. */
+export function reachedAt(
+  { address }: Pick<NodeproxyConfig, 'address'>,
+  listening: { readonly address: string; readonly port: number },
+  membership: Membership | undefined,
+): string {
+  if (address !== undefined) return address
+  if (membership === undefined || !/^(0\.0\.0\.0|\[::\]):/.test(listening.address)) return listening.address
+  const { host } = membership
+  return `${host.includes(':') ? `[${host}]` : host}:${listening.port}`
+}

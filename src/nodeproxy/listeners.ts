@@ -6,21 +6,26 @@ import type { SocketBudgetOptions } from '../lib/http/guard/socket-budget.ts'
 import type { Listening } from '../lib/http/listening.ts'
 import type { Log } from '../lib/log.ts'
 import type { Metrics } from '../lib/metrics/metrics.ts'
+import type { ListenAddress } from '../lib/settings.ts'
 import type { EndedRun } from '../model/instance.ts'
 import type { NodeName } from '../model/names.ts'
 import type { NodeproxyConfig } from './config.ts'
 import type { Grants } from './grants.ts'
 import { NODE_LIMITS } from './http-limits.ts'
+import { listenTrusted } from './listen-trusted.ts'
 import type { NodeUse } from './shared-counts.ts'
+import type { Trust } from './trust.ts'
 import { openWorkers } from './workers.ts'
 
 type Options = {
-  readonly config: Pick<NodeproxyConfig, 'listen' | 'workers' | 'drainWithin'>
+  readonly config: Pick<NodeproxyConfig, 'workers' | 'drainWithin'> & { readonly listen: ListenAddress }
   readonly node: NodeName
   readonly key: string
   /** Handles requests that come to this thread. */
   readonly handler: RequestHandler
   readonly grants: Grants
+  /** In a cluster; else it speaks plain HTTP. */
+  readonly trust: Trust | undefined
   readonly use: NodeUse
   /** Of this thread. */
   readonly sockets: SocketBudgetOptions
@@ -45,6 +50,7 @@ export async function openListeners({
   key,
   handler,
   grants,
+  trust,
   use,
   sockets,
   metrics,
@@ -55,8 +61,12 @@ export async function openListeners({
   const connections = { most: use.connections }
   const exchanges = new ExchangeServer({ handler, log, clock, limits: NODE_LIMITS, connections, sockets })
   const hasWorkers = config.workers > 1
-  const own = opened.use(await listenFor(exchanges, hasWorkers ? OWN_LISTENER : config.listen, config.drainWithin))
-  const shared = { config, use, node, key, mainListener: own, grants, drainMs: config.drainWithin, clock, log }
+  const own = opened.use(
+    hasWorkers
+      ? await listenFor(exchanges, OWN_LISTENER, config.drainWithin)
+      : await listenTrusted(exchanges, config.listen, { trust, drainMs: config.drainWithin, log }),
+  )
+  const shared = { config, use, node, key, mainListener: own, grants, trust, drainMs: config.drainWithin, clock, log }
   const workers = hasWorkers ? opened.use(await openWorkers(shared)) : undefined
   metrics.count('node', async () => [exchanges.counted, ...((await workers?.counted()) ?? [])])
   const deaths = { name: 'node_worker_deaths_total', help: 'Workers of the node that died, and were started again' }

@@ -1,4 +1,5 @@
 import { masterClient } from '../api/client.ts'
+import { masterAccess, readMembership } from '../api/membership.ts'
 import type { Cancellation } from '../lib/cancellation.ts'
 import type { Clock } from '../lib/clock.ts'
 import { systemClock } from '../lib/clock.ts'
@@ -19,7 +20,8 @@ import { leaseTimes, MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import type { AppName, NodeName } from '../model/names.ts'
 import { Announcer, nodeFacts } from './announce.ts'
 import { apiHandler, apiHandlers } from './api-handlers.ts'
-import { type NodeproxyConfig, nameOf, socketHere } from './config.ts'
+import { inCluster } from './cluster.ts'
+import { listenAt, type NodeproxyConfig, nameOf, reachedAt, socketHere } from './config.ts'
 import { openDefinitions } from './definitions.ts'
 import { type Drivers, openDrivers } from './drivers.ts'
 import { followChanges } from './follow-changes.ts'
@@ -78,10 +80,12 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   const { clock = systemClock, log, onStep = () => undefined, metrics = new Metrics() } = options
   await using started = new AsyncDisposableStack()
   const { data } = config
-  const name = nameOf(config)
   await ownDataFolder(data)
-  started.use(await lockFolder(`${data}/node`))
-  const keys = await ownKeys(`${data}/node`)
+  const folder = `${data}/node`
+  started.use(await lockFolder(folder))
+  const membership = await readMembership(folder, 'node')
+  const name = nameOf(config, membership)
+  const keys = await ownKeys(folder)
   const ending = new AbortController()
 
   const { exec } = started.use(new Shells())
@@ -99,8 +103,9 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
       clock,
       log,
     })
-  const master = masterClient({ url: config.master, token: config.token, withinMs: MASTER_CALL_WITHIN })
-  const seals = await ownSeals(`${data}/node`)
+  const master = masterClient({ ...masterAccess('node', config, membership), withinMs: MASTER_CALL_WITHIN })
+  const cluster = membership && started.use(await inCluster({ membership, master, folder, clock, log }))
+  const seals = await ownSeals(folder)
   const definitions = openDefinitions({ folder: `${data}/apps`, seals, log })
   const revisions = new Revisions({ folder: `${data}/revisions`, seals, log })
   await revisions.load()
@@ -242,19 +247,20 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   await hosted.open()
   space.start()
   refusedConnections.start()
-  const listeners = started.use(
-    await openListeners({ config, node: name, key: keys.traffic, handler, grants, metrics, clock, log, use, sockets }),
-  )
+  const at = { ...config, listen: listenAt(config, membership) }
+  const listening = { handler, grants, trust: cluster?.trust, metrics, clock, log, use, sockets }
+  const listeners = started.use(await openListeners({ config: at, node: name, key: keys.traffic, ...listening }))
   runEndedListeners.push(ended => listeners.forget(ended))
   if (options.metrics === undefined && config.metricsListen !== undefined)
     started.use(await openMetrics(metrics, config.metricsListen, log))
-  const address = config.address ?? listeners.address
+  const address = reachedAt(config, listeners, membership)
   const awake = (): number => hosted.awake
   const facts = nodeFacts({ room, runtime, clock })
   const { labels } = config
+  const onRevoked = (ids: readonly string[]): void => cluster?.revoked(ids)
   const volumeDrivers = volumes.names
   const about = { node: name, address, labels, keys, volumeDrivers, awake }
-  announcer = new Announcer({ ...about, master, health, facts, cordon, clock, log })
+  announcer = new Announcer({ ...about, master, health, facts, cordon, onRevoked, clock, log })
   const watched = (): AppName[] => [
     ...new Set(instances.all.filter(({ phase }) => phase !== 'asleep').map(({ id }) => appOf(id))),
   ]

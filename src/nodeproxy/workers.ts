@@ -12,6 +12,7 @@ import type { NodeName } from '../model/names.ts'
 import type { NodeproxyConfig } from './config.ts'
 import type { Grants } from './grants.ts'
 import type { NodeUse } from './shared-counts.ts'
+import type { NodeTrust, Trust, TrustMethods } from './trust.ts'
 
 /** What a worker of a node is given. */
 export type NodeWorkerData = {
@@ -25,17 +26,19 @@ export type NodeWorkerData = {
   /** Connections that they may have together are counted in this memory, where each has its number. */
   readonly memory: SharedArrayBuffer
   readonly thread: number
+  readonly trust: NodeTrust | undefined
 }
 
 /** What a node listens on, whatever threads serve it. */
 export type WorkerListeners = Listening & { counted(): Promise<readonly Counted[]>; deaths(): number }
 
 type Options = {
-  readonly config: Pick<NodeproxyConfig, 'listen' | 'workers'>
+  readonly config: Pick<NodeproxyConfig, 'workers'> & { readonly listen: ListenAddress }
   readonly node: NodeName
   readonly key: string
   readonly mainListener: Listening
   readonly grants: Grants
+  readonly trust: Trust | undefined
   readonly use: NodeUse
   readonly drainMs: number
   readonly clock: Clock
@@ -51,6 +54,7 @@ export async function openWorkers({
   key,
   mainListener,
   grants,
+  trust,
   use,
   drainMs,
   clock,
@@ -60,7 +64,7 @@ export async function openWorkers({
   const memory = countsMemory({ slots: 1, threads: config.workers })
   const data = (thread: number): NodeWorkerData => ({
     ...{ listen: at, node, key, mainListener: mainListener.address, drainMs },
-    ...{ use, memory, thread },
+    ...{ use, memory, thread, trust: trust?.now },
   })
   const pool = new WorkerPool({
     entry: entryOf(import.meta.url, './worker.ts', 'node-worker.js'),
@@ -79,6 +83,9 @@ export async function openWorkers({
     endWithinMs: drainMs + END_AFTER_DRAIN_MS,
     clock,
     log,
+  })
+  trust?.onChange(now => {
+    for (const channel of pool.channels) channel.other<TrustMethods>().notify('trust', now)
   })
   await pool.start()
   return {

@@ -36,8 +36,12 @@ export const proxySettings = {
     default: '/var/lib/shadow',
     help: 'data folder of the front: pins, routes, nodes',
   }),
-  master: setting('SHADOW_MASTER', url, { default: 'http://127.0.0.1:8080', help: 'URL of the master' }),
-  token: setting('SHADOW_TOKEN', text, { help: 'a token of the role proxy (shadow token create --role proxy)' }),
+  master: optionalSetting('SHADOW_MASTER', url, {
+    help: 'URL of the master; left out: the one by which this machine joined the cluster, or http://127.0.0.1:8080',
+  }),
+  token: optionalSetting('SHADOW_TOKEN', text, {
+    help: 'without a cluster, a token of the role proxy (shadow token create --role proxy)',
+  }),
   waitingPageAfter: setting('SHADOW_WAITING_PAGE_AFTER', durationMs, {
     default: '1s',
     help: 'a browser whose app is not ready by then is shown the waiting page; other clients wait',

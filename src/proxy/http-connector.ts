@@ -1,7 +1,9 @@
 import { type NodeClient, nodeClient } from '../api/client.ts'
+import { endpointOf, nodeTls } from '../api/node-endpoint.ts'
 import { HOP_ANSWER_WITHIN, HOP_INSTANCE, HOP_KEY, HOP_PATIENCE, PERMIT_HEADER, WAKE_HEADER } from '../api/paths.ts'
 import { PhaseSchema } from '../api/schemas.ts'
 import { readEvents } from '../lib/http/api/events.ts'
+import type { ClientTls, Credentials } from '../lib/tls/credentials.ts'
 import type { Node } from '../model/app.ts'
 import { instanceId } from '../model/instance-id.ts'
 import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
@@ -12,15 +14,25 @@ import type { NodeConnector } from './node-connector.ts'
 
 type Headers = Readonly<Record<string, string>>
 
-/** Reaches apps through the listener of their node. The node holds the app, so nothing is waited for here. */
-export function httpConnector(): NodeConnector {
-  const clients = new Map<NodeName, { client: NodeClient; address: string; key: string }>()
-  const clientOf = ({ name, address, key }: Node): NodeClient => {
+/**
+ * Reaches apps through the listener of their node. The node holds the app, so nothing is waited for here. `credentials`: what this front
+ * shows to nodes of its cluster; without one, nodes are reached in clear.
+ */
+export function httpConnector(credentials?: Credentials): NodeConnector {
+  const clients = new Map<NodeName, { client: NodeClient; at: string }>()
+  const clientOf = (node: Node): NodeClient => {
+    const { name, address, key, member = '' } = node
+    const at = `${address} ${key} ${member}`
     const known = clients.get(name)
-    if (known?.address === address && known.key === key) return known.client
-    const client = nodeClient({ url: `http://${address}`, token: key, withinMs: MASTER_CALL_WITHIN })
-    clients.set(name, { client, address, key })
+    if (known?.at === at) return known.client
+    const client = nodeClient({ ...endpointOf(node, credentials), token: key, withinMs: MASTER_CALL_WITHIN })
+    clients.set(name, { client, at })
     return client
+  }
+  const secured = new WeakMap<Node, ClientTls | undefined>()
+  const tlsOf = (node: Node): ClientTls | undefined => {
+    if (!secured.has(node)) secured.set(node, nodeTls(node, credentials))
+    return secured.get(node)
   }
   // The same object for the same route and key: a forwarder remembers what it makes of it.
   const known = new WeakMap<Route, Headers>()
@@ -38,7 +50,8 @@ export function httpConnector(): NodeConnector {
     return headers
   }
   return {
-    hold(route, { address, key }, { mayWake, patienceMs }) {
+    hold(route, node, { mayWake, patienceMs }) {
+      const { address, key } = node
       const always = headersOf(route, key)
       const headers =
         patienceMs === undefined && mayWake
@@ -48,7 +61,7 @@ export function httpConnector(): NodeConnector {
               ...(patienceMs !== undefined && { [HOP_PATIENCE]: String(patienceMs) }),
               ...(!mayWake && { [WAKE_HEADER]: 'never' }),
             }
-      return { address, headers, isHop: true, [Symbol.dispose]: nothing }
+      return { address, headers, tls: tlsOf(node), isHop: true, [Symbol.dispose]: nothing }
     },
     async *follow({ name: app, permit }, node, signal) {
       const headers = { [PERMIT_HEADER]: permit }

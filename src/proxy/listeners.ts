@@ -4,9 +4,9 @@ import { isFailure, ShadowError } from '../lib/errors.ts'
 import type { Counted } from '../lib/http/counters.ts'
 import { ExchangeServer, listenFor } from '../lib/http/downstream/exchange-server.ts'
 import { LIMITS, type Limits } from '../lib/http/guard/limits.ts'
-import { bindAll, type Listening, SOCKETS } from '../lib/http/listening.ts'
+import { bindAll, type Listening } from '../lib/http/listening.ts'
 import { Certificates } from '../lib/http/tls/certificates.ts'
-import { listenerBeside, tlsServer } from '../lib/http/tls/listener.ts'
+import { listenersBeside, tlsServer } from '../lib/http/tls/listener.ts'
 import type { TicketKeys } from '../lib/http/tls/ticket-keys.ts'
 import { type Log, noLog } from '../lib/log.ts'
 import type { SocketLimits } from '../lib/open-files.ts'
@@ -113,7 +113,7 @@ export async function openListeners({
   const tls = await openTls({ config, exchanges, ticketKeys, thread, clock, log })
   opening.defer(() => tls?.close())
   tlsPort = tls?.bound.port
-  const listening = await listenFor(exchanges, config.listen, config.drainWithin, tls?.servers ?? [])
+  const listening = await listenFor(exchanges, config.listen, config.drainWithin, { beside: tls?.servers ?? [] })
   const opened = opening.move()
   return {
     ...listening,
@@ -151,7 +151,7 @@ async function openTls({ config, exchanges, ticketKeys, thread, clock, log }: Tl
     handshakeWithinMs: config.tlsHandshakeWithin,
     ticketKeys,
   })
-  const servers = [server, ...Array.from({ length: SOCKETS - 1 }, () => listenerBeside(server))]
+  const servers = [server, ...listenersBeside(server)]
   const close = (): void => {
     certificates[Symbol.dispose]()
     for (const one of servers) if (one.listening) one.close()

@@ -1,5 +1,6 @@
 import { followStream } from '../api/change-stream.ts'
 import { masterClient } from '../api/client.ts'
+import { masterAccess, readMembership, renewMembership } from '../api/membership.ts'
 import { type Clock, systemClock } from '../lib/clock.ts'
 import { ownDataFolder } from '../lib/data-folder.ts'
 import { asShadowError, ShadowError } from '../lib/errors.ts'
@@ -10,6 +11,7 @@ import type { Log } from '../lib/log.ts'
 import { openMetrics } from '../lib/metrics/listener.ts'
 import { Metrics } from '../lib/metrics/metrics.ts'
 import { socketsHere } from '../lib/open-files.ts'
+import { keepRenewed } from '../lib/tls/renewal.ts'
 import type { Hostname } from '../model/hostname.ts'
 import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import type { ProxyConfig } from './config.ts'
@@ -37,14 +39,21 @@ type Front = Listening & { readonly tls: Bound | undefined }
 
 /** Starts a front; without a given `connector`, it reaches its nodes over HTTP. Disposing it drains it first. */
 export async function startProxy(settings: ProxyConfig, options: Options): Promise<Front> {
-  const { clock = systemClock, log, connector = httpConnector() } = options
+  const { clock = systemClock, log } = options
   const config = { ...settings, ...socketsHere(settings.connections, log) }
   await using started = new AsyncDisposableStack()
   const folder = `${config.data}/proxy`
   await ownDataFolder(config.data)
   started.use(await lockFolder(folder))
   const store = started.use(openLocalStore({ folder, log }))
-  const master = masterClient({ url: config.master, token: config.token, withinMs: MASTER_CALL_WITHIN })
+  const membership = await readMembership(folder, 'proxy')
+  const master = masterClient({ ...masterAccess('proxy', config, membership), withinMs: MASTER_CALL_WITHIN })
+  const credentials = membership?.credentials
+  if (membership !== undefined) {
+    const renew = () => renewMembership(membership, master)
+    started.use(keepRenewed({ credentials: membership.credentials, renew, clock, log }))
+  }
+  const { connector = httpConnector(credentials) } = options
   const workers = new Workers()
   const onRoute = (hostname: Hostname): void => workers.notify('changed', hostname)
   const lookups = new LookupLimit(config.lookUps, clock)
@@ -53,6 +62,8 @@ export async function startProxy(settings: ProxyConfig, options: Options): Promi
   let checked: readonly string[] = []
   const onNodes = (): void => {
     workers.notify('nodes', nodes.all)
+    // Told with each list, so that a worker that was just starting misses none.
+    workers.notify('credential', credentials?.current)
     if (nodes.appNetworks === checked) return
     checked = nodes.appNetworks
     const networks = untrusted(config.trustedProxies, checked)
@@ -63,7 +74,8 @@ export async function startProxy(settings: ProxyConfig, options: Options): Promi
   const pins = new Pins(store, (instance, node) => workers.notify('pinned', { instance, node }))
   const ticketKeys = new TicketKeys()
   started.use(renewed(ticketKeys, clock))
-  const parts = { config, routes, pins, nodes, connector, ticketKeys, clock, log }
+  credentials?.onNew(next => workers.notify('credential', next))
+  const parts = { config, routes, pins, nodes, connector, credentials, ticketKeys, clock, log }
   const listening =
     config.workers > 1
       ? await workers.open(parts)

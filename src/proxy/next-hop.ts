@@ -29,6 +29,7 @@ export function hopOf({ exchange, held, node, isProxy, holdRequest, client, hsts
   return {
     address: held.address,
     upstream: held.run,
+    tls: held.tls,
     alive: held.alive,
     strip: OURS,
     forwarded: isProxy ? 'append' : 'replace',

@@ -6,6 +6,7 @@ import type { Clock } from '../lib/clock.ts'
 import { isFailure } from '../lib/errors.ts'
 import { TicketKeys } from '../lib/http/tls/ticket-keys.ts'
 import type { Channel, Other } from '../lib/threads/channel.ts'
+import { type Credential, Credentials } from '../lib/tls/credentials.ts'
 import type { Hostname } from '../model/hostname.ts'
 import { type InstanceId, instanceId } from '../model/instance-id.ts'
 import { MASTER_CALL_WITHIN, NODE_BACK_WITHIN, ROUTE_STALE_AFTER } from '../model/intervals.ts'
@@ -34,6 +35,8 @@ export type ReplicaMethods = {
   pinned(input: { readonly instance: InstanceId; readonly node: NodeName }): void
   nodes(all: readonly KnownNode[]): void
   ticketKeys(keys: Uint8Array): void
+  /** What this front shows to nodes, in a cluster. */
+  credential(now: Credential | undefined): void
 }
 
 type Options = {
@@ -41,6 +44,7 @@ type Options = {
   readonly nodes: readonly KnownNode[]
   /** Of TLS tickets. */
   readonly keys?: Uint8Array
+  readonly credential?: Credential | undefined
   readonly clock: Clock
 }
 
@@ -52,6 +56,7 @@ export class Replica {
   readonly pins: FrontParts['pins']
   readonly nodes: FrontParts['nodes']
   readonly ticketKeys: TicketKeys
+  readonly credentials: Credentials | undefined
   readonly #main: Other<FrontMethods>
   readonly #clock: Clock
   // The main thread notifies of each change, so its answers are fresh until it does.
@@ -61,7 +66,7 @@ export class Replica {
   #nodes = new Map<NodeName, KnownNode>()
   #appNetworks: readonly string[] = []
 
-  constructor({ channel, nodes, keys, clock }: Options) {
+  constructor({ channel, nodes, keys, credential, clock }: Options) {
     this.#main = channel.other<FrontMethods>()
     this.#clock = clock
     this.#routes = new Cache({
@@ -78,12 +83,17 @@ export class Replica {
     })
     this.#take(nodes)
     this.ticketKeys = new TicketKeys(keys)
+    this.credentials = credential && new Credentials(credential)
     channel.serve<ReplicaMethods>({
       changed: hostname => this.#routes.doubt(hostname),
       doubtful: () => void this.#freshness.term++,
       pinned: ({ instance, node }) => void this.#pins.set(instance, node),
       nodes: all => this.#take(all),
       ticketKeys: given => this.ticketKeys.replace(given),
+      credential: now => {
+        if (now !== undefined && now.certificate !== this.credentials?.current.certificate)
+          this.credentials?.replace(now)
+      },
     })
     this.pins = {
       get: instance => this.#pins.get(instance),

@@ -14,10 +14,11 @@ import type { FrontWorkerData } from './workers.ts'
 
 // One of several threads of a front that share its port.
 await runThread(async ({ channel, log }) => {
-  const { nodes, overChannel, ticketKeys: keys, ...given } = workerData as FrontWorkerData
+  const { nodes, overChannel, ticketKeys: keys, credential, ...given } = workerData as FrontWorkerData
   const clock = systemClock
-  const { routes, pins, nodes: known, ticketKeys } = new Replica({ channel, nodes, keys, clock })
-  const connector = overChannel ? channelConnector(channel) : httpConnector()
+  const replica = new Replica({ channel, nodes, keys, credential, clock })
+  const { routes, pins, nodes: known, ticketKeys, credentials } = replica
+  const connector = overChannel ? channelConnector(channel) : httpConnector(credentials)
   const listeners = await openListeners({ ...given, routes, pins, nodes: known, connector, ticketKeys, clock, log })
   serveCounted(channel, () => listeners.counted())
   return listeners

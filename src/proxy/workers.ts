@@ -8,6 +8,7 @@ import { Gauges } from '../lib/shared/gauges.ts'
 import { countsOf } from '../lib/threads/counted.ts'
 import { entryOf } from '../lib/threads/entry.ts'
 import { WorkerPool } from '../lib/threads/worker-pool.ts'
+import type { Credential, Credentials } from '../lib/tls/credentials.ts'
 import { instanceId } from '../model/instance-id.ts'
 import { type Bound, type FrontConfig, type FrontMemory, frontMemory } from './listeners.ts'
 import type { NodeConnector } from './node-connector.ts'
@@ -25,6 +26,8 @@ export type FrontWorkerData = {
   readonly ticketKeys: Uint8Array
   /** Whether apps are reached over the channel, or over HTTP. */
   readonly overChannel: boolean
+  /** What the front shows to nodes, in a cluster. */
+  readonly credential: Credential | undefined
 }
 
 /** What a front listens on, whatever threads serve it. */
@@ -40,6 +43,7 @@ type Options = {
   readonly pins: Pins
   readonly nodes: Nodes
   readonly connector: NodeConnector
+  readonly credentials: Credentials | undefined
   readonly ticketKeys: TicketKeys
   readonly clock: Clock
   readonly log: Log
@@ -58,7 +62,17 @@ export class Workers {
   }
 
   /** Starts them; disposing what this gives drains and ends them. */
-  async open({ config, routes, pins, nodes, connector, ticketKeys, clock, log }: Options): Promise<FrontListeners> {
+  async open({
+    config,
+    routes,
+    pins,
+    nodes,
+    connector,
+    credentials,
+    ticketKeys,
+    clock,
+    log,
+  }: Options): Promise<FrontListeners> {
     const { at, ...bound } = await claim(config.listen)
     const tls = config.tlsListen && (await claim(config.tlsListen))
     const memory = frontMemory(config.workers)
@@ -78,6 +92,7 @@ export class Workers {
       nodes: nodes.all,
       ticketKeys: ticketKeys.current,
       overChannel: connector.share !== undefined,
+      credential: credentials?.current,
     })
     const pool = new WorkerPool({
       entry: entryOf(import.meta.url, './worker.ts', 'front-worker.js'),

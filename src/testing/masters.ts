@@ -4,9 +4,11 @@ import { join } from 'node:path'
 import type { Role } from '../api/calls.ts'
 import { type MasterClient, masterClient } from '../api/client.ts'
 import { readSettings } from '../lib/settings.ts'
+import { Credentials } from '../lib/tls/credentials.ts'
 import { masterSettings } from '../master/config.ts'
 import { type Master, startMaster } from '../master/main.ts'
 import type { Storage } from '../master/storage/storage.ts'
+import { MASTER_HOST } from '../model/member.ts'
 import { nodeName } from '../model/names.ts'
 import { HandClock } from './clock.ts'
 import { silentLog } from './silent-log.ts'
@@ -41,7 +43,9 @@ export async function testMaster(
     throw error
   })
   const adminToken = await master.token('admin')
-  const client = (token: string): MasterClient => masterClient({ url: master.url, token, withinMs: 30_000 })
+  const { url, ca } = master
+  const tls = ca === undefined ? undefined : { servername: MASTER_HOST, credentials: new Credentials({ ca }) }
+  const client = (token: string): MasterClient => masterClient({ url, token, tls, withinMs: 30_000 })
   return {
     master,
     admin: client(adminToken),

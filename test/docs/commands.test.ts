@@ -25,7 +25,7 @@ for (const { page, blocks } of pages)
   test(`the commands of ${page} work as they stand`, async () => {
     await using reader = await Reader.start()
     // Pages assume that Shadow runs, except for pages that start it themselves.
-    const first = blocks.find(({ text }) => /\bshadow \w/.test(text))
+    const first = blocks.find(({ text }) => /\bshadow (?!cluster)\w/.test(text))
     if (first === undefined || daemonOf(first.text) === undefined) await reader.type('shadow up')
     for (const block of blocks) {
       try {

@@ -2,12 +2,15 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 import { type MasterClient, masterClient } from '../../src/api/client.ts'
+import { Credentials } from '../../src/lib/tls/credentials.ts'
 import type { StoragePlace } from '../../src/master/storage/place.ts'
+import { MASTER_HOST } from '../../src/model/member.ts'
 import { dockerHost } from './docker-host.ts'
 import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX } from './environment.ts'
 import { removeNetworkOf } from './network.ts'
@@ -21,17 +24,25 @@ type Options = {
   readonly shadow: string
   /** `SHADOW_STORAGE` of the master; left out: a directory. */
   readonly storage?: string
+  /** More settings of the master. */
+  readonly masterSettings?: Readonly<Record<string, string>>
   /** The letters that name nodes and fronts. */
   readonly nodes: readonly string[]
   readonly fronts: readonly string[]
   /** Further settings of all nodes; `data` is the folder of the cluster. */
   readonly nodeSettings?: (data: string) => Env
+  /** Makes a cluster: nodes and fronts join it, and all of them speak mutual TLS. */
+  readonly joined?: boolean
+  /** More settings of nodes and fronts that join, by their letter. */
+  readonly settings?: Readonly<Record<string, Env>>
   /** Takes the port of the master and returns the port where fronts call it; left out: the same port. */
   readonly frontsReachMaster?: (port: number) => Promise<number>
 }
 
+type Joining = Pick<Options, 'shadow' | 'nodes' | 'fronts'> & { readonly settings: Readonly<Record<string, Env>> }
+
 /** A daemon in a process of its own. It can be ended in any way, and started again on its old port. */
-class Daemon {
+export class Daemon {
   readonly #command: readonly [file: string, ...args: string[]]
   #env: Env
   #child: ChildProcess | undefined
@@ -96,10 +107,12 @@ export class Cluster implements AsyncDisposable {
   readonly #fronts = new Map<string, { daemon: Daemon; visitor: Visitor }>()
   readonly #run = randomBytes(3).toString('hex')
   #token = ''
+  #ca: string | undefined
 
-  private constructor(data: string, { shadow, storage }: Options) {
+  private constructor(data: string, { shadow, storage, masterSettings = {} }: Options) {
     this.data = data
-    this.master = new Daemon([shadow, 'master', '--data', `${data}/master`], storage ? { SHADOW_STORAGE: storage } : {})
+    const env = { ...masterSettings, ...(storage && { SHADOW_STORAGE: storage }) }
+    this.master = new Daemon([shadow, 'master', '--data', `${data}/master`], env)
   }
 
   static async start(options: Options): Promise<Cluster> {
@@ -115,7 +128,15 @@ export class Cluster implements AsyncDisposable {
 
   /** A client of the API with the admin's token. */
   get admin(): MasterClient {
-    return masterClient({ url: `http://127.0.0.1:${this.master.port}`, token: this.#token, withinMs: 60_000 })
+    const { url, tls } = this.masterAccess
+    return masterClient({ url, tls, token: this.#token, withinMs: 60_000 })
+  }
+
+  /** Where the master is, and how it is known. */
+  get masterAccess() {
+    const ca = this.#ca
+    const tls = ca === undefined ? undefined : { servername: MASTER_HOST, credentials: new Credentials({ ca }) }
+    return { url: `${ca === undefined ? 'http' : 'https'}://127.0.0.1:${this.master.port}`, tls }
   }
 
   node(letter: string): Daemon {
@@ -142,9 +163,12 @@ export class Cluster implements AsyncDisposable {
   }
 
   async #startAll(options: Options): Promise<void> {
-    const { shadow, nodes, fronts, nodeSettings, frontsReachMaster = async port => port } = options
+    const { shadow, nodes, fronts, nodeSettings, joined, settings = {} } = options
+    const { frontsReachMaster = async (port: number) => port } = options
+    if (joined === true) await this.#init(shadow)
     await this.master.start()
     this.#token = (await readFile(`${this.data}/master/tokens/admin`, 'utf8')).trim()
+    if (joined === true) return this.#join({ shadow, nodes, fronts, settings })
     const envFor = async (role: 'node' | 'proxy', name: string): Promise<Env> => ({
       SHADOW_MASTER: `http://127.0.0.1:${this.master.port}`,
       SHADOW_TOKEN: (await this.admin.call('createToken', { body: { name, role } })).token,
@@ -163,6 +187,39 @@ export class Cluster implements AsyncDisposable {
       this.#fronts.set(letter, { daemon, visitor: new Visitor(() => daemon.port) })
     }
     await Promise.all([...this.#fronts.values()].map(({ daemon }) => daemon.start()))
+  }
+
+  /** Makes the cluster before its master starts, as a person does. */
+  async #init(shadow: string): Promise<void> {
+    this.master.port = await freePort()
+    const url = `https://127.0.0.1:${this.master.port}`
+    const made = await run(shadow, ['cluster', 'init', '--url', url, '--data', `${this.data}/master`, '--json'])
+    this.#ca = JSON.parse(made).ca
+  }
+
+  async #join({ shadow, nodes, fronts, settings }: Joining): Promise<void> {
+    for (const letter of nodes) {
+      await this.join(shadow, 'node', letter)
+      this.#nodes.set(
+        letter,
+        new Daemon([shadow, 'nodeproxy', '--data', `${this.data}/${letter}`], settings[letter] ?? {}),
+      )
+    }
+    for (const letter of fronts) {
+      await this.join(shadow, 'proxy', letter)
+      const daemon = new Daemon([shadow, 'proxy', '--data', `${this.data}/${letter}`], settings[letter] ?? {})
+      this.#fronts.set(letter, { daemon, visitor: new Visitor(() => daemon.port) })
+    }
+    await Promise.all([...this.#nodes.values()].map(node => node.start()))
+    await until(async () => (await this.admin.call('listNodes', {})).items.length === nodes.length || undefined)
+    await Promise.all([...this.#fronts.values()].map(({ daemon }) => daemon.start()))
+  }
+
+  /** Lets a machine with this data folder join, by the two commands that a person runs. */
+  async join(shadow: string, role: 'node' | 'proxy', letter: string): Promise<void> {
+    const env = { SHADOW_DATA: `${this.data}/master` }
+    const token = await run(shadow, [role, 'token', role === 'node' ? this.nameOf(letter) : letter], env)
+    await run(shadow, [role, 'join', '--token', token.trim(), '--data', `${this.data}/${letter}`])
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -190,6 +247,20 @@ export function storageSetting(place: StoragePlace): string {
   url.username = place.credentials?.accessKeyId ?? ''
   url.password = place.credentials?.secretAccessKey ?? ''
   return url.href
+}
+
+/** Runs a command of the CLI and returns its stdout. */
+async function run(shadow: string, args: readonly string[], env: Env = {}): Promise<string> {
+  const { stdout } = await promisify(execFile)(shadow, args, { env: { PATH: process.env['PATH'] ?? '', ...env } })
+  return stdout
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  await new Promise(resolve => server.close(resolve))
+  return port
 }
 
 function there<T>(found: T | undefined): T {

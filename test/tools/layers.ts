@@ -42,13 +42,14 @@ const ONLY_IN: readonly (readonly [library: RegExp, files: RegExp])[] = [
   [/^@aws-sdk\/client-ec2$/, /^src\/(proxy\/fleet|nodeproxy\/volumes)\/(ec2|ebs)[^/]*\.ts$/],
   [/^(@aws-sdk|@smithy)\//, /^src\/(master\/(storage|blobs)\/s3|proxy\/fleet\/ec2|nodeproxy\/volumes\/ebs)[^/]*\.ts$/],
   [/^express$/, /^src\/master\//],
+  [/^@peculiar\//, /^src\/lib\/tls\/x509\.ts$/],
   [/^commander$/, /^src\/cli\//],
   [/^pino$/, /^src\/lib\/log\.ts$/],
   [/^vitest|^fast-check$/, /^src\/testing\//],
 ]
 
 // Loading these takes longer than the rest of the CLI's start: a static import would slow down every command.
-const LAZY = /^(dockerode|@aws-sdk\/.*)$/
+const LAZY = /^(dockerode|@aws-sdk\/.*|@peculiar\/.*)$/
 
 const READS_ENVIRONMENT = /(^|\/)(config|settings|terminal)\.ts$/
 const LONGEST_FILE = 500

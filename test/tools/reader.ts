@@ -13,7 +13,7 @@ const ROOT = join(import.meta.dirname, '../..')
 const run = promisify(execFile)
 
 /** A command that runs until it is ended. */
-const DAEMON = /^(?:\w+=(?:"[^"]*"|'[^']*'|\S+) +)*shadow (up|master|nodeproxy|proxy)\b/
+const DAEMON = /^(?:\w+=(?:"[^"]*"|'[^']*'|\S+) +)*shadow (up|master|nodeproxy|proxy)\b(?! join| token)/
 /** What each daemon logs once it serves. */
 const SERVES = { up: 'shadow is up', master: 'master listens', nodeproxy: 'node ready', proxy: 'front ready' } as const
 type Kind = keyof typeof SERVES

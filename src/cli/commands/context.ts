@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { url } from '../../lib/settings.ts'
+import { readAuthority } from '../authority-file.ts'
 import { withExamples } from '../command-options.ts'
 import { contextsFile } from '../config.ts'
 import { openContexts } from '../contexts.ts'
@@ -7,7 +8,7 @@ import { print, table } from '../print.ts'
 import type { Terminal } from '../terminal.ts'
 
 type Flags = { readonly json?: true }
-type AddFlags = Flags & { readonly url: string; readonly token: string; readonly front?: string }
+type AddFlags = Flags & { readonly url: string; readonly token: string; readonly ca?: string; readonly front?: string }
 
 export function define(command: Command, terminal: Terminal): void {
   const open = () => openContexts(contextsFile(terminal.env))
@@ -18,10 +19,16 @@ export function define(command: Command, terminal: Terminal): void {
     .argument('<name>')
     .requiredOption('--url <url>', 'URL of the master')
     .requiredOption('--token <token>', 'a token of that master (shadow token create)')
+    .option('--ca <file>', 'file with the CA of its cluster (shadow cluster ca)')
     .option('--front <url>', 'URL of its front, for the URLs that the CLI prints')
     .action(async (name: string, flags: AddFlags) => {
       const contexts = await open()
-      const context = { url: url(flags.url), token: flags.token, ...(flags.front && { front: url(flags.front) }) }
+      const context = {
+        url: url(flags.url),
+        token: flags.token,
+        ...(flags.ca && { ca: await readAuthority(flags.ca) }),
+        ...(flags.front && { front: url(flags.front) }),
+      }
       await contexts.add(name, context)
       print(terminal, flags.json, { name, url: context.url, current: contexts.current === name }, () => '')
       terminal.err(`context ${name} is kept${contexts.current === name ? ' and is the current one' : ''}\n`)

@@ -13,7 +13,7 @@ export function define(command: Command, terminal: Terminal): void {
     const config = readSettings(masterSettings, terminal.env, flags)
     await runDaemon({ name: 'master', level: config.logLevel, terminal, json: json === true }, async given => {
       const master = await startMaster(config, given)
-      await writeEndpoints(config.data, { master: master.url })
+      await writeEndpoints(config.data, { master: master.url, ca: master.ca })
       print(terminal, json, { master: master.url, storage: master.storage }, () => '')
       return { stop: async () => master[Symbol.asyncDispose]() }
     })

@@ -6,6 +6,7 @@ import type { Node, Volume } from '../../model/app.ts'
 import { duration, sayBytes, toMs } from '../../model/quantities.ts'
 import { type CallFlags, callsMaster } from '../command-options.ts'
 import { confirm } from '../confirm.ts'
+import { joinCommands } from '../join.ts'
 import { print, table } from '../print.ts'
 import { findTarget, type Target } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
@@ -86,6 +87,8 @@ export function define(command: Command, terminal: Terminal): void {
     print(terminal, flags.json, withoutKey(drained), () => '')
     terminal.err(`${name} is drained: ${saysOfVolumes[volumes]}\n`)
   })
+
+  joinCommands(command, 'node', terminal)
 }
 
 type RmFlags = { lost?: true; yes?: true }

@@ -16,8 +16,5 @@ export function define(command: Command, terminal: Terminal): void {
       return node
     })
   })
-  withExamples(
-    command,
-    'SHADOW_MASTER=https://master.example.com SHADOW_TOKEN=… shadow nodeproxy --listen 0.0.0.0:8081',
-  )
+  withExamples(command, 'shadow nodeproxy', 'SHADOW_MASTER=http://10.0.0.1:8080 SHADOW_TOKEN=… shadow nodeproxy')
 }

@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { readSettings } from '../../lib/settings.ts'
 import { withExamples } from '../command-options.ts'
 import { type DaemonFlags, daemonOptions, runDaemon } from '../daemon.ts'
+import { joinCommands } from '../join.ts'
 import { print } from '../print.ts'
 import type { Terminal } from '../terminal.ts'
 
@@ -16,5 +17,11 @@ export function define(command: Command, terminal: Terminal): void {
       return { stop: async () => front[Symbol.asyncDispose]() }
     })
   })
-  withExamples(command, 'SHADOW_MASTER=https://master.example.com SHADOW_TOKEN=… shadow proxy --listen 0.0.0.0:80')
+  withExamples(
+    command,
+    'shadow proxy --listen 0.0.0.0:80',
+    'SHADOW_MASTER=http://10.0.0.1:8080 SHADOW_TOKEN=… shadow proxy',
+  )
+  // Flags after `join` are those of `join`.
+  joinCommands(command.enablePositionalOptions(), 'proxy', terminal)
 }

@@ -1,5 +1,5 @@
-import type { RequestListener, Server } from 'node:http'
-import type { Socket } from 'node:net'
+import type { RequestListener } from 'node:http'
+import type { Server, Socket } from 'node:net'
 import { ShadowError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 import type { ListenAddress } from '../../settings.ts'
@@ -78,8 +78,11 @@ export async function readJson(request: StreamedRequest, most = 1_048_576): Prom
   }
 }
 
+/** A server of node:http or node:https. */
+type ApiServer = Server & { closeIdleConnections(): void }
+
 /** Opens the server. Disposing it closes idle connections at once, and busy ones when they are done or after `drainMs`. */
-export async function listen(server: Server, at: ListenAddress, drainMs = 0): Promise<Listening> {
+export async function listen(server: ApiServer, at: ListenAddress, drainMs = 0): Promise<Listening> {
   // Includes connections that have switched protocols, which node:http no longer counts.
   const sockets = new Set<Socket>()
   server.on('connection', socket => {

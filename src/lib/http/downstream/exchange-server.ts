@@ -209,17 +209,18 @@ export function netServer(exchanges: ExchangeServer): Server {
   return createServer({ ...CLIENT_SOCKET, allowHalfOpen: true }, socket => exchanges.accept(socket))
 }
 
+type Servers = { readonly beside?: readonly Server[]; readonly servers?: readonly Server[] }
+
 /**
- * Opens the server. Disposing it closes idle connections at once, and busy ones when they are done or after `drainMs`. Servers `beside` it, which
- * serve the same exchanges, are closed with it.
+ * Opens the servers; by default they speak plain HTTP. Disposing the result closes idle connections at once, and busy ones when they are done
+ * or after `drainMs`. Servers `beside` them, which serve the same exchanges, are closed with them.
  */
 export async function listenFor(
   exchanges: ExchangeServer,
   at: ListenAddress,
   drainMs = 0,
-  beside: readonly Server[] = [],
+  { beside = [], servers = Array.from({ length: SOCKETS }, () => netServer(exchanges)) }: Servers = {},
 ): Promise<Listening> {
-  const servers = Array.from({ length: SOCKETS }, () => netServer(exchanges))
   const bound = await bindAll(servers, at)
   return {
     ...bound,

@@ -9,6 +9,9 @@ export type Handle = {
   readonly writeQueueSize?: number
   /** Returns 0, or a negative code of the system. */
   writeBuffer?(request: WriteRequest, bytes: Buffer): number
+  close?(done: () => void): void
+  /** Of TCP: closes the connection by a reset. Returns 0, or a code of the system if it cannot. */
+  reset?(done: () => void): number
   /** Of TLS: the handle of the TCP connection beneath. */
   readonly _parent?: Handle
 }

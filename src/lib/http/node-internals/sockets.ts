@@ -1,4 +1,5 @@
 import { Socket } from 'node:net'
+import { handleOf } from './handle.ts'
 
 /**
  * Sets whether a failed write destroys the socket. An upstream that refuses an upload answers and closes, and our next write then fails. node:net
@@ -18,4 +19,22 @@ export function setAutoDestroy(socket: Socket, isOn: boolean): void {
 export function tcpBeneath(tls: unknown): Socket | undefined {
   const { _parent: tcp } = tls as { _parent?: unknown }
   return tcp instanceof Socket && tcp.writable ? tcp : undefined
+}
+
+/**
+ * Resets the TCP connection of a socket (RST). node:net cannot do it beneath TLS, where a mere end would look like that of a peer which still
+ * waits. Where this Node has no such method, the connection is only closed.
+ */
+export function resetConnection(socket: Socket): void {
+  if (!('encrypted' in socket)) {
+    socket.resetAndDestroy()
+    return
+  }
+  const tcp = handleOf(socket)?._parent
+  const { close, reset } = tcp ?? {}
+  if (tcp !== undefined && close !== undefined && typeof reset === 'function')
+    tcp.close = done => {
+      if (reset.call(tcp, done) !== 0) close.call(tcp, done) // it is being closed already
+    }
+  socket.destroy()
 }

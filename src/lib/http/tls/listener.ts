@@ -2,7 +2,7 @@ import { createServer as createNetServer, type Server as NetServer, type Socket 
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 import type { Log } from '../../log.ts'
 import type { Counters } from '../counters.ts'
-import { CLIENT_SOCKET } from '../listening.ts'
+import { CLIENT_SOCKET, SOCKETS } from '../listening.ts'
 import { tcpBeneath } from '../node-internals/sockets.ts'
 import { wholeAnswer } from '../problem-answer.ts'
 import { type Certificate, tlsTerms } from './certificate.ts'
@@ -11,7 +11,7 @@ import { rememberCertificate } from './misdirected.ts'
 import { TicketKeys } from './ticket-keys.ts'
 
 /** The server that gets the decrypted connections. */
-type ConnectionServer = {
+export type ConnectionServer = {
   readonly counters: Counters
   /** Admits a connection before its handshake. If it returns false, the connection is refused and no longer the caller's. */
   readonly limiter: { enter(socket: Socket, terms: { readonly plain: boolean }): boolean }
@@ -91,6 +91,8 @@ export function tlsServer({ certificates, exchanges, log, handshakeWithinMs, ...
     })
 }
 
-/** A server on another address that passes its connections to the TLS server. */
-export const listenerBeside = (server: Server): NetServer =>
-  createNetServer(CLIENT_SOCKET, socket => void server.emit('connection', socket))
+/** Servers on the same port that pass their connections to the TLS server: see `SOCKETS`. */
+export const listenersBeside = (server: Server): NetServer[] =>
+  Array.from({ length: SOCKETS - 1 }, () =>
+    createNetServer(CLIENT_SOCKET, socket => void server.emit('connection', socket)),
+  )

@@ -1,6 +1,8 @@
 import { createConnection, type Socket } from 'node:net'
+import { connect } from 'node:tls'
+import type { ClientTls } from '../../tls/credentials.ts'
 import { endpoint } from '../endpoint.ts'
-import { setAutoDestroy } from '../node-internals/sockets.ts'
+import { resetConnection, setAutoDestroy } from '../node-internals/sockets.ts'
 import { ReadBuffer } from '../sockets/buffers.ts'
 import { SocketWriter } from '../sockets/socket-writer.ts'
 import { BodyFramer } from '../wire/body-framer.ts'
@@ -29,11 +31,15 @@ export type UpstreamEvents = {
 
 const KEEPALIVE_PROBE_AFTER_MS = 30_000
 
+/** Where a connection goes to. `name`: what is behind the address. */
+export type UpstreamTarget = { readonly address: string; readonly name: string; readonly tls: ClientTls | undefined }
+
 /** One connection to an upstream, for one request at a time. */
 export class UpstreamConnection {
   readonly address: string
   /** The name of what is behind the address. */
   readonly name: string
+  readonly tls: ClientTls | undefined
   readonly socket: Socket
   readonly writer: SocketWriter
   readonly readBuffer: ReadBuffer
@@ -56,27 +62,20 @@ export class UpstreamConnection {
   #cause: Error | undefined
   #death: Error | undefined
 
-  constructor({ address, name }: Pick<UpstreamConnection, 'address' | 'name'>, events: UpstreamEvents) {
+  constructor({ address, name, tls }: UpstreamTarget, events: UpstreamEvents) {
     this.address = address
     this.name = name
+    this.tls = tls
     this.readBuffer = new ReadBuffer((bytes, length, lent) => {
       // Bytes without a request. The next request must not get them as its answer.
       if (this.user === undefined) this.destroy()
       else this.user.received(bytes, length, lent)
     })
-    const { host, port } = endpoint(address)
-    this.socket = createConnection({
-      host,
-      port,
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: KEEPALIVE_PROBE_AFTER_MS,
-      onread: this.readBuffer.onread,
-    })
+    this.socket = this.#open()
     this.writer = new SocketWriter(this.socket, cause => this.#failed(cause))
     setAutoDestroy(this.socket, false)
     this.socket
-      .on('connect', () => {
+      .on(tls === undefined ? 'connect' : 'secureConnect', () => {
         this.connected = true
         events.connected(this)
       })
@@ -106,7 +105,7 @@ export class UpstreamConnection {
   /** Resets a connection whose answer is not wanted any more, so that the upstream learns of it. */
   reset(): void {
     this.user = undefined
-    this.socket.resetAndDestroy()
+    resetConnection(this.socket)
   }
 
   /** The upstream has died. The bytes that it wrote before are still read, as fast as the client takes them; then the connection ends. */
@@ -130,6 +129,19 @@ export class UpstreamConnection {
   destroy(cause?: Error): void {
     this.#cause ??= cause
     this.socket.destroy()
+  }
+
+  #open(): Socket {
+    const { tls } = this
+    const options = {
+      ...endpoint(this.address),
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEPALIVE_PROBE_AFTER_MS,
+      onread: this.readBuffer.onread,
+    }
+    if (tls === undefined) return createConnection(options)
+    return connect({ ...options, servername: tls.servername, secureContext: tls.credentials.context })
   }
 
   #failed(cause: Error): void {

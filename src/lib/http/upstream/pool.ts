@@ -1,7 +1,7 @@
 import type { Counters } from '../counters.ts'
 import { FULL, type SocketBudget } from '../guard/socket-budget.ts'
 import type { GoneUpstream, NextHop } from '../next-hop.ts'
-import { UpstreamConnection } from './connection.ts'
+import { UpstreamConnection, type UpstreamTarget } from './connection.ts'
 
 export type PoolOptions = {
   /** Sweeps for which an idle connection is kept. */
@@ -24,7 +24,11 @@ export interface Waiter {
   notGiven(cause: Error): void
 }
 
-type Target = Pick<NextHop, 'address' | 'upstream'>
+type Target = Pick<NextHop, 'address' | 'upstream' | 'tls'>
+
+/** The name that connections are pooled by. One that is secured belongs to who was to be behind the address when it was opened. */
+const nameOf = ({ address, upstream, tls }: Target): string =>
+  upstream ?? (tls === undefined ? address : `${tls.servername} ${address}`)
 
 // Names of upstreams that have gone. They never come back; so many suffice for requests that were routed before.
 const MOST_LEFT = 4_096
@@ -65,8 +69,8 @@ export class Pool {
   }
 
   /** Takes the idle connection to the upstream that was used last; undefined if there is none that may be used. */
-  take({ address, upstream = address }: Target, repeatable: boolean): UpstreamConnection | undefined {
-    const idle = this.#lanes.get(upstream)?.idle
+  take(target: Target, repeatable: boolean): UpstreamConnection | undefined {
+    const idle = this.#lanes.get(nameOf(target))?.idle
     const last = idle?.at(-1)
     if (idle === undefined || last === undefined) return undefined
     if (!repeatable && last.sweeps > this.#options.surelyOpenSweeps) return undefined
@@ -76,7 +80,8 @@ export class Pool {
   }
 
   /** Queues a request for a connection to the upstream: a new one, or one that another request gives back. */
-  wait({ address, upstream: name = address }: Target, waiter: Waiter): void {
+  wait(target: Target, waiter: Waiter): void {
+    const name = nameOf(target)
     if (this.#left.has(name)) {
       waiter.notGiven(LEFT)
       return
@@ -84,12 +89,12 @@ export class Pool {
     const lane = this.#laneOf(name)
     waiter.waitedSweeps = 0
     lane.waiting.add(waiter)
-    this.#dial({ address, name }, lane)
+    this.#dial({ address: target.address, name, tls: target.tls }, lane)
   }
 
   /** Removes a request from the queue. */
-  stopWaiting({ address, upstream = address }: Target, waiter: Waiter): void {
-    this.#lanes.get(upstream)?.waiting.delete(waiter)
+  stopWaiting(target: Target, waiter: Waiter): void {
+    this.#lanes.get(nameOf(target))?.waiting.delete(waiter)
   }
 
   /** Takes back a connection after a whole answer. */
@@ -182,7 +187,7 @@ export class Pool {
     return lane
   }
 
-  #dial(to: Pick<UpstreamConnection, 'address' | 'name'>, lane: Lane): void {
+  #dial(to: UpstreamTarget, lane: Lane): void {
     while (lane.dialling < MOST_DIALLING && lane.dialling < lane.waiting.size) {
       if (!this.#sockets.take()) {
         this.#noSockets(lane)
