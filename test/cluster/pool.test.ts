@@ -227,3 +227,15 @@ test('a node that ends leaves no guard, no mount and no device', async () => {
     [],
   )
 })
+
+test('a drain moves an app with its volume: no request is lost meanwhile, and what was written is there', async () => {
+  await register(cluster.admin, 'blog', VOLUME)
+  const home = await put('blog', 'before the drain')
+  await cluster.admin.call('drainNode', { params: { node: cluster.nameOf(home) }, body: {} })
+  await until(async () => {
+    const answer = await ask('blog', '/files/note')
+    assert.deepEqual([answer.status, answer.text], [200, 'before the drain'])
+    return letterOf(answer) === other(home) || undefined
+  })
+  assert.deepEqual(await cluster.containers(home, 'blog'), [])
+})
