@@ -10,7 +10,7 @@ const SLOW_UNIT = [
   'src/lib/http/wire/difference.test.ts',
   'src/lib/uncaught-errors.test.ts',
   'src/master/masters.test.ts',
-  'src/proxy/{tls,limits}.test.ts',
+  'src/proxy/{tls,limits,pin-and-lease}.test.ts',
   'src/nodeproxy/http-limits.test.ts',
 ]
 // Vitest by itself would leave one processor out: on two, one file would run at a time.

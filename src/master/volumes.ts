@@ -3,7 +3,8 @@ import { NodeNameSchema, VolumeSchema } from '../api/schemas.ts'
 import { type Clock, timestamp } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
 import { mapAtMost } from '../lib/parallel.ts'
-import type { App, Lease, Volume } from '../model/app.ts'
+import type { App, Volume } from '../model/app.ts'
+import { hasExpired, type Lease, leaseOfOther, releaseLease, renewLease, takeLease } from '../model/lease.ts'
 import type { AppName, NodeName, VolumeId } from '../model/names.ts'
 import { type Size, toBytes } from '../model/quantities.ts'
 import type { VolumePlace } from '../model/route.ts'
@@ -44,8 +45,6 @@ export type Volumes = ReturnType<typeof volumeRecords>
 /** The records of volumes, in `volumes/<id>.json`. The app's own document decides which app has a volume. */
 export function volumeRecords({ storage, records, clock }: { storage: Storage; records: Records; clock: Clock }) {
   const keyOf = (id: VolumeId): string => `volumes/${id}.json`
-
-  const hasExpired = ({ until }: Lease): boolean => until !== null && Date.parse(until) <= clock.wall()
 
   /** Whether a node may have written to the volume: its bytes stay where its driver has put them. */
   const hasData = ({ volume, epoch, places }: Stored): boolean =>
@@ -117,7 +116,7 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
     const { volume } = await read(id)
     if (volume?.lost !== undefined) return { node: volume.lost.node, isLocal: true, isLost: true }
     const lease = volume?.lease
-    if (lease == null || hasExpired(lease)) return { node: null, isLocal: false }
+    if (lease == null || hasExpired(lease, clock.wall())) return { node: null, isLocal: false }
     return { node: lease.node, isLocal: lease.until === null }
   }
 
@@ -157,7 +156,7 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
     /** The lease of the volume, with one read; null if no node has one, or the last one has expired. */
     leaseOf: async (id: VolumeId): Promise<Lease | null> => {
       const lease = (await read(id)).volume?.lease
-      return lease == null || hasExpired(lease) ? null : lease
+      return lease == null || hasExpired(lease, clock.wall()) ? null : lease
     },
 
     /**
@@ -213,20 +212,21 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
       await change(id, ({ volume, epoch, places = [] }) => {
         if (volume === null) throw new ShadowError('not-found', `no volume is called ${id}`)
         if (driverOf(volume) !== driverOf({ driver })) throw otherDriver(volume, driverOf({ driver }))
-        const { lease } = volume
         if (volume.lost !== undefined) throw volumeLost(id, volume.lost.node)
+        const { lease } = volume
+        const now = { lease, epoch }
         const until = forMs === undefined ? null : new Date(clock.wall() + forMs).toISOString()
         if (renewed !== undefined) {
-          if (lease?.node !== node || lease.epoch !== renewed) throw renewedTooLate(id, lease?.node)
-          return { volume: { ...volume, lease: { ...lease, until } }, epoch, places }
+          const next = renewLease(now, node, renewed, until)
+          if (next === undefined) throw renewedTooLate(id, lease?.node)
+          return { volume: { ...volume, lease: next.lease }, epoch, places }
         }
-        if (lease?.node === node && lease.until === null && until === null) return undefined
-        if (lease !== null && lease.node !== node && !hasExpired(lease)) throw elsewhere(id, lease)
-        return {
-          volume: { ...volume, lease: { node, epoch: epoch + 1, until } },
-          epoch: epoch + 1,
-          places: [...new Set([...places, node])],
-        }
+        const wall = clock.wall()
+        const other = leaseOfOther(now, node, wall)
+        if (other !== undefined) throw elsewhere(id, other)
+        const next = takeLease(now, node, until, wall)
+        if (next === undefined || next === now) return undefined
+        return { volume: { ...volume, lease: next.lease }, epoch: next.epoch, places: [...new Set([...places, node])] }
       })
       return get(id)
     },
@@ -253,9 +253,12 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
     release: (id: VolumeId, node: NodeName, epoch: number): Promise<void> =>
       change(id, now => {
         const { volume } = now
-        if (volume?.lease?.node !== node || volume.lease.epoch !== epoch) return undefined
+        if (volume === null) return undefined
+        const before = { lease: volume.lease, epoch: now.epoch }
+        const { lease } = releaseLease(before, node, epoch)
+        if (lease === before.lease) return undefined
         const places = [...new Set([...(now.places ?? []), node])]
-        return { volume: { ...volume, lease: null }, epoch: now.epoch, places }
+        return { volume: { ...volume, lease }, epoch: now.epoch, places }
       }),
   }
 }

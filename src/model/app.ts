@@ -2,6 +2,7 @@ import type { Access } from './access.ts'
 import type { Hostname } from './hostname.ts'
 import type { VolumeUse } from './instance.ts'
 import type { Labels } from './labels.ts'
+import type { Lease } from './lease.ts'
 import type { AppName, NodeName, VolumeId } from './names.ts'
 import type { Cordon, NodeState } from './node-state.ts'
 import type { MemoryFacts, VolumeSlots } from './placement.ts'
@@ -23,9 +24,6 @@ export type AppForFronts = {
 
 /** An app with its current task definition, as the master and the app's node know it. */
 export type App = AppForFronts & { readonly task: TaskDefinition }
-
-/** Which node may attach a volume. `until` is null for a lease that ends only when it is released: a loop volume's bytes are on that node. */
-export type Lease = { readonly node: NodeName; readonly epoch: number; readonly until: string | null }
 
 /** What the master knows of a volume. `app` is null once its app was removed and its data kept. */
 export type Volume = {
