@@ -27,6 +27,8 @@ let calls: { name: string; body?: unknown; query?: unknown }[]
 let failure: ShadowError | undefined
 let guarded: string[]
 let guardFailure: Error | undefined
+/** What the master's next answers wait for. */
+let answers: Promise<void> | undefined
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'shadow-test-leases-'))
@@ -35,12 +37,14 @@ beforeEach(async () => {
   failure = undefined
   guarded = []
   guardFailure = undefined
+  answers = undefined
 })
 afterEach(() => rm(folder, { recursive: true, force: true }))
 
 const master = {
   async call(name: string, { body, query }: { body?: { epoch?: number }; query?: unknown }) {
     calls.push({ name, ...(body && { body }), ...(query !== undefined && { query }) })
+    await answers
     if (failure !== undefined) throw failure
     return { lease: { node: 'n1', epoch: body?.epoch ?? 7, until: null } }
   },
@@ -155,6 +159,19 @@ describe('a lease that expires', () => {
     assert.deepEqual(calls.slice(1), [{ name: 'releaseVolume', query: { node: 'n1', epoch: 7 } }])
     await clock.advance(10 * LEASE_LASTS)
     assert.deepEqual([lost?.aborted, calls.length, clock.waiting], [false, 2, 0])
+  })
+
+  test('that is given up while its renewal is on the way is guarded no more', async () => {
+    const keeper = leases()
+    await keeper.take(expiring, never)
+    const late = Promise.withResolvers<void>()
+    answers = late.promise
+    await clock.advance(times.renewedEvery)
+    const released = keeper.release(blog)
+    late.resolve()
+    await released
+    await clock.advance(LEASE_LASTS)
+    assert.equal(guarded.at(-1), 'blog left')
   })
 
   test('can be given up while no master answers: it expires by itself', async () => {

@@ -56,11 +56,12 @@ export class Leases implements LeaseKeeper {
 
   async release(volume: VolumeId): Promise<void> {
     const { node, master, guard, log } = this.#options
-    await guard.leave(volume)
     const held = this.#held.get(volume)
+    held?.renewal?.[Symbol.dispose]()
+    await held?.renewal?.settled() // else a renewal that is just answered would have the volume guarded again
+    await guard.leave(volume)
     if (held?.renewal === undefined) return
     this.#held.delete(volume)
-    held.renewal[Symbol.dispose]()
     if (held.lost?.aborted) return
     await master
       .call('releaseVolume', { params: { volume }, query: { node, epoch: held.epoch } })

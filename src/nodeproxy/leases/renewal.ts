@@ -28,6 +28,7 @@ export class Renewal implements Disposable {
   readonly #lost = new AbortController()
   #end: Disposable | undefined
   #next: Disposable | undefined
+  #recorded: Promise<void> | undefined
 
   constructor(options: Options) {
     this.#options = options
@@ -42,6 +43,11 @@ export class Renewal implements Disposable {
     this.#end?.[Symbol.dispose]()
     this.#next?.[Symbol.dispose]()
     this.#end = undefined
+  }
+
+  /** Resolves when no call of `onRenewed` is running. After the renewal was disposed of, none begins. */
+  async settled(): Promise<void> {
+    await this.#recorded?.catch(() => undefined) // `#renew` handles it
   }
 
   get #isOver(): boolean {
@@ -68,7 +74,9 @@ export class Renewal implements Disposable {
     const askedAt = clock.now()
     try {
       await renew()
-      await onRenewed(askedAt)
+      if (this.#isOver) return
+      this.#recorded = onRenewed(askedAt)
+      await this.#recorded
       if (!this.#isOver) this.#renewed(askedAt)
     } catch (error) {
       if (this.#isOver) return
