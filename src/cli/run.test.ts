@@ -463,7 +463,10 @@ test('status and why of an app whose volume is lost say so, and what to do', asy
     why.terminal.stdout,
     /blog is asleep and cannot wake: the volume blog was on the disk of n1, which was removed as lost/,
   )
-  assert.match(why.terminal.stdout, /To mend it: if that machine comes back: shadow token create n1 --role node/)
+  assert.match(
+    why.terminal.stdout,
+    /To mend it: if that machine comes back, let it in again \(shadow node token n1; .* shadow token create n1 --role node/,
+  )
   const status = await shadow('status blog', answers)
   assert.match(status.terminal.stdout, /volume-lost: the volume blog was on the disk of n1/)
   assert.match(status.terminal.stdout, /shadow update blog --no-volume/)

@@ -4,6 +4,6 @@ import type { AppName, NodeName, VolumeId } from './names.ts'
 /** The error of an app whose volume was on the disk of a node that is gone for good, with both ways out of it. */
 export const volumeLost = (volume: VolumeId | AppName, node: NodeName): ShadowError =>
   new ShadowError('volume-lost', `the volume ${volume} was on the disk of ${node}, which was removed as lost`, {
-    hint: `if that machine comes back: shadow token create ${node} --role node, and it serves its volumes again; to go on without the data: shadow update ${volume} --no-volume, shadow volume rm ${volume}, shadow update ${volume} --volume SIZE`,
+    hint: `if that machine comes back, let it in again (shadow node token ${node}; without a cluster, shadow token create ${node} --role node), and it serves its volumes again; to go on without the data: shadow update ${volume} --no-volume, shadow volume rm ${volume}, shadow update ${volume} --volume SIZE`,
     facts: { node },
   })
