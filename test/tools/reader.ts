@@ -70,7 +70,9 @@ export class Reader implements AsyncDisposable {
   async #start(kind: Kind, line: string): Promise<void> {
     // A page that starts the daemon again asks the reader to end the first one.
     await this.#end(kind)
-    const child = spawn('bash', ['-c', `. '${this.#state}'; ${line}`], { ...this.#given(), detached: true })
+    // The reader's name of the node is for shadow up; a node has the name of its line, or the one that it joined a cluster by.
+    const unnamed = kind === 'up' ? '' : 'unset SHADOW_NODE_NAME; '
+    const child = spawn('bash', ['-c', `. '${this.#state}'; ${unnamed}${line}`], { ...this.#given(), detached: true })
     child.stdout.resume()
     this.#daemons.set(kind, child)
     let said = ''
