@@ -83,13 +83,13 @@ const NEW_NODE: LeaseNode = {
   waiting: [],
 }
 
-/** Two fronts that are pinned to two nodes, before either has sent a request. */
-export const newWorld = ({ faults, requests }: { faults: number; requests: number }): World => ({
+/** Two fronts that are pinned to two nodes, before either has sent its requests. */
+export const newWorld = ({ faults, requests }: { faults: number; requests: readonly [number, number] }): World => ({
   leased: { lease: null, epoch: 0 },
   nodes: [NEW_NODE, NEW_NODE],
   fronts: [
-    { pin: 0, left: requests, state: 'idle', followed: false },
-    { pin: 1, left: requests, state: 'idle', followed: false },
+    { pin: 0, left: requests[0], state: 'idle', followed: false },
+    { pin: 1, left: requests[1], state: 'idle', followed: false },
   ],
   messages: [],
   faults,
