@@ -26,7 +26,7 @@ dev: ## master, nodeproxy and proxy as three processes on a real S3 server, with
 .PHONY: test
 test: ## everything: check, unit tests, journeys over real parts; ONLY=word: the tests whose path has the word
 	@summary() { echo; echo '0 passed, 1 failed'; exit 1; }
-	contrib/dev/setup --s3 --servers --browser || summary
+	contrib/dev/setup --s3 --ec2 --servers --browser || summary
 	[[ -n '$(ONLY)' ]] || npm run --silent check || summary
 	npm run --silent test -- $(ONLY)
 

@@ -23,7 +23,7 @@ const APART = [
   'test/daemons/*.test.ts',
   'test/front/smuggling*.test.ts',
   'test/storage/*.test.ts',
-  'test/volumes/{loop,pool,fence,block-drivers}.test.ts',
+  'test/volumes/{loop,pool,fence,ebs-wire,block-drivers}.test.ts',
 ]
 /** Journeys that need the machine's own Docker and its packet filter, or the whole machine. */
 const ALONE = [

@@ -172,6 +172,7 @@ export const masterCalls = {
       forMs: z.int().min(1_000).max(3_600_000).optional(),
       epoch: z.int().optional(),
       driver: VolumeDriverSchema.optional().describe('the driver that the node has for the volume; left out: loop'),
+      zone: z.string().min(1).max(63).optional().describe('the zone in which that driver makes and attaches volumes'),
     }),
     answer: VolumeSchema,
     may: ['admin', 'node'],

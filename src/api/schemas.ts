@@ -20,6 +20,7 @@ import {
   TASK_DEFAULTS,
   type TaskDefinition,
   VOLUME_DRIVERS,
+  VOLUME_DRIVERS_SAID,
   WEB_SOCKET_POLICIES,
 } from '../model/task.ts'
 
@@ -183,7 +184,7 @@ const VolumeInput = z.strictObject({
     })
     .default(TASK_DEFAULTS.volumePath),
   driver: VolumeDriverSchema.optional().describe(
-    `where its bytes are: loop: on the disk of one node; pool: on storage that all nodes with SHADOW_POOL see; left out: ${TASK_DEFAULTS.volumeDriver}`,
+    `where its bytes are: ${VOLUME_DRIVERS_SAID}; left out: ${TASK_DEFAULTS.volumeDriver}`,
   ),
 })
 
@@ -363,6 +364,7 @@ export const VolumeSchema = described<Volume>(
     size: SizeSchema,
     driver: VolumeDriverSchema.optional().describe('left out: loop'),
     lease: LeaseSchema.nullable(),
+    zone: z.string().optional().describe('only nodes in this zone can attach it'),
     lost: z
       .object({ node: NodeNameSchema, at: z.iso.datetime() })
       .optional()

@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander'
 import { type Fault, ShadowError } from '../lib/errors.ts'
-import { TASK_DEFAULTS, VOLUME_DRIVERS, WEB_SOCKET_POLICIES } from '../model/task.ts'
+import { TASK_DEFAULTS, VOLUME_DRIVERS, VOLUME_DRIVERS_SAID, WEB_SOCKET_POLICIES } from '../model/task.ts'
 import { collect } from './command-options.ts'
 import { readEnvFile } from './env-file.ts'
 import type { Terminal } from './terminal.ts'
@@ -42,7 +42,7 @@ export function definitionOptions(command: Command): Command {
     .addOption(
       new Option(
         '--volume-driver <driver>',
-        `where the bytes of its volume are: loop: on the disk of one node; pool: on storage that all nodes with SHADOW_POOL see; default: ${TASK_DEFAULTS.volumeDriver}`,
+        `where the bytes of its volume are: ${VOLUME_DRIVERS_SAID}; default: ${TASK_DEFAULTS.volumeDriver}`,
       ).choices(VOLUME_DRIVERS),
     )
     .option('--idle-after <duration>', 'sleep this long after the last request: 90s, 5m, never')

@@ -85,6 +85,11 @@ const FAILURES = {
     means:
       'a stored secret was encrypted with a key that this master does not have (`SHADOW_SECRETS_KEY`), or was changed',
   },
+  'cloud-failed': {
+    status: 503,
+    exit: 7,
+    means: 'the cloud did not do what it was asked for, in time or at all; the answer says what and why',
+  },
   'runtime-unreachable': { status: 503, exit: 7, means: 'Docker does not answer' },
   'addresses-full': {
     status: 503,

@@ -128,10 +128,10 @@ export function masterHandlers(parts: Parts): Handlers {
     },
     getVolume: async ({ params }) => ({ value: await volumes.get(params.volume) }),
     removeVolume: ({ params }, { signal }) => removeVolume(params.volume, signal),
-    async leaseVolume({ params, body: { node, forMs, epoch, driver } }, { caller, permit }) {
+    async leaseVolume({ params, body: { node, ...terms } }, { caller, permit }) {
       mustBeNode(caller, node)
       await permits.mustBePlacedWith(params.volume, caller, permit)
-      return { value: await volumes.lease(params.volume, node, { forMs, epoch, driver }) }
+      return { value: await volumes.lease(params.volume, node, terms) }
     },
     async releaseVolume({ params, query: { node, epoch } }, { caller }) {
       mustBeNode(caller, node)
@@ -196,7 +196,7 @@ export function masterHandlers(parts: Parts): Handlers {
   async function routeTo({ app, etag }: Found): Promise<{ value: Route; etag: string }> {
     const { volume } = app.task
     const place = volume === undefined ? NO_PLACE : await volumes.placeOf(volume.id)
-    const version = `${etag}.${permits.version}.${place.node ?? ''}.${place.isLocal}`
+    const version = `${etag}.${permits.version}.${place.node ?? ''}.${place.isLocal}.${place.zone ?? ''}`
     return { value: routeOf(app, place, permits.issue(app)), etag: version }
   }
 

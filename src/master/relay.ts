@@ -17,6 +17,7 @@ import { servesApps } from '../model/node-state.ts'
 import {
   type Candidate,
   canAttach,
+  isInZone,
   isOverloaded,
   type Placement,
   place,
@@ -24,7 +25,7 @@ import {
   sayRejected,
 } from '../model/placement.ts'
 import { NO_PLACE, needsOf, type VolumePlace } from '../model/route.ts'
-import type { PinnedImage, TaskDefinition } from '../model/task.ts'
+import { HAS_DRIVER, type PinnedImage, type TaskDefinition, type VolumeDriver } from '../model/task.ts'
 import { volumeLost } from '../model/volume-lost.ts'
 import type { ControlledNode, Nodes } from './nodes.ts'
 import type { Permits } from './permits.ts'
@@ -107,14 +108,23 @@ export function nodeRelay({ nodes, volumes, permits, credentials }: Options) {
     })
   }
 
-  /** A node of the pool that is there; one of those that have had the volume, if any of them is. */
-  const ofPool = async (had: readonly NodeName[], id: VolumeId): Promise<NodeName> => {
-    const names = (await nodes.list()).filter(node => canAttach(node, { driver: 'pool' })).map(({ name }) => name)
+  /** A node that is there and has the driver, in the zone of the volume; one of those that have had the volume, if any of them is. */
+  const withDriver = async (
+    driver: VolumeDriver,
+    had: readonly NodeName[],
+    { id, zone }: Volume,
+  ): Promise<NodeName> => {
+    const fit = (await nodes.list()).filter(node => canAttach(node, { driver }) && isInZone(node, zone))
+    const names = fit.map(({ name }) => name)
     const chosen = names.find(name => had.includes(name)) ?? names[0]
     if (chosen === undefined)
-      throw new ShadowError('no-node', `no node is there that sees the pool, which has the volume ${id}`, {
-        hint: 'start one with SHADOW_POOL',
-      })
+      throw new ShadowError(
+        'no-node',
+        `no node is there that has the driver ${driver} of the volume ${id}${zone ? `, in zone ${zone}` : ''}`,
+        {
+          hint: HAS_DRIVER[driver],
+        },
+      )
     return chosen
   }
 
@@ -246,13 +256,15 @@ export function nodeRelay({ nodes, volumes, permits, credentials }: Options) {
      * Deletes a volume's data on every node that may have it. The node first puts the app to sleep and forgets it. Fails with
      * `node-unreachable`.
      * A node that has given up its lease of a loop volume still has the data. A node that was removed from the records after that does not.
-     * The data of a pool volume is seen by all nodes of the pool: one of them deletes it.
+     * The data of a volume of another driver can be reached from all nodes with that driver: one of them deletes it.
      */
     async eraseVolume(id: VolumeId, app: AppName | null, signal: AbortSignal): Promise<void> {
-      const { driver } = await volumes.get(id)
+      const volume = await volumes.get(id)
+      const { driver } = volume
       const lease = await volumes.leaseOf(id)
       const had = (await volumes.placesOf(id)) ?? (await nodes.list()).map(({ name }) => name)
-      const places = driver === 'pool' && had.length > 0 ? [lease?.node ?? (await ofPool(had, id))] : had
+      const places =
+        driver !== undefined && had.length > 0 ? [lease?.node ?? (await withDriver(driver, had, volume))] : had
       const query = { ...(app !== null && { app }), ...(driver && { driver }) }
       for (const place of places) {
         const node = place === lease?.node ? await nodeWith(place, `the volume ${id}`) : await nodes.find(place)

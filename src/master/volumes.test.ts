@@ -285,3 +285,38 @@ describe('a volume', () => {
     assert.equal((await volume()).lease?.node, 'node-7')
   })
 })
+
+describe('a volume of a cloud', () => {
+  const leaseEbs = (node: string, zone: string) =>
+    on.admin.call('leaseVolume', {
+      params: { volume: app },
+      body: { node, forMs: 60_000, driver: 'ebs', zone },
+    })
+  beforeEach(async () => {
+    app = `on-ebs-${count++}`
+    const volume = { size: '1GiB', driver: 'ebs' as const }
+    await on.admin.call('registerApp', { body: { name: app, image: 'x', volume } })
+  })
+
+  test('is in the zone of its first lease, which routes tell, and which it keeps without a lease', async () => {
+    const { lease } = await leaseEbs('node-1', 'eu-1a')
+    await on.admin.call('releaseVolume', {
+      params: { volume: app },
+      query: { node: 'node-1', epoch: lease?.epoch ?? 0 },
+    })
+    const { zone, lease: now } = await volume()
+    assert.deepEqual([zone, now], ['eu-1a', null])
+    const route = await (await on.as('proxy')).call('getHost', { params: { hostname: `${app}.localhost` } })
+    assert.deepEqual(route.needs.volume, { node: null, isLocal: false, driver: 'ebs', zone: 'eu-1a' })
+  })
+
+  test('is not leased to a node in another zone, which is told both zones', async () => {
+    await leaseEbs('node-1', 'eu-1a')
+    await clock.advance(61_000)
+    await assert.rejects(
+      leaseEbs('node-2', 'eu-1b'),
+      error => isFailure(error, 'no-node') && /in zone eu-1a, and node-2 in zone eu-1b/.test(error.message),
+    )
+    await leaseEbs('node-2', 'eu-1a')
+  })
+})

@@ -33,6 +33,8 @@ type Terms = {
   readonly forMs?: number | undefined
   readonly epoch?: number | undefined
   readonly driver?: VolumeDriver | undefined
+  /** Where the driver of the node makes volumes: the volume's zone from its first lease on. */
+  readonly zone?: string | undefined
 }
 /** What a definition asks of a volume, or had before. */
 type Asked = { readonly size: Size; readonly driver?: VolumeDriver | undefined }
@@ -116,8 +118,9 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
     const { volume } = await read(id)
     if (volume?.lost !== undefined) return { node: volume.lost.node, isLocal: true, isLost: true }
     const lease = volume?.lease
-    if (lease == null || hasExpired(lease, clock.wall())) return { node: null, isLocal: false }
-    return { node: lease.node, isLocal: lease.until === null }
+    const zone = volume?.zone
+    if (lease == null || hasExpired(lease, clock.wall())) return { node: null, isLocal: false, zone }
+    return { node: lease.node, isLocal: lease.until === null, zone }
   }
 
   const list = async (after: VolumeId | undefined, limit: number) => {
@@ -207,7 +210,7 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
      * Fails with `volume-elsewhere` if another node holds the lease, or if another epoch has begun; with `changed` if the node has another
      * driver for the volume, by a definition that was replaced.
      */
-    async lease(id: VolumeId, node: NodeName, { forMs, epoch: renewed, driver }: Terms = {}): Promise<Volume> {
+    async lease(id: VolumeId, node: NodeName, { forMs, epoch: renewed, driver, zone }: Terms = {}): Promise<Volume> {
       await get(id)
       await change(id, ({ volume, epoch, places = [] }) => {
         if (volume === null) throw new ShadowError('not-found', `no volume is called ${id}`)
@@ -221,12 +224,19 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
           if (next === undefined) throw renewedTooLate(id, lease?.node)
           return { volume: { ...volume, lease: next.lease }, epoch, places }
         }
+        if (volume.zone !== undefined && zone !== undefined && volume.zone !== zone)
+          throw inOtherZone(volume, node, zone)
+        const inZone = (volume.zone ?? zone) === undefined ? {} : { zone: volume.zone ?? zone }
         const wall = clock.wall()
         const other = leaseOfOther(now, node, wall)
         if (other !== undefined) throw elsewhere(id, other)
         const next = takeLease(now, node, until, wall)
         if (next === undefined || next === now) return undefined
-        return { volume: { ...volume, lease: next.lease }, epoch: next.epoch, places: [...new Set([...places, node])] }
+        return {
+          volume: { ...volume, ...inZone, lease: next.lease },
+          epoch: next.epoch,
+          places: [...new Set([...places, node])],
+        }
       })
       return get(id)
     },
@@ -269,6 +279,11 @@ const renewedTooLate = (volume: VolumeId, node: NodeName | undefined): ShadowErr
     : new ShadowError('volume-elsewhere', `the lease of the volume ${volume} has passed on to ${node}`, {
         facts: { node },
       })
+
+const inOtherZone = ({ id, zone }: Volume, node: NodeName, nodes: string): ShadowError =>
+  new ShadowError('no-node', `the volume ${id} is in zone ${zone}, and ${node} in zone ${nodes}`, {
+    hint: `run a node in zone ${zone}, with the label zone=${zone}`,
+  })
 
 const larger = (one: Size, other: Size): Size => (toBytes(other) > toBytes(one) ? other : one)
 

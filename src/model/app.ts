@@ -32,6 +32,8 @@ export type Volume = {
   readonly size: Size
   /** Left out: loop. */
   readonly driver?: VolumeDriver | undefined
+  /** The zone of its storage. Left out: all nodes with its driver reach it, or it is not made yet. */
+  readonly zone?: string | undefined
   readonly lease: Lease | null
   /** The node whose disk has it was removed as lost. Until that node is back, no node gets a lease. */
   readonly lost?: { readonly node: NodeName; readonly at: string } | undefined

@@ -20,6 +20,20 @@ export function faultOfLabels(labels: Labels): string | undefined {
   return undefined
 }
 
+/** The label of a node that names its zone. */
+export const ZONE = 'zone'
+
+/** The labels with the zone that the machine is in, where it knows one; fails with `bad-input` where they name another zone. */
+export function withZone(labels: Labels | undefined, zone: string | undefined): Labels | undefined {
+  if (zone === undefined) return labels
+  const named = labels?.[ZONE]
+  if (named !== undefined && named !== zone)
+    throw new ShadowError('bad-input', `SHADOW_NODE_LABELS says zone=${named}, and this machine is in zone ${zone}`, {
+      hint: 'leave the label zone out',
+    })
+  return { ...labels, [ZONE]: zone }
+}
+
 /** Parser: labels by commas, `zone=eu-1,disk=ssd`; fails with `bad-input`. */
 export function labels(text: string): Labels {
   const entries = new Map<string, string>()

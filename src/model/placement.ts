@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Labels } from './labels.ts'
+import { type Labels, ZONE } from './labels.ts'
 import type { AppName, NodeName } from './names.ts'
 import type { Cordon } from './node-state.ts'
 import { toBytes } from './quantities.ts'
@@ -104,12 +104,14 @@ export type Placement<N> = {
 /** Codes by which a node refuses to wake an app that another node may be able to wake. */
 export const REFUSES_WAKE = ['no-memory', 'no-volume-slot', 'node-cordoned'] as const
 
-/** The label of a node that names its zone. */
-const ZONE = 'zone'
 const MOST_CPU = 1
 const MOST_MEMORY = 0.8
 /** The second candidate is preferred if it has more than so many times the room of the first. */
 const MUCH_MORE = 2
+
+/** Whether the node can attach volumes of this zone; undefined: of storage that is in no zone. */
+export const isInZone = ({ labels }: Pick<PlacedOn, 'labels'>, zone: string | undefined): boolean =>
+  zone === undefined || zone === labels?.[ZONE]
 
 /** Whether other nodes should be preferred to this one. The utilizations are shares of all cores and of the memory. */
 export const isOverloaded = (node: { readonly cpuUtilization: number; readonly memoryUtilization: number }): boolean =>
@@ -179,7 +181,7 @@ function rejection<N extends PlacedOn>(
   if (cordon?.drain !== undefined) return 'draining'
   // A node that has the volume attached has the app already.
   if (cordon !== undefined && volume?.node !== node.name) return 'cordoned'
-  if (volume?.zone !== undefined && volume.zone !== node.labels?.[ZONE]) return 'other-zone'
+  if (!isInZone(node, volume?.zone)) return 'other-zone'
   if (volume !== undefined && node.volumeSlots?.total === 0) return 'no-volumes'
   if (!canAttach(node, volume)) return 'no-driver'
   return reserveBytes > (node.room?.reservableBytes ?? Number.POSITIVE_INFINITY) ? 'too-small' : undefined

@@ -23,6 +23,7 @@ export type VolumePlace = {
   readonly node: NodeName | null
   readonly isLocal: boolean
   readonly isLost?: boolean | undefined
+  readonly zone?: string | undefined
 }
 
 export const NO_PLACE: VolumePlace = { node: null, isLocal: false }
@@ -41,10 +42,12 @@ export function routeOf(app: App, place: VolumePlace, permit: string): Route {
 }
 
 /** What an app needs of a node, by its definition and where its volume is. */
-export const needsOf = (task: TaskDefinition, { node, isLocal, isLost }: VolumePlace): Needs => ({
+export const needsOf = (task: TaskDefinition, { node, isLocal, isLost, zone }: VolumePlace): Needs => ({
   reserveBytes: reservedBy(task),
   ...(task.pinned !== undefined && { image: imageKey(task.pinned.id) }),
-  ...(task.volume !== undefined && { volume: { node, isLocal, ...driverIn(task.volume), ...(isLost && { isLost }) } }),
+  ...(task.volume !== undefined && {
+    volume: { node, isLocal, ...driverIn(task.volume), ...(isLost && { isLost }), ...(zone !== undefined && { zone }) },
+  }),
 })
 
 const driverIn = ({ driver }: TaskVolume): Pick<TaskVolume, 'driver'> => (driver === undefined ? {} : { driver })
@@ -58,4 +61,5 @@ export const isSameRoute = (a: Route, b: Route): boolean =>
   a.node === b.node &&
   a.needs.volume?.isLocal === b.needs.volume?.isLocal &&
   a.needs.volume?.isLost === b.needs.volume?.isLost &&
+  a.needs.volume?.zone === b.needs.volume?.zone &&
   a.permit === b.permit

@@ -10,8 +10,17 @@ export type Readiness =
   /** When the HEALTHCHECK of its image passes. */
   | { readonly kind: 'healthcheck' }
 
-/** Where the bytes of a volume are: `loop`: on the disk of one node; `pool`: on storage that all nodes of the pool see. */
-export const VOLUME_DRIVERS = ['loop', 'pool'] as const
+/** Where the bytes of a volume are: `loop`: on the disk of one node; `pool`: on storage that all nodes of the pool see; `ebs`: a disk of AWS. */
+export const VOLUME_DRIVERS = ['loop', 'pool', 'ebs'] as const
+/** How a node gets a driver. */
+export const HAS_DRIVER: Readonly<Record<VolumeDriver, string>> = {
+  loop: 'every node has the driver loop',
+  pool: 'set SHADOW_POOL on a node, to a folder on storage that all nodes of the pool see',
+  ebs: 'run a node on EC2 in the zone of the volume, with SHADOW_EBS',
+}
+/** Where each driver has the bytes of a volume, in words. */
+export const VOLUME_DRIVERS_SAID =
+  'loop: on the disk of one node; pool: on storage that all nodes with SHADOW_POOL see; ebs: on a disk of AWS EBS, which nodes with SHADOW_EBS attach'
 export type VolumeDriver = (typeof VOLUME_DRIVERS)[number]
 
 /** The volume of a task definition. */

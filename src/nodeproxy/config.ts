@@ -101,9 +101,15 @@ export const nodeproxySettings = {
   pool: optionalSetting('SHADOW_POOL', text, {
     help: 'folder on storage that all nodes of the pool see, such as an NFS mount at /mnt/pool: volumes of the driver pool are there; left out: this node takes no app that has one',
   }),
+  ebs: optionalSetting('SHADOW_EBS', ebsCluster, {
+    help: 'name of this cluster in the tags of its EBS disks, such as production: opens the driver ebs on an EC2 instance; disks without this tag are never touched; left out: this node takes no app with a volume on EBS',
+  }),
+  ebsMachine: optionalSetting('SHADOW_EBS_MACHINE', ec2MachineGiven, {
+    help: 'the EC2 instance that this node runs on and its zone, such as i-0123456789abcdef0@eu-central-1a; left out: the metadata service of EC2 is asked',
+  }),
   poolLease: setting('SHADOW_POOL_LEASE', poolLease, {
     default: '60s',
-    help: 'how long the lease of a pool volume lasts, renewed at a third of it, from 12s on: a node that dies is waited for so long before another takes its apps over',
+    help: 'how long the lease of a volume of the pool or on EBS lasts, renewed at a third of it, from 12s on: a node that dies is waited for so long before another takes its apps over',
   }),
   drainStop: setting('SHADOW_APP_DRAIN', durationMs, {
     default: '10s',
@@ -142,6 +148,22 @@ function poolLease(value: string): number {
   const ms = durationMs(value)
   if (ms >= LEAST_LEASE && ms <= MOST_LEASE) return ms
   throw new ShadowError('bad-input', `"${value}" is not from ${sayMs(LEAST_LEASE)} to ${sayMs(MOST_LEASE)}`)
+}
+
+/** Parser: the value of a tag, in characters that IAM policies and the AWS console leave alone. */
+function ebsCluster(value: string): string {
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(value)) return value
+  throw new ShadowError('bad-input', `"${value}" is not a name of up to 63 letters, digits, ".", "_" and "-"`)
+}
+
+/** Parser: an EC2 instance and its zone. */
+function ec2MachineGiven(value: string): { readonly instance: string; readonly zone: string } {
+  const [, instance, zone] = /^(i-[0-9a-f]+)@([a-z]{2}(?:-[a-z]+)+-[0-9][a-z0-9-]*)$/.exec(value) ?? []
+  if (instance !== undefined && zone !== undefined) return { instance, zone }
+  throw new ShadowError(
+    'bad-input',
+    `"${value}" is not an instance and its zone, such as i-0123456789abcdef0@eu-central-1a`,
+  )
 }
 
 /** Parser: ports by commas, or `none`. */

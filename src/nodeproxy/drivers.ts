@@ -10,6 +10,7 @@ import { openLogs } from './logs/open.ts'
 import { docker } from './runtime/docker.ts'
 import type { EgressMode } from './runtime/firewall.ts'
 import type { Runtime } from './runtime/runtime.ts'
+import type { BlockDriver } from './volumes/block-driver.ts'
 import type { BlockDrivers } from './volumes/block-drivers.ts'
 import { openBlockDrivers } from './volumes/drivers.ts'
 
@@ -29,6 +30,7 @@ type Options = {
   readonly egressPorts?: readonly number[]
   readonly volumeOvercommit?: number
   readonly pool?: string | undefined
+  readonly ebs?: BlockDriver | undefined
   readonly exec: Exec
   readonly clock: Clock
   readonly log: Log
@@ -43,6 +45,7 @@ export function openDrivers({
   egressPorts = [],
   volumeOvercommit,
   pool,
+  ebs,
   exec,
   clock,
   log,
@@ -59,7 +62,7 @@ export function openDrivers({
     exec,
     records: { folder: `${data}/containers`, isUpgrade: existsSync(`${data}/apps`) },
   })
-  const volumes = openBlockDrivers({ node, folder, pool, overcommit: volumeOvercommit, exec, log })
+  const volumes = openBlockDrivers({ node, folder, pool, ebs, overcommit: volumeOvercommit, exec, log })
   return {
     runtime,
     volumes,

@@ -42,6 +42,11 @@ describe('waking', () => {
     assert.equal(instance.view().waiting, 0)
   })
 
+  test('a volume is made under the epoch of its lease', async () => {
+    await hold(environment.anInstance())
+    assert.deepEqual([...volumes.epochs.values()], [1])
+  })
+
   test('a request that waited is told its stages; one that did not is not', async () => {
     const instance = environment.anInstance()
     const first = await hold(instance)

@@ -17,6 +17,7 @@ import type { Channel } from '../lib/threads/channel.ts'
 import type { EndedRun, Held, HoldRequest, InstanceView, Phase } from '../model/instance.ts'
 import { appOf, type InstanceId } from '../model/instance-id.ts'
 import { leaseTimes, MASTER_CALL_WITHIN } from '../model/intervals.ts'
+import { withZone } from '../model/labels.ts'
 import type { AppName, NodeName } from '../model/names.ts'
 import { Announcer, nodeFacts } from './announce.ts'
 import { apiHandler, apiHandlers } from './api-handlers.ts'
@@ -44,6 +45,7 @@ import { Room } from './room.ts'
 import { sharedCountsOf } from './shared-counts.ts'
 import { Space } from './space/space.ts'
 import type { OnStep } from './state.ts'
+import { openEbs } from './volumes/open-ebs.ts'
 
 type Options = {
   readonly clock?: Clock
@@ -99,10 +101,15 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
       egressPorts: config.egressPorts,
       volumeOvercommit: config.volumeOvercommit,
       pool: config.pool,
+      ebs:
+        config.ebs === undefined
+          ? undefined
+          : await openEbs({ cluster: config.ebs, machine: config.ebsMachine, clock, log }),
       exec,
       clock,
       log,
     })
+  const labels = withZone(config.labels, volumes.zone)
   const master = masterClient({ ...masterAccess('node', config, membership), withinMs: MASTER_CALL_WITHIN })
   const cluster = membership && started.use(await inCluster({ membership, master, folder, clock, log }))
   const seals = await ownSeals(folder)
@@ -256,7 +263,6 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   const address = reachedAt(config, listeners, membership)
   const awake = (): number => hosted.awake
   const facts = nodeFacts({ room, runtime, clock })
-  const { labels } = config
   const onRevoked = (ids: readonly string[]): void => cluster?.revoked(ids)
   const volumeDrivers = volumes.names
   const about = { node: name, address, labels, keys, volumeDrivers, awake }

@@ -84,8 +84,10 @@ export async function leftRunning(
   let lost: AbortSignal | undefined
   try {
     // The lease of the earlier run may have expired since, and be another node's.
-    if (volume !== undefined && parts.volumes.expires(volume))
-      lost = (await parts.leases.take({ ...volume, expires: true }, limit.signal)).lost
+    if (volume !== undefined && parts.volumes.expires(volume)) {
+      const terms = parts.volumes.termsOf(volume)
+      lost = (await parts.leases.take({ ...volume, ...terms, isAttached: true }, limit.signal)).lost
+    }
     // The line it wrote when it was ready may have left its bounded log since.
     const readiness = task.ready.kind === 'log' ? { ...task, ready: { kind: 'port' } as const } : task
     const output = (signal: AbortSignal) => parts.runtime.output(container, undefined, signal)

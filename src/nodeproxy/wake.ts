@@ -106,10 +106,10 @@ async function prepareVolume(
   if (task.volume === undefined) return {}
   const { id, size } = task.volume
   const driver = parts.volumes.of(task.volume)
-  const leased = { id, driver: task.volume.driver, expires: !driver.excludes }
-  const { lost } = await step('lease', () => parts.leases.take(leased, given))
+  const leased = { id, driver: task.volume.driver, ...parts.volumes.termsOf(task.volume) }
+  const { lost, epoch } = await step('lease', () => parts.leases.take(leased, given))
   const signal = either(given, lost)
-  const wanted = { volume: id, sizeBytes: toBytes(size), format: parts.filesystem.make }
+  const wanted = { volume: id, sizeBytes: toBytes(size), format: parts.filesystem.make, epoch }
   const device = await step('attach', () => attachVolume(driver, wanted, signal))
   await step('fsck', () => parts.filesystem.check(id, device, signal))
   await step('mount', async () => {

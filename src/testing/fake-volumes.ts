@@ -12,6 +12,8 @@ export class FakeVolumes implements BlockDriver, Filesystem {
   readonly calls: string[] = []
   /** The volumes that exist, with their size in bytes. */
   readonly made = new Map<VolumeId, number>()
+  /** The epoch of the lease under which each volume was made. */
+  readonly epochs = new Map<VolumeId, number | undefined>()
   readonly filled = new Set<VolumeId>()
   readonly devices = new Map<VolumeId, Device>()
   readonly mountedNow = new Set<VolumeId>()
@@ -25,8 +27,15 @@ export class FakeVolumes implements BlockDriver, Filesystem {
     this.excludes = excludes
   }
 
-  async create(volume: VolumeId, sizeBytes: number, format: Format): Promise<void> {
+  async create(
+    volume: VolumeId,
+    sizeBytes: number,
+    format: Format,
+    _signal?: AbortSignal,
+    epoch?: number,
+  ): Promise<void> {
     if (this.made.has(volume)) return
+    this.epochs.set(volume, epoch)
     await format(`/images/${volume}`)
     this.made.set(volume, sizeBytes)
   }

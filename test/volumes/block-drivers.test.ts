@@ -4,6 +4,7 @@ import type { BlockDriver } from '../../src/nodeproxy/volumes/block-driver.ts'
 import { loop } from '../../src/nodeproxy/volumes/loop.ts'
 import { pool } from '../../src/nodeproxy/volumes/pool.ts'
 import { describeBlockDriver } from '../../src/testing/block-driver-contract.ts'
+import { ebsOnLoopDevices } from '../tools/ebs-on-loop-devices.ts'
 
 const drivers: Readonly<Record<string, (folder: string) => BlockDriver>> = {
   loop: folder => loop({ folder }),
@@ -22,3 +23,7 @@ for (const [name, open] of Object.entries(drivers))
       },
     }
   })
+
+describeBlockDriver('ebs, on a cloud in memory with loop devices as its disks', ebsOnLoopDevices, {
+  leastBytes: 2 ** 30,
+})

@@ -150,7 +150,14 @@ function sayVolume({ size, path }: NonNullable<TaskDefinition['volume']>, instan
 
 function sayLease(volume: Volume | null): string {
   if (volume?.lost !== undefined) return `, lost with ${volume.lost.node}`
-  const pool = volume?.driver === 'pool' ? ', in the pool' : ''
-  if (volume?.lease) return `${pool}, on ${volume.lease.node}`
-  return pool ? `${pool}, on no node now` : ', not made yet'
+  const elsewhere = saidPlace(volume)
+  if (volume?.lease) return `${elsewhere}, on ${volume.lease.node}`
+  return elsewhere ? `${elsewhere}, on no node now` : ', not made yet'
+}
+
+/** Where the volume is, if that is not the disk of a node. */
+function saidPlace(volume: Volume | null): string {
+  if (volume?.driver === 'pool') return ', in the pool'
+  if (volume?.driver === 'ebs') return volume.zone === undefined ? ', on EBS' : `, on EBS in ${volume.zone}`
+  return ''
 }

@@ -1,5 +1,5 @@
 import type { VolumeId } from '../../model/names.ts'
-import type { VolumeRef } from '../volumes/block-drivers.ts'
+import type { LeaseTerms, VolumeRef } from '../volumes/block-drivers.ts'
 
 /** A lease that this node holds. */
 export type HeldLease = {
@@ -15,10 +15,11 @@ export type HeldLease = {
 /** The leases of this node: rights to attach volumes. Every call may be repeated. */
 export interface LeaseKeeper {
   /**
-   * Takes the lease and keeps it; `expires`: whether it has to be renewed, see `BlockDriver.excludes`. Fails with `volume-elsewhere`,
-   * `master-unreachable`, `changed`.
+   * Takes the lease and keeps it; a lease that expires is renewed. Where the storage itself excludes a second holder, the lease is never
+   * `lost`: it only tells other nodes where the volume is. `isAttached`: the volume is attached here from an earlier run, so a lease of
+   * that kind may be taken later. Fails with `volume-elsewhere`, `master-unreachable`, `changed`, `no-node` (in another zone).
    */
-  take(volume: VolumeRef & { readonly expires: boolean }, signal: AbortSignal): Promise<HeldLease>
+  take(volume: VolumeRef & LeaseTerms & { readonly isAttached?: boolean }, signal: AbortSignal): Promise<HeldLease>
   /**
    * Releases a lease that would expire, after the volume was detached, so that another node need not wait for the expiry. A lease without
    * expiry is kept, since the volume's bytes are here. Never fails: if no master answers, the lease expires.

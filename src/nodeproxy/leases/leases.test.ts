@@ -13,8 +13,8 @@ import type { LeaseGuard } from './guard/guard.ts'
 import { Leases } from './leases.ts'
 
 const blog = volumeId('blog')
-const kept = { id: blog, expires: false }
-const expiring = { id: blog, driver: 'pool', expires: true } as const
+const kept = { id: blog, expires: false, excludes: true }
+const expiring = { id: blog, driver: 'pool', expires: true, excludes: false } as const
 const LEASE_LASTS = 60_000
 const times = leaseTimes(LEASE_LASTS)
 const SAFE_FOR = LEASE_LASTS - times.clockSkew - times.stopWithin
@@ -222,5 +222,52 @@ describe('a lease that expires', () => {
     await assert.rejects(taken, /called off/)
     await keeper.release(blog)
     assert.deepEqual(calls.at(-1)?.name, 'releaseVolume')
+  })
+})
+
+describe('a lease of storage that excludes a second holder by itself', () => {
+  const advisory = { id: blog, driver: 'ebs', expires: true, excludes: true, zone: 'eu-1a' } as const
+  const lastEpoch = () => (calls.at(-1)?.body as { epoch?: number } | undefined)?.epoch
+
+  test('is renewed, tells the zone, and is given up by its epoch; no guard watches', async () => {
+    const keeper = leases()
+    const { epoch, lost } = await keeper.take(advisory, never)
+    assert.deepEqual([epoch, lost], [7, undefined])
+    const body = { node: 'n1', forMs: LEASE_LASTS, driver: 'ebs', zone: 'eu-1a' }
+    assert.deepEqual(calls, [{ name: 'leaseVolume', body }])
+    await clock.advance(times.renewedEvery)
+    assert.deepEqual(calls[1], { name: 'leaseVolume', body: { ...body, epoch: 7 } })
+    await keeper.release(blog)
+    assert.deepEqual(calls[2], { name: 'releaseVolume', query: { node: 'n1', epoch: 7 } })
+    assert.deepEqual([clock.waiting, guarded], [0, ['blog left']])
+  })
+
+  test('is never lost: while no master answers it is asked for again, and once another node had it, anew', async () => {
+    const keeper = leases()
+    const { lost } = await keeper.take(advisory, never)
+    failure = away
+    await clock.advance(100 * LEASE_LASTS)
+    failure = new ShadowError('volume-elsewhere', 'n2 has it')
+    await clock.advance(2 * times.renewedEvery)
+    assert.equal(lastEpoch(), undefined)
+    failure = undefined
+    await clock.advance(2 * times.renewedEvery)
+    assert.equal(lastEpoch(), 7)
+    assert.equal(lost, undefined)
+  })
+
+  test('is not taken by a wake while another node has it', async () => {
+    failure = new ShadowError('volume-elsewhere', 'n2 has it')
+    await assert.rejects(leases().take(advisory, never), error => error === failure)
+    assert.equal(clock.waiting, 0)
+  })
+
+  test('of a volume that is attached from an earlier run is taken once a master answers, and waits for none', async () => {
+    failure = away
+    const keeper = leases()
+    assert.equal((await keeper.take({ ...advisory, isAttached: true }, never)).lost, undefined)
+    await clock.advance(LEASE_LASTS)
+    await keeper.release(blog)
+    assert.ok(!calls.some(({ name }) => name === 'releaseVolume'))
   })
 })

@@ -8,7 +8,8 @@ import type { Log } from '../../lib/log.ts'
 import type { LeaseTimes } from '../../model/intervals.ts'
 import type { NodeName, VolumeId } from '../../model/names.ts'
 import type { VolumeDriver } from '../../model/task.ts'
-import type { VolumeRef } from '../volumes/block-drivers.ts'
+import type { LeaseTerms, VolumeRef } from '../volumes/block-drivers.ts'
+import { AdvisoryLease } from './advisory-lease.ts'
 import type { LeaseGuard } from './guard/guard.ts'
 import type { HeldLease, LeaseKeeper } from './lease-keeper.ts'
 import { Renewal } from './renewal.ts'
@@ -29,13 +30,15 @@ type Options = {
   readonly log: Log
 }
 
-type Kept = HeldLease & { readonly renewal: Renewal | undefined }
+type Kept = HeldLease & { readonly renewal: Renewal | AdvisoryLease | undefined }
+type Taken = VolumeRef & LeaseTerms & { readonly isAttached?: boolean }
 type Terms = Omit<Body, 'node'>
-type Body = { node: NodeName; forMs?: number; epoch?: number; driver?: VolumeDriver | undefined }
+type Body = { node: NodeName; forMs?: number; epoch?: number; driver?: VolumeDriver | undefined; zone?: string }
 
 /**
  * Leases from the master. A lease without expiry is kept in a file beside the volume's image, so that later wakes need no master: the bytes
- * are here, and no other node can have them. A lease that expires is only in memory.
+ * are here, and no other node can have them. A lease that expires is only in memory. The guard watches only what the storage itself does not
+ * guard.
  */
 export class Leases implements LeaseKeeper {
   readonly #options: Options
@@ -45,10 +48,10 @@ export class Leases implements LeaseKeeper {
     this.#options = options
   }
 
-  async take(volume: VolumeRef & { readonly expires: boolean }, signal: AbortSignal): Promise<HeldLease> {
+  async take(volume: Taken, signal: AbortSignal): Promise<HeldLease> {
     const held = this.#held.get(volume.id)
     if (held !== undefined && held.lost?.aborted !== true) return held
-    if (volume.expires) return this.#takeForATime(volume, signal)
+    if (volume.expires) return volume.excludes ? this.#takeAdvisory(volume, signal) : this.#takeForATime(volume, signal)
     const kept = await this.#takeForGood(volume, signal)
     this.#held.set(volume.id, kept)
     return kept
@@ -62,9 +65,10 @@ export class Leases implements LeaseKeeper {
     await guard.leave(volume)
     if (held?.renewal === undefined) return
     this.#held.delete(volume)
-    if (held.lost?.aborted) return
+    const epoch = held.renewal instanceof AdvisoryLease ? held.renewal.epoch : held.epoch
+    if (held.lost?.aborted || epoch === undefined) return
     await master
-      .call('releaseVolume', { params: { volume }, query: { node, epoch: held.epoch } })
+      .call('releaseVolume', { params: { volume }, query: { node, epoch } })
       .catch(error => log.warn('lease not given up; it expires', { volume, detail: asShadowError(error).message }))
   }
 
@@ -101,6 +105,21 @@ export class Leases implements LeaseKeeper {
     signal.throwIfAborted()
     await onRenewed(askedAt)
     log.info('volume leased', { volume, epoch, ms: forMs })
+    return kept
+  }
+
+  async #takeAdvisory({ id: volume, driver, zone, isAttached }: Taken, signal: AbortSignal): Promise<Kept> {
+    const { clock, log, times } = this.#options
+    const terms = { forMs: times.lasts, driver, ...(zone !== undefined && { zone }) }
+    const ask = (epoch: number | undefined): Promise<number> =>
+      this.#ask(volume, { ...terms, ...(epoch !== undefined && { epoch }) })
+    const epoch = isAttached ? undefined : await ask(undefined)
+    const renewal = new AdvisoryLease({ volume, epoch, ask, times, clock, log })
+    const kept = { epoch: epoch ?? 0, lost: undefined, renewal }
+    // From here on whoever asked gives it up by `release`, also if this fails.
+    this.#held.set(volume, kept)
+    signal.throwIfAborted()
+    log.info('volume leased', { volume, epoch, ms: times.lasts })
     return kept
   }
 

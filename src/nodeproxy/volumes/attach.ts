@@ -7,10 +7,10 @@ import type { BlockDriver, Device, Format } from './block-driver.ts'
  */
 export async function attachVolume(
   driver: BlockDriver,
-  { volume, sizeBytes, format }: { volume: VolumeId; sizeBytes: number; format: Format },
+  { volume, sizeBytes, format, epoch }: { volume: VolumeId; sizeBytes: number; format: Format; epoch?: number },
   signal: AbortSignal,
 ): Promise<Device> {
-  await driver.create(volume, sizeBytes, format, signal)
+  await driver.create(volume, sizeBytes, format, signal, epoch)
   await driver.grow(volume, sizeBytes, signal)
   return driver.attach(volume, signal)
 }

@@ -16,12 +16,15 @@ export interface BlockDriver {
    * the volume expires, and its holder must stop writing before that.
    */
   readonly excludes: boolean
+  /** The zone that new volumes are made in; only nodes of a volume's zone can attach it. Left out where storage has no zones. */
+  readonly zone?: string
   /**
    * Makes the volume where there is none, at least `sizeBytes` large, and calls `format` once with its blank bytes. The volume
    * exists only after `format` has returned, so that a killed run never leaves a half-made filesystem behind. A volume that
-   * exists is left as it is, whatever its size. Fails with `disk-full`, `volume-broken`.
+   * exists is left as it is, whatever its size. `epoch`: of the lease that the caller has; a call that is repeated under one lease makes
+   * no second volume, even where its first answer was lost. Fails with `disk-full`, `volume-broken`.
    */
-  create(volume: VolumeId, sizeBytes: number, format: Format, signal: AbortSignal): Promise<void>
+  create(volume: VolumeId, sizeBytes: number, format: Format, signal: AbortSignal, epoch?: number): Promise<void>
   /**
    * Makes the device at least `sizeBytes` large; the filesystem on it stays as large as it was. A driver that cannot grow an
    * attached volume detaches it first. Fails with `bad-input` (larger than that already), `disk-full`, `volume-in-use`, `not-found`.

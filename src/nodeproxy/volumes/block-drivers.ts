@@ -1,10 +1,13 @@
 import { ShadowError } from '../../lib/errors.ts'
 import type { VolumeId } from '../../model/names.ts'
-import { driverOf, type VolumeDriver } from '../../model/task.ts'
+import { driverOf, HAS_DRIVER, type VolumeDriver } from '../../model/task.ts'
 import type { BlockDriver, Device } from './block-driver.ts'
 
 /** A volume, as its task definition names it. */
 export type VolumeRef = { readonly id: VolumeId; readonly driver?: VolumeDriver | undefined }
+
+/** How a volume is leased: whether the lease expires, whether its storage keeps a second holder out by itself, and the zone it is in. */
+export type LeaseTerms = { readonly expires: boolean; readonly excludes: boolean; readonly zone?: string }
 
 /** The block drivers of this node. Each volume belongs to one of them, which its definition names. */
 export class BlockDrivers {
@@ -28,9 +31,22 @@ export class BlockDrivers {
     return driver
   }
 
-  /** Whether leases of the volume expire, since its storage does not keep a second holder out. */
+  /** Whether leases of the volume expire, since other nodes can have it too: its bytes are not on a disk of this machine. */
   expires(volume: VolumeRef): boolean {
-    return this.#drivers[driverOf(volume)]?.excludes === false
+    return this.termsOf(volume).expires
+  }
+
+  /** How the volume is leased. */
+  termsOf(volume: VolumeRef): LeaseTerms {
+    const driver = this.#drivers[driverOf(volume)]
+    if (driver === undefined) return { expires: false, excludes: true }
+    const isHere = driver.excludes && driver.file !== undefined
+    return { expires: !isHere, excludes: driver.excludes, ...(driver.zone !== undefined && { zone: driver.zone }) }
+  }
+
+  /** The zone that volumes of this machine's cloud are in; undefined where no driver has zones. */
+  get zone(): string | undefined {
+    return Object.values(this.#drivers).find(({ zone }) => zone !== undefined)?.zone
   }
 
   /** Volumes attached to this machine by any driver. */
@@ -62,6 +78,6 @@ const hasNoDriver = (volume: VolumeRef): ShadowError =>
     'no-node',
     `this node has no volume driver ${driverOf(volume)}, which the volume ${volume.id} needs`,
     {
-      hint: 'set SHADOW_POOL on a node, to a folder on storage that all nodes of the pool see',
+      hint: HAS_DRIVER[driverOf(volume)],
     },
   )

@@ -13,6 +13,8 @@ type Settings = {
   readonly folder: string
   /** A folder on storage that all nodes of the pool see; left out: this node is in no pool. */
   readonly pool?: string | undefined
+  /** The driver of AWS EBS, opened; left out: this node does not have it. */
+  readonly ebs?: BlockDriver | undefined
   /** How many times the room on the disk all volumes may be promised together; left out: the driver's own limit. */
   readonly overcommit?: number | undefined
   readonly exec: Exec
@@ -23,6 +25,7 @@ type Settings = {
 const drivers: Readonly<Record<VolumeDriver, (settings: Settings) => BlockDriver | undefined>> = {
   loop,
   pool: settings => (settings.pool === undefined ? undefined : pool({ ...settings, folder: settings.pool })),
+  ebs: settings => settings.ebs,
 }
 
 /** Opens the block drivers that the settings name. */

@@ -1,15 +1,13 @@
-import { constants } from 'node:fs'
-import { access, open, readdir } from 'node:fs/promises'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { access, readdir } from 'node:fs/promises'
 import { ShadowError, systemCode } from '../../lib/errors.ts'
 import { type Exec, ExecError } from '../../lib/exec.ts'
 import { readIfThere } from '../../lib/files.ts'
 import { Mutex } from '../../lib/mutex.ts'
 import type { VolumeId } from '../../model/names.ts'
-import { mountinfo } from '../filesystem/mountinfo.ts'
 import type { Device } from './block-driver.ts'
 import { folderOf, volumeAt } from './layout.ts'
 import { noSuchVolume } from './loop-image.ts'
+import { untilLetGo, untilUnused } from './unused-device.ts'
 
 type Options = {
   /** The folder of the volumes, as the kernel names it. */
@@ -65,6 +63,7 @@ export function loopDevices({ root, name, exec }: Options) {
     async detach(volume: VolumeId): Promise<void> {
       const file = `${folderOf(await root(), volume)}/${name}`
       for (const device of await devicesOf(volume)) {
+        // losetup would take a mounted one as "detach later".
         await untilUnused(volume, device)
         await exec('losetup', ['--detach', device]).catch(async cause => {
           if ((await backingFile(device)) !== undefined) throw cause
@@ -96,43 +95,12 @@ async function attachFile(volume: VolumeId, file: string, exec: Exec): Promise<D
   }
 }
 
-// How long others may hold on to a device that is let go of: udev while it looks at it, a container's setup that has a copy
-// of all mounts for a moment.
-const LINGER_MS = 2_000
-
-/** Fails unless the device is mounted nowhere, in no namespace: losetup would take a mounted one as "detach later". */
-async function untilUnused(volume: VolumeId, device: Device): Promise<void> {
-  const detail = `${device} of volume ${volume} is mounted or otherwise in use`
-  await within(LINGER_MS, detail, async () => {
-    try {
-      await using _ = await open(device, constants.O_RDONLY | constants.O_EXCL)
-      return true
-    } catch (error) {
-      if (['ENXIO', 'ENOENT', 'ENODEV'].includes(systemCode(error) ?? '')) return true
-      if (systemCode(error) !== 'EBUSY') throw error
-      if ((await mountinfo()).some(mount => mount.source === device)) throw inUse(detail)
-      return false
-    }
-  })
-}
-
 async function untilGone(volume: VolumeId, device: Device, file: string): Promise<void> {
-  await within(LINGER_MS, `${device} of volume ${volume} is still held open`, async () => {
+  await untilLetGo(`${device} of volume ${volume} is still held open`, async () => {
     const backing = await backingFile(device)
     return backing !== file
   })
 }
-
-async function within(ms: number, otherwise: string, done: () => Promise<boolean>): Promise<void> {
-  const end = performance.now() + ms
-  while (!(await done())) {
-    if (performance.now() > end) throw inUse(otherwise)
-    await sleep(5)
-  }
-}
-
-const inUse = (detail: string): ShadowError =>
-  new ShadowError('volume-in-use', detail, { hint: 'see who uses it: lsblk, grep loop /proc/*/mountinfo' })
 
 /** The file behind a loop device; undefined where it is detached. */
 async function backingFile(device: Device): Promise<string | undefined> {
