@@ -1,7 +1,13 @@
 import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
-const UNIT = ['src/**/*.test.ts', 'contrib/**/*.test.ts', 'test/layers.test.ts', 'test/tools/**/*.test.ts']
+const UNIT = [
+  'src/**/*.test.ts',
+  'bench/sim/*.test.ts',
+  'contrib/**/*.test.ts',
+  'test/layers.test.ts',
+  'test/tools/**/*.test.ts',
+]
 /** Unit tests that start real threads and processes, or try tens of thousands of inputs. */
 const SLOW_UNIT = [
   'src/**/*workers.test.ts',
