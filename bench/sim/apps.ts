@@ -10,7 +10,10 @@ const CREATED_AT = '2026-01-01T00:00:00.000Z'
 
 /** The name of the app with this number. Nothing about an app is kept here: that would count as memory of the front. */
 export const nameOf = (app: number): AppName => `app-${String(app).padStart(7, '0')}` as AppName
-export const hostnameOf = (app: number): Hostname => hostname(nameOf(app) + DOMAIN)
+export const hostnameOf = (app: number): Hostname => hostname(asRead(nameOf(app) + DOMAIN))
+
+/** The text as if it was read from a socket: V8 keeps text that was put together in pieces, which take more memory. */
+export const asRead = (text: string): string => Buffer.from(text, 'latin1').toString('latin1')
 
 /** The definition of an app: the defaults, with a volume on storage that all nodes reach, and a quarter of its memory reserved. */
 export const taskOf = (name: AppName): TaskDefinition =>

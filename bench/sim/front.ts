@@ -15,7 +15,7 @@ import type { NodeConnector } from '../../src/proxy/node-connector.ts'
 import { Nodes } from '../../src/proxy/nodes.ts'
 import { Pins } from '../../src/proxy/pins.ts'
 import { Routes } from '../../src/proxy/routes.ts'
-import { hostnameOf, routeAt } from './apps.ts'
+import { asRead, hostnameOf, routeAt } from './apps.ts'
 
 const { signal } = new AbortController()
 const NONE: ReadonlySet<NodeName> = new Set()
@@ -81,7 +81,7 @@ const masterOf = (nodes: () => readonly Node[]): MasterClient =>
       if ('if-none-match' in headers) return { status: 304, headers: {}, body: Readable.from([]) }
       return {
         status: 200,
-        headers: { etag: `"${params.hostname}-1"` },
+        headers: { etag: asRead(`"${params.hostname}-1"`) },
         body: Readable.from([Buffer.from(JSON.stringify(routeAt(params.hostname)))]),
       }
     },

@@ -41,7 +41,9 @@ function bucketOf(apps: number) {
   const page = (after: string | undefined, limit: number): Map<string, string> => {
     const first = after === undefined ? 0 : Number(APP.exec(after)?.[1]) + 1
     const numbers = Array.from({ length: Math.max(0, Math.min(limit, apps - first)) }, (_, at) => first + at)
-    return new Map(numbers.map(app => [`apps/${nameOf(app)}.json`, `"${String(app).padStart(32, '0')}"`]))
+    const entries = numbers.map(app => [`apps/${nameOf(app)}.json`, `"${String(app).padStart(32, '0')}"`])
+    // Parsed, as the answer of a bucket is: strings that were put together here would take more memory.
+    return new Map(JSON.parse(JSON.stringify(entries)))
   }
   return {
     storage: {
