@@ -1,4 +1,5 @@
 import { isFailure } from '../../src/lib/errors.ts'
+import { instanceId } from '../../src/model/instance-id.ts'
 import type { NodeName } from '../../src/model/names.ts'
 import { REFUSES_WAKE } from '../../src/model/placement.ts'
 import type { EventQueue } from './event-queue.ts'
@@ -39,7 +40,7 @@ export async function run({ clock, front, nodes, next, forMs, random }: Options)
     const without = new Set<NodeName>()
     outcome.visits++
     for (;;) {
-      const before = front.pins.get(route.name as never)
+      const before = front.pins.get(instanceId(route.name))
       const chosen = await Promise.resolve(front.choose(route, without)).catch(() => undefined)
       const node = chosen && nodes.get(chosen.name)
       if (chosen === undefined || node === undefined || without.has(chosen.name)) {
