@@ -75,10 +75,9 @@ try {
   using few = await open('few')
   await fill(few, 0, FEW, random)
   using many = await open('many')
-  const [emptyBytes, emptyRss] = [usedBytes(), process.memoryUsage().rss]
+  const emptyBytes = usedBytes()
   await fill(many, 0, apps, random)
   const perApp = (usedBytes() - emptyBytes) / apps
-  const rssPerApp = (process.memoryUsage().rss - emptyRss) / apps
 
   // Decisions for apps that the front has never seen, and for those that have a pin.
   let unseen = apps
@@ -136,7 +135,6 @@ try {
       rounds,
       rows: [
         rowOfOne('memory of the front, a sleeping app', 'bytes', perApp),
-        rowOfOne('the same, resident, with SQLite', 'bytes', rssPerApp),
         rowOfOne('memory of the master, a sleeping app', 'bytes', ofMaster),
         ...cases.map(each => rowOf(each, samples)),
         rowOfOne('visits', '1/s', outcome.visits / hours / 3_600),
@@ -157,7 +155,7 @@ try {
       notes: [
         `${apps} apps, ${size} nodes of 4 GiB and 28 volume slots, ${hours} virtual hours, ${visitsADay} visits an app and day by Zipf's law, seed ${seed}; all apps have a volume that every node can attach, reserve 128 MiB and sleep after 5 minutes`,
         'real: routes, pins, node list and choice of a front, placement, the room and the idle clocks of nodes, what a master keeps; simulated: time, network, bucket, Docker, volumes, machines (one dies every ten minutes) and visitors',
-        'memory: JavaScript heap and buffers after a collection, the front having seen each app once, against no app; the front keeps 100,000 routes in memory and the others in its file, and all pins',
+        'memory: JavaScript heap and buffers after a collection, the front having seen each app once, against no app; the front keeps 100,000 routes in memory and the others in its file, and all pins; what SQLite itself takes is not in it',
         'a placement looks at all nodes, whatever the number of apps; a decision by pin looks at one',
         'server hours count nodes with an awake app, and one kept warm; scaling of stateless apps and of the fleet does not exist yet and is left out',
         `at 10 million apps by these figures: the pins and routes of a front take about ${gib(perApp * 1e7)} GiB and what a master keeps about ${gib(ofMaster * 1e7)} GiB, beside the heap of ${gib(getHeapStatistics().heap_size_limit)} GiB that Node gave this process; see docs/several-machines.md for what breaks first`,
