@@ -16,6 +16,8 @@ export const masterPaths = {
   removeVolume: 'DELETE /v1/volumes/:volume',
   leaseVolume: 'POST /v1/volumes/:volume/lease',
   releaseVolume: 'DELETE /v1/volumes/:volume/lease',
+  readMovedVolume: 'GET /v1/volumes/:volume/image',
+  takeMovedVolume: 'POST /v1/volumes/:volume/moved',
   listNodes: 'GET /v1/nodes',
   cordonNode: 'POST /v1/nodes/:node/cordon',
   uncordonNode: 'DELETE /v1/nodes/:node/cordon',
@@ -30,6 +32,7 @@ export const masterPaths = {
   getPlacement: 'GET /v1/apps/:app/placement',
   wakeApp: 'POST /v1/apps/:app/wake',
   sleepApp: 'POST /v1/apps/:app/sleep',
+  moveApp: 'POST /v1/apps/:app/move',
   appLogs: 'GET /v1/apps/:app/logs',
   putBlob: 'PUT /v1/blobs/:digest',
   headBlob: 'HEAD /v1/blobs/:digest',
@@ -58,6 +61,8 @@ export const nodePaths = {
   followInstance: 'GET /v1/instances/:instance/events',
   listVolumes: 'GET /v1/volumes',
   removeVolume: 'DELETE /v1/volumes/:volume',
+  sendVolume: 'GET /v1/volumes/:volume/image',
+  receiveVolume: 'POST /v1/volumes/:volume/image',
 } as const
 
 /**

@@ -22,6 +22,10 @@ export const verbs: Readonly<Record<string, Verb>> = {
   logs: { says: 'show what an app wrote and what happened to it', load: () => import('./commands/logs.ts') },
   wake: { says: 'wake an app and wait until it is ready', load: () => import('./commands/wake.ts') },
   sleep: { says: 'put an app to sleep now', load: () => import('./commands/sleep.ts') },
+  move: {
+    says: 'move an app with its volume to another node',
+    load: () => import('./commands/move.ts'),
+  },
   tasks: { says: 'list the revisions of an app', load: () => import('./commands/tasks.ts') },
   volume: { says: 'volumes: ls, rm', load: () => import('./commands/volume.ts') },
   token: { says: 'tokens: create, ls, rm', load: () => import('./commands/token.ts') },

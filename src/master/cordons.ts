@@ -47,7 +47,7 @@ function volumesStay(node: NodeName, stay: Awaited<ReturnType<Volumes['on']>>): 
         field: id,
         message: app === null ? 'no app has it' : `the volume of ${app}`,
       })),
-      hint: `serve those apps on, and let the others leave: shadow node drain ${node} --keep-volumes; or stop them until shadow node uncordon: --stop-volumes`,
+      hint: `move them: shadow move APP --to NODE; or serve those apps on, and let the others leave: shadow node drain ${node} --keep-volumes; or stop them until shadow node uncordon: --stop-volumes`,
     },
   )
 }

@@ -7,6 +7,7 @@ import { appName, volumeId } from '../model/names.ts'
 import { toMs } from '../model/quantities.ts'
 import { NO_PLACE, type Route, routeOf } from '../model/route.ts'
 import type { TaskDefinition } from '../model/task.ts'
+import type { AppMoves } from './app-moves.ts'
 import type { Apps, Found } from './apps.ts'
 import type { BlobHandlers } from './blobs/handlers.ts'
 import type { Handlers } from './call.ts'
@@ -45,6 +46,7 @@ export type Parts = {
   changes: ChangeStream
   blobs: BlobHandlers
   permits: Permits
+  moves: AppMoves
   cluster: ClusterHandlers
 }
 
@@ -71,6 +73,7 @@ export function masterHandlers(parts: Parts): Handlers {
     permits,
     blobs,
     cluster,
+    moves,
   } = parts
   const find = async (name: AppName) => (await apps.find(name)).app
   return {
@@ -138,6 +141,17 @@ export function masterHandlers(parts: Parts): Handlers {
       await volumes.release(params.volume, node, epoch)
     },
 
+    async readMovedVolume({ params: { volume }, query: { node, move } }, { caller, response, signal }) {
+      mustBeNode(caller, node)
+      const from = await volumes.movedFrom(volume, node, move)
+      const { app } = await volumes.get(volume)
+      await relay.volumeImage(await find(app ?? (volume as string as AppName)), from, response, signal)
+    },
+    async takeMovedVolume({ params: { volume }, body: { node, move } }, { caller }) {
+      mustBeNode(caller, node)
+      await volumes.finishMove(volume, node, move)
+    },
+
     async listNodes(_, { caller }) {
       const items = await nodes.all()
       const shows = caller?.role === 'proxy'
@@ -172,6 +186,9 @@ export function masterHandlers(parts: Parts): Handlers {
     getPlacement: async ({ params }) => ({ value: await relay.placement(await find(params.app)) }),
     wakeApp: async ({ params }, { signal }) => ({ value: await relay.wake(await find(params.app), signal) }),
     sleepApp: async ({ params }, { signal }) => ({ value: await relay.sleep(await find(params.app), signal) }),
+    moveApp: async ({ params, body: { to } }, { signal }) => ({
+      value: await moves(await find(params.app), to, signal),
+    }),
     appLogs: async ({ params, query }, { response, signal }) =>
       relay.logs(await find(params.app), query, response, signal),
     putBlob: ({ params }, { request, signal }) => blobs.put(params.digest, request, signal),

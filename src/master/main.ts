@@ -11,6 +11,7 @@ import type { Log } from '../lib/log.ts'
 import { Credentials } from '../lib/tls/credentials.ts'
 import { keepRenewed } from '../lib/tls/renewal.ts'
 import type { NodeName } from '../model/names.ts'
+import { appMoves } from './app-moves.ts'
 import { appRegistry } from './apps.ts'
 import { blobHandlers } from './blobs/handlers.ts'
 import { openBlobs } from './blobs/open.ts'
@@ -136,6 +137,7 @@ export async function startMaster(
     relay,
     changes,
     permits,
+    moves: appMoves({ nodes, volumes, relay }),
     cluster,
     blobs: blobHandlers({ blobs, limitBytes: config.blobLimit }),
   })

@@ -40,7 +40,7 @@ export function nodeRemoval({ nodes, volumes, tokens, members, relay }: Parts) {
           hint:
             node.state === 'gone'
               ? `start it again; or if it is gone for good: shadow node rm ${name} --lost`
-              : 'remove them first: shadow remove APP --with-volume, or shadow volume rm VOLUME',
+              : 'move them: shadow move APP --to NODE; or remove them: shadow remove APP --with-volume, or shadow volume rm VOLUME',
         },
       )
     if (node.state === 'gone') return

@@ -31,6 +31,7 @@ import type { ControlledNode, Nodes } from './nodes.ts'
 import type { Permits } from './permits.ts'
 import type { Volumes } from './volumes.ts'
 
+type ReceivedBody = { readonly move: string; readonly neededBytes: number }
 type Checked = z.output<typeof CheckedSchema>
 export type Relay = ReturnType<typeof nodeRelay>
 
@@ -233,6 +234,26 @@ export function nodeRelay({ nodes, volumes, permits, credentials }: Options) {
       })
       response.flushHeaders()
       await pipeline(answer.body, response, { signal })
+    },
+
+    /** Streams the bytes of a volume from the node that has it. */
+    async volumeImage(app: App, from: NodeName, response: ServerResponse, signal: AbortSignal) {
+      const volume = app.task.volume?.id as VolumeId
+      const client = await reached(await nodeWith(from, `the volume ${volume}`))
+      const { headers } = about(app)
+      const answer = await client.raw('sendVolume', { params: { volume }, query: { app: app.name }, headers, signal })
+      response.writeHead(200, { 'content-type': 'application/octet-stream', 'cache-control': 'no-store' })
+      response.flushHeaders()
+      await pipeline(answer.body, response, { signal })
+    },
+    /** Has the node copy a volume and take it over; see `moveApp`. */
+    async receiveVolume(to: ControlledNode, volume: VolumeId, body: ReceivedBody, signal: AbortSignal) {
+      await (await reached(to)).call('receiveVolume', { params: { volume }, body, signal })
+    },
+    /** How much a volume has on the disk of the node. Fails with `node-unreachable`. */
+    async onDiskBytes(name: NodeName, volume: VolumeId): Promise<number> {
+      const { items } = await clientOf(await nodeWith(name, `the volume ${volume}`)).call('listVolumes', {})
+      return items.find(({ id }) => id === volume)?.onDiskBytes ?? 0
     },
 
     /** The volumes with their used space, as their nodes report it; the space is left out if the node does not answer. */

@@ -22,12 +22,16 @@ const StoredSchema = z.object({
   volume: VolumeSchema.nullable(),
   epoch: z.int(),
   places: z.array(NodeNameSchema).optional(),
+  moving: z.object({ id: z.string(), from: NodeNameSchema, to: NodeNameSchema }).optional(),
 })
 type Stored = {
   readonly volume: Volume | null
   readonly epoch: number
   readonly places?: readonly NodeName[] | undefined
+  readonly moving?: Moving | undefined
 }
+/** A move of the volume that is under way, until the new node takes the lease over, or the old one asks for its lease. */
+type Moving = { readonly id: string; readonly from: NodeName; readonly to: NodeName }
 /** The terms of a lease: its length in milliseconds, the epoch of the lease to renew, and the driver that the node has for the volume. */
 type Terms = {
   readonly forMs?: number | undefined
@@ -67,8 +71,8 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
   }
 
   const write = async (id: VolumeId, value: Stored, over: Read): Promise<void> => {
-    const { volume, epoch, places } = value
-    const document = { volume, epoch, ...(places !== undefined && { places }) }
+    const { volume, epoch, places, moving } = value
+    const document = { volume, epoch, ...(places !== undefined && { places }), ...(moving !== undefined && { moving }) }
     await (over.etag === undefined
       ? storage.create(keyOf(id), document)
       : storage.update(keyOf(id), document, over.etag))
@@ -212,7 +216,7 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
      */
     async lease(id: VolumeId, node: NodeName, { forMs, epoch: renewed, driver, zone }: Terms = {}): Promise<Volume> {
       await get(id)
-      await change(id, ({ volume, epoch, places = [] }) => {
+      await change(id, ({ volume, epoch, places = [], moving }) => {
         if (volume === null) throw new ShadowError('not-found', `no volume is called ${id}`)
         if (driverOf(volume) !== driverOf({ driver })) throw otherDriver(volume, driverOf({ driver }))
         if (volume.lost !== undefined) throw volumeLost(id, volume.lost.node)
@@ -222,7 +226,7 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
         if (renewed !== undefined) {
           const next = renewLease(now, node, renewed, until)
           if (next === undefined) throw renewedTooLate(id, lease?.node)
-          return { volume: { ...volume, lease: next.lease }, epoch, places }
+          return { volume: { ...volume, lease: next.lease }, epoch, places, moving }
         }
         if (volume.zone !== undefined && zone !== undefined && volume.zone !== zone)
           throw inOtherZone(volume, node, zone)
@@ -231,6 +235,8 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
         const other = leaseOfOther(now, node, wall)
         if (other !== undefined) throw elsewhere(id, other)
         const next = takeLease(now, node, until, wall)
+        // The old node is about to write again: what was copied is no longer all.
+        if (next === now && moving !== undefined) return { volume, epoch, places }
         if (next === undefined || next === now) return undefined
         return {
           volume: { ...volume, ...inZone, lease: next.lease },
@@ -240,6 +246,38 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
       })
       return get(id)
     },
+
+    /**
+     * Begins a move to a node, which may have a copy of the data from now on. Fails with `changed` if `from` does not have the volume any more.
+     */
+    beginMove: (id: VolumeId, moving: Moving): Promise<void> =>
+      change(id, now => {
+        const { lease } = now.volume ?? {}
+        if (lease?.node !== moving.from || lease.until !== null) throw calledOff(id)
+        return { ...now, places: [...new Set([...(now.places ?? [moving.from]), moving.to])], moving }
+      }),
+
+    /** Calls a move off; one that has ended already is left as it is. */
+    endMove: (id: VolumeId, move: string): Promise<void> =>
+      change(id, now => (now.moving?.id === move ? { ...now, moving: undefined } : undefined)),
+
+    /** From where the volume moves to this node; fails with `changed` if this move is not under way. */
+    async movedFrom(id: VolumeId, to: NodeName, move: string): Promise<NodeName> {
+      const { moving } = await read(id)
+      if (moving?.id !== move || moving.to !== to) throw calledOff(id)
+      return moving.from
+    },
+
+    /** Passes the lease on to the new node; fails with `changed` if the move was called off. */
+    finishMove: (id: VolumeId, to: NodeName, move: string): Promise<void> =>
+      change(id, now => {
+        const { volume, moving, epoch } = now
+        if (volume?.lease?.node === to && moving === undefined) return undefined
+        if (volume?.lease == null || moving?.id !== move || moving.to !== to || volume.lease.node !== moving.from)
+          throw calledOff(id)
+        const lease = { node: to, epoch: epoch + 1, until: null }
+        return { ...now, volume: { ...volume, lease }, epoch: epoch + 1, moving: undefined }
+      }),
 
     /** Records that the node whose disk has the volume is gone for good; another node's volume is left as it is. */
     markLost: (id: VolumeId, node: NodeName): Promise<void> =>
@@ -268,7 +306,7 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
         const { lease } = releaseLease(before, node, epoch)
         if (lease === before.lease) return undefined
         const places = [...new Set([...(now.places ?? []), node])]
-        return { volume: { ...volume, lease }, epoch: now.epoch, places }
+        return { ...now, volume: { ...volume, lease }, places }
       }),
   }
 }
@@ -279,6 +317,11 @@ const renewedTooLate = (volume: VolumeId, node: NodeName | undefined): ShadowErr
     : new ShadowError('volume-elsewhere', `the lease of the volume ${volume} has passed on to ${node}`, {
         facts: { node },
       })
+
+const calledOff = (id: VolumeId): ShadowError =>
+  new ShadowError('changed', `the move of the volume ${id} was called off: it is whole where it was`, {
+    hint: 'move it again',
+  })
 
 const inOtherZone = ({ id, zone }: Volume, node: NodeName, nodes: string): ShadowError =>
   new ShadowError('no-node', `the volume ${id} is in zone ${zone}, and ${node} in zone ${nodes}`, {

@@ -17,6 +17,7 @@ import type { Instance } from './instance.ts'
 import type { Instances } from './instances.ts'
 import type { RefusedConnections } from './refused-connections.ts'
 import type { Space } from './space/space.ts'
+import type { VolumeMoves } from './volume-moves.ts'
 import type { VolumeRef } from './volumes/block-drivers.ts'
 
 type Name = keyof typeof nodePaths
@@ -55,6 +56,7 @@ type Parts = {
   readonly forget: (app: AppName) => Promise<void>
   readonly forgetInstance: (instance: InstanceId) => Promise<void>
   readonly removeVolume: (volume: VolumeRef, of: AppName | undefined) => Promise<void>
+  readonly moves: VolumeMoves
   /** Ends streams when the node stops. */
   readonly ending: AbortSignal
 }
@@ -73,6 +75,7 @@ export function apiHandlers({
   forget,
   forgetInstance,
   removeVolume,
+  moves,
   ending,
 }: Parts): Handlers {
   const instanceOf = async (id: InstanceId, permit: string | undefined): Promise<Instance> =>
@@ -126,6 +129,10 @@ export function apiHandlers({
     },
     listVolumes: async () => ({ items: [...(await space.volumes())] }),
     removeVolume: ({ params, query }) => removeVolume({ id: params.volume, driver: query.driver }, query.app),
+    sendVolume: ({ params, query }, { response, signal, permit }) =>
+      moves.send({ ...params, ...query }, permit, response, AbortSignal.any([signal, ending])),
+    receiveVolume: ({ params, body }, { signal }) =>
+      moves.receive({ ...params, ...body }, AbortSignal.any([signal, ending])),
   }
 }
 

@@ -156,6 +156,14 @@ export class Instance {
     return this.#life.turn.take(() => this.#life.sleep(why))
   }
 
+  /** Puts it to sleep, and runs the action before anything can wake it. */
+  whileAsleep<T>(action: () => Promise<T>): Promise<T> {
+    return this.#life.turn.take(async () => {
+      await this.#life.sleep('asked')
+      return action()
+    })
+  }
+
   /** Ends it at once, for what it did to the machine: it counts as crashed, and the problem says why. */
   async exceed(problem: ShadowError): Promise<void> {
     const { state } = this.#life

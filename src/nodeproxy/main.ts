@@ -15,7 +15,7 @@ import { gaugesMemory } from '../lib/shared/gauges.ts'
 import { Shells } from '../lib/shells.ts'
 import type { Channel } from '../lib/threads/channel.ts'
 import type { EndedRun, Held, HoldRequest, InstanceView, Phase } from '../model/instance.ts'
-import { appOf, type InstanceId } from '../model/instance-id.ts'
+import { appOf, type InstanceId, instanceId } from '../model/instance-id.ts'
 import { leaseTimes, MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import { withZone } from '../model/labels.ts'
 import type { AppName, NodeName } from '../model/names.ts'
@@ -45,6 +45,7 @@ import { Room } from './room.ts'
 import { sharedCountsOf } from './shared-counts.ts'
 import { Space } from './space/space.ts'
 import type { OnStep } from './state.ts'
+import { VolumeMoves } from './volume-moves.ts'
 import { openEbs } from './volumes/open-ebs.ts'
 
 type Options = {
@@ -148,21 +149,22 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
       log,
     }),
   )
+  const leases: Leases = new Leases({
+    folder: `${data}/volumes`,
+    node: name,
+    times,
+    guard,
+    master,
+    clock,
+    permitOf: volume => hosted.apps.permitOf(volume),
+    log,
+  })
   const hosted: HostedApps = new HostedApps({
     master,
     mustTakeNew: app => cordon.mustTakeNew(app),
     definitions,
     logs,
-    leases: new Leases({
-      folder: `${data}/volumes`,
-      node: name,
-      times,
-      guard,
-      master,
-      clock,
-      permitOf: volume => hosted.apps.permitOf(volume),
-      log,
-    }),
+    leases,
     parts: {
       runtime,
       volumes,
@@ -223,6 +225,16 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   const journal = (instance: InstanceId, line: string): void => logs.note(instance, line)
   const refusedConnections = started.use(new RefusedConnections({ runtime, journal, clock, log }))
   let announcer: Announcer | undefined
+  const moves = new VolumeMoves({
+    folder: `${data}/volumes`,
+    node: name,
+    volumes,
+    leases,
+    master,
+    instanceOf: async (app, permit) => instances.of(instanceId(app), await apps.resolve(app, permit)),
+    clock,
+    log,
+  })
   const handlers = apiHandlers({
     space,
     refusedConnections,
@@ -236,6 +248,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     forget: app => hosted.forget(app),
     forgetInstance: instance => hosted.forgetInstance(instance),
     removeVolume: (volume, of) => hosted.removeVolume(volume, of),
+    moves,
     ending: ending.signal,
   })
   const call = apiHandler(handlers, callerCheck(keys))
@@ -252,6 +265,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   // Of a start that fails here: a stop has closed them before, and then there is nothing left to close.
   started.defer(() => instances.close({ sleep: false }))
   await hosted.open()
+  void moves.recover().catch(cause => log.warn('moves of an earlier run not looked at', { cause }))
   space.start()
   refusedConnections.start()
   const at = { ...config, listen: listenAt(config, membership) }

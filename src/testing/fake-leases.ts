@@ -25,6 +25,11 @@ export class FakeLeases implements LeaseKeeper {
     this.#held.delete(volume)
   }
 
+  async surrender(volume: VolumeId): Promise<void> {
+    this.calls.push(`surrender ${volume}`)
+    this.forget(volume)
+  }
+
   forget(volume: VolumeId): void {
     this.#held.delete(volume)
   }

@@ -47,6 +47,8 @@ export async function fakeNode(name: string, instances: InstanceView[] = [], log
     followInstance: () => '',
     listVolumes: () => ({ items: [] }),
     removeVolume: () => undefined,
+    sendVolume: () => '',
+    receiveVolume: () => undefined,
   }
   const server = createServer((request, response) => {
     try {

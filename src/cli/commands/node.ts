@@ -73,7 +73,10 @@ export function define(command: Command, terminal: Terminal): void {
     .description('let all apps leave a node, and wait for it; asleep apps are not woken for that')
     .argument('<node>')
     .option('--deadline <time>', 'apps in use are put to sleep after this time', '5m')
-    .option('--keep-volumes', 'apps whose volume is on the disk of the node stay, and the node serves them on')
+    .option(
+      '--keep-volumes',
+      'apps whose volume is on the disk of the node stay, and the node serves them on (shadow move moves them)',
+    )
     .option('--stop-volumes', 'such apps sleep until the node is uncordoned')
   callsMaster(drain, 'shadow node drain node-1 --deadline 10m').action(async (name: string, flags: DrainFlags) => {
     const { master } = await findTarget(terminal, flags)

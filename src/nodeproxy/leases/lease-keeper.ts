@@ -25,6 +25,8 @@ export interface LeaseKeeper {
    * expiry is kept, since the volume's bytes are here. Never fails: if no master answers, the lease expires.
    */
   release(volume: VolumeId): Promise<void>
+  /** Forgets a lease without expiry for good, though the master has it as this node's: the next `take` asks the master. */
+  surrender(volume: VolumeId): Promise<void>
   /** Forgets a volume whose bytes were removed. */
   forget(volume: VolumeId): void
 }

@@ -1,9 +1,11 @@
+import { rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { z } from 'zod'
 import type { MasterClient } from '../../api/client.ts'
 import { permitHeaders } from '../../api/paths.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { asShadowError } from '../../lib/errors.ts'
-import { readIfThere, writeWhole } from '../../lib/files.ts'
+import { readIfThere, syncFolder, writeWhole } from '../../lib/files.ts'
 import type { Log } from '../../lib/log.ts'
 import type { LeaseTimes } from '../../model/intervals.ts'
 import type { NodeName, VolumeId } from '../../model/names.ts'
@@ -70,6 +72,12 @@ export class Leases implements LeaseKeeper {
     await master
       .call('releaseVolume', { params: { volume }, query: { node, epoch } })
       .catch(error => log.warn('lease not given up; it expires', { volume, detail: asShadowError(error).message }))
+  }
+
+  async surrender(volume: VolumeId): Promise<void> {
+    this.forget(volume)
+    await rm(this.#file(volume), { force: true })
+    await syncFolder(dirname(this.#file(volume)))
   }
 
   forget(volume: VolumeId): void {
