@@ -17,7 +17,8 @@ export async function hasInit(): Promise<boolean> {
   return tries.some(({ status }) => status === 'fulfilled')
 }
 
-const TRIES = 50
+// docker-init needs a millisecond or two; on a busy machine it may not have had its turn after a hundred.
+const TRIES = 500
 
 /** Waits for docker-init (`pid` on this machine) to have become two: itself and the command. False where it ended instead. */
 export async function untilExecuted(pid: number): Promise<boolean> {

@@ -10,8 +10,15 @@ const MOST_OF_SOCKETS_BYTES = 64 * 2 ** 10
 // The period that Docker limits processor time by, too.
 const CPU_PERIOD_US = 100_000
 
-/** The cgroup files with counters and limits, of v2 and of v1. A machine has one kind. */
-type Known = { readonly pid: number; readonly countFiles: readonly string[]; readonly cpuFiles: readonly string[] }
+type Known = {
+  /** The first process. */
+  readonly pid: number
+  /** The process of the app's command: the first child of docker-init, or the first process itself. */
+  readonly command: number
+  /** The cgroup files with counters and limits, of v2 and of v1. A machine has one kind. */
+  readonly countFiles: readonly string[]
+  readonly cpuFiles: readonly string[]
+}
 
 /**
  * Facts about running containers from the kernel of this machine. They are there sooner than Docker's, and cost one read of a file. If Docker
@@ -24,18 +31,23 @@ export class Processes {
   async learn({ id }: Pick<Container, 'id'>, pid: number): Promise<void> {
     const groups = await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '')
     if (groups.includes(id))
-      this.#known.set(id, { pid, countFiles: countFilesOf(groups), cpuFiles: cpuFilesOf(groups) })
+      this.#known.set(id, {
+        pid,
+        command: await commandOf(pid),
+        countFiles: countFilesOf(groups),
+        cpuFiles: cpuFilesOf(groups),
+      })
   }
 
   forget({ id }: Pick<Container, 'id'>): void {
     this.#known.delete(id)
   }
 
-  /** Whether its first process lives; undefined if unknown. */
+  /** Whether the process of its command lives; undefined if unknown. docker-init ends with it, but later on a busy machine. */
   async lives({ id }: Pick<Container, 'id'>): Promise<boolean | undefined> {
     const known = this.#known.get(id)
     if (known === undefined) return undefined
-    const stat = await readFile(`/proc/${known.pid}/stat`, 'utf8').catch(() => '')
+    const stat = await readFile(`/proc/${known.command}/stat`, 'utf8').catch(() => '')
     // The state stands behind the name, which may hold anything: proc(5). Z and X have ended.
     const state = stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3)
     return state !== '' && !'ZXx'.includes(state)
@@ -70,6 +82,13 @@ export class Processes {
       await writeFile(file, limit, { flag: 'r+' }).catch(() => undefined) // ended, or the other version of cgroups
     }
   }
+}
+
+async function commandOf(first: number): Promise<number> {
+  const name = await readFile(`/proc/${first}/comm`, 'utf8').catch(() => '') // it has ended
+  if (name !== 'docker-init\n') return first
+  const children = await readFile(`/proc/${first}/task/${first}/children`, 'utf8').catch(() => '')
+  return Number(children.split(' ', 1)[0]) || first // children stand in the order in which they came: proc(5)
 }
 
 const cpuFilesOf = (groups: string): readonly string[] =>
