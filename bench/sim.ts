@@ -10,6 +10,9 @@
  * volumes (a wake and a sleep take no time), the machines (4 GiB, 28 volume slots each), their death, and the visitors. Nodes announce
  * themselves once a minute instead of every 5 s, and a front learns that a node died from the request that fails, not from its health checks.
  *
+ * The loop of one request (another attempt after a dead or full node, when the pin is set) is this bench's own, after proxy/app-request and
+ * proxy/failover. Requests in flight are a number instead of holds.
+ *
  * Left out: the scaling of stateless apps and of the fleet, which do not exist yet. So no node is ever switched off here: the server hours
  * count the nodes that have an awake app, and one more that is kept warm.
  */
