@@ -29,13 +29,17 @@ const APART = [
   'test/daemons/*.test.ts',
   'test/front/smuggling*.test.ts',
   'test/storage/*.test.ts',
-  'test/volumes/{loop,pool,fence,ebs-wire,block-drivers}.test.ts',
+  'test/volumes/ebs-wire.test.ts',
 ]
-/** Journeys that need the machine's own Docker and its packet filter, or the whole machine. */
+/**
+ * Journeys that need the machine's own Docker and its packet filter, or the whole machine; and those that start processes with a copy of
+ * all mounts of the machine, which keep the volumes of every other test in use.
+ */
 const ALONE = [
   'test/docker/network.test.ts',
   'test/front/browser.test.ts',
   'test/isolation/{beside-attackers,egress}.test.ts',
+  'test/volumes/{loop,pool,fence,block-drivers}.test.ts',
 ]
 const leavesNothing = ['test/tools/environment.ts', 'test/tools/temporary.ts']
 const journey = { maxWorkers, testTimeout: 120_000, hookTimeout: 120_000 }
