@@ -21,7 +21,7 @@ const route = aRoute('blog', ['blog.localhost'])
 const nodes = NODES.map(name => ({ node: aNode(name, ''), healthy: true, overloaded: false, lostAt: undefined }))
 
 /** The product's own rule for a front that was told that another node has the volume. */
-function follow(_: number, from: NodeName, holder: NodeName): NodeName | undefined {
+function follow(from: NodeName, holder: NodeName): NodeName | undefined {
   const pins = new Map([[instanceId(appName('blog')), from]])
   const target = nodes.find(({ node }) => node.name === from)?.node as Node
   const error = new ShadowError('volume-elsewhere', `${holder} has it`, { facts: { node: holder } })
@@ -100,6 +100,7 @@ const PLANTED: readonly [what: string, rules: Partial<Rules>, faults: number, re
     [2, 1],
   ],
   ['the guard waits until the lease has ended', { times: { ...TIMES, guardedFor: 6 } }, 1],
+  ['a node counts its lease from the answer on', { countsFrom: () => 0 }, 0],
   ['clocks of masters differ by more than is counted with', { skew: 3 }, 1],
   ['a front that was told who has the volume does not go there', { follow: () => undefined }, 0],
 ]

@@ -68,7 +68,7 @@ export type Rules = {
   /** From when a node counts its lease: its age when the answer comes, or 0. */
   readonly countsFrom: (age: number) => number
   /** The node that a front asks next, when one has said that the other one has the volume; undefined: the client gets an error. */
-  readonly follow: (front: number, from: NodeName, holder: NodeName) => NodeName | undefined
+  readonly follow: (from: NodeName, holder: NodeName) => NodeName | undefined
 }
 
 export const NODES = [nodeName('a'), nodeName('b')] as const
@@ -98,7 +98,7 @@ export const newWorld = ({ faults, requests }: { faults: number; requests: reado
 /** All that may happen next. */
 export function stepsOf(world: World, rules: Rules): Step<World>[] {
   const each = ([0, 1] as const).flatMap(at => [
-    ...ofFront(world, at, rules),
+    ...ofFront(world, at),
     ...ofNode(world, at, rules),
     ...ofFaults(world, at),
   ])
@@ -165,15 +165,15 @@ const isAnswer = ({ kind }: Message): boolean => kind === 'granted' || kind === 
 const at = (ticks: number): string => new Date(ticks).toISOString()
 const leftOf = ({ lease }: Leased): number => Date.parse(lease?.until ?? '')
 
-function ofFront(world: World, front: Index, rules: Rules): Step<World>[] {
+function ofFront(world: World, front: Index): Step<World>[] {
   const { pin, left, state } = world.fronts[front]
   if (state === 'waits' || left === 0) return []
-  const asked = { ...withFront(world, front, { left: left - 1, state: 'waits', followed: false }) }
-  return [[`front ${front} asks ${NODES[pin]}`, arrive(asked, front, pin, rules)]]
+  const asked = withFront(world, front, { left: left - 1, state: 'waits', followed: false })
+  return [[`front ${front} asks ${NODES[pin]}`, arrive(asked, front, pin)]]
 }
 
 /** A request arrives at a node. */
-function arrive(world: World, front: Index, at: Index, _: Rules): World {
+function arrive(world: World, front: Index, at: Index): World {
   const node = world.nodes[at]
   if (node.process === 'dead') return withFront(world, front, { state: 'failed' })
   const waits = withNode(world, at, { waiting: [...node.waiting, front].sort() })
@@ -318,10 +318,10 @@ function readAnswer(world: World, message: Message, rules: Rules): World {
 /** A front is told that another node has the volume. */
 function turnedAway(world: World, front: Index, from: Index, holder: Index | null, rules: Rules): World {
   const { followed } = world.fronts[front]
-  const next = holder === null || followed ? undefined : rules.follow(front, NODES[from], NODES[holder])
+  const next = holder === null || followed ? undefined : rules.follow(NODES[from], NODES[holder])
   if (next === undefined) return withFront(world, front, { state: 'failed' })
   const to = NODES.indexOf(next as (typeof NODES)[number]) as Index
-  return arrive(withFront(world, front, { pin: to, followed: true }), front, to, rules)
+  return arrive(withFront(world, front, { pin: to, followed: true }), front, to)
 }
 
 // Messages may overtake one another, so their order means nothing.

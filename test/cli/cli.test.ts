@@ -14,6 +14,7 @@ import type { InstanceView } from '../../src/model/instance.ts'
 import { dockerHost } from '../tools/docker-host.ts'
 import { nodeImage } from '../tools/images.ts'
 import { installed } from '../tools/installed.ts'
+import { removeNetworkOf } from '../tools/network.ts'
 import { until } from '../tools/shadow.ts'
 
 const run = promisify(execFile)
@@ -48,9 +49,7 @@ afterEach(async () => {
     await up() // adopts the containers that a failed test left, so that its end puts them to sleep
     await endAll()
   }
-  await run('sh', ['-c', `docker network rm $(docker network ls -q --filter label=shadow.node=${node})`]).catch(
-    () => {},
-  )
+  await removeNetworkOf(node)
   await rm(data, { recursive: true })
 })
 

@@ -2,7 +2,6 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -13,6 +12,7 @@ import type { StoragePlace } from '../../src/master/storage/place.ts'
 import { MASTER_HOST } from '../../src/model/member.ts'
 import { dockerHost } from './docker-host.ts'
 import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX } from './environment.ts'
+import { freePort } from './free-port.ts'
 import { removeNetworkOf } from './network.ts'
 import { containersOf, until } from './shadow.ts'
 import { Visitor } from './visitor.ts'
@@ -253,14 +253,6 @@ export function storageSetting(place: StoragePlace): string {
 async function run(shadow: string, args: readonly string[], env: Env = {}): Promise<string> {
   const { stdout } = await promisify(execFile)(shadow, args, { env: { PATH: process.env['PATH'] ?? '', ...env } })
   return stdout
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  await new Promise(resolve => server.close(resolve))
-  return port
 }
 
 function there<T>(found: T | undefined): T {

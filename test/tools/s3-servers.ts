@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { access, constants, mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { homedir, tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { StoragePlace } from '../../src/master/storage/place.ts'
+import { freePort } from './free-port.ts'
 
 /** A store that runs until it is disposed. `stop` and `start` end it and start it again with its data. */
 export type S3Server = AsyncDisposable & {
@@ -85,15 +85,6 @@ async function serve({ file, args, ready }: Program): Promise<S3Server> {
       await rm(data, { recursive: true, force: true })
     },
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  return typeof address === 'object' && address !== null ? address.port : 0
 }
 
 async function onPath(name: string): Promise<string | undefined> {

@@ -2,10 +2,11 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer as createHttpServer, type RequestListener } from 'node:http'
-import { type AddressInfo, connect, createServer, type Server } from 'node:net'
+import { connect, type Server } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { open } from '../../../src/testing/wire.ts'
+import { freePort } from '../free-port.ts'
 import type { Backends } from './pairs.ts'
 import { strictBackend } from './strict-backend.ts'
 
@@ -171,14 +172,6 @@ function fileLines(path: string): string[] {
   } catch {
     return [] // no request has come yet
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  await new Promise(resolve => server.close(resolve))
-  return port
 }
 
 function connects(port: number): Promise<boolean> {
