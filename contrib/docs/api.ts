@@ -1,4 +1,5 @@
-import { masterCalls, nodeCalls } from '../../src/api/calls.ts'
+import { masterCalls } from '../../src/api/master-calls.ts'
+import { nodeCalls } from '../../src/api/node-calls.ts'
 import { openapi } from '../../src/api/openapi.ts'
 import { masterPaths, nodePaths } from '../../src/api/paths.ts'
 import { RegisterSchema } from '../../src/api/schemas.ts'

@@ -4,7 +4,9 @@ import { type Answer, call, json } from '../lib/http/api/call.ts'
 import { MutualAgent } from '../lib/tls/agent.ts'
 import type { ClientTls } from '../lib/tls/credentials.ts'
 import { whyNotTrusted } from '../lib/tls/faults.ts'
-import type { CallAnswer, CallInput, Calls, masterCalls, nodeCalls } from './calls.ts'
+import type { CallAnswer, CallInput, Calls } from './call-shape.ts'
+import type { masterCalls } from './master-calls.ts'
+import type { nodeCalls } from './node-calls.ts'
 import { masterPaths, nodePaths } from './paths.ts'
 
 type Options = {

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi'
-import { masterCalls } from './calls.ts'
+import { masterCalls } from './master-calls.ts'
 import { masterPaths } from './paths.ts'
 import { ProblemSchema } from './schemas.ts'
 

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { z } from 'zod'
-import type { CallAnswer, HandlerInput, masterCalls } from '../api/calls.ts'
+import type { CallAnswer, HandlerInput } from '../api/call-shape.ts'
+import type { masterCalls } from '../api/master-calls.ts'
 import type { Caller } from './known-callers.ts'
 
 /** What a handler gets of the call besides its input. */

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 import type { ServerResponse } from 'node:http'
-import type { Change } from '../api/calls.ts'
 import { CHANGES_CHECKED } from '../api/change-stream.ts'
+import type { Change } from '../api/master-calls.ts'
 import { openEvents } from '../lib/http/api/events.ts'
 import type { App } from '../model/app.ts'
 import { STREAM_HEARTBEAT_EVERY } from '../model/intervals.ts'

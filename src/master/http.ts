@@ -1,6 +1,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import express, { type NextFunction, type Request, type Response } from 'express'
-import { masterCalls, type Role } from '../api/calls.ts'
+import type { Role } from '../api/call-shape.ts'
+import { masterCalls } from '../api/master-calls.ts'
 import { parseCall } from '../api/parse-call.ts'
 import { masterPaths, PERMIT_HEADER } from '../api/paths.ts'
 import type { Clock } from '../lib/clock.ts'

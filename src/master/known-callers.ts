@@ -1,4 +1,4 @@
-import type { Role } from '../api/calls.ts'
+import type { Role } from '../api/call-shape.ts'
 import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
 

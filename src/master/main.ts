@@ -1,6 +1,6 @@
 import { createServer, type RequestListener } from 'node:http'
 import { join } from 'node:path'
-import type { Role } from '../api/calls.ts'
+import type { Role } from '../api/call-shape.ts'
 import type { Clock } from '../lib/clock.ts'
 import { ownDataFolder } from '../lib/data-folder.ts'
 import { ShadowError } from '../lib/errors.ts'

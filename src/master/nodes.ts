@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
-import { type AnnounceSchema, NodeSchema } from '../api/schemas.ts'
+import { type AnnounceSchema, NodeSchema } from '../api/node-schemas.ts'
 import { type Clock, timestamp } from '../lib/clock.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import { mapAtMost } from '../lib/parallel.ts'

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { z } from 'zod'
-import { ROLES, type Role } from '../api/calls.ts'
+import { ROLES, type Role } from '../api/call-shape.ts'
 import { type Clock, timestamp } from '../lib/clock.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import { writeWhole } from '../lib/files.ts'

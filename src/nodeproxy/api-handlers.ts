@@ -1,5 +1,6 @@
 import { once } from 'node:events'
-import { type CallAnswer, type Calls, type HandlerInput, nodeCalls } from '../api/calls.ts'
+import type { CallAnswer, Calls, HandlerInput } from '../api/call-shape.ts'
+import { nodeCalls } from '../api/node-calls.ts'
 import { parseCall } from '../api/parse-call.ts'
 import { nodePaths, PERMIT_HEADER } from '../api/paths.ts'
 import { ShadowError } from '../lib/errors.ts'

@@ -1,5 +1,5 @@
 import { timingSafeEqual } from 'node:crypto'
-import type { Role } from '../api/calls.ts'
+import type { Role } from '../api/call-shape.ts'
 import { HOP_INSTANCE, HOP_KEY } from '../api/paths.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { RequestHandler, StreamedRequest } from '../lib/http/exchange.ts'

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { MasterClient } from '../api/client.ts'
-import { NodeSchema } from '../api/schemas.ts'
+import { NodeSchema } from '../api/node-schemas.ts'
 import { pause } from '../lib/abort.ts'
 import type { Clock } from '../lib/clock.ts'
 import { asShadowError } from '../lib/errors.ts'

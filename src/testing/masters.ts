@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Role } from '../api/calls.ts'
+import type { Role } from '../api/call-shape.ts'
 import { type MasterClient, masterClient } from '../api/client.ts'
 import { readSettings } from '../lib/settings.ts'
 import { Credentials } from '../lib/tls/credentials.ts'

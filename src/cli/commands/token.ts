@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander'
-import type { Role } from '../../api/calls.ts'
+import type { Role } from '../../api/call-shape.ts'
 import { type CallFlags, callsMaster } from '../command-options.ts'
 import { print, table } from '../print.ts'
 import { findTarget } from '../target.ts'

@@ -3,55 +3,29 @@ import { MEMBER_ROLES } from '../model/member.ts'
 import { isNodeName } from '../model/names.ts'
 import { VOLUMES_OF_DRAINED } from '../model/node-state.ts'
 import { duration } from '../model/quantities.ts'
+import { admin, appParams, type Call, flag, logQuery, ROLES, volumeParams } from './call-shape.ts'
 import { MemberSchema } from './member-schema.ts'
-import type { masterPaths, nodePaths } from './paths.ts'
+import { AnnounceSchema, CordonSchema, NodeSchema, PlacementSchema } from './node-schemas.ts'
+import type { masterPaths } from './paths.ts'
 import {
   AccessSchema,
-  AnnounceSchema,
   AppNameSchema,
   AppSchema,
-  CheckedSchema,
-  CordonSchema,
   DigestSchema,
   DurationSchema,
   HostnameSchema,
-  InstanceIdSchema,
   InstanceSchema,
   NodeNameSchema,
-  NodeSchema,
   PatchSchema,
-  PlacementSchema,
   RegisterSchema,
   ReplaceSchema,
   RouteSchema,
   TaskSchema,
   VolumeDriverSchema,
-  VolumeIdSchema,
   VolumeSchema,
-  VolumeUseSchema,
 } from './schemas.ts'
 
-/** One call: its input, its answer, and which roles may call it. `answer: "stream"` is NDJSON or server-sent events, not JSON. */
-type Call = {
-  readonly says: string
-  readonly params?: z.ZodObject
-  readonly query?: z.ZodObject
-  readonly body?: z.ZodType
-  /** The media type of a body that is not JSON: of the request if the answer is `nothing`, else of the answer. */
-  readonly content?: string
-  readonly answer: z.ZodType | 'stream' | 'nothing'
-  readonly status?: number
-  readonly may: readonly Role[] | 'anyone'
-}
-
-export const ROLES = ['admin', 'node', 'proxy'] as const
-export type Role = (typeof ROLES)[number]
-
-const admin = ['admin'] as const
 const all = ROLES
-const app = z.strictObject({ app: AppNameSchema })
-const instance = z.strictObject({ instance: InstanceIdSchema })
-const volume = z.strictObject({ volume: VolumeIdSchema })
 const node = z.strictObject({ node: NodeNameSchema })
 const blob = z.strictObject({ digest: DigestSchema })
 const paging = { after: z.string().optional(), limit: z.coerce.number().int().min(1).max(1000).default(500) }
@@ -65,13 +39,8 @@ const TokenInput = z
     context.addIssue({ code: 'custom', path: ['name'], message })
   })
 const page = <T>(item: z.ZodType<T>) => z.object({ items: z.array(item), next: z.string().nullable() })
-const flag = z
-  .enum(['true', 'false'])
-  .default('false')
-  .transform(value => value === 'true')
 /** Whether the answer has the values of environments, or digests in their place: digests are for answers that are printed or logged. */
 const shown = { env: z.enum(['values', 'digests']).default('values') }
-const logQuery = z.strictObject({ follow: flag, tail: z.coerce.number().int().min(0).max(100_000).default(200) })
 
 export const masterCalls = {
   health: {
@@ -95,14 +64,14 @@ export const masterCalls = {
   },
   getApp: {
     says: 'read an app; ETag, If-None-Match',
-    params: app,
+    params: appParams,
     query: z.strictObject(shown),
     answer: AppSchema,
     may: ['admin', 'node'],
   },
   replaceApp: {
     says: 'make a new revision from a whole definition; If-Match',
-    params: app,
+    params: appParams,
     query: z.strictObject(shown),
     body: ReplaceSchema,
     answer: AppSchema,
@@ -110,7 +79,7 @@ export const masterCalls = {
   },
   updateApp: {
     says: 'make a new revision by a JSON merge patch; If-Match; with strict=true fails with not-found if a variable to be removed is not there',
-    params: app,
+    params: appParams,
     query: z.strictObject({ strict: flag, ...shown }),
     body: PatchSchema,
     answer: AppSchema,
@@ -118,14 +87,14 @@ export const masterCalls = {
   },
   removeApp: {
     says: 'remove an app; its volume stays unless withVolume',
-    params: app,
+    params: appParams,
     query: z.strictObject({ withVolume: flag }),
     answer: 'nothing',
     may: admin,
   },
   setAccess: {
     says: 'replace the access rules of an app; makes no revision and restarts nothing; If-Match',
-    params: app,
+    params: appParams,
     query: z.strictObject(shown),
     body: AccessSchema,
     answer: AppSchema,
@@ -133,14 +102,14 @@ export const masterCalls = {
   },
   listTasks: {
     says: 'list the revisions of an app, newest first',
-    params: app,
+    params: appParams,
     query: z.strictObject(shown),
     answer: z.object({ items: z.array(TaskSchema) }),
     may: admin,
   },
   getTask: {
     says: 'read a revision',
-    params: app.extend({ revision: z.coerce.number().int().min(1) }),
+    params: appParams.extend({ revision: z.coerce.number().int().min(1) }),
     query: z.strictObject(shown),
     answer: TaskSchema,
     may: admin,
@@ -157,16 +126,16 @@ export const masterCalls = {
     answer: page(VolumeSchema),
     may: admin,
   },
-  getVolume: { says: 'read a volume', params: volume, answer: VolumeSchema, may: admin },
+  getVolume: { says: 'read a volume', params: volumeParams, answer: VolumeSchema, may: admin },
   removeVolume: {
     says: 'delete a volume that no app has, and its data',
-    params: volume,
+    params: volumeParams,
     answer: 'nothing',
     may: admin,
   },
   leaseVolume: {
     says: 'lease a volume to a node, for forMs milliseconds or until the lease is released; with epoch, renew the lease that has this epoch; fails with volume-elsewhere if another node holds it; a token of the role node leases for its own node only',
-    params: volume,
+    params: volumeParams,
     body: z.strictObject({
       node: NodeNameSchema,
       forMs: z.int().min(1_000).max(3_600_000).optional(),
@@ -179,14 +148,14 @@ export const masterCalls = {
   },
   releaseVolume: {
     says: 'release the lease that has this epoch',
-    params: volume,
+    params: volumeParams,
     query: z.strictObject({ node: NodeNameSchema, epoch: z.coerce.number().int() }),
     answer: 'nothing',
     may: ['admin', 'node'],
   },
   readMovedVolume: {
     says: 'read the bytes of a volume that this move brings to the node; its app sleeps, and its requests wait, until the node closes the stream',
-    params: volume,
+    params: volumeParams,
     query: z.strictObject({ node: NodeNameSchema, move: z.string() }),
     content: 'application/octet-stream',
     answer: 'stream',
@@ -194,7 +163,7 @@ export const masterCalls = {
   },
   takeMovedVolume: {
     says: 'pass the lease of the volume on to the node that this move has brought it to; fails with changed if the move was called off',
-    params: volume,
+    params: volumeParams,
     body: z.strictObject({ node: NodeNameSchema, move: z.string() }),
     answer: 'nothing',
     may: ['admin', 'node'],
@@ -263,23 +232,28 @@ export const masterCalls = {
     answer: z.object({ items: z.array(InstanceSchema), silent: z.array(NodeNameSchema) }),
     may: admin,
   },
-  getInstance: { says: 'read the instance of an app from its node', params: app, answer: InstanceSchema, may: admin },
+  getInstance: {
+    says: 'read the instance of an app from its node',
+    params: appParams,
+    answer: InstanceSchema,
+    may: admin,
+  },
   getPlacement: {
     says: 'find out on which node the next wake of an app would be, and why; a front may have pinned it to another one',
-    params: app,
+    params: appParams,
     answer: PlacementSchema,
     may: admin,
   },
-  wakeApp: { says: 'wake an app and wait until it is ready', params: app, answer: InstanceSchema, may: admin },
+  wakeApp: { says: 'wake an app and wait until it is ready', params: appParams, answer: InstanceSchema, may: admin },
   sleepApp: {
     says: 'put an app to sleep and wait until it is asleep',
-    params: app,
+    params: appParams,
     answer: InstanceSchema,
     may: admin,
   },
   moveApp: {
     says: 'move an app with its volume, which is on the disk of a node, to another node, and wait until it is there; the app sleeps and its requests wait meanwhile; moved: false if it is there already, or has no data yet',
-    params: app,
+    params: appParams,
     body: z.strictObject({ to: NodeNameSchema }),
     answer: z.object({
       app: AppNameSchema,
@@ -292,7 +266,7 @@ export const masterCalls = {
   },
   appLogs: {
     says: 'read log lines as NDJSON, oldest first',
-    params: app,
+    params: appParams,
     query: logQuery,
     answer: 'stream',
     may: admin,
@@ -370,123 +344,5 @@ export const masterCalls = {
   },
 } satisfies Record<keyof typeof masterPaths, Call>
 
-/**
- * The API of a node. `may`: `admin` is a caller with the node's key for control, which only masters have; `proxy` is a caller with the key
- * for traffic.
- */
-export const nodeCalls = {
-  health: {
-    says: 'check the node; true means trouble. overall: something is very wrong; overloaded: CPU load above all cores, or memory above 80 %; container_backend: Docker does not answer. app_networks: the networks of the apps',
-    answer: z.object({
-      overall: z.boolean(),
-      overloaded: z.boolean(),
-      container_backend: z.boolean(),
-      cpu_utilization: z.number(),
-      memory_utilization: z.number(),
-      app_networks: z.array(z.string()).readonly().default([]),
-    }),
-    may: 'anyone',
-  },
-  announceNow: {
-    says: 'let the node announce itself at once, so that it hears of its cordon; answers when that is done',
-    answer: 'nothing',
-    may: admin,
-  },
-  listInstances: {
-    says: 'list the instances of this node',
-    answer: z.object({ items: z.array(InstanceSchema) }),
-    may: admin,
-  },
-  getInstance: { says: 'read an instance', params: instance, answer: InstanceSchema, may: admin },
-  wakeInstance: {
-    says: 'wake an app and wait until it is ready',
-    params: instance,
-    answer: InstanceSchema,
-    may: admin,
-  },
-  sleepInstance: {
-    says: 'put an instance to sleep and wait until it is asleep',
-    params: instance,
-    answer: InstanceSchema,
-    may: admin,
-  },
-  checkInstance: {
-    says: 'check whether a definition can run, if the instance is awake, and which image it names; changes nothing',
-    params: instance,
-    body: TaskSchema,
-    answer: CheckedSchema,
-    may: admin,
-  },
-  forgetInstance: {
-    says: 'put an instance to sleep and forget it with its logs; the definition of its app stays',
-    params: instance,
-    answer: 'nothing',
-    may: admin,
-  },
-  forgetApp: {
-    says: 'put all instances of an app to sleep and forget its definition and logs; its volume stays',
-    params: app,
-    answer: 'nothing',
-    may: admin,
-  },
-  instanceLogs: {
-    says: 'read log lines as NDJSON, oldest first',
-    params: instance,
-    query: logQuery,
-    answer: 'stream',
-    may: admin,
-  },
-  followInstance: {
-    says: 'follow an instance: server-sent events with app and phase, at each change of phase or step',
-    params: instance,
-    answer: 'stream',
-    may: ['admin', 'proxy'],
-  },
-  listVolumes: {
-    says: 'list the volumes of this node, with how full they are',
-    answer: z.object({ items: z.array(VolumeUseSchema.extend({ id: VolumeIdSchema })) }),
-    may: admin,
-  },
-  removeVolume: {
-    says: 'delete the data of a volume that no app has; app=NAME: that app is being removed together with its volume; driver: left out: loop',
-    params: volume,
-    query: z.strictObject({ app: AppNameSchema.optional(), driver: VolumeDriverSchema.optional() }),
-    answer: 'nothing',
-    may: admin,
-  },
-  sendVolume: {
-    says: 'put the app to sleep and read the bytes of its volume, for a move; wakes wait until the stream is closed',
-    params: volume,
-    query: z.strictObject({ app: AppNameSchema }),
-    content: 'application/octet-stream',
-    answer: 'stream',
-    may: admin,
-  },
-  receiveVolume: {
-    says: 'copy a volume from the node that has it, by the move that the master has begun, and take it over',
-    params: volume,
-    body: z.strictObject({ move: z.string(), neededBytes: z.number() }),
-    answer: 'nothing',
-    may: admin,
-  },
-} satisfies Record<keyof typeof nodePaths, Call>
-
 /** One event of `GET /v1/changes`. `revision` null: the app was removed. */
 export type Change = { readonly app: string; readonly revision: number | null; readonly domains: readonly string[] }
-
-export type Calls = Readonly<Record<string, Call>>
-type In<T> = T extends z.ZodType ? z.input<T> : never
-type Out<T> = T extends z.ZodType ? z.output<T> : undefined
-
-/** The input of a call, as its caller gives it. */
-export type CallInput<R> = (R extends { params: infer P } ? { params: In<P> } : { params?: undefined }) &
-  (R extends { query: infer Q } ? { query?: In<Q> } : { query?: undefined }) &
-  (R extends { body: infer B } ? { body: In<B> } : { body?: undefined })
-
-/** The parsed input, as its handler gets it. */
-export type HandlerInput<R> = (R extends { params: infer P } ? { params: Out<P> } : unknown) &
-  (R extends { query: infer Q } ? { query: Out<Q> } : unknown) &
-  (R extends { body: infer B } ? { body: Out<B> } : unknown)
-
-/** The answer of a call. */
-export type CallAnswer<R> = R extends { answer: infer A } ? Out<A> : never

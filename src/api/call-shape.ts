@@ -1,0 +1,46 @@
+import { z } from 'zod'
+import { AppNameSchema, InstanceIdSchema, VolumeIdSchema } from './schemas.ts'
+
+/** One call: its input, its answer, and which roles may call it. `answer: "stream"` is NDJSON or server-sent events, not JSON. */
+export type Call = {
+  readonly says: string
+  readonly params?: z.ZodObject
+  readonly query?: z.ZodObject
+  readonly body?: z.ZodType
+  /** The media type of a body that is not JSON: of the request if the answer is `nothing`, else of the answer. */
+  readonly content?: string
+  readonly answer: z.ZodType | 'stream' | 'nothing'
+  readonly status?: number
+  readonly may: readonly Role[] | 'anyone'
+}
+
+export const ROLES = ['admin', 'node', 'proxy'] as const
+export type Role = (typeof ROLES)[number]
+
+export const admin = ['admin'] as const
+
+export const appParams = z.strictObject({ app: AppNameSchema })
+export const instanceParams = z.strictObject({ instance: InstanceIdSchema })
+export const volumeParams = z.strictObject({ volume: VolumeIdSchema })
+export const flag = z
+  .enum(['true', 'false'])
+  .default('false')
+  .transform(value => value === 'true')
+export const logQuery = z.strictObject({ follow: flag, tail: z.coerce.number().int().min(0).max(100_000).default(200) })
+
+export type Calls = Readonly<Record<string, Call>>
+type In<T> = T extends z.ZodType ? z.input<T> : never
+type Out<T> = T extends z.ZodType ? z.output<T> : undefined
+
+/** The input of a call, as its caller gives it. */
+export type CallInput<R> = (R extends { params: infer P } ? { params: In<P> } : { params?: undefined }) &
+  (R extends { query: infer Q } ? { query?: In<Q> } : { query?: undefined }) &
+  (R extends { body: infer B } ? { body: In<B> } : { body?: undefined })
+
+/** The parsed input, as its handler gets it. */
+export type HandlerInput<R> = (R extends { params: infer P } ? { params: Out<P> } : unknown) &
+  (R extends { query: infer Q } ? { query: Out<Q> } : unknown) &
+  (R extends { body: infer B } ? { body: Out<B> } : unknown)
+
+/** The answer of a call. */
+export type CallAnswer<R> = R extends { answer: infer A } ? Out<A> : never
