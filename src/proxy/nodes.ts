@@ -13,7 +13,7 @@ import {
   NODE_CHECK_WITHIN,
 } from '../model/intervals.ts'
 import type { NodeName } from '../model/names.ts'
-import { type NodeState, nextNodeState, servesApps } from '../model/node-state.ts'
+import { servesApps } from '../model/node-state.ts'
 import type { Candidate } from '../model/placement.ts'
 import type { LocalStore } from './local-store.ts'
 import type { NodeConnector, NodeHealth } from './node-connector.ts'
@@ -29,8 +29,6 @@ type Options = {
 }
 type Entry = {
   node: Node
-  /** As this front sees it. */
-  state: NodeState
   healthy: boolean
   overloaded: boolean
   lostAt: number | undefined
@@ -111,7 +109,7 @@ export class Nodes {
       for (const node of items) {
         const entry = this.#entries.get(node.name)
         if (entry === undefined) this.#entries.set(node.name, newEntry(node))
-        else this.#renew(entry, node)
+        else entry.node = node // the list does not say how the node answers: this front checks that itself
       }
       const listed = new Set(items.map(node => node.name))
       for (const name of this.#entries.keys()) if (!listed.has(name)) this.#entries.delete(name)
@@ -120,13 +118,6 @@ export class Nodes {
     } catch (error) {
       log.debug('nodes not listed', { code: asShadowError(error).code, cause: error })
     }
-  }
-
-  /** The list does not say how the node answers: this front checks that itself. */
-  #renew(entry: Entry, node: Node): void {
-    const isDraining = node.cordon?.drain !== undefined
-    const state = nextNodeState(entry.state, { isSilent: false, isWell: entry.healthy, isDraining })
-    Object.assign(entry, { node, state })
   }
 
   async #check(node: Node): Promise<void> {
@@ -139,10 +130,7 @@ export class Nodes {
   #record(name: NodeName, health: NodeHealth | undefined): void {
     const entry = this.#entries.get(name)
     if (entry === undefined) return
-    const isWell = health !== undefined && !health.overall
-    const isDraining = entry.node.cordon?.drain !== undefined
-    const state = nextNodeState(entry.state, { isSilent: false, isWell, isDraining })
-    const healthy = servesApps(state)
+    const healthy = health !== undefined && !health.overall
     if (healthy !== entry.healthy)
       this.#options.log.warn(healthy ? 'node healthy' : 'node unhealthy', { node: name, answers: health !== undefined })
     if (healthy) entry.lostAt = undefined
@@ -151,7 +139,7 @@ export class Nodes {
     const appNetworks = health?.app_networks ?? entry.appNetworks
     const isMoved = appNetworks.join() !== entry.appNetworks.join()
     const changed = entry.healthy !== healthy || entry.overloaded !== overloaded || isMoved
-    Object.assign(entry, { state, healthy, overloaded, appNetworks })
+    Object.assign(entry, { healthy, overloaded, appNetworks })
     if (isMoved) this.#appNetworks = networksOf(this.all)
     if (changed) this.#options.onChange?.()
   }
@@ -160,7 +148,6 @@ export class Nodes {
 // As the masters see it until a check or a request fails, so that a front serves at once after its start.
 const newEntry = (node: Node): Entry => ({
   node,
-  state: node.state,
   healthy: servesApps(node.state),
   overloaded: false,
   lostAt: undefined,
