@@ -27,7 +27,7 @@ export type TlsOptions = {
   readonly ticketKeys?: TicketKeys | undefined
 }
 
-const HANDSHAKE_WITHIN_MS = 10_000
+export const HANDSHAKE_WITHIN_MS = 10_000
 /** The fatal alert `unrecognized_name` (RFC 8446, 6). */
 const UNRECOGNIZED_NAME = Buffer.from([0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x70])
 const PLAIN = {
@@ -64,13 +64,7 @@ export function tlsServer({ certificates, exchanges, log, handshakeWithinMs, ...
   setNameless()
   certificates.onRead(setNameless)
   ticketKeys.onNew(keys => server.setTicketKeys(Buffer.from(keys)))
-  // Connections are counted and refused before the handshake, which costs a hundred times as much as accepting a connection.
-  const handshakes = server.listeners('connection')
-  server.removeAllListeners('connection').on('connection', (socket: Socket) => {
-    if (!exchanges.limiter.enter(socket, { plain: false })) return
-    setNameless() // the certificate before may have expired
-    for (const begin of handshakes) begin.call(server, socket)
-  })
+  guardHandshakes(server, exchanges, setNameless) // the certificate before may have expired
   return server
     .on('secureConnection', (socket: TLSSocket) => {
       exchanges.counters.handshakes += 1
@@ -83,12 +77,27 @@ export function tlsServer({ certificates, exchanges, log, handshakeWithinMs, ...
       exchanges.accept(socket, true)
     })
     .on('tlsClientError', (error: NodeJS.ErrnoException, socket: TLSSocket) => {
-      if (error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT') exchanges.counters.lateHandshakes += 1
-      else exchanges.counters.failedHandshakes += 1
       log.debug('handshake failed', { client: socket.remoteAddress, code: error.code, why: error.message })
       if (error.code === 'ERR_SSL_HTTP_REQUEST') tcpBeneath(socket)?.write(wholeAnswer(PLAIN))
       socket.destroy()
     })
+}
+
+/**
+ * Counts and refuses connections before their handshakes, which cost a hundred times as much as accepting a connection, and counts
+ * handshakes that fail. `onBegin` is called before each handshake.
+ */
+export function guardHandshakes(server: Server, { limiter, counters }: ConnectionServer, onBegin = () => {}): void {
+  const handshakes = server.listeners('connection')
+  server.removeAllListeners('connection').on('connection', (socket: Socket) => {
+    if (!limiter.enter(socket, { plain: false })) return
+    onBegin()
+    for (const begin of handshakes) begin.call(server, socket)
+  })
+  server.on('tlsClientError', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT') counters.lateHandshakes += 1
+    else counters.failedHandshakes += 1
+  })
 }
 
 /** Servers on the same port that pass their connections to the TLS server: see `SOCKETS`. */

@@ -1,7 +1,7 @@
 import type { X509Certificate } from 'node:crypto'
 import type { RequestListener } from 'node:http'
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https'
-import type { Server as NetServer, Socket } from 'node:net'
+import type { Server as NetServer } from 'node:net'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 import { ShadowError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
@@ -10,9 +10,7 @@ import { whyNotTrusted } from '../../tls/faults.ts'
 import { CLIENT_SOCKET } from '../listening.ts'
 import { tcpBeneath } from '../node-internals/sockets.ts'
 import { problemAnswer, wholeAnswer } from '../problem-answer.ts'
-import { type ConnectionServer, listenersBeside } from './listener.ts'
-
-const HANDSHAKE_WITHIN_MS = 10_000
+import { type ConnectionServer, guardHandshakes, HANDSHAKE_WITHIN_MS, listenersBeside } from './listener.ts'
 
 type ApiOptions = {
   readonly credentials: Credentials
@@ -90,12 +88,7 @@ export function mutualServers({ credentials, exchanges, peers, log }: Options): 
     handshakeTimeout: HANDSHAKE_WITHIN_MS,
     ...CLIENT_SOCKET,
   })
-  // Connections are counted and refused before the handshake.
-  const handshakes = server.listeners('connection')
-  server.removeAllListeners('connection').on('connection', (socket: Socket) => {
-    if (!exchanges.limiter.enter(socket, { plain: false })) return
-    for (const begin of handshakes) begin.call(server, socket)
-  })
+  guardHandshakes(server, exchanges)
   server.on('secureConnection', (socket: TLSSocket) => {
     exchanges.counters.handshakes += 1
     if (!peers.admit(socket)) {
@@ -105,10 +98,6 @@ export function mutualServers({ credentials, exchanges, peers, log }: Options): 
     }
     socket.allowHalfOpen = true // a client that ends its side after a request is still answered
     exchanges.accept(socket, true)
-  })
-  server.on('tlsClientError', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT') exchanges.counters.lateHandshakes += 1
-    else exchanges.counters.failedHandshakes += 1
   })
   return [follow(server, credentials, log), ...listenersBeside(server)]
 }
