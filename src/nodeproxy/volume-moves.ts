@@ -16,7 +16,8 @@ import type { Instance } from './instance.ts'
 import type { LeaseKeeper } from './leases/lease-keeper.ts'
 import type { BlockDrivers } from './volumes/block-drivers.ts'
 import { packImage, unpackImage } from './volumes/image-stream.ts'
-import { folderOf } from './volumes/layout.ts'
+import { folderOf, leaseFileOf } from './volumes/layout.ts'
+import { removeParts } from './volumes/loop-image.ts'
 
 type Options = {
   /** The folder with the volumes on the disk of this machine. */
@@ -98,11 +99,14 @@ export class VolumeMoves {
   async recover(): Promise<void> {
     const { folder, instanceOf, log } = this.#options
     for (const name of await readdir(folder).catch(() => [])) {
-      await this.#turns.take(name as VolumeId, () => this.#removeParts(`${folder}/${name}`))
+      await this.#turns.take(
+        name as VolumeId,
+        () => removeParts(`${folder}/${name}`, PART).catch(() => undefined), // it may be no folder
+      )
       const mark = await readIfThere(`${folder}/${name}/${MARK}`)
       if (mark === undefined) continue
       // A wake has asked the master since: the lease is used again.
-      const isUsed = (await readIfThere(`${folder}/${name}/lease.json`)) !== undefined
+      const isUsed = (await readIfThere(leaseFileOf(folder, name as VolumeId))) !== undefined
       const { app } = JSON.parse(mark) as { app: AppName }
       if (isUsed) await rm(`${folder}/${name}/${MARK}`, { force: true })
       else
@@ -121,7 +125,7 @@ export class VolumeMoves {
     if (neededBytes > bavail * bsize) throw noRoom(node, volume, neededBytes, bavail * bsize)
     if ((await volumes.attached()).some(({ id }) => id === volume))
       throw new ShadowError('volume-in-use', `the volume ${volume} is attached to ${node}`)
-    await this.#removeParts(folder)
+    await removeParts(folder, PART)
     const part = `${folder}/${PART}${randomUUID()}`
     const { body } = await master.raw('readMovedVolume', { params: { volume }, query: { node, move }, signal })
     try {
@@ -187,11 +191,6 @@ export class VolumeMoves {
       log.info('volume has moved', { volume, to: error.details.facts?.['node'] })
     }
     await rm(this.#mark(volume), { force: true })
-  }
-
-  async #removeParts(folder: string): Promise<void> {
-    const names = await readdir(folder).catch(() => [])
-    for (const name of names) if (name.startsWith(PART)) await rm(`${folder}/${name}`, { force: true })
   }
 
   #imageOf(volume: VolumeId): string {

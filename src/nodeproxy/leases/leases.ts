@@ -11,6 +11,7 @@ import type { LeaseTimes } from '../../model/intervals.ts'
 import type { NodeName, VolumeId } from '../../model/names.ts'
 import type { VolumeDriver } from '../../model/task.ts'
 import type { LeaseTerms, VolumeRef } from '../volumes/block-drivers.ts'
+import { leaseFileOf } from '../volumes/layout.ts'
 import { AdvisoryLease } from './advisory-lease.ts'
 import type { LeaseGuard } from './guard/guard.ts'
 import type { HeldLease, LeaseKeeper } from './lease-keeper.ts'
@@ -148,7 +149,7 @@ export class Leases implements LeaseKeeper {
   }
 
   #file(volume: VolumeId): string {
-    return `${this.#options.folder}/${volume}/lease.json`
+    return leaseFileOf(this.#options.folder, volume)
   }
 }
 

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { z } from 'zod'
+import { bootNow } from '../../lib/boot-id.ts'
 import type { Log } from '../../lib/log.ts'
 import { KeyedMutex } from '../../lib/mutex.ts'
 import { type InstanceId, isInstanceId, logFields } from '../../model/instance-id.ts'
@@ -20,7 +21,7 @@ export class ContainerRecords {
   readonly #mutexes = new KeyedMutex<InstanceId>()
   /** Containers that were made before there were records: those of an older Shadow, which this one takes over. */
   readonly #trustsUnknown: boolean
-  readonly #boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+  readonly #boot = bootNow()
 
   /** `isUpgrade`: whether a missing folder means an older Shadow, not a fresh one. */
   constructor({ folder, isUpgrade, log }: { folder: string; isUpgrade: boolean; log: Log }) {

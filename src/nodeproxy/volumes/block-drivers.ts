@@ -63,13 +63,17 @@ export class BlockDrivers {
 
   /** See `BlockDriver.file`; a volume that was not used here yet counts as one of the usual driver. */
   file(volume: VolumeId): string | undefined {
-    return (this.#last.get(volume) ?? this.#drivers.loop)?.file?.(volume)
+    return this.#usedBy(volume)?.file?.(volume)
   }
 
   /** The file that has the volume's bytes, where it is on a disk of this machine. */
   localFile(volume: VolumeId): string | undefined {
-    const driver = this.#last.get(volume) ?? this.#drivers.loop
+    const driver = this.#usedBy(volume)
     return driver?.excludes ? driver.file?.(volume) : undefined
+  }
+
+  #usedBy(volume: VolumeId): BlockDriver | undefined {
+    return this.#last.get(volume) ?? this.#drivers.loop
   }
 }
 

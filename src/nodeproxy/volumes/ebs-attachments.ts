@@ -54,10 +54,11 @@ export function ebsAttachments({ api, disks, machine, devices, clock, log }: Par
       if (await order(disk, name)) orderedAt = clock.now()
       return undefined
     }
+    const late = notAttached(volume, disk)
     try {
-      return await disks.until(ATTACHED_WITHIN_MS, look, () => notAttached(volume, disk))
+      return await disks.until(ATTACHED_WITHIN_MS, look, () => late)
     } catch (error) {
-      if (name !== undefined && isNotAttached(error)) {
+      if (name !== undefined && error === late) {
         // What hinders it is often the name, which the machine has in use though EC2 does not know.
         badNames.add(name)
         await api
@@ -165,14 +166,10 @@ export function ebsAttachments({ api, disks, machine, devices, clock, log }: Par
   }
 }
 
-const NOT_ATTACHED = 'does not attach'
-const isNotAttached = (error: unknown): boolean =>
-  error instanceof ShadowError && error.code === 'cloud-failed' && error.message.includes(NOT_ATTACHED)
-
 const notAttached = (volume: VolumeId, disk: Disk): ShadowError =>
   new ShadowError(
     'cloud-failed',
-    `${disk.id} of volume ${volume} ${NOT_ATTACHED}: no device with its serial number came within ${ATTACHED_WITHIN_MS / 1000} s`,
+    `${disk.id} of volume ${volume} does not attach: no device with its serial number came within ${ATTACHED_WITHIN_MS / 1000} s`,
     {
       hint: `try again: another device name is used then; see: aws ec2 describe-volumes --volume-ids ${disk.id}`,
       retryAfterMs: 10_000,

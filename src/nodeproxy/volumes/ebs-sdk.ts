@@ -1,5 +1,5 @@
 import type { Volume as SdkVolume } from '@aws-sdk/client-ec2'
-import { type Disk, type EbsApi, EbsError, type EbsFailure, type Growth, type InstanceState } from './ebs-api.ts'
+import { type Disk, type EbsApi, EbsError, type EbsFailure, type Growth, type InstanceState, isEbs } from './ebs-api.ts'
 
 type Options = {
   readonly region: string
@@ -36,7 +36,7 @@ export async function ebsSdk({ region, endpoint }: Options): Promise<EbsApi> {
     try {
       return await answer
     } catch (error) {
-      if (error instanceof EbsError && error.failure === 'not-found') return undefined
+      if (isEbs(error, 'not-found')) return undefined
       throw error
     }
   }

@@ -8,6 +8,8 @@ const MOUNTPOINT = 'mnt'
 /** Where a volume's things are below the volumes' folder: one folder for each volume. */
 export const folderOf = (folder: string, volume: VolumeId): string => `${folder}/${volume}`
 export const imageOf = (folder: string, volume: VolumeId): string => `${folder}/${volume}/${IMAGE}`
+/** The file in which a node remembers a lease that does not expire. */
+export const leaseFileOf = (folder: string, volume: VolumeId): string => `${folder}/${volume}/lease.json`
 export const mountpointOf = (folder: string, volume: VolumeId): string => `${folder}/${volume}/${MOUNTPOINT}`
 
 /** The volume that is mounted at this path; undefined where the path is no mountpoint below the folder. */

@@ -27,6 +27,11 @@ type Wanted = {
   readonly log: Log
 }
 
+/** Removes what killed runs have left half-made in the folder: files whose names begin with the prefix. */
+export async function removeParts(folder: string, prefix = PART): Promise<void> {
+  for (const name of await readdir(folder)) if (name.startsWith(prefix)) await rm(`${folder}/${name}`, { force: true })
+}
+
 /** Makes the image and formats it, where there is none. An image has its name only when it is whole and synced. */
 export async function makeImage(wanted: Wanted, format: Format): Promise<void> {
   const { image, volume, sizeBytes } = wanted
@@ -34,7 +39,7 @@ export async function makeImage(wanted: Wanted, format: Format): Promise<void> {
   const folder = dirname(image)
   await makeFolder(folder)
   await assertRoom(wanted, wholeBlocks(sizeBytes))
-  for (const name of await readdir(folder)) if (name.startsWith(PART)) await rm(`${folder}/${name}`, { force: true })
+  await removeParts(folder)
   // Each try has a name of its own: the mkfs of a killed run may still be writing to the last one's.
   const part = `${folder}/${PART}${randomUUID()}`
   try {

@@ -6,7 +6,7 @@ import { syncFolder } from '../../lib/files.ts'
 import type { Log } from '../../lib/log.ts'
 import type { NodeName, VolumeId } from '../../model/names.ts'
 import { IMAGE } from './layout.ts'
-import { noSuchVolume, PART } from './loop-image.ts'
+import { noSuchVolume, PART, removeParts } from './loop-image.ts'
 
 type Held = {
   /** The folder of the volume. */
@@ -68,7 +68,7 @@ export async function dropHold({ folder, node }: Held): Promise<void> {
 
 async function replaceImage({ folder, node, volume, exec }: Held, image: string, signal: AbortSignal): Promise<void> {
   const hold = `${folder}/${holdName(node)}`
-  for (const name of await readdir(folder)) if (name.startsWith(PART)) await rm(`${folder}/${name}`, { force: true })
+  await removeParts(folder)
   const part = `${folder}/${PART}${randomUUID()}`
   try {
     await exec('cp', ['--reflink=auto', '--sparse=always', '--', `${folder}/${IMAGE}`, part]).catch(cause => {

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { type VolumeId, volumeId } from '../../../model/names.ts'
@@ -7,8 +7,6 @@ import { type VolumeId, volumeId } from '../../../model/names.ts'
 const EntrySchema = z.object({ fenceAt: z.number(), endsAt: z.number(), boot: z.string() })
 export type Entry = z.output<typeof EntrySchema> & { readonly volume: VolumeId }
 
-/** Which boot of this machine it is. */
-export const bootNow = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
 export const monotonicNow = (): number => Number(process.hrtime.bigint() / 1_000_000n)
 
 /** The leases that the guard process watches, one small file for each in the folder: they outlive both processes. */

@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { bootNow } from '../../../lib/boot-id.ts'
 import type { Log, LogLevel } from '../../../lib/log.ts'
 import { entryOf } from '../../../lib/threads/entry.ts'
 import type { NodeName, VolumeId } from '../../../model/names.ts'
-import { bootNow, guardedLeases, monotonicNow } from './entries.ts'
+import { guardedLeases, monotonicNow } from './entries.ts'
 
 /** How much of a lease is left, in milliseconds from now. */
 type Left = { readonly fenceInMs: number; readonly endsInMs: number }

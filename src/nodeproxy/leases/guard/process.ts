@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { bootNow } from '../../../lib/boot-id.ts'
 import { asShadowError } from '../../../lib/errors.ts'
 import { openLog } from '../../../lib/log.ts'
 import { mountpointOf, realFolder } from '../../volumes/layout.ts'
 import { pool } from '../../volumes/pool.ts'
-import { bootNow, type Entry, guardedLeases, monotonicNow } from './entries.ts'
+import { type Entry, guardedLeases, monotonicNow } from './entries.ts'
 import { fence } from './fence.ts'
 import { type GuardSettings, guardFolder } from './guard.ts'
 
