@@ -18,6 +18,15 @@ setup: ## install and start what is missing: packages, node_modules, dist/, Dock
 demo: setup ## see an app woken, fallen asleep and woken again, with its data still there
 	@contrib/dev/demo
 
+.PHONY: demo-fleet
+demo-fleet: setup ## see two nodes: an app moves with its volume as its node dies, another grows to four instances and back to none
+	@contrib/dev/setup --s3
+	node_modules/.bin/node contrib/dev/demo-fleet.ts
+
+.PHONY: demo-deploy
+demo-deploy: setup ## see an app from a folder: init, deploy, a second deploy under load, and back
+	node_modules/.bin/node contrib/dev/demo-deploy.ts
+
 .PHONY: dev
 dev: ## master, nodeproxy and proxy as three processes on a real S3 server, with an app; Ctrl-C ends them
 	@contrib/dev/setup --s3
@@ -26,9 +35,14 @@ dev: ## master, nodeproxy and proxy as three processes on a real S3 server, with
 .PHONY: test
 test: ## everything: check, unit tests, journeys over real parts; ONLY=word: the tests whose path has the word
 	@summary() { echo; echo '0 passed, 1 failed'; exit 1; }
-	contrib/dev/setup --s3 --ec2 --servers --browser || summary
+	contrib/dev/setup --s3 --restic --ec2 --servers --browser --clocks --images || summary
 	[[ -n '$(ONLY)' ]] || npm run --silent check || summary
 	npm run --silent test -- $(ONLY)
+
+.PHONY: test-fleet
+test-fleet: ## a cluster of nine made-up machines: nodes, fronts and masters that die, are cut off and come back
+	@contrib/dev/setup --s3 --clocks
+	SHADOW_TEST_CHAOS_SECONDS=$${SHADOW_TEST_CHAOS_SECONDS:-180} npm run --silent test -- test/fleet
 
 .PHONY: check
 check: ## format, lint, types, unused code; needs neither root nor Docker
@@ -44,6 +58,12 @@ unit: ## the tests beside the code, within a minute; need neither root nor Docke
 unit-slow: ## the unit tests that take longer: real threads and processes, thousands of made-up inputs
 	@contrib/dev/setup --code
 	npm run --silent test:unit-slow
+
+.PHONY: package
+package: ## package/: a Debian package, and the tarball that npm install -g takes
+	@contrib/dev/setup --code
+	contrib/package/make-deb package
+	npm pack --silent --pack-destination package
 
 .PHONY: build
 build: setup ## dist/, where a source is newer

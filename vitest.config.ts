@@ -1,9 +1,12 @@
 import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
+import LongestFirst from './test/tools/longest-first.ts'
 
+const HTTP = 'src/lib/http/**/*.test.ts'
 const UNIT = [
   'src/**/*.test.ts',
-  'bench/sim/*.test.ts',
+  'bench/{sim,chaos}/*.test.ts',
   'contrib/**/*.test.ts',
   'test/layers.test.ts',
   'test/tools/**/*.test.ts',
@@ -18,18 +21,34 @@ const SLOW_UNIT = [
   'src/master/masters.test.ts',
   'src/proxy/{tls,limits,pin-and-lease}.test.ts',
   'src/nodeproxy/http-limits.test.ts',
+  'src/testing/backups-wire.test.ts',
 ]
 // Vitest by itself would leave one processor out: on two, one file would run at a time.
 const maxWorkers = availableParallelism()
-const unit = { maxWorkers, testTimeout: 20_000, globalSetup: ['test/tools/temporary.ts'] }
+// Programs that tests start from their source need half the time when what was compiled is kept.
+const env = { NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/compiled') }
+const setupFiles = ['src/testing/after-each-file.ts']
+const unit = {
+  maxWorkers,
+  env,
+  setupFiles,
+  testTimeout: 20_000,
+  hookTimeout: 60_000,
+  globalSetup: ['test/tools/temporary.ts'],
+}
 
-/** Journeys that start no container: side by side, and beside the unit tests. */
+/** Journeys wait a lot. */
+const JOURNEYS_AT_A_TIME = 2 * maxWorkers
+/** Journeys that start no container. */
 const APART = [
   'test/cli/{start,terminal}.test.ts',
   'test/daemons/*.test.ts',
   'test/front/smuggling*.test.ts',
   'test/storage/*.test.ts',
+  'test/images/conformance.test.ts',
   'test/volumes/ebs-wire.test.ts',
+  'test/fleet/*.test.ts',
+  'test/install/*.test.ts',
 ]
 /**
  * Journeys that need the machine's own Docker and its packet filter, or the whole machine; and those that start processes with a copy of
@@ -42,15 +61,28 @@ const ALONE = [
   'test/volumes/{loop,pool,fence,block-drivers}.test.ts',
 ]
 const leavesNothing = ['test/tools/environment.ts', 'test/tools/temporary.ts']
-const journey = { maxWorkers, testTimeout: 120_000, hookTimeout: 120_000 }
+const journey = { env, setupFiles, testTimeout: 120_000, hookTimeout: 120_000 }
 
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     reporters: ['default', './test/tools/slowest.ts', './test/tools/summary.ts'],
     projects: [
-      { test: { ...unit, name: 'unit', include: UNIT, exclude: SLOW_UNIT } },
+      // These files share a process: to start one for each takes as long as the tests.
+      { test: { ...unit, name: 'unit', include: UNIT, exclude: [...SLOW_UNIT, HTTP], isolate: false } },
+      // These switch unpublished parts of Node off, and measure memory.
+      { test: { ...unit, name: 'unit-http', include: [HTTP], exclude: SLOW_UNIT } },
       { test: { ...unit, name: 'unit-slow', include: SLOW_UNIT, testTimeout: 60_000 } },
-      { test: { ...journey, name: 'journeys-apart', include: APART, globalSetup: ['test/tools/temporary.ts'] } },
+      {
+        test: {
+          ...journey,
+          name: 'journeys-apart',
+          include: APART,
+          maxWorkers: JOURNEYS_AT_A_TIME,
+          globalSetup: ['test/tools/temporary.ts'],
+          sequence: { groupOrder: 1 },
+        },
+      },
       {
         // Docker 20.10 may lock up when containers of two tests end at once (contrib/decisions/011). So each file that runs at a time has
         // a Docker daemon of its own (contrib/decisions/030).
@@ -59,8 +91,8 @@ export default defineConfig({
           name: 'journeys',
           include: ['test/**/*.test.ts'],
           exclude: ['test/layers.test.ts', 'test/tools/**', ...APART, ...ALONE],
-          maxWorkers: 2,
-          setupFiles: ['test/tools/lane.ts'],
+          maxWorkers: JOURNEYS_AT_A_TIME,
+          setupFiles: [...setupFiles, 'test/tools/lane.ts'],
           globalSetup: [...leavesNothing, 'test/tools/lanes.ts'],
           sequence: { groupOrder: 1 },
         },

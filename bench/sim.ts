@@ -13,7 +13,7 @@
  * The loop of one request (another attempt after a dead or full node, when the pin is set) is this bench's own, after proxy/app-request and
  * proxy/failover. Requests in flight are a number instead of holds.
  *
- * Left out: the scaling of stateless apps and of the fleet, which do not exist yet. So no node is ever switched off here: the server hours
+ * Left out: the scaling of stateless apps and of the fleet. So no node is ever switched off here: the server hours
  * count the nodes that have an awake app, and one more that is kept warm.
  */
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -24,9 +24,10 @@ import { getHeapStatistics } from 'node:v8'
 import type { Node } from '../src/model/app.ts'
 import { nodeName } from '../src/model/names.ts'
 import { countAim, interleave, machine, pairedAim, print, rowOf, rowOfOne } from './lib/bench.ts'
+import { randomOf } from './lib/random.ts'
 import { EventQueue } from './sim/event-queue.ts'
 import { type Front, fill, openFront } from './sim/front.ts'
-import { loadOf, randomOf } from './sim/load.ts'
+import { loadOf } from './sim/load.ts'
 import { masterBytes } from './sim/master.ts'
 import { usedBytes } from './sim/memory.ts'
 import { SimulatedNode } from './sim/node.ts'
@@ -160,7 +161,7 @@ try {
         'real: routes, pins, node list and choice of a front, placement, the room and the idle clocks of nodes, what a master keeps; simulated: time, network, bucket, Docker, volumes, machines (one dies every ten minutes) and visitors',
         'memory: JavaScript heap and buffers after a collection, the front having seen each app once, against no app; the front keeps 100,000 routes in memory and the others in its file, and all pins; what SQLite itself takes is not in it',
         'a placement looks at all nodes, whatever the number of apps; a decision by pin looks at one',
-        'server hours count nodes with an awake app, and one kept warm; scaling of stateless apps and of the fleet does not exist yet and is left out',
+        'server hours count nodes with an awake app, and one kept warm; the scaling of stateless apps and of the fleet is left out',
         `at 10 million apps by these figures: the pins and routes of a front take about ${gib(perApp * 1e7)} GiB and what a master keeps about ${gib(ofMaster * 1e7)} GiB, beside the heap of ${gib(getHeapStatistics().heap_size_limit)} GiB that Node gave this process; see docs/several-machines.md for what breaks first`,
       ],
     },

@@ -1,11 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { masterClient } from '../src/api/client.ts'
 import { busyboxImage, nodeImage } from '../test/tools/images.ts'
-import { installed } from '../test/tools/installed.ts'
 import {
   type Also,
   benchFlags,
@@ -19,9 +14,9 @@ import {
   rowOf,
   rowOfOne,
 } from './lib/bench.ts'
-import { startDaemon } from './lib/daemon.ts'
 import { bareDocker } from './lib/docker.ts'
 import { childrenCpuMs, cpuMs } from './lib/process.ts'
+import { startUp } from './lib/up.ts'
 import { firstByte, type Visit } from './lib/visit.ts'
 
 const { json, rounds } = benchFlags({ rounds: 9 })
@@ -29,27 +24,13 @@ const TIMES = 3
 const BURST = 8
 const SETTLE_MS = 50
 const IDLE_MS = 2_000
-const CALL_WITHIN_MS = 60_000
 
 type Sample = { readonly app: string; readonly image: string; readonly command?: string[]; readonly path: string }
 
 await using held = new AsyncDisposableStack()
 const name = `bench-${randomBytes(3).toString('hex')}`
 const docker = held.use(await bareDocker(`floor-${name}`))
-const data = await mkdtemp(join(tmpdir(), 'shadow-bench-'))
-held.defer(() => rm(data, { recursive: true }))
-const { shadow } = held.use(await installed())
-const anywhere = '127.0.0.1:0'
-// SIGINT puts awake apps to sleep, so that nothing is left behind.
-const up = held.use(
-  await startDaemon(shadow, ['up', '--json', '--data', data, '--listen', anywhere], {
-    env: { SHADOW_MASTER_LISTEN: anywhere, SHADOW_NODE_LISTEN: anywhere, SHADOW_NODE_NAME: name },
-    signal: 'SIGINT',
-  }),
-)
-const { front = '', master = '' } = up.ready
-const token = (await readFile(join(data, 'tokens/admin'), 'utf8')).trim()
-const api = masterClient({ url: master, token, withinMs: CALL_WITHIN_MS })
+const { daemon: up, front, api } = held.use(await startUp(name))
 
 const httpd = { image: await busyboxImage(), command: ['httpd', '-f', '-p', '8000', '-h', '/etc'], path: '/passwd' }
 const busybox: Sample = { ...httpd, app: 'busybox' }

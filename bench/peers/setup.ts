@@ -7,4 +7,6 @@ export type Setup = Certificate & {
   readonly hostnames: readonly string[]
   readonly plain: number
   readonly tls: number
+  /** Two hops: the core of the node; left out: that of the front. */
+  readonly nodeCore?: number
 }

@@ -1,4 +1,4 @@
-// Front → node → container: two processes on one core. The node's process, which also runs the master, is this program with `node` as its
+// Front → node → container: two processes, on one core unless the setup says otherwise. The node's process, which also runs the master, is this program with `node` as its
 // last argument.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -42,9 +42,10 @@ async function node(): Promise<void> {
 
 async function front(): Promise<void> {
   tellHeapIn(setup.folder)
-  const node = spawn(process.execPath, [...process.execArgv, self, file, 'node'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
+  const command = [process.execPath, ...process.execArgv, self, file, 'node']
+  const [program = '', ...args] =
+    setup.nodeCore === undefined ? command : ['taskset', '-c', String(setup.nodeCore), ...command]
+  const node = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   process.once('exit', () => node.kill('SIGKILL'))
   const [said] = await once(node.stdout, 'data')
   const { master, token }: { master: string; token: string } = JSON.parse(String(said))

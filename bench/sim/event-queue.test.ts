@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'vitest'
+import { randomOf } from '../lib/random.ts'
 import { EventQueue } from './event-queue.ts'
-import { randomOf } from './load.ts'
 
 test('events run in the order of their time, and those of one moment in the order in which they came', async () => {
   const queue = new EventQueue()

@@ -58,7 +58,7 @@ export async function openFront({ folder, clock, nodes: listed }: Options) {
 
 /**
  * Lets the front know the apps from `from` up to `to`, as if each had been visited once. Each is placed between two nodes taken at random,
- * since a placement among thousands takes milliseconds, and which node a pin names does not change its size.
+ * since a placement looks at all nodes, and which node a pin names does not change its size.
  */
 export async function fill(front: Front, from: number, to: number, random: () => number): Promise<void> {
   const all = front.nodes.all

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'vitest'
-import { loadOf, randomOf } from './load.ts'
+import { randomOf } from '../lib/random.ts'
+import { loadOf } from './load.ts'
 
 const APPS = 1_000
 const VISITS = 20_000

@@ -1,14 +1,3 @@
-/** Numbers from 0 up to 1 that look random; the same seed gives the same numbers (mulberry32). */
-export function randomOf(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
 type LoadOptions = {
   readonly apps: number
   /** How many visits there are in a second, on average, to all apps together. */

@@ -113,6 +113,7 @@ export class SimulatedNode {
       idle: new Idle({
         clock: this.#clock,
         idleAfter: taskOf(app).sleep.idleAfter,
+        keptUntil: () => 0,
         inUse: () => users.inFlight > 0,
         onIdle: () => this.#sleep(instance),
       }),

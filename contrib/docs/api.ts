@@ -1,6 +1,7 @@
 import { masterCalls } from '../../src/api/master-calls.ts'
 import { nodeCalls } from '../../src/api/node-calls.ts'
 import { openapi } from '../../src/api/openapi.ts'
+import { ownerRules } from '../../src/api/owner-rules.ts'
 import { masterPaths, nodePaths } from '../../src/api/paths.ts'
 import { RegisterSchema } from '../../src/api/schemas.ts'
 import { table } from './table.ts'
@@ -29,7 +30,7 @@ export function apiPage(made: string): string {
   const calls = Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, { operationId, summary }]) => [
       `\`${method.toUpperCase()} ${path}\``,
-      whoMay(masterCalls[operationId as keyof typeof masterCalls].may),
+      whoMay(operationId as keyof typeof masterCalls),
       summary,
     ]),
   )
@@ -60,6 +61,7 @@ A call shows a token as \`Authorization: Bearer …\`. Errors are problem docume
 
 ${table(['call', 'who may', 'what it does'], calls)}
 ${Object.keys(masterPaths).length} calls. \`node\` and \`proxy\` are the roles of the tokens of nodes and fronts (\`shadow token create --role\`).
+A token of the role \`owner\` is for [some apps](usage.md#owners): of a list it is shown those.
 
 ## What a definition has
 
@@ -78,6 +80,11 @@ ${table(
   ['header', 'where', 'what it says'],
   [
     ['`x-shadow-wake: never`', 'request', 'answer 409 `app-asleep` rather than wake the app; for monitors'],
+    [
+      '`x-shadow-answered`',
+      'answer of Shadow itself',
+      'the app gave this answer at that time; it is given again while the app sleeps, and `age` has its age in seconds',
+    ],
     ['`x-shadow-node`', 'answer', 'the node that served it'],
     ['`x-shadow-state`', 'answer of Shadow itself', 'the phase of the app'],
     ['`x-shadow-error`', 'answer of Shadow itself', 'the code of the error'],
@@ -86,8 +93,11 @@ ${table(
 )}`
 }
 
-const whoMay = (may: (typeof masterCalls)[keyof typeof masterCalls]['may']): string =>
-  may === 'anyone' ? 'anyone' : may.join(', ')
+const whoMay = (name: keyof typeof masterCalls): string => {
+  const { may } = masterCalls[name]
+  if (may === 'anyone') return 'anyone'
+  return [...may, ...(ownerRules[name] === 'never' ? [] : ['owner'])].join(', ')
+}
 
 /**
  * The fields of a schema as rows of a table; fields of nested objects have dotted names. `least` is the parsed form of a value with

@@ -1,3 +1,4 @@
+import { PassThrough, Readable } from 'node:stream'
 import { Command } from 'commander'
 import { verbs } from '../../src/cli/commands.ts'
 import type { Terminal } from '../../src/cli/terminal.ts'
@@ -9,18 +10,29 @@ const NOBODY: Terminal = {
   env: {},
   out: () => undefined,
   err: () => undefined,
+  live: () => undefined,
   interactive: false,
   colours: false,
   style: (_, text) => text,
   ask: async () => '',
+  askSecret: async () => undefined,
+  pipes: {
+    in: Readable.from([]),
+    inIsTerminal: true,
+    out: new PassThrough(),
+    outIsTerminal: true,
+    err: new PassThrough(),
+  },
+  screen: undefined,
   now: () => 0,
+  redraw: () => undefined,
   outlive: () => undefined,
   raw: () => undefined,
 }
 
 /** The help of every command. */
 export async function cliPage(made: string): Promise<string> {
-  const shadow = new Command('shadow').helpCommand(false)
+  const shadow = new Command('shadow').helpCommand(false).enablePositionalOptions()
   const sections: string[] = []
   for (const [name, { says, load }] of Object.entries(verbs)) {
     const verb = shadow.command(name).description(says)

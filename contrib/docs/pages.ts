@@ -1,6 +1,8 @@
+import { manifestJsonSchema } from '../../src/api/manifest-json-schema.ts'
 import { errorsTable, sayNone, settingsTables } from '../../src/cli/docs.ts'
 import { apiPage } from './api.ts'
 import { cliPage } from './cli.ts'
+import { manifestPage } from './manifest.ts'
 import { table } from './table.ts'
 
 const MADE = '<!-- made from the code by npm run docs; edit contrib/docs/pages.ts -->\n'
@@ -12,6 +14,8 @@ export async function pages(): Promise<Readonly<Record<string, string>>> {
     'docs/errors.md': errorsPage(),
     'docs/cli.md': await cliPage(MADE),
     'docs/api.md': apiPage(MADE),
+    'docs/shadow-toml.md': manifestPage(MADE),
+    'docs/shadow.schema.json': `${JSON.stringify(manifestJsonSchema(), null, 2)}\n`,
   }
 }
 

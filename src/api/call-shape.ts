@@ -9,12 +9,17 @@ export type Call = {
   readonly body?: z.ZodType
   /** The media type of a body that is not JSON: of the request if the answer is `nothing`, else of the answer. */
   readonly content?: string
+  /** The media type of a body that is not JSON, of a call that answers something. */
+  readonly sends?: string
   readonly answer: z.ZodType | 'stream' | 'nothing'
   readonly status?: number
+  /** The request and its answer are read and written at the same time, for as long as a person wants. */
+  readonly isSession?: true
   readonly may: readonly Role[] | 'anyone'
 }
 
-export const ROLES = ['admin', 'node', 'proxy'] as const
+/** `owner`: who has some of the apps; see `owner-rules.ts`. */
+export const ROLES = ['admin', 'node', 'proxy', 'owner'] as const
 export type Role = (typeof ROLES)[number]
 
 export const admin = ['admin'] as const
@@ -26,7 +31,8 @@ export const flag = z
   .enum(['true', 'false'])
   .default('false')
   .transform(value => value === 'true')
-export const logQuery = z.strictObject({ follow: flag, tail: z.coerce.number().int().min(0).max(100_000).default(200) })
+/** Whether the answer has the values of environments, or digests in their place: digests are for answers that are printed or logged. */
+export const shown = { env: z.enum(['values', 'digests']).default('values') }
 
 export type Calls = Readonly<Record<string, Call>>
 type In<T> = T extends z.ZodType ? z.input<T> : never

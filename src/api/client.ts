@@ -24,7 +24,8 @@ type Silent = Options & {
   silent: FailureCode
 }
 
-type Extra = { signal?: AbortSignal; headers?: OutgoingHttpHeaders }
+/** `content`: a body that is not JSON. It is read once, so such a call is not repeated. */
+type Extra = { signal?: AbortSignal; headers?: OutgoingHttpHeaders; content?: AsyncIterable<Uint8Array> }
 type Input<R> = CallInput<R> & Extra
 
 /**
@@ -70,6 +71,7 @@ function client<R extends Calls>(paths: Readonly<Record<string, string>>, option
         url,
         headers: { ...(token !== undefined && { authorization: `Bearer ${token}` }), ...input.headers },
         body: input.body,
+        content: input.content,
         signal,
         agent: agentNow(),
       })

@@ -24,6 +24,7 @@ type Script = {
   readonly ended?: Error
   readonly refuses?: Error
   readonly isKnown?: boolean
+  readonly isSeen?: boolean
 }
 
 /** A delivery that follows a script, and the steps that it took. */
@@ -59,6 +60,7 @@ function aDelivery(script: Script) {
     places,
     cancellation: new AbortController(),
     clock,
+    mayBeSeen: script.isSeen ?? false,
     known: () => (script.isKnown === false ? undefined : 'a'),
     choose: async () => 'b',
     hold: () => {
@@ -115,6 +117,17 @@ for (const [what, script, expected, failure] of [
     { attempts: [lost('head')], goesElsewhere: true, comesBack: true },
     ['forwarded to a', 'asked whether it runs on'],
     /without an answer/,
+  ],
+  [
+    'nor where its volume was taken from the app that has seen it',
+    {
+      attempts: [new ShadowError('volume-elsewhere', 'n2 has it')],
+      isSeen: true,
+      goesElsewhere: true,
+      comesBack: true,
+    },
+    ['forwarded to a'],
+    /n2 has it/,
   ],
   [
     'the end of an app that ended with the request is the error',

@@ -17,9 +17,11 @@ export type Failed<T> = { readonly target: T; readonly held: Held | undefined; r
 /** One request on its way to its app through a target of the type T: a front's target is a node, a node's target is the app itself. */
 export interface Delivery<T> {
   /** The places of the app; the request has taken one. */
-  readonly places: ConcurrencyLimit
+  readonly places: Pick<ConcurrencyLimit, 'leave'>
   readonly cancellation: Cancellation
   readonly clock: Clock
+  /** Whether whoever the request was forwarded to may have begun to handle it. */
+  readonly mayBeSeen: boolean
   /** The target that can be used at once; undefined: `choose` finds it. */
   known(): T | undefined
   /** Waits for a target; fails if there is none. */
@@ -41,7 +43,8 @@ export interface Delivery<T> {
  * Delivers a request: holds the app, forwards, and releases the hold and the place after the last byte. If the first hold throws at once,
  * this throws the same error; otherwise it rejects with the error of `fail`. The rules for another attempt:
  *
- * - A request that the app may have seen is never repeated. If the app ended during the request, that is the error.
+ * - A request that the app may have seen is never repeated, unless its node says that it cannot serve it and the method is idempotent. If the app
+ *   ended during the request, that is the error.
  * - If a run of the app refused the connection, the request is repeated once the run says that a new hold makes sense.
  * - A request that no app has seen is repeated with another target if there is one: TRIES times in all.
  * - A request that no app has seen waits for its target if the target may come back: until NODE_BACK_WITHIN after the first failure.
@@ -65,6 +68,7 @@ export function deliver<T>(delivery: Delivery<T>): Promise<void> {
 function forwardOnce<T>(delivery: Delivery<T>, target: T, held: Held): Promise<void> {
   return delivery.forward(target, held).then(
     () => {
+      countRequest(held)
       held[Symbol.dispose]()
       delivery.places.leave()
     },
@@ -93,7 +97,9 @@ async function persist<T>(delivery: Delivery<T>, tried?: Begun<T> | Failed<T>): 
       try {
         using taken = await (holding ?? delivery.hold(target))
         held = taken
-        return await delivery.forward(target, taken)
+        await delivery.forward(target, taken)
+        countRequest(taken)
+        return
       } catch (error) {
         if (held !== undefined) noteBadAnswer(held, error)
         failed = { target, held, error }
@@ -114,8 +120,12 @@ async function untilNext<T>(
   givesUpAt: number,
 ): Promise<number> {
   const { held, error } = failed
+  const isSeen =
+    error instanceof UpstreamError || error instanceof Refusal
+      ? error.sent
+      : held !== undefined && held.isHop !== true && delivery.mayBeSeen
+  if (isSeen && held !== undefined) countRequest(held)
   if (error instanceof UpstreamError && error.sent && !error.isRefused) await held?.alive?.()
-  const isSeen = (error instanceof UpstreamError || error instanceof Refusal) && error.sent
   if (isSeen) throw delivery.errorOf(failed)
   if (left > 0 && (await mayRepeat(delivery, failed))) return left
   if (!delivery.mayComeBack(failed) || delivery.clock.now() >= givesUpAt) throw delivery.errorOf(failed)
@@ -130,6 +140,11 @@ async function mayRepeat<T>(delivery: Delivery<T>, failed: Failed<T>): Promise<b
     return true
   }
   return delivery.mayGoElsewhere(failed)
+}
+
+/** A request counts once: when its answer is whole, or when it fails after the app may have seen it. */
+function countRequest({ requests }: Held): void {
+  if (requests !== undefined) Atomics.add(requests, 0, 1)
 }
 
 /** Has the node record the fault of an answer that was refused. */

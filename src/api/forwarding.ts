@@ -11,7 +11,8 @@ export const OURS = 'x-shadow-'
 const ONLY_NODE = new Map<NodeName, Readonly<Record<string, string>>>()
 
 /** Headers of an answer: the node, and the times that the request waited. Usually the same object for the same node, since the forwarder caches by it. */
-export function servedBy(node: NodeName, waited: Held['waited']): Readonly<Record<string, string>> {
+export function servedBy(node: NodeName, waited: Held['waited'], cookie?: string): Readonly<Record<string, string>> {
+  if (cookie !== undefined) return { ...servedBy(node, waited), 'set-cookie': cookie }
   if (waited !== undefined) return { [NODE_HEADER]: node, 'server-timing': serverTiming(waited) }
   let headers = ONLY_NODE.get(node)
   if (headers === undefined) {

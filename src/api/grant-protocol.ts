@@ -7,7 +7,13 @@ export type Granted = {
   readonly grant: number
   readonly address: string
   readonly run: string
+  /** See `Held.release`. */
+  readonly release?: number | undefined
   readonly waited: Readonly<Record<string, number>> | undefined
+  /** See `Held.answersUntil`. */
+  readonly answersUntil?: Float64Array | undefined
+  /** See `Held.requests`. */
+  readonly requests?: Int32Array | undefined
   /** The grant was revoked before this answer arrived: it is good only for the one request that asked for it. */
   readonly revoked: boolean
 }

@@ -24,7 +24,7 @@ export class Grant {
   readonly #target: Target
   readonly #holds = new HoldList(hold => this.#left(hold))
 
-  constructor({ grant, address, run, revoked }: Granted, options: GrantOptions) {
+  constructor({ grant, address, run, release, revoked, answersUntil, requests }: Granted, options: GrantOptions) {
     this.id = grant
     this.isRevoked = revoked
     this.#options = options
@@ -33,7 +33,7 @@ export class Grant {
       this.isRevoked = true // the run may have ended just now, so the next request needs a new grant
       return options.refused()
     }
-    this.#target = { address, run, alive, badAnswer, refused }
+    this.#target = { address, run, release, alive, badAnswer, refused, answersUntil, requests }
   }
 
   get isUsed(): boolean {

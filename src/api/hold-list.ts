@@ -7,12 +7,18 @@ export type Target = {
   readonly address: string
   /** Identifies this run of the app: the id of its container. */
   readonly run: string
+  /** The revision that runs there. */
+  readonly release?: number | undefined
   /** See `Held.refused`. */
   readonly refused: () => Promise<void>
   /** See `Held.alive`. */
   readonly alive: () => Promise<void>
   /** See `Held.badAnswer`. */
   readonly badAnswer: (fault: string) => void
+  /** See `Held.answersUntil`. */
+  readonly answersUntil?: Float64Array | undefined
+  /** See `Held.requests`. */
+  readonly requests?: Int32Array | undefined
 }
 
 const NO_HEADERS = {}
@@ -45,12 +51,24 @@ export class Hold<T extends Target = Target> implements Held {
     return this.target.run
   }
 
+  get release(): number | undefined {
+    return this.target.release
+  }
+
   get alive(): () => Promise<void> {
     return this.target.alive
   }
 
   get refused(): () => Promise<void> {
     return this.target.refused
+  }
+
+  get answersUntil(): Float64Array | undefined {
+    return this.target.answersUntil
+  }
+
+  get requests(): Int32Array | undefined {
+    return this.target.requests
   }
 
   get badAnswer(): (fault: string) => void {

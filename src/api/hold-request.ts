@@ -1,6 +1,6 @@
 import { ShadowError } from '../lib/errors.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
-import type { HoldKind, HoldRequest } from '../model/instance.ts'
+import type { HoldKind, HoldRequest, WantedRelease } from '../model/instance.ts'
 import { WAKE_HEADER } from './paths.ts'
 
 /** How much of a body is read before anything reads it. */
@@ -9,7 +9,7 @@ const LONGEST_WHAT = 200
 
 type From = (exchange: Exchange) => string | undefined
 
-/** The hold request of an HTTP request. It reads the exchange, so it can be used only as long as the exchange. `from` gives the client where the peer is a proxy. */
+/** The hold request of an HTTP request. It reads the exchange, so it can be used only as long as the exchange. `from` gives the client where the peer is a proxy, `ignoredBy` the rule by which it may not wake the app. */
 export class HttpHoldRequest implements HoldRequest {
   readonly kind: HoldKind
   readonly mayWake: boolean
@@ -18,19 +18,24 @@ export class HttpHoldRequest implements HoldRequest {
   readonly #going: AbortController | undefined
   readonly patienceMs: number | undefined
   readonly permit: string | undefined
+  readonly ignoredBy: string | undefined
+  readonly release: WantedRelease | undefined
 
   constructor(
     exchange: Exchange,
     from?: From | undefined,
     patienceMs?: number | undefined,
     permit?: string | undefined,
+    { ignoredBy, release }: Pick<HoldRequest, 'ignoredBy' | 'release'> = {},
   ) {
     this.#exchange = exchange
     this.#from = from
     this.patienceMs = patienceMs
     this.permit = permit
+    this.ignoredBy = ignoredBy
+    this.release = release
     this.kind = exchange.upgrade?.toLowerCase() === 'websocket' ? 'websocket' : 'request'
-    this.mayWake = exchange.header(WAKE_HEADER) !== 'never'
+    this.mayWake = ignoredBy === undefined && exchange.header(WAKE_HEADER) !== 'never'
     if (this.kind === 'websocket') this.#going = new AbortController()
   }
 

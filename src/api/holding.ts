@@ -1,7 +1,7 @@
 import type { Cancellation } from '../lib/cancellation.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Channel, Other } from '../lib/threads/channel.ts'
-import type { EndedRun, Held, HoldRequest, InstanceView, Phase } from '../model/instance.ts'
+import type { EndedRun, Held, HoldRequest, InstanceView, Phase, WantedRelease } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
 import { Grant } from './grant.ts'
 import type { HolderMethods, NodeMethods } from './grant-protocol.ts'
@@ -20,7 +20,7 @@ export class Holding {
   readonly #node: Other<NodeMethods>
   readonly #clock: Clock
   readonly #all = new Map<number, Grant>()
-  readonly #current = new Map<InstanceId, Grant>()
+  readonly #current = new Map<GrantKey, Grant>()
   #sweeps = false
 
   constructor({ channel, clock, onRunEnded }: Options) {
@@ -36,7 +36,7 @@ export class Holding {
 
   /** Does the same as the hold of an instance: at once if there is a grant. */
   hold(instance: InstanceId, request: HoldRequest, cancellation: Cancellation): Held | Promise<Held> {
-    const grant = this.#current.get(instance)
+    const grant = this.#current.get(keyOf(instance, request.release))
     if (grant !== undefined && request.kind === 'request' && !grant.isRevoked) return grant.enter(request)
     return this.#requestHold(instance, request, cancellation)
   }
@@ -60,8 +60,9 @@ export class Holding {
   }
 
   async #requestHold(instance: InstanceId, request: HoldRequest, cancellation: Cancellation): Promise<Held> {
-    const { kind, what, bytes, mayWake, patienceMs, permit } = request
-    const call = { instance, request: { kind, what, bytes, mayWake, patienceMs, permit } }
+    const { kind, what, bytes, mayWake, ignoredBy, patienceMs, permit, release } = request
+    const call = { instance, request: { kind, what, bytes, mayWake, ignoredBy, patienceMs, permit, release } }
+    const key = keyOf(instance, release)
     const granted = await this.#node.call('hold', call, cancellation, ({ grant }) =>
       this.#node.notify('giveBack', { grant, agoMs: null }),
     )
@@ -70,18 +71,18 @@ export class Holding {
       refused: () => this.#node.call('refused', { instance, run: granted.run }),
       alive: () => this.#node.call('alive', { instance, run: granted.run }),
       badAnswer: fault => this.#node.notify('badAnswer', { grant: granted.grant, fault }),
-      onUnused: () => this.#unused(instance, grant),
+      onUnused: () => this.#unused(key, grant),
     })
     this.#all.set(granted.grant, grant)
     const held = grant.enter(request, granted.waited)
-    if (request.kind === 'request' && !granted.revoked) this.#makeCurrent(instance, grant)
+    if (request.kind === 'request' && !granted.revoked) this.#makeCurrent(key, grant)
     return held
   }
 
-  #makeCurrent(instance: InstanceId, grant: Grant): void {
-    const before = this.#current.get(instance)
-    this.#current.set(instance, grant)
-    if (before?.isUsed === false) this.#giveBack(instance, before)
+  #makeCurrent(key: GrantKey, grant: Grant): void {
+    const before = this.#current.get(key)
+    this.#current.set(key, grant)
+    if (before?.isUsed === false) this.#giveBack(key, before)
     this.#sweepLater()
   }
 
@@ -89,12 +90,12 @@ export class Holding {
    * Keeps a grant for a short time if it may serve other requests. A grant that served only health checks is given back: otherwise a series
    * of checks would count as use.
    */
-  #unused(instance: InstanceId, grant: Grant): void {
-    if (this.#current.get(instance) !== grant || grant.isRevoked || !grant.lingers) this.#giveBack(instance, grant)
+  #unused(key: GrantKey, grant: Grant): void {
+    if (this.#current.get(key) !== grant || grant.isRevoked || !grant.lingers) this.#giveBack(key, grant)
   }
 
-  #giveBack(instance: InstanceId, grant: Grant): void {
-    if (this.#current.get(instance) === grant) this.#current.delete(instance)
+  #giveBack(key: GrantKey, grant: Grant): void {
+    if (this.#current.get(key) === grant) this.#current.delete(key)
     this.#all.delete(grant.id)
     const { lastUsedAt } = grant
     const agoMs = lastUsedAt === undefined ? null : Math.max(0, this.#clock.now() - lastUsedAt)
@@ -114,10 +115,10 @@ export class Holding {
 
   #sweep(lingerMs: number): void {
     const now = this.#clock.now()
-    for (const [instance, grant] of this.#current) {
+    for (const [key, grant] of this.#current) {
       if (grant.isUsed) continue
       const agoMs = now - (grant.lastUsedAt ?? 0)
-      if (agoMs >= lingerMs || agoMs < 0) this.#giveBack(instance, grant) // below 0 the clock was set back
+      if (agoMs >= lingerMs || agoMs < 0) this.#giveBack(key, grant) // below 0 the clock was set back
     }
   }
 
@@ -126,3 +127,9 @@ export class Holding {
     return [...this.#all.values()].map(grant => ({ grant: grant.id, holds: grant.holds }))
   }
 }
+
+/** The instance, and the release that the requests under the grant are for. */
+type GrantKey = string
+
+const keyOf = (instance: InstanceId, release: WantedRelease | undefined): GrantKey =>
+  release === undefined ? instance : `${instance} ${release.revision}${release.isStrict ? ' only' : ''}`

@@ -1,12 +1,24 @@
 import { z } from 'zod'
 import { MEMBER_ROLES } from '../model/member.ts'
-import { isNodeName } from '../model/names.ts'
 import { VOLUMES_OF_DRAINED } from '../model/node-state.ts'
 import { duration } from '../model/quantities.ts'
-import { admin, appParams, type Call, flag, logQuery, ROLES, volumeParams } from './call-shape.ts'
+import { backupCalls } from './backup-calls.ts'
+import { budgetCalls } from './budget-calls.ts'
+import { buildCalls } from './build-calls.ts'
+import { admin, appParams, type Call, flag, shown, volumeParams } from './call-shape.ts'
+import { fileCalls } from './file-calls.ts'
+import { fleetCalls } from './fleet-calls.ts'
+import { imageCalls } from './image-calls.ts'
+import { keyCalls } from './key-calls.ts'
+import { logQuery } from './log-query.ts'
+import { NoteSchema } from './made-schema.ts'
 import { MemberSchema } from './member-schema.ts'
 import { AnnounceSchema, CordonSchema, NodeSchema, PlacementSchema } from './node-schemas.ts'
 import type { masterPaths } from './paths.ts'
+import { releaseCalls } from './release-calls.ts'
+import { rolloutCalls } from './rollout-calls.ts'
+import { ScaleSchema } from './scale-schema.ts'
+import { scheduleCalls } from './schedule-calls.ts'
 import {
   AccessSchema,
   AppNameSchema,
@@ -15,32 +27,30 @@ import {
   DurationSchema,
   HostnameSchema,
   InstanceSchema,
+  MoveProgressSchema,
   NodeNameSchema,
   PatchSchema,
   RegisterSchema,
   ReplaceSchema,
   RouteSchema,
-  TaskSchema,
+  SizeSchema,
   VolumeDriverSchema,
   VolumeSchema,
 } from './schemas.ts'
+import { sessionCalls } from './session-calls.ts'
+import { statsCalls } from './stats-calls.ts'
+import { tcpCalls } from './tcp-calls.ts'
+import { tokenCalls } from './token-calls.ts'
+import { usageCalls } from './usage-calls.ts'
+import { volumeCalls } from './volume-calls.ts'
+import { wakeCalls } from './wake-calls.ts'
 
-const all = ROLES
 const node = z.strictObject({ node: NodeNameSchema })
 const blob = z.strictObject({ digest: DigestSchema })
 const paging = { after: z.string().optional(), limit: z.coerce.number().int().min(1).max(1000).default(500) }
-/** A token with the role `node` has the name of its node, which must be a valid node name. */
-const TokenInput = z
-  .strictObject({ name: z.string().min(1).max(100), role: z.enum(ROLES) })
-  .superRefine(({ name, role }, context) => {
-    if (role !== 'node' || isNodeName(name)) return
-    const message =
-      'must be the name of the node (SHADOW_NODE_NAME), a DNS label: the token is good for that node alone'
-    context.addIssue({ code: 'custom', path: ['name'], message })
-  })
 const page = <T>(item: z.ZodType<T>) => z.object({ items: z.array(item), next: z.string().nullable() })
-/** Whether the answer has the values of environments, or digests in their place: digests are for answers that are printed or logged. */
-const shown = { env: z.enum(['values', 'digests']).default('values') }
+/** What makes the release, and what is said of it. */
+const making = { by: z.enum(['update', 'deploy']).default('update'), note: NoteSchema.optional() }
 
 export const masterCalls = {
   health: {
@@ -48,9 +58,14 @@ export const masterCalls = {
     answer: z.object({ ok: z.boolean(), storage: z.string() }),
     may: 'anyone',
   },
+  ...rolloutCalls,
   registerApp: {
     says: 'register an app',
-    query: z.strictObject(shown),
+    query: z.strictObject({
+      by: z.enum(['register', 'deploy']).default('register'),
+      note: NoteSchema.optional(),
+      ...shown,
+    }),
     body: RegisterSchema,
     answer: AppSchema,
     status: 201,
@@ -72,7 +87,7 @@ export const masterCalls = {
   replaceApp: {
     says: 'make a new revision from a whole definition; If-Match',
     params: appParams,
-    query: z.strictObject(shown),
+    query: z.strictObject({ ...making, ...shown }),
     body: ReplaceSchema,
     answer: AppSchema,
     may: admin,
@@ -80,7 +95,7 @@ export const masterCalls = {
   updateApp: {
     says: 'make a new revision by a JSON merge patch; If-Match; with strict=true fails with not-found if a variable to be removed is not there',
     params: appParams,
-    query: z.strictObject({ strict: flag, ...shown }),
+    query: z.strictObject({ strict: flag, ...making, ...shown }),
     body: PatchSchema,
     answer: AppSchema,
     may: admin,
@@ -100,24 +115,23 @@ export const masterCalls = {
     answer: AppSchema,
     may: admin,
   },
-  listTasks: {
-    says: 'list the revisions of an app, newest first',
+  setScale: {
+    says: 'replace the rules by which the app gets several instances; makes no revision and restarts nothing; If-Match',
     params: appParams,
     query: z.strictObject(shown),
-    answer: z.object({ items: z.array(TaskSchema) }),
-    may: admin,
-  },
-  getTask: {
-    says: 'read a revision',
-    params: appParams.extend({ revision: z.coerce.number().int().min(1) }),
-    query: z.strictObject(shown),
-    answer: TaskSchema,
+    body: ScaleSchema,
+    answer: AppSchema,
     may: admin,
   },
   getHost: {
     says: 'read the route of the app that has this hostname; ETag, If-None-Match',
     params: z.strictObject({ hostname: HostnameSchema }),
     answer: RouteSchema,
+    may: ['admin', 'proxy'],
+  },
+  listKept: {
+    says: 'list the routes of the apps of which at least one instance is kept awake (scale.min), and of those with TCP ports',
+    answer: z.object({ items: z.array(RouteSchema) }),
     may: ['admin', 'proxy'],
   },
   listVolumes: {
@@ -134,7 +148,7 @@ export const masterCalls = {
     may: admin,
   },
   leaseVolume: {
-    says: 'lease a volume to a node, for forMs milliseconds or until the lease is released; with epoch, renew the lease that has this epoch; fails with volume-elsewhere if another node holds it; a token of the role node leases for its own node only',
+    says: 'lease a volume to a node, for forMs milliseconds or until the lease is released; with epoch, renew the lease that has this epoch; fails with volume-elsewhere if another node holds it, and with volume-not-here if the node has it on another disk than before; a token of the role node leases for its own node only',
     params: volumeParams,
     body: z.strictObject({
       node: NodeNameSchema,
@@ -142,6 +156,13 @@ export const masterCalls = {
       epoch: z.int().optional(),
       driver: VolumeDriverSchema.optional().describe('the driver that the node has for the volume; left out: loop'),
       zone: z.string().min(1).max(63).optional().describe('the zone in which that driver makes and attaches volumes'),
+      disk: z
+        .string()
+        .min(16)
+        .max(64)
+        .optional()
+        .describe('the id of the disk on which the node keeps a volume whose lease does not expire'),
+      boot: z.string().max(64).optional().describe('which boot of its machine the node is'),
     }),
     answer: VolumeSchema,
     may: ['admin', 'node'],
@@ -154,7 +175,7 @@ export const masterCalls = {
     may: ['admin', 'node'],
   },
   readMovedVolume: {
-    says: 'read the bytes of a volume that this move brings to the node; its app sleeps, and its requests wait, until the node closes the stream',
+    says: 'read the bytes of a volume that this move brings to the node, as sendVolume of the node that has it; the app sleeps from the last pass until the stream is closed',
     params: volumeParams,
     query: z.strictObject({ node: NodeNameSchema, move: z.string() }),
     content: 'application/octet-stream',
@@ -165,6 +186,13 @@ export const masterCalls = {
     says: 'pass the lease of the volume on to the node that this move has brought it to; fails with changed if the move was called off',
     params: volumeParams,
     body: z.strictObject({ node: NodeNameSchema, move: z.string() }),
+    answer: 'nothing',
+    may: ['admin', 'node'],
+  },
+  checkMovedVolume: {
+    says: 'check that this move or import to the node is still under way; fails with changed if it was called off',
+    params: volumeParams,
+    query: z.strictObject({ node: NodeNameSchema, move: z.string() }),
     answer: 'nothing',
     may: ['admin', 'node'],
   },
@@ -181,14 +209,14 @@ export const masterCalls = {
   },
   uncordonNode: { says: 'let a node take apps again; ends its drain', params: node, answer: NodeSchema, may: admin },
   drainNode: {
-    says: 'let a node take no apps, and its apps leave it: asleep ones as they are, awake ones when nobody uses them, or at the deadline; fails with volumes-stay if volumes are on the disk of the node and volumes is refuse; keep: those apps are served on, stop: they sleep until the node is uncordoned',
+    says: 'let a node take no apps, and its apps leave it: asleep ones as they are, awake ones when nobody uses them, or at the deadline; fails with volumes-stay if volumes are on the disk of the node and volumes is refuse; keep: those apps are served on, stop: they sleep until the node is uncordoned; a node may drain itself',
     params: node,
     body: z.strictObject({
       deadline: DurationSchema.default(duration('5m')),
       volumes: z.enum(['refuse', ...VOLUMES_OF_DRAINED]).default('refuse'),
     }),
     answer: NodeSchema,
-    may: admin,
+    may: ['admin', 'node'],
   },
   removeNode: {
     says: 'remove a node, and revoke its tokens and certificates; fails with node-in-use if it takes apps, or apps or volumes are on it; lost=true: the machine is gone for good, and the volumes on its disk with it; dryRun=true changes nothing',
@@ -209,24 +237,10 @@ export const masterCalls = {
       cordon: CordonSchema.nullable(),
       drainWithinMs: z.number().optional().describe('how long apps in use may still go on; set while the node drains'),
       revoked: z.array(z.string()).optional().describe('ids of former members of the cluster'),
+      clockAheadMs: z.int().optional().describe('by how much the clock of the node is ahead; left out up to a minute'),
     }),
     may: ['admin', 'node'],
   },
-  createToken: {
-    says: 'make a token; its secret is shown only this once',
-    body: TokenInput,
-    answer: z.object({ id: z.string(), token: z.string() }),
-    status: 201,
-    may: admin,
-  },
-  listTokens: {
-    says: 'list tokens, without their secrets',
-    answer: z.object({
-      items: z.array(z.object({ id: z.string(), name: z.string(), role: z.enum(ROLES), createdAt: z.iso.datetime() })),
-    }),
-    may: admin,
-  },
-  removeToken: { says: 'revoke a token', params: z.strictObject({ token: z.string() }), answer: 'nothing', may: admin },
   listInstances: {
     says: 'list the instances of all nodes, and the nodes that did not answer',
     answer: z.object({ items: z.array(InstanceSchema), silent: z.array(NodeNameSchema) }),
@@ -252,7 +266,7 @@ export const masterCalls = {
     may: admin,
   },
   moveApp: {
-    says: 'move an app with its volume, which is on the disk of a node, to another node, and wait until it is there; the app sleeps and its requests wait meanwhile; moved: false if it is there already, or has no data yet',
+    says: 'move an app with its volume, which is on the disk of a node, to another node, and wait until it is there; the app serves while its volume is copied, then sleeps for the last part, for which its requests wait; moved: false if it is there already, or has no data yet; fails with volume-in-use if it is being moved already',
     params: appParams,
     body: z.strictObject({ to: NodeNameSchema }),
     answer: z.object({
@@ -261,11 +275,48 @@ export const masterCalls = {
       to: NodeNameSchema,
       moved: z.boolean(),
       onDiskBytes: z.number().optional().describe('how much the volume has on disk'),
+      copiedBytes: z.number().optional().describe('how much was sent, with what changed meanwhile'),
+      heldMs: z.number().optional().describe('for how long the app could not serve'),
     }),
     may: admin,
   },
+  getMove: {
+    says: 'how far the move of an app is; null if none is under way',
+    params: appParams,
+    answer: z.object({
+      move: z.object({ ...MoveProgressSchema.shape, from: NodeNameSchema, to: NodeNameSchema }).nullable(),
+    }),
+    may: admin,
+  },
+  getDefinition: {
+    says: 'read an app as a body of registerApp that makes the same app, with the values of its environment and of its secrets; domains are left out if they follow from its name',
+    params: appParams,
+    answer: z.record(z.string(), z.unknown()),
+    may: admin,
+  },
+  exportVolume: {
+    says: 'read a copy of the volume of an app, as a sparse file of GNU tar (format 1.0) and its SHA-256; x-shadow-size has the size of the volume, x-shadow-length how many bytes come; the app serves while it is copied, and sleeps while the copy is finished; 204 if there is no data yet; fails with bad-input for a volume of the driver ebs',
+    params: appParams,
+    content: 'application/octet-stream',
+    answer: 'stream',
+    may: admin,
+  },
+  importVolume: {
+    says: 'make a volume, which no app has yet, from such a copy: volume is its size for people, size that of the copy, bytes how much data it has; node: where it will be, else the master chooses; fails with already-exists if there is a volume or an app of this name. Nothing is made before the SHA-256 at the end has come',
+    params: volumeParams,
+    query: z.strictObject({
+      volume: SizeSchema,
+      driver: z.enum(['loop', 'pool']).default('loop'),
+      size: z.coerce.number().int().min(0),
+      bytes: z.coerce.number().int().min(0),
+      node: NodeNameSchema.optional(),
+    }),
+    content: 'application/octet-stream',
+    answer: 'nothing',
+    may: admin,
+  },
   appLogs: {
-    says: 'read log lines as NDJSON, oldest first',
+    says: 'read log lines as NDJSON, oldest first; of an app that may have several instances the lines of all of them, over all nodes, each with its instance',
     params: appParams,
     query: logQuery,
     answer: 'stream',
@@ -292,7 +343,11 @@ export const masterCalls = {
     answer: 'stream',
     may: admin,
   },
-  changes: { says: 'follow changes: server-sent events, one for each app that changed', answer: 'stream', may: all },
+  changes: {
+    says: 'follow changes: server-sent events, one for each app that changed',
+    answer: 'stream',
+    may: ['admin', 'node', 'proxy'],
+  },
   getCluster: {
     says: 'read the certificate of the CA of the cluster, and the URL of its masters; fails with not-found if there is no cluster',
     answer: z.object({ ca: z.string(), url: z.string(), createdAt: z.iso.datetime() }),
@@ -342,6 +397,22 @@ export const masterCalls = {
     answer: 'nothing',
     may: admin,
   },
+  ...fleetCalls,
+  ...volumeCalls,
+  ...wakeCalls,
+  ...tcpCalls,
+  ...buildCalls,
+  ...fileCalls,
+  ...imageCalls,
+  ...releaseCalls,
+  ...backupCalls,
+  ...scheduleCalls,
+  ...sessionCalls,
+  ...statsCalls,
+  ...keyCalls,
+  ...usageCalls,
+  ...tokenCalls,
+  ...budgetCalls,
 } satisfies Record<keyof typeof masterPaths, Call>
 
 /** One event of `GET /v1/changes`. `revision` null: the app was removed. */

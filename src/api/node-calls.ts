@@ -1,15 +1,28 @@
 import { z } from 'zod'
-import { admin, appParams, type Call, instanceParams, logQuery, volumeParams } from './call-shape.ts'
+import { nodeBackupCalls } from './backup-calls.ts'
+import { nodeBuildCalls } from './build-calls.ts'
+import { admin, appParams, type Call, instanceParams, volumeParams } from './call-shape.ts'
+import { nodeFileCalls } from './file-calls.ts'
+import { logQuery } from './log-query.ts'
+import { InstanceLoadSchema } from './node-schemas.ts'
+import { nodeVolumeCalls } from './node-volume-calls.ts'
 import type { nodePaths } from './paths.ts'
+import { rolloutQuery } from './rollout-calls.ts'
+import { RunResultSchema, ScheduledRunSchema } from './schedule-schemas.ts'
 import {
   AppNameSchema,
   CheckedSchema,
   InstanceSchema,
+  MoveProgressSchema,
+  PhaseSchema,
   TaskSchema,
   VolumeDriverSchema,
   VolumeIdSchema,
   VolumeUseSchema,
 } from './schemas.ts'
+import { nodeSessionCalls } from './session-calls.ts'
+import { nodeStatsCalls } from './stats-calls.ts'
+import { nodeTcpCalls } from './tcp-calls.ts'
 
 /**
  * The API of a node. `may`: `admin` is a caller with the node's key for control, which only masters have; `proxy` is a caller with the key
@@ -58,6 +71,28 @@ export const nodeCalls = {
     answer: CheckedSchema,
     may: admin,
   },
+  keepInstance: {
+    says: 'wake an instance, wait until it is ready, and keep it awake for forMs milliseconds from then on',
+    params: instanceParams,
+    body: z.strictObject({
+      forMs: z.int().min(1_000).max(600_000),
+      why: z.string().max(200).describe('for shadow why'),
+    }),
+    answer: PhaseSchema,
+    may: ['admin', 'proxy'],
+  },
+  runScheduled: {
+    says: 'do what a schedule says with an instance: wake it, send it a request, and keep it awake until that is done',
+    params: instanceParams,
+    body: ScheduledRunSchema,
+    answer: RunResultSchema,
+    may: admin,
+  },
+  listLoads: {
+    says: 'list the awake instances of apps that may have several, with their requests in flight',
+    answer: z.object({ items: z.array(InstanceLoadSchema) }),
+    may: ['admin', 'proxy'],
+  },
   forgetInstance: {
     says: 'put an instance to sleep and forget it with its logs; the definition of its app stays',
     params: instanceParams,
@@ -83,6 +118,13 @@ export const nodeCalls = {
     answer: 'stream',
     may: ['admin', 'proxy'],
   },
+  followRollout: {
+    says: 'wait until an instance runs a revision, or rejected it; NDJSON as in the call of the master',
+    params: instanceParams,
+    query: rolloutQuery,
+    answer: 'stream',
+    may: admin,
+  },
   listVolumes: {
     says: 'list the volumes of this node, with how full they are',
     answer: z.object({ items: z.array(VolumeUseSchema.extend({ id: VolumeIdSchema })) }),
@@ -96,7 +138,7 @@ export const nodeCalls = {
     may: admin,
   },
   sendVolume: {
-    says: 'put the app to sleep and read the bytes of its volume, for a move; wakes wait until the stream is closed',
+    says: 'read the bytes of a volume, for a move: while its app serves, then again what has changed; for the last pass the app is put to sleep, and wakes wait until the stream is closed',
     params: volumeParams,
     query: z.strictObject({ app: AppNameSchema }),
     content: 'application/octet-stream',
@@ -106,8 +148,42 @@ export const nodeCalls = {
   receiveVolume: {
     says: 'copy a volume from the node that has it, by the move that the master has begun, and take it over',
     params: volumeParams,
-    body: z.strictObject({ move: z.string(), neededBytes: z.number() }),
+    body: z.strictObject({ move: z.string(), neededBytes: z.number(), sizeBytes: z.number() }),
+    answer: z.object({ receivedBytes: z.number(), heldMs: z.number() }),
+    may: admin,
+  },
+  getVolumeMove: {
+    says: 'how far the move of a volume is that this node sends; null: it sends none',
+    params: volumeParams,
+    answer: z.object({ move: MoveProgressSchema.nullable() }),
+    may: admin,
+  },
+  exportVolume: {
+    says: 'read a copy of a volume, as a sparse file of GNU tar and its SHA-256; x-shadow-size has the size of the volume, x-shadow-length how many bytes come; the app sleeps while the copy is finished; 204 if there is no data yet',
+    params: volumeParams,
+    query: z.strictObject({ app: AppNameSchema }),
+    content: 'application/octet-stream',
+    answer: 'stream',
+    may: admin,
+  },
+  importVolume: {
+    says: 'write a volume from such a copy, by the import that the master has begun, and take it over',
+    params: volumeParams,
+    query: z.strictObject({
+      move: z.string(),
+      driver: VolumeDriverSchema.optional(),
+      size: z.coerce.number().int().min(0),
+      bytes: z.coerce.number().int().min(0),
+    }),
+    content: 'application/octet-stream',
     answer: 'nothing',
     may: admin,
   },
+  ...nodeVolumeCalls,
+  ...nodeBuildCalls,
+  ...nodeFileCalls,
+  ...nodeBackupCalls,
+  ...nodeSessionCalls,
+  ...nodeTcpCalls,
+  ...nodeStatsCalls,
 } satisfies Record<keyof typeof nodePaths, Call>

@@ -1,9 +1,10 @@
 import { z } from 'zod'
 import type { Node } from '../model/app.ts'
+import type { InstanceLoad } from '../model/instance.ts'
 import { faultOfLabels } from '../model/labels.ts'
 import { type Cordon, NODE_STATES, VOLUMES_OF_DRAINED } from '../model/node-state.ts'
 import { IMAGE_KEY_LENGTH, MOST_IMAGES, PLACEMENT_REASONS, REJECTION_REASONS } from '../model/placement.ts'
-import { described, NodeNameSchema, VolumeDriverSchema } from './schemas.ts'
+import { described, InstanceIdSchema, NodeNameSchema, VolumeDriverSchema } from './schemas.ts'
 
 const LabelsSchema = z.record(z.string(), z.string()).superRefine((labels, context) => {
   const message = faultOfLabels(labels)
@@ -37,6 +38,7 @@ const aboutNode = {
     .regex(/^[\w.+-]{1,64}$/)
     .optional(),
   trouble: z.boolean().optional().describe('the node cannot serve apps now: overall of its health'),
+  boot: z.string().max(64).optional().describe('which boot of its machine it is: random, by the kernel'),
   toLeave: z.int().min(0).optional().describe('how many instances have still to leave a node that drains'),
   volumeDrivers: z.array(VolumeDriverSchema).optional().describe('drivers whose volumes it can attach; left out: loop'),
 }
@@ -49,7 +51,11 @@ export const CordonSchema = described<Cordon>(
   'Cordon',
 )
 export const AnnounceSchema = z
-  .strictObject({ ...aboutNode, controlKey: z.string().min(16).describe('what masters show to the node') })
+  .strictObject({
+    ...aboutNode,
+    controlKey: z.string().min(16).describe('what masters show to the node'),
+    at: z.iso.datetime().optional().describe('the time by the clock of the node'),
+  })
   .meta({ id: 'Announcement' })
 export const NodeSchema = described<Node>(
   z.object({
@@ -59,6 +65,10 @@ export const NodeSchema = described<Node>(
     since: z.iso.datetime().optional(),
     cordon: CordonSchema.optional().describe('the node takes no apps that it does not have; with drain, none at all'),
     until: z.iso.datetime(),
+    clockAheadMs: z
+      .int()
+      .optional()
+      .describe('by how much its clock is ahead of that of the master; left out up to a minute'),
     member: z.string().optional().describe('the id of the node in the cluster; its certificate has it'),
   }),
   'Node',
@@ -71,3 +81,14 @@ export const PlacementSchema = z
     rejected: z.array(z.object({ node: NodeNameSchema, reason: z.enum(REJECTION_REASONS) })).readonly(),
   })
   .meta({ id: 'Placement' })
+
+/** What a node tells fronts of an awake instance. */
+export const InstanceLoadSchema = described<InstanceLoad>(
+  z.object({
+    instance: InstanceIdSchema,
+    inFlight: z.int().min(0).describe('requests that came to the node for it and are not answered'),
+    formers: z.array(z.int()).optional().describe('revisions of earlier releases that keep their sessions there'),
+    cpu: z.number().optional().describe('share of its processors that it has used lately'),
+  }),
+  'InstanceLoad',
+)

@@ -37,6 +37,7 @@ function operation(name: string, call: ApiCall): ZodOpenApiOperationObject {
     }),
     ...(call.answer === 'nothing' &&
       'content' in call && { requestBody: { required: true, content: { [call.content]: {} } } }),
+    ...('sends' in call && { requestBody: { required: true, content: { [call.sends]: {} } } }),
     ...('body' in call && {
       requestBody: { required: true, content: { 'application/json': { schema: call.body } } },
     }),
@@ -51,6 +52,6 @@ function contentOf(name: string, call: ApiCall): object {
   if (call.answer === 'nothing') return {}
   if (call.answer !== 'stream') return { content: { 'application/json': { schema: call.answer } } }
   if ('content' in call) return { content: { [call.content]: {} } }
-  if (name === 'headBlob') return {}
+  if (name.startsWith('head')) return {}
   return { content: { [name === 'changes' ? 'text/event-stream' : 'application/x-ndjson']: { schema: z.string() } } }
 }

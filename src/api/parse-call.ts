@@ -32,7 +32,8 @@ function badInput(faults: readonly Fault[]): ShadowError {
   return new ShadowError('bad-input', detail ?? '', { faults })
 }
 
-function faultsOf(schema: z.ZodType, error: z.ZodError, root: string): Fault[] {
+/** Every fault that the schema found; `root` stands for the value itself. */
+export function faultsOf(schema: z.ZodType, error: z.ZodError, root: string): Fault[] {
   return error.issues.flatMap(issue => {
     const field = issue.path.map(String).join('.')
     if (issue.code !== 'unrecognized_keys') return { field: field || root, message: messageOf(issue) }

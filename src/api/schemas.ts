@@ -7,11 +7,12 @@ import { sha256 } from '../model/digest.ts'
 import { egress } from '../model/egress.ts'
 import { hostname } from '../model/hostname.ts'
 import { imageReference } from '../model/image-reference.ts'
-import { type InstanceView, PHASES, STOP_REASONS, WAKE_STEPS } from '../model/instance.ts'
+import { HOLD_KINDS, type InstanceView, PHASES, STOP_REASONS, WAKE_STEPS } from '../model/instance.ts'
 import { parseInstanceId } from '../model/instance-id.ts'
 import { appName, nodeName, volumeId } from '../model/names.ts'
 import { duration, orNever, size, toBytes, toMs } from '../model/quantities.ts'
 import type { Route } from '../model/route.ts'
+import { faultsOfScale } from '../model/scale.ts'
 import {
   LEAST_VOLUME_BYTES,
   TASK_DEFAULTS,
@@ -20,22 +21,26 @@ import {
   VOLUME_DRIVERS_SAID,
   WEB_SOCKET_POLICIES,
 } from '../model/task.ts'
-
-/** A string schema that parses by a rule of the model; the rule's own message becomes the fault. */
-function parsed<T extends string>(id: string, description: string, example: string, parse: (text: string) => T) {
-  return z
-    .string()
-    .transform((text, context): T => {
-      try {
-        return parse(text)
-      } catch (error) {
-        if (!(error instanceof ShadowError)) throw error
-        context.addIssue({ code: 'custom', message: error.message })
-        return z.NEVER
-      }
-    })
-    .meta({ id, description, example, override: { type: 'string' } })
-}
+import { MOVE_STAGES } from '../model/volume-move.ts'
+import { BudgetStateSchema } from './budget-schema.ts'
+import { companionFields, connectionViewFields, UsesSchema } from './companion-schemas.ts'
+import { EnvSchema, SecretsSchema } from './env-schema.ts'
+import { releaseFields } from './made-schema.ts'
+import { PagesSchema, StoredPagesSchema } from './page-schemas.ts'
+import { parsed } from './parsed.ts'
+import { DeploySchema, refuseStayWithVolume, releasesOf, StoredDeploySchema } from './rollout-schemas.ts'
+import { ScaleSchema, StoredScaleSchema } from './scale-schema.ts'
+import { SourceSchema } from './source-schema.ts'
+import { StoredTcpPortsSchema, TcpPortsSchema } from './tcp-schemas.ts'
+import { BackupFactsSchema, SnapshotFactsSchema } from './volume-fact-schemas.ts'
+import {
+  AtWorkSchema,
+  atWorkFields,
+  DrySleepsSchema,
+  NotWokenSchema,
+  StoredWakeRulesSchema,
+  WakeRulesSchema,
+} from './wake-schemas.ts'
 
 /** A duration of at least a second, or `never`. */
 const neverOr = (id: string, example: string) => parsed(id, 'a length of time, or never', example, orNever)
@@ -56,7 +61,7 @@ const ImageSchema = parsed('Image', 'the name of a container image', 'ghcr.io/an
   return text
 })
 export const DurationSchema = parsed('Duration', 'a length of time with its unit', '1h30m', duration)
-const SizeSchema = parsed('Size', 'an amount of bytes with its unit', '1GiB', size)
+export const SizeSchema = parsed('Size', 'an amount of bytes with its unit', '1GiB', size)
 
 const NetworkSchema = parsed('Network', 'an IP address or a network', '10.0.0.0/8', network)
 const RateSchema = parsed(
@@ -98,31 +103,6 @@ const longerThan = (least: number, shown: string) =>
   DurationSchema.refine(value => toMs(value) >= least, { error: `must be at least ${shown}` })
 
 const IdleAfterSchema = neverOr('IdleAfter', '5m')
-
-// Docker takes any name without "=". Shells cannot set a name that begins with a digit, which is more often a typing mistake.
-const EnvNameSchema = z
-  .string()
-  .regex(/^(?!\d)[^\s=\p{Cc}]+$/u, 'a variable is named without spaces and =, and begins with no digit')
-
-const EnvSchema = z.preprocess(
-  refuseProto,
-  z.record(
-    EnvNameSchema,
-    z.string().refine(value => !value.includes('\0'), { error: 'cannot hold a NUL byte' }), // execve cannot carry it
-  ),
-)
-
-/** Zod silently drops this key from a record. */
-function refuseProto(value: unknown, context: z.core.$RefinementCtx): unknown {
-  if (typeof value === 'object' && value !== null && Object.hasOwn(value, '__proto__'))
-    context.issues.push({
-      code: 'custom',
-      message: 'cannot be the name of a variable here',
-      path: ['__proto__'],
-      input: value,
-    })
-  return value
-}
 
 const absolutePath = z
   .string()
@@ -209,6 +189,7 @@ const definition = {
       `port that the app listens on; left out: the port that the image exposes, if it is exactly one, else ${TASK_DEFAULTS.port}`,
     ),
   volume: VolumeInput.optional(),
+  source: SourceSchema.optional(),
   limits: z
     .strictObject({
       memory: SizeSchema.refine(value => toBytes(value) >= 6 * 2 ** 20, {
@@ -234,6 +215,7 @@ const definition = {
     .max(100)
     .optional()
     .describe('what the app may reach besides the internet and its own hostnames; left out: nothing'),
+  uses: UsesSchema.optional(),
   ready: ReadinessSchema.default({ kind: 'port' }),
   startWithin: longerThan(1_000, '1s').default(duration(TASK_DEFAULTS.startWithin)),
   sleep: z
@@ -250,14 +232,31 @@ const definition = {
         .max(1_000_000)
         .optional()
         .describe(`how many times a minute requests may wake the app; left out: ${TASK_DEFAULTS.wakes}`),
+      ...atWorkFields,
     })
     .prefault({}),
+  deploy: DeploySchema.optional().describe('how a newer release takes over; left out: open sessions go to it'),
 }
 
 export const RegisterSchema = z
-  .strictObject({ name: AppNameSchema, ...definition, access: AccessSchema.optional() })
+  .strictObject({
+    name: AppNameSchema,
+    ...definition,
+    secrets: SecretsSchema.optional(),
+    access: AccessSchema.optional(),
+    scale: ScaleSchema.optional(),
+    wake: WakeRulesSchema.optional(),
+    pages: PagesSchema.optional(),
+    tcp: TcpPortsSchema.optional(),
+  })
+  .superRefine(refuseStayWithVolume)
+  .superRefine(({ scale, volume }, context) => {
+    if (scale === undefined || volume === undefined) return
+    for (const { field, message } of faultsOfScale(scale, true))
+      context.addIssue({ code: 'custom', path: ['scale', field], message })
+  })
   .meta({ id: 'Register' })
-export const ReplaceSchema = z.strictObject(definition).meta({ id: 'Replace' })
+export const ReplaceSchema = z.strictObject(definition).superRefine(refuseStayWithVolume).meta({ id: 'Replace' })
 /** A JSON merge patch (RFC 7396) of the definition. The merged definition is validated by ReplaceSchema. */
 export const PatchSchema = z.record(z.string(), z.unknown()).meta({ id: 'Patch' })
 
@@ -267,11 +266,20 @@ export type Definition = z.output<typeof ReplaceSchema>
 // The model has the types of what we send. The schemas here describe them for OpenAPI and check what the storage returns.
 export const described = <T>(schema: z.ZodType<unknown>, id: string) => (schema as unknown as z.ZodType<T>).meta({ id })
 
-const PinnedImageSchema = z.object({ id: z.string(), digest: z.string().optional() })
+const PinnedImageSchema = z.object({
+  id: z.string(),
+  digest: z.string().optional(),
+  permit: z.string().optional(),
+})
 
-/** What a node found out about a definition: the image that its name stands for there, and the image that the current revision ran. */
+/** What a node found out about a definition: the image that its name stands for there, and what became of the current revision. */
 export const CheckedSchema = z
-  .object({ image: PinnedImageSchema.nullable(), ran: PinnedImageSchema.nullable() })
+  .object({
+    image: PinnedImageSchema.nullable(),
+    ran: PinnedImageSchema.nullable(),
+    revision: z.int().optional().describe('the current revision, as far as the node knows'),
+    rejected: z.boolean().optional().describe('true: it could not be made ready, and an earlier one runs in its place'),
+  })
   .meta({ id: 'Checked' })
 
 export const TaskSchema = described<TaskDefinition>(
@@ -287,6 +295,7 @@ export const TaskSchema = described<TaskDefinition>(
     volume: z
       .object({ id: VolumeIdSchema, size: SizeSchema, path: z.string(), driver: VolumeDriverSchema.optional() })
       .optional(),
+    source: z.object({ digest: DigestSchema }).optional(),
     limits: z.object({
       memory: SizeSchema,
       cpus: z.number(),
@@ -296,6 +305,7 @@ export const TaskSchema = described<TaskDefinition>(
       reserve: SizeSchema.optional(),
     }),
     egress: z.array(EgressSchema).optional(),
+    uses: UsesSchema.optional(),
     ready: StoredReadinessSchema,
     startWithin: DurationSchema,
     sleep: z.object({
@@ -304,7 +314,10 @@ export const TaskSchema = described<TaskDefinition>(
       grace: DurationSchema,
       webSockets: z.enum(WEB_SOCKET_POLICIES),
       wakes: z.int().optional(),
+      ...atWorkFields,
     }),
+    ...releaseFields,
+    deploy: StoredDeploySchema.optional(),
     createdAt: z.iso.datetime(),
   }),
   'Task',
@@ -315,15 +328,30 @@ const forFronts = {
   name: AppNameSchema,
   domains: z.array(HostnameSchema),
   access: z.object(access).optional(),
+  scale: StoredScaleSchema.optional(),
+  wake: StoredWakeRulesSchema.optional(),
+  pages: StoredPagesSchema.optional(),
+  tcp: StoredTcpPortsSchema.optional(),
   createdAt: z.iso.datetime(),
   updatedAt: z.iso.datetime(),
 }
-export const AppSchema = described<App>(z.object({ ...forFronts, task: TaskSchema }), 'App')
+export const AppSchema = described<App>(
+  z.object({
+    ...forFronts,
+    task: TaskSchema,
+    budget: BudgetStateSchema.optional(),
+    ...companionFields,
+    staged: z.int().optional().describe('the version of changes of secrets that the next release takes'),
+  }),
+  'App',
+)
 export const RouteSchema = described<Route>(
   z.object({
     ...forFronts,
     revision: z.int().min(1),
     hasVolume: z.boolean(),
+    sessions: z.literal('stay').optional(),
+    release: z.int().optional().describe('the hostname is that of this release alone'),
     node: NodeNameSchema.nullable().describe('the node that holds the lease of the volume'),
     needs: z
       .object({
@@ -354,6 +382,20 @@ export const VolumeUseSchema = z
   .object({ usedBytes: z.number(), sizeBytes: z.number(), onDiskBytes: z.number() })
   .meta({ id: 'VolumeUse' })
 
+export const MoveProgressSchema = z
+  .object({
+    stage: z
+      .enum(MOVE_STAGES)
+      .describe(
+        'copying: the app serves; stopping: it is put to sleep; finishing: it sleeps for the last pass; switching',
+      ),
+    pass: z.int().describe('a pass reads all data, and sends what the new node does not have'),
+    readBytes: z.number(),
+    ofBytes: z.number(),
+    sentBytes: z.number().describe('what all passes have sent'),
+  })
+  .meta({ id: 'MoveProgress' })
+
 export const VolumeSchema = described<Volume>(
   z.object({
     id: VolumeIdSchema,
@@ -368,6 +410,8 @@ export const VolumeSchema = described<Volume>(
       .describe('the node whose disk has it was removed as lost'),
     createdAt: z.iso.datetime(),
     use: VolumeUseSchema.optional(),
+    snapshots: SnapshotFactsSchema,
+    backups: BackupFactsSchema,
   }),
   'Volume',
 )
@@ -401,9 +445,10 @@ export const InstanceSchema = described<InstanceView>(
     waiting: z.int(),
     holds: z.array(
       z.object({
-        kind: z.enum(['request', 'websocket']),
+        kind: z.enum(HOLD_KINDS),
         what: z.string(),
         since: z.iso.datetime(),
+        until: z.iso.datetime().optional().describe('when it ends by itself'),
         isIgnored: z.boolean().optional(),
       }),
     ),
@@ -411,6 +456,7 @@ export const InstanceSchema = described<InstanceView>(
     wokenBy: z.string().nullable(),
     stoppedBy: z.enum(STOP_REASONS).nullable(),
     lastWake: z.object({ ms: z.number(), steps: z.partialRecord(z.enum(WAKE_STEPS), z.number()) }).nullable(),
+    notWoken: z.array(NotWokenSchema).optional().describe('requests that did not wake it since its node started'),
     refusedWakes: z.object({ at: z.iso.datetime(), count: z.int() }).nullable().default(null),
     rejected: z.object({ revision: z.int(), problem: ProblemSchema }).nullable().optional(),
     memoryKill: z.object({ at: z.iso.datetime(), count: z.int() }).nullable().default(null),
@@ -425,6 +471,11 @@ export const InstanceSchema = described<InstanceView>(
     refusedConnections: z.object({ at: z.iso.datetime(), count: z.int() }).optional(),
     drain: z.object({ stopMs: z.number(), updateMs: z.number() }).optional(),
     cut: z.int().optional(),
+    atWork: AtWorkSchema.optional().describe('why it is awake though nobody uses it'),
+    drySleeps: DrySleepsSchema.optional().describe('sleeps that a dry run left out since its node started'),
+    ...releasesOf(ProblemSchema),
+    ...connectionViewFields,
+    kept: z.object({ until: z.iso.datetime(), why: z.string() }).optional().describe('a front keeps it awake'),
   }),
   'Instance',
 )

@@ -8,6 +8,10 @@ export type CallFlags = { readonly json?: true; readonly context?: string }
 export const RAW = ['--raw', 'print control characters as the app wrote them, also on a terminal'] as const
 export type RawFlags = { readonly raw?: true }
 
+/** The flag of commands that destroy something. */
+export const DRY_RUN = ['--dry-run', 'only say what would be removed'] as const
+export type DryRunFlags = { readonly dryRun?: true }
+
 /** Adds the options of a command that calls the master, and its example. */
 export function callsMaster(command: Command, ...examples: readonly string[]): Command {
   return withExamples(

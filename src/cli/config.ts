@@ -18,6 +18,9 @@ export const cliSettings = {
   joinToken: optionalSetting('SHADOW_JOIN_TOKEN', text, {
     help: 'token of shadow node join and shadow proxy join; --token takes precedence',
   }),
+  passphrase: optionalSetting('SHADOW_PASSPHRASE', text, {
+    help: 'passphrase of shadow export and shadow import; --passphrase-file takes precedence',
+  }),
   context: optionalSetting('SHADOW_CONTEXT', text, { help: 'context that the CLI uses; --context takes precedence' }),
   data: optionalSetting('SHADOW_DATA', text, {
     help: `data folder of shadow up on this machine; left out: ${SYSTEM_DATA} for root, a folder in the home folder for others`,

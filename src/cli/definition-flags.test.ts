@@ -10,10 +10,10 @@ import { run } from './run.ts'
 const app = { name: 'blog', domains: ['blog.localhost'], task: { revision: 2 } }
 
 /** The call that this command line sends to the master. */
-async function sent(line: string): Promise<unknown> {
+async function sent(line: string | readonly string[]): Promise<unknown> {
   await using master = await fakeMaster({ registerApp: () => app, updateApp: () => app })
   const terminal = new FakeTerminal({ env: { SHADOW_URL: master.url, SHADOW_TOKEN: FAKE_TOKEN } })
-  assert.equal(await run(line.split(' '), terminal), 0, terminal.stderr)
+  assert.equal(await run(typeof line === 'string' ? line.split(' ') : line, terminal), 0, terminal.stderr)
   return master.calls.at(-1)?.body
 }
 
@@ -89,4 +89,24 @@ test('all flags that cannot be put into a definition are told at once, and nothi
   for (const flag of ['--port: "eighty"', '--cpus: "x"', '--env: "NOPE"', '--ready: "soon"', '--env-file: ENOENT'])
     assert.match(terminal.stderr, new RegExp(`  ${flag}`))
   assert.equal(master.calls.length, 0)
+})
+
+test('an idle check is a path, or a line for the shell of the container; update takes away what the other kind had', async () => {
+  const line = ['register', 'blog', '--image', 'ghost', '--idle-check-command', '! pgrep -x worker']
+  const command = ['sh', '-c', '! pgrep -x worker']
+  assert.deepEqual(await sent(line), { ...blog, sleep: { idleCheck: { kind: 'command', command } } })
+  assert.deepEqual(await sent('update blog --idle-check http:/idle'), {
+    sleep: { idleCheck: { kind: 'http', path: '/idle', command: null } },
+  })
+  assert.deepEqual(await sent('update blog --idle-check none'), { sleep: { idleCheck: null } })
+  await using master = await fakeMaster({})
+  const terminal = new FakeTerminal({ env: { SHADOW_URL: master.url, SHADOW_TOKEN: FAKE_TOKEN } })
+  const both = ['update', 'blog', '--idle-check', 'http:/', '--idle-check-command', 'true']
+  assert.equal(await run(both, terminal), 2)
+  assert.match(terminal.stderr, /--idle-check-command: cannot be given beside --idle-check/)
+})
+
+test('register takes wake rules', async () => {
+  const line = ['register', 'blog', '--image', 'ghost', '--ignore', 'path:/wp-*', '--answer', '/healthz']
+  assert.deepEqual(await sent(line), { ...blog, wake: { ignore: [{ path: '/wp-*' }], answers: ['/healthz'] } })
 })

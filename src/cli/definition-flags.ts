@@ -1,7 +1,9 @@
 import { type Command, Option } from 'commander'
 import { type Fault, ShadowError } from '../lib/errors.ts'
+import { SESSION_POLICIES } from '../model/deploy.ts'
+import { type IdleCheck, idleCheck, idleCommand } from '../model/idle-check.ts'
 import { TASK_DEFAULTS, VOLUME_DRIVERS, VOLUME_DRIVERS_SAID, WEB_SOCKET_POLICIES } from '../model/task.ts'
-import { collect } from './command-options.ts'
+import { collect, parsedFlag } from './command-options.ts'
 import { readEnvFile } from './env-file.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -17,6 +19,11 @@ export type DefinitionFlags = {
   readonly wakes?: string
   readonly drain?: string
   readonly ws?: string
+  readonly idleCheck?: string
+  readonly idleCheckCommand?: string
+  readonly sleepCpu?: string
+  readonly sleepDryRun?: string
+  readonly sessions?: string
   readonly env?: readonly string[]
   readonly envFile?: readonly string[]
   readonly unsetEnv?: readonly string[]
@@ -46,6 +53,18 @@ export function definitionOptions(command: Command): Command {
       ).choices(VOLUME_DRIVERS),
     )
     .option('--idle-after <duration>', 'sleep this long after the last request: 90s, 5m, never')
+    .option('--idle-check <how>', 'asked before it sleeps: http:/path (2xx is idle, 409 and 503 are at work), none')
+    .option(
+      '--idle-check-command <line>',
+      'run in its container before it sleeps, by sh: exit code 0 is idle, others are at work',
+    )
+    .option('--sleep-cpu <percent>', 'it is at work while it uses more of its processors than this: 5; none')
+    .addOption(
+      new Option(
+        '--sleep-dry-run <how>',
+        'on: it does not sleep, and its log and shadow why tell when it would have; default: SHADOW_SLEEP_DRY_RUN of its node',
+      ).choices(['on', 'off', 'default']),
+    )
     .option('--env <k=v>', 'a variable of its environment; may be repeated', collect)
     .option(
       '--env-file <file>',
@@ -73,6 +92,12 @@ export function definitionOptions(command: Command): Command {
         '--ws <policy>',
         'what an open WebSocket does: hold keeps it awake, ignore neither keeps it awake nor wakes it, wake wakes it only',
       ).choices(WEB_SOCKET_POLICIES),
+    )
+    .addOption(
+      new Option(
+        '--sessions <policy>',
+        'what becomes of open sessions when a newer release serves: move: they go to it, stay: each stays on the release that it began with',
+      ).choices(SESSION_POLICIES),
     )
     .option('--wakes <number>', `how many times a minute requests may wake it; default: ${TASK_DEFAULTS.wakes}`)
 }
@@ -117,7 +142,9 @@ export async function toPatch(
       grace: flags.grace,
       webSockets: flags.ws,
       wakes: number('--wakes', flags.wakes),
+      ...atWork(flags, faults),
     },
+    deploy: { sessions: flags.sessions },
   })
   if (faults.length > 0) throw new ShadowError('bad-input', 'the flags are wrong', { faults })
   return patch
@@ -131,7 +158,37 @@ function volume(flag: string | false | undefined, driver: string | undefined): u
   return { ...given, driver }
 }
 
-function readiness(flag: string | undefined, faults: Fault[]): unknown {
+/** How an app that nobody uses is found to be at work. */
+function atWork(flags: DefinitionFlags, faults: Fault[]): object {
+  const { sleepCpu, sleepDryRun } = flags
+  const percent = /^(\d+(?:\.\d+)?) *%?$/.exec(sleepCpu ?? '')?.[1]
+  if (sleepCpu !== undefined && sleepCpu !== 'none' && percent === undefined)
+    faults.push({ field: '--sleep-cpu', message: `"${sleepCpu}" is not a number of percent` })
+  return {
+    idleCheck: checkOf(flags, faults),
+    cpu: sleepCpu === 'none' ? null : percent === undefined ? undefined : Number(percent),
+    dryRun: sleepDryRun === 'default' ? null : sleepDryRun === undefined ? undefined : sleepDryRun === 'on',
+  }
+}
+
+/** The idle check as part of a merge patch, which takes away the fields of a check of another kind. */
+function checkOf({ idleCheck: how, idleCheckCommand: line }: DefinitionFlags, faults: Fault[]): unknown {
+  if (how !== undefined && line !== undefined) {
+    faults.push({ field: '--idle-check-command', message: 'cannot be given beside --idle-check' })
+    return undefined
+  }
+  if (how === 'none') return null
+  const check: IdleCheck | undefined =
+    line !== undefined
+      ? parsedFlag('--idle-check-command', idleCommand, line, faults)
+      : how === undefined
+        ? undefined
+        : parsedFlag('--idle-check', idleCheck, how, faults)
+  return check && { path: null, command: null, ...check }
+}
+
+/** The readiness that a text such as `http:/health` names, as part of a merge patch. */
+export function readiness(flag: string | undefined, faults: Fault[]): unknown {
   if (flag === undefined) return undefined
   if (flag === 'port' || flag === 'healthcheck') return { kind: flag, path: null, line: null }
   if (flag.startsWith('http:')) return { kind: 'http', path: flag.slice(5), line: null }

@@ -82,6 +82,7 @@ for (const [stoppedBy, sentence] of [
   ['updated', 'It was stopped because its definition changed.'],
   ['shutdown', 'It was put to sleep because its node was stopped.'],
   ['died', 'Its container ended by itself.'],
+  ['restored', 'It was put to sleep because its volume was restored.'],
   ['lease-lost', 'It was stopped because its node could keep the volume no longer.'],
 ] as const) {
   test(`an app that sleeps (${stoppedBy}): why, and what wakes it`, () => {

@@ -1,10 +1,15 @@
 import type { ShadowError } from '../lib/errors.ts'
 import type { App } from '../model/app.ts'
+import { budgetNow } from '../model/budget.ts'
 import type { InstanceView, StopReason } from '../model/instance.ts'
 import type { NodeName } from '../model/names.ts'
 import { type Placement, sayRejected } from '../model/placement.ts'
 import { sayBytes, sayMs } from '../model/quantities.ts'
 import { TASK_DEFAULTS } from '../model/task.ts'
+import { badConnection, sayCompanions } from './explain-companions.ts'
+import { explainReleases } from './explain-releases.ts'
+import { sayDrySleeps, sayNotWoken } from './explain-wakes.ts'
+import { sayUse } from './say-use.ts'
 import { saySteps } from './steps.ts'
 
 /** Explains the state of the app in sentences: what woke it, what keeps it awake, when it sleeps; or why it does not run. */
@@ -15,8 +20,13 @@ export function explain(
   now: number,
   placement?: Placement<NodeName>,
 ): readonly string[] {
+  const budget = budgetNow(app.budget, now)
   const wakesAgain =
-    urls.length > 0 ? `The next request to ${urls[0]} wakes it.` : 'It has no domain: shadow wake wakes it.'
+    budget?.state === 'spent'
+      ? `Nothing wakes it before ${budget.until}, since ${budget.why} is spent (shadow budget).`
+      : urls.length > 0
+        ? `The next request to ${urls[0]} wakes it.`
+        : 'It has no domain: shadow wake wakes it.'
   if (instance === undefined)
     return [`${app.name} is asleep: nobody has used it yet.`, ...sayPlacement(placement), wakesAgain]
   const ago = sayMs(Math.max(0, now - Date.parse(instance.since)))
@@ -26,11 +36,16 @@ export function explain(
       return [
         state,
         ...rejected(instance),
+        ...explainReleases(instance, now),
         ...awake(app, instance, now),
+        ...sayDrySleeps(instance),
         ...memoryKill(app, instance),
         ...refusedConnections(app, instance),
         ...refusedWakes(app, instance),
+        ...sayNotWoken(instance),
         ...badAnswer(instance),
+        ...badConnection(instance),
+        ...sayCompanions(app, instance),
         ...fullVolume(app, instance),
       ]
     case 'asleep':
@@ -40,7 +55,10 @@ export function explain(
         ...atRest(app, instance),
         ...memoryKill(app, instance),
         ...refusedWakes(app, instance),
+        ...sayNotWoken(instance),
         ...badAnswer(instance),
+        ...badConnection(instance),
+        ...sayCompanions(app, instance),
         ...fullVolume(app, instance),
         ...sayPlacement(placement),
         wakesAgain,
@@ -79,15 +97,22 @@ const rejected = ({ app, rejected }: InstanceView): readonly string[] =>
 
 function awake(app: App, instance: InstanceView, now: number): readonly string[] {
   const { idleAfter } = app.task.sleep
-  const sentences = woken(instance)
+  const sentences = [...woken(instance), ...kept(instance, now)]
   if (instance.lastWake !== null) sentences.push(`That wake took ${saySteps(instance.lastWake)}.`)
   const keeping = instance.holds.filter(({ isIgnored }) => isIgnored !== true)
   const ignored = instance.holds.length - keeping.length
   if (keeping.length > 0) {
     sentences.push(`${count(keeping.length, 'hold')} it awake:`)
-    for (const { kind, what, since } of keeping)
-      sentences.push(`  ${kind} ${what}, for ${sayMs(Math.max(0, now - Date.parse(since)))}`)
+    for (const { kind, what, since, until } of keeping) {
+      const words = kind === 'busy' ? `busy, as the app says: ${JSON.stringify(what)}` : sayUse({ kind, what })
+      const end = until === undefined ? '' : `, until ${until} at most`
+      sentences.push(`  ${words}, for ${sayMs(Math.max(0, now - Date.parse(since)))}${end}`)
+    }
     sentences.push(idleAfter === 'never' ? NEVER : `It sleeps ${idleAfter} after the last of them has ended.`)
+  } else if (instance.atWork !== undefined) {
+    sentences.push(
+      `Nobody uses it, and it is at work: ${instance.atWork.why}. It is asked again at ${instance.sleepsAt ?? 'once'}.`,
+    )
   } else if (instance.sleepsAt !== null) {
     const left = sayMs(Math.max(0, Date.parse(instance.sleepsAt) - now))
     sentences.push(`Nobody uses it: it sleeps in ${left}, at ${instance.sleepsAt}, if nothing comes.`)
@@ -96,6 +121,9 @@ function awake(app: App, instance: InstanceView, now: number): readonly string[]
     sentences.push(`WebSockets that are open and do not keep it awake: ${ignored} (--ws ${app.task.sleep.webSockets}).`)
   return sentences
 }
+
+const kept = ({ kept }: InstanceView, now: number): readonly string[] =>
+  kept === undefined || Date.parse(kept.until) <= now ? [] : [`It is kept awake: ${kept.why}.`]
 
 const NEARLY_FULL = 0.9
 
@@ -121,11 +149,15 @@ function stopped(app: App, by: StopReason | null): readonly string[] {
     room: 'It was put to sleep because nobody used it and another app needed its memory.',
     asked: 'It went to sleep because somebody asked for it.',
     updated: 'It was stopped because its definition changed.',
+    self: 'It went to sleep because it asked for it itself, and nobody used it.',
     removed: 'It was stopped because it was removed.',
     shutdown: 'It was put to sleep because its node was stopped.',
     died: 'Its container ended by itself.',
     drained: 'It was put to sleep because nobody used it and its node was drained.',
     'drain-deadline': 'It was stopped because its node was drained, and the time for its requests to end was over.',
+    restored: 'It was put to sleep because its volume was restored.',
+    budget: 'It was put to sleep because its budget is spent.',
+    companion: 'It was stopped because an app that it uses is not on its node any more: it wakes where that one is.',
     'lease-lost': 'It was stopped because its node could keep the volume no longer.',
   }
   return [by === null ? 'Nobody has used it since its node started.' : reasons[by]]

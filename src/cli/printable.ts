@@ -11,7 +11,7 @@ const DIGEST = /^hmac-sha256:[0-9a-f]{32}$/
 export const printable = (app: App): App => ({ ...app, task: printableTask(app.task) })
 
 /** The task without secret values, for printing. An older master sends values although the CLI asked for digests. */
-export function printableTask(task: TaskDefinition): TaskDefinition {
+function printableTask(task: TaskDefinition): TaskDefinition {
   if (task.env === undefined) return task
   const env = Object.entries(task.env).map(([name, value]) => [name, DIGEST.test(value) ? value : digest(value)])
   return { ...task, env: Object.fromEntries(env) }

@@ -124,3 +124,17 @@ test('node rm removes a drained node without a question; --lost says first what 
     { lost: 'true' },
   ])
 })
+
+test('node ls says whose clock is off, and by how much', async () => {
+  const known = { ...DRAINED, ...USE, state: 'healthy', since: SINCE }
+  const items = [
+    known,
+    { ...known, name: 'n2', clockAheadMs: 3_600_000 },
+    { ...known, name: 'n3', clockAheadMs: -7_200_000 },
+  ]
+  const { terminal } = await shadow('node ls', { listNodes: () => ({ items }) })
+  assert.deepEqual(terminal.stderr.trimEnd().split('\n'), [
+    "the clock of n2 is 1h ahead of the master's: set both by NTP (timedatectl set-ntp true)",
+    "the clock of n3 is 2h behind the master's: set both by NTP (timedatectl set-ntp true)",
+  ])
+})

@@ -66,9 +66,9 @@ test('ps shows every app, those without an instance as asleep', async () => {
   assert.equal(exit, 0)
   assert.equal(
     terminal.stdout,
-    `NAME  STATE   FOR  NODE  SLEEPS-IN  DOMAINS
-blog  awake   3m   n1    2m30s      blog.localhost
-wiki  asleep  -    -     -          wiki.localhost w.localhost
+    `NAME  STATE   RELEASE  FOR  NODE  SLEEPS-IN  DOMAINS
+blog  awake   3        3m   n1    2m30s      blog.localhost
+wiki  asleep  -        -    -     -          wiki.localhost w.localhost
 `,
   )
   const asJson = await shadow('ps --json', answers)
@@ -77,12 +77,13 @@ wiki  asleep  -    -     -          wiki.localhost w.localhost
       {
         name: 'blog',
         phase: 'awake',
+        releases: [3],
         since: awake.since,
         node: 'n1',
         sleepsAt: awake.sleepsAt,
         domains: ['blog.localhost'],
       },
-      { name: 'wiki', phase: 'asleep', since: null, node: null, sleepsAt: null, domains: idle.domains },
+      { name: 'wiki', phase: 'asleep', releases: [], since: null, node: null, sleepsAt: null, domains: idle.domains },
     ],
     silent: [],
   })
@@ -96,9 +97,9 @@ test('ps shows one of several instances of an app in a row of its own, below the
   })
   assert.equal(
     terminal.stdout,
-    `NAME    STATE   FOR  NODE  SLEEPS-IN  DOMAINS
-blog    asleep  -    -     -          blog.localhost
-blog.b  awake   3m   n2    2m30s      blog.localhost
+    `NAME    STATE   RELEASE  FOR  NODE  SLEEPS-IN  DOMAINS
+blog    asleep  -        -    -     -          blog.localhost
+blog.b  awake   3        3m   n2    2m30s      blog.localhost
 `,
   )
 })
@@ -149,7 +150,7 @@ node          n1
 woken by      GET / from 203.0.113.7
 last wake     312 ms: mount 5, start 240, ready 31
 sleeps at     2026-11-21T12:02:30Z
-container     0123456789ab at 172.20.0.2:8000
+container     0123456789ab at 172.20.0.2:8000, release 3
 revision      3 of 2026-11-20T10:00:00Z
 image         ghost
 environment   SECRET
@@ -163,7 +164,16 @@ volume        blog, 1GiB at /data, on n1
 `,
   )
   const document = JSON.parse((await shadow('status blog --json', answers)).terminal.stdout)
-  assert.deepEqual(Object.keys(document), ['app', 'urls', 'instance', 'problem', 'volume', 'lastLines'])
+  assert.deepEqual(Object.keys(document), [
+    'app',
+    'urls',
+    'instance',
+    'instances',
+    'problem',
+    'volume',
+    'schedules',
+    'lastLines',
+  ])
 })
 
 test('an app that never ran has a status too', async () => {
@@ -194,10 +204,36 @@ test('logs prints what the app wrote and what happened to it, and NDJSON with --
     '{"at":"2026-11-21T11:57:02.000Z","stream":"stderr","line":"oh"}',
   ].join('\n')
   const answers: Answers = { appLogs: () => `${lines}\n` }
-  const { terminal, calls } = await shadow('logs blog -f --tail 5', answers)
+  const { terminal, calls } = await shadow('logs blog -n 5 --since 1h --grep oh|awake', answers)
   assert.equal(terminal.stdout, '2026-11-21 11:57:01Z # awake\n2026-11-21 11:57:02Z   oh\n')
-  assert.deepEqual(calls[0]?.query, { follow: 'true', tail: '5' })
+  assert.deepEqual(calls[0]?.query, { tail: '5', since: '1h', grep: 'oh|awake' })
   assert.equal((await shadow('logs blog --json', answers)).terminal.stdout, `${lines}\n`)
+})
+
+test('logs -f reads on from its last line where the connection was lost, and shows no line twice', async () => {
+  const line = (at: string, text: string) => `${JSON.stringify({ at, stream: 'stdout', line: text })}\n`
+  const twice = line('2026-11-21T11:57:02.000Z', 'tick')
+  const tries = [
+    line('2026-11-21T11:57:01.000Z', 'up') + twice,
+    new ShadowError('node-unreachable', 'it restarts'),
+    twice + line('2026-11-21T11:57:02.000Z', 'tock') + line('2026-11-21T11:57:03.000Z', 'tick'),
+    new ShadowError('app-not-found', 'it was removed'),
+  ]
+  const { exit, terminal, calls } = await shadow('logs blog -f --grep t', {
+    appLogs: () => {
+      const next = tries.shift()
+      if (next instanceof ShadowError) throw next
+      return next
+    },
+    listApps: () => ({ items: [], next: null }),
+  })
+  assert.deepEqual(
+    terminal.stdout.split('\n').map(shown => shown.slice(23)),
+    ['up', 'tick', 'tock', 'tick', ''],
+  )
+  assert.deepEqual(calls[2]?.query, { follow: 'true', grep: 't', since: '2026-11-21T11:57:02.000Z', tail: '100000' })
+  assert.equal(exit, 3)
+  assert.match(terminal.stderr, /^the connection was lost; trying again\nthe connection was lost; trying again\n/)
 })
 
 test('wake prints the stages of the wake', async () => {
@@ -252,7 +288,7 @@ for (const [line, error] of [
   ['status', "missing required argument 'name'"],
   [
     'token create x --role king',
-    "option '--role <role>' argument 'king' is invalid. Allowed choices are admin, node, proxy.",
+    "option '--role <role>' argument 'king' is invalid. Allowed choices are admin, node, proxy, owner.",
   ],
 ] as const) {
   test(`shadow ${line}: exits 2 and says what is wrong`, async () => {
@@ -349,7 +385,21 @@ test('status and why of an app whose volume is lost say so, and what to do', asy
 })
 
 test('every command has help with an example, on stdout', async () => {
-  const groups = new Set(['volume', 'token', 'node', 'context', 'cluster'])
+  const groups = new Set([
+    'keys',
+    'page',
+    'volume',
+    'secrets',
+    'images',
+    'token',
+    'node',
+    'context',
+    'cluster',
+    'fleet',
+    'schedule',
+    'budget',
+    'port',
+  ])
   const { verbs } = await import('./commands.ts')
   for (const verb of Object.keys(verbs)) {
     const { exit, terminal } = await shadow(`${verb} --help`)

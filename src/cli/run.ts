@@ -1,15 +1,23 @@
 import { Command, CommanderError } from 'commander'
 import packageJson from '../../package.json' with { type: 'json' }
 import { asShadowError, isFailure, ShadowError } from '../lib/errors.ts'
+import { CommandExit } from './command-exit.ts'
 import { type Verb, verbs } from './commands.ts'
 import { paint, type Terminal } from './terminal.ts'
 
 /** Runs one command line. Returns the exit code; errors are printed on stderr. */
 export async function run(argv: readonly string[], terminal: Terminal): Promise<number> {
   try {
+    if (argv[0] === 'complete' && argv[1] === '--') {
+      // What the scripts of `shadow completion` call at each press of the tab key.
+      const { complete } = await import('./completion.ts')
+      await complete(argv.slice(2), verbs, terminal)
+      return 0
+    }
     await program(terminal).parseAsync(argv, { from: 'user' })
     return 0
   } catch (thrown) {
+    if (thrown instanceof CommandExit) return thrown.exitCode
     if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0 // --help and --version end this way
     const error = thrown instanceof CommanderError ? misused(thrown) : asShadowError(thrown)
     if (thrown instanceof CommanderError && thrown.code === 'commander.help') return error.exitCode // a command is missing; help was shown

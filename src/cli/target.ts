@@ -11,8 +11,8 @@ import { cliSettings, contextsFile, dataFolders } from './config.ts'
 import { readEndpoints } from './endpoints.ts'
 import type { Terminal } from './terminal.ts'
 
-/** The master that a command calls, and the URL of its front where that is known. */
-export type Target = { readonly master: MasterClient; readonly front: string | undefined }
+/** The master that a command calls with its URL, and the URL of its front where that is known. */
+export type Target = { readonly master: MasterClient; readonly url: string; readonly front: string | undefined }
 
 type Endpoint = {
   readonly url: string
@@ -23,10 +23,20 @@ type Endpoint = {
 }
 
 /** Finds the master: --context, SHADOW_URL, the current context, or the Shadow on this machine, in this order. */
-export async function findTarget(terminal: Terminal, flags: { context?: string }): Promise<Target> {
+export async function findTarget(
+  terminal: Terminal,
+  flags: { context?: string | undefined },
+  withinMs = MASTER_CALL_WITHIN,
+): Promise<Target> {
   const { url, token, ca, front } = await findEndpoint(terminal, flags.context)
   const tls = ca === undefined ? undefined : { servername: MASTER_HOST, credentials: new Credentials({ ca }) }
-  return { master: masterClient({ url, token, tls, withinMs: MASTER_CALL_WITHIN }), front }
+  return { master: masterClient({ url, token, tls, withinMs }), url, front }
+}
+
+/** Where editors get the JSON Schema of shadow.toml: the master that this CLI calls, or the usual one of this machine. */
+export async function schemaUrl(terminal: Terminal): Promise<string> {
+  const endpoint = await findEndpoint(terminal, undefined).catch(() => undefined) // no master is needed to write a file
+  return new URL('/shadow.schema.json', endpoint?.url ?? 'http://127.0.0.1:8080').href
 }
 
 async function findEndpoint({ env }: Terminal, flag: string | undefined): Promise<Endpoint> {

@@ -32,6 +32,8 @@ export type Up = AsyncDisposable & {
   readonly masterUrl: string
   readonly adminToken: string
   readonly storage: string
+  /** The port of the SSH server; undefined if there is none. */
+  readonly sshPort: number | undefined
   readonly nodeproxy: Nodeproxy
   /** Ends the front, then the node, then the master. With `sleep` the apps are put to sleep; otherwise they go on running. */
   stop(options: { sleep: boolean }): Promise<void>
@@ -76,6 +78,7 @@ export async function startUp(config: UpConfig, { clock, log, onStep, drivers }:
     masterUrl: master.url,
     adminToken: await master.token('admin'),
     storage: master.storage,
+    sshPort: master.ssh,
     nodeproxy,
     stop,
     [Symbol.asyncDispose]: () => stop({ sleep: false }),
@@ -94,7 +97,11 @@ function portsOf(
 /** Connects the front to the node by function calls, without an HTTP hop. */
 function inProcessConnector(nodeproxy: Nodeproxy): NodeConnector {
   return {
-    hold: (route, _node, request, cancellation) => nodeproxy.hold(instanceId(route.name), request, cancellation),
+    hold: (_route, { instance }, request, cancellation) => nodeproxy.hold(instance, request, cancellation),
+    keep: ({ permit }, { instance }, keeping, signal) => nodeproxy.keep(instance, { ...keeping, permit }, signal),
+    connect: ({ permit }, { instance }, { port, by, wake }, signal) =>
+      nodeproxy.connect({ instance, by, wake, permit }, port, signal),
+    loads: () => nodeproxy.loads(),
     follow: (route, _node, signal) => nodeproxy.follow(instanceId(route.name), route.permit, signal),
     check: async node => {
       // The list may have a node of an earlier name, which is no other machine that could be reached.

@@ -15,10 +15,32 @@ const FAILURES = {
   },
   'app-not-found': { status: 404, exit: 3, means: 'no app has this name' },
   'host-unknown': { status: 404, exit: 3, means: 'no app has this hostname' },
+  'release-ended': {
+    status: 410,
+    exit: 3,
+    means:
+      'the address is that of one release of the app, which does not run any more; the facts name the one that serves',
+  },
   'app-asleep': { status: 409, exit: 4, means: 'the app sleeps and the request said `X-Shadow-Wake: never`' },
   'already-exists': { status: 409, exit: 4, means: 'something with this name exists already' },
   'domain-taken': { status: 409, exit: 4, means: 'another app has this domain' },
+  'companion-in-use': {
+    status: 409,
+    exit: 4,
+    means: 'other apps use the app: it sleeps after them, and is not removed before they are detached from it',
+  },
+  'port-taken': { status: 409, exit: 4, means: 'another app has this TCP port of the fronts' },
   'volume-in-use': { status: 409, exit: 4, means: 'the volume is attached, or belongs to another app' },
+  'snapshots-full': {
+    status: 409,
+    exit: 4,
+    means: 'the volume has as many snapshots as it may have; remove some, or let the oldest go (`--keep`)',
+  },
+  'freeze-too-long': {
+    status: 409,
+    exit: 4,
+    means: 'a snapshot would keep the app from writing for too long; put the app to sleep first',
+  },
   misdirected: {
     status: 421,
     exit: 2,
@@ -33,6 +55,11 @@ const FAILURES = {
     status: 429,
     exit: 1,
     means: 'this address has too many open connections or HTTP/2 requests (`SHADOW_CONNECTIONS_PER_ADDRESS`)',
+  },
+  'too-many-sessions': {
+    status: 429,
+    exit: 5,
+    means: 'the app or its node has as many open sessions (`shadow exec` and the like) as it may have',
   },
   'head-too-large': {
     status: 431,
@@ -58,6 +85,11 @@ const FAILURES = {
     exit: 5,
     means: 'the answer of the app may not be sent to a client; `shadow why` and the log name the header',
   },
+  'companion-not-ready': {
+    status: 503,
+    exit: 5,
+    means: 'an app that this app uses could not be woken; `shadow why` of that one tells more',
+  },
   'node-unreachable': { status: 502, exit: 7, means: 'the node that has the app does not answer' },
   'app-waking': { status: 503, exit: 5, means: 'the app is being woken; a browser sees the waiting page' },
   'app-stuck': {
@@ -65,11 +97,21 @@ const FAILURES = {
     exit: 5,
     means: 'a step of going to sleep failed; `shadow status` shows what is still held',
   },
+  'instance-full': {
+    status: 503,
+    exit: 5,
+    means: 'the instance has as many requests in flight as it may have; the front sends the request to another one',
+  },
   'queue-full': { status: 503, exit: 5, means: 'too many requests are waiting for this app or node' },
   'connections-full': {
     status: 503,
     exit: 7,
     means: 'as many connections are open as allowed (`SHADOW_CONNECTIONS`), and none of them is idle',
+  },
+  'budget-spent': {
+    status: 503,
+    exit: 5,
+    means: 'the budget of the app or of its owner is spent for this month; `shadow why` tells which (`shadow budget`)',
   },
   'no-node': { status: 503, exit: 7, means: 'no healthy node can take the app' },
   'master-unreachable': { status: 503, exit: 7, means: 'the master does not answer' },
@@ -90,7 +132,11 @@ const FAILURES = {
     exit: 7,
     means: 'the cloud did not do what it was asked for, in time or at all; the answer says what and why',
   },
-  'runtime-unreachable': { status: 503, exit: 7, means: 'Docker does not answer' },
+  'runtime-unreachable': {
+    status: 503,
+    exit: 7,
+    means: 'Docker does not answer, or fails at what no app is to blame for',
+  },
   'addresses-full': {
     status: 503,
     exit: 7,
@@ -116,6 +162,11 @@ const FAILURES = {
     exit: 4,
     means: 'volumes are on the disk of the node, so their apps cannot leave it; `faults` names them',
   },
+  'name-taken': {
+    status: 503,
+    exit: 7,
+    means: 'another machine is the node of this name, and announced itself in the last seconds',
+  },
   'node-in-use': { status: 409, exit: 4, means: 'the node is there, or has apps or volumes, and cannot be removed' },
   'egress-open': {
     status: 503,
@@ -125,6 +176,11 @@ const FAILURES = {
   },
   'shutting-down': { status: 503, exit: 7, means: 'this daemon is stopping' },
   'image-not-found': { status: 424, exit: 5, means: 'the image is neither on the node nor in its registry' },
+  'build-failed': {
+    status: 424,
+    exit: 9,
+    means: 'a step of the build ended with an error, or took too long; nothing of the app was changed',
+  },
   'command-not-found': { status: 424, exit: 5, means: 'the image does not have the command, or not its interpreter' },
   'definition-refused': {
     status: 424,
@@ -136,6 +192,27 @@ const FAILURES = {
     status: 424,
     exit: 5,
     means: 'the volume was on the disk of a node that was removed as lost (`shadow node rm --lost`)',
+  },
+  'volume-not-here': {
+    status: 424,
+    exit: 5,
+    means:
+      'the node of this name had the volume on another disk: that disk is not mounted, or another machine has the name now',
+  },
+  'backup-failed': {
+    status: 502,
+    exit: 5,
+    means: 'restic could not make, read or prune the backups; the answer says why',
+  },
+  'backup-damaged': {
+    status: 424,
+    exit: 5,
+    means: 'what was restored is not what was backed up, or has a damaged filesystem; nothing was changed',
+  },
+  'no-restic': {
+    status: 503,
+    exit: 7,
+    means: 'the node has no restic that it can use (`SHADOW_RESTIC`), so it neither makes nor restores backups',
   },
   'app-not-ready': {
     status: 504,

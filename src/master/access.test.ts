@@ -41,7 +41,7 @@ describe('the access rules of an app', () => {
     assert.deepEqual(await get('blog'), after)
     const route = await on.admin.call('getHost', { params: { hostname: 'blog.localhost' } })
     assert.deepEqual(route, routeOf(after, NO_PLACE, route.permit))
-    const { items } = await on.admin.call('listTasks', { params: { app: 'blog' } })
+    const { items } = await on.admin.call('listReleases', { params: { app: 'blog' } })
     assert.equal(items.length, 1)
   })
 

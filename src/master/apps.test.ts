@@ -98,15 +98,14 @@ describe('an app', () => {
   })
 
   test('has its revisions kept unchanged, newest first', async () => {
-    const { items } = await on.admin.call('listTasks', { params: { app: 'merged' } })
+    const { items } = await on.admin.call('listReleases', { params: { app: 'merged' } })
     assert.deepEqual(
       items.map(({ revision }) => revision),
       [2, 1],
     )
-    const first = await on.admin.call('getTask', { params: { app: 'merged', revision: 1 } })
-    assert.deepEqual(first.env, { A: '1', B: '2' })
-    assert.deepEqual(await on.admin.call('getTask', { params: { app: 'merged', revision: 2 } }), items[0])
-    await rejectsWith('not-found', on.admin.call('getTask', { params: { app: 'merged', revision: 3 } }))
+    const first = await on.admin.call('getRelease', { params: { app: 'merged', revision: 1 } })
+    assert.deepEqual(first.task.env, { A: '1', B: '2' })
+    await rejectsWith('not-found', on.admin.call('getRelease', { params: { app: 'merged', revision: 3 } }))
   })
 
   test('that was read already is not sent again (304)', async () => {
@@ -158,7 +157,7 @@ describe('an app', () => {
     await rejectsWith('app-not-found', on.admin.call('removeApp', { params: { app: 'merged' } }))
     const again = await on.admin.call('registerApp', { body: { name: 'merged', image: 'x' } })
     assert.equal(again.task.revision, 3, 'whoever remembers the old app does not take the new one for it')
-    const { items } = await on.admin.call('listTasks', { params: { app: 'merged' } })
+    const { items } = await on.admin.call('listReleases', { params: { app: 'merged' } })
     assert.equal(items.length, 1)
   })
 

@@ -18,6 +18,7 @@ beforeEach(async () => {
   const server = createServer((request, response) => {
     deadlines.start(request)
     if (request.url?.startsWith('/upload')) deadlines.letOff(request)
+    if (request.url?.startsWith('/session')) deadlines.end(request)
     if (request.url?.endsWith('answered')) response.writeHead(401).end()
     if (request.url?.endsWith('read')) request.on('end', () => response.end()).resume()
     seen.get(request.url ?? '')?.(request)
@@ -46,12 +47,17 @@ for (const path of ['/body', '/body-answered'])
     await closed
   })
 
-test('an upload that was let off goes on, and a body that came whole ends nothing', async () => {
+test('an upload has an hour, a session as long as it wants, and a body that came whole ends nothing', async () => {
   const upload = await begun('/upload')
-  assert.equal(clock.waiting, 0)
+  const uploadClosed = once(upload, 'close')
+  const session = await begun('/session')
   const whole = await begun('/body-read')
   whole.write('123456789')
   await once(whole, 'data')
   await clock.advance(3_000_000)
   assert.deepEqual([upload.destroyed, whole.destroyed], [false, false])
+  await clock.advance(600_000)
+  await uploadClosed
+  await clock.advance(86_400_000)
+  assert.equal(session.destroyed, false)
 })

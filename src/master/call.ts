@@ -8,6 +8,8 @@ import type { Caller } from './known-callers.ts'
 export type Call = {
   readonly caller: Caller | undefined
   readonly ifMatch: readonly string[] | undefined
+  /** Versions that the caller has. */
+  readonly ifNoneMatch: readonly string[] | undefined
   /** The permit that a node shows for an app that was placed on that node. */
   readonly permit: string | undefined
   readonly request: IncomingMessage

@@ -19,7 +19,7 @@ export function requestCallers({ tokens, members }: { tokens: Tokens; members: M
 
   const byToken = async (token: string): Promise<Caller> => {
     const caller = await tokens.callerOf(token)
-    if (members === undefined || caller.role === 'admin') return caller
+    if (members === undefined || caller.role === 'admin' || caller.role === 'owner') return caller
     throw new ShadowError(
       'forbidden',
       `this master has a cluster, where no token of the role ${caller.role} is taken`,
@@ -30,10 +30,10 @@ export function requestCallers({ tokens, members }: { tokens: Tokens; members: M
   }
 
   return {
-    /** The caller of this request; fails with `unauthorised`. */
-    async of(request: IncomingMessage): Promise<Caller> {
+    /** The caller of this request; fails with `unauthorised`. `basic`: the token may be the password of any user too. */
+    async of(request: IncomingMessage, { basic = false } = {}): Promise<Caller> {
       const { authorization } = request.headers
-      const token = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1]
+      const token = bearerOf(authorization) ?? (basic ? passwordOf(authorization) : undefined)
       if (token !== undefined) return byToken(token)
       const peer = members && authorization === undefined ? peerAt(request) : undefined
       if (peer instanceof ShadowError) throw peer
@@ -47,6 +47,16 @@ export function requestCallers({ tokens, members }: { tokens: Tokens; members: M
     knownWith: (caller: Caller): KnownCallers =>
       caller.member !== undefined && members ? members.known : tokens.known,
   }
+}
+
+const bearerOf = (authorization: string | undefined): string | undefined =>
+  /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1]
+
+/** The password of Basic authentication (RFC 7617). */
+function passwordOf(authorization: string | undefined): string | undefined {
+  const encoded = /^Basic +([A-Za-z0-9+/=_-]+) *$/i.exec(authorization ?? '')?.[1]
+  const pair = encoded && Buffer.from(encoded, 'base64').toString()
+  return pair?.includes(':') ? pair.slice(pair.indexOf(':') + 1) : undefined
 }
 
 /** Who the certificate of a connection is for; undefined if there is none; an error for one that is not trusted. */

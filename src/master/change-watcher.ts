@@ -32,6 +32,8 @@ type Parts = {
   readonly changes: ChangeStream
   readonly tokens: Pick<Tokens, 'known'>
   readonly members: Pick<Members, 'changed'> | undefined
+  /** Told of each other document that has changed. */
+  readonly others: { changed(key: string): void; missed(): void }
   readonly clock: Clock
   readonly log: Log
 }
@@ -42,7 +44,7 @@ type Parts = {
  * such as a store restored from a backup, or an older master.
  */
 export async function watchChanges(parts: Parts, signal: AbortSignal): Promise<void> {
-  const { journal, storage, changes, clock, log } = parts
+  const { journal, storage, changes, others, clock, log } = parts
   const pending = new Set<string>()
   const send = sender(parts)
   const nextPage = checkOfAll(storage)
@@ -55,7 +57,10 @@ export async function watchChanges(parts: Parts, signal: AbortSignal): Promise<v
       for (const key of keys) pending.add(key)
       if (round % ROUNDS_PER_PAGE === 0) for (const key of await nextPage()) pending.add(key)
       // More documents changed than the journal holds: listeners connect again and check everything that they keep.
-      if (missed) changes.restart()
+      if (missed) {
+        changes.restart()
+        others.missed()
+      }
       await mapAtMost(AT_ONCE, [...pending], async key => {
         await send(key)
         pending.delete(key)
@@ -72,7 +77,7 @@ export async function watchChanges(parts: Parts, signal: AbortSignal): Promise<v
 }
 
 /** Sends the current state of the document with this key, unless that version was sent already. */
-function sender({ records, changes, tokens, members, log }: Parts): (key: string) => Promise<void> {
+function sender({ records, changes, tokens, members, others, log }: Parts): (key: string) => Promise<void> {
   const sent = new Map<string, string>()
   return async key => {
     const token = TOKEN.exec(key)?.[1]
@@ -80,7 +85,7 @@ function sender({ records, changes, tokens, members, log }: Parts): (key: string
     const member = MEMBER.exec(key)?.[1]
     if (member !== undefined) return members?.changed(member)
     const name = APP.exec(key)?.[1] as AppName | undefined
-    if (name === undefined) return
+    if (name === undefined) return others.changed(key)
     try {
       const record = await records.read(name)
       if (record.state === 'none' || sent.get(key) === record.etag) return

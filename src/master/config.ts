@@ -1,9 +1,28 @@
+import { readFileSync } from 'node:fs'
+import { ShadowError } from '../lib/errors.ts'
 import { LOG_LEVELS } from '../lib/log.ts'
 import { sealKeys } from '../lib/seals.ts'
 import { listenAddress, oneOf, optionalSetting, setting, text, type Values } from '../lib/settings.ts'
 import { hostname } from '../model/hostname.ts'
-import { durationMs, sizeBytes } from '../model/quantities.ts'
+import { type Prices, priceTable } from '../model/prices.ts'
+import { durationMs, orNever, sizeBytes, toMs } from '../model/quantities.ts'
 import { storagePlace } from './storage/place.ts'
+
+/** Milliseconds; undefined: never. */
+const everyOrNever = (text: string): number | undefined => {
+  const every = orNever(text)
+  return every === 'never' ? undefined : toMs(every)
+}
+
+/** Prices as they stand, or in a file. */
+function pricesAt(text: string): Prices {
+  if (!text.startsWith('/')) return priceTable(text)
+  try {
+    return priceTable(readFileSync(text, 'utf8'))
+  } catch (cause) {
+    throw cause instanceof ShadowError ? cause : new ShadowError('bad-input', `${text} cannot be read`, { cause })
+  }
+}
 
 /** The settings of the master. */
 export const masterSettings = {
@@ -26,11 +45,25 @@ export const masterSettings = {
   }),
   blobLimit: setting('SHADOW_BLOB_LIMIT', sizeBytes, {
     default: '2GiB',
-    help: 'largest blob (a source, a build context) that may be uploaded',
+    help: 'largest blob (a layer of an image, a source, a build context) that may be uploaded',
+  }),
+  imagesPruned: setting('SHADOW_IMAGES_PRUNED', everyOrNever, {
+    default: '1d',
+    help: 'how often images, layers and sources that no app needs are removed from the store, or never: then by shadow images prune',
+  }),
+  undoKept: setting('SHADOW_UNDO_KEPT', everyOrNever, {
+    default: '1d',
+    help: 'for how long what a restore has replaced is kept, for shadow restore --undo; never: until three later restores of the volume',
   }),
   appsDomain: setting('SHADOW_APPS_DOMAIN', hostname, {
     default: 'localhost',
     help: 'an app that is registered without a domain gets NAME. followed by this',
+  }),
+  prices: optionalSetting('SHADOW_PRICES', pricesAt, {
+    help: 'prices for shadow usage and budgets: currency=EUR,memory-gib-hour=0.004 and so on, or the path of a file with one on each line (docs/usage.md); left out: none',
+  }),
+  ssh: optionalSetting('SHADOW_SSH', listenAddress('0.0.0.0'), {
+    help: 'address at which this master serves SSH, such as 0.0.0.0:2222: ssh APP@HOST -p 2222 opens a shell in the container, for the keys of shadow keys; left out: none',
   }),
   logLevel: setting('SHADOW_LOG_LEVEL', oneOf(...LOG_LEVELS), {
     default: 'info',

@@ -12,9 +12,10 @@ export const domainsOf = (name: AppName, definition: Definition, appsDomain: Hos
 
 /** The task definition made from a person's definition. */
 export function taskOf(name: AppName, revision: number, definition: Definition, createdAt: string): TaskDefinition {
-  const { domains: _, volume, port, ...rest } = definition
+  const { domains: _, volume, port, uses, ...rest } = definition
   return {
     ...rest,
+    ...(uses !== undefined && uses.length > 0 && { uses }),
     port: port ?? TASK_DEFAULTS.port,
     ...(port === undefined && { portFrom: 'image' as const }),
     app: name,
@@ -30,19 +31,21 @@ function volumeOf(name: AppName, { driver, ...rest }: NonNullable<Definition['vo
 }
 
 /** The definition that would produce the app as it is now: a patch is merged into it. */
-export function definitionOf({ domains, task }: App): object {
+export function definitionOf({ domains, task }: Pick<App, 'task'> & Partial<Pick<App, 'domains'>>): object {
   const {
     app: _app,
     revision: _revision,
     createdAt: _createdAt,
     pinned: _pinned,
+    secretsVersion: _secretsVersion,
+    made: _made,
     volume,
     port,
     portFrom,
     ...rest
   } = task
   return {
-    domains,
+    ...(domains !== undefined && { domains }),
     ...rest,
     ...(portFrom === undefined && { port }),
     ...(volume !== undefined && {

@@ -17,6 +17,12 @@ export function envDigests(seals: Seals) {
   const digest = (value: string): string => `hmac-sha256:${seals.digest(value, 'environment')}`
 
   return {
+    digest,
+    isDigest: (value: string): boolean => DIGEST.test(value),
+    /** The digests of secrets. A secret and a variable of one value have the same digest. */
+    of: (secrets: Readonly<Record<string, { readonly value: string }>>): Record<string, string> =>
+      Object.fromEntries(Object.entries(secrets).map(([name, { value }]) => [name, digest(value)])),
+
     /** The task with digests in place of the values of its environment. */
     hide: (task: TaskDefinition): TaskDefinition => ({ ...task, env: mapped(task.env, digest) }),
 

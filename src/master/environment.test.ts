@@ -72,8 +72,8 @@ describe('values of an environment', () => {
       changed,
       await get(),
       await on.admin.call('listApps', { query: digests }),
-      await on.admin.call('listTasks', { params, query: digests }),
-      await on.admin.call('getTask', { params: { ...params, revision: 1 }, query: digests }),
+      await on.admin.call('listReleases', { params }),
+      await on.admin.call('getRelease', { params: { ...params, revision: 1 }, query: digests }),
       await on.admin.call('setAccess', { params, body: { deny: ['192.0.2.1'] }, query: digests }),
     ]
     for (const answer of answers) assert.doesNotMatch(JSON.stringify(answer), /hush/)

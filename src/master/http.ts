@@ -11,14 +11,21 @@ import type { Log } from '../lib/log.ts'
 import { BodyDeadlines } from './body-deadlines.ts'
 import type { Call, Handlers } from './call.ts'
 import type { Callers } from './callers.ts'
+import { imagesHandler, isForImages } from './images/handler.ts'
+import type { ImageStore } from './images/store.ts'
 import type { Caller } from './known-callers.ts'
+import type { OwnerGuard } from './owners/guard.ts'
+import type { Permits } from './permits.ts'
 
 type ApiCall = (typeof masterCalls)[keyof typeof masterCalls]
 type Handler = (input: unknown, call: Call) => Promise<{ value: unknown; etag?: string } | undefined>
 
 type Parts = {
   handlers: Handlers
+  images: ImageStore
+  permits: Pick<Permits, 'mustPush'>
   callers: Callers
+  owners: OwnerGuard
   log: Log
   clock: Clock
   /** Ends the streams when the master stops. */
@@ -28,7 +35,16 @@ type Parts = {
 /**
  * The master's request handler. Each call of the table checks its token and parses its input; failures are answered as problem documents.
  */
-export function masterHandler({ handlers, callers, log, clock, ending }: Parts): RequestListener {
+export function masterHandler({
+  handlers,
+  images,
+  permits,
+  callers,
+  owners,
+  log,
+  clock,
+  ending,
+}: Parts): RequestListener {
   const app = express().disable('x-powered-by').disable('etag')
   const deadlines = new BodyDeadlines(clock)
   app.use((request, _response, next) => {
@@ -40,15 +56,23 @@ export function masterHandler({ handlers, callers, log, clock, ending }: Parts):
     (request: Request, response: Response): void =>
       requestListener((_request, _response, signal) => handle(request, response, signal), { log })(request, response)
 
+  const answerImage = through(imagesHandler({ store: images, permits, callers, deadlines, log }))
+  app.use((request, response, next) => (isForImages(request) ? answerImage(request, response) : next()))
+
   for (const [name, call] of Object.entries(masterCalls)) {
     const [method, path] = splitPath(masterPaths[name as keyof typeof masterPaths])
     const handler = handlers[name as keyof Handlers] as Handler
     app[method](
       path,
       through(async (request, response, gone) => {
-        const caller = call.may === 'anyone' ? undefined : await callerOf(request, response, callers)
-        mayCall(call, caller)
-        if ('content' in call && call.answer === 'nothing') deadlines.letOff(request)
+        // restic knows no other way to show a token.
+        const basic = path.startsWith('/v1/repositories/')
+        const caller = call.may === 'anyone' ? undefined : await callerOf(request, response, callers, basic)
+        if (caller?.role !== 'owner') mayCall(call, caller)
+        const handle = owners.handlerFor(name as keyof Handlers, handler, { caller, params: request.params })
+        if ('sends' in call || ('content' in call && call.answer === 'nothing')) deadlines.letOff(request)
+        if ('isSession' in call) deadlines.end(request)
+        else if ('content' in call && call.answer === 'nothing') deadlines.letOff(request)
         const input = parseCall(schemasOf(call), {
           params: request.params,
           query: request.query,
@@ -57,8 +81,17 @@ export function masterHandler({ handlers, callers, log, clock, ending }: Parts):
         using good = call.answer === 'stream' && caller ? callers.knownWith(caller).whileGood(caller.id) : undefined
         const signal = good === undefined ? gone : AbortSignal.any([gone, ending, good.signal])
         const ifMatch = etagsOf(request.headers['if-match'])
+        const ifNoneMatch = etagsOf(request.headers['if-none-match'])
         const permit = request.headers[PERMIT_HEADER]?.toString()
-        const answered = await handler(input, { caller, ifMatch, permit, request, response, signal })
+        const answered = await handle(input as never, {
+          caller,
+          ifMatch,
+          ifNoneMatch,
+          permit,
+          request,
+          response,
+          signal,
+        })
         if (call.answer === 'stream') response.end()
         else answer(request, response, call, answered)
       }),
@@ -100,9 +133,14 @@ function splitPath(path: string): ['get' | 'head' | 'post' | 'put' | 'patch' | '
   return [method.toLowerCase() as 'get', rest]
 }
 
-async function callerOf(request: IncomingMessage, response: ServerResponse, callers: Callers): Promise<Caller> {
+async function callerOf(
+  request: IncomingMessage,
+  response: ServerResponse,
+  callers: Callers,
+  basic = false,
+): Promise<Caller> {
   try {
-    return await callers.of(request)
+    return await callers.of(request, { basic })
   } catch (error) {
     if (error instanceof ShadowError && error.code === 'unauthorised') response.setHeader('www-authenticate', 'Bearer')
     throw error

@@ -76,6 +76,14 @@ export class Journal {
     }
   }
 
+  /**
+   * Tells all masters of a change that was made. Unlike those of `over` it is lost if this master dies right now, so whoever listens must find it
+   * in another way, if late.
+   */
+  tell(key: string): void {
+    this.#isDone({ op: randomUUID(), key, done: true })
+  }
+
   /** The changes that any master announced since the last call. The first call returns only the changes that are not done yet. */
   async look(): Promise<Looked> {
     const stored = await this.#storage.get(KEY)

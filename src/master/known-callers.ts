@@ -1,6 +1,7 @@
 import type { Role } from '../api/call-shape.ts'
 import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
+import type { Scope } from '../model/scope.ts'
 
 /**
  * The caller. For the role `node` the name is the name of the node: its credential is good for that node alone. `member`: the caller's id in
@@ -10,6 +11,8 @@ export type Caller = {
   readonly id: string
   readonly name: string
   readonly role: Role
+  /** The apps that it is for: of the role owner. */
+  readonly apps?: Scope | undefined
   readonly member?: string | undefined
 }
 

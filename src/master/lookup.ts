@@ -3,7 +3,7 @@ import { mapAtMost } from '../lib/parallel.ts'
 import type { App } from '../model/app.ts'
 import type { Hostname } from '../model/hostname.ts'
 import type { AppName } from '../model/names.ts'
-import type { Found } from './apps.ts'
+import type { Found } from './app-writes.ts'
 import type { Claims } from './claims.ts'
 import type { Records } from './records.ts'
 

@@ -10,42 +10,76 @@ import { mutualApiServer } from '../lib/http/tls/mutual.ts'
 import type { Log } from '../lib/log.ts'
 import { Credentials } from '../lib/tls/credentials.ts'
 import { keepRenewed } from '../lib/tls/renewal.ts'
+import type { App } from '../model/app.ts'
+import type { Sha256 } from '../model/digest.ts'
 import type { NodeName } from '../model/names.ts'
 import { appMoves } from './app-moves.ts'
+import { appWrites } from './app-writes.ts'
 import { appRegistry } from './apps.ts'
+import { openBackups } from './backups/open-backups.ts'
+import { volumeOfRecord } from './backups/records.ts'
+import type { BackupSchedule } from './backups/schedule.ts'
 import { blobHandlers } from './blobs/handlers.ts'
 import { openBlobs } from './blobs/open.ts'
 import { requestCallers } from './callers.ts'
 import { changeStream } from './change-stream.ts'
 import { isAnnounced, watchChanges } from './change-watcher.ts'
-import { domainClaims } from './claims.ts'
+import { domainClaims, portClaims } from './claims.ts'
 import { type ClusterAuthority, readCluster } from './cluster/authority.ts'
 import { clusterHandlers } from './cluster/handlers.ts'
+import { appCompanions } from './companions.ts'
 import type { MasterConfig } from './config.ts'
 import { nodeCordons } from './cordons.ts'
 import { envDigests } from './digests.ts'
+import { fleetRecords } from './fleet/records.ts'
 import { masterHandlers } from './handlers.ts'
 import { taskHistory } from './history.ts'
 import { masterHandler } from './http.ts'
+import { collectDaily } from './images/collect-daily.ts'
+import { imageCollection } from './images/collection.ts'
+import { neededImages } from './images/needed.ts'
+import { imagePins } from './images/pins.ts'
+import { imageStore } from './images/store.ts'
 import { Journal } from './journal.ts'
+import { keptApps } from './kept.ts'
 import { appLookup } from './lookup.ts'
 import { nodeRemoval } from './node-removal.ts'
 import { nodeRecords } from './nodes.ts'
+import { ownerGuard } from './owners/guard.ts'
 import { placementPermits } from './permits.ts'
 import { appRecords } from './records.ts'
 import { nodeRelay } from './relay.ts'
+import { appSecrets } from './releases/app-secrets.ts'
+import { neededByReleases } from './releases/needed.ts'
+import { nextRelease } from './releases/next.ts'
+import { appReleases } from './releases/releases.ts'
+import { secretDocuments } from './releases/secret-documents.ts'
+import { scheduleHandlers } from './schedules/handlers.ts'
+import { appOfSchedules, scheduleRecords } from './schedules/records.ts'
+import { orNone, ScheduleTicker } from './schedules/ticker.ts'
 import { openSecrets, rewriteSecrets } from './secrets.ts'
+import { undoExpiry } from './snapshots/expiry.ts'
+import { volumeForks } from './snapshots/forks.ts'
+import { snapshotRecords } from './snapshots/records.ts'
+import { volumeSnapshots } from './snapshots/snapshots.ts'
+import { sourceCollection } from './sources/source-collection.ts'
+import { sourceStore } from './sources/source-store.ts'
+import { sshKeys } from './ssh/keys.ts'
+import { openSsh, type SshServer } from './ssh/server.ts'
 import { openStorage } from './storage/open.ts'
 import type { StoragePlace } from './storage/place.ts'
+import { probed } from './storage/probed.ts'
 import type { Storage } from './storage/storage.ts'
+import { storeCollection } from './store-collection.ts'
 import { tokenRecords } from './tokens.ts'
+import { openUsage } from './usage/open.ts'
+import { volumeImports } from './volume-imports.ts'
 import { volumeRecords } from './volumes.ts'
 
 const DRAIN_MS = 2_000
-/**
- * The time limit of an upload. All other requests: see `BodyDeadlines`. Five minutes are too few for a large blob over a slow connection.
- */
-const UPLOAD_WITHIN_MS = 3_600_000
+/** node:http can limit only the requests of a whole server: `BodyDeadlines` limits each kind of request instead. */
+const NO_LIMIT = { requestTimeout: 0 }
+const HEAD_WITHIN_MS = 60_000
 
 const LISTEN = { host: '127.0.0.1', port: 8080 }
 // Members are on other machines, and callers without a certificate or a token get nothing.
@@ -57,8 +91,10 @@ export type Master = Listening & {
   readonly storage: string
   /** The certificate of the cluster's CA, PEM; undefined where there is no cluster. */
   readonly ca: string | undefined
+  /** The port of the SSH server; undefined if there is none. */
+  readonly ssh: number | undefined
   /** The token in `<data>/tokens/<role>`, created if there is none: for a front that runs beside the master. */
-  token(role: Exclude<Role, 'node'>): Promise<string>
+  token(role: Exclude<Role, 'node' | 'owner'>): Promise<string>
   /** The token of the node of this name in `<data>/tokens/node-<name>`, created if there is none. */
   nodeToken(node: NodeName): Promise<string>
 }
@@ -78,7 +114,7 @@ export async function startMaster(
 ): Promise<Master> {
   await ownDataFolder(config.data)
   const place: StoragePlace = config.storage ?? { kind: 'directory', path: join(config.data, 'store') }
-  const opened = given ?? (await openStorage(place))
+  const opened = given ?? probed(await openStorage(place), { clock, log })
   const journal = new Journal({ storage: opened, clock, log })
   await journal.look()
   const storage = journal.over(isAnnounced)
@@ -97,36 +133,109 @@ export async function startMaster(
       return record.state === 'live' && record.app.domains.includes(hostname)
     },
   })
+  const ports = portClaims({
+    storage,
+    clock,
+    lists: async (app, port) => {
+      const record = await records.read(app)
+      return record.state === 'live' && record.app.tcp?.some(({ listen }) => `${listen}` === port) === true
+    },
+  })
   const history = taskHistory(storage, seals)
+  const kept = keptApps({ storage, records })
   const volumes = volumeRecords({ storage, records, clock })
+  const companions = appCompanions({ records, volumes })
   const cluster = clusterHandlers({ storage, clock, authority })
   const nodes = nodeRecords({ storage, clock, seals, revoked: cluster.revoked })
   const tokens = tokenRecords({ storage, clock })
   const digests = envDigests(seals)
   const changes = changeStream()
-  const permits = placementPermits({ seals, records, volumes })
+  const permits = placementPermits({ seals, records, volumes, clock })
   await using opening = new AsyncDisposableStack()
   const credentials = authority && opening.use(await ownCredentials(authority, clock, log)).credentials
-  const relay = nodeRelay({ nodes, volumes, permits, credentials })
-  const apps = appRegistry({
+  const relay = nodeRelay({ nodes, volumes, companions, permits, credentials, isAlone: isAlone === true })
+  const layers = await openBlobs(place, 'layers')
+  const neededOfImages = neededImages({ records, history })
+  const images = imageStore({ storage, blobs: layers, clock, limitBytes: config.blobLimit, needed: neededOfImages })
+  const { appsDomain } = config
+  const secrets = secretDocuments(storage, seals)
+  const blobs = await openBlobs(place)
+  const sources = sourceStore({ storage, blobs, clock })
+  const hasSource = (digest: Sha256): Promise<void> => sources.mustHave(digest)
+  const needed = neededByReleases({ records, history })
+  const collection = storeCollection({
+    images: imageCollection({ storage, store: images, needed: neededOfImages, clock, log }),
+    sources: sourceCollection({ storage, store: sources, needed, clock, log }),
+  })
+  const writes = appWrites({ records, claims, ports, companions, kept, volumes, clock, log, appsDomain, hasSource })
+  const pins = imagePins(images)
+  const parts = {
+    images: pins,
+    writes,
     records,
     claims,
+    ports,
+    companions,
     history,
+    secrets,
+    kept,
     volumes,
     changes,
     relay,
+    log,
+    appsDomain,
+  }
+  const apps = appRegistry(parts)
+  const beforeChange = (app: App, signal: AbortSignal): Promise<void> => backups.backups.beforeDeploy(app, signal)
+  const next = nextRelease({ ...parts, beforeChange })
+  const ownSecrets = appSecrets({ writes, records, secrets, digests, changes, next })
+  const announce = (key: string): void => journal.tell(key)
+  const snapshots = volumeSnapshots({ apps: records, records: snapshotRecords({ storage, clock }), relay, clock, log })
+  const backups = await openBackups({
+    place,
+    storage,
+    seals,
+    apps,
+    secrets: ownSecrets,
+    relay,
+    snapshots,
+    nodes,
+    announce,
     clock,
     log,
-    appsDomain: config.appsDomain,
   })
-  const blobs = await openBlobs(place)
   const lookup = appLookup({ records, claims })
   const callers = requestCallers({ tokens, members: cluster.members })
+  opening.use(undoExpiry({ snapshots, keptForMs: config.undoKept, clock, log }))
+  const schedules = scheduleRecords({ storage, clock })
+  const ticker = new ScheduleTicker({
+    records: schedules,
+    find: name =>
+      apps
+        .find(name)
+        .then(({ app }) => app)
+        .catch(orNone),
+    relay,
+    clock,
+    log,
+  })
+  const keys = sshKeys({ storage, clock })
+  let ssh: SshServer | undefined
+  const usage = openUsage({ storage, seals, records, tokens, apps, prices: config.prices, clock, log })
   const handlers = masterHandlers({
+    clock,
+    keys,
+    sshServer: () => ssh,
+    history,
     storage,
+    companions,
     apps,
     lookup,
-    history,
+    next,
+    needed,
+    releases: appReleases({ history, secrets, digests, relay, next }),
+    secrets: ownSecrets,
+    kept,
     volumes,
     nodes,
     cordons: nodeCordons({ nodes, volumes, clock }),
@@ -137,21 +246,51 @@ export async function startMaster(
     relay,
     changes,
     permits,
-    moves: appMoves({ nodes, volumes, relay }),
+    moves: appMoves({ nodes, volumes, companions, relay, clock }),
+    imports: volumeImports({ nodes, records, volumes, relay }),
+    appsDomain,
     cluster,
-    blobs: blobHandlers({ blobs, limitBytes: config.blobLimit }),
+    fleets: fleetRecords({ storage, clock }),
+    schedules: scheduleHandlers({ apps, schedules, ticker, announce, wall: () => clock.wall() }),
+    snapshots,
+    images: { store: images, needed: neededOfImages, collection },
+    forks: volumeForks({ apps, records, nodes, volumes, snapshots, relay, secrets: ownSecrets, log }),
+    backups,
+    usage,
+    blobs: blobHandlers({ sources, limitBytes: config.blobLimit }),
   })
 
   const token: Master['token'] = role => tokens.ensure(join(config.data, 'tokens', role), role)
   const nodeToken: Master['nodeToken'] = node =>
     tokens.ensure(join(config.data, 'tokens', `node-${node}`), 'node', node)
   await token('admin')
+  const owners = ownerGuard({ records, appsDomain })
   const ending = new AbortController()
-  const handler = masterHandler({ handlers, callers, log, clock, ending: ending.signal })
+  const handler = masterHandler({ handlers, images, permits, callers, owners, log, clock, ending: ending.signal })
   const at = config.listen ?? (authority === undefined ? LISTEN : CLUSTER_LISTEN)
   const server = await listen(serverFor(handler, credentials, log), at, DRAIN_MS)
+  ssh =
+    config.ssh &&
+    (await openSsh({
+      listen: config.ssh,
+      storage,
+      seals,
+      keys,
+      open: async (app, by, content, signal) =>
+        relay.openSession((await apps.find(app)).app, { wake: true, by }, content, signal),
+      data: config.data,
+      clock,
+      log,
+    }))
   const { members } = cluster
-  const watching = watchChanges({ journal, storage, records, changes, tokens, members, clock, log }, ending.signal)
+  const ticking = ticker.run(ending.signal)
+  const counting = usage.count(ending.signal)
+  const others = changesOf({ ticker, backups: backups.schedule })
+  const watching = watchChanges(
+    { journal, storage, records, changes, tokens, members, others, clock, log },
+    ending.signal,
+  )
+  const collecting = collectDaily({ collection, storage, every: config.imagesPruned, clock, log }, ending.signal)
   log.info('master listens', { address: server.address, storage: storage.name, tls: authority !== undefined })
   const held = opening.move()
   return {
@@ -162,16 +301,38 @@ export async function startMaster(
     ca: authority?.ca,
     token,
     nodeToken,
+    ssh: ssh?.port,
     async [Symbol.asyncDispose]() {
       ending.abort(new ShadowError('shutting-down', 'the master is stopping'))
+      await ssh?.[Symbol.asyncDispose]()
       await server[Symbol.asyncDispose]()
       await held.disposeAsync()
-      await Promise.all([watching, journal.flushed()])
-      await blobs.close()
+      await Promise.all([watching, ticking, counting, collecting, journal.flushed()])
+      await Promise.all([blobs.close(), layers.close(), backups[Symbol.asyncDispose]()])
       if (given === undefined) await storage.close()
     },
   }
 }
+
+/** Tells those who keep schedules and policies of backups which of them have changed. */
+const changesOf = ({
+  ticker,
+  backups,
+}: {
+  ticker: ScheduleTicker
+  backups: Pick<BackupSchedule, 'changed' | 'missed'>
+}) => ({
+  changed(key: string): void {
+    const app = appOfSchedules(key)
+    if (app !== undefined) ticker.changed(app)
+    const volume = volumeOfRecord(key)
+    if (volume !== undefined) backups.changed(volume)
+  },
+  missed(): void {
+    ticker.missed()
+    backups.missed()
+  },
+})
 
 /** The master's own credential, made anew at each start and renewed until it is disposed. */
 async function ownCredentials(authority: ClusterAuthority, clock: Clock, log: Log) {
@@ -180,10 +341,14 @@ async function ownCredentials(authority: ClusterAuthority, clock: Clock, log: Lo
   return { credentials, [Symbol.dispose]: () => renewal[Symbol.dispose]() }
 }
 
-const serverFor = (handler: RequestListener, credentials: Credentials | undefined, log: Log) =>
-  credentials === undefined
-    ? createServer({ requestTimeout: UPLOAD_WITHIN_MS }, handler)
-    : mutualApiServer({ credentials, handler, requestTimeoutMs: UPLOAD_WITHIN_MS, log })
+function serverFor(handler: RequestListener, credentials: Credentials | undefined, log: Log) {
+  const server =
+    credentials === undefined
+      ? createServer(NO_LIMIT, handler)
+      : mutualApiServer({ credentials, handler, requestTimeoutMs: NO_LIMIT.requestTimeout, log })
+  server.headersTimeout = HEAD_WITHIN_MS // node:http would take it from the limit above
+  return server
+}
 
 const notAlone = ({ name }: Storage): ShadowError =>
   new ShadowError(

@@ -1,6 +1,6 @@
 import { ShadowError } from '../lib/errors.ts'
 import type { Volume } from '../model/app.ts'
-import type { NodeName } from '../model/names.ts'
+import type { NodeName, VolumeId } from '../model/names.ts'
 import type { Members } from './cluster/members.ts'
 import type { ControlledNode, Nodes } from './nodes.ts'
 import type { Relay } from './relay.ts'
@@ -21,12 +21,15 @@ type Removal = { readonly lost: readonly Volume[]; readonly free: readonly Volum
 /** `isLost`: the machine is gone for good. `dryRun`: nothing is changed. */
 type How = { readonly isLost: boolean; readonly dryRun: boolean }
 
+/** A node without a record. */
+type Gone = { readonly name: NodeName; readonly state: 'gone' }
+
 export type NodeRemoval = ReturnType<typeof nodeRemoval>
 
 /** Removes nodes. Nothing is lost silently: without `isLost` only a node that has nothing is removed. */
 export function nodeRemoval({ nodes, volumes, tokens, members, relay }: Parts) {
   /** Fails with `node-in-use` if apps run on the node, may still be placed on it, or have their volume on its disk. */
-  const mustHaveNothing = async (node: ControlledNode, local: readonly Volume[]): Promise<void> => {
+  const mustHaveNothing = async (node: ControlledNode | Gone, local: readonly Volume[]): Promise<void> => {
     const { name } = node
     if (local.length > 0)
       throw new ShadowError(
@@ -54,7 +57,40 @@ export function nodeRemoval({ nodes, volumes, tokens, members, relay }: Parts) {
       })
   }
 
+  /** First of all, so that whoever has the machine, or a copy of its disk, takes up nothing meanwhile. */
+  const revoke = async (name: NodeName): Promise<void> => {
+    await tokens.removeOfNode(name)
+    await members?.removeNode(name)
+  }
+
   return {
+    /**
+     * Removes a node before its machine is ended. A machine that has joined without becoming a node loses its certificate. Fails with
+     * `node-in-use`.
+     */
+    async removeEmpty(name: NodeName): Promise<readonly VolumeId[]> {
+      const local = (await volumes.on(name)).filter(({ lease }) => lease?.until === null)
+      const node = await nodes.find(name)
+      if (node !== undefined || local.length > 0) await mustHaveNothing(node ?? { name, state: 'gone' }, local)
+      await revoke(name)
+      await nodes.remove(name)
+      return []
+    },
+
+    /**
+     * Removes a node whose machine has ended for good, by its cloud. Nothing writes on it any more: other nodes take over at once the volumes
+     * that they reach. Returns the volumes that were on its disk.
+     */
+    async removeEnded(name: NodeName): Promise<readonly VolumeId[]> {
+      await revoke(name)
+      const leased = await volumes.on(name)
+      const lost = leased.filter(({ lease }) => lease?.until === null).map(({ id }) => id)
+      for (const { id, lease } of leased)
+        await (lease?.until === null ? volumes.markLost(id, name) : volumes.endLease(id, name))
+      await nodes.remove(name)
+      return lost
+    },
+
     /**
      * Removes the record of the node, its tokens and its certificates. Fails with `not-found` and `node-in-use`. A lease that expires is never ended early: the
      * machine may be alive and still write.
@@ -70,9 +106,7 @@ export function nodeRemoval({ nodes, volumes, tokens, members, relay }: Parts) {
         })
       const removal = { lost: local, free: leased.filter(({ lease }) => lease?.until !== null) }
       if (dryRun) return removal
-      // First of all, so that whoever has the machine, or a copy of its disk, takes up nothing meanwhile.
-      await tokens.removeOfNode(name)
-      await members?.removeNode(name)
+      await revoke(name)
       for (const { id } of local) await volumes.markLost(id, name)
       await nodes.remove(name)
       return removal

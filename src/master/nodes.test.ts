@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, test } from 'vitest'
-import { isFailure } from '../lib/errors.ts'
+import { isFailure, ShadowError } from '../lib/errors.ts'
 import { newSealKey, Seals, sealKeys } from '../lib/seals.ts'
 import { NODE_LOST_AFTER } from '../model/intervals.ts'
 import { nodeName } from '../model/names.ts'
@@ -65,8 +65,90 @@ for (const ms of [3 * HOURS, -3 * HOURS])
         key: 'key-of-the-second-machine',
         controlKey: 'control-of-the-second',
       }
-      await assert.rejects(other.announce(name, second), error => isFailure(error, 'bad-input'))
+      await assert.rejects(other.announce(name, second), error => isFailure(error, 'name-taken'))
       await wrong.advance(NODE_LOST_AFTER)
       await other.announce(name, second)
     })
   })
+
+describe('a copy of the data folder of a node that still runs', () => {
+  const original = { ...first, boot: 'boot-1' }
+  const copy = { ...first, boot: 'boot-2' }
+  const taken = (error: unknown): boolean =>
+    isFailure(error, 'name-taken') && /another machine, at 10.0.0.1:8081, is the node n1/.test(error.message)
+
+  test('is not the node, at any master, though it has its keys; once the node is silent, it is', async () => {
+    const clock = new HandClock()
+    const [one, other] = [await aMaster(clock), await aMaster(clock)]
+    await one.announce(name, original)
+    for (const master of [one, other]) {
+      await assert.rejects(master.announce(name, copy), taken)
+      await assert.rejects(master.mustBeBoot(name, copy.boot), taken)
+      await master.mustBeBoot(name, original.boot)
+    }
+    await clock.advance(NODE_LOST_AFTER)
+    await other.mustBeBoot(name, copy.boot)
+    await other.announce(name, copy)
+    await assert.rejects(one.announce(name, original), taken)
+  })
+
+  test('is the node at a master that wrote of the original before, too, once another master took it', async () => {
+    const clock = new HandClock()
+    const [one, other] = [await aMaster(clock), await aMaster(clock)]
+    await one.announce(name, original)
+    await other.get(name)
+    await clock.advance(NODE_LOST_AFTER)
+    await other.announce(name, copy)
+    assert.deepEqual(
+      (await one.list()).map(({ boot }) => boot),
+      [copy.boot],
+    )
+    await one.mustBeBoot(name, copy.boot)
+    await assert.rejects(one.mustBeBoot(name, original.boot), taken)
+  })
+
+  test('a node that is started again in the same boot is the same, whatever its address and version', async () => {
+    const master = await aMaster(new HandClock())
+    await master.announce(name, original)
+    await master.announce(name, { ...original, address: '10.0.0.9:8081' })
+    await master.announce(name, first) // an earlier version says no boot
+  })
+})
+
+test('a node whose clock is an hour off is listed with it, and one that is a minute off at most is not', async () => {
+  const clock = new HandClock()
+  const master = await aMaster(clock)
+  const at = (ahead: number) => new Date(clock.wall() + ahead).toISOString()
+  for (const [ahead, listed] of [
+    [HOURS, HOURS],
+    [-HOURS, -HOURS],
+    [60_000, undefined],
+    [0, undefined],
+  ] as const) {
+    await master.announce(name, { ...first, at: at(ahead) })
+    assert.equal((await master.get(name)).clockAheadMs, listed)
+    assert.equal((await master.get(name)).state, 'healthy')
+  }
+})
+
+test('a node whose announcements cannot be stored is there while it speaks to this master, and gone when it is silent', async () => {
+  const clock = new HandClock()
+  const storage = await directory({ path })
+  let isFull = false
+  const update: typeof storage.update = (...given) =>
+    isFull ? Promise.reject(new ShadowError('disk-full', 'no space')) : storage.update(...given)
+  const master = nodeRecords({ storage: { ...storage, update }, clock, seals })
+  await master.announce(name, first)
+  isFull = true
+  for (let said = 0; said < 3; said++) {
+    await clock.advance(NODE_LOST_AFTER - 1)
+    await assert.rejects(master.announce(name, first), error => isFailure(error, 'disk-full'))
+    assert.deepEqual(
+      (await master.list()).map(({ state }) => state),
+      ['healthy'],
+    )
+  }
+  await assert.rejects(master.announce(name, { ...first, key: 'key-of-another-machine', address: '10.0.0.2:8081' }))
+  await clock.advance(NODE_LOST_AFTER)
+  assert.deepEqual(await master.list(), [])
+})

@@ -6,7 +6,7 @@ import { isFailure, ShadowError } from '../lib/errors.ts'
 import { mapAtMost } from '../lib/parallel.ts'
 import type { Seals } from '../lib/seals.ts'
 import type { Node } from '../model/app.ts'
-import { NODE_LOST_AFTER } from '../model/intervals.ts'
+import { CLOCKS_DIFFER_BY, NODE_LOST_AFTER } from '../model/intervals.ts'
 import type { NodeName } from '../model/names.ts'
 import { type Cordon, nextNodeState, servesApps } from '../model/node-state.ts'
 import { retryOnConflict } from './retry.ts'
@@ -51,6 +51,12 @@ export function nodeRecords({ storage, clock, seals, revoked = none }: Options) 
     if (heard.get(name)?.beat !== beat) heard.set(name, { beat, at: clock.now() })
   }
 
+  /** A node that speaks is there for this master, even while the store takes no writes: a full disk must not take all nodes away. */
+  const stillThere = (name: NodeName): void => {
+    const last = heard.get(name)
+    if (last !== undefined) heard.set(name, { ...last, at: clock.now() })
+  }
+
   const contextOf = (name: string): string => `the keys of the node ${name}`
 
   const nodeOf = (value: unknown): ControlledNode => {
@@ -65,6 +71,7 @@ export function nodeRecords({ storage, clock, seals, revoked = none }: Options) 
     const stored = await storage.get(keyOf(name))
     if (stored === undefined) return undefined
     const { etag, value } = stored
+    if (written.get(name)?.etag !== etag) written.delete(name) // what this master wrote is no longer what is known of the node
     hear(name, StoredSchema.safeParse(value).data?.beat ?? etag)
     const node = nodeOf(value)
     return { node: isThere(name) ? node : { ...node, state: 'gone', since: node.until }, value: value as object, etag }
@@ -75,15 +82,38 @@ export function nodeRecords({ storage, clock, seals, revoked = none }: Options) 
     return last !== undefined && clock.now() - last.at < NODE_LOST_AFTER
   }
 
+  /** By how much the clock of a node is ahead of this master's, where that is more than both may differ by. */
+  const aheadMs = (at: string | undefined): number | undefined => {
+    const ahead = at === undefined ? 0 : Date.parse(at) - clock.wall()
+    return Math.abs(ahead) > CLOCKS_DIFFER_BY ? ahead : undefined
+  }
+
+  /** Fails with `name-taken` while another machine is the node. An address or a key alone changes with a restart. */
+  const mustBeTheSame = (before: Node | undefined, said: Pick<Announced, 'boot'> & Partial<Announced>): void => {
+    if (before === undefined || !isThere(before.name)) return
+    const isOtherBoot = before.boot !== undefined && said.boot !== undefined && before.boot !== said.boot
+    const isOtherKey = said.key !== undefined && before.key !== said.key && before.address !== said.address
+    if (isOtherBoot || isOtherKey) throw nameTaken(before)
+  }
+
   /** The document of a node that announces itself, with what was known of it before. */
   const documentOf = (name: NodeName, said: Announced, before: Node | undefined) => {
-    const { key, controlKey, ...announced } = said
+    const { key, controlKey, at, ...announced } = said
+    const clockAheadMs = aheadMs(at)
     const cordon = before?.cordon
     const isDraining = cordon?.drain !== undefined
     const state = nextNodeState(before?.state, { isSilent: false, isWell: said.trouble !== true, isDraining })
     const since = before?.state === state && before.since !== undefined ? before.since : timestamp(clock)
     const until = new Date(clock.wall() + NODE_LOST_AFTER).toISOString()
-    const node = { name, ...announced, state, since, ...(cordon && { cordon }), until }
+    const node = {
+      name,
+      ...announced,
+      ...(clockAheadMs !== undefined && { clockAheadMs }),
+      state,
+      since,
+      ...(cordon && { cordon }),
+      until,
+    }
     const beat = randomBytes(9).toString('base64url')
     const sealedKeys = seals.seal(JSON.stringify({ key, controlKey }), contextOf(name))
     return { node: { ...node, key }, beat, document: { ...node, sealedKeys, beat } }
@@ -111,7 +141,7 @@ export function nodeRecords({ storage, clock, seals, revoked = none }: Options) 
     },
 
     /**
-     * Stores the announcement of a node, and returns its cordon. Fails with `bad-input` while another machine announces itself by this name.
+     * Stores the announcement of a node, and returns its cordon. Fails with `name-taken` while another machine announces itself by this name.
      * `mayJoin` runs before a node that has no record gets one.
      */
     async announce(
@@ -125,33 +155,43 @@ export function nodeRecords({ storage, clock, seals, revoked = none }: Options) 
         return node.cordon
       }
       const last = written.get(name)
-      if (last?.node.key === said.key) {
+      if (last?.node.key === said.key && last.node.boot === said.boot) {
         try {
           const before = isThere(name) ? last.node : { ...last.node, state: 'gone' as const }
           const next = documentOf(name, said, before)
           return keep(next, await storage.update(keyOf(name), next.document, last.etag))
         } catch (error) {
           written.delete(name)
-          if (!isFailure(error, 'changed')) throw error
+          if (!isFailure(error, 'changed')) {
+            stillThere(name)
+            throw error
+          }
         }
       }
       return retryOnConflict(async () => {
         const stored = await read(name)
         const before = stored?.node
-        if (before && isThere(name) && before.key !== said.key && before.address !== said.address)
-          throw new ShadowError('bad-input', `a node at ${before.address} is called ${name} already`, {
-            hint: 'give this one another name: SHADOW_NODE_NAME',
-          })
+        mustBeTheSame(before, said)
         if (stored === undefined) await mayJoin()
         const next = documentOf(name, said, before)
-        return keep(
-          next,
-          stored === undefined
-            ? await storage.create(keyOf(name), next.document)
-            : await storage.update(keyOf(name), next.document, stored.etag),
-        )
+        if (stored === undefined) return keep(next, await storage.create(keyOf(name), next.document))
+        try {
+          return keep(next, await storage.update(keyOf(name), next.document, stored.etag))
+        } catch (error) {
+          if (before?.key === said.key && !isFailure(error, 'changed')) stillThere(name)
+          throw error
+        }
       })
     },
+
+    /** Fails with `name-taken` while another machine than the one with this boot is the node of this name. */
+    async mustBeBoot(name: NodeName, boot: string): Promise<void> {
+      const last = isThere(name) ? written.get(name)?.node : undefined
+      mustBeTheSame(last ?? (await read(name))?.node, { boot })
+    },
+
+    /** By how much the clock of a node that says `at` is ahead of this master's; undefined where they agree. */
+    aheadMs,
 
     /** Changes the cordon of the node; returns the node as it is then. Fails with `not-found`. */
     changeCordon: (name: NodeName, next: (now: Cordon | undefined) => Cordon | undefined): Promise<ControlledNode> =>
@@ -192,6 +232,16 @@ export function nodeRecords({ storage, clock, seals, revoked = none }: Options) 
 }
 
 const WELL = { isSilent: false, isWell: true }
+
+const nameTaken = ({ name, address }: Node): ShadowError =>
+  new ShadowError(
+    'name-taken',
+    `another machine, at ${address}, is the node ${name}, and announced itself in the last seconds`,
+    {
+      hint: `let each machine join by a name of its own (shadow node token NAME; without a cluster SHADOW_NODE_NAME), and copy no data folder of a node that still runs; a machine that was just restarted is let in after ${NODE_LOST_AFTER / 1_000} s`,
+      retryAfterMs: NODE_LOST_AFTER,
+    },
+  )
 
 const noNode = (name: NodeName): ShadowError =>
   new ShadowError('not-found', `no node is called ${name}`, { hint: 'shadow node ls' })

@@ -4,8 +4,16 @@ import { ShadowError } from '../lib/errors.ts'
 import type { Seals } from '../lib/seals.ts'
 import type { App } from '../model/app.ts'
 import type { AppName } from '../model/names.ts'
+import { storedWithLater, withLater } from './later-fields.ts'
 import { openTask, sealTask } from './sealed-task.ts'
 import type { Storage } from './storage/storage.ts'
+
+/** What is left of a removed app: the last revision, and the last version of its secrets. */
+type Removed = {
+  readonly revision: number
+  readonly secretsVersion?: number | undefined
+  readonly removedAt: string
+}
 
 /**
  * The content of `apps/<app>.json`. The document of a removed app keeps the last revision. So no revision number of a name is ever used
@@ -14,10 +22,15 @@ import type { Storage } from './storage/storage.ts'
  */
 export type AppRecord =
   | { readonly state: 'live'; readonly app: App; readonly etag: string }
-  | { readonly state: 'removed'; readonly revision: number; readonly removedAt: string; readonly etag: string }
+  | ({ readonly state: 'removed'; readonly etag: string } & Removed)
   | { readonly state: 'none' }
 
-const RemovedSchema = z.object({ name: AppNameSchema, revision: z.int(), removedAt: z.iso.datetime() })
+const RemovedSchema = z.object({
+  name: AppNameSchema,
+  revision: z.int(),
+  secretsVersion: z.int().optional(),
+  removedAt: z.iso.datetime(),
+})
 
 /**
  * The one document of an app: whether the app exists, and how it is run now. Other documents with its name count only if they agree with
@@ -38,19 +51,21 @@ export function appRecords(storage: Storage, seals: Seals) {
       const { value, etag } = stored
       const removed = RemovedSchema.safeParse(value)
       if (removed.success) {
-        const { revision, removedAt } = removed.data
-        return { state: 'removed', revision, removedAt, etag }
+        const { name: _, ...rest } = removed.data
+        return { state: 'removed', ...rest, etag }
       }
-      const live = AppSchema.safeParse(opened(value, seals))
+      const found = opened(value, seals)
+      const live = AppSchema.safeParse(found)
       if (!live.success)
         throw new ShadowError('internal', `the stored document ${keyOf(name)} is no app`, { cause: live.error })
-      return { state: 'live', app: live.data, etag }
+      const app = withLater({ ...live.data, task: (found as App).task }, value as object, AppSchema)
+      return { state: 'live', app, etag }
     },
     /** Writes the app over the record that was read; fails with `changed` or `already-exists` if that record is out of date. */
     write: (app: App, over: AppRecord): Promise<string> =>
-      write(app.name, { ...app, task: sealTask(app.task, seals) }, over),
-    remove: (app: App, over: AppRecord, removedAt: string): Promise<string> =>
-      write(app.name, { name: app.name, revision: app.task.revision, removedAt }, over),
+      write(app.name, { ...storedWithLater(app), task: sealTask(app.task, seals) }, over),
+    remove: (name: AppName, removed: Removed, over: AppRecord): Promise<string> =>
+      write(name, { name, ...removed }, over),
     /** Names of apps in ascending order; some may belong to removed apps. */
     async names(after: AppName | undefined, limit: number): Promise<readonly AppName[]> {
       const keys = await storage.list('apps/', { after: after && keyOf(after), limit })

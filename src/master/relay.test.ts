@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, describe, test } from 'vitest'
 import { type FailureCode, isFailure, ShadowError } from '../lib/errors.ts'
+import type { InstanceId } from '../model/instance-id.ts'
 import { NODE_LOST_AFTER } from '../model/intervals.ts'
 import { HandClock } from '../testing/clock.ts'
 import { countingStorage } from '../testing/counting-storage.ts'
@@ -61,6 +62,21 @@ describe('the master asks on behalf of others', () => {
     assert.equal((await on.admin.call('getInstance', { params: { app: 'plain' } })).node, 'one')
     one.instances.length = 0
     assert.equal((await on.admin.call('getInstance', { params: { app: 'plain' } })).node, 'two')
+  })
+
+  test('all nodes to put the instances of an app to sleep', async () => {
+    await on.admin.call('registerApp', { body: { name: 'web', image: 'x', scale: { max: 4 } } })
+    const instance = (id: string, node: string, phase: 'awake' | 'asleep') => ({
+      ...instanceView('web', node, phase),
+      instance: id as InstanceId,
+    })
+    await using one = await fakeNode('one', [instance('web', 'one', 'awake'), instance('web.3', 'one', 'asleep')])
+    await using two = await fakeNode('two', [instance('web.2', 'two', 'awake'), instanceView('plain', 'two', 'awake')])
+    await announce('one', one)
+    await announce('two', two)
+    await on.admin.call('sleepApp', { params: { app: 'web' } })
+    const slept = [one, two].map(({ calls }) => calls.filter(call => call.startsWith('sleepInstance')))
+    assert.deepEqual(slept, [['sleepInstance web'], ['sleepInstance web.2']])
   })
 
   test('all nodes for what they have, and names those that are silent', async () => {
@@ -146,7 +162,7 @@ describe('a node', () => {
       { address: '10.0.0.2:1', key: 'the-key-of-the-second' },
     ]
     await announce('one', first)
-    await rejectsWith('bad-input', announce('one', second))
+    await rejectsWith('name-taken', announce('one', second))
     await clock.advance(NODE_LOST_AFTER + 1)
     await announce('one', second)
     assert.equal((await on.admin.call('listNodes', {})).items[0]?.address, '10.0.0.2:1')

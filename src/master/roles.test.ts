@@ -59,7 +59,7 @@ describe('a token of the role node', () => {
     await forbidden(n1.call('getHost', { params: { hostname: 'leased.localhost' } }))
     await forbidden(n1.call('listApps', {}))
     await forbidden(n1.call('listVolumes', {}))
-    await forbidden(n1.call('getTask', { params: { app: 'leased', revision: 1 } }))
+    await forbidden(n1.call('getRelease', { params: { app: 'leased', revision: 1 } }))
   })
 
   test('must be made with the name of a node', async () => {
@@ -140,7 +140,7 @@ describe('a token of the role proxy', () => {
     await forbidden(front.call('getApp', { params: { app: 'leased' } }))
     await forbidden(front.call('listApps', {}))
     await forbidden(front.call('getVolume', { params: { volume: 'leased' } }))
-    await forbidden(front.call('getTask', { params: { app: 'leased', revision: 1 } }))
+    await forbidden(front.call('getRelease', { params: { app: 'leased', revision: 1 } }))
   })
 
   test('nor is the admin told of either key', async () => {

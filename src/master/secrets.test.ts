@@ -82,7 +82,7 @@ test('a new key before the old one: what is stored is rewritten, and the old key
   }
   await using master = await aMaster(newKey)
   assert.deepEqual(await envOf(master), { PASSWORD: PLANTED })
-  assert.equal((await master.admin.call('listTasks', { params })).items.length, 2)
+  assert.equal((await master.admin.call('listReleases', { params })).items.length, 2)
 })
 
 test('a master without the key of the store does not start, and says what it needs; nor does it make a key of its own', async () => {

@@ -6,7 +6,10 @@ import type { Log } from '../lib/log.ts'
 import { mapAtMost } from '../lib/parallel.ts'
 import { readPrivate } from '../lib/private-file.ts'
 import { newSealKey, Seals, sealKeys } from '../lib/seals.ts'
+import { resealedBackups } from './backups/records.ts'
 import { resealedAuthority } from './cluster/authority.ts'
+import { resealedRevision } from './history.ts'
+import { resealedSecrets } from './releases/secret-documents.ts'
 import { isSealed, openTask, sealTask } from './sealed-task.ts'
 import type { Storage } from './storage/storage.ts'
 
@@ -53,9 +56,9 @@ export async function rewriteSecrets(storage: Storage, seals: Seals, log: Log): 
   const before = await read(storage)
   if (before === undefined || before.rewrittenWith === seals.id) return
   let count = 0
-  const rewrite = async (key: string, next: (value: never) => object | undefined): Promise<void> => {
+  const rewrite = async (key: string, next: (value: never, key: string) => object | undefined): Promise<void> => {
     const stored = await storage.get(key)
-    const value = stored && next(stored.value as never)
+    const value = stored && next(stored.value as never, key)
     if (stored === undefined || value === undefined) return
     await storage.update(key, value, stored.etag).catch(unlessChanged)
     count++
@@ -63,8 +66,10 @@ export async function rewriteSecrets(storage: Storage, seals: Seals, log: Log): 
   const again = (task: unknown) => (isSealed(task, seals) ? undefined : sealTask(openTask(task, seals), seals))
   for (const [prefix, next] of [
     ['apps/', (app: { task?: unknown }) => withTask(app, app.task === undefined ? undefined : again(app.task))],
-    ['tasks/', (task: object) => again(task)],
+    ['tasks/', (task: object) => resealedRevision(task, seals)],
+    ['secrets/', (secrets: object) => resealedSecrets(secrets, seals)],
     ['cluster/', (ca: { sealedKey: string }) => resealedAuthority(ca, seals)],
+    ['backup-records/', (record: object, key: string) => resealedBackups(key, record, seals)],
   ] as const)
     await mapAtMost(AT_ONCE, await storage.list(prefix), key => rewrite(key, next))
   await storage.update(REGISTER, { key: before.key, rewrittenWith: seals.id }, before.etag).catch(unlessChanged)

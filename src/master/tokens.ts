@@ -1,16 +1,23 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import { ROLES, type Role } from '../api/call-shape.ts'
+import { AppPatternSchema } from '../api/token-calls.ts'
 import { type Clock, timestamp } from '../lib/clock.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import { writeWhole } from '../lib/files.ts'
 import { mapAtMost } from '../lib/parallel.ts'
 import { readPrivate } from '../lib/private-file.ts'
 import type { NodeName } from '../model/names.ts'
+import type { Scope } from '../model/scope.ts'
 import { type Caller, KnownCallers } from './known-callers.ts'
 import type { Storage } from './storage/storage.ts'
 
-const TokenSchema = z.object({ name: z.string(), role: z.enum(ROLES), createdAt: z.iso.datetime() })
+const TokenSchema = z.object({
+  name: z.string(),
+  role: z.enum(ROLES),
+  apps: z.array(AppPatternSchema).optional(),
+  createdAt: z.iso.datetime(),
+})
 
 export type Tokens = ReturnType<typeof tokenRecords>
 
@@ -21,9 +28,9 @@ export function tokenRecords({ storage, clock }: { storage: Storage; clock: Cloc
   const isThere = async (id: string): Promise<boolean> => (await storage.get(keyOf(id))) !== undefined
   const known = new KnownCallers({ clock, isThere, what: 'the token' })
 
-  const keep = async (token: string, name: string, role: Role): Promise<string> => {
+  const keep = async (token: string, name: string, role: Role, apps?: Scope): Promise<string> => {
     const id = idOf(token)
-    await storage.create(keyOf(id), { name, role, createdAt: timestamp(clock) })
+    await storage.create(keyOf(id), { name, role, ...(apps && { apps }), createdAt: timestamp(clock) })
     return id
   }
 
@@ -38,13 +45,13 @@ export function tokenRecords({ storage, clock }: { storage: Storage; clock: Cloc
       if (remembered !== undefined) return remembered
       const stored = await storage.get(keyOf(id))
       if (stored === undefined) throw new ShadowError('unauthorised', 'the master does not know this token')
-      const { name, role } = TokenSchema.parse(stored.value)
-      return known.keep({ id, name, role })
+      const { name, role, apps } = TokenSchema.parse(stored.value)
+      return known.keep({ id, name, role, apps })
     },
 
-    async create(name: string, role: Role): Promise<{ id: string; token: string }> {
+    async create(name: string, role: Role, apps?: Scope): Promise<{ id: string; token: string }> {
       const token = newToken()
-      return { id: await keep(token, name, role), token }
+      return { id: await keep(token, name, role, apps), token }
     },
 
     /** Revokes all tokens of the node. */
@@ -56,6 +63,11 @@ export function tokenRecords({ storage, clock }: { storage: Storage; clock: Cloc
       const ids = (await storage.list('tokens/')).map(key => key.slice('tokens/'.length, -'.json'.length))
       const found = await mapAtMost(16, ids, async id => ({ id, stored: await storage.get(keyOf(id)) }))
       return found.flatMap(({ id, stored }) => (stored ? { id, ...TokenSchema.parse(stored.value) } : []))
+    },
+
+    /** The owners, with the apps that each of their tokens is for. */
+    async owners(): Promise<readonly { readonly name: string; readonly apps: Scope }[]> {
+      return (await this.list()).flatMap(({ role, name, apps = [] }) => (role === 'owner' ? [{ name, apps }] : []))
     },
 
     async remove(id: string): Promise<void> {

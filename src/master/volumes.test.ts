@@ -40,6 +40,37 @@ const announce = (name: string, { address, key, controlKey }: FakeNode, volumeDr
     body: anAnnouncement({ address, key, controlKey, ...(volumeDrivers && { volumeDrivers }) }),
   })
 
+describe('the disk of a volume whose lease does not expire', () => {
+  const [one, other] = ['disk-1-0123456789', 'disk-2-0123456789']
+  const leaseOn = (disk: string, node = 'n1') =>
+    on.admin.call('leaseVolume', { params: { volume: app }, body: { node, disk } })
+
+  test('is the one of the first lease: a machine of the same name with another disk gets no lease', async () => {
+    const { lease: first } = await leaseOn(one)
+    await assert.rejects(leaseOn(other), error => {
+      assert.ok(isFailure(error, 'volume-not-here'))
+      assert.match(error.message, /on a disk that the node n1 had before; .* no empty volume is made there$/)
+      return true
+    })
+    assert.deepEqual((await leaseOn(one)).lease, first)
+  })
+
+  test('is recorded when a node asks again that has its lease from an earlier version', async () => {
+    await lease('n1')
+    await leaseOn(one)
+    await rejectsWith('volume-not-here', leaseOn(other))
+  })
+
+  test('is any disk once the volume was removed', async () => {
+    await using node = await fakeNode('n1')
+    await announce('n1', node)
+    await leaseOn(one)
+    await on.admin.call('removeApp', { params: { app }, query: { withVolume: 'true' } })
+    await on.admin.call('registerApp', { body: { name: app, image: 'x', volume: { size: '1GiB' } } })
+    await leaseOn(other)
+  })
+})
+
 describe('a volume', () => {
   test('is known from the registration of its app on', async () => {
     const { createdAt: _, ...rest } = await volume()

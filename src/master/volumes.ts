@@ -1,5 +1,3 @@
-import { z } from 'zod'
-import { NodeNameSchema, VolumeSchema } from '../api/schemas.ts'
 import { type Clock, timestamp } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
 import { mapAtMost } from '../lib/parallel.ts'
@@ -9,29 +7,12 @@ import type { AppName, NodeName, VolumeId } from '../model/names.ts'
 import { type Size, toBytes } from '../model/quantities.ts'
 import type { VolumePlace } from '../model/route.ts'
 import { driverOf, type VolumeDriver } from '../model/task.ts'
-import { volumeLost } from '../model/volume-lost.ts'
+import { volumeLost, volumeNotHere } from '../model/volume-lost.ts'
 import type { Records } from './records.ts'
-import { retryOnConflict } from './retry.ts'
 import type { Storage } from './storage/storage.ts'
+import { type Stored, volumeDocuments, volumeKey } from './volume-documents.ts'
+import { volumeMoves } from './volume-moves.ts'
 
-/**
- * The epoch keeps growing after the volume is removed, so an old lease is never taken for a new one. `places` lists all nodes
- * that ever had a lease of the volume: they may still have its data after the lease was given up.
- */
-const StoredSchema = z.object({
-  volume: VolumeSchema.nullable(),
-  epoch: z.int(),
-  places: z.array(NodeNameSchema).optional(),
-  moving: z.object({ id: z.string(), from: NodeNameSchema, to: NodeNameSchema }).optional(),
-})
-type Stored = {
-  readonly volume: Volume | null
-  readonly epoch: number
-  readonly places?: readonly NodeName[] | undefined
-  readonly moving?: Moving | undefined
-}
-/** A move of the volume that is under way, until the new node takes the lease over, or the old one asks for its lease. */
-type Moving = { readonly id: string; readonly from: NodeName; readonly to: NodeName }
 /** The terms of a lease: its length in milliseconds, the epoch of the lease to renew, and the driver that the node has for the volume. */
 type Terms = {
   readonly forMs?: number | undefined
@@ -39,10 +20,11 @@ type Terms = {
   readonly driver?: VolumeDriver | undefined
   /** Where the driver of the node makes volumes: the volume's zone from its first lease on. */
   readonly zone?: string | undefined
+  /** The id of the disk that has the bytes, where the lease does not expire. */
+  readonly disk?: string | undefined
 }
 /** What a definition asks of a volume, or had before. */
 type Asked = { readonly size: Size; readonly driver?: VolumeDriver | undefined }
-type Read = Stored & { readonly etag: string | undefined }
 
 const PAGE = 500
 
@@ -50,7 +32,7 @@ export type Volumes = ReturnType<typeof volumeRecords>
 
 /** The records of volumes, in `volumes/<id>.json`. The app's own document decides which app has a volume. */
 export function volumeRecords({ storage, records, clock }: { storage: Storage; records: Records; clock: Clock }) {
-  const keyOf = (id: VolumeId): string => `volumes/${id}.json`
+  const { read, change } = volumeDocuments(storage)
 
   /** Whether a node may have written to the volume: its bytes stay where its driver has put them. */
   const hasData = ({ volume, epoch, places }: Stored): boolean =>
@@ -64,27 +46,6 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
     })
   }
 
-  const read = async (id: VolumeId): Promise<Read> => {
-    const stored = await storage.get(keyOf(id))
-    if (stored === undefined) return { volume: null, epoch: 0, etag: undefined }
-    return { ...(StoredSchema.parse(stored.value) as Stored), etag: stored.etag }
-  }
-
-  const write = async (id: VolumeId, value: Stored, over: Read): Promise<void> => {
-    const { volume, epoch, places, moving } = value
-    const document = { volume, epoch, ...(places !== undefined && { places }), ...(moving !== undefined && { moving }) }
-    await (over.etag === undefined
-      ? storage.create(keyOf(id), document)
-      : storage.update(keyOf(id), document, over.etag))
-  }
-
-  const change = (id: VolumeId, next: (now: Read) => Stored | undefined): Promise<void> =>
-    retryOnConflict(async () => {
-      const now = await read(id)
-      const then = next(now)
-      if (then !== undefined) await write(id, then, now)
-    })
-
   /** Updates the record to what the app's document says. */
   const adopt = async (app: App): Promise<void> => {
     const { volume: asked } = app.task
@@ -94,7 +55,12 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
       if (volume === null) {
         const createdAt = timestamp(clock)
         const driver = asked.driver && { driver: asked.driver }
-        return { ...now, volume: { id: asked.id, app: app.name, size: asked.size, ...driver, lease: null, createdAt } }
+        // An import that is under way is called off.
+        return {
+          ...now,
+          moving: undefined,
+          volume: { id: asked.id, app: app.name, size: asked.size, ...driver, lease: null, createdAt },
+        }
       }
       const size = larger(volume.size, asked.size)
       const driver = hasData(now) ? volume.driver : asked.driver
@@ -128,7 +94,7 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
   }
 
   const list = async (after: VolumeId | undefined, limit: number) => {
-    const keys = await storage.list('volumes/', { after: after && keyOf(after), limit })
+    const keys = await storage.list('volumes/', { after: after && volumeKey(after), limit })
     const ids = keys.map(key => key.slice('volumes/'.length, -'.json'.length) as VolumeId)
     const found = await mapAtMost(16, ids, read)
     return {
@@ -159,6 +125,7 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
 
     elsewhere,
     placeOf,
+    ...volumeMoves({ read, change, clock }),
 
     /** The lease of the volume, with one read; null if no node has one, or the last one has expired. */
     leaseOf: async (id: VolumeId): Promise<Lease | null> => {
@@ -180,7 +147,7 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
       const message = `the volume ${id} has ${now} and cannot shrink to ${asked.size}`
       throw new ShadowError('bad-input', `volume.size: ${message}`, {
         faults: [{ field: 'volume.size', message }],
-        hint: `ask for ${now} or more`,
+        hint: `ask for ${now} or more; to begin anew, without its data: shadow update ${id} --no-volume, shadow volume rm ${id}, shadow update ${id} --volume ${asked.size}`,
       })
     },
 
@@ -212,11 +179,15 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
      * Gives the lease to the node, for `forMs` or until it is given up. A lease that the node has already is success. With `epoch`, it
      * renews that lease only.
      * Fails with `volume-elsewhere` if another node holds the lease, or if another epoch has begun; with `changed` if the node has another
-     * driver for the volume, by a definition that was replaced.
+     * driver for the volume, by a definition that was replaced; with `volume-not-here` if the bytes are on another disk than the node's.
      */
-    async lease(id: VolumeId, node: NodeName, { forMs, epoch: renewed, driver, zone }: Terms = {}): Promise<Volume> {
+    async lease(
+      id: VolumeId,
+      node: NodeName,
+      { forMs, epoch: renewed, driver, zone, disk: own }: Terms = {},
+    ): Promise<Volume> {
       await get(id)
-      await change(id, ({ volume, epoch, places = [], moving }) => {
+      await change(id, ({ volume, epoch, places = [], disk, moving }) => {
         if (volume === null) throw new ShadowError('not-found', `no volume is called ${id}`)
         if (driverOf(volume) !== driverOf({ driver })) throw otherDriver(volume, driverOf({ driver }))
         if (volume.lost !== undefined) throw volumeLost(id, volume.lost.node)
@@ -235,49 +206,22 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
         const other = leaseOfOther(now, node, wall)
         if (other !== undefined) throw elsewhere(id, other)
         const next = takeLease(now, node, until, wall)
-        // The old node is about to write again: what was copied is no longer all.
-        if (next === now && moving !== undefined) return { volume, epoch, places }
-        if (next === undefined || next === now) return undefined
+        if (next === now) {
+          if (disk !== undefined && own !== undefined && disk !== own) throw volumeNotHere(id, node)
+          // The old node is about to write again: what was copied is no longer all.
+          const isKnown = moving === undefined && (disk !== undefined || own === undefined)
+          return isKnown ? undefined : { volume, epoch, places, disk: disk ?? own }
+        }
+        if (next === undefined) return undefined
         return {
           volume: { ...volume, ...inZone, lease: next.lease },
           epoch: next.epoch,
           places: [...new Set([...places, node])],
+          disk: own,
         }
       })
       return get(id)
     },
-
-    /**
-     * Begins a move to a node, which may have a copy of the data from now on. Fails with `changed` if `from` does not have the volume any more.
-     */
-    beginMove: (id: VolumeId, moving: Moving): Promise<void> =>
-      change(id, now => {
-        const { lease } = now.volume ?? {}
-        if (lease?.node !== moving.from || lease.until !== null) throw calledOff(id)
-        return { ...now, places: [...new Set([...(now.places ?? [moving.from]), moving.to])], moving }
-      }),
-
-    /** Calls a move off; one that has ended already is left as it is. */
-    endMove: (id: VolumeId, move: string): Promise<void> =>
-      change(id, now => (now.moving?.id === move ? { ...now, moving: undefined } : undefined)),
-
-    /** From where the volume moves to this node; fails with `changed` if this move is not under way. */
-    async movedFrom(id: VolumeId, to: NodeName, move: string): Promise<NodeName> {
-      const { moving } = await read(id)
-      if (moving?.id !== move || moving.to !== to) throw calledOff(id)
-      return moving.from
-    },
-
-    /** Passes the lease on to the new node; fails with `changed` if the move was called off. */
-    finishMove: (id: VolumeId, to: NodeName, move: string): Promise<void> =>
-      change(id, now => {
-        const { volume, moving, epoch } = now
-        if (volume?.lease?.node === to && moving === undefined) return undefined
-        if (volume?.lease == null || moving?.id !== move || moving.to !== to || volume.lease.node !== moving.from)
-          throw calledOff(id)
-        const lease = { node: to, epoch: epoch + 1, until: null }
-        return { ...now, volume: { ...volume, lease }, epoch: epoch + 1, moving: undefined }
-      }),
 
     /** Records that the node whose disk has the volume is gone for good; another node's volume is left as it is. */
     markLost: (id: VolumeId, node: NodeName): Promise<void> =>
@@ -285,6 +229,13 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
         const { volume } = now
         if (volume?.lease?.node !== node) return undefined
         return { ...now, volume: { ...volume, lease: null, lost: { node, at: timestamp(clock) } } }
+      }),
+
+    /** Ends the lease of a node whose machine has ended for good: nothing on it can write any more. */
+    endLease: (id: VolumeId, node: NodeName): Promise<void> =>
+      change(id, now => {
+        const { volume } = now
+        return volume?.lease?.node === node ? { ...now, volume: { ...volume, lease: null } } : undefined
       }),
 
     /** A node that was lost is back: gives it the leases that it had, since the bytes are on its disk. */
@@ -317,11 +268,6 @@ const renewedTooLate = (volume: VolumeId, node: NodeName | undefined): ShadowErr
     : new ShadowError('volume-elsewhere', `the lease of the volume ${volume} has passed on to ${node}`, {
         facts: { node },
       })
-
-const calledOff = (id: VolumeId): ShadowError =>
-  new ShadowError('changed', `the move of the volume ${id} was called off: it is whole where it was`, {
-    hint: 'move it again',
-  })
 
 const inOtherZone = ({ id, zone }: Volume, node: NodeName, nodes: string): ShadowError =>
   new ShadowError('no-node', `the volume ${id} is in zone ${zone}, and ${node} in zone ${nodes}`, {

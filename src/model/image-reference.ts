@@ -51,7 +51,7 @@ export function imageReference(text: string): ImageReference {
     const fault = faultOfComponent(component)
     if (fault !== undefined) fail(fault)
   }
-  if (tag !== undefined && !/^\w[\w.-]{0,127}$/.test(tag))
+  if (tag !== undefined && !isTag(tag))
     fail(
       tag.length > LONGEST_TAG
         ? `its tag has ${tag.length} characters; ${LONGEST_TAG} at most`
@@ -63,6 +63,9 @@ export function imageReference(text: string): ImageReference {
   }
   return { ...full, tag: tag ?? (digest === undefined ? 'latest' : undefined), digest }
 }
+
+/** Whether the text can be the tag of an image. */
+export const isTag = (text: string): boolean => /^\w[\w.-]{0,127}$/.test(text)
 
 /** The part before the first slash is a registry if it has a dot, a port or a capital letter, or is `localhost`. Otherwise it is a user of Docker Hub. */
 function split(name: string): { domain: string | undefined; path: string } {
@@ -84,7 +87,8 @@ function faultOfDomain(domain: string): string | undefined {
   return undefined
 }
 
-function faultOfComponent(component: string): string | undefined {
+/** What keeps the text from being a part of an image's name; undefined if nothing does. */
+export function faultOfComponent(component: string): string | undefined {
   if (component === '') return 'a part of its name is empty: a "/" is first, last or doubled'
   if (COMPONENT.test(component)) return undefined
   if (/[A-Z]/.test(component)) return `"${component}" has capital letters; the name of an image is in lower case`

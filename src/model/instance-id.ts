@@ -18,6 +18,18 @@ export function instanceId(app: AppName, slot?: string): InstanceId {
   return `${app}.${slot}` as InstanceId
 }
 
+/**
+ * Names one of several containers of an instance: the id of the instance for the usual one, `app_r12` for the container of release 12 that was
+ * started beside it. No id of an instance has a `_`, so the two are never the same.
+ */
+export type RunKey = InstanceId | (string & { readonly brand: 'RunKey' })
+
+/** The key of the container that runs this revision beside another container of the instance. */
+export const besideKey = (instance: InstanceId, revision: number): RunKey => `${instance}_r${revision}` as RunKey
+
+/** Whether the text can be a key of a container. */
+export const isRunKey = (text: string): text is RunKey => isInstanceId(text.replace(/_r\d+$/, ''))
+
 /** Parses the id of an instance; fails with `bad-input` that shows where it is wrong. */
 export function parseInstanceId(text: string): InstanceId {
   const dot = text.indexOf('.')

@@ -2,12 +2,23 @@ import type { Problem } from '../lib/errors.ts'
 import type { ClientTls } from '../lib/tls/credentials.ts'
 import type { InstanceId } from './instance-id.ts'
 import type { AppName, NodeName } from './names.ts'
+import type { RolloutView } from './rollout.ts'
 
 export const PHASES = ['asleep', 'waking', 'awake', 'stopping', 'crashed', 'stuck'] as const
 /** The phase of an instance. Tiers between awake and asleep will be added here. */
 export type Phase = (typeof PHASES)[number]
 
-export const WAKE_STEPS = ['lease', 'attach', 'fsck', 'mount', 'image', 'create', 'start', 'ready'] as const
+export const WAKE_STEPS = [
+  'lease',
+  'attach',
+  'fsck',
+  'mount',
+  'image',
+  'create',
+  'companions',
+  'start',
+  'ready',
+] as const
 export type WakeStep = (typeof WAKE_STEPS)[number]
 export const SLEEP_STEPS = ['stop', 'unmount', 'detach'] as const
 export type SleepStep = (typeof SLEEP_STEPS)[number]
@@ -23,17 +34,27 @@ export const STOP_REASONS = [
   'lease-lost',
   'drained',
   'drain-deadline',
+  'self',
+  'restored',
+  'budget',
+  'companion',
 ] as const
-/** `drained`: its node drains, and nobody used it. `drain-deadline`: it was still in use when the time for that was over. */
+/** `self`: the app itself asked for it. `drained`: its node drains, and nobody used it. `drain-deadline`: it was still in use when the time for that was over. `budget`: its budget, or that of its owner, is spent. `companion`: an app that it uses is on this node no more. */
 export type StopReason = (typeof STOP_REASONS)[number]
 
-/** What keeps an app awake. */
-export type HoldKind = 'request' | 'websocket'
+export const HOLD_KINDS = ['request', 'websocket', 'busy', 'session', 'connection', 'companion'] as const
+/**
+ * What keeps an app awake. `busy`: a lease that the app took itself. `session`: a command, a shell or a connection that somebody opened in its
+ * container. `connection`: somebody is connected to one of its TCP ports by a front. `companion`: an app that uses it is awake.
+ */
+export type HoldKind = (typeof HOLD_KINDS)[number]
 
 export type HoldView = {
   readonly kind: HoldKind
   readonly what: string
   readonly since: string
+  /** When it ends by itself. */
+  readonly until?: string | undefined
   /** true: this hold does not keep the app awake (a WebSocket with the policy `ignore` or `wake`). */
   readonly isIgnored?: boolean | undefined
 }
@@ -56,21 +77,32 @@ export type HoldRequest = {
   readonly what: string
   /** The memory that the request takes while it waits: its head, and the part of its body that is buffered. */
   readonly bytes: number
+  /** When it ends by itself; ISO 8601. */
+  readonly until?: string | undefined
   /** false: the call fails with `app-asleep` instead of waking the app. */
   readonly mayWake: boolean
+  /** Why it may not wake the app, for `shadow why`; left out: the request says so itself. */
+  readonly ignoredBy?: string | undefined
   /** Set for a browser that can be shown the waiting page: the call fails with `app-waking` if the app is not ready after this time. */
   readonly patienceMs?: number | undefined
   readonly grant?: Grant | undefined
-  /** Called when the app stops: closes a WebSocket with a reason. */
+  /** Called when the app stops: closes a WebSocket or a session with a reason. */
   readonly goAway?: (() => void) | undefined
+  /** The release that the request is for; left out: the newest one. */
+  readonly release?: WantedRelease | undefined
   /** The permit of the app's route, for a node that does not know the app yet. */
   readonly permit?: string | undefined
 }
+
+/** `isStrict`: no other release may serve the request. Otherwise the newest one serves it, where this one has ended. */
+export type WantedRelease = { readonly revision: number; readonly isStrict: boolean }
 
 /** A hold on an awake app, with the address to forward to. Disposing of it releases the hold. */
 export type Held = Disposable & {
   /** `ip:port` to forward to. */
   readonly address: string
+  /** The revision that runs there. */
+  readonly release?: number | undefined
   /** Headers to add to the forwarded request, for the next hop. */
   readonly headers: Readonly<Record<string, string>>
   /** true: the address is a node's listener, and that node holds the app itself. */
@@ -88,8 +120,29 @@ export type Held = Disposable & {
   readonly alive?: () => Promise<void>
   /** The caller calls it when it refused an answer of the app, with the fault; `shadow why` and the log show it. */
   readonly badAnswer?: (fault: string) => void
+  /** Until when an answer of the app counts, by the clock: one number, in memory that threads share. Left out: it counts. */
+  readonly answersUntil?: Float64Array | undefined
+  /** The requests that the app was given, one number in memory that threads share: whoever forwards one adds it. Left out: nobody counts them here. */
+  readonly requests?: Int32Array | undefined
   /** Set if the request waited for a wake here: the time of each step, in milliseconds. */
   readonly waited?: Readonly<Record<string, number>> | undefined
+}
+
+/** Requests that did not wake an instance, because of a rule or by what they said themselves. */
+export type NotWoken = {
+  readonly by: string
+  readonly count: number
+  /** When the last of them came. */
+  readonly at: string
+  readonly what: string
+}
+
+/** Sleeps that a dry run left out: how many, the last one, and how long the app would have slept in all. */
+export type DrySleeps = {
+  readonly count: number
+  readonly at: string
+  readonly why: StopReason
+  readonly asleepMs: number
 }
 
 /** How full a volume is. `onDiskBytes` is the space that it takes on its machine's disk. */
@@ -130,6 +183,12 @@ export type InstanceView = {
   /** For a stuck instance: the resources that are not released. */
   readonly held: readonly string[]
   readonly problem: Problem | null
+  /** Why it is awake though nobody uses it: its idle check or its use of processors says so. */
+  readonly atWork?: { readonly why: string; readonly checkedAt: string } | undefined
+  /** The sleeps that a dry run left out, since the node started. */
+  readonly drySleeps?: DrySleeps | undefined
+  /** Requests that did not wake it, by why they did not, since the node started. */
+  readonly notWoken?: readonly NotWoken[] | undefined
   /** When the last wake was refused because there were too many, and how many were refused since the node started; null if none was. */
   readonly refusedWakes: { readonly at: string; readonly count: number } | null
   /** A newer revision that did not get ready: `revision` runs in its place. */
@@ -146,7 +205,49 @@ export type InstanceView = {
   readonly drain?: { readonly stopMs: number; readonly updateMs: number } | undefined
   /** How many requests and WebSockets its last stop cut off. */
   readonly cut?: number | undefined
+  /** How far its newest revision came, stage by stage. */
+  readonly rollout?: RolloutView | undefined
+  /** The apps that it uses, while it is awake. */
+  readonly companions?: readonly CompanionView[] | undefined
+  /** The last connection to a port on which the app does not listen, and how many there were since the node started. */
+  readonly badConnection?: { readonly at: string; readonly fault: string; readonly count: number } | undefined
+  /** Earlier releases that still run beside the newest one. */
+  readonly formers?: readonly FormerView[] | undefined
+  /** Set while a front keeps it awake: until when, if the front does not ask again, and why. */
+  readonly kept?: { readonly until: string; readonly why: string } | undefined
+}
+
+/** An app that an instance uses. `isHeld`: it is awake, and stays so; `problem`: why it is not. */
+export type CompanionView = { readonly app: AppName; readonly isHeld: boolean; readonly problem?: string | undefined }
+
+/** An earlier release that still runs: it drains (`until`), or serves its sessions on (`endsAt`: if nobody uses it). */
+export type FormerView = {
+  readonly revision: number
+  readonly since: string
+  readonly container: { readonly id: string; readonly address: string }
+  readonly holds: number
+  readonly until?: string | undefined
+  readonly endsAt?: string | undefined
+}
+
+/** The load of an awake instance, as its node tells it to fronts. */
+export type InstanceLoad = {
+  readonly instance: InstanceId
+  /** Requests of all fronts that came to the node for it and are not answered. */
+  readonly inFlight: number
+  /** The revisions of earlier releases that keep their sessions there; left out: none does. */
+  readonly formers?: readonly number[] | undefined
+  /** The share of the processors it may use that it has used lately, from 0 to 1; left out where that is not known. */
+  readonly cpu?: number | undefined
 }
 
 /** One line of an app's log. `stream: "shadow"` is a line of Shadow's about the app; the others are the app's output. */
-export type LogLine = { readonly at: string; readonly stream: 'stdout' | 'stderr' | 'shadow'; readonly line: string }
+export type LogLine = {
+  readonly at: string
+  readonly stream: 'stdout' | 'stderr' | 'shadow'
+  readonly line: string
+  /** The revision whose container wrote it: an app may have two for a while. */
+  readonly release?: number | undefined
+  /** The instance that wrote it, of an app that may have several. */
+  readonly instance?: InstanceId | undefined
+}

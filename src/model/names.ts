@@ -4,6 +4,8 @@ import { ShadowError } from '../lib/errors.ts'
 export type AppName = string & { readonly brand: 'AppName' }
 export type NodeName = string & { readonly brand: 'NodeName' }
 export type VolumeId = string & { readonly brand: 'VolumeId' }
+/** The name of a snapshot, among those of its volume. */
+export type SnapshotId = string & { readonly brand: 'SnapshotId' }
 
 const LONGEST_LABEL = 63
 
@@ -11,9 +13,13 @@ const LONGEST_LABEL = 63
 export const appName = (text: string): AppName => label('app name', text) as AppName
 export const nodeName = (text: string): NodeName => label('node name', text) as NodeName
 export const volumeId = (text: string): VolumeId => label('volume name', text) as VolumeId
+export const snapshotId = (text: string): SnapshotId => label('snapshot name', text) as SnapshotId
 
 /** Whether the text can be an app's name. */
 export const isAppName = (text: string): text is AppName => faultOfLabel(text) === undefined
+
+/** Whether the text can be a snapshot's name. */
+export const isSnapshotId = (text: string): text is SnapshotId => faultOfLabel(text) === undefined
 
 /** Whether the text can be a node's name. */
 export const isNodeName = (text: string): text is NodeName => faultOfLabel(text) === undefined

@@ -3,6 +3,7 @@ import { describe, test } from 'vitest'
 import { type AppName, type NodeName, nodeName } from './names.ts'
 import {
   type Candidate,
+  hintOfRejected,
   imageKey,
   type MemoryFacts,
   type Needs,
@@ -29,7 +30,7 @@ const images = (...ids: string[]) => ({ images: ids })
 const app = 'blog' as AppName
 
 /** By this weight, earlier letters are better. */
-const weigh = (_: AppName, node: NodeName): string => String.fromCodePoint(500 - (node.codePointAt(0) ?? 0))
+const weigh = (_: string, node: NodeName): number => -(node.codePointAt(0) ?? 0)
 
 const volume = (node: string | null = null, isLocal = false, inZone?: string): Needs => ({
   volume: { node: node as NodeName | null, isLocal, ...(inZone && { zone: inZone }) },
@@ -221,4 +222,11 @@ describe('placement of many apps:', () => {
     assert(Math.abs((counts['a']?.length ?? 0) - 300) < 60)
     for (const name of ['b', 'c', 'd']) assert((counts[name]?.length ?? 0) > 60)
   })
+})
+
+test('whoever has no node in the zone of a volume is told the zone', () => {
+  const rejected = [{ node: nodeName('a'), reason: 'other-zone' as const }]
+  assert.match(hintOfRejected(rejected, 'eu-1a'), /^the volume is in zone eu-1a: start a node there/)
+  assert.equal(hintOfRejected(rejected, undefined), 'shadow node ls')
+  assert.equal(hintOfRejected([{ node: nodeName('a'), reason: 'unhealthy' }], 'eu-1a'), 'shadow node ls')
 })

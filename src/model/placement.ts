@@ -1,8 +1,9 @@
-import { createHash } from 'node:crypto'
+import type { InstanceId } from './instance-id.ts'
 import { type Labels, ZONE } from './labels.ts'
 import type { AppName, NodeName } from './names.ts'
 import type { Cordon } from './node-state.ts'
 import { toBytes } from './quantities.ts'
+import { bestTwo, rendezvous } from './rendezvous.ts'
 import type { TaskDefinition, VolumeDriver } from './task.ts'
 
 /** What a node tells of itself that placement goes by. Older nodes leave fields out: then that rule does not apply to them. */
@@ -63,8 +64,11 @@ type Options = {
   /** How many other instances of the app each node has. */
   readonly replicas?: ReadonlyMap<NodeName, number>
   /** The weight of each pair in rendezvous hashing. @internal */
-  readonly weigh?: (app: AppName, node: NodeName) => string
+  readonly weigh?: (app: Placed, node: NodeName) => number
 }
+
+/** What is placed: an app, or one of its several instances. */
+type Placed = AppName | InstanceId
 
 export const PLACEMENT_REASONS = [
   'has-volume',
@@ -72,8 +76,8 @@ export const PLACEMENT_REASONS = [
   'not-overloaded',
   'memory',
   'volume-slots',
-  'image',
   'spread',
+  'image',
   'room',
   'hash',
 ] as const
@@ -102,7 +106,13 @@ export type Placement<N> = {
 }
 
 /** Codes by which a node refuses to wake an app that another node may be able to wake. */
-export const REFUSES_WAKE = ['no-memory', 'no-volume-slot', 'node-cordoned'] as const
+export const REFUSES_WAKE = [
+  'no-memory',
+  'no-volume-slot',
+  'node-cordoned',
+  'runtime-unreachable',
+  'app-stuck',
+] as const
 
 const MOST_CPU = 1
 const MOST_MEMORY = 0.8
@@ -134,7 +144,7 @@ export const reservedBy = ({ limits }: Pick<TaskDefinition, 'limits'>): number =
  * only its own apps: decision 033.
  */
 export function place<N extends PlacedOn>(
-  app: AppName,
+  app: Placed,
   needs: Needs,
   candidates: readonly Candidate<N>[],
   { without, replicas, weigh = rendezvous }: Options = {},
@@ -155,16 +165,17 @@ export function place<N extends PlacedOn>(
   let left = fit
   let reason: PlacementReason = 'only-node'
   for (const [word, isBetter] of preferences<N>(needs, replicas)) {
-    const better = left.filter(candidate => isBetter(candidate, left))
+    const better = left.filter(isBetter(left))
     if (better.length === 0 || better.length === left.length) continue
     left = better
     reason = word
   }
-  const [first, second] = left
-    .map(({ node }) => ({ node, weight: weigh(app, node.name) }))
-    .toSorted((a, b) => (a.weight < b.weight ? 1 : -1))
-  if (first === undefined || second === undefined) return chosen((first ?? left[0])?.node as N, reason)
-  return freeOf(second.node) > MUCH_MORE * freeOf(first.node) ? chosen(second.node, 'room') : chosen(first.node, 'hash')
+  const [first, second] = bestTwo(
+    left.map(({ node }) => node),
+    node => weigh(app, node.name),
+  )
+  if (first === undefined || second === undefined) return chosen(first as N, reason)
+  return freeOf(second) > MUCH_MORE * freeOf(first) ? chosen(second, 'room') : chosen(first, 'hash')
 }
 
 /** Why the node cannot take the app, whatever other nodes there are; undefined if it can. */
@@ -193,10 +204,10 @@ export const canAttach = (
   volume: Pick<VolumeNeeds, 'driver'> | undefined,
 ): boolean => volume === undefined || volumeDrivers.includes(volume.driver ?? 'loop')
 
-/** A preference: its word, and whether it keeps the candidate of those that are left. */
+/** A preference: its word, and whether it keeps a candidate of those that are left. */
 type Preference<N extends PlacedOn> = readonly [
   PlacementReason,
-  (candidate: Candidate<N>, left: readonly Candidate<N>[]) => boolean,
+  (left: readonly Candidate<N>[]) => (candidate: Candidate<N>) => boolean,
 ]
 
 function preferences<N extends PlacedOn>(
@@ -204,26 +215,37 @@ function preferences<N extends PlacedOn>(
   replicas: Options['replicas'],
 ): readonly Preference<N>[] {
   const count = ({ node }: Candidate<N>): number => replicas?.get(node.name) ?? 0
+  const each = (isBetter: (candidate: Candidate<N>) => boolean) => () => isBetter
   return [
-    ['not-overloaded', ({ overloaded }) => !overloaded],
+    ['not-overloaded', each(({ overloaded }) => !overloaded)],
     // First those that need not put another app to sleep for it, then those that can.
-    ['memory', ({ node }) => freeOf(node) + (node.room?.idleBytes ?? 0) >= reserveBytes],
-    ['memory', ({ node }) => freeOf(node) >= reserveBytes],
+    ['memory', each(({ node }) => freeOf(node) + (node.room?.idleBytes ?? 0) >= reserveBytes)],
+    ['memory', each(({ node }) => freeOf(node) >= reserveBytes)],
     [
       'volume-slots',
-      ({ node: { volumeSlots } }) =>
-        volume === undefined || volumeSlots === undefined || volumeSlots.free + volumeSlots.idle > 0,
+      each(
+        ({ node: { volumeSlots } }) =>
+          volume === undefined || volumeSlots === undefined || volumeSlots.free + volumeSlots.idle > 0,
+      ),
     ],
-    ['volume-slots', ({ node }) => volume === undefined || node.volumeSlots === undefined || node.volumeSlots.free > 0],
-    ['image', ({ node }) => image !== undefined && node.images?.includes(image) === true],
-    ['spread', (candidate, left) => left.every(other => count(candidate) <= count(other))],
+    [
+      'volume-slots',
+      each(({ node }) => volume === undefined || node.volumeSlots === undefined || node.volumeSlots.free > 0),
+    ],
+    // Before the image: otherwise all instances would be on the nodes that have it already.
+    [
+      'spread',
+      left => {
+        const fewest = left.reduce((least, candidate) => Math.min(least, count(candidate)), Number.POSITIVE_INFINITY)
+        return candidate => count(candidate) === fewest
+      },
+    ],
+    ['image', each(({ node }) => image !== undefined && node.images?.includes(image) === true)],
   ]
 }
 
 /** The memory that an app may reserve now, in bytes; unlimited where the node does not say. */
 const freeOf = ({ room }: PlacedOn): number => room?.freeBytes ?? Number.POSITIVE_INFINITY
-
-const rendezvous = (app: AppName, node: NodeName): string => createHash('sha256').update(`${app}/${node}`).digest('hex')
 
 const REJECTIONS: Record<RejectionReason, string> = {
   unhealthy: 'is not healthy',
@@ -240,3 +262,9 @@ const REJECTIONS: Record<RejectionReason, string> = {
 /** Says why each node cannot take an app: "node-1 is not healthy, node-2 is in another zone than its volume". */
 export const sayRejected = (rejected: readonly Rejection[]): string =>
   rejected.map(({ node, reason }) => `${node} ${REJECTIONS[reason]}`).join(', ')
+
+/** What to do if no node can take an app; a volume in a zone wants a node there. */
+export const hintOfRejected = (rejected: readonly Rejection[], zone: string | undefined): string =>
+  zone !== undefined && rejected.some(({ reason }) => reason === 'other-zone')
+    ? `the volume is in zone ${zone}: start a node there, with SHADOW_NODE_LABELS=zone=${zone} if it is not set by its cloud; see shadow node ls`
+    : 'shadow node ls'

@@ -10,6 +10,10 @@ import type { TaskDefinition, TaskVolume } from './task.ts'
 export type Route = AppForFronts & {
   readonly revision: number
   readonly hasVolume: boolean
+  /** Left out: open sessions go to a newer release. */
+  readonly sessions?: 'stay' | undefined
+  /** The route is that of the hostname of one release, which alone may serve its requests. */
+  readonly release?: number | undefined
   /** The node that holds the lease of the volume; null where no node does, or there is no volume. */
   readonly node: NodeName | null
   /** What placement goes by. */
@@ -28,27 +32,38 @@ export type VolumePlace = {
 
 export const NO_PLACE: VolumePlace = { node: null, isLocal: false }
 
-/** The route of an app; `place` is where its volume is. The task definition is what is left out. */
-export function routeOf(app: App, place: VolumePlace, permit: string): Route {
-  const { task, ...forFronts } = app
+/** The route of an app; `place` is where its volume is. The task definition and what is staged are left out. */
+export function routeOf(app: App, place: VolumePlace, permit: string, needs = needsOf(app.task, place)): Route {
+  const { task, staged: _, budget: __, usedBy: _1, permits: _2, ...forFronts } = app
   return {
     ...forFronts,
     revision: task.revision,
     hasVolume: task.volume !== undefined,
+    ...(task.deploy?.sessions === 'stay' && { sessions: 'stay' as const }),
     node: place.node,
-    needs: needsOf(task, place),
+    needs,
     permit,
   }
 }
 
-/** What an app needs of a node, by its definition and where its volume is. */
-export const needsOf = (task: TaskDefinition, { node, isLocal, isLost, zone }: VolumePlace): Needs => ({
-  reserveBytes: reservedBy(task),
-  ...(task.pinned !== undefined && { image: imageKey(task.pinned.id) }),
-  ...(task.volume !== undefined && {
-    volume: { node, isLocal, ...driverIn(task.volume), ...(isLost && { isLost }), ...(zone !== undefined && { zone }) },
-  }),
-})
+/** The apps that an app hangs together with: the one whose volume says where it runs, and those that it wakes. */
+type Together = { readonly home?: TaskDefinition | undefined; readonly wakes: readonly TaskDefinition[] }
+
+/** What an app needs of a node, by its definition and where its volume is, or that of the app whose node it shares. */
+export function needsOf(
+  task: TaskDefinition,
+  { node, isLocal, isLost, zone }: VolumePlace,
+  { home, wakes }: Together = { wakes: [] },
+): Needs {
+  const volume = task.volume ?? home?.volume
+  return {
+    reserveBytes: [task, ...wakes].reduce((sum, one) => sum + reservedBy(one), 0),
+    ...(task.pinned !== undefined && { image: imageKey(task.pinned.id) }),
+    ...(volume !== undefined && {
+      volume: { node, isLocal, ...driverIn(volume), ...(isLost && { isLost }), ...(zone !== undefined && { zone }) },
+    }),
+  }
+}
 
 const driverIn = ({ driver }: TaskVolume): Pick<TaskVolume, 'driver'> => (driver === undefined ? {} : { driver })
 

@@ -1,6 +1,10 @@
+import type { Deploy } from './deploy.ts'
 import type { Egress } from './egress.ts'
+import type { IdleCheck } from './idle-check.ts'
 import type { AppName, VolumeId } from './names.ts'
 import type { Duration, Size } from './quantities.ts'
+import type { Made } from './release.ts'
+import type { TaskSource } from './source.ts'
 
 /** How the node knows that the app is ready for its first request. */
 export type Readiness =
@@ -10,17 +14,18 @@ export type Readiness =
   /** When the HEALTHCHECK of its image passes. */
   | { readonly kind: 'healthcheck' }
 
-/** Where the bytes of a volume are: `loop`: on the disk of one node; `pool`: on storage that all nodes of the pool see; `ebs`: a disk of AWS. */
-export const VOLUME_DRIVERS = ['loop', 'pool', 'ebs'] as const
+/** Where the bytes of a volume are: `loop`: on the disk of one node; `pool`: on storage that all nodes of the pool see; `ebs`: a disk of AWS; `digitalocean`: a disk of DigitalOcean. */
+export const VOLUME_DRIVERS = ['loop', 'pool', 'ebs', 'digitalocean'] as const
 /** How a node gets a driver. */
 export const HAS_DRIVER: Readonly<Record<VolumeDriver, string>> = {
   loop: 'every node has the driver loop',
   pool: 'set SHADOW_POOL on a node, to a folder on storage that all nodes of the pool see',
   ebs: 'run a node on EC2 in the zone of the volume, with SHADOW_EBS',
+  digitalocean: 'run a node on a droplet in the region of the volume, with SHADOW_DIGITALOCEAN',
 }
 /** Where each driver has the bytes of a volume, in words. */
 export const VOLUME_DRIVERS_SAID =
-  'loop: on the disk of one node; pool: on storage that all nodes with SHADOW_POOL see; ebs: on a disk of AWS EBS, which nodes with SHADOW_EBS attach'
+  'loop: on the disk of one node; pool: on storage that all nodes with SHADOW_POOL see; ebs: on a disk of AWS EBS, which nodes with SHADOW_EBS attach; digitalocean: on a disk of DigitalOcean, which nodes with SHADOW_DIGITALOCEAN attach'
 export type VolumeDriver = (typeof VOLUME_DRIVERS)[number]
 
 /** The volume of a task definition. */
@@ -45,6 +50,8 @@ export type PinnedImage = {
   readonly id: string
   /** The digest of its manifest in its registry, by which another machine pulls it; undefined for an image that was built locally. */
   readonly digest?: string | undefined
+  /** Lets a node read the image from the masters' store. It is only in what a master sends to a node. */
+  readonly permit?: string | undefined
 }
 
 /** One immutable revision of how to run an app. A change makes the next revision; a revision itself never changes. */
@@ -61,6 +68,7 @@ export type TaskDefinition = {
   /** Set if no port was given: if the image exposes exactly one port, that one is used. */
   readonly portFrom?: 'image' | undefined
   readonly volume?: TaskVolume | undefined
+  readonly source?: TaskSource | undefined
   readonly limits: {
     readonly memory: Size
     readonly cpus: number
@@ -74,6 +82,8 @@ export type TaskDefinition = {
   }
   /** What the app may reach besides the internet and its own hostnames; left out: nothing. */
   readonly egress?: readonly Egress[] | undefined
+  /** The apps that are awake before it and as long as it is, and that it reaches by their names; left out: none. */
+  readonly uses?: readonly AppName[] | undefined
   readonly ready: Readiness
   /** How long a start may take before it counts as failed. */
   readonly startWithin: Duration
@@ -91,7 +101,19 @@ export type TaskDefinition = {
     readonly webSockets: WebSocketPolicy
     /** How many times a minute requests may wake the app; left out: `TASK_DEFAULTS.wakes`. */
     readonly wakes?: number | undefined
+    /** Asked before the app is put to sleep because nobody uses it; left out: it is not asked. */
+    readonly idleCheck?: IdleCheck | undefined
+    /** In percent of the processors that it may use: above that it counts as at work. Left out: processors do not count. */
+    readonly cpu?: number | undefined
+    /** It is not put to sleep for want of use, and it is recorded when it would have been; left out: the setting of its node. */
+    readonly dryRun?: boolean | undefined
   }
+  /** The version of the app's secrets; left out: it has none. The values are in a document of their own. */
+  readonly secretsVersion?: number | undefined
+  /** What made it; left out by earlier versions of Shadow. */
+  readonly made?: Made | undefined
+  /** Left out: open sessions go to the newer release. */
+  readonly deploy?: Deploy | undefined
   readonly createdAt: string
 }
 

@@ -2,7 +2,8 @@ import { availableParallelism, totalmem } from 'node:os'
 import packageJson from '../../package.json' with { type: 'json' }
 import type { MasterClient } from '../api/client.ts'
 import { pause } from '../lib/abort.ts'
-import type { Clock } from '../lib/clock.ts'
+import { bootNow } from '../lib/boot-id.ts'
+import { type Clock, timestamp } from '../lib/clock.ts'
 import { asShadowError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { DRAINING_ANNOUNCES_EVERY, NODE_ANNOUNCES_EVERY } from '../model/intervals.ts'
@@ -41,6 +42,8 @@ export class Announcer {
   #asked: PromiseWithResolvers<void>[] = []
   #pause = new AbortController()
   #isHeard = true
+  #isClockRight = true
+  readonly #boot = bootNow()
   /** `toLeave` of the last announcement that a master has heard. */
   #announced: number | undefined
 
@@ -75,7 +78,8 @@ export class Announcer {
   }
 
   async #announce(): Promise<void> {
-    const { master, node, address, labels, keys, health, facts, cordon, awake, volumeDrivers, log } = this.#options
+    const { master, node, address, labels, keys, health, facts, cordon, awake, volumeDrivers, clock, log } =
+      this.#options
     try {
       const { overall, cpu_utilization, memory_utilization } = await health.now()
       const { toLeave } = cordon
@@ -94,6 +98,8 @@ export class Announcer {
           ...(labels !== undefined && { labels }),
           ...(await facts()),
           version: packageJson.version,
+          boot: this.#boot,
+          at: timestamp(clock),
           trouble: overall,
           ...(toLeave !== undefined && { toLeave }),
         },
@@ -101,14 +107,31 @@ export class Announcer {
       this.#announced = toLeave
       cordon.take(told)
       this.#options.onRevoked(told.revoked ?? [])
+      this.#tellOfClock(told.clockAheadMs)
       if (!this.#isHeard) log.info('master hears us again', { node })
       this.#isHeard = true
     } catch (cause) {
       // Logged once: apps are still served, and the master may be away for long.
-      const { code, details } = asShadowError(cause)
-      if (this.#isHeard) log.warn('master does not hear us', { node, code, hint: details.hint, cause })
+      const { code, message: detail, details } = asShadowError(cause)
+      if (this.#isHeard) log.warn('master does not hear us', { node, code, detail, hint: details.hint, cause })
       this.#isHeard = false
     }
+  }
+
+  /** Logged once. The node serves on: leases and pauses are measured by a clock that nobody sets. */
+  #tellOfClock(clockAheadMs: number | undefined): void {
+    const { node, clock, log } = this.#options
+    const isRight = clockAheadMs === undefined
+    if (isRight === this.#isClockRight) return
+    this.#isClockRight = isRight
+    if (isRight) log.info('clock agrees with that of the master again', { node })
+    else
+      log.warn('clock differs from that of the master', {
+        node,
+        here: timestamp(clock),
+        aheadMs: clockAheadMs,
+        hint: 'times in logs are wrong, and certificates may be refused; set both by NTP: timedatectl set-ntp true',
+      })
   }
 }
 

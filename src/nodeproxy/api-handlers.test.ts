@@ -23,7 +23,12 @@ test('a log is read no faster than its reader takes it', async () => {
   const response = Object.assign(new PassThrough(), { writeHead: () => undefined, flushHeaders: () => undefined })
   const asked = { params: { instance: instanceId(appName('blog')) }, query: { tail: 0, follow: true }, body: undefined }
   const { signal } = new AbortController()
-  const stream = { response: response as unknown as ServerResponse, signal, permit: undefined }
+  const stream = {
+    request: undefined as never,
+    response: response as unknown as ServerResponse,
+    signal,
+    permit: undefined,
+  }
   const answering = handlers.instanceLogs(asked, stream)
   for (let i = 0; i < 100; i++) await settled()
   assert.ok(given < LINES, `all ${given} lines lie in our memory`)

@@ -1,5 +1,8 @@
 import { once } from 'node:events'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import type { CallAnswer, Calls, HandlerInput } from '../api/call-shape.ts'
+import { lineFilterOf } from '../api/log-query.ts'
 import { nodeCalls } from '../api/node-calls.ts'
 import { parseCall } from '../api/parse-call.ts'
 import { nodePaths, PERMIT_HEADER } from '../api/paths.ts'
@@ -11,13 +14,27 @@ import type { LogLine } from '../model/instance.ts'
 import { appOf, type InstanceId } from '../model/instance-id.ts'
 import { STREAM_HEARTBEAT_EVERY } from '../model/intervals.ts'
 import type { AppName } from '../model/names.ts'
+import type { InstanceStats } from '../model/stats.ts'
 import type { Apps } from './apps.ts'
+import { backupHandlers } from './backups/handlers.ts'
+import type { VolumeBackups } from './backups/volume-backups.ts'
+import type { Builds } from './builds/builds.ts'
+import type { Connections } from './connections/connections.ts'
+import type { Files } from './files.ts'
 import type { Health } from './health.ts'
+import type { HostedApps } from './hosted-apps.ts'
 import type { CallerCheck } from './http.ts'
 import type { Instance } from './instance.ts'
 import type { Instances } from './instances.ts'
+import type { Loads } from './loads.ts'
+import type { ReadOptions } from './logs/logs.ts'
 import type { RefusedConnections } from './refused-connections.ts'
+import type { ScheduledRuns } from './scheduled-runs.ts'
+import type { Sessions } from './sessions/sessions.ts'
+import type { SnapshotHandlers } from './snapshots/handlers.ts'
 import type { Space } from './space/space.ts'
+import { followRollout } from './switch/follow-rollout.ts'
+import type { VolumeExports } from './volume-exports.ts'
 import type { VolumeMoves } from './volume-moves.ts'
 import type { VolumeRef } from './volumes/block-drivers.ts'
 
@@ -25,12 +42,13 @@ type Name = keyof typeof nodePaths
 // biome-ignore lint/suspicious/noConfusingVoidType: a call without an answer resolves with nothing
 type Nothing = void
 type Stream = {
+  readonly request: StreamedRequest
   readonly response: StreamedResponse
   readonly signal: AbortSignal
   /** The permit that master or front show for the app. */
   readonly permit: string | undefined
 }
-type Handlers = {
+export type Handlers = {
   readonly [N in Name]: (
     input: HandlerInput<(typeof nodeCalls)[N]>,
     stream: Stream,
@@ -44,20 +62,27 @@ type Parts = {
   readonly refusedConnections: RefusedConnections
   /** Makes the holds of workers known to views. */
   readonly askWorkers: () => Promise<void>
+  readonly sessions: Sessions
+  readonly connections: Connections
+  readonly stats: () => Promise<InstanceStats[]>
   readonly health: Health
-  readonly readLogs: (
-    instance: InstanceId,
-    options: { tail: number; follow: boolean },
-    signal: AbortSignal,
-  ) => AsyncIterable<LogLine>
+  readonly readLogs: (instance: InstanceId, options: ReadOptions, signal: AbortSignal) => AsyncIterable<LogLine>
   /** Fails with `node-cordoned` if this node takes no new apps, and does not know this one. */
   readonly mustTake: (app: AppName) => void
   /** Announces this node to the master, and takes its cordon from the answer. */
   readonly announceNow: () => Promise<void>
+  readonly keep: HostedApps['keep']
+  readonly loads: Loads
+  readonly scheduled: Pick<ScheduledRuns, 'run'>
   readonly forget: (app: AppName) => Promise<void>
   readonly forgetInstance: (instance: InstanceId) => Promise<void>
   readonly removeVolume: (volume: VolumeRef, of: AppName | undefined) => Promise<void>
   readonly moves: VolumeMoves
+  readonly exports: VolumeExports
+  readonly snapshots: SnapshotHandlers
+  readonly builds: Builds
+  readonly files: Files
+  readonly backups: VolumeBackups
   /** Ends streams when the node stops. */
   readonly ending: AbortSignal
 }
@@ -69,20 +94,35 @@ export function apiHandlers({
   space,
   refusedConnections,
   askWorkers,
+  sessions,
+  connections,
+  stats,
   health,
   readLogs,
   mustTake,
   announceNow,
+  keep,
+  loads,
+  scheduled,
   forget,
   forgetInstance,
   removeVolume,
   moves,
+  exports,
+  snapshots,
+  builds,
+  files,
+  backups,
   ending,
 }: Parts): Handlers {
   const instanceOf = async (id: InstanceId, permit: string | undefined): Promise<Instance> =>
     instances.of(id, await apps.resolve(appOf(id), permit))
   return {
     health: () => health.now(),
+    openSession: ({ params, query }, stream) => sessions.serve({ ...params, ...query }, stream),
+    openConnection: ({ params, query }, stream) =>
+      connections.serve({ ...params, ...query, permit: stream.permit }, stream),
+    listStats: async () => ({ items: await stats() }),
     listInstances: async () => {
       await askWorkers()
       return { items: instances.all.map(instance => instance.view()) }
@@ -105,18 +145,29 @@ export function apiHandlers({
     },
     sleepInstance: async ({ params }, { permit }) => {
       const instance = await instanceOf(params.instance, permit)
+      mustNotBeUsed(instance)
       await instance.sleep('asked')
       return instance.view()
     },
     announceNow,
     checkInstance: ({ params, body }, { signal }) => instances.check(params.instance, body, signal),
+    keepInstance: async ({ params, body }, { signal, permit }) => {
+      const instance = await keep(params.instance, { ...body, permit }, AbortSignal.any([signal, ending]))
+      return { app: appOf(instance.id), phase: instance.phase }
+    },
+    runScheduled: ({ params, body }, { signal, permit }) => {
+      mustTake(appOf(params.instance))
+      return scheduled.run(params.instance, body, permit, AbortSignal.any([signal, ending]))
+    },
+    listLoads: async () => ({ items: [...(await loads.now())] }),
     forgetInstance: ({ params }) => forgetInstance(params.instance),
     forgetApp: ({ params }) => forget(params.app),
-    instanceLogs: async ({ params, query }, { response, signal }) => {
+    instanceLogs: async ({ params, query: { tail, follow, ...query } }, { response, signal }) => {
+      const options = { tail, follow, ...lineFilterOf(query, Date.now()) }
       response.writeHead(200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' })
       response.flushHeaders()
       const until = AbortSignal.any([signal, ending])
-      for await (const line of readLogs(params.instance, query, until))
+      for await (const line of readLogs(params.instance, options, until))
         if (!response.write(`${JSON.stringify(line)}\n`))
           await once(response, 'drain', { signal: until }).catch(() => undefined) // and so ends the loop
       response.end()
@@ -128,13 +179,58 @@ export function apiHandlers({
         send({ app: view.app, phase: view.phase })
       response.end()
     },
+    followRollout: async ({ params, query: { revision, wake, within } }, { response, signal, permit }) => {
+      const app = appOf(params.instance)
+      await apps.resolve(app, permit)
+      await apps.refresh(app) // a person who has just changed the app means the new definition
+      const instance = await instanceOf(params.instance, permit)
+      const until = AbortSignal.any([signal, ending, AbortSignal.timeout(within * 1_000)])
+      const wanted = { revision: revision ?? instance.task.revision, wake }
+      response.writeHead(200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' })
+      response.flushHeaders()
+      const beat = setInterval(() => response.write('\n'), STREAM_HEARTBEAT_EVERY)
+      try {
+        for await (const told of followRollout(instance, wanted, until)) response.write(`${JSON.stringify(told)}\n`)
+      } finally {
+        clearInterval(beat)
+      }
+      response.end()
+    },
     listVolumes: async () => ({ items: [...(await space.volumes())] }),
     removeVolume: ({ params, query }) => removeVolume({ id: params.volume, driver: query.driver }, query.app),
     sendVolume: ({ params, query }, { response, signal, permit }) =>
       moves.send({ ...params, ...query }, permit, response, AbortSignal.any([signal, ending])),
     receiveVolume: ({ params, body }, { signal }) =>
-      moves.receive({ ...params, ...body }, AbortSignal.any([signal, ending])),
+      moves.arrivals.receive({ ...params, ...body }, AbortSignal.any([signal, ending])),
+    exportVolume: ({ params, query }, { response, signal, permit }) =>
+      exports.send({ ...params, ...query }, permit, response, AbortSignal.any([signal, ending])),
+    importVolume: ({ params, query }, { request }) => moves.arrivals.import({ ...params, ...query }, request),
+    buildImage: ({ params: { app }, query }, { request, response, permit, signal }) =>
+      builds.build({ app, permit }, query, request, response, AbortSignal.any([signal, ending])),
+    loadImage: ({ params: { app } }, { request, response, permit, signal }) =>
+      builds.load({ app, permit }, request, response, AbortSignal.any([signal, ending])),
+    ...backupHandlers(backups, ending),
+    getVolumeMove: async ({ params }) => ({ move: moves.progress(params.volume) }),
+    ...snapshots,
+    statFile: async ({ params, query }, { permit, signal }) => ({
+      file: (await files.stat({ ...params, ...query, permit }, AbortSignal.any([signal, ending]))) ?? null,
+    }),
+    readFiles: ({ params, query }, { response, permit, signal }) =>
+      files.read({ ...params, ...query, permit }, AbortSignal.any([signal, ending]), async (tar, until) => {
+        response.writeHead(200, { 'content-type': 'application/x-tar', 'cache-control': 'no-store' })
+        await pipeline(Readable.from(tar, { objectMode: false }), response, { signal: until })
+      }),
+    writeFiles: ({ params, query }, { request, permit, signal }) =>
+      files.write({ ...params, ...query, permit }, request, AbortSignal.any([signal, ending])),
   }
+}
+
+/** An app that others use would be woken again at once. */
+function mustNotBeUsed({ id, users }: Instance): void {
+  if (users.length === 0) return
+  throw new ShadowError('companion-in-use', `${users.join(', ')} uses ${id} and is awake: ${id} sleeps after it`, {
+    hint: `shadow sleep ${appOf((users[0] ?? id) as InstanceId)}`,
+  })
 }
 
 /** Answers calls of the API. */
@@ -150,7 +246,12 @@ export function apiHandler(handlers: Handlers, check: CallerCheck) {
     const body = call.body === undefined ? undefined : await readJson(request)
     const input = parseCall(call, { params, query, body })
     const handle = handlers[name] as (input: unknown, stream: Stream) => Promise<unknown>
-    const answer = await handle(input, { response, signal, permit: request.headers[PERMIT_HEADER]?.toString() })
+    const answer = await handle(input, {
+      request,
+      response,
+      signal,
+      permit: request.headers[PERMIT_HEADER]?.toString(),
+    })
     if (call.answer === 'nothing') response.writeHead(204).end()
     else if (call.answer !== 'stream') reply(response, 200, answer)
   }

@@ -81,6 +81,11 @@ export class Apps {
     return owner && this.#permits.get(owner[0])
   }
 
+  /** What front or master have shown for the app. */
+  permitOfApp(name: AppName): string | undefined {
+    return this.#permits.get(name)
+  }
+
   known(name: AppName): App | undefined {
     return this.#cache.known(name)
   }

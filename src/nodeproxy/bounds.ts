@@ -1,7 +1,8 @@
 import type { Clock } from '../lib/clock.ts'
 import { ConcurrencyLimit } from '../lib/concurrency-limit.ts'
 import { ShadowError } from '../lib/errors.ts'
-import type { Gauges } from '../lib/shared/gauges.ts'
+import type { Gauge, Gauges } from '../lib/shared/gauges.ts'
+import type { InstanceId } from '../model/instance-id.ts'
 import type { AppName } from '../model/names.ts'
 
 type Options = {
@@ -18,6 +19,7 @@ const MOST_APPS = 100_000
 export class NodeBounds {
   readonly #options: Options
   readonly #places = new Map<AppName, ConcurrencyLimit>()
+  readonly #ofInstances = new Map<InstanceId, Gauge>()
 
   constructor(options: Options) {
     this.#options = options
@@ -35,7 +37,25 @@ export class NodeBounds {
     }
     return places
   }
+
+  /** The requests in flight of an instance of an app that may have several. */
+  ofInstance(instance: InstanceId): Gauge {
+    let gauge = this.#ofInstances.get(instance)
+    if (gauge === undefined) {
+      gauge = this.#options.gauges.of(`${instance} instance`)
+      const [oldest] = this.#ofInstances.size >= MOST_APPS ? this.#ofInstances.keys() : []
+      if (oldest !== undefined) this.#ofInstances.delete(oldest)
+      this.#ofInstances.set(instance, gauge)
+    }
+    return gauge
+  }
 }
+
+/** Thrown where an instance has as many requests as its app's rules allow: the front knows of others. */
+export const instanceFull = (instance: InstanceId, most: number): ShadowError =>
+  new ShadowError('instance-full', `${instance} has ${most} requests in flight, its hard limit`, {
+    retryAfterMs: 1_000,
+  })
 
 /** Thrown where an app has all the places that it may have. */
 export const tooMany = (app: AppName): ShadowError =>

@@ -18,6 +18,7 @@ import { LEAST_LEASE } from '../model/intervals.ts'
 import { labels } from '../model/labels.ts'
 import { type NodeName, nodeName } from '../model/names.ts'
 import { durationMs, sayMs, sizeBytes } from '../model/quantities.ts'
+import { buildSettings } from './builds/settings.ts'
 import { EGRESS_MODES } from './runtime/firewall.ts'
 
 /** A lease that lasts longer would be refused by the master. */
@@ -83,6 +84,10 @@ export const nodeproxySettings = {
     default: 'none',
     help: 'TCP ports of this machine that every app may reach, such as 80,443 if a separate front runs here; shadow up adds its own ports',
   }),
+  spot: setting('SHADOW_SPOT', oneOf('on', 'off'), {
+    default: 'off',
+    help: 'on: this node is a spot instance of EC2, and drains itself when EC2 says, two minutes before, that it takes the machine back',
+  }),
   memoryOvercommit: setting('SHADOW_MEMORY_OVERCOMMIT', factor, {
     default: '2',
     help: 'how many times the memory of this machine awake apps may reserve together; 1: no overcommit',
@@ -98,22 +103,47 @@ export const nodeproxySettings = {
     default: '1000',
     help: 'how many volumes may be attached to this machine at a time; clouds often allow 28; 0: no app with a volume is placed here',
   }),
+  restic: setting('SHADOW_RESTIC', text, {
+    default: 'restic',
+    help: 'the restic that makes and restores backups on this node, 0.16 or later: its path, or its name on the PATH of a system service',
+  }),
+  backupsAtOnce: setting('SHADOW_BACKUPS_AT_ONCE', wholeNumber(1, 100), {
+    default: '1',
+    help: 'how many volumes this node backs up, restores or tests at a time; others wait',
+  }),
   pool: optionalSetting('SHADOW_POOL', text, {
     help: 'folder on storage that all nodes of the pool see, such as an NFS mount at /mnt/pool: volumes of the driver pool are there; left out: this node takes no app that has one',
   }),
-  ebs: optionalSetting('SHADOW_EBS', ebsCluster, {
+  ebs: optionalSetting('SHADOW_EBS', clusterTag, {
     help: 'name of this cluster in the tags of its EBS disks, such as production: opens the driver ebs on an EC2 instance; disks without this tag are never touched; left out: this node takes no app with a volume on EBS',
   }),
   ebsMachine: optionalSetting('SHADOW_EBS_MACHINE', ec2MachineGiven, {
     help: 'the EC2 instance that this node runs on and its zone, such as i-0123456789abcdef0@eu-central-1a; left out: the metadata service of EC2 is asked',
   }),
+  detachAfter: setting('SHADOW_DETACH_AFTER', durationMs, {
+    default: '0s',
+    help: 'how long a disk of a cloud (ebs, digitalocean) stays attached after its app fell asleep since nobody used it: its next wake is quicker; it is given up at once when another node or another volume needs it; 0s: it is detached at once',
+  }),
+  digitalocean: optionalSetting('SHADOW_DIGITALOCEAN', clusterWord, {
+    help: 'name of this cluster in the tags of its disks at DigitalOcean, such as production: opens the driver digitalocean on a droplet; disks without this tag are never touched; left out: this node takes no app with such a volume',
+  }),
+  digitaloceanToken: optionalSetting('SHADOW_DIGITALOCEAN_TOKEN_FILE', text, {
+    help: 'file with the token of that API; must be set with SHADOW_DIGITALOCEAN; it is read anew for each call',
+  }),
+  digitaloceanMachine: optionalSetting('SHADOW_DIGITALOCEAN_MACHINE', dropletGiven, {
+    help: 'the droplet that this node runs on and its region, such as 3164444@fra1; left out: the metadata service is asked',
+  }),
   poolLease: setting('SHADOW_POOL_LEASE', poolLease, {
     default: '60s',
-    help: 'how long the lease of a volume of the pool or on EBS lasts, renewed at a third of it, from 12s on: a node that dies is waited for so long before another takes its apps over',
+    help: 'how long the lease of a volume of the pool or of a cloud lasts, renewed at a third of it, from 12s on: a node that dies is waited for so long before another takes its apps over',
   }),
   drainStop: setting('SHADOW_APP_DRAIN', durationMs, {
     default: '10s',
     help: 'how long requests in flight may go on when their app is put to sleep by hand, removed, or stopped with its node; --drain of the app takes precedence',
+  }),
+  sleepDryRun: setting('SHADOW_SLEEP_DRY_RUN', oneOf('off', 'on'), {
+    default: 'off',
+    help: 'on: no app of this node is put to sleep for want of use; its log and shadow why tell when it would have been. --sleep-dry-run of the app takes precedence',
   }),
   drainUpdate: setting('SHADOW_APP_DRAIN_UPDATE', durationMs, {
     default: '30s',
@@ -122,6 +152,11 @@ export const nodeproxySettings = {
   drainWithin: setting('SHADOW_NODE_DRAIN_WITHIN', durationMs, {
     default: '10s',
     help: 'how long requests in flight may go on when the node stops; apps keep running',
+  }),
+  ...buildSettings,
+  sessionIdle: setting('SHADOW_SESSION_IDLE', durationMs, {
+    default: '1h',
+    help: 'how long a session (shadow exec and the like) may pass no byte before it is ended: an open one keeps its app awake',
   }),
   diskFloor: setting('SHADOW_DISK_FLOOR', sizeBytes, {
     default: '512MiB',
@@ -150,10 +185,16 @@ function poolLease(value: string): number {
   throw new ShadowError('bad-input', `"${value}" is not from ${sayMs(LEAST_LEASE)} to ${sayMs(MOST_LEASE)}`)
 }
 
-/** Parser: the value of a tag, in characters that IAM policies and the AWS console leave alone. */
-function ebsCluster(value: string): string {
+/** Parser: a part of a tag, in characters that IAM policies and the consoles of clouds leave alone. */
+function clusterTag(value: string): string {
   if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(value)) return value
   throw new ShadowError('bad-input', `"${value}" is not a name of up to 63 letters, digits, ".", "_" and "-"`)
+}
+
+/** Parser: a part of a tag of DigitalOcean, which has no dots, and does not tell capitals from small letters. */
+function clusterWord(value: string): string {
+  if (/^[a-z0-9][a-z0-9_-]{0,62}$/.test(value)) return value
+  throw new ShadowError('bad-input', `"${value}" is not a name of up to 63 small letters, digits, "_" and "-"`)
 }
 
 /** Parser: an EC2 instance and its zone. */
@@ -164,6 +205,13 @@ function ec2MachineGiven(value: string): { readonly instance: string; readonly z
     'bad-input',
     `"${value}" is not an instance and its zone, such as i-0123456789abcdef0@eu-central-1a`,
   )
+}
+
+/** Parser: a droplet and its region. */
+function dropletGiven(value: string): { readonly droplet: number; readonly region: string } {
+  const [, droplet, region] = /^([1-9]\d{0,14})@([a-z]{3}\d+)$/.exec(value) ?? []
+  if (droplet !== undefined && region !== undefined) return { droplet: Number(droplet), region }
+  throw new ShadowError('bad-input', `"${value}" is not a droplet and its region, such as 3164444@fra1`)
 }
 
 /** Parser: ports by commas, or `none`. */

@@ -8,6 +8,7 @@ import type { Filesystem } from './filesystem/filesystem.ts'
 import type { Logs } from './logs/logs.ts'
 import { openLogs } from './logs/open.ts'
 import { docker } from './runtime/docker.ts'
+import type { StoredImages } from './runtime/docker-images.ts'
 import type { EgressMode } from './runtime/firewall.ts'
 import type { Runtime } from './runtime/runtime.ts'
 import type { BlockDriver } from './volumes/block-driver.ts'
@@ -26,11 +27,14 @@ type Options = {
   readonly node: NodeName
   readonly data: string
   readonly dockerSocket: string
+  readonly storedImages: StoredImages
   readonly egress?: EgressMode
   readonly egressPorts?: readonly number[]
   readonly volumeOvercommit?: number
+  readonly floorBytes?: number
   readonly pool?: string | undefined
   readonly ebs?: BlockDriver | undefined
+  readonly digitalocean?: BlockDriver | undefined
   readonly exec: Exec
   readonly clock: Clock
   readonly log: Log
@@ -41,11 +45,14 @@ export function openDrivers({
   node,
   data,
   dockerSocket,
+  storedImages,
   egress,
   egressPorts = [],
   volumeOvercommit,
+  floorBytes,
   pool,
   ebs,
+  digitalocean,
   exec,
   clock,
   log,
@@ -56,13 +63,26 @@ export function openDrivers({
     clock,
     log,
     socketPath: dockerSocket,
+    storedImages,
     ...(egress && { egress }),
     addressesFile: `${data}/node/addresses`,
     frontPorts: egressPorts,
     exec,
+    sockets: `${data}/sockets`,
+    sources: `${data}/sources`,
     records: { folder: `${data}/containers`, isUpgrade: existsSync(`${data}/apps`) },
   })
-  const volumes = openBlockDrivers({ node, folder, pool, ebs, overcommit: volumeOvercommit, exec, log })
+  const volumes = openBlockDrivers({
+    node,
+    folder,
+    pool,
+    ebs,
+    digitalocean,
+    overcommit: volumeOvercommit,
+    floorBytes,
+    exec,
+    log,
+  })
   return {
     runtime,
     volumes,

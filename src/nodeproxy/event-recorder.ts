@@ -31,7 +31,11 @@ export class EventRecorder {
   #cut: number | undefined
   #lastWake: InstanceView['lastWake'] = null
   #badAnswer: InstanceView['badAnswer'] = null
+  #badConnection: InstanceView['badConnection']
   #memoryKill: InstanceView['memoryKill'] = null
+  #drySleeps: InstanceView['drySleeps']
+  /** Since when it would be asleep, by a dry run. */
+  #dryAsleepSince: number | undefined
   #badAnswerLoggedAt = Number.NEGATIVE_INFINITY
 
   constructor({ instance, log, journal, counters = new InstanceCounters() }: Options) {
@@ -41,14 +45,19 @@ export class EventRecorder {
     this.#note = line => journal(instance, line)
   }
 
-  get facts(): Pick<InstanceView, 'wokenBy' | 'stoppedBy' | 'lastWake' | 'badAnswer' | 'memoryKill' | 'cut'> {
+  get facts(): Pick<
+    InstanceView,
+    'wokenBy' | 'stoppedBy' | 'lastWake' | 'badAnswer' | 'badConnection' | 'memoryKill' | 'cut' | 'drySleeps'
+  > {
     return {
       wokenBy: this.#wokenBy,
       stoppedBy: this.#stoppedBy,
       lastWake: this.#lastWake,
       badAnswer: this.#badAnswer,
       memoryKill: this.#memoryKill,
+      ...(this.#badConnection && { badConnection: this.#badConnection }),
       ...(this.#cut !== undefined && { cut: this.#cut }),
+      ...(this.#drySleeps && { drySleeps: this.#drySleeps }),
     }
   }
 
@@ -76,6 +85,39 @@ export class EventRecorder {
     this.#note(`revision ${revision} is not taken, revision ${good} serves on: ${firstLine(message)}`)
   }
 
+  /** A newer release takes the new visitors from now on. `former`: what becomes of the earlier one. */
+  switched(revision: number, ms: number, former: { readonly revision: number; readonly says: string }): void {
+    this.#log.info('app release switched', { ...this.#of, revision, former: former.revision, ms })
+    this.#note(`release ${revision} serves, after ${sayMs(ms)}; release ${former.revision} ${former.says}`)
+  }
+
+  /** Why a newer release takes the place of the earlier one, and is not started beside it. */
+  inPlace(revision: number, why: string): void {
+    this.#note(`requests are held while release ${revision} is started: ${why}`)
+  }
+
+  /** A newer release cannot be started now, through no fault of its own. */
+  switchPutOff(revision: number, { code, message, cause }: ShadowError): void {
+    this.#log.warn('app release put off', { ...this.#of, revision, code, detail: message, cause })
+    this.#note(`release ${revision} is not started yet, and the earlier one serves on: ${firstLine(message)}`)
+  }
+
+  /** An earlier release has ended, after its uses had so long to end. */
+  formerEnded(revision: number, cut: number, withinMs: number): void {
+    const what = cut === 0 ? '' : `; ${sayUses(cut)} cut after ${sayMs(withinMs)} (--drain)`
+    if (cut > 0) this.#log.warn('uses cut', { ...this.#of, revision, cut, withinMs })
+    this.#note(`release ${revision} has ended${what}`)
+  }
+
+  formerDied(revision: number, { message }: ShadowError): void {
+    this.#log.warn('earlier release of app died', { ...this.#of, revision, detail: message })
+    this.#note(`release ${revision} crashed while it served its last visitors: ${withoutLastLines(message)}`)
+  }
+
+  formerStuck(revision: number, cause: unknown): void {
+    this.#log.warn('earlier release of app not removed', { ...this.#of, revision, cause })
+  }
+
   /** It ended while it was awake. */
   died(exit: Exit | undefined, { message }: ShadowError, failures: number): void {
     this.#log.warn('app died', { ...this.#of, ...exit, failures })
@@ -101,10 +143,38 @@ export class EventRecorder {
     this.#note(`an answer was refused: ${fault}`)
   }
 
+  /** Records a connection to a port on which the app does not listen. A new fault goes into its log. */
+  badConnection(fault: string, clock: Clock): void {
+    const before = this.#badConnection
+    this.#badConnection = { at: timestamp(clock), fault, count: (before?.count ?? 0) + 1 }
+    if (fault === before?.fault) return
+    this.#log.warn('connection refused by app', { ...this.#of, fault })
+    this.#note(`a connection was refused: ${fault}`)
+  }
+
   stopping(why: StopReason): void {
     this.#counters.stops[why] += 1
     this.#stoppedBy = why
     if (why !== 'died') this.#note(`going to sleep: ${why}`)
+  }
+
+  /** A dry run: it would have gone to sleep now. */
+  drySleep(why: StopReason, clock: Clock): void {
+    this.#dryAsleepSince = clock.now()
+    const { count = 0, asleepMs = 0 } = this.#drySleeps ?? {}
+    this.#drySleeps = { count: count + 1, at: timestamp(clock), why, asleepMs }
+    this.#log.info('app would sleep', { ...this.#of, why })
+    this.#note(`dry run: it would have gone to sleep now: ${why}`)
+  }
+
+  /** A dry run: somebody has used it, which would have woken it. */
+  dryWake(clock: Clock): void {
+    const since = this.#dryAsleepSince
+    if (since === undefined || this.#drySleeps === undefined) return
+    this.#dryAsleepSince = undefined
+    const ms = clock.now() - since
+    this.#drySleeps = { ...this.#drySleeps, asleepMs: this.#drySleeps.asleepMs + ms }
+    this.#note(`dry run: it would have been woken now, after ${sayMs(ms)} asleep`)
   }
 
   /** The uses that were left when their time was up are cut. */
@@ -112,7 +182,7 @@ export class EventRecorder {
     this.#cut = cut
     if (cut === 0) return
     this.#log.warn('uses cut', { ...this.#of, cut, withinMs, why: this.#stoppedBy })
-    const what = `${cut} ${cut === 1 ? 'use was' : 'uses were'} cut`
+    const what = `${sayUses(cut)} cut`
     const of = this.#stoppedBy === 'drain-deadline' ? ', at the deadline of the drain of its node' : ''
     this.#note(`${what} after ${sayMs(withinMs)} (--drain)${of}`)
   }
@@ -132,5 +202,7 @@ export class EventRecorder {
     if (this.#stoppedBy !== 'died') this.#note(`${phase}: ${this.#stoppedBy}`) // the cause of its death was noted before
   }
 }
+
+const sayUses = (count: number): string => `${count} ${count === 1 ? 'use was' : 'uses were'}`
 
 const firstLine = (text: string): string => text.split('\n', 1)[0] ?? ''

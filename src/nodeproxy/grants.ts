@@ -109,7 +109,8 @@ export class Grants {
       throw new ShadowError('shutting-down', 'the worker that asked has ended')
     }
     worker.grants.set(id, { held, grant })
-    return Object.assign(answer, { address: held.address, run: held.run ?? held.address, waited: held.waited })
+    const { address, run = address, release, waited, answersUntil, requests } = held
+    return Object.assign(answer, { address, run, release, waited, answersUntil, requests })
   }
 
   #giveBack({ grants }: Worker, id: number, lastUsedAt: number | undefined): void {

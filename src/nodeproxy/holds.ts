@@ -16,14 +16,19 @@ export type Left = { readonly putsOff: boolean; readonly at?: number | undefined
 /** The users of an instance: its holds, and the requests that wait for it. The count is exact: a second release is a bug, and throws. */
 export class Holds {
   readonly #list = new HoldList<InstanceTarget>(hold => this.#left(hold))
-  readonly #onLeave: (left: Left) => void
+  /** Called whenever a hold that counts has left, or a request has waited. */
+  onLeave: (left: Left) => void
   #counting = 0
   #waiting = 0
   #onDrained: (() => void) | undefined
 
-  /** `onLeave` is called whenever a hold that counts has left, or a request has waited. */
   constructor(onLeave: (left: Left) => void) {
-    this.#onLeave = onLeave
+    this.onLeave = onLeave
+  }
+
+  /** How many holds there are that count; a grant is one of them. */
+  get counting(): number {
+    return this.#counting
   }
 
   get inUse(): boolean {
@@ -60,20 +65,28 @@ export class Holds {
         if (left) throw releasedTwice('a wait')
         left = true
         this.#waiting--
-        this.#onLeave(USE)
+        this.onLeave(USE)
       },
     }
   }
 
-  /** Revokes all grants: no new request may begin under them. */
+  /** Revokes all grants: no new request may begin under them. Apps that use this one let go of it: its stop does not wait for them. */
   revoke(): void {
-    for (const { request } of this.#list.all) request.grant?.revoke()
+    for (const { request } of this.#list.all) {
+      request.grant?.revoke()
+      if (request.kind === 'companion') request.goAway?.()
+    }
   }
 
-  /** Closes open WebSockets with a reason, since the app stops. */
+  /** The instances that use this one. */
+  get users(): readonly string[] {
+    return this.#list.all.flatMap(({ request: { kind, what } }) => (kind === 'companion' ? what : []))
+  }
+
+  /** Closes open WebSockets and sessions with a reason, since the app stops. */
   goAway(): void {
     for (const { request } of this.#list.all) {
-      if (request.kind !== 'websocket') continue
+      if (request.kind === 'request' || request.kind === 'companion') continue
       request.goAway?.()
       request.grant?.goAway()
     }
@@ -93,7 +106,7 @@ export class Holds {
   #left(hold: Hold<InstanceTarget>): void {
     if (isIgnored(hold)) return
     this.#counting--
-    this.#onLeave(
+    this.onLeave(
       hold.request.grant === undefined ? (hold.request.mayWake ? USE : NO_USE) : leftUnder(hold.request.grant),
     )
     if (this.#counting === 0) this.#onDrained?.()

@@ -2,16 +2,23 @@ import type { MasterClient } from '../api/client.ts'
 import type { Cancellation } from '../lib/cancellation.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import type { App } from '../model/app.ts'
+import { budgetNow } from '../model/budget.ts'
 import type { Held, HoldRequest, InstanceView, Phase } from '../model/instance.ts'
-import { appOf, type InstanceId } from '../model/instance-id.ts'
+import { appOf, type InstanceId, logFields } from '../model/instance-id.ts'
 import type { AppName, VolumeId } from '../model/names.ts'
+import type { TaskDefinition } from '../model/task.ts'
 import { Apps } from './apps.ts'
+import { Companions } from './companions/companions.ts'
 import type { Definitions } from './definitions.ts'
+import type { Instance } from './instance.ts'
 import type { InstanceParts } from './instance-parts.ts'
 import { Instances } from './instances.ts'
 import type { LeaseKeeper } from './leases/lease-keeper.ts'
 import type { Logs } from './logs/logs.ts'
 import type { ReadyOptions } from './readiness.ts'
+import type { KnownInstance } from './reconcile.ts'
+import type { Container } from './runtime/runtime.ts'
+import type { UsageMeter } from './usage/meter.ts'
 import type { VolumeRef } from './volumes/block-drivers.ts'
 
 type Options = {
@@ -21,13 +28,21 @@ type Options = {
   readonly leases: LeaseKeeper
   /** Throws if this node takes no app that it does not know; left out: it takes all. */
   readonly mustTakeNew?: ((app: AppName) => void) | undefined
-  readonly parts: Omit<InstanceParts, 'leases' | 'journal' | 'onStarted' | 'onLost' | 'reconcile'>
+  /** Counts what apps use; left out: it is not counted. */
+  readonly meter?: Pick<UsageMeter, 'started' | 'requestsOf'> | undefined
+  /** Containers that belong to no instance and are in use. */
+  readonly guests?: (() => readonly KnownInstance[]) | undefined
+  readonly parts: Omit<InstanceParts, 'leases' | 'companions' | 'journal' | 'onStarted' | 'onLost' | 'reconcile'>
 }
+
+/** For how long a front keeps an instance awake, and why. */
+export type Keeping = { readonly forMs: number; readonly why: string; readonly permit: string | undefined }
 
 /** The apps of this node with their instances, logs and volumes. A change of an app reaches all of them. */
 export class HostedApps {
   readonly apps: Apps
   readonly instances: Instances
+  readonly companions: Companions
   readonly #options: Options
 
   constructor(options: Options) {
@@ -40,22 +55,37 @@ export class HostedApps {
       log: parts.log,
       onNewer: app => {
         for (const instance of this.instances.ofApp(app.name)) instance.define(app.task)
+        this.#endIfSpent(app)
       },
       onRemoved: app => this.removed(app),
       onElsewhere: app => this.#forgetIfAsleep(app),
     })
+    this.companions = new Companions({
+      hold: (...asked) => this.hold(...asked),
+      known: app => this.apps.known(app),
+      onLost: instance =>
+        void this.instances
+          .get(instance)
+          ?.sleep('companion')
+          .catch(() => undefined), // it has ended in `stuck`
+      clock: parts.clock,
+      log: parts.log,
+    })
     this.instances = new Instances({
       parts: {
         ...parts,
-        untilReady: (options, signal) =>
-          parts.untilReady({ ...options, ...this.#asVisitors(options.task.app) }, signal),
+        untilReady: (options, signal) => parts.untilReady({ ...options, ...this.asVisitors(options.task.app) }, signal),
         leases,
+        companions: this.companions,
+        visitorsOf: app => this.asVisitors(app),
         journal: (instance, line) => logs.note(instance, line),
-        onStarted: container => logs.pump(container),
+        onStarted: (container, task) => this.#runs(container, task),
+        requestsOf: app => options.meter?.requestsOf(app),
       },
       definitions: () => this.apps.all,
+      guests: options.guests,
       learnOf: app => this.#learnOf(app),
-      onAdopted: container => logs.pump(container),
+      onAdopted: (container, task) => this.#runs(container, task),
     })
   }
 
@@ -66,6 +96,7 @@ export class HostedApps {
       if (!isFailure(error, 'runtime-unreachable')) throw error
       this.#options.parts.log.error('runtime does not answer; apps are served once it does', { cause: error })
     })
+    for (const app of this.apps.all) this.#endIfSpent(app)
   }
 
   /** Keeps the instance awake until the hold is disposed of, waking it first if need be; at once where it is awake. */
@@ -79,13 +110,33 @@ export class HostedApps {
       .then(found => this.instances.hold(instance, found, request, cancellation))
   }
 
+  /** Wakes the instance, and keeps it awake for so long from then on; resolves when it is ready. Fails as a hold does. */
+  async keep(instance: InstanceId, { forMs, why, permit }: Keeping, signal: AbortSignal): Promise<Instance> {
+    const request = { kind: 'request', what: why, bytes: 0, mayWake: true, permit } as const
+    using _held = await this.hold(instance, request, { signal })
+    const kept = this.instances.get(instance)
+    if (kept === undefined) throw new ShadowError('app-not-found', `${instance} was removed`)
+    kept.keep(forMs, why)
+    return kept
+  }
+
+  /** Fails with `budget-spent`. */
+  mustAfford(app: AppName): void {
+    const budget = budgetNow(this.apps.known(app)?.budget, this.#options.parts.clock.wall())
+    if (budget?.state !== 'spent') return
+    throw new ShadowError('budget-spent', `${app} sleeps until ${budget.until}, since ${budget.why} is spent`, {
+      hint: `shadow usage ${app}; an admin can raise it: shadow budget set`,
+      retryAfterMs: Date.parse(budget.until) - this.#options.parts.clock.wall(),
+    })
+  }
+
   /** Fails with `node-cordoned` if this node takes no new apps, and does not know this one. */
   mustTake(app: AppName): void {
     if (this.apps.known(app) === undefined) this.#options.mustTakeNew?.(app)
   }
 
   /** How visitors come to the app. */
-  #asVisitors(app: AppName): Pick<ReadyOptions, 'hostname' | 'proto'> {
+  asVisitors(app: AppName): Pick<ReadyOptions, 'hostname' | 'proto'> {
     const known = this.apps.known(app)
     return { hostname: known?.domains[0], proto: known?.access?.https === 'redirect' ? 'https' : 'http' }
   }
@@ -178,6 +229,26 @@ export class HostedApps {
     const app = appOf(instance)
     this.apps.checkBehind(app)
     return this.apps.known(app)
+  }
+
+  /** Puts an app to sleep whose budget is spent. */
+  #endIfSpent(app: App): void {
+    const { clock, log } = this.#options.parts
+    const budget = budgetNow(app.budget, clock.wall())
+    for (const { id } of this.instances.ofApp(app.name))
+      if (budget !== undefined)
+        this.#options.logs.note(id, `${budget.state === 'spent' ? 'spent' : 'nearly spent'} is ${budget.why}`)
+    if (budget?.state !== 'spent') return
+    for (const instance of this.instances.ofApp(app.name))
+      if (instance.phase === 'awake' || instance.phase === 'waking') {
+        log.warn('app put to sleep', { ...logFields(instance.id), budget: budget.why })
+        instance.sleep('budget').catch(() => undefined) // it has ended in `stuck`, and that was logged
+      }
+  }
+
+  #runs(container: Container, task: TaskDefinition): void {
+    this.#options.logs.pump(container)
+    this.#options.meter?.started(container, task)
   }
 
   async #learnOf(app: AppName): Promise<void> {

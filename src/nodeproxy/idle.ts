@@ -2,7 +2,14 @@ import type { Clock } from '../lib/clock.ts'
 import { type Duration, toMs } from '../model/quantities.ts'
 import type { Left } from './holds.ts'
 
-type Options = { clock: Clock; idleAfter: Duration | 'never'; inUse: () => boolean; onIdle: () => void }
+type Options = {
+  clock: Clock
+  idleAfter: Duration | 'never'
+  inUse: () => boolean
+  /** Until when a front keeps the instance awake, by the clock. */
+  keptUntil: () => number
+  onIdle: () => void
+}
 
 /**
  * Rings when an app was out of use for its whole `idleAfter`. The alarm is not moved at each request: when it rings early it is
@@ -14,6 +21,10 @@ export class Idle implements Disposable {
   #since: number
   #alarm: Disposable | undefined
   #isOver = false
+  #isSoon = false
+  /** Set by a dry run: it rings no more until somebody has used the instance. */
+  #isResting = false
+  #notBefore = Number.NEGATIVE_INFINITY
 
   constructor(options: Options) {
     this.#options = options
@@ -24,16 +35,46 @@ export class Idle implements Disposable {
 
   /** When it rings if no request comes; undefined if it does not run. */
   get ringsAt(): number | undefined {
-    return this.#afterMs === undefined || this.#options.inUse() ? undefined : this.#since + this.#afterMs
+    const afterMs = this.#isSoon ? 0 : this.#afterMs
+    if (afterMs === undefined || this.#isResting || this.#options.inUse()) return undefined
+    return Math.max(this.#since + afterMs, this.#options.keptUntil(), this.#notBefore)
   }
 
-  /** Since when the instance is idle; undefined if it is in use or never sleeps. */
+  /** Since when the instance is idle; undefined if it is in use, is kept awake, or never sleeps. */
   get since(): number | undefined {
-    return this.#afterMs === undefined || this.#options.inUse() ? undefined : this.#since
+    const { clock, inUse, keptUntil } = this.#options
+    const isKept = keptUntil() > clock.now() || this.#notBefore > clock.now() || this.#isResting
+    return this.#afterMs === undefined || inUse() || isKept ? undefined : this.#since
+  }
+
+  /** Whether it rings as soon as nobody uses the instance. */
+  get isSoon(): boolean {
+    return this.#isSoon
+  }
+
+  /** Lets it ring as soon as nobody uses the instance. */
+  soon(): void {
+    this.#isSoon = true
+    this.#alarm?.[Symbol.dispose]()
+    this.#alarm = undefined
+    if (!this.#isOver) this.#set()
+  }
+
+  /** The instance is at work though nobody uses it: rings again after this time at the earliest. */
+  again(inMs: number): void {
+    this.#notBefore = this.#options.clock.now() + inMs
+    if (this.#alarm === undefined && !this.#isOver) this.#set()
+  }
+
+  /** Rings no more until somebody has used the instance. */
+  rest(): void {
+    this.#isResting = true
+    this.#isSoon = false
   }
 
   /** A user has left; one that does not put the sleep off only kept it from coming meanwhile. */
   left({ putsOff, at }: Left): void {
+    if (putsOff) this.#isResting = false
     if (putsOff) this.#since = at === undefined ? this.#options.clock.now() : Math.max(this.#since, at)
     if (this.#alarm === undefined && !this.#isOver) this.#set()
   }
@@ -41,7 +82,7 @@ export class Idle implements Disposable {
   #set(): void {
     const at = this.ringsAt
     if (at === undefined) return // it is set when the last user leaves
-    this.#alarm = this.#options.clock.after(at - this.#options.clock.now(), () => this.#ring())
+    this.#alarm = this.#options.clock.after(Math.max(0, at - this.#options.clock.now()), () => this.#ring())
   }
 
   #ring(): void {

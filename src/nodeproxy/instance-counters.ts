@@ -6,6 +6,7 @@ export class InstanceCounters {
   failedWakes = 0
   /** Times that an awake app began to stop, by why. */
   readonly stops: Record<StopReason, number> = {
+    self: 0,
     idle: 0,
     room: 0,
     asked: 0,
@@ -16,6 +17,9 @@ export class InstanceCounters {
     'lease-lost': 0,
     drained: 0,
     'drain-deadline': 0,
+    restored: 0,
+    budget: 0,
+    companion: 0,
   }
   readonly #onWake: (ms: number) => void
 

@@ -1,12 +1,15 @@
 import type { Log } from '../lib/log.ts'
 import type { EndedRun } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
-import type { NodeName } from '../model/names.ts'
+import type { AppName, NodeName } from '../model/names.ts'
 import type { TaskDefinition } from '../model/task.ts'
+import type { Companions } from './companions/companions.ts'
 import type { Drain } from './drain.ts'
 import type { InstanceCounters } from './instance-counters.ts'
 import type { Queue } from './queue.ts'
+import type { ReadyOptions } from './readiness.ts'
 import type { Revisions } from './revisions.ts'
+import type { Rolls } from './switch/rolls.ts'
 import type { WakeParts } from './wake.ts'
 
 /** What an instance stands on: all of the node's are given the same. */
@@ -17,10 +20,20 @@ export type InstanceParts = WakeParts & {
   readonly drain?: Drain | undefined
   /** Throws if this node may wake the app no more; left out: it may. */
   readonly mustWake?: ((task: TaskDefinition) => void) | undefined
+  /** The turns of the instances of an app to be switched; left out: there is one instance. */
+  readonly rolls?: Rolls | undefined
+  /** Where the requests of an app are counted; left out: they are not. */
+  readonly requestsOf?: ((app: AppName) => Int32Array | undefined) | undefined
   readonly log: Log
   readonly counters?: InstanceCounters | undefined
   /** Where what is learnt of revisions is kept; left out: it is not. */
   readonly revisions?: Pick<Revisions, 'of' | 'keep' | 'forget'> | undefined
+  /** Keeps the apps awake that an instance uses; left out: no app uses another one. */
+  readonly companions?: Pick<Companions, 'take' | 'adopt' | 'keep' | 'leave' | 'viewOf'> | undefined
+  /** How visitors come to an app, by which it is asked whether it is idle; left out: by its address. */
+  readonly visitorsOf?: ((app: AppName) => Pick<ReadyOptions, 'hostname' | 'proto'>) | undefined
+  /** Whether apps are not put to sleep for want of use, where they do not say; left out: they are. */
+  readonly sleepDryRun?: boolean | undefined
   /** Writes an event into the instance's own log. */
   readonly journal: (instance: InstanceId, line: string) => void
   /** The runtime lost sight of a container: the node should take an inventory soon. */

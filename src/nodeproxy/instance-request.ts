@@ -5,14 +5,19 @@ import {
   HOP_ANSWER_WITHIN,
   HOP_CLIENT,
   HOP_EXPECT,
+  HOP_IGNORED,
+  HOP_MOST,
   HOP_PATIENCE,
+  HOP_RELEASE,
   NODE_HEADER,
   PERMIT_HEADER,
+  SEEN_HEADER,
   STATE_HEADER,
 } from '../api/paths.ts'
+import { cookieFor, readWanted, releaseOf, type Wanted } from '../api/release-cookie.ts'
 import type { Cancellation } from '../lib/cancellation.ts'
 import type { Clock } from '../lib/clock.ts'
-import type { ConcurrencyLimit } from '../lib/concurrency-limit.ts'
+import { ShadowError } from '../lib/errors.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
 import { type NextHop, UpstreamError } from '../lib/http/next-hop.ts'
 import { ANSWER_WITHIN } from '../model/access.ts'
@@ -20,7 +25,7 @@ import type { Held, HoldRequest, Phase } from '../model/instance.ts'
 import { appOf, type InstanceId, parseInstanceId } from '../model/instance-id.ts'
 import type { NodeName } from '../model/names.ts'
 import { toMs } from '../model/quantities.ts'
-import { type NodeBounds, tooMany } from './bounds.ts'
+import { instanceFull, type NodeBounds, tooMany } from './bounds.ts'
 
 type Parts = {
   readonly node: NodeName
@@ -37,7 +42,8 @@ export type InstanceHandler = (instance: string, exchange: Exchange) => Promise<
 export function instanceHandler(parts: Parts): InstanceHandler {
   return (text, exchange) => {
     const request = new InstanceRequest(parts, parseInstanceId(text), exchange)
-    if (!request.places.enter()) return request.fail(tooMany(appOf(request.instance)))
+    const refused = request.enter()
+    if (refused !== undefined) return request.fail(refused)
     try {
       return deliver(request)
     } catch (error) {
@@ -49,11 +55,12 @@ export function instanceHandler(parts: Parts): InstanceHandler {
 /** A request for an instance of this node. The only target is the instance: a request that its run did not take can only go to its next run. */
 class InstanceRequest implements Delivery<InstanceId> {
   readonly instance: InstanceId
-  readonly places: ConcurrencyLimit
+  places: Delivery<InstanceId>['places']
   readonly #holdRequest: HttpHoldRequest
   readonly cancellation: Cancellation
   readonly #exchange: Exchange
   readonly #parts: Parts
+  readonly #wanted: Wanted
 
   constructor(parts: Parts, instance: InstanceId, exchange: Exchange) {
     this.#parts = parts
@@ -61,11 +68,37 @@ class InstanceRequest implements Delivery<InstanceId> {
     this.cancellation = exchange
     this.#exchange = exchange
     this.places = parts.bounds.placesOf(appOf(instance))
-    this.#holdRequest = holdRequestOf(exchange)
+    this.#wanted = readWanted(exchange.header(HOP_RELEASE))
+    this.#holdRequest = holdRequestOf(exchange, this.#wanted)
+  }
+
+  get mayBeSeen(): boolean {
+    return this.#exchange.mayBeSeen
   }
 
   get clock(): Clock {
     return this.#parts.clock
+  }
+
+  /** Takes a place of the app, and of the instance if the front says how many it has; returns the error if there is none. */
+  enter(): ShadowError | undefined {
+    const { bounds } = this.#parts
+    const places = bounds.placesOf(appOf(this.instance))
+    if (!places.enter()) return tooMany(appOf(this.instance))
+    const most = Number(this.#exchange.header(HOP_MOST) ?? 0)
+    if (!(most > 0)) return undefined
+    const ofInstance = bounds.ofInstance(this.instance)
+    if (!ofInstance.take(most)) {
+      places.leave()
+      return instanceFull(this.instance, most)
+    }
+    this.places = {
+      leave: () => {
+        ofInstance.give()
+        places.leave()
+      },
+    }
+    return undefined
   }
 
   known(): InstanceId {
@@ -83,7 +116,8 @@ class InstanceRequest implements Delivery<InstanceId> {
   forward(_instance: InstanceId, held: Held): Promise<void> {
     const { going } = this.#holdRequest
     const signal = going && AbortSignal.any([this.#exchange.signal, going])
-    return this.#exchange.forward(hopOf(this.#parts.node, this.#exchange, held), signal)
+    const { node, clock } = this.#parts
+    return this.#exchange.forward(hopOf({ node, exchange: this.#exchange, held, wanted: this.#wanted, clock }), signal)
   }
 
   mayGoElsewhere(): boolean {
@@ -101,12 +135,21 @@ class InstanceRequest implements Delivery<InstanceId> {
   async fail(error: unknown): Promise<never> {
     const { ownHeaders } = this.#exchange
     ownHeaders[NODE_HEADER] = this.#parts.node
+    if (this.mayBeSeen) ownHeaders[SEEN_HEADER] = '1'
     ownHeaders[STATE_HEADER] = await this.#parts.phase(this.instance)
     throw error
   }
 }
 
-const hopOf = (node: NodeName, exchange: Exchange, held: Held): NextHop => ({
+type Hop = {
+  readonly node: NodeName
+  readonly exchange: Exchange
+  readonly held: Held
+  readonly wanted: Wanted
+  readonly clock: Clock
+}
+
+const hopOf = ({ node, exchange, held, wanted, clock }: Hop): NextHop => ({
   address: held.address,
   upstream: held.run,
   alive: held.alive,
@@ -115,12 +158,39 @@ const hopOf = (node: NodeName, exchange: Exchange, held: Held): NextHop => ({
   expect: exchange.hasBody && exchange.header(HOP_EXPECT) === 'hop' ? 'answer' : 'pass',
   requestHeaders: held.headers,
   answerWithinMs: answerWithinMs(exchange),
-  responseHeaders: servedBy(node, held.waited),
+  refuseAnswer: lateAnswer(held.answersUntil, clock),
+  responseHeaders: servedBy(node, held.waited, cookieFor(wanted, held, isSecure(exchange))),
 })
 
-function holdRequestOf(exchange: Exchange): HttpHoldRequest {
+/**
+ * Refuses an answer that comes when another node may have the volume: what the app wrote for it may be lost, as on a machine that was paused
+ * and goes on before its timers ring.
+ */
+const lateAnswer = (until: Float64Array | undefined, clock: Clock): NextHop['refuseAnswer'] =>
+  until &&
+  (() =>
+    clock.now() < (until[0] ?? 0)
+      ? undefined
+      : new ShadowError('master-unreachable', 'the lease of the volume had ended when the app answered', {
+          retryAfterMs: 1_000,
+        }))
+
+/** Whether the visitor came by HTTPS, as the front says. */
+const isSecure = (exchange: Exchange): boolean => exchange.header('x-forwarded-proto') === 'https'
+
+function holdRequestOf(exchange: Exchange, wanted: Wanted): HttpHoldRequest {
   const patience = Number(exchange.header(HOP_PATIENCE) ?? Number.NaN)
-  return new HttpHoldRequest(exchange, from, patience >= 0 ? patience : undefined, exchange.header(PERMIT_HEADER))
+  const more = { ignoredBy: decoded(exchange.header(HOP_IGNORED)), release: releaseOf(wanted) }
+  const patienceMs = patience >= 0 ? patience : undefined
+  return new HttpHoldRequest(exchange, from, patienceMs, exchange.header(PERMIT_HEADER), more)
+}
+
+function decoded(said: string | undefined): string | undefined {
+  try {
+    return said === undefined ? undefined : decodeURIComponent(said)
+  } catch {
+    return said
+  }
 }
 
 const from = (exchange: Exchange): string | undefined =>

@@ -157,6 +157,19 @@ describe('sleeping', () => {
     release(await hold(instance))
   })
 
+  test('wakes that failed since the store was away do not count: once it is back, the app is woken', async () => {
+    const task = aTask({ sleep: { ...aTask().sleep, wakes: 2 } })
+    const instance = environment.anInstance(task)
+    environment.leases.failure = new ShadowError('storage-unreachable', 'the store is away')
+    for (let wake = 0; wake < 5; wake++)
+      await assert.rejects(
+        async () => hold(instance),
+        error => isFailure(error, 'storage-unreachable'),
+      )
+    environment.leases.failure = undefined
+    release(await hold(instance))
+  })
+
   test('a hold released twice is a bug that is thrown', async () => {
     const instance = environment.anInstance()
     const held = await hold(instance)
@@ -256,6 +269,18 @@ describe('stuck', () => {
       'check blog',
       'mount blog',
     ])
+  })
+
+  test('an inventory that was taken before it slept finds no left-over of it', async () => {
+    const instance = environment.anInstance()
+    release(await hold(instance))
+    const [at, found] = [clock.now(), runtime.running()]
+    await clock.advance(1)
+    const slept = instance.sleep('asked')
+    const mended = instance.reconcile(at, found, () => assert.fail('what was found is gone'))
+    await Promise.all([slept, mended])
+    assert.equal(instance.phase, 'asleep')
+    environment.nothingLeft()
   })
 
   test('a stuck app is mended by looking again, or by an asked sleep', async () => {

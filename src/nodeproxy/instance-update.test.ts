@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, test } from 'vitest'
 import { ShadowError } from '../lib/errors.ts'
+import { volumeId } from '../model/names.ts'
+import { size } from '../model/quantities.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import type { HandClock } from '../testing/clock.ts'
 import { aTask } from '../testing/fake-app.ts'
@@ -38,14 +40,14 @@ describe('a new revision', () => {
     assert.equal(runtime.running()[0]?.revision, 2)
   })
 
-  test('those in flight have 30 seconds, and where nobody waits the app stays asleep', async () => {
+  test('those in flight have 30 seconds, and then the new one is started, whether anybody waits or not', async () => {
     const instance = environment.anInstance()
     const old = await hold(instance)
     instance.define(aTask({ revision: 2 }))
     await clock.advance(29_999)
     assert.equal(runtime.count('stop'), 0)
     await clock.advance(1)
-    assert.equal(instance.phase, 'asleep')
+    assert.deepEqual([instance.phase, runtime.running()[0]?.revision], ['awake', 2])
     assert.equal(instance.view().stoppedBy, 'updated')
     release(old)
   })
@@ -199,4 +201,33 @@ test('a revision runs the image that it ran first, whatever its tag names since'
   await instance.sleep('asked')
   release(await hold(environment.anInstance(task, { revisions }))) // after a restart of the node
   assert.deepEqual(pins, ['sha256:first', 'sha256:first'])
+})
+
+describe('a volume that is to grow beyond what its disk has', () => {
+  const grown = aTask({ revision: 2, volume: { id: volumeId('blog'), size: size('64TiB'), path: '/data' } })
+
+  for (const code of ['disk-full', 'cloud-failed'] as const)
+    test(`serves on as large as it is, and the log of the app says why: ${code}`, async () => {
+      const instance = environment.anInstance()
+      release(await hold(instance))
+      await instance.sleep('asked')
+      environment.volumes.failures.set('grow', new ShadowError(code, 'it does not fit on a disk of 40GiB'))
+      instance.define(grown)
+      release(await hold(instance))
+      assert.equal(instance.phase, 'awake')
+      assert.ok(
+        environment.journal.includes(
+          'volume not grown to 64TiB, and used as it is: it does not fit on a disk of 40GiB',
+        ),
+      )
+    })
+
+  test('a volume that is broken is not served', async () => {
+    const instance = environment.anInstance()
+    release(await hold(instance))
+    await instance.sleep('asked')
+    environment.volumes.failures.set('grow', new ShadowError('volume-broken', 'bad'))
+    instance.define(grown)
+    await assert.rejects(hold(instance), /bad/)
+  })
 })

@@ -3,29 +3,38 @@ import type { Cancellation } from '../lib/cancellation.ts'
 import type { ShadowError } from '../lib/errors.ts'
 import { Notifier } from '../lib/notifier.ts'
 import type { Unwind } from '../lib/unwind.ts'
-import type { Held, HoldRequest, InstanceView, StopReason } from '../model/instance.ts'
+import type { Held, HoldRequest, InstanceView, StopReason, WantedRelease } from '../model/instance.ts'
 import { appOf, type InstanceId } from '../model/instance-id.ts'
 import type { VolumeId } from '../model/names.ts'
 import { type PinnedImage, TASK_DEFAULTS, type TaskDefinition } from '../model/task.ts'
+import type { BusyLease, BusyLeases } from './busy-leases.ts'
 import { drainOf } from './drain.ts'
 import type { InstanceTarget } from './holds.ts'
 import type { InstanceParts } from './instance-parts.ts'
-import { viewOf } from './instance-view.ts'
+import { formerView, viewOf } from './instance-view.ts'
 import { ASLEEP, Lifecycle } from './lifecycle.ts'
 import type { Liveness } from './liveness.ts'
+import { NotWokenCounts } from './not-woken.ts'
 import { pinnedImageOf } from './pinned-image.ts'
-import { isAsleep, isWaking, usesVolume } from './refusals.ts'
+import { isAsleep, isWaking, releaseEnded, usesVolume } from './refusals.ts'
 import { RevisionChoice } from './revision-choice.ts'
 import type { Running } from './running-container.ts'
 import type { FoundContainer } from './runtime/runtime.ts'
 import type { State } from './state.ts'
+import type { FormerRun } from './switch/former-run.ts'
+import { Rollout } from './switch/rollout.ts'
 import { foundOf, volumeOf } from './teardown.ts'
 import { Wait } from './wait.ts'
 import { WakeRate } from './wake-rate.ts'
 import { Waker } from './waker.ts'
 
 /** The image that a definition names here, and the one that the current revision ran. */
-export type Checked = { readonly image: PinnedImage | null; readonly ran: PinnedImage | null }
+export type Checked = {
+  readonly image: PinnedImage | null
+  readonly ran: PinnedImage | null
+  readonly revision?: number
+  readonly rejected?: boolean
+}
 
 /** One instance of an app on this node, from asleep to awake and back. Its wakes and its sleeps take turns. A hold keeps it awake. */
 export class Instance {
@@ -34,8 +43,10 @@ export class Instance {
   readonly #life: Lifecycle
   readonly #revision: RevisionChoice
   readonly #wakeRate = new WakeRate()
+  readonly #notWoken: NotWokenCounts
   readonly #changes = new Notifier()
   readonly #waker: Waker
+  readonly #rollout: Rollout
 
   constructor(id: InstanceId, task: TaskDefinition, parts: InstanceParts) {
     this.id = id
@@ -46,6 +57,7 @@ export class Instance {
         this.#changes.notify()
       },
     }
+    this.#notWoken = new NotWokenCounts(parts.clock)
     this.#life = new Lifecycle(id, this.#parts, this.#changes)
     this.#revision = new RevisionChoice(task, {
       id,
@@ -53,15 +65,28 @@ export class Instance {
       onRejected: (...rejected) => this.#life.events.rejected(...rejected),
       onChange: () => this.#changes.notify(),
     })
-    this.#waker = new Waker({ id, parts: this.#parts, life: this.#life, revision: this.#revision })
+    this.#rollout = new Rollout(parts.clock, () => this.#changes.notify())
+    this.#waker = new Waker({
+      rollout: this.#rollout,
+      id,
+      parts: this.#parts,
+      life: this.#life,
+      revision: this.#revision,
+      onSpared: () => this.#wakeRate.spare(),
+    })
   }
 
   get phase(): State['phase'] {
     return this.#life.state.phase
   }
 
+  /** Whether a newer revision is on its way to take the place of the one that runs, or of one that has just ended for it. */
+  get isSwitching(): boolean {
+    return this.#waker.isSwitching
+  }
+
   get holding(): number {
-    return this.#life.holds.holding
+    return this.#life.formers.all.reduce((sum, { holds }) => sum + holds.holding, this.#life.holds.holding)
   }
 
   get waiting(): number {
@@ -70,6 +95,21 @@ export class Instance {
 
   get task(): TaskDefinition {
     return this.#revision.current
+  }
+
+  /** The revision that its next wake would run. */
+  get wanted(): number {
+    return this.#revision.next.revision
+  }
+
+  /** The revisions of earlier releases that keep their sessions. */
+  get staying(): readonly number[] {
+    return this.#life.formers.all.filter(({ stays }) => stays).map(({ revision }) => revision)
+  }
+
+  /** The ids of its containers, those left out that are being started. */
+  get containers(): ReadonlySet<string> {
+    return this.#life.containers
   }
 
   /** The volume that it may have attached; undefined for one of several instances. */
@@ -83,6 +123,12 @@ export class Instance {
     return state.phase === 'awake' ? state.idle.since : undefined
   }
 
+  /** The container that serves requests, and its definition; undefined where it is not awake. */
+  get running(): Pick<Running, 'container' | 'task'> | undefined {
+    const { state } = this.#life
+    return state.phase === 'awake' ? state.running : undefined
+  }
+
   /** The liveness of a run of the app; undefined if that is not the last run. */
   liveness(run: string): Liveness | undefined {
     return this.#life.liveness(run)
@@ -90,14 +136,49 @@ export class Instance {
 
   /** Keeps the instance awake until the hold is disposed of, waking it first if need be; waiting counts as use. Returns at once if it is awake. */
   hold(request: HoldRequest, cancellation: Cancellation): Held | Promise<Held> {
+    if (request.release !== undefined) {
+      const former = this.#formerFor(request.release)
+      if (former !== undefined) return former.hold(request)
+      this.#mustServe(request.release)
+    }
     const now = this.#target()
     return now === undefined ? this.#holdOnceAwake(request, cancellation.signal) : this.#hold(now, request)
+  }
+
+  /** Keeps it awake for so long from now on, unless it is stopped for another reason than that nobody uses it. */
+  keep(forMs: number, why: string): void {
+    const until = this.#parts.clock.now() + forMs
+    // A front and a schedule may both keep it; the longer one counts.
+    if (until >= (this.#life.kept?.until ?? 0)) this.#life.kept = { until, why }
+  }
+
+  /** The instances that use this one, and hold it awake. */
+  get users(): readonly string[] {
+    return [...this.#life.holds.users, ...this.#life.formers.all.flatMap(({ holds }) => holds.users)]
+  }
+
+  /** Records a connection to a port on which the app does not listen. */
+  badConnection(fault: string): void {
+    this.#life.events.badConnection(fault, this.#parts.clock)
+  }
+
+  /** The leases by which the app of this instance says that it is at work. */
+  get busy(): BusyLeases {
+    return this.#life.busy
+  }
+
+  /** Puts it to sleep as soon as nobody uses it, because the app itself asked for it. */
+  sleepSoon(): void {
+    this.#life.sleepSoon()
   }
 
   async #holdOnceAwake(request: HoldRequest, signal: AbortSignal): Promise<Held> {
     const { sleep } = this.task
     const isIgnored = request.kind === 'websocket' && sleep.webSockets === 'ignore'
-    if (!request.mayWake || (isIgnored && !this.#waker.isUnderWay)) throw this.#notAwake()
+    if (!request.mayWake || (isIgnored && !this.#waker.isUnderWay)) {
+      this.#notWoken.note(request)
+      throw this.#notAwake()
+    }
     const { queue, clock } = this.#parts
     if (this.phase === 'asleep' && !this.#waker.isUnderWay)
       this.#wakeRate.take(this.id, sleep.wakes ?? TASK_DEFAULTS.wakes, clock.now())
@@ -106,8 +187,22 @@ export class Instance {
       await orAborted(this.#waker.wakeUp(request.what), wait.signal)
       // Between its wake and this line it may have ended, or begun to stop for a new revision: then it is woken again.
       const target = this.#target()
+      if (request.release !== undefined && target !== undefined) this.#mustServe(request.release)
       if (target !== undefined) return this.#hold(target, request, wait.took(this.#life.events.facts.lastWake?.steps))
     }
+  }
+
+  /** The run of the earlier release that a request is for. One that drains is only for requests that name it. */
+  #formerFor({ revision, isStrict }: WantedRelease): FormerRun | undefined {
+    const former = this.#life.formers.of(revision)
+    return former?.takes(isStrict) ? former : undefined
+  }
+
+  /** Fails with `release-ended` if the request is for another release than the one that serves, or that a wake would run. */
+  #mustServe({ revision, isStrict }: WantedRelease): void {
+    const { state } = this.#life
+    const serves = state.phase === 'awake' ? state.running.task.revision : this.#revision.next.revision
+    if (isStrict && revision !== serves) throw releaseEnded(this.id, revision, serves)
   }
 
   #target(): InstanceTarget | undefined {
@@ -134,8 +229,8 @@ export class Instance {
   }
 
   /**
-   * Takes a new definition. An awake instance goes on until it is known that the new one can be run; then it stops when its requests
-   * in flight have ended, and runs the new one from its next wake on.
+   * Takes a new definition. An awake instance goes on until it is known that the new one can be run, and is then switched to it: see `Switcher`.
+   * Otherwise its next wake runs the new one.
    */
   define(task: TaskDefinition): void {
     if (!this.#revision.define(task)) return
@@ -143,24 +238,55 @@ export class Instance {
     this.#waker.revise()
   }
 
+  /** Resolves when a new definition is applied, or is known not to be, where that is under way. */
+  settled(): Promise<void> {
+    return this.#waker.settled()
+  }
+
   /** Checks whether a definition can run, if the instance is awake and would be stopped for it. Otherwise only finds the image that it names. */
   async check(task: TaskDefinition, signal: AbortSignal): Promise<Checked> {
     const { runtime } = this.#parts
     const serves = this.phase === 'awake' || this.phase === 'waking'
     const image = await (serves ? runtime.check(task, signal) : runtime.findImage(task.image, signal))
-    return { image: pinnedImageOf(image), ran: this.#revision.ranImage ?? null }
+    const { current, ranImage, rejected } = this.#revision
+    return {
+      image: pinnedImageOf(image),
+      ran: pinnedImageOf(ranImage),
+      revision: current.revision,
+      rejected: rejected !== null,
+    }
   }
 
   /** Puts it to sleep, once its requests in flight have ended or had their time; fails with `app-stuck`. */
-  sleep(why: StopReason): Promise<void> {
-    return this.#life.turn.take(() => this.#life.sleep(why))
+  async sleep(why: StopReason): Promise<void> {
+    // Nobody waits for it in its turn while it is asked whether it is at work.
+    if ((why === 'room' || why === 'drained') && (await this.#life.asked()) !== undefined) return
+    return this.#life.turn.take(async () => {
+      await this.#life.sleep(why)
+      await this.#parts.lingering?.giveUp(this.volume)
+    })
   }
 
   /** Puts it to sleep, and runs the action before anything can wake it. */
-  whileAsleep<T>(action: () => Promise<T>): Promise<T> {
+  whileAsleep<T>(action: () => Promise<T>, why: StopReason = 'asked'): Promise<T> {
     return this.#life.turn.take(async () => {
-      await this.#life.sleep('asked')
+      await this.#life.sleep(why)
+      await this.#parts.lingering?.giveUp(this.volume)
       return action()
+    })
+  }
+
+  /**
+   * Runs the action while it neither wakes nor falls asleep. What is awake serves on, and the action gets it; undefined where it is at rest.
+   * Fails with `app-stuck`.
+   */
+  inTurn<T>(action: (awake: Pick<Running, 'lost'> | undefined) => Promise<T>): Promise<T> {
+    return this.#life.turn.take(async () => {
+      await this.#life.finishStopping()
+      const { state } = this.#life
+      if (state.phase === 'awake') return action(state.running)
+      await this.#parts.lingering?.giveUp(this.volume)
+      return action(undefined)
     })
   }
 
@@ -172,14 +298,17 @@ export class Instance {
     journal(this.id, problem.message)
     if (state.phase === 'awake') return this.#life.exceed(state, problem)
     state.abort.abort(problem)
-    for (const container of await foundOf(runtime, this.id)) await runtime.stop(container, 0)
+    for (const container of await foundOf(runtime, this.id, this.#life.containers)) await runtime.stop(container, 0)
   }
 
-  /** Takes over a container that an earlier run of this node left in good order. */
-  adopt(running: Running): void {
+  /** Takes over containers that an earlier run of this node left in good order, with the leases that its app has. */
+  adopt(running: Running, formers: readonly Running[] = [], leases: readonly BusyLease[] = []): void {
     this.#life.events.waking('an earlier run of this node')
     this.#parts.room?.adopt(this.id, running.task)
     this.#life.becomeAwake(running)
+    this.#parts.companions?.adopt(this.id, running.task)
+    this.#life.busy.restore(leases)
+    for (const former of formers) this.#life.adoptFormer(former).stay()
     if (running.task.revision !== this.#revision.next.revision) this.#waker.replace()
   }
 
@@ -191,13 +320,23 @@ export class Instance {
   }
 
   /** Compares it with what the runtime had of it at the time `at`, and mends what differs; `strays` undoes what is left over. */
-  reconcile(at: number, found: readonly FoundContainer[], strays: () => Unwind | undefined): Promise<void> {
+  reconcile(
+    at: number,
+    found: readonly FoundContainer[],
+    strays: (besides: ReadonlySet<string>) => Unwind | undefined,
+  ): Promise<void> {
     return this.#life.turn.take(async () => {
       const { state } = this.#life
       if (state.phase === 'stuck' || state.phase === 'stopping') return this.#life.finishStopping()
-      if (state.phase === 'awake') return this.#life.compare(state, at, found)
-      const undo = strays()
-      if (undo !== undefined) await this.#life.undoStrays(undo)
+      if (state.phase === 'awake') await this.#life.compare(state, at, found)
+      // What was found then may have been removed since. The next inventory tells.
+      else if (state.since >= at) return
+      // What is being started is in no list of ours yet.
+      if (state.phase === 'awake' && this.#waker.isSwitching) return
+      const undo = strays(this.#life.containers)
+      if (undo === undefined) return
+      if (state.phase === 'awake') await undo.unwind()
+      else await this.#life.undoStrays(undo)
     })
   }
 
@@ -208,12 +347,19 @@ export class Instance {
     if (before.phase === 'waking') before.abort.abort(gone)
     try {
       await this.#life.turn.take(async () => {
-        if (options.sleep) return this.#life.sleep(why)
-        const { state } = this.#life
+        await this.#waker.cancel()
+        if (options.sleep) {
+          await this.#life.sleep(why)
+          await this.#parts.lingering?.giveUp(this.volume)
+          return
+        }
+        const { state, formers } = this.#life
+        formers.letGo()
         if (state.phase !== 'awake') return
         // Nobody will renew its lease, which must not end under a container that writes.
         if (state.running.lost !== undefined) return this.#life.sleep(why)
         state.idle[Symbol.dispose]()
+        this.#life.busy[Symbol.dispose]()
         state.running.watch.end()
       })
     } catch (error) {
@@ -225,6 +371,7 @@ export class Instance {
   /** Runs the action while nothing of the instance runs or is mounted; fails with `volume-in-use`. */
   atRest<T>(action: () => Promise<T>): Promise<T> {
     return this.#life.turn.take(async () => {
+      await this.#parts.lingering?.giveUp(this.volume)
       if (this.phase === 'asleep' || this.phase === 'crashed') return action()
       throw usesVolume(this.id, this.phase)
     })
@@ -240,10 +387,23 @@ export class Instance {
       holds,
       crashes,
       wakeRate: this.#wakeRate,
+      notWoken: this.#notWoken.all,
       rejected: this.#revision.rejected,
+      kept: this.#life.kept,
+      atWork: this.#life.atWork,
       ...events.facts,
     }
-    return { ...viewOf(state, facts, this.#parts.clock), drain: drainOf(this.task, this.#parts.drain) }
+    const { clock, drain } = this.#parts
+    const formers = this.#life.formers.all
+    const rollout = this.#rollout.view
+    const companions = this.#parts.companions?.viewOf(this.id) ?? []
+    return {
+      ...viewOf(state, facts, clock),
+      drain: drainOf(this.task, drain),
+      ...(rollout !== undefined && { rollout }),
+      ...(companions.length > 0 && { companions }),
+      ...(formers.length > 0 && { formers: formers.map(former => formerView(former, clock)) }),
+    }
   }
 
   /** The instance now and at each change, until the signal aborts; a slow reader misses what was between. */

@@ -1,16 +1,18 @@
 import assert from 'node:assert/strict'
-import { beforeEach, test } from 'vitest'
+import { beforeEach, describe, test } from 'vitest'
 import { isFailure } from '../lib/errors.ts'
 import { noLog } from '../lib/log.ts'
 import type { App } from '../model/app.ts'
 import { appOf, type InstanceId, instanceId } from '../model/instance-id.ts'
 import { appName, nodeName, volumeId } from '../model/names.ts'
 import { size } from '../model/quantities.ts'
+import type { TaskDefinition } from '../model/task.ts'
 import { HandClock } from '../testing/clock.ts'
 import { aHoldRequest, anApp, aTask } from '../testing/fake-app.ts'
 import { FakeLeases } from '../testing/fake-leases.ts'
 import { FakeRuntime } from '../testing/fake-runtime.ts'
 import { FakeVolumes } from '../testing/fake-volumes.ts'
+import { settled } from '../testing/instance-environment.ts'
 import { until } from '../testing/wire.ts'
 import { Instances } from './instances.ts'
 import { Queue } from './queue.ts'
@@ -27,6 +29,8 @@ let runtime: FakeRuntime
 let volumes: FakeVolumes
 let known: App[]
 let isReady: boolean
+/** Addresses at which nothing is ready. */
+let notReady: Set<string>
 let adopted: string[]
 
 beforeEach(() => {
@@ -35,6 +39,7 @@ beforeEach(() => {
   volumes = new FakeVolumes()
   known = [blog]
   isReady = true
+  notReady = new Set()
   adopted = []
 })
 
@@ -48,8 +53,8 @@ function someInstances() {
       leaseLostGraceMs: 5_000,
       filesystem: volumes,
       leases: new FakeLeases(),
-      untilReady: async () => {
-        if (!isReady) throw new Error('it is not ready')
+      untilReady: async ({ address }) => {
+        if (!isReady || notReady.has(address)) throw new Error('it is not ready')
       },
       onStarted: () => undefined,
       onStep: () => undefined,
@@ -116,8 +121,11 @@ test('a container of an older revision is taken over, and gives way at once to t
   known = [anApp(aTask({ revision: 2 }))]
   const instances = someInstances()
   await instances.reconcile()
-  ;(await instances.hold(blogId, known[0]!, aHoldRequest(), stays))[Symbol.dispose]()
-  assert.equal(runtime.running()[0]?.revision, 2)
+  await settled()
+  assert.deepEqual(
+    runtime.running().map(({ revision }) => revision),
+    [2],
+  )
 })
 
 for (const [what, prepare] of [
@@ -289,4 +297,92 @@ test('closing without sleep leaves what runs running, and ends all looking', asy
   await instances.close({ sleep: false })
   assert.equal(runtime.running().length, 1)
   assert.equal(clock.waiting, 0)
+})
+
+describe('of an app without a volume that was being switched when the node ended', () => {
+  const release = (revision: number, deploy?: TaskDefinition['deploy']): App =>
+    anApp(aTask({ revision, volume: undefined, ...(deploy && { deploy }) }))
+
+  /** Containers of these revisions, each at an address of its own. */
+  async function leftOf(...revisions: number[]): Promise<void> {
+    for (const revision of revisions) {
+      runtime.ip = `10.0.0.${revision}`
+      await left({ revision, running: true })
+    }
+    runtime.ip = '10.0.0.99'
+  }
+  const running = (): number[] => runtime.running().map(({ revision }) => revision)
+
+  test('the newer one is taken over if it is ready, and the earlier one is removed', async () => {
+    await leftOf(1, 2)
+    known = [release(2)]
+    const instances = someInstances()
+    await instances.reconcile()
+    assert.deepEqual([running(), runtime.containers.size, runtime.count('create')], [[2], 1, 0])
+    using held = await instances.hold(blogId, release(2), aHoldRequest(), stays)
+    assert.equal(held.release, 2)
+  })
+
+  test('the earlier one serves if the newer one is not ready, which is started anew', async () => {
+    await leftOf(1, 2)
+    notReady.add('10.0.0.2:8000')
+    known = [release(2)]
+    const instances = someInstances()
+    const gate = runtime.gate('start')
+    await instances.reconcile()
+    await settled()
+    using held = await instances.hold(blogId, release(2), aHoldRequest(), stays)
+    assert.deepEqual([held.release, running()], [1, [1]])
+    gate.open()
+    await settled()
+    assert.deepEqual(running(), [1, 2]) // the request above is under way
+  })
+
+  test('what was made and never started is removed', async () => {
+    await leftOf(1)
+    await left({ revision: 2, running: false })
+    known = [release(1)]
+    const instances = someInstances()
+    await instances.reconcile()
+    assert.deepEqual([running(), runtime.containers.size], [[1], 1])
+  })
+
+  test('earlier ones are kept if its sessions stay, until nobody has used them for the idle time', async () => {
+    await leftOf(1, 2)
+    const app = release(2, { sessions: 'stay' })
+    known = [app]
+    const instances = someInstances()
+    await instances.reconcile()
+    const mine = aHoldRequest({ release: { revision: 1, isStrict: false } })
+    const held = await instances.hold(blogId, app, mine, stays)
+    assert.equal(held.release, 1)
+    held[Symbol.dispose]()
+    await clock.advance(299_000)
+    assert.deepEqual(running(), [1, 2])
+    ;(await instances.hold(blogId, app, aHoldRequest(), stays))[Symbol.dispose]()
+    await clock.advance(1_000)
+    await settled()
+    assert.deepEqual(running(), [2])
+  })
+
+  test('a stray beside the one that serves is removed by the next inventory', async () => {
+    await leftOf(2)
+    known = [release(2)]
+    const instances = someInstances()
+    await instances.reconcile()
+    await left({ revision: 1, running: true })
+    const check = await left({ revision: 3, running: false })
+    runtime.containers.set(check.id, { ...runtime.containers.get(check.id)!, key: undefined })
+    await instances.reconcile()
+    assert.deepEqual([running(), [...runtime.containers.keys()].length], [[2], 2]) // the check goes on
+  })
+})
+
+test('of an app with a volume, a container that was made for the next release and never started is removed', async () => {
+  const container = await left({ running: true })
+  await left({ revision: 2, running: false })
+  await leftVolume()
+  const instances = someInstances()
+  await instances.reconcile()
+  assert.deepEqual([adopted, runtime.containers.size], [[container.id], 1])
 })

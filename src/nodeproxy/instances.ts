@@ -10,17 +10,20 @@ import type { TaskDefinition } from '../model/task.ts'
 import { type Checked, Instance } from './instance.ts'
 import type { InstanceParts } from './instance-parts.ts'
 import { pinnedImageOf } from './pinned-image.ts'
-import { type Inventory, leftRunning, ownerless, straysOf, takeInventory } from './reconcile.ts'
+import { type Inventory, type KnownInstance, leftRunning, ownerless, straysOf, takeInventory } from './reconcile.ts'
 import { hasNoVolume } from './refusals.ts'
 import type { Container } from './runtime/runtime.ts'
+import { Rolls } from './switch/rolls.ts'
 
 type Options = {
   readonly parts: Omit<InstanceParts, 'onLost' | 'reconcile'>
   /** Asks the master about an app that left something here and may be unknown. Does not fail if the master does not know it. */
   readonly learnOf: (app: AppName) => Promise<void>
   readonly definitions: () => readonly App[]
+  /** Containers that belong to no instance and are in use: the sweep leaves them alone. */
+  readonly guests?: (() => readonly KnownInstance[]) | undefined
   /** Called with each container of an earlier run that was taken over, to catch up with its output. */
-  readonly onAdopted: (container: Container) => void
+  readonly onAdopted: (container: Container, task: TaskDefinition) => void
 }
 
 const SWEEP_EVERY_MS = 30_000
@@ -42,7 +45,12 @@ export class Instances {
 
   constructor(options: Options) {
     this.#options = options
-    this.#parts = { ...options.parts, onLost: () => this.#sweepSoon(), reconcile: () => this.reconcile() }
+    this.#parts = {
+      ...options.parts,
+      rolls: new Rolls(),
+      onLost: () => this.#sweepSoon(),
+      reconcile: () => this.reconcile(),
+    }
   }
 
   get all(): readonly Instance[] {
@@ -148,11 +156,17 @@ export class Instances {
     this.#closed = gone
     this.#nextSweep?.[Symbol.dispose]()
     await this.#sweeping?.catch(() => undefined)
-    await mapAtMost(
-      AT_ONCE,
-      this.all,
-      instance => instance.close(gone, 'shutdown', options).catch(() => undefined), // it has ended in `stuck`, and that was logged
-    )
+    // Apps that others use are put to sleep after those.
+    for (let left = this.all; left.length > 0; ) {
+      const free = left.filter(({ users }) => users.length === 0)
+      const next = free.length > 0 && options.sleep ? free : left
+      left = left.filter(instance => !next.includes(instance))
+      await mapAtMost(
+        AT_ONCE,
+        next,
+        instance => instance.close(gone, 'shutdown', options).catch(() => undefined), // it has ended in `stuck`, and that was logged
+      )
+    }
   }
 
   async #sweep(): Promise<void> {
@@ -181,11 +195,18 @@ export class Instances {
   }
 
   async #takeOver(id: InstanceId, app: App, inventory: Inventory): Promise<void> {
-    const running = await leftRunning(id, app.task, inventory, this.#parts)
-    if (running !== undefined) {
-      this.of(id, app).adopt(running)
-      this.#options.onAdopted(running.container)
-      this.#parts.log.info('app taken over', { ...logFields(id), revision: running.task.revision })
+    const isOne = (inventory.containers.get(id) ?? []).length < 2 || app.task.volume !== undefined
+    const wanted = isOne ? app.task.revision : this.of(id, app).wanted
+    const left = await leftRunning(id, app.task, wanted, inventory, this.#parts)
+    if (left !== undefined) {
+      const { serves, formers } = left
+      const instance = this.of(id, app)
+      instance.adopt(serves, formers, (await this.#parts.sockets?.kept(id)) ?? [])
+      await this.#parts.sockets?.open(id)
+      for (const { container, task } of [...formers, serves]) this.#options.onAdopted(container, task)
+      this.#parts.log.info('app taken over', { ...logFields(id), revision: serves.task.revision })
+      const strays = straysOf(id, app.task, inventory, this.#parts, instance.containers)
+      await strays?.unwind().catch(cause => this.#parts.log.warn('left-over not undone', { held: strays.held, cause }))
       return
     }
     if (app.task.volume !== undefined && !isPlain(id)) return // it may not run any more, and is undone as ownerless
@@ -202,8 +223,8 @@ export class Instances {
       this.all,
       instance =>
         instance
-          .reconcile(inventory.at, inventory.containers.get(instance.id) ?? [], () =>
-            straysOf(instance.id, instance.task, inventory, this.#parts),
+          .reconcile(inventory.at, inventory.containers.get(instance.id) ?? [], besides =>
+            straysOf(instance.id, instance.task, inventory, this.#parts, besides),
           )
           .catch(() => undefined), // it has ended in `stuck`
     )
@@ -214,6 +235,7 @@ export class Instances {
     const known = [
       ...this.#options.definitions().map(({ name, task }) => ({ id: instanceId(name), task })),
       ...this.all,
+      ...(this.#options.guests?.() ?? []),
     ]
     for (const undo of ownerless(inventory, known, this.#parts))
       await undo.unwind().catch(cause => this.#parts.log.warn('left-over not undone', { held: undo.held, cause }))

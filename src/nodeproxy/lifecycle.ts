@@ -1,14 +1,18 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { wallAt } from '../lib/clock.ts'
 import { asShadowError, type ShadowError } from '../lib/errors.ts'
 import { Mutex } from '../lib/mutex.ts'
 import type { Notifier } from '../lib/notifier.ts'
 import type { Unwind } from '../lib/unwind.ts'
 import type { StopReason } from '../model/instance.ts'
-import type { InstanceId } from '../model/instance-id.ts'
+import { besideKey, type InstanceId, type RunKey } from '../model/instance-id.ts'
 import { toMs } from '../model/quantities.ts'
+import { idleAfterOf } from '../model/scale.ts'
+import { type BusyLease, BusyLeases } from './busy-leases.ts'
 import { Crashes } from './crashes.ts'
 import { drainMs, drainOf } from './drain.ts'
 import { EventRecorder } from './event-recorder.ts'
-import { Holds } from './holds.ts'
+import { Holds, type InstanceTarget, type Left } from './holds.ts'
 import { Idle } from './idle.ts'
 import type { InstanceParts } from './instance-parts.ts'
 import { Liveness, wasStopped } from './liveness.ts'
@@ -17,12 +21,18 @@ import { isStuck } from './refusals.ts'
 import type { Running } from './running-container.ts'
 import type { Exit, FoundContainer } from './runtime/runtime.ts'
 import type { Phased, Rest, State } from './state.ts'
-import { graceMs } from './teardown.ts'
+import { FormerRun } from './switch/former-run.ts'
+import { FormerRuns } from './switch/former-runs.ts'
+import { graceMs, volumeOf } from './teardown.ts'
+import { WorkCheck } from './work-check.ts'
 
 export const ASLEEP: Rest = { phase: 'asleep', problem: null }
 
 // An app that ends so soon after it was ready has probably gone on in the background.
 const SOON_MS = 10_000
+
+/** A run whose processes have ended, and whose volume is still mounted. `stopped` settles when the runtime knows of its end. */
+export type HandedOver = { readonly running: Running; readonly stopped: Promise<void> }
 
 /**
  * The state of an instance, and every way in which it ends: sleep, death, a lost lease, what an earlier run left. Whoever wakes it or
@@ -30,16 +40,26 @@ const SOON_MS = 10_000
  */
 export class Lifecycle {
   readonly turn = new Mutex()
-  readonly holds: Holds
+  /** The uses of the run that takes new visitors. */
+  holds: Holds
+  readonly formers: FormerRuns
   readonly crashes = new Crashes()
   readonly events: EventRecorder
+  /** The leases by which the app says that it is at work. */
+  readonly busy: BusyLeases
   /** Why it takes no more requests; undefined as long as it takes some. */
   gone: ShadowError | undefined
+  /** Called before the instance is put to sleep, in its turn: ends the start of a newer release. */
+  beforeSleep: () => Promise<void> = async () => undefined
+  /** Until when a front keeps it awake, by the clock, and why. */
+  kept: { readonly until: number; readonly why: string } | undefined
   readonly #id: InstanceId
   readonly #parts: InstanceParts
   readonly #changes: Notifier
   #state: State
   #exceeded: ShadowError | undefined
+  /** How it is found out whether the run is at work though nobody uses it; undefined: its definition asks for no such check. */
+  #work: WorkCheck | undefined
   #lastRun: { readonly run: string; readonly liveness: Liveness } | undefined
 
   constructor(id: InstanceId, parts: InstanceParts, changes: Notifier) {
@@ -47,8 +67,12 @@ export class Lifecycle {
     this.#parts = parts
     this.#changes = changes
     this.events = new EventRecorder({ instance: id, log: parts.log, journal: parts.journal, counters: parts.counters })
-    this.holds = new Holds(left => {
-      if (this.#state.phase === 'awake') this.#state.idle.left(left)
+    this.holds = this.#newHolds()
+    this.formers = new FormerRuns(id)
+    this.busy = new BusyLeases({
+      clock: parts.clock,
+      enter: lease => this.#enterBusy(lease),
+      onChange: all => parts.sockets?.keep(id, all),
     })
     this.#state = { ...ASLEEP, since: parts.clock.now() }
   }
@@ -57,26 +81,68 @@ export class Lifecycle {
     return this.#state
   }
 
-  /** The liveness of this run; undefined if it is not the last one. */
+  /** Whether a run of it is in use, be it of an earlier release. */
+  get inUse(): boolean {
+    return this.holds.inUse || this.formers.inUse
+  }
+
+  /** The ids of the containers that the instance has, those left out that are being started. */
+  get containers(): ReadonlySet<string> {
+    const ids = new Set(this.formers.all.map(({ running }) => running.container.id))
+    if (this.#state.phase === 'awake') ids.add(this.#state.running.container.id)
+    return ids
+  }
+
+  /** The liveness of this run; undefined if it is neither the last one nor that of an earlier release. */
   liveness(run: string): Liveness | undefined {
-    return this.#lastRun?.run === run ? this.#lastRun.liveness : undefined
+    if (this.#lastRun?.run === run) return this.#lastRun.liveness
+    return this.formers.all.find(({ running }) => running.container.id === run)?.liveness
   }
 
   become(next: Phased): void {
     this.#state = { ...next, since: this.#parts.clock.now() }
-    if (next.phase === 'asleep' || next.phase === 'crashed') this.#parts.room?.leave(this.#id)
+    if (next.phase === 'asleep' || next.phase === 'crashed') {
+      this.#parts.room?.leave(this.#id)
+      this.#parts.companions?.leave(this.#id)
+      this.busy.endAll()
+    }
     this.#changes.notify()
   }
 
   /** A container is ready: requests may go to it, and its end is watched for. */
   becomeAwake(running: Running): void {
-    const { runtime, clock, reopensWithinMs, reconcile, onLost } = this.#parts
-    const idle = new Idle({
+    const { clock, onLost } = this.#parts
+    const idle: Idle = new Idle({
       clock,
-      idleAfter: running.task.sleep.idleAfter,
-      inUse: () => this.holds.inUse,
-      onIdle: () => this.sleepBehind('idle'),
+      idleAfter: idleAfterOf(this.#id, running.task.sleep.idleAfter),
+      inUse: () => this.inUse,
+      keptUntil: () => this.kept?.until ?? 0,
+      onIdle: () => void this.#rang(idle),
     })
+    this.#work = this.#workCheckOf(running)
+    const { target, liveness } = this.#endsOf(running)
+    this.#lastRun = { run: target.run, liveness }
+    this.become({ phase: 'awake', running, idle, target, liveness })
+    this.keepCompanions()
+    this.busy.awake()
+    running.lost?.addEventListener('abort', () => this.#leaseLost(running), { once: true })
+    if (running.lost?.aborted) this.#leaseLost(running)
+    running.watch.listen({ ended: exit => this.#died(running, exit), lost: onLost })
+  }
+
+  /** Lets go of the companions that none of its runs uses. */
+  keepCompanions(): void {
+    if (this.#state.phase !== 'awake') return
+    const runs = [this.#state.running, ...this.formers.all.map(({ running }) => running)]
+    this.#parts.companions?.keep(
+      this.#id,
+      runs.map(({ task }) => task),
+    )
+  }
+
+  /** Where the requests for a run go, and what they learn of its end. */
+  #endsOf(running: Running): { target: InstanceTarget; liveness: Liveness } {
+    const { runtime, clock, reopensWithinMs, reconcile, leases } = this.#parts
     const liveness = new Liveness(running, {
       runtime,
       clock,
@@ -85,39 +151,128 @@ export class Lifecycle {
       bootsUntil: running.readyAt + toMs(running.task.startWithin),
       onMemoryKill: () => this.events.memoryKill(running.task, clock),
     })
-    const run = running.container.id
-    this.#lastRun = { run, liveness }
+    const volume = volumeOf(this.#id, running.task)
     const target = {
       address: running.address,
-      run,
+      run: running.container.id,
+      release: running.task.revision,
       webSockets: running.task.sleep.webSockets,
       refused: () => liveness.refused(),
       alive: () => liveness.alive(),
       badAnswer: (fault: string) => this.events.badAnswer(fault, clock),
+      answersUntil: volume && leases.validUntil(volume.id),
+      requests: this.#parts.requestsOf?.(running.task.app),
     }
-    this.become({ phase: 'awake', running, idle, target, liveness })
-    running.lost?.addEventListener('abort', () => this.#leaseLost(running), { once: true })
-    if (running.lost?.aborted) this.#leaseLost(running)
-    running.watch.listen({ ended: exit => this.#died(running, exit), lost: onLost })
+    return { target, liveness }
+  }
+
+  /**
+   * In one tick, a run that is ready takes the place of the one that serves: new requests go to it. The other one becomes a former run, which
+   * the caller lets drain or stay. The instance is awake, and the caller has the turn.
+   */
+  switchTo(running: Running): FormerRun {
+    if (this.#state.phase !== 'awake') throw new Error('only an awake instance is switched')
+    const before = this.#state
+    before.idle[Symbol.dispose]()
+    const key = besideKey(this.#id, before.running.task.revision)
+    const { holds } = this
+    this.holds = this.#newHolds()
+    const former = this.#addFormer({ ...before, holds, key })
+    this.#parts.room?.rename(this.#id, key)
+    this.#parts.room?.rename(besideKey(this.#id, running.task.revision), this.#id)
+    this.becomeAwake(running)
+    return former
+  }
+
+  /** Takes over the run of an earlier release that an earlier run of this node left. */
+  adoptFormer(running: Running): FormerRun {
+    const key = besideKey(this.#id, running.task.revision)
+    this.#parts.room?.adopt(key, running.task)
+    return this.#addFormer({ running, ...this.#endsOf(running), holds: this.#newHolds(), key })
+  }
+
+  #addFormer(of: Pick<FormerRun, 'running' | 'target' | 'liveness' | 'holds'> & { key: RunKey }): FormerRun {
+    const former: FormerRun = new FormerRun({
+      ...of,
+      parts: this.#parts,
+      events: this.events,
+      onLeave: left => this.#left(left),
+      onEnded: () => {
+        this.formers.remove(former)
+        this.keepCompanions()
+        this.#changes.notify()
+      },
+    })
+    this.formers.add(former)
+    return former
+  }
+
+  #newHolds(): Holds {
+    return new Holds(left => this.#left(left))
+  }
+
+  #left(left: Left): void {
+    if (left.putsOff) this.events.dryWake(this.#parts.clock)
+    if (this.#state.phase === 'awake') this.#state.idle.left(left)
   }
 
   /** Puts it to sleep, once its requests in flight have ended or had their time; fails with `app-stuck`. The caller has the turn. */
   async sleep(why: StopReason): Promise<void> {
+    const { clock, drain } = this.#parts
     if (this.#state.phase === 'awake') {
       const { running, idle } = this.#state
-      const { clock, drain } = this.#parts
       // A request that came while this sleep waited for its turn has called the sleep off.
-      if ((why === 'room' || why === 'drained') && this.holds.inUse) return
-      if (why === 'idle' && (idle.ringsAt ?? Number.POSITIVE_INFINITY) > clock.now()) return
+      if ((why === 'room' || why === 'drained') && this.inUse) return
+      const isIdle = why === 'idle' || why === 'self'
+      if (isIdle && (idle.ringsAt ?? Number.POSITIVE_INFINITY) > clock.now()) return
+      if ((isIdle || why === 'room') && this.#isDryRun(running)) return this.#leaveOut(why, idle)
       this.#stop(this.#state, why, ASLEEP)
       const limit = drainMs(why, drainOf(running.task, drain))
+      const starting = this.beforeSleep()
+      const formers = this.#endFormers(why)
       const cut = await this.holds.drain(limit, clock)
       this.events.drained(cut, limit)
       this.holds.goAway()
       this.crashes.forget()
       this.#endRun(running, null)
+      await starting
+      await this.finishStopping()
+      return formers
     }
+    await this.beforeSleep()
+    const formers = this.#endFormers(why)
     await this.finishStopping()
+    return formers
+  }
+
+  /**
+   * Stops the container that runs, once its uses have ended, and leaves its volume mounted for the next container. The caller, who has the turn,
+   * starts that one, or finishes the stop. Fails with `app-stuck`; undefined: all of it is unwound.
+   */
+  async handOver(): Promise<HandedOver | undefined> {
+    if (this.#state.phase !== 'awake') return undefined
+    const { running } = this.#state
+    const { clock, drain, runtime } = this.#parts
+    this.#stop(this.#state, 'updated', ASLEEP)
+    const limit = drainMs('updated', drainOf(running.task, drain))
+    const cut = await this.holds.drain(limit, clock)
+    this.events.drained(cut, limit)
+    this.holds.goAway()
+    this.crashes.forget()
+    this.busy.endAll()
+    this.#endRun(running, null)
+    const stopped = runtime.stop(running.container, graceMs(running.task, running.lost, this.#parts))
+    const isFree = await untilGone(running, runtime, stopped)
+    if (isFree && running.lost?.aborted !== true) return { running, stopped }
+    await this.finishStopping()
+    return undefined
+  }
+
+  /** The caller may take the result later. */
+  #endFormers(why: StopReason): Promise<void> {
+    const ended = this.formers.end(({ running }) => drainMs(why, drainOf(running.task, this.#parts.drain)))
+    ended.catch(() => undefined)
+    return ended
   }
 
   /** The same in its turn, for callers that do not wait for it. */
@@ -125,9 +280,62 @@ export class Lifecycle {
     this.turn.take(() => this.sleep(why)).catch(() => undefined) // it has ended in `stuck`, and that was logged
   }
 
+  /** Why the run is at work though nobody uses it, as it was found last. */
+  get atWork(): WorkCheck['found'] {
+    return this.#state.phase === 'awake' ? this.#work?.found : undefined
+  }
+
+  /** Whether an awake instance is at work though nobody uses it; undefined: it is not. */
+  async asked(): Promise<WorkCheck['found']> {
+    return this.#state.phase === 'awake' ? this.#work?.ask() : undefined
+  }
+
+  /** The idle clock has rung: it is put to sleep, unless it is at work. */
+  async #rang(idle: Idle): Promise<void> {
+    if (idle.isSoon) return this.sleepBehind('self')
+    const found = await this.#work?.ask()
+    // It may have been stopped meanwhile, or been used: then the clock runs anew.
+    if (this.#state.phase !== 'awake' || this.#state.idle !== idle) return
+    if (found === undefined) this.sleepBehind('idle')
+    else idle.again(found.againInMs)
+  }
+
+  #workCheckOf(running: Running): WorkCheck | undefined {
+    if (!WorkCheck.isWanted(running.task)) return undefined
+    const { runtime, clock, journal, visitorsOf } = this.#parts
+    const note = (line: string): void => journal(this.#id, line)
+    return new WorkCheck({ running, runtime, visitors: visitorsOf?.(running.task.app) ?? {}, clock, note })
+  }
+
+  #isDryRun({ task }: Running): boolean {
+    return task.sleep.dryRun ?? this.#parts.sleepDryRun === true
+  }
+
+  /** A dry run records a sleep in place of it. */
+  #leaveOut(why: StopReason, idle: Idle): void {
+    idle.rest()
+    this.events.drySleep(why, this.#parts.clock)
+    this.#changes.notify()
+  }
+
+  /** Puts it to sleep as soon as nobody uses it, because the app itself asked for it: its own leases end. */
+  sleepSoon(): void {
+    this.busy.endAll()
+    if (this.#state.phase === 'awake') this.#state.idle.soon()
+  }
+
+  #enterBusy({ why, since, until }: BusyLease): Disposable | undefined {
+    if (this.#state.phase !== 'awake') return undefined
+    const { clock } = this.#parts
+    const request = { kind: 'busy', what: why, bytes: 0, mayWake: true, until: new Date(until).toISOString() } as const
+    return this.holds.enter(request, this.#state.target, clock.now() - Math.max(0, wallAt(clock, clock.now()) - since))
+  }
+
   /** Ends an awake instance at once because of what it did to the machine: it becomes crashed, with this problem. */
   async exceed({ running }: Phased & { phase: 'awake' }, problem: ShadowError): Promise<void> {
     this.#exceeded = problem
+    // Its earlier releases may have done it.
+    void this.formers.end(() => 0).catch(() => undefined) // each inventory tries again to remove what is left
     await this.#parts.runtime.stop(running.container, 0)
     // The watch may have reported its end already.
     this.#died(running, undefined)
@@ -162,6 +370,7 @@ export class Lifecycle {
     at: number,
     found: readonly FoundContainer[],
   ) {
+    this.formers.compare(at, found)
     if (since >= at) return // it was woken after the inventory was taken
     if (!found.some(({ id }) => id === running.container.id)) return this.#died(running, undefined)
     await liveness.checkMemory()
@@ -172,6 +381,8 @@ export class Lifecycle {
     liveness.end(wasStopped(running, why))
     idle[Symbol.dispose]()
     running.watch.end()
+    // After any other end somebody else may need the disk now.
+    this.#parts.lingering?.permit(this.#id, why === 'idle' || why === 'self')
     this.become({ phase: 'stopping', undo: running.undo, next })
     this.events.stopping(why)
     this.holds.revoke()
@@ -211,5 +422,24 @@ export class Lifecycle {
 
   #endRun({ container, address }: Running, problem: ShadowError | null): void {
     this.#parts.onRunEnded({ run: container.id, address, problem: problem?.toProblem() ?? null })
+  }
+}
+
+const GONE_CHECKED_EVERY_MS = 3
+
+/** Resolves when none of the processes of the run is left, which the runtime reports later; with false if it could not be stopped. */
+async function untilGone(
+  { container }: Running,
+  runtime: InstanceParts['runtime'],
+  stopped: Promise<void>,
+): Promise<boolean> {
+  const settled = stopped.then(
+    () => true,
+    () => false, // the unwinding reports it
+  )
+  for (;;) {
+    if (await runtime.areGone(container)) return true
+    const isStopped = await Promise.race([settled, sleep(GONE_CHECKED_EVERY_MS)])
+    if (isStopped !== undefined) return isStopped
   }
 }

@@ -1,4 +1,6 @@
+import type { Duplex } from 'node:stream'
 import { masterClient } from '../api/client.ts'
+import { masterStream } from '../api/master-stream.ts'
 import { masterAccess, readMembership } from '../api/membership.ts'
 import type { Cancellation } from '../lib/cancellation.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -10,31 +12,46 @@ import { byHandler } from '../lib/http/api/request-handler.ts'
 import type { Log } from '../lib/log.ts'
 import { openMetrics } from '../lib/metrics/listener.ts'
 import { Metrics } from '../lib/metrics/metrics.ts'
+import { Mutex } from '../lib/mutex.ts'
 import { socketsHere } from '../lib/open-files.ts'
 import { gaugesMemory } from '../lib/shared/gauges.ts'
 import { Shells } from '../lib/shells.ts'
 import type { Channel } from '../lib/threads/channel.ts'
-import type { EndedRun, Held, HoldRequest, InstanceView, Phase } from '../model/instance.ts'
+import type { EndedRun, Held, HoldRequest, InstanceLoad, InstanceView, Phase } from '../model/instance.ts'
 import { appOf, type InstanceId, instanceId } from '../model/instance-id.ts'
 import { leaseTimes, MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import { withZone } from '../model/labels.ts'
 import type { AppName, NodeName } from '../model/names.ts'
 import { Announcer, nodeFacts } from './announce.ts'
 import { apiHandler, apiHandlers } from './api-handlers.ts'
+import { AppSockets } from './app-socket/app-sockets.ts'
+import { appSocketCalls } from './app-socket/calls.ts'
+import { openVolumeBackups } from './backups/open.ts'
+import { Builds } from './builds/builds.ts'
+import { buildLimitsOf } from './builds/settings.ts'
 import { inCluster } from './cluster.ts'
+import type { Companions } from './companions/companions.ts'
 import { listenAt, type NodeproxyConfig, nameOf, reachedAt, socketHere } from './config.ts'
+import { connectionStream } from './connections/connection-stream.ts'
+import { type Asked, Connections } from './connections/connections.ts'
 import { openDefinitions } from './definitions.ts'
 import { type Drivers, openDrivers } from './drivers.ts'
+import { Files } from './files.ts'
 import { followChanges } from './follow-changes.ts'
 import { Grants } from './grants.ts'
 import { Health, type NodeHealth } from './health.ts'
-import { HostedApps } from './hosted-apps.ts'
+import { HostedApps, type Keeping } from './hosted-apps.ts'
 import { callerCheck, nodeHandler } from './http.ts'
+import { ImagePruning } from './images/image-pruning.ts'
+import { LoopbackRegistry } from './images/loopback-registry.ts'
+import { PullRegistry } from './images/pull-registry.ts'
+import { PushRegistry } from './images/push-registry.ts'
 import { instanceMetrics } from './instance-metrics.ts'
 import { instanceHandler } from './instance-request.ts'
 import { ProcessGuard } from './leases/guard/guard.ts'
 import { Leases } from './leases/leases.ts'
 import { openListeners } from './listeners.ts'
+import { Loads } from './loads.ts'
 import { NodeCordon } from './node-cordon.ts'
 import { type NodeKeys, ownKeys, ownSeals } from './node-keys.ts'
 import { Queue } from './queue.ts'
@@ -42,10 +59,28 @@ import { untilReady } from './readiness.ts'
 import { RefusedConnections } from './refused-connections.ts'
 import { Revisions } from './revisions.ts'
 import { Room } from './room.ts'
+import { dockerBuilds } from './runtime/docker-builds.ts'
+import { ScheduledRuns } from './scheduled-runs.ts'
+import { Consoles } from './sessions/consoles.ts'
+import { Sessions } from './sessions/sessions.ts'
 import { sharedCountsOf } from './shared-counts.ts'
+import { BusyVolumes } from './snapshots/busy-volumes.ts'
+import { snapshotHandlers } from './snapshots/handlers.ts'
+import { Moments } from './snapshots/moments.ts'
+import { volumeGrowth } from './snapshots/volume-growth.ts'
+import { VolumeRestores } from './snapshots/volume-restores.ts'
+import { VolumeSnapshots } from './snapshots/volume-snapshots.ts'
+import { VolumeViews } from './snapshots/volume-views.ts'
+import { Sources } from './sources/sources.ts'
 import { Space } from './space/space.ts'
+import { drainOnSpotNotice } from './spot-notice.ts'
 import type { OnStep } from './state.ts'
+import { readStats } from './stats.ts'
+import { openMeter } from './usage/open.ts'
+import { VolumeExports } from './volume-exports.ts'
 import { VolumeMoves } from './volume-moves.ts'
+import { Lingering } from './volumes/lingering.ts'
+import { openDigitalocean } from './volumes/open-digitalocean.ts'
 import { openEbs } from './volumes/open-ebs.ts'
 
 type Options = {
@@ -66,8 +101,13 @@ export type Nodeproxy = AsyncDisposable & {
   readonly keys: NodeKeys
   hold(instance: InstanceId, request: HoldRequest, cancellation: Cancellation): Held | Promise<Held>
   follow(instance: InstanceId, permit: string | undefined, signal: AbortSignal): AsyncIterable<InstanceView>
+  /** Wakes the instance, and keeps it awake for so long; resolves when it is ready. */
+  keep(instance: InstanceId, keeping: Keeping, signal: AbortSignal): Promise<void>
+  loads(): Promise<readonly InstanceLoad[]>
   /** Lets a worker of a front in this process hold apps over the channel. */
   share(channel: Channel): Disposable
+  /** Connects to a TCP port of an instance, waking it first: see `Connections`. */
+  connect(asked: Asked, port: number, signal: AbortSignal): Promise<Duplex>
   health(): Promise<NodeHealth>
   /** Calls back with each run of an app that takes no more requests. */
   onRunEnded(listener: (ended: EndedRun) => void): void
@@ -91,27 +131,46 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   const keys = await ownKeys(folder)
   const ending = new AbortController()
 
+  const access = masterAccess('node', config, membership)
+  const master = masterClient({ ...access, withinMs: MASTER_CALL_WITHIN })
+  const registry = new LoopbackRegistry({ log })
+  started.defer(() => registry.close())
+  const images = new PullRegistry({ master, registry })
+  const pushes = new PushRegistry({ stream: masterStream(access), registry })
   const { exec } = started.use(new Shells())
+  const dockerSocket = config.dockerSocket ?? socketHere()
+  const builder = dockerBuilds({ socketPath: dockerSocket })
   const { runtime, volumes, filesystem, logs } =
     options.drivers ??
     openDrivers({
       node: name,
       data,
-      dockerSocket: config.dockerSocket ?? socketHere(),
+      dockerSocket,
+      storedImages: images,
       egress: config.egress,
       egressPorts: config.egressPorts,
       volumeOvercommit: config.volumeOvercommit,
+      floorBytes: config.diskFloor,
       pool: config.pool,
       ebs:
         config.ebs === undefined
           ? undefined
           : await openEbs({ cluster: config.ebs, machine: config.ebsMachine, clock, log }),
+      digitalocean:
+        config.digitalocean === undefined
+          ? undefined
+          : await openDigitalocean({
+              cluster: config.digitalocean,
+              tokenFile: config.digitaloceanToken,
+              machine: config.digitaloceanMachine,
+              clock,
+              log,
+            }),
       exec,
       clock,
       log,
     })
   const labels = withZone(config.labels, volumes.zone)
-  const master = masterClient({ ...masterAccess('node', config, membership), withinMs: MASTER_CALL_WITHIN })
   const cluster = membership && started.use(await inCluster({ membership, master, folder, clock, log }))
   const seals = await ownSeals(folder)
   const definitions = openDefinitions({ folder: `${data}/apps`, seals, log })
@@ -131,11 +190,16 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
           ? []
           : [{ instance: id, idleSince, makeRoom: async () => instances.get(id)?.sleep('room') }],
       ),
+    giveUpSlots: (most, besides) => lingering.giveUpDownTo(most, besides),
     log,
   })
   metrics.gauge({ name: 'memory_reserved_bytes', help: 'What the apps that are awake reserve of the memory' }, () => ({
     '': room.reservedBytes,
   }))
+  const companions: Pick<Companions, 'take' | 'leave'> = {
+    take: (...of) => hosted.companions.take(...of),
+    leave: instance => hosted.companions.leave(instance),
+  }
   const times = leaseTimes(config.poolLease)
   const guard = started.use(new ProcessGuard({ data, node: name, pool: config.pool, level: config.logLevel, log }))
   const runEndedListeners: ((ended: EndedRun) => void)[] = []
@@ -145,6 +209,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
       instances: () => instances.all,
       // Elsewhere than on this machine, the storage is there for other nodes too.
       isLocal: ({ volume }) => volume !== undefined && !volumes.expires(volume),
+      giveUpDisks: () => lingering.giveUpDownTo(0),
       clock,
       log,
     }),
@@ -159,21 +224,59 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     permitOf: volume => hosted.apps.permitOf(volume),
     log,
   })
+  const lingering: Lingering = new Lingering({ detachAfterMs: config.detachAfter, volumes, leases, clock, log })
+  started.defer(() => lingering.close())
+  const appSockets = started.use(
+    new AppSockets({
+      folder: `${data}/sockets`,
+      callsOf: appSocketCalls({
+        instanceOf: id => hosted.instances.get(id),
+        master,
+        permitOf: volume => hosted.apps.permitOf(volume),
+        clock,
+      }),
+      log,
+    }),
+  )
+  const inReach = () => [...hosted.apps.all.map(({ task }) => task), ...revisions.good]
+  const building = new Mutex()
+  const pruning = started.use(new ImagePruning({ images: builder, turn: building, master, inReach, clock, log }))
+  const sources = started.use(
+    new Sources({
+      folder: `${data}/sources`,
+      master,
+      permitOf: app => hosted.apps.permitOfApp(app),
+      inReach,
+      clock,
+      log,
+    }),
+  )
+  const meter = started.use(await openMeter({ data, node: name, master, runtime, filesystem, volumes, clock, log }))
+  const consoles = new Consoles({ runtime, room, companions, meter, mustAfford: app => hosted.mustAfford(app), log })
   const hosted: HostedApps = new HostedApps({
     master,
     mustTakeNew: app => cordon.mustTakeNew(app),
     definitions,
     logs,
     leases,
+    guests: () => consoles.all,
+    meter,
     parts: {
       runtime,
       volumes,
       filesystem,
       untilReady,
+      sources,
       leaseLostGraceMs: times.grace,
       drain: { stopMs: config.drainStop, updateMs: config.drainUpdate },
       room,
-      mustWake: task => cordon.mustWake(task),
+      lingering,
+      sockets: appSockets,
+      sleepDryRun: config.sleepDryRun === 'on',
+      mustWake: task => {
+        cordon.mustWake(task)
+        hosted.mustAfford(task.app)
+      },
       revisions,
       clock,
       log,
@@ -206,7 +309,10 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     alive: (instance, run) => hosted.alive(instance, run),
     clock,
   })
-  runEndedListeners.push(ended => grants.runEnded(ended))
+  runEndedListeners.push(
+    ended => grants.runEnded(ended),
+    ended => meter.ended(ended),
+  )
   const space = started.use(
     new Space({
       instances: () => instances.all,
@@ -225,35 +331,66 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   const journal = (instance: InstanceId, line: string): void => logs.note(instance, line)
   const refusedConnections = started.use(new RefusedConnections({ runtime, journal, clock, log }))
   let announcer: Announcer | undefined
-  const moves = new VolumeMoves({
+  const aboutVolumes = {
     folder: `${data}/volumes`,
     node: name,
     volumes,
     leases,
     master,
-    instanceOf: async (app, permit) => instances.of(instanceId(app), await apps.resolve(app, permit)),
+    instanceOf: async (app: AppName, permit?: string) => instances.of(instanceId(app), await apps.resolve(app, permit)),
+    exec,
     clock,
     log,
-  })
+  }
+  const moves = new VolumeMoves(aboutVolumes)
+  const moments = new Moments({ ...aboutVolumes, filesystem })
+  const busy = new BusyVolumes()
+  const views = new VolumeViews({ moments, busy, volumes, folder: `${data}/views`, clock, log })
+  const snapshots = new VolumeSnapshots({ moments, busy, journal, log })
+  const growth = volumeGrowth({ ...aboutVolumes, apps, filesystem })
+  const restores = new VolumeRestores({ moments, busy, journal, clock, log })
+  const backups = openVolumeBackups({ ...aboutVolumes, config, moments, restores, views, journal })
+  const use = { ...socketsHere(config.connections, log), memory: gaugesMemory({ threads: config.workers + 1 }) }
+  const { bounds, sockets } = sharedCountsOf(use, 0, clock)
+  const loads = new Loads({ instances: () => instances.all, known: app => apps.known(app), runtime, bounds, clock })
+  const connections = new Connections({ node: name, hosted, runtime, clock, log, ending: ending.signal })
   const handlers = apiHandlers({
+    connections,
     space,
     refusedConnections,
     apps,
     instances,
     askWorkers: () => grants.report(),
+    stats: () => readStats({ node: name, instances: () => instances.all, runtime, space, clock }),
+    sessions: new Sessions({
+      node: name,
+      hosted,
+      consoles,
+      runtime,
+      idleMs: config.sessionIdle,
+      clock,
+      log,
+      ending: ending.signal,
+    }),
     health,
     readLogs: (instance, options, signal) => logs.read(instance, options, signal),
     mustTake: app => hosted.mustTake(app),
     announceNow: async () => announcer?.now(),
+    keep: (...keeping) => hosted.keep(...keeping),
+    loads,
+    scheduled: new ScheduledRuns({ hosted, runtime, visitorsOf: app => hosted.asVisitors(app), clock }),
     forget: app => hosted.forget(app),
     forgetInstance: instance => hosted.forgetInstance(instance),
     removeVolume: (volume, of) => hosted.removeVolume(volume, of),
     moves,
+    exports: new VolumeExports(aboutVolumes),
+    builds: new Builds({ node: name, builder, pushes, turn: building, limits: buildLimitsOf(config), clock, log }),
+    files: new Files({ runtime, hold, instance: id => instances.get(id) }),
+    snapshots: snapshotHandlers({ snapshots, restores, arrivals: moves.arrivals, growth, ending: ending.signal }),
+    backups,
     ending: ending.signal,
   })
   const call = apiHandler(handlers, callerCheck(keys))
-  const use = { ...socketsHere(config.connections, log), memory: gaugesMemory({ threads: config.workers + 1 }) }
-  const { bounds, sockets } = sharedCountsOf(use, 0, clock)
   const handler = nodeHandler({
     key: keys.traffic,
     traffic: instanceHandler({ node: name, hold, phase, bounds, clock }),
@@ -264,7 +401,13 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   started.defer(async () => void (await Promise.all(work)))
   // Of a start that fails here: a stop has closed them before, and then there is nothing left to close.
   started.defer(() => instances.close({ sleep: false }))
+  await filesystem.thaw().catch(cause => log.warn('volumes not thawed', { cause }))
+  await sources.start()
+  pruning.start()
   await hosted.open()
+  meter.start()
+  void backups.recover().catch(cause => log.warn('restores of an earlier run not removed', { cause }))
+  void views.recover()
   void moves.recover().catch(cause => log.warn('moves of an earlier run not looked at', { cause }))
   space.start()
   refusedConnections.start()
@@ -288,6 +431,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     announcer.run(ending.signal),
     followChanges({ master, apps, clock, log, watched, onRemoved: app => hosted.removed(app) }, ending.signal),
   )
+  if (config.spot === 'on') work.push(drainOnSpotNotice({ node: name, master, cordon, clock, log }, ending.signal))
   log.info('node ready', { node: name, address: listeners.address, awake: awake() })
 
   const held = started.move()
@@ -309,6 +453,9 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     keys,
     hold,
     follow,
+    keep: async (...keeping) => void (await hosted.keep(...keeping)),
+    loads: () => loads.now(),
+    connect: async (...asked) => connectionStream(await connections.open(...asked)),
     share: channel => grants.serve(channel),
     health: () => health.now(),
     onRunEnded: listener => void runEndedListeners.push(listener),

@@ -9,9 +9,11 @@ import type { Instance } from './instance.ts'
 
 type Options = {
   readonly node: NodeName
-  readonly instances: () => readonly Pick<Instance, 'phase' | 'task' | 'sleep'>[]
+  readonly instances: () => readonly Pick<Instance, 'phase' | 'task' | 'sleep' | 'users'>[]
   /** Whether the volume of this app is on the disk of this machine. */
   readonly isLocal: (task: TaskDefinition) => boolean
+  /** Gives up disks that stay attached after a sleep; left out: there are none. */
+  readonly giveUpDisks?: (() => Promise<void>) | undefined
   readonly clock: Clock
   readonly log: Log
 }
@@ -101,8 +103,12 @@ export class NodeCordon implements Disposable {
   }
 
   async #sleep(): Promise<void> {
-    const { instances, clock } = this.#options
-    const leaving = instances().filter(({ phase, task }) => phase === 'awake' && !this.#stays(task))
+    const { instances, giveUpDisks, clock } = this.#options
+    await giveUpDisks?.()
+    const all = instances().filter(({ phase, task }) => phase === 'awake' && !this.#stays(task))
+    // Apps that others use leave after those.
+    const free = all.filter(({ users }) => users.length === 0)
+    const leaving = free.length > 0 ? free : all
     await mapAtMost(
       AT_ONCE,
       leaving,

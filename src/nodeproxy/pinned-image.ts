@@ -1,8 +1,8 @@
 import type { PinnedImage, TaskDefinition } from '../model/task.ts'
 import type { ImageFacts } from './runtime/runtime.ts'
 
-/** The image alone; null where there is none. */
-export const pinnedImageOf = (image: ImageFacts | undefined): PinnedImage | null =>
+/** The image alone, without the permit to read it; null where there is none. */
+export const pinnedImageOf = (image: PinnedImage | undefined): PinnedImage | null =>
   image === undefined ? null : { id: image.id, ...(image.digest !== undefined && { digest: image.digest }) }
 
 /** The definition with what its image says: pinned to it, and with the port that it exposes where none was given. */
@@ -10,7 +10,7 @@ export function pinnedTo(task: TaskDefinition, { id, digest, ports }: ImageFacts
   const [port, ...others] = ports
   return {
     ...task,
-    pinned: { id, digest },
+    pinned: { ...(task.pinned?.permit !== undefined && { permit: task.pinned.permit }), id, digest },
     ...(task.portFrom === 'image' && port !== undefined && others.length === 0 && { port }),
   }
 }

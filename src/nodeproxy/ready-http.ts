@@ -14,7 +14,12 @@ export type Probe = {
 }
 
 /** `said`: a text on an answer that is not good; undefined if there was no answer. */
-export type Probed = { readonly isGood: boolean; readonly isHttp: boolean; readonly said: string | undefined }
+export type Probed = {
+  readonly isGood: boolean
+  readonly isHttp: boolean
+  readonly said: string | undefined
+  readonly status?: number | undefined
+}
 
 /** Sends one request for the path to the app. A status from 200 to 399 is good. */
 export function probe({ address, path, hostname, proto }: Probe, signal: AbortSignal): Promise<Probed> {
@@ -30,7 +35,7 @@ export function probe({ address, path, hostname, proto }: Probe, signal: AbortSi
         response.destroy()
         const status = response.statusCode ?? 0
         const reason = response.statusMessage || STATUS_CODES[status] || ''
-        resolve({ isGood: status >= 200 && status < 400, isHttp: true, said: `${status} ${reason}`.trim() })
+        resolve({ isGood: status >= 200 && status < 400, isHttp: true, said: `${status} ${reason}`.trim(), status })
       })
       .on('error', error =>
         resolve({

@@ -24,6 +24,7 @@ export type Inventory = {
 type Parts = TeardownParts & { readonly clock: Clock; readonly untilReady: typeof untilReady }
 
 const READY_AGAIN_WITHIN_MS = 5_000
+const NONE: ReadonlySet<string> = new Set()
 
 /** Takes the inventory of this machine; fails with `runtime-unreachable`. */
 export async function takeInventory({ runtime, volumes, filesystem, clock }: Parts): Promise<Inventory> {
@@ -40,35 +41,71 @@ export async function takeInventory({ runtime, volumes, filesystem, clock }: Par
   }
 }
 
-/** What there is to undo of an instance of which nothing should be there; undefined where nothing is. */
+/**
+ * What there is to undo of an instance, besides these containers; undefined where nothing is. A volume is left if no container should be there.
+ * If there are others, those that are made to check a definition are left alone too: a check may be under way.
+ */
 export function straysOf(
   instance: InstanceId,
   task: TaskDefinition,
   inventory: Inventory,
   parts: TeardownParts,
+  besides: ReadonlySet<string> = NONE,
 ): Unwind | undefined {
-  const containers = inventory.containers.get(instance) ?? []
-  const volume = volumeOf(instance, task)
-  if (containers.length === 0 && (volume === undefined || !inventory.volumes.has(volume.id))) return undefined
+  const containers = (inventory.containers.get(instance) ?? []).filter(
+    ({ id, key }) => !besides.has(id) && (besides.size === 0 || key !== undefined),
+  )
+  const volume = besides.size === 0 ? volumeOf(instance, task) : undefined
+  const isLeft = volume !== undefined && inventory.volumes.has(volume.id) && !parts.lingering?.has(volume.id)
+  if (containers.length === 0 && !isLeft) return undefined
   return teardownOf(
     { instance, volume, graceMs: () => toMs(task.sleep.grace), containers: async () => containers },
     parts,
   )
 }
 
+/** What an earlier run of the node left running of an instance: the run that serves, and those of earlier releases that keep their sessions. */
+export type LeftRunning = { readonly serves: Running; readonly formers: readonly Running[] }
+
 /**
- * The instance's container as it was left running: it must be ready, and have its volume under it. Undefined where it is not
- * fit to be taken over, or there is none.
+ * The containers of the instance that are fit to be taken over. Of several ones, as a node leaves them that ends during a switch, the one
+ * that runs `wanted` serves if it is ready, else the newest one that is. The others are strays, unless the app's sessions stay on the release
+ * that they began with. Undefined if no container is fit.
  */
 export async function leftRunning(
   instance: InstanceId,
   task: TaskDefinition,
+  wanted: number,
+  inventory: Inventory,
+  parts: Parts,
+): Promise<LeftRunning | undefined> {
+  const containers = inventory.containers.get(instance) ?? []
+  // One container alone may have had the volume: which one, and what the others did to it, is not known.
+  if (volumeOf(instance, task) !== undefined && containers.filter(({ running }) => running).length > 1) return undefined
+  const byRank = containers
+    .filter(({ running }) => running)
+    .toSorted((a, b) => Number(b.revision === wanted) - Number(a.revision === wanted) || b.revision - a.revision)
+  const formers: Running[] = []
+  let serves: Running | undefined
+  for (const container of byRank) {
+    if (serves === undefined) serves = await takenOver(instance, container, task, inventory, parts)
+    else if (task.deploy?.sessions === 'stay') {
+      const former = await takenOver(instance, container, task, inventory, parts)
+      if (former !== undefined) formers.push(former)
+    }
+  }
+  return serves && { serves, formers }
+}
+
+/** The run of a container that was left running: it must be ready, and have its volume under it. Undefined where it is not fit to be taken over. */
+async function takenOver(
+  instance: InstanceId,
+  container: FoundContainer,
+  task: TaskDefinition,
   inventory: Inventory,
   parts: Parts,
 ): Promise<Running | undefined> {
-  const containers = inventory.containers.get(instance) ?? []
-  const [container] = containers.filter(({ running }) => running)
-  if (container?.ip === undefined || containers.length > 1) return undefined
+  if (container.ip === undefined) return undefined
   if (task.volume !== undefined && !isPlain(instance)) return undefined // the app has a volume since
   const volume = volumeOf(instance, task)
   if (volume !== undefined && !inventory.mounted.has(volume.id)) return undefined
@@ -127,7 +164,7 @@ export function ownerless(inventory: Inventory, known: readonly KnownInstance[],
     teardownOf({ instance, volume: undefined, graceMs: () => usual, containers: async () => containers }, parts),
   )
   for (const [id, driver] of inventory.volumes) {
-    if (owned.has(id)) continue
+    if (owned.has(id) || parts.lingering?.has(id)) continue
     const volume = { id, driver }
     const instance = instanceId(id as string as AppName) // an app's volume has the app's name, unless it was taken over from another
     undos.push(teardownOf({ instance, volume, graceMs: () => usual, containers: async () => [] }, parts))

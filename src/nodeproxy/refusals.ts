@@ -15,6 +15,13 @@ export const isAsleep = (instance: InstanceId): ShadowError =>
 export const isWaking = (instance: InstanceId): ShadowError =>
   new ShadowError('app-waking', `${instance} is being woken`, { retryAfterMs: RETRY_AFTER_MS })
 
+/** The request is for one release alone, which does not run any more, or never did. */
+export const releaseEnded = (instance: InstanceId, revision: number, serves: number): ShadowError =>
+  new ShadowError('release-ended', `release ${revision} of ${appOf(instance)} does not run: release ${serves} serves`, {
+    hint: `use the app's own address; shadow status ${appOf(instance)}`,
+    facts: { release: serves },
+  })
+
 /** The app failed so often in a row that it is left alone for a while; the code stays that of its last failure. */
 export const inCrashLoop = (
   instance: InstanceId,

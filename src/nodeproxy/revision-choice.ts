@@ -47,8 +47,8 @@ export class RevisionChoice {
 
   /** The current revision, if an earlier one runs in its place; null if none does. */
   get rejected(): InstanceView['rejected'] {
-    const { good, bad } = this.#known
-    if (good === undefined || bad === undefined || !isSame(bad, this.#current)) return null
+    const { bad } = this.#known
+    if (bad === undefined || !isSame(bad, this.#current)) return null
     return { revision: bad.revision, problem: bad.problem }
   }
 
@@ -70,14 +70,18 @@ export class RevisionChoice {
     this.#learn({ good: this.#known.good })
   }
 
-  /** Remembers that the current revision cannot be made ready, if an earlier one can run in its place; returns whether that is so. */
-  reject(task: TaskDefinition, problem: unknown): boolean {
+  /**
+   * Remembers that the current revision cannot be made ready, if an earlier one can run in its place; returns whether that is so. `serves`: the
+   * earlier one that runs meanwhile.
+   */
+  reject(task: TaskDefinition, problem: unknown, serves?: Revision): boolean {
     const { good } = this.#known
-    if (!isOfRevision(problem) || good === undefined || isSame(good, task)) return false
+    const other = serves ?? good
+    if (!isOfRevision(problem) || other === undefined || isSame(other, task) || isSame(good, task)) return false
     if (!isSame(task, this.#current)) return false
     const { revision, createdAt } = task
     this.#learn({ good, bad: { revision, createdAt, problem: problem.toProblem() } })
-    this.#options.onRejected(revision, good.revision, problem)
+    this.#options.onRejected(revision, other.revision, problem)
     return true
   }
 

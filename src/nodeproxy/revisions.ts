@@ -44,6 +44,11 @@ export class Revisions {
     return this.#known.get(instance) ?? {}
   }
 
+  /** The last good revisions of all instances. */
+  get good(): readonly TaskDefinition[] {
+    return [...this.#known.values()].flatMap(({ good }) => good ?? [])
+  }
+
   /** Keeps it; the file is written in the background. */
   keep(instance: InstanceId, known: Known): void {
     this.#known.set(instance, known)

@@ -3,7 +3,7 @@ import { describe, test } from 'vitest'
 import { isFailure } from '../lib/errors.ts'
 import { noLog } from '../lib/log.ts'
 import { instanceId } from '../model/instance-id.ts'
-import { appName } from '../model/names.ts'
+import { appName, volumeId } from '../model/names.ts'
 import { size } from '../model/quantities.ts'
 import { aTask } from '../testing/fake-app.ts'
 import { type IdleInstance, Room } from './room.ts'
@@ -188,4 +188,28 @@ describe('volume slots', () => {
       volumeSlots: { total: 3, free: 2, idle: 1 },
     })
   })
+})
+
+test('before a volume is attached, disks that only stay attached give up the slots beyond the last free one', async () => {
+  const asked: unknown[] = []
+  const room = new Room({
+    overcommit: 1,
+    volumeSlots: 3,
+    idle: () => [],
+    giveUpSlots: async (...slots) => void asked.push(slots),
+    log: noLog,
+    totalBytes: 23 * GIB,
+    availableBytes: async () => 23 * GIB,
+  })
+  for (const name of ['a', 'b', 'c']) {
+    const volume = { id: volumeId(name), size: size('1GiB'), path: '/data' }
+    await room.admit(id(name), { ...app(name, '1GiB'), volume }, signal)
+  }
+  room.leave(id('c'))
+  await room.admit(id('d'), app('d', '1GiB'), signal) // it has no volume
+  assert.deepEqual(asked, [
+    [2, 'a'],
+    [1, 'b'],
+    [0, 'c'],
+  ])
 })

@@ -3,7 +3,8 @@ import { totalmem } from 'node:os'
 import { ShadowError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { Mutex } from '../lib/mutex.ts'
-import { type InstanceId, logFields } from '../model/instance-id.ts'
+import { type InstanceId, logFields, type RunKey } from '../model/instance-id.ts'
+import type { VolumeId } from '../model/names.ts'
 import { type MemoryFacts, reservedBy, type VolumeSlots } from '../model/placement.ts'
 import { sayBytes, toBytes } from '../model/quantities.ts'
 import type { TaskDefinition } from '../model/task.ts'
@@ -22,12 +23,14 @@ type Options = {
   /** How many volumes may be attached at a time. */
   readonly volumeSlots: number
   readonly idle: () => readonly IdleInstance[]
+  /** Detaches volumes that no app uses any more, until at most so many are attached besides this one; left out: there are none. */
+  readonly giveUpSlots?: ((most: number, besides: VolumeId) => Promise<void>) | undefined
   readonly log: Log
   readonly totalBytes?: number
   readonly availableBytes?: () => Promise<number>
 }
 
-/** What one instance has taken. `mostBytes`: the most that its sleep may make available. */
+/** What one container of an instance has taken. `mostBytes`: the most that its sleep may make available. */
 type Taken = { readonly bytes: number; readonly mostBytes: number; readonly hasVolume: boolean }
 /** What a wake lacks; 0 or less: nothing. */
 type Shortage = { readonly reserve: number; readonly available: number; readonly slots: number }
@@ -42,7 +45,7 @@ const RETRY_AFTER_MS = 5_000
  */
 export class Room {
   readonly #options: Options
-  readonly #taken = new Map<InstanceId, Taken>()
+  readonly #taken = new Map<RunKey, Taken>()
   /** Instances that are being put to sleep to make room. */
   readonly #leaving = new Set<InstanceId>()
   readonly #mutex = new Mutex()
@@ -51,16 +54,20 @@ export class Room {
     this.#options = options
   }
 
-  /** Lets the instance take what it needs; fails with `no-memory` or `no-volume-slot`. Taken already is success. */
-  async admit(instance: InstanceId, task: TaskDefinition, signal: AbortSignal): Promise<void> {
+  /**
+   * Lets the instance take what it needs; fails with `no-memory` or `no-volume-slot`. Taken already is success. `key`: which of its containers
+   * takes it; left out: the usual one. An instance is never put to sleep to make room for a container of its own.
+   */
+  async admit(instance: InstanceId, task: TaskDefinition, signal: AbortSignal, key: RunKey = instance): Promise<void> {
     const wanted = takenBy(task)
     // Before its turn, which comes only after others have made room: a wake that cannot fit need not wait for that.
     // What could be given is looked up first: what leaves while the memory is read counts on both sides, so nothing is refused by mistake.
-    const givers = this.#of([...this.#idle().map(idle => idle.instance), ...this.#leaving, instance])
+    const others = this.#idle().flatMap(idle => (idle.instance === instance ? [] : idle.instance))
+    const givers = this.#of([...others, ...this.#leaving, key])
     const early = this.#shortage(wanted, await this.#availableBytes())
     if (isShort(early) && !wouldDo(early, givers)) throw this.#refusal(task, wanted, early)
     return this.#mutex.take(async () => {
-      this.#taken.delete(instance)
+      this.#taken.delete(key)
       const tried = new Set<InstanceId>([instance])
       for (;;) {
         signal.throwIfAborted()
@@ -76,18 +83,28 @@ export class Room {
         await idlest.makeRoom().catch(() => undefined) // it has ended in `stuck`, and that was logged
         this.#leaving.delete(idlest.instance)
       }
-      this.#taken.set(instance, wanted)
+      // Disks that stay attached after a sleep have slots too, which they give up where these run out.
+      if (task.volume !== undefined)
+        await this.#options.giveUpSlots?.(this.#options.volumeSlots - this.#volumes - 1, task.volume.id)
+      this.#taken.set(key, wanted)
     })
   }
 
-  /** The instance runs already: an earlier run of this node has woken it. */
-  adopt(instance: InstanceId, task: TaskDefinition): void {
-    this.#taken.set(instance, takenBy(task))
+  /** The container runs already: an earlier run of this node has started it. */
+  adopt(key: RunKey, task: TaskDefinition): void {
+    this.#taken.set(key, takenBy(task))
   }
 
-  /** The instance sleeps, and gives back what it had taken. */
-  leave(instance: InstanceId): void {
-    this.#taken.delete(instance)
+  /** The container is gone, and gives back what it had taken. */
+  leave(key: RunKey): void {
+    this.#taken.delete(key)
+  }
+
+  /** The container has another key from now on. */
+  rename(from: RunKey, to: RunKey): void {
+    const taken = this.#taken.get(from)
+    this.#taken.delete(from)
+    if (taken !== undefined) this.#taken.set(to, taken)
   }
 
   /** What all that are awake reserve, in bytes. */
@@ -141,7 +158,7 @@ export class Room {
     return reserve > 0 || available > 0 || this.#taken.get(instance)?.hasVolume === true
   }
 
-  #of(idle: readonly InstanceId[]): readonly Taken[] {
+  #of(idle: readonly RunKey[]): readonly Taken[] {
     return [...new Set(idle)].flatMap(instance => this.#taken.get(instance) ?? [])
   }
 

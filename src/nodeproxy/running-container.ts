@@ -5,7 +5,8 @@ import type { Container } from './runtime/runtime.ts'
 
 /** A container that is ready, and how to let go of it and of what it stands on. */
 export type Running = {
-  readonly task: TaskDefinition
+  /** The definition that it runs by; replaced by one that only makes the volume larger. */
+  task: TaskDefinition
   readonly container: Container
   /** `ip:port` */
   readonly address: string

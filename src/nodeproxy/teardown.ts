@@ -3,11 +3,13 @@ import type { SleepStep } from '../model/instance.ts'
 import { type InstanceId, isPlain } from '../model/instance-id.ts'
 import { toMs } from '../model/quantities.ts'
 import type { TaskDefinition, TaskVolume } from '../model/task.ts'
+import type { AppSockets } from './app-socket/app-sockets.ts'
 import type { Filesystem } from './filesystem/filesystem.ts'
 import type { LeaseKeeper } from './leases/lease-keeper.ts'
 import type { Container, Runtime } from './runtime/runtime.ts'
 import type { OnStep } from './state.ts'
 import type { BlockDrivers, VolumeRef } from './volumes/block-drivers.ts'
+import type { Lingering } from './volumes/lingering.ts'
 
 export type TeardownParts = {
   readonly runtime: Runtime
@@ -17,6 +19,10 @@ export type TeardownParts = {
   /** How long an app whose lease is lost may take to end by itself. */
   readonly leaseLostGraceMs: number
   readonly onStep: OnStep
+  /** Disks that stay attached after a sleep; left out: none does. */
+  readonly lingering?: Lingering | undefined
+  /** The sockets over which apps speak to this node; left out: they have none. */
+  readonly sockets?: Pick<AppSockets, 'open' | 'close' | 'keep' | 'kept'> | undefined
 }
 
 type What = {
@@ -41,8 +47,17 @@ export function teardownOf({ instance, volume, graceMs, containers }: What, part
       parts.onStep(instance, step, 'after')
     })
   if (volume !== undefined) {
-    if (parts.volumes.expires(volume)) undo.push('release', () => parts.leases.release(volume.id))
-    push('detach', async () => parts.volumes.of(volume).detach(volume.id))
+    let stays = false
+    if (parts.volumes.expires(volume))
+      undo.push('release', async () => {
+        if (!stays) await parts.leases.release(volume.id)
+      })
+    push('detach', async () => {
+      stays = parts.lingering?.keep(instance, volume) ?? false
+      if (stays) return
+      await parts.lingering?.resume(volume.id)
+      await parts.volumes.of(volume).detach(volume.id)
+    })
     push('unmount', () => parts.filesystem.unmount(volume.id))
   }
   push('stop', async () => {
@@ -50,6 +65,7 @@ export function teardownOf({ instance, volume, graceMs, containers }: What, part
       await parts.runtime.stop(container, graceMs())
       await parts.runtime.remove(container)
     }
+    await parts.sockets?.close(instance)
   })
   return undo
 }
@@ -64,9 +80,13 @@ export function graceMs(
   return lost?.aborted ? Math.min(usual, leaseLostGraceMs) : usual
 }
 
-/** The instance's containers that the runtime knows. After a creation was cut short, this is how its container is found. */
-export const foundOf = async (runtime: Runtime, instance: InstanceId): Promise<readonly Container[]> =>
-  (await runtime.leftBehind()).filter(container => container.instance === instance)
+/** The instance's containers that the runtime knows, without `others`. After a creation was cut short, this is how its container is found. */
+export const foundOf = async (
+  runtime: Runtime,
+  instance: InstanceId,
+  others: ReadonlySet<string>,
+): Promise<readonly Container[]> =>
+  (await runtime.leftBehind()).filter(container => container.instance === instance && !others.has(container.id))
 
 /** The volume that the instance may have attached. One of several instances has no right to the volume of its app. */
 export const volumeOf = (instance: InstanceId, task: TaskDefinition): TaskVolume | undefined =>

@@ -14,6 +14,11 @@ export class WakeRate {
     return this.#refused
   }
 
+  /** The last wake failed, and not by the app: while a store is away, each request would be counted, and the app refused long after. */
+  spare(): void {
+    this.#at.pop()
+  }
+
   /** Counts a wake for a request; fails with `rate-limited` where there were `most` in the last minute. */
   take(instance: InstanceId, most: number, now: number): void {
     this.#at = this.#at.filter(at => now - at < OVER_MS)

@@ -2,9 +2,10 @@ import { deadline, orAborted } from '../lib/abort.ts'
 import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { WakeStep } from '../model/instance.ts'
-import { type InstanceId, isPlain } from '../model/instance-id.ts'
+import { besideKey, type InstanceId, isPlain, type RunKey } from '../model/instance-id.ts'
 import { sayMs, toBytes, toMs } from '../model/quantities.ts'
 import type { TaskDefinition } from '../model/task.ts'
+import type { Companions } from './companions/companions.ts'
 import { ExitWatch } from './exit-watch.ts'
 import { notReady, onWrongPort } from './not-ready.ts'
 import { pinnedTo } from './pinned-image.ts'
@@ -14,6 +15,7 @@ import { hasNoVolume } from './refusals.ts'
 import type { Room } from './room.ts'
 import type { Running } from './running-container.ts'
 import type { Container } from './runtime/runtime.ts'
+import type { Sources } from './sources/sources.ts'
 import type { Steps, Wake } from './state.ts'
 import { foundOf, graceMs, type TeardownParts, teardownOf, volumeOf } from './teardown.ts'
 import { attachVolume } from './volumes/attach.ts'
@@ -24,16 +26,38 @@ export type WakeParts = TeardownParts & {
   readonly clock: Clock
   readonly untilReady: typeof untilReady
   /** Who may take memory and volume slots; left out: everybody. */
-  readonly room?: Pick<Room, 'admit' | 'adopt' | 'leave'> | undefined
-  /** Told of the container when it runs, so that what it writes is kept from its first line on. */
-  readonly onStarted: (container: Container) => void
+  readonly room?: Pick<Room, 'admit' | 'adopt' | 'leave' | 'rename'> | undefined
+  /** Adds a line to the log of the app. */
+  readonly journal: (instance: InstanceId, line: string) => void
+  /** Told of the container when it runs, so that what it writes is kept from its first line on, and what it uses is counted. */
+  readonly onStarted: (container: Container, task: TaskDefinition) => void
+  /** Wakes the apps that the app uses; left out: there are none. */
+  readonly companions?: Pick<Companions, 'take'> | undefined
+  /** Makes the source of a definition present; left out: no definition has one. */
+  readonly sources?: Pick<Sources, 'ensure'> | undefined
 }
+
+const NONE: ReadonlySet<string> = new Set()
 
 // Bounds the pull of an image and the repair of a filesystem; the start has the app's own deadline.
 const PREPARED_WITHIN_MS = 900_000
 
-/** Begins to wake the instance. When `running` rejects, no step is under way any more, and `undo` is the caller's to unwind. */
-export function beginWake(instance: InstanceId, task: TaskDefinition, parts: WakeParts, signal: AbortSignal): Wake {
+/** Which of the containers of its instance a wake makes. */
+export type Beside = {
+  /** Under which its memory is counted. */
+  readonly key: RunKey
+  /** The ids of the containers that its instance has already, asked for when it comes to making or undoing. */
+  readonly others: () => ReadonlySet<string>
+}
+
+/** Begins to wake the instance. `beside`: it has other containers, which this wake does not touch. When `running` rejects, no step is under way any more, and `undo` is the caller's to unwind. */
+export function beginWake(
+  instance: InstanceId,
+  task: TaskDefinition,
+  parts: WakeParts,
+  signal: AbortSignal,
+  beside: Beside = { key: instance, others: () => NONE },
+): Wake {
   let made: Container | undefined
   let lost: AbortSignal | undefined
   const undo = teardownOf(
@@ -41,30 +65,53 @@ export function beginWake(instance: InstanceId, task: TaskDefinition, parts: Wak
       instance,
       volume: volumeOf(instance, task),
       graceMs: () => graceMs(task, lost, parts),
-      containers: async () => (made === undefined ? await foundOf(parts.runtime, instance) : [made]),
+      containers: async () => (made === undefined ? await foundOf(parts.runtime, instance, beside.others()) : [made]),
     },
     parts,
   )
   const steps: Steps = {}
   const run = async (): Promise<Running> => {
     if (task.volume !== undefined && !isPlain(instance)) throw hasNoVolume(instance, task.volume.id)
-    await parts.room?.admit(instance, task, signal)
-    const prepared = await prepare(instance, task, parts, steps, signal)
+    await admit(instance, task, parts, signal, beside.key)
+    const prepared = await prepare({ instance, task, beside, parts, steps }, signal)
     const { container, task: resolved } = prepared
     made = container
     lost = prepared.lost
-    const started = await start(resolved, container, parts, steps, either(signal, lost))
+    const started = await startContainer(resolved, container, parts, steps, either(signal, lost))
     return { task: resolved, container, undo, lost, readyAt: parts.clock.now(), ...started }
   }
   return { undo, steps, running: run() }
 }
 
-/** Volume and container side by side; rejects with the first failure when both have come to rest. */
-async function prepare(
+/** Takes the room for the wake. If there is none, another node takes the app: so a disk that stayed attached is given up first. */
+async function admit(
   instance: InstanceId,
   task: TaskDefinition,
   parts: WakeParts,
-  steps: Steps,
+  signal: AbortSignal,
+  key: RunKey,
+): Promise<void> {
+  const volume = volumeOf(instance, task)?.id
+  try {
+    await parts.room?.admit(instance, task, signal, key)
+  } catch (error) {
+    await parts.lingering?.giveUp(volume)
+    throw error
+  }
+  if (volume !== undefined) await parts.lingering?.resume(volume)
+}
+
+type Prepared = {
+  readonly instance: InstanceId
+  readonly task: TaskDefinition
+  readonly beside: Beside
+  readonly parts: WakeParts
+  readonly steps: Steps
+}
+
+/** Volume and container side by side; rejects with the first failure when both have come to rest. */
+async function prepare(
+  { instance, task, beside, parts, steps }: Prepared,
   given: AbortSignal,
 ): Promise<Made & Partial<Attached>> {
   const other = new AbortController()
@@ -79,11 +126,12 @@ async function prepare(
       throw error
     }
   }
-  const [volume, container] = await Promise.allSettled([
-    lane(prepareVolume(task, parts, step, signal)),
-    lane(prepareContainer(instance, task, parts, step, signal)),
+  const [volume, container, companions] = await Promise.allSettled([
+    lane(prepareVolume(instance, task, parts, step, signal)),
+    lane(prepareContainer({ instance, task, beside, parts, steps }, step, signal)),
+    lane(wakeCompanions(instance, task, parts, step, signal)),
   ])
-  if (volume.status === 'fulfilled' && container.status === 'fulfilled') {
+  if (volume.status === 'fulfilled' && container.status === 'fulfilled' && companions.status === 'fulfilled') {
     const { device, lost } = volume.value
     await fillVolume(container.value.task, device, parts, either(signal, lost))
     return { ...container.value, ...volume.value }
@@ -91,13 +139,26 @@ async function prepare(
   throw signal.aborted ? signal.reason : new Error('a lane of a wake failed without a reason')
 }
 
+/** The apps that it uses are ready before it starts. */
+export async function wakeCompanions(
+  instance: InstanceId,
+  task: TaskDefinition,
+  { companions }: Pick<WakeParts, 'companions'>,
+  step: Stepper,
+  signal: AbortSignal,
+): Promise<void> {
+  if (companions === undefined || task.uses === undefined) return
+  await step('companions', () => companions.take(instance, task, signal))
+}
+
 /** A container, and the definition that it was made by: its image is pinned, and its port known. */
 type Made = { readonly container: Container; readonly task: TaskDefinition }
 /** The task's volume; `lost` aborts when its lease is lost. */
 type Attached = { readonly device: Device; readonly lost: AbortSignal | undefined }
-type Stepper = <T>(name: WakeStep, work: () => Promise<T>) => Promise<T>
+export type Stepper = <T>(name: WakeStep, work: () => Promise<T>) => Promise<T>
 
 async function prepareVolume(
+  instance: InstanceId,
   task: TaskDefinition,
   parts: WakeParts,
   step: Stepper,
@@ -109,7 +170,9 @@ async function prepareVolume(
   const leased = { id, driver: task.volume.driver, ...parts.volumes.termsOf(task.volume) }
   const { lost, epoch } = await step('lease', () => parts.leases.take(leased, given))
   const signal = either(given, lost)
-  const wanted = { volume: id, sizeBytes: toBytes(size), format: parts.filesystem.make, epoch }
+  const onTooSmall = ({ message, details: { hint } }: ShadowError): void =>
+    parts.journal(instance, `volume not grown to ${size}, and used as it is: ${message}${hint ? ` (${hint})` : ''}`)
+  const wanted = { volume: id, sizeBytes: toBytes(size), format: parts.filesystem.make, epoch, onTooSmall }
   const device = await step('attach', () => attachVolume(driver, wanted, signal))
   await step('fsck', () => parts.filesystem.check(id, device, signal))
   await step('mount', async () => {
@@ -131,24 +194,27 @@ async function fillVolume(
 }
 
 async function prepareContainer(
-  instance: InstanceId,
-  given: TaskDefinition,
-  parts: WakeParts,
+  { instance, task: given, beside, parts }: Prepared,
   step: Stepper,
   signal: AbortSignal,
 ): Promise<Made> {
-  const image = await step('image', () => parts.runtime.ensureImage(given.image, signal, given))
+  const [image] = await step('image', () =>
+    Promise.all([parts.runtime.ensureImage(given.image, signal, given), parts.sources?.ensure(given, signal)]),
+  )
   const task = pinnedTo(given, image)
   const container = await step('create', async () => {
     const volume = task.volume?.id
     if (volume !== undefined) await parts.filesystem.prepare(volume)
-    return parts.runtime.create(instance, task, volume && parts.filesystem.at(volume), signal)
+    await parts.sockets?.open(instance)
+    // The name of the usual container may still be that of one that lets its last requests end.
+    const key = beside.others().size === 0 ? instance : besideKey(instance, task.revision)
+    return parts.runtime.create(instance, task, volume && parts.filesystem.at(volume), signal, key)
   })
   return { container, task }
 }
 
 /** Starts the container and waits until it is ready, for no longer than its definition allows; its death ends the wait at once. */
-async function start(
+export async function startContainer(
   task: TaskDefinition,
   container: Container,
   parts: WakeParts,
@@ -169,7 +235,7 @@ async function start(
   try {
     const ip = await step('start', () => parts.runtime.start(container, signal))
     const address = ip.includes(':') ? `[${ip}]:${task.port}` : `${ip}:${task.port}`
-    parts.onStarted(container)
+    parts.onStarted(container, task)
     const output = (until: AbortSignal) => parts.runtime.output(container, undefined, until)
     watch = new ExitWatch(container, parts.runtime)
     watch.exited.then(
@@ -197,7 +263,7 @@ async function start(
 const either = (signal: AbortSignal, lost: AbortSignal | undefined): AbortSignal =>
   lost === undefined ? signal : AbortSignal.any([signal, lost])
 
-function stepper(instance: InstanceId, parts: WakeParts, steps: Steps, signal: AbortSignal): Stepper {
+export function stepper(instance: InstanceId, parts: WakeParts, steps: Steps, signal: AbortSignal): Stepper {
   return async (name, work) => {
     signal.throwIfAborted()
     parts.onStep(instance, name, 'before')

@@ -6,7 +6,10 @@ import type { TaskDefinition } from '../model/task.ts'
 import type { InstanceParts } from './instance-parts.ts'
 import { ASLEEP, type Lifecycle } from './lifecycle.ts'
 import { isSame, type RevisionChoice } from './revision-choice.ts'
-import type { Rest } from './state.ts'
+import type { Rest, Wake } from './state.ts'
+import type { NextContainer } from './switch/next-container.ts'
+import type { Rollout } from './switch/rollout.ts'
+import { Switcher } from './switch/switcher.ts'
 import { beginWake } from './wake.ts'
 
 type Options = {
@@ -14,23 +17,32 @@ type Options = {
   readonly parts: InstanceParts
   readonly life: Lifecycle
   readonly revision: RevisionChoice
+  readonly rollout: Rollout
+  /** Called when a wake has failed through no fault of the app. */
+  readonly onSpared: () => void
 }
 
 const SUPERSEDED = new ShadowError('changed', 'a newer revision came while the app was being woken')
 
-/** Makes an instance run the revision that it should run: wakes it, one wake at a time, and replaces a revision that runs by a newer one. */
+/** Makes an instance run the revision that it should run: wakes it, one wake at a time, and has a revision that runs replaced by a newer one. */
 export class Waker {
   readonly #options: Options
   readonly #wakes = new Singleflight()
-  /** A check whether a new revision can be run, while the old one serves. */
-  #replacing: Promise<void> | undefined
+  readonly #switcher: Switcher
 
   constructor(options: Options) {
     this.#options = options
+    this.#switcher = new Switcher({ ...options, restart: (...restart) => this.#restart(...restart) })
+    options.life.beforeSleep = () => this.#switcher.cancel()
   }
 
   get isUnderWay(): boolean {
     return this.#wakes.isUnderWay
+  }
+
+  /** Whether a newer revision is on its way to take the place of the one that runs. */
+  get isSwitching(): boolean {
+    return this.#switcher.underWay !== undefined
   }
 
   /** Wakes it, or joins the wake that is under way; resolves when it is ready. */
@@ -41,11 +53,11 @@ export class Waker {
   /** The same because a person asked: a revision that was rejected is tried again, and a crash loop is not waited for. */
   async wakeByHand(by: string, signal: AbortSignal): Promise<void> {
     const { life, revision } = this.#options
-    if (this.#replacing === undefined && revision.rejected !== null) {
+    if (this.#switcher.underWay === undefined && revision.rejected !== null) {
       revision.tryAgain()
       if (life.state.phase === 'awake') this.replace()
     }
-    await orAborted(this.#replacing ?? Promise.resolve(), signal)
+    await orAborted(this.#switcher.underWay ?? Promise.resolve(), signal)
     const { state } = life
     if (state.phase === 'awake' && isSame(state.running.task, revision.next)) return
     life.crashes.tryNow()
@@ -56,53 +68,96 @@ export class Waker {
   revise(): void {
     const { life } = this.#options
     const { state } = life
+    if (state.phase === 'awake') {
+      this.replace()
+      return
+    }
+    void this.#switcher.cancel(SUPERSEDED)
     if (state.phase === 'waking') state.abort.abort(SUPERSEDED)
-    else if (state.phase === 'awake') this.replace()
     else if (state.phase === 'crashed') life.become(ASLEEP)
   }
 
-  /** Checks whether the current revision can be run, and stops the one that runs if so; one that cannot be run is rejected. */
+  /** Runs the current revision in place of the one that runs. */
   replace(): void {
-    const { life, revision, parts } = this.#options
-    const task = revision.current
-    const check = async (): Promise<void> => {
-      const problem = await parts.runtime.check(task, new AbortController().signal).then(
-        () => undefined,
-        (error: unknown) => error,
-      )
-      if (task !== revision.current || life.state.phase !== 'awake') return
-      if (problem === undefined || !this.#reject(task, problem)) life.sleepBehind('updated')
-    }
-    const replacing = check().finally(() => {
-      if (this.#replacing === replacing) this.#replacing = undefined
-    })
-    this.#replacing = replacing
+    this.#switcher.replace()
   }
 
-  /** Wakes it in its turn. `fail` ends the wait at once; unwinding goes on behind it. */
-  async #wake(by: string, fail: (error: unknown) => void): Promise<void> {
+  /** Resolves when a newer revision runs, or is known not to, as far as that is under way. */
+  async settled(): Promise<void> {
+    await this.#switcher.underWay
+  }
+
+  /** Ends what is being started beside the run that serves. */
+  cancel(reason?: ShadowError): Promise<void> {
+    return this.#switcher.cancel(reason)
+  }
+
+  /**
+   * Stops the run that serves once its uses have ended, and wakes the instance in the same turn: requests that come wait for that. `next`: the
+   * container that takes the volume over; left out: the volume is let go of, and taken anew.
+   */
+  async #restart(by: string, next: NextContainer | undefined): Promise<void> {
+    const { life } = this.#options
+    let isBegun = false
+    const restart = async (fail: (error: unknown) => void): Promise<void> => {
+      if (life.state.phase !== 'awake') return
+      const before = next && (await life.handOver())
+      if (before === undefined) await life.sleep('updated')
+      const first =
+        next && before
+          ? (signal: AbortSignal): Wake => {
+              isBegun = true
+              return next.begin(before, signal)
+            }
+          : undefined
+      await this.#wake(by, fail, first)
+    }
+    try {
+      if (this.#wakes.isUnderWay) await this.wakeUp(by).catch(() => undefined) // one that ends just now
+      await this.#wakes.join(fail => life.turn.take(() => restart(fail)))
+    } finally {
+      if (!isBegun) await next?.discard().catch(() => undefined) // the next comparison with the runtime removes it
+    }
+  }
+
+  /** Wakes it in its turn. `fail` ends the wait at once; unwinding goes on behind it. `first`: the wake to begin with. */
+  async #wake(
+    by: string,
+    fail: (error: unknown) => void,
+    first?: ((signal: AbortSignal) => Wake) | undefined,
+  ): Promise<void> {
     const { id, life, revision, parts } = this.#options
+    let handed = first
     while (life.state.phase !== 'awake') {
       if (life.gone !== undefined) throw life.gone
-      await life.finishStopping()
+      const begin = handed
+      handed = undefined
+      if (begin === undefined) await life.finishStopping()
+      // The run that served has died while a newer one is being started: that one serves.
+      await this.#switcher.join()
+      if (this.#isAwake) return
       parts.mustWake?.(revision.next)
       const { state } = life
       if (state.phase === 'crashed') life.crashes.refuseLoop(id, state.problem, parts.clock.now())
       const abort = new AbortController()
       const from = performance.now()
       const task = revision.next
-      const wake = beginWake(id, task, parts, abort.signal)
+      const wake =
+        begin?.(abort.signal) ?? beginWake(id, task, parts, abort.signal, { key: id, others: () => life.containers })
       life.events.waking(by)
       life.become({ phase: 'waking', abort, wake })
+      this.#reach(task, 'starting')
       try {
         const running = await wake.running
+        this.#reach(task, 'ready')
         life.becomeAwake(running)
         life.events.awake(Math.round(performance.now() - from), wake.steps)
         revision.ranWell(running.task)
+        this.#reach(task, 'switched')
         if (!isSame(running.task, revision.next)) this.replace()
       } catch (error) {
         const goesOn = error === SUPERSEDED || this.#reject(task, error)
-        const next = goesOn ? ASLEEP : this.#failed(asShadowError(error))
+        const next = goesOn ? ASLEEP : this.#failed(task, asShadowError(error))
         life.become({ phase: 'stopping', undo: wake.undo, next })
         if (!goesOn) fail(error)
         await life.finishStopping()
@@ -111,16 +166,31 @@ export class Waker {
     }
   }
 
-  #reject(task: TaskDefinition, problem: unknown): boolean {
-    const { life, revision } = this.#options
-    return problem !== life.gone && revision.reject(task, problem)
+  get #isAwake(): boolean {
+    return this.#options.life.state.phase === 'awake'
   }
 
-  #failed(problem: ShadowError): Rest {
+  #reject(task: TaskDefinition, error: unknown): boolean {
+    const { life, revision } = this.#options
+    if (error === life.gone || !revision.reject(task, error)) return false
+    this.#reach(task, 'rejected', asShadowError(error))
+    return true
+  }
+
+  #failed(task: TaskDefinition, problem: ShadowError): Rest {
     const { life, parts } = this.#options
     if (problem === life.gone) return ASLEEP
     const ofTheApp = life.crashes.failedToWake(problem, parts.clock.now())
+    if (!ofTheApp) this.#options.onSpared()
     life.events.wakeFailed(problem, life.crashes.count)
+    this.#reach(task, ofTheApp ? 'rejected' : 'put-off', problem)
     return { phase: ofTheApp ? 'crashed' : 'asleep', problem }
+  }
+
+  /** The current revision has come so far. A wake of a revision that has served before is no news. */
+  #reach(task: TaskDefinition, stage: Parameters<Rollout['reach']>[1], problem?: ShadowError): void {
+    const { revision, rollout } = this.#options
+    if (!isSame(task, revision.current) || (rollout.hasServed(task.revision) && problem === undefined)) return
+    rollout.reach(task.revision, stage, { problem })
   }
 }

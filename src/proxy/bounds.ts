@@ -7,6 +7,7 @@ import type { HoldKind } from '../model/instance.ts'
 import type { AppName } from '../model/names.ts'
 import { toMs } from '../model/quantities.ts'
 import type { Route } from '../model/route.ts'
+import { concurrencyOf, spreadOf } from '../model/scale.ts'
 
 type Options = {
   readonly clock: Clock
@@ -56,9 +57,10 @@ export class Bounds {
     return bounds
   }
 
-  #make({ name, access }: Route): AppBounds {
+  #make(route: Route): AppBounds {
+    const { name, access } = route
     const { sockets, connections } = this.#options
-    const { inFlight = IN_FLIGHT, answerWithin = ANSWER_WITHIN } = access ?? {}
+    const { inFlight = usualInFlight(route), answerWithin = ANSWER_WITHIN } = access ?? {}
     const counted = this.#countedOf(name)
     counted.requests.most = Math.min(inFlight, share(Math.min(sockets, connections) / 4))
     counted.webSockets.most = share(connections / 2)
@@ -99,6 +101,13 @@ export class Bounds {
 /** The places that a request or an upgrade needs one of. */
 export const placesFor = ({ requests, webSockets }: AppBounds, kind: HoldKind): ConcurrencyLimit =>
   kind === 'websocket' ? webSockets : requests
+
+/** Several instances can be given more, and their limits bound what each one gets. */
+function usualInFlight(route: Route): number {
+  const scale = spreadOf(route)
+  if (scale === undefined || scale.max === 1) return IN_FLIGHT
+  return Math.max(IN_FLIGHT, scale.max * concurrencyOf(scale).hard)
+}
 
 const share = (of: number): number => Math.max(1, Math.floor(of))
 

@@ -5,6 +5,8 @@ import { listenAddress, oneOf, optionalSetting, setting, text, url, type Values,
 import { poolSize } from '../lib/threads/size.ts'
 import { hsts, httpsMode } from '../model/access.ts'
 import { durationMs, sayBytes, sizeBytes } from '../model/quantities.ts'
+import { fleetSettings } from './fleet/config.ts'
+import { portRanges } from './tcp/port-ranges.ts'
 
 const KIB = 1_024
 
@@ -113,9 +115,18 @@ export const proxySettings = {
     default: 'auto',
     help: 'how many threads serve, all on one port: a number, or auto: one less than there are cores, at least 1 and at most 8',
   }),
+  tcpPorts: setting('SHADOW_TCP_PORTS', portRanges, {
+    default: '10000-19999',
+    help: 'ports that apps may have opened on this front for raw TCP (shadow port), on the host of SHADOW_LISTEN: ports and ranges separated by commas, or none',
+  }),
+  tcpConnections: setting('SHADOW_TCP_CONNECTIONS', wholeNumber(1, 1_000_000), {
+    default: '5000',
+    help: 'how many connections by those ports may be open at this front',
+  }),
   metricsListen: optionalSetting('SHADOW_METRICS_LISTEN', listenAddress('127.0.0.1'), {
     help: 'address that serves /metrics for Prometheus, such as 127.0.0.1:9464; left out: none',
   }),
+  ...fleetSettings,
   logLevel: setting('SHADOW_LOG_LEVEL', oneOf(...LOG_LEVELS), {
     default: 'info',
     help: 'lowest level that is logged: debug, info, warn, error or silent',

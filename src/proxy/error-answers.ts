@@ -6,7 +6,9 @@ import type { AnswerOf, Exchange, OwnAnswer } from '../lib/http/exchange.ts'
 import { retryAfter } from '../lib/http/problem-answer.ts'
 import type { Log } from '../lib/log.ts'
 import { withoutLastLines } from '../model/last-lines.ts'
+import type { Route } from '../model/route.ts'
 import { errorPage } from './pages/error.ts'
+import { ownPage } from './pages/own.ts'
 import { waitingPage } from './pages/waiting.ts'
 import { wordsOf } from './pages/words.ts'
 import { isNavigation } from './visitor.ts'
@@ -45,13 +47,13 @@ export class ErrorAnswers {
     this.#clock = clock
   }
 
-  /** Answers a request that failed. */
-  answer(exchange: Exchange, thrown: unknown): void {
+  /** Answers a request that failed; `app`: the one that it was for, if that is known and may have been reached. */
+  answer(exchange: Exchange, thrown: unknown, app?: Pick<Route, 'name' | 'pages'>): void {
     const error = asShadowError(thrown)
     const state = STATES[error.code]
     if (state !== undefined) exchange.ownHeaders[STATE_HEADER] = state
     const id = this.#note(error, exchange)
-    exchange.answer(isNavigation(exchange) ? pageOf(error, id) : documentOf(error, id))
+    exchange.answer(isNavigation(exchange) ? pageOf(error, id, app) : documentOf(error, id))
   }
 
   /** The answer to a request that was not even understood. */
@@ -107,9 +109,10 @@ function documentOf(error: ShadowError, id: string): OwnAnswer {
   }
 }
 
-function pageOf(error: ShadowError, id: string): OwnAnswer {
+function pageOf(error: ShadowError, id: string, app: Pick<Route, 'name' | 'pages'> | undefined): OwnAnswer {
   const isWait = error.code === 'app-waking'
-  const { body, headers } = isWait ? waitingPage(EVENTS_PATH) : errorPage(error, id)
+  const own = app && ownPage(app.pages, { app: app.name, error, id, eventsPath: EVENTS_PATH })
+  const { body, headers } = own ?? (isWait ? waitingPage(EVENTS_PATH) : errorPage(error, id))
   return {
     status: error.status,
     headers: {

@@ -105,6 +105,13 @@ const leaseEndsMs = (error: ShadowError): number | undefined => {
   return typeof ms === 'number' ? ms : undefined
 }
 
+/** The error of requests under way at a node that answers no check any more. The app may have seen them. */
+export const nodeSilent = (node: NodeName): ShadowError =>
+  new ShadowError('node-unreachable', `node ${node} has had the request, and does not answer any more`, {
+    hint: 'shadow node ls',
+    retryAfterMs: 2_000,
+  })
+
 function nodeUnreachable(app: AppName, node: NodeName, cause: Error, takenOverInMs?: number): ShadowError {
   const wait = takenOverInMs === undefined ? '' : `; another node can take over in ${sayMs(takenOverInMs)}`
   return new ShadowError('node-unreachable', `node ${node}, which has ${app}, does not answer${wait}`, {
@@ -114,7 +121,7 @@ function nodeUnreachable(app: AppName, node: NodeName, cause: Error, takenOverIn
   })
 }
 
-function problemOf({ status, body }: Refusal): ShadowError {
+export function problemOf({ status, body }: Refusal): ShadowError {
   let problem: unknown
   try {
     problem = JSON.parse(body)

@@ -3,24 +3,33 @@ import type { Log } from '../lib/log.ts'
 import type { Guard } from './access.ts'
 import type { Bounds } from './bounds.ts'
 import type { ErrorAnswers } from './error-answers.ts'
+import type { DemandListener } from './fleet/demand.ts'
 import type { Https } from './https.ts'
 import type { NodeConnector } from './node-connector.ts'
 import type { Nodes } from './nodes.ts'
 import type { Pins } from './pins.ts'
 import type { Routes } from './routes.ts'
+import type { SpreadApps } from './scaling/spread-apps.ts'
 import type { TrustedProxies } from './visitor.ts'
+import type { KeptAnswers } from './wake/kept-answers.ts'
+import type { WakeGate } from './wake/wake-gate.ts'
 
 /** What a front's request handler works with. */
 export type FrontParts = {
   readonly routes: Pick<Routes, 'resolve'>
   readonly pins: Pick<Pins, 'get' | 'set'>
-  readonly nodes: Pick<Nodes, 'all' | 'appNetworks' | 'get' | 'failed' | 'mayComeBack' | 'refresh'>
+  readonly nodes: Pick<Nodes, 'all' | 'appNetworks' | 'get' | 'failed' | 'mayComeBack' | 'refresh' | 'onSilent'>
   readonly connector: Pick<NodeConnector, 'hold' | 'follow'>
+  /** Is told of apps that no node has room for. */
+  readonly demand: DemandListener
   readonly guard: Guard
   readonly bounds: Bounds
   readonly trusted: TrustedProxies
   readonly errors: ErrorAnswers
   readonly https: Https
+  readonly gate: WakeGate
+  readonly answers: KeptAnswers
+  readonly spread: SpreadApps
   readonly waitingPageAfterMs: number
   readonly clock: Clock
   readonly log: Log

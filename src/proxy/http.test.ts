@@ -4,6 +4,7 @@ import { test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { ShadowError } from '../lib/errors.ts'
 import type { Held } from '../model/instance.ts'
+import { FRONT_CHECKS_NODES_EVERY, NODE_LOST_AFTER } from '../model/intervals.ts'
 import { withLastLines } from '../model/last-lines.ts'
 import { aFront, aNode, aNodeListener, anApp, FakeConnector, masterOf } from '../testing/front.ts'
 import { httpApp, RawClient, rawApp, recorder, until } from '../testing/wire.ts'
@@ -89,6 +90,32 @@ test('visitors get a code, a sentence and an id, and nothing that is for owners,
     assert.match(page, /^content-security-policy: default-src 'none'; /m)
   }
   assert.equal(node.asked.length, 1)
+})
+
+test('a request at a node that answers no check any more fails, and does not wait for ever', async () => {
+  let asked = 0
+  await using app = await rawApp(socket => socket.on('data', () => asked++))
+  await using master = await blog()
+  const connector = new FakeConnector(() => ({ address: app.address, isHop: true }))
+  let checks = 0
+  const check = async () => {
+    checks++
+    if (asked > 0) throw new Error('no answer')
+    return { overall: false, overloaded: false }
+  }
+  await using front = await aFront({
+    master: master.url,
+    connector: Object.assign(connector, { check, hopTo: () => ({ address: app.address }) }),
+  })
+  using client = new RawClient(front.port, get('blog.localhost', 'Connection: close\r\n'))
+  await until(() => asked === 1)
+  while (!client.text.includes('HTTP')) {
+    const before = checks
+    await front.clock.advance(FRONT_CHECKS_NODES_EVERY)
+    await until(() => checks > before)
+  }
+  assert.match(await client.closed(), /^HTTP\/1\.1 502 [\s\S]*x-shadow-error: node-unreachable\r\n/)
+  assert.ok(front.clock.now() >= NODE_LOST_AFTER)
 })
 
 // Promise 7: states can be told apart from outside.

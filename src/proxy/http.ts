@@ -47,7 +47,9 @@ function serveApp(parts: FrontParts, exchange: Exchange, app: Route): Promise<vo
   if (app.access !== undefined) guard.admit(app.name, app.access, client ?? exchange.clientAddress)
   if (!secure && https.redirects(app.access)) return https.redirect(exchange, isProxy)
   if (exchange.isFor(EVENTS_PATH)) return follow(parts, app, exchange)
-  const request = new AppRequest({ parts, exchange, app, isProxy, client, hsts })
+  const ignoredBy = parts.gate.ignoredBy(app, exchange, client ?? exchange.clientAddress)
+  const kept = parts.answers.of(app, exchange)
+  const request = new AppRequest({ parts, exchange, app, isProxy, client, secure, hsts, ignoredBy, kept })
   if (!request.places.enter()) return queued(request)
   return deliver(request)
 }

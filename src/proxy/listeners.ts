@@ -18,11 +18,17 @@ import { Guard } from './access.ts'
 import { Bounds } from './bounds.ts'
 import type { ProxyConfig } from './config.ts'
 import { ErrorAnswers } from './error-answers.ts'
+import { nodeSilent } from './failover.ts'
 import type { FrontParts } from './front-parts.ts'
 import { frontHandler } from './http.ts'
 import { Https } from './https.ts'
 import type { NodeConnector } from './node-connector.ts'
+import { SpreadApps } from './scaling/spread-apps.ts'
+import type { Targets } from './scaling/targets.ts'
 import { TrustedProxies } from './visitor.ts'
+import { openAnswerStore } from './wake/answer-store.ts'
+import { KeptAnswers } from './wake/kept-answers.ts'
+import { WakeGate } from './wake/wake-gate.ts'
 
 /** The settings of a front, with the most sockets of clients and upstreams that its process may have open. */
 export type FrontConfig = ProxyConfig & Pick<SocketLimits, 'sockets'>
@@ -47,9 +53,10 @@ export const frontMemory = (threads: number): FrontMemory => ({
   use: gaugesMemory({ threads }),
 })
 
-type Parts = Pick<FrontParts, 'routes' | 'pins' | 'nodes'> & {
+type Parts = Pick<FrontParts, 'routes' | 'pins' | 'nodes' | 'demand'> & {
   readonly config: FrontConfig
-  readonly connector: Pick<NodeConnector, 'hold' | 'follow' | 'onRunEnded'>
+  readonly connector: Pick<NodeConnector, 'hold' | 'follow' | 'onRunEnded' | 'hopTo'>
+  readonly targets: Targets
   readonly memory: FrontMemory
   /** Which of the threads that share the memory this is. */
   readonly thread: number
@@ -70,10 +77,13 @@ export async function openListeners({
   memory,
   thread,
   ticketKeys,
+  targets,
   ...parts
 }: Parts): Promise<Listeners> {
   const { clock, log } = parts
+  await using opening = new AsyncDisposableStack()
   const ending = new AbortController()
+  const answers = opening.use(openAnswerStore({ folder: `${config.data}/proxy`, log }))
   const errors = new ErrorAnswers({ log, clock })
   const trusted = new TrustedProxies(config.trustedProxies, () => parts.nodes.appNetworks)
   let tlsPort: number | undefined
@@ -88,6 +98,9 @@ export async function openListeners({
     guard: new Guard({ clock, apps: new Buckets(memory.apps), clients: new Buckets(memory.clients) }),
     bounds: new Bounds({ clock, gauges: use, waitingPerApp: config.waitingPerApp, sockets, connections }),
     trusted,
+    gate: new WakeGate(),
+    answers: new KeptAnswers({ store: answers, clock }),
+    spread: new SpreadApps({ ...parts, gauges: use, targets }),
     waitingPageAfterMs: config.waitingPageAfter,
     ending: ending.signal,
   })
@@ -109,7 +122,10 @@ export async function openListeners({
     pingEveryMs: CLIENT_PING_EVERY,
   })
   connector.onRunEnded?.(ended => exchanges.forget(goneUpstream(ended)))
-  await using opening = new AsyncDisposableStack()
+  parts.nodes.onSilent(node => {
+    const hop = connector.hopTo?.(node)
+    if (hop !== undefined) exchanges.cut(hop, nodeSilent(node.name))
+  })
   const tls = await openTls({ config, exchanges, ticketKeys, thread, clock, log })
   opening.defer(() => tls?.close())
   tlsPort = tls?.bound.port

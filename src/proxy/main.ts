@@ -1,4 +1,5 @@
-import { followStream } from '../api/change-stream.ts'
+import { hostname } from 'node:os'
+import { type AppChange, followStream } from '../api/change-stream.ts'
 import { masterClient } from '../api/client.ts'
 import { masterAccess, readMembership, renewMembership } from '../api/membership.ts'
 import { type Clock, systemClock } from '../lib/clock.ts'
@@ -11,10 +12,15 @@ import type { Log } from '../lib/log.ts'
 import { openMetrics } from '../lib/metrics/listener.ts'
 import { Metrics } from '../lib/metrics/metrics.ts'
 import { socketsHere } from '../lib/open-files.ts'
+import { Buckets } from '../lib/shared/buckets.ts'
+import { Gauges } from '../lib/shared/gauges.ts'
 import { keepRenewed } from '../lib/tls/renewal.ts'
 import type { Hostname } from '../model/hostname.ts'
 import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
+import { Guard } from './access.ts'
 import type { ProxyConfig } from './config.ts'
+import { NO_DEMAND } from './fleet/demand.ts'
+import { openFleet } from './fleet/open.ts'
 import { httpConnector } from './http-connector.ts'
 import { type Bound, frontMemory, type Listeners, openListeners } from './listeners.ts'
 import { openLocalStore } from './local-store.ts'
@@ -23,6 +29,9 @@ import type { NodeConnector } from './node-connector.ts'
 import { Nodes } from './nodes.ts'
 import { Pins } from './pins.ts'
 import { Routes } from './routes.ts'
+import { Scaling } from './scaling/scaling.ts'
+import { TcpListeners } from './tcp/tcp-listeners.ts'
+import { TcpPorts } from './tcp/tcp-ports.ts'
 import { untrusted } from './visitor.ts'
 import { type FrontListeners, Workers } from './workers.ts'
 
@@ -71,17 +80,42 @@ export async function startProxy(settings: ProxyConfig, options: Options): Promi
       log.warn('apps are not trusted as proxies, though SHADOW_TRUSTED_PROXIES has them', { networks })
   }
   const nodes: Nodes = new Nodes({ master, store, connector, clock, log, onChange: onNodes })
+  nodes.onSilent(node => workers.notify('silent', node))
   const pins = new Pins(store, (instance, node) => workers.notify('pinned', { instance, node }))
+  const memory = frontMemory(config.workers)
+  const tcp = new TcpListeners({
+    ...{ pins, nodes, connector, clock, log },
+    host: config.listen.host,
+    ranges: config.tcpPorts,
+    guard: new Guard({ clock, apps: new Buckets(memory.apps), clients: new Buckets(memory.clients) }),
+    mostConnections: config.tcpConnections,
+    drainMs: config.drainWithin,
+  })
+  started.use(tcp)
+  const front =
+    membership?.member.name ??
+    (hostname()
+      .replace(/[^\w.-]/g, '-')
+      .slice(0, 100) ||
+      'front')
+  const tcpPorts = new TcpPorts({ listeners: tcp, master, front, clock, log })
+  const targets = new Scaling({
+    ...{ master, store, nodes, pins, connector, clock, log },
+    gauges: new Gauges(memory.use),
+    onListed: routes => void tcpPorts.listed(routes),
+  })
+  const fleet = await openFleet(config, { nodes, membership, master, clock, log })
+  const demand = fleet?.demand ?? NO_DEMAND
   const ticketKeys = new TicketKeys()
   started.use(renewed(ticketKeys, clock))
   credentials?.onNew(next => workers.notify('credential', next))
-  const parts = { config, routes, pins, nodes, connector, credentials, ticketKeys, clock, log }
-  const listening =
-    config.workers > 1
-      ? await workers.open(parts)
-      : alone(await openListeners({ ...parts, memory: frontMemory(1), thread: 0 }))
+  const parts = { config, routes, pins, nodes, targets, demand, memory, connector, credentials, ticketKeys, clock, log }
+  const listening = config.workers > 1 ? await workers.open(parts) : alone(await openListeners({ ...parts, thread: 0 }))
   const { metrics = new Metrics() } = options
   metrics.count('front', () => listening.counted())
+  metrics.gauge({ name: 'front_tcp_connections', help: 'Open connections by the TCP ports of apps' }, () => ({
+    '': tcp.connections,
+  }))
   const deaths = { name: 'front_worker_deaths_total', help: 'Workers of the front that died, and were started again' }
   metrics.counter(deaths, () => ({ '': listening.deaths() }))
   const lookUps = {
@@ -92,13 +126,22 @@ export async function startProxy(settings: ProxyConfig, options: Options): Promi
   if (options.metrics === undefined && config.metricsListen !== undefined)
     started.use(await openMetrics(metrics, config.metricsListen, log))
   const ending = new AbortController()
-  const work = [nodes.watch(ending.signal), followChanges({ master, routes, clock, log }, ending.signal)]
+  const onChange = (change: AppChange): void => {
+    void routes.changed(change)
+    targets.changed()
+  }
+  const work = [
+    nodes.watch(ending.signal),
+    targets.run(ending.signal),
+    followChanges({ master, routes, onChange, clock, log }, ending.signal),
+  ]
+  if (fleet !== undefined) work.push(fleet.autoscaler.run(ending.signal))
   log.info('front ready', { address: listening.address, tls: listening.tls?.address })
 
   const held = started.move()
   let stopped: Promise<void> | undefined
   const stop = async (): Promise<void> => {
-    const closed = listening[Symbol.asyncDispose]()
+    const closed = Promise.all([listening[Symbol.asyncDispose](), tcp[Symbol.asyncDispose]()])
     ending.abort(new ShadowError('shutting-down', 'this front is stopping'))
     await Promise.all([closed, ...work])
     await held.disposeAsync()
@@ -121,17 +164,23 @@ const alone = (listeners: Listeners): FrontListeners => ({
   deaths: () => 0,
 })
 
-type Following = { master: ReturnType<typeof masterClient>; routes: Routes; clock: Clock; log: Log }
+type Following = {
+  master: ReturnType<typeof masterClient>
+  routes: Routes
+  onChange: (change: AppChange) => void
+  clock: Clock
+  log: Log
+}
 
 /** Follows the changes until the signal aborts. As long as no master says that it has sent all changes, asks about the routes in use. */
-const followChanges = ({ master, routes, clock, log }: Following, signal: AbortSignal): Promise<void> =>
+const followChanges = ({ master, routes, onChange, clock, log }: Following, signal: AbortSignal): Promise<void> =>
   followStream(
     {
       master,
       clock,
       freshness: routes.freshness,
       onOpen: () => routes.connected(),
-      onChange: change => void routes.changed(change),
+      onChange,
       onDoubt: () => void routes.checkUsed(),
       onEnd: cause => log.debug('change stream lost', { code: cause && asShadowError(cause).code, cause }),
     },

@@ -259,6 +259,8 @@ const cordoned = new ShadowError('node-cordoned', 'the node is drained, and wake
 for (const [what, refusal] of [
   ['has no room', full('first')],
   ['is drained', cordoned],
+  ['has no Docker', new ShadowError('runtime-unreachable', 'Docker does not answer')],
+  ['cannot stop the container of an earlier run', new ShadowError('app-stuck', 'blog could not go to sleep')],
 ] as const)
   test(`a node that ${what} is left for the next best, the request goes there whole, and the next goes there at once`, async () => {
     await using app = await echo()
@@ -273,6 +275,23 @@ for (const [what, refusal] of [
     await client.until('<0>')
     assert.deepEqual([one.asked, other.served], [['POST /'], ['POST /', 'GET /']])
   })
+
+test('a request that the app may have seen goes to no other node when its node cannot serve it any more; a GET does', async () => {
+  await using app = await echo()
+  const { blog, first, second } = await twoNodes()
+  await using one = await aNodeListener(app, () => elsewhere(second), 0, true)
+  await using other = await aNodeListener(app)
+  await using master = await masterOf([blog], [aNode(first, one.address), aNode(second, other.address)])
+  for (const [method, served] of [
+    ['POST', []],
+    ['GET', ['GET /']],
+  ] as const) {
+    await using front = await aFront({ master: master.url })
+    using client = new RawClient(front.port, `${method} / HTTP/1.1\r\nHost: blog.localhost\r\n\r\n`)
+    await client.until(served.length === 0 ? 'node-unreachable' : '<0>')
+    assert.deepEqual(other.served, served)
+  }
+})
 
 test('a front that knows no other node than the one that refuses asks for the list once: another may take apps again', async () => {
   await using app = await echo()

@@ -1,6 +1,6 @@
 import { OURS, servedBy } from '../api/forwarding.ts'
 import type { HttpHoldRequest } from '../api/hold-request.ts'
-import { ERROR_HEADER, HOP_CLIENT, HOP_EXPECT } from '../api/paths.ts'
+import { ERROR_HEADER, HOP_CLIENT, HOP_EXPECT, SEEN_HEADER } from '../api/paths.ts'
 import type { Exchange } from '../lib/http/exchange.ts'
 import type { NextHop } from '../lib/http/next-hop.ts'
 import type { Node } from '../model/app.ts'
@@ -18,10 +18,15 @@ type Options = {
   /** `Strict-Transport-Security` for its answer. */
   readonly hsts: string | undefined
   readonly answerWithinMs: number | undefined
+  /** Who gets a copy of its answer. */
+  readonly copy: NextHop['copy']
+  /** To set on its answer. */
+  readonly cookie: string | undefined
 }
 
 /** How the front forwards a request: to the node, or to the app itself if its node is in this process. */
-export function hopOf({ exchange, held, node, isProxy, holdRequest, client, hsts, answerWithinMs }: Options): NextHop {
+export function hopOf(options: Options): NextHop {
+  const { exchange, held, node, isProxy, holdRequest, client, hsts, answerWithinMs, copy, cookie } = options
   // The client sends the body when the node says to go on, so the front can try another node after a refusal.
   const keepsBody =
     held.isHop === true && exchange.hasBody && holdRequest.kind === 'request' && exchange.header('expect') === undefined
@@ -39,11 +44,15 @@ export function hopOf({ exchange, held, node, isProxy, holdRequest, client, hsts
         ? { ...held.headers, ...clientHeader, ...(keepsBody && { [HOP_EXPECT]: 'hop' }) }
         : held.headers,
     hsts,
+    copy,
     // The request may wait for a wake at the node, so the node applies the limit.
     answerWithinMs: held.isHop ? undefined : answerWithinMs,
-    responseHeaders: servedBy(node.name, held.waited),
+    responseHeaders: servedBy(node.name, held.waited, cookie),
     refusal: held.isHop ? isOurs : undefined,
+    seen: isSeen,
   }
 }
+
+const isSeen: NextHop['seen'] = headers => headers[SEEN_HEADER] !== undefined
 
 const isOurs: NextHop['refusal'] = headers => headers[ERROR_HEADER] !== undefined

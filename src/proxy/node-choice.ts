@@ -5,7 +5,7 @@ import { ShadowError } from '../lib/errors.ts'
 import type { Node } from '../model/app.ts'
 import { instanceId } from '../model/instance-id.ts'
 import type { NodeName } from '../model/names.ts'
-import { type Candidate, canAttach, place, sayRejected } from '../model/placement.ts'
+import { type Candidate, canAttach, hintOfRejected, place, sayRejected } from '../model/placement.ts'
 import type { Route } from '../model/route.ts'
 import { volumeLost } from '../model/volume-lost.ts'
 import type { Nodes } from './nodes.ts'
@@ -17,10 +17,13 @@ type Parts = {
   readonly clock: Clock
 }
 
+/** What is needed to find the pinned node. */
+type Pinned = { readonly pins: Pick<Pins, 'get'>; readonly nodes: Pick<Nodes, 'get'> }
+
 const NONE: ReadonlySet<NodeName> = new Set()
 
 /** The node that the app is pinned to, if it is healthy and the app has no reason to leave it. */
-export function usablePinned(parts: Omit<Parts, 'clock'>, app: Route): Node | undefined {
+export function usablePinned(parts: Pinned, app: Route): Node | undefined {
   const pinned = pinnedOf(parts, app)
   return pinned?.healthy && !leaves(pinned, app) ? pinned.node : undefined
 }
@@ -56,7 +59,7 @@ export async function nodeOf(
     if (!nodes.all.some(one => nodes.mayComeBack(one.node.name))) {
       const why = rejected.length === 0 ? '' : `: ${sayRejected(rejected)}`
       throw new ShadowError('no-node', `no node can take ${app.name}${why}`, {
-        hint: 'shadow node ls',
+        hint: hintOfRejected(rejected, app.needs.volume?.zone),
         retryAfterMs: 2_000,
       })
     }
@@ -64,7 +67,7 @@ export async function nodeOf(
   }
 }
 
-function pinnedOf({ pins, nodes }: Omit<Parts, 'clock'>, { name, needs }: Route): Candidate<Node> | undefined {
+function pinnedOf({ pins, nodes }: Pinned, { name, needs }: Route): Candidate<Node> | undefined {
   const pin = pins.get(instanceId(name))
   const pinned = pin === undefined ? undefined : nodes.get(pin)
   return pinned !== undefined && canAttach(pinned.node, needs.volume) ? pinned : undefined

@@ -11,6 +11,7 @@ import {
   NODE_ANNOUNCES_EVERY,
   NODE_BACK_WITHIN,
   NODE_CHECK_WITHIN,
+  NODE_LOST_AFTER,
 } from '../model/intervals.ts'
 import type { NodeName } from '../model/names.ts'
 import { servesApps } from '../model/node-state.ts'
@@ -32,6 +33,8 @@ type Entry = {
   healthy: boolean
   overloaded: boolean
   lostAt: number | undefined
+  /** Since when it answers no check; undefined while it does. */
+  silentSince: number | undefined
   appNetworks: readonly string[]
 }
 /** `lostAt`: when the node went away, by `now` of the clock, which all threads share; undefined while it is there. */
@@ -47,6 +50,7 @@ const Kept = z.array(NodeSchema)
 export class Nodes {
   readonly #options: Options
   readonly #entries = new Map<NodeName, Entry>()
+  readonly #silentListeners: ((node: Node) => void)[] = []
   #refreshing: Promise<void> | undefined
   #appNetworks: readonly string[] = []
 
@@ -78,6 +82,11 @@ export class Nodes {
   mayComeBack(name: NodeName): boolean {
     const lostAt = this.#entries.get(name)?.lostAt
     return lostAt !== undefined && this.#options.clock.now() - lostAt < NODE_BACK_WITHIN
+  }
+
+  /** Calls back with each node that has answered nothing for NODE_LOST_AFTER, again at each check. Requests that it has may wait for ever. */
+  onSilent(listener: (node: Node) => void): void {
+    this.#silentListeners.push(listener)
   }
 
   /** Asks the master for its list. If it does not answer, the last list stands. Callers at the same time share one call. */
@@ -125,12 +134,16 @@ export class Nodes {
       .check(node, AbortSignal.timeout(NODE_CHECK_WITHIN))
       .catch(() => undefined) // a node that does not answer is unhealthy
     this.#record(node.name, health)
+    const { silentSince } = this.#entries.get(node.name) ?? {}
+    if (silentSince === undefined || this.#options.clock.now() - silentSince < NODE_LOST_AFTER) return
+    for (const listener of this.#silentListeners) listener(node)
   }
 
   #record(name: NodeName, health: NodeHealth | undefined): void {
     const entry = this.#entries.get(name)
     if (entry === undefined) return
     const healthy = health !== undefined && !health.overall
+    entry.silentSince = health === undefined ? (entry.silentSince ?? this.#options.clock.now()) : undefined
     if (healthy !== entry.healthy)
       this.#options.log.warn(healthy ? 'node healthy' : 'node unhealthy', { node: name, answers: health !== undefined })
     if (healthy) entry.lostAt = undefined
@@ -151,6 +164,7 @@ const newEntry = (node: Node): Entry => ({
   healthy: servesApps(node.state),
   overloaded: false,
   lostAt: undefined,
+  silentSince: undefined,
   appNetworks: [],
 })
 

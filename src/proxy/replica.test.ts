@@ -43,6 +43,11 @@ function aReplica() {
     pin: ({ instance, node }) => void told.push(`${instance} on ${node}`),
     failed: node => void told.push(`${node} failed`),
     refresh: async () => undefined,
+    used: () => undefined,
+    held: () => undefined,
+    doubt: () => undefined,
+    refused: ({ app }) => void told.push(`${app} refused`),
+    met: app => void told.push(`${app} met`),
   })
   const nodes = [{ node: aNode('a', ''), healthy: true, overloaded: false, lostAt: undefined, appNetworks: [] }]
   const replica = new Replica({ channel, nodes, clock })

@@ -7,13 +7,16 @@ import { isFailure } from '../lib/errors.ts'
 import { TicketKeys } from '../lib/http/tls/ticket-keys.ts'
 import type { Channel, Other } from '../lib/threads/channel.ts'
 import { type Credential, Credentials } from '../lib/tls/credentials.ts'
+import type { Node } from '../model/app.ts'
 import type { Hostname } from '../model/hostname.ts'
 import { type InstanceId, instanceId } from '../model/instance-id.ts'
 import { MASTER_CALL_WITHIN, NODE_BACK_WITHIN, ROUTE_STALE_AFTER } from '../model/intervals.ts'
-import type { NodeName } from '../model/names.ts'
+import type { AppName, NodeName } from '../model/names.ts'
 import { isSameRoute, type Route } from '../model/route.ts'
+import type { DemandListener, Refused } from './fleet/demand.ts'
 import type { FrontParts } from './front-parts.ts'
 import { type KnownNode, networksOf } from './nodes.ts'
+import { type AppTargets, NO_TARGETS, type Targets } from './scaling/targets.ts'
 
 /** The methods that the main thread of a front, which has the truth, offers to its workers. */
 export type FrontMethods = {
@@ -24,6 +27,12 @@ export type FrontMethods = {
   pin(input: { readonly instance: InstanceId; readonly node: NodeName }): void
   failed(node: NodeName): void
   refresh(input: null): Promise<void>
+  /** For these, see `Targets`. */
+  used(route: Route): void
+  held(app: AppName): void
+  doubt(app: AppName): void
+  refused(app: Refused): void
+  met(app: AppName): void
 }
 
 /** The methods that a worker offers to the main thread. */
@@ -34,7 +43,11 @@ export type ReplicaMethods = {
   doubtful(input: null): void
   pinned(input: { readonly instance: InstanceId; readonly node: NodeName }): void
   nodes(all: readonly KnownNode[]): void
+  /** The node answers nothing: see `Nodes.onSilent`. */
+  silent(node: Node): void
   ticketKeys(keys: Uint8Array): void
+  /** The instances of an app that may get requests. */
+  targets(of: AppTargets & { readonly app: AppName }): void
   /** What this front shows to nodes, in a cluster. */
   credential(now: Credential | undefined): void
 }
@@ -49,12 +62,16 @@ type Options = {
 }
 
 const MOST_ROUTES = 100_000
+const MOST_REFUSED = 1_000
 
 /** A worker's copy of the routes, pins and nodes of the main thread. The main thread notifies the worker of changes; the worker asks for routes that it does not know. */
 export class Replica {
   readonly routes: FrontParts['routes'] = { resolve: (hostname, cancellation) => this.#resolve(hostname, cancellation) }
   readonly pins: FrontParts['pins']
   readonly nodes: FrontParts['nodes']
+  readonly targets: Targets
+  /** Tells the main thread of what this worker hears. It remembers which apps were refused here, so that it tells of them only. */
+  readonly demand: DemandListener
   readonly ticketKeys: TicketKeys
   readonly credentials: Credentials | undefined
   readonly #main: Other<FrontMethods>
@@ -63,6 +80,7 @@ export class Replica {
   readonly #freshness = { isFresh: true, term: 0 }
   readonly #routes: Cache<Hostname, Route>
   readonly #pins = new Map<InstanceId, NodeName>()
+  readonly #targets = new Map<AppName, AppTargets>()
   #nodes = new Map<NodeName, KnownNode>()
   #appNetworks: readonly string[] = []
 
@@ -81,14 +99,32 @@ export class Replica {
       // Request handlers remember what they make of a route by its object.
       isSame: isSameRoute,
     })
+    this.demand = this.#demandListener()
     this.#take(nodes)
     this.ticketKeys = new TicketKeys(keys)
     this.credentials = credential && new Credentials(credential)
+    const silentListeners: ((node: Node) => void)[] = []
+    const onTargets: ((app: AppName) => void)[] = []
+    this.targets = {
+      of: app => this.#targets.get(app) ?? NO_TARGETS,
+      used: route => this.#main.notify('used', route),
+      held: app => this.#main.notify('held', app),
+      doubt: app => this.#main.notify('doubt', app),
+      onChange: listener => void onTargets.push(listener),
+    }
     channel.serve<ReplicaMethods>({
+      targets: ({ app, ...targets }) => {
+        if (targets.targets.length > 0 || targets.problem !== undefined) this.#targets.set(app, targets)
+        else this.#targets.delete(app)
+        for (const listener of onTargets) listener(app)
+      },
       changed: hostname => this.#routes.doubt(hostname),
       doubtful: () => void this.#freshness.term++,
       pinned: ({ instance, node }) => void this.#pins.set(instance, node),
       nodes: all => this.#take(all),
+      silent: node => {
+        for (const listener of silentListeners) listener(node)
+      },
       ticketKeys: given => this.ticketKeys.replace(given),
       credential: now => {
         if (now !== undefined && now.certificate !== this.credentials?.current.certificate)
@@ -119,6 +155,23 @@ export class Replica {
         return lostAt !== undefined && clock.now() - lostAt < NODE_BACK_WITHIN
       },
       refresh: () => this.#main.call('refresh', null),
+      onSilent: listener => void silentListeners.push(listener),
+    }
+  }
+
+  #demandListener(): DemandListener {
+    const refused = new Set<AppName>()
+    return {
+      get isAny() {
+        return refused.size > 0
+      },
+      refused: app => {
+        if (refused.size < MOST_REFUSED) refused.add(app.app)
+        this.#main.notify('refused', app)
+      },
+      met: app => {
+        if (refused.delete(app)) this.#main.notify('met', app)
+      },
     }
   }
 

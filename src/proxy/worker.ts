@@ -17,9 +17,20 @@ await runThread(async ({ channel, log }) => {
   const { nodes, overChannel, ticketKeys: keys, credential, ...given } = workerData as FrontWorkerData
   const clock = systemClock
   const replica = new Replica({ channel, nodes, keys, credential, clock })
-  const { routes, pins, nodes: known, ticketKeys, credentials } = replica
+  const { routes, pins, nodes: known, demand, targets, ticketKeys, credentials } = replica
   const connector = overChannel ? channelConnector(channel) : httpConnector(credentials)
-  const listeners = await openListeners({ ...given, routes, pins, nodes: known, connector, ticketKeys, clock, log })
+  const listeners = await openListeners({
+    ...given,
+    routes,
+    pins,
+    nodes: known,
+    targets,
+    demand,
+    connector,
+    ticketKeys,
+    clock,
+    log,
+  })
   serveCounted(channel, () => listeners.counted())
   return listeners
 })
@@ -34,7 +45,7 @@ function channelConnector(channel: Channel): Pick<NodeConnector, 'hold' | 'follo
     },
   })
   return {
-    hold: (route, _node, request, cancellation) => holding.hold(instanceId(route.name), request, cancellation),
+    hold: (_route, { instance }, request, cancellation) => holding.hold(instance, request, cancellation),
     follow: (route, _node, signal) => holding.follow(instanceId(route.name), route.permit, signal),
     onRunEnded: listener => void runEndedListeners.push(listener),
   }

@@ -10,12 +10,14 @@ import { entryOf } from '../lib/threads/entry.ts'
 import { WorkerPool } from '../lib/threads/worker-pool.ts'
 import type { Credential, Credentials } from '../lib/tls/credentials.ts'
 import { instanceId } from '../model/instance-id.ts'
-import { type Bound, type FrontConfig, type FrontMemory, frontMemory } from './listeners.ts'
+import type { DemandListener } from './fleet/demand.ts'
+import type { Bound, FrontConfig, FrontMemory } from './listeners.ts'
 import type { NodeConnector } from './node-connector.ts'
 import type { KnownNode, Nodes } from './nodes.ts'
 import type { Pins } from './pins.ts'
 import type { FrontMethods, ReplicaMethods } from './replica.ts'
 import type { Routes } from './routes.ts'
+import type { Targets } from './scaling/targets.ts'
 
 /** What a worker of a front is given. */
 export type FrontWorkerData = {
@@ -41,7 +43,10 @@ type Options = {
   readonly config: FrontConfig
   readonly routes: Routes
   readonly pins: Pins
+  readonly targets: Targets
+  readonly memory: FrontMemory
   readonly nodes: Nodes
+  readonly demand: DemandListener
   readonly connector: NodeConnector
   readonly credentials: Credentials | undefined
   readonly ticketKeys: TicketKeys
@@ -66,7 +71,10 @@ export class Workers {
     config,
     routes,
     pins,
+    targets,
+    memory,
     nodes,
+    demand,
     connector,
     credentials,
     ticketKeys,
@@ -75,7 +83,6 @@ export class Workers {
   }: Options): Promise<FrontListeners> {
     const { at, ...bound } = await claim(config.listen)
     const tls = config.tlsListen && (await claim(config.tlsListen))
-    const memory = frontMemory(config.workers)
     const methods: FrontMethods = {
       resolve: async (hostname, cancellation) => {
         const app = await routes.resolve(hostname, cancellation)
@@ -84,6 +91,11 @@ export class Workers {
       pin: ({ instance, node }) => pins.set(instance, node),
       failed: node => nodes.failed(node),
       refresh: () => nodes.refresh(),
+      used: route => targets.used(route),
+      held: app => targets.held(app),
+      doubt: app => targets.doubt(app),
+      refused: app => demand.refused(app),
+      met: app => demand.met(app),
     }
     const data = (thread: number): FrontWorkerData => ({
       config: { ...config, listen: at, tlsListen: tls?.at },
@@ -114,6 +126,7 @@ export class Workers {
       log,
     })
     this.#pool = pool
+    targets.onChange(app => this.notify('targets', { app, ...targets.of(app) }))
     ticketKeys.onNew(keys => this.notify('ticketKeys', keys))
     await pool.start()
     return {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { buffer } from 'node:stream/consumers'
 import { describe, test } from 'vitest'
-import { isFailure } from '../lib/errors.ts'
+import { isFailure, ShadowError } from '../lib/errors.ts'
 import type { Blobs } from '../master/blobs/blobs.ts'
 import { type Sha256, sha256 } from '../model/digest.ts'
 
@@ -119,6 +119,50 @@ export function describeBlobs(name: string, open: () => Promise<Blobs>, { skip =
       assert.deepEqual(await blobs.list(digests[1]!.slice(0, 40), { limit: 10 }), [digests[1]])
       await blobs.remove(digests[0]!)
       assert.deepEqual(mine(await blobs.list('', { limit: 1000 })), digests.slice(1))
+    })
+
+    for (const bytes of [0, 100, 17 * MIB + 3]) {
+      test(`${bytes} bytes are received by a name that is found out on the way, and read again by another master`, async () => {
+        const [one, other] = await Promise.all([open(), open()])
+        const { content, digest } = aBlob(bytes)
+        const named: unknown[] = []
+        const onNamed = async (received: { digest: Sha256; bytes: number }): Promise<void> => {
+          named.push(received, await other.size(received.digest))
+        }
+        for (const expected of [undefined, digest]) {
+          await one.remove(digest)
+          named.length = 0
+          const received = await one.receive(inChunks(content), { expected, named: onNamed }, never)
+          assert.deepEqual([received, ...named], [{ digest, bytes }, { digest, bytes }, undefined])
+          assert.ok((await read(other, digest)).equals(content))
+        }
+        await one.receive(inChunks(content), {}, never) // it is there already
+        assert.ok((await read(other, digest)).equals(content))
+      })
+
+      test(`${bytes} received bytes leave nothing if their name is refused, or is another one than expected`, async () => {
+        const blobs = await open()
+        const { content, digest } = aBlob(bytes)
+        const refuse = async (): Promise<void> => {
+          throw new ShadowError('changed', 'no')
+        }
+        if (bytes > 0) {
+          await fails('changed', blobs.receive(inChunks(content), { named: refuse }, never))
+          await fails('changed', blobs.receive(inChunks(content), { expected: digest, named: refuse }, never))
+        }
+        const { digest: other } = aBlob(20)
+        await fails('bad-input', blobs.receive(inChunks(content), { expected: other }, never))
+        assert.equal(await blobs.size(other), undefined)
+        if (bytes > 0) assert.equal(await blobs.size(digest), undefined)
+      })
+    }
+
+    test('blobs that are there are no leftovers', async () => {
+      const blobs = await open()
+      const { content, digest } = aBlob(9 * MIB)
+      await blobs.receive(inChunks(content), {}, never)
+      await blobs.sweep(0)
+      assert.ok((await read(blobs, digest)).equals(content))
     })
 
     test('what is no digest is refused', async () => {

@@ -6,6 +6,8 @@ import type { VolumeRef } from '../nodeproxy/volumes/block-drivers.ts'
 /** Leases that every caller gets. If leases expire, a test ends one by `lose`. */
 export class FakeLeases implements LeaseKeeper {
   readonly calls: string[] = []
+  /** What the next calls of `take` fail with. */
+  failure: ShadowError | undefined
   readonly #expire: boolean
   readonly #held = new Map<VolumeId, AbortController>()
 
@@ -15,6 +17,7 @@ export class FakeLeases implements LeaseKeeper {
 
   async take({ id: volume }: VolumeRef): Promise<HeldLease> {
     this.calls.push(`take ${volume}`)
+    if (this.failure !== undefined) throw this.failure
     const lost = new AbortController()
     this.#held.set(volume, lost)
     return { epoch: 1, lost: this.#expire ? lost.signal : undefined }
@@ -28,6 +31,10 @@ export class FakeLeases implements LeaseKeeper {
   async surrender(volume: VolumeId): Promise<void> {
     this.calls.push(`surrender ${volume}`)
     this.forget(volume)
+  }
+
+  validUntil(): undefined {
+    return undefined
   }
 
   forget(volume: VolumeId): void {

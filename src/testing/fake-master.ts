@@ -1,4 +1,5 @@
 import { createServer } from 'node:http'
+import { buffer } from 'node:stream/consumers'
 import { masterPaths } from '../api/paths.ts'
 import { asShadowError, ShadowError } from '../lib/errors.ts'
 import { listen, readJson, reply } from '../lib/http/api/request-handler.ts'
@@ -27,7 +28,8 @@ export async function fakeMaster(
       const url = new URL(request.url ?? '/', 'http://fake')
       const { name, params } = matched(request.method ?? '', url.pathname)
       const query = Object.fromEntries(url.searchParams)
-      const body = await readJson(request)
+      const isBinary = request.headers['content-type'] === 'application/octet-stream'
+      const body = isBinary ? await buffer(request) : await readJson(request)
       const call = { name, params, query, body, ifMatch: request.headers['if-match'] }
       calls.push(call)
       const answer = answers[name]

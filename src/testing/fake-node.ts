@@ -1,5 +1,7 @@
 import { createServer } from 'node:http'
+import type { z } from 'zod'
 import { nodePaths } from '../api/paths.ts'
+import type { CheckedSchema } from '../api/schemas.ts'
 import { asShadowError, ShadowError } from '../lib/errors.ts'
 import { listen, reply } from '../lib/http/api/request-handler.ts'
 import type { InstanceView } from '../model/instance.ts'
@@ -17,7 +19,10 @@ export type FakeNode = AsyncDisposable & {
   readonly instances: InstanceView[]
   /** Calls that fail, by their name. */
   readonly failures: Map<Name, ShadowError>
+  /** What it knows of the definitions that it is asked about. */
+  checked: Checked
 }
+type Checked = z.input<typeof CheckedSchema>
 
 /** Starts a fake node with these instances; `logs` are the lines of every app's log. */
 export async function fakeNode(name: string, instances: InstanceView[] = [], logs = ''): Promise<FakeNode> {
@@ -39,16 +44,52 @@ export async function fakeNode(name: string, instances: InstanceView[] = [], log
     listInstances: () => ({ items: instances }),
     getInstance: find,
     wakeInstance: app => ({ ...find(app), phase: 'awake' }),
-    checkInstance: () => ({ image: null, ran: null }),
+    checkInstance: () => node.checked,
     sleepInstance: app => ({ ...find(app), phase: 'asleep' }),
+    keepInstance: app => ({ app, phase: 'awake' }),
+    runScheduled: () => ({ exitCode: 0, lastLines: '' }),
+    listLoads: () => ({ items: [] }),
     forgetInstance: () => undefined,
     forgetApp: () => undefined,
     instanceLogs: () => logs,
     followInstance: () => '',
+    followRollout: () => '',
     listVolumes: () => ({ items: [] }),
     removeVolume: () => undefined,
     sendVolume: () => '',
-    receiveVolume: () => undefined,
+    receiveVolume: () => ({ receivedBytes: 0, heldMs: 0 }),
+    getVolumeMove: () => ({ move: null }),
+    openSession: () => undefined,
+    openConnection: () => undefined,
+    listStats: () => ({ items: [] }),
+    exportVolume: () => '',
+    importVolume: () => undefined,
+    takeSnapshot: () => ({ consistent: 'asleep', frozenMs: 0 }),
+    listSnapshots: () => ({ items: [] }),
+    finishSnapshot: () => undefined,
+    removeSnapshot: () => undefined,
+    statFile: () => ({ file: null }),
+    readFiles: () => '',
+    writeFiles: () => undefined,
+    forkVolume: () => undefined,
+    growVolume: () => ({ phase: 'asleep' }),
+    restoreVolume: () => ({ kept: true, heldMs: 0 }),
+    buildImage: () => undefined,
+    loadImage: () => undefined,
+    backUpVolume: () => ({
+      backup: {
+        id: 'a'.repeat(64),
+        at: new Date(0).toISOString(),
+        sizeBytes: 0,
+        dataBytes: 0,
+        addedBytes: 0,
+        ms: 0,
+        digest: '',
+      },
+    }),
+    restoreBackup: () => ({ ms: 0, heldMs: 0 }),
+    verifyBackup: () => ({ ms: 0 }),
+    pruneBackups: () => ({ kept: [] }),
   }
   const server = createServer((request, response) => {
     try {
@@ -67,15 +108,17 @@ export async function fakeNode(name: string, instances: InstanceView[] = [], log
     }
   })
   const listening = await listen(server, { host: '127.0.0.1', port: 0 })
-  return {
+  const node: FakeNode = {
     address: listening.address,
     key,
     controlKey,
     calls,
     instances,
     failures,
+    checked: { image: null, ran: null },
     [Symbol.asyncDispose]: () => listening[Symbol.asyncDispose](),
   }
+  return node
 }
 
 /** An instance with default values in all other fields. */

@@ -1,13 +1,16 @@
 import { orAborted } from '../lib/abort.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { LogLine } from '../model/instance.ts'
-import type { InstanceId } from '../model/instance-id.ts'
+import type { InstanceId, RunKey } from '../model/instance-id.ts'
 import type { AppName } from '../model/names.ts'
+import type { Command } from '../model/session.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import type { Listener } from '../nodeproxy/runtime/listening-sockets.ts'
 import type {
   Container,
+  ContainerStats,
   Exit,
+  FileAt,
   FoundContainer,
   Health,
   ImageFacts,
@@ -15,6 +18,8 @@ import type {
   Pinned,
   Runtime,
 } from '../nodeproxy/runtime/runtime.ts'
+import { COMMANDS } from './exec-commands.ts'
+import { FakeCommand } from './fake-exec.ts'
 
 type Kept = FoundContainer & { ended: PromiseWithResolvers<Exit | undefined>; lines: LogLine[] }
 
@@ -59,6 +64,7 @@ export class FakeRuntime implements Runtime {
     const kept = this.#kept(container)
     this.containers.set(container.id, { ...kept, running: false })
     kept.ended.resolve(exit)
+    for (const one of this.commandsIn(container)) one.exit(137)
   }
 
   /** The runtime loses track of the container, which goes on running. */
@@ -108,9 +114,10 @@ export class FakeRuntime implements Runtime {
     task: { app: AppName; revision: number },
     _at: string | undefined,
     signal: AbortSignal,
+    key: RunKey = instance,
   ): Promise<Container> {
     await this.#pass('create', instance, signal)
-    const made = { id: `c${++this.#made}`, app: task.app, instance, revision: task.revision }
+    const made = { id: `c${++this.#made}`, app: task.app, instance, revision: task.revision, key }
     this.containers.set(made.id, {
       ...made,
       running: false,
@@ -124,6 +131,28 @@ export class FakeRuntime implements Runtime {
   }
 
   async copyFolder(): Promise<void> {}
+
+  /** The files of all containers, by their paths; `readFiles` gives their text in place of a tar. */
+  readonly files = new Map<string, string>()
+
+  async statFile(_: Container, path: string): Promise<FileAt | undefined> {
+    const text = this.files.get(path)
+    return text === undefined ? undefined : { kind: 'file', name: path, size: text.length, uid: 0, gid: 0 }
+  }
+
+  async *readFiles(_: Container, path: string, signal: AbortSignal): AsyncGenerator<Buffer> {
+    const text = this.files.get(path)
+    if (text === undefined) throw new ShadowError('not-found', `there is no ${path}`)
+    await this.#pass('readFiles', path, signal)
+    signal.throwIfAborted()
+    yield Buffer.from(text)
+  }
+
+  async writeFiles(_: Container, path: string, tar: AsyncIterable<Uint8Array>): Promise<void> {
+    const pieces: Uint8Array[] = []
+    for await (const piece of tar) pieces.push(piece)
+    this.files.set(path, Buffer.concat(pieces).toString())
+  }
 
   async start(container: Container, signal: AbortSignal): Promise<string> {
     await this.#pass('start', container.instance, signal)
@@ -155,6 +184,46 @@ export class FakeRuntime implements Runtime {
     return kept && orAborted(kept.ended.promise, signal)
   }
 
+  /** The commands that were started beside the apps, with their containers. */
+  readonly commands: { readonly container: string; readonly command: FakeCommand }[] = []
+
+  commandsIn({ id }: Pick<Container, 'id'>): readonly FakeCommand[] {
+    return this.commands.filter(one => one.container === id).map(one => one.command)
+  }
+
+  async exec(container: Container, given: Command, signal: AbortSignal): Promise<FakeCommand> {
+    await this.#pass('exec', container.instance, signal)
+    if (!this.containers.get(container.id)?.running)
+      throw new ShadowError('app-unreachable', `${container.app} stopped just now`)
+    const command = new FakeCommand(given)
+    this.commands.push({ container: container.id, command })
+    return command
+  }
+
+  /** The ports of all containers that accept connections. */
+  readonly ports = new Set<number>()
+
+  async connect(container: Container, port: number): Promise<FakeCommand> {
+    if (!this.ports.has(port)) throw new ShadowError('app-unreachable', `nothing listens on port ${port}`)
+    const command = new FakeCommand({ command: COMMANDS.cat, env: {} })
+    this.commands.push({ container: container.id, command })
+    return command
+  }
+
+  async console(instance: InstanceId, task: TaskDefinition, given: Command, signal: AbortSignal) {
+    const container = await this.create(instance, task, undefined, signal)
+    await this.start(container, signal)
+    const command = new FakeCommand(given)
+    this.commands.push({ container: container.id, command })
+    return { container, terminal: command }
+  }
+
+  async stats(container: Container): Promise<ContainerStats | undefined> {
+    if (!this.containers.get(container.id)?.running) return undefined
+    const none = { receivedBytes: 0, sentBytes: 0, readBytes: 0, writtenBytes: 0 }
+    return { cpuMs: this.usedCpuMs ?? 0, memoryBytes: 1_048_576, memoryLimitBytes: 67_108_864, pids: 1, ...none }
+  }
+
   async *output(container: Container): AsyncIterable<LogLine> {
     yield* this.containers.get(container.id)?.lines ?? []
   }
@@ -170,8 +239,26 @@ export class FakeRuntime implements Runtime {
     return this.containers.get(id)?.running ?? false
   }
 
+  async areGone({ id }: Container): Promise<boolean> {
+    return this.containers.get(id)?.running !== true
+  }
+
   /** How many processes of each container were killed for lack of memory. */
   kills = 0
+
+  /** The processor time of all containers. */
+  usedCpuMs: number | undefined
+  async cpuMs(): Promise<number | undefined> {
+    return this.usedCpuMs
+  }
+
+  /** What each container has sent. */
+  sentBytes = 0
+
+  async usage({ id }: Container): Promise<{ cpuMs: number; sentBytes: number } | undefined> {
+    if (this.containers.get(id)?.running !== true) return undefined
+    return { cpuMs: this.usedCpuMs ?? 0, sentBytes: this.sentBytes }
+  }
 
   async memoryKills(): Promise<number> {
     return this.kills

@@ -1,8 +1,9 @@
 import { ShadowError } from '../lib/errors.ts'
-import type { VolumeId } from '../model/names.ts'
+import type { SnapshotId, VolumeId } from '../model/names.ts'
 import type { Filesystem } from '../nodeproxy/filesystem/filesystem.ts'
-import type { BlockDriver, Device, Format } from '../nodeproxy/volumes/block-driver.ts'
+import type { BlockDriver, Creation, Device, Format } from '../nodeproxy/volumes/block-driver.ts'
 import { BlockDrivers } from '../nodeproxy/volumes/block-drivers.ts'
+import { noSuchSnapshot, type SnapshotRef, type Snapshots } from '../nodeproxy/volumes/snapshots.ts'
 
 /** A block driver and a filesystem in memory. They record an error when a mounted disk is detached, or a used one unmounted. */
 export class FakeVolumes implements BlockDriver, Filesystem {
@@ -15,8 +16,13 @@ export class FakeVolumes implements BlockDriver, Filesystem {
   /** The epoch of the lease under which each volume was made. */
   readonly epochs = new Map<VolumeId, number | undefined>()
   readonly filled = new Set<VolumeId>()
+  /** The snapshots of each volume, with the size that it had. */
+  readonly taken = new Map<VolumeId, Map<SnapshotId, number>>()
   readonly devices = new Map<VolumeId, Device>()
   readonly mountedNow = new Set<VolumeId>()
+  readonly frozenNow = new Set<VolumeId>()
+  /** The signal of what is done while a volume is frozen: a test aborts it when the time is over. */
+  frozenSignal = new AbortController().signal
   /** Errors by method: a call of the method throws its error until the test removes it. */
   readonly failures = new Map<string, unknown>()
   readonly wrongs: string[] = []
@@ -32,19 +38,34 @@ export class FakeVolumes implements BlockDriver, Filesystem {
     sizeBytes: number,
     format: Format,
     _signal?: AbortSignal,
-    epoch?: number,
+    { epoch, from }: Creation = {},
   ): Promise<void> {
     if (this.made.has(volume)) return
     this.epochs.set(volume, epoch)
-    await format(`/images/${volume}`)
-    this.made.set(volume, sizeBytes)
+    if (from === undefined) await format(`/images/${volume}`)
+    this.made.set(volume, Math.max(sizeBytes, from === undefined ? 0 : this.#sizeOf(from)))
+  }
+
+  /** Whether the filesystem may be grown while it is mounted. */
+  mayGrowMounted = true
+
+  async growMounted(volume: VolumeId): Promise<boolean> {
+    if (!this.mountedNow.has(volume)) this.wrongs.push(`the filesystem of ${volume} was grown while not mounted`)
+    return this.mayGrowMounted
   }
 
   async grow(volume: VolumeId, sizeBytes: number): Promise<void> {
     const bytes = this.made.get(volume)
     if (bytes === undefined) throw new ShadowError('not-found', `no volume ${volume}`)
+    if (sizeBytes > bytes && this.failures.has('grow')) throw this.failures.get('grow')
     if (sizeBytes < bytes) throw new ShadowError('bad-input', `volume ${volume} cannot shrink`)
     this.made.set(volume, sizeBytes)
+  }
+
+  growAttached? = async (volume: VolumeId, sizeBytes: number): Promise<Device> => {
+    this.#call('growAttached', volume)
+    await this.grow(volume, sizeBytes)
+    return this.attach(volume)
   }
 
   async attach(volume: VolumeId): Promise<Device> {
@@ -65,6 +86,20 @@ export class FakeVolumes implements BlockDriver, Filesystem {
     this.#call('remove', volume)
     if (this.devices.has(volume)) throw new ShadowError('volume-in-use', `volume ${volume} is attached`)
     this.made.delete(volume)
+  }
+
+  readonly snapshots: Snapshots = {
+    take: async ({ volume, id }) => {
+      this.#call('snapshot', volume)
+      const bytes = this.made.get(volume)
+      const taken = this.taken.get(volume) ?? new Map<SnapshotId, number>()
+      if (taken.has(id)) return
+      if (bytes === undefined) throw new ShadowError('not-found', `no volume ${volume}`)
+      this.taken.set(volume, taken.set(id, bytes))
+    },
+    finish: async snapshot => void this.#sizeOf(snapshot),
+    of: async volume => [...(this.taken.get(volume)?.keys() ?? [])],
+    remove: async ({ volume, id }) => void this.taken.get(volume)?.delete(id),
   }
 
   async attached(): Promise<readonly { volume: VolumeId; device: Device }[]> {
@@ -99,9 +134,21 @@ export class FakeVolumes implements BlockDriver, Filesystem {
     this.filled.add(volume)
   }
 
-  async frozen<T>(volume: VolumeId, task: () => Promise<T>): Promise<T> {
+  async frozen<T>(volume: VolumeId, _withinMs: number, task: (signal: AbortSignal) => Promise<T>) {
     if (!this.mountedNow.has(volume)) this.wrongs.push(`${volume} was frozen while not mounted`)
-    return task()
+    this.#call('freeze', volume)
+    this.frozenNow.add(volume)
+    try {
+      return { value: await task(this.frozenSignal), ms: 1 }
+    } finally {
+      this.frozenNow.delete(volume)
+    }
+  }
+
+  async sync(): Promise<void> {}
+
+  async thaw(): Promise<void> {
+    this.frozenNow.clear()
   }
 
   async unmount(volume: VolumeId): Promise<void> {
@@ -118,6 +165,12 @@ export class FakeVolumes implements BlockDriver, Filesystem {
 
   async mounted(): Promise<readonly VolumeId[]> {
     return [...this.mountedNow]
+  }
+
+  #sizeOf(snapshot: SnapshotRef): number {
+    const bytes = this.taken.get(snapshot.volume)?.get(snapshot.id)
+    if (bytes === undefined) throw noSuchSnapshot(snapshot)
+    return bytes
   }
 
   #call(method: string, volume: VolumeId): void {

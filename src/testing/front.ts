@@ -1,4 +1,6 @@
+import type { Duplex } from 'node:stream'
 import { appUnreachable } from '../api/forwarding.ts'
+import { SEEN_HEADER } from '../api/paths.ts'
 import { ShadowError } from '../lib/errors.ts'
 import { ExchangeServer, netServer } from '../lib/http/downstream/exchange-server.ts'
 import { type NextHop, UpstreamError } from '../lib/http/next-hop.ts'
@@ -6,13 +8,13 @@ import { type Log, noLog } from '../lib/log.ts'
 import { Metrics } from '../lib/metrics/metrics.ts'
 import { readSettings } from '../lib/settings.ts'
 import type { App, Node } from '../model/app.ts'
-import type { Held, HoldRequest, InstanceView } from '../model/instance.ts'
+import type { Held, HoldRequest, InstanceLoad, InstanceView } from '../model/instance.ts'
 import type { AppName } from '../model/names.ts'
 import { NO_PLACE, type Route, routeOf, type VolumePlace } from '../model/route.ts'
 import type { VolumeDriver } from '../model/task.ts'
 import { proxySettings } from '../proxy/config.ts'
 import { startProxy } from '../proxy/main.ts'
-import type { NodeConnector } from '../proxy/node-connector.ts'
+import type { ConnectionAsked, InstanceOnNode, NodeConnector } from '../proxy/node-connector.ts'
 import { HandClock } from './clock.ts'
 import { FAKE_TOKEN, fakeMaster } from './fake-master.ts'
 import { temporaryFolder } from './folders.ts'
@@ -105,9 +107,34 @@ export class FakeConnector implements NodeConnector {
     this.#answer = answer
   }
 
-  async hold(app: Route, _node: Node, request: HoldRequest): Promise<Held> {
-    const { kind, what, bytes, mayWake, patienceMs } = request // it is read from the HTTP request, which may end
-    this.holdRequests.push({ kind, what, bytes, mayWake, patienceMs })
+  /** The instances that requests went to, with their nodes. */
+  readonly went: string[] = []
+  /** The instances that were to be kept awake, with their nodes. */
+  readonly kept: string[] = []
+  /** The awake instances of each node. */
+  readonly awake = new Map<string, InstanceLoad[]>()
+
+  async keep(_app: Route, { instance, node }: InstanceOnNode): Promise<void> {
+    this.kept.push(`${instance} on ${node.name}`)
+  }
+
+  /** Where connections go; undefined: they are refused. */
+  connects: ((asked: ConnectionAsked) => Promise<Duplex>) | undefined
+
+  async connect(_app: Route, { instance, node }: InstanceOnNode, asked: ConnectionAsked): Promise<Duplex> {
+    this.went.push(`${instance} on ${node.name}`)
+    if (this.connects === undefined) throw new ShadowError('app-unreachable', 'nothing listens there')
+    return this.connects(asked)
+  }
+
+  async loads({ name }: Node): Promise<readonly InstanceLoad[]> {
+    return this.awake.get(name) ?? []
+  }
+
+  async hold(app: Route, { instance, node }: InstanceOnNode, request: HoldRequest): Promise<Held> {
+    this.went.push(`${instance} on ${node.name}`)
+    const { kind, what, bytes, mayWake, ignoredBy, patienceMs } = request // it is read from the HTTP request, which may end
+    this.holdRequests.push({ kind, what, bytes, mayWake, patienceMs, ...(ignoredBy !== undefined && { ignoredBy }) })
     const held = await this.#answer(request, app)
     this.held += 1
     const leave = (): void => {
@@ -160,6 +187,7 @@ export async function aNodeListener(
   app: { readonly address: string },
   refuse: () => ShadowError | undefined = () => undefined,
   port = 0,
+  isSeen = false,
 ): Promise<Opened & { readonly served: string[]; readonly asked: string[] }> {
   const served: string[] = []
   const asked: string[] = []
@@ -184,6 +212,7 @@ export async function aNodeListener(
       }
       asked.push(`${method} ${target}`)
       const error = refuse()
+      if (error !== undefined && isSeen) exchange.ownHeaders[SEEN_HEADER] = '1'
       if (error !== undefined) throw error
       served.push(`${method} ${target}`)
       const expect = exchange.header('x-shadow-expect') === 'hop' ? 'answer' : 'pass'

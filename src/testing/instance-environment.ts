@@ -8,6 +8,9 @@ import { Instance } from '../nodeproxy/instance.ts'
 import type { InstanceCounters } from '../nodeproxy/instance-counters.ts'
 import type { InstanceParts } from '../nodeproxy/instance-parts.ts'
 import { Queue } from '../nodeproxy/queue.ts'
+import type { BlockDriver } from '../nodeproxy/volumes/block-driver.ts'
+import { BlockDrivers } from '../nodeproxy/volumes/block-drivers.ts'
+import { Lingering } from '../nodeproxy/volumes/lingering.ts'
 import { HandClock } from './clock.ts'
 import { aHoldRequest, aTask } from './fake-app.ts'
 import { FakeLeases } from './fake-leases.ts'
@@ -31,11 +34,25 @@ export class InstanceEnvironment {
   readonly leases: FakeLeases
   /** How often the instance reported that the runtime lost track of its container. */
   lost = 0
+  /** The lines that instances added to logs of apps. */
+  readonly journal: string[] = []
   becomeReady: () => Promise<void> = async () => undefined
 
-  constructor({ excludes = true } = {}) {
+  /** The driver as the only one of the node. */
+  readonly drivers: BlockDrivers
+  readonly lingering: Lingering | undefined
+  /** Who may take memory and volume slots. */
+  room: InstanceParts['room']
+
+  /** `detachAfterMs`: volumes are disks of a cloud, and stay attached for so long after a sleep. */
+  constructor({ excludes = true, detachAfterMs }: { excludes?: boolean; detachAfterMs?: number } = {}) {
     this.volumes = new FakeVolumes({ excludes })
     this.leases = new FakeLeases({ expire: !excludes })
+    this.drivers = detachAfterMs === undefined ? this.volumes.drivers : inCloud(this.volumes)
+    this.lingering =
+      detachAfterMs === undefined
+        ? undefined
+        : new Lingering({ detachAfterMs, volumes: this.drivers, leases: this.leases, clock: this.clock, log: noLog })
     this.volumes.inUse = () => this.runtime.running().length > 0
   }
 
@@ -44,7 +61,9 @@ export class InstanceEnvironment {
     return new Instance(id, task, {
       clock: this.clock,
       runtime: this.runtime,
-      volumes: this.volumes.drivers,
+      volumes: this.drivers,
+      lingering: this.lingering,
+      room: this.room,
       leaseLostGraceMs: 5_000,
       filesystem: this.volumes,
       leases: this.leases,
@@ -60,12 +79,33 @@ export class InstanceEnvironment {
       counters: options.counters,
       revisions: options.revisions,
       mustWake: options.mustWake,
-      journal: () => undefined,
+      journal: (_instance, line) => void this.journal.push(line),
       onLost: () => void this.lost++,
       reconcile: async () => undefined,
       reopensWithinMs: 0,
       onRunEnded: () => undefined,
     })
+  }
+
+  /** An app without a volume that is awake, by its first release. */
+  async anAwake(changes: Partial<TaskDefinition> = {}): Promise<Instance> {
+    const instance = this.anInstance(releaseOf(1, changes))
+    release(await hold(instance))
+    return instance
+  }
+
+  /** Such an app, whose second release is being started beside its first one; `ready` decides whether that becomes ready. */
+  async aSwitch(): Promise<{ readonly instance: Instance; readonly ready: PromiseWithResolvers<void> }> {
+    const instance = await this.anAwake()
+    const ready = this.slowReady()
+    instance.define(releaseOf(2))
+    await settled()
+    return { instance, ready }
+  }
+
+  /** The revisions whose containers run, in the order in which they were made. */
+  get revisions(): number[] {
+    return this.runtime.running().map(({ revision }) => revision)
   }
 
   /** Readiness that a test makes succeed or fail. */
@@ -81,6 +121,28 @@ export class InstanceEnvironment {
     assert.equal(this.volumes.devices.size, 0)
   }
 }
+
+/** The volumes as disks of a cloud: they are in no file of the machine. */
+function inCloud(volumes: FakeVolumes): BlockDrivers {
+  const disks: BlockDriver = {
+    excludes: true,
+    create: (...made) => volumes.create(...made),
+    grow: (volume, sizeBytes) => volumes.grow(volume, sizeBytes),
+    attach: volume => volumes.attach(volume),
+    detach: volume => volumes.detach(volume),
+    remove: volume => volumes.remove(volume),
+    attached: () => volumes.attached(),
+  }
+  return new BlockDrivers({ loop: disks })
+}
+
+/** A release of an app without a volume. */
+export const releaseOf = (revision: number, changes: Partial<TaskDefinition> = {}): TaskDefinition =>
+  aTask({ revision, volume: undefined, ...changes })
+
+/** The stages through which the last release of the instance has gone. */
+export const stagesOf = (instance: Instance): string[] =>
+  instance.view().rollout?.stages.map(({ stage }) => stage) ?? []
 
 export const never = new AbortController().signal
 

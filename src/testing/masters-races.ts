@@ -112,7 +112,7 @@ export function describeRaces(masters: MastersEnvironment): void {
       )
       const { task } = await one.admin.call('getApp', { params: { app } })
       assert.equal(Object.keys(task.env).length, 8)
-      const { items } = await other.admin.call('listTasks', { params: { app } })
+      const { items } = await other.admin.call('listReleases', { params: { app } })
       assert.deepEqual(
         items.map(({ revision }) => revision),
         [9, 8, 7, 6, 5, 4, 3, 2, 1],

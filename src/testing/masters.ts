@@ -21,7 +21,9 @@ export type TestMaster = AsyncDisposable & {
   readonly master: Master
   readonly admin: MasterClient
   /** A client with a token of this role. For the role `node`, the name is the node's. */
-  as(role: Role, node?: string): Promise<MasterClient>
+  as(role: Exclude<Role, 'owner'>, node?: string): Promise<MasterClient>
+  /** A client with this token. */
+  client(token: string): MasterClient
   /** A raw HTTP call; strings are sent unchanged. */
   http(method: string, path: string, sent?: Sent): Promise<Http>
 }
@@ -51,6 +53,7 @@ export async function testMaster(
     admin: client(adminToken),
     as: async (role, node = 'n1') =>
       client(await (role === 'node' ? master.nodeToken(nodeName(node)) : master.token(role))),
+    client,
     async http(method, path, { body, headers = {}, token = adminToken } = {}) {
       const response = await fetch(`${master.url}${path}`, {
         method,

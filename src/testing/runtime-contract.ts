@@ -68,6 +68,20 @@ export function describeRuntime(
       await runtime.limitCpus(container, 0.5)
       assert.equal(await runtime.runs(container), false)
       assert.equal(await runtime.memoryKills(container), 0)
+      assert.ok(((await runtime.cpuMs(container)) ?? 0) >= 0)
+    })
+
+    test('what a container has used only grows while it runs, and nothing is told of one that has ended', async () => {
+      const { runtime, task } = await open()
+      const container = await started(runtime, task)
+      const first = await runtime.usage(container)
+      const second = await runtime.usage(container)
+      assert.ok(first !== undefined && second !== undefined)
+      assert.ok(second.cpuMs >= first.cpuMs && second.sentBytes >= first.sentBytes && first.sentBytes >= 0)
+      await runtime.stop(container, 5_000)
+      assert.equal(await runtime.usage(container), undefined)
+      await runtime.remove(container)
+      assert.equal(await runtime.usage(container), undefined)
     })
 
     test('the end of a container is told with its exit code, to whoever waited and to whoever asks later', async () => {

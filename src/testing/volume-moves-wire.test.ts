@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'vitest'
 import { isFailure, ShadowError } from '../lib/errors.ts'
-import { makeFolder } from '../lib/files.ts'
 import { listen } from '../lib/http/api/request-handler.ts'
 import { noLog } from '../lib/log.ts'
 import { readSettings } from '../lib/settings.ts'
@@ -16,42 +15,9 @@ import { type Nodeproxy, startNodeproxy } from '../nodeproxy/main.ts'
 import { HandClock } from './clock.ts'
 import { FakeLogs } from './fake-logs.ts'
 import { FakeRuntime } from './fake-runtime.ts'
-import { FakeVolumes } from './fake-volumes.ts'
+import { FileVolumes } from './file-volumes.ts'
 import { type TestMaster, testMaster } from './masters.ts'
 import { inTests } from './workers.ts'
-
-/** The driver in memory, with images that are files. */
-class FileVolumes extends FakeVolumes {
-  readonly #folder: string
-
-  constructor(folder: string) {
-    super()
-    this.#folder = folder
-  }
-
-  override file(volume: VolumeId): string {
-    return join(this.#folder, volume, 'image.ext4')
-  }
-
-  override async create(volume: VolumeId, sizeBytes: number): Promise<void> {
-    this.made.set(volume, sizeBytes)
-    if (await this.has(volume)) return
-    await makeFolder(dirname(this.file(volume)))
-    await writeFile(this.file(volume), 'an empty volume')
-  }
-
-  override async remove(volume: VolumeId): Promise<void> {
-    await super.remove(volume)
-    await rm(dirname(this.file(volume)), { recursive: true, force: true })
-  }
-
-  has(volume: VolumeId): Promise<boolean> {
-    return stat(this.file(volume)).then(
-      () => true,
-      () => false,
-    )
-  }
-}
 
 type Machine = { readonly node: Nodeproxy; readonly volumes: FileVolumes }
 
@@ -101,7 +67,7 @@ afterEach(async () => {
 })
 
 async function healthy(name: string): Promise<void> {
-  for (let n = 0; n < 100; n++) {
+  for (let n = 0; n < 1_000; n++) {
     const { items } = await on.admin.call('listNodes', {})
     if (items.some(node => node.name === name && node.state === 'healthy')) return
     await clock.advance(1_000)

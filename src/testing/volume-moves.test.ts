@@ -1,23 +1,28 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { PassThrough } from 'node:stream'
+import { PassThrough, Readable } from 'node:stream'
 import { afterEach, beforeEach, describe, test } from 'vitest'
 import type { MasterClient } from '../api/client.ts'
 import { type FailureCode, isFailure, ShadowError } from '../lib/errors.ts'
+import { exec } from '../lib/exec.ts'
 import { readIfThere } from '../lib/files.ts'
 import { Mutex } from '../lib/mutex.ts'
+import { sparseMap } from '../lib/sparse.ts'
 import { directory } from '../master/storage/directory.ts'
 import { type Volumes, volumeRecords } from '../master/volumes.ts'
 import type { App } from '../model/app.ts'
 import { leaseTimes } from '../model/intervals.ts'
 import { appName, type NodeName, nodeName, volumeId } from '../model/names.ts'
+import { size } from '../model/quantities.ts'
 import type { LeaseGuard } from '../nodeproxy/leases/guard/guard.ts'
 import { Leases } from '../nodeproxy/leases/leases.ts'
 import { VolumeMoves } from '../nodeproxy/volume-moves.ts'
 import type { BlockDriver } from '../nodeproxy/volumes/block-driver.ts'
 import { BlockDrivers } from '../nodeproxy/volumes/block-drivers.ts'
+import { KIND } from '../nodeproxy/volumes/image-frames.ts'
 import { HandClock } from './clock.ts'
 import { silentLog } from './silent-log.ts'
 
@@ -31,8 +36,8 @@ const DATA = Buffer.concat([Buffer.from('data'), Buffer.alloc(3_000_000), Buffer
 
 /** Faults of the world, by where they happen. */
 type Faults = {
-  /** Called with each part of the image on its way. */
-  onBytes?: () => void | Promise<void>
+  /** Called with each frame on its way. */
+  onFrame?: (kind: number) => void | Promise<void>
   beforeTakeOver?: () => void | Promise<void>
   /** The lease has passed on, and the answer is lost. */
   afterTakeOver?: () => void | Promise<void>
@@ -61,11 +66,13 @@ function side(name: NodeName) {
     remove: () => rm(join(folder, ID), { recursive: true, force: true }),
   } as unknown as BlockDriver
   const guard = { leave: async () => undefined } as unknown as LeaseGuard
-  const about = { folder, node: name, master, clock, log: silentLog }
+  const about = { folder, node: name, master, exec, clock, log: silentLog }
   const leases = new Leases({ ...about, times: leaseTimes(30_000), guard, permitOf: () => undefined })
+  let stuck: ShadowError | undefined
   const instance = {
     volume: ID,
-    whileAsleep: <T>(action: () => Promise<T>): Promise<T> => turn.take(action),
+    whileAsleep: <T>(action: () => Promise<T>): Promise<T> =>
+      turn.take(() => (stuck === undefined ? action() : Promise.reject(stuck))),
   }
   const moves = new VolumeMoves({
     ...about,
@@ -78,6 +85,9 @@ function side(name: NodeName) {
     name,
     image,
     moves,
+    cannotSleep: (problem: ShadowError | undefined) => {
+      stuck = problem
+    },
     /** What a wake does first; it waits for its turn. */
     wake: () => turn.take(() => leases.take(terms, new AbortController().signal)),
     bytes: () => readFile(image).catch(() => undefined),
@@ -86,8 +96,10 @@ function side(name: NodeName) {
   }
 }
 
-async function callMaster(name: string, { body }: { body: { node: NodeName; move: string } }): Promise<unknown> {
+type Asked = { body: { node: NodeName; move: string }; query?: { move: string } }
+async function callMaster(name: string, { body, query }: Asked): Promise<unknown> {
   if (name === 'leaseVolume') return volumes.lease(ID, body.node)
+  if (name === 'checkMovedVolume') return volumes.mustBeMoving(ID, NEW, query?.move ?? '')
   assert.equal(name, 'takeMovedVolume')
   await faults.beforeTakeOver?.()
   await volumes.finishMove(ID, body.node, body.move)
@@ -105,9 +117,13 @@ async function readImage(_: string, { query, signal }: { query: { move: string }
   const write = body.write.bind(body)
   let said = Promise.resolve()
   body.write = ((bytes: Buffer) => {
-    said = said.then(() => faults.onBytes?.())
-    said.catch(error => body.destroy(error as Error))
-    return write(bytes)
+    if (typeof bytes === 'string') return write(bytes) // the beat after the last frame
+    said = said.then(() => faults.onFrame?.(bytes.readUInt8(0)))
+    said.then(
+      () => write(bytes) && body.emit('drain'),
+      error => body.destroy(error as Error),
+    )
+    return false
   }) as typeof body.write
   sending = oldNode.moves
     .send({ volume: ID, app: BLOG }, undefined, body as never, gone.signal)
@@ -120,7 +136,7 @@ async function move(signal = new AbortController().signal): Promise<void> {
   const id = 'move-1'
   await volumes.beginMove(ID, { id, from: OLD, to: NEW })
   try {
-    await newNode.moves.receive({ volume: ID, move: id, neededBytes: 0 }, signal)
+    await newNode.moves.arrivals.receive({ volume: ID, move: id, neededBytes: 0, sizeBytes: 0 }, signal)
   } catch (error) {
     await volumes.endMove(ID, id)
     throw error
@@ -163,10 +179,47 @@ test('a volume moves: the new node has its data and its lease, and the old one h
   assert.deepEqual([...((await volumes.placesOf(ID)) ?? [])].sort(), [NEW, OLD])
 })
 
-test('a wake during the move waits, and then learns where the volume is', async () => {
+test('the app serves while its volume is copied, and what it writes meanwhile moves too', async () => {
+  const changed = Buffer.from(DATA)
+  changed.write('written while it was copied', 1_000_000)
+  const stages: string[] = []
+  faults.onFrame = async kind => {
+    stages.push(oldNode.moves.progress(ID)?.stage ?? 'none')
+    if (kind !== KIND.data || stages.at(-1) !== 'copying') return
+    await oldNode.wake()
+    await writeFile(oldNode.image, changed)
+  }
+  await move()
+  assert.deepEqual([...new Set(stages)], ['copying', 'stopping', 'finishing'])
+  assert.ok((await newNode.bytes())?.equals(changed))
+  assert.equal(oldNode.moves.progress(ID), null)
+})
+
+test('a volume whose app grows it while it is copied has its new size at the new node', async () => {
+  const larger = Buffer.concat([DATA, Buffer.alloc(1_000_000), Buffer.from('the new end')])
+  faults.onFrame = async kind => {
+    if (kind === KIND.data) await writeFile(oldNode.image, larger)
+  }
+  await move()
+  assert.ok((await newNode.bytes())?.equals(larger))
+})
+
+test('a volume is sent once at a time', async () => {
+  let second: Promise<unknown> | undefined
+  faults.onFrame = () => {
+    second ??= oldNode.moves
+      .send({ volume: ID, app: BLOG }, undefined, undefined as never, new AbortController().signal)
+      .catch((error: unknown) => error)
+  }
+  await move()
+  assert.ok(isFailure(await second, 'volume-in-use'))
+  await isWholeAt(newNode, oldNode)
+})
+
+test('a wake during the last part waits, and then learns where the volume is', async () => {
   let woken: Promise<unknown> | undefined
-  faults.onBytes = () => {
-    woken ??= oldNode.wake().catch((error: unknown) => error)
+  faults.onFrame = () => {
+    if (oldNode.moves.progress(ID)?.stage === 'finishing') woken ??= oldNode.wake().catch((error: unknown) => error)
   }
   await move()
   const error = await woken
@@ -185,7 +238,10 @@ test('a volume moves back, over the copy that an earlier move has left', async (
   await volumes.beginMove(ID, { id: 'move-2', from: NEW, to: OLD })
   const forBack = volumes.movedFrom
   volumes = { ...volumes, movedFrom: (id, _, name) => forBack(id, OLD, name) }
-  await newNode.moves.receive({ volume: ID, move: 'move-2', neededBytes: 0 }, new AbortController().signal)
+  await newNode.moves.arrivals.receive(
+    { volume: ID, move: 'move-2', neededBytes: 0, sizeBytes: 0 },
+    new AbortController().signal,
+  )
   await sending
   await isWholeAt(newNode, oldNode)
 })
@@ -198,15 +254,46 @@ describe('a move that is cut short leaves the volume whole at the old node', () 
     await isWholeAt(oldNode, newNode)
   }
 
-  test('when the stream breaks', async () => {
-    faults.onBytes = () => Promise.reject(new Error('the wire was cut'))
-    await staysAfter(move())
+  for (const [kind, when] of [
+    [KIND.pass, 'the copying begins'],
+    [KIND.data, 'it is copied'],
+    [KIND.stopping, 'the app is put to sleep'],
+    [KIND.end, 'the last byte is sent'],
+  ] as const) {
+    test(`when the stream breaks as ${when}`, async () => {
+      faults.onFrame = now => (now === kind ? Promise.reject(new Error('the wire was cut')) : undefined)
+      await staysAfter(move())
+    })
+
+    test(`when the caller leaves as ${when}`, async () => {
+      const caller = new AbortController()
+      faults.onFrame = now => {
+        if (now === kind) caller.abort(new Error('the caller has left'))
+      }
+      await staysAfter(move(caller.signal))
+    })
+  }
+
+  test('when the app cannot be put to sleep: the caller is told why', async () => {
+    oldNode.cannotSleep(new ShadowError('app-stuck', 'something uses it'))
+    await assert.rejects(move(), error => isFailure(error, 'app-stuck') && error.message === 'something uses it')
+    assert.notEqual(await oldNode.lease(), undefined, 'it still needs no master to wake')
+    oldNode.cannotSleep(undefined)
+    await isWholeAt(oldNode, newNode)
   })
 
-  test('when the caller leaves', async () => {
-    const caller = new AbortController()
-    faults.onBytes = () => caller.abort(new Error('the caller has left'))
-    await staysAfter(move(caller.signal))
+  test('when a peer is silent for too long', async () => {
+    const stuck = Promise.withResolvers<void>()
+    faults.onFrame = kind => {
+      if (kind !== KIND.data) return undefined
+      stuck.resolve()
+      return new Promise(() => undefined)
+    }
+    const moving = assert.rejects(move(), error => isFailure(error, 'node-unreachable'))
+    await stuck.promise
+    for (let n = 0; n < 40; n++) await clock.advance(1_000)
+    await moving
+    await isWholeAt(oldNode, newNode)
   })
 
   test('when the master calls it off before the lease passes on', async () => {
@@ -221,15 +308,27 @@ describe('a move that is cut short leaves the volume whole at the old node', () 
 
   test('when the new node has no room: the app is not even put to sleep', async () => {
     await volumes.beginMove(ID, { id: 'move-1', from: OLD, to: NEW })
-    const what = { volume: ID, move: 'move-1', neededBytes: Number.MAX_SAFE_INTEGER }
-    await rejectsWith('disk-full', newNode.moves.receive(what, new AbortController().signal))
+    const what = { volume: ID, move: 'move-1', neededBytes: Number.MAX_SAFE_INTEGER, sizeBytes: 0 }
+    await rejectsWith('disk-full', newNode.moves.arrivals.receive(what, new AbortController().signal))
     assert.equal(sending, undefined)
     assert.notEqual(await oldNode.lease(), undefined)
     await isWholeAt(oldNode, newNode)
   })
 
+  test('when the volume may grow beyond the disk of the new node, though its bytes have room there', async () => {
+    await volumes.beginMove(ID, { id: 'move-1', from: OLD, to: NEW })
+    const what = { volume: ID, move: 'move-1', neededBytes: 0, sizeBytes: 2 ** 55 }
+    await assert.rejects(
+      newNode.moves.arrivals.receive(what, new AbortController().signal),
+      error =>
+        isFailure(error, 'disk-full') && /is larger than the disk of .*; nothing was changed$/.test(error.message),
+    )
+    assert.equal(sending, undefined)
+    await isWholeAt(oldNode, newNode)
+  })
+
   test('when another move has begun', async () => {
-    faults.onBytes = () => volumes.beginMove(ID, { id: 'move-2', from: OLD, to: NEW })
+    faults.onFrame = () => volumes.beginMove(ID, { id: 'move-2', from: OLD, to: NEW })
     await staysAfter(move())
   })
 
@@ -278,4 +377,58 @@ describe('a node that is started anew', () => {
     await newNode.again().moves.recover()
     assert.deepEqual(await readdir(join(root, NEW, ID)), [])
   })
+})
+
+describe('an import', () => {
+  /** The image as a node reads it: its map, its data and its checksum. */
+  const archived = (): Readable => {
+    const bytes = Buffer.concat([sparseMap([[0, DATA.length]], DATA.length), DATA])
+    return Readable.from([bytes, createHash('sha256').update(bytes).digest()])
+  }
+  const image = () => join(root, NEW, ID, 'image.ext4')
+  const begin = async (id: string): Promise<void> => {
+    await volumes.forget(ID)
+    await volumes.beginImport(ID, { id, to: NEW, size: size('16MiB'), driver: 'loop' })
+  }
+  const bring = (move: string) =>
+    newNode.moves.arrivals.import({ volume: ID, move, size: DATA.length, bytes: DATA.length }, archived())
+  const filesThere = () => readdir(join(root, NEW, ID)).catch(() => [])
+  const lease = async () => (await volumes.leaseOf(ID))?.node
+  beforeEach(() => begin('import-1'))
+
+  test('makes the volume, over what one that was called off has left', async () => {
+    await mkdir(join(root, NEW, ID), { recursive: true })
+    await writeFile(image(), 'left over')
+    await bring('import-1')
+    assert.ok((await readFile(image())).equals(DATA))
+    assert.deepEqual([await filesThere(), await lease()], [['image.ext4'], NEW])
+  })
+
+  test('that is late does not touch what another one has brought', async () => {
+    await begin('import-2')
+    await bring('import-2')
+    await writeFile(image(), 'used since')
+    await rejectsWith('changed', bring('import-1'))
+    assert.equal(await readFile(image(), 'utf8'), 'used since')
+    assert.deepEqual(await filesThere(), ['image.ext4'])
+  })
+
+  test('that is called off at its last step leaves nothing', async () => {
+    faults.beforeTakeOver = () => volumes.endMove(ID, 'import-1')
+    await rejectsWith('changed', bring('import-1'))
+    assert.deepEqual([await filesThere(), await lease()], [[], undefined])
+  })
+
+  for (const [counts, fault] of [
+    [false, 'beforeTakeOver'],
+    [true, 'afterTakeOver'],
+  ] as const)
+    test(`whose node dies ${counts ? 'after' : 'before'} the volume was made is settled at its next start`, async () => {
+      faults[fault] = () => Promise.reject(new ShadowError('master-unreachable', 'killed'))
+      await rejectsWith('master-unreachable', bring('import-1'))
+      faults = {}
+      await volumes.endMove(ID, 'import-1')
+      await newNode.again().moves.recover()
+      assert.deepEqual([await filesThere(), await lease()], counts ? [['image.ext4'], NEW] : [[], undefined])
+    })
 })

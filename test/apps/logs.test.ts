@@ -102,7 +102,7 @@ test('what an app says at its very end is kept, although its container is remove
     const container = await started(runtime, script)
     logs.pump(container)
     for await (const { line } of logs.read(blog, { tail: 1, follow: true }, signal)) if (line === 'up') break
-    await runtime.stop(container, 10_000)
+    await runtime.stop(container, 60_000)
     await runtime.remove(container)
     const lines = (await read(logs)).map(({ line }) => line)
     expect(lines.slice(-60001)).toEqual(['up', ...Array.from({ length: 60000 }, (_, i) => `${i + 1}`)])

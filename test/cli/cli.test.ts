@@ -165,7 +165,7 @@ test('register, first request, ps, status, why, logs, sleep, wake, update, remov
   const updated = await told<App>('update blog --env GREETING=again --add-domain b.localhost')
   assert.deepEqual([updated.task.revision, updated.domains], [2, ['blog.localhost', 'b.localhost']])
   assert.equal((await get(front, '/env', 'b.localhost')).body.GREETING, 'again')
-  assert.equal((await told<{ tasks: unknown[] }>('tasks blog')).tasks.length, 2)
+  assert.equal((await told<{ releases: unknown[] }>('releases blog')).releases.length, 2)
 
   const asked = await shadow('remove blog --with-volume')
   assert.deepEqual([asked.exit, asked.stderr.includes('--yes')], [2, true])
@@ -195,7 +195,7 @@ test('access rules close an app without stopping it, and what they refuse wakes 
   await untilAnswered(429)
   await told('access blog --no-rate --forget 127.0.0.1')
   assert.deepEqual((await untilAnswered(200)).boot, boot)
-  assert.equal((await told<{ tasks: unknown[] }>('tasks blog')).tasks.length, 1)
+  assert.equal((await told<{ releases: unknown[] }>('releases blog')).releases.length, 1)
 
   await told('access blog --allow 192.0.2.0/24')
   await untilAnswered(403)

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, test } from 'vitest'
 import { ShadowError } from '../../src/lib/errors.ts'
@@ -11,6 +13,17 @@ import { installed } from '../tools/installed.ts'
 const run = promisify(execFile)
 const EVIL = 'ok\r2026-01-01 00:00:00Z # awake \x1b[2J\x1b]0;title\x07 \x9b31m \x7f \u202e'
 const ESCAPED = 'ok\\r2026-01-01 00:00:00Z # awake \\x1b[2J\\x1b]0;title\\x07 \\u009b31m \\u007f \\u202e'
+const RELEASE = {
+  revision: 1,
+  createdAt: '2026-01-01T00:00:00Z',
+  made: null,
+  digest: null,
+  secretsVersion: null,
+  isCurrent: true,
+  serves: false,
+  outcome: null,
+  changes: [],
+}
 const LINES = `${JSON.stringify({ at: '2026-01-01T00:00:00.000Z', stream: 'stdout', line: EVIL })}\n`
 
 let built: Awaited<ReturnType<typeof installed>>
@@ -36,7 +49,8 @@ beforeAll(async () => {
     },
     getInstance: () => instance,
     appLogs: () => LINES,
-    listTasks: () => ({ items: [app.task] }),
+    listReleases: () => ({ items: [{ ...RELEASE, image: EVIL }], silent: [] }),
+    getDefinition: () => ({ name: 'blog', image: 'x', env: { SECRET: 'kept' } }),
   })
 })
 afterAll(async () => {
@@ -56,7 +70,7 @@ async function onTerminal(line: string): Promise<string> {
 // biome-ignore lint/suspicious/noControlCharactersInRegex: our own styles, as printed
 const withoutStyles = (text: string): string => text.replace(/\x1b\[(2|22|31|32|33|36|39)m/g, '')
 
-for (const line of ['logs blog', 'status blog', 'why blog', 'tasks blog', 'status other'])
+for (const line of ['logs blog', 'status blog', 'why blog', 'releases blog', 'status other'])
   test(`on a terminal, shadow ${line} escapes what comes from others`, async () => {
     const shown = withoutStyles(await onTerminal(line))
     assert.ok(shown.includes(ESCAPED), shown)
@@ -82,4 +96,28 @@ test('in a pipe what the app wrote is as it is', async () => {
 test('on a terminal, JSON stays JSON', async () => {
   const [line = ''] = (await onTerminal('logs blog --json')).split('\n')
   assert.equal(JSON.parse(line).line, EVIL)
+})
+
+test('a passphrase is asked for on the terminal though stdout is a file, twice, and is not shown', async () => {
+  const file = join(process.env['TMPDIR'] ?? '/tmp', `exported-${process.pid}`)
+  const typing = spawn(
+    'script',
+    ['--quiet', '--return', '--command', `${built.shadow} export blog > ${file}`, '/dev/null'],
+    {
+      env: env(),
+    },
+  )
+  let shown = ''
+  let asked = 0
+  typing.stdout.setEncoding('utf8').on('data', (text: string) => {
+    shown += text
+    const questions = shown.split(/: /).length - 1
+    for (; asked < Math.min(questions, 2); asked++) typing.stdin.write('not to bee\u007f\u007f seen\r')
+  })
+  const code = await new Promise(resolve => typing.on('close', resolve))
+  assert.equal(code, 0, shown)
+  assert.match(shown, /Passphrase of the secrets: \r\nThe same again: \r\nblog is exported/)
+  assert.ok(!shown.includes('seen'))
+  assert.equal((await readFile(file)).readUInt32LE(), 0xfd2fb528, 'it is zstd')
+  await rm(file)
 })

@@ -1,24 +1,26 @@
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
-import { afterAll, afterEach, beforeAll, beforeEach, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, test } from 'vitest'
 import { Cluster } from '../tools/cluster.ts'
 import { installed } from '../tools/installed.ts'
 import { isCode, register } from '../tools/shadow.ts'
 import type { Answer } from '../tools/visitor.ts'
 
-const VOLUME = { volume: { size: '64MiB' } }
+const VOLUME = { volume: { size: '128MiB' } }
 const TEXT = 'kept through the move '.repeat(40_000)
 
 let built: Awaited<ReturnType<typeof installed>>
 let cluster: Cluster
 beforeAll(async () => {
   built = await installed()
-})
-afterAll(() => built[Symbol.asyncDispose]())
-beforeEach(async () => {
   cluster = await Cluster.start({ shadow: built.shadow, nodes: ['a', 'b'], fronts: ['x', 'y'], joined: true })
 })
-afterEach(() => cluster?.[Symbol.asyncDispose]())
+afterAll(async () => {
+  await cluster?.[Symbol.asyncDispose]()
+  await built[Symbol.asyncDispose]()
+})
+afterEach(() => cluster.settle())
 
 const letterOf = ({ headers }: Answer): string => (headers['x-shadow-node'] === cluster.nameOf('a') ? 'a' : 'b')
 const other = (letter: string): string => (letter === 'a' ? 'b' : 'a')
@@ -36,8 +38,10 @@ async function appWithData(app: string): Promise<string> {
   return letterOf(answer)
 }
 
-test('an app moves with its data under load: requests wait, and all of them are answered', async () => {
+test('an app moves with its data under load: it serves while it is copied, all requests are answered, and no write is lost', async () => {
   const home = await appWithData('blog')
+  const large = randomBytes(40_000_000)
+  assert.equal((await cluster.at('x').ask('blog', '/files/large', { method: 'PUT', body: large })).status, 200)
   const stopped = new AbortController()
   const answers: string[] = []
   const asking = ['x', 'y'].map(async front => {
@@ -47,12 +51,37 @@ test('an app moves with its data under load: requests wait, and all of them are 
       await wait(20)
     }
   })
+  const kept: string[] = []
+  const writing = (async () => {
+    for (let n = 0; !stopped.signal.aborted; n++) {
+      const body = `${n} ${TEXT}`
+      const { status } = await cluster.at('x').ask('blog', `/files/${n % 20}`, { method: 'PUT', body })
+      if (status === 200) kept[n % 20] = body
+      await wait(20)
+    }
+  })()
+  const served: string[] = []
+  const watching = (async () => {
+    while (!stopped.signal.aborted) {
+      const { move } = await cluster.admin.call('getMove', { params: { app: 'blog' } })
+      if (move?.stage === 'copying') {
+        const answer = await cluster.at('x').ask('blog', '/files/note')
+        const after = await cluster.admin.call('getMove', { params: { app: 'blog' } })
+        if (after.move?.stage === 'copying') served.push(letterOf(answer))
+      }
+      await wait(20)
+    }
+  })()
   await wait(500)
   const moved = await move('blog', other(home))
+  assert.ok((moved.copiedBytes ?? 0) > large.length)
   assert.deepEqual([moved.moved, moved.from, moved.to], [true, cluster.nameOf(home), cluster.nameOf(other(home))])
   await wait(500)
   stopped.abort()
-  await Promise.all(asking)
+  await Promise.all([...asking, writing, watching])
+  assert.deepEqual([...new Set(served)], [home], 'it was answered while it was copied')
+  for (const [n, body] of kept.entries())
+    assert.equal((await cluster.at('y').ask('blog', `/files/${n}`)).text, body, `the last acknowledged write of ${n}`)
   assert.deepEqual([...new Set(answers)], [home, other(home)])
   assert.deepEqual(await cluster.containers(home, 'blog'), [])
 

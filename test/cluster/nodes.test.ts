@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
-import { afterAll, afterEach, beforeAll, beforeEach, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, test } from 'vitest'
 import type { Node } from '../../src/model/app.ts'
 import { FRONT_CHECKS_NODES_EVERY, NODE_ANNOUNCES_EVERY, NODE_CHECK_WITHIN } from '../../src/model/intervals.ts'
 import { Cluster } from '../tools/cluster.ts'
@@ -15,12 +15,13 @@ let built: Awaited<ReturnType<typeof installed>>
 let cluster: Cluster
 beforeAll(async () => {
   built = await installed()
-})
-afterAll(() => built[Symbol.asyncDispose]())
-beforeEach(async () => {
   cluster = await Cluster.start({ shadow: built.shadow, nodes: ['a', 'b'], fronts: ['x', 'y'] })
 })
-afterEach(() => cluster?.[Symbol.asyncDispose]())
+afterAll(async () => {
+  await cluster?.[Symbol.asyncDispose]()
+  await built[Symbol.asyncDispose]()
+})
+afterEach(() => cluster.settle())
 
 const letterOf = ({ headers }: Answer): string => (headers['x-shadow-node'] === cluster.nameOf('a') ? 'a' : 'b')
 const other = (letter: string): string => (letter === 'a' ? 'b' : 'a')
@@ -174,21 +175,6 @@ test('a node that hangs is left by every front within seconds', async () => {
   }
 })
 
-test('a drained node is removed and does not come back, whatever it announces; the other serves all', async () => {
-  const apps = await appsOnBoth(1)
-  await assert.rejects(cluster.admin.call('removeNode', paramsOf('a')), isCode('node-in-use'))
-  await drain('a')
-  await until(async () => (await node('a')).toLeave === 0 || undefined)
-  assert.equal((await cluster.admin.call('removeNode', paramsOf('a'))).removed, true)
-  await wait(2 * NODE_ANNOUNCES_EVERY)
-  const { items } = await cluster.admin.call('listNodes', {})
-  assert.deepEqual(
-    items.map(({ name }) => name),
-    [cluster.nameOf('b')],
-  )
-  for (const app of Object.values(apps).flat()) assert.equal(letterOf(await cluster.at('x').ask(app)), 'b')
-})
-
 test('a node that is gone for good is removed with what is lost told; back with a new token, it has its volumes again', async () => {
   await register(cluster.admin, 'kept', VOLUME)
   await register(cluster.admin, 'plain')
@@ -264,4 +250,23 @@ test('a wake without room goes to the other node, then is refused within 2 s wit
   const { stoppedBy } = await cluster.admin.call('getInstance', { params: { app: 'one' } })
   assert.equal(stoppedBy, 'room')
   sockets[1]?.close()
+  for (const letter of ['a', 'b']) {
+    await cluster.node(letter).end('SIGINT')
+    await cluster.node(letter).start({ SHADOW_VOLUME_SLOTS: '100' })
+  }
+})
+
+test('a drained node is removed and does not come back, whatever it announces; the other serves all', async () => {
+  const apps = await appsOnBoth(1)
+  await assert.rejects(cluster.admin.call('removeNode', paramsOf('a')), isCode('node-in-use'))
+  await drain('a')
+  await until(async () => (await node('a')).toLeave === 0 || undefined)
+  assert.equal((await cluster.admin.call('removeNode', paramsOf('a'))).removed, true)
+  await wait(2 * NODE_ANNOUNCES_EVERY)
+  const { items } = await cluster.admin.call('listNodes', {})
+  assert.deepEqual(
+    items.map(({ name }) => name),
+    [cluster.nameOf('b')],
+  )
+  for (const app of Object.values(apps).flat()) assert.equal(letterOf(await cluster.at('x').ask(app)), 'b')
 })

@@ -4,10 +4,11 @@ import { readdir, readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { setTimeout as wait } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { afterAll, afterEach, beforeAll, beforeEach, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, test } from 'vitest'
 import { Cluster } from '../tools/cluster.ts'
 import { traces } from '../tools/environment.ts'
 import { installed } from '../tools/installed.ts'
+import { journalLines, runsIn } from '../tools/journal.ts'
 import { register, until } from '../tools/shadow.ts'
 import type { Answer } from '../tools/visitor.ts'
 
@@ -20,13 +21,14 @@ let cluster: Cluster
 
 beforeAll(async () => {
   built = await installed()
-})
-afterAll(() => built[Symbol.asyncDispose]())
-beforeEach(async () => {
   const nodeSettings = (data: string) => ({ SHADOW_POOL: `${data}/pool`, SHADOW_POOL_LEASE: `${LEASE_MS}ms` })
   cluster = await Cluster.start({ shadow: built.shadow, nodes: ['a', 'b'], fronts: ['x'], nodeSettings })
 })
-afterEach(() => cluster?.[Symbol.asyncDispose]())
+afterAll(async () => {
+  await cluster?.[Symbol.asyncDispose]()
+  await built[Symbol.asyncDispose]()
+})
+afterEach(() => cluster.settle())
 
 const ask = (app: string, path = '/', sent = {}): Promise<Answer> => cluster.at('x').ask(app, path, sent)
 const letterOf = ({ headers }: Answer): string => (headers['x-shadow-node'] === cluster.nameOf('a') ? 'a' : 'b')
@@ -60,24 +62,7 @@ async function followed(letter: string, app: string): Promise<{ readonly wrote: 
   return { wrote: () => wrote }
 }
 
-type Line = { readonly boot: string; readonly at: number }
-const journal = async (app: string): Promise<readonly Line[]> => {
-  const { text } = await answered(app, '/files/journal')
-  const lines = text.split('\n').filter(Boolean)
-  return lines.map(line => ({ boot: line.split(' ')[0] ?? '', at: Number(line.split(' ')[1]) }))
-}
-
-/** The runs in the journal, in order. Each must have ended before the next began: there was one writer at a time. */
-function runsIn(lines: readonly Line[]): string[] {
-  const runs = [...new Set(lines.map(({ boot }) => boot))]
-  assert.deepEqual(
-    lines.map(({ boot }) => runs.indexOf(boot)),
-    lines.map(({ boot }) => runs.indexOf(boot)).sort((a, b) => a - b),
-    'a run wrote after the next one had begun',
-  )
-  for (const [at, line] of lines.entries()) assert.ok(line.at >= (lines[at - 1]?.at ?? 0))
-  return runs
-}
+const journal = async (app: string) => journalLines((await answered(app, '/files/journal')).text)
 
 /** The guard processes of this node. */
 async function guards(letter: string): Promise<number[]> {
@@ -226,16 +211,4 @@ test('a node that ends leaves no guard, no mount and no device', async () => {
     (await traces()).filter(trace => trace.includes(`${cluster.data}/`)),
     [],
   )
-})
-
-test('a drain moves an app with its volume: no request is lost meanwhile, and what was written is there', async () => {
-  await register(cluster.admin, 'blog', VOLUME)
-  const home = await put('blog', 'before the drain')
-  await cluster.admin.call('drainNode', { params: { node: cluster.nameOf(home) }, body: {} })
-  await until(async () => {
-    const answer = await ask('blog', '/files/note')
-    assert.deepEqual([answer.status, answer.text], [200, 'before the drain'])
-    return letterOf(answer) === other(home) || undefined
-  })
-  assert.deepEqual(await cluster.containers(home, 'blog'), [])
 })

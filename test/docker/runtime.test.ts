@@ -33,6 +33,7 @@ describe('a container', () => {
         id: container.id,
         app: 'blog',
         instance: blog,
+        key: 'blog',
         revision: 1,
         running: true,
         ip: container.ip,

@@ -71,7 +71,7 @@ test('a new revision is served by all workers from its first request on', async 
   await shadow.until('blog', ({ revision }) => revision === 2)
   const answers = await Promise.all(Array.from({ length: 32 }, () => shadow.ask('blog', '/env')))
   assert.deepEqual([...new Set(answers.map(({ status, json }) => `${status} ${json.MARK}`))], ['200 two'])
-  assert.equal((await shadow.containers('blog')).length, 1)
+  await shadow.eventually(async () => (await shadow.containers('blog')).length === 1)
 })
 
 test('the built one starts its workers from files of their own, and ends with them', async () => {

@@ -11,7 +11,7 @@ import type { Visitor } from '../tools/visitor.ts'
 const STRANGERS = ['strange-1', 'strange-2', 'strange-3']
 // The test checks `ANSWERS` answers of the steady app while `REMOVALS` other apps or more are removed. The steady app dies once in each part.
 const ANSWERS = 1_000
-const REMOVALS = 40
+const REMOVALS = 20
 const PARTS = 5
 const SMALL = { memory: size('96MiB'), cpus: 1, pids: 64 }
 

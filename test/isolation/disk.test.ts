@@ -69,7 +69,7 @@ test("a volume that an image asks for elsewhere counts as the container's, and g
     limits: { disk: '100MiB' },
   })
   const { container } = await shadow.wake('asker')
-  const format = '{{range .Mounts}}{{.Type}} {{.Name}}{{end}}'
+  const format = '{{range .Mounts}}{{if eq .Type "volume"}}{{.Type}} {{.Name}}{{end}}{{end}}'
   const told = execFileSync('docker', ['inspect', '--format', format, container?.id ?? ''], { encoding: 'utf8' })
   const [type, volume = ''] = told.trim().split(' ')
   expect(type).toBe('volume')

@@ -9,9 +9,10 @@ test('three apps of most of the memory: idle ones make room, and without such th
   const memory = `${Math.floor((0.7 * totalmem()) / 2 ** 20)}MiB`
   for (const app of ['one', 'two', 'three']) await shadow.register(app, { limits: { memory, reserve: '600MiB' } })
   for (const app of ['one', 'two', 'three']) await shadow.wake(app)
-  for (const app of ['one', 'two', 'three'])
+  for (const app of ['one', 'two', 'three']) {
+    await shadow.sleep(app)
     await shadow.admin.call('updateApp', { params: { app }, body: { limits: { reserve: null } } })
-  for (const app of ['one', 'two', 'three']) await shadow.until(app, 'asleep')
+  }
 
   expect((await shadow.ask('one')).status).toBe(200)
   expect((await shadow.ask('two')).status).toBe(200)

@@ -104,7 +104,7 @@ describe('promise 1, no request is lost:', () => {
 
   test('a deploy lets a download that is under way finish, and answers the next request by the new release', async () => {
     await using shadow = await Shadow.start()
-    await shadow.register('blog', { env: { RELEASE: '1' } })
+    await shadow.register('blog', { env: { RELEASE: '1' }, volume: { size: '16MiB' } })
     const download = await shadow.begin('blog', '/download').response
     const { container } = await shadow.instance('blog')
     await shadow.admin.call('updateApp', { params: { app: 'blog' }, body: { env: { RELEASE: '2' } } })

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile, execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { describe, test } from 'vitest'
 import { noLog } from '../../src/lib/log.ts'
@@ -61,15 +62,15 @@ describe('promise 2, one writer per volume, ever:', () => {
     assert.deepEqual((await shadow.ask('blog')).json.boot, boot)
   })
 
-  test('whatever ends an app, no container is made while another of it is there', async () => {
+  test('whatever ends an app, no container of it is made for a wake, or started, while another one runs', async () => {
     await using shadow = await Shadow.start()
     await shadow.register('blog', { ...VOLUME, sleep: { idleAfter: '10s' } })
     const there: string[][] = []
     // Counts synchronously, so that nothing else happens meanwhile.
     shadow.onStep = (_, step, when) => {
       if (`${when} ${step}` !== 'before create' && `${when} ${step}` !== 'after start') return
-      const ids = execFileSync('docker', ['ps', '-aq', '--filter', `label=shadow.node=${shadow.node}`]).toString()
-      there.push([`${when} ${step}`, String(ids.split('\n').filter(Boolean).length)])
+      const ids = execFileSync('docker', ['ps', '-q', '--filter', `label=shadow.node=${shadow.node}`]).toString()
+      there.push([`${when} ${step}`, String(ids.split('\n').filter(Boolean).filter(hasProcesses).length)])
     }
     const wake = async (): Promise<void> => assert.equal((await shadow.ask('blog')).status, 200)
     await wake()
@@ -87,12 +88,24 @@ describe('promise 2, one writer per volume, ever:', () => {
     await wake()
     await shadow.sleep('blog')
     await wake()
-    const wakes = there.length / 2
-    assert.ok(wakes >= 5, `${wakes}`)
-    const wanted = Array.from({ length: wakes }, () => [
-      ['before create', '0'],
-      ['after start', '1'],
-    ])
-    assert.deepEqual(there, wanted.flat())
+    // The container of a newer release is made while the earlier one runs, and started once that has ended.
+    const counts = Object.groupBy(there, ([step = '']) => step)
+    assert.ok((counts['after start']?.length ?? 0) >= 5, `${there.length}`)
+    assert.deepEqual(new Set(counts['before create']?.map(([, count]) => count)), new Set(['0']))
+    assert.deepEqual(new Set(counts['after start']?.map(([, count]) => count)), new Set(['1']))
   })
 })
+
+/** Whether a process of the container runs. Docker reports an end later than the kernel. */
+function hasProcesses(id: string): boolean {
+  try {
+    const pid = execFileSync('docker', ['inspect', '--format', '{{.State.Pid}}', id], { stdio: 'pipe' })
+      .toString()
+      .trim()
+    if (pid === '0') return false
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    return !'ZX'.includes(stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3))
+  } catch {
+    return false // it is gone
+  }
+}

@@ -130,7 +130,9 @@ const containersOf = async (app: string): Promise<string[]> => {
 const groundOf = async (app: string): Promise<string[]> =>
   (await traces()).filter(trace => trace.includes(`${data}/volumes/${app}/`))
 
-const DIES_ASLEEP = [...WAKE_STEPS].flatMap(step => [`before ${step}`, `after ${step}`])
+// The app of this journey uses no other.
+const STEPS = WAKE_STEPS.filter(step => step !== 'companions')
+const DIES_ASLEEP = STEPS.flatMap(step => [`before ${step}`, `after ${step}`])
 const DIES_AWAKE = [...SLEEP_STEPS].flatMap(step => [`before ${step}`, `after ${step}`])
 // At these steps the container is ready, so the next node adopts it and goes on serving.
 const SERVES_ON = ['after ready', 'before stop']

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { afterAll, describe, test } from 'vitest'
 import { isFailure } from '../../src/lib/errors.ts'
+import { openRepositoryFiles } from '../../src/master/backups/open.ts'
 import { openBlobs } from '../../src/master/blobs/open.ts'
 import { openStorage } from '../../src/master/storage/open.ts'
 import { storagePlace } from '../../src/master/storage/place.ts'
 import { describeBlobs } from '../../src/testing/blobs-contract.ts'
+import { describeRepositoryFiles } from '../../src/testing/repository-files-contract.ts'
 import { describeStorage } from '../../src/testing/storage-contract.ts'
 import { minio } from '../tools/s3-servers.ts'
 
@@ -26,6 +28,15 @@ describeBlobs(
   async () => {
     await openStorage(onMinio!.place('blobs')) // makes the bucket
     return openBlobs(onMinio!.place('blobs'))
+  },
+  { skip: onMinio === undefined && 'it is not installed' },
+)
+
+describeRepositoryFiles(
+  'MinIO',
+  async () => {
+    await openStorage(onMinio!.place('repositories'))
+    return openRepositoryFiles(onMinio!.place('repositories'))
   },
   { skip: onMinio === undefined && 'it is not installed' },
 )

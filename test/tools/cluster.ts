@@ -1,23 +1,19 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 import { type MasterClient, masterClient } from '../../src/api/client.ts'
 import { Credentials } from '../../src/lib/tls/credentials.ts'
 import type { StoragePlace } from '../../src/master/storage/place.ts'
 import { MASTER_HOST } from '../../src/model/member.ts'
-import { dockerHost } from './docker-host.ts'
+import { freePort } from '../../src/testing/free-port.ts'
+import { Daemon, type Env } from './daemon.ts'
 import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX } from './environment.ts'
-import { freePort } from './free-port.ts'
 import { removeNetworkOf } from './network.ts'
 import { containersOf, until } from './shadow.ts'
 import { Visitor } from './visitor.ts'
-
-type Env = Readonly<Record<string, string>>
 
 type Options = {
   /** The installed program. */
@@ -40,64 +36,6 @@ type Options = {
 }
 
 type Joining = Pick<Options, 'shadow' | 'nodes' | 'fronts'> & { readonly settings: Readonly<Record<string, Env>> }
-
-/** A daemon in a process of its own. It can be ended in any way, and started again on its old port. */
-export class Daemon {
-  readonly #command: readonly [file: string, ...args: string[]]
-  #env: Env
-  #child: ChildProcess | undefined
-  #said = ''
-  port = 0
-
-  constructor(command: readonly [file: string, ...args: string[]], env: Env) {
-    this.#command = command
-    this.#env = env
-  }
-
-  /** Resolves when the daemon says that it listens; at once if it runs already. `env`: new settings from this start on. */
-  async start(env: Env = {}): Promise<void> {
-    if (this.#runs) return
-    this.#env = { ...this.#env, ...env }
-    const [file, ...args] = this.#command
-    const child = spawn(file, [...args, '--json', '--listen', `127.0.0.1:${this.port}`], {
-      env: { PATH: process.env['PATH'] ?? '', ...dockerHost(), ...this.#env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
-    this.#child = child
-    this.#said = ''
-    child.stderr.setEncoding('utf8').on('data', chunk => {
-      this.#said += chunk
-    })
-    const ended = once(child, 'close').then(([exit]) => Promise.reject(new Error(`ended with ${exit}: ${this.#said}`)))
-    ended.catch(() => undefined) // after it listened, only the test ends it
-    const [line] = (await Promise.race([once(createInterface(child.stdout), 'line'), ended])) as [string]
-    this.port = Number(/:(\d+)"/.exec(line)?.[1])
-    child.on('exit', exit => {
-      // The daemon exited by itself: print its output for whoever reads the failed test.
-      if (exit !== null && exit !== 0) process.stderr.write(this.#said)
-    })
-  }
-
-  /** Sends the signal and returns how the process ended. */
-  async end(signal: NodeJS.Signals): Promise<number | string | null> {
-    const child = this.#child
-    if (child === undefined || !this.#runs) return null
-    const ended = once(child, 'exit')
-    child.kill(signal)
-    const [exit, by] = await ended
-    return exit ?? by
-  }
-
-  /** Freezes the process (SIGSTOP), like a machine that hangs. The returned function lets it go on. */
-  pause(): () => void {
-    this.#child?.kill('SIGSTOP')
-    return () => void this.#child?.kill('SIGCONT')
-  }
-
-  get #runs(): boolean {
-    return this.#child?.exitCode === null && this.#child.signalCode === null
-  }
-}
 
 /** Master, nodes and fronts as a supervisor runs them: each is a process of its own with its own token. */
 export class Cluster implements AsyncDisposable {
@@ -220,6 +158,26 @@ export class Cluster implements AsyncDisposable {
     const env = { SHADOW_DATA: `${this.data}/master` }
     const token = await run(shadow, [role, 'token', role === 'node' ? this.nameOf(letter) : letter], env)
     await run(shadow, [role, 'join', '--token', token.trim(), '--data', `${this.data}/${letter}`])
+  }
+
+  /** Makes the cluster ready for the next test: every daemon runs, every node takes apps, and no app is there. */
+  async settle(): Promise<void> {
+    for (const daemon of [
+      this.master,
+      ...this.#nodes.values(),
+      ...[...this.#fronts.values()].map(each => each.daemon),
+    ]) {
+      daemon.resume()
+      await daemon.start()
+    }
+    const nodes = await until(async () => {
+      const { items } = await this.admin.call('listNodes', {})
+      return items.every(({ state }) => state === 'healthy' || state === 'draining') ? items : undefined
+    })
+    for (const { name, cordon } of nodes) if (cordon) await this.admin.call('uncordonNode', { params: { node: name } })
+    const { items } = await this.admin.call('listApps', {})
+    for (const { name } of items)
+      await this.admin.call('removeApp', { params: { app: name }, query: { withVolume: 'true' } })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

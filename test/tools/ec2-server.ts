@@ -2,7 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { freePort } from './free-port.ts'
+import { freePort } from '../../src/testing/free-port.ts'
 
 /** An EC2 API on this machine, empty, until it is disposed of. */
 export type Ec2Server = AsyncDisposable & { readonly endpoint: string }

@@ -7,6 +7,7 @@ const APPS = join(import.meta.dirname, 'apps')
 
 let busybox: Promise<string> | undefined
 let node: Promise<string> | undefined
+let npm: Promise<string> | undefined
 
 /** An image with busybox alone: all applets in its PATH, no command. It is made from this machine's busybox if it does not exist. */
 export function busyboxImage(): Promise<string> {
@@ -18,6 +19,12 @@ export function busyboxImage(): Promise<string> {
 export function nodeImage(): Promise<string> {
   node ??= make('shadow-test/node', APPS, 'node', 'node', '/srv/app.mjs')
   return node
+}
+
+/** A base image to build Node apps on: Node, npm and a shell. */
+export function npmImage(): Promise<string> {
+  npm ??= make('shadow-test/npm', '-', 'npm')
+  return npm
 }
 
 async function make(...args: string[]): Promise<string> {

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { TestProject } from 'vitest/node'
-import { OwnDocker } from './own-docker.ts'
+import { bridgedDocker } from './bridged-docker.ts'
+import type { OwnDocker } from './own-docker.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -24,18 +25,19 @@ const run = promisify(execFile)
  * ends the daemons, and fails if anything is left.
  */
 export default async function lanes({ provide, config }: TestProject): Promise<() => Promise<void>> {
-  const stack = new AsyncDisposableStack()
+  await using started = new AsyncDisposableStack() // undone if this function fails
   const folder = await mkdtemp(join(tmpdir(), 'shadow-j-'))
-  stack.defer(() => rmdir(folder))
+  started.defer(() => rmdir(folder))
   // As runc starts a container, it has a copy of all mounts for a moment. A volume that another test unmounts in this moment would stay
   // in use. If its mount is shared, then the unmount happens in the copy too.
   await run('mount', ['--bind', folder, folder])
-  stack.defer(() => run('umount', [folder]).then())
+  started.defer(() => run('umount', [folder]).then())
   await run('mount', ['--make-shared', folder])
 
   const dockers: OwnDocker[] = []
-  for (let lane = 1; lane < Number(config.maxWorkers); lane++) dockers.push(await dockerOf(lane, stack))
+  for (let lane = 1; lane < Number(config.maxWorkers); lane++) dockers.push(await bridgedDocker(started))
   provide('lanes', { sockets: dockers.map(({ socket }) => socket), folder })
+  const stack = started.move()
   return async () => {
     const left = await Promise.all(
       dockers.map(docker => docker.run('ps', '--all', '--filter', 'label=shadow.node', '--format', '{{.Names}}')),
@@ -44,14 +46,4 @@ export default async function lanes({ provide, config }: TestProject): Promise<(
     if (left.some(names => names !== ''))
       throw new Error(`the journeys left these containers on Docker daemons of their own:\n${left.join('\n')}`)
   }
-}
-
-/** Starts a daemon with a bridge of its own. */
-async function dockerOf(lane: number, stack: AsyncDisposableStack): Promise<OwnDocker> {
-  const bridge = `shadow-lane-${lane}`
-  await run('ip', ['link', 'add', bridge, 'type', 'bridge'])
-  stack.defer(() => run('ip', ['link', 'delete', bridge]).then())
-  await run('ip', ['address', 'add', `10.212.${lane}.1/24`, 'dev', bridge])
-  await run('ip', ['link', 'set', bridge, 'up'])
-  return stack.use(await OwnDocker.start('--bridge', bridge))
 }

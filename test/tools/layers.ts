@@ -38,9 +38,12 @@ const HTTP_ROOMS: Readonly<Record<string, readonly string[]>> = {
 // A library behind one of our contracts is imported in the driver of the contract only.
 const ONLY_IN: readonly (readonly [library: RegExp, files: RegExp])[] = [
   [/^dockerode$/, /^src\/nodeproxy\/runtime\/docker[^/]*\.ts$/],
-  [/^@aws-sdk\/client-s3$/, /^src\/master\/(storage|blobs)\/s3[^/]*\.ts$/],
-  [/^@aws-sdk\/client-ec2$/, /^src\/(proxy\/fleet|nodeproxy\/volumes)\/(ec2|ebs)[^/]*\.ts$/],
-  [/^(@aws-sdk|@smithy)\//, /^src\/(master\/(storage|blobs)\/s3|proxy\/fleet\/ec2|nodeproxy\/volumes\/ebs)[^/]*\.ts$/],
+  [/^@aws-sdk\/client-s3$/, /^src\/master\/(storage|blobs|backups)\/s3[^/]*\.ts$/],
+  [/^@aws-sdk\/client-ec2$/, /^src\/(lib\/ec2\/client|(proxy\/fleet|nodeproxy\/volumes)\/(ec2|ebs)[^/]*)\.ts$/],
+  [
+    /^(@aws-sdk|@smithy)\//,
+    /^src\/(master\/(storage|blobs|backups)\/s3|proxy\/fleet\/ec2|nodeproxy\/volumes\/ebs|lib\/ec2\/client)[^/]*\.ts$/,
+  ],
   [/^express$/, /^src\/master\//],
   [/^@peculiar\//, /^src\/lib\/tls\/x509\.ts$/],
   [/^commander$/, /^src\/cli\//],

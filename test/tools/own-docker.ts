@@ -1,28 +1,47 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { type ChildProcess, execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, open, rm } from 'node:fs/promises'
+import { mkdtemp, open, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { TEST_FOLDER_PREFIX } from './environment.ts'
-import { until } from './shadow.ts'
+import { here, type Place } from './place.ts'
 
 const run = promisify(execFile)
+
+/** A machine that starts several daemons at once may take its time. */
+const START_WITHIN_MS = 120_000
+/** A daemon may end while it starts, for example when its containerd was slow. */
+const START_ATTEMPTS = 3
+const LAST_LINES = 10
 
 /** A Docker daemon for one test, which can be ended and started without harm to the machine's daemon. */
 export class OwnDocker implements AsyncDisposable {
   readonly #folder: string
   readonly #options: readonly string[]
+  readonly #place: Place
   #daemon: ChildProcess | undefined
 
-  private constructor(folder: string, options: readonly string[]) {
+  private constructor(folder: string, options: readonly string[], place: Place) {
     this.#folder = folder
     this.#options = options
+    this.#place = place
   }
 
   static async start(...options: string[]): Promise<OwnDocker> {
-    const docker = new OwnDocker(await mkdtemp(join(tmpdir(), TEST_FOLDER_PREFIX)), options)
-    await docker.start()
+    return OwnDocker.startAt(here, await mkdtemp(join(tmpdir(), TEST_FOLDER_PREFIX)), ...options)
+  }
+
+  /** Starts it with its files in the folder. */
+  static async startAt(place: Place, folder: string, ...options: string[]): Promise<OwnDocker> {
+    const docker = new OwnDocker(folder, options, place)
+    try {
+      await docker.start()
+    } catch (error) {
+      await docker.#remove()
+      throw error
+    }
     return docker
   }
 
@@ -33,6 +52,15 @@ export class OwnDocker implements AsyncDisposable {
   /** Resolves when the daemon answers; at once if it runs already. */
   async start(): Promise<void> {
     if (this.#runs) return
+    for (let attempt = 1; !(await this.#startOnce()); attempt++) {
+      if (attempt === START_ATTEMPTS)
+        throw new Error(`dockerd does not start; its log ends with:\n${await this.#lastLines()}`)
+    }
+  }
+
+  /** Starts the daemon's process; returns whether it answers before it ends. Fails if it does neither within START_WITHIN_MS. */
+  async #startOnce(): Promise<boolean> {
+    await using log = await open(this.#log, 'a')
     const own = ['--data-root', `${this.#folder}/data`, '--exec-root', `${this.#folder}/exec`]
     const at = ['--pidfile', `${this.#folder}/pid`, '--host', `unix://${this.socket}`]
     // The packet filter belongs to the machine's own daemon, and its networks must not overlap ours. Never use --bridge=none: it removes
@@ -41,23 +69,41 @@ export class OwnDocker implements AsyncDisposable {
     const pool = ['--default-address-pool', 'base=10.213.0.0/16,size=24']
     // A killed dockerd killed its containerd too. If nothing reaped that process, its pid file looks as if containerd were running.
     await rm(`${this.#folder}/exec/containerd/containerd.pid`, { force: true })
-    await using log = await open(`${this.#folder}/log`, 'a')
-    this.#daemon = spawn('dockerd', [...own, ...at, ...net, ...pool, ...this.#options], {
+    this.#daemon = this.#place.spawn(['dockerd', ...own, ...at, ...net, ...pool, ...this.#options], {
       stdio: ['ignore', log.fd, log.fd],
+      // A containerd that does not answer on a busy machine leaves its stacks there, and is started again.
+      env: { ...process.env, TMPDIR: this.#folder },
     })
-    await until(() =>
-      this.run('version').then(
-        () => true,
-        () => undefined,
-      ),
+    const begun = performance.now()
+    for (;;) {
+      if (!this.#runs) return false
+      if (await this.#answers()) return true
+      if (performance.now() - begun > START_WITHIN_MS)
+        throw new Error(`dockerd does not answer; its log ends with:\n${await this.#lastLines()}`)
+      await setTimeout(100)
+    }
+  }
+
+  #answers(): Promise<boolean> {
+    return this.run('version').then(
+      () => true,
+      () => false,
     )
+  }
+
+  async #lastLines(): Promise<string> {
+    return (await readFile(this.#log, 'utf8')).trimEnd().split('\n').slice(-LAST_LINES).join('\n')
+  }
+
+  get #log(): string {
+    return `${this.#folder}/log`
   }
 
   async end(signal: NodeJS.Signals): Promise<void> {
     const daemon = this.#daemon
     if (daemon === undefined || !this.#runs) return
     const ended = once(daemon, 'exit')
-    daemon.kill(signal)
+    this.#place.signal(daemon, signal)
     await ended
   }
 
@@ -87,7 +133,15 @@ export class OwnDocker implements AsyncDisposable {
       if (left !== '') await this.run(...remove.split(' '), ...left.split('\n'))
     }
     await this.end('SIGTERM')
+    await this.#remove()
+  }
+
+  /** Ends the daemon, and removes its files. */
+  async #remove(): Promise<void> {
+    await this.end('SIGKILL')
     await run('umount', ['--quiet', '--recursive', `${this.#folder}/data`]).catch(() => undefined) // dockerd bind-mounted the folder to itself
+    const hostNetwork = `${this.#folder}/exec/netns/default` // of containers and builds that use it
+    await run('umount', ['--quiet', '--lazy', hostNetwork]).catch(() => undefined)
     await rm(this.#folder, { recursive: true, force: true })
   }
 }

@@ -5,12 +5,14 @@ import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { resticHere } from '../../src/testing/restic.ts'
 import { dockerHost } from './docker-host.ts'
 import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX } from './environment.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 
 const run = promisify(execFile)
+const restic = resticHere()
 
 /** A command that runs until it is ended. */
 const DAEMON = /^(?:\w+=(?:"[^"]*"|'[^']*'|\S+) +)*shadow (up|master|nodeproxy|proxy)\b(?! join| token)/
@@ -49,6 +51,8 @@ export class Reader implements AsyncDisposable {
 
   /** Types the commands and returns their output. If the last line starts a daemon, it is typed in another terminal. */
   async type(text: string): Promise<string> {
+    // Pages say so in prose: the data folder of shadow up becomes that of a cluster's master.
+    if (/\bshadow cluster init\b/.test(text)) await this.#end('up')
     const kind = daemonOf(text)
     const last = kind === undefined ? text.length : text.lastIndexOf('\n') + 1
     const printed = await this.#run(text.slice(0, last))
@@ -123,11 +127,14 @@ export class Reader implements AsyncDisposable {
       CI: 'true',
       CURL_HOME: home,
       XDG_CONFIG_HOME: `${home}/config`,
+      // The build of make demo would leave its own beside the folder of the reader, and the journeys fail if anything is left.
+      NODE_COMPILE_CACHE: `${home}/compiled`,
       SHADOW_DATA: `${home}/data`,
       SHADOW_NODE_NAME: this.node,
       SHADOW_MASTER_LISTEN: '127.0.0.1:0',
       SHADOW_NODE_LISTEN: '127.0.0.1:0',
       SHADOW_LISTEN: '127.0.0.1:0',
+      ...(restic !== undefined && { SHADOW_RESTIC: restic }),
     }
     return { cwd: this.#folder, env }
   }

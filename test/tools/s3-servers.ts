@@ -1,11 +1,12 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { access, constants, mkdtemp, rm } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { StoragePlace } from '../../src/master/storage/place.ts'
-import { freePort } from './free-port.ts'
+import { freePort } from '../../src/testing/free-port.ts'
+import { here, type Place } from './place.ts'
 
 /** A store that runs until it is disposed. `stop` and `start` end it and start it again with its data. */
 export type S3Server = AsyncDisposable & {
@@ -16,39 +17,32 @@ export type S3Server = AsyncDisposable & {
   start(): Promise<void>
 }
 
-type Program = { file: string; args: (port: number, data: string) => string[]; ready: string }
+type Program = { file: string; args: (at: string, data: string) => string[]; ready: string }
 
 /** MinIO from the PATH, else the one that `make` built into the cache folder; undefined if there is none. */
-export async function minio(): Promise<S3Server | undefined> {
+export async function minio(place: Place = here): Promise<S3Server | undefined> {
   const cached = join(process.env['SHADOW_CACHE'] ?? join(homedir(), '.cache/shadow'), 'bin/minio')
   const file = (await onPath('minio')) ?? (await executable(cached))
   return file === undefined
     ? undefined
-    : serve({
+    : serve(place, {
         file,
-        args: (port, data) => [
-          'server',
-          '--quiet',
-          '--address',
-          `127.0.0.1:${port}`,
-          '--console-address',
-          '127.0.0.1:0',
-          data,
-        ],
+        args: (at, data) => ['server', '--quiet', '--address', at, '--console-address', '127.0.0.1:0', data],
         ready: '/minio/health/ready',
       })
 }
 
 const CREDENTIALS = { accessKeyId: 'shadowtest', secretAccessKey: 'shadowtestsecret' }
 
-async function serve({ file, args, ready }: Program): Promise<S3Server> {
+async function serve(on: Place, { file, args, ready }: Program): Promise<S3Server> {
   const data = await mkdtemp(join(tmpdir(), 'shadow-test-s3-'))
   const port = await freePort()
-  const endpoint = `http://127.0.0.1:${port}`
+  const at = `${on.address}:${port}`
+  const endpoint = `http://${at}`
   let child: ChildProcess | undefined
 
   const start = async (): Promise<void> => {
-    child = spawn(file, args(port, data), {
+    child = on.spawn([file, ...args(at, data)], {
       stdio: ['ignore', 'ignore', 'ignore'],
       env: {
         ...process.env,
@@ -70,7 +64,7 @@ async function serve({ file, args, ready }: Program): Promise<S3Server> {
   const stop = async (): Promise<void> => {
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
     const ended = once(child, 'exit')
-    child.kill('SIGKILL')
+    on.signal(child, 'SIGKILL')
     await ended
   }
 

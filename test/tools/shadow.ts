@@ -205,12 +205,14 @@ export async function containersOf(node: string, app?: string): Promise<string[]
 
 /** Asks until there is an answer. The time limit is for tests that fail. */
 export async function until<T>(look: () => Promise<T | undefined> | T | undefined): Promise<T> {
-  const end = performance.now() + 30_000
+  const begun = performance.now()
   for (;;) {
     const found = await look()
     if (found !== undefined) return found
-    if (performance.now() > end) throw new Error('it never came to be so')
-    await wait(5)
+    const elapsed = performance.now() - begun
+    if (elapsed > 30_000) throw new Error('it never came to be so')
+    // A look may start a program. Without longer and longer pauses, waiting tests would take the processor from those that work.
+    await wait(Math.min(Math.max(5, elapsed / 10), 200))
   }
 }
 

@@ -33,9 +33,11 @@ export const NAVIGATION = { accept: 'text/html,*/*;q=0.8', 'sec-fetch-mode': 'na
 /** A client that requests apps from a front by their hostnames. Each request has a connection of its own. */
 export class Visitor {
   readonly #port: () => number
+  readonly #address: string
 
-  constructor(port: () => number) {
+  constructor(port: () => number, address = '127.0.0.1') {
     this.#port = port
+    this.#address = address
   }
 
   get port(): number {
@@ -55,7 +57,7 @@ export class Visitor {
   begin(host: string, path = '/', { method = 'GET', headers = {}, body, signal }: Sent = {}): Asking {
     const asked = request({
       port: this.port,
-      host: '127.0.0.1',
+      host: this.#address,
       path,
       method,
       agent: false,
@@ -70,7 +72,7 @@ export class Visitor {
 
   /** Opens a WebSocket; rejects if it is refused. */
   async webSocket(host: string, path = '/'): Promise<WebSocket> {
-    const socket = new WebSocket(`ws://127.0.0.1:${this.port}${path}`, { headers: { host: hostOf(host) } })
+    const socket = new WebSocket(`ws://${this.#address}:${this.port}${path}`, { headers: { host: hostOf(host) } })
     await once(socket, 'open')
     return socket
   }
@@ -79,7 +81,7 @@ export class Visitor {
   async deadWebSocket(host: string): Promise<Socket> {
     const asked = request({
       port: this.port,
-      host: '127.0.0.1',
+      host: this.#address,
       agent: false,
       headers: {
         host: hostOf(host),

@@ -4,6 +4,7 @@ import type { BlockDriver } from '../../src/nodeproxy/volumes/block-driver.ts'
 import { loop } from '../../src/nodeproxy/volumes/loop.ts'
 import { pool } from '../../src/nodeproxy/volumes/pool.ts'
 import { describeBlockDriver } from '../../src/testing/block-driver-contract.ts'
+import { digitaloceanOnLoopDevices } from '../tools/digitalocean-on-loop-devices.ts'
 import { ebsOnLoopDevices } from '../tools/ebs-on-loop-devices.ts'
 
 const drivers: Readonly<Record<string, (folder: string) => BlockDriver>> = {
@@ -25,5 +26,9 @@ for (const [name, open] of Object.entries(drivers))
   })
 
 describeBlockDriver('ebs, on a cloud in memory with loop devices as its disks', ebsOnLoopDevices, {
+  leastBytes: 2 ** 30,
+})
+
+describeBlockDriver('digitalocean, on its API in memory with loop devices as its disks', digitaloceanOnLoopDevices, {
   leastBytes: 2 ** 30,
 })

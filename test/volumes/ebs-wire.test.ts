@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { EC2Client, RunInstancesCommand } from '@aws-sdk/client-ec2'
 import { afterAll, describe, test } from 'vitest'
-import { isEbs } from '../../src/nodeproxy/volumes/ebs-api.ts'
-import { asEbsError, ebsSdk } from '../../src/nodeproxy/volumes/ebs-sdk.ts'
+import { asEc2Error, isEc2 } from '../../src/lib/ec2/failures.ts'
+import { ebsSdk } from '../../src/nodeproxy/volumes/ebs-sdk.ts'
 import { moto } from '../tools/ec2-server.ts'
 
 // moto attaches at once, twice and across zones: these tests show that our calls and its answers are understood, and nothing more.
@@ -56,7 +56,7 @@ describe.skipIf(isMissing)(
         (await api.disks({ attachedTo: instance, tags })).map(({ id }) => id),
         [made.id],
       )
-      await assert.rejects(api.delete(made.id), error => isEbs(error, 'wrong-state'))
+      await assert.rejects(api.delete(made.id), error => isEc2(error, 'wrong-state'))
 
       await api.grow(made.id, 3)
       const growth = await api.growth(made.id)
@@ -67,7 +67,24 @@ describe.skipIf(isMissing)(
       assert.equal(detached?.attachment, undefined)
       await api.delete(made.id)
       assert.deepEqual(await api.disks({ id: made.id }), [])
-      await assert.rejects(api.delete(made.id), error => isEbs(error, 'not-found'))
+      await assert.rejects(api.delete(made.id), error => isEc2(error, 'not-found'))
+    })
+
+    test('a snapshot is taken with its tags, found by them, made a disk of, and deleted', async () => {
+      const api = await open()
+      const disk = await api.create({ token: 'another token', zone, sizeGiB: 2, tags })
+      const named = { ...tags, 'shadow:snapshot': 'monday' }
+      const taken = await api.snapshot(disk.id, named)
+      assert.match(taken.id, /^snap-[0-9a-f]+$/)
+      assert.deepEqual([taken.sizeGiB, taken.tags], [2, named])
+      assert.ok(taken.orderedAt > 0)
+      assert.deepEqual(await api.snapshots(named), [{ ...taken, state: 'completed' }])
+      assert.deepEqual(await api.snapshots({ ...named, 'shadow:snapshot': 'tuesday' }), [])
+      const copy = await api.create({ token: 'a third token', zone, sizeGiB: 3, snapshot: taken.id, tags })
+      assert.equal(copy.sizeGiB, 3)
+      await api.deleteSnapshot(taken.id)
+      assert.deepEqual(await api.snapshots(named), [])
+      await assert.rejects(api.deleteSnapshot(taken.id), error => isEc2(error, 'not-found'))
     })
 
     test('a disk that is not there is not found', async () => {
@@ -75,7 +92,7 @@ describe.skipIf(isMissing)(
       const missing = 'vol-0123456789abcdef0'
       assert.deepEqual(await api.disks({ id: missing }), [])
       const instance = await runInstance()
-      await assert.rejects(api.attach(missing, instance, '/dev/xvdba'), error => isEbs(error, 'not-found'))
+      await assert.rejects(api.attach(missing, instance, '/dev/xvdba'), error => isEc2(error, 'not-found'))
     })
 
     test('an instance tells its state, and one that is not there has none', async () => {
@@ -94,6 +111,7 @@ for (const [error, failure] of [
   [sdkError('VolumeInUse', '', 'client'), 'wrong-state'],
   [sdkError('InvalidVolumeModification.NotFound', '', 'client'), 'not-found'],
   [sdkError('RequestLimitExceeded', '', 'client'), 'throttled'],
+  [sdkError('SnapshotCreationPerVolumeRateExceeded', '', 'client'), 'throttled'],
   [sdkError('AttachmentLimitExceeded', '', 'client'), 'no-slot'],
   [sdkError('InvalidVolume.ZoneMismatch', '', 'client'), 'other-zone'],
   [
@@ -110,5 +128,5 @@ for (const [error, failure] of [
   [sdkError('TimeoutError'), 'no-answer'],
 ] as const)
   test(`the SDK's ${error.name} (${error.message}) is ${failure}`, () => {
-    assert.equal(asEbsError(error).failure, failure)
+    assert.equal(asEc2Error(error).failure, failure)
   })

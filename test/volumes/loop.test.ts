@@ -230,15 +230,49 @@ test('a frozen volume takes no writes until the task is done, also where that fa
   const { at } = await bring()
   const order: string[] = []
   let writing: Promise<unknown> | undefined
-  await places.frozen(blog, async () => {
+  const { ms } = await places.frozen(blog, 5_000, async () => {
     writing = writeFile(join(at, 'late'), 'x').then(() => order.push('written'))
     await sleep(50) // a write that is not blocked would be done by then
     order.push('task done')
   })
   await writing
   expect(order).toEqual(['task done', 'written'])
-  await expect(places.frozen(blog, () => Promise.reject(new Error('failed')))).rejects.toThrow('failed')
+  expect(ms).toBeGreaterThanOrEqual(45)
+  await expect(places.frozen(blog, 5_000, () => Promise.reject(new Error('failed')))).rejects.toThrow('failed')
   writeFileSync(join(at, 'after'), 'x')
+})
+
+test('a task that takes too long is told so, and the volume takes writes again', async () => {
+  const { places } = open(folder)
+  const { at } = await bring()
+  const late = places.frozen(blog, 20, until => new Promise(resolve => until.addEventListener('abort', resolve)))
+  await expect(late).rejects.toMatchObject({ code: 'freeze-too-long' })
+  writeFileSync(join(at, 'after'), 'x')
+})
+
+test('a process that is killed while a volume is frozen leaves it thawed; so does the next start', async () => {
+  const { places } = open(folder)
+  const { at } = await bring()
+  const code = `import { whileFrozen } from '${SOURCES}/filesystem/freeze.ts'
+    await whileFrozen({ volume: 'blog', at: '${at}', withinMs: 60000 }, () => { console.log('frozen'); return new Promise(() => setInterval(() => {}, 1000)) })`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: ['ignore', 'pipe', 'inherit'] })
+  await once(child.stdout, 'data')
+  const written = writeFile(join(at, 'late'), 'x')
+  child.kill('SIGKILL')
+  await written
+
+  run('fsfreeze', '--freeze', at)
+  await places.thaw()
+  await places.thaw()
+  writeFileSync(join(at, 'after'), 'x')
+})
+
+test('a volume that is not mounted cannot be frozen', async () => {
+  const { places } = open(folder)
+  await bring()
+  await takeAway()
+  const frozen = places.frozen(blog, 1_000, () => Promise.resolve())
+  await expect(frozen).rejects.toMatchObject({ code: 'volume-in-use' })
 })
 
 describe('the size of a volume', () => {
@@ -252,6 +286,25 @@ describe('the size of a volume', () => {
     await takeAway()
     await expect(attach(open(folder).drives, blog, SIZE)).rejects.toMatchObject({ code: 'bad-input' })
     await bring(blog, 256 * MIB)
+    expect(readFileSync(join(at, 'kept'), 'utf8')).toBe('yes')
+  })
+
+  test('grows while it is mounted and written to', async () => {
+    const { drives, places } = open(folder)
+    const { at } = await bring()
+    writeFileSync(join(at, 'kept'), 'yes')
+    const writing = await openFile(join(at, 'written'), 'w')
+    const device = (await drives.growAttached?.(blog, 256 * MIB, signal)) ?? expect.fail('it cannot')
+    const may = await places.growMounted(blog, device)
+    expect(await places.growMounted(blog, device)).toBe(may)
+    await writing.write('still')
+    await writing.close()
+    if (!may) {
+      await takeAway() // this machine may not: the next wake does it
+      await bring(blog, 256 * MIB)
+    }
+    expect(Number(run('findmnt', '-bno', 'SIZE', at))).toBeGreaterThan(200 * MIB)
+    expect(readFileSync(join(at, 'written'), 'utf8')).toBe('still')
     expect(readFileSync(join(at, 'kept'), 'utf8')).toBe('yes')
   })
 

@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander'
 import { ShadowError } from '../../lib/errors.ts'
 import { readSettings, url } from '../../lib/settings.ts'
 import { MEMBER_ROLES, type MemberRole } from '../../model/member.ts'
-import { type CallFlags, callsMaster, withExamples } from '../command-options.ts'
+import { type CallFlags, callsMaster, DRY_RUN, type DryRunFlags, withExamples } from '../command-options.ts'
 import { facts, print, table } from '../print.ts'
 import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
@@ -82,9 +82,19 @@ export function define(command: Command, terminal: Terminal): void {
     .description('remove a machine: its certificate opens nothing any more')
     .argument('<name>')
   rm.addOption(new Option('--role <role>', 'node, or proxy for a front').choices(MEMBER_ROLES).makeOptionMandatory())
+  rm.option(...DRY_RUN)
   callsMaster(rm, 'shadow cluster rm node-2 --role node').action(
-    async (name: string, flags: CallFlags & { role: MemberRole }) => {
+    async (name: string, flags: CallFlags & DryRunFlags & { role: MemberRole }) => {
       const { master } = await findTarget(terminal, flags)
+      if (flags.dryRun) {
+        const { items } = await master.call('listMembers', {})
+        const member = items.find(one => one.name === name && one.role === flags.role)
+        if (member === undefined)
+          throw new ShadowError('not-found', `no ${flags.role} ${name} has joined`, { hint: 'shadow cluster members' })
+        print(terminal, flags.json, { dryRun: true, removes: member }, () => '')
+        terminal.err(`would remove the ${flags.role} ${name} from the cluster; nothing was done\n`)
+        return
+      }
       await master.call('removeMember', { params: { role: flags.role, name } })
       print(terminal, flags.json, { removed: name, role: flags.role }, () => '')
       terminal.err(`the ${flags.role} ${name} is removed from the cluster\n`)

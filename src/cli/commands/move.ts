@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
-import { sayBytes } from '../../model/quantities.ts'
+import { sayBytes, sayMs } from '../../model/quantities.ts'
 import { type CallFlags, callsMaster } from '../command-options.ts'
+import { followMove } from '../follow-move.ts'
 import { orNearApps } from '../near-apps.ts'
 import { print } from '../print.ts'
 import { findTarget } from '../target.ts'
@@ -16,12 +17,17 @@ export function define(command: Command, terminal: Terminal): void {
       const { to } = flags
       const { master } = await findTarget(terminal, flags)
       const signal = new AbortController().signal // a large volume takes long; a command that is ended calls the move off
-      if (flags.json !== true) terminal.err(`${name} sleeps while its volume is copied; its requests wait\n`)
-      const done = await orNearApps(master, name, () =>
-        master.call('moveApp', { params: { app: name }, body: { to }, signal }),
-      )
+      const params = { app: name }
+      const done = await orNearApps(master, name, () => {
+        const moving = master.call('moveApp', { params, body: { to }, signal })
+        if (flags.json === true) return moving
+        const ask = async () => (await master.call('getMove', { params })).move
+        return followMove(moving, ask, line => terminal.err(`${name}: ${line}\n`))
+      })
       print(terminal, flags.json, done, () => {
-        if (done.moved) return `${name} is on ${to}: ${sayBytes(done.onDiskBytes ?? 0)} moved from ${done.from}\n`
+        const held = done.heldMs === undefined ? '' : `; it was held for ${sayMs(done.heldMs)}`
+        if (done.moved)
+          return `${name} is on ${to}: ${sayBytes(done.onDiskBytes ?? 0)} moved from ${done.from}${held}\n`
         return done.from === to
           ? `${name} is on ${to} already\n`
           : `${name} has no data yet, so there is nothing to move\n`

@@ -3,13 +3,14 @@ import type { Command } from 'commander'
 import { systemClock } from '../../lib/clock.ts'
 import { ShadowError } from '../../lib/errors.ts'
 import type { Node, Volume } from '../../model/app.ts'
-import { duration, sayBytes, toMs } from '../../model/quantities.ts'
-import { type CallFlags, callsMaster } from '../command-options.ts'
+import { duration, sayBytes, sayMs, toMs } from '../../model/quantities.ts'
+import { type CallFlags, callsMaster, DRY_RUN, type DryRunFlags } from '../command-options.ts'
 import { confirm } from '../confirm.ts'
 import { joinCommands } from '../join.ts'
 import { print, table } from '../print.ts'
 import { findTarget, type Target } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
+import { showOrWatch, WATCH, type WatchFlags } from '../watch.ts'
 
 type Master = Target['master']
 type DrainFlags = CallFlags & { deadline: string; keepVolumes?: true; stopVolumes?: true }
@@ -20,12 +21,19 @@ const MARGIN_MS = 60_000
 
 export function define(command: Command, terminal: Terminal): void {
   const ls = command.command('ls').description('list nodes with their states, those that are gone too')
-  callsMaster(ls, 'shadow node ls').action(async (flags: CallFlags) => {
-    const { master } = await findTarget(terminal, flags)
-    const { items } = await master.call('listNodes', {})
-    const nodes = items.map(withoutKey)
-    print(terminal, flags.json, { nodes }, () => table(terminal, HEADER, nodes.map(row)))
-  })
+  callsMaster(ls.option(...WATCH), 'shadow node ls', 'shadow node ls --watch').action(
+    async (flags: CallFlags & WatchFlags) => {
+      const { master } = await findTarget(terminal, flags)
+      await showOrWatch(terminal, flags, {
+        read: async () => ({ nodes: (await master.call('listNodes', {})).items.map(withoutKey) }),
+        show: ({ nodes }) => table(terminal, HEADER, nodes.map(row)),
+        notes: ({ nodes }) =>
+          nodes
+            .map(({ name, clockAheadMs }) => (clockAheadMs === undefined ? '' : sayClock(name, clockAheadMs)))
+            .join(''),
+      })
+    },
+  )
 
   const cordon = command
     .command('cordon')
@@ -54,13 +62,19 @@ export function define(command: Command, terminal: Terminal): void {
     .description('remove a node that is drained, and revoke its tokens')
     .argument('<node>')
     .option('--lost', 'the machine is gone for good, and the volumes on its disk with it')
+    .option(...DRY_RUN)
     .option('--yes', 'do not ask')
   callsMaster(rm, 'shadow node rm node-1').action(async (name: string, flags: CallFlags & RmFlags) => {
     const { master } = await findTarget(terminal, flags)
     const lost = flags.lost ? 'true' : 'false'
-    if (flags.lost) {
+    if (flags.lost || flags.dryRun) {
       const plan = await master.call('removeNode', { params: { node: name }, query: { lost, dryRun: 'true' } })
       terminal.err(sayRemoval(plan))
+      if (flags.dryRun) {
+        print(terminal, flags.json, { dryRun: true, ...plan }, () => '')
+        terminal.err(`would remove the node ${name}; nothing was done\n`)
+        return
+      }
       await confirm(terminal, flags.yes, `removes the node ${name} for good, ${sayLost(plan.lost)}`, name)
     }
     const done = await master.call('removeNode', { params: { node: name }, query: { lost } })
@@ -94,7 +108,7 @@ export function define(command: Command, terminal: Terminal): void {
   joinCommands(command, 'node', terminal)
 }
 
-type RmFlags = { lost?: true; yes?: true }
+type RmFlags = DryRunFlags & { lost?: true; yes?: true }
 type Plan = { readonly lost: readonly Volume[]; readonly free: readonly Volume[] }
 
 const sayLost = (lost: readonly Volume[]): string => {
@@ -141,6 +155,9 @@ async function untilDrained(terminal: Terminal, master: Master, name: string, wi
     await wait(ASKED_EVERY_MS)
   }
 }
+
+const sayClock = (name: string, aheadMs: number): string =>
+  `the clock of ${name} is ${sayMs(Math.abs(aheadMs))} ${aheadMs > 0 ? 'ahead of' : 'behind'} the master's: set both by NTP (timedatectl set-ntp true)\n`
 
 const withoutKey = ({ key: _, ...shown }: Node): Omit<Node, 'key'> => shown
 

@@ -1,18 +1,21 @@
 import type { Command } from 'commander'
 import type { App } from '../../model/app.ts'
 import type { InstanceView, Phase } from '../../model/instance.ts'
-import { type InstanceId, instanceId } from '../../model/instance-id.ts'
+import { type InstanceId, instanceId, isPlain } from '../../model/instance-id.ts'
 import { sayMs } from '../../model/quantities.ts'
 import { type CallFlags, callsMaster } from '../command-options.ts'
 import { allApps } from '../near-apps.ts'
-import { print, table } from '../print.ts'
+import { table } from '../print.ts'
 import { findTarget } from '../target.ts'
 import { paint, type Terminal } from '../terminal.ts'
+import { showOrWatch, WATCH, type WatchFlags } from '../watch.ts'
 
 /** The phase is `unknown` if no node reported the app and a node did not answer. */
 type Row = {
   readonly name: string
   readonly phase: Phase | 'unknown'
+  /** The releases that run: the one that serves, then those before it that have not ended. */
+  readonly releases: readonly number[]
   readonly since: string | null
   readonly node: string | null
   readonly sleepsAt: string | null
@@ -20,24 +23,31 @@ type Row = {
 }
 
 export function define(command: Command, terminal: Terminal): void {
-  command.action(async (flags: CallFlags) => {
+  command.option(...WATCH).action(async (flags: CallFlags & WatchFlags) => {
     const { master } = await findTarget(terminal, flags)
-    const [apps, { items, silent }] = await Promise.all([allApps(master), master.call('listInstances', {})])
-    const rows = apps.flatMap(app => rowsOf(app, items, silent))
-    print(terminal, flags.json, { apps: rows, silent }, () => show(terminal, rows))
-    for (const node of silent) terminal.err(`node ${node} does not answer; what runs there is not shown\n`)
-    if (apps.length === 0) terminal.err('no apps yet; register one: shadow register --help\n')
+    const read = async () => {
+      const [apps, { items, silent }] = await Promise.all([allApps(master), master.call('listInstances', {})])
+      return { apps: apps.flatMap(app => rowsOf(app, items, silent)), silent }
+    }
+    const notes = ({ apps, silent }: Awaited<ReturnType<typeof read>>): string => {
+      const lines = silent.map(node => `node ${node} does not answer; what runs there is not shown\n`)
+      return [...lines, ...(apps.length === 0 ? ['no apps yet; register one: shadow register --help\n'] : [])].join('')
+    }
+    await showOrWatch(terminal, flags, { read, show: ({ apps }) => show(terminal, apps), notes })
   })
-  callsMaster(command, 'shadow ps')
+  callsMaster(command, 'shadow ps', 'shadow ps --watch')
 }
 
-/** One row for the plain instance, whether a node has it or not, and one for each other instance that a node has. */
+/** One row for the plain instance, whether a node has it or not, and one for each other instance that is not asleep. */
 function rowsOf(app: App, instances: readonly InstanceView[], silent: readonly string[]): Row[] {
   const own = Map.groupBy(
-    instances.filter(one => one.app === app.name),
+    instances.filter(one => one.app === app.name && (isPlain(one.instance) || one.phase !== 'asleep')),
     one => one.instance,
   )
-  const ids = new Set([instanceId(app.name), ...[...own.keys()].toSorted()])
+  const ids = new Set([
+    instanceId(app.name),
+    ...[...own.keys()].toSorted((a, b) => a.localeCompare(b, 'en', { numeric: true })),
+  ])
   return [...ids].map(id => rowOf(id, app, own.get(id) ?? [], silent))
 }
 
@@ -47,12 +57,18 @@ function rowOf(id: InstanceId, app: App, own: readonly InstanceView[], silent: r
   return {
     name: id,
     phase: instance?.phase ?? (silent.length > 0 ? 'unknown' : 'asleep'),
+    releases: releasesOf(instance),
     since: instance?.since ?? null,
     node: instance?.node ?? null,
     sleepsAt: instance?.sleepsAt ?? null,
     domains: app.domains,
   }
 }
+
+const releasesOf = (instance: InstanceView | undefined): readonly number[] =>
+  instance === undefined
+    ? []
+    : [...(instance.phase === 'awake' ? [instance.revision] : []), ...(instance.formers ?? []).map(one => one.revision)]
 
 const STYLES = { asleep: 'dim', awake: 'green', crashed: 'red', stuck: 'red', unknown: 'yellow' } as const
 
@@ -61,10 +77,11 @@ function show(terminal: Terminal, rows: readonly Row[]): string {
   const now = terminal.now()
   const text = table(
     terminal,
-    ['NAME', 'STATE', 'FOR', 'NODE', 'SLEEPS-IN', 'DOMAINS'],
-    rows.map(({ name, phase, since, node, sleepsAt, domains }) => [
+    ['NAME', 'STATE', 'RELEASE', 'FOR', 'NODE', 'SLEEPS-IN', 'DOMAINS'],
+    rows.map(({ name, phase, releases, since, node, sleepsAt, domains }) => [
       name,
       phase,
+      releases.join(' ') || '-',
       since === null ? '-' : sayMs(Math.max(0, now - Date.parse(since))),
       node ?? '-',
       sleepsAt === null ? '-' : sayMs(Math.max(0, Date.parse(sleepsAt) - now)),

@@ -8,23 +8,29 @@ import { type CallFlags, callsMaster } from '../command-options.ts'
 import { type DefinitionFlags, definitionOptions, toPatch, withoutNulls } from '../definition-flags.ts'
 import { print } from '../print.ts'
 import { DIGESTS, printable } from '../printable.ts'
+import { hasScaleFlags, type ScaleFlags, scaleOptions, withScaleFlags } from '../scale-flags.ts'
 import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
 import { urlsOf } from '../urls.ts'
+import { newWakeOptions, type WakeFlags, withWakeFlags } from '../wake-flags.ts'
 
 const LEFT_OUT = `
 Defaults: --port ${usual.port} --memory ${usual.memory} --cpus ${usual.cpus} --pids ${usual.pids} --ready port
 --start-within ${usual.startWithin} --idle-after ${usual.idleAfter} --grace ${usual.grace} --ws hold; a volume is at ${usual.volumePath}`
 
-type Flags = CallFlags & DefinitionFlags & AccessFlags
+type Flags = CallFlags & DefinitionFlags & AccessFlags & ScaleFlags & Pick<WakeFlags, 'ignore' | 'answer'>
 
 export function define(command: Command, terminal: Terminal): void {
-  accessOptions(
-    definitionOptions(
-      command
-        .argument('<name>', 'the name of the app; also the first label of its hostname if no --domain is given')
-        .argument('[command...]', "after --: what to run in place of the image's command")
-        .option('--image <image>', 'the container image; must be given'),
+  newWakeOptions(
+    scaleOptions(
+      accessOptions(
+        definitionOptions(
+          command
+            .argument('<name>', 'the name of the app; also the first label of its hostname if no --domain is given')
+            .argument('[command...]', "after --: what to run in place of the image's command")
+            .option('--image <image>', 'the container image; must be given'),
+        ),
+      ),
     ),
   ).action(async (name: string, words: string[], flags: Flags) => {
     if (flags.image === undefined)
@@ -35,6 +41,8 @@ export function define(command: Command, terminal: Terminal): void {
     const access = withFlags(flags, name)
     const definition = withoutNulls(await toPatch(flags, words, terminal))
     if (!isOpen(access)) definition['access'] = access
+    if (flags.ignore !== undefined || flags.answer !== undefined) definition['wake'] = withWakeFlags(flags, name)
+    if (hasScaleFlags(flags)) definition['scale'] = withScaleFlags(flags)
     // The flags are free text. The master's schema decides whether they are a valid definition.
     const app = await master.call('registerApp', {
       body: { name, ...definition } as Register,

@@ -1,58 +1,82 @@
 import type { Command } from 'commander'
 import { isFailure, type Problem, ShadowError } from '../../lib/errors.ts'
 import type { App, Volume } from '../../model/app.ts'
+import { sayIdleCheck } from '../../model/idle-check.ts'
 import type { InstanceView, LogLine } from '../../model/instance.ts'
 import { sayBytes } from '../../model/quantities.ts'
+import { sayScale } from '../../model/scale.ts'
 import { TASK_DEFAULTS, type TaskDefinition } from '../../model/task.ts'
+import { sayTcpPort } from '../../model/tcp.ts'
 import { sayAccess } from '../access-flags.ts'
 import { type CallFlags, callsMaster, RAW, type RawFlags } from '../command-options.ts'
-import { instanceOf } from '../find-instance.ts'
+import { sayBudgetState } from '../explain-budget.ts'
+import { sayComing, sayFormer } from '../explain-releases.ts'
+import { type ShownSchedule, saySchedule } from '../explain-schedules.ts'
+import { instanceOf, instancesOf } from '../find-instance.ts'
 import { readLog, showLine } from '../log-lines.ts'
 import { orNearApps } from '../near-apps.ts'
 import { facts, print } from '../print.ts'
 import { DIGESTS, printable } from '../printable.ts'
+import { sayUse } from '../say-use.ts'
 import { saySteps } from '../steps.ts'
 import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
 import { urlsOf } from '../urls.ts'
+import { sayWakeRules } from '../wake-flags.ts'
+import { WATCH, watch } from '../watch.ts'
 
 type Status = {
   readonly app: App
   readonly urls: readonly string[]
   readonly instance: InstanceView | null
+  /** All that are not asleep, of an app that may have several. */
+  readonly instances: readonly InstanceView[]
   /** The error of a node that does not answer; the instance is not known then. */
   readonly problem: Problem | null
   readonly volume: Volume | null
+  readonly schedules: readonly ShownSchedule[]
   readonly lastLines: readonly LogLine[]
 }
 
 const LAST_LINES = 10
+const WATCH_EVERY_MS = 1_000
 
 export function define(command: Command, terminal: Terminal): void {
   command
     .argument('<name>', 'the app')
+    .option(...WATCH)
     .option(...RAW)
-    .action(async (name: string, flags: CallFlags & RawFlags) => {
+    .action(async (name: string, flags: CallFlags & RawFlags & { readonly watch?: true }) => {
       if (flags.raw) terminal.raw()
       const { master, front } = await findTarget(terminal, flags)
-      const app = await orNearApps(master, name, () => master.call('getApp', { params: { app: name }, query: DIGESTS }))
-      const { volume } = app.task
-      const [instance, stored] = await Promise.all([
-        instanceOf(master, name).catch(orUnknown),
-        volume && master.call('getVolume', { params: { volume: volume.id } }),
-      ])
-      const unknown = instance instanceof ShadowError
-      const lastLines =
-        instance === undefined || unknown ? [] : await Array.fromAsync(readLog(master, name, { tail: LAST_LINES }))
-      const status = {
-        app: printable(app),
-        urls: urlsOf(app, front),
-        instance: (unknown ? undefined : instance) ?? null,
-        problem: unknown ? instance.toProblem() : null,
-        volume: stored ?? null,
-        lastLines,
+      const read = async (): Promise<Status> => {
+        const app = await orNearApps(master, name, () =>
+          master.call('getApp', { params: { app: name }, query: DIGESTS }),
+        )
+        const { volume } = app.task
+        const [instance, instances, stored, schedules] = await Promise.all([
+          instanceOf(master, name).catch(orUnknown),
+          instancesOf(master, app),
+          volume && master.call('getVolume', { params: { volume: volume.id } }),
+          master.call('listSchedules', { params: { app: name } }).catch(() => undefined), // an earlier master has none
+        ])
+        const unknown = instance instanceof ShadowError
+        const lastLines =
+          instance === undefined || unknown ? [] : await Array.fromAsync(readLog(master, name, { tail: LAST_LINES }))
+        return {
+          app: printable(app),
+          urls: urlsOf(app, front),
+          instance: (unknown ? undefined : instance) ?? null,
+          instances,
+          problem: unknown ? instance.toProblem() : null,
+          volume: stored ?? null,
+          schedules: schedules?.items ?? [],
+          lastLines,
+        }
       }
-      print(terminal, flags.json, status, () => show(terminal, status))
+      const shown = (status: Status): string => show(terminal, status)
+      if (flags.watch) await watch(terminal, { everyMs: WATCH_EVERY_MS, json: flags.json, read, show: shown })
+      print(terminal, flags.json, await read(), shown)
     })
   callsMaster(command, 'shadow status blog')
 }
@@ -62,7 +86,10 @@ function orUnknown(error: unknown): ShadowError {
   throw error
 }
 
-function show(terminal: Terminal, { app, urls, instance, problem, volume, lastLines }: Status): string {
+function show(
+  terminal: Terminal,
+  { app, urls, instance, instances, problem, volume, schedules, lastLines }: Status,
+): string {
   const { task } = app
   const text = facts(terminal, [
     ['app', app.name],
@@ -70,14 +97,14 @@ function show(terminal: Terminal, { app, urls, instance, problem, volume, lastLi
     ['to mend it', problem?.hint],
     ['url', urls.join('\n') || undefined],
     ['node', instance?.node],
+    ['instances', sayInstances(app, instances)],
     ['woken by', instance?.wokenBy ?? undefined],
     ['last wake', instance?.lastWake ? saySteps(instance.lastWake) : undefined],
     ['waiting', instance?.waiting ? String(instance.waiting) : undefined],
-    [
-      'in use by',
-      instance?.holds.map(({ kind, what, since }) => `${kind} ${what} since ${since}`).join('\n') || undefined,
-    ],
+    ['in use by', instance?.holds.map(hold => `${sayUse(hold)} since ${hold.since}`).join('\n') || undefined],
+    ['at work', instance?.atWork?.why],
     ['sleeps at', instance?.sleepsAt ?? undefined],
+    ['budget', sayBudgetState(app, terminal.now())],
     ['problem', instance?.problem?.detail],
     [
       'out of memory',
@@ -89,8 +116,12 @@ function show(terminal: Terminal, { app, urls, instance, problem, volume, lastLi
     ['next try', instance?.retryAt ?? undefined],
     [
       'container',
-      instance?.container ? `${instance.container.id.slice(0, 12)} at ${instance.container.address}` : undefined,
+      instance?.container
+        ? `${instance.container.id.slice(0, 12)} at ${instance.container.address}, release ${instance.revision}`
+        : undefined,
     ],
+    ['earlier', sayFormers(terminal, instance)],
+    ['on its way', instance ? sayComing(instance) : undefined],
     ['revision', `${task.revision} of ${task.createdAt}`],
     [
       'not taken',
@@ -98,6 +129,7 @@ function show(terminal: Terminal, { app, urls, instance, problem, volume, lastLi
         ? `revision ${instance.rejected.revision}; an earlier one runs: ${instance.rejected.problem.detail}`
         : undefined,
     ],
+    ['source', task.source?.digest.slice(0, 12)],
     ['image', task.pinned === undefined ? task.image : `${task.image}, ${task.pinned.id.slice(0, 19)}`],
     ['command', task.command?.join(' ')],
     ['environment', Object.keys(task.env).join(' ') || undefined],
@@ -106,13 +138,38 @@ function show(terminal: Terminal, { app, urls, instance, problem, volume, lastLi
     ['limits', sayLimits(task)],
     ['disk', sayDisk(task, instance)],
     ['may reach', task.egress?.join(', ')],
+    ['uses', task.uses?.join(', ')],
+    ['used by', app.usedBy?.join(', ')],
     ['sleeps after', task.sleep.idleAfter],
+    ['idle check', task.sleep.idleCheck && sayIdleCheck(task.sleep.idleCheck)],
+    ['at work above', task.sleep.cpu === undefined ? undefined : `${task.sleep.cpu} % of its processors`],
+    ['scale', app.scale && sayScale(app.scale)],
+    ['tcp ports', app.tcp?.map(sayTcpPort).join('\n')],
+    ['schedules', schedules.map(saySchedule).join('\n') || undefined],
+    ['wake rules', app.wake && sayWakeRules(terminal, app.wake).trimEnd()],
     ['access', app.access && sayAccess(terminal, app.access).trimEnd()],
     ['volume', task.volume && `${task.volume.id}, ${sayVolume(task.volume, instance)}${sayLease(volume)}`],
   ])
   const lines = lastLines.map(line => showLine(terminal, line)).join('')
   return lines === '' ? text : `${text}\n${lines}`
 }
+
+/** Earlier releases that have not ended, with their containers. */
+const sayFormers = (terminal: Terminal, instance: InstanceView | null): string | undefined =>
+  instance?.formers
+    ?.map(former => {
+      const { id, address } = former.container
+      return `${sayFormer(former, terminal.now())}; ${id.slice(0, 12)} at ${address}`
+    })
+    .join('\n') || undefined
+
+/** Each instance with its node; undefined for an app that has one at most. */
+const sayInstances = ({ scale }: App, instances: readonly InstanceView[]): string | undefined =>
+  scale === undefined
+    ? undefined
+    : instances
+        .map(({ instance, phase, node, revision }) => `${instance} ${phase} on ${node}, release ${revision}`)
+        .join('\n') || 'none is awake'
 
 function sayState(instance: InstanceView | null, problem: Problem | null): string {
   if (problem?.code === 'volume-lost') return `volume-lost: ${problem.detail}`
@@ -159,5 +216,7 @@ function sayLease(volume: Volume | null): string {
 function saidPlace(volume: Volume | null): string {
   if (volume?.driver === 'pool') return ', in the pool'
   if (volume?.driver === 'ebs') return volume.zone === undefined ? ', on EBS' : `, on EBS in ${volume.zone}`
+  if (volume?.driver === 'digitalocean')
+    return `, on DigitalOcean${volume.zone === undefined ? '' : ` in ${volume.zone}`}`
   return ''
 }

@@ -9,12 +9,13 @@ import { type DefinitionFlags, definitionOptions, toPatch } from '../definition-
 import { orNearApps } from '../near-apps.ts'
 import { print } from '../print.ts'
 import { DIGESTS, printable } from '../printable.ts'
+import { sayAllowed } from '../say-release.ts'
 import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
-import { waitForRevision } from '../wait-for-revision.ts'
+import { sayStage, waitForRevision } from '../wait-for-revision.ts'
 
 type DomainFlags = { readonly addDomain?: readonly string[]; readonly removeDomain?: readonly string[] }
-type Flags = CallFlags & DefinitionFlags & DomainFlags
+type Flags = CallFlags & DefinitionFlags & DomainFlags & { readonly note?: string; readonly wait?: true }
 
 const TRIES = 5
 /** Removing a missing variable or domain is an error: it is a typing mistake, or somebody else has already removed it. */
@@ -30,8 +31,10 @@ export function define(command: Command, terminal: Terminal): void {
     .option('--unset-env <k>', 'take a variable away; may be repeated', collect)
     .option('--add-domain <hostname>', 'add a hostname; may be repeated', collect)
     .option('--remove-domain <hostname>', 'take a hostname away; may be repeated', collect)
+    .option('--note <text>', 'why; shadow releases shows it')
     .option('--no-volume', 'run without its volume; the volume is kept')
     .option('--no-command', "go back to the image's command")
+    .option('--wait', 'wake the app if it sleeps, tell each stage, and end when the new revision serves or is rejected')
     .action(async (name: string, words: string[], flags: Flags) => {
       const { master } = await findTarget(terminal, flags)
       const patch = await toPatch(flags, words, terminal)
@@ -40,12 +43,20 @@ export function define(command: Command, terminal: Terminal): void {
       const app = await orNearApps(master, name, () =>
         changesDomains(flags)
           ? updateDomains(master, name, patch, flags)
-          : master.call('updateApp', { params: { app: name }, body: patch, query: STRICT, signal: NO_DEADLINE() }),
+          : master.call('updateApp', {
+              params: { app: name },
+              body: patch,
+              query: { ...STRICT, note: flags.note },
+              signal: NO_DEADLINE(),
+            }),
       )
       print(terminal, flags.json, printable(app), () => '')
       terminal.err(`${app.name} is at revision ${app.task.revision}\n`)
       terminal.err(sayAllowed(app))
-      await waitForRevision(master, app)
+      await waitForRevision(master, app, {
+        wake: flags.wait === true,
+        ...(flags.wait && { onStage: stage => terminal.err(`${sayStage(stage)}\n`) }),
+      })
     })
   callsMaster(
     command,
@@ -57,14 +68,6 @@ export function define(command: Command, terminal: Terminal): void {
 // A node may have to pull the image first.
 const NO_DEADLINE = (): AbortSignal => new AbortController().signal
 
-/** How long uses of the earlier revision may go on. The node is not asked, since it may be away. */
-function sayAllowed({ task }: App): string {
-  // A master of an earlier version may leave the field out.
-  const own = (task as Partial<App['task']>).sleep?.drain
-  const howLong = own === undefined ? 'as long as SHADOW_APP_DRAIN_UPDATE of its node says' : `for ${own}`
-  return `uses of an earlier revision that are under way may go on ${howLong} (--drain)\n`
-}
-
 const changesDomains = (flags: DomainFlags): boolean =>
   flags.addDomain !== undefined || flags.removeDomain !== undefined
 
@@ -73,7 +76,7 @@ async function updateDomains(
   master: MasterClient,
   name: string,
   patch: Record<string, unknown>,
-  flags: DomainFlags,
+  flags: DomainFlags & { readonly note?: string },
 ): Promise<App> {
   for (let tries = 1; ; tries++) {
     const answer = await master.raw('getApp', { params: { app: name }, query: DIGESTS })
@@ -87,7 +90,7 @@ async function updateDomains(
         params: { app: name },
         body,
         headers,
-        query: STRICT,
+        query: { ...STRICT, note: flags.note },
         signal: NO_DEADLINE(),
       })
     } catch (error) {

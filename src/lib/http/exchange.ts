@@ -5,7 +5,7 @@ import type { NextHop } from './next-hop.ts'
 export type OwnAnswer = {
   readonly status: number
   readonly headers?: Readonly<Record<string, string>> | undefined
-  readonly body?: string | undefined
+  readonly body?: string | Buffer | undefined
 }
 
 /** One request and its answer, whichever version of HTTP the client speaks. */
@@ -30,6 +30,8 @@ export interface Exchange {
   readonly signal: AbortSignal
   /** The head of an answer has been sent. From then on a failure can be told to the client only by cutting the connection. */
   readonly answered: boolean
+  /** An upstream was sent the request without asking first, so it may have begun to handle it. */
+  readonly mayBeSeen: boolean
   /** Headers for answers of our own; forwarded answers do not get them. */
   readonly ownHeaders: Record<string, string>
   /** The first value of the header with this name; `name` is in lower case. */

@@ -72,6 +72,13 @@ export type GoneUpstream = {
   readonly cause?: Error | undefined
 }
 
+/** An answer that was forwarded: its headers, with their names in lower case, and its whole body without the framing. */
+export type CopiedAnswer = {
+  readonly status: number
+  readonly fields: readonly (readonly [name: string, value: string])[]
+  readonly body: Buffer
+}
+
 /** Where a request is forwarded to, and what is changed in it and in its answer. */
 export type NextHop = {
   /** `ip:port` of the upstream. */
@@ -100,8 +107,20 @@ export type NextHop = {
    * case, so that until then the request can be forwarded elsewhere. `answer`: we say it ourselves, to a proxy that forwards with `ask`.
    */
   readonly expect?: 'pass' | 'ask' | 'answer' | undefined
+  /** Called when the answer begins. If it returns an error, the answer is dropped, and the request fails with that error. */
+  readonly refuseAnswer?: (() => Error | undefined) | undefined
+  /** Who gets a copy of the answer, if it is wanted by its head, and is whole and not larger than this. `taken` must not throw. */
+  readonly copy?:
+    | {
+        readonly mostBytes: number
+        wants(answer: Omit<CopiedAnswer, 'body'>): boolean
+        taken(answer: CopiedAnswer): void
+      }
+    | undefined
   /** How long the upstream may take to begin its answer, from the end of the request. Default: no limit. */
   readonly answerWithinMs?: number | undefined
   /** Called for answers from 400 on. Tells whether the answer is a refusal by the next proxy, which is thrown as `Refusal` and not forwarded. */
   readonly refusal?: ((headers: IncomingMessage['headers']) => boolean) | undefined
+  /** Called for a refusal. Tells whether somebody behind the next proxy may have handled the request. */
+  readonly seen?: ((headers: IncomingMessage['headers']) => boolean) | undefined
 }

@@ -5,12 +5,12 @@ import { systemCode } from '../../lib/errors.ts'
 import { syncFolder } from '../../lib/files.ts'
 import { type Sha256, sha256 } from '../../model/digest.ts'
 import { sweep, withDirectoryFailures } from '../storage/directory-files.ts'
-import type { Blobs } from './blobs.ts'
-import { verified } from './verified.ts'
+import type { Blobs, Received, Receiving } from './blobs.ts'
+import { hashed } from './verified.ts'
 
-/** Blobs as files at `<path>/blobs/<sha256>`, beside the documents of a storage directory. */
-export function directory({ path }: { path: string }): Blobs {
-  const folder = join(path, 'blobs')
+/** Blobs as files at `<path>/<folder>/<sha256>`, beside the documents of a storage directory. */
+export function directory({ path, folder: name = 'blobs' }: { path: string; folder?: string }): Blobs {
+  const folder = join(path, name)
   const parts = join(folder, '.parts')
   const fileOf = (digest: Sha256): string => join(folder, sha256(digest))
   const reaching = <T>(call: () => Promise<T>): Promise<T> => withDirectoryFailures(path, call)
@@ -24,24 +24,36 @@ export function directory({ path }: { path: string }): Blobs {
     }
   }
 
+  const receive = async (
+    given: AsyncIterable<Uint8Array>,
+    { expected, named }: Receiving,
+    signal: AbortSignal,
+  ): Promise<Received> => {
+    await mkdir(parts, { recursive: true, mode: 0o700 })
+    await sweep(parts)
+    const part = join(parts, randomUUID())
+    const { content, received } = hashed(given, expected, signal)
+    try {
+      await using file = await open(part, 'wx', 0o600)
+      for await (const chunk of content) await writeAll(file, chunk)
+      await file.sync()
+      await named?.(received())
+      await rename(part, fileOf(received().digest))
+    } finally {
+      await rm(part, { force: true })
+    }
+    await syncFolder(folder)
+    await syncFolder(dirname(folder))
+    return received()
+  }
+
   return {
     put: (digest, content, signal) =>
       reaching(async () => {
-        if ((await sizeOf(digest)) !== undefined) return
-        await mkdir(parts, { recursive: true, mode: 0o700 })
-        await sweep(parts)
-        const part = join(parts, randomUUID())
-        try {
-          await using file = await open(part, 'wx', 0o600)
-          for await (const chunk of verified(digest, content, signal)) await writeAll(file, chunk)
-          await file.sync()
-          await rename(part, fileOf(digest))
-        } finally {
-          await rm(part, { force: true })
-        }
-        await syncFolder(folder)
-        await syncFolder(dirname(folder))
+        if ((await sizeOf(digest)) === undefined) await receive(content, { expected: digest }, signal)
       }),
+
+    receive: (content, options, signal) => reaching(() => receive(content, options, signal)),
 
     get: (digest, range, signal) =>
       reaching(async () => {
@@ -76,6 +88,8 @@ export function directory({ path }: { path: string }): Blobs {
         await rm(fileOf(digest), { force: true })
         await syncFolder(folder)
       }),
+
+    sweep: async () => undefined, // each `receive` does it
 
     close: async () => undefined,
   }

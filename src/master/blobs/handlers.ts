@@ -3,12 +3,14 @@ import { pipeline } from 'node:stream/promises'
 import { ShadowError } from '../../lib/errors.ts'
 import type { Sha256 } from '../../model/digest.ts'
 import { sayBytes } from '../../model/quantities.ts'
-import type { Blobs, Range } from './blobs.ts'
+import { rangeOf } from '../range.ts'
+import type { SourceStore } from '../sources/source-store.ts'
 
 export type BlobHandlers = ReturnType<typeof blobHandlers>
 
 /** The HTTP handlers for blobs; uploads and downloads are streamed. */
-export function blobHandlers({ blobs, limitBytes }: { blobs: Blobs; limitBytes: number }) {
+export function blobHandlers({ sources, limitBytes }: { sources: SourceStore; limitBytes: number }) {
+  const { blobs } = sources
   const mustHave = async (digest: Sha256): Promise<number> => {
     const size = await blobs.size(digest)
     if (size === undefined) throw new ShadowError('not-found', `there is no blob ${digest}`)
@@ -21,6 +23,7 @@ export function blobHandlers({ blobs, limitBytes }: { blobs: Blobs; limitBytes: 
       if (Number(request.headers['content-length'] ?? 0) > limitBytes) throw tooLarge(limitBytes)
       // A refusal must still reach the client, so a reader that stops early must not destroy the request.
       const content = request.iterator({ destroyOnReturn: false })
+      await sources.want(digest)
       await blobs.put(digest, atMost(limitBytes, content), signal)
     },
 
@@ -38,8 +41,9 @@ export function blobHandlers({ blobs, limitBytes }: { blobs: Blobs; limitBytes: 
       await pipeline(content, response, { end: false })
     },
 
-    /** Answers with the head that `get` would send. Fails with `not-found`. */
+    /** Answers with the head that `get` would send. Whoever asks may deploy it: it is not collected for a while. Fails with `not-found`. */
     async head(digest: Sha256, response: ServerResponse): Promise<void> {
+      await sources.wantStored(digest)
       response.writeHead(200, headersOf(digest, await mustHave(digest)))
     },
   }
@@ -66,16 +70,3 @@ const tooLarge = (limitBytes: number): ShadowError =>
   new ShadowError('too-large', `the blob is larger than ${sayBytes(limitBytes)}`, {
     hint: 'leave out what the app does not need, or raise SHADOW_BLOB_LIMIT of the masters',
   })
-
-/**
- * The single range of a request (RFC 9110, 14.1.2). Requests with another form of range are answered with the whole blob, as the RFC
- * allows.
- */
-function rangeOf(header: string | undefined, size: number): Range | undefined {
-  const [, from, to] = /^bytes=(\d+)-(\d*)$/.exec(header ?? '') ?? []
-  if (from === undefined) return undefined
-  const first = Number(from)
-  const last = to === '' || to === undefined ? size - 1 : Math.min(Number(to), size - 1)
-  if (first > last) throw new ShadowError('bad-input', `the blob has ${size} bytes, and no range ${header}`)
-  return { first, last }
-}

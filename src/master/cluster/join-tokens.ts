@@ -55,6 +55,15 @@ export function joinTokens({ storage, clock }: { storage: Storage; clock: Clock 
       return { secret, until }
     },
 
+    /** Removes the tokens for this machine that were not used. */
+    async removeFor(role: MemberRole, name: NodeName): Promise<void> {
+      for (const key of await storage.list('joins/')) {
+        const stored = await storage.get(key)
+        const token = stored && StoredSchema.parse(stored.value)
+        if (token?.role === role && token.name === name && token.used === null) await storage.remove(key)
+      }
+    },
+
     /**
      * Uses the token up, for the machine that has the key `by`, and returns the name that the machine gets. The same machine may use it
      * again, since the answer to its first use may be lost. Fails with `unauthorised` or, for a token of another role, with `forbidden`.

@@ -118,6 +118,8 @@ export function memberRecords({ storage, clock, authority, tokens }: Options) {
       return { certificate }
     },
 
+    has: async (role: MemberRole, name: NodeName): Promise<boolean> => (await read(role, name)) !== undefined,
+
     async list(): Promise<Stored[]> {
       const found = await mapAtMost(16, await storage.list('members/'), key => storage.get(key))
       return found.flatMap(stored => (stored ? MemberSchema.parse(stored.value) : []))

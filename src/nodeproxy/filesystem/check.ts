@@ -33,7 +33,7 @@ export async function checkAndGrow(checked: Checked): Promise<void> {
   if (superblock?.isClean && !isShort) return
   if ((await mountinfo()).some(mount => mount.source === device)) return
   await repair(checked, isShort)
-  if (isShort) await grow(checked)
+  if (isShort) await growToDevice(checked)
 }
 
 async function repair({ volume, device, file, exec }: Checked, force: boolean): Promise<void> {
@@ -50,7 +50,8 @@ async function repair({ volume, device, file, exec }: Checked, force: boolean): 
   }
 }
 
-async function grow({ volume, device, file, exec }: Checked): Promise<void> {
+/** Makes a filesystem as large as its device: one that was just checked, or one that is mounted. */
+export async function growToDevice({ volume, device, file, exec }: Checked): Promise<void> {
   try {
     await growFilesystem(device, exec)
     await using opened = await open(device, 'r+')

@@ -8,9 +8,10 @@ import { mapAtMost } from '../../lib/parallel.ts'
 import type { VolumeUse } from '../../model/instance.ts'
 import { isAppName, type VolumeId, volumeId } from '../../model/names.ts'
 import { folderOf, mountedAt, mountpointOf, realFolder } from '../volumes/layout.ts'
-import { checkAndGrow } from './check.ts'
+import { checkAndGrow, growToDevice } from './check.ts'
 import { FILLING, makeFilesystem, NEW, setLabel } from './ext4-tools.ts'
 import type { Filesystem } from './filesystem.ts'
+import { whileFrozen } from './freeze.ts'
 import { mountinfo } from './mountinfo.ts'
 import { readSuperblock } from './superblock.ts'
 import { Trim } from './trim.ts'
@@ -51,6 +52,17 @@ export function ext4({ folder, file: fileOf, exec = execHere }: Options): Filesy
         turns.take(volume, () => checkAndGrow({ volume, device, file: file(volume), exec })),
         signal,
       ),
+
+    growMounted: (volume, device) =>
+      turns.take(volume, async () => {
+        try {
+          await growToDevice({ volume, device, file: file(volume), exec })
+          return true
+        } catch (error) {
+          if (error instanceof ShadowError && /Permission denied/.test(error.message)) return false
+          throw error
+        }
+      }),
 
     async prepare(volume) {
       await makeFolder(at(volume))
@@ -96,15 +108,18 @@ export function ext4({ folder, file: fileOf, exec = execHere }: Options): Filesy
         await exec('sync', ['--file-system', at(volume)])
       }),
 
-    frozen: (volume, task) =>
+    frozen: (volume, withinMs, task) =>
+      turns.take(volume, () => whileFrozen({ volume, at: at(volume), withinMs }, task)),
+
+    sync: volume =>
       turns.take(volume, async () => {
-        await exec('fsfreeze', ['--freeze', at(volume)])
-        try {
-          return await task()
-        } finally {
-          await exec('fsfreeze', ['--unfreeze', at(volume)])
-        }
+        if ((await mountedFrom(volume)) !== undefined) await exec('sync', ['--file-system', at(volume)])
       }),
+
+    async thaw() {
+      for (const volume of await mountedNow()) // One that is not frozen makes it fail.
+        await exec('fsfreeze', ['--unfreeze', at(volume)]).catch(() => undefined)
+    },
 
     unmount: volume =>
       turns.take(volume, async () => {

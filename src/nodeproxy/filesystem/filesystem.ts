@@ -1,6 +1,7 @@
 import type { VolumeUse } from '../../model/instance.ts'
 import type { VolumeId } from '../../model/names.ts'
 import type { Device } from '../volumes/block-driver.ts'
+import type { Frozen } from './freeze.ts'
 
 /**
  * The filesystem on a volume, over any device, mounted at one folder for each volume. Every call may be repeated: "already so"
@@ -14,6 +15,11 @@ export interface Filesystem {
    * Fails with `volume-broken`, `disk-full`.
    */
   check(volume: VolumeId, device: Device, signal: AbortSignal): Promise<void>
+  /**
+   * Makes the filesystem of a mounted volume as large as its device. False where this process may not do that (CAP_SYS_RESOURCE): then `check`
+   * does it, before the next mount. Fails with `volume-broken`, `disk-full`.
+   */
+  growMounted(volume: VolumeId, device: Device): Promise<boolean>
   /** Where the volume is, or will be, mounted. */
   at(volume: VolumeId): string
   /** Makes the folder to mount at, so that it can be bound into a container before the volume is there. */
@@ -25,8 +31,15 @@ export interface Filesystem {
    * that was cut short is made good by the next, which begins with an empty volume again.
    */
   fill(volume: VolumeId, device: Device, put: (at: string) => Promise<void>): Promise<void>
-  /** Runs the task while a mounted volume takes no writes and its device has all of them; writers wait. */
-  frozen<T>(volume: VolumeId, task: () => Promise<T>): Promise<T>
+  /**
+   * Runs the task while a mounted volume takes no writes and its device has all of them; writers wait. The signal of the task aborts after
+   * `withinMs`, and then this fails with `freeze-too-long`. A process that dies meanwhile leaves nothing frozen.
+   */
+  frozen<T>(volume: VolumeId, withinMs: number, task: (signal: AbortSignal) => Promise<T>): Promise<Frozen<T>>
+  /** Has the device of a mounted volume get what was written so far; does nothing for one that is not mounted. */
+  sync(volume: VolumeId): Promise<void>
+  /** Thaws what a killed run of this node may have left frozen. */
+  thaw(): Promise<void>
   /** Trims the volume where that gains enough, and unmounts it. Fails with `volume-in-use` while anything uses it; never lazily. */
   unmount(volume: VolumeId): Promise<void>
   /** How full the volume is, mounted or not; undefined where its bytes are not here. */

@@ -27,6 +27,11 @@ export interface LeaseKeeper {
   release(volume: VolumeId): Promise<void>
   /** Forgets a lease without expiry for good, though the master has it as this node's: the next `take` asks the master. */
   surrender(volume: VolumeId): Promise<void>
+  /**
+   * Until when, by the clock, no other node can have the volume: one number, in memory that threads share, which grows with each renewal.
+   * Undefined for a lease that is never lost.
+   */
+  validUntil(volume: VolumeId): Float64Array | undefined
   /** Forgets a volume whose bytes were removed. */
   forget(volume: VolumeId): void
 }

@@ -9,6 +9,7 @@ import { noLog } from '../../lib/log.ts'
 import { leaseTimes } from '../../model/intervals.ts'
 import { nodeName, volumeId } from '../../model/names.ts'
 import { HandClock } from '../../testing/clock.ts'
+import { diskIdOf } from '../volumes/disk-id.ts'
 import type { LeaseGuard } from './guard/guard.ts'
 import { Leases } from './leases.ts'
 
@@ -42,11 +43,13 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true, force: true }))
 
 const master = {
-  async call(name: string, { body, query }: { body?: { epoch?: number }; query?: unknown }) {
-    calls.push({ name, ...(body && { body }), ...(query !== undefined && { query }) })
+  async call(name: string, { body: given, query }: { body?: { epoch?: number; boot?: string }; query?: unknown }) {
+    const { boot, ...body } = given ?? {}
+    if (name === 'leaseVolume') assert.ok(boot, 'the master knows by it that no other machine has this name')
+    calls.push({ name, ...(given && { body }), ...(query !== undefined && { query }) })
     await answers
     if (failure !== undefined) throw failure
-    return { lease: { node: 'n1', epoch: body?.epoch ?? 7, until: null } }
+    return { lease: { node: 'n1', epoch: body.epoch ?? 7, until: null } }
   },
 } as unknown as MasterClient
 
@@ -69,8 +72,17 @@ describe('a lease until it is given up', () => {
     const again = leases()
     assert.equal((await again.take(kept, never)).epoch, 7)
     assert.equal((await again.take(kept, never)).epoch, 7)
-    assert.deepEqual(calls, [{ name: 'leaseVolume', body: { node: 'n1' } }])
+    assert.deepEqual(calls, [{ name: 'leaseVolume', body: { node: 'n1', disk: await diskIdOf(folder) } }])
     assert.equal(clock.waiting, 0)
+  })
+
+  test('is asked for with one id of the disk, also for many volumes at once and after a restart', async () => {
+    const keeper = leases()
+    const volumes = [1, 2, 3].map(at => ({ ...kept, id: `v${at}` as typeof kept.id }))
+    await Promise.all(volumes.map(volume => keeper.take(volume, never)))
+    await leases().take({ ...kept, id: 'v4' as typeof kept.id }, never)
+    const disks = calls.map(({ body }) => (body as { disk: string }).disk)
+    assert.deepEqual([disks.length, new Set(disks).size], [4, 1])
   })
 
   test('is kept by release, since the bytes stay here', async () => {
@@ -109,6 +121,21 @@ describe('a lease that expires', () => {
     await clock.advance(100 * LEASE_LASTS)
     assert.equal(renewals(), 301)
     assert.equal(lost?.aborted, false)
+  })
+
+  test('tells until when no other node can have the volume, from before it was asked for; and grows with each renewal', async () => {
+    const keeper = leases()
+    const from = clock.now()
+    const late = Promise.withResolvers<void>()
+    answers = late.promise
+    const taken = keeper.take(expiring, never)
+    await clock.advance(1_000)
+    late.resolve()
+    await taken
+    const until = keeper.validUntil(blog)
+    assert.equal(until?.[0], from + LEASE_LASTS - times.clockSkew)
+    await clock.advance(times.renewedEvery)
+    assert.equal(until?.[0], from + 1_000 + times.renewedEvery + LEASE_LASTS - times.clockSkew)
   })
 
   test('is lost as soon as a renewal says that another node took it', async () => {

@@ -3,6 +3,7 @@ import { dirname } from 'node:path'
 import { z } from 'zod'
 import type { MasterClient } from '../../api/client.ts'
 import { permitHeaders } from '../../api/paths.ts'
+import { bootNow } from '../../lib/boot-id.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { asShadowError } from '../../lib/errors.ts'
 import { readIfThere, syncFolder, writeWhole } from '../../lib/files.ts'
@@ -11,6 +12,7 @@ import type { LeaseTimes } from '../../model/intervals.ts'
 import type { NodeName, VolumeId } from '../../model/names.ts'
 import type { VolumeDriver } from '../../model/task.ts'
 import type { LeaseTerms, VolumeRef } from '../volumes/block-drivers.ts'
+import { diskIdOf } from '../volumes/disk-id.ts'
 import { leaseFileOf } from '../volumes/layout.ts'
 import { AdvisoryLease } from './advisory-lease.ts'
 import type { LeaseGuard } from './guard/guard.ts'
@@ -35,8 +37,16 @@ type Options = {
 
 type Kept = HeldLease & { readonly renewal: Renewal | AdvisoryLease | undefined }
 type Taken = VolumeRef & LeaseTerms & { readonly isAttached?: boolean }
-type Terms = Omit<Body, 'node'>
-type Body = { node: NodeName; forMs?: number; epoch?: number; driver?: VolumeDriver | undefined; zone?: string }
+type Terms = Omit<Body, 'node' | 'boot'>
+type Body = {
+  node: NodeName
+  forMs?: number
+  epoch?: number
+  driver?: VolumeDriver | undefined
+  zone?: string
+  disk?: string
+  boot?: string
+}
 
 /**
  * Leases from the master. A lease without expiry is kept in a file beside the volume's image, so that later wakes need no master: the bytes
@@ -46,6 +56,8 @@ type Body = { node: NodeName; forMs?: number; epoch?: number; driver?: VolumeDri
 export class Leases implements LeaseKeeper {
   readonly #options: Options
   readonly #held = new Map<VolumeId, Kept>()
+  readonly #boot = bootNow()
+  #disk: Promise<string> | undefined
 
   constructor(options: Options) {
     this.#options = options
@@ -81,6 +93,11 @@ export class Leases implements LeaseKeeper {
     await syncFolder(dirname(this.#file(volume)))
   }
 
+  validUntil(volume: VolumeId): Float64Array | undefined {
+    const renewal = this.#held.get(volume)?.renewal
+    return renewal instanceof Renewal ? renewal.validUntil : undefined
+  }
+
   forget(volume: VolumeId): void {
     this.#held.get(volume)?.renewal?.[Symbol.dispose]()
     this.#held.delete(volume)
@@ -90,7 +107,8 @@ export class Leases implements LeaseKeeper {
     const { node, log } = this.#options
     const remembered = await this.#remembered(volume)
     if (remembered !== undefined) return { epoch: remembered, lost: undefined, renewal: undefined }
-    const epoch = await this.#ask(volume, driver === undefined ? {} : { driver })
+    const disk = await this.#diskId()
+    const epoch = await this.#ask(volume, { disk, ...(driver !== undefined && { driver }) })
     signal.throwIfAborted()
     await writeWhole(this.#file(volume), `${JSON.stringify({ node, epoch })}\n`)
     log.info('volume leased', { volume, epoch })
@@ -134,11 +152,19 @@ export class Leases implements LeaseKeeper {
 
   async #ask(volume: VolumeId, terms: Terms): Promise<number> {
     const { node, master, permitOf } = this.#options
-    const body: Body = { node, ...terms }
+    const body: Body = { node, boot: this.#boot, ...terms }
     const headers = permitHeaders(permitOf(volume))
     const { lease } = await master.call('leaseVolume', { params: { volume }, body, headers })
     if (lease === null) throw new Error(`the master answered without a lease of ${volume}`)
     return lease.epoch
+  }
+
+  #diskId(): Promise<string> {
+    this.#disk ??= diskIdOf(this.#options.folder).catch(error => {
+      this.#disk = undefined
+      throw error
+    })
+    return this.#disk
   }
 
   async #remembered(volume: VolumeId): Promise<number | undefined> {

@@ -26,6 +26,8 @@ type Options = {
 export class Renewal implements Disposable {
   readonly #options: Options
   readonly #lost = new AbortController()
+  /** See `LeaseKeeper.validUntil`. */
+  readonly validUntil = new Float64Array(new SharedArrayBuffer(Float64Array.BYTES_PER_ELEMENT))
   #end: Disposable | undefined
   #next: Disposable | undefined
   #recorded: Promise<void> | undefined
@@ -58,6 +60,7 @@ export class Renewal implements Disposable {
     const { clock, volume, times } = this.#options
     // From the request on, a lease is safe to write under for this long.
     const safeFor = times.lasts - times.clockSkew - times.stopWithin
+    this.validUntil[0] = askedAt + times.lasts - times.clockSkew
     this.#end?.[Symbol.dispose]()
     this.#end = clock.after(Math.max(0, askedAt + safeFor - clock.now()), () =>
       this.#lose(new ShadowError('master-unreachable', `no master has renewed the lease of volume ${volume} in time`)),

@@ -5,6 +5,8 @@ import { Mutex } from '../../lib/mutex.ts'
 import type { LogLine } from '../../model/instance.ts'
 import { type InstanceId, logFields } from '../../model/instance-id.ts'
 import { Inbox } from './inbox.ts'
+import { isTooOld, isWanted, type LineFilter } from './line-filter.ts'
+import type { ReadOptions } from './logs.ts'
 import { Segments } from './segments.ts'
 
 // A pump that writes faster than the disk takes it waits from here on.
@@ -66,19 +68,21 @@ export class AppLog {
   }
 
   /** Its last `tail` lines, oldest first; with `follow` those that come, too, until the signal aborts. */
-  async *read({ tail, follow }: { tail: number; follow: boolean }, signal: AbortSignal): AsyncGenerator<LogLine> {
+  async *read({ tail, follow, ...filter }: ReadOptions, signal: AbortSignal): AsyncGenerator<LogLine> {
     using inbox = new Inbox(signal)
     using leaving = new DisposableStack()
     leaving.defer(() => this.#readers.delete(inbox))
     const lines = await this.#mutex.take(async () => {
-      const written = await this.#last(tail)
+      const written = await this.#last(tail, filter)
       // No await from here on: lines that are added from now on come through the inbox.
       if (follow) this.#readers.add(inbox)
-      const all = [...written, ...this.#pending.map(({ line }) => line)]
+      const pending = this.#pending.map(({ line }) => line).filter(line => isWanted(line, filter))
+      const all = [...written, ...pending]
       return all.slice(Math.max(0, all.length - tail))
     })
     yield* lines
-    if (follow) yield* inbox
+    if (!follow) return
+    for await (const line of inbox) if (isWanted(line, filter)) yield line
   }
 
   /** What is kept of the newest container output; undefined where there is none. */
@@ -135,11 +139,12 @@ export class AppLog {
     this.append({ at: timestamp(this.#clock), stream: 'shadow', line })
   }
 
-  async #last(count: number): Promise<LogLine[]> {
+  async #last(count: number, filter: LineFilter): Promise<LogLine[]> {
     const lines: LogLine[] = []
     if (count > 0)
       for await (const line of this.#backwards()) {
-        lines.push(line)
+        if (isTooOld(line, filter)) break
+        if (isWanted(line, filter)) lines.push(line)
         if (lines.length === count) break
       }
     return lines.reverse()

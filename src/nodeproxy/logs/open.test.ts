@@ -153,8 +153,8 @@ describe('the log of an app', () => {
     for await (const line of logs.read(blog, { tail: 10, follow: false }, signal)) lines.push(line)
     expect(lines).toEqual([
       { at: new Date(clock.now()).toISOString(), stream: 'shadow', line: 'awake' },
-      { at: outputOf('c1').lines[0]!.at, stream: 'stdout', line: 'hello' },
-      { at: outputOf('c1').lines[1]!.at, stream: 'stderr', line: 'oh' },
+      { at: outputOf('c1').lines[0]!.at, stream: 'stdout', line: 'hello', release: 1 },
+      { at: outputOf('c1').lines[1]!.at, stream: 'stderr', line: 'oh', release: 1 },
       { at: new Date(clock.now()).toISOString(), stream: 'shadow', line: 'asleep' },
     ])
   })

@@ -26,7 +26,8 @@ const CALM_AFTER_MS = 5_000
 export function openLogs({ folder, runtime, clock, log, maxBytes = 10 * 2 ** 20 }: Options): Logs {
   const logs = new Map<InstanceId, AppLog>()
   const lastPumped = new Map<InstanceId, string>()
-  const pumps = new Map<InstanceId, { container: string; done: Promise<void> }>()
+  /** By their containers: an instance may have several. */
+  const pumps = new Map<string, Promise<void>>()
   const ending = new AbortController()
 
   const logOf = (instance: InstanceId): AppLog => {
@@ -73,7 +74,7 @@ export function openLogs({ folder, runtime, clock, log, maxBytes = 10 * 2 ** 20 
         else known?.lines.delete(key)
         continue
       }
-      target.append(line)
+      target.append({ ...line, release: container.revision })
       await target.ready()
       const pauseMs = flood.takePauseMs()
       if (pauseMs > 0) await pause(clock, pauseMs, ending.signal)
@@ -90,7 +91,7 @@ export function openLogs({ folder, runtime, clock, log, maxBytes = 10 * 2 ** 20 
     await runtime.limitCpus(container, FLOODING_CPUS)
     do await pause(clock, CALM_AFTER_MS, ending.signal)
     while (!flood.isOver(CALM_AFTER_MS))
-    if (pumps.get(instance)?.container !== id) return // it has ended
+    if (!pumps.has(id)) return // it has ended
     await runtime.limitCpus(container, undefined)
     note(CALM)
   }
@@ -98,15 +99,15 @@ export function openLogs({ folder, runtime, clock, log, maxBytes = 10 * 2 ** 20 
   return {
     pump(container) {
       const { instance, id } = container
-      if (pumps.get(instance)?.container === id) return
+      if (pumps.has(id)) return
       const done = pumpUntilEnd(container)
         .catch(cause => {
           if (!ending.signal.aborted) log.warn('app log lost sight of its container', { ...logFields(instance), cause })
         })
         .finally(() => {
-          if (pumps.get(instance)?.done === done) pumps.delete(instance)
+          pumps.delete(id)
         })
-      pumps.set(instance, { container: id, done })
+      pumps.set(id, done)
     },
 
     note: (instance, line) => logOf(instance).append({ at: timestamp(clock), stream: 'shadow', line }),
@@ -121,7 +122,7 @@ export function openLogs({ folder, runtime, clock, log, maxBytes = 10 * 2 ** 20 
 
     async [Symbol.asyncDispose]() {
       ending.abort()
-      await Promise.all([...pumps.values()].map(({ done }) => done))
+      await Promise.all(pumps.values())
       await Promise.all([...logs.values()].map(each => each.flushed()))
     },
   }

@@ -4,21 +4,21 @@ import { z } from 'zod'
 import { bootNow } from '../../lib/boot-id.ts'
 import type { Log } from '../../lib/log.ts'
 import { KeyedMutex } from '../../lib/mutex.ts'
-import { type InstanceId, isInstanceId, logFields } from '../../model/instance-id.ts'
+import { isRunKey, type RunKey } from '../../model/instance-id.ts'
 
-/** `id` null: a container of the instance is being made. `boot`: the boot of this machine in which that was so. */
+/** `id` null: a container with this key is being made. `boot`: the boot of this machine in which that was so. */
 const Entry = z.object({ id: z.string().nullable(), boot: z.string() })
 type Entry = z.output<typeof Entry>
 
 /**
- * The containers that this node has made, in one small file for each instance. Labels alone do not make a container ours: an image
+ * The containers that this node has made, in one small file for each key. Labels alone do not make a container ours: an image
  * committed from our container has its labels, and so do all containers of that image.
  */
 export class ContainerRecords {
   readonly #folder: string
   readonly #log: Log
-  readonly #entries = new Map<InstanceId, Entry>()
-  readonly #mutexes = new KeyedMutex<InstanceId>()
+  readonly #entries = new Map<RunKey, Entry>()
+  readonly #mutexes = new KeyedMutex<RunKey>()
   /** Containers that were made before there were records: those of an older Shadow, which this one takes over. */
   readonly #trustsUnknown: boolean
   readonly #boot = bootNow()
@@ -30,31 +30,31 @@ export class ContainerRecords {
     const files = filesIn(folder)
     this.#trustsUnknown = files === undefined && isUpgrade
     for (const file of files ?? []) {
-      const instance = file.slice(0, -5)
-      if (!file.endsWith('.json') || !isInstanceId(instance)) continue
+      const key = file.slice(0, -5)
+      if (!file.endsWith('.json') || !isRunKey(key)) continue
       const entry = Entry.safeParse(parsed(readFileSync(`${folder}/${file}`, 'utf8')))
-      if (entry.success) this.#entries.set(instance, entry.data)
+      if (entry.success) this.#entries.set(key, entry.data)
     }
   }
 
-  /** To be called before a container of the instance is made; resolves when that is kept. */
-  making(instance: InstanceId): Promise<void> {
-    return this.#keep(instance, { id: null, boot: this.#boot })
+  /** To be called before a container with this key is made; resolves when that is kept. */
+  making(key: RunKey): Promise<void> {
+    return this.#keep(key, { id: null, boot: this.#boot })
   }
 
-  made(instance: InstanceId, id: string): void {
-    void this.#keep(instance, { id, boot: this.#boot })
+  made(key: RunKey, id: string): void {
+    void this.#keep(key, { id, boot: this.#boot })
   }
 
-  removed(instance: InstanceId, id: string): void {
-    if (this.#entries.get(instance)?.id !== id) return
-    this.#entries.delete(instance)
-    void this.#write(instance, () => rm(this.#file(instance), { force: true }))
+  removed(key: RunKey, id: string): void {
+    if (this.#entries.get(key)?.id !== id) return
+    this.#entries.delete(key)
+    void this.#write(key, () => rm(this.#file(key), { force: true }))
   }
 
-  /** Whether a container of the instance's name and labels is one that this node has made. */
-  has(instance: InstanceId, { id, running }: { id: string; running: boolean }): boolean {
-    const entry = this.#entries.get(instance)
+  /** Whether a container with the name and labels of this key is one that this node has made. */
+  has(key: RunKey, { id, running }: { id: string; running: boolean }): boolean {
+    const entry = this.#entries.get(key)
     if (entry === undefined) return this.#trustsUnknown
     if (entry.id === id) return true
     // The last writes before a power cut may be lost. Nothing that we had made runs after it.
@@ -62,10 +62,10 @@ export class ContainerRecords {
     return entry.id === null
   }
 
-  #keep(instance: InstanceId, entry: Entry): Promise<void> {
-    this.#entries.set(instance, entry)
-    return this.#write(instance, async () => {
-      const file = this.#file(instance)
+  #keep(key: RunKey, entry: Entry): Promise<void> {
+    this.#entries.set(key, entry)
+    return this.#write(key, async () => {
+      const file = this.#file(key)
       const part = `${file}.part`
       await writeFile(part, JSON.stringify(entry), { mode: 0o600 }).catch(async () => {
         await mkdir(this.#folder, { recursive: true, mode: 0o700 })
@@ -75,14 +75,14 @@ export class ContainerRecords {
     })
   }
 
-  #write(instance: InstanceId, write: () => Promise<void>): Promise<void> {
+  #write(key: RunKey, write: () => Promise<void>): Promise<void> {
     return this.#mutexes
-      .take(instance, write)
-      .catch(cause => this.#log.warn('container record not kept', { ...logFields(instance), cause }))
+      .take(key, write)
+      .catch(cause => this.#log.warn('container record not kept', { container: key, cause }))
   }
 
-  #file(instance: InstanceId): string {
-    return `${this.#folder}/${instance}.json`
+  #file(key: RunKey): string {
+    return `${this.#folder}/${key}.json`
   }
 }
 

@@ -18,14 +18,14 @@ export class DockerCommands {
   }
 
   /**
-   * What is missing of the command, in words; undefined where nothing is found to be. `hidden` is a folder that a volume will be over:
-   * what is in there is not known yet.
+   * What is missing of the command, in words; undefined where nothing is found to be. `hidden` are folders that a volume or a
+   * source will be over: what is in there is not known yet.
    */
-  async missing(id: string, config: Config, hidden?: string): Promise<string | undefined> {
+  async missing(id: string, config: Config, hidden: readonly string[] = []): Promise<string | undefined> {
     const [program] = [config.Entrypoint ?? [], config.Cmd ?? []].flat()
     if (program === undefined) return 'its image names no command'
     const paths = candidates(program, config)
-    if (hidden !== undefined && paths.some(path => `${path}/`.startsWith(`${hidden}/`))) return undefined
+    if (paths.some(path => hidden.some(folder => `${path}/`.startsWith(`${folder}/`)))) return undefined
     for (const path of paths) {
       const first = await this.#first(id, path)
       if (first === undefined) continue

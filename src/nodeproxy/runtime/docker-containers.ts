@@ -1,9 +1,11 @@
 import type Docker from 'dockerode'
 import { ShadowError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
-import { appOf, type InstanceId, instanceId, isInstanceId } from '../../model/instance-id.ts'
+import { appOf, type InstanceId, instanceId, isInstanceId, isRunKey, type RunKey } from '../../model/instance-id.ts'
 import type { NodeName } from '../../model/names.ts'
 import type { TaskDefinition } from '../../model/task.ts'
+import { socketFolderOf } from '../app-socket/socket-folders.ts'
+import { endpointNames, memberIn } from './companion-names.ts'
 import type { ContainerRecords } from './container-records.ts'
 import { type Engine, unlessStatus } from './docker-engine.ts'
 import { messageOf, statusOf } from './failures.ts'
@@ -18,14 +20,32 @@ import {
   LABEL_REVISION,
   type Layer,
 } from './runtime.ts'
-import { checkName, containerName, isForImage, specificationOf } from './specification.ts'
+import { withSource } from './source-mount.ts'
+import { checkName, containerName, isForImage, keyIn, specificationOf } from './specification.ts'
 
 type Options = {
   readonly engine: Engine
   readonly node: NodeName
   readonly network: string
   readonly records: ContainerRecords | undefined
+  /** Has the folders with the sockets of apps; undefined: apps have none. */
+  readonly sockets: string | undefined
+  /** The folder with the sources of apps. */
+  readonly sources: string | undefined
   readonly log: Log
+}
+
+/** A container to make: of which instance, which of its containers, and with which address. */
+export type ContainerAt = {
+  readonly instance: InstanceId
+  readonly key: RunKey
+  readonly task: TaskDefinition
+  readonly mountedAt: string | undefined
+  readonly address: string
+  /** Whether the folder of the app's socket is mounted; left out: it is. */
+  readonly hasSocket?: boolean
+  /** Fields of Docker's specification beside the usual ones. */
+  readonly more?: object | undefined
 }
 
 /** The containers of this node in this machine's Docker, each `shadow-<node>-<instance>`: one call of Docker for each verb. */
@@ -34,36 +54,46 @@ export class DockerContainers {
   readonly #node: NodeName
   readonly #network: string
   readonly #records: ContainerRecords | undefined
+  readonly #sockets: string | undefined
+  readonly #sources: string | undefined
   readonly #log: Log
   #init: Promise<boolean> | undefined
   #quotas: Promise<boolean> | undefined
 
-  constructor({ engine, node, network, records, log }: Options) {
+  constructor({ engine, node, network, records, sockets, sources, log }: Options) {
     this.#engine = engine
     this.#node = node
     this.#network = network
     this.#records = records
+    this.#sockets = sockets
+    this.#sources = sources
     this.#log = log
   }
 
-  /** Makes the instance's container, which will have this address. */
-  async create(
-    instance: InstanceId,
-    task: TaskDefinition,
-    mountedAt: string | undefined,
-    address: string,
-  ): Promise<Container> {
+  async create({
+    instance,
+    key,
+    task,
+    mountedAt,
+    address,
+    hasSocket = true,
+    more = {},
+  }: ContainerAt): Promise<Container> {
     const init = await this.#hasInit()
     const limitsDisk = await this.#limitsDisk()
-    const given = { node: this.#node, instance, network: this.#network, address, init, limitsDisk, mountedAt }
-    const specification = specificationOf(task, given)
-    await this.#records?.making(instance)
-    const { name, ...body } = specification
+    // A console has none: the app is who speaks over it, and its folder is there only while the app runs.
+    const socketFolder = hasSocket ? this.#sockets && socketFolderOf(this.#sockets, instance) : undefined
+    const where = { node: this.#node, instance, key, network: this.#network, address }
+    const given = { ...where, init, limitsDisk, mountedAt, socketFolder }
+    const specification = withSource(specificationOf(task, given), task, this.#sources)
+    await this.#records?.making(key)
+    const { name, ...usual } = specification
+    const body = { ...usual, ...more }
     // Docker's API takes the name alone in the query; the library would put all of it there, environment and all.
     const options = { _query: { name }, _body: body } as unknown as Docker.ContainerCreateOptions
     const made = await this.#engine.ask(docker => docker.createContainer(options))
-    this.#records?.made(instance, made.id)
-    return { id: made.id, app: task.app, instance, revision: task.revision }
+    this.#records?.made(key, made.id)
+    return { id: made.id, app: task.app, instance, revision: task.revision, key }
   }
 
   /** Makes a container by the app's definition that is never started, without its volume; answers with its id. */
@@ -72,15 +102,16 @@ export class DockerContainers {
     const options = {
       node: this.#node,
       instance: instanceId(task.app),
+      key: instanceId(task.app),
       network: this.#network,
       address: undefined,
       init,
       mountedAt: undefined,
       limitsDisk: false,
     }
-    const { name: _, ...body } = specificationOf(task, options)
+    const { name: _, ...body } = withSource(specificationOf(task, options), task, undefined)
     const given = {
-      _query: { name: checkName(this.#node, task.app) },
+      _query: { name: checkName(this.#node, instanceId(task.app)) },
       _body: body,
     } as unknown as Docker.ContainerCreateOptions
     const made = await this.#engine.ask(docker => docker.createContainer(given))
@@ -115,23 +146,23 @@ export class DockerContainers {
     return answer.StatusCode
   }
 
-  async remove({ id, instance }: Container): Promise<void> {
+  async remove({ id, instance, key = instance }: Container): Promise<void> {
     await this.#engine
       .ask(docker => docker.getContainer(id).remove({ v: true }))
       .catch(error => {
         if (statusOf(error) === 409 && messageOf(error).includes('already in progress')) return
         return unlessStatus(404)(error)
       })
-    this.#records?.removed(instance, id)
+    this.#records?.removed(key, id)
   }
 
-  /** Removes a container that has our name for the instance; fails with `already-exists` where it is not ours. */
-  async removeLeftOver(instance: InstanceId): Promise<void> {
+  /** Removes a container that has our name for this key; fails with `already-exists` where it is not ours. */
+  async removeLeftOver(instance: InstanceId, key: RunKey): Promise<void> {
     const { ask } = this.#engine
-    const name = containerName(this.#node, instance)
+    const name = containerName(this.#node, key)
     const found = await ask(docker => docker.getContainer(encodeURIComponent(name)).inspect()).catch(unlessStatus(404))
     if (found === undefined) return
-    if (this.#instanceOf(found) !== instance)
+    if (this.#ownOf(found)?.instance !== instance)
       throw new ShadowError('already-exists', `Docker has a container "${name}" that is not ours`, {
         hint: `rename it: docker rename ${name} OTHER`,
       })
@@ -146,11 +177,12 @@ export class DockerContainers {
     const found = await Promise.all(
       listed.map(async ({ Id }) => {
         const there = await ask(docker => docker.getContainer(Id).inspect()).catch(unlessStatus(404))
-        const instance = there && this.#instanceOf(there)
-        if (there === undefined || instance === undefined) return []
+        const own = there && this.#ownOf(there)
+        if (there === undefined || own === undefined) return []
+        const { instance, key } = own
         const revision = Number(there.Config.Labels[LABEL_REVISION] ?? 0)
         const { Running: running, StartedAt: startedAt, Pid: pid } = there.State
-        return { id: Id, app: appOf(instance), instance, revision, running, ip: this.ipOf(there), startedAt, pid }
+        return { id: Id, app: appOf(instance), instance, key, revision, running, ip: this.ipOf(there), startedAt, pid }
       }),
     )
     return found.flat()
@@ -177,23 +209,25 @@ export class DockerContainers {
   }
 
   /** Gives a stopped container another address, since its own one is taken. */
-  async readdress({ id }: Container, address: string): Promise<void> {
+  async readdress({ id, instance }: Container, address: string): Promise<void> {
     const network = encodeURIComponent(this.#network)
+    const { Config } = await this.inspect({ id })
     await this.#engine
       .ask(docker => docker.getNetwork(network).disconnect({ Container: id, Force: true }))
       .catch(unlessStatus(403, 404))
-    const EndpointConfig = { IPAMConfig: { IPv4Address: address } }
+    const EndpointConfig = { IPAMConfig: { IPv4Address: address }, ...endpointNames(instance, memberIn(Config.Labels)) }
     await this.#engine.ask(docker => docker.getNetwork(network).connect({ Container: id, EndpointConfig }))
   }
 
-  /** Whose container it is: its name, its labels and our own record must agree; undefined where it is not ours. */
-  #instanceOf({ Id, Name, Config, State }: Docker.ContainerInspectInfo): InstanceId | undefined {
+  /** Whose container it is, and which one: its name, its labels and our own record must agree; undefined where it is not ours. */
+  #ownOf({ Id, Name, Config, State }: Docker.ContainerInspectInfo): Own | undefined {
     const instance = labelled(Config.Labels)
     if (Config.Labels?.[LABEL_NODE] !== this.#node || instance === undefined) return undefined
     const name = Name.replace(/^\//, '')
-    if (isForImage(name, this.#node, instance) && State.Status === 'created') return instance
-    if (name !== containerName(this.#node, instance)) return undefined
-    return this.#records?.has(instance, { id: Id, running: State.Running }) === false ? undefined : instance
+    if (isForImage(name, this.#node, instance) && State.Status === 'created') return { instance, key: undefined }
+    const key = keyIn(name, this.#node)
+    if (key === undefined || !isRunKey(key) || (key !== instance && !key.startsWith(`${instance}_`))) return undefined
+    return this.#records?.has(key, { id: Id, running: State.Running }) === false ? undefined : { instance, key }
   }
 
   /** Its address on our network, or on that of an earlier version of Shadow; undefined where it does not run. */
@@ -225,6 +259,9 @@ export class DockerContainers {
     return this.#init
   }
 }
+
+/** `key`: undefined for a container that is made to check a definition, or to read files of its image. */
+type Own = { readonly instance: InstanceId; readonly key: RunKey | undefined }
 
 /** The instance that the labels name; undefined where they name none, or contradict each other. */
 function labelled(labels: Readonly<Record<string, string>> | undefined): InstanceId | undefined {

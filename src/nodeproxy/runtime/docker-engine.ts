@@ -14,6 +14,8 @@ type Call = {
   readonly method: 'GET' | 'POST'
   readonly path: string
   readonly options?: object
+  /** The body. Such a call is not repeated, and an abort ends it while the body is sent. */
+  readonly file?: NodeJS.ReadableStream | undefined
   /** For the registry that Docker is to ask. */
   readonly authconfig?: object | undefined
 }
@@ -23,7 +25,7 @@ type Answer = AsyncIterable<Buffer> & { destroy(): void }
 export function dockerEngine(socketPath: string): Engine {
   let client: Promise<Docker> | undefined
 
-  async function ask<T>(call: (docker: Docker) => Promise<T>): Promise<T> {
+  async function ask<T>(call: (docker: Docker) => Promise<T>, repeats = true): Promise<T> {
     // dockerode takes 130 ms to load. No AbortSignal goes into its options: it inspects them whole at each call.
     client ??= import('dockerode').then(({ default: Client }) => {
       const options = { socketPath, agent: new DockerAgent() } // the library's types do not know its `agent`
@@ -33,7 +35,7 @@ export function dockerEngine(socketPath: string): Engine {
     try {
       return await call(docker).catch(error => {
         // A cut connection is tried once more: every call of ours may be repeated.
-        if (isCut(error)) return call(docker)
+        if (repeats && isCut(error)) return call(docker)
         throw error
       })
     } catch (error) {
@@ -51,7 +53,8 @@ export function dockerEngine(socketPath: string): Engine {
       answer?.destroy()
     }
     signal.addEventListener('abort', leave, { once: true })
-    ask(docker => dial(docker, call)).then(found => {
+    const { file } = call
+    ask(docker => dial(docker, call, file && signal), file === undefined).then(found => {
       answer = found
       opened.resolve(found)
       if (signal.aborted) found.destroy()
@@ -70,10 +73,15 @@ export function dockerEngine(socketPath: string): Engine {
   return { ask, stream }
 }
 
-function dial(docker: Docker, { method, path, options = {}, authconfig }: Call): Promise<Answer> {
+function dial(
+  docker: Docker,
+  { method, path, options = {}, file, authconfig }: Call,
+  abortSignal: AbortSignal | undefined,
+): Promise<Answer> {
   const statusCodes = { 200: true, 404: 'no such container', 500: 'server error' }
   return new Promise((resolve, reject) => {
-    docker.modem.dial({ method, path, options, authconfig, isStream: true, statusCodes }, (error, answer) =>
+    const given = { method, path, options, authconfig, file, abortSignal, isStream: true, statusCodes }
+    docker.modem.dial(given as Parameters<typeof docker.modem.dial>[0], (error, answer) =>
       error ? reject(error) : resolve(answer as Answer),
     )
   })

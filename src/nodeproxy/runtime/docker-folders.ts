@@ -40,7 +40,7 @@ export class DockerFolders {
 
   async #make(task: TaskDefinition): Promise<{ id: string; user: string }> {
     const { ask } = this.#engine
-    const name = folderName(this.#node, task.app)
+    const name = folderName(this.#node, instanceId(task.app))
     const left = await ask(docker => docker.getContainer(name).inspect()).catch(unlessStatus(404))
     if (left?.Config.Labels?.[LABEL_NODE] === this.#node) await this.#remove(left.Id)
     const { id } = await ask(docker =>

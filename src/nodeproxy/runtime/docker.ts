@@ -7,19 +7,26 @@ import { type Log, noLog } from '../../lib/log.ts'
 import type { InstanceId } from '../../model/instance-id.ts'
 import { withLastLines } from '../../model/last-lines.ts'
 import type { NodeName } from '../../model/names.ts'
+import type { Command } from '../../model/session.ts'
 import type { TaskDefinition } from '../../model/task.ts'
 import { inForeground, sayExit } from '../postmortem.ts'
 import { noHealthcheck } from '../ready-health.ts'
 import { Addresses } from './addresses.ts'
+import { memberIn, memberOf, noLinks } from './companion-names.ts'
+import { connectTo } from './container-port.ts'
 import { ContainerRecords } from './container-records.ts'
 import { DockerCommands } from './docker-commands.ts'
-import { DockerContainers } from './docker-containers.ts'
+import { attachTo, consoleFields, consoleTerminal } from './docker-console.ts'
+import { type ContainerAt, DockerContainers } from './docker-containers.ts'
 import { dockerEngine, unlessStatus } from './docker-engine.ts'
+import { DockerExec } from './docker-exec.ts'
+import { DockerFiles } from './docker-files.ts'
 import { DockerFolders } from './docker-folders.ts'
 import { hasCheck, healthOf, NOT_YET_HEALTHY } from './docker-health.ts'
-import { DockerImages } from './docker-images.ts'
+import { DockerImages, type StoredImages } from './docker-images.ts'
 import { DockerNetwork } from './docker-network.ts'
 import { DockerOutput } from './docker-output.ts'
+import { dockerStats } from './docker-stats.ts'
 import { DockerStop } from './docker-stop.ts'
 import { commandNotFound, initFailure, isNoCommand, messageOf, runcFailure, statusOf } from './failures.ts'
 import { type EgressMode, Firewall } from './firewall.ts'
@@ -29,6 +36,7 @@ import { Processes } from './processes.ts'
 import { isRefusal, refused } from './refused.ts'
 import { RefusedConnections } from './refused-connections.ts'
 import type { Container, FoundContainer, ImageFacts, Runtime } from './runtime.ts'
+import { hiddenBy } from './source-mount.ts'
 import { egressOf } from './specification.ts'
 import { printSubnet } from './subnets.ts'
 
@@ -43,12 +51,18 @@ export type DockerOptions = {
   readonly addressesFile?: string
   /** Where `docker login` keeps credentials. */
   readonly configFile?: string
+  /** Left out: images of the masters' store cannot be run. */
+  readonly storedImages?: StoredImages
   readonly egress?: EgressMode
   /** Ports of this machine that every app may reach. */
   readonly frontPorts?: readonly number[]
   readonly exec?: Exec
+  /** Has the folders with the sockets over which apps speak to this node; left out: apps have none. */
+  readonly sockets?: string | undefined
   /** The records of our containers. Without them, name and labels make a container ours. */
   readonly records?: { readonly folder: string; readonly isUpgrade: boolean }
+  /** The folder with the sources of apps, named by their digests. */
+  readonly sources?: string
 }
 
 // How long a call to Docker is waited for after its caller has left.
@@ -68,62 +82,65 @@ export function docker({
   network = `shadow-${node}`,
   addressesFile,
   configFile = `${homedir()}/.docker/config.json`,
+  storedImages,
   egress = 'on',
   frontPorts = [],
   exec = execHere,
+  sockets,
   records: recordsAt,
+  sources,
 }: DockerOptions): Runtime {
   const engine = dockerEngine(socketPath)
-  const images = new DockerImages(engine, configFile)
+  const images = new DockerImages(engine, configFile, storedImages)
   const bridge = new DockerNetwork(engine, node, network)
   const addresses = new Addresses({ clock, file: addressesFile })
   /** The address of each container. */
   const addressOf = new Map<string, string>()
   const records = recordsAt && new ContainerRecords({ ...recordsAt, log })
-  const containers = new DockerContainers({ engine, node, network, records, log })
+  const containers = new DockerContainers({ engine, node, network, records, sockets, sources, log })
   const folders = new DockerFolders({ engine, node })
+  const files = new DockerFiles(engine)
   const firewall = new Firewall({ exec, log, mode: egress, frontPorts })
   /** Containers whose address has its rules. */
   const allowed = new Set<string>()
   /** Images with definitions that were found to be good. */
   const checked = new Set<string>()
   const commands = new DockerCommands(engine)
+  const commandsBeside = new DockerExec(engine)
   const output = new DockerOutput(engine)
   const stops = new DockerStop(containers, clock)
   const processes = new Processes()
   const refusedConnections = new RefusedConnections()
 
-  const create: Runtime['create'] = async (instance, task, mountedAt, signal) => {
+  const create = async (wanted: Omit<ContainerAt, 'address'>, signal: AbortSignal): Promise<Container> => {
+    const { instance, task } = wanted
+    if (task.uses !== undefined && egress === 'off') throw noLinks(task)
     await firewall.ensure(await bridge.ensure(), { recently: true })
     const address = await addresses.take(bridge.subnet)
     try {
-      await firewall.allow(address, task.egress ?? []) // before anything of it runs
-      const made = await createAt(address, instance, task, mountedAt, signal)
+      await firewall.allow(address, task.egress ?? [], memberOf(task)) // before anything of it runs
+      const made = await createAt({ ...wanted, address }, signal)
       addressOf.set(made.id, address)
       refusedConnections.belongs(address, instance)
       return made
     } catch (error) {
+      await firewall.forget(address).catch(() => undefined) // the next start reports it
       addresses.free(address)
       throw error
     }
   }
 
-  async function createAt(
-    address: string,
-    instance: InstanceId,
-    task: TaskDefinition,
-    mountedAt: string | undefined,
-    signal: AbortSignal,
-  ): Promise<Container> {
+  async function createAt(made: ContainerAt, signal: AbortSignal): Promise<Container> {
+    const { instance, key, task } = made
     try {
-      return await containers.create(instance, task, mountedAt, address)
+      return await containers.create(made)
     } catch (error) {
       if (isNoCommand(error)) throw commandNotFound(task.app, messageOf(error), error)
-      if (statusOf(error) === 409) await containers.removeLeftOver(instance)
+      if (statusOf(error) === 409) await containers.removeLeftOver(instance, key)
       else if (statusOf(error) === 404) await images.ensureAgain(task, signal)
       else return orRefused(task)(error)
     }
-    return containers.create(instance, task, mountedAt, address).catch(orRefused(task))
+    return containers.create(made).catch(orRefused(task))
   }
 
   /** Starts it. If its network is gone or its address is taken, makes the network or takes another address first. */
@@ -137,6 +154,8 @@ export function docker({
       }
       await firewall.ensure(await bridge.remake())
       // The old address is not freed: another container has it, or its subnet is gone.
+      const before = addressOf.get(container.id)
+      if (before !== undefined) await firewall.forget(before)
       const address = await addresses.take(bridge.subnet)
       await containers.readdress(container, address)
       addressOf.set(container.id, address)
@@ -157,7 +176,7 @@ export function docker({
     try {
       const { Config } = await containers.inspect({ id })
       if (task.ready.kind === 'healthcheck' && !hasCheck(Config)) throw noHealthcheck(task.app)
-      const missing = await commands.missing(id, Config, task.volume?.path)
+      const missing = await commands.missing(id, Config, hiddenBy(task))
       if (missing !== undefined) throw commandNotFound(task.app, missing)
     } finally {
       await containers.removeForCheck(id)
@@ -185,9 +204,41 @@ export function docker({
     await processes.learn(container, found.State.Pid)
     const ip = containers.ipOf(found) ?? ''
     await takeIPv6Off(await bridge.ensure())
-    await firewall.allow(ip, egressOf(found.Config.Labels))
+    await firewall.allow(ip, egressOf(found.Config.Labels), memberIn(found.Config.Labels))
     allowed.add(container.id)
     return ip
+  }
+
+  async function startConsole(instance: InstanceId, task: TaskDefinition, command: Command, signal: AbortSignal) {
+    const { command: words, env } = command
+    const own = { ...task, command: words, env: { ...task.env, ...env } }
+    const container = await create(
+      { instance, key: instance, task: own, mountedAt: undefined, hasSocket: false, more: consoleFields(command) },
+      signal,
+    )
+    try {
+      const socket = await attachTo(engine, container)
+      await startMended(container)
+      const terminal = consoleTerminal({ engine, containers, container, socket, command })
+      if (command.tty !== undefined) await terminal.resize(command.tty)
+      return { container, terminal }
+    } catch (error) {
+      await remove(container)
+      throw isNoCommand(error) ? commandNotFound(task.app, messageOf(error), error) : error
+    }
+  }
+
+  async function remove(container: Container): Promise<void> {
+    await output.untilRead(container)
+    await containers.remove(container)
+    stops.forget(container)
+    processes.forget(container)
+    allowed.delete(container.id)
+    const address = addressOf.get(container.id) ?? ''
+    await refusedConnections.forget(address, firewall.bridge)
+    await firewall.forget(address).catch(() => undefined) // the next start reports the error
+    addresses.free(address)
+    addressOf.delete(container.id)
   }
 
   /** Restores rules that something else changed, and adds the rules for running containers of an earlier run. */
@@ -198,7 +249,7 @@ export function docker({
       for (const one of found) {
         if (!one.running || one.ip === undefined || allowed.has(one.id)) continue
         const { Config } = await containers.inspect(one)
-        await firewall.allow(one.ip, egressOf(Config.Labels))
+        await firewall.allow(one.ip, egressOf(Config.Labels), memberIn(Config.Labels))
         allowed.add(one.id)
       }
       await firewall.ensure(link)
@@ -261,23 +312,16 @@ export function docker({
     findImage: (image, signal) => images.find(image, signal),
     images: () => images.all(),
     check: (task, signal) => unlessLeft(signal, () => check(task, signal)),
-    create: (instance, task, mountedAt, signal) => unlessLeft(signal, () => create(instance, task, mountedAt, signal)),
+    create: (instance, task, mountedAt, signal, key = instance) =>
+      unlessLeft(signal, () => create({ instance, key, task, mountedAt }, signal)),
+    statFile: (...asked) => files.stat(...asked),
+    readFiles: (...asked) => files.read(...asked),
+    writeFiles: (...asked) => files.write(...asked),
     copyFolder: (task, at, signal) => unlessLeft(signal, () => folders.copy(task, at, signal).catch(orRefused(task))),
     start: (container, signal) => unlessLeft(signal, () => start(container)),
     stop: (container, graceMs) => stops.stop(container, graceMs),
 
-    async remove(container) {
-      await output.untilRead(container)
-      await containers.remove(container)
-      stops.forget(container)
-      processes.forget(container)
-      allowed.delete(container.id)
-      const address = addressOf.get(container.id) ?? ''
-      await refusedConnections.forget(address, firewall.bridge)
-      await firewall.allow(address, []).catch(() => undefined) // the next start reports the error
-      addresses.free(address)
-      addressOf.delete(container.id)
-    },
+    remove,
 
     async exited(container, signal) {
       const exitCode = await containers.ended(container, signal).catch(error => {
@@ -296,13 +340,25 @@ export function docker({
       const found = await containers.inspect(container).catch(unlessStatus(404))
       return found?.State.Running === true
     },
+    areGone: container => processes.areGone(container),
     memoryKills: container => processes.memoryKills(container),
+    cpuMs: container => processes.cpuMs(container),
+    usage: async container =>
+      processes.knows(container) ? processes.usage(container) : dockerStats(engine, container),
     limitCpus,
     listening: container => processes.listening(container),
     async health(container) {
       const found = await containers.inspect(container).catch(unlessStatus(404))
       return found === undefined ? NOT_YET_HEALTHY : healthOf(found) // the watch for its end reports that it is gone
     },
+    connect: (container, port, signal) => {
+      const ip = addressOf.get(container.id) ?? ''
+      return connectTo({ app: container.app, ip, port, pid: processes.pidOf(container) }, signal)
+    },
+    console: (instance, task, command, signal) =>
+      unlessLeft(signal, () => startConsole(instance, task, command, signal).catch(orRefused(task))),
+    stats: container => dockerStats(engine, container),
+    exec: (container, command, signal) => commandsBeside.start(container, command, signal),
     output: (container, since, signal) => output.follow(container, since, signal),
     async leftBehind() {
       const found = await containers.all()

@@ -19,6 +19,10 @@ export const isCut = (error: unknown): boolean => ['ECONNRESET', 'EPIPE'].includ
 
 const AWAY = ['ECONNREFUSED', 'ENOENT', 'EACCES', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTSOCK', 'EHOSTUNREACH']
 
+// Failures between Docker, containerd and runc. The hook is Docker itself, which gives the container its network: it may have been away.
+const FAILED_ITSELF =
+  /running (?:\w+ )?hook|(?:syncT|init-p).*(?:broken pipe|reset by peer|EOF)|ttrpc: closed|context (?:deadline exceeded|canceled)/
+
 /** An error of Docker as one of ours, where it is one that has a name. */
 export function failureOf(error: unknown, socketPath: string): unknown {
   if (error instanceof ShadowError) return error
@@ -26,6 +30,12 @@ export function failureOf(error: unknown, socketPath: string): unknown {
     return new ShadowError('runtime-unreachable', `Docker does not answer on ${socketPath} (${systemCode(error)})`, {
       cause: error,
       hint: 'is it running? systemctl status docker',
+      retryAfterMs: 1_000,
+    })
+  if (FAILED_ITSELF.test(messageOf(error)))
+    return new ShadowError('runtime-unreachable', `Docker failed by itself: ${messageOf(error)}`, {
+      cause: error,
+      hint: 'see its log: journalctl -u docker',
       retryAfterMs: 1_000,
     })
   if (/no space left on device/i.test(messageOf(error)))
@@ -42,6 +52,7 @@ const NO_COMMAND =
 
 /** Whether Docker failed to create or start a container since its command cannot be run. */
 export function isNoCommand(error: unknown): boolean {
+  if (error instanceof ShadowError) return false
   if (/No command specified/i.test(messageOf(error))) return true
   return (
     /OCI runtime create failed|starting container process/.test(messageOf(error)) && NO_COMMAND.test(messageOf(error))

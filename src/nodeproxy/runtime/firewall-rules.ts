@@ -9,6 +9,8 @@ export type RuleInput = {
   readonly frontPorts: readonly number[]
   /** Apps that may reach more, or less, than usual; by the address of their container. */
   readonly apps: ReadonlyMap<string, Destinations>
+  /** Addresses of apps that reach others on the bridge, and those others. */
+  readonly links: readonly (readonly [from: string, to: string])[]
   /** Whether the kernel can record refused addresses (xt_recent). */
   readonly remembers: boolean
 }
@@ -31,7 +33,7 @@ const REJECTS = ['-p tcp -j REJECT --reject-with tcp-reset', '-j REJECT --reject
  * The two chains as `iptables-restore --noflush` takes them: both are emptied and filled in one step. A packet that
  * returns from a chain goes on through the rules of Docker and of the machine's owner.
  */
-export function rulesOf({ bridge, nameServers, frontPorts, apps, remembers }: RuleInput): string {
+export function rulesOf({ bridge, nameServers, frontPorts, apps, links, remembers }: RuleInput): string {
   const { input, forward } = chainsOf(bridge)
   const dns = nameServers.flatMap(server =>
     ['udp', 'tcp'].map(protocol => `-d ${server} -p ${protocol} --dport 53 -j RETURN`),
@@ -43,6 +45,11 @@ export function rulesOf({ bridge, nameServers, frontPorts, apps, remembers }: Ru
     ...dns.map(rule => [input, rule]),
     ...frontPorts.map(port => [input, `-p tcp --dport ${port} -j RETURN`]),
     ...REJECTS.map(reject => [input, reject]),
+    // Docker drops what goes from one container of the bridge to another one: these packets must not come to its rules.
+    ...links.flatMap(([from, to]) => [
+      [forward, `-s ${from} -d ${to} -j ACCEPT`],
+      [forward, `-s ${to} -d ${from} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`],
+    ]),
     [forward, ESTABLISHED],
     ...own.flatMap(one => one.forward).map(rule => [forward, rule]),
     ...dns.map(rule => [forward, rule]),

@@ -4,6 +4,7 @@ import { type Exec, ExecError } from '../../lib/exec.ts'
 import type { Log } from '../../lib/log.ts'
 import { Mutex } from '../../lib/mutex.ts'
 import { destinationsOf, type Egress } from '../../model/egress.ts'
+import { linksOf, type Member } from './companion-names.ts'
 import { CHAIN_PREFIX, chainsOf, rulesOf, rulesOfIPv6 } from './firewall-rules.ts'
 import { nameServers } from './name-servers.ts'
 
@@ -31,6 +32,8 @@ export class Firewall {
   readonly #options: Options
   readonly #mutex = new Mutex()
   readonly #apps = new Map<string, readonly Egress[]>()
+  /** The containers that have an address, by it. */
+  readonly #members = new Map<string, Member>()
   readonly #made = new Map<string, string>()
   #frontPorts: readonly number[]
   #bridge: string | undefined
@@ -62,13 +65,23 @@ export class Firewall {
     })
   }
 
-  /** Sets what the app at the address may reach; an empty list is the default. */
-  allow(ip: string, list: readonly Egress[]): Promise<void> {
-    const had = this.#apps.get(ip) ?? []
-    if (had.join() === list.join()) return Promise.resolve()
+  /** Sets what the app at the address may reach; an empty list is the default. The apps that it uses, and those that use it, are linked to it. */
+  allow(ip: string, list: readonly Egress[], member?: Member): Promise<void> {
+    const before = this.#rulesOfApps()
     if (list.length === 0) this.#apps.delete(ip)
     else this.#apps.set(ip, list)
-    return this.#remake()
+    if (member === undefined) this.#members.delete(ip)
+    else this.#members.set(ip, member)
+    return this.#rulesOfApps() === before ? Promise.resolve() : this.#remake()
+  }
+
+  /** There is no app at the address any more. */
+  forget(ip: string): Promise<void> {
+    return this.allow(ip, [])
+  }
+
+  #rulesOfApps(): string {
+    return JSON.stringify([[...this.#apps], linksOf(this.#members)])
   }
 
   /** Ports of this machine that every app may reach, because a front listens there. */
@@ -113,6 +126,7 @@ export class Firewall {
         nameServers: servers,
         frontPorts: this.#frontPorts,
         remembers: this.#remembers,
+        links: linksOf(this.#members),
         apps: new Map([...this.#apps].map(([ip, list]) => [ip, destinationsOf(list)])),
       })
     await this.#checkFamily({ command: 'iptables', rules }, bridge)

@@ -18,6 +18,7 @@ type Known = {
   /** The cgroup files with counters and limits, of v2 and of v1. A machine has one kind. */
   readonly countFiles: readonly string[]
   readonly cpuFiles: readonly string[]
+  readonly usageFiles: readonly string[]
 }
 
 /**
@@ -36,7 +37,13 @@ export class Processes {
         command: await commandOf(pid),
         countFiles: countFilesOf(groups),
         cpuFiles: cpuFilesOf(groups),
+        usageFiles: usageFilesOf(groups),
       })
+  }
+
+  /** The pid of its first process on this machine; undefined if unknown. */
+  pidOf({ id }: Pick<Container, 'id'>): number | undefined {
+    return this.#known.get(id)?.pid
   }
 
   forget({ id }: Pick<Container, 'id'>): void {
@@ -48,9 +55,22 @@ export class Processes {
     const known = this.#known.get(id)
     if (known === undefined) return undefined
     const stat = await readFile(`/proc/${known.command}/stat`, 'utf8').catch(() => '')
-    // The state stands behind the name, which may hold anything: proc(5). Z and X have ended.
-    const state = stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3)
+    const state = stateIn(stat)
     return state !== '' && !'ZXx'.includes(state)
+  }
+
+  /**
+   * Whether none of its processes runs any more; false if unknown. The first process of a PID namespace ends only after the kernel has ended and
+   * reaped all others of it: pid_namespaces(7).
+   */
+  async areGone({ id }: Pick<Container, 'id'>): Promise<boolean> {
+    const known = this.#known.get(id)
+    if (known === undefined) return false
+    try {
+      return 'ZX'.includes(stateIn(await readFile(`/proc/${known.pid}/stat`, 'utf8')))
+    } catch (error) {
+      return ['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')
+    }
   }
 
   /** Where processes in its network namespace listen; undefined if unknown. */
@@ -74,6 +94,30 @@ export class Processes {
     return 0
   }
 
+  /** The processor time that its processes have used, in milliseconds; undefined if unknown. */
+  async cpuMs({ id }: Pick<Container, 'id'>): Promise<number | undefined> {
+    for (const file of this.#known.get(id)?.usageFiles ?? []) {
+      const text = await readFile(file, 'utf8').catch(() => '') // ended, or the other version of cgroups
+      const microseconds = /^usage_usec (\d+)$/m.exec(text)?.[1]
+      if (microseconds !== undefined) return Number(microseconds) / 1_000
+      if (/^\d+\n$/.test(text)) return Number(text) / 1_000_000
+    }
+    return undefined
+  }
+
+  knows({ id }: Pick<Container, 'id'>): boolean {
+    return this.#known.has(id)
+  }
+
+  /** Its processor time, and what it has sent over its network; undefined if unknown, or if its first process has ended. */
+  async usage({ id }: Pick<Container, 'id'>): Promise<{ cpuMs: number; sentBytes: number } | undefined> {
+    const known = this.#known.get(id)
+    const interfaces = known && (await readFile(`/proc/${known.pid}/net/dev`, 'utf8').catch(() => undefined)) // it has ended
+    const cpuMs = await this.cpuMs({ id })
+    if (interfaces === undefined || cpuMs === undefined) return undefined
+    return { cpuMs, sentBytes: sentIn(interfaces) }
+  }
+
   /** Limits it to so many processors, until the next call. Does nothing if it has ended or runs on another machine. */
   async limitCpus({ id }: Pick<Container, 'id'>, cpus: number): Promise<void> {
     const quota = Math.round(cpus * CPU_PERIOD_US)
@@ -83,6 +127,16 @@ export class Processes {
     }
   }
 }
+
+/** The bytes that all interfaces but the loopback have sent, of /proc/net/dev: the ninth number of each. */
+const sentIn = (interfaces: string): number =>
+  interfaces.split('\n').reduce((sum, line) => {
+    const [, name, numbers = ''] = /^\s*([^\s:]+):\s*(.*)$/.exec(line) ?? []
+    return name === undefined || name === 'lo' ? sum : sum + Number(numbers.split(/\s+/)[8] ?? 0)
+  }, 0)
+
+/** The state stands behind the name, which may hold anything: proc(5). Z and X have ended. */
+const stateIn = (stat: string): string => stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3)
 
 async function commandOf(first: number): Promise<number> {
   const name = await readFile(`/proc/${first}/comm`, 'utf8').catch(() => '') // it has ended
@@ -96,6 +150,14 @@ const cpuFilesOf = (groups: string): readonly string[] =>
     const [, controllers, path = ''] = /^\d+:([^:]*):(.*)$/.exec(line) ?? []
     if (controllers === '') return [`/sys/fs/cgroup${path}/cpu.max`]
     return controllers?.split(',').includes('cpu') ? [`/sys/fs/cgroup/cpu${path}/cpu.cfs_quota_us`] : []
+  })
+
+// In microseconds among other counters (v2), and alone in nanoseconds (v1).
+const usageFilesOf = (groups: string): readonly string[] =>
+  groups.split('\n').flatMap(line => {
+    const [, controllers, path = ''] = /^\d+:([^:]*):(.*)$/.exec(line) ?? []
+    if (controllers === '') return [`/sys/fs/cgroup${path}/cpu.stat`]
+    return controllers?.split(',').includes('cpuacct') ? [`/sys/fs/cgroup/cpuacct${path}/cpuacct.usage`] : []
   })
 
 const countFilesOf = (groups: string): readonly string[] =>

@@ -31,7 +31,7 @@ export class RefusedConnections {
     const text = await readFile(this.#file(bridge), 'utf8').catch(() => '')
     for (const [, ip = '', stamps = ''] of text.matchAll(/^src=(\S+) .*oldest_pkt: \d+ (.*)$/gm)) {
       const instance = this.#instances.get(ip)
-      if (instance !== undefined) found.set(instance, stamps.split(',').length)
+      if (instance !== undefined) found.set(instance, (found.get(instance) ?? 0) + stamps.split(',').length)
     }
     return found
   }

@@ -1,8 +1,11 @@
 import type { LogLine } from '../../model/instance.ts'
-import type { InstanceId } from '../../model/instance-id.ts'
+import type { InstanceId, RunKey } from '../../model/instance-id.ts'
 import type { AppName } from '../../model/names.ts'
+import type { Command } from '../../model/session.ts'
+import type { InstanceStats } from '../../model/stats.ts'
 import type { PinnedImage, TaskDefinition } from '../../model/task.ts'
 import type { Listener } from './listening-sockets.ts'
+import type { Terminal } from './terminal.ts'
 
 /** A container as it was found or made: the one of an instance of the app. */
 export type Container = {
@@ -10,6 +13,8 @@ export type Container = {
   readonly app: AppName
   readonly instance: InstanceId
   readonly revision: number
+  /** Which of the containers of its instance it is; left out: it is made to check a definition or to read files of its image, and never started. */
+  readonly key?: RunKey | undefined
 }
 
 /** An image of this machine, with the TCP ports that it exposes. */
@@ -20,6 +25,15 @@ export type Pinned = Pick<TaskDefinition, 'app' | 'revision' | 'pinned'>
 
 /** What Docker last found by the check of a container's health; `said`: what the check wrote, where it failed. */
 export type Health = { readonly isHealthy: boolean; readonly said?: string | undefined }
+
+/** What is at a path in a container. */
+export type FileAt = {
+  readonly kind: 'file' | 'folder' | 'link' | 'other'
+  readonly name: string
+  readonly size: number
+  readonly uid: number
+  readonly gid: number
+}
 
 export type Exit = { readonly exitCode: number; readonly outOfMemory: boolean }
 
@@ -40,13 +54,15 @@ export interface Runtime {
   check(task: TaskDefinition, signal: AbortSignal): Promise<ImageFacts>
   /**
    * Makes the instance's container, not started; `mountedAt` is bound at the volume's path and may be mounted after this call, but
-   * before `start`. A container that is left over for the instance is removed first. Fails with `image-not-found`.
+   * before `start`. `key`: which of the containers of the instance it is; left out: the usual one. A container that is left over with this
+   * key is removed first. Fails with `image-not-found`.
    */
   create(
     instance: InstanceId,
     task: TaskDefinition,
     mountedAt: string | undefined,
     signal: AbortSignal,
+    key?: RunKey,
   ): Promise<Container>
   /**
    * Puts what the app's image has at the volume's path into the folder `at` of this machine: its contents, with the owner
@@ -55,6 +71,12 @@ export interface Runtime {
   copyFolder(task: TaskDefinition, at: string, signal: AbortSignal): Promise<void>
   /** Starts it and answers with its IP address. Fails with `command-not-found`, and with `app-crashed` where it has ended already. */
   start(container: Container, signal: AbortSignal): Promise<string>
+  /** What is at the path in a running container; undefined where nothing is. Fails with `runtime-unreachable`. */
+  statFile(container: Container, path: string, signal: AbortSignal): Promise<FileAt | undefined>
+  /** A file or folder of a running container as a tar, with names from its last part on. No link leads out of the container. Fails with `not-found`. */
+  readFiles(container: Container, path: string, signal: AbortSignal): AsyncIterable<Buffer>
+  /** Unpacks a tar into a folder of a running container. Fails with `not-found`, `bad-input`, `disk-full`. */
+  writeFiles(container: Container, path: string, tar: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>
   /** SIGTERM (or what the image asks for), `graceMs`, SIGKILL; resolves when no process of it runs any more. Gone or stopped already is success. */
   stop(container: Container, graceMs: number): Promise<void>
   /** Removes a stopped container, after its output was read to the end. Gone already is success. */
@@ -63,14 +85,39 @@ export interface Runtime {
   exited(container: Container, signal: AbortSignal): Promise<Exit | undefined>
   /** Whether its first process lives, from the quickest source: Docker reports an end later. */
   runs(container: Container): Promise<boolean>
+  /** Whether none of its processes runs any more, from the quickest source; false if unknown. `stop` resolves later, when Docker has seen it too. */
+  areGone(container: Container): Promise<boolean>
   /** How many processes of it were ended so far for using more memory than the app may; 0 if unknown. */
   memoryKills(container: Container): Promise<number>
+  /** The processor time that it has used so far, in milliseconds; undefined if unknown. */
+  cpuMs(container: Container): Promise<number | undefined>
   /** Gives a running container at most so many processors, never more than its definition says; by `undefined`, as many as that. Ended already is success. */
   limitCpus(container: Container, cpus: number | undefined): Promise<void>
   /** Where its processes listen for TCP connections; undefined if unknown. */
   listening(container: Container): Promise<readonly Listener[] | undefined>
   /** What the check of its health found last; undefined where its image has no HEALTHCHECK. Fails with `runtime-unreachable`. */
   health(container: Container): Promise<Health | undefined>
+  /**
+   * Starts a command in a running container, beside the app. Its processes end with the container. Fails with `command-not-found`, `bad-input`
+   * for a user or a folder that the container does not have, and `app-unreachable` where the container has stopped.
+   */
+  exec(container: Container, command: Command, signal: AbortSignal): Promise<Terminal>
+  /** Connects to a TCP port of a running container, on its address or on its loopback. Fails with `app-unreachable`. */
+  connect(container: Container, port: number, signal: AbortSignal): Promise<Terminal>
+  /**
+   * Makes and starts a container whose own command is this one, joined with a terminal. It has no volume. A container that does not start is
+   * removed; one that has run is removed by the caller. Fails as `create`, `start` and `exec` do.
+   */
+  console(
+    instance: InstanceId,
+    task: TaskDefinition,
+    command: Command,
+    signal: AbortSignal,
+  ): Promise<{ readonly container: Container; readonly terminal: Terminal }>
+  /** The counters of a container that accounting goes by, from the quickest source; undefined where none of its processes runs any more. */
+  usage(container: Container): Promise<Pick<ContainerStats, 'cpuMs' | 'sentBytes'> | undefined>
+  /** What a running container uses now; undefined where it does not run. */
+  stats(container: Container): Promise<ContainerStats | undefined>
   /** What it wrote, as it writes it, from `since` (ISO 8601) on; ends when the container does. Aborting throws the reason. */
   output(container: Container, since: string | undefined, signal: AbortSignal): AsyncIterable<LogLine>
   /** All containers of this node, running or not, of earlier runs too. */
@@ -88,6 +135,12 @@ export interface Runtime {
 /** Folders of this machine with what a container wrote outside of its app's volume; `pid` is its first process. */
 export type Layer = { readonly instance: InstanceId; readonly pid: number; readonly folders: readonly string[] }
 
+/** Counters of a container since its start, and what it has now. */
+export type ContainerStats = Pick<
+  InstanceStats,
+  'cpuMs' | 'memoryBytes' | 'memoryLimitBytes' | 'receivedBytes' | 'sentBytes' | 'readBytes' | 'writtenBytes' | 'pids'
+>
+
 export type FoundContainer = Container & {
   readonly running: boolean
   readonly ip: string | undefined
@@ -102,5 +155,7 @@ export const LABEL_APP = 'shadow.app'
 /** An older Shadow made containers without this label: each is the plain instance of its app. */
 export const LABEL_INSTANCE = 'shadow.instance'
 export const LABEL_REVISION = 'shadow.revision'
+/** The apps that the app uses, for the same reason. */
+export const LABEL_USES = 'shadow.uses'
 /** What the app may reach, so that a restarted node knows it for running containers. */
 export const LABEL_EGRESS = 'shadow.egress'

@@ -10,6 +10,7 @@ const specified = (changes: Partial<TaskDefinition> = {}) =>
   specificationOf(aTask(changes), {
     node: nodeName('n1'),
     instance: instanceId(aTask().app),
+    key: instanceId(aTask().app),
     network: 'shadow-n1',
     address: undefined,
     init: true,

@@ -139,9 +139,13 @@ export class DiskWatch implements Disposable {
     )
     for (const { id, volume } of running) {
       const mine = found.filter(layer => layer.instance === id)
-      const folders = mine.flatMap(layer => layer.folders).reduce((sum, folder) => sum + (bytes.get(folder) ?? 0), 0)
-      const deleted = await Promise.all(mine.map(({ pid }) => deletedBytesOf(pid)))
-      const used = deleted.reduce((sum, one) => sum + one, folders)
+      const each = await Promise.all(
+        mine.map(async ({ pid, folders }) =>
+          folders.reduce((sum, folder) => sum + (bytes.get(folder) ?? 0), await deletedBytesOf(pid)),
+        ),
+      )
+      // The limit is for each container: an instance has several while it is switched to a newer release.
+      const used = Math.max(0, ...each)
       const onVolume = await imageBytes(volume && image(volume))
       this.#growth.set(id, used + onVolume - (this.#total.get(id) ?? 0))
       this.#total.set(id, used + onVolume)

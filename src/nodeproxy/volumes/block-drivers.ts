@@ -61,6 +61,11 @@ export class BlockDrivers {
     return found.flat()
   }
 
+  /** Removes what killed runs of this node have begun, and what no later call would find. */
+  async recover(): Promise<void> {
+    for (const name of this.names) await this.#drivers[name]?.snapshots?.replacements?.recover()
+  }
+
   /** See `BlockDriver.file`; a volume that was not used here yet counts as one of the usual driver. */
   file(volume: VolumeId): string | undefined {
     return this.#usedBy(volume)?.file?.(volume)

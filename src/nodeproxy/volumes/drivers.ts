@@ -15,8 +15,12 @@ type Settings = {
   readonly pool?: string | undefined
   /** The driver of AWS EBS, opened; left out: this node does not have it. */
   readonly ebs?: BlockDriver | undefined
+  /** The driver of DigitalOcean, opened; left out: this node does not have it. */
+  readonly digitalocean?: BlockDriver | undefined
   /** How many times the room on the disk all volumes may be promised together; left out: the driver's own limit. */
   readonly overcommit?: number | undefined
+  /** So much of the disk is left free by snapshots. */
+  readonly floorBytes?: number | undefined
   readonly exec: Exec
   readonly log: Log
 }
@@ -26,6 +30,7 @@ const drivers: Readonly<Record<VolumeDriver, (settings: Settings) => BlockDriver
   loop,
   pool: settings => (settings.pool === undefined ? undefined : pool({ ...settings, folder: settings.pool })),
   ebs: settings => settings.ebs,
+  digitalocean: settings => settings.digitalocean,
 }
 
 /** Opens the block drivers that the settings name. */

@@ -1,3 +1,5 @@
+import type { InstanceState } from '../../lib/ec2/failures.ts'
+
 /** An EBS volume. It is called a disk here: a volume is what Shadow keeps on it. */
 export type Disk = {
   /** Such as `vol-0123456789abcdef0`. */
@@ -23,8 +25,6 @@ export type Growth = {
   readonly toGiB: number
 }
 
-export type InstanceState = 'pending' | 'running' | 'stopping' | 'stopped' | 'shutting-down' | 'terminated'
-
 /** Which disks are listed: those that match all that is given. */
 export type DiskFilter = {
   readonly id?: string
@@ -37,48 +37,24 @@ export type NewDisk = {
   readonly token: string
   readonly zone: string
   readonly sizeGiB: number
+  /** The snapshot whose bytes it begins with; left out: it is blank. */
+  readonly snapshot?: string | undefined
   readonly tags: Readonly<Record<string, string>>
 }
 
-/** Why the API refused a call. */
-export type EbsFailure =
-  | 'not-found'
-  /** The state of the disk does not allow the call: it is attached, not attached, or still changing. */
-  | 'wrong-state'
-  | 'other-zone'
-  /** The instance has as many disks attached as it can have. */
-  | 'no-slot'
-  | 'device-name-taken'
-  /** The zone, or the quota of the account, has no room for the disk. */
-  | 'no-capacity'
-  /** A disk grows only once in some hours. */
-  | 'grown-lately'
-  /** The token was used before, for a disk of another size or zone. */
-  | 'token-used'
-  | 'throttled'
-  | 'denied'
-  /** Refused for another reason, which the message has. */
-  | 'refused'
-  /** No answer came. The call may have been carried out. */
-  | 'no-answer'
-
-/** An error of `EbsApi`. Each call that fails does so with one of these; `throttled` and `no-answer` come after the API client's own retries. */
-export class EbsError extends Error {
-  override name = 'EbsError'
-  readonly failure: EbsFailure
-
-  constructor(failure: EbsFailure, message: string, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause })
-    this.failure = failure
-  }
+/** A snapshot of a disk. Its bytes are those of the moment when it was ordered, however long it is `pending`. */
+export type DiskSnapshot = {
+  /** Such as `snap-0123456789abcdef0`. */
+  readonly id: string
+  readonly sizeGiB: number
+  readonly state: 'pending' | 'completed' | 'error'
+  /** Milliseconds since 1970. */
+  readonly orderedAt: number
+  readonly tags: Readonly<Record<string, string>>
 }
 
-/** Whether the error is an EbsError with one of these failures. */
-export const isEbs = (error: unknown, ...failures: EbsFailure[]): error is EbsError =>
-  error instanceof EbsError && failures.includes(error.failure)
-
 /**
- * The calls of EC2 that the `ebs` driver needs. Calls return when the API has taken the order: the change itself takes seconds more. A
+ * The calls of EC2 that the `ebs` driver needs. Each that fails does so with an Ec2Error. Calls return when the API has taken the order: the change itself takes seconds more. A
  * list may lack what was changed a moment ago.
  */
 export interface EbsApi {
@@ -92,6 +68,11 @@ export interface EbsApi {
   growth(disk: string): Promise<Growth | undefined>
   tag(disk: string, tags: Readonly<Record<string, string>>): Promise<void>
   delete(disk: string): Promise<void>
+  /** EC2 has no token for this: a call that is repeated makes a second snapshot. */
+  snapshot(disk: string, tags: Readonly<Record<string, string>>): Promise<DiskSnapshot>
+  /** The snapshots of this account that have all of the tags. */
+  snapshots(tags: Readonly<Record<string, string>>): Promise<readonly DiskSnapshot[]>
+  deleteSnapshot(snapshot: string): Promise<void>
   /** Undefined for an instance that EC2 does not list. */
   instanceState(instance: string): Promise<InstanceState | undefined>
 }

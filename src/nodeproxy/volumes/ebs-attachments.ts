@@ -1,9 +1,10 @@
 import type { Clock } from '../../lib/clock.ts'
+import { isEc2 } from '../../lib/ec2/failures.ts'
 import { ShadowError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { VolumeId } from '../../model/names.ts'
 import type { Device } from './block-driver.ts'
-import { type Disk, type EbsApi, isEbs } from './ebs-api.ts'
+import type { Disk, EbsApi } from './ebs-api.ts'
 import type { EbsDisks } from './ebs-disks.ts'
 import { otherZone } from './ebs-failures.ts'
 import type { Ec2Machine } from './ec2-machine.ts'
@@ -76,12 +77,12 @@ export function ebsAttachments({ api, disks, machine, devices, clock, log }: Par
     try {
       await api.attach(disk.id, machine.instance, name)
     } catch (error) {
-      if (isEbs(error, 'device-name-taken')) {
+      if (isEc2(error, 'device-name-taken')) {
         badNames.add(name)
         return false
       }
       // Attached already, by an order whose answer was lost, or by another machine: the next look tells.
-      if (!isEbs(error, 'wrong-state', 'no-answer')) throw error
+      if (!isEc2(error, 'wrong-state', 'no-answer')) throw error
     }
     return true
   }
@@ -113,7 +114,7 @@ export function ebsAttachments({ api, disks, machine, devices, clock, log }: Par
   async function orderDetach(disk: Disk, instance: string, force: boolean): Promise<void> {
     await api.detach(disk.id, instance, { force }).catch(error => {
       // Detached already, perhaps by an order whose answer was lost: the next look tells.
-      if (!isEbs(error, 'wrong-state', 'not-found', 'no-answer')) throw error
+      if (!isEc2(error, 'wrong-state', 'not-found', 'no-answer')) throw error
     })
   }
 

@@ -1,20 +1,16 @@
-import { pause } from '../../lib/abort.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { ShadowError } from '../../lib/errors.ts'
+import { poll } from '../../lib/poll.ts'
 import { isAppName, type VolumeId, volumeId } from '../../model/names.ts'
 import type { Disk, EbsApi } from './ebs-api.ts'
 
 /** Only disks with both of these tags are ours, and only ours are ever attached, detached, grown or deleted. */
-const CLUSTER_TAG = 'shadow:cluster'
-const VOLUME_TAG = 'shadow:volume'
+export const CLUSTER_TAG = 'shadow:cluster'
+export const VOLUME_TAG = 'shadow:volume'
 /** `ready` once the disk has a filesystem. Before that the volume does not exist. */
 const STATE_TAG = 'shadow:state'
 const TOKEN_TAG = 'shadow:token'
 export const READY_TAG = { [STATE_TAG]: 'ready' }
-
-const FIRST_POLL_MS = 250
-const LONGEST_POLL_MS = 2_000
-const NEVER = new AbortController().signal
 
 type Options = { readonly api: EbsApi; readonly cluster: string; readonly clock: Clock }
 
@@ -103,14 +99,8 @@ export class EbsDisks {
   }
 
   /** Looks again and again, ever more seldom, until there is an answer; fails with `otherwise` after `ms`. */
-  async until<T>(ms: number, look: () => Promise<T | undefined>, otherwise: () => Error): Promise<T> {
-    const end = this.#clock.now() + ms
-    for (let wait = FIRST_POLL_MS; ; wait = Math.min(1.5 * wait, LONGEST_POLL_MS)) {
-      const found = await look()
-      if (found !== undefined) return found
-      if (this.#clock.now() >= end) throw otherwise()
-      await pause(this.#clock, wait, NEVER)
-    }
+  until<T>(ms: number, look: () => Promise<T | undefined>, otherwise: () => Error): Promise<T> {
+    return poll(this.#clock, ms, look, otherwise)
   }
 
   #exists({ id, state }: Disk): boolean {

@@ -1,11 +1,12 @@
+import { Ec2Error } from '../../lib/ec2/failures.ts'
 import { ShadowError } from '../../lib/errors.ts'
 import type { VolumeId } from '../../model/names.ts'
-import { type Disk, EbsError } from './ebs-api.ts'
+import type { Disk } from './ebs-api.ts'
 import type { Ec2Machine } from './ec2-machine.ts'
 
 /** What EC2 refused, as the error of the driver; any other error stays as it is. `what` is what was to be done: "attach volume blog". */
 export function asFailure(error: unknown, what: string, { instance, zone }: Ec2Machine): unknown {
-  if (!(error instanceof EbsError)) return error
+  if (!(error instanceof Ec2Error)) return error
   const say = (reason: string): string => `EC2 cannot ${what}: ${reason} (${error.message})`
   switch (error.failure) {
     case 'no-capacity':
@@ -53,7 +54,7 @@ export const notMade = (volume: VolumeId, disk: Disk): ShadowError =>
   })
 
 /** EBS lets a disk grow only so often. */
-export const grownLately = (volume: VolumeId, { id, sizeGiB }: Disk, cause: EbsError): ShadowError =>
+export const grownLately = (volume: VolumeId, { id, sizeGiB }: Disk, cause: Ec2Error): ShadowError =>
   new ShadowError(
     'cloud-failed',
     `${id} of volume ${volume} cannot grow yet, as it has grown lately: ${cause.message}`,

@@ -67,7 +67,7 @@ function region({ lagMs = 0 } = {}) {
     )
   /** A volume that `i-1` has made and put down again. */
   async function made(driver: BlockDriver): Promise<string> {
-    await ended(driver.create(blog, GIB, format, signal, 1))
+    await ended(driver.create(blog, GIB, format, signal, { epoch: 1 }))
     await ended(driver.detach(blog))
     assert.equal(cloud.all.length, 1)
     return cloud.all[0]?.id ?? ''
@@ -123,14 +123,14 @@ test('lists that lag behind make no second disk, and no second attachment', asyn
   const { driver, ended, cloud } = region({ lagMs: 4_000 })
   const one = driver('i-1')
   for (let i = 0; i < 2; i++) {
-    await ended(one.create(blog, GIB, format, signal, 1))
+    await ended(one.create(blog, GIB, format, signal, { epoch: 1 }))
     await ended(one.attach(blog, signal))
     await ended(one.detach(blog))
   }
   assert.equal(cloud.all.length, 1)
   assert.equal(cloud.calls.filter(call => call.startsWith('attach')).length, 2)
   await ended(one.remove(blog))
-  await ended(one.create(blog, GIB, format, signal, 2))
+  await ended(one.create(blog, GIB, format, signal, { epoch: 2 }))
   assert.deepEqual(cloud.wrongs, [])
 })
 
@@ -139,7 +139,7 @@ for (const call of ['create', 'attach', 'detach', 'grow', 'delete'] as const)
     const { driver, ended, cloud } = region()
     const one = driver('i-1')
     cloud.failNext(call, 'no-answer', { isCarriedOut: true })
-    await ended(one.create(blog, GIB, format, signal, 1))
+    await ended(one.create(blog, GIB, format, signal, { epoch: 1 }))
     await ended(one.grow(blog, 2 * GIB, signal))
     await ended(one.attach(blog, signal))
     await ended(one.detach(blog))
@@ -151,20 +151,20 @@ for (const call of ['create', 'attach', 'detach', 'grow', 'delete'] as const)
 test('a creation that ended after its order is begun anew by the next one: one disk is left', async () => {
   const { driver, ended, fails, cloud } = region()
   cloud.failNext('create', 'no-answer', { isCarriedOut: true })
-  const create = driver('i-1').create(blog, GIB, format, signal, 1)
+  const create = driver('i-1').create(blog, GIB, format, signal, { epoch: 1 })
   cloud.failNext('disks', 'throttled') // the look at what there is comes first
   await fails('cloud-failed', create)
-  await ended(driver('i-1').create(blog, GIB, format, signal, 1))
+  await ended(driver('i-1').create(blog, GIB, format, signal, { epoch: 1 }))
   await ended(driver('i-1').attach(blog, signal))
   assert.equal(cloud.all.length, 1)
 })
 
 test('after a failed creation, the spent token of its deleted disk is not used again', async () => {
   const { driver, ended, cloud } = region()
-  const failing = driver('i-1').create(blog, GIB, () => Promise.reject(new Error('mkfs ended')), signal, 1)
+  const failing = driver('i-1').create(blog, GIB, () => Promise.reject(new Error('mkfs ended')), signal, { epoch: 1 })
   await assert.rejects(ended(failing), /mkfs ended/)
   // A driver that was started anew does not remember what was deleted: it waits for the disk in vain first.
-  await ended(driver('i-1').create(blog, GIB, format, signal, 1))
+  await ended(driver('i-1').create(blog, GIB, format, signal, { epoch: 1 }))
   await ended(driver('i-1').attach(blog, signal))
   assert.equal(cloud.all.length, 1)
 })
@@ -181,12 +181,12 @@ test('a disk that a dead machine left half-made is deleted, and one of a living 
       return never
     },
     signal,
-    1,
+    { epoch: 1 },
   )
   await ended(until(() => formatting))
-  await fails('volume-in-use', driver('i-2').create(blog, GIB, format, signal, 2), /i-1, which is running/)
+  await fails('volume-in-use', driver('i-2').create(blog, GIB, format, signal, { epoch: 2 }), /i-1, which is running/)
   cloud.end('i-1', 'terminated')
-  await ended(driver('i-2').create(blog, GIB, format, signal, 2))
+  await ended(driver('i-2').create(blog, GIB, format, signal, { epoch: 2 }))
   await ended(driver('i-2').attach(blog, signal))
   assert.deepEqual(cloud.wrongs, [])
 })
@@ -218,7 +218,7 @@ test('a device name that the machine has in use, by a disk that is not ours, is 
   const attachment = { instance: 'i-1', deviceName: '/dev/xvdba', state: 'attached' as const }
   cloud.addForeign({ zone: 'eu-1a', state: 'in-use', attachment })
   const one = driver('i-1')
-  await ended(one.create(blog, GIB, format, signal, 1))
+  await ended(one.create(blog, GIB, format, signal, { epoch: 1 }))
   assert.equal(cloud.all[1]?.attachment?.deviceName, '/dev/xvdbb')
   cloud.failNext('attach', 'device-name-taken')
   await ended(one.detach(blog))
@@ -230,7 +230,7 @@ test('two volumes that attach at once get names of their own', async () => {
   const { driver, cloud, ended } = region()
   const one = driver('i-1')
   const volumes = ['a', 'b', 'c'].map(name => volumeId(name))
-  await ended(Promise.all(volumes.map(volume => one.create(volume, GIB, format, signal, 1))))
+  await ended(Promise.all(volumes.map(volume => one.create(volume, GIB, format, signal, { epoch: 1 }))))
   assert.equal(new Set(cloud.all.map(({ attachment }) => attachment?.deviceName)).size, 3)
 })
 
@@ -244,14 +244,14 @@ test('a machine without a free slot says so', async () => {
 test('a zone without capacity: nothing is made, and the error names the zone', async () => {
   const { cloud, driver, fails } = region()
   cloud.fullZones.add('eu-1a')
-  await fails('disk-full', driver('i-1').create(blog, GIB, format, signal, 1), /zone eu-1a/)
+  await fails('disk-full', driver('i-1').create(blog, GIB, format, signal, { epoch: 1 }), /zone eu-1a/)
   assert.deepEqual(cloud.all, [])
 })
 
 test('a volume grows while it is attached, and not again before EBS allows it', async () => {
   const { driver, ended, fails, cloud } = region()
   const one = driver('i-1')
-  await ended(one.create(blog, GIB, format, signal, 1))
+  await ended(one.create(blog, GIB, format, signal, { epoch: 1 }))
   await ended(one.attach(blog, signal))
   await ended(one.grow(blog, 3 * GIB, signal))
   assert.equal(cloud.all[0]?.sizeGiB, 3)
@@ -271,7 +271,7 @@ test('a growth that an earlier run began is waited for', async () => {
 test('a mounted volume is not detached', async () => {
   const { driver, ended, mounted, cloud } = region()
   const one = driver('i-1')
-  await ended(one.create(blog, GIB, format, signal, 1))
+  await ended(one.create(blog, GIB, format, signal, { epoch: 1 }))
   const device = await ended(one.attach(blog, signal))
   mounted.add(device)
   await assert.rejects(ended(one.detach(blog)), /is mounted/)
@@ -286,7 +286,7 @@ test('only disks of this cluster are seen: those of others, and of nobody, are n
   const one = driver('i-1')
   await fails('not-found', one.attach(blog, signal))
   await ended(one.remove(blog))
-  await ended(one.create(blog, GIB, format, signal, 1))
+  await ended(one.create(blog, GIB, format, signal, { epoch: 1 }))
   await ended(one.detach(blog))
   await ended(one.remove(blog))
   await ended(until(() => cloud.all.length === 2))

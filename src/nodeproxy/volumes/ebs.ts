@@ -1,15 +1,16 @@
 import { createHash } from 'node:crypto'
-import { orAborted } from '../../lib/abort.ts'
 import type { Clock } from '../../lib/clock.ts'
+import { isEc2 } from '../../lib/ec2/failures.ts'
 import { ShadowError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
-import { KeyedMutex } from '../../lib/mutex.ts'
 import type { VolumeId } from '../../model/names.ts'
-import type { BlockDriver, Device, Format } from './block-driver.ts'
-import { type Disk, type EbsApi, isEbs } from './ebs-api.ts'
+import type { BlockDriver, Creation, Device, Format } from './block-driver.ts'
+import { cloudDriver } from './cloud-driver.ts'
+import type { Disk, EbsApi } from './ebs-api.ts'
 import { ebsAttachments } from './ebs-attachments.ts'
 import { EbsDisks, READY_TAG } from './ebs-disks.ts'
 import { asFailure, grownLately, notMade } from './ebs-failures.ts'
+import { ebsSnapshots } from './ebs-snapshots.ts'
 import type { Ec2Machine } from './ec2-machine.ts'
 import { noSuchVolume } from './loop-image.ts'
 import type { DiskDevices } from './nvme.ts'
@@ -34,17 +35,18 @@ const DELETED_TOKENS = 3
  * EC2 how things are and goes on from there, so it may be repeated after a lost answer or a crash. Retries are the API client's alone.
  */
 export function ebs({ api, cluster, machine, devices, clock, log }: Options): BlockDriver {
-  const turns = new KeyedMutex<VolumeId>()
   const disks = new EbsDisks({ api, cluster, clock })
+  const snapshots = ebsSnapshots({ api, disks, cluster, clock, log })
   const attachments = ebsAttachments({ api, disks, machine, devices, clock, log })
 
-  async function create(volume: VolumeId, sizeBytes: number, format: Format, epoch: number): Promise<void> {
+  async function create(volume: VolumeId, sizeBytes: number, format: Format, { epoch = 0, from }: Creation) {
     const there = await disks.of(volume)
     if (there.some(disk => disks.isReady(disk))) return
     for (const left of there) await discard(volume, left)
-    const disk = await make(volume, gibOf(sizeBytes), epoch)
+    const source = from && (await snapshots.diskSnapshot(from))
+    const disk = await make(volume, Math.max(gibOf(sizeBytes), source?.sizeGiB ?? 0), epoch, source?.id)
     try {
-      await format(await attachments.attach(volume, disk))
+      if (source === undefined) await format(await attachments.attach(volume, disk))
     } catch (error) {
       await discard(volume, disk).catch(cause =>
         log.warn('half-made disk not deleted; the next wake does it', { volume, disk: disk.id, cause }),
@@ -63,14 +65,15 @@ export function ebs({ api, cluster, machine, devices, clock, log }: Options): Bl
     log.info('disk made', { volume, disk: disk.id, zone: disk.zone, sizeGiB: disk.sizeGiB })
   }
 
-  async function make(volume: VolumeId, sizeGiB: number, epoch: number): Promise<Disk> {
+  async function make(volume: VolumeId, sizeGiB: number, epoch: number, snapshot?: string): Promise<Disk> {
     const { zone } = machine
     for (let attempt = 0; attempt < DELETED_TOKENS; attempt++) {
       const token = createHash('sha256').update(`${cluster}/${volume}/${epoch}/${attempt}`).digest('hex')
-      const made = await api.create({ token, zone, sizeGiB, tags: disks.tagsOf(volume, token) }).catch(async error => {
-        if (isEbs(error, 'token-used')) return undefined
+      const wanted = { token, zone, sizeGiB, snapshot, tags: disks.tagsOf(volume, token) }
+      const made = await api.create(wanted).catch(async error => {
+        if (isEc2(error, 'token-used')) return undefined
         // The disk may have been made though the answer was lost: its token tells.
-        if (!isEbs(error, 'no-answer')) throw error
+        if (!isEc2(error, 'no-answer')) throw error
         return disks.until(
           VISIBLE_WITHIN_MS,
           () => disks.madeWith(token),
@@ -113,7 +116,7 @@ export function ebs({ api, cluster, machine, devices, clock, log }: Options): Bl
     try {
       await api.delete(disk.id)
     } catch (error) {
-      const isGone = isEbs(error, 'not-found') || (isEbs(error, 'no-answer') && (await disks.now(disk)) === undefined)
+      const isGone = isEc2(error, 'not-found') || (isEc2(error, 'no-answer') && (await disks.now(disk)) === undefined)
       if (!isGone) throw error
     }
     disks.remember('deleted', volume, disk)
@@ -133,8 +136,8 @@ export function ebs({ api, cluster, machine, devices, clock, log }: Options): Bl
       const before = await settledGrowth(volume, found)
       if (before === undefined || before.toGiB < wanted) {
         await api.grow(found.id, wanted).catch(async error => {
-          if (isEbs(error, 'grown-lately')) throw grownLately(volume, found, error)
-          if (!isEbs(error, 'no-answer')) throw error
+          if (isEc2(error, 'grown-lately')) throw grownLately(volume, found, error)
+          if (!isEc2(error, 'no-answer')) throw error
           if (((await api.growth(found.id))?.toGiB ?? 0) < wanted) throw error
         })
         // The list may tell of the growth before this one for a while.
@@ -187,56 +190,28 @@ export function ebs({ api, cluster, machine, devices, clock, log }: Options): Bl
     for (const disk of found) await deleteDisk(volume, disk)
   }
 
-  /** Takes a turn of the volume. The work goes on when the caller leaves: it may be what the next caller waits for. */
-  const turn = <T>(volume: VolumeId, what: string, work: () => Promise<T>): Promise<T> =>
-    turns.take(volume, () =>
-      work().catch(error => {
-        throw asFailure(error, `${what} volume ${volume}`, machine)
-      }),
+  async function attached() {
+    const found = await disks.attachedTo(machine.instance)
+    return Promise.all(
+      found.map(async ({ volume, disk }) => ({
+        volume,
+        // A disk that is being attached has no device yet, and must be detached all the same.
+        device: (await devices.find(disk.id)) ?? (disk.id as Device),
+      })),
     )
+  }
 
+  async function detach(volume: VolumeId): Promise<void> {
+    for (const disk of await disks.of(volume)) await attachments.detach(volume, disk)
+  }
+
+  const deeds = { create, grow, attach, detach, remove, attached, snapshots }
+  const driver = cloudDriver(machine.zone, deeds, (error, what) => asFailure(error, what, machine))
   return {
-    excludes: true,
-    zone: machine.zone,
-
-    create: (volume, sizeBytes, format, signal, epoch = 0) =>
-      orAborted(
-        turn(volume, 'make', () => create(volume, sizeBytes, format, epoch)),
-        signal,
-      ),
-
-    grow: (volume, sizeBytes, signal) =>
-      orAborted(
-        turn(volume, 'grow', () => grow(volume, sizeBytes)),
-        signal,
-      ),
-
-    attach: (volume, signal) =>
-      orAborted(
-        turn(volume, 'attach', () => attach(volume)),
-        signal,
-      ),
-
-    detach: volume =>
-      turn(volume, 'detach', async () => {
-        for (const disk of await disks.of(volume)) await attachments.detach(volume, disk)
-      }),
-
-    remove: volume => turn(volume, 'remove', () => remove(volume)),
-
-    async attached() {
-      try {
-        const found = await disks.attachedTo(machine.instance)
-        return await Promise.all(
-          found.map(async ({ volume, disk }) => ({
-            volume,
-            // A disk that is being attached has no device yet, and must be detached all the same.
-            device: (await devices.find(disk.id)) ?? (disk.id as Device),
-          })),
-        )
-      } catch (error) {
-        throw asFailure(error, 'list the attached volumes', machine)
-      }
+    ...driver,
+    async growAttached(volume, sizeBytes, signal) {
+      await driver.grow(volume, sizeBytes, signal)
+      return driver.attach(volume, signal)
     },
   }
 }

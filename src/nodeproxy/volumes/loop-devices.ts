@@ -59,6 +59,14 @@ export function loopDevices({ root, name, exec }: Options) {
       return device
     },
 
+    /** Lets the device be as large as its file is by now, also while it is mounted. */
+    async resized(volume: VolumeId): Promise<Device> {
+      const [device] = await devicesOf(volume)
+      if (device === undefined) throw noSuchVolume(volume)
+      await exec('losetup', ['--set-capacity', device])
+      return device
+    },
+
     /** Detaches the volume; fails with `volume-in-use` while it is mounted or open. */
     async detach(volume: VolumeId): Promise<void> {
       const file = `${folderOf(await root(), volume)}/${name}`

@@ -2,13 +2,14 @@ import { randomUUID } from 'node:crypto'
 import { link, open, readdir, rm, stat, statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { ShadowError, systemCode } from '../../lib/errors.ts'
-import { ExecError } from '../../lib/exec.ts'
+import { type Exec, ExecError } from '../../lib/exec.ts'
 import { isNoSpace, makeFolder, syncFolder } from '../../lib/files.ts'
 import type { Log } from '../../lib/log.ts'
 import { mapAtMost } from '../../lib/parallel.ts'
 import type { VolumeId } from '../../model/names.ts'
 import { sayBytes } from '../../model/quantities.ts'
 import type { Format } from './block-driver.ts'
+import { copyImage } from './image-copy.ts'
 import { IMAGE } from './layout.ts'
 
 export const USUAL_OVERCOMMIT = 10
@@ -32,21 +33,28 @@ export async function removeParts(folder: string, prefix = PART): Promise<void> 
   for (const name of await readdir(folder)) if (name.startsWith(prefix)) await rm(`${folder}/${name}`, { force: true })
 }
 
-/** Makes the image and formats it, where there is none. An image has its name only when it is whole and synced. */
-export async function makeImage(wanted: Wanted, format: Format): Promise<void> {
+/** What a new image begins with: a filesystem, or the bytes of the image that `copyOf` finds. */
+type Content = { readonly format: Format } | { readonly copyOf: () => Promise<string>; readonly exec: Exec }
+
+/** Makes the image, where there is none. An image has its name only when it is whole and synced. */
+export async function makeImage(wanted: Wanted, content: Content): Promise<void> {
   const { image, volume, sizeBytes } = wanted
   if ((await sizeIfThere(image)) !== undefined) return
   const folder = dirname(image)
   await makeFolder(folder)
-  await assertRoom(wanted, wholeBlocks(sizeBytes))
+  const source = 'copyOf' in content ? await content.copyOf() : undefined
+  const bytes = Math.max(wholeBlocks(sizeBytes), source === undefined ? 0 : (await stat(source)).size)
+  await assertRoom(wanted, bytes)
   await removeParts(folder)
   // Each try has a name of its own: the mkfs of a killed run may still be writing to the last one's.
   const part = `${folder}/${PART}${randomUUID()}`
   try {
     await onDisk(volume, async () => {
-      await using file = await open(part, 'wx', 0o600)
-      await file.truncate(wholeBlocks(sizeBytes))
-      await format(part)
+      if ('copyOf' in content && source !== undefined)
+        await copyImage({ exec: content.exec, from: source, to: part, full: cause => noSpace(volume, cause) })
+      await using file = await open(part, source === undefined ? 'wx' : 'r+', 0o600)
+      await file.truncate(bytes)
+      if ('format' in content) await content.format(part)
       await file.sync()
     })
     await link(part, image) // rename would replace an image that is there
@@ -78,6 +86,12 @@ export async function growImage(wanted: Wanted, release: () => Promise<void>): P
     await file.sync()
   })
 }
+
+const noSpace = (volume: VolumeId, cause: unknown): ShadowError =>
+  new ShadowError('disk-full', `no space left to make or grow volume ${volume}`, {
+    cause,
+    hint: 'free space on the disk of the data folder (df -h), then try again',
+  })
 
 export const noSuchVolume = (volume: VolumeId): ShadowError =>
   new ShadowError('not-found', `this machine has no volume ${volume}`)
@@ -127,10 +141,7 @@ async function onDisk(volume: VolumeId, task: () => Promise<void>): Promise<void
   } catch (error) {
     const output = error instanceof ExecError ? `${error.stdout}${error.stderr}`.trim() : String(error)
     if (isNoSpace(error) || systemCode(error) === 'EFBIG' || /No space left|File too large/.test(output))
-      throw new ShadowError('disk-full', `no space left to make or grow volume ${volume}`, {
-        cause: error,
-        hint: 'free space on the disk of the data folder (df -h), then try again',
-      })
+      throw noSpace(volume, error)
     if (error instanceof ExecError)
       throw new ShadowError('volume-broken', `the filesystem of volume ${volume} cannot be made:\n${output}`, {
         cause: error,

@@ -7,6 +7,7 @@ import { KeyedMutex } from '../../lib/mutex.ts'
 import type { VolumeId } from '../../model/names.ts'
 import { mountinfo } from '../filesystem/mountinfo.ts'
 import type { BlockDriver } from './block-driver.ts'
+import { imageSnapshots } from './image-snapshots.ts'
 import { folderOf, IMAGE, imageOf, realFolder } from './layout.ts'
 import { loopDevices } from './loop-devices.ts'
 import { growImage, makeImage, USUAL_OVERCOMMIT } from './loop-image.ts'
@@ -16,14 +17,23 @@ type Options = {
   readonly exec?: Exec
   /** How many times the room on the disk all volumes may be promised together. */
   readonly overcommit?: number | undefined
+  /** So much of the disk is left free by snapshots. */
+  readonly floorBytes?: number | undefined
   readonly log?: Log
 }
 
 /** Volumes as sparse files at `<folder>/<volume>/image.ext4` on a disk of this machine, each attached as a loop device. */
-export function loop({ folder, exec = execHere, overcommit = USUAL_OVERCOMMIT, log = noLog }: Options): BlockDriver {
+export function loop({
+  folder,
+  exec = execHere,
+  overcommit = USUAL_OVERCOMMIT,
+  floorBytes,
+  log = noLog,
+}: Options): BlockDriver {
   const root = realFolder(folder)
   const turns = new KeyedMutex<VolumeId>()
   const devices = loopDevices({ root, name: IMAGE, exec })
+  const snapshots = imageSnapshots({ root, turns, exec, floorBytes })
   const wanted = async (volume: VolumeId, sizeBytes: number) => ({
     image: imageOf(await root(), volume),
     volume,
@@ -38,15 +48,27 @@ export function loop({ folder, exec = execHere, overcommit = USUAL_OVERCOMMIT, l
     file: volume => imageOf(folder, volume),
 
     // The work goes on when the caller leaves: it may be what the next caller waits for.
-    create: (volume, sizeBytes, format, signal) =>
+    create: (volume, sizeBytes, format, signal, { from } = {}) =>
       orAborted(
-        turns.take(volume, async () => makeImage(await wanted(volume, sizeBytes), format)),
+        turns.take(volume, async () => {
+          const image = await wanted(volume, sizeBytes)
+          await makeImage(image, from === undefined ? { format } : { copyOf: () => snapshots.file(from), exec })
+        }),
         signal,
       ),
 
     grow: (volume, sizeBytes, signal) =>
       orAborted(
         turns.take(volume, async () => growImage(await wanted(volume, sizeBytes), () => devices.detach(volume))),
+        signal,
+      ),
+
+    growAttached: (volume, sizeBytes, signal) =>
+      orAborted(
+        turns.take(volume, async () => {
+          await growImage(await wanted(volume, sizeBytes), () => Promise.resolve())
+          return devices.resized(volume)
+        }),
         signal,
       ),
 
@@ -70,5 +92,6 @@ export function loop({ folder, exec = execHere, overcommit = USUAL_OVERCOMMIT, l
       }),
 
     attached: devices.attached,
+    snapshots,
   }
 }

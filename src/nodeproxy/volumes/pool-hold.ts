@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { link, open, readdir, rename, rm } from 'node:fs/promises'
 import { ShadowError, systemCode } from '../../lib/errors.ts'
-import { type Exec, ExecError } from '../../lib/exec.ts'
+import type { Exec } from '../../lib/exec.ts'
 import { syncFolder } from '../../lib/files.ts'
 import type { Log } from '../../lib/log.ts'
 import type { NodeName, VolumeId } from '../../model/names.ts'
+import { copyImage } from './image-copy.ts'
 import { IMAGE } from './layout.ts'
 import { noSuchVolume, PART, removeParts } from './loop-image.ts'
 
@@ -71,17 +72,12 @@ async function replaceImage({ folder, node, volume, exec }: Held, image: string,
   await removeParts(folder)
   const part = `${folder}/${PART}${randomUUID()}`
   try {
-    await exec('cp', ['--reflink=auto', '--sparse=always', '--', `${folder}/${IMAGE}`, part]).catch(cause => {
-      if (!(cause instanceof ExecError) || !/No space left|quota/i.test(cause.stderr)) throw cause
-      throw new ShadowError('disk-full', `no space left to take volume ${volume} over: its image has to be copied`, {
+    const full = (cause: unknown): ShadowError =>
+      new ShadowError('disk-full', `no space left to take volume ${volume} over: its image has to be copied`, {
         cause,
         hint: 'free space on the storage of SHADOW_POOL, or start the node again that had the volume',
       })
-    })
-    {
-      await using file = await open(part, 'r+')
-      await file.sync()
-    }
+    await copyImage({ exec, from: `${folder}/${IMAGE}`, to: part, full })
     // The copy may have taken longer than the lease: then another node may have the volume, and has removed this hold.
     signal.throwIfAborted()
     if ((await inodeOf(hold)) !== image)

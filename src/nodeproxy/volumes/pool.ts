@@ -6,6 +6,7 @@ import { type Log, noLog } from '../../lib/log.ts'
 import { KeyedMutex } from '../../lib/mutex.ts'
 import type { NodeName, VolumeId } from '../../model/names.ts'
 import type { BlockDriver, Device } from './block-driver.ts'
+import { imageSnapshots } from './image-snapshots.ts'
 import { folderOf, imageOf, realFolder } from './layout.ts'
 import { loopDevices } from './loop-devices.ts'
 import { growImage, makeImage, USUAL_OVERCOMMIT } from './loop-image.ts'
@@ -19,6 +20,8 @@ type Options = {
   readonly exec?: Exec
   /** How many times the room on the storage all volumes may be promised together. */
   readonly overcommit?: number | undefined
+  /** So much of the disk is left free by snapshots. */
+  readonly floorBytes?: number | undefined
   readonly log?: Log
 }
 
@@ -28,10 +31,11 @@ type Options = {
  * own (see pool-hold.ts), so the kernel's table of loop devices tells the volumes of this node from those of others.
  */
 export function pool(options: Options): BlockDriver {
-  const { folder, node, exec = execHere, overcommit = USUAL_OVERCOMMIT, log = noLog } = options
+  const { folder, node, exec = execHere, overcommit = USUAL_OVERCOMMIT, floorBytes, log = noLog } = options
   const root = realFolder(folder)
   const turns = new KeyedMutex<VolumeId>()
   const devices = loopDevices({ root, name: holdName(node), exec })
+  const snapshots = imageSnapshots({ root, turns, exec, floorBytes, owner: node })
   const wanted = async (volume: VolumeId, sizeBytes: number) => ({
     image: imageOf(await root(), volume),
     volume,
@@ -60,15 +64,27 @@ export function pool(options: Options): BlockDriver {
 
     file: volume => imageOf(folder, volume),
 
-    create: (volume, sizeBytes, format, signal) =>
+    create: (volume, sizeBytes, format, signal, { from } = {}) =>
       orAborted(
-        turns.take(volume, async () => makeImage(await wanted(volume, sizeBytes), format)),
+        turns.take(volume, async () => {
+          const image = await wanted(volume, sizeBytes)
+          await makeImage(image, from === undefined ? { format } : { copyOf: () => snapshots.file(from), exec })
+        }),
         signal,
       ),
 
     grow: (volume, sizeBytes, signal) =>
       orAborted(
         turns.take(volume, async () => growImage(await wanted(volume, sizeBytes), () => detachNow(volume))),
+        signal,
+      ),
+
+    growAttached: (volume, sizeBytes, signal) =>
+      orAborted(
+        turns.take(volume, async () => {
+          await growImage(await wanted(volume, sizeBytes), () => Promise.resolve())
+          return devices.resized(volume)
+        }),
         signal,
       ),
 
@@ -89,5 +105,6 @@ export function pool(options: Options): BlockDriver {
       }),
 
     attached: devices.attached,
+    snapshots,
   }
 }

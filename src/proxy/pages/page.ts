@@ -39,19 +39,34 @@ export function page({ title, body, script = '' }: { title: string; body: string
   }
 }
 
+/** A script that follows a wake at `eventsPath`, and opens the app when it has ended. */
+export const followScript = (eventsPath: string): string => `
+const events = new EventSource(${JSON.stringify(eventsPath)})
+events.onmessage = event => {
+  const { phase } = JSON.parse(event.data)
+  if (phase === 'waking' || phase === 'stopping') return
+  events.close()
+  location.reload()
+}
+events.onerror = () => { if (events.readyState === EventSource.CLOSED) setTimeout(() => location.reload(), 2000) }
+`
+
 /** The text as it may stand in HTML. */
 export const escaped = (text: string): string => text.replace(/[&<>"']/g, character => `&#${character.charCodeAt(0)};`)
 
+/** The hash of a style or script, as Content-Security-Policy has it. */
 const hashOf = (text: string): string => `'sha256-${createHash('sha256').update(text).digest('base64')}'`
-const BASE = `default-src 'none'; base-uri 'none'; form-action 'none'; style-src ${hashOf(STYLE)}`
-const policies = new Map<string, string>()
+const policyOf = policiesOn(`default-src 'none'; base-uri 'none'; form-action 'none'; style-src ${hashOf(STYLE)}`)
 
-/** There are as many policies as there are scripts of ours: one. */
-function policyOf(script: string): string {
-  let policy = policies.get(script)
-  if (policy === undefined) {
-    policy = script === '' ? BASE : `${BASE}; script-src ${hashOf(script)}; connect-src 'self'`
-    policies.set(script, policy)
+/** A function that gives the Content-Security-Policy of a page with this script, which may ask its own site: the base and what the script needs. */
+export function policiesOn(base: string): (script: string) => string {
+  const policies = new Map<string, string>() // as many as there are scripts of ours: one
+  return script => {
+    let policy = policies.get(script)
+    if (policy === undefined) {
+      policy = script === '' ? base : `${base}; script-src ${hashOf(script)}; connect-src 'self'`
+      policies.set(script, policy)
+    }
+    return policy
   }
-  return policy
 }

@@ -2,7 +2,8 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
+import { request as ask, createServer } from 'node:http'
+import { connect } from 'node:net'
 import { dirname } from 'node:path'
 
 const { env } = process
@@ -19,6 +20,28 @@ const sockets = new Set()
 const routes = {
   /** The id of this run, and how many requests it has served. */
   '/': (_, response) => json(response, { boot, requests, pid: process.pid }),
+  /** Sends the body to the node, over the socket of Shadow: `?method=PUT&path=/v1/busy`. */
+  '/socket': (request, response, url) => {
+    const { method = 'GET', path = '/v1/instance' } = Object.fromEntries(url.searchParams)
+    const asked = ask({ socketPath: env.SHADOW_SOCKET, method, path }, answer => {
+      response.writeHead(answer.statusCode, { 'content-type': answer.headers['content-type'] ?? 'text/plain' })
+      answer.pipe(response)
+    })
+    asked.on('error', error => response.writeHead(599).end(String(error)))
+    request.pipe(asked)
+  },
+  /** Sends a line over TCP, and answers with the line that comes back: `?host=db&port=5432&line=all`; 502 with the code of the failure. */
+  '/tcp': (_, response, url) => {
+    const { host, port, line } = Object.fromEntries(url.searchParams)
+    const socket = connect({ host, port: Number(port), timeout: 3000 }, () => socket.write(`${line}\n`))
+    socket.once('data', bytes => {
+      response.end(bytes)
+      socket.destroy()
+    })
+    socket.on('timeout', () => socket.destroy(Object.assign(new Error('late'), { code: 'ETIMEDOUT' })))
+    socket.on('error', error => response.writeHead(502).end(error.code))
+  },
+  '/robots.txt': (_, response) => response.end(`User-agent: *\n# ${boot.id}\n`),
   '/env': (_, response) => json(response, env),
   '/headers': (request, response) => json(response, { raw: request.rawHeaders, from: request.socket.remoteAddress }),
   /** The length and the SHA-256 of the request body. */

@@ -5,8 +5,8 @@ import { createServer as createHttpServer, type RequestListener } from 'node:htt
 import { connect, type Server } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { freePort } from '../../../src/testing/free-port.ts'
 import { open } from '../../../src/testing/wire.ts'
-import { freePort } from '../free-port.ts'
 import type { Backends } from './pairs.ts'
 import { strictBackend } from './strict-backend.ts'
 

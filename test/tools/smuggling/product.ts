@@ -92,6 +92,9 @@ const keepingWhat = (connector: NodeConnector, saw: string[]): NodeConnector => 
     return connector.hold(app, node, request, cancellation)
   },
   follow: (app, node, signal) => connector.follow(app, node, signal),
+  keep: (...keeping) => connector.keep(...keeping),
+  connect: (...asked) => connector.connect(...asked),
+  loads: (node, signal) => connector.loads(node, signal),
   check: (node, signal) => connector.check(node, signal),
 })
 

@@ -344,6 +344,15 @@ test('what must not be sent twice is not sent on a connection that may just be c
   client.send('POST / HTTP/1.1\r\nHost: a\r\n\r\n')
   await client.until('ok')
   assert.equal(sockets.length, 2)
+  for (const first of ['the request', 'the sweep']) {
+    const before: number = sockets.length
+    front.clock.pause(5_000)
+    if (first === 'the sweep') await front.clock.advance(0)
+    client.text = ''
+    client.send('POST / HTTP/1.1\r\nHost: a\r\n\r\n')
+    await client.until('ok')
+    assert.equal(sockets.length, before + 1, `the machine was paused, and goes on with ${first}`)
+  }
 })
 
 test('idle connections to an upstream that is forgotten are closed', async () => {

@@ -15,7 +15,7 @@ import type { GoneUpstream } from '../next-hop.ts'
 import { problemAnswer } from '../problem-answer.ts'
 import { OutputBuffer } from '../sockets/buffers.ts'
 import { refuseMisdirected } from '../tls/misdirected.ts'
-import { Pool } from '../upstream/pool.ts'
+import { Pool, type Target } from '../upstream/pool.ts'
 import { Head } from '../wire/head.ts'
 import { Http1Connection } from './h1/connection.ts'
 import { Http2Connection } from './h2/connection.ts'
@@ -77,6 +77,8 @@ export class ExchangeServer implements Disposable {
         surelyOpenSweeps: inSweeps(SURELY_OPEN_MS),
         connectSweeps: inSweeps(connectWithinMs),
         connectWithinMs,
+        sweepMs: SWEEP_MS,
+        clock,
       },
       this.counters,
       sockets,
@@ -118,6 +120,11 @@ export class ExchangeServer implements Disposable {
   /** Sends no more requests to this upstream. Its requests under way fail if it has died. */
   forget(gone: GoneUpstream): void {
     this.#pool.forget(gone)
+  }
+
+  /** Ends the requests under way at an upstream that does not answer: see `Pool.cut`. */
+  cut(target: Target, cause: Error): void {
+    this.#pool.cut(target, cause)
   }
 
   /** The values of the counters now. */

@@ -17,6 +17,7 @@ export abstract class ForwardedExchange implements ServedExchange, AnsweredExcha
   readonly head: Head
   readonly context: ServerContext
   answered = false
+  mayBeSeen = false
   opened = false
   readonly ownHeaders: Record<string, string> = {}
   hop: NextHop | undefined
@@ -222,12 +223,15 @@ export abstract class ForwardedExchange implements ServedExchange, AnsweredExcha
       return
     }
     this.asks = false
+    this.mayBeSeen = true
     if (this.upstream !== undefined) this.sendBody(this.upstream)
   }
 
   refused(refusal: Omit<ConstructorParameters<typeof Refusal>[0], 'sent'>): void {
     this.#letGo(false)
-    this.#settled()?.reject(new Refusal({ ...refusal, sent: this.bodyBegun }))
+    // RFC 9110, 9.2.2: what is idempotent may be sent again, though somebody has seen it.
+    const isSeen = this.hop?.seen?.(refusal.headers) === true && !isIdempotent(this.method)
+    this.#settled()?.reject(new Refusal({ ...refusal, sent: this.bodyBegun || isSeen }))
   }
 
   /** The request cannot be forwarded to the end. If the client has a part of the answer, it is cut. */
@@ -303,6 +307,7 @@ export abstract class ForwardedExchange implements ServedExchange, AnsweredExcha
     }
     const { bodyDone } = this
     this.asks = !bodyDone && hop.expect === 'ask' && !head.expects
+    this.mayBeSeen ||= !this.asks
     if (bodyDone || this.asks) {
       out.send(upstream.writer)
       return

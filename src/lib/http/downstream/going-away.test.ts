@@ -112,6 +112,30 @@ test('an app that has died ends its WebSockets, though nothing came from its con
   assert.equal(front.exchanges.counters.webSocketsOpen, 0)
 })
 
+test('requests at an upstream that does not answer are cut, one whose answer comes goes on, and the upstream may come back', async () => {
+  const asked: Socket[] = []
+  await using app = await rawApp(socket => socket.on('data', () => asked.push(socket)))
+  const silence = new Error('it does not answer')
+  await using front = await forwarding(app)
+  const get = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
+  using silent = new RawClient(front.port, get)
+  await until(() => asked.length === 1)
+  using served = new RawClient(front.port, get)
+  await until(() => asked.length === 2)
+  front.exchanges.cut(app, silence)
+  asked[1]?.write('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab')
+  await served.until('ab')
+  front.exchanges.cut(app, silence)
+  await silent.until('500 ')
+  asked[1]?.write('cd')
+  await served.until('cd')
+  assert.deepEqual(front.outcomes, [silence, 'done'])
+  using later = new RawClient(front.port, get)
+  await until(() => asked.length === 3)
+  asked[2]?.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+  await later.until('ok')
+})
+
 test('a kept connection that was switched serves no request after, and the next has its own', async () => {
   let connections = 0
   await using app = await rawApp(socket => {

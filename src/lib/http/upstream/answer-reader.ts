@@ -5,6 +5,7 @@ import type { BodyFramer } from '../wire/body-framer.ts'
 import { Field } from '../wire/fields.ts'
 import { type Framing, HEAD_LIMITS, Head, MORE, WHOLE } from '../wire/head.ts'
 import { parseResponse } from '../wire/parse.ts'
+import { AnswerCopy } from './answer-copy.ts'
 import type { UpstreamConnection, UpstreamUser } from './connection.ts'
 
 const MOST_OF_A_REFUSAL = 65_536
@@ -41,6 +42,7 @@ export abstract class AnswerReader<E extends AnsweredExchange = AnsweredExchange
   /** The bytes of a head that is not complete yet. */
   #part: Buffer | undefined
   #phase: 'head' | 'body' | 'refusal' | 'over' = 'head'
+  #copy: AnswerCopy | undefined
   #refusal: { readonly head: Head; readonly body: Buffer[]; bytes: number } | undefined
 
   constructor(exchange: E, upstream: UpstreamConnection, hop: NextHop) {
@@ -77,8 +79,10 @@ export abstract class AnswerReader<E extends AnsweredExchange = AnsweredExchange
       }
       at = this.#heads(bytes, end)
     }
-    if (this.#phase === 'body') this.passBody(bytes, at, end, lent)
-    else if (this.#phase === 'refusal') this.#collect(bytes, at, end)
+    if (this.#phase === 'body') {
+      this.#copy?.received(bytes, at, end) // before the bytes are passed on, which may reuse their buffer
+      this.passBody(bytes, at, end, lent)
+    } else if (this.#phase === 'refusal') this.#collect(bytes, at, end)
   }
 
   /** The upstream has closed its side. That ends an answer without framing. */
@@ -88,6 +92,7 @@ export abstract class AnswerReader<E extends AnsweredExchange = AnsweredExchange
       this.#refuse()
       return
     }
+    this.#copy?.ended()
     this.passEnd()
     this.finish(false)
   }
@@ -135,6 +140,12 @@ export abstract class AnswerReader<E extends AnsweredExchange = AnsweredExchange
 
   #final(head: Head, ahead: number): void {
     const { exchange, hop } = this
+    const refused = hop.refuseAnswer?.()
+    if (refused !== undefined) {
+      this.#phase = 'over'
+      exchange.failed(refused)
+      return
+    }
     const framing = head.responseFraming(exchange.method)
     const isRefusal = hop.refusal !== undefined && head.status >= 400 && hop.refusal(head.firstValues)
     this.body.start(framing, head.contentLength, isRefusal || this.unchunks)
@@ -154,6 +165,7 @@ export abstract class AnswerReader<E extends AnsweredExchange = AnsweredExchange
       return
     }
     this.#phase = 'body'
+    if (hop.copy !== undefined) this.#copy = AnswerCopy.of(hop, head, framing)
     exchange.answered = true
     exchange.context.counters.answered(head.status)
     if (this.reusable) noteKeepAlive(head, this.upstream, exchange.context.sweepMs)

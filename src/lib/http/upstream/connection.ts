@@ -60,6 +60,7 @@ export class UpstreamConnection {
   /** The connection has switched to another protocol, whose sides end one by one. */
   #isSwitched = false
   #cause: Error | undefined
+  #bytesSeen = -1
   #death: Error | undefined
 
   constructor({ address, name, tls }: UpstreamTarget, events: UpstreamEvents) {
@@ -120,6 +121,13 @@ export class UpstreamConnection {
     if (this.#death === undefined || this.socket.isPaused()) return false
     this.destroy(this.#death)
     return true
+  }
+
+  /** Whether bytes have come since the last call. */
+  get hasReceived(): boolean {
+    const before = this.#bytesSeen
+    this.#bytesSeen = this.socket.bytesRead
+    return this.#bytesSeen !== before
   }
 
   get isDead(): boolean {

@@ -1,3 +1,4 @@
+import type { Clock } from '../../clock.ts'
 import type { Counters } from '../counters.ts'
 import { FULL, type SocketBudget } from '../guard/socket-budget.ts'
 import type { GoneUpstream, NextHop } from '../next-hop.ts'
@@ -10,6 +11,8 @@ export type PoolOptions = {
   readonly surelyOpenSweeps: number
   readonly connectSweeps: number
   readonly connectWithinMs: number
+  readonly sweepMs: number
+  readonly clock: Clock
 }
 
 /** A request that waits for a connection to an upstream. */
@@ -24,7 +27,7 @@ export interface Waiter {
   notGiven(cause: Error): void
 }
 
-type Target = Pick<NextHop, 'address' | 'upstream' | 'tls'>
+export type Target = Pick<NextHop, 'address' | 'upstream' | 'tls'>
 
 /** The name that connections are pooled by. One that is secured belongs to who was to be behind the address when it was opened. */
 const nameOf = ({ address, upstream, tls }: Target): string =>
@@ -61,9 +64,11 @@ export class Pool {
   readonly #options: PoolOptions
   readonly #counters: Counters
   readonly #sockets: SocketBudget
+  #sweptAt: number
 
   constructor(options: PoolOptions, counters: Counters, sockets: SocketBudget) {
     this.#options = options
+    this.#sweptAt = options.clock.now()
     this.#sockets = sockets
     this.#counters = counters
   }
@@ -73,7 +78,7 @@ export class Pool {
     const idle = this.#lanes.get(nameOf(target))?.idle
     const last = idle?.at(-1)
     if (idle === undefined || last === undefined) return undefined
-    if (!repeatable && last.sweeps > this.#options.surelyOpenSweeps) return undefined
+    if (!repeatable && (last.sweeps > this.#options.surelyOpenSweeps || this.#isSweptLate())) return undefined
     idle.pop()
     this.#counters.upstreamReuses += 1
     return last
@@ -101,6 +106,8 @@ export class Pool {
   give(upstream: UpstreamConnection): void {
     upstream.user = undefined
     upstream.wasKept = true
+    // TLS may deliver the end of an answer after a pause for a slow client. A connection that does not read would hang with its next request.
+    upstream.socket.resume()
     if (upstream.isForgotten) upstream.destroy()
     else this.#offer(upstream, this.#laneOf(upstream.name))
   }
@@ -125,11 +132,29 @@ export class Pool {
     if (lane !== undefined) this.#refuseAll(lane, LEFT)
   }
 
+  /**
+   * Closes the connections to an upstream that does not answer and may come back. Its requests under way fail with the cause, except those
+   * of whose answer a byte has come since the last call.
+   */
+  cut(target: Target, cause: Error): void {
+    const name = nameOf(target)
+    for (const upstream of this.#all) {
+      if (upstream.name !== name || upstream.hasReceived) continue
+      upstream.isForgotten = true
+      if (upstream.user === undefined) upstream.destroy(cause)
+      else upstream.upstreamDied(cause)
+    }
+  }
+
   /** Checks all limits of time: of idle connections, of those being opened, of answers and of requests that wait. */
   sweep(): void {
+    const now = this.#options.clock.now()
+    // More than one if this machine was paused. Only idle connections age by that: whoever is asked had no time to answer.
+    const passed = Math.max(1, Math.floor((now - this.#sweptAt) / this.#options.sweepMs))
+    this.#sweptAt = now
     const { connectSweeps, connectWithinMs, idleSweeps } = this.#options
     for (const upstream of this.#all) {
-      upstream.sweeps += 1
+      upstream.sweeps += upstream.connected && upstream.user === undefined ? passed : 1
       if (upstream.endIfDead()) continue
       if (!upstream.connected) {
         if (upstream.sweeps <= connectSweeps) continue
@@ -176,6 +201,12 @@ export class Pool {
     if (mostSilent === Number.POSITIVE_INFINITY || user === undefined) return
     if (!user.awaitsAnswer) upstream.sweeps = 0
     else if (upstream.sweeps > mostSilent) user.silent()
+  }
+
+  /** Whether a sweep is overdue: this machine was paused, so connections have been idle for longer than the sweeps say. */
+  #isSweptLate(): boolean {
+    const { clock, sweepMs, surelyOpenSweeps } = this.#options
+    return clock.now() - this.#sweptAt > surelyOpenSweeps * sweepMs
   }
 
   #laneOf(name: string): Lane {

@@ -22,7 +22,7 @@ export function composeOwnAnswer(
   { isHead, ...terms }: Terms & { readonly isHead: boolean },
 ): void {
   const { status, headers, body = '' } = answer
-  const bytes = Buffer.from(body)
+  const bytes = typeof body === 'string' ? Buffer.from(body) : body
   composeOwnHead(out, { status, headers: { ...own, ...headers } }, isBodiless(status) ? 'none' : bytes.length, terms)
   if (!isHead) out.copy(bytes, 0, bytes.length)
 }

@@ -80,7 +80,7 @@ export class Http2Exchange extends ForwardedExchange implements BodyOwner {
 
   answer({ status, headers, body = '' }: OwnAnswer): void {
     if (this.answered || this.gone) return
-    const bytes = Buffer.from(body)
+    const bytes = typeof body === 'string' ? Buffer.from(body) : body
     this.stream.respond(ownFields(status, { ...this.ownHeaders, ...headers }, bytes.length), NO_DATE)
     this.answered = true
     this.context.counters.answeredOurselves(status, headers?.['x-shadow-error'])

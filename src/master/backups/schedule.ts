@@ -1,0 +1,141 @@
+import type { Clock } from '../../lib/clock.ts'
+import { isFailure, ShadowError } from '../../lib/errors.ts'
+import type { Log } from '../../lib/log.ts'
+import { repeat } from '../../lib/repeat.ts'
+import { Turns } from '../../lib/turns.ts'
+import { backupDue, isPruneDue, verifyDue } from '../../model/backup-policy.ts'
+import type { AppName, VolumeId } from '../../model/names.ts'
+import type { AppBackups } from './app-backups.ts'
+import type { BackupRecord, BackupRecords } from './records.ts'
+
+type Parts = {
+  readonly records: Pick<BackupRecords, 'read' | 'readWithVersion' | 'versions'>
+  readonly backups: Pick<AppBackups, 'backUp' | 'verify' | 'prune'>
+  readonly clock: Clock
+  readonly log: Log
+}
+
+const LOOKED_EVERY_MS = 60_000
+/** The journal tells of policies that other masters have set. A list of all finds what it did not tell. */
+const READ_ALL_EVERY_MS = 900_000
+/** A volume that could not be looked after is left alone for so long by this master: it may have no data, or no node. */
+const LEFT_ALONE_FOR_MS = 900_000
+/** Runs that one master starts at a time; nodes have limits of their own. */
+const AT_ONCE = 8
+
+export type BackupSchedule = ReturnType<typeof backupSchedule>
+
+/**
+ * Backs volumes up by their policies, prunes old backups, and restores the newest ones for a test. Every master does this: the record of a
+ * volume decides, by its conditional write, which of them begins a run. What was missed while no master was there is caught up.
+ */
+export function backupSchedule({ records, backups, clock, log }: Parts) {
+  const turns = new Turns(AT_ONCE)
+  /** By volume: the version of its record, and from when on something is to be done. */
+  const known = new Map<VolumeId, { etag: string; due: number }>()
+  /** Volumes whose records are to be read: what is known of them may be old. */
+  const changed = new Set<VolumeId>()
+  let readAllAt = Number.NEGATIVE_INFINITY
+  const underWay = new Map<VolumeId, Promise<void>>()
+  const leftAlone = new Map<VolumeId, number>()
+  const ending = new AbortController()
+
+  async function readAll(): Promise<void> {
+    const at = clock.now()
+    const versions = await records.versions()
+    for (const volume of known.keys()) if (!versions.has(volume)) known.delete(volume)
+    for (const [volume, etag] of versions) if (known.get(volume)?.etag !== etag) changed.add(volume)
+    readAllAt = at
+  }
+
+  async function readChanged(): Promise<void> {
+    for (const volume of [...changed]) {
+      changed.delete(volume) // before the read: a change that comes meanwhile is read again
+      try {
+        const found = await records.readWithVersion(volume)
+        if (found === undefined) known.delete(volume)
+        else known.set(volume, { etag: found.etag, due: dueOf(volume, found.record) })
+      } catch (cause) {
+        changed.add(volume)
+        throw cause
+      }
+    }
+  }
+
+  async function look(): Promise<void> {
+    if (clock.now() - readAllAt >= READ_ALL_EVERY_MS) await readAll()
+    await readChanged()
+    for (const [volume, { due }] of known) {
+      if (underWay.has(volume)) continue
+      if (due > clock.wall() || (leftAlone.get(volume) ?? 0) > clock.now()) continue
+      const work = turns.take(() => lookAfter(volume), ending.signal).catch(cause => failed(volume, cause))
+      underWay.set(
+        volume,
+        work.finally(() => underWay.delete(volume)),
+      )
+    }
+  }
+
+  async function lookAfter(volume: VolumeId): Promise<void> {
+    const app = volume as string as AppName
+    const { signal } = ending
+    if (isBackupDue(app, await records.read(volume))) {
+      // Another master may have made it since this one has read the record.
+      const mustBeWanted = (now: BackupRecord): void => {
+        if (!isBackupDue(app, now)) throw notDue(volume)
+      }
+      await backups.backUp(app, 'scheduled', signal, mustBeWanted)
+      const record = await records.read(volume)
+      if (record?.policy && isPruneDue(record.policy, factsOf(record), clock.wall())) await backups.prune(app, signal)
+    }
+    const record = await records.read(volume)
+    const due = record?.policy && verifyDue(record.policy, factsOf(record))
+    if (due !== undefined && due !== null && due <= clock.wall()) await backups.verify(app, signal)
+    changed.add(volume)
+  }
+
+  const isBackupDue = (app: AppName, record: BackupRecord | undefined): boolean => {
+    const due = record?.policy && backupDue(app, record.policy, factsOf(record))
+    return due !== undefined && due !== null && due <= clock.wall()
+  }
+
+  function failed(volume: VolumeId, cause: unknown): void {
+    changed.add(volume)
+    if (ending.signal.aborted || isFailure(cause, 'changed', 'volume-in-use')) return // another master does it, or a person
+    leftAlone.set(volume, clock.now() + LEFT_ALONE_FOR_MS)
+    if (!isFailure(cause, 'not-found', 'app-not-found')) log.warn('backups not looked after', { volume, cause })
+  }
+
+  const repeating = repeat(clock, LOOKED_EVERY_MS, look, cause => log.warn('backups not looked at', { cause }))
+  return {
+    /** The record of the volume has changed, here or elsewhere. */
+    changed: (volume: VolumeId): void => void changed.add(volume),
+    /** Nobody knows which records have changed. */
+    missed: (): void => {
+      readAllAt = Number.NEGATIVE_INFINITY
+    },
+    async [Symbol.asyncDispose]() {
+      repeating[Symbol.dispose]()
+      ending.abort(new ShadowError('shutting-down', 'the master is stopping'))
+      await Promise.all(underWay.values())
+    },
+  }
+}
+
+/** From when on something is to be done, in ms since the epoch. */
+function dueOf(volume: VolumeId, record: BackupRecord | undefined): number {
+  if (record === undefined || record.policy === null) return Number.POSITIVE_INFINITY
+  const facts = factsOf(record)
+  const all = [backupDue(volume as string as AppName, record.policy, facts), verifyDue(record.policy, facts)]
+  return Math.min(...all.map(due => due ?? Number.POSITIVE_INFINITY))
+}
+
+const factsOf = ({ backups, verified, prunedAt, failure }: BackupRecord) => ({
+  backupAt: backups[0]?.at,
+  verifiedAt: verified?.at,
+  prunedAt: prunedAt ?? undefined,
+  failure,
+})
+
+const notDue = (volume: VolumeId): ShadowError =>
+  new ShadowError('changed', `another master has backed ${volume} up meanwhile`)

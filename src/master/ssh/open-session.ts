@@ -1,0 +1,9 @@
+import type { ClientSession } from '../../api/session-client.ts'
+import type { SessionStart } from '../../api/session-schemas.ts'
+
+type Start = Partial<Pick<Extract<SessionStart, { kind: 'exec' }>, 'env' | 'tty'>> & { kind: 'exec'; command: string[] }
+/** Opens a session in the app that the connection is for. */
+export type OpenSession = (
+  start: Start | Extract<SessionStart, { kind: 'tcp' }>,
+  signal: AbortSignal,
+) => Promise<ClientSession>
