@@ -2,7 +2,7 @@ import { systemCode } from './errors.ts'
 import { type Log, noLog } from './log.ts'
 
 let log: Log = noLog
-let onUnexpected: (() => void) | undefined
+let onUnexpected: ((cause: unknown) => void) | undefined
 let count = 0
 
 /** How many errors in this process and its threads no code has caught. */
@@ -11,7 +11,7 @@ export const unexpectedErrors = (): number => count
 /** Logs and counts an error that no code has caught. */
 export function reportUncaught(cause: unknown, origin: string, fields: Record<string, unknown> = {}): void {
   count += 1
-  onUnexpected?.()
+  onUnexpected?.(cause)
   // A promise may be rejected with anything, but the log shows a stack only for errors.
   log.error('unexpected error', { ...fields, origin, cause: cause instanceof Error ? cause : new Error(String(cause)) })
 }
@@ -25,7 +25,7 @@ type Options = {
   readonly log: Log
   readonly restart: (cause: unknown) => void
   /** Called for each error: a thread uses it so that the main thread counts the error. */
-  readonly onUnexpected?: () => void
+  readonly onUnexpected?: (cause: unknown) => void
 }
 
 /**

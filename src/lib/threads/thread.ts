@@ -14,7 +14,7 @@ export async function runThread(open: (given: Given) => Promise<AsyncDisposable>
   const log = logOver(pool)
   handleUncaughtErrors({
     log,
-    onUnexpected: () => pool.notify('unexpected', null),
+    onUnexpected: cause => pool.notify('unexpected', String(cause)),
     restart: () => void end().catch(() => process.exit(1)), // the pool starts another thread
   })
   const work = open({ channel, log })

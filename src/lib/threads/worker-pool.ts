@@ -16,8 +16,8 @@ export type ThreadMethods = {
 type PoolMethods = {
   ready(input: null): void
   log(input: { level: 'debug' | 'info' | 'warn' | 'error'; event: string; fields: Record<string, unknown> }): void
-  /** The thread met, and logged, an error that no code caught. */
-  unexpected(input: null): void
+  /** The thread met, and logged, an error that no code caught. The input is the error as text. */
+  unexpected(input: string): void
 }
 
 export type WorkerPoolOptions = {
@@ -94,6 +94,7 @@ export class WorkerPool {
     const worker = new Worker(entry, { workerData: data(index) })
     const channel = new Channel(worker)
     const watch = new DisposableStack()
+    let unexpected = ''
     channel.serve<PoolMethods>({
       ready: () => {
         const ping = (): Promise<void> => channel.other<ThreadMethods>().call('beat', null)
@@ -101,7 +102,10 @@ export class WorkerPool {
         ready.resolve()
       },
       log: ({ level, event, fields }) => log[level](event, { ...fields, worker: index }),
-      unexpected: countUnexpected,
+      unexpected: error => {
+        unexpected = error
+        countUnexpected()
+      },
     })
     const served = serve(channel, index)
     worker.on('error', cause => {
@@ -109,12 +113,13 @@ export class WorkerPool {
       log.error('worker failed', { worker: index, cause })
       ready.reject(cause)
     })
-    const ended = exitOf(worker).then(() => {
+    const ended = exitOf(worker).then(exitCode => {
       watch[Symbol.dispose]()
       channel[Symbol.dispose]()
       served[Symbol.dispose]()
       this.#members.delete(index)
-      ready.reject(new Error('the worker ended before it was ready'))
+      const why = [`exit code ${exitCode}`, unexpected].filter(text => text !== '').join(', ')
+      ready.reject(new Error(`the worker ended before it was ready: ${why}`))
       if (!this.#isEnding) this.#died(index, clock.now() - startedAt)
     })
     this.#members.set(index, { worker, channel, ended })
@@ -145,7 +150,7 @@ export class WorkerPool {
 }
 
 // Not `once`: it would reject with the error that comes before the exit.
-const exitOf = (worker: Worker): Promise<void> => new Promise(resolve => worker.once('exit', () => resolve()))
+const exitOf = (worker: Worker): Promise<number> => new Promise(resolve => worker.once('exit', resolve))
 
 /** The pool, as its threads call it. */
 export const poolOf = (channel: Channel): Other<PoolMethods> => channel.other<PoolMethods>()
