@@ -8,6 +8,7 @@ import { buildCalls } from './build-calls.ts'
 import { admin, appParams, type Call, flag, shown, volumeParams } from './call-shape.ts'
 import { fileCalls } from './file-calls.ts'
 import { fleetCalls } from './fleet-calls.ts'
+import { historyCalls } from './history-calls.ts'
 import { imageCalls } from './image-calls.ts'
 import { keyCalls } from './key-calls.ts'
 import { logQuery } from './log-query.ts'
@@ -410,6 +411,7 @@ export const masterCalls = {
   ...sessionCalls,
   ...statsCalls,
   ...keyCalls,
+  ...historyCalls,
   ...usageCalls,
   ...tokenCalls,
   ...budgetCalls,

@@ -1,5 +1,6 @@
 import { backupPaths, nodeBackupPaths } from './backup-paths.ts'
 import { filePaths, nodeFilePaths } from './file-paths.ts'
+import { historyPaths } from './history-paths.ts'
 import { usagePaths } from './usage-paths.ts'
 import { nodeVolumePaths, volumePaths } from './volume-paths.ts'
 
@@ -101,6 +102,7 @@ export const masterPaths = {
   ...filePaths,
   ...backupPaths,
   ...usagePaths,
+  ...historyPaths,
 } as const
 
 /** The method and path of every call of a node's API. `/server-health-check` needs no key. */

@@ -60,6 +60,10 @@ import type { SshKeys } from './ssh/keys.ts'
 import type { SshServer } from './ssh/server.ts'
 import type { Storage } from './storage/storage.ts'
 import { tcpHandlers } from './tcp-handlers.ts'
+import { timelineHandlers } from './timeline/handlers.ts'
+import type { OwnEvents } from './timeline/own-events.ts'
+import { recordedCalls } from './timeline/recorded-calls.ts'
+import type { Timelines } from './timeline/timelines.ts'
 import type { Tokens } from './tokens.ts'
 import { type UsageParts, usageHandlers } from './usage/handlers.ts'
 import type { VolumeImports } from './volume-imports.ts'
@@ -103,6 +107,8 @@ export type Parts = {
   images: ImageParts
   backups: BackupParts
   usage: UsageParts
+  timelines: Timelines
+  ownEvents: OwnEvents
 }
 
 const HEALTH_WITHIN_MS = 2_000
@@ -143,7 +149,7 @@ export function masterHandlers(parts: Parts): Handlers {
     images,
   } = parts
   const find = async (name: AppName) => (await apps.find(name)).app
-  return {
+  const calls: Handlers = {
     listStats: async () => ({ value: await relay.stats() }),
     openSession: async ({ params, query }, { caller, request, response, signal }) =>
       relay.session(await find(params.app), { ...query, by: sayCaller(caller) }, { request, response, signal }),
@@ -332,7 +338,9 @@ export function masterHandlers(parts: Parts): Handlers {
     ...backupHandlers(parts.backups),
     ...usageHandlers(parts.usage),
     ...buildHandlers({ apps, relay, history, permits, blobs }),
+    ...timelineHandlers({ find, timelines: parts.timelines }),
   }
+  return { ...calls, ...recordedCalls(calls, parts.ownEvents) }
 
   function update(
     name: AppName,

@@ -71,6 +71,8 @@ import type { StoragePlace } from './storage/place.ts'
 import { probed } from './storage/probed.ts'
 import type { Storage } from './storage/storage.ts'
 import { storeCollection } from './store-collection.ts'
+import { ownEvents } from './timeline/own-events.ts'
+import { appTimelines } from './timeline/timelines.ts'
 import { tokenRecords } from './tokens.ts'
 import { openUsage } from './usage/open.ts'
 import { volumeImports } from './volume-imports.ts'
@@ -190,7 +192,8 @@ export async function startMaster(
   const next = nextRelease({ ...parts, beforeChange })
   const ownSecrets = appSecrets({ writes, records, secrets, digests, changes, next })
   const announce = (key: string): void => journal.tell(key)
-  const snapshots = volumeSnapshots({ apps: records, records: snapshotRecords({ storage, clock }), relay, clock, log })
+  const ofSnapshots = snapshotRecords({ storage, clock })
+  const snapshots = volumeSnapshots({ apps: records, records: ofSnapshots, relay, clock, log })
   const backups = await openBackups({
     place,
     storage,
@@ -222,7 +225,11 @@ export async function startMaster(
   const keys = sshKeys({ storage, clock })
   let ssh: SshServer | undefined
   const usage = openUsage({ storage, seals, records, tokens, apps, prices: config.prices, clock, log })
+  const own = ownEvents({ storage, clock, log })
+  const timelines = appTimelines({ history, snapshots: ofSnapshots, backups: backups.backups, own, clock })
   const handlers = masterHandlers({
+    timelines,
+    ownEvents: own,
     clock,
     keys,
     sshServer: () => ssh,
