@@ -92,7 +92,7 @@ export const historyCalls = {
     query: z.strictObject({
       from: z.iso.datetime({ offset: true }).optional().describe('left out: an hour before to'),
       to: z.iso.datetime({ offset: true }).optional().describe('left out: now'),
-      points: z.coerce.number().int().min(1).max(MOST_POINTS).default(120).describe('at most so many steps'),
+      points: z.coerce.number().int().min(2).max(MOST_POINTS).default(120).describe('at most so many steps'),
     }),
     answer: z.object({
       from: z.iso.datetime(),
