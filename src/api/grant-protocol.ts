@@ -1,6 +1,7 @@
 import type { Cancellation } from '../lib/cancellation.ts'
 import type { EndedRun, HoldRequest, HoldView, InstanceView, Phase } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
+import type { WakeProgress } from '../model/wake-progress.ts'
 
 /** The permission to hold an app for any number of requests, until it is given back. */
 export type Granted = {
@@ -33,9 +34,13 @@ export type NodeMethods = {
   alive(input: { readonly instance: InstanceId; readonly run: string }): Promise<void>
   /** An answer of the app was refused under this grant. */
   badAnswer(input: { readonly grant: number; readonly fault: string }): void
-  /** The instance, as soon as it is in another phase than the given one; for `permit` see `HoldRequest`. */
+  /** The instance, as soon as it is in another phase or stage than the given one; for `permit` see `HoldRequest`. */
   follow(
-    input: { readonly instance: InstanceId; readonly permit: string | undefined; readonly seen: Phase | undefined },
+    input: {
+      readonly instance: InstanceId
+      readonly permit: string | undefined
+      readonly seen: WakeProgress | undefined
+    },
     cancellation: Cancellation,
   ): Promise<InstanceView>
   phase(instance: InstanceId): Phase

@@ -3,6 +3,7 @@ import type { Clock } from '../lib/clock.ts'
 import type { Channel, Other } from '../lib/threads/channel.ts'
 import type { EndedRun, Held, HoldRequest, InstanceView, Phase, WantedRelease } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
+import { progressOf, type WakeProgress } from '../model/wake-progress.ts'
 import { Grant } from './grant.ts'
 import type { HolderMethods, NodeMethods } from './grant-protocol.ts'
 
@@ -41,13 +42,13 @@ export class Holding {
     return this.#requestHold(instance, request, cancellation)
   }
 
-  /** The instance now and at each change of its phase, until the signal aborts; for `permit` see `HoldRequest`. */
+  /** The instance now and at each change of its phase, or of the stage of its wake, until the signal aborts; for `permit` see `HoldRequest`. */
   async *follow(instance: InstanceId, permit: string | undefined, signal: AbortSignal): AsyncGenerator<InstanceView> {
-    let seen: Phase | undefined
+    let seen: WakeProgress | undefined
     while (!signal.aborted) {
       try {
         const view: InstanceView = await this.#node.call('follow', { instance, permit, seen }, { signal })
-        seen = view.phase
+        seen = progressOf(view)
         yield view
       } catch (error) {
         if (!signal.aborted) throw error

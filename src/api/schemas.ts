@@ -22,6 +22,7 @@ import {
   WEB_SOCKET_POLICIES,
 } from '../model/task.ts'
 import { MOVE_STAGES } from '../model/volume-move.ts'
+import { WAKE_STAGES } from '../model/wake-progress.ts'
 import { BudgetStateSchema } from './budget-schema.ts'
 import { companionFields, connectionViewFields, UsesSchema } from './companion-schemas.ts'
 import { EnvSchema, SecretsSchema } from './env-schema.ts'
@@ -432,7 +433,12 @@ export const ProblemSchema = z
   .meta({ id: 'Problem' })
 
 /** What fronts get while they follow a wake. */
-export const PhaseSchema = z.object({ app: AppNameSchema, phase: z.enum(PHASES) })
+export const PhaseSchema = z.object({
+  app: AppNameSchema,
+  phase: z.enum(PHASES),
+  stage: z.enum(WAKE_STAGES).optional().describe('how far the wake is'),
+  ms: z.number().optional().describe('for how long the wake has been under way'),
+})
 
 export const InstanceSchema = described<InstanceView>(
   z.object({

@@ -9,6 +9,7 @@ import { Metrics } from '../lib/metrics/metrics.ts'
 import { type Master, startMaster } from '../master/main.ts'
 import { instanceId } from '../model/instance-id.ts'
 import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
+import { progressOf } from '../model/wake-progress.ts'
 import { nameOf } from '../nodeproxy/config.ts'
 import { type Nodeproxy, startNodeproxy } from '../nodeproxy/main.ts'
 import { startProxy } from '../proxy/main.ts'
@@ -102,7 +103,9 @@ function inProcessConnector(nodeproxy: Nodeproxy): NodeConnector {
     connect: ({ permit }, { instance }, { port, by, wake }, signal) =>
       nodeproxy.connect({ instance, by, wake, permit }, port, signal),
     loads: () => nodeproxy.loads(),
-    follow: (route, _node, signal) => nodeproxy.follow(instanceId(route.name), route.permit, signal),
+    async *follow(route, _node, signal) {
+      for await (const view of nodeproxy.follow(instanceId(route.name), route.permit, signal)) yield progressOf(view)
+    },
     check: async node => {
       // The list may have a node of an earlier name, which is no other machine that could be reached.
       if (node.name !== nodeproxy.name) throw new ShadowError('node-unreachable', `${node.name} is not this node`)

@@ -15,6 +15,7 @@ import { appOf, type InstanceId } from '../model/instance-id.ts'
 import { STREAM_HEARTBEAT_EVERY } from '../model/intervals.ts'
 import type { AppName } from '../model/names.ts'
 import type { InstanceStats } from '../model/stats.ts'
+import { progressOf } from '../model/wake-progress.ts'
 import type { Apps } from './apps.ts'
 import { backupHandlers } from './backups/handlers.ts'
 import type { VolumeBackups } from './backups/volume-backups.ts'
@@ -176,7 +177,7 @@ export function apiHandlers({
       const instance = await instanceOf(params.instance, permit)
       const send = openEvents(response, STREAM_HEARTBEAT_EVERY)
       for await (const view of instance.follow(AbortSignal.any([signal, ending])))
-        send({ app: view.app, phase: view.phase })
+        send({ app: view.app, ...progressOf(view) })
       response.end()
     },
     followRollout: async ({ params, query: { revision, wake, within } }, { response, signal, permit }) => {

@@ -5,6 +5,7 @@ import { ShadowError } from '../lib/errors.ts'
 import type { Channel, Other } from '../lib/threads/channel.ts'
 import type { EndedRun, Grant, Held, HoldRequest, HoldView, InstanceView, Phase } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
+import { progressOf } from '../model/wake-progress.ts'
 
 type Options = {
   readonly hold: (instance: InstanceId, request: HoldRequest, cancellation: Cancellation) => Held | Promise<Held>
@@ -125,7 +126,10 @@ export class Grants {
     { instance, permit, seen }: Parameters<NodeMethods['follow']>[0],
     { signal }: Cancellation,
   ): Promise<InstanceView> {
-    for await (const view of this.#options.follow(instance, permit, signal)) if (view.phase !== seen) return view
+    for await (const view of this.#options.follow(instance, permit, signal)) {
+      const { phase, stage } = progressOf(view)
+      if (phase !== seen?.phase || stage !== seen.stage) return view
+    }
     throw signal.reason
   }
 }

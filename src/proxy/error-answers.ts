@@ -112,7 +112,8 @@ function documentOf(error: ShadowError, id: string): OwnAnswer {
 function pageOf(error: ShadowError, id: string, app: Pick<Route, 'name' | 'pages'> | undefined): OwnAnswer {
   const isWait = error.code === 'app-waking'
   const own = app && ownPage(app.pages, { app: app.name, error, id, eventsPath: EVENTS_PATH })
-  const { body, headers } = own ?? (isWait ? waitingPage(EVENTS_PATH) : errorPage(error, id))
+  const { body, headers } =
+    own ?? (isWait && app ? waitingPage({ app: app.name, eventsPath: EVENTS_PATH }) : errorPage(error, id, app?.name))
   return {
     status: error.status,
     headers: {

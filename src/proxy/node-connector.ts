@@ -2,9 +2,10 @@ import type { Duplex } from 'node:stream'
 import type { Cancellation } from '../lib/cancellation.ts'
 import type { Channel } from '../lib/threads/channel.ts'
 import type { Node } from '../model/app.ts'
-import type { EndedRun, Held, HoldRequest, InstanceLoad, InstanceView } from '../model/instance.ts'
+import type { EndedRun, Held, HoldRequest, InstanceLoad } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
 import type { Route } from '../model/route.ts'
+import type { WakeProgress } from '../model/wake-progress.ts'
 
 /** An instance of an app, and the node that has it or shall have it. */
 export type InstanceOnNode = { readonly instance: InstanceId; readonly node: Node }
@@ -22,8 +23,8 @@ export interface NodeConnector {
    * `queue-full`, `volume-elsewhere`, …
    */
   hold(route: Route, on: InstanceOnNode, request: HoldRequest, cancellation: Cancellation): Held | Promise<Held>
-  /** The phase of the app now and at each change of it, until the signal aborts. */
-  follow(route: Route, node: Node, signal: AbortSignal): AsyncIterable<Pick<InstanceView, 'phase'>>
+  /** The phase of the app, and how far its wake is, now and at each change, until the signal aborts. */
+  follow(route: Route, node: Node, signal: AbortSignal): AsyncIterable<WakeProgress>
   /** Where the requests for all apps of the node are sent. Only for a connector that has a hop to the node. */
   hopTo?(node: Node): Pick<Held, 'address' | 'tls'>
   /** Wakes the instance, and keeps it awake for so long from then on; resolves when it is ready. Fails as `hold` does. */

@@ -8,7 +8,7 @@ import type { NodeConnector } from './node-connector.ts'
 /** Where the waiting page follows its app, on the app's own hostname. */
 export const EVENTS_PATH = '/.shadow/events'
 
-/** Sends the phases of a wake to the waiting page, as server-sent events of `{phase}`, until the wake succeeds or fails. */
+/** Sends the progress of a wake to the waiting page, as server-sent events of `WakeProgress`, until the wake succeeds or fails. */
 export async function followWake(
   connector: Pick<NodeConnector, 'follow'>,
   route: Route,
@@ -19,10 +19,11 @@ export async function followWake(
   const send = openEvents(response, STREAM_HEARTBEAT_EVERY)
   const done = new AbortController()
   let last: string | undefined
-  for await (const { phase } of connector.follow(route, node, AbortSignal.any([signal, done.signal]))) {
-    if (phase === last) continue
-    last = phase
-    send({ phase })
+  for await (const { phase, stage, ms } of connector.follow(route, node, AbortSignal.any([signal, done.signal]))) {
+    const now = `${phase} ${stage}`
+    if (now === last) continue
+    last = now
+    send({ phase, stage, ms })
     if (phase !== 'waking' && phase !== 'stopping') break
   }
   done.abort()

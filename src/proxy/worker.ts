@@ -6,6 +6,7 @@ import { serveCounted } from '../lib/threads/counted.ts'
 import { runThread } from '../lib/threads/thread.ts'
 import type { EndedRun } from '../model/instance.ts'
 import { instanceId } from '../model/instance-id.ts'
+import { progressOf } from '../model/wake-progress.ts'
 import { httpConnector } from './http-connector.ts'
 import { openListeners } from './listeners.ts'
 import type { NodeConnector } from './node-connector.ts'
@@ -46,7 +47,9 @@ function channelConnector(channel: Channel): Pick<NodeConnector, 'hold' | 'follo
   })
   return {
     hold: (_route, { instance }, request, cancellation) => holding.hold(instance, request, cancellation),
-    follow: (route, _node, signal) => holding.follow(instanceId(route.name), route.permit, signal),
+    async *follow(route, _node, signal) {
+      for await (const view of holding.follow(instanceId(route.name), route.permit, signal)) yield progressOf(view)
+    },
     onRunEnded: listener => void runEndedListeners.push(listener),
   }
 }
