@@ -3,6 +3,7 @@ import { afterEach, expect, test } from 'vitest'
 import { Holding } from '../api/holding.ts'
 import { Channel } from '../lib/threads/channel.ts'
 import type { Held, HoldRequest } from '../model/instance.ts'
+import { progressOf } from '../model/wake-progress.ts'
 import { aHoldRequest, aTask } from '../testing/fake-app.ts'
 import { InstanceEnvironment, never } from '../testing/instance-environment.ts'
 import { Grants } from './grants.ts'
@@ -346,8 +347,13 @@ test('the phase is followed from the worker: as it is, at each change, until the
   const ready = environment.slowReady()
   const cancellation = new AbortController()
   const seen: string[] = []
+  const stages = new Set<string>()
   const followed = (async () => {
-    for await (const { phase } of one!.follow(cancellation.signal)) seen.push(phase)
+    for await (const { phase, lastWake } of one!.follow(cancellation.signal)) {
+      if (seen.at(-1) !== phase) seen.push(phase)
+      const { stage } = progressOf({ phase, lastWake })
+      if (stage !== undefined) stages.add(stage)
+    }
   })()
   while (seen.length < 1) await one!.heard()
   const woken = instance.wake('test', never)
@@ -356,6 +362,7 @@ test('the phase is followed from the worker: as it is, at each change, until the
   await woken
   while (seen.length < 3) await one!.heard()
   expect([seen, await one!.phase()]).toEqual([['asleep', 'waking', 'awake'], 'awake'])
+  expect(stages.has('answering')).toBe(true)
   cancellation.abort(new Error('gone'))
   await followed
 })

@@ -84,7 +84,7 @@ test('visitors get a code, a sentence and an id, and nothing that is for owners,
     })
     using browser = new RawClient(front.port, get('blog.localhost', `${BROWSER}Connection: close\r\n`))
     const page = await browser.closed()
-    assert.match(page, /<small>\d+ \xc2\xb7 app-crashed \xc2\xb7 [\w-]{36}<\/small>/)
+    assert.match(page, /<p class="fact">\d+ \xc2\xb7 app-crashed \xc2\xb7 [\w-]{36}<\/p>/)
     assert.doesNotMatch(page, /SECRET|172\.|shadow logs/)
     assert.match(page, /^x-content-type-options: nosniff\r$/m)
     assert.match(page, /^content-security-policy: default-src 'none'; /m)
@@ -193,14 +193,20 @@ test('a browser that opens a page is shown the waiting page; everything else wai
 test('the waiting page follows the wake to its end', async () => {
   await using master = await blog()
   const connector = new FakeConnector(() => ({}))
-  connector.phases = ['waking', 'waking', 'awake']
+  const starting = { phase: 'waking', stage: 'starting', ms: 40 } as const
+  connector.phases = ['waking', 'waking', starting, starting, { ...starting, stage: 'answering' }, 'awake']
   await using front = await aFront({ master: master.url, connector })
   using client = new RawClient(front.port, get('blog.localhost', '', '/.shadow/events'))
   const told = await client.until(/\r\n0\r\n\r\n/)
   assert.match(told, /text\/event-stream/)
   assert.deepEqual(
     [...told.matchAll(/data: (.*)/g)].map(([, data]) => data),
-    ['{"phase":"waking"}', '{"phase":"awake"}'],
+    [
+      '{"phase":"waking"}',
+      '{"phase":"waking","stage":"starting","ms":40}',
+      '{"phase":"waking","stage":"answering","ms":40}',
+      '{"phase":"awake"}',
+    ],
   )
   assert.equal(connector.holdRequests.length, 0, 'to look on is not to use')
 })

@@ -8,10 +8,11 @@ import { type Log, noLog } from '../lib/log.ts'
 import { Metrics } from '../lib/metrics/metrics.ts'
 import { readSettings } from '../lib/settings.ts'
 import type { App, Node } from '../model/app.ts'
-import type { Held, HoldRequest, InstanceLoad, InstanceView } from '../model/instance.ts'
+import type { Held, HoldRequest, InstanceLoad, Phase } from '../model/instance.ts'
 import type { AppName } from '../model/names.ts'
 import { NO_PLACE, type Route, routeOf, type VolumePlace } from '../model/route.ts'
 import type { VolumeDriver } from '../model/task.ts'
+import type { WakeProgress } from '../model/wake-progress.ts'
 import { proxySettings } from '../proxy/config.ts'
 import { startProxy } from '../proxy/main.ts'
 import type { ConnectionAsked, InstanceOnNode, NodeConnector } from '../proxy/node-connector.ts'
@@ -98,7 +99,7 @@ export class FakeConnector implements NodeConnector {
   readonly holdRequests: HoldRequest[] = []
   held = 0
   follows = 0
-  phases: InstanceView['phase'][] = []
+  phases: (Phase | WakeProgress)[] = []
   /** Whether `follow` waits after the last phase instead of ending. */
   followsOn = false
   readonly #answer: (request: HoldRequest, app: Route) => Partial<Held> | Promise<Partial<Held>>
@@ -143,9 +144,9 @@ export class FakeConnector implements NodeConnector {
     return { address: '', headers: {}, ...held, [Symbol.dispose]: leave }
   }
 
-  async *follow(_app: Route, _node: Node, signal: AbortSignal): AsyncGenerator<InstanceView> {
+  async *follow(_app: Route, _node: Node, signal: AbortSignal): AsyncGenerator<WakeProgress> {
     this.follows += 1
-    for (const phase of this.phases) yield { phase } as InstanceView
+    for (const now of this.phases) yield typeof now === 'string' ? { phase: now } : now
     if (this.followsOn && !signal.aborted)
       await new Promise(resolve => signal.addEventListener('abort', resolve, { once: true }))
   }

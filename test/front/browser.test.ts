@@ -21,6 +21,11 @@ describe.skipIf(!(await hasProgram('chromium')))(
       const answer = await page.goto(`http://${HOST}:${shadow.port}/env`)
       assert.deepEqual([answer?.status(), await page.title()], [503, 'Waking up'])
       assert.equal(await page.locator('h1').textContent(), 'Waking up')
+      assert.equal(await page.locator('.name').textContent(), 'blog')
+      // The container runs, and opens its port only when it may.
+      await page.getByText('Waiting for its first answer').waitFor()
+      assert.match((await page.locator('.seconds').textContent()) ?? '', /^\d+ s$/)
+      assert.equal(await page.locator('[aria-current=step]').textContent(), 'First answer')
       const reloaded = page.waitForResponse(response => response.url().endsWith('/env') && response.status() === 200)
       await shadow.letGo('blog')
       await reloaded
@@ -37,7 +42,7 @@ describe.skipIf(!(await hasProgram('chromium')))(
       await using shadow = await Shadow.start()
       await shadow.register('blog', { ...WAITS, domains: [HOST] })
       const html = (kind: string): string =>
-        `<!doctype html><title>${kind} {{app}}</title><style>h1 { color: rgb(1, 2, 3) }</style><h1>{{title}}</h1><p>{{code}}</p><script>document.title = 'taken over'</script>`
+        `<!doctype html><title>${kind} {{app}}</title><style>h1 { color: rgb(1, 2, 3) }</style><h1>{{title}}</h1><p>{{code}}</p><p data-shadow="stage"></p><script>document.title = 'taken over'</script>`
       const pages = { waiting: html('wait'), error: html('oh') }
       await shadow.admin.call('setPages', { params: { app: 'blog' }, body: pages })
       await using visitor = await browser([HOST, NOBODYS])
@@ -46,6 +51,7 @@ describe.skipIf(!(await hasProgram('chromium')))(
       assert.deepEqual([answer?.status(), await page.title()], [503, 'wait blog'])
       assert.equal(await page.locator('h1').textContent(), 'Waking up')
       await page.getByText('app-waking').waitFor()
+      await page.getByText('Waiting for its first answer').waitFor()
       await shadow.letGo('blog')
       await page.getByText('LISTEN_WHEN').waitFor()
       await shadow.sleep('blog')
@@ -68,7 +74,7 @@ describe.skipIf(!(await hasProgram('chromium')))(
       const page = await visitor.open()
       const answer = await page.goto(`http://${NOBODYS}:${shadow.port}/`)
       assert.deepEqual([answer?.status(), await page.locator('h1').textContent()], [404, 'Nothing here'])
-      assert.equal(await page.evaluate("getComputedStyle(document.querySelector('h1')).fontWeight"), '600')
+      assert.equal(await page.evaluate("getComputedStyle(document.querySelector('h1')).fontWeight"), '650')
     })
 
     test('its scripts are held until the app is awake', async () => {

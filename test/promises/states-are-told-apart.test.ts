@@ -16,7 +16,7 @@ const told = ({ status, headers, json }: Answer) => ({
 })
 
 /** Reads server-sent events until the stream ends. */
-async function eventsOf(response: IncomingMessage): Promise<{ phase: string }[]> {
+async function eventsOf(response: IncomingMessage): Promise<{ phase: string; stage?: string }[]> {
   const events: { phase: string }[] = []
   for await (const chunk of response.setEncoding('utf8'))
     for (const line of String(chunk).split('\n')) if (line.startsWith('data: ')) events.push(JSON.parse(line.slice(6)))
@@ -81,7 +81,13 @@ describe('promise 7, states can be told apart from outside:', () => {
     await shadow.until('blog', ({ waiting }) => waiting === 1)
     const events = eventsOf(stream)
     await shadow.letGo('blog')
-    assert.deepEqual(await events, [{ phase: 'waking' }, { phase: 'awake' }])
+    const phases = (await events).map(({ phase }) => phase)
+    assert.deepEqual([...new Set(phases)], ['waking', 'awake'])
+    assert.deepEqual(
+      (await events).flatMap(({ stage }) => stage ?? []).at(-1),
+      'answering',
+      'the port is open after everything else',
+    )
     assert.equal((await held).status, 200)
     assert.equal((await shadow.ask('blog', '/', { headers: NAVIGATION })).status, 200)
   })
