@@ -6,6 +6,7 @@ import { backupCalls } from './backup-calls.ts'
 import { budgetCalls } from './budget-calls.ts'
 import { buildCalls } from './build-calls.ts'
 import { admin, appParams, type Call, flag, shown, volumeParams } from './call-shape.ts'
+import { dashboardCalls } from './dashboard-calls.ts'
 import { fileCalls } from './file-calls.ts'
 import { fleetCalls } from './fleet-calls.ts'
 import { historyCalls } from './history-calls.ts'
@@ -415,6 +416,7 @@ export const masterCalls = {
   ...usageCalls,
   ...tokenCalls,
   ...budgetCalls,
+  ...dashboardCalls,
 } satisfies Record<keyof typeof masterPaths, Call>
 
 /** One event of `GET /v1/changes`. `revision` null: the app was removed. */

@@ -189,6 +189,13 @@ export const ownerRules: { readonly [K in keyof Calls]: OwnerRule<HandlerInput<C
   setBudget: 'never',
   removeBudget: 'never',
 
+  // About the person alone.
+  getSignIn: 'always',
+  startDashboardSession: 'always',
+  getDashboardSession: 'always',
+  endDashboardSession: 'always',
+  createDashboardLink: 'always',
+
   // Of all apps, without a way to leave some out.
   changes: 'never',
 

@@ -1,4 +1,5 @@
 import { backupPaths, nodeBackupPaths } from './backup-paths.ts'
+import { dashboardPaths } from './dashboard-paths.ts'
 import { filePaths, nodeFilePaths } from './file-paths.ts'
 import { historyPaths } from './history-paths.ts'
 import { usagePaths } from './usage-paths.ts'
@@ -103,6 +104,7 @@ export const masterPaths = {
   ...backupPaths,
   ...usagePaths,
   ...historyPaths,
+  ...dashboardPaths,
 } as const
 
 /** The method and path of every call of a node's API. `/server-health-check` needs no key. */

@@ -1,21 +1,36 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
+import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
 import { whyNotTrusted } from '../lib/tls/faults.ts'
 import { type Peer, peerOf } from '../model/member.ts'
 import type { Members } from './cluster/members.ts'
+import type { DashboardSessions } from './dashboard/sessions.ts'
 import type { Caller, KnownCallers } from './known-callers.ts'
 import type { Tokens } from './tokens.ts'
 
 export type Callers = ReturnType<typeof requestCallers>
 
-/** Who calls the master: the owner of the token that a request shows or, in a cluster, the member whose certificate its connection shows. */
-export function requestCallers({ tokens, members }: { tokens: Tokens; members: Members | undefined }) {
+type Parts = {
+  readonly tokens: Tokens
+  readonly members: Members | undefined
+  readonly sessions: DashboardSessions
+  readonly clock: Clock
+}
+
+/**
+ * Who calls the master: the owner of the token that a request shows, the person of its cookie or, in a cluster, the member whose certificate
+ * its connection shows.
+ */
+export function requestCallers({ tokens, members, sessions, clock }: Parts) {
   const peers = new WeakMap<object, Peer | ShadowError | undefined>()
   const peerAt = ({ socket }: IncomingMessage): Peer | ShadowError | undefined => {
     if (!peers.has(socket)) peers.set(socket, shownBy(socket as TLSSocket))
     return peers.get(socket)
   }
+
+  const knownWith = (caller: Caller): KnownCallers =>
+    caller.member !== undefined && members ? members.known : tokens.known
 
   const byToken = async (token: string): Promise<Caller> => {
     const caller = await tokens.callerOf(token)
@@ -30,11 +45,20 @@ export function requestCallers({ tokens, members }: { tokens: Tokens; members: M
   }
 
   return {
-    /** The caller of this request; fails with `unauthorised`. `basic`: the token may be the password of any user too. */
-    async of(request: IncomingMessage, { basic = false } = {}): Promise<Caller> {
+    /**
+     * The caller of this request; fails with `unauthorised`. `basic`: the token may be the password of any user too. `answer`: the cookie
+     * of the dashboard counts too, and may be renewed by this answer.
+     */
+    async of(
+      request: IncomingMessage,
+      { basic = false, answer }: { basic?: boolean; answer?: ServerResponse } = {},
+    ): Promise<Caller> {
       const { authorization } = request.headers
       const token = bearerOf(authorization) ?? (basic ? passwordOf(authorization) : undefined)
       if (token !== undefined) return byToken(token)
+      // A cookie counts before the certificate of a member: with a cookie that is not good, the request is nobody's.
+      if (answer !== undefined && authorization === undefined && sessions.isShownBy(request))
+        return sessions.callerOf(request, answer)
       const peer = members && authorization === undefined ? peerAt(request) : undefined
       if (peer instanceof ShadowError) throw peer
       if (members === undefined || peer === undefined)
@@ -44,10 +68,28 @@ export function requestCallers({ tokens, members }: { tokens: Tokens; members: M
     },
 
     /** The callers among which this one is known; see `KnownCallers`. */
-    knownWith: (caller: Caller): KnownCallers =>
-      caller.member !== undefined && members ? members.known : tokens.known,
+    knownWith,
+
+    /** Aborts with `unauthorised` when the caller's credential is revoked, or its session is over: that ends the caller's stream. */
+    whileGood(caller: Caller): Disposable & { readonly signal: AbortSignal } {
+      const good = knownWith(caller).whileGood(caller.id)
+      const { session } = caller
+      if (session === undefined) return good
+      const over = new AbortController()
+      const timer = clock.after(Math.max(0, session.until - clock.wall()), () => over.abort(sessionOver()))
+      return {
+        signal: AbortSignal.any([good.signal, over.signal]),
+        [Symbol.dispose]() {
+          timer[Symbol.dispose]()
+          good[Symbol.dispose]()
+        },
+      }
+    },
   }
 }
+
+const sessionOver = (): ShadowError =>
+  new ShadowError('unauthorised', 'the session of the dashboard has expired', { facts: { session: 'expired' } })
 
 const bearerOf = (authorization: string | undefined): string | undefined =>
   /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1]

@@ -24,6 +24,7 @@ import type { ChangeStream } from './change-stream.ts'
 import type { ClusterHandlers } from './cluster/handlers.ts'
 import type { AppCompanions } from './companions.ts'
 import type { Cordons } from './cordons.ts'
+import type { DashboardHandlers } from './dashboard/handlers.ts'
 import { definitionOf, mustHave } from './definition.ts'
 import type { Digests } from './digests.ts'
 import { fileHandlers } from './files.ts'
@@ -109,6 +110,7 @@ export type Parts = {
   usage: UsageParts
   timelines: Timelines
   ownEvents: OwnEvents
+  dashboard: DashboardHandlers
 }
 
 const HEALTH_WITHIN_MS = 2_000
@@ -320,6 +322,7 @@ export function masterHandlers(parts: Parts): Handlers {
     changes: (_, { response, signal }) => changes.stream(response, signal),
     ...cluster.calls,
     ...tokenHandlers(tokens),
+    ...parts.dashboard,
     ...keyHandlers({ keys, storage, server: parts.sshServer }),
     ...fileHandlers({ apps, relay }),
     ...snapshotHandlers({

@@ -78,7 +78,7 @@ export function masterHandler({
           query: request.query,
           body: 'body' in call ? await bodyOf(request) : undefined,
         })
-        using good = call.answer === 'stream' && caller ? callers.knownWith(caller).whileGood(caller.id) : undefined
+        using good = call.answer === 'stream' && caller ? callers.whileGood(caller) : undefined
         const signal = good === undefined ? gone : AbortSignal.any([gone, ending, good.signal])
         const ifMatch = etagsOf(request.headers['if-match'])
         const ifNoneMatch = etagsOf(request.headers['if-none-match'])
@@ -140,7 +140,7 @@ async function callerOf(
   basic = false,
 ): Promise<Caller> {
   try {
-    return await callers.of(request, { basic })
+    return await callers.of(request, { basic, answer: response })
   } catch (error) {
     if (error instanceof ShadowError && error.code === 'unauthorised') response.setHeader('www-authenticate', 'Bearer')
     throw error

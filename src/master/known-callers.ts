@@ -1,4 +1,5 @@
 import type { Role } from '../api/call-shape.ts'
+import type { DashboardSession } from '../api/dashboard-calls.ts'
 import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { Scope } from '../model/scope.ts'
@@ -14,7 +15,12 @@ export type Caller = {
   /** The apps that it is for: of the role owner. */
   readonly apps?: Scope | undefined
   readonly member?: string | undefined
+  /** Set if the caller showed the cookie of the dashboard. */
+  readonly session?: SignedIn | undefined
 }
+
+/** How a person signed in to the dashboard, and until when, by the wall clock. */
+export type SignedIn = { readonly by: DashboardSession['signedInBy']; readonly until: number }
 
 /** For how long a master that cannot read the journal may still accept a revoked credential. */
 const BELIEVED_FOR_MS = 30_000

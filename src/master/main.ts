@@ -30,6 +30,9 @@ import { clusterHandlers } from './cluster/handlers.ts'
 import { appCompanions } from './companions.ts'
 import type { MasterConfig } from './config.ts'
 import { nodeCordons } from './cordons.ts'
+import { dashboardHandlers } from './dashboard/handlers.ts'
+import { dashboardSessions } from './dashboard/sessions.ts'
+import { dashboardSites } from './dashboard/site.ts'
 import { envDigests } from './digests.ts'
 import { fleetRecords } from './fleet/records.ts'
 import { masterHandlers } from './handlers.ts'
@@ -208,7 +211,9 @@ export async function startMaster(
     log,
   })
   const lookup = appLookup({ records, claims })
-  const callers = requestCallers({ tokens, members: cluster.members })
+  const sites = dashboardSites(config.dashboardUrl)
+  const sessions = dashboardSessions({ seals, tokens, sites, clock, lastsMs: config.dashboardSession })
+  const callers = requestCallers({ tokens, members: cluster.members, sessions, clock })
   opening.use(undoExpiry({ snapshots, keptForMs: config.undoKept, clock, log }))
   const schedules = scheduleRecords({ storage, clock })
   const ticker = new ScheduleTicker({
@@ -264,6 +269,7 @@ export async function startMaster(
     forks: volumeForks({ apps, records, nodes, volumes, snapshots, relay, secrets: ownSecrets, log }),
     backups,
     usage,
+    dashboard: dashboardHandlers({ sessions, sites, tokens, storage, clock }),
     blobs: blobHandlers({ sources, limitBytes: config.blobLimit }),
   })
 

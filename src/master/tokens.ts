@@ -28,6 +28,15 @@ export function tokenRecords({ storage, clock }: { storage: Storage; clock: Cloc
   const isThere = async (id: string): Promise<boolean> => (await storage.get(keyOf(id))) !== undefined
   const known = new KnownCallers({ clock, isThere, what: 'the token' })
 
+  const callerWith = async (id: string): Promise<Caller | undefined> => {
+    const remembered = known.get(id)
+    if (remembered !== undefined) return remembered
+    const stored = await storage.get(keyOf(id))
+    if (stored === undefined) return undefined
+    const { name, role, apps } = TokenSchema.parse(stored.value)
+    return known.keep({ id, name, role, apps })
+  }
+
   const keep = async (token: string, name: string, role: Role, apps?: Scope): Promise<string> => {
     const id = idOf(token)
     await storage.create(keyOf(id), { name, role, ...(apps && { apps }), createdAt: timestamp(clock) })
@@ -40,14 +49,13 @@ export function tokenRecords({ storage, clock }: { storage: Storage; clock: Cloc
 
     /** The owner of this token; fails with `unauthorised`. */
     async callerOf(token: string): Promise<Caller> {
-      const id = idOf(token)
-      const remembered = known.get(id)
-      if (remembered !== undefined) return remembered
-      const stored = await storage.get(keyOf(id))
-      if (stored === undefined) throw new ShadowError('unauthorised', 'the master does not know this token')
-      const { name, role, apps } = TokenSchema.parse(stored.value)
-      return known.keep({ id, name, role, apps })
+      const caller = await callerWith(idOf(token))
+      if (caller === undefined) throw new ShadowError('unauthorised', 'the master does not know this token')
+      return caller
     },
+
+    /** The owner of the token with this id; undefined if there is none: it was revoked. */
+    callerWith,
 
     async create(name: string, role: Role, apps?: Scope): Promise<{ id: string; token: string }> {
       const token = newToken()
