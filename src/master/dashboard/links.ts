@@ -10,8 +10,6 @@ const GOOD_FOR_MS = 120_000
 /** A link that was used or has expired is kept for a while, so that a second use is told what happened. */
 const KEPT_MS = 3_600_000
 
-export type DashboardLinks = ReturnType<typeof dashboardLinks>
-
 /**
  * The one-time links to the dashboard, one document `dashboard-links/<sha256 of the code>.json` each. A link is used up by a conditional write:
  * of several browsers that follow it at once, at any masters, exactly one is signed in.
