@@ -3,6 +3,7 @@ import { errorsTable, sayNone, settingsTables } from '../../src/cli/docs.ts'
 import { apiPage } from './api.ts'
 import { cliPage } from './cli.ts'
 import { manifestPage } from './manifest.ts'
+import { metricsPage } from './metrics.ts'
 import { table } from './table.ts'
 
 const MADE = '<!-- made from the code by npm run docs; edit contrib/docs/pages.ts -->\n'
@@ -15,6 +16,7 @@ export async function pages(): Promise<Readonly<Record<string, string>>> {
     'docs/cli.md': await cliPage(MADE),
     'docs/api.md': apiPage(MADE),
     'docs/shadow-toml.md': manifestPage(MADE),
+    'docs/metrics.md': metricsPage(MADE),
     'docs/shadow.schema.json': `${JSON.stringify(manifestJsonSchema(), null, 2)}\n`,
   }
 }

@@ -45,9 +45,9 @@ export async function startUp(config: UpConfig, { clock, log, onStep, drivers }:
   await using started = new AsyncDisposableStack()
   await ownDataFolder(config.data)
   started.use(await lockFolder(config.data))
-  const master = started.use(await startMaster(config.master, { clock, log, isAlone: true }))
-  const at = { master: master.url }
   const metrics = new Metrics()
+  const master = started.use(await startMaster(config.master, { clock, log, isAlone: true, metrics }))
+  const at = { master: master.url }
   const nodeproxy = started.use(
     await startNodeproxy(
       // One worker: the front calls the node within the process, so the node's own listener has little to do.

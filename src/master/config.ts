@@ -72,6 +72,9 @@ export const masterSettings = {
     default: '12h',
     help: 'how long a person stays signed in to the dashboard without using it',
   }),
+  metricsListen: optionalSetting('SHADOW_METRICS_LISTEN', listenAddress('127.0.0.1'), {
+    help: 'address that serves /metrics for Prometheus, such as 127.0.0.1:9464; left out: none; shadow up serves all three daemons on one address',
+  }),
   logLevel: setting('SHADOW_LOG_LEVEL', oneOf(...LOG_LEVELS), {
     default: 'info',
     help: 'lowest level that is logged: debug, info, warn, error or silent',

@@ -8,6 +8,8 @@ import { listen } from '../lib/http/api/request-handler.ts'
 import type { Listening } from '../lib/http/listening.ts'
 import { mutualApiServer } from '../lib/http/tls/mutual.ts'
 import type { Log } from '../lib/log.ts'
+import { openMetrics } from '../lib/metrics/listener.ts'
+import { Metrics } from '../lib/metrics/metrics.ts'
 import { Credentials } from '../lib/tls/credentials.ts'
 import { keepRenewed } from '../lib/tls/renewal.ts'
 import type { App } from '../model/app.ts'
@@ -46,6 +48,7 @@ import { imageStore } from './images/store.ts'
 import { Journal } from './journal.ts'
 import { keptApps } from './kept.ts'
 import { appLookup } from './lookup.ts'
+import { masterMetrics } from './master-metrics.ts'
 import { nodeRemoval } from './node-removal.ts'
 import { nodeRecords } from './nodes.ts'
 import { ownerGuard } from './owners/guard.ts'
@@ -69,6 +72,7 @@ import { sourceCollection } from './sources/source-collection.ts'
 import { sourceStore } from './sources/source-store.ts'
 import { sshKeys } from './ssh/keys.ts'
 import { openSsh, type SshServer } from './ssh/server.ts'
+import { storageMetrics } from './storage/measured.ts'
 import { openStorage } from './storage/open.ts'
 import type { StoragePlace } from './storage/place.ts'
 import { probed } from './storage/probed.ts'
@@ -110,16 +114,20 @@ type Given = {
   storage?: Storage
   /** Fails with `bad-input` if the store has a cluster: for a master that only its own process calls. */
   isAlone?: boolean
+  /** Given by a caller that serves the metrics itself. Otherwise the master serves them, if configured. */
+  metrics?: Metrics
 }
 
 /** Starts a master; any number of masters may run on one storage. The admin token is in `<data>/tokens/admin` afterwards. */
 export async function startMaster(
   config: MasterConfig,
-  { clock, log, storage: given, isAlone }: Given,
+  { clock, log, storage: given, isAlone, metrics: shared }: Given,
 ): Promise<Master> {
   await ownDataFolder(config.data)
   const place: StoragePlace = config.storage ?? { kind: 'directory', path: join(config.data, 'store') }
-  const opened = given ?? probed(await openStorage(place), { clock, log })
+  const metrics = shared ?? new Metrics()
+  const measured = storageMetrics(metrics)
+  const opened = measured(given ?? probed(await openStorage(place), { clock, log }))
   const journal = new Journal({ storage: opened, clock, log })
   await journal.look()
   const storage = journal.over(isAnnounced)
@@ -295,6 +303,9 @@ export async function startMaster(
       clock,
       log,
     }))
+  masterMetrics(metrics, { nodes: () => nodes.all(), backups: () => backups.schedule.now() })
+  if (shared === undefined && config.metricsListen !== undefined)
+    opening.use(await openMetrics(metrics, config.metricsListen, log))
   const { members } = cluster
   const ticking = ticker.run(ending.signal)
   const counting = usage.count(ending.signal)

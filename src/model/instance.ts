@@ -20,6 +20,27 @@ export const WAKE_STEPS = [
   'ready',
 ] as const
 export type WakeStep = (typeof WAKE_STEPS)[number]
+/** The tiers that an instance is woken from. */
+export const WAKE_TIERS = ['asleep'] as const
+export type WakeTier = (typeof WAKE_TIERS)[number]
+
+export const WAKE_CAUSES = [
+  'request',
+  'websocket',
+  'session',
+  'connection',
+  'companion',
+  'schedule',
+  'scale',
+  'person',
+  'deploy',
+  'update',
+] as const
+/**
+ * What woke an instance. `session`: somebody opened a shell or ran a command. `connection`: to one of its TCP ports. `companion`: an app that
+ * uses it. `scale`: a front wants one instance more. `deploy`: whoever deployed it waits for it. `update`: the newer release replaces the one that ran.
+ */
+export type WakeCause = (typeof WAKE_CAUSES)[number]
 export const SLEEP_STEPS = ['stop', 'unmount', 'detach'] as const
 export type SleepStep = (typeof SLEEP_STEPS)[number]
 
@@ -75,6 +96,8 @@ export type HoldRequest = {
   readonly kind: HoldKind
   /** For `shadow why`: `GET / from 203.0.113.7`. */
   readonly what: string
+  /** Left out: the kind says it. */
+  readonly cause?: WakeCause | undefined
   /** The memory that the request takes while it waits: its head, and the part of its body that is buffered. */
   readonly bytes: number
   /** When it ends by itself; ISO 8601. */

@@ -141,7 +141,12 @@ export function apiHandlers({
       await apps.resolve(app, permit)
       await apps.refresh(app) // a person who has just changed the app means the new definition
       const known = await apps.resolve(app, permit)
-      const instance = await instances.wake(params.instance, known, 'a person who asked', signal)
+      const instance = await instances.wake(
+        params.instance,
+        known,
+        { says: 'a person who asked', cause: 'person' },
+        signal,
+      )
       return instance.view()
     },
     sleepInstance: async ({ params }, { permit }) => {

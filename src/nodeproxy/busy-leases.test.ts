@@ -127,7 +127,7 @@ test('an app that asks to sleep sleeps as soon as nobody uses it, and says so', 
 test('also an app that never sleeps by itself may ask for it', async () => {
   const environment = new InstanceEnvironment()
   const instance = environment.anInstance(aTask({ sleep: { ...task.sleep, idleAfter: 'never' } }))
-  await instance.wake('a person', never)
+  await instance.wake({ says: 'a person', cause: 'person' }, never)
   instance.sleepSoon()
   await environment.clock.advance(0)
   await settled()

@@ -163,7 +163,7 @@ export const nodeproxySettings = {
     help: 'how much of the disk is kept free: before less is left, the app that has just written most is stopped',
   }),
   metricsListen: optionalSetting('SHADOW_METRICS_LISTEN', listenAddress('127.0.0.1'), {
-    help: 'address that serves /metrics for Prometheus, such as 127.0.0.1:9464; left out: none; shadow up serves front and node on one address',
+    help: 'address that serves /metrics for Prometheus, such as 127.0.0.1:9464; left out: none; shadow up serves all three daemons on one address',
   }),
   logLevel: setting('SHADOW_LOG_LEVEL', oneOf(...LOG_LEVELS), {
     default: 'info',

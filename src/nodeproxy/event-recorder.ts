@@ -1,14 +1,14 @@
 import { type Clock, timestamp } from '../lib/clock.ts'
 import type { ShadowError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
-import type { InstanceView, Phase, StopReason } from '../model/instance.ts'
+import type { InstanceView, Phase, StopReason, WakeCause } from '../model/instance.ts'
 import { type InstanceId, logFields } from '../model/instance-id.ts'
 import { withoutLastLines } from '../model/last-lines.ts'
 import { sayMs } from '../model/quantities.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import { InstanceCounters } from './instance-counters.ts'
 import type { Exit } from './runtime/runtime.ts'
-import type { Steps } from './state.ts'
+import type { Steps, WokenBy } from './state.ts'
 
 type Options = {
   readonly instance: InstanceId
@@ -27,6 +27,7 @@ export class EventRecorder {
   readonly #note: (line: string) => void
   readonly #counters: InstanceCounters
   #wokenBy: string | null = null
+  #cause: WakeCause | undefined
   #stoppedBy: StopReason | null = null
   #cut: number | undefined
   #lastWake: InstanceView['lastWake'] = null
@@ -61,19 +62,25 @@ export class EventRecorder {
     }
   }
 
-  waking(by: string): void {
-    this.#wokenBy = by
+  /** `cause` is left out for what an earlier run of the node has woken. */
+  waking({ says, cause }: Pick<WokenBy, 'says'> & Partial<WokenBy>): void {
+    this.#wokenBy = says
+    this.#cause = cause
   }
 
   awake(ms: number, steps: Steps): void {
-    this.#counters.woken(ms)
+    this.#counters.woken({ cause: this.#cause, ms, steps })
     this.#lastWake = { ms, steps }
     this.#log.info('app awake', { ...this.#of, by: this.#wokenBy, ms, steps })
     this.#note(`awake after ${sayMs(ms)}, woken by ${this.#wokenBy}`)
   }
 
+  wasAwake(ms: number): void {
+    this.#counters.awakeMs += ms
+  }
+
   wakeFailed({ code, message: detail, cause }: ShadowError, failures: number): void {
-    this.#counters.failedWakes += 1
+    this.#counters.wakeFailed({ cause: this.#cause, code })
     this.#stoppedBy = 'died'
     this.#log.warn('app wake failed', { ...this.#of, code, detail, cause, failures })
     this.#note(`wake failed: ${withoutLastLines(detail)}`)

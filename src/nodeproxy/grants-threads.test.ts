@@ -95,7 +95,7 @@ test('after 10,000 requests of all kinds over three threads, among sleeps and de
   await grants.report()
   expect(grants.count).toBe(0)
   expect(apps.map(app => [of(app).view().holds, of(app).view().waiting])).toEqual(apps.map(() => [[], 0]))
-  await Promise.all(apps.map(app => of(app).wake('test', never)))
+  await Promise.all(apps.map(app => of(app).wake({ says: 'test', cause: 'person' }, never)))
   await clock.advance(IDLE_MS)
   expect(apps.map(app => of(app).phase)).toEqual(apps.map(() => 'asleep'))
   expect(runtime.containers.size).toBe(0)

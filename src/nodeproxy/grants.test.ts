@@ -199,7 +199,7 @@ test('a worker that dies while its request waits for the wake leaves nothing', a
   expect(instance.view()).toMatchObject({ phase: 'waking', waiting: 1 })
   one!.dies()
   ready.resolve()
-  await instance.wake('test', never)
+  await instance.wake({ says: 'test', cause: 'person' }, never)
   expect([grants.count, instance.view().waiting, instance.view().holds]).toEqual([0, 0, []])
 })
 
@@ -219,7 +219,7 @@ test('who leaves while the app wakes is let go, and no grant is left', async () 
   await one!.heard()
   expect(instance.view()).toMatchObject({ phase: 'waking', waiting: 0 })
   ready.resolve()
-  await instance.wake('test', never)
+  await instance.wake({ says: 'test', cause: 'person' }, never)
   await one!.heard()
   expect(grants.count).toBe(0)
 })
@@ -230,7 +230,7 @@ test('a request that leaves while its grant is on the way gives it back', async 
     workers: [one],
     grants,
   } = node(1)
-  await instance.wake('test', never)
+  await instance.wake({ says: 'test', cause: 'person' }, never)
   const cancellation = new AbortController()
   const waits = one!.hold({}, cancellation)
   // The grant exists, but this side has not read it yet.
@@ -356,7 +356,7 @@ test('the phase is followed from the worker: as it is, at each change, until the
     }
   })()
   while (seen.length < 1) await one!.heard()
-  const woken = instance.wake('test', never)
+  const woken = instance.wake({ says: 'test', cause: 'person' }, never)
   while (seen.length < 2) await one!.heard()
   ready.resolve()
   await woken

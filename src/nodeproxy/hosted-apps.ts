@@ -112,7 +112,7 @@ export class HostedApps {
 
   /** Wakes the instance, and keeps it awake for so long from then on; resolves when it is ready. Fails as a hold does. */
   async keep(instance: InstanceId, { forMs, why, permit }: Keeping, signal: AbortSignal): Promise<Instance> {
-    const request = { kind: 'request', what: why, bytes: 0, mayWake: true, permit } as const
+    const request = { kind: 'request', cause: 'scale', what: why, bytes: 0, mayWake: true, permit } as const
     using _held = await this.hold(instance, request, { signal })
     const kept = this.instances.get(instance)
     if (kept === undefined) throw new ShadowError('app-not-found', `${instance} was removed`)

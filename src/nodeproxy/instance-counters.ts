@@ -1,9 +1,18 @@
-import type { StopReason } from '../model/instance.ts'
+import type { FailureCode } from '../lib/errors.ts'
+import type { StopReason, WakeCause, WakeTier } from '../model/instance.ts'
+import type { Steps } from './state.ts'
+
+/** A wake that has made its app ready. `cause` is undefined for what an earlier run of the node has begun. */
+export type EndedWake = { readonly cause: WakeCause | undefined; readonly ms: number; readonly steps: Steps }
+export type FailedWake = { readonly cause: WakeCause | undefined; readonly code: FailureCode }
+
+/** Who is told of each wake. */
+export type WakeListener = { woken(wake: EndedWake, tier: WakeTier): void; wakeFailed(wake: FailedWake): void }
 
 /** Counters of wakes and stops, for all instances of a node. */
 export class InstanceCounters {
-  wakes = 0
-  failedWakes = 0
+  /** For how long instances have been awake, those left out that are awake now. */
+  awakeMs = 0
   /** Times that an awake app began to stop, by why. */
   readonly stops: Record<StopReason, number> = {
     self: 0,
@@ -21,14 +30,17 @@ export class InstanceCounters {
     budget: 0,
     companion: 0,
   }
-  readonly #onWake: (ms: number) => void
+  readonly #listener: WakeListener | undefined
 
-  constructor(onWake: (ms: number) => void = () => undefined) {
-    this.#onWake = onWake
+  constructor(listener?: WakeListener) {
+    this.#listener = listener
   }
 
-  woken(ms: number): void {
-    this.wakes += 1
-    this.#onWake(ms)
+  woken(wake: EndedWake): void {
+    this.#listener?.woken(wake, 'asleep')
+  }
+
+  wakeFailed(wake: FailedWake): void {
+    this.#listener?.wakeFailed(wake)
   }
 }

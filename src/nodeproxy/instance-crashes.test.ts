@@ -107,7 +107,10 @@ describe('crashes', () => {
       await settled()
     }
     await assert.rejects(hold(instance), /crash loop/)
-    await assert.rejects(instance.wake('asked', never), error => !/crash loop/.test(String(error)))
+    await assert.rejects(
+      instance.wake({ says: 'asked', cause: 'person' }, never),
+      error => !/crash loop/.test(String(error)),
+    )
     await settled()
     runtime.onStart = () => undefined
     environment.becomeReady = async () => undefined

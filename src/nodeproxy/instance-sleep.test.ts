@@ -74,7 +74,7 @@ describe('sleeping', () => {
 
   test('a wake that nobody waits for any more idles from ready on', async () => {
     const instance = environment.anInstance()
-    await instance.wake('asked', never)
+    await instance.wake({ says: 'asked', cause: 'person' }, never)
     await clock.advance(299_999)
     assert.equal(instance.phase, 'awake')
     await clock.advance(1)
@@ -151,7 +151,7 @@ describe('sleeping', () => {
     const refused = await hold(instance).catch((error: unknown) => error)
     assert(isFailure(refused, 'rate-limited'))
     assert.equal(instance.view().refusedWakes?.count, 1)
-    await instance.wake('a person', never)
+    await instance.wake({ says: 'a person', cause: 'person' }, never)
     await clock.advance(refused.details.retryAfterMs ?? 0)
     assert.equal(instance.phase, 'asleep')
     release(await hold(instance))
@@ -186,7 +186,7 @@ describe('sleeping', () => {
         callback()
         coming ??= hold(instance) // the idle alarm has fired, but the sleep has not begun
       })
-    await instance.wake('asked', never)
+    await instance.wake({ says: 'asked', cause: 'person' }, never)
     await clock.advance(300_000)
     assert.equal(instance.phase, 'awake')
     assert.equal(runtime.count('stop'), 0)

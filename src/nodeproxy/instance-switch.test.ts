@@ -208,7 +208,7 @@ describe('a newer release that does not get ready', () => {
     gate.fail(new ShadowError('app-crashed', 'blog ended with exit code 1'))
     await settled()
     const held = await hold(instance)
-    await instance.wake('a person', never)
+    await instance.wake({ says: 'a person', cause: 'person' }, never)
     assert.deepEqual([environment.revisions, instance.view().rejected], [[1, 2], null])
     release(held)
   })

@@ -143,7 +143,7 @@ describe('a new revision that cannot be run', () => {
     release(await hold(instance))
     assert.equal(runtime.count('start') - starts, 1)
     assert.equal(runtime.running()[0]?.revision, 1)
-    await instance.wake('a person', never)
+    await instance.wake({ says: 'a person', cause: 'person' }, never)
     assert.deepEqual([instance.view().revision, instance.view().rejected], [2, null])
   })
 

@@ -3,7 +3,7 @@ import type { Cancellation } from '../lib/cancellation.ts'
 import type { ShadowError } from '../lib/errors.ts'
 import { Notifier } from '../lib/notifier.ts'
 import type { Unwind } from '../lib/unwind.ts'
-import type { Held, HoldRequest, InstanceView, StopReason, WantedRelease } from '../model/instance.ts'
+import type { Held, HoldRequest, InstanceView, StopReason, WakeCause, WantedRelease } from '../model/instance.ts'
 import { appOf, type InstanceId } from '../model/instance-id.ts'
 import type { VolumeId } from '../model/names.ts'
 import { type PinnedImage, TASK_DEFAULTS, type TaskDefinition } from '../model/task.ts'
@@ -20,7 +20,7 @@ import { isAsleep, isWaking, releaseEnded, usesVolume } from './refusals.ts'
 import { RevisionChoice } from './revision-choice.ts'
 import type { Running } from './running-container.ts'
 import type { FoundContainer } from './runtime/runtime.ts'
-import type { State } from './state.ts'
+import type { State, WokenBy } from './state.ts'
 import type { FormerRun } from './switch/former-run.ts'
 import { Rollout } from './switch/rollout.ts'
 import { foundOf, volumeOf } from './teardown.ts'
@@ -91,6 +91,12 @@ export class Instance {
 
   get waiting(): number {
     return this.#life.holds.waiting
+  }
+
+  /** For how long it has been awake since its last wake or switch; 0 while it is not. */
+  get awakeMs(): number {
+    const { phase, since } = this.#life.state
+    return phase === 'awake' ? this.#parts.clock.now() - since : 0
   }
 
   get task(): TaskDefinition {
@@ -184,7 +190,7 @@ export class Instance {
       this.#wakeRate.take(this.id, sleep.wakes ?? TASK_DEFAULTS.wakes, clock.now())
     using wait = new Wait(request, signal, { instance: this.id, queue, holds: this.#life.holds, clock })
     for (;;) {
-      await orAborted(this.#waker.wakeUp(request.what), wait.signal)
+      await orAborted(this.#waker.wakeUp({ says: request.what, cause: causeOf(request) }), wait.signal)
       // Between its wake and this line it may have ended, or begun to stop for a new revision: then it is woken again.
       const target = this.#target()
       if (request.release !== undefined && target !== undefined) this.#mustServe(request.release)
@@ -224,7 +230,7 @@ export class Instance {
   }
 
   /** Wakes it because a person asked, with its current revision if that can be run; resolves when it is ready. */
-  wake(by: string, signal: AbortSignal): Promise<void> {
+  wake(by: WokenBy, signal: AbortSignal): Promise<void> {
     return this.#waker.wakeByHand(by, signal)
   }
 
@@ -303,7 +309,7 @@ export class Instance {
 
   /** Takes over containers that an earlier run of this node left in good order, with the leases that its app has. */
   adopt(running: Running, formers: readonly Running[] = [], leases: readonly BusyLease[] = []): void {
-    this.#life.events.waking('an earlier run of this node')
+    this.#life.events.waking({ says: 'an earlier run of this node' })
     this.#parts.room?.adopt(this.id, running.task)
     this.#life.becomeAwake(running)
     this.#parts.companions?.adopt(this.id, running.task)
@@ -411,3 +417,6 @@ export class Instance {
     return this.#changes.follow(() => this.view(), signal)
   }
 }
+
+// A busy lease wakes nothing: only an instance that is awake takes one.
+const causeOf = ({ cause, kind }: HoldRequest): WakeCause => cause ?? (kind === 'busy' ? 'request' : kind)

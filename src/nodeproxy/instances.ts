@@ -13,6 +13,7 @@ import { pinnedImageOf } from './pinned-image.ts'
 import { type Inventory, type KnownInstance, leftRunning, ownerless, straysOf, takeInventory } from './reconcile.ts'
 import { hasNoVolume } from './refusals.ts'
 import type { Container } from './runtime/runtime.ts'
+import type { WokenBy } from './state.ts'
 import { Rolls } from './switch/rolls.ts'
 
 type Options = {
@@ -89,7 +90,7 @@ export class Instances {
   }
 
   /** Wakes the instance because a person asked. */
-  async wake(id: InstanceId, app: App, by: string, signal: AbortSignal): Promise<Instance> {
+  async wake(id: InstanceId, app: App, by: WokenBy, signal: AbortSignal): Promise<Instance> {
     if (!this.#isClear) await orAborted(this.reconcile(), signal)
     await orAborted(this.#before(app) ?? Promise.resolve(), signal)
     const instance = this.of(id, app)

@@ -100,7 +100,9 @@ export class Lifecycle {
   }
 
   become(next: Phased): void {
-    this.#state = { ...next, since: this.#parts.clock.now() }
+    const now = this.#parts.clock.now()
+    if (this.#state.phase === 'awake') this.events.wasAwake(now - this.#state.since)
+    this.#state = { ...next, since: now }
     if (next.phase === 'asleep' || next.phase === 'crashed') {
       this.#parts.room?.leave(this.#id)
       this.#parts.companions?.leave(this.#id)

@@ -38,6 +38,8 @@ type Options = {
 export type Listeners = Listening & {
   /** No request goes to this run of an app any more. */
   forget(ended: EndedRun): void
+  /** How many workers have died. */
+  deaths(): number
 }
 
 // The workers connect to this thread here.
@@ -69,13 +71,12 @@ export async function openListeners({
   const shared = { config, use, node, key, mainListener: own, grants, trust, drainMs: config.drainWithin, clock, log }
   const workers = hasWorkers ? opened.use(await openWorkers(shared)) : undefined
   metrics.count('node', async () => [exchanges.counted, ...((await workers?.counted()) ?? [])])
-  const deaths = { name: 'node_worker_deaths_total', help: 'Workers of the node that died, and were started again' }
-  metrics.counter(deaths, () => ({ '': workers?.deaths() ?? 0 }))
   const { address, port } = workers ?? own
   const held = opened.move()
   return {
     address,
     port,
+    deaths: () => workers?.deaths() ?? 0,
     forget: ended => exchanges.forget(goneUpstream(ended)),
     [Symbol.asyncDispose]: () => held.disposeAsync(),
   }

@@ -46,7 +46,6 @@ import { ImagePruning } from './images/image-pruning.ts'
 import { LoopbackRegistry } from './images/loopback-registry.ts'
 import { PullRegistry } from './images/pull-registry.ts'
 import { PushRegistry } from './images/push-registry.ts'
-import { instanceMetrics } from './instance-metrics.ts'
 import { instanceHandler } from './instance-request.ts'
 import { ProcessGuard } from './leases/guard/guard.ts'
 import { Leases } from './leases/leases.ts'
@@ -54,6 +53,7 @@ import { openListeners } from './listeners.ts'
 import { Loads } from './loads.ts'
 import { NodeCordon } from './node-cordon.ts'
 import { type NodeKeys, ownKeys, ownSeals } from './node-keys.ts'
+import { nodeMetrics } from './node-metrics.ts'
 import { Queue } from './queue.ts'
 import { untilReady } from './readiness.ts'
 import { RefusedConnections } from './refused-connections.ts'
@@ -72,6 +72,7 @@ import { VolumeRestores } from './snapshots/volume-restores.ts'
 import { VolumeSnapshots } from './snapshots/volume-snapshots.ts'
 import { VolumeViews } from './snapshots/volume-views.ts'
 import { Sources } from './sources/sources.ts'
+import { freeAt } from './space/measure.ts'
 import { Space } from './space/space.ts'
 import { drainOnSpotNotice } from './spot-notice.ts'
 import type { OnStep } from './state.ts'
@@ -193,9 +194,6 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     giveUpSlots: (most, besides) => lingering.giveUpDownTo(most, besides),
     log,
   })
-  metrics.gauge({ name: 'memory_reserved_bytes', help: 'What the apps that are awake reserve of the memory' }, () => ({
-    '': room.reservedBytes,
-  }))
   const companions: Pick<Companions, 'take' | 'leave'> = {
     take: (...of) => hosted.companions.take(...of),
     leave: instance => hosted.companions.leave(instance),
@@ -253,6 +251,10 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   )
   const meter = started.use(await openMeter({ data, node: name, master, runtime, filesystem, volumes, clock, log }))
   const consoles = new Consoles({ runtime, room, companions, meter, mustAfford: app => hosted.mustAfford(app), log })
+  const queue = new Queue({
+    perApp: { requests: config.waitingPerApp, bytes: config.waitingBytesPerApp },
+    perNode: { requests: config.waitingPerNode, bytes: config.waitingBytesPerNode },
+  })
   const hosted: HostedApps = new HostedApps({
     master,
     mustTakeNew: app => cordon.mustTakeNew(app),
@@ -281,15 +283,19 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
       clock,
       log,
       node: name,
-      queue: new Queue({
-        perApp: { requests: config.waitingPerApp, bytes: config.waitingBytesPerApp },
-        perNode: { requests: config.waitingPerNode, bytes: config.waitingBytesPerNode },
+      queue,
+      counters: nodeMetrics(metrics, {
+        instances: () => instances.all,
+        askWorkers: () => grants.report(),
+        waitingBytes: () => queue.bytes,
+        reservedBytes: () => room.reservedBytes,
+        volumes: () => space.uses,
+        diskFreeBytes: () => freeAt(data),
+        leases: () => leases,
+        isCordoned: () => cordon.isCordoned,
+        isDraining: () => cordon.toLeave !== undefined,
+        workerDeaths: () => listeners.deaths(),
       }),
-      counters: instanceMetrics(
-        metrics,
-        () => instances,
-        () => grants.report(),
-      ),
       onStep,
       reopensWithinMs: config.reopensWithin,
       onRunEnded: ended => {
@@ -327,7 +333,6 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
       log,
     }),
   )
-  space.show(metrics)
   const journal = (instance: InstanceId, line: string): void => logs.note(instance, line)
   const refusedConnections = started.use(new RefusedConnections({ runtime, journal, clock, log }))
   let announcer: Announcer | undefined

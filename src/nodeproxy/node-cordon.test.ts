@@ -58,7 +58,8 @@ describe('a node', () => {
     assert.deepEqual(phases(), ['asleep', 'asleep'])
     assert.equal(instances[0]!.view().stoppedBy, 'drained')
     for (const instance of instances) await refuses(() => hold(instance))
-    for (const instance of instances) await refuses(() => instance.wake('a person who asked', never))
+    for (const instance of instances)
+      await refuses(() => instance.wake({ says: 'a person who asked', cause: 'person' }, never))
     assert.deepEqual([phases(), cordon.toLeave], [['asleep', 'asleep'], 0])
   })
 

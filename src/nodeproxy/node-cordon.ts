@@ -75,6 +75,10 @@ export class NodeCordon implements Disposable {
     )
   }
 
+  get isCordoned(): boolean {
+    return this.#cordon !== null
+  }
+
   /** How many instances have still to leave; undefined while the node does not drain. */
   get toLeave(): number | undefined {
     if (this.#cordon?.drain === undefined) return undefined

@@ -21,6 +21,11 @@ export class Queue {
     this.#perNode = bounds.perNode
   }
 
+  /** The bytes of all requests that wait. */
+  get bytes(): number {
+    return this.#node.bytes
+  }
+
   /** Takes room until it is disposed of; fails with `queue-full`. */
   join(app: AppName, bytes: number): Disposable {
     const load = this.#apps.get(app) ?? { requests: 0, bytes: 0 }

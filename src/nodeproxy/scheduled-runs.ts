@@ -45,7 +45,7 @@ export class ScheduledRuns {
     const until = AbortSignal.any([signal, limit.signal])
     using held = await hosted.hold(
       instance,
-      { kind: 'request', what, bytes: 0, mayWake: true, permit },
+      { kind: 'request', cause: 'schedule', what, bytes: 0, mayWake: true, permit },
       { signal: until },
     )
     if (action.kind === 'request') return await this.#ask(appOf(instance), held.address, action.path, until)

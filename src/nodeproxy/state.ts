@@ -1,6 +1,6 @@
 import type { ShadowError } from '../lib/errors.ts'
 import type { Unwind } from '../lib/unwind.ts'
-import type { SleepStep, WakeStep } from '../model/instance.ts'
+import type { SleepStep, WakeCause, WakeStep } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
 import type { InstanceTarget } from './holds.ts'
 import type { Idle } from './idle.ts'
@@ -35,3 +35,6 @@ export type Wake = { readonly undo: Unwind; readonly steps: Steps; readonly runn
 
 /** Called before and after each step of a wake or a sleep; what it throws fails the step. */
 export type OnStep = (instance: InstanceId, step: WakeStep | SleepStep, when: 'before' | 'after') => void
+
+/** What a wake is for: in words for people, and as one of a few causes that can be counted. */
+export type WokenBy = { readonly says: string; readonly cause: WakeCause }

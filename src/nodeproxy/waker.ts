@@ -6,7 +6,7 @@ import type { TaskDefinition } from '../model/task.ts'
 import type { InstanceParts } from './instance-parts.ts'
 import { ASLEEP, type Lifecycle } from './lifecycle.ts'
 import { isSame, type RevisionChoice } from './revision-choice.ts'
-import type { Rest, Wake } from './state.ts'
+import type { Rest, Wake, WokenBy } from './state.ts'
 import type { NextContainer } from './switch/next-container.ts'
 import type { Rollout } from './switch/rollout.ts'
 import { Switcher } from './switch/switcher.ts'
@@ -46,12 +46,12 @@ export class Waker {
   }
 
   /** Wakes it, or joins the wake that is under way; resolves when it is ready. */
-  wakeUp(by: string): Promise<void> {
+  wakeUp(by: WokenBy): Promise<void> {
     return this.#wakes.join(fail => this.#options.life.turn.take(() => this.#wake(by, fail)))
   }
 
   /** The same because a person asked: a revision that was rejected is tried again, and a crash loop is not waited for. */
-  async wakeByHand(by: string, signal: AbortSignal): Promise<void> {
+  async wakeByHand(by: WokenBy, signal: AbortSignal): Promise<void> {
     const { life, revision } = this.#options
     if (this.#switcher.underWay === undefined && revision.rejected !== null) {
       revision.tryAgain()
@@ -96,7 +96,7 @@ export class Waker {
    * Stops the run that serves once its uses have ended, and wakes the instance in the same turn: requests that come wait for that. `next`: the
    * container that takes the volume over; left out: the volume is let go of, and taken anew.
    */
-  async #restart(by: string, next: NextContainer | undefined): Promise<void> {
+  async #restart(by: WokenBy, next: NextContainer | undefined): Promise<void> {
     const { life } = this.#options
     let isBegun = false
     const restart = async (fail: (error: unknown) => void): Promise<void> => {
@@ -122,7 +122,7 @@ export class Waker {
 
   /** Wakes it in its turn. `fail` ends the wait at once; unwinding goes on behind it. `first`: the wake to begin with. */
   async #wake(
-    by: string,
+    by: WokenBy,
     fail: (error: unknown) => void,
     first?: ((signal: AbortSignal) => Wake) | undefined,
   ): Promise<void> {

@@ -21,6 +21,7 @@ import { Guard } from './access.ts'
 import type { ProxyConfig } from './config.ts'
 import { NO_DEMAND } from './fleet/demand.ts'
 import { openFleet } from './fleet/open.ts'
+import { frontMetrics } from './front-metrics.ts'
 import { httpConnector } from './http-connector.ts'
 import { type Bound, frontMemory, type Listeners, openListeners } from './listeners.ts'
 import { openLocalStore } from './local-store.ts'
@@ -113,16 +114,12 @@ export async function startProxy(settings: ProxyConfig, options: Options): Promi
   const listening = config.workers > 1 ? await workers.open(parts) : alone(await openListeners({ ...parts, thread: 0 }))
   const { metrics = new Metrics() } = options
   metrics.count('front', () => listening.counted())
-  metrics.gauge({ name: 'front_tcp_connections', help: 'Open connections by the TCP ports of apps' }, () => ({
-    '': tcp.connections,
-  }))
-  const deaths = { name: 'front_worker_deaths_total', help: 'Workers of the front that died, and were started again' }
-  metrics.counter(deaths, () => ({ '': listening.deaths() }))
-  const lookUps = {
-    name: 'front_look_ups_refused_total',
-    help: 'Hostnames never seen that were not looked up, as too many came',
-  }
-  metrics.counter(lookUps, () => ({ '': lookups.refused }))
+  frontMetrics(metrics, {
+    nodes: () => nodes.all,
+    tcpConnections: () => tcp.connections,
+    workerDeaths: () => listening.deaths(),
+    lookUpsRefused: () => lookups.refused,
+  })
   if (options.metrics === undefined && config.metricsListen !== undefined)
     started.use(await openMetrics(metrics, config.metricsListen, log))
   const ending = new AbortController()

@@ -109,4 +109,6 @@ export type Counted = { readonly [Name in keyof Counters as Counters[Name] exten
   readonly byError: Readonly<Record<string, number>>
   /** Connections that are open at that moment. */
   readonly open: number
+  /** By how much the event loop of a worker was late, in seconds, since its counters were read before. */
+  readonly lag?: { readonly p50: number; readonly p99: number; readonly max: number } | undefined
 }

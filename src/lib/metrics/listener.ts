@@ -10,15 +10,7 @@ const WITHIN_MS = 10_000
 /** Serves `GET /metrics` on an address of its own, because metrics are not for visitors. */
 export function openMetrics(metrics: Metrics, at: ListenAddress, log: Log): Promise<Listening> {
   const { unwritten } = log
-  if (unwritten !== undefined) {
-    const lost = { name: 'log_lines_lost_total', help: 'Lines of the log that could not be written, and were lost' }
-    metrics.counter(lost, () => ({ '': unwritten().lost }))
-    const failed = {
-      name: 'log_write_errors_total',
-      help: 'Attempts to write the log that failed; each is tried again',
-    }
-    metrics.counter(failed, () => ({ '': unwritten().failures }))
-  }
+  if (unwritten !== undefined) logMetrics(metrics, unwritten)
   const server = createServer({ requestTimeout: WITHIN_MS, headersTimeout: WITHIN_MS }, (request, response) => {
     if (request.url?.split('?', 1)[0] !== '/metrics') return void response.writeHead(404).end('see /metrics\n')
     if (request.method !== 'GET' && request.method !== 'HEAD')
@@ -32,4 +24,16 @@ export function openMetrics(metrics: Metrics, at: ListenAddress, log: Log): Prom
     )
   })
   return listen(server, at)
+}
+
+/** Adds the metrics of a log. */
+export function logMetrics(metrics: Metrics, unwritten: NonNullable<Log['unwritten']>): void {
+  metrics.counter(
+    { name: 'log_lines_lost_total', help: 'Lines of the log that could not be written, and were lost' },
+    () => ({ '': unwritten().lost }),
+  )
+  metrics.counter(
+    { name: 'log_write_errors_total', help: 'Attempts to write the log that failed; each is tried again' },
+    () => ({ '': unwritten().failures }),
+  )
 }

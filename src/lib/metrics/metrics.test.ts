@@ -63,8 +63,8 @@ test('threads are shown as one, daemons apart, and a second scrape adds nothing'
 test('gauges, counts and durations of others are shown when they are asked for', async () => {
   const metrics = new Metrics()
   let awake = 1
-  metrics.gauge({ name: 'instances', help: 'Instances', label: 'phase' }, () => ({ awake }))
-  metrics.counter({ name: 'sleeps_total', help: 'Sleeps', label: 'why' }, () => ({ idle: 2 }))
+  metrics.gauge({ name: 'instances', help: 'Instances', labels: { phase: ['awake'] } }, () => ({ awake }))
+  metrics.counter({ name: 'sleeps_total', help: 'Sleeps', labels: { why: ['idle'] } }, () => ({ idle: 2 }))
   const took = metrics.durations({ name: 'wake_seconds', help: 'Wakes' }, [1, 10])
   took(2_000)
   awake = 5

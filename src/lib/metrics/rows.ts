@@ -8,7 +8,7 @@ type Row = {
   readonly labels?: Readonly<Record<string, string>>
 }
 
-type Numbers = Exclude<keyof Counted, 'byClass' | 'byError' | 'open' | 'webSocketsOpen'>
+type Numbers = Exclude<keyof Counted, 'byClass' | 'byError' | 'open' | 'webSocketsOpen' | 'lag'>
 
 const closed = (reason: string): Row => ({
   name: 'connections_closed_total',

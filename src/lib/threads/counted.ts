@@ -1,4 +1,5 @@
 import type { Counted } from '../http/counters.ts'
+import { readLag } from '../metrics/event-loop-lag.ts'
 import type { Channel } from './channel.ts'
 import type { WorkerPool } from './worker-pool.ts'
 
@@ -9,7 +10,7 @@ const ANSWER_WITHIN_MS = 500
 
 /** Lets the main thread read the counters of this thread. */
 export function serveCounted(channel: Channel, counted: () => Counted): void {
-  channel.serve<CountMethods>({ counted })
+  channel.serve<CountMethods>({ counted: () => ({ ...counted(), lag: readLag() }) })
 }
 
 /** The last known counters of all threads of a pool, including dead ones: a sum must not go down. */
@@ -23,7 +24,7 @@ export function countsOf(pool: WorkerPool): () => Promise<readonly Counted[]> {
     }
     await Promise.allSettled([...there].map(read))
     return [...last].map(([channel, counted]) =>
-      there.has(channel) ? counted : { ...counted, open: 0, webSocketsOpen: 0 },
+      there.has(channel) ? counted : { ...counted, open: 0, webSocketsOpen: 0, lag: undefined },
     )
   }
 }

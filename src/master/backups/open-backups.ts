@@ -41,7 +41,9 @@ export async function openBackups({
   clock,
   log,
   ...rest
-}: Given): Promise<BackupParts & AsyncDisposable & { readonly schedule: Pick<BackupSchedule, 'changed' | 'missed'> }> {
+}: Given): Promise<
+  BackupParts & AsyncDisposable & { readonly schedule: Pick<BackupSchedule, 'changed' | 'missed' | 'now'> }
+> {
   const files = await openRepositoryFiles(place)
   const records = backupRecords({ storage, seals })
   const runs = backupRuns({ records, seals, clock, log })

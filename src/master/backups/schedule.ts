@@ -5,6 +5,7 @@ import { repeat } from '../../lib/repeat.ts'
 import { Turns } from '../../lib/turns.ts'
 import { backupDue, isPruneDue, verifyDue } from '../../model/backup-policy.ts'
 import type { AppName, VolumeId } from '../../model/names.ts'
+import { toMs } from '../../model/quantities.ts'
 import type { AppBackups } from './app-backups.ts'
 import type { BackupRecord, BackupRecords } from './records.ts'
 
@@ -13,6 +14,23 @@ type Parts = {
   readonly backups: Pick<AppBackups, 'backUp' | 'verify' | 'prune'>
   readonly clock: Clock
   readonly log: Log
+}
+
+/** By its newest backup. `late`: that is older than two periods. */
+export const BACKUP_STATES = ['current', 'late', 'none'] as const
+/** The volumes that are backed up by the clock. `oldestAgeMs`: of the newest backup of each, the age of the oldest one. */
+export type BackupsNow = {
+  readonly count: Readonly<Record<(typeof BACKUP_STATES)[number], number>>
+  readonly oldestAgeMs: number
+}
+
+/** What a master keeps of a record in memory. `due`: from when on something is to be done. */
+type Known = {
+  readonly etag: string
+  readonly due: number
+  /** How often it is backed up by the clock; undefined: never. */
+  readonly everyMs: number | undefined
+  readonly backupAt: number | undefined
 }
 
 const LOOKED_EVERY_MS = 60_000
@@ -31,8 +49,7 @@ export type BackupSchedule = ReturnType<typeof backupSchedule>
  */
 export function backupSchedule({ records, backups, clock, log }: Parts) {
   const turns = new Turns(AT_ONCE)
-  /** By volume: the version of its record, and from when on something is to be done. */
-  const known = new Map<VolumeId, { etag: string; due: number }>()
+  const known = new Map<VolumeId, Known>()
   /** Volumes whose records are to be read: what is known of them may be old. */
   const changed = new Set<VolumeId>()
   let readAllAt = Number.NEGATIVE_INFINITY
@@ -54,7 +71,7 @@ export function backupSchedule({ records, backups, clock, log }: Parts) {
       try {
         const found = await records.readWithVersion(volume)
         if (found === undefined) known.delete(volume)
-        else known.set(volume, { etag: found.etag, due: dueOf(volume, found.record) })
+        else known.set(volume, knownOf(volume, found))
       } catch (cause) {
         changed.add(volume)
         throw cause
@@ -106,8 +123,22 @@ export function backupSchedule({ records, backups, clock, log }: Parts) {
     if (!isFailure(cause, 'not-found', 'app-not-found')) log.warn('backups not looked after', { volume, cause })
   }
 
+  function now(): BackupsNow {
+    const count = { current: 0, late: 0, none: 0 }
+    let oldestAgeMs = 0
+    for (const { everyMs, backupAt } of known.values()) {
+      if (everyMs === undefined) continue
+      const ageMs = backupAt === undefined ? undefined : Math.max(0, clock.wall() - backupAt)
+      count[ageMs === undefined ? 'none' : ageMs > 2 * everyMs ? 'late' : 'current'] += 1
+      oldestAgeMs = Math.max(oldestAgeMs, ageMs ?? 0)
+    }
+    return { count, oldestAgeMs }
+  }
+
   const repeating = repeat(clock, LOOKED_EVERY_MS, look, cause => log.warn('backups not looked at', { cause }))
   return {
+    /** As the records were read last. */
+    now,
     /** The record of the volume has changed, here or elsewhere. */
     changed: (volume: VolumeId): void => void changed.add(volume),
     /** Nobody knows which records have changed. */
@@ -119,6 +150,17 @@ export function backupSchedule({ records, backups, clock, log }: Parts) {
       ending.abort(new ShadowError('shutting-down', 'the master is stopping'))
       await Promise.all(underWay.values())
     },
+  }
+}
+
+function knownOf(volume: VolumeId, { etag, record }: { etag: string; record: BackupRecord }): Known {
+  const every = record.policy?.every
+  const backupAt = factsOf(record).backupAt
+  return {
+    etag,
+    due: dueOf(volume, record),
+    everyMs: every === undefined ? undefined : toMs(every),
+    backupAt: backupAt === undefined ? undefined : Date.parse(backupAt),
   }
 }
 

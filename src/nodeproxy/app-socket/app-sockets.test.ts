@@ -24,7 +24,7 @@ async function setUp(folder = join(temporaryFolder('shadow-sockets-'), 'x'.repea
   const instances = new Map(
     [blog, shop].map(id => [id, environment.anInstance(aTask({ app: appName(id), volume: undefined }), {}, id)]),
   )
-  for (const instance of instances.values()) await instance.wake('a test', never)
+  for (const instance of instances.values()) await instance.wake({ says: 'a test', cause: 'person' }, never)
   const callsOf = appSocketCalls({
     instanceOf: id => instances.get(id),
     master: { call: async () => Promise.reject(new Error('no master in this test')) },

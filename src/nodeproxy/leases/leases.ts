@@ -35,6 +35,10 @@ type Options = {
   readonly log: Log
 }
 
+/** `kept`: without expiry. `advisory`: the storage itself excludes a second holder. */
+export const LEASE_KINDS = ['kept', 'expiring', 'advisory'] as const
+export type LeaseKind = (typeof LEASE_KINDS)[number]
+
 type Kept = HeldLease & { readonly renewal: Renewal | AdvisoryLease | undefined }
 type Taken = VolumeRef & LeaseTerms & { readonly isAttached?: boolean }
 type Terms = Omit<Body, 'node' | 'boot'>
@@ -57,6 +61,8 @@ export class Leases implements LeaseKeeper {
   readonly #options: Options
   readonly #held = new Map<VolumeId, Kept>()
   readonly #boot = bootNow()
+  /** How many leases that expire were lost. */
+  lost = 0
   #disk: Promise<string> | undefined
 
   constructor(options: Options) {
@@ -70,6 +76,14 @@ export class Leases implements LeaseKeeper {
     const kept = await this.#takeForGood(volume, signal)
     this.#held.set(volume.id, kept)
     return kept
+  }
+
+  /** How many leases are held, of each kind. */
+  get counts(): Readonly<Record<LeaseKind, number>> {
+    const counts = { kept: 0, expiring: 0, advisory: 0 }
+    for (const { renewal } of this.#held.values())
+      counts[renewal === undefined ? 'kept' : renewal instanceof Renewal ? 'expiring' : 'advisory'] += 1
+    return counts
   }
 
   async release(volume: VolumeId): Promise<void> {
@@ -126,6 +140,7 @@ export class Leases implements LeaseKeeper {
       return guard.watch(volume, { fenceInMs: times.guardedFor - gone, endsInMs: times.lasts - gone })
     }
     const renewal = new Renewal({ volume, askedAt, renew, onRenewed, times, clock, log })
+    renewal.lost.addEventListener('abort', () => this.lost++, { once: true })
     const kept = { epoch, lost: renewal.lost, renewal }
     // From here on whoever asked gives it up by `release`, also if this fails.
     this.#held.set(volume, kept)

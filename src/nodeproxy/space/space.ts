@@ -1,16 +1,14 @@
 import type { Clock } from '../../lib/clock.ts'
 import type { Exec } from '../../lib/exec.ts'
 import type { Log } from '../../lib/log.ts'
-import type { Metrics } from '../../lib/metrics/metrics.ts'
-import type { InstanceView } from '../../model/instance.ts'
+import type { InstanceView, VolumeUse } from '../../model/instance.ts'
 import type { InstanceId } from '../../model/instance-id.ts'
 import type { Filesystem } from '../filesystem/filesystem.ts'
 import type { Instance } from '../instance.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { BlockDrivers } from '../volumes/block-drivers.ts'
 import { DiskWatch } from './disk-watch.ts'
-import { freeAt } from './measure.ts'
-import { NEARLY_FULL, VolumeUses } from './volume-uses.ts'
+import { VolumeUses } from './volume-uses.ts'
 
 type Options = {
   readonly instances: () => readonly Instance[]
@@ -76,24 +74,9 @@ export class Space implements Disposable {
     return this.#options.filesystem.uses()
   }
 
-  /** Shows sums: Prometheus is shown nothing by app. */
-  show(metrics: Metrics): void {
-    const { data } = this.#options
-    const sum = (of: 'usedBytes' | 'sizeBytes' | 'onDiskBytes') => () => ({
-      '': this.#volumes.all.reduce((total, use) => total + use[of], 0),
-    })
-    metrics.gauge(
-      { name: 'volumes_used_bytes', help: 'What is used in the volumes of this node that were awake lately' },
-      sum('usedBytes'),
-    )
-    metrics.gauge({ name: 'volumes_size_bytes', help: 'How large those volumes are' }, sum('sizeBytes'))
-    metrics.gauge({ name: 'volumes_disk_bytes', help: 'What those volumes take of the disk' }, sum('onDiskBytes'))
-    metrics.gauge({ name: 'volumes_nearly_full', help: 'How many of those volumes are used by 90 % or more' }, () => ({
-      '': this.#volumes.all.filter(use => use.usedBytes >= NEARLY_FULL * use.sizeBytes).length,
-    }))
-    metrics.gauge({ name: 'disk_free_bytes', help: 'What is free on the disk of the data folder' }, async () => ({
-      '': await freeAt(data),
-    }))
+  /** How full the volumes are that were awake lately. */
+  get uses(): readonly VolumeUse[] {
+    return this.#volumes.all
   }
 
   [Symbol.dispose](): void {

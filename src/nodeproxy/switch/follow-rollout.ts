@@ -34,7 +34,8 @@ type Tried = { readonly done: Promise<void>; isOver: boolean; failed: ShadowErro
 
 function wakes(instance: Followed, wake: boolean, signal: AbortSignal): Tried {
   const isAtRest = instance.phase === 'asleep' || instance.phase === 'crashed'
-  const done = wake && isAtRest ? instance.wake('a deploy that waits', signal) : Promise.resolve()
+  const done =
+    wake && isAtRest ? instance.wake({ says: 'a deploy that waits', cause: 'deploy' }, signal) : Promise.resolve()
   const tried: Tried = {
     done: done.then(
       () => undefined,

@@ -7,7 +7,7 @@ import type { InstanceParts } from '../instance-parts.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import { isSame, type RevisionChoice } from '../revision-choice.ts'
 import type { Running } from '../running-container.ts'
-import type { Wake } from '../state.ts'
+import type { Wake, WokenBy } from '../state.ts'
 import { beginWake } from '../wake.ts'
 import type { FormerRun } from './former-run.ts'
 import { growInPlace } from './grow-in-place.ts'
@@ -21,7 +21,7 @@ type Options = {
   readonly revision: RevisionChoice
   readonly rollout: Rollout
   /** Stops the run that serves once its uses have ended, and wakes the instance at once, by this container if it is given; requests wait meanwhile. */
-  readonly restart: (by: string, next: NextContainer | undefined) => Promise<void>
+  readonly restart: (by: WokenBy, next: NextContainer | undefined) => Promise<void>
 }
 
 /** A container of the newer revision that is being started beside the one that serves. */
@@ -164,7 +164,7 @@ export class Switcher {
     }
     rollout.reach(task.revision, 'holding', { why })
     life.events.inPlace(task.revision, why)
-    await restart(`release ${task.revision}`, next).catch(() => undefined) // the state of the instance has the failure
+    await restart({ says: `release ${task.revision}`, cause: 'update' }, next).catch(() => undefined) // the state of the instance has the failure
   }
 
   /** The container that takes over the volume of the one that runs; undefined if the volume has to be let go of. */
