@@ -60,7 +60,7 @@ test('every block of a page has a language that says whether it is run', () => {
 
 test('every setting is told of, and no other', async () => {
   const known = new Set((await settingsTables()).flatMap(({ rows }) => rows.map(({ env }) => env)))
-  const told = new Set(code.flatMap(text => text.match(/\bSHADOW_[A-Z0-9_]+[A-Z0-9]\b/g) ?? []))
+  const told = new Set(code.flatMap(text => text.match(/\b(?:SHADOW|OTEL)_[A-Z0-9_]+[A-Z0-9]\b/g) ?? []))
   expect([...known].filter(name => !told.has(name))).toEqual([])
   const inContainers = ['SHADOW_SOCKET']
   expect([...told].filter(name => !known.has(name) && !inContainers.includes(name))).toEqual([])

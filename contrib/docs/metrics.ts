@@ -88,6 +88,7 @@ from 1 ms to 60 s. Counters begin at 0 with each start.
 - [contrib/prometheus/prometheus.yml](../contrib/prometheus/prometheus.yml) is an example of a configuration that scrapes a cluster.
 - [contrib/prometheus/rules.yml](../contrib/prometheus/rules.yml) has alert rules: nodes that are lost, wakes that fail or are slow, instances that are
   stuck, backups that are late, a store that fails, leases that are lost, and more.
+- [contrib/grafana/shadow.json](../contrib/grafana/shadow.json) is a board for Grafana.
 
 ${sections.join('\n')}`
 }

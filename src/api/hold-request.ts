@@ -20,13 +20,14 @@ export class HttpHoldRequest implements HoldRequest {
   readonly permit: string | undefined
   readonly ignoredBy: string | undefined
   readonly release: WantedRelease | undefined
+  readonly trace: string | undefined
 
   constructor(
     exchange: Exchange,
     from?: From | undefined,
     patienceMs?: number | undefined,
     permit?: string | undefined,
-    { ignoredBy, release }: Pick<HoldRequest, 'ignoredBy' | 'release'> = {},
+    { ignoredBy, release, trace }: Pick<HoldRequest, 'ignoredBy' | 'release' | 'trace'> = {},
   ) {
     this.#exchange = exchange
     this.#from = from
@@ -34,6 +35,7 @@ export class HttpHoldRequest implements HoldRequest {
     this.permit = permit
     this.ignoredBy = ignoredBy
     this.release = release
+    this.trace = trace
     this.kind = exchange.upgrade?.toLowerCase() === 'websocket' ? 'websocket' : 'request'
     this.mayWake = ignoredBy === undefined && exchange.header(WAKE_HEADER) !== 'never'
     if (this.kind === 'websocket') this.#going = new AbortController()

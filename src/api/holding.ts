@@ -61,8 +61,8 @@ export class Holding {
   }
 
   async #requestHold(instance: InstanceId, request: HoldRequest, cancellation: Cancellation): Promise<Held> {
-    const { kind, what, bytes, mayWake, ignoredBy, patienceMs, permit, release } = request
-    const call = { instance, request: { kind, what, bytes, mayWake, ignoredBy, patienceMs, permit, release } }
+    const { kind, what, bytes, mayWake, ignoredBy, patienceMs, permit, release, trace } = request
+    const call = { instance, request: { kind, what, bytes, mayWake, ignoredBy, patienceMs, permit, release, trace } }
     const key = keyOf(instance, release)
     const granted = await this.#node.call('hold', call, cancellation, ({ grant }) =>
       this.#node.notify('giveBack', { grant, agoMs: null }),

@@ -153,6 +153,8 @@ export const HOP_PATIENCE = 'x-shadow-patience'
 export const HOP_RELEASE = 'x-shadow-release'
 /** The address of the client, if the client came through a proxy that the front trusts; else the node's peer is the client. */
 export const HOP_CLIENT = 'x-shadow-client'
+/** The span of the front, in the form of a traceparent, for a request that is traced. */
+export const HOP_TRACE = 'x-shadow-trace'
 /** How many milliseconds the app may take to the first byte of its answer, or `never`. Without this header the default applies. */
 export const HOP_ANSWER_WITHIN = 'x-shadow-answer-within'
 /** The most requests that the instance may have in flight, of all fronts together. Without this header there is no limit. */

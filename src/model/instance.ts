@@ -115,6 +115,8 @@ export type HoldRequest = {
   readonly release?: WantedRelease | undefined
   /** The permit of the app's route, for a node that does not know the app yet. */
   readonly permit?: string | undefined
+  /** The span of the front, in the form of a traceparent, if the request is traced. */
+  readonly trace?: string | undefined
 }
 
 /** `isStrict`: no other release may serve the request. Otherwise the newest one serves it, where this one has ended. */

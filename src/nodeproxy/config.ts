@@ -14,6 +14,7 @@ import {
   wholeNumber,
 } from '../lib/settings.ts'
 import { poolSize } from '../lib/threads/size.ts'
+import { tracingSettings } from '../lib/tracing/settings.ts'
 import { LEAST_LEASE } from '../model/intervals.ts'
 import { labels } from '../model/labels.ts'
 import { type NodeName, nodeName } from '../model/names.ts'
@@ -165,6 +166,7 @@ export const nodeproxySettings = {
   metricsListen: optionalSetting('SHADOW_METRICS_LISTEN', listenAddress('127.0.0.1'), {
     help: 'address that serves /metrics for Prometheus, such as 127.0.0.1:9464; left out: none; shadow up serves all three daemons on one address',
   }),
+  ...tracingSettings,
   logLevel: setting('SHADOW_LOG_LEVEL', oneOf(...LOG_LEVELS), {
     default: 'info',
     help: 'lowest level that is logged: debug, info, warn, error or silent',

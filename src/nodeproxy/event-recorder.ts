@@ -9,6 +9,7 @@ import type { TaskDefinition } from '../model/task.ts'
 import { InstanceCounters } from './instance-counters.ts'
 import type { Exit } from './runtime/runtime.ts'
 import type { Steps, WokenBy } from './state.ts'
+import type { WakeTrace } from './wake-trace.ts'
 
 type Options = {
   readonly instance: InstanceId
@@ -16,6 +17,7 @@ type Options = {
   /** Writes an event into the instance's own log. */
   readonly journal: (instance: InstanceId, line: string) => void
   readonly counters?: InstanceCounters | undefined
+  readonly trace?: WakeTrace | undefined
 }
 
 const LOG_AGAIN_AFTER_MS = 60_000
@@ -26,6 +28,8 @@ export class EventRecorder {
   readonly #log: Log
   readonly #note: (line: string) => void
   readonly #counters: InstanceCounters
+  /** The traces of its wakes; undefined: they are not traced. */
+  readonly trace: WakeTrace | undefined
   #wokenBy: string | null = null
   #cause: WakeCause | undefined
   #stoppedBy: StopReason | null = null
@@ -39,7 +43,8 @@ export class EventRecorder {
   #dryAsleepSince: number | undefined
   #badAnswerLoggedAt = Number.NEGATIVE_INFINITY
 
-  constructor({ instance, log, journal, counters = new InstanceCounters() }: Options) {
+  constructor({ instance, log, journal, counters = new InstanceCounters(), trace }: Options) {
+    this.trace = trace
     this.#counters = counters
     this.#of = logFields(instance)
     this.#log = log
@@ -62,13 +67,20 @@ export class EventRecorder {
     }
   }
 
-  /** `cause` is left out for what an earlier run of the node has woken. */
-  waking({ says, cause }: Pick<WokenBy, 'says'> & Partial<WokenBy>): void {
+  waking({ says, cause }: WokenBy, revision: number): void {
     this.#wokenBy = says
     this.#cause = cause
+    this.trace?.begin({ cause, revision })
+  }
+
+  /** An earlier run of the node has woken it. */
+  takenOver(): void {
+    this.#wokenBy = 'an earlier run of this node'
+    this.#cause = undefined
   }
 
   awake(ms: number, steps: Steps): void {
+    this.trace?.end('awake')
     this.#counters.woken({ cause: this.#cause, ms, steps })
     this.#lastWake = { ms, steps }
     this.#log.info('app awake', { ...this.#of, by: this.#wokenBy, ms, steps })
@@ -79,7 +91,9 @@ export class EventRecorder {
     this.#counters.awakeMs += ms
   }
 
-  wakeFailed({ code, message: detail, cause }: ShadowError, failures: number): void {
+  wakeFailed(problem: ShadowError, failures: number): void {
+    const { code, message: detail, cause } = problem
+    this.trace?.end('failed', problem)
     this.#counters.wakeFailed({ cause: this.#cause, code })
     this.#stoppedBy = 'died'
     this.#log.warn('app wake failed', { ...this.#of, code, detail, cause, failures })
@@ -87,7 +101,9 @@ export class EventRecorder {
   }
 
   /** A revision that cannot be made ready, and the earlier one that runs in its place. */
-  rejected(revision: number, good: number, { code, message, cause }: ShadowError): void {
+  rejected(revision: number, good: number, problem: ShadowError): void {
+    const { code, message, cause } = problem
+    this.trace?.end('rejected', problem)
     this.#log.warn('app revision rejected', { ...this.#of, revision, good, code, detail: message, cause })
     this.#note(`revision ${revision} is not taken, revision ${good} serves on: ${firstLine(message)}`)
   }

@@ -1,4 +1,5 @@
 import type { Log } from '../lib/log.ts'
+import type { Tracer } from '../lib/tracing/tracer.ts'
 import type { EndedRun } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
 import type { AppName, NodeName } from '../model/names.ts'
@@ -25,6 +26,8 @@ export type InstanceParts = WakeParts & {
   /** Where the requests of an app are counted; left out: they are not. */
   readonly requestsOf?: ((app: AppName) => Int32Array | undefined) | undefined
   readonly log: Log
+  /** Traces wakes; left out: none is traced. */
+  readonly tracer?: Tracer | undefined
   readonly counters?: InstanceCounters | undefined
   /** Where what is learnt of revisions is kept; left out: it is not. */
   readonly revisions?: Pick<Revisions, 'of' | 'keep' | 'forget'> | undefined

@@ -9,6 +9,7 @@ import {
   HOP_MOST,
   HOP_PATIENCE,
   HOP_RELEASE,
+  HOP_TRACE,
   NODE_HEADER,
   PERMIT_HEADER,
   SEEN_HEADER,
@@ -156,11 +157,17 @@ const hopOf = ({ node, exchange, held, wanted, clock }: Hop): NextHop => ({
   strip: OURS,
   forwarded: 'keep',
   expect: exchange.hasBody && exchange.header(HOP_EXPECT) === 'hop' ? 'answer' : 'pass',
-  requestHeaders: held.headers,
+  requestHeaders: held.waited === undefined ? held.headers : { ...held.headers, ...joined(exchange) },
   answerWithinMs: answerWithinMs(exchange),
   refuseAnswer: lateAnswer(held.answersUntil, clock),
   responseHeaders: servedBy(node, held.waited, cookieFor(wanted, held, isSecure(exchange))),
 })
+
+/** An app joins the trace of the front by it, if the request waited, and came without a traceparent. */
+function joined(exchange: Exchange): { traceparent: string } | undefined {
+  const trace = exchange.header(HOP_TRACE)
+  return trace === undefined || exchange.header('traceparent') !== undefined ? undefined : { traceparent: trace }
+}
 
 /**
  * Refuses an answer that comes when another node may have the volume: what the app wrote for it may be lost, as on a machine that was paused
@@ -180,7 +187,11 @@ const isSecure = (exchange: Exchange): boolean => exchange.header('x-forwarded-p
 
 function holdRequestOf(exchange: Exchange, wanted: Wanted): HttpHoldRequest {
   const patience = Number(exchange.header(HOP_PATIENCE) ?? Number.NaN)
-  const more = { ignoredBy: decoded(exchange.header(HOP_IGNORED)), release: releaseOf(wanted) }
+  const more = {
+    ignoredBy: decoded(exchange.header(HOP_IGNORED)),
+    release: releaseOf(wanted),
+    trace: exchange.header(HOP_TRACE),
+  }
   const patienceMs = patience >= 0 ? patience : undefined
   return new HttpHoldRequest(exchange, from, patienceMs, exchange.header(PERMIT_HEADER), more)
 }

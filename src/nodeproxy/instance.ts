@@ -53,6 +53,8 @@ export class Instance {
     this.#parts = {
       ...parts,
       onStep: (...step) => {
+        const [, name, when] = step
+        this.#life.events.trace?.step(name, when)
         parts.onStep(...step)
         this.#changes.notify()
       },
@@ -189,6 +191,18 @@ export class Instance {
     if (this.phase === 'asleep' && !this.#waker.isUnderWay)
       this.#wakeRate.take(this.id, sleep.wakes ?? TASK_DEFAULTS.wakes, clock.now())
     using wait = new Wait(request, signal, { instance: this.id, queue, holds: this.#life.holds, clock })
+    const traced = this.#life.events.trace?.waits(request.trace)
+    try {
+      const held = await this.#holdBehind(request, wait)
+      traced?.ended()
+      return held
+    } catch (error) {
+      traced?.ended(error)
+      throw error
+    }
+  }
+
+  async #holdBehind(request: HoldRequest, wait: Wait): Promise<Held> {
     for (;;) {
       await orAborted(this.#waker.wakeUp({ says: request.what, cause: causeOf(request) }), wait.signal)
       // Between its wake and this line it may have ended, or begun to stop for a new revision: then it is woken again.
@@ -309,7 +323,7 @@ export class Instance {
 
   /** Takes over containers that an earlier run of this node left in good order, with the leases that its app has. */
   adopt(running: Running, formers: readonly Running[] = [], leases: readonly BusyLease[] = []): void {
-    this.#life.events.waking({ says: 'an earlier run of this node' })
+    this.#life.events.takenOver()
     this.#parts.room?.adopt(this.id, running.task)
     this.#life.becomeAwake(running)
     this.#parts.companions?.adopt(this.id, running.task)

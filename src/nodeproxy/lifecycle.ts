@@ -24,6 +24,7 @@ import type { Phased, Rest, State } from './state.ts'
 import { FormerRun } from './switch/former-run.ts'
 import { FormerRuns } from './switch/former-runs.ts'
 import { graceMs, volumeOf } from './teardown.ts'
+import { WakeTrace } from './wake-trace.ts'
 import { WorkCheck } from './work-check.ts'
 
 export const ASLEEP: Rest = { phase: 'asleep', problem: null }
@@ -66,7 +67,9 @@ export class Lifecycle {
     this.#id = id
     this.#parts = parts
     this.#changes = changes
-    this.events = new EventRecorder({ instance: id, log: parts.log, journal: parts.journal, counters: parts.counters })
+    const { log, journal, counters, tracer, node } = parts
+    const trace = tracer && new WakeTrace({ tracer, instance: id, node })
+    this.events = new EventRecorder({ instance: id, log, journal, counters, trace })
     this.holds = this.#newHolds()
     this.formers = new FormerRuns(id)
     this.busy = new BusyLeases({

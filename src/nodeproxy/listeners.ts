@@ -7,6 +7,7 @@ import type { Listening } from '../lib/http/listening.ts'
 import type { Log } from '../lib/log.ts'
 import type { Metrics } from '../lib/metrics/metrics.ts'
 import type { ListenAddress } from '../lib/settings.ts'
+import type { SpanCounts } from '../lib/tracing/open.ts'
 import type { EndedRun } from '../model/instance.ts'
 import type { NodeName } from '../model/names.ts'
 import type { NodeproxyConfig } from './config.ts'
@@ -30,6 +31,8 @@ type Options = {
   /** Of this thread. */
   readonly sockets: SocketBudgetOptions
   readonly metrics: Metrics
+  /** Of the traces of this thread. */
+  readonly spans: () => SpanCounts
   readonly clock: Clock
   readonly log: Log
 }
@@ -56,6 +59,7 @@ export async function openListeners({
   use,
   sockets,
   metrics,
+  spans,
   clock,
   log,
 }: Options): Promise<Listeners> {
@@ -70,7 +74,7 @@ export async function openListeners({
   )
   const shared = { config, use, node, key, mainListener: own, grants, trust, drainMs: config.drainWithin, clock, log }
   const workers = hasWorkers ? opened.use(await openWorkers(shared)) : undefined
-  metrics.count('node', async () => [exchanges.counted, ...((await workers?.counted()) ?? [])])
+  metrics.count('node', async () => [{ ...exchanges.counted, ...spans() }, ...((await workers?.counted()) ?? [])])
   const { address, port } = workers ?? own
   const held = opened.move()
   return {

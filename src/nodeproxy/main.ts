@@ -17,6 +17,7 @@ import { socketsHere } from '../lib/open-files.ts'
 import { gaugesMemory } from '../lib/shared/gauges.ts'
 import { Shells } from '../lib/shells.ts'
 import type { Channel } from '../lib/threads/channel.ts'
+import { openTracing } from '../lib/tracing/open.ts'
 import type { EndedRun, Held, HoldRequest, InstanceLoad, InstanceView, Phase } from '../model/instance.ts'
 import { appOf, type InstanceId, instanceId } from '../model/instance-id.ts'
 import { leaseTimes, MASTER_CALL_WITHIN } from '../model/intervals.ts'
@@ -131,6 +132,9 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   const name = nameOf(config, membership)
   const keys = await ownKeys(folder)
   const ending = new AbortController()
+  const tracing = started.use(
+    await openTracing(config, { service: 'shadow-node', attributes: { 'shadow.node': name }, clock, log }),
+  )
 
   const access = masterAccess('node', config, membership)
   const master = masterClient({ ...access, withinMs: MASTER_CALL_WITHIN })
@@ -284,6 +288,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
       log,
       node: name,
       queue,
+      tracer: tracing.tracer,
       counters: nodeMetrics(metrics, {
         instances: () => instances.all,
         askWorkers: () => grants.report(),
@@ -417,7 +422,8 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   space.start()
   refusedConnections.start()
   const at = { ...config, listen: listenAt(config, membership) }
-  const listening = { handler, grants, trust: cluster?.trust, metrics, clock, log, use, sockets }
+  const spans = tracing.counts
+  const listening = { handler, grants, trust: cluster?.trust, metrics, spans, clock, log, use, sockets }
   const listeners = started.use(await openListeners({ config: at, node: name, key: keys.traffic, ...listening }))
   runEndedListeners.push(ended => listeners.forget(ended))
   if (options.metrics === undefined && config.metricsListen !== undefined)

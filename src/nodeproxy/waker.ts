@@ -144,7 +144,7 @@ export class Waker {
       const task = revision.next
       const wake =
         begin?.(abort.signal) ?? beginWake(id, task, parts, abort.signal, { key: id, others: () => life.containers })
-      life.events.waking(by)
+      life.events.waking(by, task.revision)
       life.become({ phase: 'waking', abort, wake })
       this.#reach(task, 'starting')
       try {

@@ -17,13 +17,24 @@ import { refusedIn } from './fleet/demand.ts'
 import type { FrontParts } from './front-parts.ts'
 import { hopOf } from './next-hop.ts'
 import { nodeOf, usablePinned } from './node-choice.ts'
+import { RequestTrace } from './request-trace.ts'
 import { SpreadRequest } from './scaling/spread-request.ts'
 import { isNavigation } from './visitor.ts'
 import type { KeptAnswerRequest } from './wake/kept-answers.ts'
 
 type Parts = Pick<
   FrontParts,
-  'pins' | 'nodes' | 'connector' | 'demand' | 'bounds' | 'errors' | 'waitingPageAfterMs' | 'clock' | 'ending' | 'spread'
+  | 'pins'
+  | 'nodes'
+  | 'connector'
+  | 'demand'
+  | 'bounds'
+  | 'errors'
+  | 'waitingPageAfterMs'
+  | 'clock'
+  | 'ending'
+  | 'spread'
+  | 'tracer'
 >
 
 type Given = {
@@ -54,17 +65,23 @@ export class AppRequest implements Delivery<Node> {
   /** Set if its app has several instances. */
   readonly #spread: SpreadRequest | undefined
   readonly #wanted: Wanted
+  readonly #trace: RequestTrace | undefined
 
   constructor(of: Given) {
     const { parts, exchange, app, client, kept } = of
     this.#of = of
     this.#wanted = wantedBy(exchange, app)
+    this.#trace = RequestTrace.of(parts.tracer, exchange, app.name)
     const holdRequest = new HttpHoldRequest(
       exchange,
       client === undefined ? undefined : () => client,
       isNavigation(exchange) ? parts.waitingPageAfterMs : undefined,
       app.permit,
-      { ignoredBy: of.ignoredBy ?? (kept?.isKept ? kept.says : undefined), release: releaseOf(this.#wanted) },
+      {
+        ignoredBy: of.ignoredBy ?? (kept?.isKept ? kept.says : undefined),
+        release: releaseOf(this.#wanted),
+        trace: this.#trace?.header,
+      },
     )
     this.#holdRequest = holdRequest
     this.#bounds = parts.bounds.of(app)
@@ -110,12 +127,14 @@ export class AppRequest implements Delivery<Node> {
   forward(node: Node, held: Held): Promise<void> {
     const { parts, exchange, app, isProxy, client, secure, hsts, kept } = this.#of
     const { pins, demand } = parts
+    const trace = this.#trace
+    if (held.waited !== undefined) trace?.waited()
     const instance = this.#instance
     const before = pins.get(instance)
     pins.set(instance, node.name)
     const { answerWithinMs } = this.#bounds
     const cookie = cookieFor(this.#wanted, held, secure)
-    const rest = { holdRequest: this.#holdRequest, client, hsts, answerWithinMs, copy: kept?.copy, cookie }
+    const rest = { holdRequest: this.#holdRequest, client, hsts, answerWithinMs, copy: kept?.copy, trace, cookie }
     const hop = hopOf({ exchange, held, node, isProxy, ...rest })
     const sent = exchange.forward(hop, this.cancellation === exchange ? undefined : this.cancellation.signal)
     const forwarded = demand.isAny ? sent.then(() => demand.met(app.name)) : sent
@@ -146,6 +165,7 @@ export class AppRequest implements Delivery<Node> {
   /** Answers with the error; throws it where an answer has begun or the client has left. */
   async fail(error: unknown): Promise<void> {
     const { parts, exchange, app, kept } = this.#of
+    this.#trace?.failed(error)
     const refused = refusedIn(error, app)
     if (refused !== undefined) parts.demand.refused(refused)
     if (exchange.answered || exchange.signal.aborted) throw error

@@ -3,6 +3,7 @@ import { ShadowError } from '../lib/errors.ts'
 import { LOG_LEVELS } from '../lib/log.ts'
 import { listenAddress, oneOf, optionalSetting, setting, text, url, type Values, wholeNumber } from '../lib/settings.ts'
 import { poolSize } from '../lib/threads/size.ts'
+import { tracingSettings } from '../lib/tracing/settings.ts'
 import { hsts, httpsMode } from '../model/access.ts'
 import { durationMs, sayBytes, sizeBytes } from '../model/quantities.ts'
 import { fleetSettings } from './fleet/config.ts'
@@ -127,6 +128,7 @@ export const proxySettings = {
     help: 'address that serves /metrics for Prometheus, such as 127.0.0.1:9464; left out: none',
   }),
   ...fleetSettings,
+  ...tracingSettings,
   logLevel: setting('SHADOW_LOG_LEVEL', oneOf(...LOG_LEVELS), {
     default: 'info',
     help: 'lowest level that is logged: debug, info, warn, error or silent',

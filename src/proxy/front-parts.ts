@@ -1,5 +1,6 @@
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
+import type { Tracer } from '../lib/tracing/tracer.ts'
 import type { Guard } from './access.ts'
 import type { Bounds } from './bounds.ts'
 import type { ErrorAnswers } from './error-answers.ts'
@@ -31,6 +32,8 @@ export type FrontParts = {
   readonly answers: KeptAnswers
   readonly spread: SpreadApps
   readonly waitingPageAfterMs: number
+  /** Traces requests; undefined: none is traced. */
+  readonly tracer: Tracer | undefined
   readonly clock: Clock
   readonly log: Log
   /** Aborts when streams must end because the front does. */

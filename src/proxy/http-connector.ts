@@ -8,6 +8,7 @@ import {
   HOP_MOST,
   HOP_PATIENCE,
   HOP_RELEASE,
+  HOP_TRACE,
   PERMIT_HEADER,
   WAKE_HEADER,
 } from '../api/paths.ts'
@@ -68,11 +69,15 @@ export function httpConnector(credentials?: Credentials): NodeConnector {
     return headers
   }
   return {
-    hold(route, { instance, node }, { mayWake, ignoredBy, patienceMs, release }) {
+    hold(route, { instance, node }, { mayWake, ignoredBy, patienceMs, release, trace }) {
       const { address, key } = node
       const always = headersOf(route, instance, key)
       const headers =
-        patienceMs === undefined && mayWake && release === undefined && route.sessions === undefined
+        patienceMs === undefined &&
+        mayWake &&
+        release === undefined &&
+        route.sessions === undefined &&
+        trace === undefined
           ? always
           : {
               ...always,
@@ -80,6 +85,7 @@ export function httpConnector(credentials?: Credentials): NodeConnector {
               ...(!mayWake && { [WAKE_HEADER]: 'never' }),
               // A rule may have characters that a header may not have.
               ...(ignoredBy !== undefined && { [HOP_IGNORED]: encodeURIComponent(ignoredBy) }),
+              ...(trace !== undefined && { [HOP_TRACE]: trace }),
               ...((release ?? route.sessions) !== undefined && { [HOP_RELEASE]: sayWanted(release ?? 'new') }),
             }
       return { address, headers, tls: tlsOf(node), isHop: true, [Symbol.dispose]: nothing }

@@ -13,6 +13,7 @@ import type { SocketLimits } from '../lib/open-files.ts'
 import { Buckets, bucketsMemory } from '../lib/shared/buckets.ts'
 import { Counts, countsMemory } from '../lib/shared/counts.ts'
 import { Gauges, gaugesMemory } from '../lib/shared/gauges.ts'
+import { openTracing } from '../lib/tracing/open.ts'
 import { CLIENT_PING_EVERY } from '../model/intervals.ts'
 import { Guard } from './access.ts'
 import { Bounds } from './bounds.ts'
@@ -83,6 +84,7 @@ export async function openListeners({
   const { clock, log } = parts
   await using opening = new AsyncDisposableStack()
   const ending = new AbortController()
+  const tracing = opening.use(await openTracing(config, { service: 'shadow-front', clock, log }))
   const answers = opening.use(openAnswerStore({ folder: `${config.data}/proxy`, log }))
   const errors = new ErrorAnswers({ log, clock })
   const trusted = new TrustedProxies(config.trustedProxies, () => parts.nodes.appNetworks)
@@ -101,6 +103,7 @@ export async function openListeners({
     gate: new WakeGate(),
     answers: new KeptAnswers({ store: answers, clock }),
     spread: new SpreadApps({ ...parts, gauges: use, targets }),
+    tracer: tracing.tracer,
     waitingPageAfterMs: config.waitingPageAfter,
     ending: ending.signal,
   })
@@ -134,7 +137,7 @@ export async function openListeners({
   return {
     ...listening,
     tls: tls?.bound,
-    counted: () => exchanges.counted,
+    counted: () => ({ ...exchanges.counted, ...tracing.counts() }),
     async [Symbol.asyncDispose]() {
       const closed = listening[Symbol.asyncDispose]()
       ending.abort(new ShadowError('shutting-down', 'this front is stopping'))

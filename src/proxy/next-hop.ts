@@ -5,6 +5,7 @@ import type { Exchange } from '../lib/http/exchange.ts'
 import type { NextHop } from '../lib/http/next-hop.ts'
 import type { Node } from '../model/app.ts'
 import type { Held } from '../model/instance.ts'
+import type { RequestTrace } from './request-trace.ts'
 
 type Options = {
   readonly exchange: Exchange
@@ -20,17 +21,20 @@ type Options = {
   readonly answerWithinMs: number | undefined
   /** Who gets a copy of its answer. */
   readonly copy: NextHop['copy']
+  readonly trace: RequestTrace | undefined
   /** To set on its answer. */
   readonly cookie: string | undefined
 }
 
 /** How the front forwards a request: to the node, or to the app itself if its node is in this process. */
 export function hopOf(options: Options): NextHop {
-  const { exchange, held, node, isProxy, holdRequest, client, hsts, answerWithinMs, copy, cookie } = options
+  const { exchange, held, node, isProxy, holdRequest, client, hsts, answerWithinMs, copy, trace, cookie } = options
   // The client sends the body when the node says to go on, so the front can try another node after a refusal.
   const keepsBody =
     held.isHop === true && exchange.hasBody && holdRequest.kind === 'request' && exchange.header('expect') === undefined
   const clientHeader = held.isHop === true && client !== undefined ? { [HOP_CLIENT]: client } : undefined
+  // The node does it for a request that waited there.
+  const joins = trace?.isFirst === true && held.waited !== undefined ? { traceparent: trace.header } : undefined
   return {
     address: held.address,
     upstream: held.run,
@@ -40,11 +44,11 @@ export function hopOf(options: Options): NextHop {
     forwarded: isProxy ? 'append' : 'replace',
     expect: keepsBody ? 'ask' : 'pass',
     requestHeaders:
-      keepsBody || clientHeader
-        ? { ...held.headers, ...clientHeader, ...(keepsBody && { [HOP_EXPECT]: 'hop' }) }
+      keepsBody || clientHeader || joins
+        ? { ...held.headers, ...clientHeader, ...joins, ...(keepsBody && { [HOP_EXPECT]: 'hop' }) }
         : held.headers,
     hsts,
-    copy,
+    copy: held.isHop && trace !== undefined ? trace.watch(copy) : copy,
     // The request may wait for a wake at the node, so the node applies the limit.
     answerWithinMs: held.isHop ? undefined : answerWithinMs,
     responseHeaders: servedBy(node.name, held.waited, cookie),

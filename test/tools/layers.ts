@@ -48,11 +48,12 @@ const ONLY_IN: readonly (readonly [library: RegExp, files: RegExp])[] = [
   [/^@peculiar\//, /^src\/lib\/tls\/x509\.ts$/],
   [/^commander$/, /^src\/cli\//],
   [/^pino$/, /^src\/lib\/log\.ts$/],
+  [/^@opentelemetry\//, /^src\/lib\/tracing\/otlp\.ts$/],
   [/^vitest|^fast-check$/, /^src\/testing\//],
 ]
 
 // Loading these takes longer than the rest of the CLI's start: a static import would slow down every command.
-const LAZY = /^(dockerode|@aws-sdk\/.*|@peculiar\/.*)$/
+const LAZY = /^(dockerode|@aws-sdk\/.*|@peculiar\/.*|@opentelemetry\/.*)$/
 
 const READS_ENVIRONMENT = /(^|\/)(config|settings|terminal)\.ts$/
 const LONGEST_FILE = 500

@@ -63,6 +63,9 @@ export class Counters {
   refusedResets = 0
   webSockets = 0
   webSocketsOpen = 0
+  /** Spans of traces that the collector has taken, and that were lost. */
+  spansSent = 0
+  spansLost = 0
 
   /** Answers by the first digit of their status. */
   readonly byClass = [0, 0, 0, 0, 0, 0]

@@ -26,7 +26,11 @@ export function openMetrics(metrics: Metrics, at: ListenAddress, log: Log): Prom
   return listen(server, at)
 }
 
-/** Adds the metrics of a log. */
+/**
+ * Adds the metrics of a log.
+ *
+ * @internal
+ */
 export function logMetrics(metrics: Metrics, unwritten: NonNullable<Log['unwritten']>): void {
   metrics.counter(
     { name: 'log_lines_lost_total', help: 'Lines of the log that could not be written, and were lost' },

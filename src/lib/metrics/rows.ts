@@ -41,6 +41,12 @@ const bytes = (direction: string): Row => ({
   labels: { direction },
 })
 
+const spans = (outcome: string): Row => ({
+  name: 'spans_total',
+  help: 'Spans of traces, by whether the collector has taken them; lost: it was away, or too slow',
+  labels: { outcome },
+})
+
 /** Every counter has its row here: a counter without one does not compile. */
 export const ROWS: Readonly<Record<Numbers, Row>> = {
   connections: { name: 'connections_total', help: 'Connections of clients that were let in' },
@@ -82,6 +88,8 @@ export const ROWS: Readonly<Record<Numbers, Row>> = {
   failedSend: failed('send'),
   failedHead: failed('head'),
   failedBody: failed('body'),
+  spansSent: spans('sent'),
+  spansLost: spans('lost'),
   webSockets: { name: 'websockets_total', help: 'WebSockets that were opened' },
 }
 
