@@ -55,6 +55,8 @@ export function backupSchedule({ records, backups, clock, log }: Parts) {
   let readAllAt = Number.NEGATIVE_INFINITY
   const underWay = new Map<VolumeId, Promise<void>>()
   const leftAlone = new Map<VolumeId, number>()
+  /** Volumes whose app is no more: their backups stay, and no new ones are expected. */
+  const ownerless = new Set<VolumeId>()
   const ending = new AbortController()
 
   async function readAll(): Promise<void> {
@@ -108,6 +110,7 @@ export function backupSchedule({ records, backups, clock, log }: Parts) {
     const record = await records.read(volume)
     const due = record?.policy && verifyDue(record.policy, factsOf(record))
     if (due !== undefined && due !== null && due <= clock.wall()) await backups.verify(app, signal)
+    ownerless.delete(volume)
     changed.add(volume)
   }
 
@@ -120,14 +123,15 @@ export function backupSchedule({ records, backups, clock, log }: Parts) {
     changed.add(volume)
     if (ending.signal.aborted || isFailure(cause, 'changed', 'volume-in-use')) return // another master does it, or a person
     leftAlone.set(volume, clock.now() + LEFT_ALONE_FOR_MS)
+    if (isFailure(cause, 'app-not-found')) ownerless.add(volume)
     if (!isFailure(cause, 'not-found', 'app-not-found')) log.warn('backups not looked after', { volume, cause })
   }
 
   function now(): BackupsNow {
     const count = { current: 0, late: 0, none: 0 }
     let oldestAgeMs = 0
-    for (const { everyMs, backupAt } of known.values()) {
-      if (everyMs === undefined) continue
+    for (const [volume, { everyMs, backupAt }] of known) {
+      if (everyMs === undefined || ownerless.has(volume)) continue
       const ageMs = backupAt === undefined ? undefined : Math.max(0, clock.wall() - backupAt)
       count[ageMs === undefined ? 'none' : ageMs > 2 * everyMs ? 'late' : 'current'] += 1
       oldestAgeMs = Math.max(oldestAgeMs, ageMs ?? 0)
