@@ -1,7 +1,7 @@
 import { failures } from '../../src/lib/errors.ts'
 import { logMetrics } from '../../src/lib/metrics/listener.ts'
 import { type MetricDescription, Metrics } from '../../src/lib/metrics/metrics.ts'
-import { masterMetrics } from '../../src/master/master-metrics.ts'
+import { apiMetrics, masterMetrics } from '../../src/master/master-metrics.ts'
 import { storageMetrics } from '../../src/master/storage/measured.ts'
 import { nodeMetrics } from '../../src/nodeproxy/node-metrics.ts'
 import { frontMetrics } from '../../src/proxy/front-metrics.ts'
@@ -31,7 +31,7 @@ const DAEMONS: readonly (readonly [title: string, says: string, add: (metrics: M
   [
     'Of a master',
     'Each master tells of its own requests to the store; nodes and backups are the same at all masters.',
-    metrics => void [storageMetrics(metrics), masterMetrics(metrics, unread)],
+    metrics => void [apiMetrics(metrics), storageMetrics(metrics), masterMetrics(metrics, unread)],
   ],
   ['Of a node', 'They are sums over the apps of the node.', metrics => void nodeMetrics(metrics, unread)],
   ['Of a front', '', metrics => frontMetrics(metrics, unread)],

@@ -48,7 +48,7 @@ import { imageStore } from './images/store.ts'
 import { Journal } from './journal.ts'
 import { keptApps } from './kept.ts'
 import { appLookup } from './lookup.ts'
-import { masterMetrics } from './master-metrics.ts'
+import { apiMetrics, masterMetrics } from './master-metrics.ts'
 import { nodeRemoval } from './node-removal.ts'
 import { nodeRecords } from './nodes.ts'
 import { ownerGuard } from './owners/guard.ts'
@@ -287,7 +287,8 @@ export async function startMaster(
   await token('admin')
   const owners = ownerGuard({ records, appsDomain })
   const ending = new AbortController()
-  const handler = masterHandler({ handlers, images, permits, callers, owners, log, clock, ending: ending.signal })
+  const api = masterHandler({ handlers, images, permits, callers, owners, log, clock, ending: ending.signal })
+  const handler = apiMetrics(metrics)(api)
   const at = config.listen ?? (authority === undefined ? LISTEN : CLUSTER_LISTEN)
   const server = await listen(serverFor(handler, credentials, log), at, DRAIN_MS)
   ssh =

@@ -1,4 +1,5 @@
-import type { Metrics } from '../lib/metrics/metrics.ts'
+import type { RequestListener } from 'node:http'
+import { CLASSES, type Metrics } from '../lib/metrics/metrics.ts'
 import { NODE_STATES, type NodeState } from '../model/node-state.ts'
 import { BACKUP_STATES, type BackupsNow } from './backups/schedule.ts'
 
@@ -46,4 +47,17 @@ export function masterMetrics(metrics: Metrics, { nodes, backups }: Sources): vo
     },
     () => ({ '': backups().oldestAgeMs / 1_000 }),
   )
+}
+
+/** Adds the metrics of the API, and returns a function that counts what a handler of it answers. */
+export function apiMetrics(metrics: Metrics): (handler: RequestListener) => RequestListener {
+  const answered = metrics.events({
+    name: 'api_requests_total',
+    help: 'Requests to the API of this master that were answered, by the class of their status; streams and sessions count when they end',
+    labels: { class: CLASSES },
+  })
+  return handler => (request, response) => {
+    response.once('finish', () => answered({ class: `${Math.floor(response.statusCode / 100)}xx` }))
+    handler(request, response)
+  }
 }

@@ -28,7 +28,7 @@ const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 const MOST_EMPTY = 60
 
 const DAEMONS = ['front', 'node']
-const CLASSES = ['1xx', '2xx', '3xx', '4xx', '5xx']
+export const CLASSES = ['1xx', '2xx', '3xx', '4xx', '5xx']
 const THREADS = ['main', 'front-worker', 'node-worker']
 const LAGS: readonly (readonly [keyof Lag, help: string])[] = [
   ['p50', 'the half of the times'],
