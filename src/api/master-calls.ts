@@ -16,6 +16,7 @@ import { logQuery } from './log-query.ts'
 import { NoteSchema } from './made-schema.ts'
 import { MemberSchema } from './member-schema.ts'
 import { AnnounceSchema, CordonSchema, NodeSchema, PlacementSchema } from './node-schemas.ts'
+import { overviewCalls } from './overview-calls.ts'
 import type { masterPaths } from './paths.ts'
 import { releaseCalls } from './release-calls.ts'
 import { rolloutCalls } from './rollout-calls.ts'
@@ -417,6 +418,7 @@ export const masterCalls = {
   ...tokenCalls,
   ...budgetCalls,
   ...dashboardCalls,
+  ...overviewCalls,
 } satisfies Record<keyof typeof masterPaths, Call>
 
 /** One event of `GET /v1/changes`. `revision` null: the app was removed. */

@@ -48,10 +48,13 @@ function operation(name: string, call: ApiCall): ZodOpenApiOperationObject {
   }
 }
 
+/** The streams that are server-sent events; the others are NDJSON. */
+const EVENTS: ReadonlySet<string> = new Set(['changes', 'followOverview'])
+
 function contentOf(name: string, call: ApiCall): object {
   if (call.answer === 'nothing') return {}
   if (call.answer !== 'stream') return { content: { 'application/json': { schema: call.answer } } }
   if ('content' in call) return { content: { [call.content]: {} } }
   if (name.startsWith('head')) return {}
-  return { content: { [name === 'changes' ? 'text/event-stream' : 'application/x-ndjson']: { schema: z.string() } } }
+  return { content: { [EVENTS.has(name) ? 'text/event-stream' : 'application/x-ndjson']: { schema: z.string() } } }
 }

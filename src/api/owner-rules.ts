@@ -188,6 +188,9 @@ export const ownerRules: { readonly [K in keyof Calls]: OwnerRule<HandlerInput<C
   listBudgets: 'handler',
   setBudget: 'never',
   removeBudget: 'never',
+  // The handlers leave out what is not in the scope: counts and pages are of what is left.
+  getOverview: 'handler',
+  followOverview: 'handler',
 
   // About the person alone.
   getSignIn: 'always',

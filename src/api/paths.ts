@@ -2,6 +2,7 @@ import { backupPaths, nodeBackupPaths } from './backup-paths.ts'
 import { dashboardPaths } from './dashboard-paths.ts'
 import { filePaths, nodeFilePaths } from './file-paths.ts'
 import { historyPaths } from './history-paths.ts'
+import { overviewPaths } from './overview-paths.ts'
 import { usagePaths } from './usage-paths.ts'
 import { nodeVolumePaths, volumePaths } from './volume-paths.ts'
 
@@ -105,6 +106,7 @@ export const masterPaths = {
   ...usagePaths,
   ...historyPaths,
   ...dashboardPaths,
+  ...overviewPaths,
 } as const
 
 /** The method and path of every call of a node's API. `/server-health-check` needs no key. */

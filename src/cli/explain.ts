@@ -5,11 +5,12 @@ import type { InstanceView, StopReason } from '../model/instance.ts'
 import type { NodeName } from '../model/names.ts'
 import { type Placement, sayRejected } from '../model/placement.ts'
 import { sayBytes, sayMs } from '../model/quantities.ts'
+import { NEVER_SLEEPS, sayStopped } from '../model/say-stopped.ts'
+import { sayUse } from '../model/say-use.ts'
 import { TASK_DEFAULTS } from '../model/task.ts'
 import { badConnection, sayCompanions } from './explain-companions.ts'
 import { explainReleases } from './explain-releases.ts'
 import { sayDrySleeps, sayNotWoken } from './explain-wakes.ts'
-import { sayUse } from './say-use.ts'
 import { saySteps } from './steps.ts'
 
 /** Explains the state of the app in sentences: what woke it, what keeps it awake, when it sleeps; or why it does not run. */
@@ -108,7 +109,7 @@ function awake(app: App, instance: InstanceView, now: number): readonly string[]
       const end = until === undefined ? '' : `, until ${until} at most`
       sentences.push(`  ${words}, for ${sayMs(Math.max(0, now - Date.parse(since)))}${end}`)
     }
-    sentences.push(idleAfter === 'never' ? NEVER : `It sleeps ${idleAfter} after the last of them has ended.`)
+    sentences.push(idleAfter === 'never' ? NEVER_SLEEPS : `It sleeps ${idleAfter} after the last of them has ended.`)
   } else if (instance.atWork !== undefined) {
     sentences.push(
       `Nobody uses it, and it is at work: ${instance.atWork.why}. It is asked again at ${instance.sleepsAt ?? 'once'}.`,
@@ -116,7 +117,7 @@ function awake(app: App, instance: InstanceView, now: number): readonly string[]
   } else if (instance.sleepsAt !== null) {
     const left = sayMs(Math.max(0, Date.parse(instance.sleepsAt) - now))
     sentences.push(`Nobody uses it: it sleeps in ${left}, at ${instance.sleepsAt}, if nothing comes.`)
-  } else if (idleAfter === 'never') sentences.push(NEVER)
+  } else if (idleAfter === 'never') sentences.push(NEVER_SLEEPS)
   if (ignored > 0)
     sentences.push(`WebSockets that are open and do not keep it awake: ${ignored} (--ws ${app.task.sleep.webSockets}).`)
   return sentences
@@ -134,8 +135,6 @@ function fullVolume({ name }: App, { volume }: InstanceView): readonly string[] 
   return [`Its volume is ${full} % full: ${used} of ${size}. A larger one: shadow update ${name} --volume SIZE.`]
 }
 
-const NEVER = 'Its definition says never to sleep (--idle-after never).'
-
 const woken = ({ wokenBy }: InstanceView): string[] => (wokenBy === null ? [] : [`It was woken by ${wokenBy}.`])
 
 const count = (number: number, what: 'request' | 'hold'): string => {
@@ -143,25 +142,7 @@ const count = (number: number, what: 'request' | 'hold'): string => {
   return number === 1 ? '1 use keeps' : `${number} uses keep`
 }
 
-function stopped(app: App, by: StopReason | null): readonly string[] {
-  const reasons: Record<StopReason, string> = {
-    idle: `It went to sleep because nobody used it for ${app.task.sleep.idleAfter}.`,
-    room: 'It was put to sleep because nobody used it and another app needed its memory.',
-    asked: 'It went to sleep because somebody asked for it.',
-    updated: 'It was stopped because its definition changed.',
-    self: 'It went to sleep because it asked for it itself, and nobody used it.',
-    removed: 'It was stopped because it was removed.',
-    shutdown: 'It was put to sleep because its node was stopped.',
-    died: 'Its container ended by itself.',
-    drained: 'It was put to sleep because nobody used it and its node was drained.',
-    'drain-deadline': 'It was stopped because its node was drained, and the time for its requests to end was over.',
-    restored: 'It was put to sleep because its volume was restored.',
-    budget: 'It was put to sleep because its budget is spent.',
-    companion: 'It was stopped because an app that it uses is not on its node any more: it wakes where that one is.',
-    'lease-lost': 'It was stopped because its node could keep the volume no longer.',
-  }
-  return [by === null ? 'Nobody has used it since its node started.' : reasons[by]]
-}
+const stopped = (app: App, by: StopReason | null): readonly string[] => [sayStopped(by, app.task.sleep.idleAfter)]
 
 function refusedWakes({ task }: App, { refusedWakes: last }: InstanceView): readonly string[] {
   if (!last) return []

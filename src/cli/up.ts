@@ -66,6 +66,7 @@ export async function startUp(config: UpConfig, { clock, log, onStep, drivers }:
   const { metricsListen } = config.proxy
   if (metricsListen !== undefined) started.use(await openMetrics(metrics, metricsListen, log))
   const frontUrl = urlOf(proxy.address)
+  master.frontIs(frontUrl)
   await writeEndpoints(config.data, { master: master.url, front: frontUrl })
 
   const rest = started.move()

@@ -32,7 +32,7 @@ type Parts = {
   readonly changes: ChangeStream
   readonly tokens: Pick<Tokens, 'known'>
   readonly members: Pick<Members, 'changed'> | undefined
-  /** Told of each other document that has changed. */
+  /** Told of each token, and of each document of another kind, that has changed. */
   readonly others: { changed(key: string): void; missed(): void }
   readonly clock: Clock
   readonly log: Log
@@ -81,7 +81,11 @@ function sender({ records, changes, tokens, members, others, log }: Parts): (key
   const sent = new Map<string, string>()
   return async key => {
     const token = TOKEN.exec(key)?.[1]
-    if (token !== undefined) return tokens.known.revoked(token)
+    if (token !== undefined) {
+      tokens.known.revoked(token)
+      others.changed(key)
+      return
+    }
     const member = MEMBER.exec(key)?.[1]
     if (member !== undefined) return members?.changed(member)
     const name = APP.exec(key)?.[1] as AppName | undefined

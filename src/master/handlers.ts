@@ -38,6 +38,8 @@ import { streamAppLogs } from './logs/app-logs.ts'
 import type { Lookup } from './lookup.ts'
 import type { NodeRemoval } from './node-removal.ts'
 import type { ControlledNode, Nodes } from './nodes.ts'
+import { overviewHandlers } from './overview/handlers.ts'
+import type { Overview } from './overview/overview.ts'
 import { tokenHandlers } from './owners/token-handlers.ts'
 import { mustBeNode } from './permission.ts'
 import type { Permits } from './permits.ts'
@@ -111,6 +113,7 @@ export type Parts = {
   timelines: Timelines
   ownEvents: OwnEvents
   dashboard: DashboardHandlers
+  overview: Overview
 }
 
 const HEALTH_WITHIN_MS = 2_000
@@ -340,6 +343,7 @@ export function masterHandlers(parts: Parts): Handlers {
     ...imageHandlers({ ...images, permits }),
     ...backupHandlers(parts.backups),
     ...usageHandlers(parts.usage),
+    ...overviewHandlers(parts.overview, parts.usage.prices?.currency ?? null),
     ...buildHandlers({ apps, relay, history, permits, blobs }),
     ...timelineHandlers({ find, timelines: parts.timelines }),
   }

@@ -51,6 +51,7 @@ import { appLookup } from './lookup.ts'
 import { apiMetrics, masterMetrics } from './master-metrics.ts'
 import { nodeRemoval } from './node-removal.ts'
 import { nodeRecords } from './nodes.ts'
+import { Overview } from './overview/overview.ts'
 import { ownerGuard } from './owners/guard.ts'
 import { placementPermits } from './permits.ts'
 import { appRecords } from './records.ts'
@@ -106,6 +107,8 @@ export type Master = Listening & {
   token(role: Exclude<Role, 'node' | 'owner'>): Promise<string>
   /** The token of the node of this name in `<data>/tokens/node-<name>`, created if there is none. */
   nodeToken(node: NodeName): Promise<string>
+  /** Tells the master the URL of the front of this machine, for links to apps. */
+  frontIs(url: string): void
 }
 
 type Given = {
@@ -240,10 +243,26 @@ export async function startMaster(
   const usage = openUsage({ storage, seals, records, tokens, apps, prices: config.prices, clock, log })
   const own = ownEvents({ storage, clock, log })
   const timelines = appTimelines({ history, snapshots: ofSnapshots, backups: backups.backups, own, clock })
+  let front: string | undefined
+  const overview = opening.use(
+    new Overview({
+      storage,
+      changes,
+      nodes,
+      read: relay.summaries,
+      owners: () => tokens.owners(),
+      usage: usage.records,
+      prices: config.prices,
+      front: () => front,
+      clock,
+      log,
+    }),
+  )
   const handlers = masterHandlers({
     timelines,
     ownEvents: own,
     clock,
+    overview,
     keys,
     sshServer: () => ssh,
     history,
@@ -310,7 +329,7 @@ export async function startMaster(
   const { members } = cluster
   const ticking = ticker.run(ending.signal)
   const counting = usage.count(ending.signal)
-  const others = changesOf({ ticker, backups: backups.schedule })
+  const others = changesOf({ ticker, backups: backups.schedule, overview })
   const watching = watchChanges(
     { journal, storage, records, changes, tokens, members, others, clock, log },
     ending.signal,
@@ -327,6 +346,9 @@ export async function startMaster(
     token,
     nodeToken,
     ssh: ssh?.port,
+    frontIs(url) {
+      front = url
+    },
     async [Symbol.asyncDispose]() {
       ending.abort(new ShadowError('shutting-down', 'the master is stopping'))
       await ssh?.[Symbol.asyncDispose]()
@@ -339,15 +361,18 @@ export async function startMaster(
   }
 }
 
-/** Tells those who keep schedules and policies of backups which of them have changed. */
+/** Tells those who keep documents of other kinds than apps which of them have changed. */
 const changesOf = ({
   ticker,
   backups,
+  overview,
 }: {
   ticker: ScheduleTicker
   backups: Pick<BackupSchedule, 'changed' | 'missed'>
+  overview: Pick<Overview, 'ownersChanged'>
 }) => ({
   changed(key: string): void {
+    if (key.startsWith('tokens/')) overview.ownersChanged()
     const app = appOfSchedules(key)
     if (app !== undefined) ticker.changed(app)
     const volume = volumeOfRecord(key)
@@ -356,6 +381,7 @@ const changesOf = ({
   missed(): void {
     ticker.missed()
     backups.missed()
+    overview.ownersChanged()
   },
 })
 

@@ -15,6 +15,7 @@ import type { App, Volume } from '../model/app.ts'
 import { appOfBuilt } from '../model/build.ts'
 import type { InstanceView, VolumeUse } from '../model/instance.ts'
 import { type InstanceId, instanceId } from '../model/instance-id.ts'
+import { summaryOf } from '../model/instance-summary.ts'
 import { MASTER_CALL_WITHIN, NODE_ANNOUNCES_EVERY } from '../model/intervals.ts'
 import type { AppName, NodeName, VolumeId } from '../model/names.ts'
 import { servesApps } from '../model/node-state.ts'
@@ -201,6 +202,11 @@ export function nodeRelay({ nodes, volumes, companions, permits, credentials, is
         items: asked.flatMap(({ instances }) => instances ?? []),
         silent: asked.flatMap(({ node, instances }) => (instances === undefined ? node.name : [])),
       }
+    },
+    /** What a list of apps needs of the instances of a node, that has changed since a version. Fails if the node does not answer in time. */
+    async summaries(node: ControlledNode, _since: string | undefined, _waitMs: number, signal: AbortSignal) {
+      const { items } = await clientOf(node).call('listInstances', { signal })
+      return { version: undefined, isWhole: true, items: items.map(summaryOf), gone: [] }
     },
     stats: async () => readStats(await nodes.list(), clientOf),
     /** Where a front without a pin would place the app now, and why. */

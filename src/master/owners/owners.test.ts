@@ -240,6 +240,7 @@ describe('an owner', () => {
     ['listSshKeys', () => ann.call('listSshKeys', {}), /key-of-ann/],
     ['listTokens', () => ann.call('listTokens', {}), /"name":"ann"/],
     ['getUsage', () => ann.call('getUsage', { query: { month: '2027-01' } }), /ann-blog/],
+    ['getOverview', () => ann.call('getOverview', {}), /ann-blog/],
   ]
   for (const [name, call, shows] of LISTS)
     test(`is shown nothing of others by ${name}`, async () => {

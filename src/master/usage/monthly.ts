@@ -48,7 +48,10 @@ export function usageOfMonth({ records, find, names, owners, clock }: Parts) {
       const live = await find(app)
       const counters = used.get(app)
       if (counters === undefined && (live === undefined || Date.parse(live.createdAt) >= until)) return []
-      const alwaysOn = live === undefined ? null : alwaysOnOf(live, from, until)
+      const alwaysOn =
+        live === undefined
+          ? null
+          : alwaysOnOf({ createdAt: live.createdAt, reservedBytes: reservedBy(live.task) }, from, until)
       return [{ app, owner: ownerOf(app, all) ?? null, ...(counters ?? NOTHING_USED), alwaysOn }]
     })
     const iso = (at: number): string => new Date(at).toISOString()
@@ -56,7 +59,12 @@ export function usageOfMonth({ records, find, names, owners, clock }: Parts) {
   }
 }
 
-function alwaysOnOf({ createdAt, task }: App, from: number, until: number): AlwaysOn {
+/** How long an app would have run since `from` if it had never slept, and what it would have reserved. */
+export function alwaysOnOf(
+  { createdAt, reservedBytes }: { readonly createdAt: string; readonly reservedBytes: number },
+  from: number,
+  until: number,
+): AlwaysOn {
   const awakeSeconds = Math.max(0, until - Math.max(from, Date.parse(createdAt))) / 1_000
-  return { awakeSeconds, memoryGiBSeconds: (awakeSeconds * reservedBy(task)) / 2 ** 30 }
+  return { awakeSeconds, memoryGiBSeconds: (awakeSeconds * reservedBytes) / 2 ** 30 }
 }

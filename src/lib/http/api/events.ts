@@ -3,6 +3,12 @@ import type { StreamedResponse } from '../exchange.ts'
 
 /** Opens a stream of server-sent events (WHATWG HTML, 9.2). A comment every `heartbeatMs` lets each side notice that the other is gone. */
 export function openEvents(response: StreamedResponse, heartbeatMs: number): (event: unknown) => void {
+  const send = openEventTexts(response, heartbeatMs)
+  return event => send(JSON.stringify(event))
+}
+
+/** The same for events that are JSON already: one that many readers get is made into JSON once. */
+export function openEventTexts(response: StreamedResponse, heartbeatMs: number): (json: string) => void {
   response.writeHead(200, {
     'content-type': 'text/event-stream',
     'cache-control': 'no-store',
@@ -15,7 +21,7 @@ export function openEvents(response: StreamedResponse, heartbeatMs: number): (ev
   const beat = setInterval(() => write(': beat\n\n'), heartbeatMs)
   beat.unref()
   response.on('close', () => clearInterval(beat))
-  return event => write(`data: ${JSON.stringify(event)}\n\n`)
+  return json => write(`data: ${json}\n\n`)
 }
 
 /** Reads server-sent events as parsed JSON. `onLine` is called for every line, comments such as heartbeats included. */
