@@ -15,13 +15,11 @@ type Options = {
 /** What has changed since the last call of `settle`. */
 export type RowChanges = { readonly rows: readonly AppRow[]; readonly removed: readonly AppName[] }
 
-/** What is on one node, by the id of the instance. */
-export type NodeInstances = ReadonlyMap<string, InstanceSummary>
-
 /** The rows of all apps, in memory. A row is made anew when something of it has changed, and all at once: in `settle`. */
 export class OverviewIndex {
   readonly #options: Options
   readonly #apps = new Map<AppName, AppFacts>()
+  /** What is on each node, by the id of the instance. */
   readonly #nodes = new Map<NodeName, Map<string, InstanceSummary>>()
   readonly #instances = new Map<AppName, readonly InstanceSummary[]>()
   readonly #silent = new Set<NodeName>()
