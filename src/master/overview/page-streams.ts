@@ -1,3 +1,4 @@
+import type { OverviewEvent } from '../../api/overview-calls.ts'
 import { openEventTexts } from '../../lib/http/api/events.ts'
 import type { StreamedResponse } from '../../lib/http/exchange.ts'
 import { STREAM_HEARTBEAT_EVERY } from '../../model/intervals.ts'
@@ -76,7 +77,7 @@ export class PageStreams {
   }
 
   #sendCounts(viewer: Viewer): void {
-    const counts = JSON.stringify({ counts: this.#pages.counts(viewer.scope), silent: this.#index.silent })
+    const counts = asJson({ counts: this.#pages.counts(viewer.scope), silent: this.#index.silent })
     if (viewer.counts === counts) return
     viewer.counts = counts
     viewer.send(counts)
@@ -88,7 +89,9 @@ function eventsFor({ scope, app }: Viewer, changed: readonly AppRow[], removed: 
   const rows = changed.filter(row => isFor(row.app))
   const names = removed.filter(isFor)
   return [
-    ...(rows.length > 0 ? [JSON.stringify({ rows })] : []),
-    ...(names.length > 0 ? [JSON.stringify({ removed: names })] : []),
+    ...(rows.length > 0 ? [asJson({ rows })] : []),
+    ...(names.length > 0 ? [asJson({ removed: names })] : []),
   ]
 }
+
+const asJson = (event: OverviewEvent): string => JSON.stringify(event)
