@@ -4,7 +4,7 @@ import { circlesOf, faultsOf, importsOf, type Source } from './tools/layers.ts'
 
 const root = `${import.meta.dirname}/..`
 
-async function sources(pattern = 'src/**/*.ts'): Promise<Source[]> {
+async function sources(pattern = 'src/**/*.{ts,tsx}'): Promise<Source[]> {
   const all: Source[] = []
   for await (const path of glob(pattern, { cwd: root }))
     all.push({ path, text: await readFile(`${root}/${path}`, 'utf8') })
@@ -18,7 +18,7 @@ test('imports go one way, libraries stay behind their contracts, and files stay 
 })
 
 test('no files import one another in a circle, type imports included', async () => {
-  expect(circlesOf(await sources('{src,bench,test,contrib}/**/*.ts'))).toEqual([])
+  expect(circlesOf(await sources('{src,bench,test,contrib}/**/*.{ts,tsx}'))).toEqual([])
 })
 
 for (const [what, files, circles] of [

@@ -88,10 +88,7 @@ function eventsFor({ scope, app }: Viewer, changed: readonly AppRow[], removed: 
   const isFor = (name: AppName): boolean => (app === undefined || app === name) && isShown(scope, name)
   const rows = changed.filter(row => isFor(row.app))
   const names = removed.filter(isFor)
-  return [
-    ...(rows.length > 0 ? [asJson({ rows })] : []),
-    ...(names.length > 0 ? [asJson({ removed: names })] : []),
-  ]
+  return [...(rows.length > 0 ? [asJson({ rows })] : []), ...(names.length > 0 ? [asJson({ removed: names })] : [])]
 }
 
 const asJson = (event: OverviewEvent): string => JSON.stringify(event)

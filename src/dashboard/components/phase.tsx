@@ -1,0 +1,19 @@
+export const PHASE_WORDS: Readonly<Record<string, string>> = {
+  awake: 'awake',
+  waking: 'waking',
+  asleep: 'asleep',
+  stopping: 'going to sleep',
+  crashed: 'crashed',
+  stuck: 'stuck',
+  unknown: 'unknown',
+}
+
+/** The phase of an app: a mark and a word, so that colour is not needed to tell them apart. */
+export function Phase({ phase }: { phase: string }) {
+  return (
+    <span class={`phase ${phase}`}>
+      <span class="phase-mark" aria-hidden="true" />
+      {PHASE_WORDS[phase] ?? phase}
+    </span>
+  )
+}

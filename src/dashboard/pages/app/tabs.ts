@@ -1,0 +1,7 @@
+import type { ComponentType } from 'preact'
+import type { TabProps } from './tab-props.ts'
+
+type Tab = { readonly path: string; readonly text: string; readonly Tab: ComponentType<TabProps> }
+
+/** The tabs of an app's page, by the part of the path behind its name. */
+export const TABS: readonly Tab[] = []
