@@ -1,5 +1,4 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { pipeline } from 'node:stream/promises'
 import type { z } from 'zod'
 import { type NodeClient, nodeClient } from '../api/client.ts'
 import type { LogQuery } from '../api/log-query.ts'
@@ -35,6 +34,7 @@ import { volumeLost } from '../model/volume-lost.ts'
 import type { MoveProgress } from '../model/volume-move.ts'
 import type { AppCompanions } from './companions.ts'
 import type { LogSource, LogSources } from './logs/merged-log.ts'
+import { gone, passOn } from './node-answers.ts'
 import { readStats } from './node-stats.ts'
 import type { ControlledNode, Nodes } from './nodes.ts'
 import type { Permits } from './permits.ts'
@@ -477,22 +477,6 @@ const asCandidate = ({ node, instances }: Asked): Candidate<ControlledNode> => (
   healthy: instances !== undefined && servesApps(node.state),
   overloaded: isOverloaded(node),
 })
-
-/** Streams the answer of a node to the caller. */
-async function passOn(answer: Answer, response: ServerResponse, type: string, signal: AbortSignal): Promise<void> {
-  response.writeHead(answer.status, { 'content-type': type, 'cache-control': 'no-store' })
-  response.flushHeaders()
-  await pipeline(answer.body, response, { signal })
-}
-
-/** Resolves if the node does not know what was to be removed: then it is gone already. */
-async function gone(asked: Promise<unknown>): Promise<void> {
-  try {
-    await asked
-  } catch (error) {
-    if (!isFailure(error, 'app-not-found', 'not-found')) throw error
-  }
-}
 
 const noControl = (node: NodeName): ShadowError =>
   new ShadowError('node-unreachable', `the node ${node} has not sent its control key yet`, {
