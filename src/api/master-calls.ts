@@ -43,6 +43,7 @@ import {
 import { sessionCalls } from './session-calls.ts'
 import { statsCalls } from './stats-calls.ts'
 import { tcpCalls } from './tcp-calls.ts'
+import { terminalCalls } from './terminal-calls.ts'
 import { tokenCalls } from './token-calls.ts'
 import { usageCalls } from './usage-calls.ts'
 import { volumeCalls } from './volume-calls.ts'
@@ -411,6 +412,7 @@ export const masterCalls = {
   ...backupCalls,
   ...scheduleCalls,
   ...sessionCalls,
+  ...terminalCalls,
   ...statsCalls,
   ...keyCalls,
   ...historyCalls,

@@ -102,6 +102,7 @@ export const ownerRules: { readonly [K in keyof Calls]: OwnerRule<HandlerInput<C
   followRollout: own,
   appLogs: own,
   openSession: own,
+  openTerminal: own,
   listStats: { shows: instances },
   getTimeline: own,
   getSeries: own,

@@ -71,6 +71,7 @@ export const masterPaths = {
   importVolume: 'PUT /v1/volumes/:volume/image',
   appLogs: 'GET /v1/apps/:app/logs',
   openSession: 'POST /v1/apps/:app/session',
+  openTerminal: 'GET /v1/apps/:app/terminal',
   listStats: 'GET /v1/stats',
   putBlob: 'PUT /v1/blobs/:digest',
   headBlob: 'HEAD /v1/blobs/:digest',

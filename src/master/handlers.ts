@@ -54,6 +54,8 @@ import { atHost } from './rollout/release-lookup.ts'
 import { streamRollout } from './rollout/rollouts.ts'
 import type { scheduleHandlers } from './schedules/handlers.ts'
 import { sayCaller } from './sessions/open-session.ts'
+import { serveTerminal } from './sessions/terminal.ts'
+import type { Upgrades } from './sessions/upgrades.ts'
 import type { Forks } from './snapshots/forks.ts'
 import { volumeGrowth } from './snapshots/growth.ts'
 import { snapshotHandlers } from './snapshots/handlers.ts'
@@ -114,6 +116,7 @@ export type Parts = {
   ownEvents: OwnEvents
   dashboard: DashboardHandlers
   overview: Overview
+  upgrades: Pick<Upgrades, 'accept'>
 }
 
 const HEALTH_WITHIN_MS = 2_000
@@ -123,6 +126,8 @@ const HIDDEN_KEY = '****************'
 /** The handlers of the API's calls: each one calls the module that owns the noun. */
 export function masterHandlers(parts: Parts): Handlers {
   const {
+    clock,
+    upgrades,
     keys,
     history,
     storage,
@@ -158,6 +163,16 @@ export function masterHandlers(parts: Parts): Handlers {
     listStats: async () => ({ value: await relay.stats() }),
     openSession: async ({ params, query }, { caller, request, response, signal }) =>
       relay.session(await find(params.app), { ...query, by: sayCaller(caller) }, { request, response, signal }),
+    async openTerminal({ params, query: { columns, rows, ...query } }, { caller, request, response, signal }) {
+      const app = await find(params.app)
+      const by = sayCaller(caller)
+      await serveTerminal(await upgrades.accept(request, response), {
+        size: { columns, rows },
+        open: (content, until) => relay.openSession(app, { ...query, by }, content, until),
+        clock,
+        signal,
+      })
+    },
     async health() {
       await storage.get('probe/health.json', AbortSignal.timeout(HEALTH_WITHIN_MS))
       // Any caller may see this, so it must not say where the store is.

@@ -65,6 +65,7 @@ import { scheduleHandlers } from './schedules/handlers.ts'
 import { appOfSchedules, scheduleRecords } from './schedules/records.ts'
 import { orNone, ScheduleTicker } from './schedules/ticker.ts'
 import { openSecrets, rewriteSecrets } from './secrets.ts'
+import { Upgrades } from './sessions/upgrades.ts'
 import { undoExpiry } from './snapshots/expiry.ts'
 import { volumeForks } from './snapshots/forks.ts'
 import { snapshotRecords } from './snapshots/records.ts'
@@ -240,6 +241,7 @@ export async function startMaster(
   })
   const keys = sshKeys({ storage, clock })
   let ssh: SshServer | undefined
+  const upgrades = new Upgrades()
   const usage = openUsage({ storage, seals, records, tokens, apps, prices: config.prices, clock, log })
   const own = ownEvents({ storage, clock, log })
   const timelines = appTimelines({ history, snapshots: ofSnapshots, backups: backups.backups, own, clock })
@@ -263,6 +265,7 @@ export async function startMaster(
     ownEvents: own,
     clock,
     overview,
+    upgrades,
     keys,
     sshServer: () => ssh,
     history,
@@ -309,7 +312,7 @@ export async function startMaster(
   const api = masterHandler({ handlers, images, permits, callers, owners, log, clock, ending: ending.signal })
   const handler = apiMetrics(metrics)(api)
   const at = config.listen ?? (authority === undefined ? LISTEN : CLUSTER_LISTEN)
-  const server = await listen(serverFor(handler, credentials, log), at, DRAIN_MS)
+  const server = await listen(serverFor({ handler, upgrades, credentials, log }), at, DRAIN_MS)
   ssh =
     config.ssh &&
     (await openSsh({
@@ -392,11 +395,18 @@ async function ownCredentials(authority: ClusterAuthority, clock: Clock, log: Lo
   return { credentials, [Symbol.dispose]: () => renewal[Symbol.dispose]() }
 }
 
-function serverFor(handler: RequestListener, credentials: Credentials | undefined, log: Log) {
+type Serving = {
+  readonly handler: RequestListener
+  readonly upgrades: Upgrades
+  readonly credentials: Credentials | undefined
+  readonly log: Log
+}
+
+function serverFor({ handler, upgrades, credentials, log }: Serving) {
+  const options = { ...NO_LIMIT, shouldUpgradeCallback: upgrades.isFor }
   const server =
-    credentials === undefined
-      ? createServer(NO_LIMIT, handler)
-      : mutualApiServer({ credentials, handler, requestTimeoutMs: NO_LIMIT.requestTimeout, log })
+    credentials === undefined ? createServer(options, handler) : mutualApiServer({ credentials, handler, options, log })
+  upgrades.follow(server, handler)
   server.headersTimeout = HEAD_WITHIN_MS // node:http would take it from the limit above
   return server
 }

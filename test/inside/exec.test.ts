@@ -10,6 +10,7 @@ import { openSession } from '../../src/cli/sessions/run-session.ts'
 import { FakeTerminal } from '../../src/testing/fake-terminal.ts'
 import { builtImage } from '../tools/images.ts'
 import { isCode, Shadow, until } from '../tools/shadow.ts'
+import { WebTerminal } from '../tools/web-terminal.ts'
 
 const SHADOW = join(import.meta.dirname, '../../bin/shadow')
 const execute = promisify(execFile)
@@ -155,4 +156,94 @@ test('an app that is put to sleep ends its sessions, and their clients hear why'
   await shadow.pass(10_000)
   await assert.rejects(ended, isCode('app-asleep', /is being stopped/))
   expect((await asleep).phase).toBe('asleep')
+})
+
+/** Opens a terminal by a WebSocket. */
+const webTerminal = ({
+  query = '',
+  headers = { authorization: `Bearer ${shadow.up.adminToken}` },
+  isSlow = false,
+}: {
+  query?: string
+  headers?: Readonly<Record<string, string>>
+  isSlow?: boolean
+} = {}) => WebTerminal.open({ url: `${shadow.up.masterUrl}/v1/apps/blog/terminal${query}`, headers, isSlow })
+
+test('a terminal by WebSocket wakes the app, has a size, passes Ctrl-C on, and tells the exit code', async () => {
+  await shadow.sleep('blog')
+  const terminal = await webTerminal({ query: '?columns=91&rows=31' })
+  await terminal.reply('started')
+  terminal.type('stty size; echo "a-$SECRET-b"\n')
+  await terminal.untilShown(/31 91[\s\S]*a-kept-b/)
+  terminal.say({ resize: { columns: 132, rows: 43 } })
+  await until(async () => {
+    terminal.type('stty size\n')
+    return terminal.text.includes('43 132') || undefined
+  })
+  terminal.type('sleep 5555; echo un""reached\n')
+  await until(async () => ((await runs('sleep 5555')) ? true : undefined))
+  terminal.type('\x03')
+  await until(async () => ((await runs('sleep 5555')) ? undefined : true))
+  terminal.type('exit 7\n')
+  assert.deepEqual(await terminal.reply('exit'), { exit: { code: 7 } })
+  assert.doesNotMatch(terminal.text, /unreached/)
+})
+
+test('a terminal holds the app, why names it, and the app can sleep once it is closed', async () => {
+  const terminal = await webTerminal()
+  await terminal.reply('started')
+  await shadow.pass(60_000)
+  assert.equal((await shadow.instance('blog')).phase, 'awake')
+  const why = new FakeTerminal({ env: env() })
+  await run(['why', 'blog'], why)
+  assert.match(why.stdout, /by token admin/)
+  terminal.socket.close()
+  await shadow.until('blog', ({ holds }) => holds.length === 0)
+  await shadow.pass(35_000)
+  await shadow.until('blog', 'asleep')
+  const refused = await webTerminal({ query: '?wake=false' })
+  const { failed } = await refused.reply('failed')
+  assert.equal(failed.code, 'app-asleep')
+  assert.equal((await shadow.instance('blog')).phase, 'asleep')
+})
+
+test('a terminal whose client shows nothing slows the command down, and one that types ahead too far is ended', async () => {
+  const slow = await webTerminal({ isSlow: true })
+  await slow.reply('started')
+  slow.type('yes 123456789\n')
+  let before = -1
+  await until(async () => {
+    const isStill = slow.bytes > 0 && slow.bytes === before
+    before = slow.bytes
+    return isStill || undefined
+  })
+  assert.ok(slow.bytes < 400_000, `${slow.bytes} bytes came`)
+  slow.say({ taken: slow.bytes })
+  await until(async () => slow.bytes > before || undefined)
+  slow.socket.terminate()
+  const eager = await webTerminal()
+  await eager.reply('started')
+  eager.type('sleep 6666\n')
+  await until(async () => ((await runs('sleep 6666')) ? true : undefined))
+  for (let count = 0; count < 20; count += 1) eager.type('x'.repeat(60_000))
+  assert.equal((await eager.reply('failed')).failed.code, 'bad-input')
+  await until(async () => ((await runs('sleep 6666')) ? undefined : true))
+})
+
+test('a terminal is refused without a token, to a token that may not, and where there is no Upgrade; its end is told when the token is revoked', async () => {
+  await assert.rejects(webTerminal({ headers: {} }), /401/)
+  const proxy = await shadow.admin.call('createToken', { body: { name: 'eve', role: 'proxy' } })
+  await assert.rejects(webTerminal({ headers: { authorization: `Bearer ${proxy.token}` } }), /403/)
+  const other = await shadow.admin.call('createToken', { body: { name: 'eve', role: 'owner', apps: ['other'] } })
+  await assert.rejects(webTerminal({ headers: { authorization: `Bearer ${other.token}` } }), /403/)
+  const plain = await fetch(`${shadow.up.masterUrl}/v1/apps/blog/terminal`, {
+    headers: { authorization: `Bearer ${shadow.up.adminToken}` },
+  })
+  assert.equal(plain.status, 400)
+  const { id, token } = await shadow.admin.call('createToken', { body: { name: 'ann', role: 'owner', apps: ['blog'] } })
+  const terminal = await webTerminal({ headers: { authorization: `Bearer ${token}` } })
+  await terminal.reply('started')
+  await shadow.admin.call('removeToken', { params: { token: id } })
+  assert.equal((await terminal.reply('failed')).failed.code, 'unauthorised')
+  await shadow.until('blog', ({ holds }) => holds.length === 0)
 })

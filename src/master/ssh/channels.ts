@@ -4,6 +4,7 @@ import type { ClientSession } from '../../api/session-client.ts'
 import { drained } from '../../lib/drained.ts'
 import { asShadowError } from '../../lib/errors.ts'
 import { SIGNALS, type SignalName, type TerminalSize } from '../../model/session.ts'
+import { SHELL } from '../sessions/shell.ts'
 import type { OpenSession } from './open-session.ts'
 import { serveSftp } from './sftp.ts'
 
@@ -14,8 +15,6 @@ type Options = {
   readonly spool: string
 }
 
-// A login shell: bash where the container has it.
-const SHELL = ['sh', '-c', 'command -v bash > /dev/null && exec bash -l; exec sh -l']
 const MOST_CHANNELS = 16
 const MOST_VARIABLES = 64
 const MOST_VALUE = 4_096
@@ -111,7 +110,7 @@ function serveSession(session: Session, options: Options, closed: AbortSignal): 
     running?.signal(name as SignalName).catch(ignore)
     accept?.()
   })
-  session.on('shell', accept => void run(accept(), SHELL))
+  session.on('shell', accept => void run(accept(), [...SHELL]))
   session.on('exec', (accept, _reject, { command }) => void run(accept(), ['sh', '-c', command]))
   session.on('sftp', accept => serveSftp(accept(), { ...options, closed }))
   for (const refused of ['x11', 'auth-agent'] as const)

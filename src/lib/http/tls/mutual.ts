@@ -1,5 +1,5 @@
 import type { X509Certificate } from 'node:crypto'
-import type { RequestListener } from 'node:http'
+import type { RequestListener, ServerOptions } from 'node:http'
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https'
 import type { Server as NetServer } from 'node:net'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
@@ -15,7 +15,8 @@ import { type ConnectionServer, guardHandshakes, HANDSHAKE_WITHIN_MS, listenersB
 type ApiOptions = {
   readonly credentials: Credentials
   readonly handler: RequestListener
-  readonly requestTimeoutMs: number
+  /** Options of node:http. */
+  readonly options?: Pick<ServerOptions, 'requestTimeout' | 'shouldUpgradeCallback'>
   readonly log: Log
 }
 
@@ -23,14 +24,14 @@ type ApiOptions = {
  * A server of node:http by TLS. A client may show a certificate, and the handler asks `peerOfSocket` for it; clients without one are served
  * too, since they may show a token. Disposing the result ends the watch for new credentials.
  */
-export function mutualApiServer({ credentials, handler, requestTimeoutMs, log }: ApiOptions): HttpsServer {
+export function mutualApiServer({ credentials, handler, options, log }: ApiOptions): HttpsServer {
   const server = createHttpsServer(
     {
       ...optionsOf(credentials.current),
       requestCert: true,
       rejectUnauthorized: false,
       handshakeTimeout: HANDSHAKE_WITHIN_MS,
-      requestTimeout: requestTimeoutMs,
+      ...options,
     },
     handler,
   )
