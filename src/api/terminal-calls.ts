@@ -24,7 +24,6 @@ export const TerminalRequestSchema = z.union([
   z.strictObject({ resize: TerminalSizeSchema }),
   z.strictObject({ taken: z.int().min(1) }),
 ])
-export type TerminalRequest = z.output<typeof TerminalRequestSchema>
 
 /**
  * What the master says in a text message; binary messages are the output. `taken`: the shell has taken so many bytes of what was typed.

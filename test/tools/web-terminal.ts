@@ -1,8 +1,10 @@
 import { once } from 'node:events'
 import { WebSocket } from 'ws'
-import type { TerminalReply, TerminalRequest } from '../../src/api/terminal-calls.ts'
+import type { z } from 'zod'
+import type { TerminalReply, TerminalRequestSchema } from '../../src/api/terminal-calls.ts'
 import { until } from './shadow.ts'
 
+type TerminalRequest = z.output<typeof TerminalRequestSchema>
 type Options = {
   readonly url: string
   readonly headers: Readonly<Record<string, string>>

@@ -53,7 +53,10 @@ export async function serveTerminal(socket: WebSocket, { size, open, clock, sign
 }
 
 const aborted = (signal: AbortSignal): Promise<never> =>
-  new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }))
+  new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason)
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
 
 /** The messages of one WebSocket. */
 class TerminalLine {
@@ -64,6 +67,7 @@ class TerminalLine {
   readonly closed: Promise<void>
   #size: TerminalSize
   #input: Promise<unknown> = this.#session.promise
+  #isResizing = false
   #untaken = 0
   #unshown = 0
   #shown: (() => void) | undefined
@@ -89,8 +93,8 @@ class TerminalLine {
 
   join(session: ClientSession): void {
     void this.say({ started: session.started })
-    session.resize(this.#size).catch(() => undefined) // it may have changed while the app woke
     this.#session.resolve(session)
+    void this.#resize() // the size may have changed while the app woke
   }
 
   /** Sends output. Resolves when the client can take more, so that a slow one slows the shell down. */
@@ -136,7 +140,24 @@ class TerminalLine {
       this.#shown?.()
     } else {
       this.#size = request.resize
-      this.#session.promise.then(session => session.resize(request.resize)).catch(() => undefined)
+      void this.#resize()
+    }
+  }
+
+  /** Tells the shell the newest size. Of many that come at once it hears the last one. */
+  async #resize(): Promise<void> {
+    if (this.#isResizing) return
+    this.#isResizing = true
+    try {
+      const session = await this.#session.promise
+      for (let told: TerminalSize | undefined; told !== this.#size; ) {
+        told = this.#size
+        await session.resize(told)
+      }
+    } catch {
+      // The end of the session tells.
+    } finally {
+      this.#isResizing = false
     }
   }
 

@@ -43,6 +43,7 @@ export class Upgrades {
       })
     const { WebSocketServer } = await import('ws')
     const { socket, head } = waiting
+    if (socket.destroyed) throw new ShadowError('client-gone', 'the client left before it had a WebSocket')
     const server = new WebSocketServer({
       noServer: true,
       clientTracking: false,
