@@ -13,6 +13,7 @@ export default defineConfig({
     // Each thread starts from its own file: see entryOf.
     'front-worker': 'src/proxy/worker.ts',
     'node-worker': 'src/nodeproxy/worker.ts',
+    'history-worker': 'src/nodeproxy/history/thread.ts',
     'lease-guard': 'src/nodeproxy/leases/guard/process.ts',
   },
   platform: 'node',

@@ -5,6 +5,7 @@ import type { ConcurrencyLimit } from '../lib/concurrency-limit.ts'
 import { Refusal, UpstreamError } from '../lib/http/next-hop.ts'
 import type { Held } from '../model/instance.ts'
 import { NODE_BACK_WITHIN } from '../model/intervals.ts'
+import { countError, countRequest } from '../model/request-counts.ts'
 
 /** How often a request is forwarded before it fails. After a wait for a node, the count starts again. */
 const TRIES = 3
@@ -68,7 +69,7 @@ export function deliver<T>(delivery: Delivery<T>): Promise<void> {
 function forwardOnce<T>(delivery: Delivery<T>, target: T, held: Held): Promise<void> {
   return delivery.forward(target, held).then(
     () => {
-      countRequest(held)
+      countServed(held)
       held[Symbol.dispose]()
       delivery.places.leave()
     },
@@ -98,7 +99,7 @@ async function persist<T>(delivery: Delivery<T>, tried?: Begun<T> | Failed<T>): 
         using taken = await (holding ?? delivery.hold(target))
         held = taken
         await delivery.forward(target, taken)
-        countRequest(taken)
+        countServed(taken)
         return
       } catch (error) {
         if (held !== undefined) noteBadAnswer(held, error)
@@ -124,7 +125,7 @@ async function untilNext<T>(
     error instanceof UpstreamError || error instanceof Refusal
       ? error.sent
       : held !== undefined && held.isHop !== true && delivery.mayBeSeen
-  if (isSeen && held !== undefined) countRequest(held)
+  if (isSeen && held !== undefined) countFailed(held)
   if (error instanceof UpstreamError && error.sent && !error.isRefused) await held?.alive?.()
   if (isSeen) throw delivery.errorOf(failed)
   if (left > 0 && (await mayRepeat(delivery, failed))) return left
@@ -143,8 +144,14 @@ async function mayRepeat<T>(delivery: Delivery<T>, failed: Failed<T>): Promise<b
 }
 
 /** A request counts once: when its answer is whole, or when it fails after the app may have seen it. */
-function countRequest({ requests }: Held): void {
-  if (requests !== undefined) Atomics.add(requests, 0, 1)
+function countServed({ requests }: Held): void {
+  if (requests !== undefined) countRequest(requests)
+}
+
+function countFailed({ requests }: Held): void {
+  if (requests === undefined) return
+  countRequest(requests)
+  countError(requests)
 }
 
 /** Has the node record the fault of an answer that was refused. */

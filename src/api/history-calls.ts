@@ -126,3 +126,45 @@ export const historyCalls = {
     may: admin,
   },
 } satisfies Record<string, Call>
+
+/** Whole seconds since 1970. */
+const seconds = z.coerce.number().int().min(0)
+
+export const SeriesStepSchema = z.object({
+  at: z.int().describe('the start of the step, in seconds since 1970'),
+  awakeMs: z.number(),
+  requests: z.number(),
+  errors: z.number(),
+  latency: z.record(z.string(), z.number()).describe('how many answers began so late, by bucket'),
+  cpuMs: z.number(),
+  memoryBytes: z.number().describe('0: it was not read'),
+})
+
+export const nodeHistoryCalls = {
+  listEvents: {
+    says: 'list what happened to the instances of an app on this node, the newest first',
+    params: appParams,
+    query: eventsQuery.extend({
+      limit: z.coerce
+        .number()
+        .int()
+        .min(1)
+        .max(MOST_EVENTS + 1),
+    }),
+    answer: z.object({ items: z.array(AppEventSchema) }),
+    may: admin,
+  },
+  readSeries: {
+    says: 'read what an app was given and used on this node, of the steps in which something was measured',
+    params: appParams,
+    query: z.strictObject({ from: seconds, to: seconds, stepSeconds: z.coerce.number().int().min(10) }),
+    answer: z.object({ items: z.array(SeriesStepSchema) }),
+    may: admin,
+  },
+  readActivity: {
+    says: 'tell for how many milliseconds of each hour from then on these apps were awake on this node',
+    query: z.strictObject({ apps: AppsSchema, from: seconds.describe('the start of an hour') }),
+    answer: z.object({ items: z.array(z.object({ app: AppNameSchema, hours: z.array(z.number()) })) }),
+    may: admin,
+  },
+} satisfies Record<string, Call>

@@ -4,3 +4,9 @@ export const historyPaths = {
   getSeries: 'GET /v1/apps/:app/series',
   getActivity: 'GET /v1/activity',
 } as const
+
+export const nodeHistoryPaths = {
+  listEvents: 'GET /v1/apps/:app/events',
+  readSeries: 'GET /v1/apps/:app/series',
+  readActivity: 'GET /v1/activity',
+} as const

@@ -3,6 +3,7 @@ import { nodeBackupCalls } from './backup-calls.ts'
 import { nodeBuildCalls } from './build-calls.ts'
 import { admin, appParams, type Call, instanceParams, volumeParams } from './call-shape.ts'
 import { nodeFileCalls } from './file-calls.ts'
+import { nodeHistoryCalls } from './history-calls.ts'
 import { logQuery } from './log-query.ts'
 import { InstanceLoadSchema } from './node-schemas.ts'
 import { nodeVolumeCalls } from './node-volume-calls.ts'
@@ -186,4 +187,5 @@ export const nodeCalls = {
   ...nodeSessionCalls,
   ...nodeTcpCalls,
   ...nodeStatsCalls,
+  ...nodeHistoryCalls,
 } satisfies Record<keyof typeof nodePaths, Call>

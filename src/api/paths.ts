@@ -1,7 +1,7 @@
 import { backupPaths, nodeBackupPaths } from './backup-paths.ts'
 import { dashboardPaths } from './dashboard-paths.ts'
 import { filePaths, nodeFilePaths } from './file-paths.ts'
-import { historyPaths } from './history-paths.ts'
+import { historyPaths, nodeHistoryPaths } from './history-paths.ts'
 import { overviewPaths } from './overview-paths.ts'
 import { usagePaths } from './usage-paths.ts'
 import { nodeVolumePaths, volumePaths } from './volume-paths.ts'
@@ -142,6 +142,7 @@ export const nodePaths = {
   loadImage: 'POST /v1/apps/:app/images',
   ...nodeFilePaths,
   ...nodeBackupPaths,
+  ...nodeHistoryPaths,
 } as const
 
 /**

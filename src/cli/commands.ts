@@ -47,6 +47,10 @@ export const verbs: Readonly<Record<string, Verb>> = {
     load: () => import('./commands/why.ts'),
   },
   logs: { says: 'show what an app wrote and what happened to it', load: () => import('./commands/logs.ts') },
+  events: {
+    says: 'show what happened to an app: wakes, sleeps, crashes, releases, snapshots',
+    load: () => import('./commands/events.ts'),
+  },
   exec: {
     says: 'run a command in the container of an app, or open a shell there',
     load: () => import('./commands/exec.ts'),

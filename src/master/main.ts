@@ -244,7 +244,7 @@ export async function startMaster(
   const upgrades = new Upgrades()
   const usage = openUsage({ storage, seals, records, tokens, apps, prices: config.prices, clock, log })
   const own = ownEvents({ storage, clock, log })
-  const timelines = appTimelines({ history, snapshots: ofSnapshots, backups: backups.backups, own, clock })
+  const timelines = appTimelines({ relay, history, snapshots: ofSnapshots, backups: backups.backups, own, clock })
   let front: string | undefined
   const overview = opening.use(
     new Overview({

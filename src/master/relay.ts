@@ -32,6 +32,7 @@ import {
 import { HAS_DRIVER, type PinnedImage, type TaskDefinition, type VolumeDriver } from '../model/task.ts'
 import { volumeLost } from '../model/volume-lost.ts'
 import type { MoveProgress } from '../model/volume-move.ts'
+import { askNodes } from './ask-nodes.ts'
 import type { AppCompanions } from './companions.ts'
 import type { LogSource, LogSources } from './logs/merged-log.ts'
 import { gone, passOn } from './node-answers.ts'
@@ -209,6 +210,9 @@ export function nodeRelay({ nodes, volumes, companions, permits, credentials, is
       return { version: undefined, isWhole: true, items: items.map(summaryOf), gone: [] }
     },
     stats: async () => readStats(await nodes.list(), clientOf),
+    /** Asks all nodes; `silent`: those that did not answer. */
+    askEach: async <T>(ask: (node: NodeClient) => Promise<T>) =>
+      askNodes(await nodes.all(), async node => ask(clientOf(node))),
     /** Where a front without a pin would place the app now, and why. */
     async placement(app: App): Promise<Placement<NodeName>> {
       const { needs } = await companions.placementOf(app)

@@ -147,7 +147,7 @@ export type Held = Disposable & {
   readonly badAnswer?: (fault: string) => void
   /** Until when an answer of the app counts, by the clock: one number, in memory that threads share. Left out: it counts. */
   readonly answersUntil?: Float64Array | undefined
-  /** The requests that the app was given, one number in memory that threads share: whoever forwards one adds it. Left out: nobody counts them here. */
+  /** Where the requests that the app is given are counted, in memory that threads share: see `request-counts.ts`. Left out: nobody counts them here. */
   readonly requests?: Int32Array | undefined
   /** Set if the request waited for a wake here: the time of each step, in milliseconds. */
   readonly waited?: Readonly<Record<string, number>> | undefined

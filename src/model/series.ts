@@ -1,5 +1,5 @@
 /** A resolution in which nodes keep samples, and for how long. Samples of a longer step are the sum of those of a shorter one. */
-const RESOLUTIONS = [
+export const RESOLUTIONS = [
   { stepSeconds: 10, keptSeconds: 3_600 },
   { stepSeconds: 60, keptSeconds: 86_400 },
   { stepSeconds: 3_600, keptSeconds: 31 * 86_400 },
@@ -22,7 +22,7 @@ export function seriesRange(
   let stepSeconds = least * Math.max(1, Math.ceil((to - from) / points / least))
   const begin = (): number => Math.floor(from / stepSeconds) * stepSeconds
   const count = (): number => Math.max(1, Math.ceil((to - begin()) / stepSeconds))
-  while (count() > points && points > 1) stepSeconds += least
+  while (count() > points) stepSeconds += least
   return { from: begin(), to: begin() + count() * stepSeconds, stepSeconds }
 }
 

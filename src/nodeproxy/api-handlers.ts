@@ -23,6 +23,8 @@ import type { Builds } from './builds/builds.ts'
 import type { Connections } from './connections/connections.ts'
 import type { Files } from './files.ts'
 import type { Health } from './health.ts'
+import { historyHandlers } from './history/handlers.ts'
+import type { NodeHistory } from './history/history.ts'
 import type { HostedApps } from './hosted-apps.ts'
 import type { CallerCheck } from './http.ts'
 import type { Instance } from './instance.ts'
@@ -84,6 +86,7 @@ type Parts = {
   readonly builds: Builds
   readonly files: Files
   readonly backups: VolumeBackups
+  readonly history: NodeHistory
   /** Ends streams when the node stops. */
   readonly ending: AbortSignal
 }
@@ -114,6 +117,7 @@ export function apiHandlers({
   builds,
   files,
   backups,
+  history,
   ending,
 }: Parts): Handlers {
   const instanceOf = async (id: InstanceId, permit: string | undefined): Promise<Instance> =>
@@ -216,6 +220,7 @@ export function apiHandlers({
     loadImage: ({ params: { app } }, { request, response, permit, signal }) =>
       builds.load({ app, permit }, request, response, AbortSignal.any([signal, ending])),
     ...backupHandlers(backups, ending),
+    ...historyHandlers(history),
     getVolumeMove: async ({ params }) => ({ move: moves.progress(params.volume) }),
     ...snapshots,
     statFile: async ({ params, query }, { permit, signal }) => ({

@@ -10,6 +10,7 @@ import type { TaskDefinition } from '../model/task.ts'
 import { Apps } from './apps.ts'
 import { Companions } from './companions/companions.ts'
 import type { Definitions } from './definitions.ts'
+import type { NodeHistory } from './history/history.ts'
 import type { Instance } from './instance.ts'
 import type { InstanceParts } from './instance-parts.ts'
 import { Instances } from './instances.ts'
@@ -30,6 +31,8 @@ type Options = {
   readonly mustTakeNew?: ((app: AppName) => void) | undefined
   /** Counts what apps use; left out: it is not counted. */
   readonly meter?: Pick<UsageMeter, 'started' | 'requestsOf'> | undefined
+  /** Keeps what happens to the apps; left out: nobody does. */
+  readonly history?: Pick<NodeHistory, 'note' | 'phase' | 'started' | 'adopted' | 'forget'> | undefined
   /** Containers that belong to no instance and are in use. */
   readonly guests?: (() => readonly KnownInstance[]) | undefined
   readonly parts: Omit<InstanceParts, 'leases' | 'companions' | 'journal' | 'onStarted' | 'onLost' | 'reconcile'>
@@ -81,11 +84,15 @@ export class HostedApps {
         journal: (instance, line) => logs.note(instance, line),
         onStarted: (container, task) => this.#runs(container, task),
         requestsOf: app => options.meter?.requestsOf(app),
+        history: options.history,
       },
       definitions: () => this.apps.all,
       guests: options.guests,
       learnOf: app => this.#learnOf(app),
-      onAdopted: (container, task) => this.#runs(container, task),
+      onAdopted: (container, task) => {
+        options.history?.adopted(container)
+        this.#runs(container, task)
+      },
     })
   }
 
@@ -168,10 +175,13 @@ export class HostedApps {
     yield* this.instances.of(instance, app).follow(signal)
   }
 
-  /** Puts all instances of the app to sleep, and forgets the app with its logs; fails with `app-stuck`. An app registered anew meanwhile is kept. */
+  /** Puts all instances of the app to sleep, and forgets the app with its logs and its history; fails with `app-stuck`. An app registered anew meanwhile is kept. */
   async forget(app: AppName): Promise<void> {
     const removed = this.apps.known(app)
     await this.instances.forget(app, id => this.#forgetKept(id))
+    await this.#options.history
+      ?.forget(app)
+      .catch(cause => this.#options.parts.log.warn('history of app not removed', { app, cause }))
     if (this.apps.known(app)?.createdAt === removed?.createdAt) this.apps.forget(app)
   }
 
@@ -249,6 +259,7 @@ export class HostedApps {
   #runs(container: Container, task: TaskDefinition): void {
     this.#options.logs.pump(container)
     this.#options.meter?.started(container, task)
+    this.#options.history?.started(container)
   }
 
   async #learnOf(app: AppName): Promise<void> {

@@ -6,6 +6,7 @@ import type { AppName, NodeName } from '../model/names.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import type { Companions } from './companions/companions.ts'
 import type { Drain } from './drain.ts'
+import type { HistoryRecorder } from './history/recorder.ts'
 import type { InstanceCounters } from './instance-counters.ts'
 import type { Queue } from './queue.ts'
 import type { ReadyOptions } from './readiness.ts'
@@ -29,6 +30,8 @@ export type InstanceParts = WakeParts & {
   /** Traces wakes; left out: none is traced. */
   readonly tracer?: Tracer | undefined
   readonly counters?: InstanceCounters | undefined
+  /** Keeps what happens to instances; left out: nobody does. */
+  readonly history?: HistoryRecorder | undefined
   /** Where what is learnt of revisions is kept; left out: it is not. */
   readonly revisions?: Pick<Revisions, 'of' | 'keep' | 'forget'> | undefined
   /** Keeps the apps awake that an instance uses; left out: no app uses another one. */

@@ -1,3 +1,4 @@
+import { answerCounter } from '../api/answer-counts.ts'
 import { type Delivery, deliver, type Failed } from '../api/delivery.ts'
 import { appUnreachable, OURS, servedBy } from '../api/forwarding.ts'
 import { HttpHoldRequest } from '../api/hold-request.ts'
@@ -160,6 +161,7 @@ const hopOf = ({ node, exchange, held, wanted, clock }: Hop): NextHop => ({
   requestHeaders: held.waited === undefined ? held.headers : { ...held.headers, ...joined(exchange) },
   answerWithinMs: answerWithinMs(exchange),
   refuseAnswer: lateAnswer(held.answersUntil, clock),
+  onAnswer: answerCounter(held),
   responseHeaders: servedBy(node, held.waited, cookieFor(wanted, held, isSecure(exchange))),
 })
 

@@ -54,7 +54,7 @@ export class Instance {
       ...parts,
       onStep: (...step) => {
         const [, name, when] = step
-        this.#life.events.trace?.step(name, when)
+        this.#life.events.step(name, when)
         parts.onStep(...step)
         this.#changes.notify()
       },
@@ -323,7 +323,7 @@ export class Instance {
 
   /** Takes over containers that an earlier run of this node left in good order, with the leases that its app has. */
   adopt(running: Running, formers: readonly Running[] = [], leases: readonly BusyLease[] = []): void {
-    this.#life.events.takenOver()
+    this.#life.events.takenOver(running.task.revision)
     this.#parts.room?.adopt(this.id, running.task)
     this.#life.becomeAwake(running)
     this.#parts.companions?.adopt(this.id, running.task)

@@ -67,9 +67,9 @@ export class Lifecycle {
     this.#id = id
     this.#parts = parts
     this.#changes = changes
-    const { log, journal, counters, tracer, node } = parts
+    const { log, journal, counters, tracer, node, history } = parts
     const trace = tracer && new WakeTrace({ tracer, instance: id, node })
-    this.events = new EventRecorder({ instance: id, log, journal, counters, trace })
+    this.events = new EventRecorder({ instance: id, log, journal, counters, trace, history })
     this.holds = this.#newHolds()
     this.formers = new FormerRuns(id)
     this.busy = new BusyLeases({
@@ -106,6 +106,7 @@ export class Lifecycle {
     const now = this.#parts.clock.now()
     if (this.#state.phase === 'awake') this.events.wasAwake(now - this.#state.since)
     this.#state = { ...next, since: now }
+    this.#parts.history?.phase(this.#id, next.phase)
     if (next.phase === 'asleep' || next.phase === 'crashed') {
       this.#parts.room?.leave(this.#id)
       this.#parts.companions?.leave(this.#id)

@@ -41,6 +41,8 @@ import { Files } from './files.ts'
 import { followChanges } from './follow-changes.ts'
 import { Grants } from './grants.ts'
 import { Health, type NodeHealth } from './health.ts'
+import { NodeHistory } from './history/history.ts'
+import { openStore } from './history/open.ts'
 import { HostedApps, type Keeping } from './hosted-apps.ts'
 import { callerCheck, nodeHandler } from './http.ts'
 import { ImagePruning } from './images/image-pruning.ts'
@@ -52,6 +54,7 @@ import { ProcessGuard } from './leases/guard/guard.ts'
 import { Leases } from './leases/leases.ts'
 import { openListeners } from './listeners.ts'
 import { Loads } from './loads.ts'
+import { lastLinesOf } from './logs/last-lines.ts'
 import { NodeCordon } from './node-cordon.ts'
 import { type NodeKeys, ownKeys, ownSeals } from './node-keys.ts'
 import { nodeMetrics } from './node-metrics.ts'
@@ -254,6 +257,16 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     }),
   )
   const meter = started.use(await openMeter({ data, node: name, master, runtime, filesystem, volumes, clock, log }))
+  const history = started.use(
+    new NodeHistory({
+      store: openStore({ folder: `${data}/history`, node: name, clock, log }),
+      runtime,
+      requestsOf: app => meter.requestsOf(app),
+      lastLines: instance => lastLinesOf(logs, instance),
+      clock,
+      log,
+    }),
+  )
   const consoles = new Consoles({ runtime, room, companions, meter, mustAfford: app => hosted.mustAfford(app), log })
   const queue = new Queue({
     perApp: { requests: config.waitingPerApp, bytes: config.waitingBytesPerApp },
@@ -267,6 +280,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     leases,
     guests: () => consoles.all,
     meter,
+    history,
     parts: {
       runtime,
       volumes,
@@ -323,6 +337,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   runEndedListeners.push(
     ended => grants.runEnded(ended),
     ended => meter.ended(ended),
+    ended => history.ended(ended),
   )
   const space = started.use(
     new Space({
@@ -398,6 +413,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     files: new Files({ runtime, hold, instance: id => instances.get(id) }),
     snapshots: snapshotHandlers({ snapshots, restores, arrivals: moves.arrivals, growth, ending: ending.signal }),
     backups,
+    history,
     ending: ending.signal,
   })
   const call = apiHandler(handlers, callerCheck(keys))

@@ -142,9 +142,9 @@ export class Waker {
       const abort = new AbortController()
       const from = performance.now()
       const task = revision.next
+      life.events.waking(by, task.revision)
       const wake =
         begin?.(abort.signal) ?? beginWake(id, task, parts, abort.signal, { key: id, others: () => life.containers })
-      life.events.waking(by, task.revision)
       life.become({ phase: 'waking', abort, wake })
       this.#reach(task, 'starting')
       try {

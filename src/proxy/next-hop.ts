@@ -1,3 +1,4 @@
+import { answerCounter } from '../api/answer-counts.ts'
 import { OURS, servedBy } from '../api/forwarding.ts'
 import type { HttpHoldRequest } from '../api/hold-request.ts'
 import { ERROR_HEADER, HOP_CLIENT, HOP_EXPECT, SEEN_HEADER } from '../api/paths.ts'
@@ -49,6 +50,7 @@ export function hopOf(options: Options): NextHop {
         : held.headers,
     hsts,
     copy: held.isHop && trace !== undefined ? trace.watch(copy) : copy,
+    onAnswer: answerCounter(held),
     // The request may wait for a wake at the node, so the node applies the limit.
     answerWithinMs: held.isHop ? undefined : answerWithinMs,
     responseHeaders: servedBy(node.name, held.waited, cookie),

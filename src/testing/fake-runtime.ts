@@ -260,6 +260,10 @@ export class FakeRuntime implements Runtime {
     return { cpuMs: this.usedCpuMs ?? 0, sentBytes: this.sentBytes }
   }
 
+  async load(container: Container): Promise<Pick<ContainerStats, 'cpuMs' | 'memoryBytes'> | undefined> {
+    return this.stats(container)
+  }
+
   async memoryKills(): Promise<number> {
     return this.kills
   }

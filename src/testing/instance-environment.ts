@@ -43,6 +43,8 @@ export class InstanceEnvironment {
   readonly lingering: Lingering | undefined
   /** Who may take memory and volume slots. */
   room: InstanceParts['room']
+  /** Who takes down what happens. */
+  history: InstanceParts['history']
 
   /** `detachAfterMs`: volumes are disks of a cloud, and stay attached for so long after a sleep. */
   constructor({ excludes = true, detachAfterMs }: { excludes?: boolean; detachAfterMs?: number } = {}) {
@@ -64,6 +66,7 @@ export class InstanceEnvironment {
       volumes: this.drivers,
       lingering: this.lingering,
       room: this.room,
+      history: this.history,
       leaseLostGraceMs: 5_000,
       filesystem: this.volumes,
       leases: this.leases,

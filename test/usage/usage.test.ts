@@ -108,6 +108,14 @@ test('requests, time and bytes are counted over a kill -9: what was settled is t
   await ask(up, 'calm', 5)
   const before = { at: Date.now(), ...(await countedBy('blog')) }
   assert.equal(before.startedAt, whileDead.startedAt, 'one run outlives both kills')
+  const { items } = await up.admin.call('getTimeline', { params: { app: 'blog' } })
+  const kinds = items.map(({ kind, by }) => (kind === 'wake' ? by?.split(' ', 2).join(' ') : kind))
+  assert.deepEqual(kinds, ['GET /status', 'deploy'], 'its wake is known over both kills')
+  const series = await up.admin.call('getSeries', { params: { app: 'blog' } })
+  assert.ok(
+    series.requests.some(count => (count ?? 0) >= 100) && series.p95Ms.some(ms => ms !== null),
+    'of all threads',
+  )
   await up.admin.call('sleepApp', { params: { app: 'blog' } })
   const after = Date.now()
   const used = await until(async () => {

@@ -109,6 +109,8 @@ export type NextHop = {
   readonly expect?: 'pass' | 'ask' | 'answer' | undefined
   /** Called when the answer begins. If it returns an error, the answer is dropped, and the request fails with that error. */
   readonly refuseAnswer?: (() => Error | undefined) | undefined
+  /** Called when the answer is taken, with its status, before the client gets the head. It must not throw. */
+  readonly onAnswer?: ((status: number) => void) | undefined
   /** Who gets a copy of the answer, if it is wanted by its head, and is whole and not larger than this. `taken` must not throw. */
   readonly copy?:
     | {

@@ -113,6 +113,7 @@ const OPEN = [
     'removeSshKey',
     'getUsage',
     'listBudgets',
+    'getActivity',
   ],
 ]
 
@@ -153,6 +154,7 @@ describe('an owner', () => {
   })
 
   const NAMES_OTHERS: readonly [what: string, () => Promise<unknown>][] = [
+    ['see when apps were awake', () => ann.call('getActivity', { query: { apps: 'ann-blog,bob-blog' } })],
     ['register an app', () => ann.call('registerApp', { body: { name: 'bob-new', image: 'x' } })],
     ['fork its app into one', () => ann.call('forkApp', { params: { app: 'ann-blog' }, body: { name: 'bob-new' } })],
     [

@@ -345,6 +345,7 @@ export function docker({
     cpuMs: container => processes.cpuMs(container),
     usage: async container =>
       processes.knows(container) ? processes.usage(container) : dockerStats(engine, container),
+    load: async container => (processes.knows(container) ? processes.load(container) : dockerStats(engine, container)),
     limitCpus,
     listening: container => processes.listening(container),
     async health(container) {

@@ -19,7 +19,11 @@ type Known = {
   readonly countFiles: readonly string[]
   readonly cpuFiles: readonly string[]
   readonly usageFiles: readonly string[]
+  readonly memoryFiles: readonly MemoryFiles[]
 }
+
+/** What is in use, and a file with how much of it the kernel takes back when it wants. */
+type MemoryFiles = { readonly used: string; readonly stat: string }
 
 /**
  * Facts about running containers from the kernel of this machine. They are there sooner than Docker's, and cost one read of a file. If Docker
@@ -38,6 +42,7 @@ export class Processes {
         countFiles: countFilesOf(groups),
         cpuFiles: cpuFilesOf(groups),
         usageFiles: usageFilesOf(groups),
+        memoryFiles: memoryFilesOf(groups),
       })
   }
 
@@ -105,6 +110,19 @@ export class Processes {
     return undefined
   }
 
+  /** Its processor time, and its memory without pages of files that the kernel takes back when it wants them; undefined if unknown, or if it has ended. */
+  async load({ id }: Pick<Container, 'id'>): Promise<{ cpuMs: number; memoryBytes: number } | undefined> {
+    const cpuMs = await this.cpuMs({ id })
+    for (const { used, stat } of this.#known.get(id)?.memoryFiles ?? []) {
+      const read = (file: string) => readFile(file, 'utf8').catch(() => '') // ended, or the other version of cgroups
+      const [bytes, stats] = await Promise.all([read(used), read(stat)])
+      const [, cached = 0] = /^total_inactive_file (\d+)$/m.exec(stats) ?? /^inactive_file (\d+)$/m.exec(stats) ?? []
+      if (/^\d+\n$/.test(bytes) && cpuMs !== undefined)
+        return { cpuMs, memoryBytes: Math.max(0, Number(bytes) - Number(cached)) }
+    }
+    return undefined
+  }
+
   knows({ id }: Pick<Container, 'id'>): boolean {
     return this.#known.has(id)
   }
@@ -158,6 +176,16 @@ const usageFilesOf = (groups: string): readonly string[] =>
     const [, controllers, path = ''] = /^\d+:([^:]*):(.*)$/.exec(line) ?? []
     if (controllers === '') return [`/sys/fs/cgroup${path}/cpu.stat`]
     return controllers?.split(',').includes('cpuacct') ? [`/sys/fs/cgroup/cpuacct${path}/cpuacct.usage`] : []
+  })
+
+const memoryFilesOf = (groups: string): readonly MemoryFiles[] =>
+  groups.split('\n').flatMap(line => {
+    const [, controllers, path = ''] = /^\d+:([^:]*):(.*)$/.exec(line) ?? []
+    const v1 = `/sys/fs/cgroup/memory${path}`
+    if (controllers?.split(',').includes('memory'))
+      return [{ used: `${v1}/memory.usage_in_bytes`, stat: `${v1}/memory.stat` }]
+    const v2 = `/sys/fs/cgroup${path}`
+    return controllers === '' ? [{ used: `${v2}/memory.current`, stat: `${v2}/memory.stat` }] : []
   })
 
 const countFilesOf = (groups: string): readonly string[] =>

@@ -116,6 +116,8 @@ export interface Runtime {
   ): Promise<{ readonly container: Container; readonly terminal: Terminal }>
   /** The counters of a container that accounting goes by, from the quickest source; undefined where none of its processes runs any more. */
   usage(container: Container): Promise<Pick<ContainerStats, 'cpuMs' | 'sentBytes'> | undefined>
+  /** Its processor time, and the memory that it uses now, from the quickest source; undefined where none of its processes runs any more. */
+  load(container: Container): Promise<Pick<ContainerStats, 'cpuMs' | 'memoryBytes'> | undefined>
   /** What a running container uses now; undefined where it does not run. */
   stats(container: Container): Promise<ContainerStats | undefined>
   /** What it wrote, as it writes it, from `since` (ISO 8601) on; ends when the container does. Aborting throws the reason. */

@@ -180,6 +180,7 @@ export class Switcher {
     const key = besideKey(id, task.revision)
     const abort = new AbortController()
     rollout.reach(task.revision, 'starting')
+    life.events.starting()
     const wake = beginWake(id, task, parts, abort.signal, { key, others: () => life.containers })
     const coming: Coming = { task, abort, wake, undone: undefined }
     this.#coming = coming

@@ -5,6 +5,7 @@ import { repeat } from '../../lib/repeat.ts'
 import type { EndedRun, VolumeUse } from '../../model/instance.ts'
 import type { AppName, VolumeId } from '../../model/names.ts'
 import { reservedBy } from '../../model/placement.ts'
+import { requestCounts, requestsIn } from '../../model/request-counts.ts'
 import type { TaskDefinition } from '../../model/task.ts'
 import type { Container, Runtime } from '../runtime/runtime.ts'
 import type { UsageLedger } from './ledger.ts'
@@ -69,11 +70,11 @@ export class UsageMeter implements AsyncDisposable {
     void this.measure().catch(failed)
   }
 
-  /** Where the requests for an app are counted, in any thread: one number, which may overflow. */
+  /** Where the requests for an app are counted, in any thread: see `request-counts.ts`. */
   requestsOf(app: AppName): Int32Array {
     let known = this.#requests.get(app)
     if (known === undefined) {
-      known = { count: new Int32Array(new SharedArrayBuffer(4)), seen: 0 }
+      known = { count: requestCounts(), seen: 0 }
       this.#requests.set(app, known)
     }
     return known.count
@@ -183,7 +184,7 @@ export class UsageMeter implements AsyncDisposable {
     const { ledger, clock } = this.#options
     const now = clock.wall()
     for (const [app, known] of this.#requests) {
-      const count = Atomics.load(known.count, 0)
+      const count = requestsIn(known.count)
       const requests = (count - known.seen) >>> 0
       if (requests === 0) continue
       known.seen = count

@@ -168,6 +168,7 @@ export abstract class AnswerReader<E extends AnsweredExchange = AnsweredExchange
     if (hop.copy !== undefined) this.#copy = AnswerCopy.of(hop, head, framing)
     exchange.answered = true
     exchange.context.counters.answered(head.status)
+    hop.onAnswer?.(head.status)
     if (this.reusable) noteKeepAlive(head, this.upstream, exchange.context.sweepMs)
     this.#head = undefined
     head.reset()
