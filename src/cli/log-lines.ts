@@ -3,6 +3,7 @@ import type { MasterClient } from '../api/client.ts'
 import { isFailure, ShadowError, systemCode } from '../lib/errors.ts'
 import { readLines } from '../lib/http/api/events.ts'
 import type { LogLine } from '../model/instance.ts'
+import { SeenLines } from '../model/seen-lines.ts'
 import { paint, type Terminal } from './terminal.ts'
 
 type Query = {
@@ -70,38 +71,6 @@ export async function* readLog(
     await wait(AGAIN_AFTER_MS)
   }
 }
-
-/** The lines of the last second of a log, to tell those that come again after a lost connection. */
-class SeenLines {
-  #at: string | undefined
-  readonly #keys = new Set<string>()
-  #isMerged = false
-
-  /** The time of the newest line; of several instances a little earlier, since lines of one may come after later ones of another. */
-  get last(): string | undefined {
-    if (this.#at === undefined || !this.#isMerged) return this.#at
-    return new Date(Date.parse(this.#at) - MERGED_WITHIN_MS).toISOString()
-  }
-
-  /** Whether the line was not read before; `again`: the time from which on the log is read once more, if it is. */
-  isNew(line: LogLine, again: string | undefined): boolean {
-    const key = `${line.at} ${line.instance ?? ''} ${line.stream} ${line.line}`
-    this.#isMerged ||= line.instance !== undefined
-    if (again !== undefined && (this.#isMerged || line.at <= again) && this.#keys.has(key)) return false
-    if (this.#at === undefined || line.at > this.#at) this.#at = line.at
-    this.#keys.add(key)
-    if (this.#keys.size > 2 * MOST_KEYS) {
-      for (const old of this.#keys) {
-        if (this.#keys.size <= MOST_KEYS) break
-        this.#keys.delete(old)
-      }
-    }
-    return true
-  }
-}
-
-const MOST_KEYS = 1_000
-const MERGED_WITHIN_MS = 5_000
 
 /** A line for people: its time, the instance of an app that has several, then what the app wrote, or after `#` an event of the app. */
 export function showLine(terminal: Terminal, { at, stream, line, instance }: LogLine): string {
