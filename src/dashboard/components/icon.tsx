@@ -10,6 +10,17 @@ const PATHS = {
   plus: 'M12 5v14M5 12h14',
   open: 'M14 4h6v6M20 4l-9 9M18 14v6H4V6h6',
   close: 'M6 6l12 12M18 6 6 18',
+  wake: 'M12 16a4 4 0 1 0 0-8 4 4 0 0 0 0 8ZM12 2.5v2M12 19.5v2M2.5 12h2M19.5 12h2M5.3 5.3l1.4 1.4M17.3 17.3l1.4 1.4M5.3 18.7l1.4-1.4M17.3 6.7l1.4-1.4',
+  sleep: 'M20 14.5A8.5 8.5 0 0 1 9.5 4a8.5 8.5 0 1 0 10.5 10.5Z',
+  crash: 'M13 3 5 13.5h6L10 21l9-11.5h-6.5Z',
+  problem: 'M12 4 3 19.5h18ZM12 10v4.5M12 17h.01',
+  deploy: 'M12 20V5M6 11l6-6 6 6',
+  rollback: 'M9 6 4 11l5 5M4 11h10a6 6 0 0 1 6 6v1',
+  update: 'M4 20l1-4.5L16 4.5l3.5 3.5L8.5 19ZM14 6.5l3.5 3.5',
+  snapshot: 'M4 8h4l1.5-2.5h5L16 8h4v11H4ZM12 16.5a3.2 3.2 0 1 0 0-6.4 3.2 3.2 0 0 0 0 6.4Z',
+  backup: 'M4 5h16v4H4ZM5.5 9v10h13V9M10 13h4',
+  restore: 'M4 5v5h5M4.6 10a8 8 0 1 1-.2 4.5M12 8v4.5l3 2',
+  move: 'M4 12h15M13 6l6 6-6 6',
 } as const
 
 export type IconName = keyof typeof PATHS

@@ -1,7 +1,12 @@
 import type { ComponentType } from 'preact'
+import { LogsTab } from './logs.tsx'
+import { OverviewTab } from './overview.tsx'
 import type { TabProps } from './tab-props.ts'
 
 type Tab = { readonly path: string; readonly text: string; readonly Tab: ComponentType<TabProps> }
 
 /** The tabs of an app's page, by the part of the path behind its name. */
-export const TABS: readonly Tab[] = []
+export const TABS: readonly Tab[] = [
+  { path: '', text: 'Overview', Tab: OverviewTab },
+  { path: 'logs', text: 'Logs', Tab: LogsTab },
+]
