@@ -43,6 +43,7 @@ const JOURNEYS_AT_A_TIME = 2 * maxWorkers
 const APART = [
   'test/cli/{start,terminal}.test.ts',
   'test/daemons/*.test.ts',
+  'test/dashboard/origins.test.ts',
   'test/front/smuggling*.test.ts',
   'test/storage/*.test.ts',
   'test/images/conformance.test.ts',

@@ -1,8 +1,8 @@
 import { z } from 'zod'
-import { admin, type Call } from './call-shape.ts'
+import { admin, type Call, flag } from './call-shape.ts'
 
 /** How a person signed in to the dashboard. */
-export const SIGNED_IN_BY = ['token', 'link', 'oidc'] as const
+const SIGNED_IN_BY = ['token', 'link', 'oidc'] as const
 
 const DashboardSessionSchema = z
   .object({
@@ -41,6 +41,20 @@ export const dashboardCalls = {
     may: admin,
   },
   endDashboardSession: { says: 'sign out of the dashboard: removes the cookie', answer: 'nothing', may: 'anyone' },
+  startOidc: {
+    says: 'send the browser to the provider of OpenID Connect to sign in; page: the path of the one that it wants afterwards; quiet: for a session that has expired: the provider asks nothing, and the first page comes if it would have to',
+    query: z.strictObject({ page: z.string().max(1_000).default('/'), quiet: flag }),
+    content: 'text/html',
+    answer: 'stream',
+    may: 'anyone',
+  },
+  finishOidc: {
+    says: 'where the provider sends the browser back: sets the cookie, and sends it to the page that it wanted; else a page that says what happened: 401, 403 for a person whom SHADOW_OIDC_PEOPLE does not name, or 503',
+    query: z.looseObject({}),
+    content: 'text/html',
+    answer: 'stream',
+    may: 'anyone',
+  },
   createDashboardLink: {
     says: 'make a link that signs its first user in to the dashboard with the token of the caller, once and within two minutes, at any master',
     answer: z.object({ url: z.string(), until: z.iso.datetime() }),

@@ -4,5 +4,7 @@ export const dashboardPaths = {
   startDashboardSession: 'POST /v1/dashboard/session',
   getDashboardSession: 'GET /v1/dashboard/session',
   endDashboardSession: 'DELETE /v1/dashboard/session',
+  startOidc: 'GET /v1/dashboard/oidc/start',
+  finishOidc: 'GET /v1/dashboard/oidc/callback',
   createDashboardLink: 'POST /v1/dashboard/links',
 } as const

@@ -199,6 +199,8 @@ export const ownerRules: { readonly [K in keyof Calls]: OwnerRule<HandlerInput<C
   getDashboardSession: 'always',
   endDashboardSession: 'always',
   createDashboardLink: 'always',
+  startOidc: 'always',
+  finishOidc: 'always',
 
   // Of all apps, without a way to leave some out.
   changes: 'never',

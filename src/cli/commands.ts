@@ -42,6 +42,10 @@ export const verbs: Readonly<Record<string, Verb>> = {
   ps: { says: 'list all apps and their states', load: () => import('./commands/ps.ts') },
   status: { says: 'show everything about one app', load: () => import('./commands/status.ts') },
   open: { says: 'open an app in the browser, which wakes it', load: () => import('./commands/open.ts') },
+  dashboard: {
+    says: 'open the dashboard of the masters in the browser, signed in by a one-time link',
+    load: () => import('./commands/dashboard.ts'),
+  },
   why: {
     says: 'say what woke an app, what keeps it awake, and when it sleeps',
     load: () => import('./commands/why.ts'),

@@ -132,6 +132,11 @@ const FAILURES = {
     exit: 7,
     means: 'the cloud did not do what it was asked for, in time or at all; the answer says what and why',
   },
+  'provider-unreachable': {
+    status: 503,
+    exit: 7,
+    means: 'the provider by which people sign in to the dashboard (`SHADOW_OIDC_ISSUER`) does not answer',
+  },
   'runtime-unreachable': {
     status: 503,
     exit: 7,

@@ -10,7 +10,7 @@ import type { AppCompanions } from './companions.ts'
 import type { Kept } from './kept.ts'
 import type { AppRecord, Records } from './records.ts'
 import { retryOnConflict } from './retry.ts'
-import { mustBeNoRelease } from './rollout/reserved-hosts.ts'
+import { mustBeNoRelease, mustNotBeReserved } from './rollout/reserved-hosts.ts'
 import { mustSuit } from './scale.ts'
 import { mustSuitTcp, takePorts } from './tcp-ports.ts'
 import type { Volumes } from './volumes.ts'
@@ -32,6 +32,8 @@ type Parts = {
   clock: Clock
   log: Log
   appsDomain: Hostname
+  /** Hostnames that no app may have. */
+  reserved: ReadonlySet<string>
   hasSource: HasSource
 }
 export type AppWrites = ReturnType<typeof appWrites>
@@ -47,6 +49,7 @@ export function appWrites({
   clock,
   log,
   appsDomain,
+  reserved,
   hasSource,
 }: Parts) {
   return {
@@ -63,6 +66,7 @@ export function appWrites({
     /** Claims the domains and ports, and writes the app. Gives the claims up again if the write fails. */
     async commit(app: App, claimed: readonly Hostname[], over: AppRecord): Promise<string> {
       mustBeNoRelease(claimed, appsDomain)
+      mustNotBeReserved(claimed, reserved)
       const { volume } = app.task
       const had = over.state === 'live' ? over.app.task.volume : undefined
       if (volume !== undefined) await volumes.mustFit(volume.id, volume, had)

@@ -46,23 +46,25 @@ export function requestCallers({ tokens, members, sessions, clock }: Parts) {
 
   return {
     /**
-     * The caller of this request; fails with `unauthorised`. `basic`: the token may be the password of any user too. `answer`: the cookie
-     * of the dashboard counts too, and may be renewed by this answer.
+     * The caller of this request; fails with `unauthorised`. `basic`: the token may be the password of any user too. `cookie`: the cookie
+     * of the dashboard counts too, and is renewed by the answer if there is one.
      */
     async of(
       request: IncomingMessage,
-      { basic = false, answer }: { basic?: boolean; answer?: ServerResponse } = {},
+      { basic = false, cookie }: { basic?: boolean; cookie?: { readonly answer: ServerResponse | undefined } } = {},
     ): Promise<Caller> {
       const { authorization } = request.headers
       const token = bearerOf(authorization) ?? (basic ? passwordOf(authorization) : undefined)
       if (token !== undefined) return byToken(token)
       // A cookie counts before the certificate of a member: with a cookie that is not good, the request is nobody's.
-      if (answer !== undefined && authorization === undefined && sessions.isShownBy(request))
-        return sessions.callerOf(request, answer)
+      if (cookie !== undefined && authorization === undefined && sessions.isShownBy(request))
+        return sessions.callerOf(request, cookie.answer)
       const peer = members && authorization === undefined ? peerAt(request) : undefined
       if (peer instanceof ShadowError) throw peer
       if (members === undefined || peer === undefined)
-        throw new ShadowError('unauthorised', 'no token was given: Authorization: Bearer TOKEN')
+        throw new ShadowError('unauthorised', 'no token was given: Authorization: Bearer TOKEN', {
+          facts: { session: 'none' },
+        })
       if (peer.role === 'master') throw new ShadowError('forbidden', 'a master does not call a master')
       return members.callerOf(peer)
     },
@@ -72,16 +74,17 @@ export function requestCallers({ tokens, members, sessions, clock }: Parts) {
 
     /** Aborts with `unauthorised` when the caller's credential is revoked, or its session is over: that ends the caller's stream. */
     whileGood(caller: Caller): Disposable & { readonly signal: AbortSignal } {
-      const good = knownWith(caller).whileGood(caller.id)
       const { session } = caller
-      if (session === undefined) return good
+      if (session === undefined) return knownWith(caller).whileGood(caller.id)
+      // A person who signed in by OIDC has no token that could be revoked.
+      const good = session.by === 'oidc' ? undefined : knownWith(caller).whileGood(caller.id)
       const over = new AbortController()
       const timer = clock.after(Math.max(0, session.until - clock.wall()), () => over.abort(sessionOver()))
       return {
-        signal: AbortSignal.any([good.signal, over.signal]),
+        signal: good === undefined ? over.signal : AbortSignal.any([good.signal, over.signal]),
         [Symbol.dispose]() {
           timer[Symbol.dispose]()
-          good[Symbol.dispose]()
+          good?.[Symbol.dispose]()
         },
       }
     },

@@ -2,10 +2,11 @@ import { readFileSync } from 'node:fs'
 import { ShadowError } from '../lib/errors.ts'
 import { LOG_LEVELS } from '../lib/log.ts'
 import { sealKeys } from '../lib/seals.ts'
-import { listenAddress, oneOf, optionalSetting, setting, text, url, type Values } from '../lib/settings.ts'
+import { listenAddress, oneOf, optionalSetting, setting, text, type Values } from '../lib/settings.ts'
 import { hostname } from '../model/hostname.ts'
 import { type Prices, priceTable } from '../model/prices.ts'
 import { durationMs, orNever, sizeBytes, toMs } from '../model/quantities.ts'
+import { dashboardSettings } from './dashboard/config.ts'
 import { storagePlace } from './storage/place.ts'
 
 /** Milliseconds; undefined: never. */
@@ -65,13 +66,7 @@ export const masterSettings = {
   ssh: optionalSetting('SHADOW_SSH', listenAddress('0.0.0.0'), {
     help: 'address at which this master serves SSH, such as 0.0.0.0:2222: ssh APP@HOST -p 2222 opens a shell in the container, for the keys of shadow keys; left out: none',
   }),
-  dashboardUrl: optionalSetting('SHADOW_DASHBOARD_URL', url, {
-    help: 'address of the dashboard for people, such as https://shadow.example.com, if a proxy in front of the master ends TLS; that proxy has to pass the Host; left out: nobody signs in over plain HTTP, except on this machine',
-  }),
-  dashboardSession: setting('SHADOW_DASHBOARD_SESSION', durationMs, {
-    default: '12h',
-    help: 'how long a person stays signed in to the dashboard without using it',
-  }),
+  ...dashboardSettings,
   metricsListen: optionalSetting('SHADOW_METRICS_LISTEN', listenAddress('127.0.0.1'), {
     help: 'address that serves /metrics for Prometheus, such as 127.0.0.1:9464; left out: none; shadow up serves all three daemons on one address',
   }),

@@ -28,6 +28,8 @@ type Parts = {
   owners: OwnerGuard
   log: Log
   clock: Clock
+  /** Answers what is for a page of the dashboard; false for anything else. */
+  pages: (request: IncomingMessage, response: ServerResponse) => Promise<boolean>
   /** Ends the streams when the master stops. */
   ending: AbortSignal
 }
@@ -43,6 +45,7 @@ export function masterHandler({
   owners,
   log,
   clock,
+  pages,
   ending,
 }: Parts): RequestListener {
   const app = express().disable('x-powered-by').disable('etag')
@@ -109,6 +112,7 @@ export function masterHandler({
 
   app.use(
     through(async (request, response) => {
+      if (await pages(request, response)) return
       await callerOf(request, response, callers)
       throw new ShadowError('not-found', `no such call: ${request.method} ${request.path}`, {
         hint: 'see /openapi.json',
@@ -140,7 +144,7 @@ async function callerOf(
   basic = false,
 ): Promise<Caller> {
   try {
-    return await callers.of(request, { basic, answer: response })
+    return await callers.of(request, { basic, cookie: { answer: response } })
   } catch (error) {
     if (error instanceof ShadowError && error.code === 'unauthorised') response.setHeader('www-authenticate', 'Bearer')
     throw error

@@ -19,8 +19,11 @@ export type Caller = {
   readonly session?: SignedIn | undefined
 }
 
-/** How a person signed in to the dashboard, and until when, by the wall clock. */
-export type SignedIn = { readonly by: DashboardSession['signedInBy']; readonly until: number }
+/** How a person signed in to the dashboard, under which name, and until when, by the wall clock. */
+export type SignedIn = Pick<DashboardSession, 'name'> & {
+  readonly by: DashboardSession['signedInBy']
+  readonly until: number
+}
 
 /** For how long a master that cannot read the journal may still accept a revoked credential. */
 const BELIEVED_FOR_MS = 30_000

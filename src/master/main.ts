@@ -32,9 +32,8 @@ import { clusterHandlers } from './cluster/handlers.ts'
 import { appCompanions } from './companions.ts'
 import type { MasterConfig } from './config.ts'
 import { nodeCordons } from './cordons.ts'
-import { dashboardHandlers } from './dashboard/handlers.ts'
-import { dashboardSessions } from './dashboard/sessions.ts'
-import { dashboardSites } from './dashboard/site.ts'
+import { openDashboard } from './dashboard/open.ts'
+import { BUILT_PAGES, dashboardPages } from './dashboard/pages.ts'
 import { envDigests } from './digests.ts'
 import { fleetRecords } from './fleet/records.ts'
 import { masterHandlers } from './handlers.ts'
@@ -61,6 +60,7 @@ import { neededByReleases } from './releases/needed.ts'
 import { nextRelease } from './releases/next.ts'
 import { appReleases } from './releases/releases.ts'
 import { secretDocuments } from './releases/secret-documents.ts'
+import { dashboardHosts } from './rollout/reserved-hosts.ts'
 import { scheduleHandlers } from './schedules/handlers.ts'
 import { appOfSchedules, scheduleRecords } from './schedules/records.ts'
 import { orNone, ScheduleTicker } from './schedules/ticker.ts'
@@ -116,6 +116,8 @@ type Given = {
   clock: Clock
   log: Log
   storage?: Storage
+  /** The folder of the dashboard's pages; left out: where the build puts them. */
+  pages?: string
   /** Fails with `bad-input` if the store has a cluster: for a master that only its own process calls. */
   isAlone?: boolean
   /** Given by a caller that serves the metrics itself. Otherwise the master serves them, if configured. */
@@ -125,7 +127,7 @@ type Given = {
 /** Starts a master; any number of masters may run on one storage. The admin token is in `<data>/tokens/admin` afterwards. */
 export async function startMaster(
   config: MasterConfig,
-  { clock, log, storage: given, isAlone, metrics: shared }: Given,
+  { clock, log, storage: given, pages: folder = BUILT_PAGES, isAlone, metrics: shared }: Given,
 ): Promise<Master> {
   await ownDataFolder(config.data)
   const place: StoragePlace = config.storage ?? { kind: 'directory', path: join(config.data, 'store') }
@@ -184,7 +186,20 @@ export async function startMaster(
     images: imageCollection({ storage, store: images, needed: neededOfImages, clock, log }),
     sources: sourceCollection({ storage, store: sources, needed, clock, log }),
   })
-  const writes = appWrites({ records, claims, ports, companions, kept, volumes, clock, log, appsDomain, hasSource })
+  const reserved = dashboardHosts(config.dashboardUrl, authority?.url)
+  const writes = appWrites({
+    records,
+    claims,
+    ports,
+    companions,
+    kept,
+    volumes,
+    clock,
+    log,
+    appsDomain,
+    reserved,
+    hasSource,
+  })
   const pins = imagePins(images)
   const parts = {
     images: pins,
@@ -223,8 +238,8 @@ export async function startMaster(
     log,
   })
   const lookup = appLookup({ records, claims })
-  const sites = dashboardSites(config.dashboardUrl)
-  const sessions = dashboardSessions({ seals, tokens, sites, clock, lastsMs: config.dashboardSession })
+  const dashboard = openDashboard({ config, seals, tokens, storage, clock })
+  const { sessions } = dashboard
   const callers = requestCallers({ tokens, members: cluster.members, sessions, clock })
   opening.use(undoExpiry({ snapshots, keptForMs: config.undoKept, clock, log }))
   const schedules = scheduleRecords({ storage, clock })
@@ -299,7 +314,7 @@ export async function startMaster(
     forks: volumeForks({ apps, records, nodes, volumes, snapshots, relay, secrets: ownSecrets, log }),
     backups,
     usage,
-    dashboard: dashboardHandlers({ sessions, sites, tokens, storage, clock }),
+    dashboard: dashboard.handlers,
     blobs: blobHandlers({ sources, limitBytes: config.blobLimit }),
   })
 
@@ -309,7 +324,8 @@ export async function startMaster(
   await token('admin')
   const owners = ownerGuard({ records, appsDomain })
   const ending = new AbortController()
-  const api = masterHandler({ handlers, images, permits, callers, owners, log, clock, ending: ending.signal })
+  const pages = dashboardPages(folder)
+  const api = masterHandler({ handlers, images, permits, callers, owners, pages, log, clock, ending: ending.signal })
   const handler = apiMetrics(metrics)(api)
   const at = config.listen ?? (authority === undefined ? LISTEN : CLUSTER_LISTEN)
   const server = await listen(serverFor({ handler, upgrades, credentials, log }), at, DRAIN_MS)

@@ -1,4 +1,5 @@
 import { request } from 'node:http'
+import { type RequestOptions, request as requestByTls } from 'node:https'
 import { text } from 'node:stream/consumers'
 import type { TestMaster } from './masters.ts'
 
@@ -19,20 +20,13 @@ export class Browser {
   readonly setCookies: string[] = []
   readonly #port: number
   readonly #host: string
+  readonly #tls: RequestOptions | undefined
 
-  constructor({ master }: Pick<TestMaster, 'master'>, host = `127.0.0.1:${master.port}`) {
+  /** `tls`: how to reach a master of a cluster. */
+  constructor({ master }: Pick<TestMaster, 'master'>, host = `127.0.0.1:${master.port}`, tls?: RequestOptions) {
     this.#port = master.port
     this.#host = host
-  }
-
-  /** The headers by which a master tells where a request comes from. */
-  static headersFrom(from: From, host: string, method: string): Record<string, string> {
-    const own = `http://${host}`
-    if (from === 'own page') return { 'sec-fetch-site': 'same-origin', ...(method !== 'GET' && { origin: own }) }
-    if (from === 'typed') return { 'sec-fetch-site': 'none' }
-    if (from === 'sibling') return { 'sec-fetch-site': 'same-site', origin: `http://app.${host}` }
-    if (from === 'foreign') return { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' }
-    return from === 'old browser' && method !== 'GET' ? { origin: own } : {}
+    this.#tls = tls
   }
 
   /** Sends a request with the cookies that it has, and keeps those of the answer. */
@@ -61,7 +55,8 @@ export class Browser {
     const { promise, resolve, reject } = Promise.withResolvers<
       Pick<Seen, 'status' | 'headers'> & { body: AsyncIterable<Buffer> & NodeJS.ReadableStream }
     >()
-    const outgoing = request({
+    const outgoing = (this.#tls === undefined ? request : requestByTls)({
+      ...this.#tls,
       host: '127.0.0.1',
       port: this.#port,
       method,
@@ -71,7 +66,7 @@ export class Browser {
         host: this.#host,
         ...(cookie !== '' && { cookie }),
         ...(sent !== undefined && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(sent) }),
-        ...Browser.headersFrom(from, this.#host, method),
+        ...this.#headersFrom(from, method),
         ...headers,
       },
     })
@@ -82,6 +77,17 @@ export class Browser {
     })
     outgoing.end(sent)
     return promise
+  }
+
+  /** The headers by which a master tells where a request comes from. */
+  #headersFrom(from: From, method: string): Record<string, string> {
+    const host = this.#host
+    const own = `${this.#tls === undefined ? 'http' : 'https'}://${host}`
+    if (from === 'own page') return { 'sec-fetch-site': 'same-origin', ...(method !== 'GET' && { origin: own }) }
+    if (from === 'typed') return { 'sec-fetch-site': 'none' }
+    if (from === 'sibling') return { 'sec-fetch-site': 'same-site', origin: `http://app.${host}` }
+    if (from === 'foreign') return { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' }
+    return from === 'old browser' && method !== 'GET' ? { origin: own } : {}
   }
 
   #keep(line: string): void {

@@ -36,11 +36,15 @@ export async function testMaster(
   storage: Storage,
   clock = new HandClock(),
   settings: Record<string, string> = { SHADOW_SECRETS_KEY: TEST_SECRETS_KEY },
+  given: { readonly pages?: string } = {},
 ): Promise<TestMaster> {
   const data = await mkdtemp(join(tmpdir(), 'shadow-test-master-'))
-  const config = readSettings(masterSettings, { SHADOW_DATA: data, SHADOW_MASTER_LISTEN: '127.0.0.1:0', ...settings })
   const removed = () => rm(data, { recursive: true, force: true })
-  const master = await startMaster(config, { clock, log: silentLog, storage }).catch(async error => {
+  const start = async (): Promise<Master> => {
+    const env = { SHADOW_DATA: data, SHADOW_MASTER_LISTEN: '127.0.0.1:0', ...settings }
+    return startMaster(readSettings(masterSettings, env), { clock, log: silentLog, storage, ...given })
+  }
+  const master = await start().catch(async error => {
     await removed()
     throw error
   })

@@ -37,6 +37,7 @@ const HTTP_ROOMS: Readonly<Record<string, readonly string[]>> = {
 
 // A library behind one of our contracts is imported in the driver of the contract only.
 const ONLY_IN: readonly (readonly [library: RegExp, files: RegExp])[] = [
+  [/^openid-client$/, /^src\/master\/dashboard\/oidc\/provider\.ts$/],
   [/^dockerode$/, /^src\/nodeproxy\/runtime\/docker[^/]*\.ts$/],
   [/^@aws-sdk\/client-s3$/, /^src\/master\/(storage|blobs|backups)\/s3[^/]*\.ts$/],
   [/^@aws-sdk\/client-ec2$/, /^src\/(lib\/ec2\/client|(proxy\/fleet|nodeproxy\/volumes)\/(ec2|ebs)[^/]*)\.ts$/],
@@ -53,7 +54,7 @@ const ONLY_IN: readonly (readonly [library: RegExp, files: RegExp])[] = [
 ]
 
 // Loading these takes longer than the rest of the CLI's start: a static import would slow down every command.
-const LAZY = /^(dockerode|@aws-sdk\/.*|@peculiar\/.*|@opentelemetry\/.*)$/
+const LAZY = /^(dockerode|openid-client|@aws-sdk\/.*|@peculiar\/.*|@opentelemetry\/.*)$/
 
 const READS_ENVIRONMENT = /(^|\/)(config|settings|terminal)\.ts$/
 const LONGEST_FILE = 500

@@ -1,7 +1,6 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import type { Command } from 'commander'
 import { ShadowError } from '../../lib/errors.ts'
+import { openBrowser } from '../browser.ts'
 import { type CallFlags, callsMaster } from '../command-options.ts'
 import { orNearApps } from '../near-apps.ts'
 import { print } from '../print.ts'
@@ -26,19 +25,4 @@ export function define(command: Command, terminal: Terminal): void {
       if (flags.print !== true && flags.json !== true) await openBrowser(terminal, url)
     })
   callsMaster(command, 'shadow open blog')
-}
-
-/** Opens the URL with the program of BROWSER or, without that, the usual one of the system. */
-async function openBrowser({ env }: Terminal, url: string): Promise<void> {
-  const program = env['BROWSER'] ?? (process.platform === 'darwin' ? 'open' : 'xdg-open')
-  const started = spawn(program, [url], { stdio: 'ignore', detached: true })
-  try {
-    await once(started, 'spawn')
-  } catch (cause) {
-    throw new ShadowError('not-found', `no browser was opened: ${program} cannot be started`, {
-      cause,
-      hint: `set BROWSER to the program, or open the URL yourself: ${url}`,
-    })
-  }
-  started.unref()
 }

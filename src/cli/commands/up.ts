@@ -26,9 +26,10 @@ All other settings are read from the environment: shadow help settings`,
         terminal.err(
           `
 shadow is up
-  front   ${up.frontUrl}
-  master  ${up.masterUrl}
-  storage ${up.storage}
+  front     ${up.frontUrl}
+  master    ${up.masterUrl}
+  dashboard ${config.master.dashboardUrl ?? up.masterUrl}/ (shadow dashboard opens it)
+  storage   ${up.storage}
 
   shadow register hello --image nginx --port 80
   curl http://hello.${config.master.appsDomain}:${port}/

@@ -7,6 +7,7 @@ import type { Caller } from '../known-callers.ts'
 import type { Storage } from '../storage/storage.ts'
 import type { Tokens } from '../tokens.ts'
 import { dashboardLinks } from './links.ts'
+import type { OidcSignIn } from './oidc/sign-in.ts'
 import { type DashboardSessions, mustBePerson } from './sessions.ts'
 import type { Sites } from './site.ts'
 import { WrongTries } from './tries.ts'
@@ -14,6 +15,8 @@ import { WrongTries } from './tries.ts'
 type Parts = {
   readonly sessions: DashboardSessions
   readonly sites: Sites
+  /** Undefined: nobody signs in by OIDC. */
+  readonly oidc: OidcSignIn | undefined
   readonly tokens: Pick<Tokens, 'callerOf' | 'callerWith'>
   readonly storage: Storage
   readonly clock: Clock
@@ -22,7 +25,7 @@ type Parts = {
 export type DashboardHandlers = Pick<Handlers, keyof typeof dashboardCalls>
 
 /** The calls by which a browser signs in and out. */
-export function dashboardHandlers({ sessions, sites, tokens, storage, clock }: Parts): DashboardHandlers {
+export function dashboardHandlers({ sessions, sites, oidc, tokens, storage, clock }: Parts): DashboardHandlers {
   const links = dashboardLinks({ storage, clock })
   const tries = new WrongTries(clock)
 
@@ -45,7 +48,10 @@ export function dashboardHandlers({ sessions, sites, tokens, storage, clock }: P
   }
 
   return {
-    getSignIn: async () => ({ value: { oidc: null } }),
+    getSignIn: async () => ({ value: { oidc: oidc === undefined ? null : { name: oidc.name } } }),
+
+    startOidc: async ({ query }, exchange) => mustBeThere(oidc).start(exchange, query),
+    finishOidc: async (_, exchange) => mustBeThere(oidc).finish(exchange),
 
     async startDashboardSession({ body }, { request, response }) {
       // A page of another origin must not sign a browser in as somebody else either.
@@ -65,6 +71,10 @@ export function dashboardHandlers({ sessions, sites, tokens, storage, clock }: P
     async createDashboardLink(_, { caller, request }) {
       if (caller === undefined) throw new ShadowError('unauthorised', 'no token was given')
       mustBePerson(caller)
+      if (caller.session?.by === 'oidc')
+        throw new ShadowError('forbidden', 'a link stands for a token, and a session by OIDC has none', {
+          hint: 'sign in by OIDC there too, or make a token',
+        })
       const url = sites.urlFor(request)
       const { code, until } = await links.create(caller.id)
       // In the fragment: a browser sends it to nobody, so that it is in no log.
@@ -73,15 +83,20 @@ export function dashboardHandlers({ sessions, sites, tokens, storage, clock }: P
   }
 }
 
+function mustBeThere(oidc: OidcSignIn | undefined): OidcSignIn {
+  if (oidc !== undefined) return oidc
+  throw new ShadowError('not-found', 'nobody signs in by OIDC at this master', { hint: 'set SHADOW_OIDC_ISSUER' })
+}
+
 function shown(caller: Caller | undefined): DashboardSession {
   if (caller?.session === undefined)
     throw new ShadowError('unauthorised', 'nobody is signed in to the dashboard here: there is no cookie', {
       facts: { session: 'none' },
     })
   mustBePerson(caller)
-  const { name, role, apps, session } = caller
+  const { role, apps, session } = caller
   return {
-    name,
+    name: session.name,
     role: role === 'admin' ? 'admin' : 'owner',
     apps: role === 'admin' ? null : [...(apps ?? [])],
     expiresAt: new Date(session.until).toISOString(),

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, test } from 'vitest'
+import { isFailure } from '../../lib/errors.ts'
 import { Browser, type From } from '../../testing/browser.ts'
 import { HandClock } from '../../testing/clock.ts'
 import { TEST_SECRETS_KEY, type TestMaster, testMaster } from '../../testing/masters.ts'
@@ -223,7 +224,15 @@ describe('where a request with the cookie comes from', () => {
     const { token } = await make('ann')
     const send = (host: string, master = on, headers = {}) =>
       new Browser(master, host).send('POST', '/v1/dashboard/session', { body: { token }, headers })
-    for (const host of ['rebound.example:8080', '10.0.0.1:8080', 'blog.localhost', '127.0.0.1.evil.example'])
+    for (const host of [
+      'rebound.example:8080',
+      '10.0.0.1:8080',
+      'blog.localhost',
+      '127.0.0.1.evil.example',
+      'evil.example@127.0.0.1',
+      '127.0.0.1:1@evil.example',
+      '127.0.0.1/evil.example',
+    ])
       assert.equal((await send(host)).status, 403, host)
     assert.equal((await send('localhost:8080')).status, 201)
     const settings = { SHADOW_SECRETS_KEY: TEST_SECRETS_KEY, SHADOW_DASHBOARD_URL: 'https://dash.example' }
@@ -234,5 +243,23 @@ describe('where a request with the cookie comes from', () => {
     assert.equal((await through.send('POST', '/v1/dashboard/session', { body: { token }, headers })).status, 201)
     assert.match(through.setCookies[0]!, /^__Host-shadow_dashboard=.*; Secure$/)
     assert.equal((await through.send('GET', '/v1/apps')).status, 200)
+    const withPort = new Browser(behind, 'dash.example:443')
+    assert.equal((await withPort.send('POST', '/v1/dashboard/session', { body: { token }, headers })).status, 201)
+  })
+
+  test('a proxy that does not pass the Host is noticed at the sign-in', async () => {
+    const { token } = await make('ann')
+    const headers = { origin: 'https://dash.example' }
+    const { status, body } = await browser.send('POST', '/v1/dashboard/session', { body: { token }, headers })
+    assert.equal(status, 403)
+    assert.match(String(body['hint']), /proxy in front has to pass the Host/)
+  })
+
+  test('the address of the dashboard has no path', async () => {
+    const settings = { SHADOW_SECRETS_KEY: TEST_SECRETS_KEY, SHADOW_DASHBOARD_URL: 'https://dash.example/shadow' }
+    await assert.rejects(
+      testMaster(await directory({ path }), clock, settings),
+      error => isFailure(error, 'bad-input') && /has a path/.test(error.message),
+    )
   })
 })
