@@ -8,7 +8,7 @@ export type CallName = keyof Calls & string
 type Extra = { readonly signal?: AbortSignal; readonly headers?: Readonly<Record<string, string>> }
 type Loose = { params?: Record<string, unknown>; query?: Record<string, unknown>; body?: unknown } & Extra
 
-type Fault = { readonly path?: string; readonly message: string }
+type Fault = { readonly field: string; readonly message: string }
 
 /** A failure as the master tells it (a problem document). Code `offline`: no master answered. */
 export class ApiError extends Error {

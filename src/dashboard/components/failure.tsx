@@ -11,9 +11,9 @@ export function Failure({ error, retry }: { error: ApiError; retry?: () => void 
       </p>
       {error.faults.length > 0 && (
         <ul>
-          {error.faults.map(({ path, message }) => (
-            <li key={`${path} ${message}`}>
-              {path && <code>{path}</code>} {message}
+          {error.faults.map(({ field, message }) => (
+            <li key={`${field} ${message}`}>
+              {field && <code>{field}</code>} {message}
             </li>
           ))}
         </ul>
