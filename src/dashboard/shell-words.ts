@@ -7,3 +7,18 @@ export const shellWords = (...words: readonly (string | undefined)[]): string =>
     .filter(word => word !== undefined)
     .map(quoted)
     .join(' ')
+
+const PART = /'([^']*)'|"((?:[^"\\]|\\.)*)"|\\([\s\S])|(\s+)|([^\s'"\\]+|['"\\])/g
+
+/** The words of a line as a shell splits it, without expansions. */
+export function splitWords(line: string): readonly string[] {
+  const words: string[] = []
+  let word: string | undefined
+  for (const [, single, double, escaped, space, plain] of line.matchAll(PART)) {
+    if (space !== undefined) {
+      if (word !== undefined) words.push(word)
+      word = undefined
+    } else word = `${word ?? ''}${single ?? double?.replace(/\\([$`"\\])/g, '$1') ?? escaped ?? plain ?? ''}`
+  }
+  return word === undefined ? words : [...words, word]
+}

@@ -1,4 +1,4 @@
-import type { ComponentChildren, JSX } from 'preact'
+import type { ComponentChildren } from 'preact'
 import { useId } from 'preact/hooks'
 import { useFormAround } from './form.tsx'
 
@@ -6,7 +6,7 @@ type Props = {
   /** The path of the field in the body of the call, such as `limits.memory`: faults of the master are shown by it. */
   readonly name: string
   readonly label: string
-  readonly hint?: ComponentChildren
+  readonly hint?: ComponentChildren | undefined
 }
 type Control = {
   readonly id: string
@@ -57,10 +57,14 @@ function Around({ name, label, hint, isWide = false, control }: Around) {
   )
 }
 
-type TextProps = Props & Pick<JSX.HTMLAttributes<HTMLInputElement>, 'placeholder' | 'inputMode' | 'type'>
+type TextProps = Props & {
+  readonly placeholder?: string
+  readonly inputMode?: 'decimal'
+  readonly type?: 'text' | 'password'
+}
 
 /** A line of text. */
-export function TextField({ name, label, hint, ...rest }: TextProps) {
+export function TextField({ name, label, hint, type = 'text', ...rest }: TextProps) {
   const { values, set } = useFormAround()
   return (
     <Around
@@ -71,6 +75,7 @@ export function TextField({ name, label, hint, ...rest }: TextProps) {
         <input
           {...props}
           {...rest}
+          type={type}
           value={String(values[name] ?? '')}
           onInput={event => set(name, event.currentTarget.value)}
           autocomplete="off"
@@ -167,10 +172,3 @@ export function CheckField({ name, label, hint }: Props) {
 export function Fields({ children }: { children: ComponentChildren }) {
   return <div class="fields">{children}</div>
 }
-
-/** The lines of a text that hold something. */
-export const linesOf = (text: string): readonly string[] =>
-  text
-    .split('\n')
-    .map(line => line.trim())
-    .filter(line => line !== '')

@@ -1,6 +1,7 @@
 import type { ComponentType } from 'preact'
 import { LogsTab } from './logs.tsx'
 import { OverviewTab } from './overview.tsx'
+import { SettingsTab } from './settings.tsx'
 import type { TabProps } from './tab-props.ts'
 
 type Tab = { readonly path: string; readonly text: string; readonly Tab: ComponentType<TabProps> }
@@ -10,3 +11,4 @@ export const TABS: readonly Tab[] = [
   { path: '', text: 'Overview', Tab: OverviewTab },
   { path: 'logs', text: 'Logs', Tab: LogsTab },
 ]
+export const TABS: readonly Tab[] = [{ path: 'settings', text: 'Settings', Tab: SettingsTab }]
