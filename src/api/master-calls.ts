@@ -7,6 +7,7 @@ import { budgetCalls } from './budget-calls.ts'
 import { buildCalls } from './build-calls.ts'
 import { admin, appParams, type Call, flag, shown, volumeParams } from './call-shape.ts'
 import { dashboardCalls } from './dashboard-calls.ts'
+import { domainCalls } from './domain-calls.ts'
 import { fileCalls } from './file-calls.ts'
 import { fleetCalls } from './fleet-calls.ts'
 import { historyCalls } from './history-calls.ts'
@@ -405,6 +406,7 @@ export const masterCalls = {
   ...volumeCalls,
   ...wakeCalls,
   ...tcpCalls,
+  ...domainCalls,
   ...buildCalls,
   ...fileCalls,
   ...imageCalls,

@@ -70,6 +70,7 @@ export const ownerRules: { readonly [K in keyof Calls]: OwnerRule<HandlerInput<C
   setPages: own,
   setTcp: own,
   getTcp: own,
+  listDomains: own,
   // A front does this.
   reportTcp: 'never',
   getDefinition: own,

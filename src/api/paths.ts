@@ -1,5 +1,6 @@
 import { backupPaths, nodeBackupPaths } from './backup-paths.ts'
 import { dashboardPaths } from './dashboard-paths.ts'
+import { domainPaths } from './domain-paths.ts'
 import { filePaths, nodeFilePaths } from './file-paths.ts'
 import { historyPaths, nodeHistoryPaths } from './history-paths.ts'
 import { overviewPaths } from './overview-paths.ts'
@@ -108,6 +109,7 @@ export const masterPaths = {
   ...historyPaths,
   ...dashboardPaths,
   ...overviewPaths,
+  ...domainPaths,
 } as const
 
 /** The method and path of every call of a node's API. `/server-health-check` needs no key. */

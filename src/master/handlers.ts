@@ -27,6 +27,7 @@ import type { Cordons } from './cordons.ts'
 import type { DashboardHandlers } from './dashboard/handlers.ts'
 import { definitionOf, mustHave } from './definition.ts'
 import type { Digests } from './digests.ts'
+import { domainHandlers } from './domains/handlers.ts'
 import { fileHandlers } from './files.ts'
 import { fleetHandlers } from './fleet/handlers.ts'
 import type { FleetRecords } from './fleet/records.ts'
@@ -354,6 +355,7 @@ export function masterHandlers(parts: Parts): Handlers {
     ...releaseHandlers({ find, releases, secrets, needed, digests }),
     ...parts.schedules,
     ...tcpHandlers(parts, withEtag),
+    ...domainHandlers({ find, clock: parts.clock }),
     ...fleetHandlers({ fleets, cordons, removal, cluster }),
     ...imageHandlers({ ...images, permits }),
     ...backupHandlers(parts.backups),

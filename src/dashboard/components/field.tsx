@@ -60,11 +60,10 @@ function Around({ name, label, hint, isWide = false, control }: Around) {
 type TextProps = Props & {
   readonly placeholder?: string
   readonly inputMode?: 'decimal'
-  readonly type?: 'text' | 'password'
 }
 
 /** A line of text. */
-export function TextField({ name, label, hint, type = 'text', ...rest }: TextProps) {
+export function TextField({ name, label, hint, ...rest }: TextProps) {
   const { values, set } = useFormAround()
   return (
     <Around
@@ -75,7 +74,6 @@ export function TextField({ name, label, hint, type = 'text', ...rest }: TextPro
         <input
           {...props}
           {...rest}
-          type={type}
           value={String(values[name] ?? '')}
           onInput={event => set(name, event.currentTarget.value)}
           autocomplete="off"

@@ -1,0 +1,38 @@
+import { z } from 'zod'
+import { FRONT_ANSWERS } from '../model/domain-state.ts'
+import { admin, appParams, type Call } from './call-shape.ts'
+import type { domainPaths } from './domain-paths.ts'
+
+const DomainSchema = z
+  .object({
+    hostname: z.string(),
+    isLocal: z.boolean().describe('it ends in a name that no name server knows, such as .localhost'),
+    addresses: z.array(z.string()).describe('what the name servers of this master answer'),
+    fault: z.string().nullable().describe('why there is no address: ENOTFOUND, ETIMEOUT'),
+    front: z
+      .enum(FRONT_ANSWERS)
+      .nullable()
+      .describe(
+        'who answers on port 80 there, as seen from this master: a front of Shadow, something else, or nobody; null: it was not asked, since there is no address, or an owner asks for a private one',
+      ),
+    certificate: z
+      .object({
+        names: z.array(z.string()),
+        issuer: z.string(),
+        until: z.iso.datetime(),
+        fault: z.string().nullable().describe('why browsers do not take it; null: they do'),
+      })
+      .nullable()
+      .describe('what a server shows there on port 443; null: none does, or it was not asked'),
+  })
+  .meta({ id: 'DomainState' })
+
+/** The calls about hostnames. */
+export const domainCalls = {
+  listDomains: {
+    says: 'find out for each hostname of an app to which addresses it leads, whether a front answers there, and which certificate is shown; nothing is woken; takes 8 s at most',
+    params: appParams,
+    answer: z.object({ items: z.array(DomainSchema) }),
+    may: admin,
+  },
+} satisfies Record<keyof typeof domainPaths, Call>
