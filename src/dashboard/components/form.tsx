@@ -20,13 +20,13 @@ type Props = {
   /** The command of the CLI that does the same. */
   readonly command: string
   readonly run: () => Promise<unknown>
-  /** The button works although nothing was typed. */
-  readonly mayBeUnchanged?: boolean
+  /** Whether the button works; left out: once something was changed. */
+  readonly isReady?: boolean
   readonly children: ComponentChildren
 }
 
 /** A form with fields of `field.tsx`: its button, the command that does the same, and all faults that the master found. */
-export function Form({ form, action, command, run, mayBeUnchanged = false, children }: Props) {
+export function Form({ form, action, command, run, isReady = form.isChanged, children }: Props) {
   const element = useRef<HTMLFormElement>(null)
   const { error, isSaving, isChanged } = form
   useEffect(() => {
@@ -49,7 +49,7 @@ export function Form({ form, action, command, run, mayBeUnchanged = false, child
                 Discard
               </button>
             )}
-            <button type="submit" class="primary" disabled={isSaving || !(isChanged || mayBeUnchanged)}>
+            <button type="submit" class="primary" disabled={isSaving || !isReady}>
               {isSaving ? 'Working…' : action}
             </button>
           </div>

@@ -28,7 +28,9 @@ export function useForm<V extends Values>(stored: V): FormState<V> {
   const base = useRef<Record<string, Value | undefined>>({})
   const [error, setError] = useState<ApiError>()
   const [isSaving, setSaving] = useState(false)
-  const changed = Object.fromEntries(Object.entries(typed).filter(([name, value]) => value !== stored[name]))
+  const changed = Object.fromEntries(
+    Object.entries(typed).filter(([name, value]) => value !== (stored[name] ?? emptyOf(value))),
+  )
   const reset = (): void => {
     setTyped({})
     setError(undefined)
@@ -62,3 +64,5 @@ export function useForm<V extends Values>(stored: V): FormState<V> {
     },
   }
 }
+
+const emptyOf = (value: Value): Value => (typeof value === 'boolean' ? false : '')
