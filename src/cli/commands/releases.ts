@@ -1,11 +1,11 @@
 import type { Command } from 'commander'
 import type { z } from 'zod'
 import type { ReleaseSchema } from '../../api/release-calls.ts'
+import { sayChanges } from '../../model/say-changes.ts'
+import { sayImage, sayMade } from '../../model/say-release.ts'
 import { type CallFlags, callsMaster } from '../command-options.ts'
 import { orNearApps } from '../near-apps.ts'
 import { print, table } from '../print.ts'
-import { sayChanges } from '../say-changes.ts'
-import { sayImage, sayMade } from '../say-release.ts'
 import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
 

@@ -1,8 +1,8 @@
 import type { App } from '../../model/app.ts'
 import { changesBetween } from '../../model/release-changes.ts'
+import { sayChanges } from '../../model/say-changes.ts'
 import type { TaskDefinition } from '../../model/task.ts'
 import type { Manifest } from '../manifest/manifest.ts'
-import { sayChanges } from '../say-changes.ts'
 
 type Task = TaskDefinition & { source?: unknown }
 type Plan = { readonly app: string; readonly revision: number; readonly says: readonly string[] }

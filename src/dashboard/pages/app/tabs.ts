@@ -1,6 +1,7 @@
 import type { ComponentType } from 'preact'
 import { LogsTab } from './logs.tsx'
 import { OverviewTab } from './overview.tsx'
+import { ReleasesTab } from './releases.tsx'
 import { SettingsTab } from './settings.tsx'
 import type { TabProps } from './tab-props.ts'
 
@@ -12,3 +13,6 @@ export const TABS: readonly Tab[] = [
   { path: 'logs', text: 'Logs', Tab: LogsTab },
 ]
 export const TABS: readonly Tab[] = [{ path: 'settings', text: 'Settings', Tab: SettingsTab }]
+  { path: 'releases', text: 'Releases', Tab: ReleasesTab },
+  { path: 'settings', text: 'Settings', Tab: SettingsTab },
+]

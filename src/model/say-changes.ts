@@ -1,4 +1,4 @@
-import type { ReleaseChange } from '../model/release-changes.ts'
+import type { ReleaseChange } from './release-changes.ts'
 
 /**
  * The changes of a release in a line: `image, env +A ~B -C, limits.memory 512MiB → 1GiB`. Values of variables and secrets are left out: they
