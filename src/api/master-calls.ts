@@ -145,7 +145,13 @@ export const masterCalls = {
     answer: page(VolumeSchema),
     may: admin,
   },
-  getVolume: { says: 'read a volume', params: volumeParams, answer: VolumeSchema, may: admin },
+  getVolume: {
+    says: 'read a volume; with use=true also how full it is, if its node answers',
+    params: volumeParams,
+    query: z.strictObject({ use: flag }),
+    answer: VolumeSchema,
+    may: admin,
+  },
   removeVolume: {
     says: 'delete a volume that no app has, and its data',
     params: volumeParams,

@@ -238,7 +238,11 @@ export function masterHandlers(parts: Parts): Handlers {
         },
       }
     },
-    getVolume: async ({ params }) => ({ value: await volumes.get(params.volume) }),
+    getVolume: async ({ params, query: { use } }) => {
+      const volume = await volumes.get(params.volume)
+      const [withUse] = use ? await relay.withUse([volume]) : []
+      return { value: withUse ?? volume }
+    },
     removeVolume: ({ params }, { signal }) => removeVolume(params.volume, signal),
     async leaseVolume({ params, body: { node, boot, ...terms } }, { caller, permit }) {
       mustBeNode(caller, node)

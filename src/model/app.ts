@@ -63,7 +63,7 @@ export type Volume = {
   /** The node whose disk has it was removed as lost. Until that node is back, no node gets a lease. */
   readonly lost?: { readonly node: NodeName; readonly at: string } | undefined
   readonly createdAt: string
-  /** How full it is. Only in lists, if its node answers; never stored. */
+  /** How full it is. Only where that was asked for, if its node answers; never stored. */
   readonly use?: VolumeUse | undefined
   /** What there is of its snapshots. Only in lists; never stored. */
   readonly snapshots?: VolumeSnapshotFacts | undefined

@@ -1,9 +1,11 @@
 import type { ComponentType } from 'preact'
 import { LogsTab } from './logs.tsx'
 import { OverviewTab } from './overview.tsx'
+import { DangerTab } from './danger.tsx'
 import { ReleasesTab } from './releases.tsx'
 import { SettingsTab } from './settings.tsx'
 import type { TabProps } from './tab-props.ts'
+import { VolumeTab } from './volume.tsx'
 
 type Tab = { readonly path: string; readonly text: string; readonly Tab: ComponentType<TabProps> }
 
@@ -14,5 +16,7 @@ export const TABS: readonly Tab[] = [
 ]
 export const TABS: readonly Tab[] = [{ path: 'settings', text: 'Settings', Tab: SettingsTab }]
   { path: 'releases', text: 'Releases', Tab: ReleasesTab },
+  { path: 'volume', text: 'Volume', Tab: VolumeTab },
   { path: 'settings', text: 'Settings', Tab: SettingsTab },
+  { path: 'danger', text: 'Danger zone', Tab: DangerTab },
 ]

@@ -1,0 +1,63 @@
+import type { Volume } from '../../../../model/app.ts'
+import { TASK_DEFAULTS, VOLUME_DRIVERS } from '../../../../model/task.ts'
+import { ChoiceField, Fields, TextField } from '../../../components/field.tsx'
+import { Form } from '../../../components/form.tsx'
+import { Section } from '../../../components/section.tsx'
+import { toast } from '../../../components/toasts.tsx'
+import { useForm } from '../../../components/use-form.ts'
+import { shellWords } from '../../../shell-words.ts'
+import { changeApp } from '../change-app.ts'
+import type { TabProps } from '../tab-props.ts'
+
+const DRIVERS_SAID: Readonly<Record<(typeof VOLUME_DRIVERS)[number], string>> = {
+  loop: 'loop: the disk of one node',
+  pool: 'pool: storage that several nodes see',
+  ebs: 'ebs: a disk of AWS',
+  digitalocean: 'digitalocean: a disk of DigitalOcean',
+}
+
+/** The tab of an app that has no volume. `kept`: the volume that it had before. */
+export function NoVolume({ facts, app, kept }: TabProps & { kept: Volume | undefined }) {
+  const form = useForm({
+    'volume.size': kept?.size ?? '1GiB',
+    'volume.path': TASK_DEFAULTS.volumePath as string,
+    'volume.driver': (kept?.driver ?? 'loop') as string,
+  })
+  const { 'volume.size': size, 'volume.path': path, 'volume.driver': driver } = form.values
+  const add = async (): Promise<void> => {
+    const volume = { size: size.trim(), path: path.trim(), driver }
+    await changeApp(facts, { call: 'updateApp', body: () => ({ volume }), seen: now => now.task.volume })
+    toast(`${app.name} has a volume from its next release on`)
+  }
+  return (
+    <Section
+      title={kept === undefined ? 'This app has no volume' : 'This app runs without its volume'}
+      says={
+        kept === undefined
+          ? 'What it writes outside of memory is gone when it sleeps. A volume stays; an app with one has one instance at a time.'
+          : 'Its volume and the data are kept. Here it gets them back.'
+      }
+    >
+      <Form
+        form={form}
+        action={kept === undefined ? 'Add a volume' : 'Give it back'}
+        isReady
+        command={shellWords(
+          ...['shadow', 'update', app.name, '--volume', `${size.trim()}:${path.trim()}`],
+          ...(driver === 'loop' ? [] : ['--volume-driver', driver]),
+        )}
+        run={add}
+      >
+        <Fields>
+          <TextField name="volume.size" label="Size" hint="It can grow later, not shrink." />
+          <TextField name="volume.path" label="Mounted at" />
+          <ChoiceField
+            name="volume.driver"
+            label="Where its bytes are"
+            choices={VOLUME_DRIVERS.map(one => [one, DRIVERS_SAID[one]] as const)}
+          />
+        </Fields>
+      </Form>
+    </Section>
+  )
+}
