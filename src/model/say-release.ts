@@ -11,7 +11,8 @@ export const sayImage = (image: string, digest: string | null | undefined): stri
 export function sayMade(made: Made | null): string {
   if (made === null) return '-'
   const what = made.to === undefined ? made.by : `${made.by} to ${made.to}`
-  // The token that a master makes for its own machine is named by its file.
-  const who = made.who?.replace(/ of \/.*$/, '')
-  return who === undefined ? what : `${what} (${who})`
+  return made.who === undefined ? what : `${what} (${sayToken(made.who)})`
 }
+
+/** The name of a token. The one that a master makes for its own machine is named by its file, which says nothing elsewhere. */
+export const sayToken = (name: string): string => name.replace(/ of \/.*$/, '')

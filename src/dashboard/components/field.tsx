@@ -19,16 +19,19 @@ type Control = {
 export const isAbout = (name: string, path: string | undefined): boolean =>
   path === name || (path?.startsWith(`${name}.`) ?? false)
 
-type Around = Props & { readonly isWide?: boolean; readonly control: (props: Control) => ComponentChildren }
+type Around = Props & {
+  readonly width?: 'long' | 'wide' | undefined
+  readonly control: (props: Control) => ComponentChildren
+}
 
-function Around({ name, label, hint, isWide = false, control }: Around) {
+function Around({ name, label, hint, width, control }: Around) {
   const id = useId()
   const form = useFormAround()
   const faults = form.error?.faults.filter(({ field }) => isAbout(name, field)) ?? []
   const other = form.meanwhile(name)
   const isDescribed = hint !== undefined || faults.length > 0 || other !== undefined
   return (
-    <div class={isWide ? 'field wide' : 'field'}>
+    <div class={width === undefined ? 'field' : `field ${width}`}>
       <label for={id}>{label}</label>
       {control({
         id,
@@ -60,16 +63,19 @@ function Around({ name, label, hint, isWide = false, control }: Around) {
 type TextProps = Props & {
   readonly placeholder?: string
   readonly inputMode?: 'decimal'
+  /** It takes two columns. */
+  readonly isLong?: boolean
 }
 
 /** A line of text. */
-export function TextField({ name, label, hint, ...rest }: TextProps) {
+export function TextField({ name, label, hint, isLong = false, ...rest }: TextProps) {
   const { values, set } = useFormAround()
   return (
     <Around
       name={name}
       label={label}
       hint={hint}
+      width={isLong ? 'long' : undefined}
       control={props => (
         <input
           {...props}
@@ -104,7 +110,7 @@ export function LinesField({
       name={name}
       label={label}
       hint={hint}
-      isWide
+      width="wide"
       control={props => (
         <textarea
           {...props}

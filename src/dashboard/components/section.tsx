@@ -1,5 +1,4 @@
 import type { ComponentChildren } from 'preact'
-import { useId } from 'preact/hooks'
 
 type Props = {
   readonly title: string
@@ -10,12 +9,12 @@ type Props = {
 
 /** A part of a page with a heading of its own. */
 export function Section({ title, says, actions, children }: Props) {
-  const id = useId()
+  const id = sectionId(title)
   return (
-    <section class="card section" aria-labelledby={id}>
+    <section class="card section" id={id} aria-labelledby={`${id}-title`}>
       <div class="section-head">
         <div>
-          <h2 id={id}>{title}</h2>
+          <h2 id={`${id}-title`}>{title}</h2>
           {says !== undefined && <p class="faint">{says}</p>}
         </div>
         {actions !== undefined && <div class="row">{actions}</div>}
@@ -24,3 +23,6 @@ export function Section({ title, says, actions, children }: Props) {
     </section>
   )
 }
+
+/** The id of a section, for links to it. */
+export const sectionId = (title: string): string => title.toLowerCase().replace(/[^a-z]+/g, '-')

@@ -60,7 +60,7 @@ export function ReleasesTab({ facts, app }: TabProps) {
           <p class="note">What serves on {releases.value.silent.join(', ')} is not known: no answer.</p>
         )}
         <div class="table-scroll">
-          <table class="table releases">
+          <table class="table cards releases">
             <thead>
               <tr>
                 <th scope="col">Release</th>
@@ -114,19 +114,19 @@ function Row({ release, before, onBack }: RowProps) {
       <th scope="row" class="num">
         {revision}
       </th>
-      <td>
+      <td data-label="Made">
         <Time at={createdAt} />
         <span class="faint about">{sayMade(made)}</span>
         {made?.note !== undefined && <span class="about breaks">“{made.note}”</span>}
       </td>
-      <td>
+      <td data-label="State">
         <State release={release} />
       </td>
-      <td class="breaks">
+      <td class="breaks" data-label="Image">
         <code>{sayImage(image, digest)}</code>
         {secretsVersion !== null && <span class="faint about">secrets version {secretsVersion}</span>}
       </td>
-      <td class="breaks release-changes">
+      <td class="breaks release-changes" data-label="Changes">
         {before === undefined ? <span class="faint">–</span> : sayChanges(release.changes)}
       </td>
       <td class="variable-actions">

@@ -1,3 +1,6 @@
+import { useEffect } from 'preact/hooks'
+import { sectionId } from '../../components/section.tsx'
+import { usePlace } from '../../router.ts'
 import { AccessSection } from './settings/access-section.tsx'
 import { LIMIT_FIELDS, RUN_FIELDS, SLEEP_FIELDS } from './settings/definition-groups.ts'
 import { DefinitionSection } from './settings/definition-section.tsx'
@@ -10,10 +13,34 @@ import { TcpSection } from './settings/tcp-section.tsx'
 import { WakeSection } from './settings/wake-section.tsx'
 import type { TabProps } from './tab-props.ts'
 
+const TITLES = [
+  'How it runs',
+  'Environment',
+  'Secrets',
+  'Domains',
+  'Memory and processors',
+  'Sleep',
+  'Scale',
+  'Wake rules',
+  'Access rules',
+  'Schedules',
+  'TCP ports',
+]
+
 /** The tab with all settings of an app, a form for each subject. */
 export function SettingsTab(props: TabProps) {
+  const { hash } = usePlace()
+  // The browser looked for the section before there was one.
+  useEffect(() => document.getElementById(hash)?.scrollIntoView(), [])
   return (
     <>
+      <nav class="contents" aria-label="Parts of the settings">
+        {TITLES.map(title => (
+          <a key={title} href={`#${sectionId(title)}`}>
+            {title}
+          </a>
+        ))}
+      </nav>
       <DefinitionSection
         {...props}
         title="How it runs"

@@ -9,22 +9,25 @@ import { SnapshotsSection } from './volume/snapshots-section.tsx'
 import { UseSection } from './volume/use-section.tsx'
 
 /** The tab of the volume: how full it is, snapshots and backups. */
-export function VolumeTab({ facts, app }: TabProps) {
-  const { name, task } = app
+export const VolumeTab = (props: TabProps) =>
+  props.app.task.volume === undefined ? (
+    <NoVolume {...props} />
+  ) : (
+    <WithVolume {...props} id={props.app.task.volume.id} />
+  )
+
+function WithVolume({ facts, app: { name, task }, id }: TabProps & { id: VolumeId }) {
   const volume = useCall(
-    signal => call('getVolume', { params: { volume: name as string as VolumeId }, query: { use: 'true' }, signal }),
-    [name, task.volume?.size, facts.row?.phase],
+    signal => call('getVolume', { params: { volume: id }, query: { use: 'true' }, signal }),
+    [id, task.volume?.size, facts.row?.phase],
     { everyMs: 30_000 },
   )
-  const isThere = volume.error?.code !== 'not-found'
-  if (task.volume === undefined)
-    return isThere && volume.value === undefined && !volume.error ? null : (
-      <NoVolume key={volume.value?.id} facts={facts} app={app} kept={isThere ? volume.value : undefined} />
-    )
   return (
     <>
-      {volume.error && isThere && <Failure error={volume.error} retry={volume.reload} />}
-      <UseSection facts={facts} app={name} task={task.volume} volume={volume.value} onChange={volume.reload} />
+      {volume.error && <Failure error={volume.error} retry={volume.reload} />}
+      {task.volume && (
+        <UseSection facts={facts} app={name} task={task.volume} volume={volume.value} onChange={volume.reload} />
+      )}
       <SnapshotsSection app={name} onChange={volume.reload} />
       <BackupsSection app={name} onChange={volume.reload} />
     </>

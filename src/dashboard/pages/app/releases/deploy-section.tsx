@@ -38,8 +38,8 @@ export function DeploySection({ facts, app }: TabProps) {
         run={deploy}
       >
         <Fields>
-          <TextField name="image" label="Image" placeholder="ghcr.io/anna/blog:2" />
-          <TextField name="note" label="Note" hint="Why; the list below shows it." />
+          <TextField name="image" label="Image" placeholder="ghcr.io/anna/blog:2" isLong />
+          <TextField name="note" label="Note" hint="Why; the list below shows it." isLong />
         </Fields>
       </Form>
       <details>

@@ -50,7 +50,7 @@ export function DiffSection({ app, revisions, from, to }: Props) {
       )}
       {diff.value !== undefined && diff.value.changes.length > 0 && (
         <div class="table-scroll">
-          <table class="table diff">
+          <table class="table cards diff">
             <thead>
               <tr>
                 <th scope="col">Field</th>
@@ -65,10 +65,10 @@ export function DiffSection({ app, revisions, from, to }: Props) {
                     <code>{field}</code>
                     <span class="unseen"> {kind}</span>
                   </th>
-                  <td class="breaks">
+                  <td class="breaks" data-label={`Release ${from}`}>
                     {before === undefined ? <span class="faint">–</span> : <del class="diff-before">{before}</del>}
                   </td>
-                  <td class="breaks">
+                  <td class="breaks" data-label={`Release ${to}`}>
                     {after === undefined ? <span class="faint">–</span> : <ins class="diff-after">{after}</ins>}
                   </td>
                 </tr>

@@ -48,5 +48,5 @@ function OneField({ field: { name, label, hint, kind, choices, placeholder } }: 
   if (choices !== undefined) return <ChoiceField name={name} label={label} hint={hint} choices={choices} />
   if (kind === 'words') return <LinesField {...props} rows={2} />
   if (kind === 'lines') return <LinesField {...props} rows={2} />
-  return kind === 'number' ? <NumberField {...props} /> : <TextField {...props} />
+  return kind === 'number' ? <NumberField {...props} /> : <TextField {...props} isLong={name === 'image'} />
 }

@@ -47,7 +47,7 @@ export function DomainsSection({ facts, app }: TabProps) {
       }
     >
       <div class="table-scroll">
-        <table class="table">
+        <table class="table cards">
           <thead>
             <tr>
               <th scope="col">Hostname</th>
@@ -73,8 +73,8 @@ export function DomainsSection({ facts, app }: TabProps) {
                   <th scope="row" class="breaks">
                     {domain}
                   </th>
-                  <td>{state === undefined ? '…' : <Dns state={state} />}</td>
-                  <td>{state === undefined ? '…' : <Certificate state={state} />}</td>
+                  <td data-label="DNS">{state === undefined ? '…' : <Dns state={state} />}</td>
+                  <td data-label="Certificate">{state === undefined ? '…' : <Certificate state={state} />}</td>
                   <td>
                     <button
                       type="button"

@@ -33,7 +33,7 @@ export function SchedulesSection({ app: { name } }: Pick<TabProps, 'app'>) {
     >
       {list.error && <Failure error={list.error} retry={list.reload} />}
       <div class="table-scroll">
-        <table class="table">
+        <table class="table cards">
           <thead>
             <tr>
               <th scope="col">Times</th>
@@ -103,9 +103,13 @@ function Row({ app, schedule, onDone }: { app: string; schedule: Shown; onDone: 
         <code>{cron}</code>
         <span class="faint about">{zone}</span>
       </th>
-      <td class="breaks">{sayAction(action)}</td>
-      <td>{next === null ? 'never' : <Time at={next} />}</td>
-      <td>{runs[0] === undefined ? <span class="faint">none yet</span> : <LastRun run={runs[0]} />}</td>
+      <td class="breaks" data-label="What">
+        {sayAction(action)}
+      </td>
+      <td data-label="Next">{next === null ? 'never' : <Time at={next} />}</td>
+      <td data-label="Last run">
+        {runs[0] === undefined ? <span class="faint">none yet</span> : <LastRun run={runs[0]} />}
+      </td>
       <td class="variable-actions">
         <button type="button" class="quiet" aria-label={`Run ${id} now`} onClick={() => setAsked('run')}>
           Run now

@@ -57,7 +57,7 @@ export function TcpSection({ facts, app }: TabProps) {
     >
       {tcp.length > 0 && (
         <div class="table-scroll">
-          <table class="table">
+          <table class="table cards">
             <thead>
               <tr>
                 <th scope="col">Front</th>
@@ -74,10 +74,10 @@ export function TcpSection({ facts, app }: TabProps) {
               {tcp.map(one => (
                 <tr key={one.listen}>
                   <th scope="row">{one.listen}</th>
-                  <td>{one.port}</td>
-                  <td>{one.idle ?? 'never'}</td>
-                  <td>{one.connections ?? TCP_DEFAULTS.connections}</td>
-                  <td>{stateOf(one.listen)}</td>
+                  <td data-label="Port of the app">{one.port}</td>
+                  <td data-label="Idle">{one.idle ?? 'never'}</td>
+                  <td data-label="Connections">{one.connections ?? TCP_DEFAULTS.connections}</td>
+                  <td data-label="State">{stateOf(one.listen)}</td>
                   <td>
                     <button
                       type="button"

@@ -19,7 +19,7 @@ export function Variables({ stored, what, isSecret }: Props) {
   return (
     <>
       <div class="table-scroll">
-        <table class="table variables">
+        <table class="table cards variables">
           <thead>
             <tr>
               <th scope="col">Name</th>

@@ -189,7 +189,7 @@ type ListProps = {
 function List({ items, onAsk }: ListProps) {
   return (
     <div class="table-scroll">
-      <table class="table">
+      <table class="table cards">
         <thead>
           <tr>
             <th scope="col">Backup</th>
@@ -215,12 +215,16 @@ function List({ items, onAsk }: ListProps) {
               <th scope="row">
                 <code>{shortId(backup)}</code>
               </th>
-              <td>
+              <td data-label="Made">
                 <Time at={backup.at} />
               </td>
-              <td>{REASONS[backup.why]}</td>
-              <td class="num">{sayBytes(backup.dataBytes)}</td>
-              <td class="num">{sayBytes(backup.addedBytes)}</td>
+              <td data-label="Why">{REASONS[backup.why]}</td>
+              <td class="num" data-label="Data">
+                {sayBytes(backup.dataBytes)}
+              </td>
+              <td class="num" data-label="Added">
+                {sayBytes(backup.addedBytes)}
+              </td>
               <td class="variable-actions">
                 <button
                   type="button"

@@ -1,4 +1,3 @@
-import type { Volume } from '../../../../model/app.ts'
 import { TASK_DEFAULTS, VOLUME_DRIVERS } from '../../../../model/task.ts'
 import { ChoiceField, Fields, TextField } from '../../../components/field.tsx'
 import { Form } from '../../../components/form.tsx'
@@ -16,12 +15,12 @@ const DRIVERS_SAID: Readonly<Record<(typeof VOLUME_DRIVERS)[number], string>> = 
   digitalocean: 'digitalocean: a disk of DigitalOcean',
 }
 
-/** The tab of an app that has no volume. `kept`: the volume that it had before. */
-export function NoVolume({ facts, app, kept }: TabProps & { kept: Volume | undefined }) {
+/** The tab of an app that has no volume. */
+export function NoVolume({ facts, app }: TabProps) {
   const form = useForm({
-    'volume.size': kept?.size ?? '1GiB',
+    'volume.size': '1GiB',
     'volume.path': TASK_DEFAULTS.volumePath as string,
-    'volume.driver': (kept?.driver ?? 'loop') as string,
+    'volume.driver': 'loop' as string,
   })
   const { 'volume.size': size, 'volume.path': path, 'volume.driver': driver } = form.values
   const add = async (): Promise<void> => {
@@ -31,16 +30,12 @@ export function NoVolume({ facts, app, kept }: TabProps & { kept: Volume | undef
   }
   return (
     <Section
-      title={kept === undefined ? 'This app has no volume' : 'This app runs without its volume'}
-      says={
-        kept === undefined
-          ? 'What it writes outside of memory is gone when it sleeps. A volume stays; an app with one has one instance at a time.'
-          : 'Its volume and the data are kept. Here it gets them back.'
-      }
+      title="This app has no volume"
+      says="What it writes is gone when it sleeps. A volume stays; an app with one has one instance at a time. One that it had before, and that was kept, comes back with its data."
     >
       <Form
         form={form}
-        action={kept === undefined ? 'Add a volume' : 'Give it back'}
+        action="Add a volume"
         isReady
         command={shellWords(
           ...['shadow', 'update', app.name, '--volume', `${size.trim()}:${path.trim()}`],

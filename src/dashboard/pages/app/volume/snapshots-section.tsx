@@ -1,4 +1,5 @@
 import { useState } from 'preact/hooks'
+import { sayToken } from '../../../../model/say-release.ts'
 import type { Snapshot } from '../../../../model/snapshot.ts'
 import { call } from '../../../api.ts'
 import { Confirm } from '../../../components/confirm.tsx'
@@ -50,7 +51,7 @@ export function SnapshotsSection({ app, onChange }: Props) {
     >
       {list.error && <Failure error={list.error} retry={list.reload} />}
       <div class="table-scroll">
-        <table class="table">
+        <table class="table cards">
           <thead>
             <tr>
               <th scope="col">Snapshot</th>
@@ -143,12 +144,16 @@ function Row({ snapshot, onAsk }: { snapshot: Snapshot; onAsk: (what: Asked['wha
         {!isReady && <span class="faint about">{state === 'taking' ? 'being taken' : 'being stored'}</span>}
         {reason !== 'asked' && <span class="faint about">{REASONS[reason]}</span>}
       </th>
-      <td>
+      <td data-label="Taken">
         <Time at={takenAt} />
-        <span class="faint about">by {by}</span>
+        <span class="faint about">by {sayToken(by)}</span>
       </td>
-      <td class="num">{bytes === undefined ? size : sayBytes(bytes)}</td>
-      <td class="breaks">{note ?? <span class="faint">–</span>}</td>
+      <td class="num" data-label="Size">
+        {bytes === undefined ? size : sayBytes(bytes)}
+      </td>
+      <td class="breaks" data-label="Note">
+        {note ?? <span class="faint">–</span>}
+      </td>
       <td class="variable-actions">
         <button
           type="button"

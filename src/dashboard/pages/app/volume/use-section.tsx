@@ -67,7 +67,7 @@ export function UseSection({ facts, app, task, volume, onChange }: Props) {
         <Fields>
           <TextField
             name="size"
-            label="Size"
+            label="New size"
             hint="A volume can grow, not shrink. An app that is awake serves on, where its driver can do that."
           />
         </Fields>
@@ -106,7 +106,7 @@ function Bar({ volume }: { volume: Volume | undefined }) {
       >{`${Math.round(share * 100)} %`}</meter>
       <span>
         {use === undefined ? (
-          <span class="faint">{volume === undefined ? '…' : 'How full it is is not known before its first use.'}</span>
+          <span class="faint">{volume === undefined ? '…' : 'How full it is will be known once a node has it.'}</span>
         ) : (
           <>
             <strong>{sayBytes(use.usedBytes)}</strong> of {sayBytes(use.sizeBytes)} used, {Math.round(share * 100)} %
