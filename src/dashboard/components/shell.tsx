@@ -1,5 +1,6 @@
 import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
+import { sayToken } from '../../model/say-release.ts'
 import { connection } from '../live.ts'
 import { usePlace } from '../router.ts'
 import { type Session, signOut } from '../session.ts'
@@ -82,11 +83,18 @@ function SignedIn({ session }: { session: Session }) {
     setLeaving(true)
     void signOut().finally(() => setLeaving(false))
   }
+  const name = sayToken(session.name)
   return (
-    <button type="button" class="nav" onClick={leave} disabled={isLeaving} aria-label={`Sign out ${session.name}`}>
+    <button
+      type="button"
+      class="nav"
+      onClick={leave}
+      disabled={isLeaving}
+      aria-label={`Sign out ${name} ${session.role}`}
+    >
       <Icon name="leave" />
       <span class="who">
-        {session.name} <span class="faint">{session.role}</span>
+        {name} <span class="faint">{session.role}</span>
       </span>
     </button>
   )
