@@ -1,10 +1,11 @@
 import { z } from 'zod'
-import { FRONT_ANSWERS } from '../model/domain-state.ts'
+import { type DomainState, FRONT_ANSWERS } from '../model/domain-state.ts'
 import { admin, appParams, type Call } from './call-shape.ts'
 import type { domainPaths } from './domain-paths.ts'
+import { described } from './schemas.ts'
 
-const DomainSchema = z
-  .object({
+const DomainSchema = described<DomainState>(
+  z.object({
     hostname: z.string(),
     isLocal: z.boolean().describe('it ends in a name that no name server knows, such as .localhost'),
     addresses: z.array(z.string()).describe('what the name servers of this master answer'),
@@ -24,8 +25,9 @@ const DomainSchema = z
       })
       .nullable()
       .describe('what a server shows there on port 443; null: none does, or it was not asked'),
-  })
-  .meta({ id: 'DomainState' })
+  }),
+  'DomainState',
+)
 
 /** The calls about hostnames. */
 export const domainCalls = {

@@ -54,7 +54,7 @@ export function ReleasesTab({ facts, app }: TabProps) {
         title="Releases"
         says="The newest first. A rollback makes a new release that runs what an earlier one ran."
       >
-        <RolloutView app={name} revision={task.revision} onEnd={releases.reload} />
+        <RolloutView app={name} revision={task.revision} phase={facts.row?.phase} onEnd={releases.reload} />
         {releases.error && <Failure error={releases.error} retry={releases.reload} />}
         {releases.value !== undefined && releases.value.silent.length > 0 && (
           <p class="note">What serves on {releases.value.silent.join(', ')} is not known: no answer.</p>
@@ -111,7 +111,7 @@ function Row({ release, before, onBack }: RowProps) {
   const { revision, createdAt, made, image, digest, isCurrent, secretsVersion } = release
   return (
     <tr>
-      <th scope="row" class="num">
+      <th scope="row" class="num" data-label="Release">
         {revision}
       </th>
       <td data-label="Made">

@@ -42,7 +42,7 @@ export function DeleteSection({ app: { name, domains, task, usedBy = [] } }: Pic
           <div class="stack">
             <p>This is lost:</p>
             <ul class="lost">
-              <li>its definition, its {task.revision} releases, its environment and its secrets</li>
+              <li>its definition, its releases, its environment and its secrets</li>
               <li>its hostnames: {domains.join(', ') || 'none'}</li>
               <li>its access rules, wake rules, schedules and ports</li>
               {withVolume && volume !== undefined && (

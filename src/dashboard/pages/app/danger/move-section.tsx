@@ -71,8 +71,8 @@ export function MoveSection({ facts, app: { name, task } }: TabProps) {
           }}
         >
           <p>
-            Requests wait while the last part is copied. Leaving this page before it is done calls the move off; the app
-            stays where it is then.
+            Requests wait while the last part is copied. Closing the dashboard before it is done calls the move off; the
+            app stays where it is then.
           </p>
         </Confirm>
       )}

@@ -15,8 +15,16 @@ const ENDS: Readonly<Record<RolloutEnd['outcome'], string>> = {
   late: 'does not serve yet',
 }
 
+type Props = {
+  readonly app: string
+  readonly revision: number
+  /** Of the app: a wake is followed as well. */
+  readonly phase: string | undefined
+  readonly onEnd: () => void
+}
+
 /** How the current release takes over, stage by stage, while it does. */
-export function RolloutView({ app, revision, onEnd }: { app: string; revision: number; onEnd: () => void }) {
+export function RolloutView({ app, revision, phase, onEnd }: Props) {
   const [stages, setStages] = useState<readonly RolloutStage[]>([])
   const [end, setEnd] = useState<RolloutEnd | ApiError>()
   useEffect(() => {
@@ -33,7 +41,7 @@ export function RolloutView({ app, revision, onEnd }: { app: string; revision: n
       (error: ApiError) => !gone.signal.aborted && setEnd(error),
     )
     return () => gone.abort()
-  }, [app, revision])
+  }, [app, revision, phase])
   const problem = end !== undefined && 'outcome' in end ? end.problem : undefined
   return (
     <div class="rollout" aria-live="polite">

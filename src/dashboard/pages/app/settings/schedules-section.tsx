@@ -111,7 +111,7 @@ function Row({ app, schedule, onDone }: { app: string; schedule: Shown; onDone: 
         {runs[0] === undefined ? <span class="faint">none yet</span> : <LastRun run={runs[0]} />}
       </td>
       <td class="variable-actions">
-        <button type="button" class="quiet" aria-label={`Run ${id} now`} onClick={() => setAsked('run')}>
+        <button type="button" class="quiet" aria-label={`Run now: ${id}`} onClick={() => setAsked('run')}>
           Run now
         </button>
         <button type="button" class="quiet" aria-label={`Remove ${id}`} onClick={() => setAsked('remove')}>
