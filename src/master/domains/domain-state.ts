@@ -67,5 +67,5 @@ for (const [network, bits] of [
 ] as const)
   PRIVATE.addSubnet(network, bits, 'ipv6')
 
-/** Whether an address leads to a network that strangers do not reach. IPv4 inside IPv6 counts as the IPv4 address. */
+/** Whether an address leads to a network that strangers do not reach. IPv4 inside IPv6 counts as the IPv4 address. @internal */
 export const isPrivate = (address: string): boolean => PRIVATE.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')
