@@ -7,9 +7,13 @@ import { Palette } from './components/palette.tsx'
 import { Shell } from './components/shell.tsx'
 import { Toasts } from './components/toasts.tsx'
 import type { PageProps } from './page-props.ts'
+import { AccessPage } from './pages/access.tsx'
 import { AppPage } from './pages/app.tsx'
 import { AppsPage } from './pages/apps.tsx'
+import { NewPage } from './pages/new.tsx'
+import { NodesPage } from './pages/nodes.tsx'
 import { SignInPage } from './pages/sign-in.tsx'
+import { UsagePage } from './pages/usage.tsx'
 import { matchPath, usePlace } from './router.ts'
 import { readSession, session } from './session.ts'
 import { useStore } from './store.ts'
@@ -17,6 +21,10 @@ import { useStore } from './store.ts'
 /** Each page by the shape of its path. */
 const PAGES: Readonly<Record<string, ComponentType<PageProps>>> = {
   '/': AppsPage,
+  '/new': NewPage,
+  '/nodes': NodesPage,
+  '/usage': UsagePage,
+  '/access': AccessPage,
   '/apps/:app': AppPage,
   '/apps/:app/:tab': AppPage,
 }

@@ -38,6 +38,8 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
-    rolldownOptions: { input: { index: join(import.meta.dirname, 'index.html') } },
+    rolldownOptions: {
+      input: Object.fromEntries(['index', 'terminal'].map(name => [name, join(import.meta.dirname, `${name}.html`)])),
+    },
   },
 })

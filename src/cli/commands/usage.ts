@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander'
+import { asCsv, type MonthUsage, rowsOf } from '../../api/usage-rows.ts'
 import { ShadowError } from '../../lib/errors.ts'
 import { sayBytes, sayMs } from '../../model/quantities.ts'
 import { type CallFlags, callsMaster } from '../command-options.ts'
@@ -6,7 +7,6 @@ import { orNearApps } from '../near-apps.ts'
 import { print, table } from '../print.ts'
 import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
-import { asCsv, type MonthUsage, rowsOf } from '../usage-rows.ts'
 
 type Flags = CallFlags & { readonly month?: string; readonly csv?: true; readonly by: 'app' | 'owner' }
 

@@ -1,10 +1,11 @@
 import type { ComponentType } from 'preact'
+import { DangerTab } from './danger.tsx'
 import { LogsTab } from './logs.tsx'
 import { OverviewTab } from './overview.tsx'
-import { DangerTab } from './danger.tsx'
 import { ReleasesTab } from './releases.tsx'
 import { SettingsTab } from './settings.tsx'
 import type { TabProps } from './tab-props.ts'
+import { TerminalTab } from './terminal.tsx'
 import { VolumeTab } from './volume.tsx'
 
 type Tab = { readonly path: string; readonly text: string; readonly Tab: ComponentType<TabProps> }
@@ -13,10 +14,9 @@ type Tab = { readonly path: string; readonly text: string; readonly Tab: Compone
 export const TABS: readonly Tab[] = [
   { path: '', text: 'Overview', Tab: OverviewTab },
   { path: 'logs', text: 'Logs', Tab: LogsTab },
-]
-export const TABS: readonly Tab[] = [{ path: 'settings', text: 'Settings', Tab: SettingsTab }]
   { path: 'releases', text: 'Releases', Tab: ReleasesTab },
   { path: 'volume', text: 'Volume', Tab: VolumeTab },
   { path: 'settings', text: 'Settings', Tab: SettingsTab },
+  { path: 'terminal', text: 'Terminal', Tab: TerminalTab },
   { path: 'danger', text: 'Danger zone', Tab: DangerTab },
 ]

@@ -1,6 +1,6 @@
-import type { CallAnswer } from '../api/call-shape.ts'
-import type { usageCalls } from '../api/usage-calls.ts'
 import { sumOfUsage, USAGE_COUNTERS, type UsageCounters } from '../model/usage.ts'
+import type { CallAnswer } from './call-shape.ts'
+import type { usageCalls } from './usage-calls.ts'
 
 export type MonthUsage = CallAnswer<typeof usageCalls.getUsage>
 type Item = MonthUsage['items'][number]
