@@ -34,7 +34,7 @@ const DAEMONS: readonly (readonly [title: string, says: string, add: (metrics: M
     metrics => void [apiMetrics(metrics), storageMetrics(metrics), masterMetrics(metrics, unread)],
   ],
   ['Of a node', 'They are sums over the apps of the node.', metrics => void nodeMetrics(metrics, unread)],
-  ['Of a front', '', metrics => frontMetrics(metrics, unread)],
+  ['Of a front', 'Besides those with the label `daemon` above.', metrics => frontMetrics(metrics, unread)],
 ]
 
 type Section = { readonly title: string; readonly says: string; readonly metrics: readonly MetricDescription[] }

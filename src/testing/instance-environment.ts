@@ -23,6 +23,7 @@ type Options = {
   onStep?: (step: string) => void
   onReady?: () => void
   counters?: InstanceCounters
+  tracer?: InstanceParts['tracer']
   mustWake?: InstanceParts['mustWake']
 }
 
@@ -80,6 +81,7 @@ export class InstanceEnvironment {
       queue: new Queue({ perApp: bounds, perNode: bounds }),
       log: noLog,
       counters: options.counters,
+      tracer: options.tracer,
       revisions: options.revisions,
       mustWake: options.mustWake,
       journal: (_instance, line) => void this.journal.push(line),
