@@ -1,4 +1,4 @@
-import { sayAbsolute, sayCountdown, sayRelative } from '../format.ts'
+import { sayAbsolute, sayCountdown, sayDuration, sayRelative } from '../format.ts'
 import { store, useStore } from '../store.ts'
 
 const now = store(Date.now())
@@ -13,6 +13,16 @@ export function Time({ at }: { at: string }) {
   return (
     <time dateTime={at} title={sayAbsolute(ms)}>
       {sayRelative(ms, useNow())}
+    </time>
+  )
+}
+
+/** For how long something has been so; the moment stands in its title. */
+export function Since({ at }: { at: string }) {
+  const ms = Date.parse(at)
+  return (
+    <time dateTime={at} title={`since ${sayAbsolute(ms)}`}>
+      for {sayDuration(Math.max(0, useNow() - ms) / 1_000)}
     </time>
   )
 }

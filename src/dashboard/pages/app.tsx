@@ -4,7 +4,7 @@ import { Heading } from '../components/heading.tsx'
 import { Icon } from '../components/icon.tsx'
 import { Link } from '../components/link.tsx'
 import { Phase } from '../components/phase.tsx'
-import { Countdown, Time } from '../components/time.tsx'
+import { Countdown, Since } from '../components/time.tsx'
 import type { PageProps } from '../page-props.ts'
 import { type AppFacts, useApp } from '../use-app.ts'
 import { TABS } from './app/tabs.ts'
@@ -55,7 +55,7 @@ function State({ facts: { row } }: { facts: AppFacts }) {
           <Phase phase={row.phase} />
           {row.since !== null && (
             <span class="faint">
-              since <Time at={row.since} />
+              <Since at={row.since} />
             </span>
           )}
           {row.sleepsAt !== null && (

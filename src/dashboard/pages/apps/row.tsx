@@ -3,7 +3,7 @@ import type { AppRow } from '../../../model/overview.ts'
 import { type ApiError, call } from '../../api.ts'
 import { Link } from '../../components/link.tsx'
 import { Phase } from '../../components/phase.tsx'
-import { Countdown, Time } from '../../components/time.tsx'
+import { Countdown, Since } from '../../components/time.tsx'
 import { toast } from '../../components/toasts.tsx'
 import { WeekStrip } from '../../components/week-strip.tsx'
 import { sayDuration, sayMoney } from '../../format.ts'
@@ -25,7 +25,7 @@ export function AppRowCells({ row, hours, currency }: Props) {
         </Link>
         {row.url !== null && (
           <a class="url faint" href={row.url} target="_blank" rel="noreferrer" title={`Open ${row.url}: wakes the app`}>
-            {row.url.replace(/^https?:\/\//, '')}
+            {row.url.replace(/^https?:\/\/|\/$/g, '')}
           </a>
         )}
       </Cell>
@@ -34,7 +34,7 @@ export function AppRowCells({ row, hours, currency }: Props) {
           <Phase phase={row.phase} />
           {row.since !== null && (
             <span class="faint">
-              <Time at={row.since} />
+              <Since at={row.since} />
             </span>
           )}
           {row.sleepsAt !== null && (
@@ -82,9 +82,10 @@ function Month({ row: { month }, currency }: { row: AppRow; currency: string | n
   if (month.cost === null || month.alwaysOnCost === null)
     return <span class="num">{sayDuration(month.awakeSeconds)} awake</span>
   return (
-    <span class="num">
-      {sayMoney(month.cost, currency)} <span class="faint">of {sayMoney(month.alwaysOnCost, null)} always on</span>
-    </span>
+    <>
+      <span class="num">{sayMoney(month.cost, currency)}</span>
+      <span class="num faint always-on">{sayMoney(month.alwaysOnCost, null)} if always on</span>
+    </>
   )
 }
 
