@@ -1,4 +1,4 @@
-export const PHASE_WORDS: Readonly<Record<string, string>> = {
+const PHASE_WORDS: Readonly<Record<string, string>> = {
   awake: 'awake',
   waking: 'waking',
   asleep: 'asleep',

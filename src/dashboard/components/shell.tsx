@@ -94,7 +94,7 @@ function SignedIn({ session }: { session: Session }) {
     >
       <Icon name="leave" />
       <span class="who">
-        {name} <span class="faint">{session.role}</span>
+        {name} {name !== session.role && <span class="faint">{session.role}</span>}
       </span>
     </button>
   )

@@ -20,7 +20,7 @@ export const EMPTY = {
 export type Values = { readonly [K in keyof typeof EMPTY]: string }
 
 /** The variables of lines `NAME=value`. A line without "=" has an empty value, which the form says. */
-export const variablesOf = (text: string): Readonly<Record<string, string>> =>
+const variablesOf = (text: string): Readonly<Record<string, string>> =>
   Object.fromEntries(
     linesOf(text).map(line => {
       const equals = line.indexOf('=')

@@ -1,4 +1,4 @@
-/** Three digits, and no more than people read. */
+/** Three digits, and no more than people read. @internal */
 export const rounded = (value: number): string =>
   value >= 100 ? Math.round(value).toLocaleString('en') : String(Number(value.toPrecision(3)))
 
