@@ -240,6 +240,9 @@ test('a terminal is refused without a token, to a token that may not, and where 
     headers: { authorization: `Bearer ${shadow.up.adminToken}` },
   })
   assert.equal(plain.status, 400)
+  // An Upgrade at any other path is a plain request.
+  const headers = { authorization: `Bearer ${shadow.up.adminToken}` }
+  await assert.rejects(WebTerminal.open({ url: `${shadow.up.masterUrl}/v1/apps`, headers }), /200/)
   const { id, token } = await shadow.admin.call('createToken', { body: { name: 'ann', role: 'owner', apps: ['blog'] } })
   const terminal = await webTerminal({ headers: { authorization: `Bearer ${token}` } })
   await terminal.reply('started')

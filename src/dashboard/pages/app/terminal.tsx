@@ -32,13 +32,15 @@ export function TerminalTab({ app: { name } }: TabProps) {
       <Section title="Sessions that hold the app now">
         {error && <Failure error={error} retry={reload} />}
         {sessions?.length === 0 && <p class="faint">Nobody has a session in it.</p>}
-        <ul class="stack">
-          {sessions?.map(({ what, since }) => (
-            <li key={`${since} ${what}`}>
-              {what}, since <Time at={since} />
-            </li>
-          ))}
-        </ul>
+        {sessions !== undefined && sessions.length > 0 && (
+          <ul class="stack">
+            {sessions.map(({ what, since }) => (
+              <li key={`${since} ${what}`}>
+                {what}, since <Time at={since} />
+              </li>
+            ))}
+          </ul>
+        )}
       </Section>
     </>
   )
