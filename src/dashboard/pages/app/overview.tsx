@@ -8,7 +8,7 @@ export function OverviewTab({ facts, app }: TabProps) {
   return (
     <div class="overview">
       <Glance facts={facts} app={app} />
-      <Charts app={app.name} />
+      <Charts app={app.name} row={facts.row} />
       <AppTimeline app={app} />
     </div>
   )

@@ -1,3 +1,5 @@
+import { useEffect } from 'preact/hooks'
+import type { AppRow } from '../../../../model/overview.ts'
 import { call } from '../../../api.ts'
 import { Failure } from '../../../components/failure.tsx'
 import { sayBytes, sayCount, sayDuration, sayMs } from '../../../format.ts'
@@ -9,15 +11,20 @@ import { RANGES, type Range, sayAwake } from './chart-words.ts'
 const time = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' })
 const date = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' })
 
+type Props = { readonly app: string; readonly row: AppRow | undefined }
+
+/** A node writes what it has measured some seconds later. */
+const AFTER_CHANGE_MS = 3_000
+
 /** Requests, latency, memory and processor time of an app over an hour to a month. */
-export function Charts({ app }: { app: string }) {
+export function Charts({ app, row }: Props) {
   const name = usePlace().query.get('range')
   const range = RANGES.find(range => range.name === name) ?? RANGES[0]
   // Of another range, what was read before is no picture of this one.
-  return <ChartsOf key={`${app} ${range.name}`} app={app} range={range} />
+  return <ChartsOf key={`${app} ${range.name}`} app={app} row={row} range={range} />
 }
 
-function ChartsOf({ app, range }: { app: string; range: Range }) {
+function ChartsOf({ app, row, range }: Props & { readonly range: Range }) {
   const {
     value: series,
     error,
@@ -32,6 +39,10 @@ function ChartsOf({ app, range }: { app: string; range: Range }) {
     [app, range],
     { everyMs: range.everyMs },
   )
+  useEffect(() => {
+    const timer = setTimeout(reload, AFTER_CHANGE_MS)
+    return () => clearTimeout(timer)
+  }, [row?.phase, row?.since, reload])
   const sayTime = (seconds: number): string => {
     const at = seconds * 1_000
     return range.seconds <= 86_400 ? time.format(at) : date.format(at)
