@@ -54,7 +54,7 @@ function ChartsOf({ app, row, range }: Props & { readonly range: Range }) {
   const parts = { series, sayTime, sayMoment }
   return (
     <section class="charts" aria-labelledby="charts-title">
-      <div class="section-head">
+      <div class="overview-head">
         <h2 id="charts-title">Use</h2>
         <span class="faint charts-awake">
           {series && (

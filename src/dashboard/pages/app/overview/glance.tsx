@@ -22,7 +22,7 @@ export function Glance({ app, facts: { row } }: { app: App; facts: AppFacts }) {
   const hours = useActivity([app.name])(app.name)
   return (
     <section class="glance card" aria-labelledby="glance-title">
-      <div class="section-head">
+      <div class="overview-head">
         <h2 id="glance-title">Now</h2>
         <WakeSleep app={app.name} row={row} />
       </div>
@@ -32,7 +32,7 @@ export function Glance({ app, facts: { row } }: { app: App; facts: AppFacts }) {
           <pre>{instance.problem.detail}</pre>
         </div>
       )}
-      <dl class="facts">
+      <dl class="glance-facts">
         <Fact name={WHY[row?.phase ?? 'unknown'] ?? 'State'}>
           <Holds row={row} instance={instance} />
         </Fact>

@@ -17,7 +17,7 @@ export function AppTimeline({ app }: { app: App }) {
   const { pages, error, isLoading, loadOlder, reload } = useTimeline(app.name, kinds)
   return (
     <section class="timeline" aria-labelledby="timeline-title">
-      <div class="section-head">
+      <div class="overview-head">
         <h2 id="timeline-title">Timeline</h2>
         <fieldset class="chips">
           <legend class="unseen">Which events</legend>
