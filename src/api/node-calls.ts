@@ -6,6 +6,7 @@ import { nodeFileCalls } from './file-calls.ts'
 import { nodeHistoryCalls } from './history-calls.ts'
 import { logQuery } from './log-query.ts'
 import { InstanceLoadSchema } from './node-schemas.ts'
+import { nodeSummaryCalls } from './node-summary-calls.ts'
 import { nodeVolumeCalls } from './node-volume-calls.ts'
 import type { nodePaths } from './paths.ts'
 import { rolloutQuery } from './rollout-calls.ts'
@@ -188,4 +189,5 @@ export const nodeCalls = {
   ...nodeTcpCalls,
   ...nodeStatsCalls,
   ...nodeHistoryCalls,
+  ...nodeSummaryCalls,
 } satisfies Record<keyof typeof nodePaths, Call>

@@ -132,6 +132,7 @@ export const nodePaths = {
   openSession: 'POST /v1/instances/:instance/session',
   openConnection: 'POST /v1/instances/:instance/connection',
   listStats: 'GET /v1/stats',
+  listSummaries: 'GET /v1/summaries',
   listVolumes: 'GET /v1/volumes',
   removeVolume: 'DELETE /v1/volumes/:volume',
   sendVolume: 'GET /v1/volumes/:volume/image',

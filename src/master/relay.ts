@@ -14,7 +14,6 @@ import type { App, Volume } from '../model/app.ts'
 import { appOfBuilt } from '../model/build.ts'
 import type { InstanceView, VolumeUse } from '../model/instance.ts'
 import { type InstanceId, instanceId } from '../model/instance-id.ts'
-import { summaryOf } from '../model/instance-summary.ts'
 import { MASTER_CALL_WITHIN, NODE_ANNOUNCES_EVERY } from '../model/intervals.ts'
 import type { AppName, NodeName, VolumeId } from '../model/names.ts'
 import { servesApps } from '../model/node-state.ts'
@@ -38,6 +37,7 @@ import type { LogSource, LogSources } from './logs/merged-log.ts'
 import { gone, passOn } from './node-answers.ts'
 import { readStats } from './node-stats.ts'
 import type { ControlledNode, Nodes } from './nodes.ts'
+import { type Asking, readSummaries } from './overview/node-summaries.ts'
 import type { Permits } from './permits.ts'
 import { joinSession, openSession, type SessionCall, type SessionQuery } from './sessions/join-session.ts'
 import type { Volumes } from './volumes.ts'
@@ -205,10 +205,7 @@ export function nodeRelay({ nodes, volumes, companions, permits, credentials, is
       }
     },
     /** What a list of apps needs of the instances of a node, that has changed since a version. Fails if the node does not answer in time. */
-    async summaries(node: ControlledNode, _since: string | undefined, _waitMs: number, signal: AbortSignal) {
-      const { items } = await clientOf(node).call('listInstances', { signal })
-      return { version: undefined, isWhole: true, items: items.map(summaryOf), gone: [] }
-    },
+    summaries: (node: ControlledNode, ...asked: Asking) => readSummaries(clientOf(node), ...asked),
     stats: async () => readStats(await nodes.list(), clientOf),
     /** Asks all nodes; `silent`: those that did not answer. */
     askEach: async <T>(ask: (node: NodeClient) => Promise<T>) =>

@@ -36,6 +36,7 @@ import type { ScheduledRuns } from './scheduled-runs.ts'
 import type { Sessions } from './sessions/sessions.ts'
 import type { SnapshotHandlers } from './snapshots/handlers.ts'
 import type { Space } from './space/space.ts'
+import type { Summaries } from './summaries.ts'
 import { followRollout } from './switch/follow-rollout.ts'
 import type { VolumeExports } from './volume-exports.ts'
 import type { VolumeMoves } from './volume-moves.ts'
@@ -68,6 +69,7 @@ type Parts = {
   readonly sessions: Sessions
   readonly connections: Connections
   readonly stats: () => Promise<InstanceStats[]>
+  readonly summaries: Summaries
   readonly health: Health
   readonly readLogs: (instance: InstanceId, options: ReadOptions, signal: AbortSignal) => AsyncIterable<LogLine>
   /** Fails with `node-cordoned` if this node takes no new apps, and does not know this one. */
@@ -101,6 +103,7 @@ export function apiHandlers({
   sessions,
   connections,
   stats,
+  summaries,
   health,
   readLogs,
   mustTake,
@@ -128,6 +131,8 @@ export function apiHandlers({
     openConnection: ({ params, query }, stream) =>
       connections.serve({ ...params, ...query, permit: stream.permit }, stream),
     listStats: async () => ({ items: await stats() }),
+    listSummaries: ({ query: { since, waitMs } }, { signal }) =>
+      summaries.since(since, waitMs, AbortSignal.any([signal, ending])),
     listInstances: async () => {
       await askWorkers()
       return { items: instances.all.map(instance => instance.view()) }

@@ -82,6 +82,11 @@ export class Instance {
     return this.#life.state.phase
   }
 
+  /** Since when it is in this phase, by the clock. */
+  get since(): number {
+    return this.#life.state.since
+  }
+
   /** Whether a newer revision is on its way to take the place of the one that runs, or of one that has just ended for it. */
   get isSwitching(): boolean {
     return this.#waker.isSwitching

@@ -6,6 +6,7 @@ import { asShadowError, ShadowError } from '../lib/errors.ts'
 import { listen, reply } from '../lib/http/api/request-handler.ts'
 import type { InstanceView } from '../model/instance.ts'
 import { instanceId } from '../model/instance-id.ts'
+import { summaryOf } from '../model/instance-summary.ts'
 import type { AppName, NodeName } from '../model/names.ts'
 
 type Name = keyof typeof nodePaths
@@ -65,6 +66,7 @@ export async function fakeNode(name: string, instances: InstanceView[] = [], log
     listEvents: () => ({ items: [] }),
     readSeries: () => ({ items: [] }),
     readActivity: () => ({ items: [] }),
+    listSummaries: () => ({ version: 'all', isWhole: true, items: instances.map(summaryOf), gone: [] }),
     exportVolume: () => '',
     importVolume: () => undefined,
     takeSnapshot: () => ({ consistent: 'asleep', frozenMs: 0 }),

@@ -3,6 +3,7 @@ import type { Exec } from '../../lib/exec.ts'
 import type { Log } from '../../lib/log.ts'
 import type { InstanceView, VolumeUse } from '../../model/instance.ts'
 import type { InstanceId } from '../../model/instance-id.ts'
+import type { VolumeId } from '../../model/names.ts'
 import type { Filesystem } from '../filesystem/filesystem.ts'
 import type { Instance } from '../instance.ts'
 import type { Runtime } from '../runtime/runtime.ts'
@@ -67,6 +68,11 @@ export class Space implements Disposable {
     const view = instance.view()
     const diskBytes = this.#disk.usedBy(id)
     return { ...view, ...(use && { volume: use }), ...(diskBytes !== undefined && { diskBytes }) }
+  }
+
+  /** How full a volume was at the last check. */
+  useOf(volume: VolumeId): VolumeUse | undefined {
+    return this.#volumes.knownOf(volume)
   }
 
   /** All volumes that are here. */

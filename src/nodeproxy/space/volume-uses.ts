@@ -46,6 +46,10 @@ export class VolumeUses implements Disposable {
     return [...this.#known.values()]
   }
 
+  knownOf(volume: VolumeId): VolumeUse | undefined {
+    return this.#known.get(volume)
+  }
+
   async sweep(): Promise<void> {
     for (const { id, volume } of this.#options.running()) if (volume !== undefined) await this.measure(id, volume)
   }
