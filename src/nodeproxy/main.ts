@@ -81,7 +81,7 @@ import { Space } from './space/space.ts'
 import { drainOnSpotNotice } from './spot-notice.ts'
 import type { OnStep } from './state.ts'
 import { readStats } from './stats.ts'
-import { Summaries } from './summaries.ts'
+import { nodeSummaries } from './summaries.ts'
 import { openMeter } from './usage/open.ts'
 import { VolumeExports } from './volume-exports.ts'
 import { VolumeMoves } from './volume-moves.ts'
@@ -387,12 +387,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     apps,
     instances,
     askWorkers: () => grants.report(),
-    summaries: new Summaries({
-      instances: () => instances.all,
-      askWorkers: () => grants.report(),
-      useOf: volume => space.useOf(volume),
-      clock,
-    }),
+    summaries: nodeSummaries({ instances, workers: grants, space, clock }),
     stats: () => readStats({ node: name, instances: () => instances.all, runtime, space, clock }),
     sessions: new Sessions({
       node: name,

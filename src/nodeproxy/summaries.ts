@@ -133,3 +133,19 @@ export class Summaries {
     }
   }
 }
+
+type Parts = {
+  readonly instances: { readonly all: readonly Summarised[] }
+  readonly workers: { report(): Promise<void> }
+  readonly space: { useOf(volume: VolumeId): VolumeUse | undefined }
+  readonly clock: Clock
+}
+
+/** The summaries of the instances of this node. */
+export const nodeSummaries = ({ instances, workers, space, clock }: Parts): Summaries =>
+  new Summaries({
+    instances: () => instances.all,
+    askWorkers: () => workers.report(),
+    useOf: volume => space.useOf(volume),
+    clock,
+  })
