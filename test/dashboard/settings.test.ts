@@ -198,7 +198,10 @@ test('the volume is shown, grows, and has snapshots that are restored and delete
   const snapshots = section('Snapshots')
   await snapshots.getByLabel('Name').fill('before-upgrade')
   await snapshots.getByRole('button', { name: 'Take a snapshot', exact: true }).click()
-  const row = snapshots.getByRole('row', { name: /before-upgrade/ })
+  // What the restore replaces is a snapshot too, whose note has this name.
+  const row = snapshots
+    .getByRole('row')
+    .filter({ has: page.getByRole('rowheader', { name: 'before-upgrade', exact: true }) })
   await row.getByRole('button', { name: 'Restore before-upgrade' }).click()
   const restore = dialog().getByRole('button', { name: 'Restore', exact: true })
   assert.equal(await restore.isDisabled(), true)
