@@ -17,6 +17,7 @@ import { logQuery } from './log-query.ts'
 import { NoteSchema } from './made-schema.ts'
 import { MemberSchema } from './member-schema.ts'
 import { AnnounceSchema, CordonSchema, NodeSchema, PlacementSchema } from './node-schemas.ts'
+import { noticeCalls } from './notice-calls.ts'
 import { overviewCalls } from './overview-calls.ts'
 import type { masterPaths } from './paths.ts'
 import { releaseCalls } from './release-calls.ts'
@@ -64,6 +65,7 @@ export const masterCalls = {
     may: 'anyone',
   },
   ...rolloutCalls,
+  ...noticeCalls,
   registerApp: {
     says: 'register an app',
     query: z.strictObject({

@@ -206,6 +206,12 @@ export const ownerRules: { readonly [K in keyof Calls]: OwnerRule<HandlerInput<C
   // Of all apps, without a way to leave some out.
   changes: 'never',
 
+  // A webhook may be told of machines, and masters reach more of the network than owners do.
+  addWebhook: 'never',
+  listWebhooks: 'never',
+  removeWebhook: 'never',
+  testWebhook: 'never',
+
   // Machines are the admin's.
   listNodes: 'never',
   cordonNode: 'never',

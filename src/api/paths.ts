@@ -3,6 +3,8 @@ import { dashboardPaths } from './dashboard-paths.ts'
 import { domainPaths } from './domain-paths.ts'
 import { filePaths, nodeFilePaths } from './file-paths.ts'
 import { historyPaths, nodeHistoryPaths } from './history-paths.ts'
+import { historyPaths } from './history-paths.ts'
+import { noticePaths } from './notice-paths.ts'
 import { overviewPaths } from './overview-paths.ts'
 import { usagePaths } from './usage-paths.ts'
 import { nodeVolumePaths, volumePaths } from './volume-paths.ts'
@@ -110,6 +112,7 @@ export const masterPaths = {
   ...dashboardPaths,
   ...overviewPaths,
   ...domainPaths,
+  ...noticePaths,
 } as const
 
 /** The method and path of every call of a node's API. `/server-health-check` needs no key. */

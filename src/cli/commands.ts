@@ -83,6 +83,10 @@ export const verbs: Readonly<Record<string, Verb>> = {
     says: 'what an app or an owner may use in a month: set, ls, rm',
     load: () => import('./commands/budget.ts'),
   },
+  webhook: {
+    says: 'URLs that are told when something goes wrong: add, ls, rm, test',
+    load: () => import('./commands/webhook.ts'),
+  },
   wake: { says: 'wake an app and wait until it is ready', load: () => import('./commands/wake.ts') },
   sleep: { says: 'put an app to sleep now', load: () => import('./commands/sleep.ts') },
   move: {

@@ -39,6 +39,7 @@ import { streamAppLogs } from './logs/app-logs.ts'
 import type { Lookup } from './lookup.ts'
 import type { NodeRemoval } from './node-removal.ts'
 import type { ControlledNode, Nodes } from './nodes.ts'
+import { type NoticeParts, noticeHandlers } from './notices/handlers.ts'
 import { overviewHandlers } from './overview/handlers.ts'
 import type { Overview } from './overview/overview.ts'
 import { tokenHandlers } from './owners/token-handlers.ts'
@@ -118,6 +119,7 @@ export type Parts = {
   dashboard: DashboardHandlers
   overview: Overview
   upgrades: Pick<Upgrades, 'accept'>
+  notices: NoticeParts
 }
 
 const HEALTH_WITHIN_MS = 2_000
@@ -365,6 +367,7 @@ export function masterHandlers(parts: Parts): Handlers {
     ...backupHandlers(parts.backups),
     ...usageHandlers(parts.usage),
     ...overviewHandlers(parts.overview, parts.usage.prices?.currency ?? null),
+    ...noticeHandlers(parts.notices),
     ...buildHandlers({ apps, relay, history, permits, blobs }),
     ...timelineHandlers({ find, timelines: parts.timelines }),
   }

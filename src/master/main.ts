@@ -50,6 +50,7 @@ import { appLookup } from './lookup.ts'
 import { apiMetrics, masterMetrics } from './master-metrics.ts'
 import { nodeRemoval } from './node-removal.ts'
 import { nodeRecords } from './nodes.ts'
+import { openNotices } from './notices/open.ts'
 import { Overview } from './overview/overview.ts'
 import { ownerGuard } from './owners/guard.ts'
 import { placementPermits } from './permits.ts'
@@ -258,6 +259,17 @@ export async function startMaster(
   let ssh: SshServer | undefined
   const upgrades = new Upgrades()
   const usage = openUsage({ storage, seals, records, tokens, apps, prices: config.prices, clock, log })
+  const notices = openNotices({
+    storage,
+    seals,
+    nodes,
+    read: relay.summaries,
+    budgets: usage.budgets,
+    backups: backups.schedule,
+    announce,
+    clock,
+    log,
+  })
   const own = ownEvents({ storage, clock, log })
   const timelines = appTimelines({ relay, history, snapshots: ofSnapshots, backups: backups.backups, own, clock })
   let front: string | undefined
@@ -281,6 +293,7 @@ export async function startMaster(
     clock,
     overview,
     upgrades,
+    notices,
     keys,
     sshServer: () => ssh,
     history,
@@ -348,7 +361,8 @@ export async function startMaster(
   const { members } = cluster
   const ticking = ticker.run(ending.signal)
   const counting = usage.count(ending.signal)
-  const others = changesOf({ ticker, backups: backups.schedule, overview })
+  const noticing = notices.run(ending.signal)
+  const others = changesOf({ ticker, backups: backups.schedule, overview, notices })
   const watching = watchChanges(
     { journal, storage, records, changes, tokens, members, others, clock, log },
     ending.signal,
@@ -373,7 +387,7 @@ export async function startMaster(
       await ssh?.[Symbol.asyncDispose]()
       await server[Symbol.asyncDispose]()
       await held.disposeAsync()
-      await Promise.all([watching, ticking, counting, collecting, journal.flushed()])
+      await Promise.all([watching, ticking, counting, noticing, collecting, journal.flushed()])
       await Promise.all([blobs.close(), layers.close(), backups[Symbol.asyncDispose]()])
       if (given === undefined) await storage.close()
     },
@@ -385,12 +399,15 @@ const changesOf = ({
   ticker,
   backups,
   overview,
+  notices,
 }: {
   ticker: ScheduleTicker
   backups: Pick<BackupSchedule, 'changed' | 'missed'>
   overview: Pick<Overview, 'ownersChanged'>
+  notices: Pick<ReturnType<typeof openNotices>, 'changed' | 'missed'>
 }) => ({
   changed(key: string): void {
+    notices.changed(key)
     if (key.startsWith('tokens/')) overview.ownersChanged()
     const app = appOfSchedules(key)
     if (app !== undefined) ticker.changed(app)
@@ -400,6 +417,7 @@ const changesOf = ({
   missed(): void {
     ticker.missed()
     backups.missed()
+    notices.missed()
     overview.ownersChanged()
   },
 })

@@ -9,6 +9,7 @@ import { newSealKey, Seals, sealKeys } from '../lib/seals.ts'
 import { resealedBackups } from './backups/records.ts'
 import { resealedAuthority } from './cluster/authority.ts'
 import { resealedRevision } from './history.ts'
+import { resealedWebhook } from './notices/webhooks.ts'
 import { resealedSecrets } from './releases/secret-documents.ts'
 import { isSealed, openTask, sealTask } from './sealed-task.ts'
 import type { Storage } from './storage/storage.ts'
@@ -70,6 +71,7 @@ export async function rewriteSecrets(storage: Storage, seals: Seals, log: Log): 
     ['secrets/', (secrets: object) => resealedSecrets(secrets, seals)],
     ['cluster/', (ca: { sealedKey: string }) => resealedAuthority(ca, seals)],
     ['backup-records/', (record: object, key: string) => resealedBackups(key, record, seals)],
+    ['webhooks/', (webhook: object) => resealedWebhook(webhook, seals)],
   ] as const)
     await mapAtMost(AT_ONCE, await storage.list(prefix), key => rewrite(key, next))
   await storage.update(REGISTER, { key: before.key, rewrittenWith: seals.id }, before.etag).catch(unlessChanged)

@@ -42,7 +42,7 @@ export async function openBackups({
   log,
   ...rest
 }: Given): Promise<
-  BackupParts & AsyncDisposable & { readonly schedule: Pick<BackupSchedule, 'changed' | 'missed' | 'now'> }
+  BackupParts & AsyncDisposable & { readonly schedule: Pick<BackupSchedule, 'changed' | 'missed' | 'now' | 'late'> }
 > {
   const files = await openRepositoryFiles(place)
   const records = backupRecords({ storage, seals })

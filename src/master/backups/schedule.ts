@@ -1,5 +1,5 @@
 import type { Clock } from '../../lib/clock.ts'
-import { isFailure, ShadowError } from '../../lib/errors.ts'
+import { isFailure, type Problem, ShadowError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import { repeat } from '../../lib/repeat.ts'
 import { Turns } from '../../lib/turns.ts'
@@ -31,7 +31,12 @@ type Known = {
   /** How often it is backed up by the clock; undefined: never. */
   readonly everyMs: number | undefined
   readonly backupAt: number | undefined
+  /** Why the last try to make a backup failed. */
+  readonly failure: Pick<Problem, 'code' | 'detail'> | undefined
 }
+
+/** A volume that has no backup of the age that its policy wants. */
+export type LateBackup = Pick<Known, 'backupAt' | 'failure'> & { readonly app: AppName; readonly everyMs: number }
 
 const LOOKED_EVERY_MS = 60_000
 /** The journal tells of policies that other masters have set. A list of all finds what it did not tell. */
@@ -139,10 +144,21 @@ export function backupSchedule({ records, backups, clock, log }: Parts) {
     return { count, oldestAgeMs }
   }
 
+  /** The volumes whose backups are late, or could not be made at all; undefined: the records were not read yet. */
+  function late(): readonly LateBackup[] | undefined {
+    if (readAllAt === Number.NEGATIVE_INFINITY) return undefined
+    return [...known].flatMap(([volume, { everyMs, backupAt, failure }]) => {
+      if (everyMs === undefined || ownerless.has(volume)) return []
+      const isLate = backupAt === undefined ? failure !== undefined : clock.wall() - backupAt > 2 * everyMs
+      return isLate ? { app: volume as string as AppName, everyMs, backupAt, failure } : []
+    })
+  }
+
   const repeating = repeat(clock, LOOKED_EVERY_MS, look, cause => log.warn('backups not looked at', { cause }))
   return {
     /** As the records were read last. */
     now,
+    late,
     /** The record of the volume has changed, here or elsewhere. */
     changed: (volume: VolumeId): void => void changed.add(volume),
     /** Nobody knows which records have changed. */
@@ -165,6 +181,7 @@ function knownOf(volume: VolumeId, { etag, record }: { etag: string; record: Bac
     due: dueOf(volume, record),
     everyMs: every === undefined ? undefined : toMs(every),
     backupAt: backupAt === undefined ? undefined : Date.parse(backupAt),
+    failure: record.failure?.kind === 'backup' ? record.failure.problem : undefined,
   }
 }
 

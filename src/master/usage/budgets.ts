@@ -16,7 +16,14 @@ import {
 import type { AppName } from '../../model/names.ts'
 import { costOf, type Prices } from '../../model/prices.ts'
 import { ownerOf } from '../../model/scope.ts'
-import { boundsOfMonth, monthOf, NOTHING_USED, sumOfUsage, type UsageCounters } from '../../model/usage.ts'
+import {
+  boundsOfMonth,
+  monthOf,
+  NOTHING_USED,
+  sumOfUsage,
+  type UsageCounters,
+  type UsageMonth,
+} from '../../model/usage.ts'
 import { retryOnConflict } from '../retry.ts'
 import type { Storage } from '../storage/storage.ts'
 import type { Owner } from './monthly.ts'
@@ -40,6 +47,7 @@ export type BudgetStanding = Budget & {
   readonly says: string
   readonly state: 'ok' | 'near' | 'spent'
 }
+type ComparedBudget = BudgetStanding & { readonly month: UsageMonth; readonly apps: ReadonlySet<AppName> }
 export type Budgets = ReturnType<typeof appBudgets>
 
 const DocumentSchema = z.object({ limits: BudgetLimitsSchema })
@@ -69,7 +77,7 @@ export function appBudgets({ storage, usage, owners, names, setState, prices, cl
   }
 
   /** How each budget stands, and which of the apps it is for. */
-  async function standings(): Promise<readonly (BudgetStanding & { readonly apps: ReadonlySet<AppName> })[]> {
+  async function standings(): Promise<readonly ComparedBudget[]> {
     const budgets = await all()
     if (budgets.length === 0) return []
     const month = monthOf(clock.wall())
@@ -81,7 +89,7 @@ export function appBudgets({ storage, usage, owners, names, setState, prices, cl
       const cost = prices && costOf(sum, prices)
       const standing = standingOf(budget.limits, { ...sum, cost }, prices?.currency ?? '')
       const { share = 0, says = 'no prices are set (SHADOW_PRICES)' } = standing ?? {}
-      return { ...budget, share, says, state: stateOf(share) ?? 'ok', apps: new Set(of) }
+      return { ...budget, month, share, says, state: stateOf(share) ?? 'ok', apps: new Set(of) }
     })
   }
 
@@ -111,6 +119,8 @@ export function appBudgets({ storage, usage, owners, names, setState, prices, cl
   }
 
   return {
+    standings,
+
     /** Compares in the background, one comparison at a time: a node has reported that its apps have used something. */
     usedSome(): void {
       turn
@@ -121,7 +131,7 @@ export function appBudgets({ storage, usage, owners, names, setState, prices, cl
     },
 
     async list(): Promise<readonly BudgetStanding[]> {
-      return (await standings()).map(({ apps: _, ...standing }) => standing)
+      return (await standings()).map(({ apps: _, month: __, ...standing }) => standing)
     },
 
     async set(kind: BudgetKind, name: string, limits: BudgetLimits): Promise<BudgetStanding> {
