@@ -190,6 +190,10 @@ test('volumes are counted by their newest backup; those without a policy by the 
   await pass(2 * DAY + 60 * MINUTE, 15 * MINUTE)
   assert.deepEqual(schedule.now().count, { current: 0, late: 1, none: 0 })
   assert(schedule.now().oldestAgeMs > 2 * DAY)
+  assert.deepEqual(
+    schedule.late()?.map(({ app, everyMs, failure: last }) => [app, everyMs, last?.code]),
+    [[BLOG, DAY, 'node-unreachable']],
+  )
   await set(SHOP, DAILY)
   schedule.changed(SHOP)
   await pass(2 * MINUTE)

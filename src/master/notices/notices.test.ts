@@ -190,6 +190,7 @@ describe('a receiver', () => {
     clock.pause(SECOND)
     await all[0]?.tick(ending.signal)
     await receives.came(2)
+    while ((await queues.read(other)).items.length > 0) await new Promise(setImmediate) // its answer is on its way
     await clock.advance(10 * SECOND)
     await all[0]?.settled()
     assert.equal((await queues.read(slow)).lastFailure?.why, 'no answer within 10 s')
