@@ -37,13 +37,13 @@ export function AppRowCells({ row, hours, currency }: Props) {
               <Since at={row.since} />
             </span>
           )}
-          {row.sleepsAt !== null && (
-            <span class="sleeps">
-              sleeps in <Countdown to={row.sleepsAt} />
-            </span>
-          )}
         </span>
         <span class="because faint" title={row.problem?.detail ?? row.because ?? undefined}>
+          {row.sleepsAt !== null && (
+            <span class="sleeps">
+              Sleeps in <Countdown to={row.sleepsAt} />.{' '}
+            </span>
+          )}
           {row.problem !== null ? (
             <strong class="bad">{row.problem.code}</strong>
           ) : (
