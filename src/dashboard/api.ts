@@ -9,6 +9,13 @@ type Extra = { readonly signal?: AbortSignal; readonly headers?: Readonly<Record
 type Loose = { params?: Record<string, unknown>; query?: Record<string, unknown>; body?: unknown } & Extra
 
 type Fault = { readonly field: string; readonly message: string }
+type Problem = {
+  readonly code?: string
+  readonly detail?: string
+  readonly hint?: string
+  readonly faults?: readonly Fault[]
+  readonly facts?: Readonly<Record<string, unknown>>
+}
 
 /** A failure as the master tells it (a problem document). Code `offline`: no master answered. */
 export class ApiError extends Error {
@@ -16,13 +23,15 @@ export class ApiError extends Error {
   readonly status: number
   readonly hint: string | undefined
   readonly faults: readonly Fault[]
+  readonly facts: Readonly<Record<string, unknown>>
 
-  constructor(status: number, problem: { code?: string; detail?: string; hint?: string; faults?: readonly Fault[] }) {
+  constructor(status: number, problem: Problem) {
     super(problem.detail ?? `the master answered ${status}`)
     this.code = problem.code ?? 'internal'
     this.status = status
     this.hint = problem.hint
     this.faults = problem.faults ?? []
+    this.facts = problem.facts ?? {}
   }
 }
 
@@ -52,7 +61,7 @@ export const send = async (name: CallName, input: Loose): Promise<Response> => {
     throw new ApiError(0, { code: 'offline', detail: 'the master does not answer' })
   })
   if (response.ok) return response
-  const problem: ConstructorParameters<typeof ApiError>[1] = await response.json().catch(() => ({}))
+  const problem: Problem = await response.json().catch(() => ({}))
   const error = new ApiError(response.status, problem)
   if (response.status === 401 && name !== 'getDashboardSession' && name !== 'startDashboardSession')
     sessionEnded.set(error)

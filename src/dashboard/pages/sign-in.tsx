@@ -3,7 +3,7 @@ import { type ApiError, call } from '../api.ts'
 import { CommandLine } from '../components/command-line.tsx'
 import { Failure } from '../components/failure.tsx'
 import { Icon } from '../components/icon.tsx'
-import { signIn } from '../session.ts'
+import { signIn, signsInAgain } from '../session.ts'
 import { useCall } from '../use-call.ts'
 
 /** Asks for a token, or leads to the sign-in by OIDC. `why`: why the session before has ended. */
@@ -24,6 +24,9 @@ export function SignInPage({ why }: { why: ApiError | undefined }) {
     setBusy(false)
   }
   const oidc = ways.value?.oidc
+  useEffect(() => {
+    if (why) signsInAgain(why)
+  }, [why])
   return (
     <main class="sign-in">
       <form onSubmit={submit} class="card stack">
