@@ -69,6 +69,11 @@ package: ## package/: a Debian package, and the tarball that npm install -g take
 build: setup ## dist/, where a source is newer
 	@:
 
+.PHONY: screenshots
+screenshots: setup ## docs/images/: pictures of the dashboard of a real Shadow, after a week that its clock made short
+	@contrib/dev/setup --browser
+	node_modules/.bin/node contrib/dev/screenshots.ts
+
 .PHONY: bench
 bench: setup ## name the benchmarks
 	@sed -nE 's/^ *"(bench:[a-z-]+)".*/  npm run --silent \1 [-- --json]/p' package.json

@@ -17,7 +17,6 @@ type Listener = {
 
 const listeners = new Set<Listener>()
 let source: EventSource | undefined
-let wasLost = false
 
 /** Follows changes of apps. One stream serves all listeners; it ends with the last of them. */
 export function followLive(listener: Listener): () => void {
@@ -35,8 +34,8 @@ function open(): EventSource {
   const events = new EventSource('/v1/overview/events')
   events.onopen = () => {
     connection.set('live')
-    if (wasLost) for (const { onReconnect } of listeners) onReconnect?.()
-    wasLost = false
+    // Also at the first time: what changed between the first read of a page and now was not told.
+    for (const { onReconnect } of listeners) onReconnect?.()
   }
   events.onmessage = ({ data }: MessageEvent<string>) => {
     const change: OverviewEvent = JSON.parse(data)
@@ -47,7 +46,6 @@ function open(): EventSource {
     }
   }
   events.onerror = () => {
-    wasLost = true
     if (source === events) connection.set('lost')
     // A browser tries again by itself, unless the answer was an error, such as that of a session that has ended.
     if (events.readyState === EventSource.CLOSED) void openAgain(events)
