@@ -53,12 +53,13 @@ export async function liveUpdates({ node, url }: Watched, tab: Page | undefined,
   await tab.goto(url)
   const found: number[] = []
   for (let time = 0; time < times; time++) {
-    const phase = time % 2 === 0 ? 'awake' : 'asleep'
-    const row = tab.locator('[role="row"]', { hasText: SHOWN }).first()
-    await row.filter({ hasText: phase === 'awake' ? /asleep/i : /awake/i }).waitFor()
+    const [before, after] = time % 2 === 0 ? (['asleep', 'awake'] as const) : (['awake', 'asleep'] as const)
+    // By the mark of the phase: the word alone is in other cells of the row too.
+    const row = tab.locator('[role="row"]', { has: tab.getByRole('link', { name: SHOWN, exact: true }) })
+    await row.locator(`.phase.${before}`).waitFor()
     const from = performance.now()
-    node.set(SHOWN, phase)
-    await row.filter({ hasText: phase === 'awake' ? /awake/i : /asleep/i }).waitFor()
+    node.set(SHOWN, after)
+    await row.locator(`.phase.${after}`).waitFor()
     found.push(performance.now() - from)
   }
   return found
