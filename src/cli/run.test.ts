@@ -399,6 +399,7 @@ test('every command has help with an example, on stdout', async () => {
     'schedule',
     'budget',
     'port',
+    'webhook',
   ])
   const { verbs } = await import('./commands.ts')
   for (const verb of Object.keys(verbs)) {

@@ -89,6 +89,7 @@ const OTHERS: Readonly<Record<string, string>> = {
   schedule: 'x',
   snapshot: 'x',
   backup: 'x',
+  webhook: 'x',
   role: 'node',
   kind: 'app',
   name: 'x',
