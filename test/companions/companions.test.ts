@@ -16,8 +16,11 @@ const WORDS: Partial<Register> = {
   domains: [],
 }
 const USES: Partial<Register> = { uses: ['blog-db'] }
-/** The machine's name server may know that there is no such name, or not answer at all. */
-const NAME_UNKNOWN = /^(ENOTFOUND|EAI_AGAIN)$/
+/**
+ * What an app gets for a name that it does not know. The name server of the machine may know that there is no such name, fail, or never
+ * answer. A name that the app does know is in its /etc/hosts: then the connection is made or refused at once.
+ */
+const NAME_UNKNOWN = /^(ENOTFOUND|EAI_AGAIN|ETIMEDOUT)$/
 
 let shadow: Shadow
 beforeAll(async () => {
