@@ -47,19 +47,30 @@ export async function call<Name extends CallName>(
   return (response.status === 204 ? undefined : await response.json()) as CallAnswer<Calls[Name]>
 }
 
+const AGAIN_AFTER_MS = 300
+
 /** Makes a call whose answer is a stream or text. */
 export const send = async (name: CallName, input: Loose): Promise<Response> => {
   const [method = 'GET'] = masterPaths[name].split(' ')
-  const response = await fetch(urlOf(name, input), {
-    method,
-    headers: { ...(input.body !== undefined && { 'content-type': 'application/json' }), ...input.headers },
-    ...(input.body !== undefined && { body: JSON.stringify(input.body) }),
-    ...(input.signal && { signal: input.signal }),
-    cache: 'no-store',
-  }).catch((cause: unknown) => {
-    if (input.signal?.aborted) throw cause
-    throw new ApiError(0, { code: 'offline', detail: 'the master does not answer' })
-  })
+  const ask = (): Promise<Response> =>
+    fetch(urlOf(name, input), {
+      method,
+      headers: { ...(input.body !== undefined && { 'content-type': 'application/json' }), ...input.headers },
+      ...(input.body !== undefined && { body: JSON.stringify(input.body) }),
+      ...(input.signal && { signal: input.signal }),
+      cache: 'no-store',
+    })
+  const response = await ask()
+    .catch(async (cause: unknown) => {
+      // A browser ends what is under way when a network of its machine comes or goes. What only reads is asked again.
+      if (method !== 'GET' || input.signal?.aborted) throw cause
+      await new Promise(resolve => setTimeout(resolve, AGAIN_AFTER_MS))
+      return ask()
+    })
+    .catch((cause: unknown) => {
+      if (input.signal?.aborted) throw cause
+      throw new ApiError(0, { code: 'offline', detail: 'the master does not answer' })
+    })
   if (response.ok) return response
   const problem: Problem = await response.json().catch(() => ({}))
   const error = new ApiError(response.status, problem)

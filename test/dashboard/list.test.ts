@@ -80,7 +80,6 @@ describe.skipIf(!(await hasProgram('chromium')))('the list of apps (skipped wher
     await signInAs(shadow.up.adminToken)
     shadow.clock.leap(13 * HOUR_MS)
     await shadow.spoken()
-    await page.getByRole('link', { name: 'Usage', exact: true }).click()
     await page.getByText(/expired/).waitFor()
     await dashboard.mustBeAccessible()
   })

@@ -38,7 +38,9 @@ export async function openDashboard(shadow: Pick<Shadow, 'up' | 'admin'>): Promi
   const url = shadow.up.masterUrl.replace('127.0.0.1', 'localhost')
   const faults: string[] = []
   const watch = (of: Page): void => {
-    of.on('console', message => message.type() === 'error' && faults.push(message.text()))
+    of.on('console', message => {
+      if (message.type() === 'error' && !message.text().includes(NETWORK_CHANGED)) faults.push(message.text())
+    })
     of.on('pageerror', error => faults.push(String(error)))
     of.on('request', request => {
       const { host, protocol } = new URL(request.url())
@@ -49,7 +51,7 @@ export async function openDashboard(shadow: Pick<Shadow, 'up' | 'admin'>): Promi
   page.context().on('page', watch)
   await page.setViewportSize(DESK)
   const link = await shadow.admin.call('createDashboardLink', {})
-  await page.goto(`${url}/#${link.url.split('#')[1]}`)
+  await reach(() => page.goto(`${url}/#${link.url.split('#')[1]}`))
   await page.getByRole('heading', { level: 1, name: 'Apps' }).waitFor()
 
   const mustBeAccessible = async (of: Page = page): Promise<void> => {
@@ -69,7 +71,7 @@ export async function openDashboard(shadow: Pick<Shadow, 'up' | 'admin'>): Promi
     page,
     faults,
     async go(path) {
-      await page.goto(`${url}${path}`)
+      await reach(() => page.goto(`${url}${path}`))
       await page.getByRole('heading', { level: 1 }).waitFor()
     },
     mustBeAccessible,
@@ -92,6 +94,16 @@ export async function openDashboard(shadow: Pick<Shadow, 'up' | 'admin'>): Promi
     },
     [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
   }
+}
+
+/** Chromium ends its requests when a network of the machine comes or goes, as those of containers do. */
+const NETWORK_CHANGED = 'net::ERR_NETWORK_CHANGED'
+
+async function reach(open: () => Promise<unknown>): Promise<void> {
+  await open().catch(error => {
+    if (!String(error).includes(NETWORK_CHANGED)) throw error
+    return open()
+  })
 }
 
 type Violation = { readonly id: string; readonly help: string; readonly nodes: readonly { readonly html: string }[] }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'vitest'
@@ -19,7 +19,11 @@ test('10,000 apps are read once, however many pages look and whatever order they
   await on.admin.call('registerApp', { body: { name: 'app-0', image: 'x', volume: { size: '1GiB' } } })
   const first = await readFile(join(path, 'apps/app-0.json'), 'utf8')
   const others = Array.from({ length: APPS - 1 }, (_, at) => `app-${at + 1}`)
-  await mapAtMost(32, others, name => writeFile(join(path, `apps/${name}.json`), first.replaceAll('app-0', name)))
+  // Whole files appear at once, as the master reads them at any time.
+  await mapAtMost(32, others, async name => {
+    await writeFile(join(path, `${name}.tmp`), first.replaceAll('app-0', name))
+    await rename(join(path, `${name}.tmp`), join(path, `apps/${name}.json`))
+  })
   await settled()
   const reads = (): number => calls.filter(call => call === 'get').length
 
