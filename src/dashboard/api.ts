@@ -38,39 +38,37 @@ export class ApiError extends Error {
 /** Why the session has ended, once a call was answered by 401. */
 export const sessionEnded = store<ApiError | undefined>(undefined)
 
+const AGAIN_AFTER_MS = 300
+
 /** Makes a call of the master's API. Throws an `ApiError`. The browser adds the cookie of the session and the Origin. */
 export async function call<Name extends CallName>(
   name: Name,
   input: CallInput<Calls[Name]> & Extra,
 ): Promise<CallAnswer<Calls[Name]>> {
-  const response = await send(name, input as Loose)
+  const ask = (): Promise<Response> => send(name, input as Loose)
+  const response = await ask().catch(async (error: unknown) => {
+    // A browser ends what is under way when a network of its machine comes or goes. What only reads is asked again.
+    const isRead = masterPaths[name].startsWith('GET ')
+    if (!isRead || !(error instanceof ApiError) || error.code !== 'offline') throw error
+    await new Promise(resolve => setTimeout(resolve, AGAIN_AFTER_MS))
+    return ask()
+  })
   return (response.status === 204 ? undefined : await response.json()) as CallAnswer<Calls[Name]>
 }
-
-const AGAIN_AFTER_MS = 300
 
 /** Makes a call whose answer is a stream or text. */
 export const send = async (name: CallName, input: Loose): Promise<Response> => {
   const [method = 'GET'] = masterPaths[name].split(' ')
-  const ask = (): Promise<Response> =>
-    fetch(urlOf(name, input), {
-      method,
-      headers: { ...(input.body !== undefined && { 'content-type': 'application/json' }), ...input.headers },
-      ...(input.body !== undefined && { body: JSON.stringify(input.body) }),
-      ...(input.signal && { signal: input.signal }),
-      cache: 'no-store',
-    })
-  const response = await ask()
-    .catch(async (cause: unknown) => {
-      // A browser ends what is under way when a network of its machine comes or goes. What only reads is asked again.
-      if (method !== 'GET' || input.signal?.aborted) throw cause
-      await new Promise(resolve => setTimeout(resolve, AGAIN_AFTER_MS))
-      return ask()
-    })
-    .catch((cause: unknown) => {
-      if (input.signal?.aborted) throw cause
-      throw new ApiError(0, { code: 'offline', detail: 'the master does not answer' })
-    })
+  const response = await fetch(urlOf(name, input), {
+    method,
+    headers: { ...(input.body !== undefined && { 'content-type': 'application/json' }), ...input.headers },
+    ...(input.body !== undefined && { body: JSON.stringify(input.body) }),
+    ...(input.signal && { signal: input.signal }),
+    cache: 'no-store',
+  }).catch((cause: unknown) => {
+    if (input.signal?.aborted) throw cause
+    throw new ApiError(0, { code: 'offline', detail: 'the master does not answer' })
+  })
   if (response.ok) return response
   const problem: Problem = await response.json().catch(() => ({}))
   const error = new ApiError(response.status, problem)
