@@ -36,18 +36,20 @@ export function Palette() {
 
 function OpenPalette() {
   const [text, setText] = useState('')
-  const [apps, setApps] = useState<readonly AppRow[]>([])
+  const [found, setFound] = useState<{ text: string; apps: readonly AppRow[] }>({ text: '', apps: [] })
   const [at, setAt] = useState(0)
   const list = useRef<HTMLDivElement>(null)
   useEffect(() => {
     const gone = new AbortController()
     call('getOverview', { query: { search: text, limit: 8 }, signal: gone.signal }).then(
-      ({ items }) => setApps(items),
+      ({ items }) => setFound({ text, apps: items }),
       () => undefined, // without an answer, pages can be chosen still
     )
     return () => gone.abort()
   }, [text])
   const words = text.toLowerCase()
+  // Until the answer for these words is there, Enter must not open an app that was found by others.
+  const apps = found.text === text ? found.apps : found.apps.filter(({ app }) => app.includes(words))
   const entries: readonly Entry[] = [
     ...apps.map(({ app, phase }) => ({ key: `app ${app}`, text: app, phase, to: `/apps/${app}` })),
     ...PAGES.filter(page => page.text.toLowerCase().includes(words)),

@@ -16,7 +16,8 @@ export function unseal(key: string, text: string): { readonly value: unknown; re
     const { writeId, ...value } = JSON.parse(text)
     return { value, writeId }
   } catch (cause) {
-    throw new ShadowError('internal', `the stored document ${key} is not JSON`, { cause })
+    const why = `${(cause as Error).message} (${text.length} characters)`
+    throw new ShadowError('internal', `the stored document ${key} is not JSON: ${why}`, { cause })
   }
 }
 
