@@ -1,5 +1,6 @@
 import { useState } from 'preact/hooks'
 import { call } from '../../api.ts'
+import { CardTable } from '../../components/card-table.tsx'
 import { Confirm } from '../../components/confirm.tsx'
 import { Dialog } from '../../components/dialog.tsx'
 import { Failure } from '../../components/failure.tsx'
@@ -39,50 +40,35 @@ export function KeysSection() {
       {error && <Failure error={error} retry={reload} />}
       {value?.items.length === 0 && <p class="faint">No key opens an app yet.</p>}
       {value !== undefined && value.items.length > 0 && (
-        <div class="table-scroll">
-          <table class="table cards">
-            <caption class="unseen">SSH keys</caption>
-            <thead>
-              <tr>
-                {['Name', 'Apps', 'Kind', 'Fingerprint', 'Added'].map(word => (
-                  <th key={word} scope="col">
-                    {word}
-                  </th>
-                ))}
-                <td />
-              </tr>
-            </thead>
-            <tbody>
-              {value.items.map(({ name, apps, algorithm, fingerprint, createdAt }) => (
-                <tr key={name}>
-                  <th scope="row" class="wraps">
-                    {name}
-                  </th>
-                  <td class="wraps" data-label="Apps">
-                    {apps?.join(', ') ?? 'all'}
-                  </td>
-                  <td data-label="Kind">{algorithm}</td>
-                  <td class="wraps" data-label="Fingerprint">
-                    <code>{fingerprint}</code>
-                  </td>
-                  <td data-label="Added">
-                    <Time at={createdAt} />
-                  </td>
-                  <td class="actions">
-                    <button
-                      type="button"
-                      class="quiet"
-                      aria-label={`Remove the key ${name}`}
-                      onClick={() => setRemoved(name)}
-                    >
-                      Remove
-                    </button>
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <CardTable caption="SSH keys" columns={['Name', 'Apps', 'Kind', 'Fingerprint', 'Added']}>
+          {value.items.map(({ name, apps, algorithm, fingerprint, createdAt }) => (
+            <tr key={name}>
+              <th scope="row" class="wraps">
+                {name}
+              </th>
+              <td class="wraps" data-label="Apps">
+                {apps?.join(', ') ?? 'all'}
+              </td>
+              <td data-label="Kind">{algorithm}</td>
+              <td class="wraps" data-label="Fingerprint">
+                <code>{fingerprint}</code>
+              </td>
+              <td data-label="Added">
+                <Time at={createdAt} />
+              </td>
+              <td class="actions">
+                <button
+                  type="button"
+                  class="quiet"
+                  aria-label={`Remove the key ${name}`}
+                  onClick={() => setRemoved(name)}
+                >
+                  Remove
+                </button>
+              </td>
+            </tr>
+          ))}
+        </CardTable>
       )}
       {isOpen && <KeyDialog onClose={() => setOpen(false)} changed={reload} />}
       {removed !== undefined && (

@@ -2,6 +2,7 @@ import { useState } from 'preact/hooks'
 import type { CallAnswer } from '../../../api/call-shape.ts'
 import type { tokenCalls } from '../../../api/token-calls.ts'
 import { call } from '../../api.ts'
+import { CardTable } from '../../components/card-table.tsx'
 import { Confirm } from '../../components/confirm.tsx'
 import { Dialog } from '../../components/dialog.tsx'
 import { Failure } from '../../components/failure.tsx'
@@ -42,50 +43,35 @@ export function TokensSection({ loaded: { value, error, reload } }: { loaded: Lo
       }
     >
       {error && <Failure error={error} retry={reload} />}
-      <div class="table-scroll">
-        <table class="table cards">
-          <caption class="unseen">Tokens</caption>
-          <thead>
-            <tr>
-              {['Name', 'Role', 'Apps', 'Created', 'Id'].map(word => (
-                <th key={word} scope="col">
-                  {word}
-                </th>
-              ))}
-              <td />
-            </tr>
-          </thead>
-          <tbody>
-            {value?.items.map(token => (
-              <tr key={token.id}>
-                <th scope="row" class="wraps">
-                  <TokenName name={token.name} />
-                </th>
-                <td data-label="Role">{token.role}</td>
-                <td class="wraps" data-label="Apps">
-                  {token.apps?.join(', ') ?? (token.role === 'admin' ? 'all' : '–')}
-                </td>
-                <td data-label="Created">
-                  <Time at={token.createdAt} />
-                </td>
-                <td data-label="Id">
-                  <code title={token.id}>{token.id.slice(0, ID_SHOWN)}</code>
-                </td>
-                <td class="actions">
-                  <button
-                    type="button"
-                    class="quiet"
-                    aria-label={`Revoke the token ${token.name} ${token.id.slice(0, ID_SHOWN)}`}
-                    onClick={() => setRevoked(token)}
-                  >
-                    Revoke
-                  </button>
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <CardTable caption="Tokens" columns={['Name', 'Role', 'Apps', 'Created', 'Id']}>
+        {value?.items.map(token => (
+          <tr key={token.id}>
+            <th scope="row" class="wraps">
+              <TokenName name={token.name} />
+            </th>
+            <td data-label="Role">{token.role}</td>
+            <td class="wraps" data-label="Apps">
+              {token.apps?.join(', ') ?? (token.role === 'admin' ? 'all' : '–')}
+            </td>
+            <td data-label="Created">
+              <Time at={token.createdAt} />
+            </td>
+            <td data-label="Id">
+              <code title={token.id}>{token.id.slice(0, ID_SHOWN)}</code>
+            </td>
+            <td class="actions">
+              <button
+                type="button"
+                class="quiet"
+                aria-label={`Revoke the token ${token.name} ${token.id.slice(0, ID_SHOWN)}`}
+                onClick={() => setRevoked(token)}
+              >
+                Revoke
+              </button>
+            </td>
+          </tr>
+        ))}
+      </CardTable>
       {isOpen && <TokenDialog onClose={() => setOpen(false)} changed={reload} />}
       {revoked && (
         <Confirm

@@ -4,6 +4,7 @@ import type { masterCalls } from '../../../api/master-calls.ts'
 import { sayChanges } from '../../../model/say-changes.ts'
 import { sayImage, sayMade } from '../../../model/say-release.ts'
 import { call } from '../../api.ts'
+import { CardTable } from '../../components/card-table.tsx'
 import { Confirm } from '../../components/confirm.tsx'
 import { Failure } from '../../components/failure.tsx'
 import { Section } from '../../components/section.tsx'
@@ -59,32 +60,16 @@ export function ReleasesTab({ facts, app }: TabProps) {
         {releases.value !== undefined && releases.value.silent.length > 0 && (
           <p class="note">What serves on {releases.value.silent.join(', ')} is not known: no answer.</p>
         )}
-        <div class="table-scroll">
-          <table class="table cards releases">
-            <thead>
-              <tr>
-                <th scope="col">Release</th>
-                <th scope="col">Made</th>
-                <th scope="col">State</th>
-                <th scope="col">Image</th>
-                <th scope="col">Changes</th>
-                <th scope="col">
-                  <span class="unseen">Actions</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {items.map((release, at) => (
-                <Row
-                  key={release.revision}
-                  release={release}
-                  before={items[at + 1]?.revision}
-                  onBack={() => setBack(release)}
-                />
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <CardTable columns={['Release', 'Made', 'State', 'Image', 'Changes']} class="releases">
+          {items.map((release, at) => (
+            <Row
+              key={release.revision}
+              release={release}
+              before={items[at + 1]?.revision}
+              onBack={() => setBack(release)}
+            />
+          ))}
+        </CardTable>
       </Section>
       {to !== undefined && from !== undefined && <DiffSection app={name} revisions={revisions} from={from} to={to} />}
       {back !== undefined && (

@@ -1,5 +1,6 @@
 import { useState } from 'preact/hooks'
 import { call } from '../../api.ts'
+import { CardTable } from '../../components/card-table.tsx'
 import { CommandLine } from '../../components/command-line.tsx'
 import { Confirm } from '../../components/confirm.tsx'
 import { Dialog } from '../../components/dialog.tsx'
@@ -39,46 +40,31 @@ export function BudgetsSection() {
       {error && <Failure error={error} retry={reload} />}
       {value?.items.length === 0 && <p class="faint">No budget is set.</p>}
       {value !== undefined && value.items.length > 0 && (
-        <div class="table-scroll">
-          <table class="table cards">
-            <caption class="unseen">Budgets</caption>
-            <thead>
-              <tr>
-                {['Of', 'Spent', 'Which is', 'State'].map(word => (
-                  <th key={word} scope="col">
-                    {word}
-                  </th>
-                ))}
-                <td />
-              </tr>
-            </thead>
-            <tbody>
-              {value.items.map(({ kind, name, share, says, state }) => (
-                <tr key={`${kind} ${name}`}>
-                  <th scope="row">{kind === 'app' ? name : `owner ${name}`}</th>
-                  <td data-label="Spent">
-                    {Math.round(share * 100)} %
-                    <Meter share={share} says={`spent of the budget of ${name}`} />
-                  </td>
-                  <td data-label="Which is">{says}</td>
-                  <td data-label="State">{STATES[state]}</td>
-                  <td class="actions">
-                    {isAdmin && (
-                      <button
-                        type="button"
-                        class="quiet"
-                        aria-label={`Remove the budget of ${name}`}
-                        onClick={() => setRemoved({ kind, name })}
-                      >
-                        Remove
-                      </button>
-                    )}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <CardTable caption="Budgets" columns={['Of', 'Spent', 'Which is', 'State']}>
+          {value.items.map(({ kind, name, share, says, state }) => (
+            <tr key={`${kind} ${name}`}>
+              <th scope="row">{kind === 'app' ? name : `owner ${name}`}</th>
+              <td data-label="Spent">
+                {Math.round(share * 100)} %
+                <Meter share={share} says={`spent of the budget of ${name}`} />
+              </td>
+              <td data-label="Which is">{says}</td>
+              <td data-label="State">{STATES[state]}</td>
+              <td class="actions">
+                {isAdmin && (
+                  <button
+                    type="button"
+                    class="quiet"
+                    aria-label={`Remove the budget of ${name}`}
+                    onClick={() => setRemoved({ kind, name })}
+                  >
+                    Remove
+                  </button>
+                )}
+              </td>
+            </tr>
+          ))}
+        </CardTable>
       )}
       <CommandLine command="shadow budget ls" />
       {isOpen && <BudgetDialog onClose={() => setOpen(false)} changed={reload} />}

@@ -2,6 +2,7 @@ import { useState } from 'preact/hooks'
 import type { DomainState } from '../../../../model/domain-state.ts'
 import type { Hostname } from '../../../../model/hostname.ts'
 import { call } from '../../../api.ts'
+import { CardTable } from '../../../components/card-table.tsx'
 import { Confirm } from '../../../components/confirm.tsx'
 import { Failure } from '../../../components/failure.tsx'
 import { Fields, TextField } from '../../../components/field.tsx'
@@ -46,51 +47,32 @@ export function DomainsSection({ facts, app }: TabProps) {
         </button>
       }
     >
-      <div class="table-scroll">
-        <table class="table cards">
-          <thead>
-            <tr>
-              <th scope="col">Hostname</th>
-              <th scope="col">DNS</th>
-              <th scope="col">Certificate</th>
-              <th scope="col">
-                <span class="unseen">Actions</span>
+      <CardTable columns={['Hostname', 'DNS', 'Certificate']}>
+        {domains.length === 0 && (
+          <tr>
+            <td colSpan={4} class="faint">
+              No hostname: no request reaches the app.
+            </td>
+          </tr>
+        )}
+        {domains.map(domain => {
+          const state = states.value?.items.find(({ hostname }) => hostname === domain)
+          return (
+            <tr key={domain}>
+              <th scope="row" class="breaks">
+                {domain}
               </th>
+              <td data-label="DNS">{state === undefined ? '…' : <Dns state={state} />}</td>
+              <td data-label="Certificate">{state === undefined ? '…' : <Certificate state={state} />}</td>
+              <td>
+                <button type="button" class="quiet" aria-label={`Remove ${domain}`} onClick={() => setRemoved(domain)}>
+                  Remove
+                </button>
+              </td>
             </tr>
-          </thead>
-          <tbody>
-            {domains.length === 0 && (
-              <tr>
-                <td colSpan={4} class="faint">
-                  No hostname: no request reaches the app.
-                </td>
-              </tr>
-            )}
-            {domains.map(domain => {
-              const state = states.value?.items.find(({ hostname }) => hostname === domain)
-              return (
-                <tr key={domain}>
-                  <th scope="row" class="breaks">
-                    {domain}
-                  </th>
-                  <td data-label="DNS">{state === undefined ? '…' : <Dns state={state} />}</td>
-                  <td data-label="Certificate">{state === undefined ? '…' : <Certificate state={state} />}</td>
-                  <td>
-                    <button
-                      type="button"
-                      class="quiet"
-                      aria-label={`Remove ${domain}`}
-                      onClick={() => setRemoved(domain)}
-                    >
-                      Remove
-                    </button>
-                  </td>
-                </tr>
-              )
-            })}
-          </tbody>
-        </table>
-      </div>
+          )
+        })}
+      </CardTable>
       {states.error && <Failure error={states.error} retry={states.reload} />}
       <Form
         form={form}

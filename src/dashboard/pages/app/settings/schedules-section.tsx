@@ -1,6 +1,7 @@
 import { useState } from 'preact/hooks'
 import { type Schedule, type ScheduleRun, sayAction } from '../../../../model/schedule.ts'
 import { type ApiError, call } from '../../../api.ts'
+import { CardTable } from '../../../components/card-table.tsx'
 import { Confirm } from '../../../components/confirm.tsx'
 import { Failure } from '../../../components/failure.tsx'
 import { ChoiceField, Fields, TextField } from '../../../components/field.tsx'
@@ -32,33 +33,18 @@ export function SchedulesSection({ app: { name } }: Pick<TabProps, 'app'>) {
       says="At these times the app is woken, gets a request, or a command is run in its container."
     >
       {list.error && <Failure error={list.error} retry={list.reload} />}
-      <div class="table-scroll">
-        <table class="table cards">
-          <thead>
-            <tr>
-              <th scope="col">Times</th>
-              <th scope="col">What</th>
-              <th scope="col">Next</th>
-              <th scope="col">Last run</th>
-              <th scope="col">
-                <span class="unseen">Actions</span>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {list.value?.items.length === 0 && (
-              <tr>
-                <td colSpan={5} class="faint">
-                  No schedules yet.
-                </td>
-              </tr>
-            )}
-            {list.value?.items.map(schedule => (
-              <Row key={schedule.id} app={name} schedule={schedule} onDone={list.reload} />
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <CardTable columns={['Times', 'What', 'Next', 'Last run']}>
+        {list.value?.items.length === 0 && (
+          <tr>
+            <td colSpan={5} class="faint">
+              No schedules yet.
+            </td>
+          </tr>
+        )}
+        {list.value?.items.map(schedule => (
+          <Row key={schedule.id} app={name} schedule={schedule} onDone={list.reload} />
+        ))}
+      </CardTable>
       <Form form={form} action="Add" command={scheduleCommand(name, form.values)} run={add}>
         <Fields>
           <TextField name="cron" label="Times" hint="Minute, hour, day, month and weekday." placeholder="0 3 * * *" />

@@ -1,6 +1,7 @@
 import { useState } from 'preact/hooks'
 import { TCP_DEFAULTS } from '../../../../model/tcp.ts'
 import { call } from '../../../api.ts'
+import { CardTable } from '../../../components/card-table.tsx'
 import { Confirm } from '../../../components/confirm.tsx'
 import { Fields, NumberField, TextField } from '../../../components/field.tsx'
 import { Form } from '../../../components/form.tsx'
@@ -56,43 +57,27 @@ export function TcpSection({ facts, app }: TabProps) {
       says="Ports of the fronts for other protocols than HTTP. A connection wakes the app and keeps it awake; a change restarts nothing."
     >
       {tcp.length > 0 && (
-        <div class="table-scroll">
-          <table class="table cards">
-            <thead>
-              <tr>
-                <th scope="col">Front</th>
-                <th scope="col">App</th>
-                <th scope="col">Idle</th>
-                <th scope="col">Connections</th>
-                <th scope="col">State</th>
-                <th scope="col">
-                  <span class="unseen">Actions</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {tcp.map(one => (
-                <tr key={one.listen}>
-                  <th scope="row">{one.listen}</th>
-                  <td data-label="Port of the app">{one.port}</td>
-                  <td data-label="Idle">{one.idle ?? 'never'}</td>
-                  <td data-label="Connections">{one.connections ?? TCP_DEFAULTS.connections}</td>
-                  <td data-label="State">{stateOf(one.listen)}</td>
-                  <td>
-                    <button
-                      type="button"
-                      class="quiet"
-                      aria-label={`Close port ${one.listen}`}
-                      onClick={() => setClosed(one.listen)}
-                    >
-                      Close
-                    </button>
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <CardTable columns={['Front', 'App', 'Idle', 'Connections', 'State']}>
+          {tcp.map(one => (
+            <tr key={one.listen}>
+              <th scope="row">{one.listen}</th>
+              <td data-label="Port of the app">{one.port}</td>
+              <td data-label="Idle">{one.idle ?? 'never'}</td>
+              <td data-label="Connections">{one.connections ?? TCP_DEFAULTS.connections}</td>
+              <td data-label="State">{stateOf(one.listen)}</td>
+              <td>
+                <button
+                  type="button"
+                  class="quiet"
+                  aria-label={`Close port ${one.listen}`}
+                  onClick={() => setClosed(one.listen)}
+                >
+                  Close
+                </button>
+              </td>
+            </tr>
+          ))}
+        </CardTable>
       )}
       <Form
         form={form}

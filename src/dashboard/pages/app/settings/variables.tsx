@@ -1,5 +1,6 @@
 import type { ComponentChildren } from 'preact'
 import { useId, useState } from 'preact/hooks'
+import { CardTable } from '../../../components/card-table.tsx'
 import { useFormAround } from '../../../components/form.tsx'
 import type { FormState } from '../../../components/use-form.ts'
 import { pastedVariables } from './variable-changes.ts'
@@ -18,31 +19,18 @@ export function Variables({ stored, what, isSecret }: Props) {
   ]
   return (
     <>
-      <div class="table-scroll">
-        <table class="table cards variables">
-          <thead>
-            <tr>
-              <th scope="col">Name</th>
-              <th scope="col">Value</th>
-              <th scope="col">
-                <span class="unseen">Actions</span>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {rows.length === 0 && (
-              <tr>
-                <td colSpan={3} class="faint">
-                  No {what}s yet.
-                </td>
-              </tr>
-            )}
-            {rows.map(row => (
-              <Row key={row.name} row={row} what={what} isSecret={isSecret} form={form} />
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <CardTable columns={['Name', 'Value']} class="variables">
+        {rows.length === 0 && (
+          <tr>
+            <td colSpan={3} class="faint">
+              No {what}s yet.
+            </td>
+          </tr>
+        )}
+        {rows.map(row => (
+          <Row key={row.name} row={row} what={what} isSecret={isSecret} form={form} />
+        ))}
+      </CardTable>
       <Add what={what} form={form} />
     </>
   )

@@ -3,6 +3,7 @@ import type { CallAnswer } from '../../../../api/call-shape.ts'
 import type { masterCalls } from '../../../../api/master-calls.ts'
 import { type Backup, sayRun, shortId } from '../../../../model/backup.ts'
 import { call } from '../../../api.ts'
+import { CardTable } from '../../../components/card-table.tsx'
 import { Confirm } from '../../../components/confirm.tsx'
 import { Failure } from '../../../components/failure.tsx'
 import { Section } from '../../../components/section.tsx'
@@ -188,65 +189,49 @@ type ListProps = {
 
 function List({ items, onAsk }: ListProps) {
   return (
-    <div class="table-scroll">
-      <table class="table cards">
-        <thead>
-          <tr>
-            <th scope="col">Backup</th>
-            <th scope="col">Made</th>
-            <th scope="col">Why</th>
-            <th scope="col">Data</th>
-            <th scope="col">Added</th>
-            <th scope="col">
-              <span class="unseen">Actions</span>
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {items.length === 0 && (
-            <tr>
-              <td colSpan={6} class="faint">
-                No backups yet.
-              </td>
-            </tr>
-          )}
-          {items.map(backup => (
-            <tr key={backup.id}>
-              <th scope="row">
-                <code>{shortId(backup)}</code>
-              </th>
-              <td data-label="Made">
-                <Time at={backup.at} />
-              </td>
-              <td data-label="Why">{REASONS[backup.why]}</td>
-              <td class="num" data-label="Data">
-                {sayBytes(backup.dataBytes)}
-              </td>
-              <td class="num" data-label="Added">
-                {sayBytes(backup.addedBytes)}
-              </td>
-              <td class="variable-actions">
-                <button
-                  type="button"
-                  class="quiet"
-                  onClick={() => onAsk('restore', backup)}
-                  aria-label={`Restore ${shortId(backup)}`}
-                >
-                  Restore
-                </button>
-                <button
-                  type="button"
-                  class="quiet"
-                  onClick={() => onAsk('remove', backup)}
-                  aria-label={`Delete ${shortId(backup)}`}
-                >
-                  Delete
-                </button>
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <CardTable columns={['Backup', 'Made', 'Why', 'Data', 'Added']}>
+      {items.length === 0 && (
+        <tr>
+          <td colSpan={6} class="faint">
+            No backups yet.
+          </td>
+        </tr>
+      )}
+      {items.map(backup => (
+        <tr key={backup.id}>
+          <th scope="row">
+            <code>{shortId(backup)}</code>
+          </th>
+          <td data-label="Made">
+            <Time at={backup.at} />
+          </td>
+          <td data-label="Why">{REASONS[backup.why]}</td>
+          <td class="num" data-label="Data">
+            {sayBytes(backup.dataBytes)}
+          </td>
+          <td class="num" data-label="Added">
+            {sayBytes(backup.addedBytes)}
+          </td>
+          <td class="variable-actions">
+            <button
+              type="button"
+              class="quiet"
+              onClick={() => onAsk('restore', backup)}
+              aria-label={`Restore ${shortId(backup)}`}
+            >
+              Restore
+            </button>
+            <button
+              type="button"
+              class="quiet"
+              onClick={() => onAsk('remove', backup)}
+              aria-label={`Delete ${shortId(backup)}`}
+            >
+              Delete
+            </button>
+          </td>
+        </tr>
+      ))}
+    </CardTable>
   )
 }

@@ -2,6 +2,7 @@ import { useState } from 'preact/hooks'
 import { sayToken } from '../../../../model/say-release.ts'
 import type { Snapshot } from '../../../../model/snapshot.ts'
 import { call } from '../../../api.ts'
+import { CardTable } from '../../../components/card-table.tsx'
 import { Confirm } from '../../../components/confirm.tsx'
 import { Failure } from '../../../components/failure.tsx'
 import { Fields, NumberField, TextField } from '../../../components/field.tsx'
@@ -50,33 +51,18 @@ export function SnapshotsSection({ app, onChange }: Props) {
       says="The volume at one moment, kept beside it. Taking one wakes nothing, and an app that is awake serves on."
     >
       {list.error && <Failure error={list.error} retry={list.reload} />}
-      <div class="table-scroll">
-        <table class="table cards">
-          <thead>
-            <tr>
-              <th scope="col">Snapshot</th>
-              <th scope="col">Taken</th>
-              <th scope="col">Size</th>
-              <th scope="col">Note</th>
-              <th scope="col">
-                <span class="unseen">Actions</span>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {list.value?.items.length === 0 && (
-              <tr>
-                <td colSpan={5} class="faint">
-                  No snapshots yet.
-                </td>
-              </tr>
-            )}
-            {list.value?.items.map(snapshot => (
-              <Row key={snapshot.id} snapshot={snapshot} onAsk={what => setAsked({ what, snapshot })} />
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <CardTable columns={['Snapshot', 'Taken', 'Size', 'Note']}>
+        {list.value?.items.length === 0 && (
+          <tr>
+            <td colSpan={5} class="faint">
+              No snapshots yet.
+            </td>
+          </tr>
+        )}
+        {list.value?.items.map(snapshot => (
+          <Row key={snapshot.id} snapshot={snapshot} onAsk={what => setAsked({ what, snapshot })} />
+        ))}
+      </CardTable>
       <Form
         form={form}
         action="Take a snapshot"
