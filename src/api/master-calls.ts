@@ -20,6 +20,7 @@ import { AnnounceSchema, CordonSchema, NodeSchema, PlacementSchema } from './nod
 import { noticeCalls } from './notice-calls.ts'
 import { overviewCalls } from './overview-calls.ts'
 import type { masterPaths } from './paths.ts'
+import { pauseCalls } from './pause-calls.ts'
 import { releaseCalls } from './release-calls.ts'
 import { rolloutCalls } from './rollout-calls.ts'
 import { ScaleSchema } from './scale-schema.ts'
@@ -413,6 +414,7 @@ export const masterCalls = {
   ...fleetCalls,
   ...volumeCalls,
   ...wakeCalls,
+  ...pauseCalls,
   ...tcpCalls,
   ...domainCalls,
   ...buildCalls,

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { type AppRow, MOST_ROWS, ROW_PHASES, ROW_SORTS, type RowCounts } from '../model/overview.ts'
+import { type AppRow, MOST_ROWS, ROW_FLAGS, ROW_PHASES, ROW_SORTS, type RowCounts } from '../model/overview.ts'
 import { admin, type Call } from './call-shape.ts'
 import { AppNameSchema, described, NodeNameSchema } from './schemas.ts'
 
@@ -14,6 +14,7 @@ const AppRowSchema = described<AppRow>(
     phase: z
       .enum(ROW_PHASES)
       .describe('asleep, too, if no node has an instance; unknown: the node that has it does not answer'),
+    isPaused: z.boolean().describe('nothing wakes it until it is resumed'),
     since: z.iso.datetime().nullable(),
     node: NodeNameSchema.nullable(),
     instances: z.int(),
@@ -33,16 +34,16 @@ const AppRowSchema = described<AppRow>(
   'AppRow',
 )
 
-const counts = Object.fromEntries(['all', 'problem', ...ROW_PHASES].map(name => [name, z.int()]))
+const counts = Object.fromEntries(['all', ...ROW_FLAGS, ...ROW_PHASES].map(name => [name, z.int()]))
 const RowCountsSchema = described<RowCounts>(z.object(counts), 'RowCounts')
 
 /** The calls about all apps at a glance, for the dashboard. */
 export const overviewCalls = {
   getOverview: {
-    says: 'the apps at a glance, page by page; search: a part of the name, a domain, the owner or the node; phase: a phase, or problem; sort awake: by the time awake this month; counts: all apps that the caller may see, whatever was asked for; silent: nodes that do not answer',
+    says: 'the apps at a glance, page by page; search: a part of the name, a domain, the owner or the node; phase: a phase, or paused, or problem; sort awake: by the time awake this month; counts: all apps that the caller may see, whatever was asked for; silent: nodes that do not answer',
     query: z.strictObject({
       search: given(z.string().max(200)),
-      phase: given(z.enum([...ROW_PHASES, 'problem'])),
+      phase: given(z.enum([...ROW_PHASES, ...ROW_FLAGS])),
       owner: given(z.string().max(100)),
       node: given(NodeNameSchema),
       sort: given(z.enum(ROW_SORTS)),

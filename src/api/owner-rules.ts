@@ -68,6 +68,8 @@ export const ownerRules: { readonly [K in keyof Calls]: OwnerRule<HandlerInput<C
   setScale: own,
   setWakeRules: own,
   setPages: own,
+  pauseApp: own,
+  resumeApp: own,
   setTcp: own,
   getTcp: own,
   listDomains: own,

@@ -21,6 +21,8 @@ export const masterPaths = {
   setScale: 'PUT /v1/apps/:app/scale',
   setWakeRules: 'PUT /v1/apps/:app/wake-rules',
   setPages: 'PUT /v1/apps/:app/pages',
+  pauseApp: 'PUT /v1/apps/:app/pause',
+  resumeApp: 'DELETE /v1/apps/:app/pause',
   setTcp: 'PUT /v1/apps/:app/tcp',
   getTcp: 'GET /v1/apps/:app/tcp',
   reportTcp: 'PUT /v1/fronts/:front/tcp',

@@ -29,6 +29,7 @@ import { EnvSchema, SecretsSchema } from './env-schema.ts'
 import { releaseFields } from './made-schema.ts'
 import { PagesSchema, StoredPagesSchema } from './page-schemas.ts'
 import { parsed } from './parsed.ts'
+import { PauseSchema } from './pause-schema.ts'
 import { DeploySchema, refuseStayWithVolume, releasesOf, StoredDeploySchema } from './rollout-schemas.ts'
 import { ScaleSchema, StoredScaleSchema } from './scale-schema.ts'
 import { SourceSchema } from './source-schema.ts'
@@ -333,6 +334,7 @@ const forFronts = {
   wake: StoredWakeRulesSchema.optional(),
   pages: StoredPagesSchema.optional(),
   tcp: StoredTcpPortsSchema.optional(),
+  paused: PauseSchema.optional(),
   createdAt: z.iso.datetime(),
   updatedAt: z.iso.datetime(),
 }

@@ -89,6 +89,8 @@ export const verbs: Readonly<Record<string, Verb>> = {
   },
   wake: { says: 'wake an app and wait until it is ready', load: () => import('./commands/wake.ts') },
   sleep: { says: 'put an app to sleep now', load: () => import('./commands/sleep.ts') },
+  pause: { says: 'keep an app from being woken, until it is resumed', load: () => import('./commands/pause.ts') },
+  resume: { says: 'let a paused app be woken again', load: () => import('./commands/resume.ts') },
   move: {
     says: 'move an app with its volume to another node',
     load: () => import('./commands/move.ts'),

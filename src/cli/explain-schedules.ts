@@ -14,7 +14,7 @@ export function saySchedules(schedules: readonly ShownSchedule[]): readonly stri
     .filter(one => one.next !== null)
     .toSorted((a, b) => (a.next ?? '').localeCompare(b.next ?? ''))
   const wrong = schedules.filter(
-    ({ runs: [last] }) => last !== undefined && !['done', 'running'].includes(last.outcome),
+    ({ runs: [last] }) => last !== undefined && !['done', 'running', 'skipped'].includes(last.outcome),
   )
   return [
     ...(next === undefined ? [] : [`Its next schedule is ${saySchedule(next)}.`]),

@@ -3,6 +3,7 @@ import type { App } from '../model/app.ts'
 import { budgetNow } from '../model/budget.ts'
 import type { InstanceView, StopReason } from '../model/instance.ts'
 import type { NodeName } from '../model/names.ts'
+import { sayPause } from '../model/pause.ts'
 import { type Placement, sayRejected } from '../model/placement.ts'
 import { sayBytes, sayMs } from '../model/quantities.ts'
 import { NEVER_SLEEPS, sayStopped } from '../model/say-stopped.ts'
@@ -23,13 +24,15 @@ export function explain(
 ): readonly string[] {
   const budget = budgetNow(app.budget, now)
   const wakesAgain =
-    budget?.state === 'spent'
-      ? `Nothing wakes it before ${budget.until}, since ${budget.why} is spent (shadow budget).`
-      : urls.length > 0
-        ? `The next request to ${urls[0]} wakes it.`
-        : 'It has no domain: shadow wake wakes it.'
+    app.paused !== undefined
+      ? `Nothing wakes it: it is ${sayPause(app.paused)} (shadow resume ${app.name}).`
+      : budget?.state === 'spent'
+        ? `Nothing wakes it before ${budget.until}, since ${budget.why} is spent (shadow budget).`
+        : urls.length > 0
+          ? `The next request to ${urls[0]} wakes it.`
+          : 'It has no domain: shadow wake wakes it.'
   if (instance === undefined)
-    return [`${app.name} is asleep: nobody has used it yet.`, ...sayPlacement(placement), wakesAgain]
+    return [`${app.name} is asleep: nobody has used it yet.`, ...whereNext(app, placement), wakesAgain]
   const ago = sayMs(Math.max(0, now - Date.parse(instance.since)))
   const state = `${app.name} is ${instance.phase} on ${instance.node} since ${instance.since} (${ago}).`
   switch (instance.phase) {
@@ -61,13 +64,17 @@ export function explain(
         ...badConnection(instance),
         ...sayCompanions(app, instance),
         ...fullVolume(app, instance),
-        ...sayPlacement(placement),
+        ...whereNext(app, placement),
         wakesAgain,
       ]
     case 'waking':
       return [state, ...woken(instance), `${count(instance.waiting, 'request')} for it.`]
     case 'stopping':
-      return [state, ...stopped(app, instance.stoppedBy), 'A request that comes now waits, and wakes it again.']
+      return [
+        state,
+        ...stopped(app, instance.stoppedBy),
+        app.paused === undefined ? 'A request that comes now waits, and wakes it again.' : wakesAgain,
+      ]
     case 'crashed':
       return [
         state,
@@ -198,6 +205,9 @@ const CHOSEN: Record<NonNullable<Placement<NodeName>['reason']>, string> = {
   room: 'it has more room',
   hash: 'by the hash of their names',
 }
+
+const whereNext = ({ paused }: App, placement: Placement<NodeName> | undefined): readonly string[] =>
+  paused === undefined ? sayPlacement(placement) : []
 
 /** On which node the next wake would be; nothing is said where there is one node that can take it. */
 function sayPlacement(placement: Placement<NodeName> | undefined): readonly string[] {

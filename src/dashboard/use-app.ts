@@ -44,7 +44,7 @@ export function useApp(name: string): AppFacts {
         const row = rows.find(({ app }) => app === name)
         if (row === undefined) return
         setLive(before => {
-          if (before?.revision !== row.revision) reload()
+          if (before?.revision !== row.revision || before.isPaused !== row.isPaused) reload()
           return row
         })
       },

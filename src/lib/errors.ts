@@ -113,6 +113,11 @@ const FAILURES = {
     exit: 5,
     means: 'the budget of the app or of its owner is spent for this month; `shadow why` tells which (`shadow budget`)',
   },
+  'app-paused': {
+    status: 503,
+    exit: 5,
+    means: 'somebody has paused the app; nothing wakes it until it is resumed (`shadow resume`)',
+  },
   'no-node': { status: 503, exit: 7, means: 'no healthy node can take the app' },
   'master-unreachable': { status: 503, exit: 7, means: 'the master does not answer' },
   'storage-unreachable': { status: 503, exit: 7, means: 'the storage behind the master does not answer' },

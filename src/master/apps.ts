@@ -8,6 +8,7 @@ import { type BudgetState, isSameBudget } from '../model/budget.ts'
 import type { Hostname } from '../model/hostname.ts'
 import type { AppName } from '../model/names.ts'
 import type { OwnPages } from '../model/own-pages.ts'
+import type { Pause } from '../model/pause.ts'
 import type { Made } from '../model/release.ts'
 import type { Scale } from '../model/scale.ts'
 import type { PinnedImage } from '../model/task.ts'
@@ -178,6 +179,21 @@ export function appRegistry({
         const etag = await records.write(app, { state: 'live', ...before })
         changes.changed(app)
         log.info('pages changed', { app: name })
+        return { app, etag }
+      }),
+
+    /** Sets or ends the pause of the app. This makes no revision. An app that is paused already keeps its pause. */
+    setPause: (name: AppName, pause: Omit<Pause, 'at'> | undefined, expected: Expected): Promise<Found> =>
+      attempts(expected, async () => {
+        const before = await find(name)
+        mustMatch(before, expected)
+        const had = before.app.paused
+        if (pause === undefined ? had === undefined : had !== undefined && had.why === pause.why) return before
+        const paused = pause && { at: now(), ...pause }
+        const app: App = { ...before.app, paused, updatedAt: after(before.app.updatedAt) }
+        const etag = await records.write(app, { state: 'live', ...before })
+        changes.changed(app)
+        log.info(paused === undefined ? 'app resumed' : 'app paused', { app: name, ...paused })
         return { app, etag }
       }),
 

@@ -228,6 +228,10 @@ export function masterHandlers(parts: Parts): Handlers {
     },
     setPages: async ({ params, body, query: { env } }, { ifMatch }) =>
       withEtag(await apps.setPages(params.app, body, ifMatch), env),
+    pauseApp: async ({ params, body: { why }, query: { env } }, { caller, ifMatch }) =>
+      withEtag(await apps.setPause(params.app, { by: caller?.name ?? 'nobody', ...(why && { why }) }, ifMatch), env),
+    resumeApp: async ({ params, query: { env } }, { ifMatch }) =>
+      withEtag(await apps.setPause(params.app, undefined, ifMatch), env),
     setWakeRules: async ({ params, body, query: { env } }, { ifMatch }) =>
       withEtag(await apps.setWakeRules(params.app, body, ifMatch), env),
 

@@ -8,6 +8,7 @@ import type { Lease } from './lease.ts'
 import type { AppName, NodeName, VolumeId } from './names.ts'
 import type { Cordon, NodeState } from './node-state.ts'
 import type { OwnPages } from './own-pages.ts'
+import type { Pause } from './pause.ts'
 import type { MemoryFacts, VolumeSlots } from './placement.ts'
 import type { Size } from './quantities.ts'
 import type { Scale } from './scale.ts'
@@ -33,6 +34,8 @@ export type AppForFronts = {
   readonly pages?: OwnPages | undefined
   /** Left out: no port of a front leads to it. */
   readonly tcp?: readonly TcpPort[] | undefined
+  /** Set: nothing wakes it. */
+  readonly paused?: Pause | undefined
   readonly createdAt: string
   readonly updatedAt: string
 }

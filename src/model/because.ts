@@ -1,15 +1,22 @@
 import { type BudgetState, budgetNow } from './budget.ts'
 import type { InstanceSummary } from './instance-summary.ts'
+import { type Pause, sayPause } from './pause.ts'
 import type { Duration } from './quantities.ts'
 import { NEVER_SLEEPS, sayStopped } from './say-stopped.ts'
 import { sayUse } from './say-use.ts'
 
-type Facts = { readonly idleAfter: Duration | 'never'; readonly budget?: BudgetState | undefined }
+type Facts = {
+  readonly idleAfter: Duration | 'never'
+  readonly budget?: BudgetState | undefined
+  readonly paused?: Pause | undefined
+}
 
 /** Why an app is in its phase, in one sentence: the short form of what `shadow why` says. */
 export function because(app: Facts, instance: InstanceSummary | undefined, now: number): string {
+  const isAsleep = instance === undefined || instance.phase === 'asleep'
+  if (app.paused !== undefined && isAsleep) return `It is ${sayPause(app.paused)}.`
   const budget = budgetNow(app.budget, now)
-  if (budget?.state === 'spent' && (instance === undefined || instance.phase === 'asleep'))
+  if (budget?.state === 'spent' && isAsleep)
     return `Nothing wakes it before ${budget.until}, since ${budget.why} is spent.`
   if (instance === undefined) return 'Nobody has used it yet.'
   switch (instance.phase) {

@@ -59,8 +59,9 @@ export const STOP_REASONS = [
   'restored',
   'budget',
   'companion',
+  'paused',
 ] as const
-/** `self`: the app itself asked for it. `drained`: its node drains, and nobody used it. `drain-deadline`: it was still in use when the time for that was over. `budget`: its budget, or that of its owner, is spent. `companion`: an app that it uses is on this node no more. */
+/** `self`: the app itself asked for it. `drained`: its node drains, and nobody used it. `drain-deadline`: it was still in use when the time for that was over. `budget`: its budget, or that of its owner, is spent. `companion`: an app that it uses is on this node no more. `paused`: somebody has paused it. */
 export type StopReason = (typeof STOP_REASONS)[number]
 
 export const HOLD_KINDS = ['request', 'websocket', 'busy', 'session', 'connection', 'companion'] as const

@@ -18,6 +18,8 @@ export type AppRow = {
   /** Whose tokens are for the app; null: nobody's. */
   readonly owner: string | null
   readonly phase: RowPhase
+  /** Nothing wakes it until it is resumed. */
+  readonly isPaused: boolean
   /** null: it has not run since its node started. */
   readonly since: string | null
   /** The node of the instance that the row tells about; null: no node has one. */
@@ -37,8 +39,12 @@ export type AppRow = {
   readonly month: RowMonth | null
 }
 
-/** How many apps there are, in each phase. `problem`: those of any phase that have a problem. */
-export type RowCounts = Readonly<Record<RowPhase | 'all' | 'problem', number>>
+/** What a list of apps can be cut down to, besides phases: those of any phase that are paused, or have a problem. */
+export const ROW_FLAGS = ['paused', 'problem'] as const
+export type RowFlag = (typeof ROW_FLAGS)[number]
+
+/** How many apps there are, in each phase and with each flag. */
+export type RowCounts = Readonly<Record<RowPhase | RowFlag | 'all', number>>
 
 export const ROW_SORTS = ['name', 'phase', 'since', 'node', 'cost', 'awake', 'volume', 'owner'] as const
 export type RowSort = (typeof ROW_SORTS)[number]

@@ -13,6 +13,7 @@ const REASONS: Readonly<Record<Exclude<StopReason, 'idle'>, string>> = {
   restored: 'It was put to sleep because its volume was restored.',
   budget: 'It was put to sleep because its budget is spent.',
   companion: 'It was stopped because an app that it uses is not on its node any more: it wakes where that one is.',
+  paused: 'It was put to sleep because it was paused.',
   'lease-lost': 'It was stopped because its node could keep the volume no longer.',
 }
 

@@ -10,9 +10,9 @@ export type ScheduleAction =
   | { readonly kind: 'request'; readonly path: string }
   | { readonly kind: 'command'; readonly command: readonly string[] }
 
-export const RUN_OUTCOMES = ['running', 'done', 'failed', 'lost', 'missed'] as const
+export const RUN_OUTCOMES = ['running', 'done', 'failed', 'lost', 'missed', 'skipped'] as const
 
-/** One run of a schedule. `lost`: the master that had it ended before it did. `missed`: no master ran at that time, or for long after. */
+/** One run of a schedule. `lost`: the master that had it ended before it did. `missed`: no master ran at that time, or for long after. `skipped`: the app was paused. */
 export type ScheduleRun = {
   /** The time that it is for. */
   readonly tick: string

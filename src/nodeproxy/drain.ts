@@ -16,7 +16,15 @@ export function drainOf({ sleep }: TaskDefinition, usual: Drain = USUAL_DRAIN): 
 }
 
 /** Reasons that stop an app though it is in use. */
-const STOPS_IN_USE: readonly StopReason[] = ['asked', 'restored', 'removed', 'shutdown', 'drain-deadline', 'budget']
+const STOPS_IN_USE: readonly StopReason[] = [
+  'asked',
+  'restored',
+  'removed',
+  'shutdown',
+  'drain-deadline',
+  'budget',
+  'paused',
+]
 
 /** How long a stop for this reason waits, in milliseconds: 0 where nothing uses the app or it cannot serve any more. */
 export function drainMs(why: StopReason, { stopMs, updateMs }: Drain): number {

@@ -3,9 +3,10 @@ import type { Cancellation } from '../lib/cancellation.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import type { App } from '../model/app.ts'
 import { budgetNow } from '../model/budget.ts'
-import type { Held, HoldRequest, InstanceView, Phase } from '../model/instance.ts'
+import type { Held, HoldRequest, InstanceView, Phase, StopReason } from '../model/instance.ts'
 import { appOf, type InstanceId, logFields } from '../model/instance-id.ts'
 import type { AppName, VolumeId } from '../model/names.ts'
+import { isPaused, sayPause } from '../model/pause.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import { Apps } from './apps.ts'
 import { Companions } from './companions/companions.ts'
@@ -58,7 +59,7 @@ export class HostedApps {
       log: parts.log,
       onNewer: app => {
         for (const instance of this.instances.ofApp(app.name)) instance.define(app.task)
-        this.#endIfSpent(app)
+        this.#endIfNotAllowed(app)
       },
       onRemoved: app => this.removed(app),
       onElsewhere: app => this.#forgetIfAsleep(app),
@@ -103,7 +104,7 @@ export class HostedApps {
       if (!isFailure(error, 'runtime-unreachable')) throw error
       this.#options.parts.log.error('runtime does not answer; apps are served once it does', { cause: error })
     })
-    for (const app of this.apps.all) this.#endIfSpent(app)
+    for (const app of this.apps.all) this.#endIfNotAllowed(app)
   }
 
   /** Keeps the instance awake until the hold is disposed of, waking it first if need be; at once where it is awake. */
@@ -125,6 +126,13 @@ export class HostedApps {
     if (kept === undefined) throw new ShadowError('app-not-found', `${instance} was removed`)
     kept.keep(forMs, why)
     return kept
+  }
+
+  /** Fails with `app-paused` or `budget-spent`. */
+  mustBeAllowed(app: AppName): void {
+    const paused = this.apps.known(app)?.paused
+    if (paused !== undefined) throw isPaused(app, paused)
+    this.mustAfford(app)
   }
 
   /** Fails with `budget-spent`. */
@@ -241,19 +249,24 @@ export class HostedApps {
     return this.apps.known(app)
   }
 
-  /** Puts an app to sleep whose budget is spent. */
-  #endIfSpent(app: App): void {
-    const { clock, log } = this.#options.parts
+  /** Puts an app to sleep that is paused, or whose budget is spent. */
+  #endIfNotAllowed(app: App): void {
+    const { clock } = this.#options.parts
     const budget = budgetNow(app.budget, clock.wall())
-    for (const { id } of this.instances.ofApp(app.name))
-      if (budget !== undefined)
-        this.#options.logs.note(id, `${budget.state === 'spent' ? 'spent' : 'nearly spent'} is ${budget.why}`)
-    if (budget?.state !== 'spent') return
-    for (const instance of this.instances.ofApp(app.name))
-      if (instance.phase === 'awake' || instance.phase === 'waking') {
-        log.warn('app put to sleep', { ...logFields(instance.id), budget: budget.why })
-        instance.sleep('budget').catch(() => undefined) // it has ended in `stuck`, and that was logged
-      }
+    if (app.paused !== undefined) this.#end(app.name, 'paused', `It is ${sayPause(app.paused)}`)
+    else if (budget?.state === 'spent') this.#end(app.name, 'budget', `spent is ${budget.why}`)
+    else if (budget !== undefined)
+      for (const { id } of this.instances.ofApp(app.name)) this.#options.logs.note(id, `nearly spent is ${budget.why}`)
+  }
+
+  #end(app: AppName, why: StopReason, says: string): void {
+    const { logs, parts } = this.#options
+    for (const instance of this.instances.ofApp(app)) {
+      if (instance.phase !== 'awake' && instance.phase !== 'waking') continue
+      logs.note(instance.id, says)
+      parts.log.warn('app put to sleep', { ...logFields(instance.id), why, says })
+      instance.sleep(why).catch(() => undefined) // it has ended in `stuck`, and that was logged
+    }
   }
 
   #runs(container: Container, task: TaskDefinition): void {

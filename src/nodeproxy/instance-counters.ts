@@ -29,6 +29,7 @@ export class InstanceCounters {
     restored: 0,
     budget: 0,
     companion: 0,
+    paused: 0,
   }
   readonly #listener: WakeListener | undefined
 

@@ -296,7 +296,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
       sleepDryRun: config.sleepDryRun === 'on',
       mustWake: task => {
         cordon.mustWake(task)
-        hosted.mustAfford(task.app)
+        hosted.mustBeAllowed(task.app)
       },
       revisions,
       clock,

@@ -22,6 +22,7 @@ const STATES: Partial<Record<FailureCode, string>> = {
   'app-waking': 'waking',
   'app-crashed': 'crashed',
   'app-not-ready': 'crashed',
+  'app-paused': 'paused',
   'app-stuck': 'stuck',
   'node-unreachable': 'unreachable',
   'no-node': 'unreachable',

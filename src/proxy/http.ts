@@ -3,6 +3,7 @@ import { ShadowError } from '../lib/errors.ts'
 import { byHandler } from '../lib/http/api/request-handler.ts'
 import type { Exchange, RequestHandler } from '../lib/http/exchange.ts'
 import { hostOf } from '../model/hostname.ts'
+import { isPaused, type Pause } from '../model/pause.ts'
 import type { Route } from '../model/route.ts'
 import { AppRequest } from './app-request.ts'
 import type { FrontParts } from './front-parts.ts'
@@ -46,12 +47,17 @@ function serveApp(parts: FrontParts, exchange: Exchange, app: Route): Promise<vo
   if (hsts !== undefined) exchange.ownHeaders[HSTS_HEADER] = hsts
   if (app.access !== undefined) guard.admit(app.name, app.access, client ?? exchange.clientAddress)
   if (!secure && https.redirects(app.access)) return https.redirect(exchange, isProxy)
+  if (app.paused !== undefined) return refusePaused(parts, exchange, app, app.paused)
   if (exchange.isFor(EVENTS_PATH)) return follow(parts, app, exchange)
   const ignoredBy = parts.gate.ignoredBy(app, exchange, client ?? exchange.clientAddress)
   const kept = parts.answers.of(app, exchange)
   const request = new AppRequest({ parts, exchange, app, isProxy, client, secure, hsts, ignoredBy, kept })
   if (!request.places.enter()) return queued(request)
   return deliver(request)
+}
+
+async function refusePaused({ errors }: FrontParts, exchange: Exchange, app: Route, pause: Pause): Promise<void> {
+  errors.answer(exchange, isPaused(app.name, pause), app)
 }
 
 /** Serves a request for which there was no place at the app: it waits, or is refused where too many do. */

@@ -34,6 +34,21 @@ const put = async (name: string, body: string) =>
 const read = async (name: string) => (await shadow.ask('blog', `/files/${name}`)).text
 const facts = () => shadow.admin.call('listBackups', { params: { app: 'blog' } })
 
+/** Resolves when it is so; fails with the reason if what is waited for has failed: it would be tried again an hour later. */
+async function untilDone(isDone: () => Promise<boolean>): Promise<void> {
+  await patiently(async () => {
+    const { failure, run } = await facts()
+    assert.equal(failure, null)
+    return run === null && (await isDone())
+  })
+}
+
+/** Lets time pass until a run has begun: a call under way times out if the clock leaps on and on. */
+async function passUntilBegun(ms: number, isDone: () => Promise<boolean>): Promise<void> {
+  for (let left = ms; left > 0 && (await facts()).run === null && !(await isDone()); left -= 5_000)
+    await shadow.pass(5_000)
+}
+
 /** Goes to a moment at which something is due, and on until it is done. `isDone`: never before that moment. */
 async function goTo(due: number | undefined, isDone: () => Promise<boolean>): Promise<void> {
   assert.ok(due !== undefined)
@@ -41,8 +56,8 @@ async function goTo(due: number | undefined, isDone: () => Promise<boolean>): Pr
   shadow.clock.leap(Math.max(0, due - shadow.clock.wall() - MINUTE_MS))
   await shadow.spoken()
   assert.equal(await isDone(), false, 'not before its time')
-  await shadow.pass(2 * MINUTE_MS + 5_000)
-  await patiently(async () => (await isDone()) && (await facts()).run === null)
+  await passUntilBegun(2 * MINUTE_MS + 5_000, isDone)
+  await untilDone(isDone)
 }
 
 /** Goes to the next backup by the policy. */
@@ -70,8 +85,9 @@ describe.skipIf(restic === undefined)('backups by the clock', { timeout: 600_000
     await cli('backup policy blog --every 1d --keep-daily 2 --verify 1d --before-deploy')
 
     // The first one is due at once, and so is the first test.
-    await shadow.pass(MINUTE_MS + 5_000)
-    await patiently(async () => (await facts()).verified !== null)
+    const isVerified = async (): Promise<boolean> => (await facts()).verified !== null
+    await passUntilBegun(MINUTE_MS + 5_000, isVerified)
+    await untilDone(isVerified)
     const first = (await facts()).items[0]
     assert.deepEqual([first?.why, (await facts()).verified?.backup], ['scheduled', first?.id])
     const made: Backup[] = []
@@ -85,7 +101,7 @@ describe.skipIf(restic === undefined)('backups by the clock', { timeout: 600_000
       assert.deepEqual([phase, after], ['asleep', lastWake], 'neither a backup nor its test boots the app')
       assert.deepEqual(await shadow.containers('blog'), [])
     }
-    await patiently(async () => (await facts()).items.length === 2)
+    await untilDone(async () => (await facts()).items.length === 2)
     assert.deepEqual(
       (await facts()).items.map(({ id, why }) => [id, why]),
       [made[2], made[1]].map(one => [one?.id, 'scheduled']),

@@ -92,12 +92,15 @@ describe('promise 1, no request is lost:', () => {
         seen.push(json.RELEASE)
       }
     })
-    for (const release of ['2', '3', '4']) {
-      await shadow.admin.call('updateApp', { params: { app: 'blog' }, body: { env: { RELEASE: release } } })
-      await shadow.until('blog', ({ revision, phase }) => revision === Number(release) && phase === 'awake')
+    try {
+      for (const release of ['2', '3', '4']) {
+        await shadow.admin.call('updateApp', { params: { app: 'blog' }, body: { env: { RELEASE: release } } })
+        await shadow.until('blog', ({ revision, phase }) => revision === Number(release) && phase === 'awake')
+      }
+    } finally {
+      done = true
+      await Promise.all(load)
     }
-    done = true
-    await Promise.all(load)
     assert.equal((await shadow.ask('blog', '/env')).json.RELEASE, '4')
     for (const seen of releases) assert.deepEqual(seen, seen.toSorted(), 'nobody is answered by an older release again')
   })

@@ -20,6 +20,7 @@ type Row = {
   readonly node: string | null
   readonly sleepsAt: string | null
   readonly domains: readonly string[]
+  readonly isPaused: boolean
 }
 
 export function define(command: Command, terminal: Terminal): void {
@@ -62,6 +63,7 @@ function rowOf(id: InstanceId, app: App, own: readonly InstanceView[], silent: r
     node: instance?.node ?? null,
     sleepsAt: instance?.sleepsAt ?? null,
     domains: app.domains,
+    isPaused: app.paused !== undefined,
   }
 }
 
@@ -78,9 +80,9 @@ function show(terminal: Terminal, rows: readonly Row[]): string {
   const text = table(
     terminal,
     ['NAME', 'STATE', 'RELEASE', 'FOR', 'NODE', 'SLEEPS-IN', 'DOMAINS'],
-    rows.map(({ name, phase, releases, since, node, sleepsAt, domains }) => [
+    rows.map(({ name, phase, releases, since, node, sleepsAt, domains, isPaused }) => [
       name,
-      phase,
+      isPaused ? `${phase}, paused` : phase,
       releases.join(' ') || '-',
       since === null ? '-' : sayMs(Math.max(0, now - Date.parse(since))),
       node ?? '-',

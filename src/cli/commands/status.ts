@@ -3,6 +3,7 @@ import { isFailure, type Problem, ShadowError } from '../../lib/errors.ts'
 import type { App, Volume } from '../../model/app.ts'
 import { sayIdleCheck } from '../../model/idle-check.ts'
 import type { InstanceView, LogLine } from '../../model/instance.ts'
+import { sayPause } from '../../model/pause.ts'
 import { sayBytes } from '../../model/quantities.ts'
 import { sayUse } from '../../model/say-use.ts'
 import { sayScale } from '../../model/scale.ts'
@@ -104,6 +105,7 @@ function show(
     ['in use by', instance?.holds.map(hold => `${sayUse(hold)} since ${hold.since}`).join('\n') || undefined],
     ['at work', instance?.atWork?.why],
     ['sleeps at', instance?.sleepsAt ?? undefined],
+    ['paused', app.paused && sayPause(app.paused)],
     ['budget', sayBudgetState(app, terminal.now())],
     ['problem', instance?.problem?.detail],
     [

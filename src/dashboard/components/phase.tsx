@@ -9,11 +9,11 @@ const PHASE_WORDS: Readonly<Record<string, string>> = {
 }
 
 /** The phase of an app: a mark and a word, so that colour is not needed to tell them apart. */
-export function Phase({ phase }: { phase: string }) {
+export function Phase({ phase, isPaused = false }: { phase: string; isPaused?: boolean }) {
   return (
     <span class={`phase ${phase}`}>
       <span class="phase-mark" aria-hidden="true" />
-      {PHASE_WORDS[phase] ?? phase}
+      {isPaused && phase === 'asleep' ? 'paused' : (PHASE_WORDS[phase] ?? phase)}
     </span>
   )
 }

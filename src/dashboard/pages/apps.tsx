@@ -27,6 +27,7 @@ const PHASES = [
   ['awake', 'Awake', 'awake'],
   ['waking', 'Waking', 'waking'],
   ['asleep', 'Asleep', 'asleep'],
+  ['paused', 'Paused', 'paused'],
   ['problem', 'Problems', 'problem'],
 ] as const
 

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { App } from '../../model/app.ts'
 import type { BudgetState } from '../../model/budget.ts'
 import type { AppName } from '../../model/names.ts'
+import type { Pause } from '../../model/pause.ts'
 import { reservedBy } from '../../model/placement.ts'
 import { type Duration, toBytes } from '../../model/quantities.ts'
 
@@ -15,12 +16,13 @@ export type AppFacts = {
   readonly revision: number
   readonly idleAfter: Duration | 'never'
   readonly budget: BudgetState | undefined
+  readonly paused: Pause | undefined
   readonly createdAt: string
   readonly reservedBytes: number
   readonly volumeBytes: number | undefined
 }
 
-type Needed = Pick<App, 'name' | 'domains' | 'createdAt' | 'budget' | 'access'> & {
+type Needed = Pick<App, 'name' | 'domains' | 'createdAt' | 'budget' | 'paused' | 'access'> & {
   readonly task: Pick<App['task'], 'revision' | 'volume' | 'limits' | 'sleep'>
 }
 
@@ -30,6 +32,7 @@ const StoredSchema = z.object({
   domains: z.array(z.string()),
   createdAt: z.string(),
   budget: z.object({ state: z.enum(['near', 'spent']), why: z.string(), until: z.string() }).optional(),
+  paused: z.object({ at: z.string(), by: z.string(), why: z.string().optional() }).optional(),
   access: z.object({ https: z.string().optional() }).optional(),
   task: z.object({
     revision: z.int(),
@@ -45,7 +48,7 @@ export function storedFacts(value: unknown): AppFacts | undefined {
   return data === undefined ? undefined : factsOf(data as unknown as Needed)
 }
 
-export function factsOf({ name, domains, createdAt, budget, access, task }: Needed): AppFacts {
+export function factsOf({ name, domains, createdAt, budget, paused, access, task }: Needed): AppFacts {
   const [first] = domains
   return {
     app: name,
@@ -54,6 +57,7 @@ export function factsOf({ name, domains, createdAt, budget, access, task }: Need
     revision: task.revision,
     idleAfter: task.sleep.idleAfter,
     budget,
+    paused,
     createdAt,
     reservedBytes: reservedBy(task),
     volumeBytes: task.volume && toBytes(task.volume.size),

@@ -1,11 +1,18 @@
-import type { AppRow, RowCounts, RowPhase, RowSort } from '../../model/overview.ts'
-import { ROW_PHASES } from '../../model/overview.ts'
+import {
+  type AppRow,
+  ROW_FLAGS,
+  ROW_PHASES,
+  type RowCounts,
+  type RowFlag,
+  type RowPhase,
+  type RowSort,
+} from '../../model/overview.ts'
 import { isInScope, type Scope } from '../../model/scope.ts'
 import type { OverviewIndex } from './overview-index.ts'
 
 export type RowQuery = {
   readonly search?: string | undefined
-  readonly phase?: RowPhase | 'problem' | undefined
+  readonly phase?: RowPhase | RowFlag | undefined
   readonly owner?: string | undefined
   readonly node?: string | undefined
   readonly sort?: RowSort | undefined
@@ -102,7 +109,7 @@ export class RowPages {
     const search = wanted.search?.trim().toLowerCase() ?? ''
     return (row: AppRow): boolean =>
       isShown(scope, row.app) &&
-      (phase === undefined || (phase === 'problem' ? row.problem !== null : row.phase === phase)) &&
+      (phase === undefined || isIn(row, phase)) &&
       (owner === undefined || row.owner === owner) &&
       (node === undefined || row.node === node) &&
       (search === '' || this.#has(row, search))
@@ -117,6 +124,11 @@ export class RowPages {
       url?.includes(search) === true
     )
   }
+}
+
+function isIn(row: AppRow, phase: RowPhase | RowFlag): boolean {
+  if (phase === 'problem') return row.problem !== null
+  return phase === 'paused' ? row.isPaused : row.phase === phase
 }
 
 export const isShown = (scope: Scope | undefined, app: string): boolean => scope === undefined || isInScope(scope, app)
@@ -136,7 +148,7 @@ function sortedRows(rows: Iterable<AppRow>, keyOf: (row: AppRow) => Key, sign: 1
 }
 
 function countsOf(rows: Iterable<AppRow>, scope: Scope | undefined): RowCounts {
-  const counts: Record<string, number> = Object.fromEntries(['all', 'problem', ...ROW_PHASES].map(name => [name, 0]))
+  const counts: Record<string, number> = Object.fromEntries(['all', ...ROW_FLAGS, ...ROW_PHASES].map(name => [name, 0]))
   const add = (name: string): void => {
     counts[name] = (counts[name] ?? 0) + 1
   }
@@ -144,7 +156,7 @@ function countsOf(rows: Iterable<AppRow>, scope: Scope | undefined): RowCounts {
     if (!isShown(scope, row.app)) continue
     add('all')
     add(row.phase)
-    if (row.problem !== null) add('problem')
+    for (const flag of ROW_FLAGS) if (isIn(row, flag)) add(flag)
   }
   return counts as RowCounts
 }

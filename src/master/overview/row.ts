@@ -39,6 +39,7 @@ export function rowOf({ facts, instances, silent, owner, month, front, now }: Ro
     app: facts.app,
     owner,
     phase,
+    isPaused: facts.paused !== undefined,
     since: shown?.since ?? null,
     node: shown?.node ?? null,
     instances: instances.length,

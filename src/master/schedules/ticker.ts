@@ -5,6 +5,7 @@ import type { Log } from '../../lib/log.ts'
 import { mapAtMost } from '../../lib/parallel.ts'
 import type { App } from '../../model/app.ts'
 import type { AppName } from '../../model/names.ts'
+import { sayPause } from '../../model/pause.ts'
 import { toMs } from '../../model/quantities.ts'
 import { type Schedule, type ScheduleRun, sayAction } from '../../model/schedule.ts'
 import type { Relay } from '../relay.ts'
@@ -193,6 +194,8 @@ export class ScheduleTicker {
     const { find, relay } = this.#parts
     const app = await find(of.name)
     if (app?.createdAt !== of.createdAt) return { outcome: 'failed', detail: 'the app was removed' }
+    if (app.paused !== undefined)
+      return { outcome: 'skipped', detail: `the app is ${sayPause(app.paused)}`.slice(0, 500) }
     const { action, id, within } = schedule
     const what = `schedule ${id}: ${sayAction(action)}`.slice(0, 200)
     const withinMs = toMs(within)
@@ -241,7 +244,7 @@ export class ScheduleTicker {
     this.#keptAt.set(key, clock.now())
     const keep = async (): Promise<void> => {
       const app = await find(name)
-      if (app === undefined) return
+      if (app === undefined || app.paused !== undefined) return
       const why = `schedule ${id}: ${sayAction(action)}`.slice(0, 200)
       await relay.keep(app, { forMs: Math.max(1_000, Math.min(KEPT_FOR_MS, Math.ceil(leftMs))), why }, signal)
     }

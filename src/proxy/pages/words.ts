@@ -49,6 +49,7 @@ const WORDS: Partial<Record<FailureCode, Words>> = {
   'queue-full': { title: 'Too many visitors at once', text: IN_A_MOMENT },
   'disk-full': { title: DOES_NOT_WORK, text: 'No space is left for it.' },
   'budget-spent': { title: 'This site sleeps for now', text: 'It has used what it may use this month.' },
+  'app-paused': { title: 'This site is paused', text: 'Whoever runs it has paused it.' },
   'shutting-down': { title: DOES_NOT_WORK, text: 'Its machine is being restarted.' },
 }
 

@@ -37,7 +37,7 @@ export class KeptApps {
 
   /** Those of which instances are kept awake. */
   get all(): readonly Route[] {
-    return this.#listed.filter(({ scale }) => (scale?.min ?? 0) > 0)
+    return this.#listed.filter(({ scale, paused }) => (scale?.min ?? 0) > 0 && paused === undefined)
   }
 
   get listed(): readonly Route[] {

@@ -5,6 +5,7 @@ import { bind, CLIENT_SOCKET } from '../../lib/http/listening.ts'
 import { ipOf } from '../../lib/ip.ts'
 import type { Log } from '../../lib/log.ts'
 import type { AppName } from '../../model/names.ts'
+import { isPaused } from '../../model/pause.ts'
 import { toMs } from '../../model/quantities.ts'
 import type { Route } from '../../model/route.ts'
 import { type FrontPort, TCP_DEFAULTS, type TcpPort } from '../../model/tcp.ts'
@@ -123,6 +124,7 @@ export class TcpListeners implements AsyncDisposable {
     try {
       isCounted = this.#enter(route, port)
       this.#admit(route, address)
+      if (route.paused !== undefined) throw isPaused(app, route.paused)
       const asked = { port: port.port, by: `${client} on port ${port.listen}`, wake: mayWake(route, address) }
       const signal = AbortSignal.any([gone.signal, this.#ending.signal])
       const stream = await connectToApp(this.#options, route, asked, signal)

@@ -1,12 +1,12 @@
 import { useState } from 'preact/hooks'
 import { call } from '../../api.ts'
-import { CommandLine } from '../../components/command-line.tsx'
 import { Confirm } from '../../components/confirm.tsx'
 import { Section } from '../../components/section.tsx'
 import { toast } from '../../components/toasts.tsx'
 import { shellWords } from '../../shell-words.ts'
 import { DeleteSection } from './danger/delete-section.tsx'
 import { MoveSection } from './danger/move-section.tsx'
+import { PauseSection } from './danger/pause-section.tsx'
 import type { TabProps } from './tab-props.ts'
 
 /** The tab of what interrupts an app, or ends it. */
@@ -14,6 +14,7 @@ export function DangerTab({ facts, app }: TabProps) {
   return (
     <>
       <SleepSection facts={facts} app={app} />
+      <PauseSection facts={facts} app={app} />
       <MoveSection facts={facts} app={app} />
       <DeleteSection app={app} />
     </>
@@ -28,18 +29,6 @@ function SleepSection({ facts: { row }, app: { name } }: TabProps) {
       <button type="button" class="narrow" onClick={() => setAsked(true)} disabled={isAsleep}>
         {isAsleep ? 'It sleeps already' : 'Sleep now'}
       </button>
-      <details>
-        <summary>Keep it asleep</summary>
-        <div class="stack">
-          <p class="faint">
-            Shadow has no pause. A wake rule that matches all requests comes closest: while it sleeps they get 409
-            app-asleep. Schedules and TCP connections still wake it.
-          </p>
-          <CommandLine command={shellWords('shadow', 'wake-rules', name, '--ignore', 'path:/*')} />
-          <p class="faint">And back:</p>
-          <CommandLine command={shellWords('shadow', 'wake-rules', name, '--forget', 'path:/*')} />
-        </div>
-      </details>
       {isAsked && (
         <Confirm
           title={`Put ${name} to sleep`}

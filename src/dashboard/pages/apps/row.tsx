@@ -31,7 +31,7 @@ export function AppRowCells({ row, hours, currency }: Props) {
       </Cell>
       <Cell class="cell-state">
         <span class="state-line">
-          <Phase phase={row.phase} />
+          <Phase phase={row.phase} isPaused={row.isPaused} />
           {row.since !== null && (
             <span class="faint">
               <Since at={row.since} />
@@ -89,8 +89,9 @@ function Month({ row: { month }, currency }: { row: AppRow; currency: string | n
   )
 }
 
-function WakeOrSleep({ row: { app, phase } }: { row: AppRow }) {
+function WakeOrSleep({ row: { app, phase, isPaused } }: { row: AppRow }) {
   const [isBusy, setBusy] = useState(false)
+  if (isPaused) return null
   const verb = phase === 'awake' ? 'sleep' : phase === 'asleep' || phase === 'crashed' ? 'wake' : undefined
   if (verb === undefined) return null
   const run = async (): Promise<void> => {

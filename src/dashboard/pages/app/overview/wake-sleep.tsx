@@ -13,15 +13,20 @@ type Props = { readonly app: string; readonly row: AppRow | undefined }
 
 const keeping = ({ holds }: InstanceView) => holds.filter(({ isIgnored }) => isIgnored !== true)
 
+const TEXTS = { wake: 'Wake now', sleep: 'Put to sleep', resume: 'Resume' } as const
+
 /** Wakes the app, or puts it to sleep; asks before that if somebody uses it. */
 export function WakeSleep({ app, row }: Props) {
-  const [busy, setBusy] = useState<'wake' | 'sleep'>()
+  const [busy, setBusy] = useState<'wake' | 'sleep' | 'resume'>()
   const [used, setUsed] = useState<InstanceView>()
   const [error, setError] = useState<ApiError>()
-  const verb = row?.phase === 'awake' || row?.phase === 'stuck' ? 'sleep' : 'wake'
+  const canSleep = row?.phase === 'awake' || row?.phase === 'stuck'
+  const verb = canSleep ? 'sleep' : row?.isPaused ? 'resume' : 'wake'
   const isChanging = row?.phase === 'waking' || row?.phase === 'stopping'
 
   const wake = (): Promise<unknown> => call('wakeApp', { params: { app } }).then(() => toast(`${app} is awake`))
+  const resume = (): Promise<unknown> =>
+    call('resumeApp', { params: { app } }).then(() => toast(`The next request wakes ${app}`))
   const sleep = (): Promise<unknown> => call('sleepApp', { params: { app } }).then(() => toast(`${app} sleeps`))
   const sleepIfUnused = async (): Promise<unknown> => {
     // What the page knows of its uses may be some seconds old.
@@ -31,7 +36,8 @@ export function WakeSleep({ app, row }: Props) {
   const run = async (): Promise<void> => {
     setBusy(verb)
     setError(undefined)
-    await (verb === 'wake' ? wake() : sleepIfUnused()).catch((failure: ApiError) => setError(failure))
+    const act = { wake, resume, sleep: sleepIfUnused }[verb]
+    await act().catch((failure: ApiError) => setError(failure))
     setBusy(undefined)
   }
   const uses = used === undefined ? [] : keeping(used)
@@ -40,7 +46,7 @@ export function WakeSleep({ app, row }: Props) {
       <div class="row">
         <button
           type="button"
-          class={verb === 'wake' ? 'primary' : ''}
+          class={verb === 'sleep' ? '' : 'primary'}
           onClick={run}
           disabled={row === undefined || isChanging || busy !== undefined}
         >
@@ -48,9 +54,7 @@ export function WakeSleep({ app, row }: Props) {
             ? 'Waking…'
             : busy === 'sleep' || row?.phase === 'stopping'
               ? 'Going to sleep…'
-              : verb === 'wake'
-                ? 'Wake now'
-                : 'Put to sleep'}
+              : TEXTS[verb]}
         </button>
         <CommandLine command={`shadow ${verb} ${app}`} />
       </div>
