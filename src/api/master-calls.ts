@@ -43,7 +43,7 @@ import {
   VolumeDriverSchema,
   VolumeSchema,
 } from './schemas.ts'
-import { sessionCalls } from './session-calls.ts'
+import { sessionCalls } from './exec-calls.ts'
 import { statsCalls } from './stats-calls.ts'
 import { tcpCalls } from './tcp-calls.ts'
 import { terminalCalls } from './terminal-calls.ts'

@@ -22,7 +22,7 @@ import {
   VolumeIdSchema,
   VolumeUseSchema,
 } from './schemas.ts'
-import { nodeSessionCalls } from './session-calls.ts'
+import { nodeSessionCalls } from './exec-calls.ts'
 import { nodeStatsCalls } from './stats-calls.ts'
 import { nodeTcpCalls } from './tcp-calls.ts'
 

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { admin, appParams, type Call } from './call-shape.ts'
-import { openSessionQuery, TerminalSizeSchema } from './session-schemas.ts'
+import { openSessionQuery, TerminalSizeSchema } from './exec-schemas.ts'
 
 const cells = z.coerce.number().pipe(z.int().min(1).max(10_000))
 

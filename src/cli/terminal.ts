@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import type { Writable } from 'node:stream'
 import { styleText } from 'node:util'
 import { escapeControls } from '../lib/control-characters.ts'
-import type { TerminalSize } from '../model/session.ts'
+import type { TerminalSize } from '../model/exec.ts'
 
 type Style = 'dim' | 'red' | 'green' | 'yellow' | 'cyan'
 

@@ -39,7 +39,7 @@ import { readStats } from './node-stats.ts'
 import type { ControlledNode, Nodes } from './nodes.ts'
 import { type Asking, readSummaries } from './overview/node-summaries.ts'
 import type { Permits } from './permits.ts'
-import { joinSession, openSession, type SessionCall, type SessionQuery } from './sessions/join-session.ts'
+import { joinSession, openSession, type SessionCall, type SessionQuery } from './exec/join-session.ts'
 import type { Volumes } from './volumes.ts'
 
 type ReceivedBody = { readonly move: string; readonly neededBytes: number; readonly sizeBytes: number }

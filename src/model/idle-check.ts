@@ -1,5 +1,5 @@
 import { ShadowError } from '../lib/errors.ts'
-import { sayCommand } from './session.ts'
+import { sayCommand } from './exec.ts'
 
 /**
  * How an app is asked whether it is idle, before it is put to sleep. `http`: 2xx means idle, 409 and 503 mean at work. `command`, run in the

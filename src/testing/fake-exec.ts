@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream'
 import { ShadowError } from '../lib/errors.ts'
-import type { Command, SignalName, TerminalSize } from '../model/session.ts'
+import type { Command, SignalName, TerminalSize } from '../model/exec.ts'
 import type { Output, Terminal } from '../nodeproxy/runtime/terminal.ts'
 import { COMMANDS } from './exec-commands.ts'
 

@@ -3,7 +3,7 @@ import { ShadowError } from '../lib/errors.ts'
 import type { LogLine } from '../model/instance.ts'
 import type { InstanceId, RunKey } from '../model/instance-id.ts'
 import type { AppName } from '../model/names.ts'
-import type { Command } from '../model/session.ts'
+import type { Command } from '../model/exec.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import type { Listener } from '../nodeproxy/runtime/listening-sockets.ts'
 import type {

@@ -3,7 +3,7 @@ import { ShadowError } from '../../lib/errors.ts'
 import { CommandExit } from '../command-exit.ts'
 import { type CallFlags, callsMaster, collect } from '../command-options.ts'
 import { orNearApps } from '../near-apps.ts'
-import { runSession } from '../sessions/run-session.ts'
+import { runSession } from '../exec/run-session.ts'
 import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
 

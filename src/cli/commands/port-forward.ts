@@ -6,7 +6,7 @@ import { drained } from '../../lib/drained.ts'
 import { asShadowError, ShadowError, systemCode } from '../../lib/errors.ts'
 import { type CallFlags, callsMaster } from '../command-options.ts'
 import { orNearApps } from '../near-apps.ts'
-import { openSession } from '../sessions/run-session.ts'
+import { openSession } from '../exec/run-session.ts'
 import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
 

@@ -1,10 +1,10 @@
 import type { Writable } from 'node:stream'
 import type { Connection, PseudoTtyInfo, ServerChannel, Session } from 'ssh2'
-import type { ClientSession } from '../../api/session-client.ts'
+import type { ClientSession } from '../../api/exec-client.ts'
 import { drained } from '../../lib/drained.ts'
 import { asShadowError } from '../../lib/errors.ts'
-import { SIGNALS, type SignalName, type TerminalSize } from '../../model/session.ts'
-import { SHELL } from '../sessions/shell.ts'
+import { SIGNALS, type SignalName, type TerminalSize } from '../../model/exec.ts'
+import { SHELL } from '../exec/shell.ts'
 import type { OpenSession } from './open-session.ts'
 import { serveSftp } from './sftp.ts'
 

@@ -1,5 +1,5 @@
-import type { ClientSession } from '../../api/session-client.ts'
-import type { SessionStart } from '../../api/session-schemas.ts'
+import type { ClientSession } from '../../api/exec-client.ts'
+import type { SessionStart } from '../../api/exec-schemas.ts'
 
 type Start = Partial<Pick<Extract<SessionStart, { kind: 'exec' }>, 'env' | 'tty'>> & { kind: 'exec'; command: string[] }
 /** Opens a session in the app that the connection is for. */

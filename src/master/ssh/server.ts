@@ -1,7 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { AuthContext, Connection, PublicKeyAuthContext } from 'ssh2'
-import { ClientSession } from '../../api/session-client.ts'
+import { ClientSession } from '../../api/exec-client.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { systemCode } from '../../lib/errors.ts'
 import type { Answer } from '../../lib/http/api/call.ts'

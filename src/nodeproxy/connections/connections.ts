@@ -1,6 +1,6 @@
 import { parseValue } from '../../api/parse-call.ts'
-import { FRAME, jsonOf, SESSION_TYPE, SessionChannel } from '../../api/session-channel.ts'
-import { ConnectionStartSchema } from '../../api/session-schemas.ts'
+import { FRAME, jsonOf, SESSION_TYPE, SessionChannel } from '../../api/exec-channel.ts'
+import { ConnectionStartSchema } from '../../api/exec-schemas.ts'
 import { deadline, orAborted } from '../../lib/abort.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { isFailure, ShadowError } from '../../lib/errors.ts'
@@ -13,13 +13,13 @@ import {
   CONNECTIONS_PER_NODE,
   SESSION_LOST_AFTER,
   SESSION_START_WITHIN,
-} from '../../model/session.ts'
+} from '../../model/exec.ts'
 import type { HostedApps } from '../hosted-apps.ts'
 import type { Instance } from '../instance.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { Terminal } from '../runtime/terminal.ts'
-import { runSession } from '../sessions/session.ts'
-import { SessionCounts } from '../sessions/session-counts.ts'
+import { runSession } from '../exec/session.ts'
+import { SessionCounts } from '../exec/session-counts.ts'
 
 type Options = {
   readonly node: NodeName

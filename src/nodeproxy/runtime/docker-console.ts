@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream'
 import { resolvesWithin } from '../../lib/abort.ts'
 import { systemClock } from '../../lib/clock.ts'
-import type { Command } from '../../model/session.ts'
+import type { Command } from '../../model/exec.ts'
 import { attachedOutput } from './attached-output.ts'
 import type { DockerContainers } from './docker-containers.ts'
 import { type Engine, unlessStatus } from './docker-engine.ts'

@@ -1,5 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises'
-import type { SignalName } from '../../model/session.ts'
+import type { SignalName } from '../../model/exec.ts'
 
 /** A process of a container as this machine sees it. `session` and `group` are the ids of its session and its process group: proc(5). */
 type Found = { readonly pid: number; readonly group: number; readonly session: number }

@@ -1,4 +1,4 @@
-import type { SignalName, TerminalSize } from '../../model/session.ts'
+import type { SignalName, TerminalSize } from '../../model/exec.ts'
 
 /** A piece of output. A command with a terminal writes to `stdout` alone. */
 export type Output = { readonly stream: 'stdout' | 'stderr'; readonly bytes: Uint8Array }

@@ -1,6 +1,6 @@
 import { admin, appParams, type Call, instanceParams } from './call-shape.ts'
-import { SESSION_TYPE } from './session-channel.ts'
-import { nodeSessionQuery, openSessionQuery } from './session-schemas.ts'
+import { SESSION_TYPE } from './exec-channel.ts'
+import { nodeSessionQuery, openSessionQuery } from './exec-schemas.ts'
 
 /** The master's calls about sessions in the containers of apps. */
 export const sessionCalls = {

@@ -1,11 +1,11 @@
 import type { Writable } from 'node:stream'
 import type { z } from 'zod'
 import type { MasterClient } from '../../api/client.ts'
-import { ClientSession, SESSION_HEADERS } from '../../api/session-client.ts'
-import type { SessionStartSchema } from '../../api/session-schemas.ts'
+import { ClientSession, SESSION_HEADERS } from '../../api/exec-client.ts'
+import type { SessionStartSchema } from '../../api/exec-schemas.ts'
 import { systemClock } from '../../lib/clock.ts'
 import { drained } from '../../lib/drained.ts'
-import type { SignalName } from '../../model/session.ts'
+import type { SignalName } from '../../model/exec.ts'
 import type { Terminal } from '../terminal.ts'
 
 type Start = z.input<typeof SessionStartSchema>

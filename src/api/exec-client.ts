@@ -11,9 +11,9 @@ import {
   SESSION_LOST_AFTER,
   type SignalName,
   type TerminalSize,
-} from '../model/session.ts'
-import { FRAME, jsonOf, pieces, SESSION_TYPE, SessionChannel } from './session-channel.ts'
-import type { ConnectionStartSchema, SessionStarted, SessionStartSchema } from './session-schemas.ts'
+} from '../model/exec.ts'
+import { FRAME, jsonOf, pieces, SESSION_TYPE, SessionChannel } from './exec-channel.ts'
+import type { ConnectionStartSchema, SessionStarted, SessionStartSchema } from './exec-schemas.ts'
 
 type Options = {
   /** What the session is for. */

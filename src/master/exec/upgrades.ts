@@ -3,7 +3,7 @@ import type { Server } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import { ShadowError } from '../../lib/errors.ts'
-import { INPUT_WINDOW_BYTES } from '../../model/session.ts'
+import { INPUT_WINDOW_BYTES } from '../../model/exec.ts'
 
 /** The paths at which a connection may become a WebSocket. An Upgrade at any other path is not looked at, as HTTP allows. */
 const PATHS = /^\/v1\/apps\/[^/?]+\/terminal(?:\?|$)/

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { SIGNALS } from '../model/session.ts'
+import { SIGNALS } from '../model/exec.ts'
 import { InstanceIdSchema } from './schemas.ts'
 
 const MOST_COMMAND_BYTES = 131_072

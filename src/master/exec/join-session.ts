@@ -1,7 +1,7 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 import type { NodeClient } from '../../api/client.ts'
-import { SESSION_TYPE } from '../../api/session-channel.ts'
+import { SESSION_TYPE } from '../../api/exec-channel.ts'
 import { ShadowError } from '../../lib/errors.ts'
 import type { Answer } from '../../lib/http/api/call.ts'
 import type { App } from '../../model/app.ts'

@@ -3,7 +3,7 @@ import type { Clock } from '../lib/clock.ts'
 import { drained } from '../lib/drained.ts'
 import { ShadowError } from '../lib/errors.ts'
 import { encodeFrame, type Frame, readFrames } from '../lib/frames.ts'
-import { SESSION_LOST_AFTER, SESSION_PING_EVERY } from '../model/session.ts'
+import { SESSION_LOST_AFTER, SESSION_PING_EVERY } from '../model/exec.ts'
 
 /**
  * The frames of a session. The body of the request carries those of the client, the body of the answer those of the node, both at the same

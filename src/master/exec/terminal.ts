@@ -1,10 +1,10 @@
 import type { WebSocket } from 'ws'
-import { ClientSession } from '../../api/session-client.ts'
+import { ClientSession } from '../../api/exec-client.ts'
 import { type TerminalReply, TerminalRequestSchema } from '../../api/terminal-calls.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { asShadowError, ShadowError } from '../../lib/errors.ts'
 import type { Answer } from '../../lib/http/api/call.ts'
-import { INPUT_WINDOW_BYTES, SESSION_LOST_AFTER, SESSION_PING_EVERY, type TerminalSize } from '../../model/session.ts'
+import { INPUT_WINDOW_BYTES, SESSION_LOST_AFTER, SESSION_PING_EVERY, type TerminalSize } from '../../model/exec.ts'
 import { SHELL } from './shell.ts'
 
 type Options = {

@@ -1,5 +1,5 @@
 import { Duplex } from 'node:stream'
-import type { ClientSession } from './session-client.ts'
+import type { ClientSession } from './exec-client.ts'
 
 /** A connection by way of a node as a stream. Its two sides end one by one; destroying it ends both. */
 export function sessionStream(session: ClientSession): Duplex {

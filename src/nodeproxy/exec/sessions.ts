@@ -1,6 +1,6 @@
 import { parseValue } from '../../api/parse-call.ts'
-import { FRAME, jsonOf, SESSION_TYPE, SessionChannel } from '../../api/session-channel.ts'
-import { type SessionStart, SessionStartSchema } from '../../api/session-schemas.ts'
+import { FRAME, jsonOf, SESSION_TYPE, SessionChannel } from '../../api/exec-channel.ts'
+import { type SessionStart, SessionStartSchema } from '../../api/exec-schemas.ts'
 import { deadline, orAborted } from '../../lib/abort.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { ShadowError } from '../../lib/errors.ts'
@@ -14,7 +14,7 @@ import {
   SESSIONS_PER_APP,
   SESSIONS_PER_NODE,
   sayCommand,
-} from '../../model/session.ts'
+} from '../../model/exec.ts'
 import type { Apps } from '../apps.ts'
 import type { HostedApps } from '../hosted-apps.ts'
 import type { Instance } from '../instance.ts'
