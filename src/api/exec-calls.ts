@@ -3,7 +3,7 @@ import { SESSION_TYPE } from './exec-channel.ts'
 import { nodeSessionQuery, openSessionQuery } from './exec-schemas.ts'
 
 /** The master's calls about sessions in the containers of apps. */
-export const sessionCalls = {
+export const execCalls = {
   openSession: {
     says: 'run a command in the app’s container; the bodies of request and answer carry frames, both at the same time: see docs/look-inside.md',
     params: appParams,
@@ -16,7 +16,7 @@ export const sessionCalls = {
 } satisfies Record<string, Call>
 
 /** The same calls of a node. */
-export const nodeSessionCalls = {
+export const nodeExecCalls = {
   openSession: {
     says: 'open a session in an instance: see the call of the master',
     params: instanceParams,

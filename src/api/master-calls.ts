@@ -8,6 +8,7 @@ import { buildCalls } from './build-calls.ts'
 import { admin, appParams, type Call, flag, shown, volumeParams } from './call-shape.ts'
 import { dashboardCalls } from './dashboard-calls.ts'
 import { domainCalls } from './domain-calls.ts'
+import { execCalls } from './exec-calls.ts'
 import { fileCalls } from './file-calls.ts'
 import { fleetCalls } from './fleet-calls.ts'
 import { historyCalls } from './history-calls.ts'
@@ -43,7 +44,7 @@ import {
   VolumeDriverSchema,
   VolumeSchema,
 } from './schemas.ts'
-import { sessionCalls } from './exec-calls.ts'
+import { sessionCalls } from './session-calls.ts'
 import { statsCalls } from './stats-calls.ts'
 import { tcpCalls } from './tcp-calls.ts'
 import { terminalCalls } from './terminal-calls.ts'
@@ -415,6 +416,7 @@ export const masterCalls = {
   ...volumeCalls,
   ...wakeCalls,
   ...pauseCalls,
+  ...execCalls,
   ...tcpCalls,
   ...domainCalls,
   ...buildCalls,

@@ -1,7 +1,9 @@
 import { z } from 'zod'
+import { SESSION_END_KINDS } from '../model/session.ts'
 import { nodeBackupCalls } from './backup-calls.ts'
 import { nodeBuildCalls } from './build-calls.ts'
 import { admin, appParams, type Call, instanceParams, volumeParams } from './call-shape.ts'
+import { nodeExecCalls } from './exec-calls.ts'
 import { nodeFileCalls } from './file-calls.ts'
 import { nodeHistoryCalls } from './history-calls.ts'
 import { logQuery } from './log-query.ts'
@@ -22,7 +24,6 @@ import {
   VolumeIdSchema,
   VolumeUseSchema,
 } from './schemas.ts'
-import { nodeSessionCalls } from './exec-calls.ts'
 import { nodeStatsCalls } from './stats-calls.ts'
 import { nodeTcpCalls } from './tcp-calls.ts'
 
@@ -61,8 +62,9 @@ export const nodeCalls = {
     may: admin,
   },
   sleepInstance: {
-    says: 'put an instance to sleep and wait until it is asleep',
+    says: 'put an instance to sleep and wait until it is asleep; hard: at once, without drain and grace',
     params: instanceParams,
+    query: z.strictObject({ kind: z.enum(SESSION_END_KINDS).default('soft') }),
     answer: InstanceSchema,
     may: admin,
   },
@@ -185,7 +187,7 @@ export const nodeCalls = {
   ...nodeBuildCalls,
   ...nodeFileCalls,
   ...nodeBackupCalls,
-  ...nodeSessionCalls,
+  ...nodeExecCalls,
   ...nodeTcpCalls,
   ...nodeStatsCalls,
   ...nodeHistoryCalls,

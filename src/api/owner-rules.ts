@@ -40,6 +40,7 @@ const own = { apps: ({ params }: { params: { app: string } }) => [params.app] }
 /** The apps that a definition, or a patch of one, uses: it reaches all that they listen on. */
 const usedIn = ({ uses }: { readonly uses?: unknown }): readonly string[] =>
   Array.isArray(uses) ? uses.filter(name => typeof name === 'string') : []
+const ofSession = { apps: ({ params }: { params: { session: string } }) => [params.session] }
 /** A volume has the name of its app, also when the app is not there any more. */
 const ownVolume = { apps: ({ params }: { params: { volume: string } }) => [params.volume] }
 const firstPart = (repository: string): string => repository.split('/', 1)[0] ?? ''
@@ -68,6 +69,16 @@ export const ownerRules: { readonly [K in keyof Calls]: OwnerRule<HandlerInput<C
   setScale: own,
   setWakeRules: own,
   setPages: own,
+  setTemplate: own,
+  connectSession: { apps: ({ body }) => [body.template] },
+  listSessions: {
+    shows: ({ items, next }, scope) => ({ next, items: items.filter(one => isInScope(scope, one.template)) }),
+  },
+  getSession: ofSession,
+  followSession: ofSession,
+  endSession: ofSession,
+  revokeTokens: own,
+  sessionEnded: 'never',
   pauseApp: own,
   resumeApp: own,
   setTcp: own,

@@ -32,6 +32,7 @@ import { parsed } from './parsed.ts'
 import { PauseSchema } from './pause-schema.ts'
 import { DeploySchema, refuseStayWithVolume, releasesOf, StoredDeploySchema } from './rollout-schemas.ts'
 import { ScaleSchema, StoredScaleSchema } from './scale-schema.ts'
+import { StoredSessionSchema, StoredTemplateSchema, TemplateSchema } from './session-schemas.ts'
 import { SourceSchema } from './source-schema.ts'
 import { StoredTcpPortsSchema, TcpPortsSchema } from './tcp-schemas.ts'
 import { BackupFactsSchema, SnapshotFactsSchema } from './volume-fact-schemas.ts'
@@ -250,6 +251,7 @@ export const RegisterSchema = z
     wake: WakeRulesSchema.optional(),
     pages: PagesSchema.optional(),
     tcp: TcpPortsSchema.optional(),
+    template: TemplateSchema.optional().describe('makes it a template of sessions'),
   })
   .superRefine(refuseStayWithVolume)
   .superRefine(({ scale, volume }, context) => {
@@ -335,6 +337,8 @@ const forFronts = {
   pages: StoredPagesSchema.optional(),
   tcp: StoredTcpPortsSchema.optional(),
   paused: PauseSchema.optional(),
+  template: StoredTemplateSchema.optional(),
+  session: StoredSessionSchema.optional(),
   createdAt: z.iso.datetime(),
   updatedAt: z.iso.datetime(),
 }
@@ -363,6 +367,7 @@ export const RouteSchema = described<Route>(
           .string()
           .optional()
           .describe('the first characters of the id of its image, to find nodes that have it'),
+        home: NodeNameSchema.optional().describe('it runs there and nowhere else'),
         volume: z
           .object({
             node: NodeNameSchema.nullable(),

@@ -1,8 +1,8 @@
 import { z } from 'zod'
 import { admin, appParams, type Call, instanceParams, shown } from './call-shape.ts'
-import { AppSchema } from './schemas.ts'
 import { SESSION_TYPE } from './exec-channel.ts'
 import { nodeSessionQuery } from './exec-schemas.ts'
+import { AppSchema } from './schemas.ts'
 import { FrontPortsSchema, FrontReportSchema, StoredTcpPortsSchema, TcpPortsSchema } from './tcp-schemas.ts'
 
 const front = z.strictObject({ front: z.string().regex(/^[\w.-]{1,100}$/) })

@@ -113,6 +113,24 @@ const FAILURES = {
     exit: 5,
     means: 'the budget of the app or of its owner is spent for this month; `shadow why` tells which (`shadow budget`)',
   },
+  'is-template': {
+    status: 409,
+    exit: 5,
+    means: 'the app is a template: sessions are made from it, and nothing wakes it itself (`shadow session connect`)',
+  },
+  'session-not-found': { status: 404, exit: 3, means: 'no session has this name, or it has ended' },
+  'tag-conflict': {
+    status: 409,
+    exit: 4,
+    means: 'a session with this key lives, and was asked for with another tag',
+  },
+  'sessions-full': { status: 503, exit: 7, means: 'the template has as many sessions as it may have' },
+  'token-missing': { status: 401, exit: 4, means: 'the session asks for a token, and the request has none' },
+  'token-refused': {
+    status: 403,
+    exit: 4,
+    means: 'the token is not one of the session, has expired, or was revoked',
+  },
   'app-paused': {
     status: 503,
     exit: 5,

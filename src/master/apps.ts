@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { z } from 'zod'
 import type { RegisterSchema } from '../api/schemas.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
@@ -11,6 +12,7 @@ import type { OwnPages } from '../model/own-pages.ts'
 import type { Pause } from '../model/pause.ts'
 import type { Made } from '../model/release.ts'
 import type { Scale } from '../model/scale.ts'
+import { type Session, type SessionEnd, sessionNotFound, type Template } from '../model/session.ts'
 import type { PinnedImage } from '../model/task.ts'
 import type { TcpPort } from '../model/tcp.ts'
 import type { WakeRules } from '../model/wake-rules.ts'
@@ -29,6 +31,7 @@ import type { Relay } from './relay.ts'
 import { changedSecrets, mustNotClash } from './releases/secret-changes.ts'
 import type { SecretDocuments } from './releases/secret-documents.ts'
 import { mustSuit, sameScale, scaleOf } from './scale.ts'
+import { mustBeName } from './sessions/names.ts'
 import { droppedPorts, mustSuitTcp, sameTcp, tcpOf } from './tcp-ports.ts'
 import type { Volumes } from './volumes.ts'
 import { sameWakeRules, wakeRulesOf } from './wake-rules.ts'
@@ -81,10 +84,22 @@ export function appRegistry({
 
     /** `image`: what its image stands for, where that is known. */
     async register(
-      { name, access, scale, wake, pages, tcp, secrets: given, ...definition }: z.output<typeof RegisterSchema>,
+      {
+        name,
+        access,
+        scale,
+        wake,
+        pages,
+        tcp,
+        template,
+        session,
+        secrets: given,
+        ...definition
+      }: z.output<typeof RegisterSchema> & { readonly session?: Session },
       made: Made,
       image?: PinnedImage,
     ): Promise<Found> {
+      mustBeName(name, { template, session })
       const taken = (): ShadowError =>
         new ShadowError('already-exists', `an app is called ${name} already`, { hint: `shadow update ${name}` })
       const before = await records.read(name)
@@ -107,11 +122,14 @@ export function appRegistry({
             ...wakeRulesOf(wake),
             ...pagesOf(pages),
             ...tcpOf(tcp),
+            template,
+            session,
           },
           ...{ createdAt: at, updatedAt: at },
           task: { ...task, pinned, secretsVersion, made },
         }
-        return { app, etag: await commit(app, domains, before) }
+        // The hostname of a session follows from that of its template.
+        return { app, etag: await commit(app, session === undefined ? domains : [], before) }
       }
       try {
         // A later version than those of a removed app of this name, even without secrets: so no version is ever used twice.
@@ -197,6 +215,33 @@ export function appRegistry({
         return { app, etag }
       }),
 
+    /** Makes the app a template, or changes its rules. This makes no revision. */
+    setTemplate: (name: AppName, template: Template, expected: Expected): Promise<Found> =>
+      attempts(expected, async () => {
+        const before = await find(name)
+        mustMatch(before, expected)
+        mustBeName(name, { template, session: before.app.session })
+        if (isDeepStrictEqual(before.app.template, template)) return before
+        const app: App = { ...before.app, template, updatedAt: after(before.app.updatedAt) }
+        const etag = await records.write(app, { state: 'live', ...before })
+        changes.changed(app)
+        log.info('template changed', { app: name })
+        return { app, etag }
+      }),
+
+    /** Changes what the app is as a session; undefined: nothing is to be changed. Fails with `session-not-found`. */
+    changeSession: (name: AppName, next: (now: Session) => Session | undefined): Promise<Found> =>
+      attempts(undefined, async () => {
+        const record = await records.read(name)
+        if (record.state !== 'live' || record.app.session === undefined) throw sessionNotFound(name)
+        const session = next(record.app.session)
+        if (session === undefined) return record
+        const app: App = { ...record.app, session, updatedAt: after(record.app.updatedAt) }
+        const etag = await records.write(app, record)
+        changes.changed(app)
+        return { app, etag }
+      }),
+
     /** Says how the app stands with its budget. This makes no revision. */
     async setBudget(name: AppName, budget: BudgetState | undefined, wall: number): Promise<void> {
       await attempts(undefined, async () => {
@@ -226,7 +271,13 @@ export function appRegistry({
       }),
 
     /** Removes the app. Its volume stays, without an app, unless `withVolume` is set: then the data of the volume is removed first. */
-    remove: (name: AppName, withVolume: boolean, expected: Expected, signal: AbortSignal): Promise<void> =>
+    remove: (
+      name: AppName,
+      withVolume: boolean,
+      expected: Expected,
+      signal: AbortSignal,
+      end?: SessionEnd,
+    ): Promise<void> =>
       attempts(expected, async () => {
         const before = await records.read(name)
         if (before.state !== 'live') {
@@ -242,7 +293,8 @@ export function appRegistry({
         const domains = await claims.known(name, app.domains)
         const listened = await droppedPorts(ports, app, {})
         const removed = { revision: app.task.revision, secretsVersion: await secrets.latest(name) }
-        await records.remove(name, { ...removed, removedAt: after(app.updatedAt) }, before)
+        const session = app.session && end && { ...app.session, tokens: [], ending: end, domains: app.domains }
+        await records.remove(name, { ...removed, removedAt: after(app.updatedAt), session }, before)
         changes.removed(app)
         log.info('app removed', { app: name, withVolume })
         await afterwards('domains', name, domains.release)

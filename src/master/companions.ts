@@ -132,18 +132,24 @@ export function appCompanions({ records, volumes }: Parts) {
 
     /** Where the app runs: where its volume is, else where the volume of an app is that it hangs together with. */
     async placementOf(app: App): Promise<PlacementOf> {
-      const { task, usedBy } = app
-      const own = task.volume === undefined ? NO_PLACE : await volumes.placeOf(task.volume.id)
-      if (task.uses === undefined && (usedBy === undefined || usedBy.length === 0))
-        return { place: own, needs: needsOf(task, own) }
-      const apps = await together(app)
-      const others = (await bound(apps)).toSorted((a, b) => Number(b.place.isLocal) - Number(a.place.isLocal))
-      const home = own.node === null ? others[0] : undefined
-      const place = home === undefined ? own : { ...home.place, zone: home.place.zone ?? own.zone }
-      // Those that it wakes need their memory too.
-      const wakes = apps.filter(({ name }) => name !== app.name && task.uses?.includes(name))
-      return { place, needs: needsOf(task, place, { home: home?.app.task, wakes: wakes.map(one => one.task) }) }
+      const { place, needs } = await placementOf(app)
+      const home = app.task.volume === undefined ? app.session?.node : undefined
+      return { place, needs: home === undefined ? needs : { ...needs, home } }
     },
+  }
+
+  async function placementOf(app: App): Promise<PlacementOf> {
+    const { task, usedBy } = app
+    const own = task.volume === undefined ? NO_PLACE : await volumes.placeOf(task.volume.id)
+    if (task.uses === undefined && (usedBy === undefined || usedBy.length === 0))
+      return { place: own, needs: needsOf(task, own) }
+    const apps = await together(app)
+    const others = (await bound(apps)).toSorted((a, b) => Number(b.place.isLocal) - Number(a.place.isLocal))
+    const home = own.node === null ? others[0] : undefined
+    const place = home === undefined ? own : { ...home.place, zone: home.place.zone ?? own.zone }
+    // Those that it wakes need their memory too.
+    const wakes = apps.filter(({ name }) => name !== app.name && task.uses?.includes(name))
+    return { place, needs: needsOf(task, place, { home: home?.app.task, wakes: wakes.map(one => one.task) }) }
   }
 
   function change(name: AppName, next: (app: App) => readonly AppName[]): Promise<void> {

@@ -28,6 +28,9 @@ import type { DashboardHandlers } from './dashboard/handlers.ts'
 import { definitionOf, mustHave } from './definition.ts'
 import type { Digests } from './digests.ts'
 import { domainHandlers } from './domains/handlers.ts'
+import { sayCaller } from './exec/open-session.ts'
+import { serveTerminal } from './exec/terminal.ts'
+import type { Upgrades } from './exec/upgrades.ts'
 import { fileHandlers } from './files.ts'
 import { fleetHandlers } from './fleet/handlers.ts'
 import type { FleetRecords } from './fleet/records.ts'
@@ -55,9 +58,8 @@ import { endpointOf } from './rollout/endpoint.ts'
 import { atHost } from './rollout/release-lookup.ts'
 import { streamRollout } from './rollout/rollouts.ts'
 import type { scheduleHandlers } from './schedules/handlers.ts'
-import { sayCaller } from './exec/open-session.ts'
-import { serveTerminal } from './exec/terminal.ts'
-import type { Upgrades } from './exec/upgrades.ts'
+import { sessionHandlers } from './sessions/handlers.ts'
+import type { OpenSessions } from './sessions/open-sessions.ts'
 import type { Forks } from './snapshots/forks.ts'
 import { volumeGrowth } from './snapshots/growth.ts'
 import { snapshotHandlers } from './snapshots/handlers.ts'
@@ -120,6 +122,7 @@ export type Parts = {
   overview: Overview
   upgrades: Pick<Upgrades, 'accept'>
   notices: NoticeParts
+  keyed: Pick<OpenSessions, 'sessions' | 'streams'>
 }
 
 const HEALTH_WITHIN_MS = 2_000
@@ -365,6 +368,7 @@ export function masterHandlers(parts: Parts): Handlers {
     ...releaseHandlers({ find, releases, secrets, needed, digests }),
     ...parts.schedules,
     ...tcpHandlers(parts, withEtag),
+    ...sessionHandlers({ ...parts.keyed, apps, permits }, withEtag),
     ...domainHandlers({ find, clock: parts.clock }),
     ...fleetHandlers({ fleets, cordons, removal, cluster }),
     ...imageHandlers({ ...images, permits }),

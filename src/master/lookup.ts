@@ -3,11 +3,13 @@ import { mapAtMost } from '../lib/parallel.ts'
 import type { App } from '../model/app.ts'
 import type { Hostname } from '../model/hostname.ts'
 import type { AppName } from '../model/names.ts'
+import { sessionName } from '../model/session.ts'
 import type { Found } from './app-writes.ts'
 import type { Claims } from './claims.ts'
 import type { Records } from './records.ts'
 
 const MOST_REMEMBERED = 50_000
+const SESSION_HOST = /^([a-z2-7]{16})\.(.+)$/
 
 export type Lookup = ReturnType<typeof appLookup>
 
@@ -21,11 +23,21 @@ export function appLookup({ records, claims }: { records: Records; claims: Claim
     return record?.state === 'live' && record.app.domains.includes(hostname) ? record : undefined
   }
 
+  /** The session whose slot is the first label; the rest is a hostname of its template. It has no claim of its own. */
+  const sessionAt = async (hostname: Hostname): Promise<Found | undefined> => {
+    const [, slot, parent] = SESSION_HOST.exec(hostname) ?? []
+    if (slot === undefined || parent === undefined) return undefined
+    const template = await claims.appOf(parent as Hostname)
+    return template && appWith(hostname, sessionName(template, slot))
+  }
+
   return {
     /** The app that has the hostname, with one read if the hostname was looked up before; fails with `host-unknown`. */
     async atHost(hostname: Hostname): Promise<Found> {
       const found =
-        (await appWith(hostname, seen.get(hostname))) ?? (await appWith(hostname, await claims.appOf(hostname)))
+        (await appWith(hostname, seen.get(hostname))) ??
+        (await appWith(hostname, await claims.appOf(hostname))) ??
+        (await sessionAt(hostname))
       if (found === undefined) {
         seen.delete(hostname)
         throw new ShadowError('host-unknown', `no app has the hostname ${hostname}`, { hint: 'shadow ps' })

@@ -35,6 +35,7 @@ import { nodeCordons } from './cordons.ts'
 import { openDashboard } from './dashboard/open.ts'
 import { BUILT_PAGES, dashboardPages } from './dashboard/pages.ts'
 import { envDigests } from './digests.ts'
+import { Upgrades } from './exec/upgrades.ts'
 import { fleetRecords } from './fleet/records.ts'
 import { masterHandlers } from './handlers.ts'
 import { taskHistory } from './history.ts'
@@ -66,7 +67,7 @@ import { scheduleHandlers } from './schedules/handlers.ts'
 import { appOfSchedules, scheduleRecords } from './schedules/records.ts'
 import { orNone, ScheduleTicker } from './schedules/ticker.ts'
 import { openSecrets, rewriteSecrets } from './secrets.ts'
-import { Upgrades } from './exec/upgrades.ts'
+import { openSessions } from './sessions/open-sessions.ts'
 import { undoExpiry } from './snapshots/expiry.ts'
 import { volumeForks } from './snapshots/forks.ts'
 import { snapshotRecords } from './snapshots/records.ts'
@@ -287,7 +288,11 @@ export async function startMaster(
       log,
     }),
   )
+  const keyed = opening.use(
+    openSessions({ records, apps, secrets: ownSecrets, relay, nodes, changes, front: () => front, clock, log }),
+  )
   const handlers = masterHandlers({
+    keyed,
     timelines,
     ownEvents: own,
     clock,
@@ -362,6 +367,7 @@ export async function startMaster(
   const ticking = ticker.run(ending.signal)
   const counting = usage.count(ending.signal)
   const noticing = notices.run(ending.signal)
+  const keeping = keyed.run(ending.signal)
   const others = changesOf({ ticker, backups: backups.schedule, overview, notices })
   const watching = watchChanges(
     { journal, storage, records, changes, tokens, members, others, clock, log },
@@ -387,7 +393,7 @@ export async function startMaster(
       await ssh?.[Symbol.asyncDispose]()
       await server[Symbol.asyncDispose]()
       await held.disposeAsync()
-      await Promise.all([watching, ticking, counting, noticing, collecting, journal.flushed()])
+      await Promise.all([watching, ticking, counting, noticing, keeping, collecting, journal.flushed()])
       await Promise.all([blobs.close(), layers.close(), backups[Symbol.asyncDispose]()])
       if (given === undefined) await storage.close()
     },

@@ -1,9 +1,12 @@
 import { z } from 'zod'
-import { AppNameSchema, AppSchema } from '../api/schemas.ts'
+import { AppNameSchema, AppSchema, HostnameSchema } from '../api/schemas.ts'
+import { StoredSessionSchema } from '../api/session-schemas.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { Seals } from '../lib/seals.ts'
 import type { App } from '../model/app.ts'
+import type { Hostname } from '../model/hostname.ts'
 import type { AppName } from '../model/names.ts'
+import type { Session } from '../model/session.ts'
 import { storedWithLater, withLater } from './later-fields.ts'
 import { openTask, sealTask } from './sealed-task.ts'
 import type { Storage } from './storage/storage.ts'
@@ -13,7 +16,11 @@ type Removed = {
   readonly revision: number
   readonly secretsVersion?: number | undefined
   readonly removedAt: string
+  /** What it was as a session, and how that ended. */
+  readonly session?: EndedSession | undefined
 }
+
+export type EndedSession = Session & { readonly domains: readonly Hostname[] }
 
 /**
  * The content of `apps/<app>.json`. The document of a removed app keeps the last revision. So no revision number of a name is ever used
@@ -30,6 +37,7 @@ const RemovedSchema = z.object({
   revision: z.int(),
   secretsVersion: z.int().optional(),
   removedAt: z.iso.datetime(),
+  session: StoredSessionSchema.and(z.object({ domains: z.array(HostnameSchema) })).optional(),
 })
 
 /**

@@ -28,18 +28,19 @@ import {
   REFUSES_WAKE,
   sayRejected,
 } from '../model/placement.ts'
+import type { SessionEndKind } from '../model/session.ts'
 import { HAS_DRIVER, type PinnedImage, type TaskDefinition, type VolumeDriver } from '../model/task.ts'
 import { volumeLost } from '../model/volume-lost.ts'
 import type { MoveProgress } from '../model/volume-move.ts'
 import { askNodes } from './ask-nodes.ts'
 import type { AppCompanions } from './companions.ts'
+import { joinSession, openSession, type SessionCall, type SessionQuery } from './exec/join-session.ts'
 import type { LogSource, LogSources } from './logs/merged-log.ts'
 import { gone, passOn } from './node-answers.ts'
 import { readStats } from './node-stats.ts'
 import type { ControlledNode, Nodes } from './nodes.ts'
 import { type Asking, readSummaries } from './overview/node-summaries.ts'
 import type { Permits } from './permits.ts'
-import { joinSession, openSession, type SessionCall, type SessionQuery } from './exec/join-session.ts'
 import type { Volumes } from './volumes.ts'
 
 type ReceivedBody = { readonly move: string; readonly neededBytes: number; readonly sizeBytes: number }
@@ -274,9 +275,9 @@ export function nodeRelay({ nodes, volumes, companions, permits, credentials, is
       return undefined
     },
     /** Puts all instances of the app to sleep; returns its plain one. */
-    async sleep(app: App, signal: AbortSignal): Promise<InstanceView> {
+    async sleep(app: App, signal: AbortSignal, kind: SessionEndKind = 'soft'): Promise<InstanceView> {
       const sleepOn = async (node: ControlledNode, instance: InstanceId): Promise<InstanceView> =>
-        (await reached(node)).call('sleepInstance', { ...about(app), params: { instance }, signal })
+        (await reached(node)).call('sleepInstance', { ...about(app), params: { instance }, query: { kind }, signal })
       const plain = instanceId(app.name)
       const others = app.scale === undefined ? [] : await awakeOf(app.name)
       const [view] = await Promise.all([

@@ -12,6 +12,7 @@ import type { Pause } from './pause.ts'
 import type { MemoryFacts, VolumeSlots } from './placement.ts'
 import type { Size } from './quantities.ts'
 import type { Scale } from './scale.ts'
+import type { Session, Template } from './session.ts'
 import type { VolumeSnapshotFacts } from './snapshot.ts'
 import type { TaskDefinition, VolumeDriver } from './task.ts'
 import type { TcpPort } from './tcp.ts'
@@ -36,6 +37,10 @@ export type AppForFronts = {
   readonly tcp?: readonly TcpPort[] | undefined
   /** Set: nothing wakes it. */
   readonly paused?: Pause | undefined
+  /** Set: it is only used to make sessions, and nothing wakes it. */
+  readonly template?: Template | undefined
+  /** Set: it is a session of a template. */
+  readonly session?: Session | undefined
   readonly createdAt: string
   readonly updatedAt: string
 }

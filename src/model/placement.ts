@@ -43,6 +43,8 @@ export type Needs = {
   /** `imageKey` of the image that its revision is pinned to. */
   readonly image?: string | undefined
   readonly volume?: VolumeNeeds | undefined
+  /** It runs on this node, and on no other. */
+  readonly home?: NodeName | undefined
 }
 
 type VolumeNeeds = {
@@ -89,6 +91,7 @@ export const REJECTION_REASONS = [
   'draining',
   'refused',
   'other-zone',
+  'not-its-node',
   'volume-elsewhere',
   'too-small',
   'no-volumes',
@@ -180,11 +183,13 @@ export function place<N extends PlacedOn>(
 
 /** Why the node cannot take the app, whatever other nodes there are; undefined if it can. */
 function rejection<N extends PlacedOn>(
-  { reserveBytes = 0, volume }: Needs,
+  { reserveBytes = 0, volume, home }: Needs,
   { node, healthy }: Candidate<N>,
 ): RejectionReason | undefined {
   if (!healthy) return 'unhealthy'
   const { cordon } = node
+  // A node that is drained keeps what runs there alone until that ends.
+  if (home !== undefined) return home === node.name ? undefined : 'not-its-node'
   if (volume?.isLocal && volume.node !== null) {
     if (volume.node !== node.name) return 'volume-elsewhere'
     return cordon?.drain?.volumes === 'stop' ? 'draining' : undefined
@@ -253,6 +258,7 @@ const REJECTIONS: Record<RejectionReason, string> = {
   draining: 'is drained',
   refused: 'has refused it',
   'other-zone': 'is in another zone than its volume',
+  'not-its-node': 'is not the node that it began on',
   'volume-elsewhere': 'does not have its volume',
   'too-small': 'has less memory than it reserves',
   'no-volumes': 'takes no volumes',

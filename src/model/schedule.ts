@@ -1,5 +1,5 @@
-import type { Duration } from './quantities.ts'
 import { sayCommand } from './exec.ts'
+import type { Duration } from './quantities.ts'
 
 /**
  * What happens at the times of a schedule. `wake`: the app is woken `ahead` of each time, and kept awake until `for` after it. `request`: a GET

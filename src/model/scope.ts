@@ -1,5 +1,6 @@
 import { ShadowError } from '../lib/errors.ts'
 import { faultOfLabel } from './names.ts'
+import { sessionParts } from './session.ts'
 
 /** The apps that a token of an owner is for: the name of one, or the beginning of names and a star, as `ann-*`. */
 export type AppPattern = string & { readonly brand: 'AppPattern' }
@@ -20,6 +21,9 @@ export function appPattern(text: string): AppPattern {
 const prefixOf = (pattern: AppPattern): string | undefined => (pattern.endsWith('*') ? pattern.slice(0, -1) : undefined)
 
 const matches = (pattern: AppPattern, app: string): boolean => {
+  // Whoever has a template has its sessions.
+  const template = sessionParts(app)?.template
+  if (template !== undefined && matches(pattern, template)) return true
   const prefix = prefixOf(pattern)
   return prefix === undefined ? pattern === app : app.startsWith(prefix)
 }

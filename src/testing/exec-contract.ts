@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'vitest'
-import { instanceId } from '../model/instance-id.ts'
 import type { Command } from '../model/exec.ts'
+import { instanceId } from '../model/instance-id.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import type { Container, Runtime } from '../nodeproxy/runtime/runtime.ts'
 import type { Output, Terminal } from '../nodeproxy/runtime/terminal.ts'

@@ -1,9 +1,9 @@
 import { orAborted } from '../lib/abort.ts'
 import { ShadowError } from '../lib/errors.ts'
+import type { Command } from '../model/exec.ts'
 import type { LogLine } from '../model/instance.ts'
 import type { InstanceId, RunKey } from '../model/instance-id.ts'
 import type { AppName } from '../model/names.ts'
-import type { Command } from '../model/exec.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import type { Listener } from '../nodeproxy/runtime/listening-sockets.ts'
 import type {

@@ -80,6 +80,7 @@ const forbidden = (action: Promise<unknown>, how = /./) =>
 /** What each parameter of a path is, if it is somebody else's. */
 const OTHERS: Readonly<Record<string, string>> = {
   app: 'bob-blog',
+  session: 'bob-blog--aaaaaaaaaaaaaaaa',
   volume: 'bob-blog',
   node: 'n1',
   hostname: 'bob-blog.localhost',
@@ -103,6 +104,7 @@ const OTHERS: Readonly<Record<string, string>> = {
 /** The calls that are not refused from the outset; what they do and show is tested one by one below. */
 const OPEN = [
   ...['health', 'manifestSchema', 'getCluster', 'joinCluster'],
+  ...['connectSession', 'listSessions'],
   ...['registerApp', 'listApps', 'listInstances', 'listStats', 'listVolumes', 'putBlob', 'headBlob', 'listImages'],
   ...[
     'removeImage',

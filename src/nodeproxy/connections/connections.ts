@@ -1,25 +1,25 @@
-import { parseValue } from '../../api/parse-call.ts'
 import { FRAME, jsonOf, SESSION_TYPE, SessionChannel } from '../../api/exec-channel.ts'
 import { ConnectionStartSchema } from '../../api/exec-schemas.ts'
+import { parseValue } from '../../api/parse-call.ts'
 import { deadline, orAborted } from '../../lib/abort.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { isFailure, ShadowError } from '../../lib/errors.ts'
 import type { StreamedRequest, StreamedResponse } from '../../lib/http/exchange.ts'
 import type { Log } from '../../lib/log.ts'
-import { appOf, type InstanceId, logFields } from '../../model/instance-id.ts'
-import type { NodeName } from '../../model/names.ts'
 import {
   CONNECTIONS_PER_APP,
   CONNECTIONS_PER_NODE,
   SESSION_LOST_AFTER,
   SESSION_START_WITHIN,
 } from '../../model/exec.ts'
+import { appOf, type InstanceId, logFields } from '../../model/instance-id.ts'
+import type { NodeName } from '../../model/names.ts'
+import { runSession } from '../exec/session.ts'
+import { SessionCounts } from '../exec/session-counts.ts'
 import type { HostedApps } from '../hosted-apps.ts'
 import type { Instance } from '../instance.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { Terminal } from '../runtime/terminal.ts'
-import { runSession } from '../exec/session.ts'
-import { SessionCounts } from '../exec/session-counts.ts'
 
 type Options = {
   readonly node: NodeName

@@ -1,12 +1,12 @@
-import { parseValue } from '../../api/parse-call.ts'
 import { FRAME, jsonOf, pieces, type SessionChannel } from '../../api/exec-channel.ts'
 import { SignalSchema, TerminalSizeSchema } from '../../api/exec-schemas.ts'
+import { parseValue } from '../../api/parse-call.ts'
 import { resolvesWithin } from '../../lib/abort.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { asShadowError, ShadowError } from '../../lib/errors.ts'
 import type { Frame } from '../../lib/frames.ts'
-import { sayMs } from '../../model/quantities.ts'
 import { INPUT_WINDOW_BYTES, MOST_PIECE_BYTES } from '../../model/exec.ts'
+import { sayMs } from '../../model/quantities.ts'
 import type { Terminal } from '../runtime/terminal.ts'
 
 type Options = {

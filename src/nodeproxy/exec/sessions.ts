@@ -1,13 +1,11 @@
-import { parseValue } from '../../api/parse-call.ts'
 import { FRAME, jsonOf, SESSION_TYPE, SessionChannel } from '../../api/exec-channel.ts'
 import { type SessionStart, SessionStartSchema } from '../../api/exec-schemas.ts'
+import { parseValue } from '../../api/parse-call.ts'
 import { deadline, orAborted } from '../../lib/abort.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { ShadowError } from '../../lib/errors.ts'
 import type { StreamedRequest, StreamedResponse } from '../../lib/http/exchange.ts'
 import type { Log } from '../../lib/log.ts'
-import { appOf, type InstanceId, logFields } from '../../model/instance-id.ts'
-import type { NodeName } from '../../model/names.ts'
 import {
   SESSION_LOST_AFTER,
   SESSION_START_WITHIN,
@@ -15,6 +13,8 @@ import {
   SESSIONS_PER_NODE,
   sayCommand,
 } from '../../model/exec.ts'
+import { appOf, type InstanceId, logFields } from '../../model/instance-id.ts'
+import type { NodeName } from '../../model/names.ts'
 import type { Apps } from '../apps.ts'
 import type { HostedApps } from '../hosted-apps.ts'
 import type { Instance } from '../instance.ts'

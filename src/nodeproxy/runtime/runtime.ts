@@ -1,7 +1,7 @@
+import type { Command } from '../../model/exec.ts'
 import type { LogLine } from '../../model/instance.ts'
 import type { InstanceId, RunKey } from '../../model/instance-id.ts'
 import type { AppName } from '../../model/names.ts'
-import type { Command } from '../../model/exec.ts'
 import type { InstanceStats } from '../../model/stats.ts'
 import type { PinnedImage, TaskDefinition } from '../../model/task.ts'
 import type { Listener } from './listening-sockets.ts'

@@ -1,0 +1,103 @@
+import { ShadowError } from '../lib/errors.ts'
+import { type AppName, isAppName, type NodeName } from './names.ts'
+import type { Duration } from './quantities.ts'
+
+/** What becomes of a session that nobody uses: it ends, or it sleeps and wakes at its next request, as an app does. */
+export const WHEN_IDLE = ['end', 'sleep'] as const
+export type WhenIdle = (typeof WHEN_IDLE)[number]
+
+/** Makes an app a template: nothing wakes it, and sessions are made from it. It belongs to the app and not to its task definition. */
+export type Template = {
+  /** Left out: a session has no lifetime. */
+  readonly lifetime?: Duration | undefined
+  readonly whenIdle: WhenIdle
+  /** Most sessions at a time. */
+  readonly most: number
+  /** Who may visit: whoever has a token of the session, or everybody who knows its hostname. */
+  readonly visitors: (typeof VISITORS)[number]
+  /** Asked before each connect, and for each visit without a token of ours; left out: nobody is asked. */
+  readonly authUrl?: string | undefined
+}
+export const VISITORS = ['token', 'all'] as const
+
+export const TEMPLATE_DEFAULTS = { whenIdle: 'end', most: 1_000, visitors: 'token', tokenLifetime: '24h' } as const
+
+/** What a session is asked for by. The same key with another tag is a conflict: it may be of another version of the program. */
+export type SessionKey = { readonly name: string; readonly namespace: string; readonly tag?: string | undefined }
+
+/** What opens a session to a visitor. The token itself is known to nobody but who got it. */
+export type SessionToken = {
+  /** SHA-256 of the token in base64url. */
+  readonly hash: string
+  /** Told to the app as `X-Verified-User`. */
+  readonly user?: string | undefined
+  /** JSON, told to the app as `X-Verified-Auth`. */
+  readonly auth?: string | undefined
+  /** ISO 8601; left out: as long as the session. */
+  readonly until?: string | undefined
+}
+
+/** Makes an app a session of a template. It belongs to the app and not to its task definition: a change restarts nothing. */
+export type Session = {
+  readonly template: AppName
+  readonly key?: SessionKey | undefined
+  /** When it ends, whoever uses it; ISO 8601. */
+  readonly until?: string | undefined
+  readonly whenIdle: WhenIdle
+  /** How long nobody may use it before it ends or sleeps; left out: the idle time of its definition. */
+  readonly idle?: Duration | undefined
+  readonly visitors: Template['visitors']
+  /** The node that it was placed on. Without a volume it runs there and nowhere else: two nodes would make two of it. */
+  readonly node?: NodeName | undefined
+  readonly tokens: readonly SessionToken[]
+  /** Set once it is being ended: it takes no more visitors. */
+  readonly ending?: SessionEnd | undefined
+}
+
+export const MOST_SESSION_TOKENS = 1_000
+
+/** In the order in which a session passes them. `asleep`: of a session that sleeps when nobody uses it. */
+export const SESSION_STATES = [
+  'scheduled',
+  'loading',
+  'starting',
+  'waiting',
+  'ready',
+  'asleep',
+  'ending',
+  'ended',
+] as const
+export type SessionState = (typeof SESSION_STATES)[number]
+
+/** Why a session ended. `swept`: nobody used it. `lost`: its node was. */
+export const SESSION_END_REASONS = ['swept', 'lifetime', 'asked', 'crashed', 'lost'] as const
+export type SessionEndReason = (typeof SESSION_END_REASONS)[number]
+/** `soft`: by SIGTERM, with the drain and the grace of its definition. `hard`: at once. */
+export const SESSION_END_KINDS = ['soft', 'hard'] as const
+export type SessionEndKind = (typeof SESSION_END_KINDS)[number]
+
+export type SessionEnd = {
+  readonly at: string
+  readonly reason: SessionEndReason
+  readonly kind: SessionEndKind
+  readonly exitCode?: number | undefined
+  /** In words, for people. */
+  readonly detail?: string | undefined
+}
+
+const SLOT_LENGTH = 16
+const NAME = /^(.+)--([a-z2-7]{16})$/
+/** The name of a template is a part of the names of its sessions, which are DNS labels. */
+export const LONGEST_TEMPLATE_NAME = 63 - SLOT_LENGTH - 2
+
+/** The app of a session. `slot`: 16 characters of base32, by which its hostname begins. */
+export const sessionName = (template: AppName, slot: string): AppName => `${template}--${slot}` as AppName
+
+/** The template and the slot of a session's name; undefined for the name of any other app. */
+export function sessionParts(app: string): { readonly template: AppName; readonly slot: string } | undefined {
+  const [, template = '', slot = ''] = NAME.exec(app) ?? []
+  return isAppName(template) ? { template, slot } : undefined
+}
+
+export const sessionNotFound = (session: string): ShadowError =>
+  new ShadowError('session-not-found', `no session is called ${session}`, { hint: 'shadow session ls' })
