@@ -24,7 +24,7 @@ const line = (most: number) =>
     .max(most)
     .regex(/^[\x20-\x7e]*$/, 'takes printable characters of ASCII: it is sent in a header')
 
-export const SessionKeySchema = z
+const SessionKeySchema = z
   .strictObject({
     name: z.string().min(1).max(200),
     namespace: z.string().max(200).default(''),
@@ -58,7 +58,7 @@ export const StoredTemplateSchema: z.ZodType<Template> = z.object({
   visitors: z.enum(VISITORS),
 }) as never
 
-export const SessionEndSchema = z
+const SessionEndSchema = z
   .object({
     at: z.iso.datetime(),
     reason: z
@@ -117,7 +117,7 @@ export const ConnectSchema = z
   })
   .meta({ id: 'Connect' })
 
-export const SessionStateSchema = z.enum(SESSION_STATES)
+const SessionStateSchema = z.enum(SESSION_STATES)
 
 /** A session as it is shown. */
 export const SessionViewSchema = z

@@ -89,6 +89,14 @@ export const verbs: Readonly<Record<string, Verb>> = {
   },
   wake: { says: 'wake an app and wait until it is ready', load: () => import('./commands/wake.ts') },
   sleep: { says: 'put an app to sleep now', load: () => import('./commands/sleep.ts') },
+  template: {
+    says: 'templates, which sessions are made from: create, set, ls',
+    load: () => import('./commands/template.ts'),
+  },
+  session: {
+    says: 'sessions of templates, by key: connect, ls, show, end, logs',
+    load: () => import('./commands/session.ts'),
+  },
   pause: { says: 'keep an app from being woken, until it is resumed', load: () => import('./commands/pause.ts') },
   resume: { says: 'let a paused app be woken again', load: () => import('./commands/resume.ts') },
   move: {

@@ -82,8 +82,18 @@ wiki  asleep  -        -    -     -          wiki.localhost w.localhost
         node: 'n1',
         sleepsAt: awake.sleepsAt,
         domains: ['blog.localhost'],
+        isPaused: false,
       },
-      { name: 'wiki', phase: 'asleep', releases: [], since: null, node: null, sleepsAt: null, domains: idle.domains },
+      {
+        name: 'wiki',
+        phase: 'asleep',
+        releases: [],
+        since: null,
+        node: null,
+        sleepsAt: null,
+        domains: idle.domains,
+        isPaused: false,
+      },
     ],
     silent: [],
   })
@@ -400,6 +410,8 @@ test('every command has help with an example, on stdout', async () => {
     'budget',
     'port',
     'webhook',
+    'template',
+    'session',
   ])
   const { verbs } = await import('./commands.ts')
   for (const verb of Object.keys(verbs)) {

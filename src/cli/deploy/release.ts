@@ -25,6 +25,7 @@ const SETS = {
   wake: 'setWakeRules',
   pages: 'setPages',
   tcp: 'setTcp',
+  template: 'setTemplate',
 } as const
 
 /** The app, with digests in place of the values of its environment; undefined if there is none of this name. */

@@ -10,7 +10,7 @@ import { isTable, normalised } from './normalise.ts'
 export const MANIFEST = 'shadow.toml'
 
 /** What an app has beside its definition: a change of it makes no revision. */
-export const RULES = ['access', 'scale', 'wake', 'pages', 'tcp'] as const
+export const RULES = ['access', 'scale', 'wake', 'pages', 'tcp', 'template'] as const
 export type Rule = (typeof RULES)[number]
 
 /** Where the code of an app comes from. Paths are absolute. */

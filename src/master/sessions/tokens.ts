@@ -28,7 +28,7 @@ export function newToken({ user, auth, until, token: own }: Visitor): { token: s
   }
 }
 
-export const hashOf = (token: string): string => createHash('sha256').update(token).digest('base64url')
+const hashOf = (token: string): string => createHash('sha256').update(token).digest('base64url')
 
 /** The session with one token more; those that have expired go. Fails with `bad-input` where there are too many. */
 export function withToken(session: Session, token: SessionToken, wall: number): Session {
