@@ -229,6 +229,32 @@ test('a backup policy is set, and an app without a volume is told what one is fo
   await dashboard.mustBeFineEverywhere()
 })
 
+test('an app is paused, which every page shows, and resumed', async () => {
+  await shadow.wake('blog')
+  await dashboard.go('/apps/blog/danger')
+  await page.getByRole('button', { name: 'Pause', exact: true }).click()
+  await dialog().getByLabel(/^Why/).fill('no money')
+  await dialog().getByText("shadow pause blog --why 'no money'", { exact: true }).waitFor()
+  await dashboard.mustBeAccessible()
+  await dialog().getByRole('button', { name: 'Pause', exact: true }).click()
+  await shows('blog is paused')
+  await shows(/By admin of .*: no money/)
+  await dashboard.mustBeFineEverywhere()
+  assert.equal((await shadow.instance('blog')).phase, 'asleep')
+  assert.equal((await shadow.ask('blog')).headers['x-shadow-error'], 'app-paused')
+
+  await dashboard.go('/?phase=paused')
+  const row = page.getByRole('row').filter({ hasText: 'blog' })
+  await row.getByText('paused', { exact: true }).waitFor()
+  await row.getByText(/It is paused since .*no money/).waitFor()
+  await dashboard.mustBeFineEverywhere()
+  await dashboard.go('/apps/blog')
+  await page.getByRole('button', { name: 'Resume', exact: true }).click()
+  await page.getByRole('button', { name: 'Wake now' }).waitFor()
+  assert.equal((await app()).paused, undefined)
+  assert.equal((await shadow.ask('blog')).status, 200)
+})
+
 test('an app is deleted by typing its name, and its volume only if that was asked for', async () => {
   await dashboard.go('/apps/blog/danger')
   await dashboard.mustBeFineEverywhere()
