@@ -14,6 +14,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   nodeproxy: DAEMON,
   proxy: DAEMON,
   dashboard: DAEMON,
+  // Its types alone: it has no dependencies.
+  sdk: ['api'],
   cli: [...DAEMON, 'master', 'nodeproxy', 'proxy', 'dashboard'],
   testing: [...DAEMON, 'master', 'nodeproxy', 'proxy', 'cli'],
 }
