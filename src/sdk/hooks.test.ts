@@ -10,7 +10,7 @@ function mounted(connect: (signal: AbortSignal) => Promise<Grant>) {
   const seen: UsedSession[] = []
   let unmount: (() => void) | undefined
   const library = {
-    useState: <T>(initial: T) => {
+    useState: <T>(initial: T): [T, (next: T | ((now: T) => T)) => void] => {
       seen.push(initial as UsedSession)
       return [initial, (next: T | ((now: T) => T)) => void seen.push(next as UsedSession)]
     },
