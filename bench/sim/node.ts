@@ -112,7 +112,7 @@ export class SimulatedNode {
       isOver: false,
       idle: new Idle({
         clock: this.#clock,
-        idleAfter: taskOf(app).sleep.idleAfter,
+        idleAfter: () => taskOf(app).sleep.idleAfter,
         keptUntil: () => 0,
         inUse: () => users.inFlight > 0,
         onIdle: () => this.#sleep(instance),

@@ -61,6 +61,9 @@ export const sessionCalls = {
     says: 'tell that a session has ended on this node',
     params: sessionParams,
     body: z.strictObject({
+      createdAt: z.iso
+        .datetime()
+        .describe('when the session was made: another one may have its name since, and that one goes on'),
       reason: z.enum(SESSION_END_REASONS),
       exitCode: z.int().optional(),
       detail: z.string().max(1_000).optional(),

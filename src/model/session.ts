@@ -99,5 +99,16 @@ export function sessionParts(app: string): { readonly template: AppName; readonl
   return isAppName(template) ? { template, slot } : undefined
 }
 
+export const isTemplate = (app: AppName): ShadowError =>
+  new ShadowError('is-template', `${app} is a template: sessions are made from it, and nothing wakes it itself`, {
+    hint: `shadow session connect ${app}`,
+  })
+
+/** Whatever would wake or join a session that has begun to end fails with this. */
+export const sessionEnds = (session: string): ShadowError =>
+  new ShadowError('session-not-found', `the session ${session} has ended, or is ending`, {
+    hint: `shadow session show ${session}`,
+  })
+
 export const sessionNotFound = (session: string): ShadowError =>
   new ShadowError('session-not-found', `no session is called ${session}`, { hint: 'shadow session ls' })

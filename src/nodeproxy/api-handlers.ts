@@ -13,7 +13,6 @@ import type { StreamedRequest, StreamedResponse } from '../lib/http/exchange.ts'
 import type { LogLine } from '../model/instance.ts'
 import { appOf, type InstanceId } from '../model/instance-id.ts'
 import { STREAM_HEARTBEAT_EVERY } from '../model/intervals.ts'
-import type { AppName } from '../model/names.ts'
 import type { InstanceStats } from '../model/stats.ts'
 import { progressOf } from '../model/wake-progress.ts'
 import type { Apps } from './apps.ts'
@@ -40,7 +39,6 @@ import type { Summaries } from './summaries.ts'
 import { followRollout } from './switch/follow-rollout.ts'
 import type { VolumeExports } from './volume-exports.ts'
 import type { VolumeMoves } from './volume-moves.ts'
-import type { VolumeRef } from './volumes/block-drivers.ts'
 
 type Name = keyof typeof nodePaths
 // biome-ignore lint/suspicious/noConfusingVoidType: a call without an answer resolves with nothing
@@ -72,16 +70,11 @@ type Parts = {
   readonly summaries: Summaries
   readonly health: Health
   readonly readLogs: (instance: InstanceId, options: ReadOptions, signal: AbortSignal) => AsyncIterable<LogLine>
-  /** Fails with `node-cordoned` if this node takes no new apps, and does not know this one. */
-  readonly mustTake: (app: AppName) => void
+  readonly hosted: Pick<HostedApps, 'mustTake' | 'keep' | 'sleep' | 'forget' | 'forgetInstance' | 'removeVolume'>
   /** Announces this node to the master, and takes its cordon from the answer. */
   readonly announceNow: () => Promise<void>
-  readonly keep: HostedApps['keep']
   readonly loads: Loads
   readonly scheduled: Pick<ScheduledRuns, 'run'>
-  readonly forget: (app: AppName) => Promise<void>
-  readonly forgetInstance: (instance: InstanceId) => Promise<void>
-  readonly removeVolume: (volume: VolumeRef, of: AppName | undefined) => Promise<void>
   readonly moves: VolumeMoves
   readonly exports: VolumeExports
   readonly snapshots: SnapshotHandlers
@@ -106,14 +99,10 @@ export function apiHandlers({
   summaries,
   health,
   readLogs,
-  mustTake,
+  hosted,
   announceNow,
-  keep,
   loads,
   scheduled,
-  forget,
-  forgetInstance,
-  removeVolume,
   moves,
   exports,
   snapshots,
@@ -146,7 +135,7 @@ export function apiHandlers({
     },
     wakeInstance: async ({ params }, { signal, permit }) => {
       const app = appOf(params.instance)
-      mustTake(app)
+      hosted.mustTake(app)
       await apps.resolve(app, permit)
       await apps.refresh(app) // a person who has just changed the app means the new definition
       const known = await apps.resolve(app, permit)
@@ -158,25 +147,21 @@ export function apiHandlers({
       )
       return instance.view()
     },
-    sleepInstance: async ({ params }, { permit }) => {
-      const instance = await instanceOf(params.instance, permit)
-      mustNotBeUsed(instance)
-      await instance.sleep('asked')
-      return instance.view()
-    },
+    sleepInstance: async ({ params, query }, { permit }) =>
+      (await hosted.sleep(params.instance, query.kind, permit)).view(),
     announceNow,
     checkInstance: ({ params, body }, { signal }) => instances.check(params.instance, body, signal),
     keepInstance: async ({ params, body }, { signal, permit }) => {
-      const instance = await keep(params.instance, { ...body, permit }, AbortSignal.any([signal, ending]))
+      const instance = await hosted.keep(params.instance, { ...body, permit }, AbortSignal.any([signal, ending]))
       return { app: appOf(instance.id), phase: instance.phase }
     },
     runScheduled: ({ params, body }, { signal, permit }) => {
-      mustTake(appOf(params.instance))
+      hosted.mustTake(appOf(params.instance))
       return scheduled.run(params.instance, body, permit, AbortSignal.any([signal, ending]))
     },
     listLoads: async () => ({ items: [...(await loads.now())] }),
-    forgetInstance: ({ params }) => forgetInstance(params.instance),
-    forgetApp: ({ params }) => forget(params.app),
+    forgetInstance: ({ params }) => hosted.forgetInstance(params.instance),
+    forgetApp: ({ params }) => hosted.forget(params.app),
     instanceLogs: async ({ params, query: { tail, follow, ...query } }, { response, signal }) => {
       const options = { tail, follow, ...lineFilterOf(query, Date.now()) }
       response.writeHead(200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' })
@@ -212,7 +197,7 @@ export function apiHandlers({
       response.end()
     },
     listVolumes: async () => ({ items: [...(await space.volumes())] }),
-    removeVolume: ({ params, query }) => removeVolume({ id: params.volume, driver: query.driver }, query.app),
+    removeVolume: ({ params, query }) => hosted.removeVolume({ id: params.volume, driver: query.driver }, query.app),
     sendVolume: ({ params, query }, { response, signal, permit }) =>
       moves.send({ ...params, ...query }, permit, response, AbortSignal.any([signal, ending])),
     receiveVolume: ({ params, body }, { signal }) =>
@@ -239,14 +224,6 @@ export function apiHandlers({
     writeFiles: ({ params, query }, { request, permit, signal }) =>
       files.write({ ...params, ...query, permit }, request, AbortSignal.any([signal, ending])),
   }
-}
-
-/** An app that others use would be woken again at once. */
-function mustNotBeUsed({ id, users }: Instance): void {
-  if (users.length === 0) return
-  throw new ShadowError('companion-in-use', `${users.join(', ')} uses ${id} and is awake: ${id} sleeps after it`, {
-    hint: `shadow sleep ${appOf((users[0] ?? id) as InstanceId)}`,
-  })
 }
 
 /** Answers calls of the API. */

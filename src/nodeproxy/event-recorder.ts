@@ -228,6 +228,12 @@ export class EventRecorder {
     if (why !== 'died') this.#note(`going to sleep: ${why}`)
   }
 
+  /** A wake under way is called off. */
+  calledOff(why: StopReason): void {
+    this.#stoppedBy = why
+    this.#note(`its start is called off: ${why}`)
+  }
+
   /** A dry run: it would have gone to sleep now. */
   drySleep(why: StopReason, clock: Clock): void {
     this.#dryAsleepSince = clock.now()

@@ -103,6 +103,11 @@ export class Holds {
     return this.#counting
   }
 
+  /** Ends a drain that is under way. */
+  cut(): void {
+    this.#onDrained?.()
+  }
+
   #left(hold: Hold<InstanceTarget>): void {
     if (isIgnored(hold)) return
     this.#counting--

@@ -4,9 +4,10 @@ import { isFailure, ShadowError } from '../lib/errors.ts'
 import type { App } from '../model/app.ts'
 import { budgetNow } from '../model/budget.ts'
 import type { Held, HoldRequest, InstanceView, Phase, StopReason } from '../model/instance.ts'
-import { appOf, type InstanceId, logFields } from '../model/instance-id.ts'
+import { appOf, type InstanceId, isPlain, logFields } from '../model/instance-id.ts'
 import type { AppName, VolumeId } from '../model/names.ts'
 import { isPaused, sayPause } from '../model/pause.ts'
+import { isTemplate, type SessionEnd, type SessionEndKind, sessionEnds } from '../model/session.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import { Apps } from './apps.ts'
 import { Companions } from './companions/companions.ts'
@@ -19,13 +20,16 @@ import type { LeaseKeeper } from './leases/lease-keeper.ts'
 import type { Logs } from './logs/logs.ts'
 import type { ReadyOptions } from './readiness.ts'
 import type { KnownInstance } from './reconcile.ts'
+import { isAsleep } from './refusals.ts'
 import type { Container } from './runtime/runtime.ts'
+import { type EndedSessions, SessionEnds } from './session-ends.ts'
 import type { UsageMeter } from './usage/meter.ts'
 import type { VolumeRef } from './volumes/block-drivers.ts'
 
 type Options = {
   readonly master: MasterClient
   readonly definitions: Definitions
+  readonly endedSessions: EndedSessions
   readonly logs: Logs
   readonly leases: LeaseKeeper
   /** Throws if this node takes no app that it does not know; left out: it takes all. */
@@ -43,10 +47,11 @@ type Options = {
 export type Keeping = { readonly forMs: number; readonly why: string; readonly permit: string | undefined }
 
 /** The apps of this node with their instances, logs and volumes. A change of an app reaches all of them. */
-export class HostedApps {
+export class HostedApps implements Disposable {
   readonly apps: Apps
   readonly instances: Instances
   readonly companions: Companions
+  readonly #ends: SessionEnds
   readonly #options: Options
 
   constructor(options: Options) {
@@ -58,11 +63,24 @@ export class HostedApps {
       clock: parts.clock,
       log: parts.log,
       onNewer: app => {
-        for (const instance of this.instances.ofApp(app.name)) instance.define(app.task)
+        for (const instance of this.instances.ofApp(app.name)) {
+          instance.define(app.task)
+          if (app.session !== undefined) instance.idleChanged()
+        }
         this.#endIfNotAllowed(app)
       },
       onRemoved: app => this.removed(app),
       onElsewhere: app => this.#forgetIfAsleep(app),
+    })
+    this.#ends = new SessionEnds({
+      master,
+      files: options.endedSessions,
+      node: parts.node,
+      known: app => this.apps.known(app),
+      permitOf: app => this.apps.permitOfApp(app),
+      onTold: app => void this.apps.refresh(app),
+      clock: parts.clock,
+      log: parts.log,
     })
     this.companions = new Companions({
       hold: (...asked) => this.hold(...asked),
@@ -82,6 +100,10 @@ export class HostedApps {
         leases,
         companions: this.companions,
         visitorsOf: app => this.asVisitors(app),
+        onRested: (instance, rest) => {
+          if (isPlain(instance)) this.#ends.rested(appOf(instance), rest)
+        },
+        idleOf: app => this.apps.known(app)?.session?.idle,
         journal: (instance, line) => logs.note(instance, line),
         onStarted: (container, task) => this.#runs(container, task),
         requestsOf: app => options.meter?.requestsOf(app),
@@ -90,6 +112,11 @@ export class HostedApps {
       definitions: () => this.apps.all,
       guests: options.guests,
       learnOf: app => this.#learnOf(app),
+      onClear: () => {
+        for (const app of this.apps.all)
+          if (this.instances.ofApp(app.name).every(({ phase }) => phase === 'asleep' || phase === 'crashed'))
+            this.#ends.notFound(app)
+      },
       onAdopted: (container, task) => {
         options.history?.adopted(container)
         this.#runs(container, task)
@@ -100,6 +127,7 @@ export class HostedApps {
   /** Reads the kept definitions, and undoes what an earlier run left; where the runtime does not answer, that is done once it does. */
   async open(): Promise<void> {
     await this.apps.load()
+    await this.#ends.load()
     await this.instances.reconcile().catch(error => {
       if (!isFailure(error, 'runtime-unreachable')) throw error
       this.#options.parts.log.error('runtime does not answer; apps are served once it does', { cause: error })
@@ -128,9 +156,26 @@ export class HostedApps {
     return kept
   }
 
-  /** Fails with `app-paused` or `budget-spent`. */
+  /** Puts an instance to sleep because somebody asked. A session ends by that, also one that is being started. */
+  async sleep(id: InstanceId, kind: SessionEndKind, permit: string | undefined): Promise<Instance> {
+    const app = appOf(id)
+    const instance = this.instances.of(id, await this.apps.resolve(app, permit))
+    mustNotBeUsed(instance)
+    // What begins to end must not be woken again.
+    if (this.apps.known(app)?.session !== undefined) await this.apps.refresh(app)
+    const session = this.apps.known(app)?.session
+    const ends = session?.ending !== undefined || session?.whenIdle === 'end'
+    if (ends || kind === 'hard') await instance.end('asked', kind, ends ? sessionEnds(app) : isAsleep(id))
+    else await instance.sleep('asked')
+    return instance
+  }
+
+  /** Fails with `is-template`, `session-not-found`, `app-paused` or `budget-spent`. */
   mustBeAllowed(app: AppName): void {
-    const paused = this.apps.known(app)?.paused
+    const known = this.apps.known(app)
+    if (known?.template !== undefined) throw isTemplate(app)
+    if (known?.session?.ending !== undefined || (known !== undefined && this.#ends.has(known))) throw sessionEnds(app)
+    const paused = known?.paused
     if (paused !== undefined) throw isPaused(app, paused)
     this.mustAfford(app)
   }
@@ -191,6 +236,7 @@ export class HostedApps {
       ?.forget(app)
       .catch(cause => this.#options.parts.log.warn('history of app not removed', { app, cause }))
     if (this.apps.known(app)?.createdAt === removed?.createdAt) this.apps.forget(app)
+    if (removed !== undefined) this.#ends.forget(removed)
   }
 
   /** Puts the instance to sleep, and forgets it with its log; the app stays known. Fails with `app-stuck`. */
@@ -249,14 +295,23 @@ export class HostedApps {
     return this.apps.known(app)
   }
 
-  /** Puts an app to sleep that is paused, or whose budget is spent. */
+  /** Puts an app to sleep that is paused, or whose budget is spent, and ends a session that a master has begun to end. */
   #endIfNotAllowed(app: App): void {
     const { clock } = this.#options.parts
     const budget = budgetNow(app.budget, clock.wall())
-    if (app.paused !== undefined) this.#end(app.name, 'paused', `It is ${sayPause(app.paused)}`)
+    if (app.session?.ending !== undefined) this.#endSession(app.name, app.session.ending)
+    else if (app.paused !== undefined) this.#end(app.name, 'paused', `It is ${sayPause(app.paused)}`)
     else if (budget?.state === 'spent') this.#end(app.name, 'budget', `spent is ${budget.why}`)
     else if (budget !== undefined)
       for (const { id } of this.instances.ofApp(app.name)) this.#options.logs.note(id, `nearly spent is ${budget.why}`)
+  }
+
+  #endSession(app: AppName, { reason, kind }: SessionEnd): void {
+    for (const instance of this.instances.ofApp(app)) {
+      if (instance.phase === 'asleep' || instance.phase === 'crashed') continue
+      this.#options.logs.note(instance.id, `the session ends: ${reason}, ${kind}`)
+      instance.end('asked', kind, sessionEnds(app)).catch(() => undefined) // it has ended in `stuck`, and that was logged
+    }
   }
 
   #end(app: AppName, why: StopReason, says: string): void {
@@ -267,6 +322,10 @@ export class HostedApps {
       parts.log.warn('app put to sleep', { ...logFields(instance.id), why, says })
       instance.sleep(why).catch(() => undefined) // it has ended in `stuck`, and that was logged
     }
+  }
+
+  [Symbol.dispose](): void {
+    this.#ends[Symbol.dispose]()
   }
 
   #runs(container: Container, task: TaskDefinition): void {
@@ -281,4 +340,12 @@ export class HostedApps {
       .resolve(app)
       .catch(cause => this.#options.parts.log.warn('left-over app is not known', { app, cause }))
   }
+}
+
+/** An app that others use would be woken again at once. */
+function mustNotBeUsed({ id, users }: Instance): void {
+  if (users.length === 0) return
+  throw new ShadowError('companion-in-use', `${users.join(', ')} uses ${id} and is awake: ${id} sleeps after it`, {
+    hint: `shadow sleep ${appOf((users[0] ?? id) as InstanceId)}`,
+  })
 }

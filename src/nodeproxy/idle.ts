@@ -4,7 +4,8 @@ import type { Left } from './holds.ts'
 
 type Options = {
   clock: Clock
-  idleAfter: Duration | 'never'
+  /** Asked again each time that it matters: it may change while the instance is awake. */
+  idleAfter: () => Duration | 'never'
   inUse: () => boolean
   /** Until when a front keeps the instance awake, by the clock. */
   keptUntil: () => number
@@ -17,7 +18,6 @@ type Options = {
  */
 export class Idle implements Disposable {
   readonly #options: Options
-  readonly #afterMs: number | undefined
   #since: number
   #alarm: Disposable | undefined
   #isOver = false
@@ -28,9 +28,14 @@ export class Idle implements Disposable {
 
   constructor(options: Options) {
     this.#options = options
-    this.#afterMs = options.idleAfter === 'never' ? undefined : toMs(options.idleAfter)
     this.#since = options.clock.now()
     this.#set()
+  }
+
+  /** undefined: never. */
+  get #afterMs(): number | undefined {
+    const idleAfter = this.#options.idleAfter()
+    return idleAfter === 'never' ? undefined : toMs(idleAfter)
   }
 
   /** When it rings if no request comes; undefined if it does not run. */
@@ -55,6 +60,11 @@ export class Idle implements Disposable {
   /** Lets it ring as soon as nobody uses the instance. */
   soon(): void {
     this.#isSoon = true
+    this.setAnew()
+  }
+
+  /** Its time may be another one now. */
+  setAnew(): void {
     this.#alarm?.[Symbol.dispose]()
     this.#alarm = undefined
     if (!this.#isOver) this.#set()

@@ -3,6 +3,7 @@ import type { Tracer } from '../lib/tracing/tracer.ts'
 import type { EndedRun } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
 import type { AppName, NodeName } from '../model/names.ts'
+import type { Duration } from '../model/quantities.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import type { Companions } from './companions/companions.ts'
 import type { Drain } from './drain.ts'
@@ -11,6 +12,7 @@ import type { InstanceCounters } from './instance-counters.ts'
 import type { Queue } from './queue.ts'
 import type { ReadyOptions } from './readiness.ts'
 import type { Revisions } from './revisions.ts'
+import type { Rested } from './state.ts'
 import type { Rolls } from './switch/rolls.ts'
 import type { WakeParts } from './wake.ts'
 
@@ -38,6 +40,10 @@ export type InstanceParts = WakeParts & {
   readonly companions?: Pick<Companions, 'take' | 'adopt' | 'keep' | 'leave' | 'viewOf'> | undefined
   /** How visitors come to an app, by which it is asked whether it is idle; left out: by its address. */
   readonly visitorsOf?: ((app: AppName) => Pick<ReadyOptions, 'hostname' | 'proto'>) | undefined
+  /** How long nobody may use the app before it sleeps, where its document says that beside its definition. */
+  readonly idleOf?: ((app: AppName) => Duration | undefined) | undefined
+  /** An instance has come to rest, and nothing of it is left; left out: nobody asks. */
+  readonly onRested?: ((instance: InstanceId, rest: Rested) => void) | undefined
   /** Whether apps are not put to sleep for want of use, where they do not say; left out: they are. */
   readonly sleepDryRun?: boolean | undefined
   /** Writes an event into the instance's own log. */

@@ -6,6 +6,7 @@ import type { Unwind } from '../lib/unwind.ts'
 import type { Held, HoldRequest, InstanceView, StopReason, WakeCause, WantedRelease } from '../model/instance.ts'
 import { appOf, type InstanceId } from '../model/instance-id.ts'
 import type { VolumeId } from '../model/names.ts'
+import type { SessionEndKind } from '../model/session.ts'
 import { type PinnedImage, TASK_DEFAULTS, type TaskDefinition } from '../model/task.ts'
 import type { BusyLease, BusyLeases } from './busy-leases.ts'
 import { drainOf } from './drain.ts'
@@ -52,6 +53,7 @@ export class Instance {
     this.id = id
     this.#parts = {
       ...parts,
+      isHard: () => this.#life.isHard,
       onStep: (...step) => {
         const [, name, when] = step
         this.#life.events.step(name, when)
@@ -263,6 +265,11 @@ export class Instance {
     this.#waker.revise()
   }
 
+  /** The idle time of its app may be another one now. */
+  idleChanged(): void {
+    this.#life.idleChanged()
+  }
+
   /** Resolves when a new definition is applied, or is known not to be, where that is under way. */
   settled(): Promise<void> {
     return this.#waker.settled()
@@ -290,6 +297,12 @@ export class Instance {
       await this.#life.sleep(why)
       await this.#parts.lingering?.giveUp(this.volume)
     })
+  }
+
+  /** Ends it: see `Lifecycle`. */
+  async end(why: StopReason, kind: SessionEndKind, error: ShadowError): Promise<void> {
+    await this.#life.end(why, kind, error)
+    await this.#life.turn.take(async () => this.#parts.lingering?.giveUp(this.volume))
   }
 
   /** Puts it to sleep, and runs the action before anything can wake it. */

@@ -23,6 +23,8 @@ type Options = {
   readonly definitions: () => readonly App[]
   /** Containers that belong to no instance and are in use: the sweep leaves them alone. */
   readonly guests?: (() => readonly KnownInstance[]) | undefined
+  /** Called once it is clear what an earlier run left, and all that is fit for it has been taken over. */
+  readonly onClear?: (() => void) | undefined
   /** Called with each container of an earlier run that was taken over, to catch up with its output. */
   readonly onAdopted: (container: Container, task: TaskDefinition) => void
 }
@@ -175,6 +177,7 @@ export class Instances {
       const inventory = await takeInventory(this.#parts)
       if (this.#isClear) await this.#mend(inventory)
       else await this.#clear(inventory)
+      if (!this.#isClear) this.#options.onClear?.()
       this.#isClear = true
       this.#sweepIn(SWEEP_EVERY_MS)
     } catch (error) {

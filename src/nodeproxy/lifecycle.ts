@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { wallAt } from '../lib/clock.ts'
 import { asShadowError, type ShadowError } from '../lib/errors.ts'
 import { Mutex } from '../lib/mutex.ts'
@@ -6,8 +5,9 @@ import type { Notifier } from '../lib/notifier.ts'
 import type { Unwind } from '../lib/unwind.ts'
 import type { StopReason } from '../model/instance.ts'
 import { besideKey, type InstanceId, type RunKey } from '../model/instance-id.ts'
-import { toMs } from '../model/quantities.ts'
+import { type Duration, toMs } from '../model/quantities.ts'
 import { idleAfterOf } from '../model/scale.ts'
+import type { SessionEndKind } from '../model/session.ts'
 import { type BusyLease, BusyLeases } from './busy-leases.ts'
 import { Crashes } from './crashes.ts'
 import { drainMs, drainOf } from './drain.ts'
@@ -19,11 +19,12 @@ import { Liveness, wasStopped } from './liveness.ts'
 import { diedAwake } from './postmortem.ts'
 import { isStuck } from './refusals.ts'
 import type { Running } from './running-container.ts'
-import type { Exit, FoundContainer } from './runtime/runtime.ts'
+import type { Container, Exit, FoundContainer } from './runtime/runtime.ts'
 import type { Phased, Rest, State } from './state.ts'
 import { FormerRun } from './switch/former-run.ts'
 import { FormerRuns } from './switch/former-runs.ts'
-import { graceMs, volumeOf } from './teardown.ts'
+import { foundOf, graceMs, volumeOf } from './teardown.ts'
+import { untilGone } from './until-gone.ts'
 import { WakeTrace } from './wake-trace.ts'
 import { WorkCheck } from './work-check.ts'
 
@@ -54,11 +55,17 @@ export class Lifecycle {
   beforeSleep: () => Promise<void> = async () => undefined
   /** Until when a front keeps it awake, by the clock, and why. */
   kept: { readonly until: number; readonly why: string } | undefined
+  /** Why the last wake was called off that was. */
+  calledOff: ShadowError | undefined
+  /** Whether it is being ended without time for its uses and for the app itself. */
+  isHard = false
   readonly #id: InstanceId
   readonly #parts: InstanceParts
   readonly #changes: Notifier
   #state: State
   #exceeded: ShadowError | undefined
+  /** How its last run ended by itself. */
+  #exit: Exit | undefined
   /** How it is found out whether the run is at work though nobody uses it; undefined: its definition asks for no such check. */
   #work: WorkCheck | undefined
   #lastRun: { readonly run: string; readonly liveness: Liveness } | undefined
@@ -120,12 +127,13 @@ export class Lifecycle {
     const { clock, onLost } = this.#parts
     const idle: Idle = new Idle({
       clock,
-      idleAfter: idleAfterOf(this.#id, running.task.sleep.idleAfter),
+      idleAfter: () => this.#idleAfter(running),
       inUse: () => this.inUse,
       keptUntil: () => this.kept?.until ?? 0,
       onIdle: () => void this.#rang(idle),
     })
     this.#work = this.#workCheckOf(running)
+    this.#exit = undefined
     const { target, liveness } = this.#endsOf(running)
     this.#lastRun = { run: target.run, liveness }
     this.become({ phase: 'awake', running, idle, target, liveness })
@@ -134,6 +142,11 @@ export class Lifecycle {
     running.lost?.addEventListener('abort', () => this.#leaseLost(running), { once: true })
     if (running.lost?.aborted) this.#leaseLost(running)
     running.watch.listen({ ended: exit => this.#died(running, exit), lost: onLost })
+  }
+
+  /** What the app's document says beside its definition counts, if it says so. */
+  #idleAfter({ task }: Running): Duration | 'never' {
+    return idleAfterOf(this.#id, this.#parts.idleOf?.(task.app) ?? task.sleep.idleAfter)
   }
 
   /** Lets go of the companions that none of its runs uses. */
@@ -233,7 +246,8 @@ export class Lifecycle {
       if (isIdle && (idle.ringsAt ?? Number.POSITIVE_INFINITY) > clock.now()) return
       if ((isIdle || why === 'room') && this.#isDryRun(running)) return this.#leaveOut(why, idle)
       this.#stop(this.#state, why, ASLEEP)
-      const limit = drainMs(why, drainOf(running.task, drain))
+      const limit = this.isHard ? 0 : drainMs(why, drainOf(running.task, drain))
+      if (this.isHard) void this.#kill([running.container])
       const starting = this.beforeSleep()
       const formers = this.#endFormers(why)
       const cut = await this.holds.drain(limit, clock)
@@ -274,9 +288,39 @@ export class Lifecycle {
     return undefined
   }
 
+  /**
+   * Ends it, in whichever phase it is; a wake that is under way is called off, and fails with the error. `hard`: neither its uses nor the app
+   * itself have time to end. Fails with `app-stuck`.
+   */
+  async end(why: StopReason, kind: SessionEndKind, error: ShadowError): Promise<void> {
+    const { state, turn, holds } = this
+    if (state.phase === 'waking') {
+      this.calledOff = error
+      this.events.calledOff(why)
+      state.abort.abort(error)
+    }
+    if (kind === 'soft') return turn.take(() => this.sleep(why))
+    this.isHard = true
+    try {
+      holds.cut()
+      const isUnderWay = state.phase === 'waking' || state.phase === 'stopping'
+      if (isUnderWay) await this.#kill(await foundOf(this.#parts.runtime, this.#id, this.containers))
+      await turn.take(() => this.sleep(why))
+    } finally {
+      this.isHard = false
+    }
+  }
+
+  async #kill(containers: readonly Container[]): Promise<void> {
+    // The unwinding reports a failure.
+    for (const container of containers) await this.#parts.runtime.stop(container, 0).catch(() => undefined)
+  }
+
   /** The caller may take the result later. */
   #endFormers(why: StopReason): Promise<void> {
-    const ended = this.formers.end(({ running }) => drainMs(why, drainOf(running.task, this.#parts.drain)))
+    const ended = this.formers.end(({ running }) =>
+      this.isHard ? 0 : drainMs(why, drainOf(running.task, this.#parts.drain)),
+    )
     ended.catch(() => undefined)
     return ended
   }
@@ -324,6 +368,13 @@ export class Lifecycle {
     this.#changes.notify()
   }
 
+  /** Its idle time may be another one now. */
+  idleChanged(): void {
+    if (this.#state.phase !== 'awake') return
+    this.#state.idle.setAnew()
+    this.#changes.notify()
+  }
+
   /** Puts it to sleep as soon as nobody uses it, because the app itself asked for it: its own leases end. */
   sleepSoon(): void {
     this.busy.endAll()
@@ -368,6 +419,10 @@ export class Lifecycle {
     }
     this.become(state.next)
     this.events.rests(state.next.phase)
+    const { problem } = state.next
+    const why = this.events.facts.stoppedBy
+    const code = problem?.details.facts?.['exitCode'] ?? (why === 'died' ? this.#exit?.exitCode : undefined)
+    this.#parts.onRested?.(this.#id, { why, problem, ...(typeof code === 'number' && { exitCode: code }) })
   }
 
   /** Compares an awake instance with the containers that were found at the time `at`. */
@@ -398,6 +453,7 @@ export class Lifecycle {
     if (this.#state.phase !== 'awake' || this.#state.running !== running) return
     const exceeded = this.#exceeded
     this.#exceeded = undefined
+    this.#exit = exit
     const now = this.#parts.clock.now()
     const ofItself = this.crashes.ended(exit?.exitCode, running.readyAt, now)
     const problem = exceeded ?? diedAwake(running.task, exit, now - running.readyAt < SOON_MS)
@@ -428,24 +484,5 @@ export class Lifecycle {
 
   #endRun({ container, address }: Running, problem: ShadowError | null): void {
     this.#parts.onRunEnded({ run: container.id, address, problem: problem?.toProblem() ?? null })
-  }
-}
-
-const GONE_CHECKED_EVERY_MS = 3
-
-/** Resolves when none of the processes of the run is left, which the runtime reports later; with false if it could not be stopped. */
-async function untilGone(
-  { container }: Running,
-  runtime: InstanceParts['runtime'],
-  stopped: Promise<void>,
-): Promise<boolean> {
-  const settled = stopped.then(
-    () => true,
-    () => false, // the unwinding reports it
-  )
-  for (;;) {
-    if (await runtime.areGone(container)) return true
-    const isStopped = await Promise.race([settled, sleep(GONE_CHECKED_EVERY_MS)])
-    if (isStopped !== undefined) return isStopped
   }
 }

@@ -67,6 +67,7 @@ import { Revisions } from './revisions.ts'
 import { Room } from './room.ts'
 import { dockerBuilds } from './runtime/docker-builds.ts'
 import { ScheduledRuns } from './scheduled-runs.ts'
+import { openEndedSessions } from './session-ends.ts'
 import { sharedCountsOf } from './shared-counts.ts'
 import { BusyVolumes } from './snapshots/busy-volumes.ts'
 import { snapshotHandlers } from './snapshots/handlers.ts'
@@ -183,11 +184,11 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   const cluster = membership && started.use(await inCluster({ membership, master, folder, clock, log }))
   const seals = await ownSeals(folder)
   const definitions = openDefinitions({ folder: `${data}/apps`, seals, log })
+  const endedSessions = openEndedSessions({ folder: `${data}/ended-sessions`, seals, log })
   const revisions = new Revisions({ folder: `${data}/revisions`, seals, log })
   await revisions.load()
-  started.defer(
-    async () => void (await Promise.all([definitions.flush(), revisions.flush(), logs[Symbol.asyncDispose]()])),
-  )
+  started.use(logs)
+  for (const files of [definitions, endedSessions, revisions]) started.defer(() => files.flush())
   const health = new Health({ runtime, data, isClosing: () => ending.signal.aborted })
 
   const room = new Room({
@@ -216,6 +217,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
       // Elsewhere than on this machine, the storage is there for other nodes too.
       isLocal: ({ volume }) => volume !== undefined && !volumes.expires(volume),
       giveUpDisks: () => lingering.giveUpDownTo(0),
+      sessionOf: app => hosted.apps.known(app)?.session,
       clock,
       log,
     }),
@@ -277,6 +279,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     master,
     mustTakeNew: app => cordon.mustTakeNew(app),
     definitions,
+    endedSessions,
     logs,
     leases,
     guests: () => consoles.all,
@@ -323,6 +326,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
       },
     },
   })
+  started.use(hosted)
   const { apps, instances } = hosted
   const hold: typeof hosted.hold = (instance, request, cancellation) => hosted.hold(instance, request, cancellation)
   const follow: typeof hosted.follow = (instance, permit, signal) => hosted.follow(instance, permit, signal)
@@ -401,14 +405,10 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     }),
     health,
     readLogs: (instance, options, signal) => logs.read(instance, options, signal),
-    mustTake: app => hosted.mustTake(app),
+    hosted,
     announceNow: async () => announcer?.now(),
-    keep: (...keeping) => hosted.keep(...keeping),
     loads,
     scheduled: new ScheduledRuns({ hosted, runtime, visitorsOf: app => hosted.asVisitors(app), clock }),
-    forget: app => hosted.forget(app),
-    forgetInstance: instance => hosted.forgetInstance(instance),
-    removeVolume: (volume, of) => hosted.removeVolume(volume, of),
     moves,
     exports: new VolumeExports(aboutVolumes),
     builds: new Builds({ node: name, builder, pushes, turn: building, limits: buildLimitsOf(config), clock, log }),

@@ -4,6 +4,7 @@ import { isFailure } from '../lib/errors.ts'
 import { noLog } from '../lib/log.ts'
 import { appName, nodeName } from '../model/names.ts'
 import type { Cordon } from '../model/node-state.ts'
+import type { Session } from '../model/session.ts'
 import { aTask } from '../testing/fake-app.ts'
 import { hold, InstanceEnvironment, never, release, settled } from '../testing/instance-environment.ts'
 import type { Instance } from './instance.ts'
@@ -12,13 +13,16 @@ import { NodeCordon } from './node-cordon.ts'
 let environment: InstanceEnvironment
 let instances: Instance[]
 let cordon: NodeCordon
+let sessions: Map<string, Session>
 beforeEach(() => {
   environment = new InstanceEnvironment()
   instances = []
+  sessions = new Map()
   cordon = new NodeCordon({
     node: nodeName('n1'),
     instances: () => instances,
     isLocal: ({ volume }) => volume !== undefined,
+    sessionOf: app => sessions.get(app),
     clock: environment.clock,
     log: noLog,
   })
@@ -31,6 +35,10 @@ const anInstance = (name: string, volume = false): Instance => {
   const instance = environment.anInstance(task, { mustWake: one => cordon.mustWake(one) })
   instances.push(instance)
   return instance
+}
+const aSession = (name: string, whenIdle: Session['whenIdle']): Instance => {
+  sessions.set(name, { template: appName('editor'), whenIdle, visitors: 'all', tokens: [] })
+  return anInstance(name)
 }
 const phases = () => instances.map(({ phase }) => phase)
 const refuses = (action: () => unknown) =>
@@ -47,6 +55,26 @@ describe('a node', () => {
     assert.deepEqual(phases(), ['awake'])
     cordon.take({ cordon: null })
     cordon.mustTakeNew(appName('new'))
+  })
+
+  test('that drains keeps sessions until they end, and those that have no other node wake again', async () => {
+    release(await hold(aSession('ends', 'end')))
+    const sleeps = aSession('sleeps', 'sleep')
+    release(await hold(sleeps))
+    cordon.take({ cordon: drain(), drainWithinMs: 600_000 })
+    await settled()
+    assert.deepEqual(phases(), ['awake', 'asleep'])
+    const held = await hold(sleeps)
+    assert.equal(cordon.toLeave, 2)
+    await environment.clock.advance(299_999)
+    assert.equal(instances[0]!.phase, 'awake')
+    await environment.clock.advance(1)
+    assert.deepEqual([instances[0]!.phase, instances[0]!.view().stoppedBy], ['asleep', 'idle'])
+    await refuses(() => hold(instances[0]!))
+    release(held)
+    await environment.clock.advance(300_000)
+    await refuses(() => hold(sleeps)) // its time is over
+    assert.equal(cordon.toLeave, 0)
   })
 
   test('that drains wakes no app, and puts idle ones to sleep at once', async () => {

@@ -4,6 +4,7 @@ import type { Log } from '../lib/log.ts'
 import { mapAtMost } from '../lib/parallel.ts'
 import type { AppName, NodeName } from '../model/names.ts'
 import type { Cordon } from '../model/node-state.ts'
+import type { Session } from '../model/session.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import type { Instance } from './instance.ts'
 
@@ -12,6 +13,8 @@ type Options = {
   readonly instances: () => readonly Pick<Instance, 'phase' | 'task' | 'sleep' | 'users'>[]
   /** Whether the volume of this app is on the disk of this machine. */
   readonly isLocal: (task: TaskDefinition) => boolean
+  /** What the app is as a session; left out: none is one. */
+  readonly sessionOf?: ((app: AppName) => Session | undefined) | undefined
   /** Gives up disks that stay attached after a sleep; left out: there are none. */
   readonly giveUpDisks?: (() => Promise<void>) | undefined
   readonly clock: Clock
@@ -28,7 +31,7 @@ const RETRY_AFTER_MS = 2_000
 /**
  * What an admin wants of this node, as the master said it last: a cordoned node refuses apps that it does not have, a draining one refuses
  * every wake. So a front that does not know it yet loses no request: it asks another node. A drain never wakes an app. It puts awake apps to
- * sleep as soon as nobody uses them, and at the deadline the others too.
+ * sleep as soon as nobody uses them, and at the deadline the others too. Sessions that end when nobody uses them go on until they end.
  */
 export class NodeCordon implements Disposable {
   readonly #options: Options
@@ -66,13 +69,19 @@ export class NodeCordon implements Disposable {
   /** Fails with `node-cordoned` if the node drains and this app does not stay. */
   mustWake(task: TaskDefinition): void {
     const drain = this.#cordon?.drain
-    if (drain === undefined || this.#stays(task)) return
+    if (drain === undefined || this.#stays(task) || this.#hasOnlyThisNode(task)) return
     const { node, isLocal } = this.#options
     throw refusal(
       isLocal(task)
         ? `${task.app} does not run while the node ${node}, whose disk has its volume, is drained`
         : `the node ${node} is drained, and wakes ${task.app} no more`,
     )
+  }
+
+  /** A session without a volume can run nowhere else. One that sleeps may wake again until the deadline. */
+  #hasOnlyThisNode({ app, volume }: TaskDefinition): boolean {
+    const { sessionOf, clock } = this.#options
+    return sessionOf?.(app)?.whenIdle === 'sleep' && volume === undefined && clock.now() < this.#deadline
   }
 
   get isCordoned(): boolean {
@@ -107,9 +116,12 @@ export class NodeCordon implements Disposable {
   }
 
   async #sleep(): Promise<void> {
-    const { instances, giveUpDisks, clock } = this.#options
+    const { instances, sessionOf, giveUpDisks, clock } = this.#options
     await giveUpDisks?.()
-    const all = instances().filter(({ phase, task }) => phase === 'awake' && !this.#stays(task))
+    const isOver = clock.now() >= this.#deadline
+    // A session that would end by its sleep has the time for which nobody may use it first.
+    const goesOn = ({ app }: TaskDefinition): boolean => !isOver && sessionOf?.(app)?.whenIdle === 'end'
+    const all = instances().filter(({ phase, task }) => phase === 'awake' && !this.#stays(task) && !goesOn(task))
     // Apps that others use leave after those.
     const free = all.filter(({ users }) => users.length === 0)
     const leaving = free.length > 0 ? free : all
@@ -118,7 +130,7 @@ export class NodeCordon implements Disposable {
       leaving,
       instance =>
         // One that is in use refuses the first reason, and is asked again.
-        instance.sleep(clock.now() >= this.#deadline ? 'drain-deadline' : 'drained').catch(() => undefined), // it has ended in `stuck`, and that was logged
+        instance.sleep(isOver ? 'drain-deadline' : 'drained').catch(() => undefined), // it has ended in `stuck`, and that was logged
     )
   }
 }

@@ -1,6 +1,6 @@
 import type { ShadowError } from '../lib/errors.ts'
 import type { Unwind } from '../lib/unwind.ts'
-import type { SleepStep, WakeCause, WakeStep } from '../model/instance.ts'
+import type { SleepStep, StopReason, WakeCause, WakeStep } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
 import type { InstanceTarget } from './holds.ts'
 import type { Idle } from './idle.ts'
@@ -11,6 +11,13 @@ import type { Running } from './running-container.ts'
 export type Rest =
   | { readonly phase: 'asleep'; readonly problem: ShadowError | null }
   | { readonly phase: 'crashed'; readonly problem: ShadowError }
+
+/** How an instance came to rest. `problem`, `exitCode`: where its program or its wake has failed. */
+export type Rested = {
+  readonly why: StopReason | null
+  readonly problem: ShadowError | null
+  readonly exitCode?: number | undefined
+}
 
 /** Where an instance is, with just what belongs to that. */
 export type Phased =

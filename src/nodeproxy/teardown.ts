@@ -18,6 +18,8 @@ export type TeardownParts = {
   readonly leases: LeaseKeeper
   /** How long an app whose lease is lost may take to end by itself. */
   readonly leaseLostGraceMs: number
+  /** Whether apps have no time at all to end by themselves; left out: they have. */
+  readonly isHard?: (() => boolean) | undefined
   readonly onStep: OnStep
   /** Disks that stay attached after a sleep; left out: none does. */
   readonly lingering?: Lingering | undefined
@@ -70,12 +72,13 @@ export function teardownOf({ instance, volume, graceMs, containers }: What, part
   return undo
 }
 
-/** How long the app may take to end by itself; no longer than `leaseLostGraceMs` once its lease is lost. */
+/** How long the app may take to end by itself; no longer than `leaseLostGraceMs` once its lease is lost, and not at all if it is ended hard. */
 export function graceMs(
   task: TaskDefinition,
   lost: AbortSignal | undefined,
-  { leaseLostGraceMs }: Pick<TeardownParts, 'leaseLostGraceMs'>,
+  { leaseLostGraceMs, isHard }: Pick<TeardownParts, 'leaseLostGraceMs' | 'isHard'>,
 ): number {
+  if (isHard?.()) return 0
   const usual = toMs(task.sleep.grace)
   return lost?.aborted ? Math.min(usual, leaseLostGraceMs) : usual
 }

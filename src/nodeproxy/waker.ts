@@ -172,14 +172,14 @@ export class Waker {
 
   #reject(task: TaskDefinition, error: unknown): boolean {
     const { life, revision } = this.#options
-    if (error === life.gone || !revision.reject(task, error)) return false
+    if (error === life.gone || error === life.calledOff || !revision.reject(task, error)) return false
     this.#reach(task, 'rejected', asShadowError(error))
     return true
   }
 
   #failed(task: TaskDefinition, problem: ShadowError): Rest {
     const { life, parts } = this.#options
-    if (problem === life.gone) return ASLEEP
+    if (problem === life.gone || problem === life.calledOff) return ASLEEP
     const ofTheApp = life.crashes.failedToWake(problem, parts.clock.now())
     if (!ofTheApp) this.#options.onSpared()
     life.events.wakeFailed(problem, life.crashes.count)

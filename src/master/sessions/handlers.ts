@@ -1,5 +1,6 @@
 import type { App } from '../../model/app.ts'
 import type { AppName } from '../../model/names.ts'
+import { sessionNotFound } from '../../model/session.ts'
 import type { Found } from '../app-writes.ts'
 import type { Apps } from '../apps.ts'
 import type { Handlers } from '../call.ts'
@@ -38,7 +39,9 @@ export function sessionHandlers({ apps, sessions, streams, permits }: Parts, sho
     async sessionEnded({ params, body }, { caller, permit, signal }) {
       const { app } = await apps.find(params.session)
       await permits.mustBePlaced(app, caller, permit)
-      await sessions.end(params.session, { ...body, kind: 'soft' }, signal)
+      const { createdAt, ...how } = body
+      if (app.createdAt !== createdAt) throw sessionNotFound(params.session)
+      await sessions.end(params.session, { ...how, kind: 'soft' }, signal)
     },
   } satisfies Partial<Handlers>
 }

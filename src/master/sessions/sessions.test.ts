@@ -151,9 +151,13 @@ describe('a session', () => {
       params: { hostname: `${session.slice('editor--'.length)}.editor.localhost` },
     })
     const n1 = await one().as('node', 'n1')
-    const call = { params: { session }, body: { reason: 'crashed' as const, exitCode: 3 } }
+    const { createdAt } = await admin().call('getApp', { params: { app: session } })
+    const call = { params: { session }, body: { createdAt, reason: 'crashed' as const, exitCode: 3 } }
     await assert.rejects(n1.call('sessionEnded', call), isCode('forbidden'))
-    await n1.call('sessionEnded', { ...call, headers: { 'x-shadow-permit': permit } })
+    const headers = { 'x-shadow-permit': permit }
+    const ofEarlier = { ...call, headers, body: { ...call.body, createdAt: '2020-01-01T00:00:00.000Z' } }
+    await assert.rejects(n1.call('sessionEnded', ofEarlier), isCode('session-not-found'))
+    await n1.call('sessionEnded', { ...call, headers })
     const { state, end } = await admin().call('getSession', { params: { session } })
     assert.deepEqual([state, end?.reason, end?.exitCode], ['ended', 'crashed', 3])
   })

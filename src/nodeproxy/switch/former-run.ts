@@ -99,7 +99,7 @@ export class FormerRun {
     const { idleAfter } = this.running.task.sleep
     this.#idle = new Idle({
       clock,
-      idleAfter: idleAfter === 'never' ? NEVER_ENDS_AFTER : idleAfter,
+      idleAfter: () => (idleAfter === 'never' ? NEVER_ENDS_AFTER : idleAfter),
       inUse: () => this.holds.inUse,
       keptUntil: () => 0,
       onIdle: () => void this.drain(0),
