@@ -83,11 +83,14 @@ describe('promise 1, no request is lost:', () => {
     await shadow.ask('blog')
     let done = false
     const releases: string[][] = []
-    const load = Array.from({ length: 8 }, async () => {
+    // Two visitors request without a pause. The requests of the others wait in the app: so there are many at each switch, and they leave
+    // processor time to the deploy. It runs in the process of this test, and each of its steps waits behind what the visitors cost.
+    const pauses = [0, 0, ...Array.from({ length: 10 }, () => 100)]
+    const load = pauses.map(async ms => {
       const seen: string[] = []
       releases.push(seen)
       while (!done) {
-        const { status, json, text } = await shadow.ask('blog', '/env')
+        const { status, json, text } = await shadow.ask('blog', `/env?ms=${ms}`)
         assert.equal(status, 200, text)
         seen.push(json.RELEASE)
       }
@@ -102,7 +105,10 @@ describe('promise 1, no request is lost:', () => {
       await Promise.all(load)
     }
     assert.equal((await shadow.ask('blog', '/env')).json.RELEASE, '4')
-    for (const seen of releases) assert.deepEqual(seen, seen.toSorted(), 'nobody is answered by an older release again')
+    for (const seen of releases) {
+      assert.deepEqual(seen, seen.toSorted(), 'nobody is answered by an older release again')
+      assert.ok(new Set(seen).size >= 3, 'each visitor has requested it over the deploys')
+    }
   })
 
   test('a deploy lets a download that is under way finish, and answers the next request by the new release', async () => {

@@ -42,7 +42,12 @@ const routes = {
     socket.on('error', error => response.writeHead(502).end(error.code))
   },
   '/robots.txt': (_, response) => response.end(`User-agent: *\n# ${boot.id}\n`),
-  '/env': (_, response) => json(response, env),
+  /** Its environment, at once or after `?ms=N`. */
+  '/env': (_, response, url) => {
+    const ms = Number(url.searchParams.get('ms') ?? 0)
+    if (ms === 0) json(response, env)
+    else setTimeout(() => json(response, env), ms)
+  },
   '/headers': (request, response) => json(response, { raw: request.rawHeaders, from: request.socket.remoteAddress }),
   /** The length and the SHA-256 of the request body. */
   '/echo': async (request, response) => {
