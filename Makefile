@@ -27,6 +27,11 @@ demo-fleet: setup ## see two nodes: an app moves with its volume as its node die
 demo-deploy: setup ## see an app from a folder: init, deploy, a second deploy under load, and back
 	node_modules/.bin/node contrib/dev/demo-deploy.ts
 
+.PHONY: demo-sessions
+demo-sessions: setup ## see an editor with one process for each document, in two browsers
+	@contrib/dev/setup --browser
+	node_modules/.bin/node contrib/dev/demo-sessions.ts
+
 .PHONY: dev
 dev: ## master, nodeproxy and proxy as three processes on a real S3 server, with an app; Ctrl-C ends them
 	@contrib/dev/setup --s3

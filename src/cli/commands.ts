@@ -94,7 +94,7 @@ export const verbs: Readonly<Record<string, Verb>> = {
     load: () => import('./commands/template.ts'),
   },
   session: {
-    says: 'sessions of templates, by key: connect, ls, show, end, logs',
+    says: 'sessions of templates, by key: connect, ls, show, end, revoke, logs',
     load: () => import('./commands/session.ts'),
   },
   pause: { says: 'keep an app from being woken, until it is resumed', load: () => import('./commands/pause.ts') },

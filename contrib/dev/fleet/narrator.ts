@@ -36,8 +36,13 @@ export class Narrator {
     return this.#run(typed, 'curl', ['--silent', '--show-error', '--max-time', '60', ...at, ...args, url.href])
   }
 
-  async #run(typed: string, file: string, args: readonly string[]): Promise<string> {
-    process.stdout.write(`\n$ ${typed}\n`)
+  /** Runs the CLI without showing it. */
+  quiet(line: string): Promise<string> {
+    return this.#run(undefined, this.cli.shadow, line.split(' '))
+  }
+
+  async #run(typed: string | undefined, file: string, args: readonly string[]): Promise<string> {
+    if (typed !== undefined) process.stdout.write(`\n$ ${typed}\n`)
     const child = spawn(file, args, { env: { ...process.env, ...this.cli.env }, stdio: ['ignore', 'pipe', 'pipe'] })
     let said = ''
     for (const stream of [child.stdout, child.stderr])
@@ -45,8 +50,9 @@ export class Narrator {
         said += text
       })
     const exit = await new Promise<number | null>((resolve, reject) => child.on('error', reject).on('close', resolve))
-    if (said !== '') process.stdout.write(said.replaceAll('\r', '').trimEnd().replace(/^/gm, '  ').concat('\n'))
-    if (exit !== 0) throw new Error(`${typed} ended with exit code ${exit}`)
+    if (said !== '' && typed !== undefined)
+      process.stdout.write(said.replaceAll('\r', '').trimEnd().replace(/^/gm, '  ').concat('\n'))
+    if (exit !== 0) throw new Error(`${typed ?? args.join(' ')} ended with exit code ${exit}`)
     return said
   }
 }

@@ -107,6 +107,20 @@ export function define(command: Command, terminal: Terminal): void {
   )
   callsMaster(
     command
+      .command('revoke')
+      .description('revoke tokens: of a session, or of all sessions of a template; fronts refuse them at once')
+      .argument('<name>', 'the session, or the template')
+      .option('--user <name>', 'only those of this user')
+      .action(async (name: string, flags: CallFlags & { readonly user?: string }) => {
+        const { master } = await findTarget(terminal, flags)
+        const body = flags.user === undefined ? {} : { user: flags.user }
+        const done = await master.call('revokeTokens', { params: { app: name }, body })
+        print(terminal, flags.json, done, () => `${done.revoked} revoked\n`)
+      }),
+    'shadow session revoke editor --user ann',
+  )
+  callsMaster(
+    command
       .command('logs')
       .description('show what a session wrote and what happened to it')
       .argument('<session>', 'its name, as shadow session ls shows it')
