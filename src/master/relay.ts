@@ -8,6 +8,7 @@ import type { ScheduledRunSchema } from '../api/schedule-schemas.ts'
 import type { CheckedSchema } from '../api/schemas.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import type { Answer } from '../lib/http/api/call.ts'
+import { readEvents } from '../lib/http/api/events.ts'
 import { mapAtMost } from '../lib/parallel.ts'
 import type { Credentials } from '../lib/tls/credentials.ts'
 import type { App, Volume } from '../model/app.ts'
@@ -217,6 +218,12 @@ export function nodeRelay({ nodes, volumes, companions, permits, credentials, is
       const asked = await askAll(64)
       const { node, ...why } = place(app.name, needs, asked.map(asCandidate))
       return { ...why, ...(node !== undefined && { node: node.name }) }
+    },
+    /** Something for each change of the instance of the app, as its node tells it; ends with the node's stream. */
+    async *follow(app: App, signal: AbortSignal): AsyncGenerator<unknown> {
+      const client = await reached(await nodeOf(app))
+      const { body } = await client.raw('followInstance', { ...about(app), signal })
+      yield* readEvents(body)
     },
     instance: async (app: App): Promise<InstanceView> => clientOf(await nodeOf(app)).call('getInstance', about(app)),
     /** Wakes the app. If its node has no room or takes it no more, one other node is asked. */

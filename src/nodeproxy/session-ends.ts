@@ -174,7 +174,7 @@ function howItEnded({ why, problem, exitCode }: Rested): How | undefined {
       return { reason: 'swept', detail: 'nobody used it, and its node needed the memory' }
     case 'died':
       if (problem === null && exitCode === undefined)
-        return { reason: 'lost', detail: 'its node ended while it started or stopped' }
+        return { reason: 'lost', detail: 'it did not run any more, or not yet, when its node was started' }
       return {
         reason: 'crashed',
         ...(exitCode !== undefined && { exitCode }),

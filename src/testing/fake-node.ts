@@ -3,6 +3,7 @@ import type { z } from 'zod'
 import { nodePaths } from '../api/paths.ts'
 import type { CheckedSchema } from '../api/schemas.ts'
 import { asShadowError, ShadowError } from '../lib/errors.ts'
+import { openEvents } from '../lib/http/api/events.ts'
 import { listen, reply } from '../lib/http/api/request-handler.ts'
 import type { InstanceView } from '../model/instance.ts'
 import { instanceId } from '../model/instance-id.ts'
@@ -20,6 +21,10 @@ export type FakeNode = AsyncDisposable & {
   readonly instances: InstanceView[]
   /** Calls that fail, by their name. */
   readonly failures: Map<Name, ShadowError>
+  /** Whether whoever follows an instance is sent its phase now and at each `changed`; otherwise such a stream ends at once. */
+  isFollowed: boolean
+  /** Tells the followers. */
+  changed(): void
   /** What it knows of the definitions that it is asked about. */
   checked: Checked
 }
@@ -31,6 +36,7 @@ export async function fakeNode(name: string, instances: InstanceView[] = [], log
   const controlKey = `control-key-of-${name}-0123456789`
   const calls: string[] = []
   const failures = new Map<Name, ShadowError>()
+  const followers = new Set<() => void>()
   const find = (app: string): InstanceView =>
     instances.find(one => one.app === app) ?? instanceView(app, name, 'asleep')
   const answers: Record<Name, (app: string) => unknown> = {
@@ -104,6 +110,13 @@ export async function fakeNode(name: string, instances: InstanceView[] = [], log
       if (call !== 'health') calls.push(`${call} ${param}`.trim())
       const failure = failures.get(call)
       if (failure !== undefined) throw failure
+      if (call === 'followInstance' && node.isFollowed) {
+        const send = openEvents(response, 60_000)
+        const tell = (): void => send({ app: param, phase: find(param).phase })
+        followers.add(tell)
+        response.on('close', () => followers.delete(tell))
+        return tell()
+      }
       const answer = answers[call](param)
       if (typeof answer === 'string') response.end(answer)
       else reply(response, answer === undefined ? 204 : 200, answer)
@@ -120,6 +133,10 @@ export async function fakeNode(name: string, instances: InstanceView[] = [], log
     calls,
     instances,
     failures,
+    isFollowed: false,
+    changed: () => {
+      for (const tell of followers) tell()
+    },
     checked: { image: null, ran: null },
     [Symbol.asyncDispose]: () => listening[Symbol.asyncDispose](),
   }

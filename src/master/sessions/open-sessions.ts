@@ -34,7 +34,7 @@ export function openSessions({ front, ...parts }: Parts) {
   const keeper = new SessionKeeper({ ...parts, index, sessions })
   return {
     sessions,
-    streams: sessionStreams({ sessions, clock: parts.clock }),
+    streams: sessionStreams({ ...parts, sessions }),
     run: (signal: AbortSignal): Promise<void> => keeper.run(signal),
     [Symbol.dispose]: () => keeper[Symbol.dispose](),
   }

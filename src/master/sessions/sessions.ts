@@ -11,6 +11,7 @@ import { mapAtMost } from '../../lib/parallel.ts'
 import type { App } from '../../model/app.ts'
 import type { Hostname } from '../../model/hostname.ts'
 import type { InstanceView } from '../../model/instance.ts'
+import { withoutLastLines } from '../../model/last-lines.ts'
 import type { AppName } from '../../model/names.ts'
 import { type Duration, toMs } from '../../model/quantities.ts'
 import {
@@ -55,6 +56,7 @@ const READY_WITHIN_MS = 2_500
 /** For so long a connect waits for the end of the session that had the key. */
 const END_WITHIN_MS = 60_000
 const CONFLICTS = 50
+const ENDING_LOOKED_AT_EVERY_MS = 50
 
 export type Sessions = ReturnType<typeof keyedSessions>
 
@@ -90,7 +92,12 @@ export function keyedSessions({ records, apps, secrets, relay, index, urlOf, clo
         const got = await turns.take(name, () => find(template, name, asked, by))
         if (got !== 'over') {
           if (got.spawned) await started(got.app, signal)
-          return connected(await view(got), got.token, got.spawned)
+          const seen = await view(got)
+          if (got.spawned || seen.state !== 'ending') return connected(seen, got.token, got.spawned)
+          // Its instance stops, or has: its node tells masters of the end in a moment.
+          if (clock.now() > until) throw stillEnding(name)
+          await wait(ENDING_LOOKED_AT_EVERY_MS, undefined, { signal })
+          continue
         }
         if (clock.now() > until) throw stillEnding(name)
         await end(name, { reason: 'lifetime', kind: 'soft' }, signal)
@@ -179,8 +186,14 @@ export function keyedSessions({ records, apps, secrets, relay, index, urlOf, clo
   async function started(app: App, signal: AbortSignal): Promise<void> {
     const waking = relay.wake(app, AbortSignal.timeout(toMs(app.task.startWithin) + READY_WITHIN_MS))
     const failed = async (error: unknown): Promise<never> => {
-      const { code, message } = asShadowError(error)
-      const how = { reason: 'crashed' as const, kind: 'hard' as const, detail: `${code}: ${message}`.slice(0, 1_000) }
+      const { code, message, details } = asShadowError(error)
+      const exitCode = details.facts?.['exitCode']
+      const how = {
+        reason: 'crashed' as const,
+        kind: 'hard' as const,
+        ...(typeof exitCode === 'number' && { exitCode }),
+        detail: `${code}: ${withoutLastLines(message)}`.slice(0, 1_000),
+      }
       await end(app.name, how, new AbortController().signal).catch(cause =>
         log.warn('session that did not start not removed', { session: app.name, cause }),
       )
