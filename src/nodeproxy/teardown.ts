@@ -24,7 +24,7 @@ export type TeardownParts = {
   /** Disks that stay attached after a sleep; left out: none does. */
   readonly lingering?: Lingering | undefined
   /** The sockets over which apps speak to this node; left out: they have none. */
-  readonly sockets?: Pick<AppSockets, 'open' | 'close' | 'keep' | 'kept'> | undefined
+  readonly sockets?: Pick<AppSockets, 'use' | 'open' | 'close' | 'keep' | 'kept'> | undefined
 }
 
 type What = {
@@ -32,6 +32,8 @@ type What = {
   readonly volume: VolumeRef | undefined
   /** Asked for when it comes to the stop. */
   readonly graceMs: () => number
+  /** What was to be undone until now, and is part of this from here on. */
+  readonly before?: Unwind | undefined
   /** The containers to stop, asked for when it comes to that. */
   readonly containers: () => Promise<readonly Container[]>
 }
@@ -40,8 +42,9 @@ type What = {
  * All there can be to undo of an instance, whole from the start: a wake runs in two lanes, so the order of its steps is not the
  * order in which they must be undone. Container first, then the mount, the device and the lease; what was never done is "already so".
  */
-export function teardownOf({ instance, volume, graceMs, containers }: What, parts: TeardownParts): Unwind {
+export function teardownOf({ instance, volume, graceMs, before, containers }: What, parts: TeardownParts): Unwind {
   const undo = new Unwind()
+  parts.sockets?.use(instance, undo, before)
   const push = (step: SleepStep, task: () => Promise<void>): void =>
     undo.push(step, async () => {
       parts.onStep(instance, step, 'before')
@@ -67,7 +70,7 @@ export function teardownOf({ instance, volume, graceMs, containers }: What, part
       await parts.runtime.stop(container, graceMs())
       await parts.runtime.remove(container)
     }
-    await parts.sockets?.close(instance)
+    await parts.sockets?.close(instance, undo)
   })
   return undo
 }

@@ -113,8 +113,8 @@ test('the socket has any user, its folder is for reading, and both go with the c
   const folder = socketFolderOf(app.folder, blog)
   assert.equal(statSync(folder).mode & 0o777, 0o755)
   assert.equal(statSync(socketFileIn(folder)).mode & 0o777, 0o666)
-  await app.sockets.close(blog)
-  await app.sockets.close(blog)
+  await app.sockets.close(blog, {})
+  await app.sockets.close(blog, {})
   assert.equal(existsSync(folder), false)
   assert.equal((await app.ask('GET', '/v1/instance', undefined, shop)).status, 200)
 })
@@ -131,7 +131,25 @@ test('a node that is started again listens in the same folder, and knows the lea
     [['import', 'importing']],
   )
   again.sockets.keep(blog, [])
-  await again.sockets.close(shop)
+  await again.sockets.close(shop, {})
   assert.deepEqual(await again.sockets.kept(blog), [])
   assert.equal(existsSync(socketFileIn(socketFolderOf(again.folder, shop))), false)
+})
+
+test('the folder stays while another release of the instance uses it, and is there for one that begins as it is removed', async () => {
+  await using app = await setUp()
+  const [former, next, later] = [{}, {}, {}]
+  const folder = socketFolderOf(app.folder, blog)
+  app.sockets.use(blog, former)
+  app.sockets.use(blog, next)
+  await app.sockets.close(blog, former)
+  assert.equal((await app.ask('GET', '/v1/instance')).status, 200)
+  const closed = app.sockets.close(blog, next)
+  app.sockets.use(blog, later)
+  await app.sockets.open(blog)
+  await closed
+  assert.equal((await app.ask('GET', '/v1/instance')).status, 200)
+  app.sockets.use(blog, next, later)
+  await app.sockets.close(blog, next)
+  assert.equal(existsSync(folder), false)
 })

@@ -34,15 +34,26 @@ const LIMITS = { maxHeaderSize: 8_192, headersTimeout: 5_000, requestTimeout: 10
 export class AppSockets {
   readonly #options: Options
   readonly #opened = new Map<InstanceId, Promise<Opened>>()
+  /** What uses the folder of each instance: during a deploy it has the containers of two releases. */
+  readonly #users = new Map<InstanceId, Set<object>>()
+  readonly #removing = new Map<InstanceId, Promise<void>>()
   #writing: Promise<unknown> = Promise.resolve()
 
   constructor(options: Options) {
     this.#options = options
   }
 
+  /** `user` uses the folder from now on, until it closes it; `before` does not use it any more. */
+  use(instance: InstanceId, user: object, before?: object): void {
+    const users = this.#users.get(instance) ?? new Set()
+    this.#users.set(instance, users.add(user))
+    if (before !== undefined) users.delete(before)
+  }
+
   /** Makes the folder and listens in it; already so is success. An instance whose socket cannot be opened runs without it. */
   async open(instance: InstanceId): Promise<void> {
     const folder = socketFolderOf(this.#options.folder, instance)
+    await this.#removing.get(instance)
     if (this.#opened.has(instance)) return
     await makeFolder(this.#options.folder)
     await mkdir(folder, { recursive: true, mode: 0o755 })
@@ -54,8 +65,20 @@ export class AppSockets {
     })
   }
 
-  /** Closes the socket and removes its folder; its container is gone. */
-  async close(instance: InstanceId): Promise<void> {
+  /** The container of this user is gone. Closes the socket and removes its folder, unless others use it. */
+  async close(instance: InstanceId, user: object): Promise<void> {
+    const users = this.#users.get(instance)
+    users?.delete(user)
+    if (users !== undefined && users.size > 0) return
+    this.#users.delete(instance)
+    const removing = this.#remove(instance).finally(() => {
+      if (this.#removing.get(instance) === removing) this.#removing.delete(instance)
+    })
+    this.#removing.set(instance, removing)
+    await removing
+  }
+
+  async #remove(instance: InstanceId): Promise<void> {
     await this.#closeSocket(instance)
     await this.#writing
     const remove = async (): Promise<void> => {

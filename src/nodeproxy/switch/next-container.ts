@@ -60,6 +60,7 @@ function beginNext(
       instance,
       volume: volumeOf(instance, task),
       graceMs: () => graceMs(task, lost, parts),
+      before: before.undo,
       containers: async () => [container, before.container],
     },
     parts,
