@@ -103,6 +103,7 @@ export class HostedApps implements Disposable {
         onRested: (instance, rest) => {
           if (isPlain(instance)) this.#ends.rested(appOf(instance), rest)
         },
+        endsBySleep: app => this.apps.known(app)?.session?.whenIdle === 'end',
         idleOf: app => this.apps.known(app)?.session?.idle,
         journal: (instance, line) => logs.note(instance, line),
         onStarted: (container, task) => this.#runs(container, task),

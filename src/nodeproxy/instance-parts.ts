@@ -42,6 +42,8 @@ export type InstanceParts = WakeParts & {
   readonly visitorsOf?: ((app: AppName) => Pick<ReadyOptions, 'hostname' | 'proto'>) | undefined
   /** How long nobody may use the app before it sleeps, where its document says that beside its definition. */
   readonly idleOf?: ((app: AppName) => Duration | undefined) | undefined
+  /** Whether the app can never be woken again once it sleeps; left out: none is such. */
+  readonly endsBySleep?: ((app: AppName) => boolean) | undefined
   /** An instance has come to rest, and nothing of it is left; left out: nobody asks. */
   readonly onRested?: ((instance: InstanceId, rest: Rested) => void) | undefined
   /** Whether apps are not put to sleep for want of use, where they do not say; left out: they are. */

@@ -81,6 +81,16 @@ describe('sleeping', () => {
     assert.equal(instance.phase, 'asleep')
   })
 
+  test('what could never be woken again makes no room for others before its idle time is over', async () => {
+    for (const ends of [false, true]) {
+      const instance = environment.anInstance(aTask(), { endsBySleep: () => ends })
+      release(await hold(instance))
+      assert.equal(instance.idleSince, ends ? undefined : clock.now())
+      await clock.advance(300_000)
+      assert.equal(instance.phase, 'asleep')
+    }
+  })
+
   test('with idleAfter never it never sleeps', async () => {
     const instance = environment.anInstance(aTask({ sleep: { ...aTask().sleep, idleAfter: 'never' } }))
     release(await hold(instance))

@@ -135,7 +135,8 @@ export class Instance {
   /** Since when an awake instance is not in use; undefined if it is in use, is not awake, or may not be put to sleep. */
   get idleSince(): number | undefined {
     const { state } = this.#life
-    return state.phase === 'awake' ? state.idle.since : undefined
+    if (state.phase !== 'awake' || this.#parts.endsBySleep?.(appOf(this.id))) return undefined
+    return state.idle.since
   }
 
   /** The container that serves requests, and its definition; undefined where it is not awake. */

@@ -25,6 +25,7 @@ type Options = {
   counters?: InstanceCounters
   tracer?: InstanceParts['tracer']
   mustWake?: InstanceParts['mustWake']
+  endsBySleep?: InstanceParts['endsBySleep']
 }
 
 /** Everything that an instance needs, controlled by a test. */
@@ -84,6 +85,7 @@ export class InstanceEnvironment {
       tracer: options.tracer,
       revisions: options.revisions,
       mustWake: options.mustWake,
+      endsBySleep: options.endsBySleep,
       journal: (_instance, line) => void this.journal.push(line),
       onLost: () => void this.lost++,
       reconcile: async () => undefined,

@@ -104,7 +104,10 @@ describe('a session that nobody uses', () => {
     }
     await shadow.pass(60_000)
     assert.equal((await get(session)).state, 'ready')
-    await shadow.pass(540_000)
+    assert.equal((await connect('editor', 'long')).spawned, false) // which is a use
+    await shadow.pass(590_000)
+    assert.equal((await get(session)).state, 'ready')
+    await shadow.pass(15_000)
     assert.equal((await untilEnded(session))?.reason, 'swept')
   })
 })

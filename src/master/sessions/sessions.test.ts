@@ -54,6 +54,11 @@ describe('connect', () => {
       [first.session, false, 'ready', ['ann', 'bob']],
     )
     assert.notEqual(again.token, first.token)
+    assert.deepEqual(
+      node.calls.filter(call => call.startsWith('keepInstance')),
+      [`keepInstance ${first.session}`],
+      'to connect is to use it',
+    )
     assert.notEqual((await connect({ key: key('b') })).session, first.session)
     assert.notEqual((await connect({ key: { name: 'a', namespace: 'other' } })).session, first.session)
   })
@@ -66,6 +71,18 @@ describe('connect', () => {
     assert.equal(all.filter(({ spawned }) => spawned).length, 1)
     assert.equal(new Set(all.map(({ token }) => token)).size, 50)
     assert.equal(node.calls.filter(call => call.startsWith('wakeInstance')).length, 1)
+  })
+
+  test('to a session that everybody may visit writes nothing, unless it is to live longer', async () => {
+    await admin().call('setTemplate', { params: { app: 'editor' }, body: { visitors: 'all' } })
+    const { session, token } = await connect({ key: key('a'), spawn: { idle: '3s' } })
+    assert.equal(token, null)
+    const updatedAt = async () => (await admin().call('getApp', { params: { app: session } })).updatedAt
+    const first = await updatedAt()
+    await connect({ key: key('a'), spawn: { idle: '2s' } })
+    assert.equal(await updatedAt(), first)
+    await connect({ key: key('a'), spawn: { idle: '4s' } })
+    assert.notEqual(await updatedAt(), first)
   })
 
   test('without a key makes a new one each time; with spawn null it makes none', async () => {

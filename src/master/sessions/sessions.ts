@@ -38,7 +38,7 @@ type Parts = {
   readonly records: Pick<Records, 'read'>
   readonly apps: Pick<Apps, 'find' | 'register' | 'changeSession' | 'remove'>
   readonly secrets: Pick<AppSecrets, 'values'>
-  readonly relay: Pick<Relay, 'placement' | 'wake' | 'sleep' | 'instance'>
+  readonly relay: Pick<Relay, 'placement' | 'wake' | 'keep' | 'sleep' | 'instance'>
   readonly index: SessionIndex
   readonly urlOf: (host: Hostname) => string
   readonly clock: Clock
@@ -55,6 +55,8 @@ type Got = Live & { readonly token: string | undefined; readonly spawned: boolea
 const READY_WITHIN_MS = 2_500
 /** For so long a connect waits for the end of the session that had the key. */
 const END_WITHIN_MS = 60_000
+/** The idle time of a session begins anew at each connect; a node keeps nothing awake for less than this. */
+const KEPT_AWAKE_FOR_MS = 1_000
 const CONFLICTS = 50
 const ENDING_LOOKED_AT_EVERY_MS = 50
 
@@ -93,6 +95,9 @@ export function keyedSessions({ records, apps, secrets, relay, index, urlOf, clo
         if (got !== 'over') {
           if (got.spawned) await started(got.app, signal)
           const seen = await view(got)
+          // To connect is to use it: else it could end between this answer and the visit. One that has ended just now fails here.
+          if (!got.spawned && seen.state === 'ready' && got.app.session.whenIdle === 'end')
+            await relay.keep(got.app, { forMs: KEPT_AWAKE_FOR_MS, why: 'somebody connects' }, signal)
           if (got.spawned || seen.state !== 'ending') return connected(seen, got.token, got.spawned)
           // Its instance stops, or has: its node tells masters of the end in a moment.
           if (clock.now() > until) throw stillEnding(name)
@@ -134,7 +139,8 @@ export function keyedSessions({ records, apps, secrets, relay, index, urlOf, clo
       if (isOver(now)) throw new ShadowError('changed', `the session ${app.name} has begun to end`)
       const idle = longerOf(longer, now.idle, app.task.sleep.idleAfter)
       const next = { ...now, ...(idle !== undefined && { idle }) }
-      return stored === undefined ? next : withToken(next, stored, clock.wall())
+      if (stored !== undefined) return withToken(next, stored, clock.wall())
+      return idle === now.idle ? undefined : next
     })
     return { ...(found as Live), token, spawned: false }
   }
