@@ -11,8 +11,10 @@ export type OwnAnswer = {
 /** One request and its answer, whichever version of HTTP the client speaks. */
 export interface Exchange {
   readonly method: string
-  /** Path and query. */
+  /** Path and query, without what `mountAt` has taken off. */
   readonly target: string
+  /** What `mountAt` has taken off; otherwise empty. */
+  readonly mountedAt: string
   /** Tells whether the target is just this path, without a query. */
   isFor(path: string): boolean
   /** The requested host with its port: of a target that is a URL, otherwise of Host. */
@@ -36,6 +38,8 @@ export interface Exchange {
   readonly ownHeaders: Record<string, string>
   /** The first value of the header with this name; `name` is in lower case. */
   header(name: string): string | undefined
+  /** Takes this beginning, of whole segments, off the path. From now on the rest is the `target`, and is what is forwarded. */
+  mountAt(prefix: string): void
   /** All values of the header with this name, joined by commas (RFC 9110, 5.3); `name` is in lower case. */
   list(name: string): string | undefined
   /**

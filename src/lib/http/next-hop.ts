@@ -91,7 +91,9 @@ export type NextHop = {
   readonly alive?: (() => Promise<void>) | undefined
   /** Headers and trailers with this prefix are dropped in both directions. Lower case. */
   readonly strip?: string | undefined
-  /** Set on the forwarded request, after `strip`. The client's headers of these names are dropped. */
+  /** More headers and trailers of the request that are dropped. In lower case; in the prefix `-` stands for `_` too. */
+  readonly drops?: { readonly prefix: string; readonly names: readonly string[] } | undefined
+  /** Set on the forwarded request, after `strip` and `drops`. The client's headers of these names are dropped. */
   readonly requestHeaders?: Readonly<Record<string, string>> | undefined
   /** `Strict-Transport-Security` for an answer that has none (RFC 6797, 6.1). Set it for requests over HTTPS only. */
   readonly hsts?: string | undefined

@@ -22,16 +22,26 @@ const NONE: readonly Field[] = []
 const NO_ELEMENTS: readonly string[] = []
 const DROPPED_CLAIMS = { replace: CLAIMS, append: CHAIN, keep: NONE }
 
-/** Composes the head of the request for the upstream: the client's own bytes without the headers that a proxy drops, and our headers. */
-export function composeRequest(out: OutputBuffer, head: Head, hop: NextHop, origin: ClientOrigin): void {
+/**
+ * Composes the head of the request for the upstream: the client's own bytes without the headers that a proxy drops, and our headers. `target`: sent
+ * instead of the client's.
+ */
+export function composeRequest(
+  out: OutputBuffer,
+  head: Head,
+  hop: NextHop,
+  origin: ClientOrigin,
+  target?: string | undefined,
+): void {
   const { bytes, base } = head
   const ours = added(hop.requestHeaders)
   const claims = DROPPED_CLAIMS[hop.forwarded]
   const named = head.nominates ? namesInConnection(head) : undefined
+  const { drops } = hop
   const dropsExpect = hop.expect === 'answer' || head.minor === 0
   let run = base + head.lineStart
-  if (!head.plainTarget || head.minor === 0) {
-    out.text(`${head.method} ${head.target} HTTP/1.1\r\n`)
+  if (!head.plainTarget || head.minor === 0 || target !== undefined) {
+    out.text(`${head.method} ${target ?? head.target} HTTP/1.1\r\n`)
     // A request of HTTP/1.0 may have no host. One of HTTP/1.1 then has an empty Host (RFC 9112, 3.2).
     if (!head.plainTarget || !head.hasHost) out.text(`Host: ${head.host ?? ''}\r\n`)
     run = base + (head.count > 0 ? head.nameStart(0) : head.length - 2)
@@ -46,6 +56,7 @@ export function composeRequest(out: OutputBuffer, head: Head, hop: NextHop, orig
       (field === Field.expect && dropsExpect) ||
       (field === Field.host && !head.plainTarget) ||
       (field >= Field.forwardedFor && claims.includes(field)) ||
+      (drops !== undefined && isAmong(drops, head, slot)) ||
       isDropped(head, slot, field, hop.strip, ours, named)
     ) {
       const line = base + head.nameStart(slot)
@@ -141,6 +152,7 @@ export function composeTrailers(out: OutputBuffer, trailers: Head, hop: NextHop)
   for (let slot = 0; slot < trailers.count; slot += 1) {
     const field = trailers.field(slot)
     if (!mayTrail(trailers, field) || isDropped(trailers, slot, field, hop.strip, undefined, undefined)) continue
+    if (hop.drops !== undefined && !trailers.isAnswer && isAmong(hop.drops, trailers, slot)) continue
     const from = copyName(out, trailers, slot, trailers.base + trailers.nameStart(slot))
     out.copy(trailers.bytes, from, trailers.base + trailers.lineEnd(slot))
   }
@@ -164,6 +176,12 @@ function isDropped(
   if (strip !== undefined && isStripped(head, from, to, strip)) return true
   if (ours !== undefined && isAdded(ours, head.bytes, from, to)) return true
   return named !== undefined && !NEEDED[field] && named.some(name => isText(head.bytes, from, to, name))
+}
+
+function isAmong({ prefix, names }: NonNullable<NextHop['drops']>, head: Head, slot: number): boolean {
+  const from = head.base + head.nameStart(slot)
+  const to = head.base + head.nameEnd(slot)
+  return startsWithFolded(head.bytes, from, to, prefix) || names.some(name => isText(head.bytes, from, to, name))
 }
 
 function isStripped({ bytes, isAnswer }: Head, from: number, to: number, strip: string): boolean {

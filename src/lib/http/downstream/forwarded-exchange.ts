@@ -20,6 +20,9 @@ export abstract class ForwardedExchange implements ServedExchange, AnsweredExcha
   mayBeSeen = false
   opened = false
   readonly ownHeaders: Record<string, string> = {}
+  mountedAt = ''
+  /** The target without `mountedAt`. */
+  #mounted: string | undefined
   hop: NextHop | undefined
   upstream: UpstreamConnection | undefined
   /** Why the upstream accepts no more bytes. Its answer may still come. */
@@ -73,11 +76,17 @@ export abstract class ForwardedExchange implements ServedExchange, AnsweredExcha
   }
 
   get target(): string {
-    return this.head.target
+    return this.#mounted ?? this.head.target
   }
 
   isFor(path: string): boolean {
-    return this.head.isFor(path)
+    return this.#mounted === undefined ? this.head.isFor(path) : this.#mounted === path
+  }
+
+  mountAt(prefix: string): void {
+    const rest = this.target.slice(prefix.length)
+    this.mountedAt += prefix
+    this.#mounted = rest.startsWith('/') ? rest : `/${rest}`
   }
 
   get clientAddress(): string {
@@ -299,7 +308,7 @@ export abstract class ForwardedExchange implements ServedExchange, AnsweredExcha
     this.#answer = this.answerFrom(upstream, hop)
     this.writeError = undefined
     try {
-      composeRequest(out, head, hop, this.origin)
+      composeRequest(out, head, hop, this.origin, this.#mounted)
     } catch (error) {
       out.clear()
       this.failed(error) // one of our own headers is not well formed
