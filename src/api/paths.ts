@@ -192,6 +192,8 @@ export const HOP_EXPECT = 'x-shadow-expect'
 export const PERMIT_HEADER = 'x-shadow-permit'
 export const permitHeaders = (permit: string | undefined): Readonly<Record<string, string>> =>
   permit === undefined ? {} : { [PERMIT_HEADER]: permit }
+/** Tells an app which session it is. */
+export const SESSION_HEADER = 'x-shadow-session'
 /** `never`: answer `app-asleep` instead of waking the app; for uptime checks, which must not keep an app awake. */
 export const WAKE_HEADER = 'x-shadow-wake'
 /** Why the request may not wake the app, if a rule of the app says so: set by a front, for `shadow why`. */

@@ -78,6 +78,7 @@ export const StoredSessionSchema: z.ZodType<Session> = z.object({
   whenIdle: z.enum(WHEN_IDLE),
   idle: Span.optional(),
   visitors: z.enum(VISITORS),
+  authUrl: z.string().optional(),
   node: parsed('SessionNode', 'a DNS label', 'node-1', nodeName).optional(),
   tokens: z
     .array(

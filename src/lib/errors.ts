@@ -114,7 +114,7 @@ const FAILURES = {
     means: 'the budget of the app or of its owner is spent for this month; `shadow why` tells which (`shadow budget`)',
   },
   'is-template': {
-    status: 409,
+    status: 404,
     exit: 5,
     means: 'the app is a template: sessions are made from it, and nothing wakes it itself (`shadow session connect`)',
   },
@@ -130,6 +130,11 @@ const FAILURES = {
     status: 403,
     exit: 4,
     means: 'the token is not one of the session, has expired, or was revoked',
+  },
+  'auth-unreachable': {
+    status: 503,
+    exit: 7,
+    means: 'the URL that is asked about visitors of the session (`--auth-url` of its template) does not answer',
   },
   'app-paused': {
     status: 503,

@@ -24,6 +24,11 @@ export const ROUTE_STALE_AFTER = 15_000
 /** How long requests wait for a node that stopped answering: a node that is restarted is back within seconds. */
 export const NODE_BACK_WITHIN = 10_000
 export const CLIENT_PING_EVERY = 30_000
+/** How often a front looks whether the tokens by which visits are open were revoked. */
+export const OPEN_VISITS_CHECKED_EVERY = 1_000
+/** How long the URL that is asked about visitors of a session may take, and how long its consent counts for the same cookies. */
+export const AUTH_ANSWERS_WITHIN = 5_000
+export const AUTH_COUNTS_FOR = 5_000
 /** How often a front decides how many instances its apps need. */
 export const SCALE_DECIDED_EVERY = 500
 /** How often a front asks the nodes for the load of instances. */

@@ -1,6 +1,7 @@
 import { ShadowError } from '../lib/errors.ts'
 import { type AppName, isAppName, type NodeName } from './names.ts'
 import type { Duration } from './quantities.ts'
+import type { WakeProgress } from './wake-progress.ts'
 
 /** What becomes of a session that nobody uses: it ends, or it sleeps and wakes at its next request, as an app does. */
 export const WHEN_IDLE = ['end', 'sleep'] as const
@@ -47,6 +48,8 @@ export type Session = {
   /** How long nobody may use it before it ends or sleeps; left out: the idle time of its definition. */
   readonly idle?: Duration | undefined
   readonly visitors: Template['visitors']
+  /** As its template had it when it was made. */
+  readonly authUrl?: string | undefined
   /** The node that it was placed on. Without a volume it runs there and nowhere else: two nodes would make two of it. */
   readonly node?: NodeName | undefined
   readonly tokens: readonly SessionToken[]
@@ -109,6 +112,33 @@ export const sessionEnds = (session: string): ShadowError =>
   new ShadowError('session-not-found', `the session ${session} has ended, or is ending`, {
     hint: `shadow session show ${session}`,
   })
+
+/** Whether it takes no more visitors: it is being ended, or its lifetime is over. */
+export const isOver = ({ ending, until }: Session, wall: number): boolean =>
+  ending !== undefined || (until !== undefined && Date.parse(until) <= wall)
+
+/** Whether the token still counts. */
+export const tokenCounts = ({ until }: SessionToken, wall: number): boolean =>
+  until === undefined || Date.parse(until) > wall
+
+/** The state of a session whose instance is in this phase. `hasRun`: the instance has run before. */
+export function stateIn({ phase, stage }: WakeProgress, whenIdle: WhenIdle, hasRun: boolean): SessionState {
+  const atRest = whenIdle === 'sleep' ? 'asleep' : 'ending'
+  switch (phase) {
+    case 'awake':
+      return 'ready'
+    case 'waking':
+      return STATE_OF[stage ?? 'preparing']
+    case 'asleep':
+      return hasRun ? atRest : 'scheduled'
+    case 'stopping':
+      return 'ending'
+    case 'crashed':
+    case 'stuck':
+      return atRest
+  }
+}
+const STATE_OF = { preparing: 'loading', starting: 'starting', answering: 'waiting' } as const
 
 export const sessionNotFound = (session: string): ShadowError =>
   new ShadowError('session-not-found', `no session is called ${session}`, { hint: 'shadow session ls' })

@@ -9,14 +9,14 @@ import { Gauges } from '../lib/shared/gauges.ts'
 import type { Held } from '../model/instance.ts'
 import { nodeName } from '../model/names.ts'
 import { HandClock } from '../testing/clock.ts'
-import { open, RawClient, rawApp, until } from '../testing/wire.ts'
+import { open, RawClient, rawApp, recorder, until } from '../testing/wire.ts'
 import { NodeBounds } from './bounds.ts'
 import { instanceHandler } from './instance-request.ts'
 
 const POST = 'POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'
 
 /** The listener of a node for one instance, which is held as the test says. */
-async function aListener(hold: () => Held | Promise<Held>, clock: Clock = systemClock) {
+async function aListener(hold: () => Held | Promise<Held>, clock: Clock = systemClock, instance = 'blog') {
   const handle = instanceHandler({
     node: nodeName('n1'),
     hold,
@@ -24,7 +24,7 @@ async function aListener(hold: () => Held | Promise<Held>, clock: Clock = system
     bounds: new NodeBounds({ clock: systemClock, gauges: new Gauges(), sockets: 100 }),
     clock,
   })
-  const exchanges = new ExchangeServer({ log: noLog, handler: exchange => handle('blog', exchange) })
+  const exchanges = new ExchangeServer({ log: noLog, handler: exchange => handle(instance, exchange) })
   const opened = await open(netServer(exchanges))
   return { ...opened, exchanges }
 }
@@ -68,5 +68,19 @@ test('an answer that comes when another node may have the volume is dropped: wha
     clock.pause(pausedMs)
     asked.at(-1)?.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
     assert.match(await client.closed(), answer)
+  }
+})
+
+test('the app of a session is told which one it is, whatever the request says; any other app is told nothing', async () => {
+  await using app = await recorder()
+  for (const [instance, told] of [
+    ['editor--aaaaaaaaaaaaaaaa', ['x-shadow-session: editor--aaaaaaaaaaaaaaaa']],
+    ['blog', []],
+  ] as const) {
+    app.seen.text = ''
+    await using node = await aListener(() => held(app.address), systemClock, instance)
+    using client = new RawClient(node.port, 'GET / HTTP/1.1\r\nHost: a\r\nX-Shadow-Session: eve\r\n\r\n')
+    await client.until('ok')
+    assert.deepEqual(app.seen.text.match(/^x-shadow-session.*$/gim)?.map(line => line.trim()) ?? [], told)
   }
 })

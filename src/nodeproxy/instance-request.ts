@@ -14,6 +14,7 @@ import {
   NODE_HEADER,
   PERMIT_HEADER,
   SEEN_HEADER,
+  SESSION_HEADER,
   STATE_HEADER,
 } from '../api/paths.ts'
 import { cookieFor, readWanted, releaseOf, type Wanted } from '../api/release-cookie.ts'
@@ -25,8 +26,9 @@ import { type NextHop, UpstreamError } from '../lib/http/next-hop.ts'
 import { ANSWER_WITHIN } from '../model/access.ts'
 import type { Held, HoldRequest, Phase } from '../model/instance.ts'
 import { appOf, type InstanceId, parseInstanceId } from '../model/instance-id.ts'
-import type { NodeName } from '../model/names.ts'
+import type { AppName, NodeName } from '../model/names.ts'
 import { toMs } from '../model/quantities.ts'
+import { sessionParts } from '../model/session.ts'
 import { instanceFull, type NodeBounds, tooMany } from './bounds.ts'
 
 type Parts = {
@@ -119,7 +121,9 @@ class InstanceRequest implements Delivery<InstanceId> {
     const { going } = this.#holdRequest
     const signal = going && AbortSignal.any([this.#exchange.signal, going])
     const { node, clock } = this.#parts
-    return this.#exchange.forward(hopOf({ node, exchange: this.#exchange, held, wanted: this.#wanted, clock }), signal)
+    const app = appOf(this.instance)
+    const hop = hopOf({ node, app, exchange: this.#exchange, held, wanted: this.#wanted, clock })
+    return this.#exchange.forward(hop, signal)
   }
 
   mayGoElsewhere(): boolean {
@@ -145,25 +149,37 @@ class InstanceRequest implements Delivery<InstanceId> {
 
 type Hop = {
   readonly node: NodeName
+  readonly app: AppName
   readonly exchange: Exchange
   readonly held: Held
   readonly wanted: Wanted
   readonly clock: Clock
 }
 
-const hopOf = ({ node, exchange, held, wanted, clock }: Hop): NextHop => ({
+const hopOf = ({ node, app, exchange, held, wanted, clock }: Hop): NextHop => ({
   address: held.address,
   upstream: held.run,
   alive: held.alive,
   strip: OURS,
   forwarded: 'keep',
   expect: exchange.hasBody && exchange.header(HOP_EXPECT) === 'hop' ? 'answer' : 'pass',
-  requestHeaders: held.waited === undefined ? held.headers : { ...held.headers, ...joined(exchange) },
+  requestHeaders: requestHeadersOf(app, exchange, held),
   answerWithinMs: answerWithinMs(exchange),
   refuseAnswer: lateAnswer(held.answersUntil, clock),
   onAnswer: answerCounter(held),
   responseHeaders: servedBy(node, held.waited, cookieFor(wanted, held, isSecure(exchange))),
 })
+
+/** The same object for most requests, since the forwarder caches by it. The app of a session is told its name: `strip` has dropped what the front said. */
+function requestHeadersOf(app: AppName, exchange: Exchange, held: Held): NextHop['requestHeaders'] {
+  const isSession = app.includes('--') && sessionParts(app) !== undefined
+  if (held.waited === undefined && !isSession) return held.headers
+  return {
+    ...held.headers,
+    ...(held.waited !== undefined && joined(exchange)),
+    ...(isSession && { [SESSION_HEADER]: app }),
+  }
+}
 
 /** An app joins the trace of the front by it, if the request waited, and came without a traceparent. */
 function joined(exchange: Exchange): { traceparent: string } | undefined {

@@ -19,6 +19,7 @@ import { hopOf } from './next-hop.ts'
 import { nodeOf, usablePinned } from './node-choice.ts'
 import { RequestTrace } from './request-trace.ts'
 import { SpreadRequest } from './scaling/spread-request.ts'
+import type { Visit } from './sessions/visit.ts'
 import { isNavigation } from './visitor.ts'
 import type { KeptAnswerRequest } from './wake/kept-answers.ts'
 
@@ -37,7 +38,7 @@ type Parts = Pick<
   | 'tracer'
 >
 
-type Given = {
+export type AppRequestGiven = {
   readonly parts: Parts
   readonly exchange: Exchange
   readonly app: Route
@@ -51,13 +52,15 @@ type Given = {
   readonly ignoredBy: string | undefined
   /** Set if its answer is one that is kept. */
   readonly kept: KeptAnswerRequest | undefined
+  /** Set if the app is a session. */
+  readonly visit: Visit | undefined
 }
 
 /** A request for an app; its targets are nodes. */
 export class AppRequest implements Delivery<Node> {
   readonly places: ConcurrencyLimit
   readonly cancellation: Cancellation
-  readonly #of: Given
+  readonly #of: AppRequestGiven
   readonly #bounds: AppBounds
   readonly #holdRequest: HttpHoldRequest
   /** Nodes that have refused to wake the app for this request. */
@@ -67,7 +70,7 @@ export class AppRequest implements Delivery<Node> {
   readonly #wanted: Wanted
   readonly #trace: RequestTrace | undefined
 
-  constructor(of: Given) {
+  constructor(of: AppRequestGiven) {
     const { parts, exchange, app, client, kept } = of
     this.#of = of
     this.#wanted = wantedBy(exchange, app)
@@ -88,11 +91,11 @@ export class AppRequest implements Delivery<Node> {
     this.places = placesFor(this.#bounds, holdRequest.kind)
     const instances = parts.spread.of(app)
     this.#spread = instances && new SpreadRequest(instances, holdRequest.mayWake, holdRequest.release?.revision)
+    const ends: AbortSignal[] = []
     // A WebSocket may stay for days, so it ends when the front ends.
-    this.cancellation =
-      holdRequest.going === undefined
-        ? exchange
-        : { signal: AbortSignal.any([exchange.signal, parts.ending, holdRequest.going]) }
+    if (holdRequest.going !== undefined) ends.push(parts.ending, holdRequest.going)
+    if (of.visit?.ended !== undefined) ends.push(of.visit.ended)
+    this.cancellation = ends.length === 0 ? exchange : { signal: AbortSignal.any([exchange.signal, ...ends]) }
   }
 
   get mayBeSeen(): boolean {
@@ -125,7 +128,7 @@ export class AppRequest implements Delivery<Node> {
   }
 
   forward(node: Node, held: Held): Promise<void> {
-    const { parts, exchange, app, isProxy, client, secure, hsts, kept } = this.#of
+    const { parts, exchange, app, isProxy, client, secure, hsts, kept, visit } = this.#of
     const { pins, demand } = parts
     const trace = this.#trace
     if (held.waited !== undefined) trace?.waited()
@@ -133,8 +136,18 @@ export class AppRequest implements Delivery<Node> {
     const before = pins.get(instance)
     pins.set(instance, node.name)
     const { answerWithinMs } = this.#bounds
-    const cookie = cookieFor(this.#wanted, held, secure)
-    const rest = { holdRequest: this.#holdRequest, client, hsts, answerWithinMs, copy: kept?.copy, trace, cookie }
+    // An answer has one cookie of ours at most: that of the release comes with the next one.
+    const cookie = visit?.cookie ?? cookieFor(this.#wanted, held, secure)
+    const rest = {
+      holdRequest: this.#holdRequest,
+      client,
+      hsts,
+      answerWithinMs,
+      copy: kept?.copy,
+      trace,
+      cookie,
+      visit,
+    }
     const hop = hopOf({ exchange, held, node, isProxy, ...rest })
     const sent = exchange.forward(hop, this.cancellation === exchange ? undefined : this.cancellation.signal)
     const forwarded = demand.isAny ? sent.then(() => demand.met(app.name)) : sent
@@ -164,11 +177,13 @@ export class AppRequest implements Delivery<Node> {
 
   /** Answers with the error; throws it where an answer has begun or the client has left. */
   async fail(error: unknown): Promise<void> {
-    const { parts, exchange, app, kept } = this.#of
+    const { parts, exchange, app, kept, visit } = this.#of
     this.#trace?.failed(error)
     const refused = refusedIn(error, app)
     if (refused !== undefined) parts.demand.refused(refused)
     if (exchange.answered || exchange.signal.aborted) throw error
+    // The waiting page follows the wake by a path without a token.
+    if (visit?.cookie !== undefined) exchange.ownHeaders['set-cookie'] = visit.cookie
     const instead = isFailure(error, 'app-asleep', 'app-waking')
       ? kept?.answer(error.code === 'app-asleep' ? 'asleep' : 'waking')
       : undefined

@@ -18,6 +18,8 @@ import { EVENTS_PATH } from './wake-events.ts'
 const STATES: Partial<Record<FailureCode, string>> = {
   'host-unknown': 'unknown',
   'app-not-found': 'unknown',
+  'is-template': 'template',
+  'session-not-found': 'ended',
   'app-asleep': 'asleep',
   'app-waking': 'waking',
   'app-crashed': 'crashed',

@@ -11,6 +11,7 @@ import type { Nodes } from './nodes.ts'
 import type { Pins } from './pins.ts'
 import type { Routes } from './routes.ts'
 import type { SpreadApps } from './scaling/spread-apps.ts'
+import type { SessionVisits } from './sessions/session-visits.ts'
 import type { TrustedProxies } from './visitor.ts'
 import type { KeptAnswers } from './wake/kept-answers.ts'
 import type { WakeGate } from './wake/wake-gate.ts'
@@ -31,6 +32,7 @@ export type FrontParts = {
   readonly gate: WakeGate
   readonly answers: KeptAnswers
   readonly spread: SpreadApps
+  readonly visits: SessionVisits
   readonly waitingPageAfterMs: number
   /** Traces requests; undefined: none is traced. */
   readonly tracer: Tracer | undefined

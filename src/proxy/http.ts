@@ -5,10 +5,14 @@ import type { Exchange, RequestHandler } from '../lib/http/exchange.ts'
 import { hostOf } from '../model/hostname.ts'
 import { isPaused, type Pause } from '../model/pause.ts'
 import type { Route } from '../model/route.ts'
-import { AppRequest } from './app-request.ts'
+import type { Session } from '../model/session.ts'
+import { AppRequest, type AppRequestGiven } from './app-request.ts'
 import type { FrontParts } from './front-parts.ts'
 import { HSTS_HEADER } from './https.ts'
 import { nodeOf } from './node-choice.ts'
+import { answerStatus } from './sessions/session-status.ts'
+import { STATUS_PATH } from './sessions/status-access.ts'
+import type { Visit } from './sessions/visit.ts'
 import { visitorOf } from './visitor.ts'
 import { EVENTS_PATH, followWake } from './wake-events.ts'
 
@@ -47,11 +51,33 @@ function serveApp(parts: FrontParts, exchange: Exchange, app: Route): Promise<vo
   if (hsts !== undefined) exchange.ownHeaders[HSTS_HEADER] = hsts
   if (app.access !== undefined) guard.admit(app.name, app.access, client ?? exchange.clientAddress)
   if (!secure && https.redirects(app.access)) return https.redirect(exchange, isProxy)
+  const from = { isProxy, client, secure, hsts }
+  if (app.template !== undefined) throw isTemplate(app)
+  if (app.session !== undefined) return visit(parts, exchange, app, app.session, from)
+  return serveFrom(parts, exchange, app, from)
+}
+
+type From = Pick<AppRequestGiven, 'isProxy' | 'client' | 'secure' | 'hsts'>
+
+/** Serves a request for a session, if its visitor may visit it. */
+async function visit(parts: FrontParts, exchange: Exchange, app: Route, session: Session, from: From): Promise<void> {
+  try {
+    using visit = await parts.visits.enter(app, session, exchange, from)
+    if (visit === undefined) return
+    if (exchange.isFor(STATUS_PATH)) await answerStatus(parts, app, session, exchange)
+    else await serveFrom(parts, exchange, app, from, visit)
+  } catch (error) {
+    return failed(parts, exchange, error)
+  }
+}
+
+function serveFrom(parts: FrontParts, exchange: Exchange, app: Route, from: From, visit?: Visit): Promise<void> {
   if (app.paused !== undefined) return refusePaused(parts, exchange, app, app.paused)
   if (exchange.isFor(EVENTS_PATH)) return follow(parts, app, exchange)
-  const ignoredBy = parts.gate.ignoredBy(app, exchange, client ?? exchange.clientAddress)
-  const kept = parts.answers.of(app, exchange)
-  const request = new AppRequest({ parts, exchange, app, isProxy, client, secure, hsts, ignoredBy, kept })
+  const ignoredBy = parts.gate.ignoredBy(app, exchange, from.client ?? exchange.clientAddress)
+  // Visitors of a session may get different answers.
+  const kept = visit === undefined ? parts.answers.of(app, exchange) : undefined
+  const request = new AppRequest({ parts, exchange, app, ...from, ignoredBy, kept, visit })
   if (!request.places.enter()) return queued(request)
   return deliver(request)
 }
@@ -86,6 +112,9 @@ async function follow(parts: FrontParts, app: Route, exchange: Exchange): Promis
     waitingPages.leave()
   }
 }
+
+const isTemplate = ({ name }: Route): ShadowError =>
+  new ShadowError('is-template', `${name} is a template`, { hint: `shadow session connect ${name}` })
 
 const noHost = ({ host = '' }: Exchange): ShadowError =>
   new ShadowError('host-unknown', `no app has the hostname ${JSON.stringify(host)}`)

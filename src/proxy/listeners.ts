@@ -26,6 +26,8 @@ import { Https } from './https.ts'
 import type { NodeConnector } from './node-connector.ts'
 import { SpreadApps } from './scaling/spread-apps.ts'
 import type { Targets } from './scaling/targets.ts'
+import { OpenVisits } from './sessions/open-visits.ts'
+import { SessionVisits } from './sessions/session-visits.ts'
 import { TrustedProxies } from './visitor.ts'
 import { openAnswerStore } from './wake/answer-store.ts'
 import { KeptAnswers } from './wake/kept-answers.ts'
@@ -90,6 +92,7 @@ export async function openListeners({
   const trusted = new TrustedProxies(config.trustedProxies, () => parts.nodes.appNetworks)
   let tlsPort: number | undefined
   const https = new Https({ mode: config.https, hsts: config.hsts, port: () => tlsPort })
+  const open = opening.use(new OpenVisits({ routes: parts.routes, clock }))
   const use = new Gauges(memory.use, thread)
   const { sockets, connections } = config
   const handler = frontHandler({
@@ -102,6 +105,7 @@ export async function openListeners({
     trusted,
     gate: new WakeGate(),
     answers: new KeptAnswers({ store: answers, clock }),
+    visits: new SessionVisits({ open, clock }),
     spread: new SpreadApps({ ...parts, gauges: use, targets }),
     tracer: tracing.tracer,
     waitingPageAfterMs: config.waitingPageAfter,

@@ -7,6 +7,7 @@ import type { NextHop } from '../lib/http/next-hop.ts'
 import type { Node } from '../model/app.ts'
 import type { Held } from '../model/instance.ts'
 import type { RequestTrace } from './request-trace.ts'
+import type { Visit } from './sessions/visit.ts'
 
 type Options = {
   readonly exchange: Exchange
@@ -25,11 +26,14 @@ type Options = {
   readonly trace: RequestTrace | undefined
   /** To set on its answer. */
   readonly cookie: string | undefined
+  /** Set if the app is a session. */
+  readonly visit: Visit | undefined
 }
 
 /** How the front forwards a request: to the node, or to the app itself if its node is in this process. */
 export function hopOf(options: Options): NextHop {
-  const { exchange, held, node, isProxy, holdRequest, client, hsts, answerWithinMs, copy, trace, cookie } = options
+  const { exchange, held, node, isProxy, holdRequest, client, hsts, answerWithinMs, copy, trace, cookie, visit } =
+    options
   // The client sends the body when the node says to go on, so the front can try another node after a refusal.
   const keepsBody =
     held.isHop === true && exchange.hasBody && holdRequest.kind === 'request' && exchange.header('expect') === undefined
@@ -44,9 +48,10 @@ export function hopOf(options: Options): NextHop {
     strip: OURS,
     forwarded: isProxy ? 'append' : 'replace',
     expect: keepsBody ? 'ask' : 'pass',
+    drops: visit?.drops,
     requestHeaders:
-      keepsBody || clientHeader || joins
-        ? { ...held.headers, ...clientHeader, ...joins, ...(keepsBody && { [HOP_EXPECT]: 'hop' }) }
+      keepsBody || clientHeader || joins || visit
+        ? { ...held.headers, ...clientHeader, ...joins, ...visit?.headers, ...(keepsBody && { [HOP_EXPECT]: 'hop' }) }
         : held.headers,
     hsts,
     copy: held.isHop && trace !== undefined ? trace.watch(copy) : copy,

@@ -15,6 +15,7 @@ import { withoutLastLines } from '../../model/last-lines.ts'
 import type { AppName } from '../../model/names.ts'
 import { type Duration, toMs } from '../../model/quantities.ts'
 import {
+  isOver,
   type Session,
   type SessionEnd,
   type SessionEndKind,
@@ -22,6 +23,7 @@ import {
   sessionParts,
   TEMPLATE_DEFAULTS,
   type Template,
+  tokenCounts,
 } from '../../model/session.ts'
 import type { Found } from '../app-writes.ts'
 import type { Apps } from '../apps.ts'
@@ -32,7 +34,7 @@ import type { AppSecrets } from '../releases/app-secrets.ts'
 import { nameFor, sessionHosts } from './names.ts'
 import type { SessionIndex } from './session-index.ts'
 import { stateOf } from './states.ts'
-import { counts, newToken, withToken } from './tokens.ts'
+import { newToken, withToken } from './tokens.ts'
 
 type Parts = {
   readonly records: Pick<Records, 'read'>
@@ -121,7 +123,7 @@ export function keyedSessions({ records, apps, secrets, relay, index, urlOf, clo
     if (record.state !== 'live') return spawn(template, name, asked, by)
     const { session } = record.app
     if (session === undefined) throw new ShadowError('bad-input', `${name} is an app that is no session`)
-    return isOver(session) ? 'over' : join(record as Live, asked)
+    return isOver(session, clock.wall()) ? 'over' : join(record as Live, asked)
   }
 
   /** Lets one visitor more into a session that lives. */
@@ -136,7 +138,7 @@ export function keyedSessions({ records, apps, secrets, relay, index, urlOf, clo
     const { token, stored } = tokenFor(app.session, asked)
     const longer = asked.spawn?.idle
     const found = await apps.changeSession(app.name, now => {
-      if (isOver(now)) throw new ShadowError('changed', `the session ${app.name} has begun to end`)
+      if (isOver(now, clock.wall())) throw new ShadowError('changed', `the session ${app.name} has begun to end`)
       const idle = longerOf(longer, now.idle, app.task.sleep.idleAfter)
       const next = { ...now, ...(idle !== undefined && { idle }) }
       if (stored !== undefined) return withToken(next, stored, clock.wall())
@@ -148,7 +150,7 @@ export function keyedSessions({ records, apps, secrets, relay, index, urlOf, clo
   async function spawn(template: App, name: AppName, asked: Connect, by: string | undefined): Promise<Got> {
     if (asked.spawn === null) throw sessionNotFound(name)
     const rules: Template = template.template ?? TEMPLATE_DEFAULTS
-    const { most, whenIdle, visitors } = rules
+    const { most, whenIdle, visitors, authUrl } = rules
     const live = index.count(template.name)
     if (live >= most)
       throw new ShadowError('sessions-full', `${template.name} has ${live} sessions, and may have ${most}`, {
@@ -163,6 +165,7 @@ export function keyedSessions({ records, apps, secrets, relay, index, urlOf, clo
       ...(idle !== undefined && { idle }),
       whenIdle,
       visitors,
+      ...(authUrl !== undefined && { authUrl }),
       tokens: [],
     }
     const { token, stored } = tokenFor(base, asked)
@@ -259,7 +262,7 @@ export function keyedSessions({ records, apps, secrets, relay, index, urlOf, clo
     key: session.key === undefined ? null : { ...session.key },
     until: session.until ?? null,
     url: domains[0] === undefined ? '' : urlOf(domains[0]),
-    users: [...new Set(session.tokens.flatMap(one => (counts(one, clock.wall()) ? (one.user ?? []) : [])))],
+    users: [...new Set(session.tokens.flatMap(one => (tokenCounts(one, clock.wall()) ? (one.user ?? []) : [])))],
   })
 
   const endedView = (name: AppName, session: EndedSession): View => ({
@@ -279,8 +282,6 @@ export function keyedSessions({ records, apps, secrets, relay, index, urlOf, clo
   })
 
   const after = (ms: number): string => new Date(clock.wall() + ms).toISOString()
-  const isOver = ({ ending: end, until }: Session): boolean =>
-    end !== undefined || (until !== undefined && Date.parse(until) <= clock.wall())
 
   function tokenFor(session: Session, { user, auth, token, tokenLifetime }: Connect) {
     if (session.visitors === 'all') return { token: undefined, stored: undefined }

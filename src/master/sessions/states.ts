@@ -1,5 +1,6 @@
 import type { InstanceView } from '../../model/instance.ts'
-import type { Session, SessionState } from '../../model/session.ts'
+import { type Session, type SessionState, stateIn } from '../../model/session.ts'
+import { progressOf } from '../../model/wake-progress.ts'
 
 /** The state of a session that lives, and since when, by what its node tells; undefined: no node has it. */
 export function stateOf(
@@ -9,22 +10,6 @@ export function stateOf(
 ): { readonly state: SessionState; readonly since: string } {
   if (ending !== undefined) return { state: 'ending', since: ending.at }
   if (instance === undefined) return { state: 'scheduled', since: createdAt }
-  const { phase, since, lastWake, stoppedBy } = instance
-  const hasRun = stoppedBy !== null
-  switch (phase) {
-    case 'awake':
-      return { state: 'ready', since }
-    case 'waking': {
-      const steps = lastWake?.steps ?? {}
-      if (steps.start !== undefined) return { state: 'waiting', since }
-      return { state: steps.create === undefined ? 'loading' : 'starting', since }
-    }
-    case 'asleep':
-      if (!hasRun) return { state: 'scheduled', since: createdAt }
-      return { state: whenIdle === 'sleep' ? 'asleep' : 'ending', since }
-    case 'stopping':
-    case 'crashed':
-    case 'stuck':
-      return { state: whenIdle === 'sleep' && phase !== 'stopping' ? 'asleep' : 'ending', since }
-  }
+  const state = stateIn(progressOf(instance), whenIdle, instance.stoppedBy !== null)
+  return { state, since: state === 'scheduled' ? createdAt : instance.since }
 }

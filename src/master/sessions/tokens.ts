@@ -1,6 +1,7 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
+import { tokenHash } from '../../api/session-token.ts'
 import { ShadowError } from '../../lib/errors.ts'
-import { MOST_SESSION_TOKENS, type Session, type SessionToken } from '../../model/session.ts'
+import { MOST_SESSION_TOKENS, type Session, type SessionToken, tokenCounts } from '../../model/session.ts'
 
 const TOKEN_BYTES = 32
 
@@ -20,7 +21,7 @@ export function newToken({ user, auth, until, token: own }: Visitor): { token: s
   return {
     token,
     stored: {
-      hash: hashOf(token),
+      hash: tokenHash(token).toString('base64url'),
       ...(user !== undefined && { user }),
       ...(auth !== undefined && { auth: authText(auth) }),
       ...(until !== undefined && { until }),
@@ -28,20 +29,15 @@ export function newToken({ user, auth, until, token: own }: Visitor): { token: s
   }
 }
 
-const hashOf = (token: string): string => createHash('sha256').update(token).digest('base64url')
-
 /** The session with one token more; those that have expired go. Fails with `bad-input` where there are too many. */
 export function withToken(session: Session, token: SessionToken, wall: number): Session {
-  const others = session.tokens.filter(one => one.hash !== token.hash && counts(one, wall))
+  const others = session.tokens.filter(one => one.hash !== token.hash && tokenCounts(one, wall))
   if (others.length >= MOST_SESSION_TOKENS)
     throw new ShadowError('bad-input', `the session has ${others.length} tokens that count, and may have no more`, {
       hint: 'give tokens a shorter time: tokenLifetime; or revoke some',
     })
   return { ...session, tokens: [...others, token] }
 }
-
-export const counts = ({ until }: SessionToken, wall: number): boolean =>
-  until === undefined || Date.parse(until) > wall
 
 /** JSON without characters that a header cannot have. */
 function authText(auth: Readonly<Record<string, unknown>>): string {
