@@ -16,26 +16,28 @@ async function serving() {
     await rawApp(socket =>
       socket
         .setEncoding('latin1')
-        .on('data', (head: string) => socket.write(/upgrade: /i.test(head) ? SWITCHED : BEGUN)),
+        .once('data', (head: string) => {
+          socket.write(/upgrade: /i.test(head) ? SWITCHED : BEGUN)
+          socket.once('data', () => socket.end()) // the frame that closes a WebSocket
+        })
+        .on('end', () => socket.end()),
     ),
   )
   const apps = [aSession({ tokens })]
   const master = stack.use(await masterOf(apps, [aNode('one', '127.0.0.1:1')]))
   const connector = new FakeConnector(() => ({ address: app.address }))
   const front = stack.use(await aFront({ master: master.url, connector }))
+  const ask = (token: string, lines: string): RawClient => {
+    const client = new RawClient(front.port, `GET /${token}/ HTTP/1.1\r\nHost: ${SESSION_HOST}\r\n${lines}\r\n`)
+    stack.defer(() => void client.socket.resetAndDestroy()) // after a FIN alone, a client may still read
+    return client
+  }
   return {
     apps,
     front,
     connector,
-    stream: (token: string) =>
-      stack.use(new RawClient(front.port, `GET /${token}/ HTTP/1.1\r\nHost: ${SESSION_HOST}\r\n\r\n`)),
-    webSocket: (token: string) =>
-      stack.use(
-        new RawClient(
-          front.port,
-          `GET /${token}/ HTTP/1.1\r\nHost: ${SESSION_HOST}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
-        ),
-      ),
+    stream: (token: string) => ask(token, ''),
+    webSocket: (token: string) => ask(token, 'Connection: Upgrade\r\nUpgrade: websocket\r\n'),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   }
 }
@@ -72,7 +74,6 @@ test('a token that expires ends nothing that is open, and neither does the end o
   await session.front.clock.advance(10 * OPEN_VISITS_CHECKED_EVERY)
   assert.equal(session.connector.held, 2)
   assert.deepEqual([client.ended, other.ended], [false, false])
-  client.socket.destroy()
-  other.socket.destroy()
+  for (const { socket } of [client, other]) socket.resetAndDestroy()
   await until(() => session.connector.held === 0)
 })
