@@ -222,6 +222,7 @@ export function appRegistry({
         mustMatch(before, expected)
         mustBeName(name, { template, session: before.app.session })
         if (isDeepStrictEqual(before.app.template, template)) return before
+        mustSuitTcp({ ...before.app, template })
         const app: App = { ...before.app, template, updatedAt: after(before.app.updatedAt) }
         const etag = await records.write(app, { state: 'live', ...before })
         changes.changed(app)

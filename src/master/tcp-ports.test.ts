@@ -25,6 +25,16 @@ const set = (app: string, body: Ports) => on.admin.call('setTcp', { params: { ap
 const listed = async () => (await on.admin.call('listKept', {})).items.map(({ name, tcp }) => [name, tcp])
 
 describe('the TCP ports of an app', () => {
+  test('are refused for a template, and an app that has some does not become one', async () => {
+    await register('editor', { template: {} })
+    await assert.rejects(set('editor', [{ port: 22 }]), /cannot be given to a template/)
+    await register('shell')
+    await set('shell', [{ port: 22, listen: 10_022 }])
+    const params = { app: 'shell' }
+    await assert.rejects(on.admin.call('setTemplate', { params, body: {} as never }), /cannot be given to a template/)
+    await set('shell', [])
+  })
+
   test('make no revision, and are in the routes that fronts list', async () => {
     const before = await register('blog')
     const after = await set('blog', [{ port: 5432 }, { port: 22, listen: 10_000, idle: '1h', connections: 3 }])

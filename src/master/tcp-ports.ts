@@ -36,9 +36,18 @@ export const droppedPorts = (claims: PortClaims, before: App, after: WithPorts) 
   )
 }
 
-/** Fails with `bad-input` if the app may have several instances: a connection goes to its one instance. */
-export function mustSuitTcp({ name, scale, tcp }: Pick<App, 'name' | 'scale' | 'tcp'>): void {
-  if (tcp === undefined || scale === undefined || isUsual(scale)) return
+/**
+ * Fails with `bad-input` if no connection could get to the app, since it is a template or a session that asks for tokens; or if it may have
+ * several instances, since a connection goes to its one instance.
+ */
+export function mustSuitTcp(app: Pick<App, 'name' | 'scale' | 'tcp' | 'template' | 'session'>): void {
+  const { name, scale, tcp, template, session } = app
+  if (tcp === undefined) return
+  if (template !== undefined || session?.visitors === 'token') {
+    const message = 'cannot be given to a template, or to a session that asks for tokens: no connection could get to it'
+    throw new ShadowError('bad-input', `tcp: ${message}`, { faults: [{ field: 'tcp', message }] })
+  }
+  if (scale === undefined || isUsual(scale)) return
   const message = 'cannot be given to an app with rules of scaling: its connections go to one instance'
   throw new ShadowError('bad-input', `tcp: ${message}`, {
     faults: [{ field: 'tcp', message }],

@@ -5,7 +5,7 @@ import type { Exchange, RequestHandler } from '../lib/http/exchange.ts'
 import { hostOf } from '../model/hostname.ts'
 import { isPaused, type Pause } from '../model/pause.ts'
 import type { Route } from '../model/route.ts'
-import type { Session } from '../model/session.ts'
+import { isTemplate, type Session } from '../model/session.ts'
 import { AppRequest, type AppRequestGiven } from './app-request.ts'
 import type { FrontParts } from './front-parts.ts'
 import { HSTS_HEADER } from './https.ts'
@@ -52,7 +52,7 @@ function serveApp(parts: FrontParts, exchange: Exchange, app: Route): Promise<vo
   if (app.access !== undefined) guard.admit(app.name, app.access, client ?? exchange.clientAddress)
   if (!secure && https.redirects(app.access)) return https.redirect(exchange, isProxy)
   const from = { isProxy, client, secure, hsts }
-  if (app.template !== undefined) throw isTemplate(app)
+  if (app.template !== undefined) throw isTemplate(app.name)
   if (app.session !== undefined) return visit(parts, exchange, app, app.session, from)
   return serveFrom(parts, exchange, app, from)
 }
@@ -112,9 +112,6 @@ async function follow(parts: FrontParts, app: Route, exchange: Exchange): Promis
     waitingPages.leave()
   }
 }
-
-const isTemplate = ({ name }: Route): ShadowError =>
-  new ShadowError('is-template', `${name} is a template`, { hint: `shadow session connect ${name}` })
 
 const noHost = ({ host = '' }: Exchange): ShadowError =>
   new ShadowError('host-unknown', `no app has the hostname ${JSON.stringify(host)}`)

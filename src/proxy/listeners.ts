@@ -26,6 +26,7 @@ import { Https } from './https.ts'
 import type { NodeConnector } from './node-connector.ts'
 import { SpreadApps } from './scaling/spread-apps.ts'
 import type { Targets } from './scaling/targets.ts'
+import { ForwardAuth } from './sessions/forward-auth.ts'
 import { OpenVisits } from './sessions/open-visits.ts'
 import { SessionVisits } from './sessions/session-visits.ts'
 import { TrustedProxies } from './visitor.ts'
@@ -105,7 +106,7 @@ export async function openListeners({
     trusted,
     gate: new WakeGate(),
     answers: new KeptAnswers({ store: answers, clock }),
-    visits: new SessionVisits({ open, clock }),
+    visits: new SessionVisits({ open, auth: new ForwardAuth(clock), clock }),
     spread: new SpreadApps({ ...parts, gauges: use, targets }),
     tracer: tracing.tracer,
     waitingPageAfterMs: config.waitingPageAfter,

@@ -5,6 +5,8 @@ import type { NextHop } from './next-hop.ts'
 export type OwnAnswer = {
   readonly status: number
   readonly headers?: Readonly<Record<string, string>> | undefined
+  /** Each is sent as a `Set-Cookie` of its own, beside one in `headers`. */
+  readonly cookies?: readonly string[] | undefined
   readonly body?: string | Buffer | undefined
 }
 

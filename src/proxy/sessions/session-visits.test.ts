@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'vitest'
+import { ShadowError } from '../../lib/errors.ts'
 import { aFront, aNode, aNodeListener, anApp, FakeConnector, masterOf } from '../../testing/front.ts'
 import { ANNS_TOKEN, aSession, BOBS_TOKEN, SESSION, SESSION_HOST, storedToken } from '../../testing/sessions.ts'
 import { RawClient, recorder } from '../../testing/wire.ts'
@@ -224,4 +225,67 @@ test('a token that is revoked is refused at the next request, and a new one coun
     answer = await session.ask(`GET /${ANNS_TOKEN}/`)
   }
   assert.equal(status(await session.ask(`GET /${BOBS_TOKEN}/`)), 200)
+})
+
+// Workers of a front reach their nodes over HTTP, where the fake connector is not.
+if (inTests.workers === '1') {
+  test('pages of other origins read the state by a token; this wakes nothing', async () => {
+    await using session = await serving({ until: '2127-01-01T00:00:00.000Z' })
+    for (const [phases, state] of [
+      [['awake'], 'ready'],
+      [[{ phase: 'waking', stage: 'preparing' }, 'awake'], 'loading'],
+      [[{ phase: 'waking', stage: 'starting' }], 'starting'],
+      [[{ phase: 'waking', stage: 'answering' }], 'waiting'],
+      [['asleep'], 'scheduled'],
+      [['stopping'], 'ending'],
+    ] as const) {
+      session.connector.phases = [...phases]
+      const answer = await session.ask(`GET /${ANNS_TOKEN}/.shadow/session`, 'Origin: https://elsewhere.example')
+      assert.match(answer, /^HTTP\/1\.1 200 [\s\S]*\r\naccess-control-allow-origin: \*\r\n/i)
+      assert.deepEqual(JSON.parse(answer.slice(answer.indexOf('\r\n\r\n'))), {
+        session: SESSION,
+        template: 'editor',
+        state,
+        until: '2127-01-01T00:00:00.000Z',
+      })
+    }
+    assert.equal(status(await session.ask('GET /.shadow/session', `Authorization: Bearer ${ANNS_TOKEN}`)), 200)
+    assert.deepEqual([session.connector.holdRequests, session.app.seen.text], [[], ''])
+  })
+
+  test('a browser whose session is being started sees the waiting page, which follows the wake by the cookie', async () => {
+    await using app = await recorder()
+    await using master = await masterOf([aSession()], [aNode('one', '127.0.0.1:1')])
+    const connector = new FakeConnector(() => {
+      throw new ShadowError('app-waking', 'it wakes')
+    })
+    connector.phases = [{ phase: 'waking', stage: 'starting' }, 'awake']
+    await using front = await aFront({ master: master.url, connector })
+    const ask = async (path: string, ...headers: string[]): Promise<string> => {
+      const head = [`GET ${path} HTTP/1.1`, `Host: ${SESSION_HOST}`, 'Connection: close', ...headers]
+      using client = new RawClient(front.port, `${head.join('\r\n')}\r\n\r\n`)
+      return await client.closed()
+    }
+    const page = await ask(`/${ANNS_TOKEN}/`, ...NAVIGATES)
+    assert.match(page, /^HTTP\/1\.1 503 [\s\S]*set-cookie: shadow_session=[\s\S]*<h1>Waking up/i)
+    assert.match(await ask('/.shadow/events', COOKIE), /"stage":"starting"[\s\S]*"phase":"awake"/)
+    assert.equal(status(await ask('/.shadow/events')), 401)
+    assert.equal(app.seen.text, '')
+  })
+}
+
+test('a preflight for the state is answered without a token, and refusals can be read by other origins', async () => {
+  await using session = await serving()
+  for (const path of ['/.shadow/session', `/${ANNS_TOKEN}/.shadow/session`]) {
+    const answer = await session.ask(
+      `OPTIONS ${path}`,
+      'Origin: https://a.example',
+      'Access-Control-Request-Method: GET',
+    )
+    assert.match(answer, /^HTTP\/1\.1 204 [\s\S]*access-control-allow-headers: authorization\r\n/i)
+    assert.match(answer, /access-control-allow-origin: \*\r\n/i)
+  }
+  const refused = await session.ask(`GET /${BOBS_TOKEN}/.shadow/session`)
+  assert.match(refused, /^HTTP\/1\.1 403 [\s\S]*access-control-allow-origin: \*\r\n/i)
+  assert.equal(session.app.seen.text, '')
 })

@@ -141,6 +141,20 @@ test('a client whose network may not use the app is refused, and wakes nothing',
   assert.deepEqual(connector.went, [])
 })
 
+test('a template takes no connection, and neither does a session that asks for tokens', async () => {
+  const template = { whenIdle: 'end', most: 1, visitors: 'all' } as const
+  const session = { template: 'editor', whenIdle: 'end', visitors: 'token', tokens: [] } as unknown as Route['session']
+  for (const more of [{ template }, { session }]) {
+    await listeners.update([route(more)])
+    await refused()
+  }
+  assert.deepEqual(connector.went, [])
+  await listeners.update([route({ session: { ...session, visitors: 'all' } as Route['session'] })])
+  const socket = await client()
+  socket.end('open to all')
+  assert.equal(await text(socket), 'open to all')
+})
+
 test('a client from a network by whose rule nothing wakes the app may use it, and not wake it', async () => {
   const wake = { ignore: [{ network: '127.0.0.1' }], answers: [] } as unknown as Route['wake']
   await listeners.update([route({ wake })])

@@ -8,6 +8,7 @@ import type { AppName } from '../../model/names.ts'
 import { isPaused } from '../../model/pause.ts'
 import { toMs } from '../../model/quantities.ts'
 import type { Route } from '../../model/route.ts'
+import { isTemplate } from '../../model/session.ts'
 import { type FrontPort, TCP_DEFAULTS, type TcpPort } from '../../model/tcp.ts'
 import type { Guard } from '../access.ts'
 import { Networks } from '../networks.ts'
@@ -124,6 +125,7 @@ export class TcpListeners implements AsyncDisposable {
     try {
       isCounted = this.#enter(route, port)
       this.#admit(route, address)
+      mustTakeConnections(route)
       if (route.paused !== undefined) throw isPaused(app, route.paused)
       const asked = { port: port.port, by: `${client} on port ${port.listen}`, wake: mayWake(route, address) }
       const signal = AbortSignal.any([gone.signal, this.#ending.signal])
@@ -203,6 +205,16 @@ export class TcpListeners implements AsyncDisposable {
       cut()
     }
   }
+}
+
+/** A template has no instance, and a connection shows no token of a session. */
+function mustTakeConnections({ name, template, session }: Route): void {
+  if (template !== undefined) throw isTemplate(name)
+  if (session !== undefined && (session.visitors === 'token' || session.authUrl !== undefined))
+    throw new ShadowError(
+      'token-missing',
+      `the session ${name} asks who its visitors are, and a TCP connection cannot tell`,
+    )
 }
 
 /** Whether a client from this address may wake the app: a rule that names a network and nothing else is for connections too. */

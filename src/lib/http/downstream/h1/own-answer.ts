@@ -21,16 +21,17 @@ export function composeOwnAnswer(
   own: Readonly<Record<string, string>>,
   { isHead, ...terms }: Terms & { readonly isHead: boolean },
 ): void {
-  const { status, headers, body = '' } = answer
+  const { status, headers, cookies, body = '' } = answer
   const bytes = typeof body === 'string' ? Buffer.from(body) : body
-  composeOwnHead(out, { status, headers: { ...own, ...headers } }, isBodiless(status) ? 'none' : bytes.length, terms)
+  const head = { status, headers: { ...own, ...headers }, cookies }
+  composeOwnHead(out, head, isBodiless(status) ? 'none' : bytes.length, terms)
   if (!isHead) out.copy(bytes, 0, bytes.length)
 }
 
 /** Composes the head of an answer of our own. Throws for a header that is not well formed. */
 export function composeOwnHead(
   out: OutputBuffer,
-  { status, headers = {} }: Omit<OwnAnswer, 'body'>,
+  { status, headers = {}, cookies = [] }: Omit<OwnAnswer, 'body'>,
   framing: OwnFraming,
   { closes, keepsAlive }: Terms,
 ): void {
@@ -38,6 +39,10 @@ export function composeOwnHead(
   for (const [name, value] of Object.entries(headers)) {
     validateHeaderValue(name, value)
     text += `${name}: ${value}\r\n`
+  }
+  for (const cookie of cookies) {
+    validateHeaderValue('set-cookie', cookie)
+    text += `set-cookie: ${cookie}\r\n`
   }
   if (framing === 'chunked') text += 'Transfer-Encoding: chunked\r\n'
   else if (framing !== 'none') text += `Content-Length: ${framing}\r\n`

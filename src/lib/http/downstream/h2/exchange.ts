@@ -78,10 +78,12 @@ export class Http2Exchange extends ForwardedExchange implements BodyOwner {
     return this.#body.done
   }
 
-  answer({ status, headers, body = '' }: OwnAnswer): void {
+  answer({ status, headers, cookies = [], body = '' }: OwnAnswer): void {
     if (this.answered || this.gone) return
     const bytes = typeof body === 'string' ? Buffer.from(body) : body
-    this.stream.respond(ownFields(status, { ...this.ownHeaders, ...headers }, bytes.length), NO_DATE)
+    const fields = ownFields(status, { ...this.ownHeaders, ...headers }, bytes.length)
+    for (const cookie of cookies) fields.push('set-cookie', cookie)
+    this.stream.respond(fields, NO_DATE)
     this.answered = true
     this.context.counters.answeredOurselves(status, headers?.['x-shadow-error'])
     if (this.stream.writableEnded) this.#whenSent()
