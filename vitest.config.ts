@@ -44,7 +44,7 @@ const APART = [
   'test/cli/{start,terminal}.test.ts',
   'test/daemons/*.test.ts',
   'test/dashboard/origins.test.ts',
-  'test/front/smuggling*.test.ts',
+  'test/front/{acme,smuggling*}.test.ts',
   'test/storage/*.test.ts',
   'test/images/conformance.test.ts',
   'test/volumes/ebs-wire.test.ts',

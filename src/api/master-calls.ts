@@ -6,6 +6,7 @@ import { backupCalls } from './backup-calls.ts'
 import { budgetCalls } from './budget-calls.ts'
 import { buildCalls } from './build-calls.ts'
 import { admin, appParams, type Call, flag, shown, volumeParams } from './call-shape.ts'
+import { certificateCalls } from './certificate-calls.ts'
 import { dashboardCalls } from './dashboard-calls.ts'
 import { domainCalls } from './domain-calls.ts'
 import { execCalls } from './exec-calls.ts'
@@ -419,6 +420,7 @@ export const masterCalls = {
   ...execCalls,
   ...tcpCalls,
   ...domainCalls,
+  ...certificateCalls,
   ...buildCalls,
   ...fileCalls,
   ...imageCalls,

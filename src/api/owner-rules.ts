@@ -84,8 +84,10 @@ export const ownerRules: { readonly [K in keyof Calls]: OwnerRule<HandlerInput<C
   setTcp: own,
   getTcp: own,
   listDomains: own,
-  // A front does this.
+  // A front does these.
   reportTcp: 'never',
+  wantCertificate: 'never',
+  getChallenge: 'never',
   getDefinition: own,
   getEndpoint: own,
   getPlacement: own,

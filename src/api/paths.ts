@@ -1,4 +1,5 @@
 import { backupPaths, nodeBackupPaths } from './backup-paths.ts'
+import { certificatePaths } from './certificate-paths.ts'
 import { dashboardPaths } from './dashboard-paths.ts'
 import { domainPaths } from './domain-paths.ts'
 import { filePaths, nodeFilePaths } from './file-paths.ts'
@@ -121,6 +122,7 @@ export const masterPaths = {
   ...dashboardPaths,
   ...overviewPaths,
   ...domainPaths,
+  ...certificatePaths,
   ...noticePaths,
 } as const
 

@@ -12,6 +12,7 @@ import { appName, volumeId } from '../model/names.ts'
 import { toMs } from '../model/quantities.ts'
 import type { Made } from '../model/release.ts'
 import { type Route, routeOf } from '../model/route.ts'
+import { type AcmeParts, certificateHandlers } from './acme/handlers.ts'
 import type { AppMoves } from './app-moves.ts'
 import type { Expected, Found } from './app-writes.ts'
 import type { Apps } from './apps.ts'
@@ -120,6 +121,7 @@ export type Parts = {
   ownEvents: OwnEvents
   dashboard: DashboardHandlers
   overview: Overview
+  acme: AcmeParts | undefined
   upgrades: Pick<Upgrades, 'accept'>
   notices: NoticeParts
   keyed: Pick<OpenSessions, 'sessions' | 'streams'>
@@ -370,6 +372,7 @@ export function masterHandlers(parts: Parts): Handlers {
     ...tcpHandlers(parts, withEtag),
     ...sessionHandlers({ ...parts.keyed, apps, permits }, withEtag),
     ...domainHandlers({ find, clock: parts.clock }),
+    ...certificateHandlers({ acme: parts.acme, clock: parts.clock }),
     ...fleetHandlers({ fleets, cordons, removal, cluster }),
     ...imageHandlers({ ...images, permits }),
     ...backupHandlers(parts.backups),

@@ -15,6 +15,8 @@ import { keepRenewed } from '../lib/tls/renewal.ts'
 import type { App } from '../model/app.ts'
 import type { Sha256 } from '../model/digest.ts'
 import type { NodeName } from '../model/names.ts'
+import type { AcmeParts } from './acme/handlers.ts'
+import { openAcme } from './acme/open.ts'
 import { appMoves } from './app-moves.ts'
 import { appWrites } from './app-writes.ts'
 import { appRegistry } from './apps.ts'
@@ -240,6 +242,7 @@ export async function startMaster(
     log,
   })
   const lookup = appLookup({ records, claims })
+  const acme = openAcme({ config, storage, seals, lookup, announce, clock, log })
   const dashboard = openDashboard({ config, seals, tokens, storage, clock })
   const { sessions } = dashboard
   const callers = requestCallers({ tokens, members: cluster.members, sessions, clock })
@@ -297,6 +300,7 @@ export async function startMaster(
     ownEvents: own,
     clock,
     overview,
+    acme,
     upgrades,
     notices,
     keys,
@@ -368,7 +372,8 @@ export async function startMaster(
   const counting = usage.count(ending.signal)
   const noticing = notices.run(ending.signal)
   const keeping = keyed.run(ending.signal)
-  const others = changesOf({ ticker, backups: backups.schedule, overview, notices })
+  const ordering = acme?.run(ending.signal)
+  const others = changesOf({ ticker, backups: backups.schedule, overview, notices, acme })
   const watching = watchChanges(
     { journal, storage, records, changes, tokens, members, others, clock, log },
     ending.signal,
@@ -393,7 +398,7 @@ export async function startMaster(
       await ssh?.[Symbol.asyncDispose]()
       await server[Symbol.asyncDispose]()
       await held.disposeAsync()
-      await Promise.all([watching, ticking, counting, noticing, keeping, collecting, journal.flushed()])
+      await Promise.all([watching, ticking, counting, noticing, keeping, ordering, collecting, journal.flushed()])
       await Promise.all([blobs.close(), layers.close(), backups[Symbol.asyncDispose]()])
       if (given === undefined) await storage.close()
     },
@@ -406,14 +411,17 @@ const changesOf = ({
   backups,
   overview,
   notices,
+  acme,
 }: {
   ticker: ScheduleTicker
   backups: Pick<BackupSchedule, 'changed' | 'missed'>
   overview: Pick<Overview, 'ownersChanged'>
   notices: Pick<ReturnType<typeof openNotices>, 'changed' | 'missed'>
+  acme: Pick<AcmeParts, 'changed'> | undefined
 }) => ({
   changed(key: string): void {
     notices.changed(key)
+    acme?.changed(key)
     if (key.startsWith('tokens/')) overview.ownersChanged()
     const app = appOfSchedules(key)
     if (app !== undefined) ticker.changed(app)

@@ -6,6 +6,8 @@ import type { Log } from '../lib/log.ts'
 import { mapAtMost } from '../lib/parallel.ts'
 import { readPrivate } from '../lib/private-file.ts'
 import { newSealKey, Seals, sealKeys } from '../lib/seals.ts'
+import { ACCOUNTS, resealedAccount } from './acme/accounts.ts'
+import { CERTIFICATES, resealedCertificate } from './acme/certificates.ts'
 import { resealedBackups } from './backups/records.ts'
 import { resealedAuthority } from './cluster/authority.ts'
 import { resealedRevision } from './history.ts'
@@ -72,6 +74,8 @@ export async function rewriteSecrets(storage: Storage, seals: Seals, log: Log): 
     ['cluster/', (ca: { sealedKey: string }) => resealedAuthority(ca, seals)],
     ['backup-records/', (record: object, key: string) => resealedBackups(key, record, seals)],
     ['webhooks/', (webhook: object) => resealedWebhook(webhook, seals)],
+    [ACCOUNTS, (account: object) => resealedAccount(account, seals)],
+    [CERTIFICATES, (certificate: object) => resealedCertificate(certificate, seals)],
   ] as const)
     await mapAtMost(AT_ONCE, await storage.list(prefix), key => rewrite(key, next))
   await storage.update(REGISTER, { key: before.key, rewrittenWith: seals.id }, before.etag).catch(unlessChanged)

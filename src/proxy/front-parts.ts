@@ -2,6 +2,7 @@ import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import type { Tracer } from '../lib/tracing/tracer.ts'
 import type { Guard } from './access.ts'
+import type { OrderedCertificates } from './acme/front-certificates.ts'
 import type { Bounds } from './bounds.ts'
 import type { ErrorAnswers } from './error-answers.ts'
 import type { DemandListener } from './fleet/demand.ts'
@@ -29,6 +30,7 @@ export type FrontParts = {
   readonly trusted: TrustedProxies
   readonly errors: ErrorAnswers
   readonly https: Https
+  readonly certificates: OrderedCertificates
   readonly gate: WakeGate
   readonly answers: KeptAnswers
   readonly spread: SpreadApps

@@ -6,6 +6,7 @@ import { hostOf } from '../model/hostname.ts'
 import { isPaused, type Pause } from '../model/pause.ts'
 import type { Route } from '../model/route.ts'
 import { isTemplate, type Session } from '../model/session.ts'
+import { answerChallenge, challengeToken } from './acme/challenge.ts'
 import { AppRequest, type AppRequestGiven } from './app-request.ts'
 import type { FrontParts } from './front-parts.ts'
 import { HSTS_HEADER } from './https.ts'
@@ -34,6 +35,22 @@ async function failed(parts: FrontParts, exchange: Exchange, error: unknown): Pr
 
 // Not an async function: suspending one costs as much as reading a head, and most requests are for an app that is awake.
 function serve(parts: FrontParts, exchange: Exchange): Promise<void> {
+  const token = challengeToken(exchange)
+  return token === undefined ? serveHost(parts, exchange) : serveChallenge(parts, exchange, token)
+}
+
+/** Answers a challenge of the certificate authority. Those of an order that an app has made itself go to the app. */
+async function serveChallenge(parts: FrontParts, exchange: Exchange, token: string): Promise<void> {
+  const keyAuthorization = await parts.certificates.challenge(token)
+  if (keyAuthorization !== undefined) return answerChallenge(exchange, keyAuthorization)
+  try {
+    await serveHost(parts, exchange)
+  } catch (error) {
+    return failed(parts, exchange, error)
+  }
+}
+
+function serveHost(parts: FrontParts, exchange: Exchange): Promise<void> {
   const hostname = hostOf(exchange.host)
   if (hostname === undefined) throw noHost(exchange)
   const app = parts.routes.resolve(hostname, exchange)

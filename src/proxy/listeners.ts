@@ -1,6 +1,7 @@
 import { goneUpstream } from '../api/forwarding.ts'
 import type { Clock } from '../lib/clock.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
+import { makeFolder } from '../lib/files.ts'
 import type { Counted } from '../lib/http/counters.ts'
 import { ExchangeServer, listenFor } from '../lib/http/downstream/exchange-server.ts'
 import { LIMITS, type Limits } from '../lib/http/guard/limits.ts'
@@ -16,6 +17,7 @@ import { Gauges, gaugesMemory } from '../lib/shared/gauges.ts'
 import { openTracing } from '../lib/tracing/open.ts'
 import { CLIENT_PING_EVERY } from '../model/intervals.ts'
 import { Guard } from './access.ts'
+import type { OrderedCertificates } from './acme/front-certificates.ts'
 import { Bounds } from './bounds.ts'
 import type { ProxyConfig } from './config.ts'
 import { ErrorAnswers } from './error-answers.ts'
@@ -57,7 +59,7 @@ export const frontMemory = (threads: number): FrontMemory => ({
   use: gaugesMemory({ threads }),
 })
 
-type Parts = Pick<FrontParts, 'routes' | 'pins' | 'nodes' | 'demand'> & {
+type Parts = Pick<FrontParts, 'routes' | 'pins' | 'nodes' | 'demand' | 'certificates'> & {
   readonly config: FrontConfig
   readonly connector: Pick<NodeConnector, 'hold' | 'follow' | 'onRunEnded' | 'hopTo'>
   readonly targets: Targets
@@ -134,7 +136,7 @@ export async function openListeners({
     const hop = connector.hopTo?.(node)
     if (hop !== undefined) exchanges.cut(hop, nodeSilent(node.name))
   })
-  const tls = await openTls({ config, exchanges, ticketKeys, thread, clock, log })
+  const tls = await openTls({ config, exchanges, ordered: parts.certificates, ticketKeys, thread, clock, log })
   opening.defer(() => tls?.close())
   tlsPort = tls?.bound.port
   const listening = await listenFor(exchanges, config.listen, config.drainWithin, { beside: tls?.servers ?? [] })
@@ -152,13 +154,20 @@ export async function openListeners({
   }
 }
 
-type Tls = Pick<Parts, 'config' | 'ticketKeys' | 'thread' | 'clock' | 'log'> & { readonly exchanges: ExchangeServer }
+type Tls = Pick<Parts, 'config' | 'ticketKeys' | 'thread' | 'clock' | 'log'> & {
+  readonly exchanges: ExchangeServer
+  readonly ordered: OrderedCertificates
+}
 
 /** Opens the listener for HTTPS, if one is configured. */
-async function openTls({ config, exchanges, ticketKeys, thread, clock, log }: Tls) {
+async function openTls({ config, exchanges, ordered, ticketKeys, thread, clock, log }: Tls) {
   if (config.tlsListen === undefined) return undefined
+  const usual = `${config.data}/certificates`
+  // All certificates may come from the masters.
+  if (config.tlsCertificates === undefined) await makeFolder(usual)
   const certificates = await Certificates.open({
-    folder: config.tlsCertificates ?? `${config.data}/certificates`,
+    folder: config.tlsCertificates ?? usual,
+    ordered: orderedFolder(config),
     clock,
     log: thread === 0 ? log : noLog, // all threads read the same
   }).catch(cause => {
@@ -168,8 +177,10 @@ async function openTls({ config, exchanges, ticketKeys, thread, clock, log }: Tl
       hint: 'put HOSTNAME.crt and HOSTNAME.key there, or name another folder: SHADOW_TLS_CERTIFICATES',
     })
   })
+  ordered.onChange(() => void certificates.read().catch(cause => log.warn('certificates not looked at', { cause })))
   const server = tlsServer({
     certificates,
+    want: name => ordered.want(name),
     exchanges,
     log,
     handshakeWithinMs: config.tlsHandshakeWithin,
@@ -187,6 +198,9 @@ async function openTls({ config, exchanges, ticketKeys, thread, clock, log }: Tl
     throw error
   }
 }
+
+/** Where this front keeps the certificates that masters order. */
+export const orderedFolder = ({ data }: Pick<ProxyConfig, 'data'>): string => `${data}/proxy/certificates`
 
 const limitsOf = (config: ProxyConfig): Limits => ({
   ...LIMITS,

@@ -18,12 +18,13 @@ import { keepRenewed } from '../lib/tls/renewal.ts'
 import type { Hostname } from '../model/hostname.ts'
 import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import { Guard } from './access.ts'
+import { FrontCertificates } from './acme/front-certificates.ts'
 import type { ProxyConfig } from './config.ts'
 import { NO_DEMAND } from './fleet/demand.ts'
 import { openFleet } from './fleet/open.ts'
 import { frontMetrics } from './front-metrics.ts'
 import { httpConnector } from './http-connector.ts'
-import { type Bound, frontMemory, type Listeners, openListeners } from './listeners.ts'
+import { type Bound, frontMemory, type Listeners, openListeners, orderedFolder } from './listeners.ts'
 import { openLocalStore } from './local-store.ts'
 import { LookupLimit } from './lookup-limit.ts'
 import type { NodeConnector } from './node-connector.ts'
@@ -110,7 +111,11 @@ export async function startProxy(settings: ProxyConfig, options: Options): Promi
   const ticketKeys = new TicketKeys()
   started.use(renewed(ticketKeys, clock))
   credentials?.onNew(next => workers.notify('credential', next))
-  const parts = { config, routes, pins, nodes, targets, demand, memory, connector, credentials, ticketKeys, clock, log }
+  const strangers = new LookupLimit(config.lookUps, clock)
+  const given = { master, lookups: strangers, clock, log }
+  const certificates = await FrontCertificates.open({ ...given, folder: orderedFolder(config) })
+  const shared = { routes, pins, nodes, targets, demand, certificates, connector, credentials }
+  const parts = { ...shared, config, memory, ticketKeys, clock, log }
   const listening = config.workers > 1 ? await workers.open(parts) : alone(await openListeners({ ...parts, thread: 0 }))
   const { metrics = new Metrics() } = options
   metrics.count('front', () => listening.counted())
@@ -130,6 +135,7 @@ export async function startProxy(settings: ProxyConfig, options: Options): Promi
   const work = [
     nodes.watch(ending.signal),
     targets.run(ending.signal),
+    certificates.run(ending.signal),
     followChanges({ master, routes, onChange, clock, log }, ending.signal),
   ]
   if (fleet !== undefined) work.push(fleet.autoscaler.run(ending.signal))

@@ -48,6 +48,8 @@ function aReplica() {
     doubt: () => undefined,
     refused: ({ app }) => void told.push(`${app} refused`),
     met: app => void told.push(`${app} met`),
+    want: async () => false,
+    challenge: async () => undefined,
   })
   const nodes = [{ node: aNode('a', ''), healthy: true, overloaded: false, lostAt: undefined, appNetworks: [] }]
   const replica = new Replica({ channel, nodes, clock })

@@ -13,6 +13,7 @@ import { type InstanceId, instanceId } from '../model/instance-id.ts'
 import { MASTER_CALL_WITHIN, NODE_BACK_WITHIN, ROUTE_STALE_AFTER } from '../model/intervals.ts'
 import type { AppName, NodeName } from '../model/names.ts'
 import { isSameRoute, type Route } from '../model/route.ts'
+import type { OrderedCertificates } from './acme/front-certificates.ts'
 import type { DemandListener, Refused } from './fleet/demand.ts'
 import type { FrontParts } from './front-parts.ts'
 import { type KnownNode, networksOf } from './nodes.ts'
@@ -33,6 +34,9 @@ export type FrontMethods = {
   doubt(app: AppName): void
   refused(app: Refused): void
   met(app: AppName): void
+  /** For these, see `OrderedCertificates`. */
+  want(servername: string): Promise<boolean>
+  challenge(token: string): Promise<string | undefined>
 }
 
 /** The methods that a worker offers to the main thread. */
@@ -46,6 +50,8 @@ export type ReplicaMethods = {
   /** The node answers nothing: see `Nodes.onSilent`. */
   silent(node: Node): void
   ticketKeys(keys: Uint8Array): void
+  /** The folder of the ordered certificates has changed. */
+  certificates(input: null): void
   /** The instances of an app that may get requests. */
   targets(of: AppTargets & { readonly app: AppName }): void
   /** What this front shows to nodes, in a cluster. */
@@ -72,6 +78,7 @@ export class Replica {
   readonly targets: Targets
   /** Tells the main thread of what this worker hears. It remembers which apps were refused here, so that it tells of them only. */
   readonly demand: DemandListener
+  readonly certificates: OrderedCertificates
   readonly ticketKeys: TicketKeys
   readonly credentials: Credentials | undefined
   readonly #main: Other<FrontMethods>
@@ -112,7 +119,16 @@ export class Replica {
       doubt: app => this.#main.notify('doubt', app),
       onChange: listener => void onTargets.push(listener),
     }
+    const onCertificates: (() => void)[] = []
+    this.certificates = {
+      want: servername => this.#main.call('want', servername),
+      challenge: token => this.#main.call('challenge', token),
+      onChange: listener => void onCertificates.push(listener),
+    }
     channel.serve<ReplicaMethods>({
+      certificates: () => {
+        for (const listener of onCertificates) listener()
+      },
       targets: ({ app, ...targets }) => {
         if (targets.targets.length > 0 || targets.problem !== undefined) this.#targets.set(app, targets)
         else this.#targets.delete(app)

@@ -18,7 +18,7 @@ await runThread(async ({ channel, log }) => {
   const { nodes, overChannel, ticketKeys: keys, credential, ...given } = workerData as FrontWorkerData
   const clock = systemClock
   const replica = new Replica({ channel, nodes, keys, credential, clock })
-  const { routes, pins, nodes: known, demand, targets, ticketKeys, credentials } = replica
+  const { routes, pins, nodes: known, demand, targets, certificates, ticketKeys, credentials } = replica
   const connector = overChannel ? channelConnector(channel) : httpConnector(credentials)
   const listeners = await openListeners({
     ...given,
@@ -27,6 +27,7 @@ await runThread(async ({ channel, log }) => {
     nodes: known,
     targets,
     demand,
+    certificates,
     connector,
     ticketKeys,
     clock,

@@ -10,6 +10,7 @@ import { entryOf } from '../lib/threads/entry.ts'
 import { WorkerPool } from '../lib/threads/worker-pool.ts'
 import type { Credential, Credentials } from '../lib/tls/credentials.ts'
 import { instanceId } from '../model/instance-id.ts'
+import type { OrderedCertificates } from './acme/front-certificates.ts'
 import type { DemandListener } from './fleet/demand.ts'
 import type { Bound, FrontConfig, FrontMemory } from './listeners.ts'
 import type { NodeConnector } from './node-connector.ts'
@@ -47,6 +48,7 @@ type Options = {
   readonly memory: FrontMemory
   readonly nodes: Nodes
   readonly demand: DemandListener
+  readonly certificates: OrderedCertificates
   readonly connector: NodeConnector
   readonly credentials: Credentials | undefined
   readonly ticketKeys: TicketKeys
@@ -75,6 +77,7 @@ export class Workers {
     memory,
     nodes,
     demand,
+    certificates,
     connector,
     credentials,
     ticketKeys,
@@ -96,6 +99,8 @@ export class Workers {
       doubt: app => targets.doubt(app),
       refused: app => demand.refused(app),
       met: app => demand.met(app),
+      want: servername => certificates.want(servername),
+      challenge: token => certificates.challenge(token),
     }
     const data = (thread: number): FrontWorkerData => ({
       config: { ...config, listen: at, tlsListen: tls?.at },
@@ -127,6 +132,7 @@ export class Workers {
     })
     this.#pool = pool
     targets.onChange(app => this.notify('targets', { app, ...targets.of(app) }))
+    certificates.onChange(() => this.notify('certificates', null))
     ticketKeys.onNew(keys => this.notify('ticketKeys', keys))
     await pool.start()
     return {

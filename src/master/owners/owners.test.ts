@@ -91,6 +91,7 @@ const OTHERS: Readonly<Record<string, string>> = {
   snapshot: 'x',
   backup: 'x',
   webhook: 'x',
+  challenge: 'x'.repeat(16),
   role: 'node',
   kind: 'app',
   name: 'x',

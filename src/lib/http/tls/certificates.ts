@@ -5,7 +5,14 @@ import { ShadowError, systemCode } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 import { type Certificate, certificateOf } from './certificate.ts'
 
-type Options = { readonly folder: string; readonly clock: Clock; readonly log: Log; readonly lookEveryMs?: number }
+type Options = {
+  readonly folder: string
+  /** A second folder, of certificates that come from elsewhere. It may not be there. */
+  readonly ordered?: string | undefined
+  readonly clock: Clock
+  readonly log: Log
+  readonly lookEveryMs?: number
+}
 type Files = { readonly name: string; readonly chain: string; readonly key: string }
 /** `certificate` is undefined if it could not be read, now or at any time before. */
 type Entry = { readonly name: string; readonly version: string; readonly certificate: Certificate | undefined }
@@ -17,18 +24,19 @@ const WILDCARD = /^(?:\*|_wildcard)\./
 
 /**
  * Certificates by hostname: by the name of the file, and by the names in the certificate. The folder has `<hostname>/fullchain.pem` and
- * `privkey.pem` (as certbot keeps them), or `<hostname>.crt` and `.key`. `*.example.com` or `_wildcard.example.com` covers all names with one
+ * `privkey.pem` (as certbot keeps them), or `<hostname>.crt` and `.key`, or `<hostname>.pem` with both. `*.example.com` or `_wildcard.example.com` covers all names with one
  * more label. `default` is used for names that no other certificate covers, and for clients that name no host. Files that change are read again
  * within `lookEveryMs`. If one is broken, that is logged and the certificate before it is kept.
  */
 export class Certificates implements Disposable {
-  readonly #options: Required<Options>
+  readonly #options: Options & { readonly lookEveryMs: number }
   /** The entries by the file of the chain, since two files may have one hostname. */
   #entries = new Map<string, Entry>()
   /** The certificates for each name, the preferred one first. */
   #byName: ReadonlyMap<string, readonly Certificate[]> = new Map()
   #alarm: Disposable | undefined
   #stopped = false
+  #reading: Promise<void> = Promise.resolve()
   #onRead: (() => void) | undefined
 
   private constructor(options: Options) {
@@ -53,13 +61,13 @@ export class Certificates implements Disposable {
    * is preferred to one that is not.
    */
   find(servername: string | undefined): Certificate | undefined {
-    const name = servername?.toLowerCase().replace(/\.$/, '')
+    const name = servername === undefined ? undefined : bareName(servername)
     const exact = name === undefined ? NONE : (this.#byName.get(name) ?? NONE)
     const dot = name?.indexOf('.') ?? -1
     const wild = name === undefined || dot < 0 ? NONE : (this.#byName.get(`*${name.slice(dot)}`) ?? NONE)
     const fallback = this.#byName.get(DEFAULT) ?? NONE
     const now = this.#options.clock.wall()
-    const isValid = ({ beginsAt, expiresAt }: Certificate): boolean => beginsAt <= now && now < expiresAt
+    const isValid = (one: Certificate): boolean => isValidAt(one, now)
     return (
       exact.find(isValid) ??
       wild.find(isValid) ??
@@ -71,8 +79,21 @@ export class Certificates implements Disposable {
     )
   }
 
-  /** Reads the files that have changed. */
-  async read(): Promise<void> {
+  /** Whether there is a certificate for this host that is valid now. */
+  hasFor(servername: string): boolean {
+    const found = this.find(servername)
+    const now = this.#options.clock.wall()
+    return found !== undefined && isValidAt(found, now) && found.covers(bareName(servername))
+  }
+
+  /** Reads the files that have changed. Callers take turns: a read that began earlier must not undo a later one. */
+  read(): Promise<void> {
+    const read = this.#reading.then(() => this.#read())
+    this.#reading = read.catch(() => undefined) // its caller is told
+    return read
+  }
+
+  async #read(): Promise<void> {
     const entries = new Map<string, Entry>()
     for (const files of await this.#files()) {
       const before = this.#entries.get(files.chain)
@@ -113,10 +134,16 @@ export class Certificates implements Disposable {
   }
 
   async #files(): Promise<Files[]> {
-    const { folder } = this.#options
-    let found: string[]
+    const { folder, ordered } = this.#options
+    const files = filesIn(folder, await this.#namesIn(folder))
+    if (ordered === undefined) return files
+    const names = await readdir(ordered).catch(() => [])
+    return [...files, ...filesIn(ordered, names)]
+  }
+
+  async #namesIn(folder: string): Promise<string[]> {
     try {
-      found = await readdir(folder)
+      return await readdir(folder)
     } catch (cause) {
       throw new ShadowError(
         'bad-input',
@@ -126,17 +153,6 @@ export class Certificates implements Disposable {
         },
       )
     }
-    const files: Files[] = []
-    for (const name of found) {
-      if (name.endsWith('.crt')) {
-        const bare = name.slice(0, -'.crt'.length)
-        files.push({ name: hostnameOf(bare), chain: join(folder, name), key: join(folder, `${bare}.key`) })
-      } else if (!name.endsWith('.key') && !name.startsWith('.') && name !== 'README') {
-        const inside = join(folder, name)
-        files.push({ name: hostnameOf(name), chain: join(inside, 'fullchain.pem'), key: join(inside, 'privkey.pem') })
-      }
-    }
-    return files
   }
 
   #lookAgain(): void {
@@ -148,6 +164,24 @@ export class Certificates implements Disposable {
         .finally(() => this.#lookAgain())
     })
   }
+}
+
+/** The certificates of a folder, by the names in it. */
+function filesIn(folder: string, found: readonly string[]): Files[] {
+  const files: Files[] = []
+  for (const name of found) {
+    if (name.endsWith('.crt')) {
+      const bare = name.slice(0, -'.crt'.length)
+      files.push({ name: hostnameOf(bare), chain: join(folder, name), key: join(folder, `${bare}.key`) })
+    } else if (name.endsWith('.pem')) {
+      const both = join(folder, name)
+      files.push({ name: hostnameOf(name.slice(0, -'.pem'.length)), chain: both, key: both })
+    } else if (!name.endsWith('.key') && !name.startsWith('.') && name !== 'README') {
+      const inside = join(folder, name)
+      files.push({ name: hostnameOf(name), chain: join(inside, 'fullchain.pem'), key: join(inside, 'privkey.pem') })
+    }
+  }
+  return files
 }
 
 const NONE: readonly Certificate[] = []
@@ -166,6 +200,8 @@ function byName(entries: ReadonlyMap<string, Entry>): Map<string, readonly Certi
   return found
 }
 
+const isValidAt = ({ beginsAt, expiresAt }: Certificate, now: number): boolean => beginsAt <= now && now < expiresAt
+const bareName = (servername: string): string => servername.toLowerCase().replace(/\.$/, '')
 const hostnameOf = (name: string): string => name.toLowerCase().replace(WILDCARD, '*.')
 
 /** A text that changes whenever the files do: certbot replaces links, other programs write in place. */

@@ -20,6 +20,8 @@ export type ConnectionServer = {
 
 export type TlsOptions = {
   readonly certificates: Certificates
+  /** Asks for a certificate for a name that none covers. It may take seconds; true: it has come. */
+  readonly want?: (servername: string) => Promise<boolean>
   readonly exchanges: ConnectionServer
   readonly log: Log
   /** How long a handshake may take before the client is cut. */
@@ -37,7 +39,7 @@ const PLAIN = {
 }
 
 /** A server of TLS 1.2 and 1.3 for HTTP/2 and HTTP/1.1, of which the client chooses one (ALPN, RFC 7301). */
-export function tlsServer({ certificates, exchanges, log, handshakeWithinMs, ...given }: TlsOptions): Server {
+export function tlsServer({ certificates, want, exchanges, log, handshakeWithinMs, ...given }: TlsOptions): Server {
   const { ticketKeys = new TicketKeys() } = given
   const terms = () => ({ ...tlsTerms, ticketKeys: Buffer.from(ticketKeys.current) })
   const server = createServer({
@@ -47,10 +49,18 @@ export function tlsServer({ certificates, exchanges, log, handshakeWithinMs, ...
     handshakeTimeout: handshakeWithinMs ?? HANDSHAKE_WITHIN_MS,
     ...CLIENT_SOCKET,
     SNICallback(this: unknown, servername, done) {
-      const certificate = certificates.find(servername)
-      if (certificate !== undefined) return done(null, certificate.context)
-      tcpBeneath(this)?.write(UNRECOGNIZED_NAME)
-      done(new Error(`no certificate is for ${servername.slice(0, 300)}`))
+      const answer = (): void => {
+        const certificate = certificates.find(servername)
+        if (certificate !== undefined) return void done(null, certificate.context)
+        tcpBeneath(this)?.write(UNRECOGNIZED_NAME)
+        done(new Error(`no certificate is for ${servername.slice(0, 300)}`))
+      }
+      if (want === undefined || certificates.hasFor(servername)) return answer()
+      want(servername)
+        .then(hasCome => (hasCome ? certificates.read() : undefined))
+        .catch(cause => log.warn('certificate not asked for', { servername, cause }))
+        .then(answer)
+        .catch(cause => log.debug('handshake failed', { cause })) // the client has left meanwhile
     },
   })
   // SNICallback is not called for clients that name no host. They get the certificate of the server's own context.
