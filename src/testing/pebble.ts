@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { accessSync, constants, writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:https'
-import { delimiter, join } from 'node:path'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { selfSigned } from './certificates.ts'
 import { temporaryFolder } from './folders.ts'
@@ -9,9 +9,7 @@ import { freePort } from './free-port.ts'
 import { until } from './wire.ts'
 
 /** Whether this machine has Debian's pebble: the ACME server that tests use, and its DNS server. */
-export const hasPebble = ['pebble', 'pebble-challtestsrv'].every(program =>
-  (process.env['PATH'] ?? '').split(delimiter).some(folder => isProgram(join(folder, program))),
-)
+export const hasPebble = ['pebble', 'pebble-challtestsrv'].every(program => existsSync(`/usr/bin/${program}`))
 
 export const BINDING = { kid: 'kid-1', key: 'zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W' }
 
@@ -44,8 +42,9 @@ export async function pebble({ httpPort, validForSeconds = 7_776_000 }: Options)
   }
   const started: ChildProcess[] = []
   const start = (program: string, args: string[]): void => {
-    const env = { ...process.env, PEBBLE_VA_NOSLEEP: '1', PEBBLE_AUTHZREUSE: '0' }
-    started.push(spawn(program, args, { stdio: 'ignore', env }))
+    started.push(
+      spawn('/usr/bin/env', ['PEBBLE_VA_NOSLEEP=1', 'PEBBLE_AUTHZREUSE=0', program, ...args], { stdio: 'ignore' }),
+    )
   }
   start('pebble-challtestsrv', [
     ...['-dns01', `127.0.0.1:${dns}`, '-management', `127.0.0.1:${names}`, '-defaultIPv6', ''],
@@ -99,13 +98,4 @@ async function patiently(isThere: () => Promise<boolean>): Promise<void> {
     })
     return there
   })
-}
-
-function isProgram(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK)
-    return true
-  } catch {
-    return false
-  }
 }
