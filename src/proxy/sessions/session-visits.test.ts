@@ -7,19 +7,22 @@ import { RawClient, recorder } from '../../testing/wire.ts'
 import { inTests } from '../../testing/workers.ts'
 
 const NAVIGATES = ['Accept: text/html', 'Sec-Fetch-Mode: navigate']
-const EXPIRED = '2026-12-01T00:00:00.000Z' // the clocks of tests are later
+const EXPIRED = '2020-01-01T00:00:00.000Z' // by every clock: workers have that of the machine
 const COOKIE = `Cookie: shadow_session=${ANNS_TOKEN}`
 const inTwoHops = { hops: 2 }
 
 /** A front with one session. `ask` sends a request and returns its answer; `app.seen` has what the session got. */
-async function serving(changes: Parameters<typeof aSession>[0] = {}, { hops = inTests.workers === '1' ? 1 : 2 } = {}) {
+async function serving(
+  changes: Parameters<typeof aSession>[0] = {},
+  { hops = inTests.workers === '1' ? 1 : 2, settings = {} } = {},
+) {
   const stack = new AsyncDisposableStack()
   const app = stack.use(await recorder())
   const node = stack.use(await aNodeListener(app))
   const apps = [aSession(changes)]
   const master = stack.use(await masterOf(apps, [aNode('one', node.address)]))
   const connector = new FakeConnector(() => ({ address: app.address }))
-  const front = stack.use(await aFront({ master: master.url, ...(hops === 1 && { connector }) }))
+  const front = stack.use(await aFront({ master: master.url, settings, ...(hops === 1 && { connector }) }))
   return {
     app,
     apps,
@@ -91,22 +94,8 @@ test('a browser that opens a page by a link gets a cookie for its other requests
 })
 
 test('by HTTPS the cookie is bound to the hostname, and one without that does not count', async () => {
-  await using app = await recorder()
-  await using master = await masterOf([aSession()], [aNode('one', '127.0.0.1:1')])
-  const connector = new FakeConnector(() => ({ address: app.address }))
-  const settings = { SHADOW_TRUSTED_PROXIES: '127.0.0.1' }
-  await using front = await aFront({ master: master.url, connector, settings })
-  const ask = async (line: string, ...headers: string[]): Promise<string> => {
-    const head = [
-      `${line} HTTP/1.1`,
-      `Host: ${SESSION_HOST}`,
-      'X-Forwarded-Proto: https',
-      'Connection: close',
-      ...headers,
-    ]
-    using client = new RawClient(front.port, `${head.join('\r\n')}\r\n\r\n`)
-    return await client.closed()
-  }
+  await using session = await serving({}, { settings: { SHADOW_TRUSTED_PROXIES: '127.0.0.1' } })
+  const ask = (line: string, ...headers: string[]) => session.ask(line, 'X-Forwarded-Proto: https', ...headers)
   assert.match(
     await ask(`GET /${ANNS_TOKEN}/`, ...NAVIGATES),
     new RegExp(`set-cookie: __Host-shadow_session=${ANNS_TOKEN}; Path=/; HttpOnly; SameSite=Lax; Secure\r\n`, 'i'),
@@ -115,7 +104,7 @@ test('by HTTPS the cookie is bound to the hostname, and one without that does no
   // One of a neighbour under the same parent domain does not hide it.
   const both = `Cookie: __Host-shadow_session=${BOBS_TOKEN}; __Host-shadow_session=${ANNS_TOKEN}`
   assert.equal(status(await ask('GET /a', both)), 200)
-  assert.doesNotMatch(app.seen.text, /cookie:/i)
+  assert.doesNotMatch(session.app.seen.text, /cookie:/i)
 })
 
 test('/TOKEN alone is sent to /TOKEN/, with its query', async () => {
