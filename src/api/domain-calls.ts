@@ -25,6 +25,15 @@ const DomainSchema = described<DomainState>(
       })
       .nullable()
       .describe('what a server shows there on port 443; null: none does, or it was not asked'),
+    order: z
+      .object({
+        name: z.string().describe('the hostname, or the wildcard that covers it'),
+        until: z.iso.datetime().nullable().describe('until when the certificate is valid that there is'),
+        problem: z.string().nullable().describe('why the last order failed'),
+        nextAt: z.iso.datetime().nullable().describe('when it is tried again, after a failure'),
+      })
+      .nullable()
+      .describe('the order of its certificate by ACME; null: none was ordered'),
   }),
   'DomainState',
 )

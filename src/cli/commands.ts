@@ -67,6 +67,10 @@ export const verbs: Readonly<Record<string, Verb>> = {
     says: 'reach a port of the container of an app from this machine',
     load: () => import('./commands/port-forward.ts'),
   },
+  domains: {
+    says: 'hostnames of an app: add, check, rm',
+    load: () => import('./commands/domains.ts'),
+  },
   port: {
     says: 'TCP ports of the fronts whose connections wake an app: add, ls, rm',
     load: () => import('./commands/port.ts'),

@@ -396,6 +396,7 @@ test('status and why of an app whose volume is lost say so, and what to do', asy
 
 test('every command has help with an example, on stdout', async () => {
   const groups = new Set([
+    'domains',
     'keys',
     'page',
     'volume',

@@ -12,7 +12,7 @@ import { appName, volumeId } from '../model/names.ts'
 import { toMs } from '../model/quantities.ts'
 import type { Made } from '../model/release.ts'
 import { type Route, routeOf } from '../model/route.ts'
-import { type AcmeParts, certificateHandlers } from './acme/handlers.ts'
+import { type AcmeParts, certificateHandlers, orderOf } from './acme/handlers.ts'
 import type { AppMoves } from './app-moves.ts'
 import type { Expected, Found } from './app-writes.ts'
 import type { Apps } from './apps.ts'
@@ -371,7 +371,7 @@ export function masterHandlers(parts: Parts): Handlers {
     ...parts.schedules,
     ...tcpHandlers(parts, withEtag),
     ...sessionHandlers({ ...parts.keyed, apps, permits }, withEtag),
-    ...domainHandlers({ find, clock: parts.clock }),
+    ...domainHandlers({ find, orderOf: orderOf(parts.acme), clock: parts.clock }),
     ...certificateHandlers({ acme: parts.acme, clock: parts.clock }),
     ...fleetHandlers({ fleets, cordons, removal, cluster }),
     ...imageHandlers({ ...images, permits }),

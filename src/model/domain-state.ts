@@ -11,6 +11,20 @@ export type DomainState = {
   readonly fault: string | null
   readonly front: FrontAnswer | null
   readonly certificate: ShownCertificate | null
+  /** What became of the order of its certificate by ACME; null: none was ordered. */
+  readonly order: CertificateOrder | null
+}
+
+/** The order of a certificate by ACME. */
+export type CertificateOrder = {
+  /** The hostname, or the wildcard that covers it. */
+  readonly name: string
+  /** Until when the certificate is valid that there is. */
+  readonly until: string | null
+  /** Why the last order failed. */
+  readonly problem: string | null
+  /** When it is tried again. */
+  readonly nextAt: string | null
 }
 
 /** The certificate that a server shows for a hostname. */

@@ -6,7 +6,7 @@ import { json, text } from 'node:stream/consumers'
 import type { TLSSocket } from 'node:tls'
 import { afterAll, beforeAll, describe, test } from 'vitest'
 import { type MasterClient, masterClient } from '../../src/api/client.ts'
-import { noLog } from '../../src/lib/log.ts'
+import { type Log, noLog } from '../../src/lib/log.ts'
 import { readSettings } from '../../src/lib/settings.ts'
 import { masterSettings } from '../../src/master/config.ts'
 import { startMaster } from '../../src/master/main.ts'
@@ -36,6 +36,10 @@ type Answer = {
 async function environment() {
   await using started = new AsyncDisposableStack()
   const clock = new LeapingClock()
+  const events: string[] = []
+  const note = (event: string, fields: Record<string, unknown> = {}): void =>
+    void events.push(`${event} ${String(fields['certificate'])}`)
+  const log: Log = { ...noLog, debug: note, info: note }
   const httpPort = await freePort()
   const authority = started.use(await pebble({ httpPort, validForSeconds: VALID_FOR_SECONDS }))
   const hook = started.use(await dnsHook(authority))
@@ -51,7 +55,7 @@ async function environment() {
     SHADOW_ACME_DNS_HOOK_TOKEN: 'of-the-hook',
     SHADOW_ACME_DNS_WAIT: '1ms',
   }
-  const master = started.use(await startMaster(readSettings(masterSettings, settings), { clock, log: noLog }))
+  const master = started.use(await startMaster(readSettings(masterSettings, settings), { clock, log }))
   const admin = masterClient({ url: master.url, token: await master.token('admin'), withinMs: 30_000 })
   const node = masterClient({ url: master.url, token: await master.nodeToken(nodeName('n1')), withinMs: 30_000 })
   const app = started.use(await httpApp((_, response) => response.end('the app')))
@@ -74,7 +78,8 @@ async function environment() {
   const root = await authority.root()
   const all = started.move()
   return {
-    ...{ clock, authority, hook, admin, announce },
+    ...{ clock, events, hook, admin, announce },
+    dns: authority.dns,
     httpPort,
     /** A request on a connection of its own, by a client that trusts the authority. */
     ask: (hostname: string): Promise<Answer> => ask(front.tls?.port ?? 0, hostname, root),
@@ -124,6 +129,11 @@ async function dnsHook(authority: Awaited<ReturnType<typeof pebble>>) {
   }
 }
 
+/** Waits for something that real work brings about, however slow the machine is: the time of the test is the limit. */
+async function holds(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise(resolve => setTimeout(resolve, 5))
+}
+
 const register = (admin: MasterClient, name: string, ...domains: string[]) =>
   admin.call('registerApp', { body: { name, image: 'x', domains } })
 
@@ -166,28 +176,55 @@ describe.skipIf(!hasPebble)('certificates by ACME', () => {
     ])
   })
 
+  test('why no certificate came, such as a DNS record that leads elsewhere, is told in the words of the authority', async () => {
+    await on.dns('add-a', { host: 'lost.acme.test.', addresses: ['127.0.0.2'] })
+    await on.dns('set-servfail', { host: 'broken.acme.test.' })
+    await register(on.admin, 'lost', 'lost.acme.test', 'broken.acme.test')
+    for (const hostname of ['lost.acme.test', 'broken.acme.test'])
+      await assert.rejects(on.ask(hostname), /unrecognized name/)
+    const { items } = await on.admin.call('listDomains', { params: { app: 'lost' } })
+    const [lost, broken] = items.map(({ order }) => order)
+    assert.match(lost?.problem ?? '', /^the authority says: .*127\.0\.0\.2.*refused/i)
+    assert.match(broken?.problem ?? '', /^the authority says: .*could not resolve URL .*broken\.acme\.test/)
+    assert(Date.parse(lost?.nextAt ?? '') > Date.now())
+  })
+
   test('a certificate is renewed when a third of its lifetime is left; no request fails, and no connection is cut', async () => {
     const first = await on.askAgain('blog.acme.test')
     const serials = new Set<string>()
     let isOver = false
+    let requests = 0
     const load = Array.from({ length: 2 }, async () => {
       while (!isOver) {
         const { status, serial } = await on.ask('blog.acme.test')
         assert.equal(status, 200)
         serials.add(serial)
+        requests += 1
       }
     })
     const loaded = Promise.all(load)
     const leap = async (): Promise<void> => {
       on.clock.leap(STEP_SECONDS * 1_000)
       await on.announce()
+      const before = requests
+      await Promise.race([loaded, holds(() => requests > before)])
     }
+    on.events.length = 0
+    const has = (event: string) => (): boolean => on.events.includes(`${event} blog.acme.test`)
     for (let at = 0; at < VALID_FOR_SECONDS / 2; at += STEP_SECONDS) await leap()
-    assert.deepEqual([...serials], [first.serial], 'not before its time')
-    // The new certificate is served to all clients within the time that a front may take to ask for it.
-    for (let at = 0; at < VALID_FOR_SECONDS / 3 && serials.size === 1; at += STEP_SECONDS) await leap()
+    assert.deepEqual(
+      [[...serials], has('certificate is being ordered')()],
+      [[first.serial], false],
+      'not before its time',
+    )
+    for (let at = 0; at < VALID_FOR_SECONDS / 3 && !has('certificate is being ordered')(); at += STEP_SECONDS)
+      await leap()
+    await holds(has('certificate ordered'))
+    // By then the front has asked for it.
+    for (let at = 0; at < 20; at += STEP_SECONDS) await leap()
+    await holds(() => serials.size === 2)
     isOver = true
     await loaded
-    assert.equal(serials.size, 2)
+    assert.equal(serials.size, 2, 'all are served the new one')
   })
 })

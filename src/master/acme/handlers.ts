@@ -1,6 +1,7 @@
 import type { certificateCalls } from '../../api/certificate-calls.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { ShadowError } from '../../lib/errors.ts'
+import type { CertificateOrder } from '../../model/domain-state.ts'
 import { certificateName } from '../../model/ordered-certificate.ts'
 import type { Handlers } from '../call.ts'
 import { type CertificateRecords, INTERRUPTED, versionOf } from './certificates.ts'
@@ -48,3 +49,14 @@ export const certificateHandlers = ({ acme, clock }: Parts): Pick<Handlers, keyo
     return { value: { keyAuthorization } }
   },
 })
+
+/** What became of the order of the certificate for a hostname. */
+export const orderOf =
+  (acme: AcmeParts | undefined) =>
+  async (hostname: string): Promise<CertificateOrder | null> => {
+    const name = acme && certificateName(hostname, acme.byDns)
+    const found = name === undefined ? undefined : await acme?.certificates.read(name)
+    if (name === undefined || found === undefined) return null
+    const { current, problem = null, nextAt = null } = found.document
+    return { name, until: current?.until ?? null, problem, nextAt: problem === null ? null : nextAt }
+  }

@@ -146,6 +146,7 @@ export class Renewer {
     })
     const key = newPrivateKey()
     const kind = byDns.includes(name) ? 'dns-01' : 'http-01'
+    log.debug('certificate is being ordered', { certificate: name, kind })
     try {
       const chain = await authority.order({ name, kind, key, solver: solver(signal) })
       const sealed = certificates.sealed(name, chain, key)

@@ -8,6 +8,9 @@ import { mapAtMost } from '../../lib/parallel.ts'
 import { type DomainState, isLocalName } from '../../model/domain-state.ts'
 import { certificateAt } from './certificate.ts'
 
+/** What is seen of a hostname from outside. */
+type SeenDomain = Omit<DomainState, 'order'>
+
 const AT_ONCE = 16
 const WITHIN_MS = 8_000
 
@@ -21,13 +24,13 @@ type Options = {
 }
 
 /** What is known of hostnames within `WITHIN_MS`: what takes longer counts as no answer. */
-export async function domainStates(hostnames: readonly string[], options: Options): Promise<DomainState[]> {
+export async function domainStates(hostnames: readonly string[], options: Options): Promise<SeenDomain[]> {
   using limit = deadline(options.clock, WITHIN_MS, () => new Error('no answer'))
   const signal = AbortSignal.any([options.signal, limit.signal])
   return await mapAtMost(AT_ONCE, hostnames, hostname => stateOf(hostname, { ...options, signal }))
 }
 
-async function stateOf(hostname: string, options: Options): Promise<DomainState> {
+async function stateOf(hostname: string, options: Options): Promise<SeenDomain> {
   const { signal, mayAskPrivate, lookUp = addressesOf, ports } = options
   const about = { hostname, isLocal: isLocalName(hostname) }
   const found = await orAborted(lookUp(hostname), signal).catch((error: unknown) =>

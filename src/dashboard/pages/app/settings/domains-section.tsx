@@ -63,7 +63,10 @@ export function DomainsSection({ facts, app }: TabProps) {
                 {domain}
               </th>
               <td data-label="DNS">{state === undefined ? '…' : <Dns state={state} />}</td>
-              <td data-label="Certificate">{state === undefined ? '…' : <Certificate state={state} />}</td>
+              <td data-label="Certificate">
+                {state === undefined ? '…' : <Certificate state={state} />}
+                {state?.order?.problem && <strong class="bad">{state.order.problem}</strong>}
+              </td>
               <td>
                 <button type="button" class="quiet" aria-label={`Remove ${domain}`} onClick={() => setRemoved(domain)}>
                   Remove
