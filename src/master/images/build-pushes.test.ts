@@ -21,7 +21,9 @@ const { forPush } = placementPermits({ seals, clock } as unknown as Parameters<t
 let on: TestMaster
 let tokens: { readonly n1: string; readonly n2: string; readonly proxy: string }
 beforeAll(async () => {
-  const settings = { SHADOW_SECRETS_KEY: TEST_SECRETS_KEY, SHADOW_STORAGE: `directory:${path}` }
+  // By hand alone: the clock moves for days.
+  const by = { SHADOW_IMAGES_PRUNED: 'never' }
+  const settings = { SHADOW_SECRETS_KEY: TEST_SECRETS_KEY, SHADOW_STORAGE: `directory:${path}`, ...by }
   on = await testMaster(await directory({ path }), clock, settings)
   const { master } = on
   tokens = {

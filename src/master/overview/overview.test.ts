@@ -85,6 +85,7 @@ describe('a page of apps', () => {
       app: 'blog',
       owner: null,
       phase: 'awake',
+      isPaused: false,
       since: new Date(0).toISOString(),
       node: 'n1',
       instances: 1,

@@ -24,7 +24,7 @@ type Parts = {
   readonly log: Log
 }
 
-const LOOKED_EVERY_MS = 250
+const LOOKED_AT_MOST_EVERY_MS = 100
 const NODES_LOOKED_AT_EVERY_MS = 2_000
 /** A session that no container runs for is ended after this time: its node has told nobody, or its master died before the wake. */
 const INSTANCES_LOOKED_AT_EVERY_MS = 30_000
@@ -43,6 +43,8 @@ export class SessionKeeper implements Disposable {
   readonly #seenAt = new Map<AppName, number>()
   readonly #ending = new Set<AppName>()
   #mustRead = true
+  /** Aborts when there is something to look at before its time. */
+  #woken = new AbortController()
   #nodesAt = Number.NEGATIVE_INFINITY
   #instancesAt = Number.NEGATIVE_INFINITY
   #isWell = true
@@ -51,10 +53,14 @@ export class SessionKeeper implements Disposable {
     this.#parts = parts
     const { changes, index } = parts
     this.#listening = changes.listen({
-      changed: app => index.changed(app),
+      changed: app => {
+        index.changed(app)
+        if (app.session !== undefined) this.#woken.abort()
+      },
       removed: app => index.removed(app),
       restart: () => {
         this.#mustRead = true
+        this.#woken.abort()
       },
     })
   }
@@ -63,17 +69,19 @@ export class SessionKeeper implements Disposable {
   async run(signal: AbortSignal): Promise<void> {
     const { clock, log } = this.#parts
     while (!signal.aborted) {
-      let waitMs = LOOKED_EVERY_MS
+      this.#woken = new AbortController()
+      let waitMs: number | undefined = READ_AGAIN_AFTER_MS
       try {
         await this.look(signal)
+        waitMs = this.#untilNextMs()
         if (!this.#isWell) log.info('sessions are looked after again')
         this.#isWell = true
       } catch (cause) {
         if (this.#isWell) log.warn('sessions not looked after', { code: asShadowError(cause).code, cause })
         this.#isWell = false
-        waitMs = READ_AGAIN_AFTER_MS
       }
-      await pause(clock, waitMs, signal).catch(() => undefined) // the head of the loop ends it
+      const woken = AbortSignal.any([signal, this.#woken.signal])
+      await (waitMs === undefined ? once(woken) : pause(clock, waitMs, woken).catch(() => undefined)) // the head of the loop ends it
     }
   }
 
@@ -87,6 +95,17 @@ export class SessionKeeper implements Disposable {
     if (index.all.size === 0) return
     if (clock.now() - this.#nodesAt >= NODES_LOOKED_AT_EVERY_MS) await this.#lookAtNodes(signal)
     if (clock.now() - this.#instancesAt >= INSTANCES_LOOKED_AT_EVERY_MS) await this.#lookAtInstances(signal)
+  }
+
+  /** How long there is nothing to look at, unless a session changes; undefined: without sessions, for ever. */
+  #untilNextMs(): number | undefined {
+    const { index, clock } = this.#parts
+    if (index.all.size === 0) return undefined
+    const wall = clock.wall()
+    let next = NODES_LOOKED_AT_EVERY_MS
+    for (const { until } of index.all.values()) next = Math.min(next, until - wall)
+    // The end of one that is over is under way.
+    return Math.max(next, LOOKED_AT_MOST_EVERY_MS)
   }
 
   async #readAll(): Promise<void> {
@@ -170,3 +189,10 @@ function endOf(
   if (instance.phase !== 'asleep') return undefined
   return { reason: instance.stoppedBy === 'idle' ? 'swept' : 'lost', kind: 'soft' }
 }
+
+/** Resolves when the signal aborts. */
+const once = (signal: AbortSignal): Promise<void> =>
+  new Promise(resolve => {
+    if (signal.aborted) return resolve()
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })

@@ -20,6 +20,7 @@ const SLEEP_REASONS: Readonly<Record<string, string>> = {
   self: 'the app asked for it',
   restored: 'its volume was restored',
   budget: 'its budget is spent',
+  paused: 'it was paused',
   companion: 'an app that it uses left the node',
 }
 
