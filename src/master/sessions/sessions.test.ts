@@ -156,10 +156,10 @@ describe('a session', () => {
     const { session, until } = await connect({ key: key('a'), spawn: { lifetime: '5s' } })
     runs(session)
     assert.equal(until, new Date(clock.wall() + 5_000).toISOString())
-    await clock.advance(4_000)
+    await clock.advance(4_999)
     assert.equal((await admin().call('getSession', { params: { session } })).state, 'ready')
-    await clock.advance(1_250)
-    await untilEnded(session, 'lifetime')
+    const at = await untilEnded(session, 'lifetime')
+    assert.ok(at >= Date.parse(until ?? '') && at < Date.parse(until ?? '') + 1_000, 'to the second')
   })
 
   test('ends when its node tells so, with its exit code', async () => {
@@ -191,10 +191,13 @@ describe('a session', () => {
 })
 
 /** Resolves when it has ended for this reason: masters end sessions behind their looks. */
-async function untilEnded(session: string, reason: string): Promise<void> {
+async function untilEnded(session: string, reason: string): Promise<number> {
   for (;;) {
     const { state, end } = await admin().call('getSession', { params: { session } })
-    if (state === 'ended') return assert.equal(end?.reason, reason)
+    if (state === 'ended') {
+      assert.equal(end?.reason, reason)
+      return Date.parse(end?.at ?? '')
+    }
     await clock.advance(250)
   }
 }
