@@ -115,6 +115,8 @@ export const REFUSES_WAKE = [
   'node-cordoned',
   'runtime-unreachable',
   'app-stuck',
+  // The masters know the node no more, so it can read nothing of the app.
+  'unauthorised',
 ] as const
 
 const MOST_CPU = 1

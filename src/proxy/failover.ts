@@ -38,7 +38,7 @@ export function mayGoElsewhere(
   const failure = error instanceof Refusal ? problemOf(error) : error
   if (isFailure(failure, ...REFUSES_WAKE)) {
     refusedBy.set(target.name, failure)
-    const full = [...refusedBy.values()].filter(({ code }) => code !== 'node-cordoned')
+    const full = [...refusedBy.values()].filter(({ code }) => code !== 'node-cordoned' && code !== 'unauthorised')
     if (full.length >= MOST_FULL) return false
     if (place(app.name, app.needs, nodes.all, { without: refusedBy }).node !== undefined) return true
     // The list of this front may be older than the cordon: the next choice asks for it, once.

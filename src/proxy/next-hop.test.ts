@@ -260,6 +260,7 @@ for (const [what, refusal] of [
   ['has no room', full('first')],
   ['is drained', cordoned],
   ['has no Docker', new ShadowError('runtime-unreachable', 'Docker does not answer')],
+  ['was removed from the cluster', new ShadowError('unauthorised', 'the masters do not know this certificate')],
   ['cannot stop the container of an earlier run', new ShadowError('app-stuck', 'blog could not go to sleep')],
 ] as const)
   test(`a node that ${what} is left for the next best, the request goes there whole, and the next goes there at once`, async () => {

@@ -162,6 +162,27 @@ describe('a session', () => {
     assert.ok(at >= Date.parse(until ?? '') && at < Date.parse(until ?? '') + 1_000, 'to the second')
   })
 
+  test('that is being stopped is removed once it has stopped, whatever is told of it meanwhile', async () => {
+    const { session } = await connect({ key: key('a') })
+    node.failures.set('sleepInstance', new ShadowError('node-unreachable', 'it does not answer yet'))
+    await assert.rejects(admin().call('endSession', { params: { session } }), isCode('node-unreachable'))
+    const { permit, createdAt } = await admin().call('getHost', {
+      params: { hostname: `${session.slice('editor--'.length)}.editor.localhost` },
+    })
+    const n1 = await one().as('node', 'n1')
+    const tell = () =>
+      n1.call('sessionEnded', {
+        params: { session },
+        body: { reason: 'crashed', createdAt },
+        headers: { 'x-shadow-permit': permit },
+      })
+    await assert.rejects(tell(), isCode('node-unreachable'))
+    assert.equal((await admin().call('getSession', { params: { session } })).state, 'ending')
+    node.failures.clear()
+    await tell()
+    assert.equal((await admin().call('getSession', { params: { session } })).end?.reason, 'asked')
+  })
+
   test('ends when its node tells so, with its exit code', async () => {
     const { session } = await connect({ key: key('a') })
     const { permit } = await admin().call('getHost', {

@@ -232,7 +232,9 @@ export function keyedSessions({ records, apps, secrets, relay, index, urlOf, clo
       tokens: [],
       ending: now.ending ?? { at: timestamp(clock), ...how },
     }))) as Live
-    const hasStopped = how.reason === 'crashed' || how.reason === 'lost' || how.reason === 'swept'
+    // The reason that was written first counts: what is being stopped by one call must not be removed by another before it has stopped.
+    const { reason = how.reason } = app.session.ending ?? {}
+    const hasStopped = reason === 'crashed' || reason === 'lost' || reason === 'swept'
     if (!hasStopped) await relay.sleep(app, signal, how.kind)
     // What a session with a key has written is there again when the key is.
     const keeps = app.session.key !== undefined
