@@ -149,8 +149,7 @@ test('a node that was removed gets no request, and its credential opens nothing'
   for (const master of ['m', 'n']) {
     const url = `https://${fleet.machine(master).address}:8080`
     const thief = masterClient({ ...access, url, withinMs: 5_000 })
-    const isRefused = () =>
-      thief.call('getApp', { params: { app: 'blog' } }).then(() => false, isCode('unauthorised'))
+    const isRefused = () => thief.call('getApp', { params: { app: 'blog' } }).then(() => false, isCode('unauthorised'))
     // The other master hears of the removal within seconds.
     await until(async () => (await isRefused()) || undefined)
     await assert.rejects(
