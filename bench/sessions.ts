@@ -85,7 +85,6 @@ print(
     rows: [...cases.map(one => rowOf(one, samples)), ...[burst, burstFloor].map(one => rowOf(one, inBursts))],
     aims: [
       ratioAim('cold/docker', 1, samples, cold.name, floor.name),
-      ratioAim('reconnect/awake request', 4, samples, reconnect.name, awake.name),
       ratioAim('burst/sum of boots per core', 1.1, inBursts, burst.name, burstFloor.name),
     ],
     notes: [
