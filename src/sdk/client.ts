@@ -1,5 +1,6 @@
 import { sentEvents } from './events.ts'
 import { ShadowFailure } from './failure.ts'
+import { pause } from './pause.ts'
 import type { Connected, ConnectRequest, SessionStatus, SessionView } from './types.ts'
 
 export type ClientOptions = {
@@ -131,17 +132,3 @@ export class ShadowClient {
 /** A refusal stands; a connection that was lost, or a master that is not well, may come back. */
 const mayTryAgain = (error: unknown): boolean =>
   !(error instanceof ShadowFailure) || error.status === 0 || error.status >= 500
-
-function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, ms)
-    signal?.addEventListener(
-      'abort',
-      () => {
-        clearTimeout(timer)
-        reject(signal.reason)
-      },
-      { once: true },
-    )
-  })
-}

@@ -1,3 +1,4 @@
+import { pause } from './pause.ts'
 import type { SessionState } from './types.ts'
 
 /** The two hooks that are needed; React and Preact have them. */
@@ -84,18 +85,4 @@ async function stateAt(url: string, signal: AbortSignal): Promise<SessionState> 
   if (response.status === 404 || response.status === 410) return 'ended'
   if (!response.ok) throw new Error(`the session answers with status ${response.status}`)
   return ((await response.json()) as { state: SessionState }).state
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, ms)
-    signal.addEventListener(
-      'abort',
-      () => {
-        clearTimeout(timer)
-        reject(signal.reason)
-      },
-      { once: true },
-    )
-  })
 }

@@ -1,4 +1,4 @@
-import { pause } from '../../lib/abort.ts'
+import { orAborted, pause } from '../../lib/abort.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { asShadowError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
@@ -81,7 +81,8 @@ export class SessionKeeper implements Disposable {
         this.#isWell = false
       }
       const woken = AbortSignal.any([signal, this.#woken.signal])
-      await (waitMs === undefined ? once(woken) : pause(clock, waitMs, woken).catch(() => undefined)) // the head of the loop ends it
+      const waiting = waitMs === undefined ? orAborted(forever(), woken) : pause(clock, waitMs, woken)
+      await waiting.catch(() => undefined) // the head of the loop ends it
     }
   }
 
@@ -190,9 +191,4 @@ function endOf(
   return { reason: instance.stoppedBy === 'idle' ? 'swept' : 'lost', kind: 'soft' }
 }
 
-/** Resolves when the signal aborts. */
-const once = (signal: AbortSignal): Promise<void> =>
-  new Promise(resolve => {
-    if (signal.aborted) return resolve()
-    signal.addEventListener('abort', () => resolve(), { once: true })
-  })
+const forever = (): Promise<never> => new Promise(() => undefined)

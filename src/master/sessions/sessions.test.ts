@@ -109,6 +109,20 @@ describe('connect', () => {
     await assert.rejects(connect({ key: key('c'), spawn: null }), isCode('session-not-found'))
   })
 
+  test('waits for an instance that stops, and has its token written once, however long that takes', async () => {
+    const first = await connect({ key: key('a') })
+    const stopping = instanceView(first.session, 'n1', 'stopping')
+    node.instances.push(stopping)
+    const asked = (): number => node.calls.filter(call => call.startsWith('getInstance')).length
+    const before = asked()
+    const again = connect({ key: key('a') })
+    while (asked() < before + 4) await new Promise(resolve => setTimeout(resolve, 5))
+    node.instances.splice(0, 1, { ...stopping, phase: 'awake' })
+    assert.equal((await again).spawned, false)
+    const { session } = await admin().call('getApp', { params: { app: first.session } })
+    assert.equal(session?.tokens.length, 2)
+  })
+
   test('has a limit for each template', async () => {
     await admin().call('setTemplate', { params: { app: 'editor' }, body: { most: 1 } })
     await connect({ key: key('a') })

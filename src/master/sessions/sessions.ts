@@ -41,7 +41,7 @@ type Parts = {
   readonly apps: Pick<Apps, 'find' | 'register' | 'changeSession' | 'remove'>
   readonly secrets: Pick<AppSecrets, 'values'>
   readonly relay: Pick<Relay, 'placement' | 'wake' | 'keep' | 'sleep' | 'instance'>
-  readonly index: SessionIndex
+  readonly index: Pick<SessionIndex, 'count' | 'names'>
   readonly urlOf: (host: Hostname) => string
   readonly clock: Clock
   readonly log: Log
@@ -96,15 +96,12 @@ export function keyedSessions({ records, apps, secrets, relay, index, urlOf, clo
         const got = await turns.take(name, () => find(template, name, asked, by))
         if (got !== 'over') {
           if (got.spawned) await started(got.app, signal)
-          const seen = await view(got)
+          const seen = got.spawned ? await view(got) : await settled(got, until, signal)
+          if (seen === undefined) continue
           // To connect is to use it: else it could end between this answer and the visit. One that has ended just now fails here.
           if (!got.spawned && seen.state === 'ready' && got.app.session.whenIdle === 'end')
             await relay.keep(got.app, { forMs: KEPT_AWAKE_FOR_MS, why: 'somebody connects' }, signal)
-          if (got.spawned || seen.state !== 'ending') return connected(seen, got.token, got.spawned)
-          // Its instance stops, or has: its node tells masters of the end in a moment.
-          if (clock.now() > until) throw stillEnding(name)
-          await wait(ENDING_LOOKED_AT_EVERY_MS, undefined, { signal })
-          continue
+          return connected(seen, got.token, got.spawned)
         }
         if (clock.now() > until) throw stillEnding(name)
         await end(name, { reason: 'lifetime', kind: 'soft' }, signal)
@@ -114,6 +111,20 @@ export function keyedSessions({ records, apps, secrets, relay, index, urlOf, clo
         if (!isRace || asked.spawn === null || ++conflicts > CONFLICTS) throw error
         await wait(Math.random() * 20, undefined, { signal })
       }
+    }
+  }
+
+  /** What is seen of a session once its instance does not stop; undefined: the session has ended. Its node tells masters of that in a moment. */
+  async function settled(got: Live, until: number, signal: AbortSignal): Promise<View | undefined> {
+    for (let now = got; ; ) {
+      const seen = await view(now)
+      if (seen.state !== 'ending') return seen
+      if (clock.now() > until) throw stillEnding(got.app.name)
+      await wait(ENDING_LOOKED_AT_EVERY_MS, undefined, { signal })
+      const record = await records.read(got.app.name)
+      if (record.state !== 'live' || record.app.createdAt !== got.app.createdAt) return undefined
+      now = record as Live
+      if (isOver(now.app.session, clock.wall())) return undefined
     }
   }
 
@@ -187,7 +198,6 @@ export function keyedSessions({ records, apps, secrets, relay, index, urlOf, clo
       })
     const made = { by: 'register' as const, ...(by !== undefined && { who: by }) }
     const found = (await apps.register({ ...body, session: { ...session, node } }, made, template.task.pinned)) as Live
-    index.changed(found.app)
     return { ...found, token, spawned: true }
   }
 
@@ -241,7 +251,6 @@ export function keyedSessions({ records, apps, secrets, relay, index, urlOf, clo
     await apps.remove(name, !keeps, undefined, signal, app.session.ending).catch(error => {
       if (!isFailure(error, 'app-not-found')) throw error // another master was quicker
     })
-    index.removed(name)
     log.info('session ended', { session: name, ...app.session.ending })
     const ended = await read(name)
     return ended.state === 'removed' ? (ended.session as EndedSession) : { ...app.session, domains: app.domains }
