@@ -79,6 +79,23 @@ export function appRegistry({
 }: Parts) {
   const { now, after, find, commit, afterwards } = writes
 
+  /** Changes a part of the app beside its definition, by one conditional write; undefined: nothing is to be changed. This makes no revision. */
+  const change = (
+    { name, expected, says, more }: { name: AppName; expected: Expected; says: string; more?: object | undefined },
+    next: (before: App) => Partial<App> | undefined | Promise<Partial<App> | undefined>,
+  ): Promise<Found> =>
+    attempts(expected, async () => {
+      const before = await find(name)
+      mustMatch(before, expected)
+      const part = await next(before.app)
+      if (part === undefined) return before
+      const app: App = { ...before.app, ...part, updatedAt: after(before.app.updatedAt) }
+      const etag = await records.write(app, { state: 'live', ...before })
+      changes.changed(app)
+      log.info(says, { app: name, ...more })
+      return { app, etag }
+    })
+
   return {
     find,
 
@@ -144,90 +161,58 @@ export function appRegistry({
       }
     },
 
-    /** Replaces the access rules of the app. This makes no revision, and unchanged rules change nothing. */
+    /** Replaces the access rules of the app. Unchanged rules change nothing. */
     setAccess: (name: AppName, access: Access, expected: Expected): Promise<Found> =>
-      attempts(expected, async () => {
-        const before = await find(name)
-        mustMatch(before, expected)
-        const app: App = { ...before.app, ...accessOf(access), updatedAt: after(before.app.updatedAt) }
-        if (sameAccess(app, before.app)) return before
-        const etag = await records.write(app, { state: 'live', ...before })
-        changes.changed(app)
-        log.info('access changed', { app: name })
-        return { app, etag }
+      change({ name, expected, says: 'access changed' }, before => {
+        const part = accessOf(access)
+        return sameAccess({ ...before, ...part }, before) ? undefined : part
       }),
 
-    /** Replaces the rules by which the app is scaled. This makes no revision, and unchanged rules change nothing. */
+    /** Replaces the rules by which the app is scaled. Unchanged rules change nothing. */
     setScale: (name: AppName, scale: Scale, expected: Expected): Promise<Found> =>
-      attempts(expected, async () => {
-        const before = await find(name)
-        mustMatch(before, expected)
-        const app: App = { ...before.app, ...scaleOf(scale), updatedAt: after(before.app.updatedAt) }
+      change({ name, expected, says: 'scale changed' }, async before => {
+        const part = scaleOf(scale)
+        const app: App = { ...before, ...part }
         mustSuit(app)
         mustSuitTcp(app)
         await companions.check(app)
-        if (sameScale(app, before.app)) return before
+        if (sameScale(app, before)) return undefined
         await kept.note(app)
-        const etag = await records.write(app, { state: 'live', ...before })
-        changes.changed(app)
-        log.info('scale changed', { app: name })
-        return { app, etag }
+        return part
       }),
 
-    /** Replaces the rules by which requests do not wake the app. This makes no revision, and unchanged rules change nothing. */
+    /** Replaces the rules by which requests do not wake the app. Unchanged rules change nothing. */
     setWakeRules: (name: AppName, wake: WakeRules, expected: Expected): Promise<Found> =>
-      attempts(expected, async () => {
-        const before = await find(name)
-        mustMatch(before, expected)
-        const app: App = { ...before.app, ...wakeRulesOf(wake), updatedAt: after(before.app.updatedAt) }
-        if (sameWakeRules(app, before.app)) return before
-        const etag = await records.write(app, { state: 'live', ...before })
-        changes.changed(app)
-        log.info('wake rules changed', { app: name })
-        return { app, etag }
+      change({ name, expected, says: 'wake rules changed' }, before => {
+        const part = wakeRulesOf(wake)
+        return sameWakeRules({ ...before, ...part }, before) ? undefined : part
       }),
 
-    /** Replaces the pages that visitors see in place of the front's. This makes no revision, and unchanged pages change nothing. */
+    /** Replaces the pages that visitors see in place of the front's. Unchanged pages change nothing. */
     setPages: (name: AppName, pages: OwnPages, expected: Expected): Promise<Found> =>
-      attempts(expected, async () => {
-        const before = await find(name)
-        mustMatch(before, expected)
-        const app: App = { ...before.app, ...pagesOf(pages), updatedAt: after(before.app.updatedAt) }
-        if (samePages(app, before.app)) return before
-        const etag = await records.write(app, { state: 'live', ...before })
-        changes.changed(app)
-        log.info('pages changed', { app: name })
-        return { app, etag }
+      change({ name, expected, says: 'pages changed' }, before => {
+        const part = pagesOf(pages)
+        return samePages({ ...before, ...part }, before) ? undefined : part
       }),
 
-    /** Sets or ends the pause of the app. This makes no revision. An app that is paused already keeps its pause. */
+    /** Sets or ends the pause of the app. An app that is paused for that reason already keeps its pause. */
     setPause: (name: AppName, pause: Omit<Pause, 'at'> | undefined, expected: Expected): Promise<Found> =>
-      attempts(expected, async () => {
-        const before = await find(name)
-        mustMatch(before, expected)
-        const had = before.app.paused
-        if (pause === undefined ? had === undefined : had !== undefined && had.why === pause.why) return before
-        const paused = pause && { at: now(), ...pause }
-        const app: App = { ...before.app, paused, updatedAt: after(before.app.updatedAt) }
-        const etag = await records.write(app, { state: 'live', ...before })
-        changes.changed(app)
-        log.info(paused === undefined ? 'app resumed' : 'app paused', { app: name, ...paused })
-        return { app, etag }
-      }),
+      change(
+        { name, expected, says: pause === undefined ? 'app resumed' : 'app paused', more: pause },
+        ({ paused }) => {
+          if (pause === undefined ? paused === undefined : paused !== undefined && paused.why === pause.why)
+            return undefined
+          return { paused: pause && { at: now(), ...pause } }
+        },
+      ),
 
-    /** Makes the app a template, or changes its rules. This makes no revision. */
+    /** Makes the app a template, or changes its rules. */
     setTemplate: (name: AppName, template: Template, expected: Expected): Promise<Found> =>
-      attempts(expected, async () => {
-        const before = await find(name)
-        mustMatch(before, expected)
-        mustBeName(name, { template, session: before.app.session })
-        if (isDeepStrictEqual(before.app.template, template)) return before
-        mustSuitTcp({ ...before.app, template })
-        const app: App = { ...before.app, template, updatedAt: after(before.app.updatedAt) }
-        const etag = await records.write(app, { state: 'live', ...before })
-        changes.changed(app)
-        log.info('template changed', { app: name })
-        return { app, etag }
+      change({ name, expected, says: 'template changed' }, before => {
+        mustBeName(name, { template, session: before.session })
+        if (isDeepStrictEqual(before.template, template)) return undefined
+        mustSuitTcp({ ...before, template })
+        return { template }
       }),
 
     /** Changes what the app is as a session; undefined: nothing is to be changed. Fails with `session-not-found`. */
