@@ -24,6 +24,11 @@ const FAILURES = {
   'app-asleep': { status: 409, exit: 4, means: 'the app sleeps and the request said `X-Shadow-Wake: never`' },
   'already-exists': { status: 409, exit: 4, means: 'something with this name exists already' },
   'domain-taken': { status: 409, exit: 4, means: 'another app has this domain' },
+  'app-in-use': {
+    status: 409,
+    exit: 4,
+    means: 'the app is in use, and what was asked for is done only while nobody uses it',
+  },
   'companion-in-use': {
     status: 409,
     exit: 4,
@@ -72,6 +77,11 @@ const FAILURES = {
     means: 'more requests came than the rate allows; `Retry-After` says when to try again',
   },
   'client-gone': { status: 499, exit: 1, means: 'the client disconnected before its answer' },
+  'not-offered': {
+    status: 501,
+    exit: 2,
+    means: 'the API that is compatible with E2B does not have this; the message names it',
+  },
   internal: { status: 500, exit: 1, means: 'a fault of Shadow; the log has it under the id in the answer' },
   'app-crashed': {
     status: 502,
@@ -131,10 +141,20 @@ const FAILURES = {
     exit: 4,
     means: 'the token is not one of the session, has expired, or was revoked',
   },
+  'port-not-open': {
+    status: 404,
+    exit: 4,
+    means: 'the hostname is that of a port of a session, whose template opens the main port alone (`--ports all`)',
+  },
   'auth-unreachable': {
     status: 503,
     exit: 7,
     means: 'the URL that is asked about visitors of the session (`--auth-url` of its template) does not answer',
+  },
+  'connect-refused': {
+    status: 403,
+    exit: 4,
+    means: 'the URL that is asked about visitors (`--auth-url` of the template) does not let the visitor connect',
   },
   'app-paused': {
     status: 503,
@@ -173,13 +193,20 @@ const FAILURES = {
   'addresses-full': {
     status: 503,
     exit: 7,
-    means: 'the network of the apps has no free address, or there is no free subnet for that network',
+    means:
+      'the network of the apps has no free address, or 1,023 containers already, or there is no free subnet for that network',
   },
   'no-memory': {
     status: 503,
     exit: 7,
     means: 'the node does not have the memory that the app reserves, even with all idle apps asleep',
   },
+  'not-parkable': {
+    status: 409,
+    exit: 4,
+    means: 'the app cannot be parked as it is defined, or on this machine; the message says why',
+  },
+  'no-swap': { status: 409, exit: 4, means: 'the machine has no swap (zram or a swap file) for the memory of the app' },
   'no-volume-slot': {
     status: 503,
     exit: 7,
@@ -207,6 +234,12 @@ const FAILURES = {
     means:
       'the node cannot keep apps from the host and the private networks, and must not run them without that (`SHADOW_EGRESS`)',
   },
+  'egress-refused': {
+    status: 403,
+    exit: 3,
+    means: 'to an app: its definition does not let it reach that host (`shadow why` of the app names it)',
+  },
+  'egress-failed': { status: 502, exit: 5, means: 'to an app: the host that it asked for does not answer its node' },
   'shutting-down': { status: 503, exit: 7, means: 'this daemon is stopping' },
   'image-not-found': { status: 424, exit: 5, means: 'the image is neither on the node nor in its registry' },
   'build-failed': {

@@ -109,3 +109,28 @@ export function openDatabase(file: string, options: { timeout?: number } = {}): 
   }
   return new DatabaseSync(file, options)
 }
+
+const SQLITE_BUSY = 5
+const BUSY_AGAIN_MS = 5
+
+/** Whether another connection holds a lock on the database. */
+export const isBusy = (error: unknown): boolean =>
+  error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY
+
+/**
+ * Sets the database to write-ahead logging, and blocks for at most `withinMs` while other connections are in the way: threads that open a new
+ * database at the same moment. SQLite waits for a reader by itself; for a connection that is about to write it fails at once, since the two could wait
+ * for each other (https://www.sqlite.org/c3ref/busy_handler.html).
+ */
+export function useWriteAheadLog(database: DatabaseSync, withinMs: number): void {
+  const until = performance.now() + withinMs
+  for (;;) {
+    try {
+      database.exec('PRAGMA journal_mode = WAL')
+      return
+    } catch (error) {
+      if (!isBusy(error) || performance.now() > until) throw error
+    }
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BUSY_AGAIN_MS)
+  }
+}

@@ -1,9 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { setTimeout as wait } from 'node:timers/promises'
-import { openDatabase } from './files.ts'
+import { isBusy, openDatabase } from './files.ts'
 import { Mutex } from './mutex.ts'
-
-const SQLITE_BUSY = 5
 
 /**
  * A mutex for all processes that name the same file. The lock is SQLite's (fcntl): the kernel releases it when its holder dies
@@ -48,6 +46,3 @@ export class ProcessMutex {
     }
   }
 }
-
-const isBusy = (error: unknown): boolean =>
-  error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY

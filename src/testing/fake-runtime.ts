@@ -1,22 +1,24 @@
 import { orAborted } from '../lib/abort.ts'
 import { ShadowError } from '../lib/errors.ts'
+import type { Egress } from '../model/egress.ts'
 import type { Command } from '../model/exec.ts'
-import type { LogLine } from '../model/instance.ts'
+import type { LogLine, RefusedName } from '../model/instance.ts'
 import type { InstanceId, RunKey } from '../model/instance-id.ts'
 import type { AppName } from '../model/names.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import type { Listener } from '../nodeproxy/runtime/listening-sockets.ts'
-import type {
-  Container,
-  ContainerStats,
-  Exit,
-  FileAt,
-  FoundContainer,
-  Health,
-  ImageFacts,
-  Layer,
-  Pinned,
-  Runtime,
+import {
+  type Container,
+  type ContainerStats,
+  type Exit,
+  type FileAt,
+  type FoundContainer,
+  GateStaysShut,
+  type Health,
+  type ImageFacts,
+  type Layer,
+  type Pinned,
+  type Runtime,
 } from '../nodeproxy/runtime/runtime.ts'
 import { COMMANDS } from './exec-commands.ts'
 import { FakeCommand } from './fake-exec.ts'
@@ -74,6 +76,10 @@ export class FakeRuntime implements Runtime {
     this.containers.set(container.id, { ...kept, ended: Promise.withResolvers() })
   }
 
+  async close(): Promise<void> {
+    this.calls.push('close')
+  }
+
   running(): FoundContainer[] {
     return [...this.containers.values()].filter(({ running }) => running)
   }
@@ -117,10 +123,15 @@ export class FakeRuntime implements Runtime {
     key: RunKey = instance,
   ): Promise<Container> {
     await this.#pass('create', instance, signal)
-    const made = { id: `c${++this.#made}`, app: task.app, instance, revision: task.revision, key }
+    const parked = this.parked.delete(instance)
+    const id = `c${++this.#made}`
+    if (parked) this.#shut.add(id)
+    const own = { id, app: task.app, instance, revision: task.revision, key }
+    const made = parked ? { ...own, parked } : own
     this.containers.set(made.id, {
       ...made,
       running: false,
+      isPaused: false,
       ip: undefined,
       startedAt: '',
       pid: 0,
@@ -128,6 +139,26 @@ export class FakeRuntime implements Runtime {
       lines: [],
     })
     return made
+  }
+
+  /** The instances with a container that waits. */
+  readonly parked = new Set<InstanceId>()
+  /** Whether a container that waits cannot go on when it is started. */
+  gateStaysShut = false
+  readonly #shut = new Set<string>()
+
+  async park(instance: InstanceId, task: TaskDefinition, _at: string | undefined, signal: AbortSignal): Promise<void> {
+    await this.#pass('park', `${instance}@${task.revision}`, signal)
+    this.parked.add(instance)
+  }
+
+  isParked(instance: InstanceId): boolean {
+    return this.parked.has(instance)
+  }
+
+  async unpark(instance: InstanceId): Promise<void> {
+    await this.#pass('unpark', instance)
+    this.parked.delete(instance)
   }
 
   async copyFolder(): Promise<void> {}
@@ -156,6 +187,10 @@ export class FakeRuntime implements Runtime {
 
   async start(container: Container, signal: AbortSignal): Promise<string> {
     await this.#pass('start', container.instance, signal)
+    if (this.#shut.delete(container.id) && this.gateStaysShut) {
+      this.containers.delete(container.id)
+      throw new GateStaysShut(container.instance, new Error('it has ended'))
+    }
     const kept = this.#kept(container)
     const lines = this.writes.map((line): LogLine => ({ at: '', stream: 'stdout', line }))
     this.containers.set(container.id, { ...kept, running: true, ip: this.ip, lines })
@@ -169,8 +204,30 @@ export class FakeRuntime implements Runtime {
   async stop(container: Container, graceMs: number): Promise<void> {
     this.graces.push(graceMs)
     await this.#pass('stop', container.instance)
+    this.frozen.delete(container.id)
     const kept = this.containers.get(container.id)
     if (kept?.running) this.end(container, { exitCode: 143, outOfMemory: false })
+  }
+
+  /** The ids of the containers that are frozen. */
+  readonly frozen = new Set<string>()
+
+  async freeze(container: Container): Promise<void> {
+    await this.#pass('freeze', container.instance)
+    this.frozen.add(container.id)
+  }
+
+  /** Whether the machine has swap. */
+  hasSwap = true
+
+  async swapOut(container: Container): Promise<void> {
+    await this.#pass('swapOut', container.instance)
+    if (!this.hasSwap) throw new ShadowError('no-swap', 'this machine has no swap')
+  }
+
+  async thaw(container: Container): Promise<void> {
+    await this.#pass('thaw', container.instance)
+    this.frozen.delete(container.id)
   }
 
   async remove(container: Container): Promise<void> {
@@ -218,10 +275,13 @@ export class FakeRuntime implements Runtime {
     return { container, terminal: command }
   }
 
+  /** The memory that each container uses. */
+  memoryBytes = 1_048_576
+
   async stats(container: Container): Promise<ContainerStats | undefined> {
     if (!this.containers.get(container.id)?.running) return undefined
     const none = { receivedBytes: 0, sentBytes: 0, readBytes: 0, writtenBytes: 0 }
-    return { cpuMs: this.usedCpuMs ?? 0, memoryBytes: 1_048_576, memoryLimitBytes: 67_108_864, pids: 1, ...none }
+    return { cpuMs: this.usedCpuMs ?? 0, memoryBytes: this.memoryBytes, memoryLimitBytes: 67_108_864, pids: 1, ...none }
   }
 
   async *output(container: Container): AsyncIterable<LogLine> {
@@ -273,6 +333,23 @@ export class FakeRuntime implements Runtime {
 
   async refusedConnections(): Promise<ReadonlyMap<InstanceId, number>> {
     return this.refused
+  }
+
+  /** The hosts that were refused, by instance. */
+  refusedHosts = new Map<InstanceId, readonly RefusedName[]>()
+
+  refusedNames(): ReadonlyMap<InstanceId, readonly RefusedName[]> {
+    return this.refusedHosts
+  }
+
+  /** Why what a container may reach cannot be changed. */
+  egressFailure: Error | undefined
+  /** What containers may reach that was changed while they ran, in order. */
+  readonly egress: { readonly id: string; readonly list: readonly Egress[] }[] = []
+
+  async setEgress({ id }: Container, list: readonly Egress[]): Promise<void> {
+    if (this.egressFailure !== undefined) throw this.egressFailure
+    this.egress.push({ id, list })
   }
 
   /** The CPU limits that were set, in order. */

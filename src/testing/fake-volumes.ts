@@ -122,6 +122,18 @@ export class FakeVolumes implements BlockDriver, Filesystem {
 
   async prepare(): Promise<void> {}
 
+  /** The volumes whose mounts reach containers that began before. */
+  readonly shared = new Set<VolumeId>()
+
+  async share(volume: VolumeId): Promise<void> {
+    if (this.mountedNow.has(volume)) this.wrongs.push(`${volume} was shared while mounted`)
+    this.shared.add(volume)
+  }
+
+  async unshare(volume: VolumeId): Promise<void> {
+    if (!this.mountedNow.has(volume)) this.shared.delete(volume)
+  }
+
   async mount(volume: VolumeId): Promise<void> {
     this.#call('mount', volume)
     this.mountedNow.add(volume)
@@ -145,7 +157,12 @@ export class FakeVolumes implements BlockDriver, Filesystem {
     }
   }
 
-  async sync(): Promise<void> {}
+  /** The volumes whose writes were brought to the disk. */
+  readonly synced: VolumeId[] = []
+
+  async sync(volume: VolumeId): Promise<void> {
+    this.synced.push(volume)
+  }
 
   async thaw(): Promise<void> {
     this.frozenNow.clear()

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { noLog } from '../lib/log.ts'
-import type { Held, HoldRequest } from '../model/instance.ts'
+import type { EndedRun, Held, HoldRequest } from '../model/instance.ts'
 import { instanceId } from '../model/instance-id.ts'
 import { nodeName } from '../model/names.ts'
 import type { TaskDefinition } from '../model/task.ts'
@@ -36,6 +36,15 @@ export class InstanceEnvironment {
   readonly leases: FakeLeases
   /** How often the instance reported that the runtime lost track of its container. */
   lost = 0
+  /** The runs that take no more requests. */
+  readonly ended: EndedRun[] = []
+  /** How long nobody may use an app before it is frozen, where it does not say. */
+  freezeAfter: InstanceParts['freezeAfter']
+  suspendAfter: InstanceParts['suspendAfter']
+  /** The lowest tier for want of use, where the app does not say. */
+  keep: InstanceParts['keep']
+  /** Who may start a container now. */
+  starts: InstanceParts['starts']
   /** The lines that instances added to logs of apps. */
   readonly journal: string[] = []
   becomeReady: () => Promise<void> = async () => undefined
@@ -69,6 +78,10 @@ export class InstanceEnvironment {
       lingering: this.lingering,
       room: this.room,
       history: this.history,
+      freezeAfter: this.freezeAfter,
+      suspendAfter: this.suspendAfter,
+      keep: this.keep,
+      starts: this.starts,
       leaseLostGraceMs: 5_000,
       filesystem: this.volumes,
       leases: this.leases,
@@ -90,7 +103,7 @@ export class InstanceEnvironment {
       onLost: () => void this.lost++,
       reconcile: async () => undefined,
       reopensWithinMs: 0,
-      onRunEnded: () => undefined,
+      onRunEnded: ended => void this.ended.push(ended),
     })
   }
 

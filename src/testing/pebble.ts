@@ -17,10 +17,12 @@ type Options = {
   /** The port at which it asks all hostnames for challenges by HTTP. */
   readonly httpPort: number
   readonly validForSeconds?: number
+  /** HOST:PORT of the name server to ask; left out: one of its own. */
+  readonly nameServer?: string
 }
 
 /** Pebble, and the name server that it asks: every name is at 127.0.0.1 unless a test says otherwise. It wants accounts that are bound. */
-export async function pebble({ httpPort, validForSeconds = 7_776_000 }: Options) {
+export async function pebble({ httpPort, validForSeconds = 7_776_000, nameServer }: Options) {
   const folder = temporaryFolder('shadow-pebble-')
   const [port, management, dns, names] = await Promise.all([freePort(), freePort(), freePort(), freePort()])
   const own = selfSigned('localhost')
@@ -55,7 +57,7 @@ export async function pebble({ httpPort, validForSeconds = 7_776_000 }: Options)
       '-config',
       file('config.json', JSON.stringify({ pebble: config })),
       '-dnsserver',
-      `127.0.0.1:${dns}`,
+      nameServer ?? `127.0.0.1:${dns}`,
     ])
   startServer()
   const get = (path: string, at = management): Promise<string> =>

@@ -122,6 +122,34 @@ export function describeRuntime(
       assert.deepEqual(lines, ['hello'])
     })
 
+    test('a frozen container runs on after it is thawed; freezing and thawing may be repeated', async () => {
+      const { runtime, task } = await open()
+      const container = await started(runtime, task)
+      for (let times = 0; times < 2; times++) await runtime.freeze(container)
+      assert.equal(await runtime.runs(container), true)
+      assert.equal(await runtime.areGone(container), false)
+      for (let times = 0; times < 2; times++) await runtime.thaw(container)
+      await runtime.stop(container, 5_000)
+      const exit = await runtime.exited(container, signal)
+      assert.ok(exit !== undefined && [0, 143].includes(exit.exitCode), JSON.stringify(exit))
+      await runtime.thaw(container)
+    })
+
+    test('a frozen container is stopped: by its signal within its grace, or killed', async () => {
+      const { runtime, task } = await open()
+      for (const [graceMs, codes] of [
+        [20_000, [0, 143]],
+        [0, [0, 137, 143]],
+      ] as const) {
+        const container = await started(runtime, task)
+        await runtime.freeze(container)
+        await runtime.stop(container, graceMs)
+        const exit = await runtime.exited(container, signal)
+        assert.ok(exit !== undefined && codes.includes(exit.exitCode as never), JSON.stringify(exit))
+        await runtime.remove(container)
+      }
+    })
+
     test('containers of two apps are told apart', async () => {
       const { runtime, task } = await open()
       const blog = await started(runtime, task)

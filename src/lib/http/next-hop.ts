@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import type { ClientTls } from '../tls/credentials.ts'
+import type { ServerTls } from '../tls/credentials.ts'
 
 /** How far a request got before the upstream failed. */
 export type Stage = 'connect' | 'send' | 'head' | 'body'
@@ -85,8 +85,10 @@ export type NextHop = {
   readonly address: string
   /** The name of what is behind the address. Connections are pooled by it, and none is opened once it has gone. Default: the address. */
   readonly upstream?: string | undefined
+  /** Set if the address is another port of the upstream than the usual one. Its connections are pooled apart, and end with the upstream. */
+  readonly otherPort?: number | undefined
   /** How the connection is secured. Default: it is not. */
-  readonly tls?: ClientTls | undefined
+  readonly tls?: ServerTls | undefined
   /** Called before a request is sent again to the same address. Rejects with what ended the upstream, if it no longer runs. */
   readonly alive?: (() => Promise<void>) | undefined
   /** Headers and trailers with this prefix are dropped in both directions. Lower case. */

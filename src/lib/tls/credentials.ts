@@ -15,6 +15,9 @@ export type ClientTls = {
   readonly credentials: Credentials
 }
 
+/** How a connection to any server is secured: the name that its certificate must have, and whom to trust. */
+export type ServerTls = { readonly servername: string; readonly credentials: Pick<Credentials, 'context'> }
+
 /**
  * The credential of a process. It is replaced while connections are open: these go on as they are, new ones use the new credential.
  * No session is resumed: a resumed one would not be checked against the authority and the time again.

@@ -9,11 +9,11 @@ const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 const NOW = Date.UTC(2026, 10, 29)
 
-async function renewing({ random = 0.5 } = {}) {
+async function renewing({ random = 0.5, lastsMs = 7 * DAY_MS } = {}) {
   const clock = new HandClock(NOW)
   const authority = await anAuthority(NOW)
-  const forAWeek = () => authority.credential('a.test', { from: clock.wall(), until: clock.wall() + 7 * DAY_MS })
-  const credentials = new Credentials(await forAWeek())
+  const issue = () => authority.credential('a.test', { from: clock.wall(), until: clock.wall() + lastsMs })
+  const credentials = new Credentials(await issue())
   const said: [string, string][] = []
   const as = (level: string) => (event: string) => void said.push([level, event])
   const state = { renewals: [] as number[], fails: false, done: Promise.resolve() }
@@ -23,7 +23,7 @@ async function renewing({ random = 0.5 } = {}) {
       const made = (async () => {
         state.renewals.push((clock.wall() - NOW) / DAY_MS)
         if (state.fails) throw new Error('no master')
-        return forAWeek()
+        return issue()
       })()
       state.done = made.then(
         () => undefined,
@@ -85,6 +85,18 @@ test('a renewal that fails is told once and tried each minute; after the end of 
   const before = credentials.current
   await pass(HOUR_MS)
   assert.notEqual(credentials.current, before)
+  assert.deepEqual(said.at(-1), ['info', 'certificate renewed'])
+})
+
+test('a certificate with a short life is tried again in time: before it ends', async () => {
+  const { state, said, pass, credentials } = await renewing({ lastsMs: 60_000 })
+  const first = credentials.current
+  state.fails = true
+  await pass(41_000)
+  assert.deepEqual(said, [['warn', 'certificate not renewed; it is tried again']])
+  state.fails = false
+  await pass(6_000)
+  assert.notEqual(credentials.current, first)
   assert.deepEqual(said.at(-1), ['info', 'certificate renewed'])
 })
 

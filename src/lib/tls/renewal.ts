@@ -6,7 +6,10 @@ import type { Credential, Credentials } from './credentials.ts'
 /** The part of its life after which a certificate is renewed, and by how much that varies: members that joined together renew apart. */
 const RENEWED_AT = 2 / 3
 const JITTER = 1 / 20
+/** A renewal that failed is tried again after a minute, or sooner where the certificate's life is short. */
 const RETRY_MS = 60_000
+const RETRY_AT_LEAST_MS = 1_000
+const RETRY_PART_OF_LIFE = 1 / 20
 /** The wall clock may be set at any time, so it is looked at as often as this. */
 const LOOK_AT_LEAST_EVERY_MS = 3_600_000
 
@@ -32,7 +35,8 @@ export function keepRenewed({ credentials, renew, clock, log, random = Math.rand
   const look = (): void => {
     const left = dueAt - clock.wall()
     if (left > 0) wait(left)
-    else void renewNow().finally(() => wait(hasFailed ? RETRY_MS * (0.5 + random()) : dueAt - clock.wall()))
+    else
+      void renewNow().finally(() => wait(hasFailed ? retryAfter(credentials.current, random()) : dueAt - clock.wall()))
   }
   const renewNow = async (): Promise<void> => {
     try {
@@ -63,6 +67,11 @@ export function keepRenewed({ credentials, renew, clock, log, random = Math.rand
 function dueOf(credential: Credential, random: number): number {
   const { from, until } = validityOf(credential)
   return from + (until - from) * (RENEWED_AT + JITTER * (2 * random - 1))
+}
+
+function retryAfter(credential: Credential, random: number): number {
+  const { from, until } = validityOf(credential)
+  return Math.max(RETRY_AT_LEAST_MS, Math.min(RETRY_MS, (until - from) * RETRY_PART_OF_LIFE) * (0.5 + random))
 }
 
 function validityOf({ certificate = '' }: Credential): { from: number; until: number } {

@@ -1,6 +1,6 @@
 import { createConnection, type Socket } from 'node:net'
 import { connect } from 'node:tls'
-import type { ClientTls } from '../../tls/credentials.ts'
+import type { ServerTls } from '../../tls/credentials.ts'
 import { endpoint } from '../endpoint.ts'
 import { resetConnection, setAutoDestroy } from '../node-internals/sockets.ts'
 import { ReadBuffer } from '../sockets/buffers.ts'
@@ -31,15 +31,22 @@ export type UpstreamEvents = {
 
 const KEEPALIVE_PROBE_AFTER_MS = 30_000
 
-/** Where a connection goes to. `name`: what is behind the address. */
-export type UpstreamTarget = { readonly address: string; readonly name: string; readonly tls: ClientTls | undefined }
+/** Where a connection goes to. `upstream`: what is behind the address; `name`: by which the connection is pooled. */
+export type UpstreamTarget = {
+  readonly address: string
+  readonly upstream: string
+  readonly name: string
+  readonly tls: ServerTls | undefined
+}
 
 /** One connection to an upstream, for one request at a time. */
 export class UpstreamConnection {
   readonly address: string
   /** The name of what is behind the address. */
+  readonly upstream: string
+  /** The name by which the connection is pooled. */
   readonly name: string
-  readonly tls: ClientTls | undefined
+  readonly tls: ServerTls | undefined
   readonly socket: Socket
   readonly writer: SocketWriter
   readonly readBuffer: ReadBuffer
@@ -63,8 +70,9 @@ export class UpstreamConnection {
   #bytesSeen = -1
   #death: Error | undefined
 
-  constructor({ address, name, tls }: UpstreamTarget, events: UpstreamEvents) {
+  constructor({ address, upstream, name, tls }: UpstreamTarget, events: UpstreamEvents) {
     this.address = address
+    this.upstream = upstream
     this.name = name
     this.tls = tls
     this.readBuffer = new ReadBuffer((bytes, length, lent) => {

@@ -27,17 +27,23 @@ export interface Waiter {
   notGiven(cause: Error): void
 }
 
-export type Target = Pick<NextHop, 'address' | 'upstream' | 'tls'>
+export type Target = Pick<NextHop, 'address' | 'upstream' | 'otherPort' | 'tls'>
 
-/** The name that connections are pooled by. One that is secured belongs to who was to be behind the address when it was opened. */
-const nameOf = ({ address, upstream, tls }: Target): string =>
+/** The name of what is behind the address. A connection that is secured belongs to who was to be there when it was opened. */
+const upstreamOf = ({ address, upstream, tls }: Target): string =>
   upstream ?? (tls === undefined ? address : `${tls.servername} ${address}`)
+
+/** The name that connections are pooled by. */
+const nameOf = (target: Target): string =>
+  target.otherPort === undefined ? upstreamOf(target) : `${upstreamOf(target)} ${target.otherPort}`
 
 // Names of upstreams that have gone. They never come back; so many suffice for requests that were routed before.
 const MOST_LEFT = 4_096
 
-/** The connections to one upstream, and the requests that wait for one of them. */
+/** The connections to one port of an upstream, and the requests that wait for one of them. */
 type Lane = {
+  /** The name of the upstream. */
+  readonly upstream: string
   /** The connection that was used last is at the end. */
   readonly idle: UpstreamConnection[]
   readonly waiting: Set<Waiter>
@@ -57,7 +63,7 @@ const MOST_DIALLING = 64
  * connection stays open, and the next request uses it.
  */
 export class Pool {
-  /** The lanes by the name of the upstream. */
+  /** The lanes by the name that connections are pooled by. */
   readonly #lanes = new Map<string, Lane>()
   readonly #left = new Set<string>()
   readonly #all = new Set<UpstreamConnection>()
@@ -86,15 +92,16 @@ export class Pool {
 
   /** Queues a request for a connection to the upstream: a new one, or one that another request gives back. */
   wait(target: Target, waiter: Waiter): void {
-    const name = nameOf(target)
-    if (this.#left.has(name)) {
+    const upstream = upstreamOf(target)
+    if (this.#left.has(upstream)) {
       waiter.notGiven(LEFT)
       return
     }
-    const lane = this.#laneOf(name)
+    const to = { address: target.address, upstream, name: nameOf(target), tls: target.tls }
+    const lane = this.#laneOf(to)
     waiter.waitedSweeps = 0
     lane.waiting.add(waiter)
-    this.#dial({ address: target.address, name, tls: target.tls }, lane)
+    this.#dial(to, lane)
   }
 
   /** Removes a request from the queue. */
@@ -109,7 +116,7 @@ export class Pool {
     // TLS may deliver the end of an answer after a pause for a slow client. A connection that does not read would hang with its next request.
     upstream.socket.resume()
     if (upstream.isForgotten) upstream.destroy()
-    else this.#offer(upstream, this.#laneOf(upstream.name))
+    else this.#offer(upstream, this.#laneOf(upstream))
   }
 
   /**
@@ -121,15 +128,15 @@ export class Pool {
     this.#left.add(name)
     const [oldest] = this.#left
     if (this.#left.size > MOST_LEFT && oldest !== undefined) this.#left.delete(oldest)
-    const lane = this.#lanes.get(name)
-    this.#lanes.delete(name)
+    const lanes = [...this.#lanes].filter(([, { upstream }]) => upstream === name)
+    for (const [key] of lanes) this.#lanes.delete(key)
     for (const upstream of this.#all) {
-      if (upstream.name !== name) continue
+      if (upstream.upstream !== name) continue
       upstream.isForgotten = true
       if (upstream.user === undefined) upstream.destroy(LEFT)
       else if (cause !== undefined) upstream.upstreamDied(cause)
     }
-    if (lane !== undefined) this.#refuseAll(lane, LEFT)
+    for (const [, lane] of lanes) this.#refuseAll(lane, LEFT)
   }
 
   /**
@@ -209,10 +216,10 @@ export class Pool {
     return clock.now() - this.#sweptAt > surelyOpenSweeps * sweepMs
   }
 
-  #laneOf(name: string): Lane {
+  #laneOf({ name, upstream }: Pick<UpstreamTarget, 'name' | 'upstream'>): Lane {
     let lane = this.#lanes.get(name)
     if (lane === undefined) {
-      lane = { idle: [], waiting: new Set(), dialling: 0, open: 0 }
+      lane = { upstream, idle: [], waiting: new Set(), dialling: 0, open: 0 }
       this.#lanes.set(name, lane)
     }
     return lane

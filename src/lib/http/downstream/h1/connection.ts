@@ -64,7 +64,8 @@ export class Http1Connection implements ClientConnection, IdleConnection {
     this.#secure = secure
     socket.on('error', ignore).on('end', this.#ended).on('close', this.#closed)
     const readBuffer = new ReadBuffer((bytes, length, lent) => this.#received(bytes, length, lent))
-    if (readInto(socket, readBuffer.onread)) this.readBuffer = readBuffer
+    // What somebody has read of the connection and given back comes by `data` events only.
+    if (socket.readableLength === 0 && readInto(socket, readBuffer.onread)) this.readBuffer = readBuffer
     else socket.on('data', this.#chunk)
     context.idle.add(this)
   }
