@@ -1,4 +1,5 @@
 import { type BudgetState, budgetNow } from './budget.ts'
+import { isRunning } from './instance.ts'
 import type { InstanceSummary } from './instance-summary.ts'
 import { type Pause, sayPause } from './pause.ts'
 import type { Duration } from './quantities.ts'
@@ -24,6 +25,9 @@ export function because(app: Facts, instance: InstanceSummary | undefined, now: 
       return awake(app, instance)
     case 'waking':
       return instance.waiting === 1 ? '1 request waits for it.' : `${instance.waiting} requests wait for it.`
+    case 'frozen':
+    case 'suspended':
+      return 'Nobody uses it: it is stopped where it is, and the next request lets it go on.'
     case 'asleep':
       return instance.problem === null
         ? sayStopped(instance.stoppedBy, app.idleAfter)
@@ -52,6 +56,6 @@ function awake({ idleAfter }: Facts, { uses, use, atWork, kept, sleepsAt }: Inst
 export function lastCause({ idleAfter }: Facts, instance: InstanceSummary | undefined): string | null {
   if (instance === undefined) return null
   const { phase, wokenBy, stoppedBy } = instance
-  if (phase === 'awake' || phase === 'waking') return wokenBy === null ? null : `It was woken by ${wokenBy}.`
+  if (isRunning(phase) || phase === 'waking') return wokenBy === null ? null : `It was woken by ${wokenBy}.`
   return stoppedBy === null ? null : sayStopped(stoppedBy, idleAfter)
 }

@@ -15,6 +15,17 @@ export type DomainState = {
   readonly order: CertificateOrder | null
 }
 
+/** A zone of the name servers of the fronts, as it is seen from outside. */
+export type ZoneState = {
+  readonly zone: string
+  /** The fronts that are name servers, as the zone above has to name them. */
+  readonly nameServers: readonly { readonly name: string; readonly addresses: readonly string[] }[]
+  /** The name servers that a resolver finds. */
+  readonly found: readonly string[]
+  /** Why it finds none. */
+  readonly fault: string | null
+}
+
 /** The order of a certificate by ACME. */
 export type CertificateOrder = {
   /** The hostname, or the wildcard that covers it. */

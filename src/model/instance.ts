@@ -4,9 +4,27 @@ import type { InstanceId } from './instance-id.ts'
 import type { AppName, NodeName } from './names.ts'
 import type { RolloutView } from './rollout.ts'
 
-export const PHASES = ['asleep', 'waking', 'awake', 'stopping', 'crashed', 'stuck'] as const
-/** The phase of an instance. Tiers between awake and asleep will be added here. */
+export const PHASES = ['asleep', 'waking', 'awake', 'frozen', 'suspended', 'stopping', 'crashed', 'stuck'] as const
+/** The phase of an instance. `frozen`: it runs, and its processes are stopped where they are. `suspended`: besides, its memory is in the swap of its machine. */
 export type Phase = (typeof PHASES)[number]
+
+/** The tiers that an instance is put to by hand. */
+export const SLEEP_TIERS = ['asleep', 'frozen', 'suspended', 'parked'] as const
+export type SleepTier = (typeof SLEEP_TIERS)[number]
+
+/** The lowest tiers that an instance may be said to go to for want of use. */
+export const KEEP_TIERS = ['asleep', 'frozen', 'suspended'] as const
+export type KeepTier = (typeof KEEP_TIERS)[number]
+
+/** The phase in words: one that is parked is asleep for all else. */
+export const sayPhase = ({ phase, parked }: Pick<InstanceView, 'phase' | 'parked'>): string =>
+  parked === true ? `${phase}, parked` : phase
+
+/** Whether an instance in this phase has a container that serves, be it frozen. */
+export const isRunning = (phase: Phase): boolean => phase === 'awake' || isFrozen(phase)
+
+/** Whether the processes of an instance in this phase are stopped where they are. */
+export const isFrozen = (phase: Phase): phase is 'frozen' | 'suspended' => phase === 'frozen' || phase === 'suspended'
 
 export const WAKE_STEPS = [
   'lease',
@@ -16,12 +34,13 @@ export const WAKE_STEPS = [
   'image',
   'create',
   'companions',
+  'turn',
   'start',
   'ready',
 ] as const
 export type WakeStep = (typeof WAKE_STEPS)[number]
 /** The tiers that an instance is woken from. */
-export const WAKE_TIERS = ['asleep'] as const
+export const WAKE_TIERS = ['asleep', 'frozen', 'suspended', 'parked'] as const
 export type WakeTier = (typeof WAKE_TIERS)[number]
 
 export const WAKE_CAUSES = [
@@ -47,6 +66,7 @@ export type SleepStep = (typeof SLEEP_STEPS)[number]
 export const STOP_REASONS = [
   'idle',
   'room',
+  'memory',
   'asked',
   'updated',
   'removed',
@@ -61,7 +81,7 @@ export const STOP_REASONS = [
   'companion',
   'paused',
 ] as const
-/** `self`: the app itself asked for it. `drained`: its node drains, and nobody used it. `drain-deadline`: it was still in use when the time for that was over. `budget`: its budget, or that of its owner, is spent. `companion`: an app that it uses is on this node no more. `paused`: somebody has paused it. */
+/** `room`: another app needed its memory or its volume slot. `memory`: its machine was short of memory. `self`: the app itself asked for it. `drained`: its node drains, and nobody used it. `drain-deadline`: it was still in use when the time for that was over. `budget`: its budget, or that of its owner, is spent. `companion`: an app that it uses is on this node no more. `paused`: somebody has paused it. */
 export type StopReason = (typeof STOP_REASONS)[number]
 
 export const HOLD_KINDS = ['request', 'websocket', 'busy', 'session', 'connection', 'companion'] as const
@@ -118,6 +138,8 @@ export type HoldRequest = {
   readonly permit?: string | undefined
   /** The span of the front, in the form of a traceparent, if the request is traced. */
   readonly trace?: string | undefined
+  /** Another port of the instance than its main one, for which the request is. */
+  readonly port?: number | undefined
 }
 
 /** `isStrict`: no other release may serve the request. Otherwise the newest one serves it, where this one has ended. */
@@ -127,6 +149,8 @@ export type WantedRelease = { readonly revision: number; readonly isStrict: bool
 export type Held = Disposable & {
   /** `ip:port` to forward to. */
   readonly address: string
+  /** Set if the address is another port of the app than its main one. */
+  readonly port?: number | undefined
   /** The revision that runs there. */
   readonly release?: number | undefined
   /** Headers to add to the forwarded request, for the next hop. */
@@ -136,16 +160,16 @@ export type Held = Disposable & {
   /** How the connection to the address is secured; left out: it is not. */
   readonly tls?: ClientTls | undefined
   /** Identifies the run of the app behind the address. No other run ever has the same value. */
-  readonly run?: string
+  readonly run?: string | undefined
   /**
    * The caller calls it when the address refused the connection. It resolves when a new hold makes sense: the app has ended and would be
    * woken, or accepts connections again. It rejects if the app runs and accepts none.
    */
-  readonly refused?: () => Promise<void>
+  readonly refused?: (() => Promise<void>) | undefined
   /** The caller calls it when the connection was lost during the request. It rejects with the reason if the app has ended. */
-  readonly alive?: () => Promise<void>
+  readonly alive?: (() => Promise<void>) | undefined
   /** The caller calls it when it refused an answer of the app, with the fault; `shadow why` and the log show it. */
-  readonly badAnswer?: (fault: string) => void
+  readonly badAnswer?: ((fault: string) => void) | undefined
   /** Until when an answer of the app counts, by the clock: one number, in memory that threads share. Left out: it counts. */
   readonly answersUntil?: Float64Array | undefined
   /** Where the requests that the app is given are counted, in memory that threads share: see `request-counts.ts`. Left out: nobody counts them here. */
@@ -177,11 +201,16 @@ export type VolumeUse = { readonly usedBytes: number; readonly sizeBytes: number
 /** A run of an app that has ended, or takes no more requests. */
 export type EndedRun = {
   readonly run: string
+  /** The container that ends with it; left out: it is frozen, and goes on as another run. */
+  readonly container?: string | undefined
   /** `ip:port` that it had. */
   readonly address: string
   /** Why it ended by itself, so that its requests in flight get no answer; null if it was stopped in order. */
   readonly problem: Problem | null
 }
+
+/** A host that was refused to an app; `to`: with its port, if it was a connection. `why`: a half sentence about it. `at`: the last time. */
+export type RefusedName = { readonly to: string; readonly why: string; readonly at: string; readonly count: number }
 
 /** An instance as its node reports it: enough for `ps`, `status` and `why`. Times are ISO 8601. */
 export type InstanceView = {
@@ -196,6 +225,12 @@ export type InstanceView = {
   readonly holds: readonly HoldView[]
   /** When it goes to sleep if no request comes; null if it is in use or never sleeps. */
   readonly sleepsAt: string | null
+  /** When it is frozen before that if no request comes; left out: it is not. */
+  readonly freezesAt?: string | undefined
+  /** Why it is frozen or suspended; left out: it is not, or an earlier run of its node did it. */
+  readonly frozenBy?: StopReason | undefined
+  /** Whether a container waits for its next wake while it is asleep; left out: none does. */
+  readonly parked?: true | undefined
   readonly wokenBy: string | null
   /** Why it is not awake: `idle`, `asked`, … */
   readonly stoppedBy: StopReason | null
@@ -206,6 +241,8 @@ export type InstanceView = {
   readonly memoryKill: { readonly at: string; readonly count: number } | null
   /** When connections of the app to other apps or private networks were last refused, and how many since its container started, of the last twenty or so. */
   readonly refusedConnections?: { readonly at: string; readonly count: number } | undefined
+  /** Hosts that were refused to the app because of their names, latest last. */
+  readonly refusedNames?: readonly RefusedName[] | undefined
   /** For a stuck instance: the resources that are not released. */
   readonly held: readonly string[]
   readonly problem: Problem | null

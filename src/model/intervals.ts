@@ -4,6 +4,9 @@ import assert from 'node:assert/strict'
 export const NODE_ANNOUNCES_EVERY = 5_000
 export const DRAINING_ANNOUNCES_EVERY = 1_000
 export const NODE_LOST_AFTER = 20_000
+/** How often a front with public addresses announces itself, and after which silence name servers leave it out. */
+export const FRONT_ANNOUNCES_EVERY = 5_000
+export const FRONT_LOST_AFTER = 15_000
 export const FRONT_CHECKS_NODES_EVERY = 2_000
 export const NODE_CHECK_WITHIN = 1_000
 export const MASTER_CALL_WITHIN = 5_000
@@ -75,6 +78,7 @@ export const CERTIFICATE_BACKDATED = 300_000
 export const CLOCKS_DIFFER_BY = 60_000
 
 assert(NODE_LOST_AFTER >= 3 * NODE_ANNOUNCES_EVERY, 'a node would be lost after a single missed announcement')
+assert(FRONT_LOST_AFTER >= 3 * FRONT_ANNOUNCES_EVERY, 'a front would be lost after a single missed announcement')
 assert(KEPT_FOR >= 3 * KEPT_AGAIN_EVERY, 'an instance could sleep after a single call that failed')
 assert(NODE_CHECK_WITHIN < FRONT_CHECKS_NODES_EVERY, 'checks of a node would overlap')
 assert(CHANGES_LOOKED_FOR_EVERY < CHECKED_COUNTS_FOR, 'a cached document would count as old between two checks')

@@ -39,8 +39,11 @@ export type AppRow = {
   readonly month: RowMonth | null
 }
 
-/** What a list of apps can be cut down to, besides phases: those of any phase that are paused, or have a problem. */
-export const ROW_FLAGS = ['paused', 'problem'] as const
+/**
+ * What a list of apps can be cut down to, besides phases: those of any phase that are paused, or have a problem, and the sessions of templates,
+ * which are left out otherwise, since there may be thousands.
+ */
+export const ROW_FLAGS = ['paused', 'problem', 'session'] as const
 export type RowFlag = (typeof ROW_FLAGS)[number]
 
 /** How many apps there are, in each phase and with each flag. */

@@ -45,6 +45,8 @@ export type Needs = {
   readonly volume?: VolumeNeeds | undefined
   /** It runs on this node, and on no other. */
   readonly home?: NodeName | undefined
+  /** It runs only on nodes that have all of these. */
+  readonly labels?: Labels | undefined
 }
 
 type VolumeNeeds = {
@@ -92,6 +94,7 @@ export const REJECTION_REASONS = [
   'refused',
   'other-zone',
   'not-its-node',
+  'other-pool',
   'volume-elsewhere',
   'too-small',
   'no-volumes',
@@ -112,6 +115,7 @@ export type Placement<N> = {
 export const REFUSES_WAKE = [
   'no-memory',
   'no-volume-slot',
+  'addresses-full',
   'node-cordoned',
   'runtime-unreachable',
   'app-stuck',
@@ -185,7 +189,7 @@ export function place<N extends PlacedOn>(
 
 /** Why the node cannot take the app, whatever other nodes there are; undefined if it can. */
 function rejection<N extends PlacedOn>(
-  { reserveBytes = 0, volume, home }: Needs,
+  { reserveBytes = 0, volume, home, labels = {} }: Needs,
   { node, healthy }: Candidate<N>,
 ): RejectionReason | undefined {
   if (!healthy) return 'unhealthy'
@@ -200,6 +204,7 @@ function rejection<N extends PlacedOn>(
   // A node that has the volume attached has the app already.
   if (cordon !== undefined && volume?.node !== node.name) return 'cordoned'
   if (!isInZone(node, volume?.zone)) return 'other-zone'
+  if (Object.entries(labels).some(([name, value]) => node.labels?.[name] !== value)) return 'other-pool'
   if (volume !== undefined && node.volumeSlots?.total === 0) return 'no-volumes'
   if (!canAttach(node, volume)) return 'no-driver'
   return reserveBytes > (node.room?.reservableBytes ?? Number.POSITIVE_INFINITY) ? 'too-small' : undefined
@@ -261,6 +266,7 @@ const REJECTIONS: Record<RejectionReason, string> = {
   refused: 'has refused it',
   'other-zone': 'is in another zone than its volume',
   'not-its-node': 'is not the node that it began on',
+  'other-pool': 'does not have the labels that it asks for',
   'volume-elsewhere': 'does not have its volume',
   'too-small': 'has less memory than it reserves',
   'no-volumes': 'takes no volumes',

@@ -2,6 +2,7 @@ import type { StopReason } from './instance.ts'
 
 const REASONS: Readonly<Record<Exclude<StopReason, 'idle'>, string>> = {
   room: 'It was put to sleep because nobody used it and another app needed its memory.',
+  memory: 'It was put to sleep because nobody used it and its machine was short of memory.',
   asked: 'It went to sleep because somebody asked for it.',
   updated: 'It was stopped because its definition changed.',
   self: 'It went to sleep because it asked for it itself, and nobody used it.',

@@ -30,6 +30,13 @@ const matches = (pattern: AppPattern, app: string): boolean => {
 
 export const isInScope = (scope: Scope, app: string): boolean => scope.some(pattern => matches(pattern, app))
 
+/** The shortest beginning of names all of which are in the scope; undefined: the scope has single names alone. */
+export const widestBeginning = (scope: Scope): string | undefined =>
+  scope
+    .flatMap(pattern => prefixOf(pattern) ?? [])
+    .toSorted((a, b) => a.length - b.length || a.localeCompare(b))
+    .at(0)
+
 /** Whether every app of the one scope is in the other. */
 export const isWithin = (inner: Scope, outer: Scope): boolean =>
   inner.every(one => {

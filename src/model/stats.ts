@@ -2,7 +2,7 @@ import type { VolumeUse } from './instance.ts'
 import type { InstanceId } from './instance-id.ts'
 import type { NodeName } from './names.ts'
 
-/** What an awake instance uses. Counters grow from the start of its container on; the reader takes the difference of two. */
+/** What an instance uses that is awake or frozen. Counters grow from the start of its container on; the reader takes the difference of two. */
 export type InstanceStats = {
   readonly instance: InstanceId
   readonly node: NodeName

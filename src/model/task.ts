@@ -1,10 +1,12 @@
 import type { Deploy } from './deploy.ts'
 import type { Egress } from './egress.ts'
 import type { IdleCheck } from './idle-check.ts'
+import type { KeepTier } from './instance.ts'
 import type { AppName, VolumeId } from './names.ts'
 import type { Duration, Size } from './quantities.ts'
 import type { Made } from './release.ts'
 import type { TaskSource } from './source.ts'
+import type { WireCredential } from './wire.ts'
 
 /** How the node knows that the app is ready for its first request. */
 export type Readiness =
@@ -13,6 +15,8 @@ export type Readiness =
   | { readonly kind: 'log'; readonly line: string }
   /** When the HEALTHCHECK of its image passes. */
   | { readonly kind: 'healthcheck' }
+  /** As soon as its process runs: of a container that serves nothing, such as a sandbox. */
+  | { readonly kind: 'started' }
 
 /** Where the bytes of a volume are: `loop`: on the disk of one node; `pool`: on storage that all nodes of the pool see; `ebs`: a disk of AWS; `digitalocean`: a disk of DigitalOcean. */
 export const VOLUME_DRIVERS = ['loop', 'pool', 'ebs', 'digitalocean'] as const
@@ -82,6 +86,8 @@ export type TaskDefinition = {
   }
   /** What the app may reach besides the internet and its own hostnames; left out: nothing. */
   readonly egress?: readonly Egress[] | undefined
+  /** Secrets that its node adds to its requests; left out: none. */
+  readonly wire?: readonly WireCredential[] | undefined
   /** The apps that are awake before it and as long as it is, and that it reaches by their names; left out: none. */
   readonly uses?: readonly AppName[] | undefined
   readonly ready: Readiness
@@ -90,6 +96,20 @@ export type TaskDefinition = {
   readonly sleep: {
     /** How long after its last request, stream or WebSocket the app is put to sleep; `never` keeps it awake. */
     readonly idleAfter: Duration | 'never'
+    /**
+     * How long after its last use the app is frozen, if that is sooner than `idleAfter`: its processes stop where they are, and a request lets
+     * them go on. `never`, or left out where its node says nothing else: it is not.
+     */
+    readonly freezeAfter?: Duration | 'never' | undefined
+    /** How long after its last use the memory of a frozen app goes to the swap of its machine, if it has any; as `freezeAfter` else. */
+    readonly suspendAfter?: Duration | 'never' | undefined
+    /**
+     * The lowest tier that the app goes to for want of use; `asleep`, or left out where its node says nothing else: it sleeps at `idleAfter`.
+     * `frozen`, `suspended`: it is that from then on, until its memory or its volume slot is needed.
+     */
+    readonly keep?: KeepTier | undefined
+    /** How long a disk of a cloud stays attached after the app fell asleep since nobody used it; left out: the setting of its node. */
+    readonly detachAfter?: Duration | undefined
     /** How long requests in flight may go on when the app is stopped while it is in use; left out: the setting of its node. */
     readonly drain?: Duration | undefined
     /** Time from SIGTERM to SIGKILL. */
