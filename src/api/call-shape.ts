@@ -26,6 +26,7 @@ export const admin = ['admin'] as const
 
 export const appParams = z.strictObject({ app: AppNameSchema })
 export const instanceParams = z.strictObject({ instance: InstanceIdSchema })
+export const frontParams = z.strictObject({ front: z.string().regex(/^[\w.-]{1,100}$/) })
 export const volumeParams = z.strictObject({ volume: VolumeIdSchema })
 export const flag = z
   .enum(['true', 'false'])
@@ -38,15 +39,21 @@ export type Calls = Readonly<Record<string, Call>>
 type In<T> = T extends z.ZodType ? z.input<T> : never
 type Out<T> = T extends z.ZodType ? z.output<T> : undefined
 
-/** The input of a call, as its caller gives it. */
-export type CallInput<R> = (R extends { params: infer P } ? { params: In<P> } : { params?: undefined }) &
+type GivenInput<R> = (R extends { params: infer P } ? { params: In<P> } : { params?: undefined }) &
   (R extends { query: infer Q } ? { query?: In<Q> } : { query?: undefined }) &
   (R extends { body: infer B } ? { body: In<B> } : { body?: undefined })
 
-/** The parsed input, as its handler gets it. */
-export type HandlerInput<R> = (R extends { params: infer P } ? { params: Out<P> } : unknown) &
+type ParsedInput<R> = (R extends { params: infer P } ? { params: Out<P> } : unknown) &
   (R extends { query: infer Q } ? { query: Out<Q> } : unknown) &
   (R extends { body: infer B } ? { body: Out<B> } : unknown)
+
+// Of a union of calls, it is the union of their inputs. Without the condition the compiler would join all parameters, queries and bodies of all
+// calls with one another.
+/** The input of a call, as its caller gives it. */
+export type CallInput<R> = R extends unknown ? GivenInput<R> : never
+
+/** The parsed input, as its handler gets it. */
+export type HandlerInput<R> = R extends unknown ? ParsedInput<R> : never
 
 /** The answer of a call. */
 export type CallAnswer<R> = R extends { answer: infer A } ? Out<A> : never

@@ -30,6 +30,7 @@ test('/dev/shm is within the memory', () => {
 
 test('readiness by the health check of the image takes no more words', () => {
   expect(faultOf({ ready: { kind: 'healthcheck' } })).toBe('')
+  expect(faultOf({ ready: { kind: 'started' } })).toBe('')
   expect(faultOf({ ready: { kind: 'healthcheck', path: '/' } })).toContain('ready')
 })
 

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { type DomainState, FRONT_ANSWERS } from '../model/domain-state.ts'
+import { type DomainState, FRONT_ANSWERS, type ZoneState } from '../model/domain-state.ts'
 import { admin, appParams, type Call } from './call-shape.ts'
 import type { domainPaths } from './domain-paths.ts'
 import { described } from './schemas.ts'
@@ -38,12 +38,27 @@ const DomainSchema = described<DomainState>(
   'DomainState',
 )
 
+const ZoneSchema = described<ZoneState>(
+  z.object({
+    zone: z.string(),
+    nameServers: z
+      .array(z.object({ name: z.string(), addresses: z.array(z.string()) }))
+      .describe('the fronts that are name servers; the zone above needs an NS record for each, and their addresses'),
+    found: z.array(z.string()).describe('the name servers that this master finds for the zone'),
+    fault: z.string().nullable().describe('why it finds none: ENOTFOUND, ESERVFAIL, ETIMEOUT'),
+  }),
+  'ZoneState',
+)
+
 /** The calls about hostnames. */
 export const domainCalls = {
   listDomains: {
     says: 'find out for each hostname of an app to which addresses it leads, whether a front answers there, and which certificate is shown; nothing is woken; takes 8 s at most',
     params: appParams,
-    answer: z.object({ items: z.array(DomainSchema) }),
+    answer: z.object({
+      items: z.array(DomainSchema),
+      zones: z.array(ZoneSchema).describe('those of the name servers of the fronts that have one of the hostnames'),
+    }),
     may: admin,
   },
 } satisfies Record<keyof typeof domainPaths, Call>

@@ -15,7 +15,7 @@ export const TerminalSizeSchema = z.strictObject({
 
 const bytesOf = (texts: readonly string[]): number => texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0)
 
-const commandFields = {
+export const commandFields = {
   command: z
     .array(z.string().refine(withoutNul, NUL))
     .min(1)

@@ -21,13 +21,14 @@ export class HttpHoldRequest implements HoldRequest {
   readonly ignoredBy: string | undefined
   readonly release: WantedRelease | undefined
   readonly trace: string | undefined
+  readonly port: number | undefined
 
   constructor(
     exchange: Exchange,
     from?: From | undefined,
     patienceMs?: number | undefined,
     permit?: string | undefined,
-    { ignoredBy, release, trace }: Pick<HoldRequest, 'ignoredBy' | 'release' | 'trace'> = {},
+    { ignoredBy, release, trace, port }: Pick<HoldRequest, 'ignoredBy' | 'release' | 'trace' | 'port'> = {},
   ) {
     this.#exchange = exchange
     this.#from = from
@@ -36,6 +37,7 @@ export class HttpHoldRequest implements HoldRequest {
     this.ignoredBy = ignoredBy
     this.release = release
     this.trace = trace
+    this.port = port
     this.kind = exchange.upgrade?.toLowerCase() === 'websocket' ? 'websocket' : 'request'
     this.mayWake = ignoredBy === undefined && exchange.header(WAKE_HEADER) !== 'never'
     if (this.kind === 'websocket') this.#going = new AbortController()
@@ -44,7 +46,8 @@ export class HttpHoldRequest implements HoldRequest {
   // Getters, because most requests never read these.
   get what(): string {
     const { method, target, clientAddress } = this.#exchange
-    return `${method} ${target.split('?', 1)[0]} from ${this.#from?.(this.#exchange) ?? clientAddress}`.slice(
+    const at = this.port === undefined ? '' : ` at port ${this.port}`
+    return `${method} ${target.split('?', 1)[0]}${at} from ${this.#from?.(this.#exchange) ?? clientAddress}`.slice(
       0,
       LONGEST_WHAT,
     )

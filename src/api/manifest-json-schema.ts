@@ -11,7 +11,7 @@ const FORMS: Readonly<Record<string, Json>> = {
     additionalProperties: { type: ['string', 'number', 'boolean'] },
     propertyNames: { pattern: '^(?!\\d)[^\\s=]+$' },
   },
-  'checks.ready': { type: 'string', pattern: '^(port|healthcheck|http:/.*|log:.+)$' },
+  'checks.ready': { type: 'string', pattern: '^(port|healthcheck|started|http:/.*|log:.+)$' },
 }
 
 /** JSON Schema of shadow.toml, made from the schemas of the API, for editors. */

@@ -77,7 +77,7 @@ export const ManifestSchema = z.strictObject({
     .strictObject({
       ready: ready
         .optional()
-        .describe('when the app is ready: port, http:/path, log:REGEX (RE2), healthcheck (of its image)'),
+        .describe('when the app is ready: port, http:/path, log:REGEX (RE2), healthcheck (of its image), started'),
       startWithin: startWithin.optional().describe('how long a start may take'),
     })
     .optional(),

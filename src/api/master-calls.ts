@@ -8,6 +8,7 @@ import { buildCalls } from './build-calls.ts'
 import { admin, appParams, type Call, flag, shown, volumeParams } from './call-shape.ts'
 import { certificateCalls } from './certificate-calls.ts'
 import { dashboardCalls } from './dashboard-calls.ts'
+import { dnsCalls } from './dns-calls.ts'
 import { domainCalls } from './domain-calls.ts'
 import { execCalls } from './exec-calls.ts'
 import { fileCalls } from './file-calls.ts'
@@ -53,6 +54,7 @@ import { tokenCalls } from './token-calls.ts'
 import { usageCalls } from './usage-calls.ts'
 import { volumeCalls } from './volume-calls.ts'
 import { wakeCalls } from './wake-calls.ts'
+import { SleepTierSchema } from './wake-schemas.ts'
 
 const node = z.strictObject({ node: NodeNameSchema })
 const blob = z.strictObject({ digest: DigestSchema })
@@ -82,8 +84,12 @@ export const masterCalls = {
     may: admin,
   },
   listApps: {
-    says: 'list apps by name',
-    query: z.strictObject({ ...paging, ...shown }),
+    says: 'list apps by name; without sessions a page may have less than limit',
+    query: z.strictObject({
+      ...paging,
+      ...shown,
+      sessions: z.enum(['with', 'without']).default('with').describe('whether sessions of templates are listed'),
+    }),
     answer: page(AppSchema),
     may: admin,
   },
@@ -276,8 +282,9 @@ export const masterCalls = {
   },
   wakeApp: { says: 'wake an app and wait until it is ready', params: appParams, answer: InstanceSchema, may: admin },
   sleepApp: {
-    says: 'put an app to sleep and wait until it is asleep',
+    says: 'put an app to sleep and wait until it is asleep; frozen: its processes stop where they are until the next request; suspended: besides, its memory goes to the swap of its machine; both fail with app-in-use while somebody uses it; parked: it is asleep, and a container waits for its next wake, or the call fails with not-parkable',
     params: appParams,
+    query: z.strictObject({ to: SleepTierSchema }),
     answer: InstanceSchema,
     may: admin,
   },
@@ -421,6 +428,7 @@ export const masterCalls = {
   ...tcpCalls,
   ...domainCalls,
   ...certificateCalls,
+  ...dnsCalls,
   ...buildCalls,
   ...fileCalls,
   ...imageCalls,

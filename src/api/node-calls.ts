@@ -26,6 +26,7 @@ import {
 } from './schemas.ts'
 import { nodeStatsCalls } from './stats-calls.ts'
 import { nodeTcpCalls } from './tcp-calls.ts'
+import { SleepTierSchema } from './wake-schemas.ts'
 
 /**
  * The API of a node. `may`: `admin` is a caller with the node's key for control, which only masters have; `proxy` is a caller with the key
@@ -64,7 +65,7 @@ export const nodeCalls = {
   sleepInstance: {
     says: 'put an instance to sleep and wait until it is asleep; hard: at once, without drain and grace',
     params: instanceParams,
-    query: z.strictObject({ kind: z.enum(SESSION_END_KINDS).default('soft') }),
+    query: z.strictObject({ kind: z.enum(SESSION_END_KINDS).default('soft'), to: SleepTierSchema }),
     answer: InstanceSchema,
     may: admin,
   },

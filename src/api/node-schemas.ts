@@ -1,15 +1,10 @@
 import { z } from 'zod'
 import type { Node } from '../model/app.ts'
 import type { InstanceLoad } from '../model/instance.ts'
-import { faultOfLabels } from '../model/labels.ts'
 import { type Cordon, NODE_STATES, VOLUMES_OF_DRAINED } from '../model/node-state.ts'
 import { IMAGE_KEY_LENGTH, MOST_IMAGES, PLACEMENT_REASONS, REJECTION_REASONS } from '../model/placement.ts'
+import { LabelsSchema } from './labels-schema.ts'
 import { described, InstanceIdSchema, NodeNameSchema, VolumeDriverSchema } from './schemas.ts'
-
-const LabelsSchema = z.record(z.string(), z.string()).superRefine((labels, context) => {
-  const message = faultOfLabels(labels)
-  if (message !== undefined) context.addIssue({ code: 'custom', message })
-})
 
 const aboutNode = {
   address: z.string().regex(/^(\[[0-9a-fA-F:.]+\]|[^\s/:]+):\d{1,5}$/, 'must be HOST:PORT'),

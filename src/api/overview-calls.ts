@@ -40,7 +40,7 @@ const RowCountsSchema = described<RowCounts>(z.object(counts), 'RowCounts')
 /** The calls about all apps at a glance, for the dashboard. */
 export const overviewCalls = {
   getOverview: {
-    says: 'the apps at a glance, page by page; search: a part of the name, a domain, the owner or the node; phase: a phase, or paused, or problem; sort awake: by the time awake this month; counts: all apps that the caller may see, whatever was asked for; silent: nodes that do not answer',
+    says: 'the apps at a glance, page by page; search: a part of the name, a domain, the owner or the node; phase: a phase, or paused, problem or session (sessions are left out otherwise, unless search has --); sort awake: by the time awake this month; counts: all apps that the caller may see, whatever was asked for, and how many sessions; silent: nodes that do not answer',
     query: z.strictObject({
       search: given(z.string().max(200)),
       phase: given(z.enum([...ROW_PHASES, ...ROW_FLAGS])),

@@ -2,6 +2,7 @@ import { imageByDigest } from '../model/image-store.ts'
 import { appOf, type InstanceId } from '../model/instance-id.ts'
 import type { Scope } from '../model/scope.ts'
 import { isInScope } from '../model/scope.ts'
+import { sourceParts, type VolumeSource } from '../model/volume-source.ts'
 import type { CallAnswer, HandlerInput } from './call-shape.ts'
 import type { masterCalls } from './master-calls.ts'
 
@@ -12,6 +13,8 @@ type Calls = typeof masterCalls
  * more of the network than its app could reach before.
  */
 export type Defines = {
+  /** The app that it is the definition of; undefined: of a session that is made from an image. */
+  readonly app: string | undefined
   readonly image?: string | undefined
   readonly domains?: readonly string[] | null | undefined
   readonly egress?: readonly string[] | null | undefined
@@ -40,6 +43,9 @@ const own = { apps: ({ params }: { params: { app: string } }) => [params.app] }
 /** The apps that a definition, or a patch of one, uses: it reaches all that they listen on. */
 const usedIn = ({ uses }: { readonly uses?: unknown }): readonly string[] =>
   Array.isArray(uses) ? uses.filter(name => typeof name === 'string') : []
+/** The app whose volume the sessions of a template get a copy of. */
+const copiedIn = (template: { readonly volumeFrom?: VolumeSource | undefined } | undefined): readonly string[] =>
+  template?.volumeFrom === undefined ? [] : [sourceParts(template.volumeFrom).app]
 const ofSession = { apps: ({ params }: { params: { session: string } }) => [params.session] }
 /** A volume has the name of its app, also when the app is not there any more. */
 const ownVolume = { apps: ({ params }: { params: { volume: string } }) => [params.volume] }
@@ -59,18 +65,31 @@ export const ownerRules: { readonly [K in keyof Calls]: OwnerRule<HandlerInput<C
   getCluster: 'always',
   joinCluster: 'always',
 
-  registerApp: { apps: ({ body }) => [body.name, ...usedIn(body)], defines: ({ body }) => body },
+  registerApp: {
+    apps: ({ body }) => [...copiedIn(body.template), body.name, ...usedIn(body)],
+    defines: ({ body }) => ({ ...body, app: body.name }),
+  },
   listApps: { pages: { app: ({ name }) => name, after: ({ name }) => name } },
   getApp: own,
-  replaceApp: { apps: ({ params, body }) => [params.app, ...usedIn(body)], defines: ({ body }) => body },
-  updateApp: { apps: ({ params, body }) => [params.app, ...usedIn(body)], defines: ({ body }) => body },
+  replaceApp: {
+    apps: ({ params, body }) => [params.app, ...usedIn(body)],
+    defines: ({ params, body }) => ({ ...body, app: params.app }),
+  },
+  updateApp: {
+    apps: ({ params, body }) => [params.app, ...usedIn(body)],
+    defines: ({ params, body }) => ({ ...body, app: params.app }),
+  },
   removeApp: own,
   setAccess: own,
   setScale: own,
   setWakeRules: own,
   setPages: own,
-  setTemplate: own,
-  connectSession: { apps: ({ body }) => [body.template] },
+  setTemplate: { apps: ({ params, body }) => [...copiedIn(body), params.app] },
+  connectSession: {
+    // The handler names a session of an image by the scope of its caller.
+    apps: ({ body }) => (body.template === undefined ? [] : [body.template]),
+    defines: ({ body: { spawn } }) => ({ app: undefined, image: spawn?.image, egress: spawn?.egress }),
+  },
   listSessions: {
     shows: ({ items, next }, scope) => ({ next, items: items.filter(one => isInScope(scope, one.template)) }),
   },
@@ -88,6 +107,8 @@ export const ownerRules: { readonly [K in keyof Calls]: OwnerRule<HandlerInput<C
   reportTcp: 'never',
   wantCertificate: 'never',
   getChallenge: 'never',
+  announceFront: 'never',
+  getTexts: 'never',
   getDefinition: own,
   getEndpoint: own,
   getPlacement: own,
@@ -119,6 +140,7 @@ export const ownerRules: { readonly [K in keyof Calls]: OwnerRule<HandlerInput<C
   appLogs: own,
   openSession: own,
   openTerminal: own,
+  openExec: own,
   listStats: { shows: instances },
   getTimeline: own,
   getSeries: own,
@@ -137,7 +159,10 @@ export const ownerRules: { readonly [K in keyof Calls]: OwnerRule<HandlerInput<C
   removeSnapshot: ownVolume,
   restoreVolume: ownVolume,
   forkVolume: { apps: ({ params, body }) => [params.volume, body.name] },
-  forkApp: { apps: ({ params, body }) => [params.app, body.name], defines: ({ body }) => ({ domains: body.domains }) },
+  forkApp: {
+    apps: ({ params, body }) => [params.app, body.name],
+    defines: ({ body }) => ({ app: body.name, domains: body.domains }),
+  },
   growVolume: ownVolume,
   // Nodes alone do these.
   leaseVolume: 'never',

@@ -1,6 +1,7 @@
 import { backupPaths, nodeBackupPaths } from './backup-paths.ts'
 import { certificatePaths } from './certificate-paths.ts'
 import { dashboardPaths } from './dashboard-paths.ts'
+import { dnsPaths } from './dns-paths.ts'
 import { domainPaths } from './domain-paths.ts'
 import { filePaths, nodeFilePaths } from './file-paths.ts'
 import { historyPaths, nodeHistoryPaths } from './history-paths.ts'
@@ -85,6 +86,7 @@ export const masterPaths = {
   appLogs: 'GET /v1/apps/:app/logs',
   openSession: 'POST /v1/apps/:app/session',
   openTerminal: 'GET /v1/apps/:app/terminal',
+  openExec: 'GET /v1/apps/:app/exec',
   listStats: 'GET /v1/stats',
   putBlob: 'PUT /v1/blobs/:digest',
   headBlob: 'HEAD /v1/blobs/:digest',
@@ -123,6 +125,7 @@ export const masterPaths = {
   ...overviewPaths,
   ...domainPaths,
   ...certificatePaths,
+  ...dnsPaths,
   ...noticePaths,
 } as const
 
@@ -170,6 +173,8 @@ export const HOP_INSTANCE = 'x-shadow-app'
 export const HOP_KEY = 'x-shadow-key'
 /** After how many milliseconds of a wake the node answers `app-waking`: set for a browser, which can show the waiting page. */
 export const HOP_PATIENCE = 'x-shadow-patience'
+/** Another port of the instance than its main one, in decimal. */
+export const HOP_PORT = 'x-shadow-port'
 /** Which release the visitor wants: see `release-cookie.ts`. Without this header: the newest one. */
 export const HOP_RELEASE = 'x-shadow-release'
 /** The address of the client, if the client came through a proxy that the front trusts; else the node's peer is the client. */

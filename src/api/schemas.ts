@@ -4,7 +4,6 @@ import { linePattern } from '../lib/line-pattern.ts'
 import { ANSWER_WITHIN, HTTPS_MODES, hsts, IN_FLIGHT, network, rate } from '../model/access.ts'
 import type { App, Volume } from '../model/app.ts'
 import { sha256 } from '../model/digest.ts'
-import { egress } from '../model/egress.ts'
 import { hostname } from '../model/hostname.ts'
 import { imageReference } from '../model/image-reference.ts'
 import { HOLD_KINDS, type InstanceView, PHASES, STOP_REASONS, WAKE_STEPS } from '../model/instance.ts'
@@ -25,6 +24,7 @@ import { MOVE_STAGES } from '../model/volume-move.ts'
 import { WAKE_STAGES } from '../model/wake-progress.ts'
 import { BudgetStateSchema } from './budget-schema.ts'
 import { companionFields, connectionViewFields, UsesSchema } from './companion-schemas.ts'
+import { EgressListSchema, EgressSchema, refusalFields } from './egress-schemas.ts'
 import { EnvSchema, SecretsSchema } from './env-schema.ts'
 import { releaseFields } from './made-schema.ts'
 import { PagesSchema, StoredPagesSchema } from './page-schemas.ts'
@@ -38,12 +38,14 @@ import { StoredTcpPortsSchema, TcpPortsSchema } from './tcp-schemas.ts'
 import { BackupFactsSchema, SnapshotFactsSchema } from './volume-fact-schemas.ts'
 import {
   AtWorkSchema,
-  atWorkFields,
   DrySleepsSchema,
   NotWokenSchema,
   StoredWakeRulesSchema,
+  sleepFields,
+  tierViewFields,
   WakeRulesSchema,
 } from './wake-schemas.ts'
+import { refuseUnreachedHosts, StoredWireSchema, WireSchema } from './wire-schema.ts'
 
 /** A duration of at least a second, or `never`. */
 const neverOr = (id: string, example: string) => parsed(id, 'a length of time, or never', example, orNever)
@@ -118,12 +120,11 @@ const absolutePath = z
 // The kernel's own filesystems: Docker refuses a volume that is mounted over or inside them, or the container breaks.
 const SYSTEM_FOLDER = /^\/(proc|sys|dev)(\/|$)/
 
-const EgressSchema = parsed('Egress', 'what an app may reach', '10.0.0.5:5432', egress)
-
 const readiness = <T extends z.ZodType<string>>(line: T) =>
   z.discriminatedUnion('kind', [
     z.strictObject({ kind: z.literal('port') }),
     z.strictObject({ kind: z.literal('healthcheck').describe('when the HEALTHCHECK of the image passes') }),
+    z.strictObject({ kind: z.literal('started').describe('as soon as its process runs, whether it serves or not') }),
     z.strictObject({
       kind: z.literal('http'),
       path: z.string().regex(/^\/[\x21-\x7e]*$/, 'must begin with / and have no spaces'),
@@ -213,11 +214,8 @@ const definition = {
       error: 'is more than its memory, as which it counts; give it more memory, or less of this',
     })
     .prefault({}),
-  egress: z
-    .array(EgressSchema)
-    .max(100)
-    .optional()
-    .describe('what the app may reach besides the internet and its own hostnames; left out: nothing'),
+  egress: EgressListSchema,
+  wire: WireSchema.optional(),
   uses: UsesSchema.optional(),
   ready: ReadinessSchema.default({ kind: 'port' }),
   startWithin: longerThan(1_000, '1s').default(duration(TASK_DEFAULTS.startWithin)),
@@ -235,7 +233,7 @@ const definition = {
         .max(1_000_000)
         .optional()
         .describe(`how many times a minute requests may wake the app; left out: ${TASK_DEFAULTS.wakes}`),
-      ...atWorkFields,
+      ...sleepFields(IdleAfterSchema, DurationSchema),
     })
     .prefault({}),
   deploy: DeploySchema.optional().describe('how a newer release takes over; left out: open sessions go to it'),
@@ -254,13 +252,18 @@ export const RegisterSchema = z
     template: TemplateSchema.optional().describe('makes it a template of sessions'),
   })
   .superRefine(refuseStayWithVolume)
+  .superRefine(refuseUnreachedHosts)
   .superRefine(({ scale, volume }, context) => {
     if (scale === undefined || volume === undefined) return
     for (const { field, message } of faultsOfScale(scale, true))
       context.addIssue({ code: 'custom', path: ['scale', field], message })
   })
   .meta({ id: 'Register' })
-export const ReplaceSchema = z.strictObject(definition).superRefine(refuseStayWithVolume).meta({ id: 'Replace' })
+export const ReplaceSchema = z
+  .strictObject(definition)
+  .superRefine(refuseStayWithVolume)
+  .superRefine(refuseUnreachedHosts)
+  .meta({ id: 'Replace' })
 /** A JSON merge patch (RFC 7396) of the definition. The merged definition is validated by ReplaceSchema. */
 export const PatchSchema = z.record(z.string(), z.unknown()).meta({ id: 'Patch' })
 
@@ -309,6 +312,7 @@ export const TaskSchema = described<TaskDefinition>(
       reserve: SizeSchema.optional(),
     }),
     egress: z.array(EgressSchema).optional(),
+    wire: StoredWireSchema.optional(),
     uses: UsesSchema.optional(),
     ready: StoredReadinessSchema,
     startWithin: DurationSchema,
@@ -318,7 +322,7 @@ export const TaskSchema = described<TaskDefinition>(
       grace: DurationSchema,
       webSockets: z.enum(WEB_SOCKET_POLICIES),
       wakes: z.int().optional(),
-      ...atWorkFields,
+      ...sleepFields(IdleAfterSchema, DurationSchema),
     }),
     ...releaseFields,
     deploy: StoredDeploySchema.optional(),
@@ -368,6 +372,7 @@ export const RouteSchema = described<Route>(
           .optional()
           .describe('the first characters of the id of its image, to find nodes that have it'),
         home: NodeNameSchema.optional().describe('it runs there and nowhere else'),
+        labels: z.record(z.string(), z.string()).optional().describe('it runs only on nodes that have all of these'),
         volume: z
           .object({
             node: NodeNameSchema.nullable(),
@@ -466,6 +471,7 @@ export const InstanceSchema = described<InstanceView>(
       }),
     ),
     sleepsAt: z.iso.datetime().nullable(),
+    ...tierViewFields,
     wokenBy: z.string().nullable(),
     stoppedBy: z.enum(STOP_REASONS).nullable(),
     lastWake: z.object({ ms: z.number(), steps: z.partialRecord(z.enum(WAKE_STEPS), z.number()) }).nullable(),
@@ -481,7 +487,7 @@ export const InstanceSchema = described<InstanceView>(
     container: z.object({ id: z.string(), address: z.string() }).nullable(),
     volume: VolumeUseSchema.optional(),
     diskBytes: z.number().optional(),
-    refusedConnections: z.object({ at: z.iso.datetime(), count: z.int() }).optional(),
+    ...refusalFields,
     drain: z.object({ stopMs: z.number(), updateMs: z.number() }).optional(),
     cut: z.int().optional(),
     atWork: AtWorkSchema.optional().describe('why it is awake though nobody uses it'),

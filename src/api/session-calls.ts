@@ -1,8 +1,9 @@
 import { z } from 'zod'
 import { SESSION_END_KINDS, SESSION_END_REASONS } from '../model/session.ts'
 import { admin, appParams, type Call } from './call-shape.ts'
+import { ConnectSchema } from './connect-schema.ts'
 import { AppNameSchema, AppSchema } from './schemas.ts'
-import { ConnectedSchema, ConnectSchema, SessionViewSchema, TemplateSchema } from './session-schemas.ts'
+import { ConnectedSchema, SessionViewSchema, TemplateSchema } from './session-schemas.ts'
 
 const sessionParams = z.strictObject({ session: AppNameSchema })
 

@@ -2,9 +2,11 @@ import { z } from 'zod'
 import { appName, nodeName } from '../model/names.ts'
 import { duration } from '../model/quantities.ts'
 import {
+  AT_TIMEOUT,
   MOST_SESSION_TOKENS,
   SESSION_END_KINDS,
   SESSION_END_REASONS,
+  SESSION_PORTS,
   SESSION_STATES,
   type Session,
   TEMPLATE_DEFAULTS,
@@ -12,19 +14,14 @@ import {
   VISITORS,
   WHEN_IDLE,
 } from '../model/session.ts'
+import { volumeSource } from '../model/volume-source.ts'
+import { LabelsSchema } from './labels-schema.ts'
 import { parsed } from './parsed.ts'
 
-const Name = parsed('TemplateName', 'the name of a template', 'editor', appName)
-const Span = parsed('Span', 'a length of time with its unit', '1h', duration)
+export const TemplateNameSchema = parsed('TemplateName', 'the name of a template', 'editor', appName)
+export const SpanSchema = parsed('Span', 'a length of time with its unit', '1h', duration)
 
-const line = (most: number) =>
-  z
-    .string()
-    .min(1)
-    .max(most)
-    .regex(/^[\x20-\x7e]*$/, 'takes printable characters of ASCII: it is sent in a header')
-
-const SessionKeySchema = z
+export const SessionKeySchema = z
   .strictObject({
     name: z.string().min(1).max(200),
     namespace: z.string().max(200).default(''),
@@ -33,7 +30,7 @@ const SessionKeySchema = z
   .meta({ id: 'SessionKey' })
 
 const templateFields = {
-  lifetime: Span.optional().describe('how long a session lives at most; left out: as long as somebody uses it'),
+  lifetime: SpanSchema.optional().describe('how long a session lives at most; left out: as long as somebody uses it'),
   whenIdle: z
     .enum(WHEN_IDLE)
     .default(TEMPLATE_DEFAULTS.whenIdle)
@@ -43,11 +40,25 @@ const templateFields = {
     .enum(VISITORS)
     .default(TEMPLATE_DEFAULTS.visitors)
     .describe('token: who has one; all: whoever knows the hostname'),
+  ports: z
+    .enum(SESSION_PORTS)
+    .default(TEMPLATE_DEFAULTS.ports)
+    .describe('main: only the port of the definition; all: each port has the hostname PORT-SLOT.HOSTNAME-OF-TEMPLATE'),
   authUrl: z
     .url({ protocol: /^https?$/ })
     .max(2_000)
     .optional()
-    .describe('asked before each connect, and for each visit without a token'),
+    .describe('asked about each visit without a token, and before a connect that passes its visitor on'),
+  warm: z
+    .int()
+    .min(0)
+    .max(1_000)
+    .optional()
+    .describe('how many sessions are kept started ahead of time, beside those in use; left out: none'),
+  pool: LabelsSchema.optional().describe('labels that a node must have to take its sessions; left out: any node'),
+  volumeFrom: parsed('VolumeSource', 'app:NAME or snapshot:NAME/ID', 'app:golden', volumeSource)
+    .optional()
+    .describe('what the volume of a session that has none yet is a copy of; left out: it begins empty'),
 }
 export const TemplateSchema = z.strictObject(templateFields).meta({ id: 'Template' })
 /** As it is stored in an app's document. */
@@ -56,6 +67,7 @@ export const StoredTemplateSchema: z.ZodType<Template> = z.object({
   whenIdle: z.enum(WHEN_IDLE),
   most: z.int(),
   visitors: z.enum(VISITORS),
+  ports: z.enum(SESSION_PORTS).optional(),
 }) as never
 
 const SessionEndSchema = z
@@ -72,12 +84,13 @@ const SessionEndSchema = z
 
 /** As it is stored in an app's document. */
 export const StoredSessionSchema: z.ZodType<Session> = z.object({
-  template: Name,
+  template: TemplateNameSchema,
   key: z.object({ name: z.string(), namespace: z.string(), tag: z.string().optional() }).optional(),
   until: z.iso.datetime().optional(),
   whenIdle: z.enum(WHEN_IDLE),
-  idle: Span.optional(),
+  idle: SpanSchema.optional(),
   visitors: z.enum(VISITORS),
+  ports: z.enum(SESSION_PORTS).optional(),
   authUrl: z.string().optional(),
   node: parsed('SessionNode', 'a DNS label', 'node-1', nodeName).optional(),
   tokens: z
@@ -90,33 +103,13 @@ export const StoredSessionSchema: z.ZodType<Session> = z.object({
       }),
     )
     .max(MOST_SESSION_TOKENS),
+  pool: z.record(z.string(), z.string()).optional(),
+  warm: z.object({ of: z.string(), ready: z.boolean() }).optional(),
+  sandbox: z
+    .object({ metadata: z.record(z.string(), z.string()), atTimeout: z.enum(AT_TIMEOUT), seed: z.string().optional() })
+    .optional(),
   ending: SessionEndSchema.optional(),
 }) as never
-
-/** What `connect` is asked for. */
-export const ConnectSchema = z
-  .strictObject({
-    template: Name,
-    key: SessionKeySchema.optional().describe('left out: a new session each time'),
-    spawn: z
-      .strictObject({
-        env: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,199}$/), z.string().max(32_768)).default({}),
-        lifetime: Span.optional(),
-        idle: Span.optional().describe('how long nobody may use it before it ends or sleeps'),
-      })
-      .nullable()
-      .default({ env: {} })
-      .describe('variables and limits of a new session, beside those of the template; null: only a session that lives'),
-    user: line(200).optional().describe('told to the app as X-Verified-User with each request by the token'),
-    auth: z.record(z.string(), z.unknown()).optional().describe('told to the app as X-Verified-Auth, as JSON'),
-    tokenLifetime: Span.optional().describe(`how long the token counts; left out: ${TEMPLATE_DEFAULTS.tokenLifetime}`),
-    token: z
-      .string()
-      .regex(/^[A-Za-z0-9_-]{16,200}$/, 'takes 16 to 200 of A-Z, a-z, 0-9, _ and -')
-      .optional()
-      .describe('a token of the caller’s own, for apps that need a stable path; it counts as long as the session'),
-  })
-  .meta({ id: 'Connect' })
 
 const SessionStateSchema = z.enum(SESSION_STATES)
 
@@ -124,7 +117,7 @@ const SessionStateSchema = z.enum(SESSION_STATES)
 export const SessionViewSchema = z
   .object({
     session: z.string().describe('its name, which is that of its app'),
-    template: Name,
+    template: TemplateNameSchema,
     key: SessionKeySchema.nullable(),
     state: SessionStateSchema,
     since: z.iso.datetime().describe('since when it is in this state, or since when it is asked for'),
@@ -132,12 +125,14 @@ export const SessionViewSchema = z
     url: z.string(),
     users: z.array(z.string()).describe('of the tokens that count'),
     node: z.string().nullable(),
+    warm: z.boolean().describe('it was started ahead of time, and is nobody’s yet'),
     end: SessionEndSchema.nullable(),
   })
   .meta({ id: 'SessionView' })
 
 export const ConnectedSchema = SessionViewSchema.extend({
-  spawned: z.boolean().describe('whether this call has made it'),
+  spawned: z.boolean().describe('whether this call has made it, or taken it from the pool'),
+  fromPool: z.boolean().describe('whether this call has taken it from the sessions that were started ahead of time'),
   token: z.string().nullable().describe('null: whoever knows the hostname may visit'),
   statusUrl: z.string(),
 }).meta({ id: 'Connected' })

@@ -26,7 +26,7 @@ const InstanceStatsSchema = z
 
 export const statsCalls = {
   listStats: {
-    says: 'what the instances that are awake use: processor, memory, network, disk, processes; silent: nodes that did not answer',
+    says: 'what the instances that are awake or frozen use: processor, memory, network, disk, processes; silent: nodes that did not answer',
     answer: z.object({ items: z.array(InstanceStatsSchema), silent: z.array(NodeNameSchema) }),
     may: admin,
   },
@@ -34,7 +34,7 @@ export const statsCalls = {
 
 export const nodeStatsCalls = {
   listStats: {
-    says: 'what the awake instances of this node use',
+    says: 'what the instances of this node use that are awake or frozen',
     answer: z.object({ items: z.array(InstanceStatsSchema) }),
     may: admin,
   },

@@ -1,11 +1,9 @@
 import { z } from 'zod'
-import { admin, appParams, type Call, instanceParams, shown } from './call-shape.ts'
+import { admin, appParams, type Call, frontParams, instanceParams, shown } from './call-shape.ts'
 import { SESSION_TYPE } from './exec-channel.ts'
 import { nodeSessionQuery } from './exec-schemas.ts'
 import { AppSchema } from './schemas.ts'
 import { FrontPortsSchema, FrontReportSchema, StoredTcpPortsSchema, TcpPortsSchema } from './tcp-schemas.ts'
-
-const front = z.strictObject({ front: z.string().regex(/^[\w.-]{1,100}$/) })
 
 /** The calls about raw TCP ports of apps. */
 export const tcpCalls = {
@@ -25,7 +23,7 @@ export const tcpCalls = {
   },
   reportTcp: {
     says: 'tell which of the ports that apps ask for this front listens on, and why not on the others',
-    params: front,
+    params: frontParams,
     body: FrontReportSchema,
     answer: 'nothing',
     may: ['admin', 'proxy'],

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { ShadowError } from '../lib/errors.ts'
 import type { Network } from '../model/access.ts'
-import { STOP_REASONS } from '../model/instance.ts'
+import { KEEP_TIERS, SLEEP_TIERS, STOP_REASONS } from '../model/instance.ts'
 import { answerPath, checkedRule, type IgnoreRule, MOST_ANSWERS, MOST_IGNORE_RULES } from '../model/wake-rules.ts'
 
 const orFault = <T>(context: z.core.$RefinementCtx, parse: () => T): T => {
@@ -92,8 +92,37 @@ const IdleCheckSchema = z
   ])
   .meta({ id: 'IdleCheck' })
 
-/** Fields of `sleep` of a task definition by which an app that nobody uses may be at work. */
-export const atWorkFields = {
+/** Fields of the view of an instance about tiers between awake and asleep. */
+export const tierViewFields = {
+  freezesAt: z.iso.datetime().optional(),
+  frozenBy: z.enum(STOP_REASONS).optional(),
+  parked: z.literal(true).optional().describe('it is asleep, and a container waits for its next wake'),
+}
+
+/** The tier to which an app is put. */
+export const SleepTierSchema = z.enum(SLEEP_TIERS).default('asleep')
+
+/** Fields of `sleep` of a task definition: when it is frozen, how far it steps down, and how an app that nobody uses is found to be at work. */
+export const sleepFields = <T extends z.ZodType, D extends z.ZodType>(orNever: T, duration: D) => ({
+  freezeAfter: orNever
+    .describe('how long after its last use it is frozen, until it sleeps; left out: SHADOW_FREEZE_AFTER of the node')
+    .optional(),
+  suspendAfter: orNever
+    .describe(
+      'how long after its last use the memory of a frozen app goes to the swap of its machine; left out: SHADOW_SUSPEND_AFTER of the node',
+    )
+    .optional(),
+  keep: z
+    .enum(KEEP_TIERS)
+    .optional()
+    .describe(
+      'the lowest tier that it goes to for want of use. frozen, suspended: it is that after its idle time, until its memory or its volume slot is needed; left out: SHADOW_KEEP of the node',
+    ),
+  detachAfter: duration
+    .describe(
+      'how long a disk of a cloud stays attached after it fell asleep since nobody used it; left out: SHADOW_DETACH_AFTER of the node',
+    )
+    .optional(),
   idleCheck: IdleCheckSchema.optional().describe(
     'asked before the app sleeps. http: 2xx is idle, 409 and 503 are at work. command: exit code 0 is idle, others are at work. All else has failed, and counts as idle from the third time in a row on',
   ),
@@ -109,7 +138,7 @@ export const atWorkFields = {
     .describe(
       'do not put it to sleep for want of use, and record when it would have been; left out: SHADOW_SLEEP_DRY_RUN of the node',
     ),
-}
+})
 
 /** What keeps an instance awake that nobody uses. */
 export const AtWorkSchema = z.object({ why: z.string(), checkedAt: z.iso.datetime() })
