@@ -70,7 +70,10 @@ type Parts = {
   readonly summaries: Summaries
   readonly health: Health
   readonly readLogs: (instance: InstanceId, options: ReadOptions, signal: AbortSignal) => AsyncIterable<LogLine>
-  readonly hosted: Pick<HostedApps, 'mustTake' | 'keep' | 'sleep' | 'forget' | 'forgetInstance' | 'removeVolume'>
+  readonly hosted: Pick<
+    HostedApps,
+    'mustTake' | 'keep' | 'sleep' | 'freeze' | 'park' | 'forget' | 'forgetInstance' | 'removeVolume'
+  >
   /** Announces this node to the master, and takes its cordon from the answer. */
   readonly announceNow: () => Promise<void>
   readonly loads: Loads
@@ -130,8 +133,7 @@ export function apiHandlers({
       const instance = await instanceOf(params.instance, permit)
       await askWorkers()
       await refusedConnections.read().catch(() => undefined) // the view shows the last known counts
-      const refused = refusedConnections.of(instance.id)
-      return { ...(await space.viewOf(instance)), ...(refused && { refusedConnections: refused }) }
+      return { ...(await space.viewOf(instance)), ...refusedConnections.viewOf(instance.id) }
     },
     wakeInstance: async ({ params }, { signal, permit }) => {
       const app = appOf(params.instance)
@@ -148,7 +150,11 @@ export function apiHandlers({
       return instance.view()
     },
     sleepInstance: async ({ params, query }, { permit }) =>
-      (await hosted.sleep(params.instance, query.kind, permit)).view(),
+      query.to === 'asleep'
+        ? (await hosted.sleep(params.instance, query.kind, permit)).view()
+        : query.to === 'parked'
+          ? (await hosted.park(params.instance, permit)).view()
+          : (await hosted.freeze(params.instance, query.to)).view(),
     announceNow,
     checkInstance: ({ params, body }, { signal }) => instances.check(params.instance, body, signal),
     keepInstance: async ({ params, body }, { signal, permit }) => {

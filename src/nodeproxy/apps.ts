@@ -10,7 +10,7 @@ import { isFailure, ShadowError } from '../lib/errors.ts'
 import { json } from '../lib/http/api/call.ts'
 import type { Log } from '../lib/log.ts'
 import type { App } from '../model/app.ts'
-import { CHECKED_COUNTS_FOR, MASTER_CALL_IN_WAKE_WITHIN } from '../model/intervals.ts'
+import { CHECKED_COUNTS_FOR, MASTER_CALL_IN_WAKE_WITHIN, MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import type { AppName, VolumeId } from '../model/names.ts'
 import type { Definitions } from './definitions.ts'
 
@@ -138,7 +138,9 @@ export class Apps {
   }
 
   async #fetch(name: AppName, etag: string | null): Promise<Versioned<App> | 'same'> {
-    using limit = deadline(this.#options.clock, MASTER_CALL_IN_WAKE_WITHIN, () => silent(name))
+    // Without a definition there is nothing to serve meanwhile, so a slow master is waited for.
+    const withinMs = etag === null ? MASTER_CALL_WITHIN : MASTER_CALL_IN_WAKE_WITHIN
+    using limit = deadline(this.#options.clock, withinMs, () => silent(name, withinMs))
     const answer = await this.#options.master.raw('getApp', {
       params: { app: name },
       headers: { ...(etag !== null && { 'if-none-match': etag }), ...permitHeaders(this.#permits.get(name)) },
@@ -152,7 +154,7 @@ export class Apps {
   }
 }
 
-const silent = (app: AppName): ShadowError =>
-  new ShadowError('master-unreachable', `the master did not tell of ${app} within ${MASTER_CALL_IN_WAKE_WITHIN} ms`, {
+const silent = (app: AppName, withinMs: number): ShadowError =>
+  new ShadowError('master-unreachable', `the master did not tell of ${app} within ${withinMs} ms`, {
     retryAfterMs: 1_000,
   })

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { hostname } from 'node:os'
 import type { Membership } from '../api/membership.ts'
 import { ShadowError } from '../lib/errors.ts'
@@ -15,11 +16,13 @@ import {
 } from '../lib/settings.ts'
 import { poolSize } from '../lib/threads/size.ts'
 import { tracingSettings } from '../lib/tracing/settings.ts'
+import { KEEP_TIERS } from '../model/instance.ts'
 import { LEAST_LEASE } from '../model/intervals.ts'
 import { labels } from '../model/labels.ts'
 import { type NodeName, nodeName } from '../model/names.ts'
-import { durationMs, sayMs, sizeBytes } from '../model/quantities.ts'
+import { durationMs, orNever, sayMs, sizeBytes } from '../model/quantities.ts'
 import { buildSettings } from './builds/settings.ts'
+import { memoryFloor } from './pressure/memory-floor.ts'
 import { EGRESS_MODES } from './runtime/firewall.ts'
 
 /** A lease that lasts longer would be refused by the master. */
@@ -85,9 +88,23 @@ export const nodeproxySettings = {
     default: 'none',
     help: 'TCP ports of this machine that every app may reach, such as 80,443 if a separate front runs here; shadow up adds its own ports',
   }),
+  nameServers: optionalSetting('SHADOW_EGRESS_NAME_SERVERS', nameServers, {
+    help: 'name servers by which this node finds the domains that apps may reach, such as 9.9.9.9 or 127.0.0.1:5353, by commas; left out: those of this machine',
+  }),
+  egressAuthorities: optionalSetting('SHADOW_EGRESS_CA', text, {
+    help: 'file with certificates (PEM) of authorities that hosts with credentials of apps may have beside the public ones',
+  }),
   spot: setting('SHADOW_SPOT', oneOf('on', 'off'), {
     default: 'off',
     help: 'on: this node is a spot instance of EC2, and drains itself when EC2 says, two minutes before, that it takes the machine back',
+  }),
+  preparedNetworks: setting('SHADOW_PREPARED_NETWORKS', wholeNumber(0, 100), {
+    default: '2',
+    help: 'how many networks of containers are made before apps wake, so that those wakes take half the time; each takes some 6 MB while it waits, and while its app is awake; 0: none',
+  }),
+  parkedApps: setting('SHADOW_PARKED_APPS', wholeNumber(0, 1_000), {
+    default: '0',
+    help: 'for how many sleeping apps, those most likely to be woken next, a container waits that is made and started already, so that a wake takes little longer than the boot of the app; each takes some 10 MB; 0: only for those that shadow park names',
   }),
   memoryOvercommit: setting('SHADOW_MEMORY_OVERCOMMIT', factor, {
     default: '2',
@@ -99,6 +116,9 @@ export const nodeproxySettings = {
   }),
   labels: optionalSetting('SHADOW_NODE_LABELS', labels, {
     help: 'labels of this node, such as zone=eu-1,disk=ssd; zone is the zone in which volumes of a cloud are looked for; left out: none',
+  }),
+  startsAtOnce: optionalSetting('SHADOW_STARTS_AT_ONCE', wholeNumber(1, 10_000), {
+    help: 'how many containers are started at a time; when more apps are woken at once, the others wait for their turn, so that the first ones answer soon; left out: twice the processors',
   }),
   volumeSlots: setting('SHADOW_VOLUME_SLOTS', wholeNumber(0, 100_000), {
     default: '1000',
@@ -123,7 +143,7 @@ export const nodeproxySettings = {
   }),
   detachAfter: setting('SHADOW_DETACH_AFTER', durationMs, {
     default: '0s',
-    help: 'how long a disk of a cloud (ebs, digitalocean) stays attached after its app fell asleep since nobody used it: its next wake is quicker; it is given up at once when another node or another volume needs it; 0s: it is detached at once',
+    help: 'how long a disk of a cloud (ebs, digitalocean) stays attached after its app fell asleep since nobody used it: its next wake is quicker; it is given up at once when another node or another volume needs it; 0s: it is detached at once; --detach-after of the app takes precedence',
   }),
   digitalocean: optionalSetting('SHADOW_DIGITALOCEAN', clusterWord, {
     help: 'name of this cluster in the tags of its disks at DigitalOcean, such as production: opens the driver digitalocean on a droplet; disks without this tag are never touched; left out: this node takes no app with such a volume',
@@ -145,6 +165,22 @@ export const nodeproxySettings = {
   sleepDryRun: setting('SHADOW_SLEEP_DRY_RUN', oneOf('off', 'on'), {
     default: 'off',
     help: 'on: no app of this node is put to sleep for want of use; its log and shadow why tell when it would have been. --sleep-dry-run of the app takes precedence',
+  }),
+  freezeAfter: setting('SHADOW_FREEZE_AFTER', orNever, {
+    default: 'never',
+    help: 'how long after its last use an app is frozen, until it sleeps or a request comes: it keeps its memory, uses no processor, and answers within a millisecond or two; --freeze-after of the app takes precedence',
+  }),
+  suspendAfter: setting('SHADOW_SUSPEND_AFTER', orNever, {
+    default: 'never',
+    help: 'how long after its last use the memory of a frozen app goes to the swap of this machine (zram or a swap file), if it has any; --suspend-after of the app takes precedence',
+  }),
+  keep: setting('SHADOW_KEEP', oneOf(...KEEP_TIERS), {
+    default: 'asleep',
+    help: 'the lowest tier that an app goes to for want of use: asleep; frozen or suspended: it stays so after its idle time, until its memory or its volume slot is needed; --keep of the app takes precedence',
+  }),
+  memoryFloor: setting('SHADOW_MEMORY_FLOOR', memoryFloor, {
+    default: '5%',
+    help: 'how much of the memory of this machine is kept free, as a size or in percent: below that, or while processes wait for memory, apps that nobody uses are suspended or put to sleep, the longest unused first; 0: they are not',
   }),
   drainUpdate: setting('SHADOW_APP_DRAIN_UPDATE', durationMs, {
     default: '30s',
@@ -214,6 +250,19 @@ function dropletGiven(value: string): { readonly droplet: number; readonly regio
   const [, droplet, region] = /^([1-9]\d{0,14})@([a-z]{3}\d+)$/.exec(value) ?? []
   if (droplet !== undefined && region !== undefined) return { droplet: Number(droplet), region }
   throw new ShadowError('bad-input', `"${value}" is not a droplet and its region, such as 3164444@fra1`)
+}
+
+/** Parser: IP addresses of name servers by commas, each with or without a port. */
+function nameServers(value: string): readonly string[] {
+  return value.split(',').map(part => {
+    const text = part.trim()
+    const [, address = text, port = '53'] = /^([\d.]+):(\d{1,5})$/.exec(text) ?? []
+    if (isIP(address) !== 0 && Number(port) > 0 && Number(port) < 65_536) return text
+    throw new ShadowError(
+      'bad-input',
+      `"${text}" is not the IP address of a name server, such as 9.9.9.9 or 127.0.0.1:5353`,
+    )
+  })
 }
 
 /** Parser: ports by commas, or `none`. */

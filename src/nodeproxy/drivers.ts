@@ -2,7 +2,10 @@ import { existsSync } from 'node:fs'
 import type { Clock } from '../lib/clock.ts'
 import type { Exec } from '../lib/exec.ts'
 import type { Log } from '../lib/log.ts'
+import type { Seals } from '../lib/seals.ts'
+import type { InstanceId } from '../model/instance-id.ts'
 import type { NodeName } from '../model/names.ts'
+import type { WireCredential } from '../model/wire.ts'
 import { ext4 } from './filesystem/ext4.ts'
 import type { Filesystem } from './filesystem/filesystem.ts'
 import type { Logs } from './logs/logs.ts'
@@ -10,6 +13,7 @@ import { openLogs } from './logs/open.ts'
 import { docker } from './runtime/docker.ts'
 import type { StoredImages } from './runtime/docker-images.ts'
 import type { EgressMode } from './runtime/firewall.ts'
+import type { NamedEgress } from './runtime/named-egress.ts'
 import type { Runtime } from './runtime/runtime.ts'
 import type { BlockDriver } from './volumes/block-driver.ts'
 import type { BlockDrivers } from './volumes/block-drivers.ts'
@@ -23,18 +27,25 @@ export type Drivers = {
   readonly logs: Logs
 }
 
-type Options = {
+export type DriverOptions = {
   readonly node: NodeName
   readonly data: string
   readonly dockerSocket: string
   readonly storedImages: StoredImages
   readonly egress?: EgressMode
   readonly egressPorts?: readonly number[]
+  /** Serves apps whose definition names domains. */
+  readonly named?: NamedEgress
+  /** The secrets that requests of an instance get. */
+  readonly wireOf?: (instance: InstanceId) => readonly WireCredential[]
+  /** How many networks are made before containers need them. */
+  readonly preparedNetworks?: number
   readonly volumeOvercommit?: number
   readonly floorBytes?: number
   readonly pool?: string | undefined
   readonly ebs?: BlockDriver | undefined
   readonly digitalocean?: BlockDriver | undefined
+  readonly seals: Seals
   readonly exec: Exec
   readonly clock: Clock
   readonly log: Log
@@ -48,15 +59,19 @@ export function openDrivers({
   storedImages,
   egress,
   egressPorts = [],
+  named,
+  wireOf,
+  preparedNetworks,
   volumeOvercommit,
   floorBytes,
   pool,
   ebs,
   digitalocean,
+  seals,
   exec,
   clock,
   log,
-}: Options): Drivers {
+}: DriverOptions): Drivers {
   const folder = `${data}/volumes`
   const runtime = docker({
     node,
@@ -67,8 +82,12 @@ export function openDrivers({
     ...(egress && { egress }),
     addressesFile: `${data}/node/addresses`,
     frontPorts: egressPorts,
+    ...(named && { named }),
+    ...(wireOf && { wireOf }),
+    ...(preparedNetworks !== undefined && { preparedNetworks }),
     exec,
     sockets: `${data}/sockets`,
+    gates: { folder: `${data}/gates`, seals },
     sources: `${data}/sources`,
     records: { folder: `${data}/containers`, isUpgrade: existsSync(`${data}/apps`) },
   })

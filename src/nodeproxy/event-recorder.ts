@@ -1,7 +1,7 @@
 import { type Clock, timestamp } from '../lib/clock.ts'
 import type { ShadowError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
-import type { InstanceView, Phase, SleepStep, StopReason, WakeCause, WakeStep } from '../model/instance.ts'
+import type { InstanceView, Phase, SleepStep, StopReason, WakeCause, WakeStep, WakeTier } from '../model/instance.ts'
 import { type InstanceId, logFields } from '../model/instance-id.ts'
 import { withoutLastLines } from '../model/last-lines.ts'
 import { sayMs } from '../model/quantities.ts'
@@ -43,6 +43,7 @@ export class EventRecorder {
   #wokenBy: string | null = null
   #cause: WakeCause | undefined
   #stoppedBy: StopReason | null = null
+  #frozenBy: StopReason | undefined
   #cut: number | undefined
   #lastWake: InstanceView['lastWake'] = null
   #badAnswer: InstanceView['badAnswer'] = null
@@ -64,11 +65,20 @@ export class EventRecorder {
 
   get facts(): Pick<
     InstanceView,
-    'wokenBy' | 'stoppedBy' | 'lastWake' | 'badAnswer' | 'badConnection' | 'memoryKill' | 'cut' | 'drySleeps'
+    | 'wokenBy'
+    | 'stoppedBy'
+    | 'frozenBy'
+    | 'lastWake'
+    | 'badAnswer'
+    | 'badConnection'
+    | 'memoryKill'
+    | 'cut'
+    | 'drySleeps'
   > {
     return {
       wokenBy: this.#wokenBy,
       stoppedBy: this.#stoppedBy,
+      ...(this.#frozenBy && { frozenBy: this.#frozenBy }),
       lastWake: this.#lastWake,
       badAnswer: this.#badAnswer,
       memoryKill: this.#memoryKill,
@@ -104,13 +114,37 @@ export class EventRecorder {
     this.#revision = revision
   }
 
-  awake(ms: number, steps: Steps): void {
+  awake(ms: number, steps: Steps, from: WakeTier = 'asleep'): void {
     this.trace?.end('awake')
-    this.#counters.woken({ cause: this.#cause, ms, steps })
+    this.#counters.woken({ cause: this.#cause, ms, steps }, from)
     this.#lastWake = { ms, steps }
     this.#log.info('app awake', { ...this.#of, by: this.#wokenBy, ms, steps })
     this.#note(`awake after ${sayMs(ms)}, woken by ${this.#wokenBy}`)
     this.#tell({ ...this.#wake, outcome: 'ok', ms })
+  }
+
+  /** It goes on where it was frozen. */
+  thawed({ says: by, cause }: WokenBy, ms: number, from: 'frozen' | 'suspended'): void {
+    this.#frozenBy = undefined
+    this.#wokenBy = by
+    this.#cause = cause
+    this.#counters.woken({ cause, ms, steps: {} }, from)
+    this.#lastWake = { ms, steps: {} }
+    this.#log.info('app thawed', { ...this.#of, by, ms })
+    this.#note(`thawed after ${sayMs(ms)}, woken by ${by}`)
+  }
+
+  frozen(phase: 'frozen' | 'suspended', why: StopReason): void {
+    this.#frozenBy = why
+    this.#log.info(`app ${phase}`, { ...this.#of, why })
+    this.#note(`${phase}: ${why}`)
+    if (phase === 'suspended' && why === 'memory')
+      this.#tell({ kind: 'sleep', by: why, revision: this.#revision, outcome: 'ok', detail: phase })
+  }
+
+  notFrozen(phase: 'frozen' | 'suspended', { message, cause }: ShadowError): void {
+    this.#log.warn(`app not ${phase}`, { ...this.#of, detail: message, cause })
+    this.#note(`not ${phase}: ${firstLine(message)}`)
   }
 
   wasAwake(ms: number): void {
@@ -222,6 +256,7 @@ export class EventRecorder {
 
   stopping(why: StopReason): void {
     this.#counters.stops[why] += 1
+    this.#frozenBy = undefined
     this.#stoppedBy = why
     this.#cut = undefined
     this.#stop = { times: new StepTimes(), isStuck: false }

@@ -1,5 +1,6 @@
-import { readFile, statfs } from 'node:fs/promises'
+import { statfs } from 'node:fs/promises'
 import { availableParallelism, loadavg } from 'node:os'
+import { readMemory } from '../lib/memory.ts'
 import { isOverloaded } from '../model/placement.ts'
 import type { Runtime } from './runtime/runtime.ts'
 
@@ -63,10 +64,8 @@ const cpuUse = (): number => (loadavg()[0] ?? 0) / availableParallelism()
 
 /** The part of the memory that is not available, from 0 to 1. */
 async function memoryUse(): Promise<number> {
-  const text = await readFile('/proc/meminfo', 'utf8')
-  const kibibytes = (name: string): number => Number(new RegExp(`^${name}: +(\\d+)`, 'm').exec(text)?.[1] ?? 0)
-  const total = kibibytes('MemTotal')
-  return total === 0 ? 0 : 1 - kibibytes('MemAvailable') / total
+  const { totalBytes, availableBytes } = await readMemory()
+  return 1 - availableBytes / totalBytes
 }
 
 async function hasRoomAt(folder: string): Promise<boolean> {

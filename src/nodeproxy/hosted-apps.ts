@@ -3,15 +3,23 @@ import type { Cancellation } from '../lib/cancellation.ts'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import type { App } from '../model/app.ts'
 import { budgetNow } from '../model/budget.ts'
-import type { Held, HoldRequest, InstanceView, Phase, StopReason } from '../model/instance.ts'
+import {
+  type Held,
+  type HoldRequest,
+  type InstanceView,
+  isRunning,
+  type Phase,
+  type StopReason,
+} from '../model/instance.ts'
 import { appOf, type InstanceId, isPlain, logFields } from '../model/instance-id.ts'
 import type { AppName, VolumeId } from '../model/names.ts'
 import { isPaused, sayPause } from '../model/pause.ts'
-import { isTemplate, type SessionEnd, type SessionEndKind, sessionEnds } from '../model/session.ts'
+import { isElsewhere, isTemplate, type SessionEnd, type SessionEndKind, sessionEnds } from '../model/session.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import { Apps } from './apps.ts'
 import { Companions } from './companions/companions.ts'
 import type { Definitions } from './definitions.ts'
+import { containerOfRun } from './freezing.ts'
 import type { NodeHistory } from './history/history.ts'
 import type { Instance } from './instance.ts'
 import type { InstanceParts } from './instance-parts.ts'
@@ -147,6 +155,13 @@ export class HostedApps implements Disposable {
       .then(found => this.instances.hold(instance, found, request, cancellation))
   }
 
+  /** The container that a hold is for. Fails with `app-unreachable` if it has ended since it was held, so that the container is another one, or none. */
+  containerOf(instance: InstanceId, { run = '' }: Pick<Held, 'run'>): Container {
+    const container = this.instances.get(instance)?.running?.container
+    if (container !== undefined && container.id === containerOfRun(run)) return container
+    throw new ShadowError('app-unreachable', `${instance} stopped just now`, { retryAfterMs: 1_000 })
+  }
+
   /** Wakes the instance, and keeps it awake for so long from then on; resolves when it is ready. Fails as a hold does. */
   async keep(instance: InstanceId, { forMs, why, permit }: Keeping, signal: AbortSignal): Promise<Instance> {
     const request = { kind: 'request', cause: 'scale', what: why, bytes: 0, mayWake: true, permit } as const
@@ -169,6 +184,29 @@ export class HostedApps implements Disposable {
     if (ends || kind === 'hard') await instance.end('asked', kind, ends ? sessionEnds(app) : isAsleep(id))
     else await instance.sleep('asked')
     return instance
+  }
+
+  /** Puts an instance to sleep, and has a container wait for its next wake. Fails with `not-parkable`, `app-in-use`, and as a wake does that is not allowed. */
+  async park(id: InstanceId, permit: string | undefined): Promise<Instance> {
+    const app = appOf(id)
+    this.mustTake(app)
+    const instance = this.instances.of(id, await this.apps.resolve(app, permit))
+    this.mustBeAllowed(app)
+    mustNotBeUsed(instance)
+    if (instance.phase !== 'asleep') await instance.sleep('asked')
+    await instance.parked.park()
+    return instance
+  }
+
+  /** Freezes or suspends an instance because somebody asked. Fails with `app-asleep`, `app-in-use`, `no-swap`. */
+  async freeze(id: InstanceId, to: 'frozen' | 'suspended'): Promise<Instance> {
+    const instance = this.instances.get(id)
+    if (instance === undefined || !isRunning(instance.phase)) throw isAsleep(id)
+    await instance.freeze(to)
+    if (instance.phase !== 'awake') return instance
+    throw new ShadowError('app-in-use', `${id} is in use, or runs together with apps that it uses or that use it`, {
+      hint: `shadow why ${appOf(id)}`,
+    })
   }
 
   /** Fails with `is-template`, `session-not-found`, `app-paused` or `budget-spent`. */
@@ -217,6 +255,12 @@ export class HostedApps implements Disposable {
     if (liveness === undefined)
       throw new ShadowError('app-unreachable', `${instance} was stopped before it had answered`)
     await liveness.alive()
+  }
+
+  /** The apps whose changes matter at once: those of which something runs, be it a container that waits. */
+  get watched(): AppName[] {
+    const all = this.instances.all.filter(({ phase, parked }) => phase !== 'asleep' || parked.isParked)
+    return [...new Set(all.map(({ id }) => appOf(id)))]
   }
 
   get awake(): number {
@@ -290,17 +334,18 @@ export class HostedApps implements Disposable {
 
   /** The app of an instance that is awake, where no master says what is newest: its requests do not wait for one that may be away. */
   #servesInDoubt(instance: InstanceId): App | undefined {
-    if (this.apps.freshness.isFresh || this.phase(instance) !== 'awake') return undefined
+    if (this.apps.freshness.isFresh || !isRunning(this.phase(instance))) return undefined
     const app = appOf(instance)
     this.apps.checkBehind(app)
     return this.apps.known(app)
   }
 
-  /** Puts an app to sleep that is paused, or whose budget is spent, and ends a session that a master has begun to end. */
+  /** Puts an app to sleep that is paused, or whose budget is spent, and ends a session that a master has begun to end, or that another node has. */
   #endIfNotAllowed(app: App): void {
-    const { clock } = this.#options.parts
+    const { clock, node } = this.#options.parts
     const budget = budgetNow(app.budget, clock.wall())
     if (app.session?.ending !== undefined) this.#endSession(app.name, app.session.ending)
+    else if (isElsewhere(app, node)) this.removed(app.name)
     else if (app.paused !== undefined) this.#end(app.name, 'paused', `It is ${sayPause(app.paused)}`)
     else if (budget?.state === 'spent') this.#end(app.name, 'budget', `spent is ${budget.why}`)
     else if (budget !== undefined)
@@ -318,7 +363,7 @@ export class HostedApps implements Disposable {
   #end(app: AppName, why: StopReason, says: string): void {
     const { logs, parts } = this.#options
     for (const instance of this.instances.ofApp(app)) {
-      if (instance.phase !== 'awake' && instance.phase !== 'waking') continue
+      if (!isRunning(instance.phase) && instance.phase !== 'waking') continue
       logs.note(instance.id, says)
       parts.log.warn('app put to sleep', { ...logFields(instance.id), why, says })
       instance.sleep(why).catch(() => undefined) // it has ended in `stuck`, and that was logged

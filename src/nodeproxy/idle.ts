@@ -6,6 +6,10 @@ type Options = {
   clock: Clock
   /** Asked again each time that it matters: it may change while the instance is awake. */
   idleAfter: () => Duration | 'never'
+  /** After which time it rings before that, asked for as often; undefined: it does not. */
+  before?: () => Duration | undefined
+  /** Whether it does not sleep for want of use, though its idle time counts; left out: it does. */
+  stays?: () => boolean
   inUse: () => boolean
   /** Until when a front keeps the instance awake, by the clock. */
   keptUntil: () => number
@@ -13,7 +17,7 @@ type Options = {
 }
 
 /**
- * Rings when an app was out of use for its whole `idleAfter`. The alarm is not moved at each request: when it rings early it is
+ * Rings when an app was out of use for its whole `idleAfter`, and at the time before that if there is one. The alarm is not moved at each request: when it rings early it is
  * set anew for what is left, so that a request costs no timer.
  */
 export class Idle implements Disposable {
@@ -40,7 +44,22 @@ export class Idle implements Disposable {
 
   /** When it rings if no request comes; undefined if it does not run. */
   get ringsAt(): number | undefined {
-    const afterMs = this.#isSoon ? 0 : this.#afterMs
+    return this.beforeAt ?? this.sleepsAt
+  }
+
+  /** When it rings before the time to sleep, if no request comes; undefined: it does not. */
+  get beforeAt(): number | undefined {
+    const before = this.#isSoon ? undefined : this.#options.before?.()
+    return before === undefined ? undefined : this.#at(toMs(before))
+  }
+
+  /** When the instance is to sleep if no request comes; undefined if that is not known. */
+  get sleepsAt(): number | undefined {
+    if (this.#isSoon) return this.#at(0)
+    return this.#at(this.#options.stays?.() === true ? undefined : this.#afterMs)
+  }
+
+  #at(afterMs: number | undefined): number | undefined {
     if (afterMs === undefined || this.#isResting || this.#options.inUse()) return undefined
     return Math.max(this.#since + afterMs, this.#options.keptUntil(), this.#notBefore)
   }

@@ -18,6 +18,7 @@ export class InstanceCounters {
     self: 0,
     idle: 0,
     room: 0,
+    memory: 0,
     asked: 0,
     updated: 0,
     removed: 0,
@@ -37,8 +38,8 @@ export class InstanceCounters {
     this.#listener = listener
   }
 
-  woken(wake: EndedWake): void {
-    this.#listener?.woken(wake, 'asleep')
+  woken(wake: EndedWake, from: WakeTier): void {
+    this.#listener?.woken(wake, from)
   }
 
   wakeFailed(wake: FailedWake): void {

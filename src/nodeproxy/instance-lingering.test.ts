@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, test } from 'vitest'
 import { isFailure, ShadowError } from '../lib/errors.ts'
 import type { StopReason } from '../model/instance.ts'
 import { volumeId } from '../model/names.ts'
+import { duration } from '../model/quantities.ts'
 import { aTask } from '../testing/fake-app.ts'
 import { hold, InstanceEnvironment, release, settled } from '../testing/instance-environment.ts'
 import type { Instance } from './instance.ts'
@@ -121,6 +122,7 @@ test('a wake for which there is no room gives the disk up before it is refused: 
     adopt: () => undefined,
     leave: () => undefined,
     rename: () => undefined,
+    shrink: () => undefined,
   }
   instance = environment.anInstance()
   await idled()
@@ -178,4 +180,25 @@ test('by itself, and for storage that excludes nobody, no disk stays', async () 
     await idled()
     assert.equal(count('detach'), 1)
   }
+})
+
+test('the app says how long its disk stays attached, before the setting of the node', async () => {
+  instance = environment.anInstance(aTask({ sleep: { ...aTask().sleep, detachAfter: duration('1m') } }))
+  await idled()
+  await environment.clock.advance(MINUTE - 1)
+  isKept()
+  await environment.clock.advance(1)
+  isGivenUp()
+})
+
+test('the app may say that its disk does not stay attached', async () => {
+  instance = environment.anInstance(aTask({ sleep: { ...aTask().sleep, detachAfter: duration('0s') } }))
+  await idled()
+  isGivenUp()
+})
+
+test('the disk of an app that slept because the machine was short of memory stays attached', async () => {
+  release(await hold(instance))
+  assert.equal(await instance.stepDown('asleep', environment.clock.now()), true)
+  isKept()
 })

@@ -1,6 +1,6 @@
 import type { Log } from '../lib/log.ts'
 import type { Tracer } from '../lib/tracing/tracer.ts'
-import type { EndedRun } from '../model/instance.ts'
+import type { EndedRun, KeepTier, WakeCause } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
 import type { AppName, NodeName } from '../model/names.ts'
 import type { Duration } from '../model/quantities.ts'
@@ -44,10 +44,18 @@ export type InstanceParts = WakeParts & {
   readonly idleOf?: ((app: AppName) => Duration | undefined) | undefined
   /** Whether the app can never be woken again once it sleeps; left out: none is such. */
   readonly endsBySleep?: ((app: AppName) => boolean) | undefined
+  /** The wake of an instance has begun; left out: nobody asks. */
+  readonly onWoken?: ((instance: InstanceId, cause: WakeCause) => void) | undefined
   /** An instance has come to rest, and nothing of it is left; left out: nobody asks. */
   readonly onRested?: ((instance: InstanceId, rest: Rested) => void) | undefined
   /** Whether apps are not put to sleep for want of use, where they do not say; left out: they are. */
   readonly sleepDryRun?: boolean | undefined
+  /** How long nobody may use an app before it is frozen, where the app does not say; left out: never. */
+  readonly freezeAfter?: Duration | 'never' | undefined
+  /** The same for the time at which a frozen app is suspended. */
+  readonly suspendAfter?: Duration | 'never' | undefined
+  /** The lowest tier that an app goes to for want of use, where it does not say; left out: asleep. */
+  readonly keep?: KeepTier | undefined
   /** Writes an event into the instance's own log. */
   readonly journal: (instance: InstanceId, line: string) => void
   /** The runtime lost sight of a container: the node should take an inventory soon. */

@@ -84,3 +84,35 @@ test('the app of a session is told which one it is, whatever the request says; a
     assert.deepEqual(app.seen.text.match(/^x-shadow-session.*$/gim)?.map(line => line.trim()) ?? [], told)
   }
 })
+
+test('a request for another port goes to that port of the same run, and one for no port is refused', async () => {
+  await using main = await recorder()
+  await using side = await recorder()
+  await using node = await aListener(() => held(main.address))
+  const ask = (port: string) => new RawClient(node.port, `GET / HTTP/1.1\r\nHost: a\r\nX-Shadow-Port: ${port}\r\n\r\n`)
+  using client = ask(`${side.port}`)
+  await client.until('ok')
+  assert.match(side.seen.text, /^GET \/ /)
+  assert.doesNotMatch(side.seen.text, /x-shadow-port/i)
+  assert.equal(main.seen.text, '')
+  for (const port of ['0', '65536', '080', 'a', '']) {
+    using refused = ask(port)
+    assert.match(await refused.until('bad-input'), /^HTTP\/1\.1 400 /, port)
+  }
+})
+
+test('connections to all ports of a run are forgotten with it: its address may be that of another app then', async () => {
+  await using side = await recorder()
+  await using node = await aListener(() => held('127.0.0.1:1'))
+  const request = `GET / HTTP/1.1\r\nHost: a\r\nX-Shadow-Port: ${side.port}\r\n\r\n`
+  using client = new RawClient(node.port, request)
+  await client.until('ok')
+  assert.equal(side.sockets.size, 1)
+  node.exchanges.forget({ address: '127.0.0.1:1', upstream: 'run' })
+  await until(() => side.sockets.size === 0)
+  side.seen.text = ''
+  client.text = ''
+  client.send(request)
+  assert.match(await client.until('app-unreachable'), /^HTTP\/1\.1 502 /)
+  assert.equal(side.seen.text, '')
+})

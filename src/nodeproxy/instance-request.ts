@@ -9,6 +9,7 @@ import {
   HOP_IGNORED,
   HOP_MOST,
   HOP_PATIENCE,
+  HOP_PORT,
   HOP_RELEASE,
   HOP_TRACE,
   NODE_HEADER,
@@ -17,6 +18,7 @@ import {
   SESSION_HEADER,
   STATE_HEADER,
 } from '../api/paths.ts'
+import { atPort } from '../api/port-hold.ts'
 import { cookieFor, readWanted, releaseOf, type Wanted } from '../api/release-cookie.ts'
 import type { Cancellation } from '../lib/cancellation.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -114,7 +116,9 @@ class InstanceRequest implements Delivery<InstanceId> {
   }
 
   hold(instance: InstanceId): Held | Promise<Held> {
-    return this.#parts.hold(instance, this.#holdRequest, this.cancellation)
+    const { port } = this.#holdRequest
+    const held = this.#parts.hold(instance, this.#holdRequest, this.cancellation)
+    return port === undefined ? held : atPort(held, appOf(instance), port)
   }
 
   forward(_instance: InstanceId, held: Held): Promise<void> {
@@ -159,6 +163,7 @@ type Hop = {
 const hopOf = ({ node, app, exchange, held, wanted, clock }: Hop): NextHop => ({
   address: held.address,
   upstream: held.run,
+  otherPort: held.port,
   alive: held.alive,
   strip: OURS,
   forwarded: 'keep',
@@ -209,9 +214,19 @@ function holdRequestOf(exchange: Exchange, wanted: Wanted): HttpHoldRequest {
     ignoredBy: decoded(exchange.header(HOP_IGNORED)),
     release: releaseOf(wanted),
     trace: exchange.header(HOP_TRACE),
+    port: portOf(exchange.header(HOP_PORT)),
   }
   const patienceMs = patience >= 0 ? patience : undefined
   return new HttpHoldRequest(exchange, from, patienceMs, exchange.header(PERMIT_HEADER), more)
+}
+
+/** The port that a front names. */
+function portOf(said: string | undefined): number | undefined {
+  if (said === undefined) return undefined
+  const port = Number(said)
+  if (!/^[1-9]\d{0,4}$/.test(said) || port > 65_535)
+    throw new ShadowError('bad-input', `the header ${HOP_PORT} has ${JSON.stringify(said)}, which is no port`)
+  return port
 }
 
 function decoded(said: string | undefined): string | undefined {

@@ -6,7 +6,7 @@ import type { AppName, NodeName } from '../model/names.ts'
 import type { Crashes } from './crashes.ts'
 import { type Holds, type InstanceTarget, isIgnored } from './holds.ts'
 import type { Lifecycle } from './lifecycle.ts'
-import type { State } from './state.ts'
+import { isReady, type State } from './state.ts'
 import type { FormerRun } from './switch/former-run.ts'
 import type { WakeRate } from './wake-rate.ts'
 
@@ -43,8 +43,9 @@ export function viewOf(
 ): InstanceView {
   const now = clock.now()
   const iso = (at: number): string => new Date(wallAt(clock, at)).toISOString()
-  const running = state.phase === 'awake' ? state.running : undefined
-  const sleepsAt = state.phase === 'awake' ? state.idle.ringsAt : undefined
+  const { running, idle } = isReady(state) ? state : { running: undefined, idle: undefined }
+  const sleepsAt = idle?.sleepsAt
+  const freezesAt = idle?.beforeAt
   return {
     ...facts,
     phase: state.phase,
@@ -53,6 +54,7 @@ export function viewOf(
     waiting: holds.waiting,
     holds: holds.all.flatMap(hold => listed(hold, iso)).slice(0, MOST_HOLDS),
     sleepsAt: sleepsAt === undefined ? null : iso(sleepsAt),
+    ...(freezesAt !== undefined && { freezesAt: iso(freezesAt) }),
     // Of a wake under way: how far it is.
     lastWake: state.phase === 'waking' ? { ms: now - state.since, steps: { ...state.wake.steps } } : facts.lastWake,
     held: state.phase === 'stuck' ? state.undo.held : [],

@@ -3,12 +3,21 @@ import type { Cancellation } from '../lib/cancellation.ts'
 import type { ShadowError } from '../lib/errors.ts'
 import { Notifier } from '../lib/notifier.ts'
 import type { Unwind } from '../lib/unwind.ts'
-import type { Held, HoldRequest, InstanceView, StopReason, WakeCause, WantedRelease } from '../model/instance.ts'
+import {
+  type Held,
+  type HoldRequest,
+  type InstanceView,
+  isRunning,
+  type StopReason,
+  type WakeCause,
+  type WantedRelease,
+} from '../model/instance.ts'
 import { appOf, type InstanceId } from '../model/instance-id.ts'
 import type { VolumeId } from '../model/names.ts'
 import type { SessionEndKind } from '../model/session.ts'
-import { type PinnedImage, TASK_DEFAULTS, type TaskDefinition } from '../model/task.ts'
+import { TASK_DEFAULTS, type TaskDefinition } from '../model/task.ts'
 import type { BusyLease, BusyLeases } from './busy-leases.ts'
+import { type Checked, checkDefinition } from './definition-check.ts'
 import { drainOf } from './drain.ts'
 import type { InstanceTarget } from './holds.ts'
 import type { InstanceParts } from './instance-parts.ts'
@@ -16,12 +25,14 @@ import { formerView, viewOf } from './instance-view.ts'
 import { ASLEEP, Lifecycle } from './lifecycle.ts'
 import type { Liveness } from './liveness.ts'
 import { NotWokenCounts } from './not-woken.ts'
-import { pinnedImageOf } from './pinned-image.ts'
+import { ParkedContainer } from './parking/parked-container.ts'
+import type { Yielding } from './pressure/next-step.ts'
+import { stepDown, yieldingOf } from './pressure/step-down.ts'
 import { isAsleep, isWaking, releaseEnded, usesVolume } from './refusals.ts'
 import { RevisionChoice } from './revision-choice.ts'
 import type { Running } from './running-container.ts'
 import type { FoundContainer } from './runtime/runtime.ts'
-import type { State, WokenBy } from './state.ts'
+import { isReady, type State, type WokenBy } from './state.ts'
 import type { FormerRun } from './switch/former-run.ts'
 import { Rollout } from './switch/rollout.ts'
 import { foundOf, volumeOf } from './teardown.ts'
@@ -29,17 +40,11 @@ import { Wait } from './wait.ts'
 import { WakeRate } from './wake-rate.ts'
 import { Waker } from './waker.ts'
 
-/** The image that a definition names here, and the one that the current revision ran. */
-export type Checked = {
-  readonly image: PinnedImage | null
-  readonly ran: PinnedImage | null
-  readonly revision?: number
-  readonly rejected?: boolean
-}
-
 /** One instance of an app on this node, from asleep to awake and back. Its wakes and its sleeps take turns. A hold keeps it awake. */
 export class Instance {
   readonly id: InstanceId
+  /** The container that waits for its next wake, while it is asleep. */
+  readonly parked: ParkedContainer
   readonly #parts: InstanceParts
   readonly #life: Lifecycle
   readonly #revision: RevisionChoice
@@ -70,7 +75,16 @@ export class Instance {
       onChange: () => this.#changes.notify(),
     })
     this.#rollout = new Rollout(parts.clock, () => this.#changes.notify())
+    this.parked = new ParkedContainer({
+      id,
+      parts: this.#parts,
+      life: this.#life,
+      isWaking: () => this.#waker.isUnderWay,
+      next: () => this.#revision.next,
+      onChange: () => this.#changes.notify(),
+    })
     this.#waker = new Waker({
+      parked: this.parked,
       rollout: this.#rollout,
       id,
       parts: this.#parts,
@@ -132,10 +146,10 @@ export class Instance {
     return volumeOf(this.id, this.task)?.id
   }
 
-  /** Since when an awake instance is not in use; undefined if it is in use, is not awake, or may not be put to sleep. */
+  /** Since when an awake or frozen instance is not in use; undefined if it is in use, does not run, or may not be put to sleep. */
   get idleSince(): number | undefined {
     const { state } = this.#life
-    if (state.phase !== 'awake' || this.#parts.endsBySleep?.(appOf(this.id))) return undefined
+    if (!isReady(state) || this.#parts.endsBySleep?.(appOf(this.id))) return undefined
     return state.idle.since
   }
 
@@ -143,6 +157,12 @@ export class Instance {
   get running(): Pick<Running, 'container' | 'task'> | undefined {
     const { state } = this.#life
     return state.phase === 'awake' ? state.running : undefined
+  }
+
+  /** The container that is awake or frozen, and its definition. */
+  get serving(): Pick<Running, 'container' | 'task'> | undefined {
+    const { state } = this.#life
+    return isReady(state) ? state.running : undefined
   }
 
   /** The liveness of a run of the app; undefined if that is not the last run. */
@@ -263,6 +283,7 @@ export class Instance {
   define(task: TaskDefinition): void {
     if (!this.#revision.define(task)) return
     this.#life.crashes.forget()
+    this.parked.leave()
     this.#waker.revise()
   }
 
@@ -277,23 +298,17 @@ export class Instance {
   }
 
   /** Checks whether a definition can run, if the instance is awake and would be stopped for it. Otherwise only finds the image that it names. */
-  async check(task: TaskDefinition, signal: AbortSignal): Promise<Checked> {
-    const { runtime } = this.#parts
-    const serves = this.phase === 'awake' || this.phase === 'waking'
-    const image = await (serves ? runtime.check(task, signal) : runtime.findImage(task.image, signal))
-    const { current, ranImage, rejected } = this.#revision
-    return {
-      image: pinnedImageOf(image),
-      ran: pinnedImageOf(ranImage),
-      revision: current.revision,
-      rejected: rejected !== null,
-    }
+  check(task: TaskDefinition, signal: AbortSignal): Promise<Checked> {
+    const serves = isRunning(this.phase) || this.phase === 'waking'
+    return checkDefinition(task, { serves, revision: this.#revision, runtime: this.#parts.runtime }, signal)
   }
 
   /** Puts it to sleep, once its requests in flight have ended or had their time; fails with `app-stuck`. */
   async sleep(why: StopReason): Promise<void> {
     // Nobody waits for it in its turn while it is asked whether it is at work.
     if ((why === 'room' || why === 'drained') && (await this.#life.asked()) !== undefined) return
+    // Whoever makes room waits for this, and a thaw that is under way may wait for that room.
+    if (why === 'room' && this.#waker.isUnderWay) return
     return this.#life.turn.take(async () => {
       await this.#life.sleep(why)
       await this.#parts.lingering?.giveUp(this.volume)
@@ -306,11 +321,34 @@ export class Instance {
     await this.#life.turn.take(async () => this.#parts.lingering?.giveUp(this.volume))
   }
 
+  /** Freezes it now, or suspends it, unless somebody uses it; resolves when it is frozen, or is not. Fails where its runtime cannot. */
+  async freeze(to: 'frozen' | 'suspended' = 'frozen'): Promise<void> {
+    const { freezing, turn } = this.#life
+    await turn.take(() => freezing.freeze('asked'))
+    if (to === 'suspended') await freezing.suspend('asked')
+  }
+
+  /** What it gives where the machine is short of memory; undefined: nothing. */
+  get yields(): Yielding | undefined {
+    return this.idleSince === undefined ? undefined : yieldingOf(this.#life)
+  }
+
+  /** Steps it down because the machine is short of memory, unless somebody has used it since `idleSince`; false: somebody has. */
+  stepDown(to: 'suspended' | 'asleep', idleSince: number): Promise<boolean> {
+    return stepDown(this.#life, to, idleSince)
+  }
+
+  /** Nothing waits for its next wake, and its volume is in no container. */
+  async #atRest(): Promise<void> {
+    await this.parked.drop()
+    await this.#parts.lingering?.giveUp(this.volume)
+  }
+
   /** Puts it to sleep, and runs the action before anything can wake it. */
   whileAsleep<T>(action: () => Promise<T>, why: StopReason = 'asked'): Promise<T> {
     return this.#life.turn.take(async () => {
       await this.#life.sleep(why)
-      await this.#parts.lingering?.giveUp(this.volume)
+      await this.#atRest()
       return action()
     })
   }
@@ -323,8 +361,8 @@ export class Instance {
     return this.#life.turn.take(async () => {
       await this.#life.finishStopping()
       const { state } = this.#life
-      if (state.phase === 'awake') return action(state.running)
-      await this.#parts.lingering?.giveUp(this.volume)
+      if (isReady(state)) return action(state.running)
+      await this.#atRest()
       return action(undefined)
     })
   }
@@ -332,10 +370,10 @@ export class Instance {
   /** Ends it at once, for what it did to the machine: it counts as crashed, and the problem says why. */
   async exceed(problem: ShadowError): Promise<void> {
     const { state } = this.#life
-    if (state.phase !== 'waking' && state.phase !== 'awake') return
+    if (state.phase !== 'waking' && !isReady(state)) return
     const { journal, runtime } = this.#parts
     journal(this.id, problem.message)
-    if (state.phase === 'awake') return this.#life.exceed(state, problem)
+    if (isReady(state)) return this.#life.exceed(state, problem)
     state.abort.abort(problem)
     for (const container of await foundOf(runtime, this.id, this.#life.containers)) await runtime.stop(container, 0)
   }
@@ -367,14 +405,14 @@ export class Instance {
     return this.#life.turn.take(async () => {
       const { state } = this.#life
       if (state.phase === 'stuck' || state.phase === 'stopping') return this.#life.finishStopping()
-      if (state.phase === 'awake') await this.#life.compare(state, at, found)
+      if (isReady(state)) await this.#life.compare(state, at, found)
       // What was found then may have been removed since. The next inventory tells.
       else if (state.since >= at) return
       // What is being started is in no list of ours yet.
       if (state.phase === 'awake' && this.#waker.isSwitching) return
       const undo = strays(this.#life.containers)
       if (undo === undefined) return
-      if (state.phase === 'awake') await undo.unwind()
+      if (isReady(state)) await undo.unwind()
       else await this.#life.undoStrays(undo)
     })
   }
@@ -389,12 +427,12 @@ export class Instance {
         await this.#waker.cancel()
         if (options.sleep) {
           await this.#life.sleep(why)
-          await this.#parts.lingering?.giveUp(this.volume)
+          await this.#atRest()
           return
         }
         const { state, formers } = this.#life
         formers.letGo()
-        if (state.phase !== 'awake') return
+        if (!isReady(state)) return this.parked.drop()
         // Nobody will renew its lease, which must not end under a container that writes.
         if (state.running.lost !== undefined) return this.#life.sleep(why)
         state.idle[Symbol.dispose]()
@@ -410,7 +448,7 @@ export class Instance {
   /** Runs the action while nothing of the instance runs or is mounted; fails with `volume-in-use`. */
   atRest<T>(action: () => Promise<T>): Promise<T> {
     return this.#life.turn.take(async () => {
-      await this.#parts.lingering?.giveUp(this.volume)
+      await this.#atRest()
       if (this.phase === 'asleep' || this.phase === 'crashed') return action()
       throw usesVolume(this.id, this.phase)
     })
@@ -441,6 +479,7 @@ export class Instance {
       drain: drainOf(this.task, drain),
       ...(rollout !== undefined && { rollout }),
       ...(companions.length > 0 && { companions }),
+      ...(this.parked.isParked && { parked: true as const }),
       ...(formers.length > 0 && { formers: formers.map(former => formerView(former, clock)) }),
     }
   }

@@ -103,7 +103,7 @@ test('a container that runs, with its volume under it, is taken over and serves 
   using held = await instances.hold(blogId, blog, aHoldRequest(), stays)
   assert.equal(held.address, '10.0.0.2:8000')
   assert.equal(held.waited, undefined)
-  assert.deepEqual(runtime.calls, [])
+  assert.deepEqual(runtime.calls, ['thaw blog'])
 })
 
 test('what was taken over sleeps when it is idle, whole', async () => {

@@ -3,27 +3,29 @@ import { asShadowError, type ShadowError } from '../lib/errors.ts'
 import { Mutex } from '../lib/mutex.ts'
 import type { Notifier } from '../lib/notifier.ts'
 import type { Unwind } from '../lib/unwind.ts'
-import type { StopReason } from '../model/instance.ts'
+import { isFrozen, type StopReason } from '../model/instance.ts'
 import { besideKey, type InstanceId, type RunKey } from '../model/instance-id.ts'
-import { type Duration, toMs } from '../model/quantities.ts'
+import type { Duration } from '../model/quantities.ts'
 import { idleAfterOf } from '../model/scale.ts'
 import type { SessionEndKind } from '../model/session.ts'
 import { type BusyLease, BusyLeases } from './busy-leases.ts'
 import { Crashes } from './crashes.ts'
 import { drainMs, drainOf } from './drain.ts'
 import { EventRecorder } from './event-recorder.ts'
-import { Holds, type InstanceTarget, type Left } from './holds.ts'
+import { containerOfRun, Freezing } from './freezing.ts'
+import { Holds, type Left } from './holds.ts'
 import { Idle } from './idle.ts'
 import type { InstanceParts } from './instance-parts.ts'
-import { Liveness, wasStopped } from './liveness.ts'
+import { type Liveness, wasStopped } from './liveness.ts'
 import { diedAwake } from './postmortem.ts'
 import { isStuck } from './refusals.ts'
+import { runTargetOf } from './run-target.ts'
 import type { Running } from './running-container.ts'
 import type { Container, Exit, FoundContainer } from './runtime/runtime.ts'
-import type { Phased, Rest, State } from './state.ts'
+import { isReady, type Phased, type Ready, type Rest, type State } from './state.ts'
 import { FormerRun } from './switch/former-run.ts'
 import { FormerRuns } from './switch/former-runs.ts'
-import { foundOf, graceMs, volumeOf } from './teardown.ts'
+import { foundOf, graceMs } from './teardown.ts'
 import { untilGone } from './until-gone.ts'
 import { WakeTrace } from './wake-trace.ts'
 import { WorkCheck } from './work-check.ts'
@@ -47,6 +49,7 @@ export class Lifecycle {
   readonly formers: FormerRuns
   readonly crashes = new Crashes()
   readonly events: EventRecorder
+  readonly freezing: Freezing
   /** The leases by which the app says that it is at work. */
   readonly busy: BusyLeases
   /** Why it takes no more requests; undefined as long as it takes some. */
@@ -68,7 +71,9 @@ export class Lifecycle {
   #exit: Exit | undefined
   /** How it is found out whether the run is at work though nobody uses it; undefined: its definition asks for no such check. */
   #work: WorkCheck | undefined
-  #lastRun: { readonly run: string; readonly liveness: Liveness } | undefined
+  /** The run that serves, or served last. */
+  #run = ''
+  #lastRun: { readonly container: string; readonly liveness: Liveness } | undefined
 
   constructor(id: InstanceId, parts: InstanceParts, changes: Notifier) {
     this.#id = id
@@ -79,6 +84,7 @@ export class Lifecycle {
     this.events = new EventRecorder({ instance: id, log, journal, counters, trace, history })
     this.holds = this.#newHolds()
     this.formers = new FormerRuns(id)
+    this.freezing = new Freezing(id, this, parts)
     this.busy = new BusyLeases({
       clock: parts.clock,
       enter: lease => this.#enterBusy(lease),
@@ -99,20 +105,22 @@ export class Lifecycle {
   /** The ids of the containers that the instance has, those left out that are being started. */
   get containers(): ReadonlySet<string> {
     const ids = new Set(this.formers.all.map(({ running }) => running.container.id))
-    if (this.#state.phase === 'awake') ids.add(this.#state.running.container.id)
+    if (isReady(this.#state)) ids.add(this.#state.running.container.id)
     return ids
   }
 
   /** The liveness of this run; undefined if it is neither the last one nor that of an earlier release. */
   liveness(run: string): Liveness | undefined {
-    if (this.#lastRun?.run === run) return this.#lastRun.liveness
-    return this.formers.all.find(({ running }) => running.container.id === run)?.liveness
+    const container = containerOfRun(run)
+    if (this.#lastRun?.container === container) return this.#lastRun.liveness
+    return this.formers.all.find(({ running }) => running.container.id === container)?.liveness
   }
 
   become(next: Phased): void {
     const now = this.#parts.clock.now()
     if (this.#state.phase === 'awake') this.events.wasAwake(now - this.#state.since)
     this.#state = { ...next, since: now }
+    if (isReady(this.#state)) this.#run = this.#state.target.run
     this.#parts.history?.phase(this.#id, next.phase)
     if (next.phase === 'asleep' || next.phase === 'crashed') {
       this.#parts.room?.leave(this.#id)
@@ -128,14 +136,16 @@ export class Lifecycle {
     const idle: Idle = new Idle({
       clock,
       idleAfter: () => this.#idleAfter(running),
+      before: () => this.freezing.after(running.task),
+      stays: () => this.freezing.keepOf(running.task) !== 'asleep',
       inUse: () => this.inUse,
       keptUntil: () => this.kept?.until ?? 0,
       onIdle: () => void this.#rang(idle),
     })
     this.#work = this.#workCheckOf(running)
     this.#exit = undefined
-    const { target, liveness } = this.#endsOf(running)
-    this.#lastRun = { run: target.run, liveness }
+    const { target, liveness } = runTargetOf(this.#id, running, this.#parts, this.events)
+    this.#lastRun = { container: running.container.id, liveness }
     this.become({ phase: 'awake', running, idle, target, liveness })
     this.keepCompanions()
     this.busy.awake()
@@ -157,32 +167,6 @@ export class Lifecycle {
       this.#id,
       runs.map(({ task }) => task),
     )
-  }
-
-  /** Where the requests for a run go, and what they learn of its end. */
-  #endsOf(running: Running): { target: InstanceTarget; liveness: Liveness } {
-    const { runtime, clock, reopensWithinMs, reconcile, leases } = this.#parts
-    const liveness = new Liveness(running, {
-      runtime,
-      clock,
-      reopensWithinMs,
-      reconcile,
-      bootsUntil: running.readyAt + toMs(running.task.startWithin),
-      onMemoryKill: () => this.events.memoryKill(running.task, clock),
-    })
-    const volume = volumeOf(this.#id, running.task)
-    const target = {
-      address: running.address,
-      run: running.container.id,
-      release: running.task.revision,
-      webSockets: running.task.sleep.webSockets,
-      refused: () => liveness.refused(),
-      alive: () => liveness.alive(),
-      badAnswer: (fault: string) => this.events.badAnswer(fault, clock),
-      answersUntil: volume && leases.validUntil(volume.id),
-      requests: this.#parts.requestsOf?.(running.task.app),
-    }
-    return { target, liveness }
   }
 
   /**
@@ -207,7 +191,12 @@ export class Lifecycle {
   adoptFormer(running: Running): FormerRun {
     const key = besideKey(this.#id, running.task.revision)
     this.#parts.room?.adopt(key, running.task)
-    return this.#addFormer({ running, ...this.#endsOf(running), holds: this.#newHolds(), key })
+    return this.#addFormer({
+      running,
+      ...runTargetOf(this.#id, running, this.#parts, this.events),
+      holds: this.#newHolds(),
+      key,
+    })
   }
 
   #addFormer(of: Pick<FormerRun, 'running' | 'target' | 'liveness' | 'holds'> & { key: RunKey }): FormerRun {
@@ -232,19 +221,19 @@ export class Lifecycle {
 
   #left(left: Left): void {
     if (left.putsOff) this.events.dryWake(this.#parts.clock)
-    if (this.#state.phase === 'awake') this.#state.idle.left(left)
+    if (isReady(this.#state)) this.#state.idle.left(left)
   }
 
   /** Puts it to sleep, once its requests in flight have ended or had their time; fails with `app-stuck`. The caller has the turn. */
   async sleep(why: StopReason): Promise<void> {
     const { clock, drain } = this.#parts
-    if (this.#state.phase === 'awake') {
+    if (isReady(this.#state)) {
       const { running, idle } = this.#state
       // A request that came while this sleep waited for its turn has called the sleep off.
-      if ((why === 'room' || why === 'drained') && this.inUse) return
+      if ((why === 'room' || why === 'memory' || why === 'drained') && this.inUse) return
       const isIdle = why === 'idle' || why === 'self'
-      if (isIdle && (idle.ringsAt ?? Number.POSITIVE_INFINITY) > clock.now()) return
-      if ((isIdle || why === 'room') && this.#isDryRun(running)) return this.#leaveOut(why, idle)
+      if (isIdle && (idle.sleepsAt ?? Number.POSITIVE_INFINITY) > clock.now()) return
+      if ((isIdle || why === 'room' || why === 'memory') && this.#isDryRun(running)) return this.#leaveOut(why, idle)
       this.#stop(this.#state, why, ASLEEP)
       const limit = this.isHard ? 0 : drainMs(why, drainOf(running.task, drain))
       if (this.isHard) void this.#kill([running.container])
@@ -343,11 +332,17 @@ export class Lifecycle {
   /** The idle clock has rung: it is put to sleep, unless it is at work. */
   async #rang(idle: Idle): Promise<void> {
     if (idle.isSoon) return this.sleepBehind('self')
+    if (isFrozen(this.#state.phase)) return this.#stepDown(idle)
     const found = await this.#work?.ask()
     // It may have been stopped meanwhile, or been used: then the clock runs anew.
     if (this.#state.phase !== 'awake' || this.#state.idle !== idle) return
-    if (found === undefined) this.sleepBehind('idle')
-    else idle.again(found.againInMs)
+    if (found !== undefined) idle.again(found.againInMs)
+    else this.#stepDown(idle)
+  }
+
+  #stepDown(idle: Idle): void {
+    if ((idle.sleepsAt ?? Number.POSITIVE_INFINITY) <= this.#parts.clock.now()) this.sleepBehind('idle')
+    else this.freezing.stepDown(this.turn)
   }
 
   #workCheckOf(running: Running): WorkCheck | undefined {
@@ -370,7 +365,7 @@ export class Lifecycle {
 
   /** Its idle time may be another one now. */
   idleChanged(): void {
-    if (this.#state.phase !== 'awake') return
+    if (!isReady(this.#state)) return
     this.#state.idle.setAnew()
     this.#changes.notify()
   }
@@ -389,7 +384,7 @@ export class Lifecycle {
   }
 
   /** Ends an awake instance at once because of what it did to the machine: it becomes crashed, with this problem. */
-  async exceed({ running }: Phased & { phase: 'awake' }, problem: ShadowError): Promise<void> {
+  async exceed({ running }: Ready, problem: ShadowError): Promise<void> {
     this.#exceeded = problem
     // Its earlier releases may have done it.
     void this.formers.end(() => 0).catch(() => undefined) // each inventory tries again to remove what is left
@@ -426,11 +421,7 @@ export class Lifecycle {
   }
 
   /** Compares an awake instance with the containers that were found at the time `at`. */
-  async compare(
-    { running, liveness, since }: State & { phase: 'awake' },
-    at: number,
-    found: readonly FoundContainer[],
-  ) {
+  async compare({ running, liveness, since }: Ready, at: number, found: readonly FoundContainer[]) {
     this.formers.compare(at, found)
     if (since >= at) return // it was woken after the inventory was taken
     if (!found.some(({ id }) => id === running.container.id)) return this.#died(running, undefined)
@@ -438,19 +429,20 @@ export class Lifecycle {
     running.watch.again()
   }
 
-  #stop({ running, idle, liveness }: Phased & { phase: 'awake' }, why: StopReason, next: Rest): void {
+  #stop({ running, idle, liveness }: Ready, why: StopReason, next: Rest): void {
     liveness.end(wasStopped(running, why))
     idle[Symbol.dispose]()
     running.watch.end()
     // After any other end somebody else may need the disk now.
-    this.#parts.lingering?.permit(this.#id, why === 'idle' || why === 'self')
+    const mayStay = why === 'idle' || why === 'self' || why === 'memory'
+    this.#parts.lingering?.permit(this.#id, mayStay, running.task.sleep.detachAfter)
     this.become({ phase: 'stopping', undo: running.undo, next })
     this.events.stopping(why)
     this.holds.revoke()
   }
 
   #died(running: Running, exit: Exit | undefined): void {
-    if (this.#state.phase !== 'awake' || this.#state.running !== running) return
+    if (!isReady(this.#state) || this.#state.running !== running) return
     const exceeded = this.#exceeded
     this.#exceeded = undefined
     this.#exit = exit
@@ -468,21 +460,23 @@ export class Lifecycle {
   /** Another node may soon write to the volume: the container ends now, whatever is in flight, and also if it is stopping already. */
   #leaseLost(running: Running): void {
     const { container, lost } = running
-    if (this.#state.phase === 'awake' && this.#state.running === running) {
+    // What is frozen has nothing in flight, and must not run on.
+    const ms = isFrozen(this.#state.phase) ? 0 : graceMs(running.task, lost, this.#parts)
+    if (isReady(this.#state) && this.#state.running === running) {
       const problem = asShadowError(lost?.reason)
       this.#stop(this.#state, 'lease-lost', { phase: 'asleep', problem })
       this.holds.goAway()
       this.#endRun(running, problem)
       this.#finishBehind()
     }
-    this.#parts.runtime.stop(container, graceMs(running.task, lost, this.#parts)).catch(() => undefined) // the unwinding reports a failure
+    this.#parts.runtime.stop(container, ms).catch(() => undefined) // the unwinding reports a failure
   }
 
   #finishBehind(): void {
     this.turn.take(() => this.finishStopping()).catch(() => undefined) // it has ended in `stuck`, and that was logged
   }
 
-  #endRun({ container, address }: Running, problem: ShadowError | null): void {
-    this.#parts.onRunEnded({ run: container.id, address, problem: problem?.toProblem() ?? null })
+  #endRun({ container: { id: container }, address }: Running, problem: ShadowError | null): void {
+    this.#parts.onRunEnded({ run: this.#run, container, address, problem: problem?.toProblem() ?? null })
   }
 }

@@ -10,6 +10,7 @@ import { ShadowError } from '../lib/errors.ts'
 import { lockFolder } from '../lib/files.ts'
 import { byHandler } from '../lib/http/api/request-handler.ts'
 import type { Log } from '../lib/log.ts'
+import { readMemory } from '../lib/memory.ts'
 import { openMetrics } from '../lib/metrics/listener.ts'
 import { Metrics } from '../lib/metrics/metrics.ts'
 import { Mutex } from '../lib/mutex.ts'
@@ -23,8 +24,10 @@ import { appOf, type InstanceId, instanceId } from '../model/instance-id.ts'
 import { leaseTimes, MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import { withZone } from '../model/labels.ts'
 import type { AppName, NodeName } from '../model/names.ts'
+import type { TaskDefinition } from '../model/task.ts'
 import { Announcer, nodeFacts } from './announce.ts'
 import { apiHandler, apiHandlers } from './api-handlers.ts'
+import { appPolicy } from './app-policy.ts'
 import { AppSockets } from './app-socket/app-sockets.ts'
 import { appSocketCalls } from './app-socket/calls.ts'
 import { openVolumeBackups } from './backups/open.ts'
@@ -33,10 +36,12 @@ import { buildLimitsOf } from './builds/settings.ts'
 import { inCluster } from './cluster.ts'
 import type { Companions } from './companions/companions.ts'
 import { listenAt, type NodeproxyConfig, nameOf, reachedAt, socketHere } from './config.ts'
+import { configuredDrivers } from './configured-drivers.ts'
 import { connectionStream } from './connections/connection-stream.ts'
 import { type Asked, Connections } from './connections/connections.ts'
 import { openDefinitions } from './definitions.ts'
-import { type Drivers, openDrivers } from './drivers.ts'
+import type { Drivers } from './drivers.ts'
+import { egressSettings, namedEgress } from './egress/named-egress.ts'
 import { Consoles } from './exec/consoles.ts'
 import { Sessions } from './exec/sessions.ts'
 import { Files } from './files.ts'
@@ -60,6 +65,9 @@ import { lastLinesOf } from './logs/last-lines.ts'
 import { NodeCordon } from './node-cordon.ts'
 import { type NodeKeys, ownKeys, ownSeals } from './node-keys.ts'
 import { nodeMetrics } from './node-metrics.ts'
+import { openParking } from './parking/open.ts'
+import { floorBytesOf } from './pressure/memory-floor.ts'
+import { MemoryPressure } from './pressure/memory-pressure.ts'
 import { Queue } from './queue.ts'
 import { untilReady } from './readiness.ts'
 import { RefusedConnections } from './refused-connections.ts'
@@ -87,8 +95,6 @@ import { openMeter } from './usage/open.ts'
 import { VolumeExports } from './volume-exports.ts'
 import { VolumeMoves } from './volume-moves.ts'
 import { Lingering } from './volumes/lingering.ts'
-import { openDigitalocean } from './volumes/open-digitalocean.ts'
-import { openEbs } from './volumes/open-ebs.ts'
 
 type Options = {
   readonly clock?: Clock
@@ -150,39 +156,23 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   const { exec } = started.use(new Shells())
   const dockerSocket = config.dockerSocket ?? socketHere()
   const builder = dockerBuilds({ socketPath: dockerSocket })
+  const seals = await ownSeals(folder)
   const { runtime, volumes, filesystem, logs } =
     options.drivers ??
-    openDrivers({
+    (await configuredDrivers(config, {
       node: name,
-      data,
       dockerSocket,
       storedImages: images,
-      egress: config.egress,
-      egressPorts: config.egressPorts,
-      volumeOvercommit: config.volumeOvercommit,
-      floorBytes: config.diskFloor,
-      pool: config.pool,
-      ebs:
-        config.ebs === undefined
-          ? undefined
-          : await openEbs({ cluster: config.ebs, machine: config.ebsMachine, clock, log }),
-      digitalocean:
-        config.digitalocean === undefined
-          ? undefined
-          : await openDigitalocean({
-              cluster: config.digitalocean,
-              tokenFile: config.digitaloceanToken,
-              machine: config.digitaloceanMachine,
-              clock,
-              log,
-            }),
+      named: started.use(namedEgress({ ...(await egressSettings(config)), folder: `${data}/egress`, clock, log })),
+      wireOf: instance => hosted.apps.known(appOf(instance))?.task.wire ?? [],
+      seals,
       exec,
       clock,
       log,
-    })
+    }))
+  started.defer(() => runtime.close())
   const labels = withZone(config.labels, volumes.zone)
   const cluster = membership && started.use(await inCluster({ membership, master, folder, clock, log }))
-  const seals = await ownSeals(folder)
   const definitions = openDefinitions({ folder: `${data}/apps`, seals, log })
   const endedSessions = openEndedSessions({ folder: `${data}/ended-sessions`, seals, log })
   const revisions = new Revisions({ folder: `${data}/revisions`, seals, log })
@@ -191,6 +181,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   for (const files of [definitions, endedSessions, revisions]) started.defer(() => files.flush())
   const health = new Health({ runtime, data, isClosing: () => ending.signal.aborted })
 
+  const { totalBytes } = await readMemory()
   const room = new Room({
     overcommit: config.memoryOvercommit,
     volumeSlots: config.volumeSlots,
@@ -201,8 +192,20 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
           : [{ instance: id, idleSince, makeRoom: async () => instances.get(id)?.sleep('room') }],
       ),
     giveUpSlots: (most, besides) => lingering.giveUpDownTo(most, besides),
+    totalBytes,
     log,
   })
+  const mustWake = (task: TaskDefinition): void => {
+    cordon.mustWake(task)
+    hosted.mustBeAllowed(task.app)
+  }
+  const parking = started.use(
+    openParking({ config, folder, hosted: () => hosted, mustWake, isShort: () => pressure.isShort, clock, log }),
+  )
+  const reclaimers = [parking]
+  const pressure: MemoryPressure = started.use(
+    new MemoryPressure({ floor: config.memoryFloor, instances: () => instances.all, reclaimers, clock, log }),
+  )
   const companions: Pick<Companions, 'take' | 'leave'> = {
     take: (...of) => hosted.companions.take(...of),
     leave: instance => hosted.companions.leave(instance),
@@ -292,15 +295,12 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
       untilReady,
       sources,
       leaseLostGraceMs: times.grace,
-      drain: { stopMs: config.drainStop, updateMs: config.drainUpdate },
+      ...appPolicy(config),
       room,
       lingering,
       sockets: appSockets,
-      sleepDryRun: config.sleepDryRun === 'on',
-      mustWake: task => {
-        cordon.mustWake(task)
-        hosted.mustBeAllowed(task.app)
-      },
+      mustWake,
+      onWoken: (...woken) => parking.woken(...woken),
       revisions,
       clock,
       log,
@@ -312,9 +312,11 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
         askWorkers: () => grants.report(),
         waitingBytes: () => queue.bytes,
         reservedBytes: () => room.reservedBytes,
+        memoryPressure: () => pressure,
         volumes: () => space.uses,
         diskFreeBytes: () => freeAt(data),
         leases: () => leases,
+        parked: () => parking.parked,
         isCordoned: () => cordon.isCordoned,
         isDraining: () => cordon.toLeave !== undefined,
         workerDeaths: () => listeners.deaths(),
@@ -433,11 +435,13 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   await sources.start()
   pruning.start()
   await hosted.open()
+  await parking.start()
   meter.start()
   void backups.recover().catch(cause => log.warn('restores of an earlier run not removed', { cause }))
   void views.recover()
   void moves.recover().catch(cause => log.warn('moves of an earlier run not looked at', { cause }))
   space.start()
+  if (floorBytesOf(config.memoryFloor, totalBytes) > 0) pressure.start()
   refusedConnections.start()
   const at = { ...config, listen: listenAt(config, membership) }
   const spans = tracing.counts
@@ -453,9 +457,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   const volumeDrivers = volumes.names
   const about = { node: name, address, labels, keys, volumeDrivers, awake }
   announcer = new Announcer({ ...about, master, health, facts, cordon, onRevoked, clock, log })
-  const watched = (): AppName[] => [
-    ...new Set(instances.all.filter(({ phase }) => phase !== 'asleep').map(({ id }) => appOf(id))),
-  ]
+  const watched = (): AppName[] => hosted.watched
   work.push(
     announcer.run(ending.signal),
     followChanges({ master, apps, clock, log, watched, onRemoved: app => hosted.removed(app) }, ending.signal),

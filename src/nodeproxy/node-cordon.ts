@@ -2,6 +2,7 @@ import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { mapAtMost } from '../lib/parallel.ts'
+import { isRunning } from '../model/instance.ts'
 import type { AppName, NodeName } from '../model/names.ts'
 import type { Cordon } from '../model/node-state.ts'
 import type { Session } from '../model/session.ts'
@@ -121,7 +122,7 @@ export class NodeCordon implements Disposable {
     const isOver = clock.now() >= this.#deadline
     // A session that would end by its sleep has the time for which nobody may use it first.
     const goesOn = ({ app }: TaskDefinition): boolean => !isOver && sessionOf?.(app)?.whenIdle === 'end'
-    const all = instances().filter(({ phase, task }) => phase === 'awake' && !this.#stays(task) && !goesOn(task))
+    const all = instances().filter(({ phase, task }) => isRunning(phase) && !this.#stays(task) && !goesOn(task))
     // Apps that others use leave after those.
     const free = all.filter(({ users }) => users.length === 0)
     const leaving = free.length > 0 ? free : all

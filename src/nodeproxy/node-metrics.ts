@@ -3,14 +3,17 @@ import type { VolumeUse } from '../model/instance.ts'
 import type { InstanceCounters } from './instance-counters.ts'
 import { type InstanceSources, instanceMetrics } from './instance-metrics.ts'
 import { LEASE_KINDS, type LeaseKind } from './leases/leases.ts'
+import type { MemoryPressure } from './pressure/memory-pressure.ts'
 import { NEARLY_FULL } from './space/volume-uses.ts'
 
 type Sources = InstanceSources & {
   readonly reservedBytes: () => number
+  readonly memoryPressure: () => Pick<MemoryPressure, 'isShort' | 'counts'>
   /** The volumes that were awake lately. */
   readonly volumes: () => readonly VolumeUse[]
   readonly diskFreeBytes: () => Promise<number>
   readonly leases: () => { readonly counts: Readonly<Record<LeaseKind, number>>; readonly lost: number }
+  readonly parked: () => number
   readonly isCordoned: () => boolean
   readonly isDraining: () => boolean
   readonly workerDeaths: () => number
@@ -18,12 +21,34 @@ type Sources = InstanceSources & {
 
 /** Adds the metrics of a node, and returns the counters of its instances. They are sums: Prometheus is shown nothing by app. */
 export function nodeMetrics(metrics: Metrics, sources: Sources): InstanceCounters {
-  const { reservedBytes, volumes, diskFreeBytes, leases, isCordoned, isDraining, workerDeaths } = sources
+  const {
+    parked,
+    reservedBytes,
+    memoryPressure,
+    volumes,
+    diskFreeBytes,
+    leases,
+    isCordoned,
+    isDraining,
+    workerDeaths,
+  } = sources
   const counters = instanceMetrics(metrics, sources)
   const gauge = (name: string, help: string, value: () => number | Promise<number>): void =>
     metrics.gauge({ name, help }, async () => ({ '': await value() }))
   const sum = (of: keyof VolumeUse) => (): number => volumes().reduce((total, use) => total + use[of], 0)
   gauge('memory_reserved_bytes', 'What the apps that are awake reserve of the memory', reservedBytes)
+  gauge('parked_apps', 'Apps that are asleep, with a container that waits for their next wake', parked)
+  gauge('memory_short', '1 if the machine is short of memory, so that unused apps are stepped down, else 0', () =>
+    Number(memoryPressure().isShort),
+  )
+  metrics.counter(
+    {
+      name: 'memory_steps_total',
+      help: 'Steps for want of memory: apps that were suspended or put to sleep, and what was prepared for wakes and given back',
+      labels: { to: ['suspended', 'asleep', 'reclaimed'] },
+    },
+    () => memoryPressure().counts,
+  )
   gauge('volumes_used_bytes', 'What is used in the volumes of this node that were awake lately', sum('usedBytes'))
   gauge('volumes_size_bytes', 'How large those volumes are', sum('sizeBytes'))
   gauge('volumes_disk_bytes', 'What those volumes take of the disk', sum('onDiskBytes'))

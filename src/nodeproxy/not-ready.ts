@@ -46,5 +46,7 @@ function missing({ ready, port }: TaskDefinition): string {
       return `did not write "${ready.line}" and open port ${port}`
     case 'healthcheck':
       return `did not pass the HEALTHCHECK of its image and open port ${port}`
+    case 'started':
+      return 'did not start'
   }
 }

@@ -131,6 +131,12 @@ test('an app with a health check is ready when that passes and its port is open'
   await waiting
 })
 
+test('an app that need not serve is ready as soon as it runs, unless its start is called off', async () => {
+  await ready({ kind: 'started' }, await freePort())
+  const over = AbortSignal.abort(new Error('it died'))
+  await assert.rejects(ready({ kind: 'started' }, await freePort(), none(), over), /it died/)
+})
+
 test('an app whose image has no health check to wait for is refused as it is defined', async () => {
   await assert.rejects(ready({ kind: 'healthcheck' }, await freePort()), {
     code: 'definition-refused',

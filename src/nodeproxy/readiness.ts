@@ -31,6 +31,7 @@ export type ReadyOptions = {
 /** Resolves as soon as the app is ready in the way its definition says; rejects with the signal's reason. */
 export async function untilReady(options: ReadyOptions, signal: AbortSignal): Promise<void> {
   const { task, address, output, health, onAnswer } = options
+  if (task.ready.kind === 'started') return signal.throwIfAborted()
   if (task.ready.kind === 'log') await untilWritten(task, task.ready.line, output, signal)
   if (task.ready.kind === 'healthcheck') await untilHealthy(task.app, health, onAnswer, signal)
   const { ready } = task

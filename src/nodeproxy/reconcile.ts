@@ -125,6 +125,7 @@ async function takenOver(
       const terms = parts.volumes.termsOf(volume)
       lost = (await parts.leases.take({ ...volume, ...terms, isAttached: true }, limit.signal)).lost
     }
+    await parts.runtime.thaw(container) // an earlier run may have frozen it
     // The line it wrote when it was ready may have left its bounded log since.
     const readiness = task.ready.kind === 'log' ? { ...task, ready: { kind: 'port' } as const } : task
     const output = (signal: AbortSignal) => parts.runtime.output(container, undefined, signal)

@@ -57,3 +57,8 @@ export const hasNoVolume = (instance: InstanceId, volume: VolumeId): ShadowError
     `${instance} has no right to the volume ${volume}: it belongs to the plain instance of ${appOf(instance)}`,
     { hint: `an app with a volume runs as one instance: ${appOf(instance)}` },
   )
+
+export const notAsleep = (instance: InstanceId): ShadowError =>
+  new ShadowError('app-in-use', `${instance} is not asleep, or is being woken`, {
+    hint: `shadow why ${appOf(instance)}`,
+  })

@@ -152,6 +152,30 @@ describe('while one wake makes room, another', () => {
   })
 })
 
+describe('apps whose memory is in swap', () => {
+  test('count as what is left of it, and make room after those that have more to give', async () => {
+    const { room, isIdle, asleep } = aRoom()
+    for (const name of ['a', 'b']) await room.admit(id(name), app(name, '8GiB'), signal)
+    room.shrink(id('a'), 1 * GIB)
+    assert.equal(room.reservedBytes, 9 * GIB)
+    isIdle('a', 1)
+    isIdle('b', 2)
+    await room.admit(id('c'), app('c', '15GiB'), signal)
+    assert.deepEqual(asleep, ['b'])
+    await room.admit(id('d'), app('d', '8GiB'), signal)
+    assert.deepEqual(asleep, ['b', 'a'])
+  })
+
+  test('do not count as memory that could be made available', async () => {
+    const { room, isIdle, asleep } = aRoom({ available: 5 * GIB })
+    await room.admit(id('a'), app('a', '4GiB'), signal)
+    room.shrink(id('a'), 1_000)
+    isIdle('a', 1)
+    await refused(room.admit(id('b'), app('b', '8GiB'), signal))
+    assert.deepEqual(asleep, [])
+  })
+})
+
 describe('volume slots', () => {
   const withVolume = (name: string) => ({ ...app(name, '1GiB'), volume: aTask().volume })
 

@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises'
 import { totalmem } from 'node:os'
 import { ShadowError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
+import { readMemory } from '../lib/memory.ts'
 import { Mutex } from '../lib/mutex.ts'
 import { type InstanceId, logFields, type RunKey } from '../model/instance-id.ts'
 import type { VolumeId } from '../model/names.ts'
@@ -31,7 +31,13 @@ type Options = {
 }
 
 /** What one container of an instance has taken. `mostBytes`: the most that its sleep may make available. */
-type Taken = { readonly bytes: number; readonly mostBytes: number; readonly hasVolume: boolean }
+type Taken = {
+  readonly bytes: number
+  readonly mostBytes: number
+  readonly hasVolume: boolean
+  /** Its memory is in swap: its sleep makes little available. */
+  readonly isShrunk?: boolean
+}
 /** What a wake lacks; 0 or less: nothing. */
 type Shortage = { readonly reserve: number; readonly available: number; readonly slots: number }
 
@@ -40,7 +46,7 @@ const RETRY_AFTER_MS = 5_000
 /**
  * The room for awake apps: memory and volume slots. A wake needs three things: the sum of all reserves fits into the memory of this machine,
  * the reserve of the app is free now, and a volume slot is free if the app has a volume. Otherwise idle instances are put to sleep, the
- * longest idle first. If all of them together could not give enough, the wake is refused at once and none of them is put to sleep.
+ * longest idle first; those that are suspended come last where memory is missing. If all of them together could not give enough, the wake is refused at once and none of them is put to sleep.
  * So the kernel never has to kill a process. The reserve of an app (`--reserve`) is not its limit (`--memory`).
  */
 export class Room {
@@ -67,32 +73,55 @@ export class Room {
     const early = this.#shortage(wanted, await this.#availableBytes())
     if (isShort(early) && !wouldDo(early, givers)) throw this.#refusal(task, wanted, early)
     return this.#mutex.take(async () => {
+      const before = this.#taken.get(key)
       this.#taken.delete(key)
-      const tried = new Set<InstanceId>([instance])
-      for (;;) {
-        signal.throwIfAborted()
-        const shortage = this.#shortage(wanted, await this.#availableBytes())
-        if (!isShort(shortage)) break
-        const idle = this.#idle().filter(one => !tried.has(one.instance))
-        if (!wouldDo(shortage, this.#of(idle.map(one => one.instance)))) throw this.#refusal(task, wanted, shortage)
-        const [idlest] = idle.filter(one => this.#helps(shortage, one)).toSorted((a, b) => a.idleSince - b.idleSince)
-        if (idlest === undefined) throw this.#refusal(task, wanted, shortage)
-        tried.add(idlest.instance)
-        this.#options.log.info('app makes room', { ...logFields(idlest.instance), for: instance })
-        this.#leaving.add(idlest.instance)
-        await idlest.makeRoom().catch(() => undefined) // it has ended in `stuck`, and that was logged
-        this.#leaving.delete(idlest.instance)
+      try {
+        await this.#makeRoom(instance, task, signal)
+        this.#taken.set(key, wanted)
+      } catch (error) {
+        if (before?.isShrunk === true) this.#taken.set(key, before) // it stays suspended
+        throw error
       }
-      // Disks that stay attached after a sleep have slots too, which they give up where these run out.
-      if (task.volume !== undefined)
-        await this.#options.giveUpSlots?.(this.#options.volumeSlots - this.#volumes - 1, task.volume.id)
-      this.#taken.set(key, wanted)
     })
+  }
+
+  /** Puts idle instances to sleep until what the wake lacks is there. */
+  async #makeRoom(instance: InstanceId, task: TaskDefinition, signal: AbortSignal): Promise<void> {
+    const wanted = takenBy(task)
+    const tried = new Set<InstanceId>([instance])
+    for (;;) {
+      signal.throwIfAborted()
+      const shortage = this.#shortage(wanted, await this.#availableBytes())
+      if (!isShort(shortage)) break
+      const idle = this.#idle().filter(one => !tried.has(one.instance))
+      if (!wouldDo(shortage, this.#of(idle.map(one => one.instance)))) throw this.#refusal(task, wanted, shortage)
+      const [idlest] = idle
+        .filter(one => this.#helps(shortage, one))
+        .toSorted(
+          (a, b) => this.#givesLittle(shortage, a) - this.#givesLittle(shortage, b) || a.idleSince - b.idleSince,
+        )
+      if (idlest === undefined) throw this.#refusal(task, wanted, shortage)
+      tried.add(idlest.instance)
+      this.#options.log.info('app makes room', { ...logFields(idlest.instance), for: instance })
+      this.#leaving.add(idlest.instance)
+      await idlest.makeRoom().catch(() => undefined) // it has ended in `stuck`, and that was logged
+      this.#leaving.delete(idlest.instance)
+    }
+    // Disks that stay attached after a sleep have slots too, which they give up where these run out.
+    if (task.volume !== undefined)
+      await this.#options.giveUpSlots?.(this.#options.volumeSlots - this.#volumes - 1, task.volume.id)
   }
 
   /** The container runs already: an earlier run of this node has started it. */
   adopt(key: RunKey, task: TaskDefinition): void {
     this.#taken.set(key, takenBy(task))
+  }
+
+  /** The memory of the container is in swap, but for so many bytes. It must be admitted again before it goes on. */
+  shrink(key: RunKey, bytes: number): void {
+    const taken = this.#taken.get(key)
+    if (taken === undefined) return
+    this.#taken.set(key, { ...taken, bytes: Math.min(taken.bytes, bytes), mostBytes: bytes, isShrunk: true })
   }
 
   /** The container is gone, and gives back what it had taken. */
@@ -142,7 +171,7 @@ export class Room {
   }
 
   #availableBytes(): Promise<number> {
-    return (this.#options.availableBytes ?? memAvailable)()
+    return (this.#options.availableBytes ?? available)()
   }
 
   #shortage(wanted: Taken, availableBytes: number): Shortage {
@@ -156,6 +185,11 @@ export class Room {
 
   #helps({ reserve, available }: Shortage, { instance }: IdleInstance): boolean {
     return reserve > 0 || available > 0 || this.#taken.get(instance)?.hasVolume === true
+  }
+
+  /** Those that give little memory come last where memory is missing. */
+  #givesLittle({ reserve, available }: Shortage, { instance }: IdleInstance): number {
+    return Number((reserve > 0 || available > 0) && this.#taken.get(instance)?.isShrunk === true)
   }
 
   #of(idle: readonly RunKey[]): readonly Taken[] {
@@ -197,11 +231,7 @@ const wouldDo = ({ reserve, available, slots }: Shortage, givers: readonly Taken
 
 const isShort = ({ reserve, available, slots }: Shortage): boolean => reserve > 0 || available > 0 || slots > 0
 
+const available = async (): Promise<number> => (await readMemory()).availableBytes
+
 const sum = <T>(values: Iterable<T>, of: (value: T) => number): number =>
   [...values].reduce((total, value) => total + of(value), 0)
-
-/** The memory that is available without swapping, `MemAvailable` of proc(5), in bytes. */
-async function memAvailable(): Promise<number> {
-  const text = await readFile('/proc/meminfo', 'utf8')
-  return 1_024 * Number(/^MemAvailable: +(\d+)/m.exec(text)?.[1] ?? Number.POSITIVE_INFINITY)
-}

@@ -5,7 +5,7 @@ import type { Container } from './runtime/runtime.ts'
 
 /** A container that is ready, and how to let go of it and of what it stands on. */
 export type Running = {
-  /** The definition that it runs by; replaced by one that only makes the volume larger. */
+  /** The definition that it runs by; replaced by one that only makes the volume larger, or only changes what it may reach. */
   task: TaskDefinition
   readonly container: Container
   /** `ip:port` */

@@ -17,7 +17,7 @@ type Asked = z.output<typeof ScheduledRunSchema>
 type Result = z.output<typeof RunResultSchema>
 
 type Parts = {
-  readonly hosted: Pick<HostedApps, 'hold' | 'instances'>
+  readonly hosted: Pick<HostedApps, 'hold' | 'containerOf'>
   readonly runtime: Pick<Runtime, 'exec'>
   readonly visitorsOf: (app: AppName) => Pick<ReadyOptions, 'hostname' | 'proto'>
   readonly clock: Clock
@@ -49,11 +49,7 @@ export class ScheduledRuns {
       { signal: until },
     )
     if (action.kind === 'request') return await this.#ask(appOf(instance), held.address, action.path, until)
-    const running = hosted.instances.get(instance)?.running
-    // It has ended since it was held, so that the container is another one, or none.
-    if (running === undefined || running.container.id !== held.run)
-      throw new ShadowError('app-unreachable', `${instance} stopped just now`, { retryAfterMs: 1_000 })
-    const { container } = running
+    const container = hosted.containerOf(instance, held)
     const { command } = action
     const { runtime } = this.#parts
     const { code, said } = await runInContainer({

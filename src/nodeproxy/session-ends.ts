@@ -171,6 +171,7 @@ function howItEnded({ why, problem, exitCode }: Rested): How | undefined {
     case 'self':
       return { reason: 'swept', detail: 'it asked for its end itself' }
     case 'room':
+    case 'memory':
       return { reason: 'swept', detail: 'nobody used it, and its node needed the memory' }
     case 'died':
       if (problem === null && exitCode === undefined)

@@ -210,6 +210,19 @@ describe('a session that ends when nobody uses it', () => {
   })
 })
 
+test('a session that another node has by now ends on a node that was away, and nobody is told', async () => {
+  await use()
+  await node.stop({ sleep: false })
+  app = { ...aSession({ node: nodeName('n2') }), createdAt: '2026-02-02T00:00:00.000Z' }
+  node = await start()
+  assert.equal(phase(), 'awake') // no master has told it yet
+  await api()
+    .call('getInstance', instance)
+    .catch(() => undefined)
+  await until(() => runtime.containers.size === 0 && phase() === 'gone')
+  assert.deepEqual(told, [])
+})
+
 test('a session that sleeps when nobody uses it is never told of, and wakes again', async () => {
   app = aSession({ whenIdle: 'sleep' })
   await use()

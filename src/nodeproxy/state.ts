@@ -1,6 +1,6 @@
 import type { ShadowError } from '../lib/errors.ts'
 import type { Unwind } from '../lib/unwind.ts'
-import type { SleepStep, StopReason, WakeCause, WakeStep } from '../model/instance.ts'
+import { isRunning, type SleepStep, type StopReason, type WakeCause, type WakeStep } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
 import type { InstanceTarget } from './holds.ts'
 import type { Idle } from './idle.ts'
@@ -19,21 +19,29 @@ export type Rested = {
   readonly exitCode?: number | undefined
 }
 
+/** A container that is ready, and what belongs to it. */
+type Serving = {
+  readonly running: Running
+  readonly idle: Idle
+  readonly target: InstanceTarget
+  readonly liveness: Liveness
+}
+
 /** Where an instance is, with just what belongs to that. */
 export type Phased =
   | Rest
   | { readonly phase: 'waking'; readonly abort: AbortController; readonly wake: Wake }
-  | {
-      readonly phase: 'awake'
-      readonly running: Running
-      readonly idle: Idle
-      readonly target: InstanceTarget
-      readonly liveness: Liveness
-    }
+  | ({ readonly phase: 'awake' } & Serving)
+  | ({ readonly phase: 'frozen' | 'suspended' } & Serving)
   | { readonly phase: 'stopping'; readonly undo: Unwind; readonly next: Rest }
   | { readonly phase: 'stuck'; readonly undo: Unwind; readonly next: Rest; readonly problem: ShadowError }
 
 export type State = Phased & { readonly since: number }
+
+/** Where an instance has a container that serves, be it frozen. */
+export type Ready = State & { readonly phase: 'awake' | 'frozen' | 'suspended' }
+
+export const isReady = (state: State): state is Ready => isRunning(state.phase)
 
 export type Steps = Partial<Record<WakeStep, number>>
 

@@ -16,10 +16,10 @@ type Options = {
 
 const AT_ONCE = 8
 
-/** What the awake instances of this node use now. One that ends meanwhile is left out. */
+/** What the instances of this node use now that are awake or frozen. One that ends meanwhile is left out. */
 export async function readStats({ node, instances, runtime, space, clock }: Options): Promise<InstanceStats[]> {
   const found = await mapAtMost(AT_ONCE, instances(), async instance => {
-    const { running } = instance
+    const running = instance.serving
     const stats = running && (await runtime.stats(running.container))
     if (stats === undefined || running === undefined) return []
     const { volume } = await space.viewOf(instance)

@@ -1,8 +1,10 @@
 import { deadline, orAborted } from '../lib/abort.ts'
 import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
+import type { Turns } from '../lib/turns.ts'
 import type { WakeStep } from '../model/instance.ts'
 import { besideKey, type InstanceId, isPlain, type RunKey } from '../model/instance-id.ts'
+import type { AppName } from '../model/names.ts'
 import { sayMs, toBytes, toMs } from '../model/quantities.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import type { Companions } from './companions/companions.ts'
@@ -14,7 +16,7 @@ import type { untilReady } from './readiness.ts'
 import { hasNoVolume } from './refusals.ts'
 import type { Room } from './room.ts'
 import type { Running } from './running-container.ts'
-import type { Container } from './runtime/runtime.ts'
+import { type Container, GateStaysShut, type ImageFacts } from './runtime/runtime.ts'
 import type { Sources } from './sources/sources.ts'
 import type { Steps, Wake } from './state.ts'
 import { foundOf, graceMs, type TeardownParts, teardownOf, volumeOf } from './teardown.ts'
@@ -26,7 +28,9 @@ export type WakeParts = TeardownParts & {
   readonly clock: Clock
   readonly untilReady: typeof untilReady
   /** Who may take memory and volume slots; left out: everybody. */
-  readonly room?: Pick<Room, 'admit' | 'adopt' | 'leave' | 'rename'> | undefined
+  readonly room?: Pick<Room, 'admit' | 'adopt' | 'leave' | 'rename' | 'shrink'> | undefined
+  /** Which wakes may use processors now, once their image is here and their companions are awake; left out: all. */
+  readonly starts?: Pick<Turns<AppName>, 'take'> | undefined
   /** Adds a line to the log of the app. */
   readonly journal: (instance: InstanceId, line: string) => void
   /** Told of the container when it runs, so that what it writes is kept from its first line on, and what it uses is counted. */
@@ -39,6 +43,8 @@ export type WakeParts = TeardownParts & {
 
 const NONE: ReadonlySet<string> = new Set()
 
+// An app that boots for longer than this waits for something else than a processor.
+const TURN_MS = 1_000
 // Bounds the pull of an image and the repair of a filesystem; the start has the app's own deadline.
 const PREPARED_WITHIN_MS = 900_000
 
@@ -77,8 +83,21 @@ export function beginWake(
     const { container, task: resolved } = prepared
     made = container
     lost = prepared.lost
-    const started = await startContainer(resolved, container, parts, steps, either(signal, lost))
-    return { task: resolved, container, undo, lost, readyAt: parts.clock.now(), ...started }
+    const start = (own: Container, turn?: Turn) =>
+      startContainer(resolved, own, parts, steps, either(signal, prepared.lost), turn)
+    const awake = (own: Container, started: Started): Running => ({
+      ...{ task: resolved, container: own, undo, lost, readyAt: parts.clock.now() },
+      ...started,
+    })
+    try {
+      return awake(container, await start(container, prepared.turn))
+    } catch (error) {
+      // It was parked, and has run nothing of the app.
+      if (!(error instanceof GateStaysShut)) throw error
+    }
+    const step = stepper(instance, parts, steps, signal)
+    made = await step('create', () => createContainer({ instance, task: resolved, beside, parts }, signal))
+    return awake(made, await start(made))
   }
   return { undo, steps, running: run() }
 }
@@ -109,11 +128,11 @@ type Prepared = {
   readonly steps: Steps
 }
 
-/** Volume and container side by side; rejects with the first failure when both have come to rest. */
+/** Volume and container side by side, in the turn of the wake; rejects with the first failure when both have come to rest. */
 async function prepare(
   { instance, task, beside, parts, steps }: Prepared,
   given: AbortSignal,
-): Promise<Made & Partial<Attached>> {
+): Promise<Made & Partial<Attached> & { readonly turn: Turn }> {
   const other = new AbortController()
   using limit = deadline(parts.clock, PREPARED_WITHIN_MS, () => notPrepared(task, steps))
   const signal = AbortSignal.any([given, other.signal, limit.signal])
@@ -126,17 +145,41 @@ async function prepare(
       throw error
     }
   }
-  const [volume, container, companions] = await Promise.allSettled([
-    lane(prepareVolume(instance, task, parts, step, signal)),
-    lane(prepareContainer({ instance, task, beside, parts, steps }, step, signal)),
-    lane(wakeCompanions(instance, task, parts, step, signal)),
+  const making = { instance, task, beside, parts, steps }
+  const image = lane(prepareImage(task, parts, step, signal))
+  const awake = lane(wakeCompanions(instance, task, parts, step, signal))
+  // Not before: a pull may take minutes, and companions have turns of their own.
+  const turn = parts.starts && lane(Promise.all([image, awake]).then(() => takeTurn(making, step, signal)))
+  const [volume, container, companions, taken] = await Promise.allSettled([
+    lane((turn ?? Promise.resolve()).then(() => prepareVolume(instance, task, parts, step, signal))),
+    lane(Promise.all([image, turn]).then(([found]) => prepareContainer(making, found, step, signal))),
+    awake,
+    turn,
   ])
-  if (volume.status === 'fulfilled' && container.status === 'fulfilled' && companions.status === 'fulfilled') {
-    const { device, lost } = volume.value
-    await fillVolume(container.value.task, device, parts, either(signal, lost))
-    return { ...container.value, ...volume.value }
+  const mine = taken.status === 'fulfilled' ? taken.value : undefined
+  try {
+    if (volume.status === 'fulfilled' && container.status === 'fulfilled' && companions.status === 'fulfilled') {
+      const { device, lost } = volume.value
+      await fillVolume(container.value.task, device, parts, either(signal, lost))
+      return { ...container.value, ...volume.value, turn: mine }
+    }
+    throw signal.aborted ? signal.reason : new Error('a lane of a wake failed without a reason')
+  } catch (error) {
+    mine?.[Symbol.dispose]()
+    throw error
   }
-  throw signal.aborted ? signal.reason : new Error('a lane of a wake failed without a reason')
+}
+
+type Started = Pick<Running, 'address' | 'watch'>
+/** Set where the node lets few apps start at a time. */
+type Turn = Disposable | undefined
+
+async function takeTurn(
+  { task, parts: { starts } }: Pick<Prepared, 'task' | 'parts'>,
+  step: Stepper,
+  signal: AbortSignal,
+): Promise<Turn> {
+  return starts && (await step('turn', () => starts.take(task.app, signal)))
 }
 
 /** The apps that it uses are ready before it starts. */
@@ -193,34 +236,69 @@ async function fillVolume(
   await parts.filesystem.fill(task.volume.id, device, at => parts.runtime.copyFolder(task, at, signal))
 }
 
+async function prepareImage(
+  task: TaskDefinition,
+  { runtime, sources }: Pick<WakeParts, 'runtime' | 'sources'>,
+  step: Stepper,
+  signal: AbortSignal,
+): Promise<ImageFacts> {
+  const [image] = await step('image', () =>
+    Promise.all([runtime.ensureImage(task.image, signal, task), sources?.ensure(task, signal)]),
+  )
+  return image
+}
+
 async function prepareContainer(
   { instance, task: given, beside, parts }: Prepared,
+  image: ImageFacts,
   step: Stepper,
   signal: AbortSignal,
 ): Promise<Made> {
-  const [image] = await step('image', () =>
-    Promise.all([parts.runtime.ensureImage(given.image, signal, given), parts.sources?.ensure(given, signal)]),
-  )
   const task = pinnedTo(given, image)
   const container = await step('create', async () => {
     const volume = task.volume?.id
     if (volume !== undefined) await parts.filesystem.prepare(volume)
     await parts.sockets?.open(instance)
-    // The name of the usual container may still be that of one that lets its last requests end.
-    const key = beside.others().size === 0 ? instance : besideKey(instance, task.revision)
-    return parts.runtime.create(instance, task, volume && parts.filesystem.at(volume), signal, key)
+    return createContainer({ instance, task, beside, parts }, signal)
   })
   return { container, task }
 }
 
-/** Starts the container and waits until it is ready, for no longer than its definition allows; its death ends the wait at once. */
-export async function startContainer(
+function createContainer(
+  { instance, task, beside, parts }: Omit<Prepared, 'steps'>,
+  signal: AbortSignal,
+): Promise<Container> {
+  // The name of the usual container may still be that of one that lets its last requests end.
+  const key = beside.others().size === 0 ? instance : besideKey(instance, task.revision)
+  return parts.runtime.create(instance, task, task.volume && parts.filesystem.at(task.volume.id), signal, key)
+}
+
+/** Starts the container in its turn, which it takes if the caller has none, and waits until it is ready, for no longer than its definition allows; its death ends the wait at once. */
+export function startContainer(
   task: TaskDefinition,
   container: Container,
   parts: WakeParts,
   steps: Steps,
   given: AbortSignal,
-): Promise<Pick<Running, 'address' | 'watch'>> {
+  had?: Turn,
+): Promise<Started> {
+  const start = (): Promise<Started> => startNow(task, container, parts, steps, given)
+  const inTurn = async (): Promise<Started> => {
+    const step = stepper(container.instance, parts, steps, given)
+    using turn = had ?? (await takeTurn({ task, parts }, step, given))
+    using _limit = parts.clock.after(TURN_MS, () => turn?.[Symbol.dispose]())
+    return await start()
+  }
+  return parts.starts === undefined ? start() : inTurn()
+}
+
+async function startNow(
+  task: TaskDefinition,
+  container: Container,
+  parts: WakeParts,
+  steps: Steps,
+  given: AbortSignal,
+): Promise<Started> {
   const ended = new AbortController()
   const over = new AbortController()
   let watch: ExitWatch | undefined
@@ -263,7 +341,12 @@ export async function startContainer(
 const either = (signal: AbortSignal, lost: AbortSignal | undefined): AbortSignal =>
   lost === undefined ? signal : AbortSignal.any([signal, lost])
 
-export function stepper(instance: InstanceId, parts: WakeParts, steps: Steps, signal: AbortSignal): Stepper {
+export function stepper(
+  instance: InstanceId,
+  parts: Pick<WakeParts, 'onStep'>,
+  steps: Steps,
+  signal: AbortSignal,
+): Stepper {
   return async (name, work) => {
     signal.throwIfAborted()
     parts.onStep(instance, name, 'before')

@@ -1,11 +1,15 @@
-import { orAborted } from '../lib/abort.ts'
+import { deadline, orAborted } from '../lib/abort.ts'
 import { asShadowError, ShadowError } from '../lib/errors.ts'
 import { Singleflight } from '../lib/singleflight.ts'
+import { isFrozen } from '../model/instance.ts'
 import type { InstanceId } from '../model/instance-id.ts'
+import { toMs } from '../model/quantities.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import type { InstanceParts } from './instance-parts.ts'
 import { ASLEEP, type Lifecycle } from './lifecycle.ts'
+import type { ParkedContainer } from './parking/parked-container.ts'
 import { isSame, type RevisionChoice } from './revision-choice.ts'
+import type { Room } from './room.ts'
 import type { Rest, Wake, WokenBy } from './state.ts'
 import type { NextContainer } from './switch/next-container.ts'
 import type { Rollout } from './switch/rollout.ts'
@@ -18,6 +22,8 @@ type Options = {
   readonly life: Lifecycle
   readonly revision: RevisionChoice
   readonly rollout: Rollout
+  /** The container that waits for the next wake; a wake takes it. */
+  readonly parked: Pick<ParkedContainer, 'taken'>
   /** Called when a wake has failed through no fault of the app. */
   readonly onSpared: () => void
 }
@@ -74,6 +80,7 @@ export class Waker {
     }
     void this.#switcher.cancel(SUPERSEDED)
     if (state.phase === 'waking') state.abort.abort(SUPERSEDED)
+    else if (isFrozen(state.phase)) life.sleepBehind('updated')
     else if (state.phase === 'crashed') life.become(ASLEEP)
   }
 
@@ -132,6 +139,9 @@ export class Waker {
       if (life.gone !== undefined) throw life.gone
       const begin = handed
       handed = undefined
+      if (life.state.phase === 'suspended' && parts.room !== undefined) await this.#admitAgain(parts.room)
+      if (isFrozen(life.state.phase)) await life.freezing.thaw(by)
+      if (this.#isAwake) return this.#afterThaw()
       if (begin === undefined) await life.finishStopping()
       // The run that served has died while a newer one is being started: that one serves.
       await this.#switcher.join()
@@ -145,13 +155,16 @@ export class Waker {
       life.events.waking(by, task.revision)
       const wake =
         begin?.(abort.signal) ?? beginWake(id, task, parts, abort.signal, { key: id, others: () => life.containers })
+      this.#options.parked.taken(wake.undo)
+      parts.onWoken?.(id, by.cause)
       life.become({ phase: 'waking', abort, wake })
       this.#reach(task, 'starting')
       try {
         const running = await wake.running
         this.#reach(task, 'ready')
         life.becomeAwake(running)
-        life.events.awake(Math.round(performance.now() - from), wake.steps)
+        const ms = Math.round(performance.now() - from)
+        life.events.awake(ms, wake.steps, running.container.parked ? 'parked' : 'asleep')
         revision.ranWell(running.task)
         this.#reach(task, 'switched')
         if (!isSame(running.task, revision.next)) this.replace()
@@ -164,6 +177,25 @@ export class Waker {
         if (!goesOn) return
       }
     }
+  }
+
+  /** The memory of a suspended instance is not counted in full. When it goes on, it may need all of it. */
+  async #admitAgain(room: Pick<Room, 'admit'>): Promise<void> {
+    const { id, life, parts } = this.#options
+    if (life.state.phase !== 'suspended') return
+    const { task } = life.state.running
+    using limit = deadline(
+      parts.clock,
+      toMs(task.startWithin),
+      () => new ShadowError('no-memory', `${task.app} waited too long for memory`),
+    )
+    await room.admit(id, task, limit.signal)
+  }
+
+  /** A revision that came while it was frozen takes its place now. */
+  #afterThaw(): void {
+    const { life, revision } = this.#options
+    if (life.state.phase === 'awake' && !isSame(life.state.running.task, revision.next)) this.replace()
   }
 
   get #isAwake(): boolean {

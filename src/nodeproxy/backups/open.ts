@@ -1,6 +1,6 @@
 import type { MasterClient } from '../../api/client.ts'
 import { Turns } from '../../lib/turns.ts'
-import type { NodeName } from '../../model/names.ts'
+import type { AppName, NodeName } from '../../model/names.ts'
 import type { NodeproxyConfig } from '../config.ts'
 import type { Moments } from '../snapshots/moments.ts'
 import type { BlockDrivers } from '../volumes/block-drivers.ts'
@@ -29,6 +29,6 @@ export function openVolumeBackups({ config, master, ...parts }: Given): VolumeBa
     repository,
     images,
     newDisks: newDisks(parts),
-    turns: new Turns(config.backupsAtOnce),
+    turns: new Turns<AppName>(config.backupsAtOnce),
   })
 }

@@ -28,7 +28,7 @@ type Options = {
   readonly images: BroughtImages
   readonly newDisks: NewDisks
   /** Few volumes at a time: others wait. */
-  readonly turns: Turns
+  readonly turns: Turns<AppName>
   readonly journal: (instance: InstanceId, line: string) => void
   readonly exec: Exec
   readonly clock: Clock
@@ -149,7 +149,7 @@ export class VolumeBackups {
   ): Promise<T> {
     const { turns, journal, log } = this.#options
     try {
-      const { value, line } = await turns.take(work, signal)
+      const { value, line } = await turns.run(app, work, signal)
       if (line !== undefined) {
         journal(instanceId(app), line)
         log.info(what, { app, line })

@@ -49,12 +49,8 @@ beforeEach(async () => {
         const leave = (): void => void held.splice(held.indexOf(request), 1)
         return { address: '10.0.0.2:8000', headers: {}, run: container.id, [Symbol.dispose]: leave }
       },
-      instances: {
-        get: () => ({
-          running: { container, task: aTask({}) },
-          badConnection: fault => void faults.push(fault),
-        }),
-      },
+      containerOf: () => container,
+      instances: { get: () => ({ badConnection: fault => void faults.push(fault) }) },
     },
     runtime: { connect: (_, at, until) => connectTo({ app: 'db', ip: '127.0.0.1', port: at, pid: undefined }, until) },
     clock: new HandClock(),

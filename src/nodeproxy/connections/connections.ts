@@ -23,8 +23,8 @@ import type { Terminal } from '../runtime/terminal.ts'
 
 type Options = {
   readonly node: NodeName
-  readonly hosted: Pick<HostedApps, 'hold'> & {
-    readonly instances: { get(id: InstanceId): Pick<Instance, 'running' | 'badConnection'> | undefined }
+  readonly hosted: Pick<HostedApps, 'hold' | 'containerOf'> & {
+    readonly instances: { get(id: InstanceId): Pick<Instance, 'badConnection'> | undefined }
   }
   readonly runtime: Pick<Runtime, 'connect'>
   readonly clock: Clock
@@ -102,12 +102,9 @@ export class Connections {
       permit,
     } as const
     const held = opening.use(await hosted.hold(instance, request, { signal: ended }))
-    const running = hosted.instances.get(instance)?.running
-    // It has ended since it was held, so that the container is another one, or none.
-    if (running === undefined || running.container.id !== held.run)
-      throw new ShadowError('app-unreachable', `${instance} stopped just now`, { retryAfterMs: 1_000 })
+    const container = hosted.containerOf(instance, held)
     try {
-      const terminal = await runtime.connect(running.container, port, ended)
+      const terminal = await runtime.connect(container, port, ended)
       opening.defer(() => terminal.end())
       const rest = opening.move()
       return { terminal, ended, [Symbol.asyncDispose]: () => rest.disposeAsync() }

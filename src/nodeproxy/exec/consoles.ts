@@ -62,7 +62,7 @@ export class Consoles {
         ...terminal,
         async end() {
           try {
-            meter?.ended({ run: container.id })
+            meter?.ended({ container: container.id })
             await terminal.end()
             await runtime.stop(container, STOP_GRACE_MS)
             await runtime.remove(container)

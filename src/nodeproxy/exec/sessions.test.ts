@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { PassThrough } from 'node:stream'
 import { beforeEach, test } from 'vitest'
 import { ClientSession } from '../../api/exec-client.ts'
+import { ShadowError } from '../../lib/errors.ts'
 import { encodeFrame } from '../../lib/frames.ts'
 import type { Answer } from '../../lib/http/api/call.ts'
 import type { StreamedRequest, StreamedResponse } from '../../lib/http/exchange.ts'
@@ -43,7 +44,10 @@ beforeEach(async () => {
         return { address: '10.0.0.2:8000', headers: {}, run: container, [Symbol.dispose]: leave }
       },
       apps: { resolve: async () => anApp(aTask({})) },
-      instances: { get: () => ({ running: { container: made, task: aTask({}) } }) },
+      containerOf: (_, { run }) => {
+        if (run === made.id) return made
+        throw new ShadowError('app-unreachable', 'blog stopped just now')
+      },
     },
     runtime,
     consoles: { open: async () => Promise.reject(new Error('not in this test')) },

@@ -17,7 +17,6 @@ import { appOf, type InstanceId, logFields } from '../../model/instance-id.ts'
 import type { NodeName } from '../../model/names.ts'
 import type { Apps } from '../apps.ts'
 import type { HostedApps } from '../hosted-apps.ts'
-import type { Instance } from '../instance.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { Terminal } from '../runtime/terminal.ts'
 import type { Consoles } from './consoles.ts'
@@ -26,9 +25,7 @@ import { SessionCounts } from './session-counts.ts'
 
 type Options = {
   readonly node: NodeName
-  readonly hosted: Pick<HostedApps, 'hold'> & { readonly apps: Pick<Apps, 'resolve'> } & {
-    readonly instances: { get(id: InstanceId): Pick<Instance, 'running'> | undefined }
-  }
+  readonly hosted: Pick<HostedApps, 'hold' | 'containerOf'> & { readonly apps: Pick<Apps, 'resolve'> }
   readonly runtime: Pick<Runtime, 'exec' | 'connect'>
   readonly consoles: Pick<Consoles, 'open'>
   /** After so long without input and output a session ends. */
@@ -111,13 +108,10 @@ export class Sessions {
     const request = { kind: 'session', what, bytes: 0, mayWake: wake, goAway, permit } as const
     const held = await hosted.hold(instance, request, { signal: ended })
     try {
-      const running = hosted.instances.get(instance)?.running
-      // It has ended since it was held, so that the container is another one, or none.
-      if (running === undefined || running.container.id !== held.run)
-        throw new ShadowError('app-unreachable', `${instance} stopped just now`, { retryAfterMs: 1_000 })
+      const container = hosted.containerOf(instance, held)
       const terminal = await (start.kind === 'tcp'
-        ? runtime.connect(running.container, start.port, ended)
-        : runtime.exec(running.container, start, ended))
+        ? runtime.connect(container, start.port, ended)
+        : runtime.exec(container, start, ended))
       return { terminal, ended, [Symbol.asyncDispose]: async () => held[Symbol.dispose]() }
     } catch (error) {
       held[Symbol.dispose]()

@@ -13,6 +13,7 @@ import { FILLING, makeFilesystem, NEW, setLabel } from './ext4-tools.ts'
 import type { Filesystem } from './filesystem.ts'
 import { whileFrozen } from './freeze.ts'
 import { mountinfo } from './mountinfo.ts'
+import { Sharing } from './sharing.ts'
 import { readSuperblock } from './superblock.ts'
 import { Trim } from './trim.ts'
 
@@ -33,6 +34,7 @@ export function ext4({ folder, file: fileOf, exec = execHere }: Options): Filesy
   const real = realFolder(folder)
   const turns = new KeyedMutex<VolumeId>()
   const trims = new Trim(exec)
+  const sharing = new Sharing(exec)
   const at = (volume: VolumeId): string => mountpointOf(folder, volume)
 
   /** The device that is mounted for the volume now. */
@@ -41,7 +43,7 @@ export function ext4({ folder, file: fileOf, exec = execHere }: Options): Filesy
     return (await mountinfo()).find(mount => mount.at === place)?.source
   }
 
-  return {
+  const filesystem: Filesystem = {
     at,
 
     make: path => makeFilesystem(path, exec),
@@ -68,6 +70,18 @@ export function ext4({ folder, file: fileOf, exec = execHere }: Options): Filesy
       await makeFolder(at(volume))
       await chmod(folderOf(folder, volume), 0o700) // an earlier version of Shadow may have made it readable by everybody
     },
+
+    share: volume =>
+      turns.take(volume, async () => {
+        if ((await mountedFrom(volume)) !== undefined)
+          throw new ShadowError('volume-in-use', `volume ${volume} is mounted at ${at(volume)}`)
+        await sharing.share(folderOf(await real(), volume))
+      }),
+
+    unshare: volume =>
+      turns.take(volume, async () => {
+        if ((await mountedFrom(volume)) === undefined) await sharing.unshare(folderOf(await real(), volume))
+      }),
 
     mount: (volume, device, signal) =>
       orAborted(
@@ -119,6 +133,16 @@ export function ext4({ folder, file: fileOf, exec = execHere }: Options): Filesy
     async thaw() {
       for (const volume of await mountedNow()) // One that is not frozen makes it fail.
         await exec('fsfreeze', ['--unfreeze', at(volume)]).catch(() => undefined)
+      const root = await real()
+      const folders = new Map(
+        (await readdir(root)).flatMap(name =>
+          isAppName(name) ? [[folderOf(root, volumeId(name)), volumeId(name)] as const] : [],
+        ),
+      )
+      for (const mount of await mountinfo()) {
+        const volume = folders.get(mount.at)
+        if (volume !== undefined) await filesystem.unshare(volume)
+      }
     },
 
     unmount: volume =>
@@ -147,6 +171,7 @@ export function ext4({ folder, file: fileOf, exec = execHere }: Options): Filesy
 
     mounted: mountedNow,
   }
+  return filesystem
 
   async function mountedNow(): Promise<VolumeId[]> {
     const root = await real()

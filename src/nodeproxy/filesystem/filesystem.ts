@@ -24,6 +24,13 @@ export interface Filesystem {
   at(volume: VolumeId): string
   /** Makes the folder to mount at, so that it can be bound into a container before the volume is there. */
   prepare(volume: VolumeId): Promise<void>
+  /**
+   * Makes sure that a later mount of the volume reaches containers that have begun before it and have its folder. Fails with `volume-in-use` while the
+   * volume is mounted.
+   */
+  share(volume: VolumeId): Promise<void>
+  /** Undoes that, once no container of before has the folder; does nothing while the volume is mounted. */
+  unshare(volume: VolumeId): Promise<void>
   /** Mounts the volume. Fails with `volume-broken`; with `volume-in-use` where another device is mounted there. */
   mount(volume: VolumeId, device: Device, signal: AbortSignal): Promise<void>
   /**
@@ -38,7 +45,7 @@ export interface Filesystem {
   frozen<T>(volume: VolumeId, withinMs: number, task: (signal: AbortSignal) => Promise<T>): Promise<Frozen<T>>
   /** Has the device of a mounted volume get what was written so far; does nothing for one that is not mounted. */
   sync(volume: VolumeId): Promise<void>
-  /** Thaws what a killed run of this node may have left frozen. */
+  /** Thaws what a killed run of this node may have left frozen, and undoes what it has shared. */
   thaw(): Promise<void>
   /** Trims the volume where that gains enough, and unmounts it. Fails with `volume-in-use` while anything uses it; never lazily. */
   unmount(volume: VolumeId): Promise<void>

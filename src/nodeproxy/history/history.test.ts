@@ -75,7 +75,7 @@ class World {
   async sleep(instance: InstanceId = INSTANCE): Promise<void> {
     this.history.phase(instance, 'stopping')
     for (const container of this.runtime.running().filter(one => one.instance === instance)) {
-      this.history.ended({ run: container.id })
+      this.history.ended({ container: container.id })
       await this.runtime.stop(container, 0)
     }
     this.history.phase(instance, 'asleep')

@@ -75,8 +75,8 @@ export class NodeHistory implements HistoryRecorder, AsyncDisposable {
   }
 
   /** The container takes no more requests: it ends soon, or has ended. */
-  ended({ run }: Pick<EndedRun, 'run'>): void {
-    this.#sampler.ended(run)
+  ended({ container }: Pick<EndedRun, 'container'>): void {
+    if (container !== undefined) this.#sampler.ended(container)
   }
 
   /** The container has run before this process began. */

@@ -5,7 +5,7 @@ import type { TaskDefinition } from '../../model/task.ts'
 import { LABEL_APP, LABEL_USES } from './runtime.ts'
 
 /** The name that each container has in Docker's DNS, for links to it. Apps find one another by links alone, which are a container's own. */
-const nameOf = (app: AppName): string => `${app}.companion.shadow.internal`
+export const nameOf = (app: AppName): string => `${app}.companion.shadow.internal`
 
 /**
  * Fields of Docker's for the place of a container in the network. Docker's DNS answers a container for `blog-db` with the address that the

@@ -4,10 +4,14 @@ import { z } from 'zod'
 import { bootNow } from '../../lib/boot-id.ts'
 import type { Log } from '../../lib/log.ts'
 import { KeyedMutex } from '../../lib/mutex.ts'
+import type { Egress } from '../../model/egress.ts'
 import { isRunKey, type RunKey } from '../../model/instance-id.ts'
 
-/** `id` null: a container with this key is being made. `boot`: the boot of this machine in which that was so. */
-const Entry = z.object({ id: z.string().nullable(), boot: z.string() })
+/**
+ * `id` null: a container with this key is being made. `boot`: the boot of this machine in which that was so. `egress`: what the container may reach,
+ * if that was changed since it was made; its labels say what it was made with.
+ */
+const Entry = z.object({ id: z.string().nullable(), boot: z.string(), egress: z.array(z.string()).optional() })
 type Entry = z.output<typeof Entry>
 
 /**
@@ -42,8 +46,22 @@ export class ContainerRecords {
     return this.#keep(key, { id: null, boot: this.#boot })
   }
 
-  made(key: RunKey, id: string): void {
-    void this.#keep(key, { id, boot: this.#boot })
+  /** Resolves when that is kept. */
+  made(key: RunKey, id: string): Promise<void> {
+    return this.#keep(key, { id, boot: this.#boot })
+  }
+
+  /** Keeps what the container may reach from now on; resolves when that is on the disk. */
+  async changeEgress(key: RunKey, id: string, egress: readonly Egress[]): Promise<void> {
+    const entry = { id, boot: this.#boot, egress: [...egress] }
+    this.#entries.set(key, entry)
+    await this.#mutexes.take(key, () => this.#writeEntry(key, entry))
+  }
+
+  /** What the container may reach, if that was changed since it was made. */
+  egressOf(key: RunKey, id: string): readonly Egress[] | undefined {
+    const entry = this.#entries.get(key)
+    return entry?.id === id ? (entry.egress as readonly Egress[] | undefined) : undefined
   }
 
   removed(key: RunKey, id: string): void {
@@ -64,15 +82,17 @@ export class ContainerRecords {
 
   #keep(key: RunKey, entry: Entry): Promise<void> {
     this.#entries.set(key, entry)
-    return this.#write(key, async () => {
-      const file = this.#file(key)
-      const part = `${file}.part`
-      await writeFile(part, JSON.stringify(entry), { mode: 0o600 }).catch(async () => {
-        await mkdir(this.#folder, { recursive: true, mode: 0o700 })
-        await writeFile(part, JSON.stringify(entry), { mode: 0o600 })
-      })
-      await rename(part, file) // not synced: it has to outlive this process, and `has` knows of power cuts
+    return this.#write(key, () => this.#writeEntry(key, entry))
+  }
+
+  async #writeEntry(key: RunKey, entry: Entry): Promise<void> {
+    const file = this.#file(key)
+    const part = `${file}.part`
+    await writeFile(part, JSON.stringify(entry), { mode: 0o600 }).catch(async () => {
+      await mkdir(this.#folder, { recursive: true, mode: 0o700 })
+      await writeFile(part, JSON.stringify(entry), { mode: 0o600 })
     })
+    await rename(part, file) // not synced: it has to outlive this process, and `has` knows of power cuts
   }
 
   #write(key: RunKey, write: () => Promise<void>): Promise<void> {

@@ -10,6 +10,15 @@ import type { ContainerRecords } from './container-records.ts'
 import { type Engine, unlessStatus } from './docker-engine.ts'
 import { messageOf, statusOf } from './failures.ts'
 import { hasInit } from './init.ts'
+import { isHolder, LABEL_HOLDER } from './networks/network-holders.ts'
+import type { Gate } from './parked/gates.ts'
+import {
+  fingerprintOf,
+  isParkedName,
+  LABEL_PARKED,
+  parkedName,
+  parkedSpecification,
+} from './parked/parked-specification.ts'
 import { type DockerStorage, hasProjectQuotas } from './project-quotas.ts'
 import {
   type Container,
@@ -42,10 +51,18 @@ export type ContainerAt = {
   readonly task: TaskDefinition
   readonly mountedAt: string | undefined
   readonly address: string
+  /** The container whose network it joins, which has that address; left out: it gets a network of its own. */
+  readonly holder?: string | undefined
+  /** The name server of an app whose definition names domains. */
+  readonly nameServer: string
+  /** The folder with the certificates that it trusts; undefined: its requests get no secrets. */
+  readonly trusts: string | undefined
   /** Whether the folder of the app's socket is mounted; left out: it is. */
   readonly hasSocket?: boolean
   /** Fields of Docker's specification beside the usual ones. */
   readonly more?: object | undefined
+  /** Where it waits after its start, under another name; left out: it does not. */
+  readonly gate?: Gate | undefined
 }
 
 /** The containers of this node in this machine's Docker, each `shadow-<node>-<instance>`: one call of Docker for each verb. */
@@ -70,30 +87,58 @@ export class DockerContainers {
     this.#log = log
   }
 
-  async create({
+  async create(at: ContainerAt): Promise<Container> {
+    const { instance, key, task, gate, more = {} } = at
+    const { name, ...usual } = await this.#specification(at)
+    const body = gate === undefined ? usual : parkedSpecification(usual, task.volume, gate)
+    if (gate === undefined) await this.#records?.making(key)
+    // Docker's API takes the name alone in the query; the library would put all of it there, environment and all.
+    const _query = { name: gate === undefined ? name : parkedName(this.#node, gate) }
+    const options = { _query, _body: { ...body, ...more } } as unknown as Docker.ContainerCreateOptions
+    const made = await this.#engine.ask(docker => docker.createContainer(options))
+    if (gate === undefined) void this.#records?.made(key, made.id)
+    return { id: made.id, app: task.app, instance, revision: task.revision, key }
+  }
+
+  async #specification({
     instance,
     key,
     task,
     mountedAt,
     address,
-    hasSocket = true,
-    more = {},
-  }: ContainerAt): Promise<Container> {
+    holder,
+    nameServer,
+    trusts,
+    hasSocket,
+  }: ContainerAt) {
     const init = await this.#hasInit()
     const limitsDisk = await this.#limitsDisk()
     // A console has none: the app is who speaks over it, and its folder is there only while the app runs.
-    const socketFolder = hasSocket ? this.#sockets && socketFolderOf(this.#sockets, instance) : undefined
-    const where = { node: this.#node, instance, key, network: this.#network, address }
-    const given = { ...where, init, limitsDisk, mountedAt, socketFolder }
-    const specification = withSource(specificationOf(task, given), task, this.#sources)
-    await this.#records?.making(key)
-    const { name, ...usual } = specification
-    const body = { ...usual, ...more }
-    // Docker's API takes the name alone in the query; the library would put all of it there, environment and all.
-    const options = { _query: { name }, _body: body } as unknown as Docker.ContainerCreateOptions
-    const made = await this.#engine.ask(docker => docker.createContainer(options))
-    this.#records?.made(key, made.id)
-    return { id: made.id, app: task.app, instance, revision: task.revision, key }
+    const socketFolder = hasSocket === false ? undefined : this.#sockets && socketFolderOf(this.#sockets, instance)
+    const where = { node: this.#node, instance, key, network: this.#network, address, holder, nameServer, trusts }
+    return withSource(
+      specificationOf(task, { ...where, init, limitsDisk, mountedAt, socketFolder }),
+      task,
+      this.#sources,
+    )
+  }
+
+  /** What a container that waits at a gate gets when that opens, and what must be the same for it to do for this one. */
+  async atGate(at: Omit<ContainerAt, 'address' | 'nameServer' | 'trusts'>): Promise<AtGate> {
+    const none = { address: '', nameServer: '', trusts: undefined }
+    const { name: _, ...usual } = await this.#specification({ ...at, ...none })
+    return { env: usual.Env, fingerprint: fingerprintOf(usual) }
+  }
+
+  /** Keeps that a container that waits at a gate is from now on that of the instance. Whoever ends what writes to a volume finds it by that. */
+  async own({ id, instance }: Container): Promise<void> {
+    await this.#records?.made(instance, id)
+  }
+
+  /** Gives it the name of the instance's usual one. */
+  async unpark({ id, instance }: Container): Promise<void> {
+    const name = containerName(this.#node, instance)
+    await this.#engine.ask(docker => docker.getContainer(id).rename({ name }))
   }
 
   /** Makes a container by the app's definition that is never started, without its volume; answers with its id. */
@@ -105,6 +150,7 @@ export class DockerContainers {
       key: instanceId(task.app),
       network: this.#network,
       address: undefined,
+      nameServer: undefined,
       init,
       mountedAt: undefined,
       limitsDisk: false,
@@ -118,8 +164,10 @@ export class DockerContainers {
     return made.id
   }
 
-  async removeForCheck(id: string): Promise<void> {
+  /** Removes a container that has run no app, be it running or not. */
+  async removeUnused({ id, instance }: Pick<Container, 'id'> & Partial<Container>): Promise<void> {
     await this.#engine.ask(docker => docker.getContainer(id).remove({ force: true, v: true })).catch(unlessStatus(404))
+    if (instance !== undefined) this.#records?.removed(instance, id)
   }
 
   async start({ id }: Container): Promise<void> {
@@ -132,6 +180,18 @@ export class DockerContainers {
 
   async kill({ id }: Container, signal: string): Promise<void> {
     await this.#engine.ask(docker => docker.getContainer(id).kill({ signal })).catch(unlessStatus(404, 409))
+  }
+
+  /** Paused already is success. */
+  async pause({ id }: Pick<Container, 'id'>): Promise<void> {
+    await this.#engine.ask(docker => docker.getContainer(id).pause()).catch(unlessSaid(/already paused/i))
+  }
+
+  /** Not paused, or gone already is success. */
+  async unpause({ id }: Pick<Container, 'id'>): Promise<void> {
+    await this.#engine
+      .ask(docker => docker.getContainer(id).unpause())
+      .catch(unlessSaid(/is not paused|not running|no such/i))
   }
 
   /** Waits for the container's end, and answers its exit code. */
@@ -156,24 +216,30 @@ export class DockerContainers {
     this.#records?.removed(key, id)
   }
 
-  /** Removes a container that has our name for this key; fails with `already-exists` where it is not ours. */
-  async removeLeftOver(instance: InstanceId, key: RunKey): Promise<void> {
+  /** Removes a container that has our name for this key, and answers with its id; fails with `already-exists` where it is not ours. */
+  async removeLeftOver(instance: InstanceId, key: RunKey): Promise<string | undefined> {
     const { ask } = this.#engine
     const name = containerName(this.#node, key)
     const found = await ask(docker => docker.getContainer(encodeURIComponent(name)).inspect()).catch(unlessStatus(404))
-    if (found === undefined) return
+    if (found === undefined) return undefined
     if (this.#ownOf(found)?.instance !== instance)
       throw new ShadowError('already-exists', `Docker has a container "${name}" that is not ours`, {
         hint: `rename it: docker rename ${name} OTHER`,
       })
     await ask(docker => docker.getContainer(found.Id).remove({ force: true, v: true })).catch(unlessStatus(404))
+    return found.Id
   }
 
-  /** All of ours, running or not. */
-  async all(): Promise<readonly FoundContainer[]> {
+  /** All of ours, running or not, and the holders of networks; `besides`: those of which nothing is asked. */
+  async all(besides: (id: string) => boolean): Promise<{
+    readonly containers: readonly Found[]
+    readonly holders: readonly FoundHolder[]
+  }> {
     const { ask } = this.#engine
     const filters = { label: [`${LABEL_NODE}=${this.#node}`] }
-    const listed = await ask(docker => docker.listContainers({ all: true, filters }))
+    const all = await ask(docker => docker.listContainers({ all: true, filters }))
+    const listed = all.filter(one => !isHolder(one) && !besides(one.Id))
+    const holders = all.filter(isHolder).map(one => this.#holderOf(one))
     const found = await Promise.all(
       listed.map(async ({ Id }) => {
         const there = await ask(docker => docker.getContainer(Id).inspect()).catch(unlessStatus(404))
@@ -181,29 +247,42 @@ export class DockerContainers {
         if (there === undefined || own === undefined) return []
         const { instance, key } = own
         const revision = Number(there.Config.Labels[LABEL_REVISION] ?? 0)
-        const { Running: running, StartedAt: startedAt, Pid: pid } = there.State
-        return { id: Id, app: appOf(instance), instance, key, revision, running, ip: this.ipOf(there), startedAt, pid }
+        const { Running: running, Paused: isPaused, StartedAt: startedAt, Pid: pid } = there.State
+        const joins = /^container:(.+)$/.exec(there.HostConfig.NetworkMode ?? '')?.[1]
+        const ip = joins === undefined ? this.ipOf(there) : holders.find(({ id }) => id === joins)?.ip
+        const about = { id: Id, app: appOf(instance), instance, key, revision, running, isPaused, ip, startedAt, pid }
+        const gate = there.Config.Labels[LABEL_PARKED]
+        const name = gate !== undefined && isParkedName(nameIn(there), this.#node) && { hasParkedName: true as const }
+        const cpus = cpusOf(there)
+        return { ...about, cpus, ...(joins !== undefined && { joins }), ...(gate !== undefined && { gate }), ...name }
       }),
     )
-    return found.flat()
+    return { containers: found.flat(), holders }
+  }
+
+  #holderOf({ Id, Names, State, Labels, NetworkSettings }: Docker.ContainerInfo): FoundHolder {
+    const ip = State === 'running' ? NetworkSettings.Networks[this.#network]?.IPAddress : undefined
+    return { id: Id, name: (Names[0] ?? '').replace(/^\//, ''), run: Labels[LABEL_HOLDER] ?? '', ip: ip || undefined }
   }
 
   /** Folders with what those that run have written: their layer, and volumes that their image asks for. */
-  async layers(): Promise<readonly Layer[]> {
+  async layers(besides: (id: string) => boolean): Promise<readonly Layer[]> {
     const { ask } = this.#engine
     const filters = { label: [`${LABEL_NODE}=${this.#node}`], status: ['running'] }
     const listed = await ask(docker => docker.listContainers({ filters }))
     const found = await Promise.all(
-      listed.map(async ({ Id }) => {
-        const there = await ask(docker => docker.getContainer(Id).inspect()).catch(unlessStatus(404))
-        const instance = there && labelled(there.Config.Labels)
-        if (there === undefined || instance === undefined) return []
-        // The size of its layer is limited by the filesystem; what Docker calls a volume is not.
-        const isLimited = there.HostConfig.StorageOpt?.['size'] !== undefined
-        const layer = isLimited ? undefined : (there.GraphDriver.Data as { UpperDir?: string } | undefined)?.UpperDir
-        const volumes = there.Mounts.flatMap(({ Type, Source }) => (Type === 'volume' && Source ? [Source] : []))
-        return [{ instance, pid: there.State.Pid, folders: [...(layer ? [layer] : []), ...volumes] }]
-      }),
+      listed
+        .filter(one => !isHolder(one) && !besides(one.Id))
+        .map(async ({ Id }) => {
+          const there = await ask(docker => docker.getContainer(Id).inspect()).catch(unlessStatus(404))
+          const instance = there && labelled(there.Config.Labels)
+          if (there === undefined || instance === undefined) return []
+          // The size of its layer is limited by the filesystem; what Docker calls a volume is not.
+          const isLimited = there.HostConfig.StorageOpt?.['size'] !== undefined
+          const layer = isLimited ? undefined : (there.GraphDriver.Data as { UpperDir?: string } | undefined)?.UpperDir
+          const volumes = there.Mounts.flatMap(({ Type, Source }) => (Type === 'volume' && Source ? [Source] : []))
+          return [{ instance, pid: there.State.Pid, folders: [...(layer ? [layer] : []), ...volumes] }]
+        }),
     )
     return found.flat()
   }
@@ -223,7 +302,9 @@ export class DockerContainers {
   #ownOf({ Id, Name, Config, State }: Docker.ContainerInspectInfo): Own | undefined {
     const instance = labelled(Config.Labels)
     if (Config.Labels?.[LABEL_NODE] !== this.#node || instance === undefined) return undefined
-    const name = Name.replace(/^\//, '')
+    const name = nameIn({ Name })
+    // No image that somebody made of it has such a name, which is given at random.
+    if (isParkedName(name, this.#node) && Config.Labels[LABEL_PARKED] !== undefined) return { instance, key: instance }
     if (isForImage(name, this.#node, instance) && State.Status === 'created') return { instance, key: undefined }
     const key = keyIn(name, this.#node)
     if (key === undefined || !isRunKey(key) || (key !== instance && !key.startsWith(`${instance}_`))) return undefined
@@ -259,6 +340,36 @@ export class DockerContainers {
     return this.#init
   }
 }
+
+const nameIn = ({ Name }: Pick<Docker.ContainerInspectInfo, 'Name'>): string => Name.replace(/^\//, '')
+
+/** For `catch`: an error whose message says this is no error. */
+const unlessSaid =
+  (says: RegExp) =>
+  (error: unknown): void => {
+    if (!says.test(messageOf(error))) throw error
+  }
+
+/**
+ * `cpus`: the processors that its definition gives it. `joins`: the id of the container whose network it has joined, be that one there or not.
+ * `gate`: the name of the gate at which it has waited, or still waits; `hasParkedName`: it has the name of those that wait.
+ */
+type Found = FoundContainer & {
+  readonly cpus: number
+  readonly joins?: string
+  readonly gate?: string
+  readonly hasParkedName?: true
+}
+
+/** The processors that Docker gives it. */
+export const cpusOf = ({ HostConfig }: Pick<Docker.ContainerInspectInfo, 'HostConfig'>): number =>
+  (HostConfig.NanoCpus ?? 0) / 1e9
+
+/** `env`: the variables that the container of a definition has beside those of its image. */
+type AtGate = { readonly env: readonly string[]; readonly fingerprint: string }
+
+/** The holder of a network. `run`: of which run of the node; `ip`: undefined if it does not run. */
+type FoundHolder = { readonly id: string; readonly name: string; readonly run: string; readonly ip: string | undefined }
 
 /** `key`: undefined for a container that is made to check a definition, or to read files of its image. */
 type Own = { readonly instance: InstanceId; readonly key: RunKey | undefined }

@@ -3,8 +3,9 @@ import { ShadowError } from '../../lib/errors.ts'
 import type { NodeName } from '../../model/names.ts'
 import { type Engine, unlessStatus } from './docker-engine.ts'
 import { messageOf } from './failures.ts'
+import { HostLinks } from './host-links.ts'
 import { LABEL_NODE } from './runtime.ts'
-import { candidatesFor, parseSubnet, printSubnet, reachedFromHere, type Subnet } from './subnets.ts'
+import { candidatesFor, parseSubnet, printAddress, printSubnet, reachedFromHere, type Subnet } from './subnets.ts'
 
 const OVERLAPS = /overlaps with other one|conflicts with network/i
 // More than there are networks on any machine.
@@ -15,6 +16,7 @@ export class DockerNetwork {
   readonly name: string
   readonly #engine: Engine
   readonly #node: NodeName
+  readonly #links = new HostLinks()
   #made: Promise<string> | undefined
   #subnet: Subnet | undefined
 
@@ -30,6 +32,11 @@ export class DockerNetwork {
     return this.#subnet
   }
 
+  /** The machine's own address in it, once it was made sure of. */
+  get gateway(): string {
+    return printAddress(this.subnet.base + 1)
+  }
+
   /** Makes sure that the network is there, and resolves with the name of its bridge; asks Docker once. Fails with `already-exists` if the network is not ours. */
   ensure(): Promise<string> {
     this.#made ??= this.#make().catch(error => {
@@ -37,6 +44,11 @@ export class DockerNetwork {
       throw error
     })
     return this.#made
+  }
+
+  /** Takes IPv6 off the links that came to it since the last call. */
+  async takeIPv6Off(): Promise<void> {
+    await this.#links.takeIPv6Off(await this.ensure())
   }
 
   /** For when it turns out to have been removed. */
@@ -48,13 +60,32 @@ export class DockerNetwork {
   /** The name of its bridge; undefined where there is no such network. */
   async bridge(): Promise<string | undefined> {
     const found = await this.#find()
-    return found?.Labels?.['shadow'] === 'network' ? bridgeOf(found) : undefined
+    return found?.Labels?.['shadow'] === 'network' ? this.#taken(found) : undefined
   }
 
-  #find(): Promise<Docker.NetworkInspectInfo | undefined> {
+  async #find(): Promise<Docker.NetworkInspectInfo | undefined> {
+    try {
+      return await this.#inspect()
+    } catch (error) {
+      if (!isAmbiguous(error)) throw error
+      await this.#removeOthers()
+      return this.#inspect()
+    }
+  }
+
+  #inspect(): Promise<Docker.NetworkInspectInfo | undefined> {
     return this.#engine
       .ask(docker => docker.getNetwork(encodeURIComponent(this.name)).inspect())
       .catch(unlessStatus(404))
+  }
+
+  /** Leaves the oldest network of the name. Docker makes a second one where a call that makes it was cut and is repeated before the first one has ended. */
+  async #removeOthers(): Promise<void> {
+    const { ask } = this.#engine
+    const all = await ask(docker => docker.listNetworks({ filters: { name: [this.name] } }))
+    const ours = all.filter(({ Name, Labels }) => Name === this.name && Labels?.['shadow'] === 'network')
+    const [, ...others] = ours.toSorted((a, b) => (a.Created < b.Created ? -1 : 1))
+    for (const { Id } of others) await ask(docker => docker.getNetwork(Id).remove()).catch(unlessStatus(404))
   }
 
   async #make(): Promise<string> {
@@ -113,6 +144,9 @@ export class DockerNetwork {
     }
   }
 }
+
+/** Whether Docker has two networks of one name. */
+export const isAmbiguous = (error: unknown): boolean => /network \S+ is ambiguous/.test(messageOf(error))
 
 /** Says that Docker did not choose the subnet. */
 const LABEL_SUBNET = 'shadow.subnet'

@@ -5,6 +5,7 @@ import { ShadowError } from '../../lib/errors.ts'
 import { Mutex } from '../../lib/mutex.ts'
 import type { DockerContainers } from './docker-containers.ts'
 import { unlessStatus } from './docker-engine.ts'
+import type { Freezer } from './freezer.ts'
 import type { Container } from './runtime.ts'
 
 // How long SIGKILL may take.
@@ -16,13 +17,15 @@ const ENDS_ALONE_MS = 500
 /** How containers are stopped: by the signal that their image asks for, and by SIGKILL after their grace. */
 export class DockerStop {
   readonly #containers: DockerContainers
+  readonly #freezer: Pick<Freezer, 'thaw'>
   readonly #clock: Clock
   readonly #endsAlone = new Mutex()
   /** By which signal each wants to be stopped, by its id: so that a sleep need not ask Docker. */
   readonly #signals = new Map<string, string>()
 
-  constructor(containers: DockerContainers, clock: Clock) {
+  constructor(containers: DockerContainers, freezer: Pick<Freezer, 'thaw'>, clock: Clock) {
     this.#containers = containers
+    this.#freezer = freezer
     this.#clock = clock
   }
 
@@ -35,6 +38,17 @@ export class DockerStop {
     this.#signals.delete(id)
   }
 
+  /** Kills it at once, frozen or not; does not wait for its end. */
+  async kill(container: Container): Promise<void> {
+    await this.#containers.kill(container, 'SIGKILL')
+    await this.#freezer.thaw(container)
+  }
+
+  /** Does the work while no container is being stopped: work by which a container leaves its network. */
+  alone<T>(work: () => Promise<T>): Promise<T> {
+    return this.#endsAlone.take(work)
+  }
+
   /** Resolves when it has ended, gone or stopped already included; fails with `app-stuck`. */
   async stop(container: Container, graceMs: number): Promise<void> {
     const stopSignal = this.#signals.get(container.id) ?? (await this.#stopSignalOf(container))
@@ -43,6 +57,7 @@ export class DockerStop {
     end.catch(() => undefined) // if Docker goes away before the wait below, the kill fails with that
     const killed = async (signal: string, withinMs: number): Promise<boolean> => {
       await this.#containers.kill(container, signal)
+      await this.#freezer.thaw(container) // what is frozen has the signal before it runs on
       return resolvesWithin(end, systemClock, withinMs)
     }
     // Docker thaws a paused container itself when it gets its stop signal, or SIGKILL.

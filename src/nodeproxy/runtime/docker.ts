@@ -4,20 +4,23 @@ import { type Clock, systemClock } from '../../lib/clock.ts'
 import { ShadowError } from '../../lib/errors.ts'
 import { type Exec, exec as execHere } from '../../lib/exec.ts'
 import { type Log, noLog } from '../../lib/log.ts'
+import type { Seals } from '../../lib/seals.ts'
 import type { Command } from '../../model/exec.ts'
 import type { InstanceId } from '../../model/instance-id.ts'
 import { withLastLines } from '../../model/last-lines.ts'
 import type { NodeName } from '../../model/names.ts'
 import type { TaskDefinition } from '../../model/task.ts'
+import type { WireCredential } from '../../model/wire.ts'
 import { inForeground, sayExit } from '../postmortem.ts'
 import { noHealthcheck } from '../ready-health.ts'
+import { AddressedContainers, type Wanted } from './addressed-containers.ts'
 import { Addresses } from './addresses.ts'
-import { memberIn, memberOf, noLinks } from './companion-names.ts'
+import { memberIn } from './companion-names.ts'
 import { connectTo } from './container-port.ts'
 import { ContainerRecords } from './container-records.ts'
 import { DockerCommands } from './docker-commands.ts'
 import { attachTo, consoleFields, consoleTerminal } from './docker-console.ts'
-import { type ContainerAt, DockerContainers } from './docker-containers.ts'
+import { cpusOf, DockerContainers } from './docker-containers.ts'
 import { dockerEngine, unlessStatus } from './docker-engine.ts'
 import { DockerExec } from './docker-exec.ts'
 import { DockerFiles } from './docker-files.ts'
@@ -28,17 +31,22 @@ import { DockerNetwork } from './docker-network.ts'
 import { DockerOutput } from './docker-output.ts'
 import { dockerStats } from './docker-stats.ts'
 import { DockerStop } from './docker-stop.ts'
-import { commandNotFound, initFailure, isNoCommand, messageOf, runcFailure, statusOf } from './failures.ts'
+import { commandNotFound, initFailure, isNoCommand, messageOf, runcFailure } from './failures.ts'
 import { type EgressMode, Firewall } from './firewall.ts'
-import { takeIPv6Off } from './host-links.ts'
+import { Freezer } from './freezer.ts'
 import { untilExecuted } from './init.ts'
+import type { NamedEgress } from './named-egress.ts'
+import { openNetworks } from './networks/open.ts'
+import { Gates } from './parked/gates.ts'
+import { ParkedContainers } from './parked/parked-containers.ts'
 import { Processes } from './processes.ts'
-import { isRefusal, refused } from './refused.ts'
+import { isRefusal, orRefused, refused } from './refused.ts'
 import { RefusedConnections } from './refused-connections.ts'
 import type { Container, FoundContainer, ImageFacts, Runtime } from './runtime.ts'
 import { hiddenBy } from './source-mount.ts'
 import { egressOf } from './specification.ts'
 import { printSubnet } from './subnets.ts'
+import { swapOut } from './swap-out.ts'
 
 export type DockerOptions = {
   readonly node: NodeName
@@ -47,6 +55,8 @@ export type DockerOptions = {
   readonly socketPath?: string
   /** The bridge network that apps are on; made where it is missing. */
   readonly network?: string
+  /** How many networks are made before containers need them. */
+  readonly preparedNetworks?: number
   /** Where the turn of the containers' addresses is kept over restarts. */
   readonly addressesFile?: string
   /** Where `docker login` keeps credentials. */
@@ -61,16 +71,21 @@ export type DockerOptions = {
   readonly sockets?: string | undefined
   /** The records of our containers. Without them, name and labels make a container ours. */
   readonly records?: { readonly folder: string; readonly isUpgrade: boolean }
+  /** The folder with the gates of parked containers; left out: none is parked. */
+  readonly gates?: { readonly folder: string; readonly seals: Seals } | undefined
   /** The folder with the sources of apps, named by their digests. */
   readonly sources?: string
+  /** Serves apps whose definition names domains; left out: they are not run. */
+  readonly named?: NamedEgress
+  /** The secrets that requests of the instance get, as far as they are known: for containers of an earlier run. */
+  readonly wireOf?: (instance: InstanceId) => readonly WireCredential[]
 }
 
 // How long a call to Docker is waited for after its caller has left.
 const LINGER_MS = 5_000
 const HEARD_OF_WITHIN_MS = 250
+const CLOSES_WITHIN_MS = 5_000
 const LAST_LINES = 20
-const TRIES = 3
-const ADDRESS_TAKEN = /address already in use|no configured subnet|not belong to|invalid address/i
 const MOST_CHECKED = 1_000
 
 /** Runs containers by the Docker daemon of this machine, each as `shadow-<node>-<instance>` on our own bridge network. */
@@ -80,6 +95,7 @@ export function docker({
   log = noLog,
   socketPath = '/var/run/docker.sock',
   network = `shadow-${node}`,
+  preparedNetworks = 0,
   addressesFile,
   configFile = `${homedir()}/.docker/config.json`,
   storedImages,
@@ -88,19 +104,20 @@ export function docker({
   exec = execHere,
   sockets,
   records: recordsAt,
+  gates,
   sources,
+  named,
+  wireOf,
 }: DockerOptions): Runtime {
   const engine = dockerEngine(socketPath)
   const images = new DockerImages(engine, configFile, storedImages)
   const bridge = new DockerNetwork(engine, node, network)
   const addresses = new Addresses({ clock, file: addressesFile })
-  /** The address of each container. */
-  const addressOf = new Map<string, string>()
   const records = recordsAt && new ContainerRecords({ ...recordsAt, log })
   const containers = new DockerContainers({ engine, node, network, records, sockets, sources, log })
   const folders = new DockerFolders({ engine, node })
   const files = new DockerFiles(engine)
-  const firewall = new Firewall({ exec, log, mode: egress, frontPorts })
+  const firewall = new Firewall({ exec, log, mode: egress, frontPorts, named })
   /** Containers whose address has its rules. */
   const allowed = new Set<string>()
   /** Images with definitions that were found to be good. */
@@ -108,59 +125,24 @@ export function docker({
   const commands = new DockerCommands(engine)
   const commandsBeside = new DockerExec(engine)
   const output = new DockerOutput(engine)
-  const stops = new DockerStop(containers, clock)
+  const freezer = new Freezer(containers)
+  const stops = new DockerStop(containers, freezer, clock)
   const processes = new Processes()
   const refusedConnections = new RefusedConnections()
 
-  const create = async (wanted: Omit<ContainerAt, 'address'>, signal: AbortSignal): Promise<Container> => {
-    const { instance, task } = wanted
-    if (task.uses !== undefined && egress === 'off') throw noLinks(task)
-    await firewall.ensure(await bridge.ensure(), { recently: true })
-    const address = await addresses.take(bridge.subnet)
-    try {
-      await firewall.allow(address, task.egress ?? [], memberOf(task)) // before anything of it runs
-      const made = await createAt({ ...wanted, address }, signal)
-      addressOf.set(made.id, address)
-      refusedConnections.belongs(address, instance)
-      return made
-    } catch (error) {
-      await firewall.forget(address).catch(() => undefined) // the next start reports it
-      addresses.free(address)
-      throw error
-    }
-  }
+  const forNetworks = { engine, node, bridge, addresses, stops, clock, log }
+  const { prepared, held } = openNetworks({ ...forNetworks, size: preparedNetworks })
+  const addressed = new AddressedContainers({
+    ...{ containers, images, bridge, addresses, firewall, prepared, held, refusedConnections, named, log },
+    makesRules: egress !== 'off',
+  })
+  const parked = new ParkedContainers({
+    ...{ engine, containers, addressed, bridge, commands, stops, processes, freezer, log },
+    gates: gates && new Gates({ ...gates, exec, log }),
+  })
 
-  async function createAt(made: ContainerAt, signal: AbortSignal): Promise<Container> {
-    const { instance, key, task } = made
-    try {
-      return await containers.create(made)
-    } catch (error) {
-      if (isNoCommand(error)) throw commandNotFound(task.app, messageOf(error), error)
-      if (statusOf(error) === 409) await containers.removeLeftOver(instance, key)
-      else if (statusOf(error) === 404) await images.ensureAgain(task, signal)
-      else return orRefused(task)(error)
-    }
-    return containers.create(made).catch(orRefused(task))
-  }
-
-  /** Starts it. If its network is gone or its address is taken, makes the network or takes another address first. */
-  async function startMended(container: Container): Promise<void> {
-    for (let left = TRIES; ; left -= 1) {
-      try {
-        return await containers.start(container)
-      } catch (error) {
-        const isGone = statusOf(error) === 404 && messageOf(error).includes('network')
-        if (left === 0 || !(isGone || ADDRESS_TAKEN.test(messageOf(error)))) throw error
-      }
-      await firewall.ensure(await bridge.remake())
-      // The old address is not freed: another container has it, or its subnet is gone.
-      const before = addressOf.get(container.id)
-      if (before !== undefined) await firewall.forget(before)
-      const address = await addresses.take(bridge.subnet)
-      await containers.readdress(container, address)
-      addressOf.set(container.id, address)
-      refusedConnections.belongs(address, container.instance)
-    }
+  async function create(wanted: Wanted, signal: AbortSignal): Promise<Container> {
+    return (await parked.take(wanted)) ?? (await addressed.create(wanted, signal))
   }
 
   /** Checks the command in a container that is never started. Docker checks the rest when it makes that container. */
@@ -179,16 +161,21 @@ export function docker({
       const missing = await commands.missing(id, Config, hiddenBy(task))
       if (missing !== undefined) throw commandNotFound(task.app, missing)
     } finally {
-      await containers.removeForCheck(id)
+      await containers.removeUnused({ id })
     }
     if (checked.size >= MOST_CHECKED) checked.clear()
     checked.add(key)
     return image
   }
 
-  async function start(container: Container): Promise<string> {
+  async function start(container: Container, signal: AbortSignal): Promise<string> {
+    if (parked.isShut(container)) {
+      await prepared.during(() => parked.open(container, signal))
+      allowed.add(container.id)
+      return addressed.addressOf(container) ?? ''
+    }
     try {
-      await startMended(container)
+      await prepared.during(() => addressed.start(container))
     } catch (error) {
       if (isNoCommand(error)) throw await noCommand(container, messageOf(error), error)
       throw isRefusal(error) ? refused(container.app, error) : error
@@ -202,8 +189,9 @@ export function docker({
     if (!found.State.Running) throw await endedAtOnce(container, found.State.ExitCode)
     stops.learn(container, found)
     await processes.learn(container, found.State.Pid)
-    const ip = containers.ipOf(found) ?? ''
-    await takeIPv6Off(await bridge.ensure())
+    await freezer.learn(container, found.State.Pid, found.State.Paused)
+    const ip = (held.has(container) ? addressed.addressOf(container) : containers.ipOf(found)) ?? ''
+    await bridge.takeIPv6Off()
     await firewall.allow(ip, egressOf(found.Config.Labels), memberIn(found.Config.Labels))
     allowed.add(container.id)
     return ip
@@ -212,13 +200,13 @@ export function docker({
   async function startConsole(instance: InstanceId, task: TaskDefinition, command: Command, signal: AbortSignal) {
     const { command: words, env } = command
     const own = { ...task, command: words, env: { ...task.env, ...env } }
-    const container = await create(
+    const container = await addressed.create(
       { instance, key: instance, task: own, mountedAt: undefined, hasSocket: false, more: consoleFields(command) },
       signal,
     )
     try {
       const socket = await attachTo(engine, container)
-      await startMended(container)
+      await addressed.start(container)
       const terminal = consoleTerminal({ engine, containers, container, socket, command })
       if (command.tty !== undefined) await terminal.resize(command.tty)
       return { container, terminal }
@@ -231,14 +219,13 @@ export function docker({
   async function remove(container: Container): Promise<void> {
     await output.untilRead(container)
     await containers.remove(container)
+    await parked.forget(container)
+    await parked.settled(container.instance) // it may hold the volume, too
     stops.forget(container)
     processes.forget(container)
+    freezer.forget(container)
     allowed.delete(container.id)
-    const address = addressOf.get(container.id) ?? ''
-    await refusedConnections.forget(address, firewall.bridge)
-    await firewall.forget(address).catch(() => undefined) // the next start reports the error
-    addresses.free(address)
-    addressOf.delete(container.id)
+    await addressed.left(container)
   }
 
   /** Restores rules that something else changed, and adds the rules for running containers of an earlier run. */
@@ -246,13 +233,16 @@ export function docker({
     try {
       const link = await bridge.bridge()
       if (link === undefined) return
+      prepared.open()
       for (const one of found) {
         if (!one.running || one.ip === undefined || allowed.has(one.id)) continue
         const { Config } = await containers.inspect(one)
-        await firewall.allow(one.ip, egressOf(Config.Labels), memberIn(Config.Labels))
+        firewall.credentials(one.ip, wireOf?.(one.instance) ?? [])
+        const list = records?.egressOf(one.key ?? one.instance, one.id) ?? egressOf(Config.Labels)
+        await firewall.allow(one.ip, list, memberIn(Config.Labels))
         allowed.add(one.id)
       }
-      await firewall.ensure(link)
+      await firewall.ensure({ bridge: link, gateway: bridge.gateway })
     } catch (cause) {
       log.error('rules of egress not checked', { cause }) // the next start of a container checks them again, and fails
     }
@@ -293,7 +283,7 @@ export function docker({
     // This limit is set past Docker, which goes on saying what the definition says.
     const given = async (): Promise<number | undefined> => {
       const found = await containers.inspect(container).catch(unlessStatus(404))
-      return found && (found.HostConfig.NanoCpus ?? 0) / 1e9
+      return found && cpusOf(found)
     }
     const limit = await given()
     if (limit !== undefined) await processes.limitCpus(container, Math.min(limit, cpus ?? limit))
@@ -313,17 +303,30 @@ export function docker({
     images: () => images.all(),
     check: (task, signal) => unlessLeft(signal, () => check(task, signal)),
     create: (instance, task, mountedAt, signal, key = instance) =>
-      unlessLeft(signal, () => create({ instance, key, task, mountedAt }, signal)),
+      unlessLeft(signal, () => prepared.during(() => create({ instance, key, task, mountedAt }, signal))),
     statFile: (...asked) => files.stat(...asked),
     readFiles: (...asked) => files.read(...asked),
     writeFiles: (...asked) => files.write(...asked),
     copyFolder: (task, at, signal) => unlessLeft(signal, () => folders.copy(task, at, signal).catch(orRefused(task))),
-    start: (container, signal) => unlessLeft(signal, () => start(container)),
-    stop: (container, graceMs) => stops.stop(container, graceMs),
+    start: (container, signal) => unlessLeft(signal, () => start(container, signal)),
+    park: (instance, task, mountedAt, signal) =>
+      prepared.during(() => parked.park(instance, task, mountedAt, signal).catch(orRefused(task))),
+    isParked: instance => parked.has(instance),
+    unpark: instance => parked.remove(instance),
+    // What waits at a gate does not hear the signal of an app.
+    stop: (container, graceMs) => stops.stop(container, parked.isShut(container) ? 0 : graceMs),
+    async freeze(container) {
+      // Docker checks its health by commands in it, which would hang there.
+      const { Config } = await containers.inspect(container)
+      await freezer.freeze(container, hasCheck(Config))
+    },
+    swapOut: container => swapOut(container, processes.pidOf(container)),
+    thaw: container => freezer.goOn(container),
 
     remove,
 
     async exited(container, signal) {
+      using _ = held.endsWithNetwork(container)
       const exitCode = await containers.ended(container, signal).catch(error => {
         signal.throwIfAborted()
         log.debug('container lost sight of', { app: container.app, cause: error })
@@ -347,49 +350,60 @@ export function docker({
       processes.knows(container) ? processes.usage(container) : dockerStats(engine, container),
     load: async container => (processes.knows(container) ? processes.load(container) : dockerStats(engine, container)),
     limitCpus,
+    async setEgress(container, list) {
+      const ip = addressed.addressOf(container)
+      if (ip === undefined) throw new Error(`container ${container.id} has no address`)
+      const { Config } = await containers.inspect(container)
+      // First on the disk: what is closed now stays closed, whenever the node is started again.
+      await records?.changeEgress(container.key ?? container.instance, container.id, list)
+      await firewall.allow(ip, list, memberIn(Config.Labels))
+      firewall.mustHold(list)
+    },
     listening: container => processes.listening(container),
     async health(container) {
       const found = await containers.inspect(container).catch(unlessStatus(404))
       return found === undefined ? NOT_YET_HEALTHY : healthOf(found) // the watch for its end reports that it is gone
     },
     connect: (container, port, signal) => {
-      const ip = addressOf.get(container.id) ?? ''
+      const ip = addressed.addressOf(container) ?? ''
       return connectTo({ app: container.app, ip, port, pid: processes.pidOf(container) }, signal)
     },
     console: (instance, task, command, signal) =>
       unlessLeft(signal, () => startConsole(instance, task, command, signal).catch(orRefused(task))),
     stats: container => dockerStats(engine, container),
-    exec: (container, command, signal) => commandsBeside.start(container, command, signal),
+    exec: (container, command, signal) =>
+      commandsBeside.start(container, { ...command, env: { ...parked.envOf(container), ...command.env } }, signal),
     output: (container, since, signal) => output.follow(container, since, signal),
     async leftBehind() {
-      const found = await containers.all()
-      for (const { id, instance, ip, pid } of found) {
-        if (ip === undefined || addressOf.has(id)) continue
-        addresses.isUsed(ip)
-        addressOf.set(id, ip)
-        refusedConnections.belongs(ip, instance)
+      const { containers: all, holders: left } = await containers.all(id => parked.isWaiting(id))
+      const found = await parked.adopt(all)
+      for (const one of await held.adopt(found, left)) {
+        await freezer.learn(one, one.pid, one.isPaused)
+        await stops.kill(one)
+      }
+      for (const one of found) {
+        const { id, pid, isPaused, cpus } = one
+        if (!addressed.adopt(one)) continue
         await processes.learn({ id }, pid)
-        await limitCpus({ id }, undefined) // an earlier run of this node may have slowed it
+        await freezer.learn({ id }, pid, isPaused)
+        await processes.limitCpus({ id }, cpus) // an earlier run of this node may have slowed it
       }
       await checkFirewall(found)
-      return found
+      return found.map(({ cpus: _, ...one }) => one)
     },
-    layers: () => containers.layers(),
+    layers: () => containers.layers(id => parked.isWaiting(id)),
     async networks() {
       await bridge.ensure()
       return [printSubnet(bridge.subnet)]
     },
     refusedConnections: () => refusedConnections.counts(firewall.bridge),
+    refusedNames: () => refusedConnections.byInstance(ip => named?.refused(ip) ?? []),
     openPorts: ports => firewall.openPorts(ports),
+    async close() {
+      await resolvesWithin(Promise.all([prepared.close(), parked.close()]), systemClock, CLOSES_WITHIN_MS) // what is left then, the next run of the node removes
+    },
   }
 }
-
-/** For `catch`: what Docker refuses is a fault of the definition. */
-const orRefused =
-  (task: TaskDefinition) =>
-  (error: unknown): never => {
-    throw isRefusal(error) ? refused(task.app, error, task) : error
-  }
 
 /**
  * Calls Docker unless the caller has cancelled. If the caller cancels during the call, still waits for it for a while: a container that

@@ -21,6 +21,11 @@ for (const [what, message, code] of [
     `${CREATE}: error during container init: writing syncT "procResume": write init-p: broken pipe: unknown`,
     'runtime-unreachable',
   ],
+  [
+    'a bridge that has no port left',
+    'failed to create endpoint shadow-n1-blog on network shadow-n1: adding interface veth188ae33 to bridge br-2bf82bbb7a54 failed: exchange full',
+    'addresses-full',
+  ],
   ['a disk that is full', 'mkdir /x: no space left on device', 'disk-full'],
   ['a command that is missing', `${CREATE}: exec: "nope": executable file not found in $PATH: unknown`, 'no command'],
 ] as const) {

@@ -38,6 +38,17 @@ export function failureOf(error: unknown, socketPath: string): unknown {
       hint: 'see its log: journalctl -u docker',
       retryAfterMs: 1_000,
     })
+  // EXFULL, which the kernel answers for one more port.
+  if (/to bridge \S+ failed: exchange full/i.test(messageOf(error)))
+    return new ShadowError(
+      'addresses-full',
+      'the network of the apps has as many containers as a bridge of Linux carries: 1,023',
+      {
+        cause: error,
+        hint: 'put apps to sleep, or add a node: frozen, suspended and parked apps count, too',
+        retryAfterMs: 1_000,
+      },
+    )
   if (/no space left on device/i.test(messageOf(error)))
     return new ShadowError('disk-full', `Docker has no space left: ${messageOf(error)}`, {
       cause: error,

@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
+import { cgroupsOf } from './cgroups.ts'
 import { type Listener, listenersOf } from './listening-sockets.ts'
 import type { Container } from './runtime.ts'
 
@@ -49,6 +50,11 @@ export class Processes {
   /** The pid of its first process on this machine; undefined if unknown. */
   pidOf({ id }: Pick<Container, 'id'>): number | undefined {
     return this.#known.get(id)?.pid
+  }
+
+  /** The pid of the process of its command on this machine; undefined if unknown. */
+  commandPidOf({ id }: Pick<Container, 'id'>): number | undefined {
+    return this.#known.get(id)?.command
   }
 
   forget({ id }: Pick<Container, 'id'>): void {
@@ -156,7 +162,8 @@ const sentIn = (interfaces: string): number =>
 /** The state stands behind the name, which may hold anything: proc(5). Z and X have ended. */
 const stateIn = (stat: string): string => stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3)
 
-async function commandOf(first: number): Promise<number> {
+/** The process of the command of a container, by its first process. */
+export async function commandOf(first: number): Promise<number> {
   const name = await readFile(`/proc/${first}/comm`, 'utf8').catch(() => '') // it has ended
   if (name !== 'docker-init\n') return first
   const children = await readFile(`/proc/${first}/task/${first}/children`, 'utf8').catch(() => '')
@@ -164,33 +171,19 @@ async function commandOf(first: number): Promise<number> {
 }
 
 const cpuFilesOf = (groups: string): readonly string[] =>
-  groups.split('\n').flatMap(line => {
-    const [, controllers, path = ''] = /^\d+:([^:]*):(.*)$/.exec(line) ?? []
-    if (controllers === '') return [`/sys/fs/cgroup${path}/cpu.max`]
-    return controllers?.split(',').includes('cpu') ? [`/sys/fs/cgroup/cpu${path}/cpu.cfs_quota_us`] : []
-  })
+  cgroupsOf(groups, 'cpu').map(({ version, at }) => `${at}/${version === 2 ? 'cpu.max' : 'cpu.cfs_quota_us'}`)
 
 // In microseconds among other counters (v2), and alone in nanoseconds (v1).
 const usageFilesOf = (groups: string): readonly string[] =>
-  groups.split('\n').flatMap(line => {
-    const [, controllers, path = ''] = /^\d+:([^:]*):(.*)$/.exec(line) ?? []
-    if (controllers === '') return [`/sys/fs/cgroup${path}/cpu.stat`]
-    return controllers?.split(',').includes('cpuacct') ? [`/sys/fs/cgroup/cpuacct${path}/cpuacct.usage`] : []
-  })
+  cgroupsOf(groups, 'cpuacct').map(({ version, at }) => `${at}/${version === 2 ? 'cpu.stat' : 'cpuacct.usage'}`)
 
 const memoryFilesOf = (groups: string): readonly MemoryFiles[] =>
-  groups.split('\n').flatMap(line => {
-    const [, controllers, path = ''] = /^\d+:([^:]*):(.*)$/.exec(line) ?? []
-    const v1 = `/sys/fs/cgroup/memory${path}`
-    if (controllers?.split(',').includes('memory'))
-      return [{ used: `${v1}/memory.usage_in_bytes`, stat: `${v1}/memory.stat` }]
-    const v2 = `/sys/fs/cgroup${path}`
-    return controllers === '' ? [{ used: `${v2}/memory.current`, stat: `${v2}/memory.stat` }] : []
-  })
+  cgroupsOf(groups, 'memory').map(({ version, at }) => ({
+    used: `${at}/${version === 2 ? 'memory.current' : 'memory.usage_in_bytes'}`,
+    stat: `${at}/memory.stat`,
+  }))
 
 const countFilesOf = (groups: string): readonly string[] =>
-  groups.split('\n').flatMap(line => {
-    const [, controllers, path = ''] = /^\d+:([^:]*):(.*)$/.exec(line) ?? []
-    if (controllers === '') return [`/sys/fs/cgroup${path}/memory.events`]
-    return controllers?.split(',').includes('memory') ? [`/sys/fs/cgroup/memory${path}/memory.oom_control`] : []
-  })
+  cgroupsOf(groups, 'memory').map(
+    ({ version, at }) => `${at}/${version === 2 ? 'memory.events' : 'memory.oom_control'}`,
+  )

@@ -18,6 +18,16 @@ export class RefusedConnections {
     this.#instances.set(ip, instance)
   }
 
+  /** What is known of the addresses of each instance; instances of which nothing is known are left out. */
+  byInstance<T>(of: (ip: string) => readonly T[]): ReadonlyMap<InstanceId, readonly T[]> {
+    const found = new Map<InstanceId, readonly T[]>()
+    for (const [ip, instance] of this.#instances) {
+      const known = of(ip)
+      if (known.length > 0) found.set(instance, [...(found.get(instance) ?? []), ...known])
+    }
+    return found
+  }
+
   /** The container has gone, and what was counted for its address goes with it. */
   async forget(ip: string, bridge: string | undefined): Promise<void> {
     if (!this.#instances.delete(ip) || bridge === undefined) return

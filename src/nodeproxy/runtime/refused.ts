@@ -89,3 +89,10 @@ function sizeOf({ env, command = [] }: TaskDefinition): string {
   const bytes = Object.entries(env).reduce((sum, [name, value]) => sum + Buffer.byteLength(`${name}=${value}`) + 1, 0)
   return `${bytes + Buffer.byteLength(command.join(' '))} bytes`
 }
+
+/** For `catch`: what Docker refuses is a fault of the definition. */
+export const orRefused =
+  (task: TaskDefinition) =>
+  (error: unknown): never => {
+    throw isRefusal(error) ? refused(task.app, error, task) : error
+  }

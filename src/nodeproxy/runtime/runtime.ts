@@ -1,5 +1,6 @@
+import type { Egress } from '../../model/egress.ts'
 import type { Command } from '../../model/exec.ts'
-import type { LogLine } from '../../model/instance.ts'
+import type { LogLine, RefusedName } from '../../model/instance.ts'
 import type { InstanceId, RunKey } from '../../model/instance-id.ts'
 import type { AppName } from '../../model/names.ts'
 import type { InstanceStats } from '../../model/stats.ts'
@@ -15,6 +16,8 @@ export type Container = {
   readonly revision: number
   /** Which of the containers of its instance it is; left out: it is made to check a definition or to read files of its image, and never started. */
   readonly key?: RunKey | undefined
+  /** It was parked before its instance was woken. */
+  readonly parked?: true | undefined
 }
 
 /** An image of this machine, with the TCP ports that it exposes. */
@@ -36,6 +39,13 @@ export type FileAt = {
 }
 
 export type Exit = { readonly exitCode: number; readonly outOfMemory: boolean }
+
+/** A container that was parked cannot go on, and was removed: another one is to be made. */
+export class GateStaysShut extends Error {
+  constructor(instance: InstanceId, cause: unknown) {
+    super(`the parked container of ${instance} was not used`, { cause })
+  }
+}
 
 /** Runs containers. Every call may be repeated: "already so" is success. Only containers with this node's label are ever touched. */
 export interface Runtime {
@@ -65,11 +75,24 @@ export interface Runtime {
     key?: RunKey,
   ): Promise<Container>
   /**
+   * Makes and starts a container for an instance that is asleep, which waits before the process of the app. It has no variable of the definition, and
+   * its volume is not mounted. `create` of the instance takes it, if it is as a new one would be, and then `start` lets it go on. One that would do is
+   * kept. A `create` calls it off. Fails with `not-parkable`, and as `create` and `start` do.
+   */
+  park(instance: InstanceId, task: TaskDefinition, mountedAt: string | undefined, signal: AbortSignal): Promise<void>
+  /** Whether the instance has such a container, and that waits. */
+  isParked(instance: InstanceId): boolean
+  /** Removes the container of an instance that waits, or is being made; none is success. */
+  unpark(instance: InstanceId): Promise<void>
+  /**
    * Puts what the app's image has at the volume's path into the folder `at` of this machine: its contents, with the owner
    * and the mode of the folder itself. Where the image has no such folder, `at` is given to the user that the image runs as.
    */
   copyFolder(task: TaskDefinition, at: string, signal: AbortSignal): Promise<void>
-  /** Starts it and answers with its IP address. Fails with `command-not-found`, and with `app-crashed` where it has ended already. */
+  /**
+   * Starts it and answers with its IP address. Fails with `command-not-found`, and with `app-crashed` where it has ended already. Fails with
+   * `GateStaysShut` if it was parked and cannot go on: it is removed then, and nothing of the app has run.
+   */
   start(container: Container, signal: AbortSignal): Promise<string>
   /** What is at the path in a running container; undefined where nothing is. Fails with `runtime-unreachable`. */
   statFile(container: Container, path: string, signal: AbortSignal): Promise<FileAt | undefined>
@@ -77,8 +100,17 @@ export interface Runtime {
   readFiles(container: Container, path: string, signal: AbortSignal): AsyncIterable<Buffer>
   /** Unpacks a tar into a folder of a running container. Fails with `not-found`, `bad-input`, `disk-full`. */
   writeFiles(container: Container, path: string, tar: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>
-  /** SIGTERM (or what the image asks for), `graceMs`, SIGKILL; resolves when no process of it runs any more. Gone or stopped already is success. */
+  /** SIGTERM (or what the image asks for), `graceMs`, SIGKILL; a frozen one is thawed for it; resolves when no process of it runs any more. Gone or stopped already is success. */
   stop(container: Container, graceMs: number): Promise<void>
+  /**
+   * Stops its processes where they are: they keep their memory and connections, and use no processor. Frozen already is success. Fails with
+   * `app-stuck`, `runtime-unreachable`.
+   */
+  freeze(container: Container): Promise<void>
+  /** Moves the memory of a frozen container to the swap of this machine. Fails with `no-swap`, and with `runtime-unreachable` where its cgroup is out of reach. */
+  swapOut(container: Container): Promise<void>
+  /** Lets the processes of a frozen container go on. Not frozen, or ended already is success. Fails with `runtime-unreachable`. */
+  thaw(container: Container): Promise<void>
   /** Removes a stopped container, after its output was read to the end. Gone already is success. */
   remove(container: Container): Promise<void>
   /** Resolves when the container's process has ended; undefined where the runtime forgot it or went away itself. */
@@ -93,6 +125,11 @@ export interface Runtime {
   cpuMs(container: Container): Promise<number | undefined>
   /** Gives a running container at most so many processors, never more than its definition says; by `undefined`, as many as that. Ended already is success. */
   limitCpus(container: Container, cpus: number | undefined): Promise<void>
+  /**
+   * Changes what a running container may reach, from now on and over restarts of the node. Connections by names that it may no longer reach end.
+   * Fails with `egress-open`.
+   */
+  setEgress(container: Container, list: readonly Egress[]): Promise<void>
   /** Where its processes listen for TCP connections; undefined if unknown. */
   listening(container: Container): Promise<readonly Listener[] | undefined>
   /** What the check of its health found last; undefined where its image has no HEALTHCHECK. Fails with `runtime-unreachable`. */
@@ -130,6 +167,10 @@ export interface Runtime {
   networks(): Promise<readonly string[]>
   /** How many attempts of each running instance to connect to other apps and to private networks were refused; 20 or so at most are counted. */
   refusedConnections(): Promise<ReadonlyMap<InstanceId, number>>
+  /** Hosts that were lately refused to running instances because of their names, by the instance. */
+  refusedNames(): ReadonlyMap<InstanceId, readonly RefusedName[]>
+  /** The node ends: what was prepared for containers to come is removed. */
+  close(): Promise<void>
   /** Lets every app reach these TCP ports of this machine: a front listens there. */
   openPorts(ports: readonly number[]): Promise<void>
 }
@@ -145,6 +186,8 @@ export type ContainerStats = Pick<
 
 export type FoundContainer = Container & {
   readonly running: boolean
+  /** Whether the runtime itself has paused it. */
+  readonly isPaused: boolean
   readonly ip: string | undefined
   readonly startedAt: string
   /** Its first process on Docker's machine; 0 where it does not run. */

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
-import type { Egress } from '../../model/egress.ts'
+import { type Egress, namesDomains } from '../../model/egress.ts'
 import type { InstanceId, RunKey } from '../../model/instance-id.ts'
 import type { NodeName } from '../../model/names.ts'
 import { size, toBytes, toMs } from '../../model/quantities.ts'
@@ -8,6 +8,7 @@ import { TASK_DEFAULTS, type TaskDefinition } from '../../model/task.ts'
 import { SOCKET_FOLDER, SOCKET_PATH } from '../app-socket/socket-folders.ts'
 import { endpointNames } from './companion-names.ts'
 import { LABEL_APP, LABEL_EGRESS, LABEL_INSTANCE, LABEL_NODE, LABEL_REVISION, LABEL_USES } from './runtime.ts'
+import { TRUST_FOLDER, wireVariables } from './wire-mount.ts'
 
 const APPS_FIRST = 500
 const NS_PER_MS = 1e6
@@ -24,6 +25,12 @@ type Where = {
   readonly network: string
   /** Its address in that network. */
   readonly address: string | undefined
+  /** The container whose network it joins; undefined: it gets one of its own. */
+  readonly holder?: string | undefined
+  /** The name server that it gets if its definition names domains. */
+  readonly nameServer?: string | undefined
+  /** The folder with the certificates that it trusts; undefined: its requests get no secrets. */
+  readonly trusts?: string | undefined
   readonly init: boolean
   /** Whether Docker can limit what it writes. */
   readonly limitsDisk: boolean
@@ -35,7 +42,20 @@ type Where = {
 /** Docker's specification of a container for a task. `mountedAt`: bound at the volume's path; `init`: whether Docker has docker-init. */
 export function specificationOf(
   task: TaskDefinition,
-  { node, instance, key, network, address, init, limitsDisk, mountedAt, socketFolder }: Where,
+  {
+    node,
+    instance,
+    key,
+    network,
+    address,
+    holder,
+    nameServer,
+    trusts,
+    init,
+    limitsDisk,
+    mountedAt,
+    socketFolder,
+  }: Where,
 ) {
   const memory = toBytes(task.limits.memory)
   return {
@@ -44,6 +64,7 @@ export function specificationOf(
     ...(task.command && { Cmd: [...task.command] }),
     Env: [
       ...Object.entries(task.env).map(([name, value]) => `${name}=${value}`),
+      ...(trusts === undefined ? [] : wireVariables(task)),
       `PORT=${task.port}`,
       ...(socketFolder === undefined ? [] : [`SHADOW_SOCKET=${SOCKET_PATH}`]),
     ],
@@ -56,11 +77,16 @@ export function specificationOf(
       ...(task.uses && { [LABEL_USES]: task.uses.join(' ') }),
     },
     Healthcheck: healthcheckOf(task),
-    NetworkingConfig: {
-      EndpointsConfig: { [network]: { IPAMConfig: { IPv4Address: address }, ...endpointNames(instance, task) } },
-    },
+    ...(holder === undefined && {
+      NetworkingConfig: {
+        EndpointsConfig: { [network]: { IPAMConfig: { IPv4Address: address }, ...endpointNames(instance, task) } },
+      },
+    }),
     HostConfig: {
-      NetworkMode: network,
+      NetworkMode: holder === undefined ? network : `container:${holder}`,
+      // Docker asks a name server that is set from the container itself, so that the packet filter sees the question. `.`: no name is tried with
+      // the domain of the machine at its end.
+      ...(nameServer !== undefined && namesDomains(task.egress) && { Dns: [nameServer], DnsSearch: ['.'] }),
       // An app that handles no SIGTERM would ignore it as PID 1, by the kernel's rule, and eat its whole grace.
       Init: init,
       Memory: memory,
@@ -81,6 +107,7 @@ export function specificationOf(
         // Taken at the start, when the volume is mounted.
         ...(task.volume && mountedAt ? [bind(mountedAt, task.volume.path, false)] : []),
         ...(socketFolder === undefined ? [] : [bind(socketFolder, SOCKET_FOLDER, true)]),
+        ...(trusts === undefined ? [] : [bind(trusts, TRUST_FOLDER, true)]),
       ],
     },
   }

@@ -21,14 +21,30 @@ export function candidatesFor(name: string, reached: readonly Subnet[]): readonl
   return all.filter(subnet => !reached.some(other => overlap(subnet, other)))
 }
 
-/** The networks that this machine has an address in or a route to, the default route apart. */
-export async function reachedFromHere(): Promise<readonly Subnet[]> {
+// systemd-resolved tells programs of itself, and keeps the name servers of the network apart.
+const RESOLVERS = ['/etc/resolv.conf', '/run/systemd/resolve/resolv.conf']
+
+/**
+ * What this machine reaches: the networks that it has an address in or a route to, the default route apart; and by the default route its name servers and
+ * those it has TCP connections with, such as a master. A network over one of these would cut the machine off from it.
+ */
+export async function reachedFromHere(read = readHere): Promise<readonly Subnet[]> {
   const own = Object.values(networkInterfaces()).flatMap(list => list ?? [])
   const addresses = own.flatMap(({ family, cidr }) => (family === 'IPv4' && cidr ? [parseSubnet(cidr)] : []))
-  const routes = await readFile('/proc/net/route', 'utf8').catch(() => '') // not Linux: Docker alone says what overlaps
+  const [routes = '', connections = '', ...resolvers] = await Promise.all(
+    ['/proc/net/route', '/proc/net/tcp', ...RESOLVERS].map(read),
+  )
   const routed = routes.split('\n').slice(1).flatMap(routeOf)
-  return [...addresses, ...routed]
+  const peers = connections.split('\n').slice(1).flatMap(peerOf)
+  return [...addresses, ...routed, ...peers, ...resolvers.flatMap(nameServersIn)]
 }
+
+// Not Linux: Docker alone says what overlaps.
+const readHere = (path: string): Promise<string> => readFile(path, 'utf8').catch(() => '')
+
+/** The IPv4 name servers of a resolv.conf. */
+const nameServersIn = (text: string): readonly Subnet[] =>
+  [...text.matchAll(/^\s*nameserver\s+(\d+\.\d+\.\d+\.\d+)\s*$/gm)].map(([, address = '']) => parseSubnet(address))
 
 export const sizeOf = ({ bits }: Pick<Subnet, 'bits'>): number => 2 ** (32 - bits)
 
@@ -48,6 +64,12 @@ export const printAddress = (value: number): string =>
   [24, 16, 8, 0].map(shift => Math.floor(value / 2 ** shift) % 256).join('.')
 
 const overlap = (a: Subnet, b: Subnet): boolean => a.base < b.base + sizeOf(b) && b.base < a.base + sizeOf(a)
+
+/** The other end of an established connection (state 01), by a line of /proc/net/tcp. What has ended is listed there for a minute more. */
+function peerOf(line: string): readonly Subnet[] {
+  const [, address] = /^\s*\d+: [0-9A-F]{8}:[0-9A-F]{4} ([0-9A-F]{8}):[0-9A-F]{4} 01 /.exec(line) ?? []
+  return address === undefined ? [] : [{ base: Buffer.from(address, 'hex').readUInt32LE(0), bits: 32 }]
+}
 
 /** One line of /proc/net/route: destination and mask are hexadecimal, in the machine's byte order. */
 function routeOf(line: string): readonly Subnet[] {

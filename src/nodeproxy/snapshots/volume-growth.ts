@@ -1,3 +1,4 @@
+import { isRunning } from '../../model/instance.ts'
 import type { AppName } from '../../model/names.ts'
 import type { Apps } from '../apps.ts'
 import type { Filesystem } from '../filesystem/filesystem.ts'
@@ -18,6 +19,6 @@ export const volumeGrowth =
     await apps.refresh(app)
     const instance = await instanceOf(app, permit)
     await instance.settled()
-    const use = instance.phase === 'awake' ? await filesystem.use(volume) : undefined
+    const use = isRunning(instance.phase) ? await filesystem.use(volume) : undefined
     return { phase: instance.phase, ...(use !== undefined && { sizeBytes: use.sizeBytes }) }
   }

@@ -39,7 +39,7 @@ export class Space implements Disposable {
         instances().filter(({ phase }) => phases.includes(phase))
     this.#disk = new DiskWatch({
       layers: () => runtime.layers(),
-      running: inPhase('waking', 'awake'),
+      running: inPhase('waking', 'awake', 'frozen', 'suspended'),
       image: volume => volumes.localFile(volume),
       data,
       floorBytes,
@@ -49,7 +49,7 @@ export class Space implements Disposable {
     })
     this.#volumes = new VolumeUses({
       use: volume => filesystem.use(volume),
-      running: inPhase('awake'),
+      running: inPhase('awake', 'frozen', 'suspended'),
       journal,
       clock,
       log,

@@ -165,13 +165,14 @@ export class FormerRun {
 
   #end(problem: Parameters<Liveness['end']>[0] | null, why: StopReason): void {
     const { container, address, watch } = this.running
+    const { run } = this.target
     this.#hasStopped = true
     this.#alarm?.[Symbol.dispose]()
     this.#idle?.[Symbol.dispose]()
     this.liveness.end(problem ?? wasStopped(this.running, why))
     watch.end()
     this.holds.revoke()
-    this.#options.parts.onRunEnded({ run: container.id, address, problem: problem?.toProblem() ?? null })
+    this.#options.parts.onRunEnded({ run, container: container.id, address, problem: problem?.toProblem() ?? null })
   }
 
   /** Removes its container. If that fails, each later comparison with the runtime tries it again. */

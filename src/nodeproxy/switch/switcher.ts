@@ -9,6 +9,7 @@ import { isSame, type RevisionChoice } from '../revision-choice.ts'
 import type { Running } from '../running-container.ts'
 import type { Wake, WokenBy } from '../state.ts'
 import { beginWake } from '../wake.ts'
+import { changeEgressInPlace } from './egress-in-place.ts'
 import type { FormerRun } from './former-run.ts'
 import { growInPlace } from './grow-in-place.ts'
 import { canHandOver, makeNext, type NextContainer } from './next-container.ts'
@@ -127,6 +128,10 @@ export class Switcher {
     const { life, parts, rollout } = this.#options
     if (await growInPlace(task, this.#options)) {
       rollout.reach(task.revision, 'switched', { why: 'only its volume was to become larger: it runs on' })
+      return
+    }
+    if (await changeEgressInPlace(task, this.#options)) {
+      rollout.reach(task.revision, 'switched', { why: 'only what it may reach was to change: it runs on' })
       return
     }
     const problem = await this.#check(task, signal)

@@ -63,7 +63,7 @@ test('a run counts from its start until its last process has ended, by the count
   runtime.sentBytes = 4_000
   clock.pause(10_000)
   await meter.read()
-  meter.ended({ run: container.id })
+  meter.ended({ container: container.id })
   await clock.advance(200)
   runtime.usedCpuMs = 2_000
   await clock.advance(200)

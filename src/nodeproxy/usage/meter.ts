@@ -95,8 +95,8 @@ export class UsageMeter implements AsyncDisposable {
   }
 
   /** The run takes no more requests: it ends soon, or has ended. */
-  ended({ run: id }: Pick<EndedRun, 'run'>): void {
-    const run = this.#runs.get(id)
+  ended({ container = '' }: Pick<EndedRun, 'container'>): void {
+    const run = this.#runs.get(container)
     if (run === undefined) return
     run.isEnding = true
     void this.#read(run)

@@ -3,11 +3,12 @@ import type { Log } from '../../lib/log.ts'
 import { KeyedMutex } from '../../lib/mutex.ts'
 import type { InstanceId } from '../../model/instance-id.ts'
 import type { VolumeId } from '../../model/names.ts'
+import { type Duration, toMs } from '../../model/quantities.ts'
 import type { LeaseKeeper } from '../leases/lease-keeper.ts'
 import type { BlockDrivers, VolumeRef } from './block-drivers.ts'
 
 type Options = {
-  /** How long a disk stays attached after its app fell asleep; 0: not at all. */
+  /** How long a disk stays attached after its app fell asleep, where the app does not say; 0: not at all. */
   readonly detachAfterMs: number
   readonly volumes: BlockDrivers
   readonly leases: Pick<LeaseKeeper, 'release'>
@@ -28,8 +29,8 @@ const TRY_AGAIN_AFTER_MS = 30_000
 export class Lingering {
   readonly #options: Options
   readonly #kept = new Map<VolumeId, Kept>()
-  /** Instances that fall asleep in a way after which their disk may stay. */
-  readonly #mayKeep = new Set<InstanceId>()
+  /** Instances that fall asleep in a way after which their disk may stay, and for how long. */
+  readonly #mayKeep = new Map<InstanceId, number>()
   /** A wake waits for a detach that is under way. */
   readonly #turns = new KeyedMutex<VolumeId>()
   #isOver = false
@@ -38,20 +39,23 @@ export class Lingering {
     this.#options = options
   }
 
-  /** Says, as a sleep begins, whether the disk may stay after it. */
-  permit(instance: InstanceId, mayKeep: boolean): void {
-    if (mayKeep) this.#mayKeep.add(instance)
+  /** Says, as a sleep begins, whether the disk may stay after it. `detachAfter`: for how long, where the app says so. */
+  permit(instance: InstanceId, mayKeep: boolean, detachAfter?: Duration): void {
+    if (mayKeep)
+      this.#mayKeep.set(instance, detachAfter === undefined ? this.#options.detachAfterMs : toMs(detachAfter))
     else this.#mayKeep.delete(instance)
   }
 
   /** Keeps the disk of a volume that was unmounted, in place of detaching it; false if it is to be detached. */
   keep(instance: InstanceId, volume: VolumeRef): boolean {
-    const { detachAfterMs, volumes, log } = this.#options
+    const { volumes, log } = this.#options
+    const ms = this.#mayKeep.get(instance) ?? 0
+    this.#mayKeep.delete(instance)
     const { expires, excludes } = volumes.termsOf(volume)
     // Storage that does not exclude a second holder must be let go of.
-    if (!this.#mayKeep.delete(instance) || detachAfterMs === 0 || !expires || !excludes || this.#isOver) return false
-    this.#add(volume, detachAfterMs)
-    log.info('volume stays attached', { volume: volume.id, ms: detachAfterMs })
+    if (ms === 0 || !expires || !excludes || this.#isOver) return false
+    this.#add(volume, ms)
+    log.info('volume stays attached', { volume: volume.id, ms })
     return true
   }
 
