@@ -1,5 +1,6 @@
 import type { Delivery, Failed } from '../api/delivery.ts'
 import { HttpHoldRequest } from '../api/hold-request.ts'
+import { atPort } from '../api/port-hold.ts'
 import { cookieFor, releaseOf, type Wanted, wantedBy } from '../api/release-cookie.ts'
 import type { Cancellation } from '../lib/cancellation.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -48,6 +49,8 @@ export type AppRequestGiven = {
   /** Whether the visitor came by HTTPS. */
   readonly secure: boolean
   readonly hsts: string | undefined
+  /** Another port of the app than its main one, for which the request is. */
+  readonly port: number | undefined
   /** The rule by which it does not wake the app. */
   readonly ignoredBy: string | undefined
   /** Set if its answer is one that is kept. */
@@ -84,6 +87,7 @@ export class AppRequest implements Delivery<Node> {
         ignoredBy: of.ignoredBy ?? (kept?.isKept ? kept.says : undefined),
         release: releaseOf(this.#wanted),
         trace: this.#trace?.header,
+        port: of.port,
       },
     )
     this.#holdRequest = holdRequest
@@ -117,9 +121,11 @@ export class AppRequest implements Delivery<Node> {
   }
 
   hold(node: Node): Held | Promise<Held> {
-    const { parts, app } = this.#of
-    const hold = (): Held | Promise<Held> =>
-      parts.connector.hold(app, { instance: this.#instance, node }, this.#holdRequest, this.cancellation)
+    const { parts, app, port } = this.#of
+    const hold = (): Held | Promise<Held> => {
+      const held = parts.connector.hold(app, { instance: this.#instance, node }, this.#holdRequest, this.cancellation)
+      return port === undefined ? held : atPort(held, app.name, port)
+    }
     return this.#spread === undefined ? hold() : this.#spread.hold(hold)
   }
 

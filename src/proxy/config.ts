@@ -6,6 +6,7 @@ import { poolSize } from '../lib/threads/size.ts'
 import { tracingSettings } from '../lib/tracing/settings.ts'
 import { hsts, httpsMode } from '../model/access.ts'
 import { durationMs, sayBytes, sizeBytes } from '../model/quantities.ts'
+import { dnsSettings } from './dns/config.ts'
 import { fleetSettings } from './fleet/config.ts'
 import { portRanges } from './tcp/port-ranges.ts'
 
@@ -127,6 +128,7 @@ export const proxySettings = {
   metricsListen: optionalSetting('SHADOW_METRICS_LISTEN', listenAddress('127.0.0.1'), {
     help: 'address that serves /metrics for Prometheus, such as 127.0.0.1:9464; left out: none',
   }),
+  ...dnsSettings,
   ...fleetSettings,
   ...tracingSettings,
   logLevel: setting('SHADOW_LOG_LEVEL', oneOf(...LOG_LEVELS), {

@@ -6,12 +6,14 @@ type Sources = {
   readonly tcpConnections: () => number
   readonly workerDeaths: () => number
   readonly lookUpsRefused: () => number
+  readonly nameServer: () => { readonly answered: number; readonly limited: number } | undefined
 }
 
 const STATES = ['healthy', 'overloaded', 'unhealthy'] as const
 
 /** Adds the metrics of a front, besides those of its data plane. */
-export function frontMetrics(metrics: Metrics, { nodes, tcpConnections, workerDeaths, lookUpsRefused }: Sources): void {
+export function frontMetrics(metrics: Metrics, sources: Sources): void {
+  const { nodes, tcpConnections, workerDeaths, lookUpsRefused, nameServer } = sources
   metrics.gauge(
     {
       name: 'front_nodes',
@@ -38,5 +40,16 @@ export function frontMetrics(metrics: Metrics, { nodes, tcpConnections, workerDe
       help: 'Hostnames never seen that were not looked up, as too many came',
     },
     () => ({ '': lookUpsRefused() }),
+  )
+  metrics.counter(
+    { name: 'front_dns_queries_total', help: 'Queries that the name server of the front has answered' },
+    () => ({ '': nameServer()?.answered ?? 0 }),
+  )
+  metrics.counter(
+    {
+      name: 'front_dns_queries_limited_total',
+      help: 'Queries over the limit of their network, most of which were not answered',
+    },
+    () => ({ '': nameServer()?.limited ?? 0 }),
   )
 }

@@ -9,6 +9,7 @@ import {
   HOP_KEY,
   HOP_MOST,
   HOP_PATIENCE,
+  HOP_PORT,
   HOP_RELEASE,
   HOP_TRACE,
   PERMIT_HEADER,
@@ -69,7 +70,7 @@ export function httpConnector(credentials?: Credentials): NodeConnector {
     return headers
   }
   return {
-    hold(route, { instance, node }, { mayWake, ignoredBy, patienceMs, release, trace }) {
+    hold(route, { instance, node }, { mayWake, ignoredBy, patienceMs, release, trace, port }) {
       const { address, key } = node
       const always = headersOf(route, instance, key)
       const headers =
@@ -77,7 +78,8 @@ export function httpConnector(credentials?: Credentials): NodeConnector {
         mayWake &&
         release === undefined &&
         route.sessions === undefined &&
-        trace === undefined
+        trace === undefined &&
+        port === undefined
           ? always
           : {
               ...always,
@@ -86,6 +88,7 @@ export function httpConnector(credentials?: Credentials): NodeConnector {
               // A rule may have characters that a header may not have.
               ...(ignoredBy !== undefined && { [HOP_IGNORED]: encodeURIComponent(ignoredBy) }),
               ...(trace !== undefined && { [HOP_TRACE]: trace }),
+              ...(port !== undefined && { [HOP_PORT]: String(port) }),
               ...((release ?? route.sessions) !== undefined && { [HOP_RELEASE]: sayWanted(release ?? 'new') }),
             }
       return { address, headers, tls: tlsOf(node), isHop: true, [Symbol.dispose]: nothing }

@@ -1,11 +1,11 @@
 import { deliver } from '../api/delivery.ts'
-import { ShadowError } from '../lib/errors.ts'
+import { isFailure, ShadowError } from '../lib/errors.ts'
 import { byHandler } from '../lib/http/api/request-handler.ts'
 import type { Exchange, RequestHandler } from '../lib/http/exchange.ts'
-import { hostOf } from '../model/hostname.ts'
+import { type Hostname, hostOf } from '../model/hostname.ts'
 import { isPaused, type Pause } from '../model/pause.ts'
 import type { Route } from '../model/route.ts'
-import { isTemplate, type Session } from '../model/session.ts'
+import { isTemplate, type PortHost, portHost, type Session } from '../model/session.ts'
 import { answerChallenge, challengeToken } from './acme/challenge.ts'
 import { AppRequest, type AppRequestGiven } from './app-request.ts'
 import type { FrontParts } from './front-parts.ts'
@@ -53,12 +53,37 @@ async function serveChallenge(parts: FrontParts, exchange: Exchange, token: stri
 function serveHost(parts: FrontParts, exchange: Exchange): Promise<void> {
   const hostname = hostOf(exchange.host)
   if (hostname === undefined) throw noHost(exchange)
+  const ofPort = portHost(hostname)
+  return ofPort === undefined ? serveAt(parts, exchange, hostname) : servePort(parts, exchange, hostname, ofPort)
+}
+
+/** Serves a request for a port of a session. An app that is no session may have a hostname of this form too. */
+async function servePort(parts: FrontParts, exchange: Exchange, hostname: Hostname, { session, port }: PortHost) {
+  try {
+    const app = await sessionAt(parts, exchange, session)
+    await (app === undefined ? serveAt(parts, exchange, hostname) : serveApp(parts, exchange, app, port))
+  } catch (error) {
+    return failed(parts, exchange, error)
+  }
+}
+
+async function sessionAt({ routes }: FrontParts, exchange: Exchange, hostname: Hostname): Promise<Route | undefined> {
+  try {
+    const app = await routes.resolve(hostname, exchange)
+    return app.session === undefined ? undefined : app
+  } catch (error) {
+    if (isFailure(error, 'host-unknown')) return undefined
+    throw error
+  }
+}
+
+function serveAt(parts: FrontParts, exchange: Exchange, hostname: Hostname): Promise<void> {
   const app = parts.routes.resolve(hostname, exchange)
   if (!(app instanceof Promise)) return serveApp(parts, exchange, app)
   return app.then(found => serveApp(parts, exchange, found)).catch(error => failed(parts, exchange, error))
 }
 
-function serveApp(parts: FrontParts, exchange: Exchange, app: Route): Promise<void> {
+function serveApp(parts: FrontParts, exchange: Exchange, app: Route, port?: number): Promise<void> {
   const { guard, trusted, https } = parts
   const isProxy = trusted.has(exchange.clientAddress)
   const visitor = isProxy ? visitorOf(exchange, trusted) : undefined
@@ -68,19 +93,20 @@ function serveApp(parts: FrontParts, exchange: Exchange, app: Route): Promise<vo
   if (hsts !== undefined) exchange.ownHeaders[HSTS_HEADER] = hsts
   if (app.access !== undefined) guard.admit(app.name, app.access, client ?? exchange.clientAddress)
   if (!secure && https.redirects(app.access)) return https.redirect(exchange, isProxy)
-  const from = { isProxy, client, secure, hsts }
+  const from = { isProxy, client, secure, hsts, port }
   if (app.template !== undefined) throw isTemplate(app.name)
   if (app.session !== undefined) return visit(parts, exchange, app, app.session, from)
   return serveFrom(parts, exchange, app, from)
 }
 
-type From = Pick<AppRequestGiven, 'isProxy' | 'client' | 'secure' | 'hsts'>
+type From = Pick<AppRequestGiven, 'isProxy' | 'client' | 'secure' | 'hsts' | 'port'>
 
 /** Serves a request for a session, if its visitor may visit it. */
 async function visit(parts: FrontParts, exchange: Exchange, app: Route, session: Session, from: From): Promise<void> {
   try {
     using visit = await parts.visits.enter(app, session, exchange, from)
     if (visit === undefined) return
+    if (from.port !== undefined && session.ports !== 'all') throw portNotOpen(session, from.port)
     if (exchange.isFor(STATUS_PATH)) await answerStatus(parts, app, session, exchange)
     else await serveFrom(parts, exchange, app, from, visit)
   } catch (error) {
@@ -129,6 +155,11 @@ async function follow(parts: FrontParts, app: Route, exchange: Exchange): Promis
     waitingPages.leave()
   }
 }
+
+const portNotOpen = ({ template }: Session, port: number): ShadowError =>
+  new ShadowError('port-not-open', `the template ${template} opens the main port of a session alone, not ${port}`, {
+    hint: `shadow template set ${template} --ports all`,
+  })
 
 const noHost = ({ host = '' }: Exchange): ShadowError =>
   new ShadowError('host-unknown', `no app has the hostname ${JSON.stringify(host)}`)

@@ -20,6 +20,7 @@ import { MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import { Guard } from './access.ts'
 import { FrontCertificates } from './acme/front-certificates.ts'
 import type { ProxyConfig } from './config.ts'
+import { openDns } from './dns/open.ts'
 import { NO_DEMAND } from './fleet/demand.ts'
 import { openFleet } from './fleet/open.ts'
 import { frontMetrics } from './front-metrics.ts'
@@ -45,8 +46,8 @@ type Options = {
   readonly metrics?: Metrics | undefined
 }
 
-/** A front that listens; `tls`: its listener for HTTPS. */
-type Front = Listening & { readonly tls: Bound | undefined }
+/** A front that listens; `tls`: its listener for HTTPS; `dns`: its name server. */
+type Front = Listening & { readonly tls: Bound | undefined; readonly dns: Bound | undefined }
 
 /** Starts a front; without a given `connector`, it reaches its nodes over HTTP. Disposing it drains it first. */
 export async function startProxy(settings: ProxyConfig, options: Options): Promise<Front> {
@@ -112,6 +113,9 @@ export async function startProxy(settings: ProxyConfig, options: Options): Promi
   started.use(renewed(ticketKeys, clock))
   credentials?.onNew(next => workers.notify('credential', next))
   const strangers = new LookupLimit(config.lookUps, clock)
+  const questions = new LookupLimit(config.lookUps, clock)
+  const dns = await openDns({ config, master, front, store, lookups: questions, clock, log })
+  if (dns !== undefined) started.use(dns)
   const given = { master, lookups: strangers, clock, log }
   const certificates = await FrontCertificates.open({ ...given, folder: orderedFolder(config) })
   const shared = { routes, pins, nodes, targets, demand, certificates, connector, credentials }
@@ -124,6 +128,7 @@ export async function startProxy(settings: ProxyConfig, options: Options): Promi
     tcpConnections: () => tcp.connections,
     workerDeaths: () => listening.deaths(),
     lookUpsRefused: () => lookups.refused,
+    nameServer: () => dns?.server,
   })
   if (options.metrics === undefined && config.metricsListen !== undefined)
     started.use(await openMetrics(metrics, config.metricsListen, log))
@@ -139,11 +144,13 @@ export async function startProxy(settings: ProxyConfig, options: Options): Promi
     followChanges({ master, routes, onChange, clock, log }, ending.signal),
   ]
   if (fleet !== undefined) work.push(fleet.autoscaler.run(ending.signal))
-  log.info('front ready', { address: listening.address, tls: listening.tls?.address })
+  if (dns !== undefined) work.push(dns.run(ending.signal))
+  log.info('front ready', { address: listening.address, tls: listening.tls?.address, dns: dns?.listens?.address })
 
   const held = started.move()
   let stopped: Promise<void> | undefined
   const stop = async (): Promise<void> => {
+    await dns?.leave()
     const closed = Promise.all([listening[Symbol.asyncDispose](), tcp[Symbol.asyncDispose]()])
     ending.abort(new ShadowError('shutting-down', 'this front is stopping'))
     await Promise.all([closed, ...work])
@@ -154,6 +161,7 @@ export async function startProxy(settings: ProxyConfig, options: Options): Promi
     address: listening.address,
     port: listening.port,
     tls: listening.tls,
+    dns: dns?.listens,
     [Symbol.asyncDispose]() {
       stopped ??= stop()
       return stopped

@@ -258,6 +258,7 @@ const cordoned = new ShadowError('node-cordoned', 'the node is drained, and wake
 
 for (const [what, refusal] of [
   ['has no room', full('first')],
+  ['has a network that is full', new ShadowError('addresses-full', 'a bridge carries 1,023 containers')],
   ['is drained', cordoned],
   ['has no Docker', new ShadowError('runtime-unreachable', 'Docker does not answer')],
   ['was removed from the cluster', new ShadowError('unauthorised', 'the masters do not know this certificate')],

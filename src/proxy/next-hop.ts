@@ -43,6 +43,7 @@ export function hopOf(options: Options): NextHop {
   return {
     address: held.address,
     upstream: held.run,
+    otherPort: held.port,
     tls: held.tls,
     alive: held.alive,
     strip: OURS,

@@ -21,7 +21,7 @@ export interface DemandListener {
 export const NO_DEMAND: DemandListener = { isAny: false, refused: () => undefined, met: () => undefined }
 
 /** The errors that another server could have prevented. */
-const FOR_WANT_OF_ROOM = ['no-memory', 'no-volume-slot', 'no-node'] as const
+const FOR_WANT_OF_ROOM = ['no-memory', 'no-volume-slot', 'addresses-full', 'no-node'] as const
 const MOST_APPS = 100
 
 /** The app of a request that failed for want of room; undefined if it failed otherwise, or no other node could have served the app. */

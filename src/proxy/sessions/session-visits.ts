@@ -4,7 +4,7 @@ import type { Exchange } from '../../lib/http/exchange.ts'
 import { hostOf } from '../../model/hostname.ts'
 import type { AppName } from '../../model/names.ts'
 import type { Route } from '../../model/route.ts'
-import { isOver, type Session, type SessionToken, sessionEnds, tokenCounts } from '../../model/session.ts'
+import { isOver, portHost, type Session, type SessionToken, sessionEnds, tokenCounts } from '../../model/session.ts'
 import { isNavigation } from '../visitor.ts'
 import type { AskedFrom, ForwardAuth } from './forward-auth.ts'
 import type { OpenVisits } from './open-visits.ts'
@@ -52,12 +52,12 @@ export class SessionVisits {
 
   #byToken(session: AppName, exchange: Exchange, { secure }: AskedFrom, { shown, token }: Found): Visit | undefined {
     if (shown.by === 'path' && redirects(exchange, shown.text)) return undefined
-    const hostname = hostOf(exchange.host)
-    if (hostname === undefined) throw new ShadowError('host-unknown', 'the request has no host')
+    const named = hostOf(exchange.host)
+    if (named === undefined) throw new ShadowError('host-unknown', 'the request has no host')
     const keeps = shown.by === 'path' && isNavigation(exchange)
     if (shown.by === 'path') exchange.mountAt(`/${shown.text}`)
     const visit = admitted({ session, exchange, secure, visitor: token, shown, keeps })
-    const open = this.#options.open.enter(hostname, token)
+    const open = this.#options.open.enter(portHost(named)?.session ?? named, token)
     return { ...visit, ended: open.ended, [Symbol.dispose]: () => open[Symbol.dispose]() }
   }
 

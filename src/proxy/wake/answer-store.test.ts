@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
 import { test } from 'vitest'
 import { noLog } from '../../lib/log.ts'
 import { temporaryFolder } from '../../testing/folders.ts'
@@ -29,4 +31,23 @@ test('the oldest answers make room for newer ones', () => {
   for (let at = 1; at <= 5; at += 1) store.set(key(`app-${at}`), answer(at, 100))
   const kept = [1, 2, 3, 4, 5].filter(at => store.get(key(`app-${at}`)) !== undefined)
   assert.deepEqual(kept, [3, 4, 5])
+})
+
+test('a thread that opens the store waits for another one that is just making it', async () => {
+  const folder = temporaryFolder('shadow-answers-')
+  const writer = new Worker(
+    `const { DatabaseSync } = require('node:sqlite')
+     const { parentPort, workerData } = require('node:worker_threads')
+     const database = new DatabaseSync(workerData)
+     database.exec('BEGIN IMMEDIATE')
+     parentPort.postMessage('began')
+     setTimeout(() => { database.exec('ROLLBACK'); database.close() }, 200)`,
+    { eval: true, workerData: `${folder}/answers` },
+  )
+  const ended = once(writer, 'exit')
+  await once(writer, 'message')
+  using store = openAnswerStore({ folder, log: noLog })
+  store.set(key('blog'), answer(1))
+  assert.deepEqual(store.get(key('blog')), answer(1))
+  await ended
 })

@@ -1,5 +1,5 @@
 import { mkdirSync } from 'node:fs'
-import { openDatabase } from '../../lib/files.ts'
+import { openDatabase, useWriteAheadLog } from '../../lib/files.ts'
 import type { Log } from '../../lib/log.ts'
 
 /** An answer that an app gave, as far as it is given again. */
@@ -45,8 +45,9 @@ export function openAnswerStore({
 }): AnswerStore & Disposable {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const database = openDatabase(`${folder}/answers`, { timeout: START_WITHIN_MS })
+  useWriteAheadLog(database, START_WITHIN_MS)
   // A power cut may lose the newest answers, and leaves the file whole.
-  database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL')
+  database.exec('PRAGMA synchronous = NORMAL')
   database.exec(
     `CREATE TABLE IF NOT EXISTS answers (
        app TEXT, hostname TEXT, path TEXT, version TEXT NOT NULL, at INTEGER NOT NULL, bytes INTEGER NOT NULL,
