@@ -26,12 +26,12 @@ import type { History } from './history.ts'
 import type { ImagePins } from './images/pins.ts'
 import type { Kept } from './kept.ts'
 import { pagesOf, samePages } from './own-pages.ts'
-import type { Records } from './records.ts'
+import type { AppRecord, Records } from './records.ts'
 import type { Relay } from './relay.ts'
 import { changedSecrets, mustNotClash } from './releases/secret-changes.ts'
 import type { SecretDocuments } from './releases/secret-documents.ts'
 import { mustSuit, sameScale, scaleOf } from './scale.ts'
-import { mustBeName } from './sessions/names.ts'
+import { mustBeName, mustHaveVolume } from './sessions/names.ts'
 import { droppedPorts, mustSuitTcp, sameTcp, tcpOf } from './tcp-ports.ts'
 import type { Volumes } from './volumes.ts'
 import { sameWakeRules, wakeRulesOf } from './wake-rules.ts'
@@ -99,7 +99,7 @@ export function appRegistry({
   return {
     find,
 
-    /** `image`: what its image stands for, where that is known. */
+    /** `image`: what its image stands for, where that is known. `over`: what the caller has read under its name, and decided by. */
     async register(
       {
         name,
@@ -115,11 +115,13 @@ export function appRegistry({
       }: z.output<typeof RegisterSchema> & { readonly session?: Session },
       made: Made,
       image?: PinnedImage,
+      over?: AppRecord,
     ): Promise<Found> {
       mustBeName(name, { template, session })
+      mustHaveVolume(name, template?.volumeFrom, definition.volume)
       const taken = (): ShadowError =>
         new ShadowError('already-exists', `an app is called ${name} already`, { hint: `shadow update ${name}` })
-      const before = await records.read(name)
+      const before = over ?? (await records.read(name))
       if (before.state === 'live') throw taken()
       const at = before.state === 'removed' ? after(before.removedAt) : now()
       const revision = before.state === 'removed' ? before.revision + 1 : 1
@@ -208,10 +210,12 @@ export function appRegistry({
 
     /** Makes the app a template, or changes its rules. */
     setTemplate: (name: AppName, template: Template, expected: Expected): Promise<Found> =>
-      change({ name, expected, says: 'template changed' }, before => {
+      change({ name, expected, says: 'template changed' }, async before => {
         mustBeName(name, { template, session: before.session })
         if (isDeepStrictEqual(before.template, template)) return undefined
         mustSuitTcp({ ...before, template })
+        mustHaveVolume(name, template.volumeFrom, before.task.volume)
+        await kept.note({ name, template })
         return { template }
       }),
 

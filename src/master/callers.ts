@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
+import { SOCKET_TOKEN } from '../api/terminal-calls.ts'
 import type { Clock } from '../lib/clock.ts'
 import { ShadowError } from '../lib/errors.ts'
 import { whyNotTrusted } from '../lib/tls/faults.ts'
@@ -54,7 +55,10 @@ export function requestCallers({ tokens, members, sessions, clock }: Parts) {
       { basic = false, cookie }: { basic?: boolean; cookie?: { readonly answer: ServerResponse | undefined } } = {},
     ): Promise<Caller> {
       const { authorization } = request.headers
-      const token = bearerOf(authorization) ?? (basic ? passwordOf(authorization) : undefined)
+      const token =
+        bearerOf(authorization) ??
+        (basic ? passwordOf(authorization) : undefined) ??
+        (authorization === undefined ? offeredIn(request) : undefined)
       if (token !== undefined) return byToken(token)
       // A cookie counts before the certificate of a member: with a cookie that is not good, the request is nobody's.
       if (cookie !== undefined && authorization === undefined && sessions.isShownBy(request))
@@ -68,6 +72,9 @@ export function requestCallers({ tokens, members, sessions, clock }: Parts) {
       if (peer.role === 'master') throw new ShadowError('forbidden', 'a master does not call a master')
       return members.callerOf(peer)
     },
+
+    /** The caller who shows this token by a header of its own; fails with `unauthorised`. */
+    withToken: byToken,
 
     /** The callers among which this one is known; see `KnownCallers`. */
     knownWith,
@@ -96,6 +103,15 @@ const sessionOver = (): ShadowError =>
 
 const bearerOf = (authorization: string | undefined): string | undefined =>
   /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1]
+
+/** The token that a client of a WebSocket offers as a protocol. */
+function offeredIn({ headers }: IncomingMessage): string | undefined {
+  const offered = headers.upgrade === undefined ? [] : (headers['sec-websocket-protocol']?.split(',') ?? [])
+  return offered
+    .map(one => one.trim())
+    .find(one => one.startsWith(SOCKET_TOKEN))
+    ?.slice(SOCKET_TOKEN.length)
+}
 
 /** The password of Basic authentication (RFC 7617). */
 function passwordOf(authorization: string | undefined): string | undefined {

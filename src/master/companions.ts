@@ -6,6 +6,7 @@ import type { AppName } from '../model/names.ts'
 import type { Needs } from '../model/placement.ts'
 import { NO_PLACE, needsOf, type VolumePlace } from '../model/route.ts'
 import { isUsual } from '../model/scale.ts'
+import { homeOf } from '../model/session.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import type { Records } from './records.ts'
 import { retryOnConflict } from './retry.ts'
@@ -133,8 +134,9 @@ export function appCompanions({ records, volumes }: Parts) {
     /** Where the app runs: where its volume is, else where the volume of an app is that it hangs together with. */
     async placementOf(app: App): Promise<PlacementOf> {
       const { place, needs } = await placementOf(app)
-      const home = app.task.volume === undefined ? app.session?.node : undefined
-      return { place, needs: home === undefined ? needs : { ...needs, home } }
+      const home = homeOf(app)
+      const labels = app.session?.pool
+      return { place, needs: { ...needs, ...(home !== undefined && { home }), ...(labels && { labels }) } }
     },
   }
 

@@ -8,6 +8,7 @@ import { type Prices, priceTable } from '../model/prices.ts'
 import { durationMs, orNever, sizeBytes, toMs } from '../model/quantities.ts'
 import { acmeSettings } from './acme/config.ts'
 import { dashboardSettings } from './dashboard/config.ts'
+import { dnsSettings } from './dns/config.ts'
 import { storagePlace } from './storage/place.ts'
 
 /** Milliseconds; undefined: never. */
@@ -68,6 +69,7 @@ export const masterSettings = {
     help: 'address at which this master serves SSH, such as 0.0.0.0:2222: ssh APP@HOST -p 2222 opens a shell in the container, for the keys of shadow keys; left out: none',
   }),
   ...acmeSettings,
+  ...dnsSettings,
   ...dashboardSettings,
   metricsListen: optionalSetting('SHADOW_METRICS_LISTEN', listenAddress('127.0.0.1'), {
     help: 'address that serves /metrics for Prometheus, such as 127.0.0.1:9464; left out: none; shadow up serves all three daemons on one address',

@@ -12,10 +12,11 @@ export const domainsOf = (name: AppName, definition: Definition, appsDomain: Hos
 
 /** The task definition made from a person's definition. */
 export function taskOf(name: AppName, revision: number, definition: Definition, createdAt: string): TaskDefinition {
-  const { domains: _, volume, port, uses, ...rest } = definition
+  const { domains: _, volume, port, uses, wire, ...rest } = definition
   return {
     ...rest,
     ...(uses !== undefined && uses.length > 0 && { uses }),
+    ...(wire !== undefined && wire.length > 0 && { wire }),
     port: port ?? TASK_DEFAULTS.port,
     ...(port === undefined && { portFrom: 'image' as const }),
     app: name,

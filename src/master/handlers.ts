@@ -28,9 +28,11 @@ import type { Cordons } from './cordons.ts'
 import type { DashboardHandlers } from './dashboard/handlers.ts'
 import { definitionOf, mustHave } from './definition.ts'
 import type { Digests } from './digests.ts'
+import { dnsHandlers } from './dns/handlers.ts'
+import type { Dns } from './dns/open.ts'
 import { domainHandlers } from './domains/handlers.ts'
 import { sayCaller } from './exec/open-session.ts'
-import { serveTerminal } from './exec/terminal.ts'
+import { serveExec, serveTerminal } from './exec/session-socket.ts'
 import type { Upgrades } from './exec/upgrades.ts'
 import { fileHandlers } from './files.ts'
 import { fleetHandlers } from './fleet/handlers.ts'
@@ -122,6 +124,7 @@ export type Parts = {
   dashboard: DashboardHandlers
   overview: Overview
   acme: AcmeParts | undefined
+  dns: Dns
   upgrades: Pick<Upgrades, 'accept'>
   notices: NoticeParts
   keyed: Pick<OpenSessions, 'sessions' | 'streams'>
@@ -181,6 +184,15 @@ export function masterHandlers(parts: Parts): Handlers {
         signal,
       })
     },
+    async openExec({ params, query }, { caller, request, response, signal }) {
+      const app = await find(params.app)
+      const by = sayCaller(caller)
+      await serveExec(await upgrades.accept(request, response), {
+        open: (content, until) => relay.openSession(app, { ...query, by }, content, until),
+        clock,
+        signal,
+      })
+    },
     async health() {
       await storage.get('probe/health.json', AbortSignal.timeout(HEALTH_WITHIN_MS))
       // Any caller may see this, so it must not say where the store is.
@@ -191,8 +203,8 @@ export function masterHandlers(parts: Parts): Handlers {
       const whole = digests.restore(named(definition, request), undefined)
       return withEtag(await apps.register({ name, access, ...whole }, { ...made, who: caller?.name }), env)
     },
-    listApps: async ({ query: { after, limit, env } }) => {
-      const { items, next } = await lookup.list(after === undefined ? undefined : appName(after), limit)
+    listApps: async ({ query: { after, limit, env, sessions } }) => {
+      const { items, next } = await lookup.list(after === undefined ? undefined : appName(after), limit, sessions)
       return { value: { items: items.map(app => shown(app, env)), next } }
     },
     async getApp({ params, query: { env } }, { caller, permit, ifNoneMatch }) {
@@ -323,7 +335,9 @@ export function masterHandlers(parts: Parts): Handlers {
     followRollout: async ({ params, query }, { response, signal }) =>
       streamRollout(relay, await find(params.app), query, response, signal),
     getEndpoint: async ({ params }) => ({ value: await endpointOf(relay, await find(params.app), appsDomain) }),
-    sleepApp: async ({ params }, { signal }) => ({ value: await relay.sleep(await find(params.app), signal) }),
+    sleepApp: async ({ params, query: { to } }, { signal }) => ({
+      value: await relay.sleep(await find(params.app), signal, { to }),
+    }),
     moveApp: async ({ params, body: { to } }, { signal }) => ({
       value: await moves.move(await find(params.app), to, signal),
     }),
@@ -371,7 +385,8 @@ export function masterHandlers(parts: Parts): Handlers {
     ...parts.schedules,
     ...tcpHandlers(parts, withEtag),
     ...sessionHandlers({ ...parts.keyed, apps, permits }, withEtag),
-    ...domainHandlers({ find, orderOf: orderOf(parts.acme), clock: parts.clock }),
+    ...domainHandlers({ find, orderOf: orderOf(parts.acme), view: parts.dns.view, clock: parts.clock }),
+    ...dnsHandlers(parts.dns),
     ...certificateHandlers({ acme: parts.acme, clock: parts.clock }),
     ...fleetHandlers({ fleets, cordons, removal, cluster }),
     ...imageHandlers({ ...images, permits }),

@@ -11,6 +11,7 @@ import type { Log } from '../lib/log.ts'
 import { BodyDeadlines } from './body-deadlines.ts'
 import type { Call, Handlers } from './call.ts'
 import type { Callers } from './callers.ts'
+import { type E2b, isForE2b } from './e2b/handler.ts'
 import { imagesHandler, isForImages } from './images/handler.ts'
 import type { ImageStore } from './images/store.ts'
 import type { Caller } from './known-callers.ts'
@@ -23,6 +24,7 @@ type Handler = (input: unknown, call: Call) => Promise<{ value: unknown; etag?: 
 type Parts = {
   handlers: Handlers
   images: ImageStore
+  e2b: E2b
   permits: Pick<Permits, 'mustPush'>
   callers: Callers
   owners: OwnerGuard
@@ -40,6 +42,7 @@ type Parts = {
 export function masterHandler({
   handlers,
   images,
+  e2b,
   permits,
   callers,
   owners,
@@ -61,6 +64,8 @@ export function masterHandler({
 
   const answerImage = through(imagesHandler({ store: images, permits, callers, deadlines, log }))
   app.use((request, response, next) => (isForImages(request) ? answerImage(request, response) : next()))
+  const answerE2b = through(e2b.handler(deadlines))
+  app.use((request, response, next) => (isForE2b(request) ? answerE2b(request, response) : next()))
 
   for (const [name, call] of Object.entries(masterCalls)) {
     const [method, path] = splitPath(masterPaths[name as keyof typeof masterPaths])

@@ -2,8 +2,9 @@ import { ShadowError } from '../lib/errors.ts'
 import { mapAtMost } from '../lib/parallel.ts'
 import type { App } from '../model/app.ts'
 import type { Hostname } from '../model/hostname.ts'
-import type { AppName } from '../model/names.ts'
-import { sessionName } from '../model/session.ts'
+import { isImageTemplate } from '../model/image-session.ts'
+import { type AppName, isAppName } from '../model/names.ts'
+import { sessionName, sessionParts } from '../model/session.ts'
 import type { Found } from './app-writes.ts'
 import type { Claims } from './claims.ts'
 import type { Records } from './records.ts'
@@ -11,10 +12,11 @@ import type { Records } from './records.ts'
 const MOST_REMEMBERED = 50_000
 const SESSION_HOST = /^([a-z2-7]{16})\.(.+)$/
 
+type Parts = { readonly records: Records; readonly claims: Claims; readonly appsDomain: Hostname }
 export type Lookup = ReturnType<typeof appLookup>
 
 /** Finds apps by hostname and in order. */
-export function appLookup({ records, claims }: { records: Records; claims: Claims }) {
+export function appLookup({ records, claims, appsDomain }: Parts) {
   /** The app that last had each hostname. This hint saves reading the claim; the app's own document decides. */
   const seen = new Map<Hostname, AppName>()
 
@@ -27,8 +29,14 @@ export function appLookup({ records, claims }: { records: Records; claims: Claim
   const sessionAt = async (hostname: Hostname): Promise<Found | undefined> => {
     const [, slot, parent] = SESSION_HOST.exec(hostname) ?? []
     if (slot === undefined || parent === undefined) return undefined
-    const template = await claims.appOf(parent as Hostname)
+    const template = imageTemplateAt(parent) ?? (await claims.appOf(parent as Hostname))
     return template && appWith(hostname, sessionName(template, slot))
+  }
+
+  /** What takes the place of a template for sessions of images is no app, and claims no hostname. */
+  const imageTemplateAt = (parent: string): AppName | undefined => {
+    const name = parent.endsWith(`.${appsDomain}`) ? parent.slice(0, -appsDomain.length - 1) : ''
+    return isImageTemplate(name) && isAppName(name) ? name : undefined
   }
 
   return {
@@ -47,9 +55,14 @@ export function appLookup({ records, claims }: { records: Records; claims: Claim
       return found
     },
 
-    async list(after: AppName | undefined, limit: number): Promise<{ items: App[]; next: string | null }> {
+    async list(
+      after: AppName | undefined,
+      limit: number,
+      sessions: 'with' | 'without' = 'with',
+    ): Promise<{ items: App[]; next: string | null }> {
       const names = await records.names(after, limit)
-      const found = await mapAtMost(32, names, name => records.read(name))
+      const wanted = sessions === 'with' ? names : names.filter(name => sessionParts(name) === undefined)
+      const found = await mapAtMost(32, wanted, name => records.read(name))
       return {
         items: found.flatMap(record => (record.state === 'live' ? record.app : [])),
         next: names.length === limit ? (names.at(-1) ?? null) : null,

@@ -37,6 +37,8 @@ import { nodeCordons } from './cordons.ts'
 import { openDashboard } from './dashboard/open.ts'
 import { BUILT_PAGES, dashboardPages } from './dashboard/pages.ts'
 import { envDigests } from './digests.ts'
+import { openDns } from './dns/open.ts'
+import { openE2b } from './e2b/handler.ts'
 import { Upgrades } from './exec/upgrades.ts'
 import { fleetRecords } from './fleet/records.ts'
 import { masterHandlers } from './handlers.ts'
@@ -170,6 +172,7 @@ export async function startMaster(
   const companions = appCompanions({ records, volumes })
   const cluster = clusterHandlers({ storage, clock, authority })
   const nodes = nodeRecords({ storage, clock, seals, revoked: cluster.revoked })
+  const dns = openDns({ config, storage, revoked: cluster.revoked, clock })
   const tokens = tokenRecords({ storage, clock })
   const digests = envDigests(seals)
   const changes = changeStream()
@@ -192,17 +195,7 @@ export async function startMaster(
   })
   const reserved = dashboardHosts(config.dashboardUrl, authority?.url)
   const writes = appWrites({
-    records,
-    claims,
-    ports,
-    companions,
-    kept,
-    volumes,
-    clock,
-    log,
-    appsDomain,
-    reserved,
-    hasSource,
+    ...{ records, claims, ports, companions, kept, volumes, clock, log, appsDomain, reserved, hasSource },
   })
   const pins = imagePins(images)
   const parts = {
@@ -241,8 +234,8 @@ export async function startMaster(
     clock,
     log,
   })
-  const lookup = appLookup({ records, claims })
-  const acme = openAcme({ config, storage, seals, lookup, announce, clock, log })
+  const lookup = appLookup({ records, claims, appsDomain })
+  const acme = openAcme({ config, storage, seals, lookup, dns, announce, clock, log })
   const dashboard = openDashboard({ config, seals, tokens, storage, clock })
   const { sessions } = dashboard
   const callers = requestCallers({ tokens, members: cluster.members, sessions, clock })
@@ -291,8 +284,24 @@ export async function startMaster(
       log,
     }),
   )
+  const forks = volumeForks({ apps, records, nodes, volumes, snapshots, relay, secrets: ownSecrets, log })
   const keyed = opening.use(
-    openSessions({ records, apps, secrets: ownSecrets, relay, nodes, changes, front: () => front, clock, log }),
+    openSessions({
+      records,
+      apps,
+      secrets: ownSecrets,
+      relay,
+      nodes,
+      changes,
+      kept,
+      storage,
+      forks,
+      volumes,
+      appsDomain,
+      front: () => front,
+      clock,
+      log,
+    }),
   )
   const handlers = masterHandlers({
     keyed,
@@ -301,6 +310,7 @@ export async function startMaster(
     clock,
     overview,
     acme,
+    dns,
     upgrades,
     notices,
     keys,
@@ -333,7 +343,7 @@ export async function startMaster(
     schedules: scheduleHandlers({ apps, schedules, ticker, announce, wall: () => clock.wall() }),
     snapshots,
     images: { store: images, needed: neededOfImages, collection },
-    forks: volumeForks({ apps, records, nodes, volumes, snapshots, relay, secrets: ownSecrets, log }),
+    forks,
     backups,
     usage,
     dashboard: dashboard.handlers,
@@ -347,7 +357,19 @@ export async function startMaster(
   const owners = ownerGuard({ records, appsDomain })
   const ending = new AbortController()
   const pages = dashboardPages(folder)
-  const api = masterHandler({ handlers, images, permits, callers, owners, pages, log, clock, ending: ending.signal })
+  const e2b = openE2b({ apps, records, relay, keyed, snapshots, forks, seals, callers, front: () => front, clock, log })
+  const api = masterHandler({
+    handlers,
+    images,
+    e2b,
+    permits,
+    callers,
+    owners,
+    pages,
+    log,
+    clock,
+    ending: ending.signal,
+  })
   const handler = apiMetrics(metrics)(api)
   const at = config.listen ?? (authority === undefined ? LISTEN : CLUSTER_LISTEN)
   const server = await listen(serverFor({ handler, upgrades, credentials, log }), at, DRAIN_MS)

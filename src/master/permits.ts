@@ -5,6 +5,7 @@ import type { Seals } from '../lib/seals.ts'
 import type { App } from '../model/app.ts'
 import { imageByDigest, type Repository, storedImage } from '../model/image-store.ts'
 import type { AppName, NodeName, VolumeId } from '../model/names.ts'
+import { isElsewhere } from '../model/session.ts'
 import type { TaskDefinition } from '../model/task.ts'
 import type { Caller } from './known-callers.ts'
 import type { Records } from './records.ts'
@@ -41,7 +42,7 @@ export function placementPermits({ seals, records, volumes, clock }: Options) {
     const { volume } = app.task
     const lease = volume === undefined ? null : await volumes.leaseOf(volume.id)
     if (lease?.node === name) return
-    if (!isGood(permit, app)) throw notPlaced(app.name, name)
+    if (!isGood(permit, app)) throw isElsewhere(app, name) ? notItsSession(app.name, name) : notPlaced(app.name, name)
     if (volume !== undefined && lease !== null) throw volumes.elsewhere(volume.id, lease)
   }
 
@@ -115,6 +116,9 @@ export function placementPermits({ seals, records, volumes, clock }: Options) {
 
 const pushText = (app: string, node: string, until: number): string => `push ${app} ${node} ${until}`
 const imageText = (repository: Repository, digest: string): string => `image ${imageByDigest(repository, digest)}`
+
+const notItsSession = (app: AppName, node: string): ShadowError =>
+  new ShadowError('app-not-found', `the node ${node} has no session ${app}: another node has it`)
 
 const notPlaced = (app: AppName | string, node: string): ShadowError =>
   new ShadowError(

@@ -18,6 +18,8 @@ type Removed = {
   readonly removedAt: string
   /** What it was as a session, and how that ended. */
   readonly session?: EndedSession | undefined
+  /** The name is that of a key, whose session was taken from a pool and has a name of its own. It counts if that session has the key: decision 074. */
+  readonly adopted?: AppName | undefined
 }
 
 export type EndedSession = Session & { readonly domains: readonly Hostname[] }
@@ -38,6 +40,7 @@ const RemovedSchema = z.object({
   secretsVersion: z.int().optional(),
   removedAt: z.iso.datetime(),
   session: StoredSessionSchema.and(z.object({ domains: z.array(HostnameSchema) })).optional(),
+  adopted: AppNameSchema.optional(),
 })
 
 /**
@@ -74,6 +77,12 @@ export function appRecords(storage: Storage, seals: Seals) {
       write(app.name, { ...storedWithLater(app), task: sealTask(app.task, seals) }, over),
     remove: (name: AppName, removed: Removed, over: AppRecord): Promise<string> =>
       write(name, { name, ...removed }, over),
+    /** Lets the name of a key lead to a session of another name. Fails as `write` does. */
+    adopt(name: AppName, session: AppName, at: string, over: Exclude<AppRecord, { state: 'live' }>): Promise<string> {
+      if (over.state === 'none') return write(name, { name, revision: 0, removedAt: at, adopted: session }, over)
+      const { state: _, etag: __, ...removed } = over
+      return write(name, { name, ...removed, adopted: session }, over)
+    },
     /** Names of apps in ascending order; some may belong to removed apps. */
     async names(after: AppName | undefined, limit: number): Promise<readonly AppName[]> {
       const keys = await storage.list('apps/', { after: after && keyOf(after), limit })

@@ -13,7 +13,7 @@ import { mapAtMost } from '../lib/parallel.ts'
 import type { Credentials } from '../lib/tls/credentials.ts'
 import type { App, Volume } from '../model/app.ts'
 import { appOfBuilt } from '../model/build.ts'
-import type { InstanceView, VolumeUse } from '../model/instance.ts'
+import { type InstanceView, isRunning, type SleepTier, type VolumeUse } from '../model/instance.ts'
 import { type InstanceId, instanceId } from '../model/instance-id.ts'
 import { MASTER_CALL_WITHIN, NODE_ANNOUNCES_EVERY } from '../model/intervals.ts'
 import type { AppName, NodeName, VolumeId } from '../model/names.ts'
@@ -51,6 +51,7 @@ type ImportedQuery = {
   readonly size: number
   readonly bytes: number
 }
+type Sleeping = { readonly kind?: SessionEndKind; readonly to?: SleepTier }
 type Checked = z.output<typeof CheckedSchema>
 export type Relay = ReturnType<typeof nodeRelay>
 
@@ -122,6 +123,9 @@ export function nodeRelay({ nodes, volumes, companions, permits, credentials, is
     if (volume.isLost && volume.node !== null && (await nodes.find(volume.node)) === undefined)
       throw volumeLost(app.name, volume.node)
     if (volume.node !== null && !without.has(volume.node)) return nodeWith(volume.node, `the volume of ${app.name}`)
+    // A session is where it was placed, and nowhere else: the other nodes need not be asked.
+    const home = needs.home === undefined || without.has(needs.home) ? undefined : await nodes.find(needs.home)
+    if (home !== undefined && servesApps(home.state)) return home
     const live = await nodes.list()
     // A single node need not be asked whether it is the right one.
     const asked = live.length > 1
@@ -131,7 +135,7 @@ export function nodeRelay({ nodes, volumes, companions, permits, credentials, is
       .flatMap(({ node, instances }) =>
         (instances ?? []).filter(one => one.instance === instanceId(app.name)).map(one => ({ node, one })),
       )
-      .filter(({ node, one }) => !toWake || one.phase === 'awake' || wakes(node))
+      .filter(({ node, one }) => !toWake || isRunning(one.phase) || wakes(node))
       .sort((a, b) => Number(a.one.phase === 'asleep') - Number(b.one.phase === 'asleep'))[0]
     if (having !== undefined) return having.node
     const { node, rejected } = place(app.name, needs, found.map(asCandidate), { without })
@@ -282,9 +286,9 @@ export function nodeRelay({ nodes, volumes, companions, permits, credentials, is
       return undefined
     },
     /** Puts all instances of the app to sleep; returns its plain one. */
-    async sleep(app: App, signal: AbortSignal, kind: SessionEndKind = 'soft'): Promise<InstanceView> {
+    async sleep(app: App, signal: AbortSignal, how: Sleeping = {}): Promise<InstanceView> {
       const sleepOn = async (node: ControlledNode, instance: InstanceId): Promise<InstanceView> =>
-        (await reached(node)).call('sleepInstance', { ...about(app), params: { instance }, query: { kind }, signal })
+        (await reached(node)).call('sleepInstance', { ...about(app), params: { instance }, query: how, signal })
       const plain = instanceId(app.name)
       const others = app.scale === undefined ? [] : await awakeOf(app.name)
       const [view] = await Promise.all([

@@ -6,6 +6,7 @@ import type { FrontPorts } from '../model/tcp.ts'
 import type { Found } from './app-writes.ts'
 import type { Apps } from './apps.ts'
 import type { Handlers } from './call.ts'
+import { frontKey } from './front-key.ts'
 import { retryOnConflict } from './retry.ts'
 import type { Storage } from './storage/storage.ts'
 
@@ -17,7 +18,7 @@ const REPORT_COUNTS_FOR_MS = 2 * 3_600_000
 
 /** The calls about raw TCP ports. What a front said last is in `fronts/<front>.json`. */
 export function tcpHandlers({ apps, storage, clock }: Parts, shown: Shown) {
-  const keyOf = (front: string): string => `fronts/${front}.json`
+  const keyOf = (front: string): string => frontKey('fronts/', front)
 
   const reports = async (): Promise<readonly FrontPorts[]> => {
     const found = await mapAtMost(16, await storage.list('fronts/'), key => storage.get(key))

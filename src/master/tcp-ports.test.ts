@@ -100,11 +100,12 @@ describe('the TCP ports of an app', () => {
       { listen: 15_432, app: 'db', problem: 'it is in use' },
       { listen: 10_001, app: 'another' },
     ]
-    for (let twice = 0; twice < 2; twice++) await proxy.call('reportTcp', { params: { front: 'f1' }, body: { ports } })
+    for (let twice = 0; twice < 2; twice++)
+      await proxy.call('reportTcp', { params: { front: 'Web-1' }, body: { ports } })
     const { fronts } = await on.admin.call('getTcp', { params: { app: 'db' } })
     assert.deepEqual(
       fronts.map(one => [one.front, one.ports]),
-      [['f1', [ports[0]]]],
+      [['Web-1', [ports[0]]]],
     )
     await clock.advance(3 * 3_600_000)
     assert.deepEqual((await on.admin.call('getTcp', { params: { app: 'db' } })).fronts, [])

@@ -50,7 +50,12 @@ export function accountRecords({ storage, seals, clock }: { storage: Storage; se
       const found = await read(directory)
       if (found === undefined || found.url === url) return
       const { etag, ...document } = found
-      await storage.update(keyOf(directory), { ...document, url }, etag)
+      try {
+        await storage.update(keyOf(directory), { ...document, url }, etag)
+      } catch (error) {
+        // Another order has just written it. The key is the same, so the authority has given it the same URL.
+        if (!isFailure(error, 'changed')) throw error
+      }
     },
   }
 }

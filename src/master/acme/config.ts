@@ -3,6 +3,7 @@ import { ShadowError } from '../../lib/errors.ts'
 import { optionalSetting, setting, text, url, wholeNumber } from '../../lib/settings.ts'
 import { hostname } from '../../model/hostname.ts'
 import { durationMs } from '../../model/quantities.ts'
+import { dnsUpdateSettings } from './dns-settings.ts'
 
 /** Directories that are known by a name. */
 const KNOWN: Readonly<Record<string, string>> = {
@@ -29,7 +30,7 @@ export const acmeSettings = {
   }),
   acmeDnsNames: setting('SHADOW_ACME_DNS_NAMES', dnsNames, {
     default: 'none',
-    help: 'names whose certificates are ordered by DNS (dns-01), separated by commas, such as *.apps.example.com; needs SHADOW_ACME_DNS_HOOK',
+    help: 'names whose certificates are ordered by DNS (dns-01), separated by commas, such as *.apps.example.com; needs SHADOW_DNS_LISTEN at the fronts, SHADOW_DNS_UPDATE or SHADOW_ACME_DNS_HOOK',
   }),
   acmeDnsHook: optionalSetting('SHADOW_ACME_DNS_HOOK', url, {
     help: 'URL that is called to set and to clear TXT records for orders by DNS (docs/https.md)',
@@ -39,8 +40,9 @@ export const acmeSettings = {
   }),
   acmeDnsWait: setting('SHADOW_ACME_DNS_WAIT', durationMs, {
     default: '10s',
-    help: 'how long to wait after that URL has set a record, until all name servers have it',
+    help: 'how long to wait after a record was set by SHADOW_DNS_UPDATE or SHADOW_ACME_DNS_HOOK, until all name servers have it',
   }),
+  ...dnsUpdateSettings,
 }
 
 function directory(value: string): string {

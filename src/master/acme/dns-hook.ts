@@ -1,7 +1,7 @@
 import { OrderError } from './authority.ts'
 
 /** Sets and clears TXT records. Both calls may be repeated. Several values of one record may be set at a time. */
-export interface DnsHook {
+export interface TxtRecords {
   set(record: string, value: string): Promise<void>
   clear(record: string, value: string): Promise<void>
 }
@@ -10,7 +10,7 @@ const WITHIN_MS = 60_000
 const TTL_SECONDS = 60
 
 /** Calls an URL of the operator, who knows how to change the zone: see docs/https.md for the JSON. */
-export function dnsHook({ url, token }: { readonly url: string; readonly token: string | undefined }): DnsHook {
+export function dnsHook({ url, token }: { readonly url: string; readonly token: string | undefined }): TxtRecords {
   const call = async (action: 'set' | 'clear', name: string, value: string): Promise<void> => {
     const failed = (why: string, cause?: unknown): OrderError =>
       new OrderError(`the DNS hook could not ${action} the TXT record ${name}: ${why}`, { cause })

@@ -2,16 +2,20 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Seals } from '../../lib/seals.ts'
 import type { MasterConfig } from '../config.ts'
+import type { Dns } from '../dns/open.ts'
 import type { Lookup } from '../lookup.ts'
+import { MasterLease } from '../master-lease.ts'
 import type { Storage } from '../storage/storage.ts'
 import { accountRecords } from './accounts.ts'
 import { CERTIFICATES, certificateRecords } from './certificates.ts'
 import { challengeRecords } from './challenges.ts'
 import { acmeClient } from './client.ts'
 import { dnsHook } from './dns-hook.ts'
+import { dnsUpdateOptions } from './dns-settings.ts'
+import { dnsUpdates } from './dns-update.ts'
 import type { AcmeParts } from './handlers.ts'
+import { ownRecords } from './own-dns.ts'
 import { Renewer } from './renewer.ts'
-import { RenewerLease } from './renewer-lease.ts'
 import { solverOf } from './solver.ts'
 import { usedNames } from './used-names.ts'
 
@@ -20,6 +24,7 @@ type Given = {
   readonly storage: Storage
   readonly seals: Seals
   readonly lookup: Pick<Lookup, 'atHost'>
+  readonly dns: Dns
   /** Tells the other masters that this document has changed. */
   readonly announce: (key: string) => void
   readonly clock: Clock
@@ -27,12 +32,19 @@ type Given = {
 }
 
 /** Puts the room of certificates by ACME together; undefined: none are ordered. */
-export function openAcme({ config, storage, seals, lookup, announce, clock, log }: Given): AcmeParts | undefined {
+export function openAcme({ config, storage, seals, lookup, dns, announce, clock, log }: Given): AcmeParts | undefined {
   const { acmeDirectory: directory, acmeDnsNames: byDns } = config
+  const updates = dnsUpdateOptions(config)
   if (directory === undefined) return undefined
   const certificates = certificateRecords({ storage, seals, clock })
   const challenges = challengeRecords({ storage, clock })
-  const dns = config.acmeDnsHook && dnsHook({ url: config.acmeDnsHook, token: config.acmeDnsHookToken })
+  const hook = config.acmeDnsHook && dnsHook({ url: config.acmeDnsHook, token: config.acmeDnsHookToken })
+  const elsewhere = updates ? dnsUpdates({ ...updates, clock }) : hook
+  const records = (signal: AbortSignal) =>
+    elsewhere
+      ? { dns: elsewhere, dnsWaitMs: config.acmeDnsWait }
+      : // Every name server of the fronts shows a record as soon as it is stored.
+        { dns: ownRecords({ ...dns, clock }, signal), dnsWaitMs: 0 }
   const isUsed = usedNames(lookup)
   const changed = (name: string): void => announce(certificates.keyOf(name))
   const renewer = new Renewer({
@@ -44,10 +56,12 @@ export function openAcme({ config, storage, seals, lookup, announce, clock, log 
       ca: config.acmeCa,
     }),
     certificates,
-    solver: signal =>
-      solverOf({ challenges, dns: dns || undefined, dnsWaitMs: config.acmeDnsWait, clock, log }, signal),
-    lease: new RenewerLease(storage, clock),
-    tidy: () => challenges.tidy(),
+    solver: signal => solverOf({ challenges, ...records(signal), clock, log }, signal),
+    lease: new MasterLease({ storage, key: 'acme/renewer.json', lastsMs: 60_000, clock }),
+    tidy: async () => {
+      await challenges.tidy()
+      await dns.texts.tidy()
+    },
     byDns,
     isUsed,
     newPerHour: config.acmeNewPerHour,

@@ -6,10 +6,10 @@ import { authorityCertificate, certificateRequest, newPrivateKey, signCertificat
 import { HandClock } from '../../testing/clock.ts'
 import { TEST_SECRETS_KEY } from '../../testing/masters.ts'
 import { memoryStorage } from '../../testing/memory-storage.ts'
+import { MasterLease } from '../master-lease.ts'
 import { type Order, OrderError } from './authority.ts'
 import { certificateRecords } from './certificates.ts'
 import { Renewer } from './renewer.ts'
-import { RenewerLease } from './renewer-lease.ts'
 
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE
@@ -58,7 +58,7 @@ async function aCluster({ newPerHour = 20, byDns = [] as readonly string[] } = {
       authority,
       certificates: certificateRecords({ storage, seals, clock }),
       solver: () => ({ put: async () => undefined, clear: async () => undefined }),
-      lease: new RenewerLease(storage, clock),
+      lease: new MasterLease({ storage, key: 'acme/renewer.json', lastsMs: 60_000, clock }),
       tidy: async () => undefined,
       isUsed: async name => used.has(name),
       announce: () => undefined,

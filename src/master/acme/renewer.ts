@@ -5,15 +5,15 @@ import type { Log } from '../../lib/log.ts'
 import { mapAtMost } from '../../lib/parallel.ts'
 import { newPrivateKey } from '../../lib/tls/x509.ts'
 import { dueAt, retryAfter } from '../../model/ordered-certificate.ts'
+import type { MasterLease } from '../master-lease.ts'
 import { type Authority, OrderError, type Solver } from './authority.ts'
 import { type CertificateRecord, type CertificateRecords, INTERRUPTED, timesOf } from './certificates.ts'
-import type { RenewerLease } from './renewer-lease.ts'
 
 type Parts = {
   readonly authority: Authority
   readonly certificates: CertificateRecords
   readonly solver: (signal: AbortSignal) => Solver
-  readonly lease: RenewerLease
+  readonly lease: MasterLease
   /** Removes old challenges. */
   readonly tidy: () => Promise<void>
   /** Names that are ordered by DNS. They need no app. */

@@ -53,7 +53,7 @@ export type BackupSchedule = ReturnType<typeof backupSchedule>
  * volume decides, by its conditional write, which of them begins a run. What was missed while no master was there is caught up.
  */
 export function backupSchedule({ records, backups, clock, log }: Parts) {
-  const turns = new Turns(AT_ONCE)
+  const turns = new Turns<VolumeId>(AT_ONCE)
   const known = new Map<VolumeId, Known>()
   /** Volumes whose records are to be read: what is known of them may be old. */
   const changed = new Set<VolumeId>()
@@ -92,7 +92,7 @@ export function backupSchedule({ records, backups, clock, log }: Parts) {
     for (const [volume, { due }] of known) {
       if (underWay.has(volume)) continue
       if (due > clock.wall() || (leftAlone.get(volume) ?? 0) > clock.now()) continue
-      const work = turns.take(() => lookAfter(volume), ending.signal).catch(cause => failed(volume, cause))
+      const work = turns.run(volume, () => lookAfter(volume), ending.signal).catch(cause => failed(volume, cause))
       underWay.set(
         volume,
         work.finally(() => underWay.delete(volume)),

@@ -2,11 +2,12 @@ import { type IncomingMessage, type RequestListener, ServerResponse } from 'node
 import type { Server } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
+import { SOCKET_PROTOCOL } from '../../api/terminal-calls.ts'
 import { ShadowError } from '../../lib/errors.ts'
 import { INPUT_WINDOW_BYTES } from '../../model/exec.ts'
 
 /** The paths at which a connection may become a WebSocket. An Upgrade at any other path is not looked at, as HTTP allows. */
-const PATHS = /^\/v1\/apps\/[^/?]+\/terminal(?:\?|$)/
+const PATHS = /^\/v1\/apps\/[^/?]+\/(?:terminal|exec)(?:\?|$)/
 
 type Waiting = { readonly socket: Duplex; readonly head: Buffer }
 
@@ -49,6 +50,8 @@ export class Upgrades {
       clientTracking: false,
       perMessageDeflate: false,
       maxPayload: INPUT_WINDOW_BYTES,
+      // A protocol that has a token is never said back.
+      handleProtocols: offered => (offered.has(SOCKET_PROTOCOL) ? SOCKET_PROTOCOL : false),
     })
     const renewed = response.getHeader('set-cookie')
     server.on('headers', headers => {

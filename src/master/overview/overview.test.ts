@@ -120,6 +120,18 @@ describe('a page of apps', () => {
     assert.deepEqual((await page()).owners, ['robert'])
   })
 
+  test('leaves sessions out unless they are asked for, and counts them apart', async () => {
+    await register('blog')
+    await register('editor', { template: {} })
+    const { session } = await on.admin.call('connectSession', { body: { template: 'editor' } })
+    assert.deepEqual(await names({}), ['blog', 'editor'])
+    assert.deepEqual(await names({ search: 'editor' }), ['editor'])
+    assert.deepEqual(await names({ phase: 'session' }), [session])
+    assert.deepEqual(await names({ search: session }), [session])
+    const { counts } = await page()
+    assert.deepEqual([counts.all, counts.session], [2, 1])
+  })
+
   test('is in any order, one page after the other; apps without a value come last', async () => {
     for (const name of ['a', 'b', 'c', 'd']) await register(name, name === 'b' ? { volume: { size: '1GiB' } } : {})
     put('c', 'awake', { since: '2026-11-21T11:57:00Z' })

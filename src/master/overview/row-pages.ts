@@ -8,6 +8,7 @@ import {
   type RowSort,
 } from '../../model/overview.ts'
 import { isInScope, type Scope } from '../../model/scope.ts'
+import { sessionParts } from '../../model/session.ts'
 import type { OverviewIndex } from './overview-index.ts'
 
 export type RowQuery = {
@@ -31,8 +32,10 @@ const PHASE_ORDER: Readonly<Record<RowPhase, number>> = {
   unknown: 2,
   waking: 3,
   awake: 4,
-  stopping: 5,
-  asleep: 6,
+  frozen: 5,
+  suspended: 6,
+  stopping: 7,
+  asleep: 8,
 }
 
 const KEYS: Readonly<Record<RowSort, (row: AppRow) => Key>> = {
@@ -107,8 +110,11 @@ export class RowPages {
   #filter(wanted: Pick<RowQuery, 'search' | 'phase' | 'owner' | 'node'>, scope: Scope | undefined) {
     const { phase, owner, node } = wanted
     const search = wanted.search?.trim().toLowerCase() ?? ''
+    // Whoever looks for one by its name finds it.
+    const hidesSessions = phase !== 'session' && !search.includes('--')
     return (row: AppRow): boolean =>
       isShown(scope, row.app) &&
+      !(hidesSessions && isSession(row)) &&
       (phase === undefined || isIn(row, phase)) &&
       (owner === undefined || row.owner === owner) &&
       (node === undefined || row.node === node) &&
@@ -127,9 +133,12 @@ export class RowPages {
 }
 
 function isIn(row: AppRow, phase: RowPhase | RowFlag): boolean {
+  if (phase === 'session') return isSession(row)
   if (phase === 'problem') return row.problem !== null
   return phase === 'paused' ? row.isPaused : row.phase === phase
 }
+
+const isSession = ({ app }: AppRow): boolean => app.includes('--') && sessionParts(app) !== undefined
 
 export const isShown = (scope: Scope | undefined, app: string): boolean => scope === undefined || isInScope(scope, app)
 
@@ -154,6 +163,10 @@ function countsOf(rows: Iterable<AppRow>, scope: Scope | undefined): RowCounts {
   }
   for (const row of rows) {
     if (!isShown(scope, row.app)) continue
+    if (isSession(row)) {
+      add('session')
+      continue
+    }
     add('all')
     add(row.phase)
     for (const flag of ROW_FLAGS) if (isIn(row, flag)) add(flag)

@@ -20,11 +20,13 @@ export type RowParts = {
 const FIRST: Readonly<Record<RowPhase, number>> = {
   awake: 0,
   waking: 1,
-  stopping: 2,
-  stuck: 3,
-  crashed: 4,
-  unknown: 5,
-  asleep: 6,
+  frozen: 2,
+  suspended: 3,
+  stopping: 4,
+  stuck: 5,
+  crashed: 6,
+  unknown: 7,
+  asleep: 8,
 }
 
 export function rowOf({ facts, instances, silent, owner, month, front, now }: RowParts): AppRow {

@@ -1,5 +1,6 @@
 import { type Defines, type OwnerRule, ownerRules } from '../../api/owner-rules.ts'
 import { ShadowError } from '../../lib/errors.ts'
+import { type Egress, opensOnlyInternet } from '../../model/egress.ts'
 import type { Hostname } from '../../model/hostname.ts'
 import { storedImage } from '../../model/image-store.ts'
 import { type AppName, isAppName } from '../../model/names.ts'
@@ -20,18 +21,20 @@ export type OwnerGuard = ReturnType<typeof ownerGuard>
 /** Lets a caller of the role owner make a call as `ownerRules` says, and see what is in its scope. Other callers are let through. */
 export function ownerGuard({ records, appsDomain }: Parts) {
   /** Fails with `forbidden` for a definition by which an owner would get at what is not its own. */
-  async function mustDefineOwn(app: string, defines: Defines, scope: Scope, host: string | undefined): Promise<void> {
-    const { image, domains, egress } = defines
+  async function mustDefineOwn(defines: Defines, scope: Scope, host: string | undefined): Promise<void> {
+    const { app, image, domains, egress } = defines
     const named = image === undefined ? undefined : storedImage(String(ownName(image, host)))
     if (named !== undefined) mustHave(scope, named.repository.split('/', 1)[0] ?? '')
     for (const domain of domains ?? []) mustBeFree(domain, scope)
     if (egress == null || egress.length === 0) return
-    const record = isAppName(app) ? await records.read(app as AppName) : undefined
+    const record = app !== undefined && isAppName(app) ? await records.read(app as AppName) : undefined
     const before = record?.state === 'live' ? (record.app.task.egress ?? []) : []
-    const added = egress.find(one => !(before as readonly string[]).includes(one))
+    const added = egress.find(one => !opensOnlyInternet(one as Egress) && !(before as readonly string[]).includes(one))
     if (added === undefined) return
-    throw new ShadowError('forbidden', `this token may not let ${app} reach ${added}: machines are the admin's`, {
-      hint: `an admin can: shadow update ${app} --egress ${added}`,
+    const said = app ?? 'a session of an image'
+    const mend = app === undefined ? 'shadow template create NAME --image IMAGE' : `shadow update ${app}`
+    throw new ShadowError('forbidden', `this token may not let ${said} reach ${added}: machines are the admin's`, {
+      hint: `an admin can: ${mend} --egress ${added}`,
     })
   }
 
@@ -66,10 +69,7 @@ export function ownerGuard({ records, appsDomain }: Parts) {
       if (rule === 'always' || rule === 'handler') return handler
       return async (input, of) => {
         for (const app of rule.apps?.(input) ?? []) mustHave(scope, app)
-        if (rule.defines !== undefined) {
-          const [app = ''] = (rule.apps?.(input) ?? []).slice(-1)
-          await mustDefineOwn(app, rule.defines(input), scope, of.request.headers.host)
-        }
+        if (rule.defines !== undefined) await mustDefineOwn(rule.defines(input), scope, of.request.headers.host)
         const answered =
           rule.pages === undefined ? await handler(input, of) : await pageOf(rule.pages as never, input, of)
         if (answered === undefined || rule.shows === undefined) return answered

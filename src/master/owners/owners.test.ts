@@ -241,6 +241,23 @@ describe('an owner', () => {
     )
   })
 
+  test('may keep its app to some domains, or to nothing, which opens nothing', async () => {
+    const params = { app: 'shared' }
+    const before = ['10.0.0.5:5432']
+    await on.admin.call('updateApp', { params, body: { egress: before } })
+    await ann.call('updateApp', { params, body: { egress: [...before, 'api.example.com', '*.example.org:8443'] } })
+    await ann.call('updateApp', { params, body: { egress: ['none'] } })
+    await forbidden(ann.call('updateApp', { params, body: { egress: ['api.example.com', 'host'] } }), /host/)
+    await on.admin.call('updateApp', { params, body: { egress: before } })
+  })
+
+  test('cannot let an app reach what an admin has let another one reach that it uses', async () => {
+    await on.admin.call('updateApp', { params: { app: 'shared' }, body: { egress: ['10.0.0.5:5432'] } })
+    const body = { egress: ['10.0.0.5:5432'], uses: ['shared'] }
+    await forbidden(ann.call('updateApp', { params: { app: 'ann-blog' }, body }), /may not let ann-blog reach/)
+    await forbidden(ann.call('registerApp', { body: { name: 'ann-new', image: 'x', ...body } }), /ann-new/)
+  })
+
   const LISTS: readonly [Name, () => Promise<unknown>, RegExp][] = [
     ['listApps', () => ann.call('listApps', {}), /ann-blog/],
     ['listVolumes', () => ann.call('listVolumes', {}), /ann-blog/],

@@ -50,10 +50,18 @@ export function appSecrets({ writes, records, secrets, digests, changes, next }:
   }
 
   return {
-    /** The task as the node of the app gets it: with the values of its secrets among the variables. */
+    /** The task as the node of the app gets it: with the values of its secrets among the variables, or beside what adds them to requests. */
     async forNode(task: TaskDefinition): Promise<TaskDefinition> {
-      const { made: _, ...rest } = task
-      return { ...rest, env: { ...task.env, ...valuesOf(await secrets.read(task.app, task.secretsVersion)) } }
+      const { made: _, wire, ...rest } = task
+      const values = valuesOf(await secrets.read(task.app, task.secretsVersion))
+      if (wire === undefined) return { ...rest, env: { ...task.env, ...values } }
+      // A secret that the node adds to requests is no variable.
+      const variables = Object.entries(values).filter(([name]) => !wire.some(({ secret }) => secret === name))
+      return {
+        ...rest,
+        env: { ...task.env, ...Object.fromEntries(variables) },
+        wire: wire.map(one => ({ ...one, value: values[one.secret] })),
+      }
     },
 
     /** The values, for an export. */

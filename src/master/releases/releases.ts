@@ -1,6 +1,7 @@
 import type { Definition } from '../../api/schemas.ts'
 import { ShadowError } from '../../lib/errors.ts'
 import type { App } from '../../model/app.ts'
+import { isRunning } from '../../model/instance.ts'
 import type { AppName } from '../../model/names.ts'
 import { toBytes } from '../../model/quantities.ts'
 import type { Made } from '../../model/release.ts'
@@ -43,7 +44,7 @@ export function appReleases({ history, secrets, digests, relay, next }: Parts) {
     const { items, silent } = await relay.instances()
     const own = items.filter(one => one.app === app.name)
     return {
-      serving: new Set(own.filter(({ phase }) => phase === 'awake').map(({ revision }) => revision)),
+      serving: new Set(own.filter(({ phase }) => isRunning(phase)).map(({ revision }) => revision)),
       rejected: new Set(own.flatMap(one => one.rejected?.revision ?? [])),
       silent,
     }

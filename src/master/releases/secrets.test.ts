@@ -72,6 +72,28 @@ describe('a secret', () => {
     assert.match(items[0]?.digest ?? '', /^hmac-sha256:[0-9a-f]{32}$/)
   })
 
+  test('that the node adds to requests is no variable there, and its app has to reach the host by its name', async () => {
+    const wire = [{ secret: 'KEY', host: 'api.example.com' }]
+    await register()
+    await rejectsWith('bad-input', update({ wire }), /egress does not name.*shadow egress add/s)
+    await update({ wire, egress: ['*.example.com'] })
+    await set({ KEY: PLANTED, OTHER: 'x' })
+    const node = await on.as('node', 'n1')
+    await on.admin.call('leaseVolume', { params: { volume: 'blog' }, body: { node: 'n1' } })
+    const { task } = await node.call('getApp', { params })
+    assert.deepEqual(task.env, { OTHER: 'x' })
+    const usual = { header: 'Authorization', format: 'Bearer {}' }
+    assert.deepEqual(task.wire, [{ ...wire[0], ...usual, value: PLANTED }])
+    assert.deepEqual((await get()).task.wire, [{ ...wire[0], ...usual }])
+    assert.deepEqual(await filesWith(PLANTED), [])
+    // The definition can be sent back as it is shown.
+    await update({ wire: (await get()).task.wire })
+    await rejectsWith('bad-input', update({ wire: [{ ...wire[0], value: PLANTED }] }))
+    await rejectsWith('bad-input', update({ egress: null }), /egress does not name/)
+    await update({ wire: null })
+    assert.equal((await get()).task.wire, undefined)
+  })
+
   test('has its value in no answer to people, not in the store, and not in what fronts get', async () => {
     await register()
     await set({ KEY: PLANTED })

@@ -4,6 +4,7 @@ import { sessionNotFound } from '../../model/session.ts'
 import type { Found } from '../app-writes.ts'
 import type { Apps } from '../apps.ts'
 import type { Handlers } from '../call.ts'
+import { scopeOf } from '../owners/permission.ts'
 import type { Permits } from '../permits.ts'
 import type { SessionStreams } from './session-streams.ts'
 import type { Sessions } from './sessions.ts'
@@ -21,9 +22,10 @@ export function sessionHandlers({ apps, sessions, streams, permits }: Parts, sho
   return {
     setTemplate: async ({ params, body }, { ifMatch }) =>
       shown(await apps.setTemplate(params.app, body, ifMatch), 'digests'),
-    connectSession: async ({ body }, { caller, signal }) => ({
-      value: await sessions.connect(body, caller?.name, signal),
-    }),
+    async connectSession({ body }, { caller, request, signal }) {
+      const asked = sessions.ofImage(body, scopeOf(caller), request.headers.host)
+      return { value: await sessions.connect(asked, caller?.name, signal) }
+    },
     listSessions: async ({ query: { template, after, limit } }) => ({
       value: await sessions.list(template, after, limit),
     }),

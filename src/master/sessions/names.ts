@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { ShadowError } from '../../lib/errors.ts'
 import { type Hostname, hostname } from '../../model/hostname.ts'
+import { isImageTemplate } from '../../model/image-session.ts'
 import type { AppName } from '../../model/names.ts'
 import {
   LONGEST_TEMPLATE_NAME,
@@ -14,11 +15,14 @@ import {
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567'
 const SLOT_BYTES = 10
 
-/** The name of the session with the key, the same for each masters' answer; without a key a new one each time. */
-export function nameFor(template: AppName, key: SessionKey | undefined): AppName {
+/**
+ * The name of the session with the key, the same for each masters' answer; without a key a new one each time. `of`: what it is made from, where the
+ * name of the template does not say it.
+ */
+export function nameFor(template: AppName, key: SessionKey | undefined, of?: string): AppName {
   if (key === undefined) return sessionName(template, base32(randomBytes(SLOT_BYTES)))
-  // JSON keeps the two parts apart, whatever they contain.
-  const text = JSON.stringify([key.namespace, key.name])
+  // JSON keeps the parts apart, whatever they contain.
+  const text = JSON.stringify([key.namespace, key.name, ...(of === undefined ? [] : [of])])
   return sessionName(template, base32(createHash('sha256').update(text).digest().subarray(0, SLOT_BYTES)))
 }
 
@@ -34,9 +38,21 @@ export function mustBeName(
   { template, session }: { readonly template?: Template | undefined; readonly session?: Session | undefined },
 ): void {
   if (session === undefined && sessionParts(name) !== undefined) throw bad(name, 'names of this form are for sessions')
+  if (session === undefined && isImageTemplate(name))
+    throw bad(name, 'names that end with -from-image are for sessions of images')
   if (session !== undefined && template !== undefined) throw bad(name, 'a session cannot be a template')
   if (template !== undefined && name.length > LONGEST_TEMPLATE_NAME)
     throw bad(name, `it has ${name.length} characters; a template may have ${LONGEST_TEMPLATE_NAME}`)
+}
+
+/** A template that says what volumes are copies of has to have volumes. */
+export function mustHaveVolume(name: string, volumeFrom: string | undefined, volume: object | undefined): void {
+  if (volumeFrom === undefined || volume !== undefined) return
+  const message = `the template ${name} has no volume that could be a copy of ${volumeFrom}`
+  throw new ShadowError('bad-input', message, {
+    faults: [{ field: 'volumeFrom', message }],
+    hint: `shadow update ${name} --volume SIZE`,
+  })
 }
 
 const bad = (name: AppName, message: string): ShadowError =>

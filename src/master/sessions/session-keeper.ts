@@ -11,6 +11,7 @@ import type { Nodes } from '../nodes.ts'
 import type { Records } from '../records.ts'
 import type { Relay } from '../relay.ts'
 import type { KnownSession, SessionIndex } from './session-index.ts'
+import type { SessionPauses } from './session-pauses.ts'
 import type { Sessions } from './sessions.ts'
 
 type Parts = {
@@ -18,6 +19,7 @@ type Parts = {
   readonly records: Pick<Records, 'read' | 'names'>
   readonly changes: Pick<ChangeStream, 'listen'>
   readonly sessions: Pick<Sessions, 'end'>
+  readonly pauses: Pick<SessionPauses, 'pauseInTime'>
   readonly nodes: Pick<Nodes, 'list'>
   readonly relay: Pick<Relay, 'instances'>
   readonly clock: Clock
@@ -60,6 +62,7 @@ export class SessionKeeper implements Disposable {
       removed: app => index.removed(app),
       restart: () => {
         this.#mustRead = true
+        index.isWhole = false
         this.#woken.abort()
       },
     })
@@ -91,8 +94,9 @@ export class SessionKeeper implements Disposable {
     const { index, clock } = this.#parts
     if (this.#mustRead) await this.#readAll()
     const wall = clock.wall()
-    for (const [name, { until }] of index.all)
-      if (until <= wall) this.#end(name, { reason: 'lifetime', kind: 'soft' }, signal)
+    for (const [name, { until, isPausedInTime }] of index.all)
+      if (until <= wall && isPausedInTime) this.#pause(name, signal)
+      else if (until <= wall) this.#end(name, { reason: 'lifetime', kind: 'soft' }, signal)
     if (index.all.size === 0) return
     if (clock.now() - this.#nodesAt >= NODES_LOOKED_AT_EVERY_MS) await this.#lookAtNodes(signal)
     if (clock.now() - this.#instancesAt >= INSTANCES_LOOKED_AT_EVERY_MS) await this.#lookAtInstances(signal)
@@ -127,6 +131,7 @@ export class SessionKeeper implements Disposable {
         )
         after = page.length === PAGE ? page.at(-1) : undefined
       } while (after !== undefined)
+      index.isWhole = !this.#mustRead
     } catch (cause) {
       this.#mustRead = true
       throw cause
@@ -161,13 +166,20 @@ export class SessionKeeper implements Disposable {
   }
 
   #end(name: AppName, how: Omit<SessionEnd, 'at'>, signal: AbortSignal): void {
+    this.#once(name, 'session not ended', how, signal, () => this.#parts.sessions.end(name, how, signal))
+  }
+
+  #pause(name: AppName, signal: AbortSignal): void {
+    this.#once(name, 'sandbox not paused', {}, signal, () => this.#parts.pauses.pauseInTime(name, signal))
+  }
+
+  /** Does something about a session, unless that is under way. */
+  #once(name: AppName, failed: string, more: object, signal: AbortSignal, act: () => Promise<unknown>): void {
     if (this.#ending.has(name)) return
     this.#ending.add(name)
-    const { sessions, log } = this.#parts
-    sessions
-      .end(name, how, signal)
+    act()
       .catch(cause => {
-        if (!signal.aborted) log.warn('session not ended', { session: name, ...how, cause })
+        if (!signal.aborted) this.#parts.log.warn(failed, { session: name, ...more, cause })
       })
       .finally(() => this.#ending.delete(name))
   }

@@ -214,6 +214,16 @@ describe('a session', () => {
     assert.deepEqual([state, end?.reason, end?.exitCode], ['ended', 'crashed', 3])
   })
 
+  test('is not there for another node than its own, which may have had an earlier one by its name', async () => {
+    const { session } = await connect({ key: key('a') })
+    const read = async (name: string) => {
+      const client = await one().as('node', name)
+      return client.call('getApp', { params: { app: session }, headers: { 'x-shadow-permit': 'of an earlier one' } })
+    }
+    await assert.rejects(read('n2'), isCode('app-not-found'))
+    await assert.rejects(read('n1'), isCode('forbidden'))
+  })
+
   test('has its tokens revoked by user, alone or with all of its template', async () => {
     const a = await connect({ key: key('a'), user: 'ann' })
     await connect({ key: key('a'), user: 'bob' })

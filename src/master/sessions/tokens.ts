@@ -40,11 +40,11 @@ export function withToken(session: Session, token: SessionToken, wall: number): 
 }
 
 /** JSON without characters that a header cannot have. */
+export const asciiJson = (value: object): string =>
+  JSON.stringify(value).replace(/[^\x20-\x7e]/g, one => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`)
+
 function authText(auth: Readonly<Record<string, unknown>>): string {
-  const text = JSON.stringify(auth).replace(
-    /[^\x20-\x7e]/g,
-    one => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
+  const text = asciiJson(auth)
   if (text.length > MOST_AUTH_BYTES)
     throw new ShadowError('bad-input', `auth takes ${text.length} bytes as JSON, and may take ${MOST_AUTH_BYTES}`)
   return text

@@ -30,6 +30,7 @@ type Parts = {
   readonly secrets: Pick<AppSecrets, 'values'>
   readonly log: Log
 }
+type Copied = { readonly app: AppName; readonly snapshot?: SnapshotId | undefined; readonly by: string }
 type Asked = { readonly name: AppName; readonly snapshot?: SnapshotId | undefined; readonly by: string }
 
 export type Forks = ReturnType<typeof volumeForks>
@@ -75,16 +76,23 @@ export function volumeForks({ apps, records, nodes, volumes, snapshots, relay, s
   }
 
   /** Makes the volume from the snapshot, or from a new one, which is removed afterwards. False where the app has no data yet. */
-  const fork = async (from: App, { name, snapshot: id, by }: Asked, signal: AbortSignal): Promise<boolean> => {
+  const fork = async (
+    from: App,
+    { name, snapshot: id, by }: Asked,
+    signal: AbortSignal,
+    given?: TaskVolume,
+  ): Promise<boolean> => {
     const { volume } = from.task
     if (volume === undefined) {
       if (id !== undefined) throw new ShadowError('not-found', `${from.name} has no volume, and so no snapshot`)
       return false
     }
     const to = name as string as VolumeId
+    if (given !== undefined && driverOf(given) !== driverOf(volume)) throw otherDriver(given, from.name, volume)
+    const { size } = given ?? volume
     if (id !== undefined) {
       const snapshot = await snapshots.usable(volume.id, id, signal)
-      await make(to, volume.size, snapshot, signal)
+      await make(to, size, snapshot, signal)
       return true
     }
     const taken = await snapshots
@@ -95,7 +103,7 @@ export function volumeForks({ apps, records, nodes, volumes, snapshots, relay, s
       })
     if (taken === undefined) return false
     try {
-      await make(to, volume.size, taken, signal)
+      await make(to, size, taken, signal)
     } finally {
       await snapshots
         .remove(volume.id, taken.id, { dryRun: false })
@@ -111,6 +119,14 @@ export function volumeForks({ apps, records, nodes, volumes, snapshots, relay, s
       if (await fork(app, asked, signal)) return volumes.get(asked.name as string as VolumeId)
       throw new ShadowError('not-found', `${id} has no data yet`, { hint: `shadow wake ${id}` })
     },
+
+    /** Makes the volume, which no app has yet, as a copy of another one. False where that has no data yet. Fails with `already-exists`, `changed`. */
+    async copy(volume: TaskVolume, { app: name, snapshot, by }: Copied, signal: AbortSignal): Promise<boolean> {
+      const { app } = await apps.find(name)
+      return fork(app, { name: volume.id as string as AppName, snapshot, by }, signal, volume)
+    },
+
+    discard,
 
     /** Registers an app like this one, with its data. Of an app that cannot be registered nothing is left. */
     async app(
@@ -149,3 +165,9 @@ export function volumeForks({ apps, records, nodes, volumes, snapshots, relay, s
       .catch(cause => log.warn('volume of a fork not removed', { volume, cause }))
   }
 }
+
+const otherDriver = (asked: TaskVolume, from: AppName, volume: TaskVolume): ShadowError =>
+  new ShadowError(
+    'bad-input',
+    `the volume ${asked.id} has the driver ${driverOf(asked)}, and cannot be a copy of that of ${from}, which has ${driverOf(volume)}`,
+  )
