@@ -71,6 +71,10 @@ export const verbs: Readonly<Record<string, Verb>> = {
     says: 'hostnames of an app: add, check, rm',
     load: () => import('./commands/domains.ts'),
   },
+  egress: {
+    says: 'what an app may reach: ls, add, rm',
+    load: () => import('./commands/egress.ts'),
+  },
   port: {
     says: 'TCP ports of the fronts whose connections wake an app: add, ls, rm',
     load: () => import('./commands/port.ts'),
@@ -92,6 +96,15 @@ export const verbs: Readonly<Record<string, Verb>> = {
     load: () => import('./commands/webhook.ts'),
   },
   wake: { says: 'wake an app and wait until it is ready', load: () => import('./commands/wake.ts') },
+  freeze: { says: 'stop an app where it is until the next request', load: () => import('./commands/freeze.ts') },
+  suspend: {
+    says: 'freeze an app, and move its memory to the swap of its machine',
+    load: () => import('./commands/suspend.ts'),
+  },
+  park: {
+    says: 'put an app to sleep, and have a container wait for its next wake',
+    load: () => import('./commands/park.ts'),
+  },
   sleep: { says: 'put an app to sleep now', load: () => import('./commands/sleep.ts') },
   template: {
     says: 'templates, which sessions are made from: create, set, ls',
@@ -100,6 +113,10 @@ export const verbs: Readonly<Record<string, Verb>> = {
   session: {
     says: 'sessions of templates, by key: connect, ls, show, end, revoke, logs',
     load: () => import('./commands/session.ts'),
+  },
+  mcp: {
+    says: 'serve sandboxes to AI agents as tools: an MCP server over stdin and stdout',
+    load: () => import('./commands/mcp.ts'),
   },
   pause: { says: 'keep an app from being woken, until it is resumed', load: () => import('./commands/pause.ts') },
   resume: { says: 'let a paused app be woken again', load: () => import('./commands/resume.ts') },

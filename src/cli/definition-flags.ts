@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander'
 import { type Fault, ShadowError } from '../lib/errors.ts'
 import { SESSION_POLICIES } from '../model/deploy.ts'
 import { type IdleCheck, idleCheck, idleCommand } from '../model/idle-check.ts'
+import { KEEP_TIERS } from '../model/instance.ts'
 import { TASK_DEFAULTS, VOLUME_DRIVERS, VOLUME_DRIVERS_SAID, WEB_SOCKET_POLICIES } from '../model/task.ts'
 import { collect, parsedFlag } from './command-options.ts'
 import { readEnvFile } from './env-file.ts'
@@ -15,6 +16,10 @@ export type DefinitionFlags = {
   readonly volume?: string | false
   readonly volumeDriver?: string
   readonly idleAfter?: string
+  readonly freezeAfter?: string
+  readonly suspendAfter?: string
+  readonly keep?: string
+  readonly detachAfter?: string
   readonly grace?: string
   readonly wakes?: string
   readonly drain?: string
@@ -53,6 +58,24 @@ export function definitionOptions(command: Command): Command {
       ).choices(VOLUME_DRIVERS),
     )
     .option('--idle-after <duration>', 'sleep this long after the last request: 90s, 5m, never')
+    .option(
+      '--freeze-after <duration>',
+      'freeze it this long after the last request, until it sleeps: 30s, 5m, never; default: SHADOW_FREEZE_AFTER of its node',
+    )
+    .option(
+      '--suspend-after <duration>',
+      'move the memory of the frozen app to swap this long after the last request: 10m, never; default: SHADOW_SUSPEND_AFTER of its node',
+    )
+    .addOption(
+      new Option(
+        '--keep <tier>',
+        'the lowest tier that it goes to for want of use: frozen and suspended keep its memory after the idle time, until its node needs it; default: SHADOW_KEEP of its node',
+      ).choices([...KEEP_TIERS, 'default']),
+    )
+    .option(
+      '--detach-after <duration>',
+      'keep its disk of a cloud attached for this long after it fell asleep: 10m; default: SHADOW_DETACH_AFTER of its node',
+    )
     .option('--idle-check <how>', 'asked before it sleeps: http:/path (2xx is idle, 409 and 503 are at work), none')
     .option(
       '--idle-check-command <line>',
@@ -80,10 +103,10 @@ export function definitionOptions(command: Command): Command {
     .option('--pids <number>', 'most processes it may have')
     .option(
       '--egress <what>',
-      'what it may reach besides the internet: private, host:PORT, 10.0.0.5:5432; none: not even that; internet: the default again; may be repeated',
+      'what it may reach besides the internet: private, host:PORT, 10.0.0.5:5432; api.example.com, *.example.com:8443: of the internet, these domains alone; none: nothing of it; internet: the default again; may be repeated',
       collect,
     )
-    .option('--ready <how>', 'when it is ready: port, http:/path, log:REGEX (RE2), healthcheck (of its image)')
+    .option('--ready <how>', 'when it is ready: port, http:/path, log:REGEX (RE2), healthcheck (of its image), started')
     .option('--start-within <duration>', 'how long a start may take')
     .option('--drain <duration>', 'how long requests in flight may go on when it is stopped while it is in use')
     .option('--grace <duration>', 'time from SIGTERM to SIGKILL')
@@ -138,6 +161,10 @@ export async function toPatch(
     startWithin: flags.startWithin,
     sleep: {
       idleAfter: flags.idleAfter,
+      freezeAfter: flags.freezeAfter === 'default' ? null : flags.freezeAfter,
+      suspendAfter: flags.suspendAfter === 'default' ? null : flags.suspendAfter,
+      keep: flags.keep === 'default' ? null : flags.keep,
+      detachAfter: flags.detachAfter === 'default' ? null : flags.detachAfter,
       drain: flags.drain,
       grace: flags.grace,
       webSockets: flags.ws,
@@ -190,10 +217,10 @@ function checkOf({ idleCheck: how, idleCheckCommand: line }: DefinitionFlags, fa
 /** The readiness that a text such as `http:/health` names, as part of a merge patch. */
 export function readiness(flag: string | undefined, faults: Fault[]): unknown {
   if (flag === undefined) return undefined
-  if (flag === 'port' || flag === 'healthcheck') return { kind: flag, path: null, line: null }
+  if (flag === 'port' || flag === 'healthcheck' || flag === 'started') return { kind: flag, path: null, line: null }
   if (flag.startsWith('http:')) return { kind: 'http', path: flag.slice(5), line: null }
   if (flag.startsWith('log:')) return { kind: 'log', line: flag.slice(4), path: null }
-  faults.push({ field: '--ready', message: `"${flag}" is none of port, http:/path, log:REGEX, healthcheck` })
+  faults.push({ field: '--ready', message: `"${flag}" is none of port, http:/path, log:REGEX, healthcheck, started` })
   return undefined
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'vitest'
-import type { DomainState } from '../model/domain-state.ts'
+import type { DomainState, ZoneState } from '../model/domain-state.ts'
 import { shadow } from '../testing/cli.ts'
 import { anApp } from '../testing/fake-app.ts'
 
@@ -15,8 +15,10 @@ const well: DomainState = {
 }
 const absent = { ...well, addresses: [], fault: 'ENOTFOUND', front: null, certificate: null }
 
-async function check(...items: DomainState[]) {
-  const { exit, terminal } = await shadow('domains check blog', { listDomains: () => ({ items }) })
+const check = (...items: DomainState[]) => checkWith([], ...items)
+
+async function checkWith(zones: readonly ZoneState[], ...items: DomainState[]) {
+  const { exit, terminal } = await shadow('domains check blog', { listDomains: () => ({ items, zones }) })
   assert.equal(exit, 0, terminal.stderr)
   return terminal.stdout
 }
@@ -60,6 +62,44 @@ for (const [what, changes, wanted] of [
 test('the missing record has the addresses where another hostname of the app leads', async () => {
   const out = await check(well, { ...absent, hostname: 'www.example.com' })
   assert.match(out, /add "www\.example\.com\. A 203\.0\.113\.7" and "www\.example\.com\. AAAA 2001:db8::7"/)
+})
+
+const zone: ZoneState = {
+  zone: 'example.com',
+  nameServers: [
+    { name: 'front-1.ns.example.com', addresses: ['203.0.113.7', '2001:db8::7'] },
+    { name: 'front-2.ns.example.com', addresses: ['203.0.113.8'] },
+  ],
+  found: ['front-1.ns.example.com', 'front-2.ns.example.com'],
+  fault: null,
+}
+
+test('of a zone of the fronts, nothing is missing where the zone above names them all', async () =>
+  assert.equal((await checkWith([zone], well)).trim().split('\n').length, 2))
+
+test('the NS records and the addresses that the zone above needs are told, and no record of the hostname', async () => {
+  const out = await checkWith([{ ...zone, found: [], fault: 'ENOTFOUND' }], absent)
+  for (const record of [
+    'example.com. NS front-1.ns.example.com.',
+    'example.com. NS front-2.ns.example.com.',
+    'front-1.ns.example.com. A 203.0.113.7',
+    'front-1.ns.example.com. AAAA 2001:db8::7',
+    'front-2.ns.example.com. A 203.0.113.8',
+  ])
+    assert(out.includes(`"${record}"`), record)
+  assert.doesNotMatch(out, /blog\.example\.com\. A/)
+})
+
+test('a front that is new, other name servers, and name servers without an answer are told apart', async () => {
+  const one = await checkWith([{ ...zone, found: ['front-1.ns.example.com'] }], well)
+  assert.match(
+    one,
+    /add there "example\.com\. NS front-2\.ns\.example\.com\." and "front-2\.ns\.example\.com\. A 203\.0\.113\.8"$/m,
+  )
+  const others = await checkWith([{ ...zone, found: ['ns1.provider.example'] }], well)
+  assert.match(others, / in place of ns1\.provider\.example$/m)
+  const silent = await checkWith([{ ...zone, found: [], fault: 'ESERVFAIL' }], absent)
+  assert.match(silent, /give no answer \(ESERVFAIL\); open port 53 of the fronts for UDP and TCP/)
 })
 
 test('an app without a hostname is told how to get one', async () => {

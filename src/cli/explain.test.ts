@@ -10,11 +10,11 @@ import { explain } from './explain.ts'
 const NOW = Date.parse('2026-11-21T12:00:00Z')
 const URLS = ['http://blog.localhost:8090/']
 
-const appThat = (idleAfter: string): App =>
+const appThat = (idleAfter: string, keep?: string): App =>
   ({
     name: 'blog',
     domains: ['blog.localhost'],
-    task: { sleep: { idleAfter, grace: '10s', webSockets: 'hold' } },
+    task: { sleep: { idleAfter, keep, grace: '10s', webSockets: 'hold' } },
   }) as unknown as App
 
 const instance = (change: Partial<InstanceView>): InstanceView =>
@@ -65,11 +65,52 @@ test('an app that nobody uses: when it sleeps', () => {
   ])
 })
 
+test('an app that is kept frozen: when it is frozen, and for how long', () => {
+  const kept = (change: Partial<InstanceView>) => explain(appThat('5m', 'frozen'), instance(change), URLS, NOW).slice(1)
+  const freezesAt = '2026-11-21T12:01:30Z'
+  assert.deepEqual(kept({ freezesAt }), [
+    `Nobody uses it: it is frozen at ${freezesAt}, if nothing comes, and stays so.`,
+  ])
+  const holds = [{ kind: 'request', what: 'GET /film', since: '2026-11-21T11:58:00Z' }] as const
+  assert.equal(kept({ holds }).at(-1), 'It is frozen, and stays so, 5m after the last of them has ended.')
+  assert.equal(kept({ phase: 'frozen' })[1], 'It stays so until its node needs its memory (--keep).')
+})
+
+test('an app that is suspended because its machine was short of memory: that, and when it sleeps', () => {
+  assert.deepEqual(why({ phase: 'suspended', frozenBy: 'memory', sleepsAt: '2026-11-21T12:01:30Z' }).slice(1, 4), [
+    'Nobody uses it: its processes are stopped where they are, and their memory is in the swap of its machine.',
+    'Its machine was short of memory.',
+    'It sleeps at 2026-11-21T12:01:30Z, if nothing comes.',
+  ])
+})
+
 test('an app that tried to reach another one: that it was refused, when, and what works', () => {
   const refusedConnections = { at: '2026-11-21T11:59:00Z', count: 2 }
   const [, , told = ''] = why({ sleepsAt: '2026-11-21T12:01:30Z', refusedConnections })
-  assert.match(told, /another app or a private network, and was refused, the last time at 2026-11-21T11:59:00Z/)
+  assert.match(
+    told,
+    /another app, a private network, or an address that its egress does not name, and was refused, the last time at 2026-11-21T11:59:00Z/,
+  )
   assert.match(told, /shadow update blog --egress NETWORK/)
+})
+
+test('an app that was refused hosts: which, how often, and what would allow the last one', () => {
+  const at = '2026-11-21T11:59:00Z'
+  const why_ = 'its egress does not name it'
+  const refusedNames = [
+    { to: '203.0.113.7:80', why: 'it is not the name of a host', at, count: 1 },
+    { to: 'evil.example:443', why: why_, at, count: 3 },
+    { to: 'c2!.evil', why: why_, at, count: 1 },
+    { to: 'api.example:443', why: 'there is no such host', at, count: 1 },
+  ]
+  const told = why({ sleepsAt: '2026-11-21T12:01:30Z', refusedNames })
+  assert.deepEqual(told.slice(-5), [
+    `Egress to 203.0.113.7:80 was refused at ${at}: it is not the name of a host.`,
+    `Egress to evil.example:443 was refused 3 times, the last at ${at}: its egress does not name it.`,
+    `Egress to c2!.evil was refused at ${at}: its egress does not name it.`,
+    `Egress to api.example:443 was refused at ${at}: there is no such host.`,
+    'To allow evil.example: shadow egress add blog evil.example',
+  ])
 })
 
 test('an app that is never to sleep: that its definition says so', () => {

@@ -10,6 +10,7 @@ import { NEVER_SLEEPS, sayStopped } from '../model/say-stopped.ts'
 import { sayUse } from '../model/say-use.ts'
 import { TASK_DEFAULTS } from '../model/task.ts'
 import { badConnection, sayCompanions } from './explain-companions.ts'
+import { sayRefusedNames } from './explain-egress.ts'
 import { explainReleases } from './explain-releases.ts'
 import { sayDrySleeps, sayNotWoken } from './explain-wakes.ts'
 import { saySteps } from './steps.ts'
@@ -45,6 +46,7 @@ export function explain(
         ...sayDrySleeps(instance),
         ...memoryKill(app, instance),
         ...refusedConnections(app, instance),
+        ...sayRefusedNames(app, instance),
         ...refusedWakes(app, instance),
         ...sayNotWoken(instance),
         ...badAnswer(instance),
@@ -52,9 +54,20 @@ export function explain(
         ...sayCompanions(app, instance),
         ...fullVolume(app, instance),
       ]
+    case 'frozen':
+    case 'suspended':
+      return [
+        state,
+        `Nobody uses it: its processes are stopped where they are, and ${instance.phase === 'frozen' ? 'keep their memory' : 'their memory is in the swap of its machine'}.`,
+        ...(instance.frozenBy === 'memory' ? ['Its machine was short of memory.'] : []),
+        ...staysOrSleeps(app, instance),
+        ...sayNotWoken(instance),
+        wakesAgain.replace(' wakes it', ' lets it go on'),
+      ]
     case 'asleep':
       return [
         state,
+        ...(instance.parked === true ? ['It is parked: a container waits for its next wake.'] : []),
         ...rejected(instance),
         ...atRest(app, instance),
         ...memoryKill(app, instance),
@@ -94,6 +107,12 @@ export function explain(
   }
 }
 
+/** What a frozen app waits for. */
+function staysOrSleeps({ task }: App, { sleepsAt }: InstanceView): readonly string[] {
+  if (sleepsAt !== null) return [`It sleeps at ${sleepsAt}, if nothing comes.`]
+  return task.sleep.idleAfter === 'never' ? [] : ['It stays so until its node needs its memory (--keep).']
+}
+
 /** Why an earlier revision runs in place of the current one. */
 const rejected = ({ app, rejected }: InstanceView): readonly string[] =>
   rejected == null
@@ -104,7 +123,7 @@ const rejected = ({ app, rejected }: InstanceView): readonly string[] =>
       ]
 
 function awake(app: App, instance: InstanceView, now: number): readonly string[] {
-  const { idleAfter } = app.task.sleep
+  const { idleAfter, keep = 'asleep' } = app.task.sleep
   const sentences = [...woken(instance), ...kept(instance, now)]
   if (instance.lastWake !== null) sentences.push(`That wake took ${saySteps(instance.lastWake)}.`)
   const keeping = instance.holds.filter(({ isIgnored }) => isIgnored !== true)
@@ -116,14 +135,19 @@ function awake(app: App, instance: InstanceView, now: number): readonly string[]
       const end = until === undefined ? '' : `, until ${until} at most`
       sentences.push(`  ${words}, for ${sayMs(Math.max(0, now - Date.parse(since)))}${end}`)
     }
-    sentences.push(idleAfter === 'never' ? NEVER_SLEEPS : `It sleeps ${idleAfter} after the last of them has ended.`)
+    const then = keep === 'asleep' ? 'It sleeps' : `It is ${keep}, and stays so,`
+    sentences.push(idleAfter === 'never' ? NEVER_SLEEPS : `${then} ${idleAfter} after the last of them has ended.`)
   } else if (instance.atWork !== undefined) {
     sentences.push(
       `Nobody uses it, and it is at work: ${instance.atWork.why}. It is asked again at ${instance.sleepsAt ?? 'once'}.`,
     )
   } else if (instance.sleepsAt !== null) {
     const left = sayMs(Math.max(0, Date.parse(instance.sleepsAt) - now))
+    if (instance.freezesAt !== undefined)
+      sentences.push(`It is frozen before it sleeps, at ${instance.freezesAt}, if nothing comes.`)
     sentences.push(`Nobody uses it: it sleeps in ${left}, at ${instance.sleepsAt}, if nothing comes.`)
+  } else if (instance.freezesAt !== undefined) {
+    sentences.push(`Nobody uses it: it is frozen at ${instance.freezesAt}, if nothing comes, and stays so.`)
   } else if (idleAfter === 'never') sentences.push(NEVER_SLEEPS)
   if (ignored > 0)
     sentences.push(`WebSockets that are open and do not keep it awake: ${ignored} (--ws ${app.task.sleep.webSockets}).`)
@@ -178,7 +202,7 @@ function memoryKill(app: App, { memoryKill: last }: InstanceView): readonly stri
 function refusedConnections(app: App, { refusedConnections: last }: InstanceView): readonly string[] {
   if (!last) return []
   return [
-    `It tried to connect to another app or a private network, and was refused, the last time at ${last.at}. Apps do not reach each other's containers, but by their hostnames; a private network: shadow update ${app.name} --egress NETWORK.`,
+    `It tried to connect to another app, a private network, or an address that its egress does not name, and was refused, the last time at ${last.at}. Apps do not reach each other's containers, but by their hostnames; a private network: shadow update ${app.name} --egress NETWORK.`,
   ]
 }
 

@@ -20,11 +20,13 @@ export async function orNearApps<T>(master: MasterClient, name: string, calls: (
 }
 
 /** All apps, read page by page. */
-export async function allApps(master: MasterClient): Promise<readonly App[]> {
+export async function allApps(master: MasterClient, sessions: 'with' | 'without' = 'with'): Promise<readonly App[]> {
   const apps: App[] = []
   let after: string | undefined
   do {
-    const page = await master.call('listApps', { query: { after, ...DIGESTS } })
+    const page = await master.call('listApps', {
+      query: { after, ...(sessions === 'without' && { sessions }), ...DIGESTS },
+    })
     apps.push(...page.items)
     after = page.next ?? undefined
   } while (after !== undefined)

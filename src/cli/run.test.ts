@@ -58,8 +58,12 @@ const unknownApp = () => {
 }
 
 test('ps shows every app, those without an instance as asleep', async () => {
+  const asked: unknown[] = []
   const answers = {
-    listApps: () => ({ items: [blog, idle], next: null }),
+    listApps: ({ query }: { query: Readonly<Record<string, unknown>> }) => {
+      asked.push(query['sessions'])
+      return { items: [blog, idle], next: null }
+    },
     listInstances: () => ({ items: [awake], silent: [] }),
   }
   const { exit, terminal } = await shadow('ps', answers)
@@ -72,6 +76,8 @@ wiki  asleep  -        -    -     -          wiki.localhost w.localhost
 `,
   )
   const asJson = await shadow('ps --json', answers)
+  await shadow('ps --sessions', answers)
+  assert.deepEqual(asked, ['without', 'without', undefined])
   assert.deepEqual(JSON.parse(asJson.terminal.stdout), {
     apps: [
       {
@@ -82,6 +88,7 @@ wiki  asleep  -        -    -     -          wiki.localhost w.localhost
         node: 'n1',
         sleepsAt: awake.sleepsAt,
         domains: ['blog.localhost'],
+        isParked: false,
         isPaused: false,
       },
       {
@@ -92,6 +99,7 @@ wiki  asleep  -        -    -     -          wiki.localhost w.localhost
         node: null,
         sleepsAt: null,
         domains: idle.domains,
+        isParked: false,
         isPaused: false,
       },
     ],
@@ -397,6 +405,7 @@ test('status and why of an app whose volume is lost say so, and what to do', asy
 test('every command has help with an example, on stdout', async () => {
   const groups = new Set([
     'domains',
+    'egress',
     'keys',
     'page',
     'volume',

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { Readable } from 'node:stream'
 import { describe, test } from 'vitest'
+import type { App } from '../model/app.ts'
+import { hostname } from '../model/hostname.ts'
+import type { WireCredential } from '../model/wire.ts'
 import { anApp, aTask } from '../testing/fake-app.ts'
 import { type Answers, FAKE_TOKEN, fakeMaster } from '../testing/fake-master.ts'
 import { FakeTerminal } from '../testing/fake-terminal.ts'
@@ -112,4 +115,66 @@ B     222222222222  2              -
 NEW   -             -              333333333333
 `,
   )
+})
+
+describe('a secret that is added to requests', () => {
+  const reaching = (...wire: WireCredential[]) => anApp(aTask({ revision: 2, volume: undefined, env: {}, wire }))
+  const kept = { secret: 'OLD', host: hostname('old.example.com'), header: 'X-Key', format: '{}' }
+  /** The calls that change something, in order. */
+  async function calls(words: string[], before: App) {
+    await using master = await fakeMaster({
+      changeSecrets: ({ body }) => ({ app: before, changed: Object.keys(body as object) }),
+      getApp: () => before,
+      updateApp: () => before,
+    })
+    const env = { SHADOW_URL: master.url, SHADOW_TOKEN: FAKE_TOKEN }
+    const terminal = new FakeTerminal({ env, answers: [HUSH] })
+    const exit = await run(['secrets', ...words], terminal)
+    const changes = master.calls.filter(({ name }) => name === 'updateApp' || name === 'changeSecrets')
+    return { exit, said: terminal.stdout + terminal.stderr, changes: changes.map(({ name, body }) => [name, body]) }
+  }
+
+  test('is made one before it gets its value, so that no release has it as a variable', async () => {
+    const { exit, said, changes } = await calls(['set', 'blog', 'KEY', '--wire', 'API.example.com'], reaching(kept))
+    const added = { secret: 'KEY', host: 'api.example.com', header: 'Authorization', format: 'Bearer {}' }
+    assert.deepEqual(
+      [exit, changes],
+      [
+        0,
+        [
+          ['updateApp', { wire: [kept, added] }],
+          ['changeSecrets', { KEY: HUSH }],
+        ],
+      ],
+    )
+    assert.match(
+      said,
+      /KEY: added to requests of blog to api\.example\.com \(Authorization\), and not in its container/,
+    )
+    assert.doesNotMatch(said, /hush/)
+  })
+
+  test('that is one already gets its new value alone', async () => {
+    const words = ['set', 'blog', 'OLD', '--wire', 'old.example.com', '--header', 'X-Key']
+    const { changes } = await calls(words, reaching(kept))
+    assert.deepEqual(changes, [['changeSecrets', { OLD: HUSH }]])
+  })
+
+  test('is taken away before its rule is', async () => {
+    const { changes } = await calls(['unset', 'blog', 'OLD'], reaching(kept))
+    assert.deepEqual(changes, [
+      ['changeSecrets', { OLD: null }],
+      ['updateApp', { wire: [] }],
+    ])
+  })
+
+  for (const [what, flags] of [
+    ['a header without a host', ['--header', 'X-Key']],
+    ['a header that frames the request', ['--wire', 'a.example.com', '--header', 'Content-Length']],
+    ['a format without the secret', ['--wire', 'a.example.com', '--format', 'Bearer']],
+  ] as const)
+    test(`is refused with ${what}, before its value is asked for`, async () => {
+      const { exit, changes } = await calls(['set', 'blog', 'KEY', ...flags], reaching())
+      assert.deepEqual([exit, changes], [2, []])
+    })
 })

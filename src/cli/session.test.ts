@@ -15,6 +15,7 @@ const view = {
   url: 'http://k4bq2lxwq7h3nd5a.editor.localhost/',
   users: ['ann'],
   node: 'n1',
+  warm: false,
   end: null,
 }
 
@@ -33,6 +34,7 @@ test('connect sends what the flags say, and prints the URL', async () => {
     },
   }
   const words = ['session', 'connect', 'editor', '--key', 'notes.md', '--tag', '2', '--env', 'A=b=c', '--idle', '30s']
+  words.push('--memory', '64MiB', '--cpus', '0.5', '--pool', 'disk=ssd')
   const { exit, stdout, stderr } = await shadow([...words, '--user', 'ann', '--lifetime', '1h'], answers)
   assert.equal(exit, 0, stderr)
   assert.equal(stdout, `${view.url}t/\n`)
@@ -41,10 +43,37 @@ test('connect sends what the flags say, and prints the URL', async () => {
     {
       template: 'editor',
       key: { name: 'notes.md', tag: '2' },
-      spawn: { env: { A: 'b=c' }, idle: '30s', lifetime: '1h' },
+      spawn: {
+        env: { A: 'b=c' },
+        idle: '30s',
+        lifetime: '1h',
+        limits: { memory: '64MiB', cpus: 0.5 },
+        pool: { disk: 'ssd' },
+      },
       user: 'ann',
     },
   ])
+})
+
+test('connect names an image in place of a template, with what a template would say', async () => {
+  const bodies: unknown[] = []
+  const answers = {
+    connectSession: ({ body }: { body: unknown }) => {
+      bodies.push(body)
+      return { ...view, spawned: true, token: 't', statusUrl: '/v1/sessions/x/status', url: `${view.url}t/` }
+    },
+  }
+  const words = ['session', 'connect', '--image', 'python:3', '--command', 'exec python -m http.server', '--port', '80']
+  words.push('--ready', 'http:/up', '--volume', '1GiB:/home', '--egress', 'none', '--ports', 'all')
+  assert.equal((await shadow(words, answers)).exit, 0)
+  const image = {
+    ...{ image: 'python:3', command: ['sh', '-c', 'exec python -m http.server'], port: 80, ports: 'all' },
+    ...{ ready: { kind: 'http', path: '/up' }, volume: { size: '1GiB', path: '/home' }, egress: ['none'] },
+  }
+  assert.deepEqual(bodies, [{ spawn: { env: {}, ...image } }])
+  const neither = await shadow(['session', 'connect', '--key', 'a'], answers)
+  assert.deepEqual([neither.exit, bodies.length], [2, 1])
+  assert.match(neither.stderr, /neither a template nor an image/)
 })
 
 test('wrong flags are all told at once, and nothing is asked', async () => {

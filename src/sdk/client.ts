@@ -1,6 +1,9 @@
+import { SandboxCommand, type SpawnOptions } from './command.ts'
 import { sentEvents } from './events.ts'
 import { ShadowFailure } from './failure.ts'
 import { pause } from './pause.ts'
+import { Sandbox } from './sandbox.ts'
+import type { SocketClass } from './socket.ts'
 import type { Connected, ConnectRequest, SessionStatus, SessionView } from './types.ts'
 
 export type ClientOptions = {
@@ -10,6 +13,8 @@ export type ClientOptions = {
   readonly token: string
   /** Left out: the one of the platform. */
   readonly fetch?: typeof fetch
+  /** For commands in sandboxes; left out: the one of the platform. */
+  readonly WebSocket?: SocketClass
   /** How often a stream that was lost is opened again before it fails. Default: 10. */
   readonly reconnects?: number
 }
@@ -27,19 +32,31 @@ export class ShadowClient {
   readonly #url: string
   readonly #token: string
   readonly #fetch: typeof fetch
+  readonly #WebSocket: SocketClass | undefined
   readonly #reconnects: number
 
-  constructor({ url, token, fetch: own, reconnects = 10 }: ClientOptions) {
+  constructor({ url, token, fetch: own, WebSocket: socket, reconnects = 10 }: ClientOptions) {
     this.#url = url.replace(/\/+$/, '')
     this.#token = token
     // A browser's fetch wants to be called as a function of the window.
     this.#fetch = own ?? ((...args) => fetch(...args))
+    this.#WebSocket = socket ?? globalThis.WebSocket
     this.#reconnects = reconnects
   }
 
   /** The session with the key, or a new one, with a URL and a token for one visitor. */
   connect(request: ConnectRequest, signal?: AbortSignal): Promise<Connected> {
     return this.#json('POST', '/v1/connect', { body: request, ...(signal && { signal }) })
+  }
+
+  /** The session with the key, or a new one, with commands and files. */
+  async createSandbox(request: ConnectRequest, signal?: AbortSignal): Promise<Sandbox> {
+    return new Sandbox(await this.connect(request, signal), this.#sandboxCalls)
+  }
+
+  /** A session that lives, with commands and files. Its `url` has a token only if it is given what `connect` has answered. */
+  async sandbox(session: string | Connected): Promise<Sandbox> {
+    return new Sandbox(typeof session === 'string' ? await this.get(session) : session, this.#sandboxCalls)
   }
 
   /** The session, also after its end. */
@@ -95,6 +112,34 @@ export class ShadowClient {
       // The stream has ended before the session has: its master was stopped.
       await pause(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** lost++), signal)
     }
+  }
+
+  readonly #sandboxCalls = {
+    start: (session: string, command: readonly string[], options: SpawnOptions) =>
+      this.#start(session, command, options),
+    get: (session: string) => this.get(session),
+    end: (session: string, kind: 'soft' | 'hard') => this.end(session, kind),
+    pause: async (session: string, isPaused: boolean) => {
+      const path = `/v1/apps/${encodeURIComponent(session)}/pause`
+      await this.#send(isPaused ? 'PUT' : 'DELETE', path, isPaused ? { body: {} } : {})
+    },
+  }
+
+  #start(session: string, command: readonly string[], options: SpawnOptions): Promise<SandboxCommand> {
+    const own = this.#WebSocket
+    if (own === undefined) {
+      const detail = 'this platform has no WebSocket: give one to the client (Node has it from 22 on)'
+      throw new ShadowFailure(0, { code: 'bad-input', detail })
+    }
+    const path = `/v1/apps/${encodeURIComponent(session)}/exec`
+    // Asked without an Upgrade, the call says why it is refused, or that it wants one.
+    const refusal = async (): Promise<void> => {
+      await this.#send('GET', path, {}).catch((error: unknown) => {
+        if (!(error instanceof ShadowFailure) || error.code !== 'bad-input') throw error
+      })
+    }
+    const url = `${this.#url.replace(/^http/, 'ws')}${path}`
+    return SandboxCommand.start({ ...options, url, token: this.#token, command, WebSocket: own, refusal })
   }
 
   async #json<T>(method: string, path: string, sent: Sent = {}): Promise<T> {

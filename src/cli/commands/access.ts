@@ -1,9 +1,8 @@
 import type { Command } from 'commander'
 import type { MasterClient } from '../../api/client.ts'
-import { isFailure } from '../../lib/errors.ts'
-import { json } from '../../lib/http/api/call.ts'
 import type { App } from '../../model/app.ts'
 import { type AccessFlags, accessOptions, sayAccess, withFlags } from '../access-flags.ts'
+import { changeApp } from '../change-app.ts'
 import { type CallFlags, callsMaster, collect } from '../command-options.ts'
 import { orNearApps } from '../near-apps.ts'
 import { print } from '../print.ts'
@@ -12,8 +11,6 @@ import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
 
 type Flags = CallFlags & AccessFlags & { readonly clear?: true }
-
-const TRIES = 5
 
 export function define(command: Command, terminal: Terminal): void {
   accessOptions(command.argument('<name>', 'the app'))
@@ -49,17 +46,8 @@ get 503 queue-full if too many wait. An app that takes longer than --answer-with
 const changes = ({ allow, deny, forget, rate, ratePerClient, https, hsts, inFlight, answerWithin, clear }: Flags) =>
   [allow, deny, forget, rate, ratePerClient, https, hsts, inFlight, answerWithin, clear].some(one => one !== undefined)
 
-// The call replaces all rules. If-Match makes it fail if somebody changed them in between; then it is tried again.
-async function change(master: MasterClient, name: string, flags: Flags): Promise<App> {
-  for (let tries = 1; ; tries++) {
-    const answer = await master.raw('getApp', { params: { app: name }, query: DIGESTS })
-    const { access } = (await json(answer)) as App
+const change = (master: MasterClient, name: string, flags: Flags): Promise<App> =>
+  changeApp(master, name, ({ access }, headers) => {
     const body = withFlags(flags, name, flags.clear ? undefined : access, access)
-    try {
-      const headers = { 'if-match': answer.headers.etag ?? '*' }
-      return await master.call('setAccess', { params: { app: name }, body, headers, query: DIGESTS })
-    } catch (error) {
-      if (!isFailure(error, 'changed') || tries === TRIES) throw error
-    }
-  }
-}
+    return master.call('setAccess', { params: { app: name }, body, headers, query: DIGESTS })
+  })

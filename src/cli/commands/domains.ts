@@ -35,10 +35,10 @@ the masters order certificates (SHADOW_ACME_DIRECTORY). It exits 0 whatever it f
       .action(async (name: string, flags: CallFlags) => {
         const { master } = await findTarget(terminal, flags)
         const found = await orNearApps(master, name, () => master.call('listDomains', { params: { app: name } }))
-        print(terminal, flags.json, found, ({ items }) => {
+        print(terminal, flags.json, found, ({ items, zones = [] }) => {
           if (items.length === 0) return `${name} has no hostname: shadow domains add ${name} www.example.com\n`
           const rows = items.map(item => [...domainRow(item)])
-          return `${table(terminal, ['hostname', 'leads to', 'certificate'], rows)}${missingOf(items)
+          return `${table(terminal, ['hostname', 'leads to', 'certificate'], rows)}${missingOf(items, zones)
             .map(line => `${line}\n`)
             .join('')}`
         })

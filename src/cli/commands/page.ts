@@ -3,19 +3,17 @@ import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import type { Command } from 'commander'
 import type { MasterClient } from '../../api/client.ts'
-import { isFailure, ShadowError } from '../../lib/errors.ts'
-import { json } from '../../lib/http/api/call.ts'
+import { ShadowError } from '../../lib/errors.ts'
 import type { App } from '../../model/app.ts'
 import { MOST_PAGE_BYTES, type OwnPages, PAGE_KINDS, type PageKind, pageHtml } from '../../model/own-pages.ts'
 import { sayBytes } from '../../model/quantities.ts'
+import { changeApp } from '../change-app.ts'
 import { type CallFlags, callsMaster } from '../command-options.ts'
 import { orNearApps } from '../near-apps.ts'
 import { print, table } from '../print.ts'
 import { DIGESTS } from '../printable.ts'
 import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
-
-const TRIES = 5
 
 export function define(command: Command, terminal: Terminal): void {
   callsMaster(
@@ -68,22 +66,13 @@ async function set(
   print(terminal, flags.json, { app: name, pages: pages ?? {} }, () => shown(terminal, pages))
 }
 
-// The call replaces all pages. If-Match makes it fail if somebody changed them in between; then it is tried again.
-async function change(master: MasterClient, name: string, kind: PageKind, html: string | undefined): Promise<App> {
-  for (let tries = 1; ; tries++) {
-    const answer = await master.raw('getApp', { params: { app: name }, query: DIGESTS })
-    const { pages = {} } = (await json(answer)) as App
+const change = (master: MasterClient, name: string, kind: PageKind, html: string | undefined): Promise<App> =>
+  changeApp(master, name, ({ pages = {} }, headers) => {
     if (html === undefined && pages[kind] === undefined)
       throw new ShadowError('not-found', `${name} has no ${kind} page of its own; nothing was changed`)
     const body = { ...pages, [kind]: html }
-    try {
-      const headers = { 'if-match': answer.headers.etag ?? '*' }
-      return await master.call('setPages', { params: { app: name }, body, headers, query: DIGESTS })
-    } catch (error) {
-      if (!isFailure(error, 'changed') || tries === TRIES) throw error
-    }
-  }
-}
+    return master.call('setPages', { params: { app: name }, body, headers, query: DIGESTS })
+  })
 
 async function readPage({ pipes }: Terminal, file: string): Promise<string> {
   const bytes =

@@ -1,10 +1,10 @@
 import type { Command } from 'commander'
 import type { MasterClient } from '../../api/client.ts'
-import { type Fault, isFailure, ShadowError } from '../../lib/errors.ts'
-import { json } from '../../lib/http/api/call.ts'
+import { type Fault, ShadowError } from '../../lib/errors.ts'
 import type { App } from '../../model/app.ts'
 import { duration } from '../../model/quantities.ts'
 import { sayTcpPort, TCP_DEFAULTS, type TcpPort, usualListen } from '../../model/tcp.ts'
+import { changeApp } from '../change-app.ts'
 import { type CallFlags, callsMaster, parsedFlag } from '../command-options.ts'
 import { sayFrontPort } from '../explain-tcp.ts'
 import { orNearApps } from '../near-apps.ts'
@@ -14,8 +14,6 @@ import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
 
 type AddFlags = CallFlags & { readonly listen?: string; readonly idle?: string; readonly connections?: string }
-
-const TRIES = 5
 
 export function define(command: Command, terminal: Terminal): void {
   callsMaster(
@@ -117,20 +115,11 @@ function wholeNumber(text: string, most: number): number {
   throw new ShadowError('bad-input', `"${text.slice(0, 100)}" is not a whole number from 1 to ${most}`)
 }
 
-// The call replaces all ports. If-Match makes it fail if somebody changed them in between; then it is tried again.
-async function change(
+const change = (
   master: MasterClient,
   name: string,
   next: (ports: readonly TcpPort[]) => readonly TcpPort[],
-): Promise<App> {
-  for (let tries = 1; ; tries++) {
-    const answer = await master.raw('getApp', { params: { app: name }, query: DIGESTS })
-    const { tcp = [] } = (await json(answer)) as App
-    try {
-      const headers = { 'if-match': answer.headers.etag ?? '*' }
-      return await master.call('setTcp', { params: { app: name }, body: [...next(tcp)], headers, query: DIGESTS })
-    } catch (error) {
-      if (!isFailure(error, 'changed') || tries === TRIES) throw error
-    }
-  }
-}
+): Promise<App> =>
+  changeApp(master, name, ({ tcp = [] }, headers) =>
+    master.call('setTcp', { params: { app: name }, body: [...next(tcp)], headers, query: DIGESTS }),
+  )

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { App } from '../../model/app.ts'
-import type { InstanceView, Phase } from '../../model/instance.ts'
+import { type InstanceView, isRunning, type Phase } from '../../model/instance.ts'
 import { type InstanceId, instanceId, isPlain } from '../../model/instance-id.ts'
 import { sayMs } from '../../model/quantities.ts'
 import { type CallFlags, callsMaster } from '../command-options.ts'
@@ -14,6 +14,7 @@ import { showOrWatch, WATCH, type WatchFlags } from '../watch.ts'
 type Row = {
   readonly name: string
   readonly phase: Phase | 'unknown'
+  readonly isParked: boolean
   /** The releases that run: the one that serves, then those before it that have not ended. */
   readonly releases: readonly number[]
   readonly since: string | null
@@ -24,10 +25,14 @@ type Row = {
 }
 
 export function define(command: Command, terminal: Terminal): void {
-  command.option(...WATCH).action(async (flags: CallFlags & WatchFlags) => {
+  command.option('--sessions', 'list sessions of templates too').option(...WATCH)
+  command.action(async (flags: CallFlags & WatchFlags & { readonly sessions?: true }) => {
     const { master } = await findTarget(terminal, flags)
     const read = async () => {
-      const [apps, { items, silent }] = await Promise.all([allApps(master), master.call('listInstances', {})])
+      const [apps, { items, silent }] = await Promise.all([
+        allApps(master, flags.sessions ? 'with' : 'without'),
+        master.call('listInstances', {}),
+      ])
       return { apps: apps.flatMap(app => rowsOf(app, items, silent)), silent }
     }
     const notes = ({ apps, silent }: Awaited<ReturnType<typeof read>>): string => {
@@ -36,7 +41,7 @@ export function define(command: Command, terminal: Terminal): void {
     }
     await showOrWatch(terminal, flags, { read, show: ({ apps }) => show(terminal, apps), notes })
   })
-  callsMaster(command, 'shadow ps', 'shadow ps --watch')
+  callsMaster(command, 'shadow ps', 'shadow ps --watch', 'shadow ps --sessions')
 }
 
 /** One row for the plain instance, whether a node has it or not, and one for each other instance that is not asleep. */
@@ -58,6 +63,7 @@ function rowOf(id: InstanceId, app: App, own: readonly InstanceView[], silent: r
   return {
     name: id,
     phase: instance?.phase ?? (silent.length > 0 ? 'unknown' : 'asleep'),
+    isParked: instance?.parked === true,
     releases: releasesOf(instance),
     since: instance?.since ?? null,
     node: instance?.node ?? null,
@@ -70,7 +76,7 @@ function rowOf(id: InstanceId, app: App, own: readonly InstanceView[], silent: r
 const releasesOf = (instance: InstanceView | undefined): readonly number[] =>
   instance === undefined
     ? []
-    : [...(instance.phase === 'awake' ? [instance.revision] : []), ...(instance.formers ?? []).map(one => one.revision)]
+    : [...(isRunning(instance.phase) ? [instance.revision] : []), ...(instance.formers ?? []).map(one => one.revision)]
 
 const STYLES = { asleep: 'dim', awake: 'green', crashed: 'red', stuck: 'red', unknown: 'yellow' } as const
 
@@ -80,9 +86,9 @@ function show(terminal: Terminal, rows: readonly Row[]): string {
   const text = table(
     terminal,
     ['NAME', 'STATE', 'RELEASE', 'FOR', 'NODE', 'SLEEPS-IN', 'DOMAINS'],
-    rows.map(({ name, phase, releases, since, node, sleepsAt, domains, isPaused }) => [
+    rows.map(({ name, phase, isParked, releases, since, node, sleepsAt, domains, isPaused }) => [
       name,
-      isPaused ? `${phase}, paused` : phase,
+      `${phase}${isParked ? ', parked' : ''}${isPaused ? ', paused' : ''}`,
       releases.join(' ') || '-',
       since === null ? '-' : sayMs(Math.max(0, now - Date.parse(since))),
       node ?? '-',

@@ -1,9 +1,8 @@
 import type { Command } from 'commander'
 import type { MasterClient } from '../../api/client.ts'
-import { isFailure } from '../../lib/errors.ts'
-import { json } from '../../lib/http/api/call.ts'
 import type { App } from '../../model/app.ts'
 import { SCALE_DEFAULTS, sayScale } from '../../model/scale.ts'
+import { changeApp } from '../change-app.ts'
 import { type CallFlags, callsMaster } from '../command-options.ts'
 import { orNearApps } from '../near-apps.ts'
 import { print } from '../print.ts'
@@ -13,8 +12,6 @@ import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
 
 type Flags = CallFlags & ScaleFlags
-
-const TRIES = 5
 
 export function define(command: Command, terminal: Terminal): void {
   scaleOptions(command.argument('<name>', 'the app'))
@@ -45,17 +42,7 @@ volume has one instance. "default" takes a setting away.`,
   )
 }
 
-// The call replaces all rules. If-Match makes it fail if somebody changed them in between; then it is tried again.
-async function change(master: MasterClient, name: string, flags: ScaleFlags): Promise<App> {
-  for (let tries = 1; ; tries++) {
-    const answer = await master.raw('getApp', { params: { app: name }, query: DIGESTS })
-    const { scale } = (await json(answer)) as App
-    const body = withScaleFlags(flags, scale)
-    try {
-      const headers = { 'if-match': answer.headers.etag ?? '*' }
-      return await master.call('setScale', { params: { app: name }, body, headers, query: DIGESTS })
-    } catch (error) {
-      if (!isFailure(error, 'changed') || tries === TRIES) throw error
-    }
-  }
-}
+const change = (master: MasterClient, name: string, flags: ScaleFlags): Promise<App> =>
+  changeApp(master, name, ({ scale }, headers) =>
+    master.call('setScale', { params: { app: name }, body: withScaleFlags(flags, scale), headers, query: DIGESTS }),
+  )

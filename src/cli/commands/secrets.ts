@@ -1,7 +1,9 @@
 import type { Command } from 'commander'
 import type { MasterClient } from '../../api/client.ts'
 import { ShadowError } from '../../lib/errors.ts'
+import type { App } from '../../model/app.ts'
 import { shortDigest } from '../../model/say-release.ts'
+import { addWire, removeWire, type WireFlags, wireOf } from '../change-wire.ts'
 import { type CallFlags, callsMaster } from '../command-options.ts'
 import { readDotEnv } from '../dotenv.ts'
 import { orNearApps } from '../near-apps.ts'
@@ -13,7 +15,7 @@ import { findTarget } from '../target.ts'
 import type { Terminal } from '../terminal.ts'
 import { waitForRevision } from '../wait-for-revision.ts'
 
-type Flags = CallFlags & { readonly stage?: true; readonly note?: string }
+type Flags = CallFlags & WireFlags & { readonly stage?: true; readonly note?: string }
 type Patch = Readonly<Record<string, string | null>>
 
 export function define(command: Command, terminal: Terminal): void {
@@ -34,14 +36,24 @@ export function define(command: Command, terminal: Terminal): void {
     'shadow secrets set blog API_KEY',
     'shadow secrets set blog TLS_KEY < key.pem',
     'pass show blog | shadow secrets set blog API_KEY=- --stage',
+    'shadow secrets set blog API_KEY --wire api.example.com',
   )
+    .option('--wire <host>', 'add them to the requests of the app to this host, and keep them out of its container')
+    .option('--header <name>', 'with --wire: the header that gets them; left out: Authorization')
+    .option(
+      '--format <text>',
+      'with --wire: how they are written there, with {} for the secret; left out: "Bearer {}" in Authorization, else "{}"',
+    )
     .argument('<secret...>', 'NAME asks for the value without showing it; NAME=- or a pipe reads it from stdin')
     .addHelpText(
       'after',
       '\nThe newline at the end of stdin is left out. A value after NAME= is taken, with a warning.',
     )
     .action(async (name: string, given: string[], flags: Flags) => {
-      await change(terminal, name, await givenSecrets(terminal, name, given), flags)
+      const to = wireOf(flags)
+      const values = await givenSecrets(terminal, name, given)
+      if (to !== undefined) await addTo(terminal, name, Object.keys(values), to, flags)
+      await change(terminal, name, values, flags)
     })
 
   changing(
@@ -66,7 +78,10 @@ export function define(command: Command, terminal: Terminal): void {
   changing('unset', 'take secrets away, which makes a release', 'shadow secrets unset blog API_KEY OLD_KEY')
     .argument('<secret...>', 'their names')
     .action(async (name: string, names: string[], flags: Flags) => {
-      await change(terminal, name, Object.fromEntries(names.map(one => [one, null])), flags)
+      const { task } = await change(terminal, name, Object.fromEntries(names.map(one => [one, null])), flags)
+      if (flags.stage || task.wire?.some(({ secret }) => names.includes(secret)) !== true) return
+      const { master } = await findTarget(terminal, flags)
+      await removeWire(master, name, names)
     })
 
   const ls = command
@@ -80,9 +95,9 @@ export function define(command: Command, terminal: Terminal): void {
     .description('make a release with what is staged')
     .argument('<name>', 'the app')
     .option('--note <text>', 'why; shadow releases shows it')
-  callsMaster(apply, 'shadow secrets apply blog').action((name: string, flags: Flags) =>
-    change(terminal, name, {}, flags),
-  )
+  callsMaster(apply, 'shadow secrets apply blog').action(async (name: string, flags: Flags) => {
+    await change(terminal, name, {}, flags)
+  })
 
   const discard = command.command('discard').description('forget what is staged').argument('<name>', 'the app')
   callsMaster(discard, 'shadow secrets discard blog').action(async (name: string, flags: CallFlags) => {
@@ -93,7 +108,22 @@ export function define(command: Command, terminal: Terminal): void {
   })
 }
 
-async function change(terminal: Terminal, name: string, body: Patch, { stage, note, ...flags }: Flags): Promise<void> {
+/** First how they are added, then their values: so no release has them as variables. */
+async function addTo(
+  terminal: Terminal,
+  name: string,
+  secrets: readonly string[],
+  to: NonNullable<ReturnType<typeof wireOf>>,
+  flags: CallFlags,
+): Promise<void> {
+  const { master } = await findTarget(terminal, flags)
+  await orNearApps(master, name, () => addWire(master, name, secrets, to))
+  terminal.err(
+    `${secrets.join(', ')}: added to requests of ${name} to ${to.host} (${to.header}), and not in its container\n`,
+  )
+}
+
+async function change(terminal: Terminal, name: string, body: Patch, { stage, note, ...flags }: Flags): Promise<App> {
   const { master } = await findTarget(terminal, flags)
   const query = { strict: 'true', stage: stage ? 'true' : 'false', note, ...DIGESTS } as const
   const signal = new AbortController().signal // its node may be slow to check the release
@@ -101,16 +131,21 @@ async function change(terminal: Terminal, name: string, body: Patch, { stage, no
     master.call('changeSecrets', { params: { app: name }, body, query, signal }),
   )
   print(terminal, flags.json, { app: printable(app), changed, staged: stage === true }, () => '')
-  if (changed.length === 0) return terminal.err(`nothing changed; ${name} stays at release ${app.task.revision}\n`)
+  if (changed.length === 0) {
+    terminal.err(`nothing changed; ${name} stays at release ${app.task.revision}\n`)
+    return app
+  }
   if (stage) {
     terminal.err(
       `staged: ${changed.join(', ')}; the next release of ${name} takes it, or: shadow secrets apply ${name}\n`,
     )
-    return warnOfVariables(terminal, master, name, changed)
+    await warnOfVariables(terminal, master, name, changed)
+    return app
   }
   terminal.err(`${name} is at release ${app.task.revision}; changed: ${changed.join(', ')}\n`)
   terminal.err(sayAllowed(app))
   await waitForRevision(master, app)
+  return app
 }
 
 /** A staged secret may have the name of a variable, if the release that takes it takes the variable away. */

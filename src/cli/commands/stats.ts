@@ -62,7 +62,7 @@ class StatsReader {
 function say(terminal: Terminal, { instances, silent }: Shown, names: readonly string[]): string {
   const notes = silent.map(node => `node ${node} does not answer; what runs there is not shown\n`).join('')
   if (instances.length === 0)
-    return `${names.length === 0 ? 'no app is awake' : `${names.join(', ')}: asleep`}\n${notes}`
+    return `${names.length === 0 ? 'no app is awake or frozen' : `${names.join(', ')}: asleep`}\n${notes}`
   const header = ['app', 'cpu', 'memory', 'of', 'net in / out', 'disk written', 'pids', 'volume', 'node']
   const rows = instances.map(one => [
     one.instance,

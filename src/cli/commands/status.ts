@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { isFailure, type Problem, ShadowError } from '../../lib/errors.ts'
 import type { App, Volume } from '../../model/app.ts'
 import { sayIdleCheck } from '../../model/idle-check.ts'
-import type { InstanceView, LogLine } from '../../model/instance.ts'
+import { type InstanceView, type LogLine, sayPhase } from '../../model/instance.ts'
 import { sayPause } from '../../model/pause.ts'
 import { sayBytes } from '../../model/quantities.ts'
 import { sayUse } from '../../model/say-use.ts'
@@ -105,6 +105,7 @@ function show(
     ['in use by', instance?.holds.map(hold => `${sayUse(hold)} since ${hold.since}`).join('\n') || undefined],
     ['at work', instance?.atWork?.why],
     ['sleeps at', instance?.sleepsAt ?? undefined],
+    ['frozen because', instance?.frozenBy],
     ['paused', app.paused && sayPause(app.paused)],
     ['budget', sayBudgetState(app, terminal.now())],
     ['problem', instance?.problem?.detail],
@@ -140,9 +141,14 @@ function show(
     ['limits', sayLimits(task)],
     ['disk', sayDisk(task, instance)],
     ['may reach', task.egress?.join(', ')],
+    ['on the wire', task.wire?.map(one => `${one.secret} to ${one.host} (${one.header})`).join(', ')],
     ['uses', task.uses?.join(', ')],
     ['used by', app.usedBy?.join(', ')],
     ['sleeps after', task.sleep.idleAfter],
+    ['frozen after', task.sleep.freezeAfter],
+    ['suspended after', task.sleep.suspendAfter],
+    ['kept', task.sleep.keep],
+    ['detached after', task.sleep.detachAfter],
     ['idle check', task.sleep.idleCheck && sayIdleCheck(task.sleep.idleCheck)],
     ['at work above', task.sleep.cpu === undefined ? undefined : `${task.sleep.cpu} % of its processors`],
     ['scale', app.scale && sayScale(app.scale)],
@@ -176,7 +182,7 @@ const sayInstances = ({ scale }: App, instances: readonly InstanceView[]): strin
 function sayState(instance: InstanceView | null, problem: Problem | null): string {
   if (problem?.code === 'volume-lost') return `volume-lost: ${problem.detail}`
   if (problem !== null) return `unknown: ${problem.detail}`
-  return instance === null ? 'asleep' : `${instance.phase} since ${instance.since}`
+  return instance === null ? 'asleep' : `${sayPhase(instance)} since ${instance.since}`
 }
 
 /** The count of failed wakes. An awake app keeps the count of failures before this wake until it has run for a while. */

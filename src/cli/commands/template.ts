@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { Register } from '../../api/schemas.ts'
 import { ShadowError } from '../../lib/errors.ts'
+import { labels } from '../../model/labels.ts'
 import { TEMPLATE_DEFAULTS as usual } from '../../model/session.ts'
 import { type CallFlags, callsMaster } from '../command-options.ts'
 import { type DefinitionFlags, definitionOptions, toPatch, withoutNulls } from '../definition-flags.ts'
@@ -15,7 +16,11 @@ type RuleFlags = {
   readonly whenIdle?: string
   readonly most?: string
   readonly visitors?: string
+  readonly ports?: string
   readonly authUrl?: string
+  readonly warm?: string
+  readonly pool?: string
+  readonly volumeFrom?: string
 }
 
 const ruleOptions = (command: Command): Command =>
@@ -27,15 +32,36 @@ const ruleOptions = (command: Command): Command =>
     )
     .option('--most <count>', `most sessions at a time; default: ${usual.most}`)
     .option('--visitors <who>', `token or all: who may visit a session; default: ${usual.visitors}`)
-    .option('--auth-url <url>', 'asked before each connect, and for each visit without a token')
+    .option('--ports <which>', `main or all: which ports of a session have a hostname; default: ${usual.ports}`)
+    .option(
+      '--auth-url <url>',
+      'asked about each visit without a token, and before a connect that passes its visitor on',
+    )
+    .option('--warm <count>', 'sessions that are kept started ahead of time; default: none')
+    .option('--pool <labels>', 'labels that a node must have to take its sessions: disk=ssd,zone=eu-1')
+    .option('--volume-from <source>', 'app:NAME or snapshot:NAME/ID: what the first volume of a session is a copy of')
 
 /** The rules as the API takes them; its schema decides whether they are valid. */
-const rulesOf = ({ lifetime, whenIdle, most, visitors, authUrl }: RuleFlags): object => ({
+const rulesOf = ({
+  lifetime,
+  whenIdle,
+  most,
+  visitors,
+  ports,
+  authUrl,
+  warm,
+  pool,
+  volumeFrom,
+}: RuleFlags): object => ({
   ...(lifetime !== undefined && { lifetime }),
   ...(whenIdle !== undefined && { whenIdle }),
   ...(most !== undefined && { most: Number(most) }),
   ...(visitors !== undefined && { visitors }),
+  ...(ports !== undefined && { ports }),
   ...(authUrl !== undefined && { authUrl }),
+  ...(warm !== undefined && { warm: Number(warm) }),
+  ...(pool !== undefined && { pool: labels(pool) }),
+  ...(volumeFrom !== undefined && { volumeFrom }),
 })
 
 export function define(command: Command, terminal: Terminal): void {
@@ -81,6 +107,7 @@ export function define(command: Command, terminal: Terminal): void {
       terminal.err(`${name} is a template; sessions that live keep the rules that they were made with\n`)
     }),
     'shadow template set editor --most 200 --lifetime 4h',
+    'shadow template set editor --warm 5',
   )
   callsMaster(
     command
@@ -88,18 +115,20 @@ export function define(command: Command, terminal: Terminal): void {
       .description('list the templates')
       .action(async (flags: CallFlags) => {
         const { master } = await findTarget(terminal, flags)
-        const items = (await allApps(master)).filter(({ template }) => template !== undefined)
+        const items = (await allApps(master, 'without')).filter(({ template }) => template !== undefined)
         print(terminal, flags.json, { items: items.map(printable) }, () =>
           table(
             terminal,
-            ['NAME', 'RELEASE', 'LIFETIME', 'WHEN-IDLE', 'MOST', 'VISITORS', 'DOMAINS'],
+            ['NAME', 'RELEASE', 'LIFETIME', 'WHEN-IDLE', 'MOST', 'WARM', 'VISITORS', 'PORTS', 'DOMAINS'],
             items.map(({ name, task, template, domains }) => [
               name,
               String(task.revision),
               template?.lifetime ?? '-',
               `${template?.whenIdle} after ${task.sleep.idleAfter}`,
               String(template?.most),
+              String(template?.warm ?? 0),
               template?.visitors ?? '-',
+              template?.ports ?? usual.ports,
               domains.join(' ') || '-',
             ]),
           ),

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { ShadowError } from '../../lib/errors.ts'
-import { type DomainFlags, NO_DEADLINE, STRICT, updateDomains } from '../change-domains.ts'
+import { NO_DEADLINE, STRICT } from '../change-app.ts'
+import { type DomainFlags, updateDomains } from '../change-domains.ts'
 import { type CallFlags, callsMaster, collect } from '../command-options.ts'
 import { type DefinitionFlags, definitionOptions, toPatch } from '../definition-flags.ts'
 import { orNearApps } from '../near-apps.ts'

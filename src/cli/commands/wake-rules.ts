@@ -1,9 +1,8 @@
 import type { Command } from 'commander'
 import type { MasterClient } from '../../api/client.ts'
-import { isFailure } from '../../lib/errors.ts'
-import { json } from '../../lib/http/api/call.ts'
 import type { App } from '../../model/app.ts'
 import { NO_WAKE_RULES } from '../../model/wake-rules.ts'
+import { changeApp } from '../change-app.ts'
 import { type CallFlags, callsMaster } from '../command-options.ts'
 import { orNearApps } from '../near-apps.ts'
 import { print } from '../print.ts'
@@ -13,8 +12,6 @@ import type { Terminal } from '../terminal.ts'
 import { changesWakeRules, sayWakeRules, type WakeFlags, wakeOptions, withWakeFlags } from '../wake-flags.ts'
 
 type Flags = CallFlags & WakeFlags
-
-const TRIES = 5
 
 export function define(command: Command, terminal: Terminal): void {
   wakeOptions(command.argument('<name>', 'the app'))
@@ -46,17 +43,8 @@ Fronts apply the rules, and a change restarts nothing. shadow why tells which re
   )
 }
 
-// The call replaces all rules. If-Match makes it fail if somebody changed them in between; then it is tried again.
-async function change(master: MasterClient, name: string, flags: Flags): Promise<App> {
-  for (let tries = 1; ; tries++) {
-    const answer = await master.raw('getApp', { params: { app: name }, query: DIGESTS })
-    const { wake } = (await json(answer)) as App
+const change = (master: MasterClient, name: string, flags: Flags): Promise<App> =>
+  changeApp(master, name, ({ wake }, headers) => {
     const body = withWakeFlags(flags, name, wake)
-    try {
-      const headers = { 'if-match': answer.headers.etag ?? '*' }
-      return await master.call('setWakeRules', { params: { app: name }, body, headers, query: DIGESTS })
-    } catch (error) {
-      if (!isFailure(error, 'changed') || tries === TRIES) throw error
-    }
-  }
-}
+    return master.call('setWakeRules', { params: { app: name }, body, headers, query: DIGESTS })
+  })

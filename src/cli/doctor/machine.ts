@@ -1,6 +1,7 @@
-import { access, constants, readFile, statfs } from 'node:fs/promises'
+import { access, constants, statfs } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { SYSTEM } from '../../lib/exec.ts'
+import { readMemory } from '../../lib/memory.ts'
 import { sayBytes } from '../../model/quantities.ts'
 import { type Check, type Finding, ok, problem, warning } from './finding.ts'
 
@@ -81,12 +82,10 @@ async function packetFilter(): Promise<readonly Finding[]> {
 
 /** Whether the kernel gives memory away that it does not have: not so is a node that fails at odd moments. */
 async function memory(): Promise<readonly Finding[]> {
-  const text = await readFile('/proc/meminfo', 'utf8')
-  const bytesOf = (name: string): number => 1_024 * Number(new RegExp(`^${name}: +(\\d+)`, 'm').exec(text)?.[1] ?? 0)
-  const [total, available] = [bytesOf('MemTotal'), bytesOf('MemAvailable')]
-  const value = `${sayBytes(available)} of ${sayBytes(total)} available`
+  const { totalBytes, availableBytes } = await readMemory()
+  const value = `${sayBytes(availableBytes)} of ${sayBytes(totalBytes)} available`
   const about = { check: 'memory', what: 'memory of the machine', where: '/proc/meminfo', value }
-  if (available > LEAST_MEMORY) return [ok(about)]
+  if (availableBytes > LEAST_MEMORY) return [ok(about)]
   return [
     warning(about, 'a wake waits for memory: stop what else runs here, or use a larger machine (ps aux --sort=-rss)'),
   ]

@@ -12,6 +12,7 @@ import { machineChecks, roomCheck } from './machine.ts'
 import { portsCheck, type WantedPort } from './ports.ts'
 import { resticCheck } from './restic.ts'
 import { storeChecks } from './store.ts'
+import { tiersCheck } from './tiers.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 export const ROLES = ['up', 'nodeproxy', 'master', 'proxy'] as const
@@ -68,6 +69,7 @@ export async function thisMachine(
     ...(has('nodeproxy')
       ? [
           ...machineChecks(),
+          tiersCheck(),
           dockerCheck(socket, docker),
           resticCheck(nodeproxy.restic),
           leftoverCheck({ data, node, docker }),

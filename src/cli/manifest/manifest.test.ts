@@ -96,7 +96,7 @@ idle_after = "5m"
     '4:1 prot is not a known field; did you mean "port"?',
     '6:1 limits.memory: "12Q" is not a size; write it like 512MiB or 1GiB',
     '8:1 volume.size = "1KiB": is too small; a volume takes at least 16MiB',
-    '10:1 checks.ready: "tcp" is none of port, http:/path, log:REGEX, healthcheck',
+    '10:1 checks.ready: "tcp" is none of port, http:/path, log:REGEX, healthcheck, started',
     '12:1 sleep.idle_after is not a known field; did you mean "idleAfter"?',
     '14:1 env.A B = "x": a variable is named without spaces and =, and begins with no digit',
   ])

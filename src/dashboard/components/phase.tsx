@@ -1,6 +1,8 @@
 const PHASE_WORDS: Readonly<Record<string, string>> = {
   awake: 'awake',
   waking: 'waking',
+  frozen: 'frozen',
+  suspended: 'suspended',
   asleep: 'asleep',
   stopping: 'going to sleep',
   crashed: 'crashed',

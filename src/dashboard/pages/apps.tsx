@@ -26,9 +26,12 @@ const PHASES = [
   ['', 'All', 'all'],
   ['awake', 'Awake', 'awake'],
   ['waking', 'Waking', 'waking'],
+  ['frozen', 'Frozen', 'frozen'],
+  ['suspended', 'Suspended', 'suspended'],
   ['asleep', 'Asleep', 'asleep'],
   ['paused', 'Paused', 'paused'],
   ['problem', 'Problems', 'problem'],
+  ['session', 'Sessions', 'session'],
 ] as const
 
 /** The list of all apps. */

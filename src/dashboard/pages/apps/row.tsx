@@ -92,7 +92,8 @@ function Month({ row: { month }, currency }: { row: AppRow; currency: string | n
 function WakeOrSleep({ row: { app, phase, isPaused } }: { row: AppRow }) {
   const [isBusy, setBusy] = useState(false)
   if (isPaused) return null
-  const verb = phase === 'awake' ? 'sleep' : phase === 'asleep' || phase === 'crashed' ? 'wake' : undefined
+  const canSleep = ['awake', 'frozen', 'suspended'].includes(phase)
+  const verb = canSleep ? 'sleep' : phase === 'asleep' || phase === 'crashed' ? 'wake' : undefined
   if (verb === undefined) return null
   const run = async (): Promise<void> => {
     setBusy(true)

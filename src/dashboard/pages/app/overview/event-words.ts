@@ -9,6 +9,7 @@ export type AppNow = { readonly revision: number; readonly idleAfter: string }
 
 const SLEEP_REASONS: Readonly<Record<string, string>> = {
   room: 'nobody used it, and another app needed its memory',
+  memory: 'nobody used it, and its machine was short of memory',
   asked: 'somebody asked for it',
   updated: 'its definition changed',
   removed: 'it was removed',

@@ -20,7 +20,7 @@ export function WakeSleep({ app, row }: Props) {
   const [busy, setBusy] = useState<'wake' | 'sleep' | 'resume'>()
   const [used, setUsed] = useState<InstanceView>()
   const [error, setError] = useState<ApiError>()
-  const canSleep = row?.phase === 'awake' || row?.phase === 'stuck'
+  const canSleep = ['awake', 'frozen', 'suspended', 'stuck'].includes(row?.phase ?? '')
   const verb = canSleep ? 'sleep' : row?.isPaused ? 'resume' : 'wake'
   const isChanging = row?.phase === 'waking' || row?.phase === 'stopping'
 

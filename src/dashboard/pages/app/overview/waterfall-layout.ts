@@ -17,6 +17,7 @@ const STEPS: Readonly<Record<StepTime['step'], readonly [words: string, of: Bar[
   image: ['get the image', 'container'],
   create: ['create the container', 'container'],
   companions: ['wake its companions', 'container'],
+  turn: ['wait for its turn to start', 'container'],
   start: ['start the container', 'container'],
   ready: ['wait until the app is ready', 'app'],
 }
