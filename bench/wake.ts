@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import { busyboxImage, nodeImage } from '../test/tools/images.ts'
+import { zramSwap } from '../test/tools/zram.ts'
 import {
   type Also,
   benchFlags,
@@ -14,6 +15,7 @@ import {
   rowOf,
   rowOfOne,
 } from './lib/bench.ts'
+import { bootOf } from './lib/boot.ts'
 import { bareDocker } from './lib/docker.ts'
 import { childrenCpuMs, cpuMs } from './lib/process.ts'
 import { startUp } from './lib/up.ts'
@@ -22,8 +24,12 @@ import { firstByte, type Visit } from './lib/visit.ts'
 const { json, rounds } = benchFlags({ rounds: 9 })
 const TIMES = 3
 const BURST = 8
+const PARKED = 20
 const SETTLE_MS = 50
 const IDLE_MS = 2_000
+// Networks are prepared again half a second after one was used.
+const PARKED_MS = 600
+const NODE_APP = new URL('../test/tools/apps/app.mjs', import.meta.url).pathname
 
 type Sample = { readonly app: string; readonly image: string; readonly command?: string[]; readonly path: string }
 
@@ -35,21 +41,56 @@ const { daemon: up, front, api } = held.use(await startUp(name))
 const httpd = { image: await busyboxImage(), command: ['httpd', '-f', '-p', '8000', '-h', '/etc'], path: '/passwd' }
 const busybox: Sample = { ...httpd, app: 'busybox' }
 const node: Sample = { app: 'node', image: await nodeImage(), path: '/' }
+// Awake all the time but for the moments in which they are frozen.
+const thawed: Sample = { ...busybox, app: 'thawed' }
+const thawedNode: Sample = { ...node, app: 'thawed-node' }
 const burst = Array.from({ length: BURST }, (_, number): Sample => ({ ...httpd, app: `burst-${number}` }))
-for (const sample of [busybox, node, ...burst]) await register(sample)
+const parkedAtOnce = Array.from({ length: PARKED }, (_, number): Sample => ({ ...httpd, app: `parked-${number}` }))
+for (const sample of [busybox, node, thawed, thawedNode, ...burst, ...parkedAtOnce]) await register(sample)
+for (const sample of [thawed, thawedNode]) await visit(sample)
 
 const asleep = wakeCase('asleep', busybox)
 const asleepNode = wakeCase('asleep-node', node)
 const floor = floorCase('floor: docker create+start', busybox)
 const floorNode = floorCase('floor: docker create+start, node', node)
-const cases = [asleep, floor, asleepNode, floorNode]
+const parked = parkedCase('parked', busybox)
+const parkedNode = parkedCase('parked-node', node)
+const ownBoot = bootCase('floor: own boot of the Node server')
+const awake = awakeCase('awake request', thawed)
+const frozen = frozenCase('frozen', thawed)
+const frozenNode = frozenCase('frozen-node', thawedNode)
+const swap = await zramSwap()
+if (swap !== undefined) held.use(swap)
+const suspended = suspendedCase('suspended: Node, in zram', thawedNode)
+const unpaused = unpauseCase('floor: docker unpause and a request to the app', busybox)
+const cases = [
+  asleep,
+  floor,
+  asleepNode,
+  floorNode,
+  parked,
+  parkedNode,
+  ownBoot,
+  awake,
+  frozen,
+  frozenNode,
+  unpaused,
+  ...(swap ? [suspended] : []),
+]
 const idleCpu = await idleCpuMs()
 const childrenBefore = await childrenCpuMs(up.pid)
 const samples = await interleave(cases, { rounds, times: TIMES })
-const wakes = 2 * TIMES * (rounds + 1)
+const wakes = 4 * TIMES * (rounds + 1)
 const childrenCpu = ((await childrenCpuMs(up.pid)) - childrenBefore) / wakes
 
-const bursts = [burstCase(`burst of ${BURST}`), burstFloor(`floor: ${BURST} × docker create+start at once`)]
+const parkedBurst = parkedBurstCase(`${PARKED} parked at once`)
+const parkedFloor = burstFloor(`floor: ${PARKED} × docker create+start at once`, parkedAtOnce)
+const bursts = [
+  burstCase(`burst of ${BURST}`),
+  burstFloor(`floor: ${BURST} × docker create+start at once`, burst),
+  parkedBurst,
+  parkedFloor,
+]
 const inBursts = await interleave(bursts, { rounds: Math.ceil(rounds / 2) })
 
 const ours = [...samples.keys()].filter(key => !cases.some(({ name }) => name === key)).sort()
@@ -73,14 +114,22 @@ print(
       ...eachOfBurst.map(key => rowOf({ name: key, unit: 'ms' }, inBursts)),
     ],
     aims: [
-      ratioAim('asleep/docker', 1.3, samples, asleep.name, floor.name),
-      ratioAim('asleep-node/docker', 1.2, samples, asleepNode.name, floorNode.name),
-      countAim('own CPU ms/wake', 15, ownCpu),
+      ratioAim('asleep/docker', 0.5, samples, asleep.name, floor.name),
+      ratioAim('asleep-node/docker', 0.7, samples, asleepNode.name, floorNode.name),
+      ratioAim('frozen/awake request', 2.5, samples, frozen.name, awake.name),
+      ...(swap ? [ratioAim('suspended/awake request', 25, samples, suspended.name, awake.name)] : []),
+      ratioAim('parked/docker', 0.15, samples, parked.name, floor.name),
+      ratioAim('parked/own boot', 1.4, samples, parkedNode.name, ownBoot.name),
+      ratioAim('20 parked at once/docker', 0.05, inBursts, parkedBurst.name, parkedFloor.name),
+      countAim('own CPU ms/wake', 10, ownCpu),
     ],
     notes: [
       'asleep: busybox httpd with a volume, asleep-node: an HTTP server on Node with a volume; from the connect to the front to the first byte of the app’s answer, shadow up being a process of its own',
       'floor: the same image by bare calls to Docker’s API (create, start, inspect) on a bridge network of its own, without a volume, until a connect succeeds (a try each ms)',
       `stages are those of Server-Timing; own CPU is that of shadow up (master, node and front), from before the request to ${SETTLE_MS} ms after the answer; the sleep that follows has a row of its own, and so have the programs that it starts`,
+      'frozen, frozen-node: the same apps, frozen for a moment, to the first byte through the front; awake request: the same request while the app is awake, on a new connection as well; suspended: the server on Node, whose memory is in zram, if this machine can have that; floor: docker unpause by Docker’s API, then a request to the container without a proxy',
+      'parked, parked-node: the same apps as asleep, for which a container waits; own boot: the same server on Node as a process of this machine, from its start until a connect succeeds (a try each ms)',
+      `${PARKED} parked at once: parked apps with a volume, from the first request to the last answer`,
       `burst of ${BURST}: from the first request to the last answer; each: of each of them. Their containers end by turns: Docker before 23 may lock up for ever when the last ones of a network end at once (moby/libnetwork#2679)`,
     ],
   },
@@ -126,6 +175,98 @@ function wakeCase(name: string, sample: Sample): Case {
   }
 }
 
+function park({ app }: Sample): Promise<unknown> {
+  return api.call('sleepApp', { params: { app }, query: { to: 'parked' } })
+}
+
+function parkedCase(name: string, sample: Sample): Case {
+  return {
+    name,
+    unit: 'ms',
+    async measure(also) {
+      await park(sample)
+      await wait(PARKED_MS)
+      const before = await cpuMs(up.pid)
+      const { ms, stages } = await visit(sample)
+      await wait(SETTLE_MS)
+      also(of(name, 'own CPU'), (await cpuMs(up.pid)) - before)
+      for (const [stage, took] of stages) also(of(name, stage), took)
+      await sleep(sample)
+      await wait(SETTLE_MS)
+      return ms
+    },
+  }
+}
+
+function parkedBurstCase(name: string): Case {
+  return {
+    name,
+    unit: 'ms',
+    async measure(also) {
+      for (const sample of parkedAtOnce) await park(sample)
+      await wait(PARKED_MS)
+      const ms = await lastOf(parkedAtOnce, async sample => (await visit(sample)).ms, of(name, 'each'), also)
+      for (const sample of parkedAtOnce) await sleep(sample)
+      return ms
+    },
+  }
+}
+
+/** The server on Node, without a container. */
+function bootCase(name: string): Case {
+  return { name, unit: 'ms', measure: () => bootOf(NODE_APP) }
+}
+
+function awakeCase(name: string, sample: Sample): Case {
+  return { name, unit: 'ms', measure: async () => (await visit(sample)).ms }
+}
+
+function frozenCase(name: string, sample: Sample): Case {
+  return {
+    name,
+    unit: 'ms',
+    async measure(also) {
+      await api.call('sleepApp', { params: { app: sample.app }, query: { to: 'frozen' } })
+      await wait(SETTLE_MS)
+      const before = await cpuMs(up.pid)
+      const { ms } = await visit(sample)
+      await wait(SETTLE_MS)
+      also(of(name, 'own CPU'), (await cpuMs(up.pid)) - before)
+      return ms
+    },
+  }
+}
+
+function suspendedCase(name: string, sample: Sample): Case {
+  return {
+    name,
+    unit: 'ms',
+    async measure() {
+      await api.call('sleepApp', { params: { app: sample.app }, query: { to: 'suspended' } })
+      await wait(SETTLE_MS)
+      return (await visit(sample)).ms
+    },
+  }
+}
+
+function unpauseCase(name: string, { image, command, path }: Sample): Case {
+  return {
+    name,
+    unit: 'ms',
+    async measure() {
+      const { address, pause, unpause, remove } = await docker.start(image, command)
+      await pause()
+      await wait(SETTLE_MS)
+      const from = performance.now()
+      await unpause()
+      await firstByte(`http://${address}`, 'app', path)
+      const ms = performance.now() - from
+      await remove()
+      return ms
+    },
+  }
+}
+
 function floorCase(name: string, { image, command }: Sample): Case {
   return {
     name,
@@ -150,7 +291,7 @@ function burstCase(name: string): Case {
   }
 }
 
-function burstFloor(name: string): Case {
+function burstFloor(name: string, burst: readonly Sample[]): Case {
   return {
     name,
     unit: 'ms',

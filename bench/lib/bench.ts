@@ -48,12 +48,28 @@ export type Report = {
 /** The samples of each case by name: one list for each round. */
 export type Samples = ReadonlyMap<string, readonly (readonly number[])[]>
 
-/** The flags of every bench. */
-export function benchFlags(defaults: { rounds: number }): { json: boolean; rounds: number } {
+/** The flags of every bench, and numbers of this one by their names. */
+export function benchFlags<Name extends string = never>(
+  defaults: { rounds: number },
+  numbers = {} as Readonly<Record<Name, number>>,
+): { json: boolean; rounds: number } & Record<Name, number> {
+  const names = Object.keys(numbers) as Name[]
   const { values } = parseArgs({
-    options: { json: { type: 'boolean', default: false }, rounds: { type: 'string' } },
+    options: {
+      json: { type: 'boolean', default: false },
+      rounds: { type: 'string' },
+      ...Object.fromEntries(names.map(name => [name, { type: 'string' } as const])),
+    },
   })
-  return { json: values.json, rounds: Number(values.rounds ?? defaults.rounds) }
+  const given = new Map<string, unknown>(Object.entries(values))
+  const numberOf = (name: string, usual: number): number => {
+    const number = Number(given.get(name) ?? usual)
+    if (!Number.isInteger(number) || number < 1)
+      throw new Error(`--${name} ${given.get(name)}: not a whole number from 1 on`)
+    return number
+  }
+  const own = Object.fromEntries(names.map(name => [name, numberOf(name, numbers[name])])) as Record<Name, number>
+  return { json: values.json === true, rounds: numberOf('rounds', defaults.rounds), ...own }
 }
 
 /** Keeps this process, and the processes it starts from now on, on one core, so that peers and ours run on the same one. */

@@ -8,6 +8,8 @@ export type Daemon = AsyncDisposable & {
   readonly ready: Readonly<Record<string, string>>
   /** The time from its start until it was ready. */
   readonly startMs: number
+  /** Ends it at once. */
+  kill(): Promise<void>
 }
 
 /** Starts a program and waits until it is ready. Disposing of the result ends it with the signal. */
@@ -25,16 +27,18 @@ export async function startDaemon(
   const line = await Promise.race([firstLine(child), once(child, 'exit').then(() => undefined)])
   if (line === undefined) throw new Error(`${[file, ...args].join(' ')} ended before it was ready:\n${said}`)
   const startMs = performance.now() - from
+  const end = async (by: NodeJS.Signals): Promise<void> => {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    const ended = once(child, 'exit')
+    child.kill(by)
+    await ended
+  }
   return {
     pid: child.pid ?? 0,
     ready: JSON.parse(line),
     startMs,
-    async [Symbol.asyncDispose]() {
-      if (child.exitCode !== null || child.signalCode !== null) return
-      const ended = once(child, 'exit')
-      child.kill(signal)
-      await ended
-    },
+    kill: () => end('SIGKILL'),
+    [Symbol.asyncDispose]: () => end(signal),
   }
 }
 

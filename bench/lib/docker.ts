@@ -8,7 +8,16 @@ const PORT = 8000
 /** The minimal way to a running server: Docker's API over its socket, and a loop that connects. */
 export type BareDocker = AsyncDisposable & {
   /** Creates and starts a container. Returns the ms until its port was open, and a function that removes it. */
-  start(image: string, command?: readonly string[]): Promise<{ ms: number; remove: () => Promise<void> }>
+  start(image: string, command?: readonly string[]): Promise<Started>
+}
+
+type Started = {
+  readonly ms: number
+  /** `ip:port` */
+  readonly address: string
+  pause(): Promise<unknown>
+  unpause(): Promise<unknown>
+  remove(): Promise<void>
 }
 
 /** Makes a bridge network like ours, for the containers that are started. */
@@ -34,8 +43,15 @@ export async function bareDocker(name: string): Promise<BareDocker> {
       started.add(id)
       await call('POST', `/containers/${id}/start`)
       const { NetworkSettings } = (await call('GET', `/containers/${id}/json`)) as Inspected
-      while (!(await opens(NetworkSettings.Networks[name]?.IPAddress ?? ''))) await wait(1)
-      return { ms: performance.now() - from, remove: () => remove(id) }
+      const ip = NetworkSettings.Networks[name]?.IPAddress ?? ''
+      while (!(await opens(ip))) await wait(1)
+      return {
+        ms: performance.now() - from,
+        address: `${ip}:${PORT}`,
+        pause: () => call('POST', `/containers/${id}/pause`),
+        unpause: () => call('POST', `/containers/${id}/unpause`),
+        remove: () => remove(id),
+      }
     },
     async [Symbol.asyncDispose]() {
       for (const id of started) await remove(id)
@@ -69,9 +85,9 @@ async function request(agent: Agent, method: string, path: string, body?: object
   return text === '' ? undefined : JSON.parse(text)
 }
 
-function opens(host: string): Promise<boolean> {
+export function opens(host: string, port = PORT): Promise<boolean> {
   return new Promise(resolve => {
-    const socket = connect(PORT, host)
+    const socket = connect(port, host)
     const end = (open: boolean) => (): void => {
       socket.destroy()
       resolve(open)

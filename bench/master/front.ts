@@ -63,7 +63,7 @@ export async function front(master: Served, { shadow, folder, rounds }: Given): 
 }
 
 /** A node that has every app awake, and answers every request. */
-async function answeringNode(master: Served): Promise<AsyncDisposable> {
+export async function answeringNode(master: Pick<Served, 'client'>): Promise<AsyncDisposable> {
   const well = {
     overall: false,
     overloaded: false,
@@ -94,12 +94,12 @@ async function answeringNode(master: Served): Promise<AsyncDisposable> {
 }
 
 /** Requests a hostname through the front; fails unless the app answers. */
-function visitor(address: string): (host: string) => Promise<void> {
+export function visitor(address: string): (host: string, path?: string) => Promise<void> {
   const [hostname, port] = address.split(':')
   const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE })
-  return host =>
+  return (host, path = '/') =>
     new Promise((resolve, reject) => {
-      const asked = request({ hostname, port, agent, headers: { host } })
+      const asked = request({ hostname, port, path, agent, headers: { host } })
       asked
         .on('response', answer => {
           if (answer.statusCode !== 200) reject(new Error(`${host}: the front answered ${answer.statusCode}`))
