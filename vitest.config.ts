@@ -44,7 +44,7 @@ const APART = [
   'test/cli/{start,terminal}.test.ts',
   'test/daemons/*.test.ts',
   'test/dashboard/origins.test.ts',
-  'test/front/{acme,smuggling*}.test.ts',
+  'test/front/{acme,dns-*,smuggling*}.test.ts',
   'test/storage/*.test.ts',
   'test/images/conformance.test.ts',
   'test/volumes/ebs-wire.test.ts',
@@ -52,13 +52,15 @@ const APART = [
   'test/install/*.test.ts',
 ]
 /**
- * Journeys that need the machine's own Docker and its packet filter, or the whole machine; and those that start processes with a copy of
- * all mounts of the machine, which keep the volumes of every other test in use.
+ * Journeys that need the machine's own Docker and its packet filter, or the whole machine; those that start processes with a copy of
+ * all mounts of the machine, which keep the volumes of every other test in use; and those that give the machine swap.
  */
 const ALONE = [
+  'test/apps/{memory-pressure,suspended}.test.ts',
   'test/docker/network.test.ts',
   'test/front/browser.test.ts',
-  'test/isolation/{beside-attackers,egress}.test.ts',
+  'test/isolation/{beside-attackers,egress,egress-domains,egress-up}.test.ts',
+  'test/restarts/frozen.test.ts',
   'test/volumes/{loop,pool,fence,block-drivers}.test.ts',
 ]
 const leavesNothing = ['test/tools/environment.ts', 'test/tools/temporary.ts']
@@ -93,6 +95,8 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: ['test/layers.test.ts', 'test/tools/**', ...APART, ...ALONE],
           maxWorkers: JOURNEYS_AT_A_TIME,
+          // To read all of Shadow anew for each file takes three seconds of a processor, so the files that a worker runs share its process.
+          isolate: false,
           setupFiles: [...setupFiles, 'test/tools/lane.ts'],
           globalSetup: [...leavesNothing, 'test/tools/lanes.ts'],
           sequence: { groupOrder: 1 },

@@ -35,7 +35,17 @@ async function linesOf(client: NodeClient, instance: string): Promise<string> {
 
 /** Names of the node's containers, each with the instance that its label names. */
 const containersOf = async (node: string): Promise<string[]> =>
-  (await docker('ps', '--filter', `label=shadow.node=${node}`, '--format', '{{.Names}} {{.Label "shadow.instance"}}'))
+  (
+    await docker(
+      'ps',
+      '--filter',
+      `label=shadow.node=${node}`,
+      '--filter',
+      'label=shadow.app',
+      '--format',
+      '{{.Names}} {{.Label "shadow.instance"}}',
+    )
+  )
     .split('\n')
     .filter(Boolean)
     .toSorted()

@@ -121,7 +121,8 @@ async function get(front: string, path = '/', host = 'blog.localhost'): Promise<
 }
 
 const containers = async (): Promise<string[]> => {
-  const { stdout } = await run('docker', ['ps', '--all', '--quiet', '--filter', `label=shadow.node=${node}`])
+  const filters = ['--filter', `label=shadow.node=${node}`, '--filter', 'label=shadow.app']
+  const { stdout } = await run('docker', ['ps', '--all', '--quiet', ...filters])
   return stdout.split('\n').filter(id => id !== '')
 }
 

@@ -9,6 +9,13 @@ describeRuntime('docker', async () => ({
   task: task({ script: 'echo hello; trap "exit 0" TERM; while :; do sleep 0.05; done' }),
 }))
 
+const prepared = containersOfTest({ preparedNetworks: 2 }, { keepsHolders: true })
+
+describeRuntime('docker with prepared networks', async () => ({
+  runtime: prepared.runtime,
+  task: prepared.task({ script: 'echo hello; trap "exit 0" TERM; while :; do sleep 0.05; done' }),
+}))
+
 describeExec('docker', async () => ({
   runtime,
   task: task(),

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
+import { request } from 'node:http'
 import { describe, expect, test } from 'vitest'
 import { instanceId } from '../../src/model/instance-id.ts'
 import { appName, nodeName } from '../../src/model/names.ts'
@@ -24,6 +25,24 @@ describe('the network of the apps', () => {
     const third = await runtime.create(blog, task(), undefined, signal)
     removeNetwork(network)
     expect(await runtime.start(third, signal)).toMatch(/^\d+\.\d+\.\d+\.\d+$/)
+  })
+
+  test('that is there twice is used all the same, and one of the two is removed', async () => {
+    const first = await started(task())
+    await runtime.stop(first, 0)
+    await runtime.remove(first)
+    // Docker makes a second one where a call to make it is repeated before the first one has ended.
+    const second = { Name: network, Labels: { shadow: 'network', 'shadow.subnet': 'chosen', 'shadow.node': node } }
+    await new Promise((resolve, reject) => {
+      const socketPath = (process.env['DOCKER_HOST'] ?? 'unix:///var/run/docker.sock').replace('unix://', '')
+      const headers = { 'content-type': 'application/json' }
+      const sent = request({ socketPath, method: 'POST', path: '/v1.40/networks/create', headers }, resolve)
+      sent.on('error', reject).end(JSON.stringify(second))
+    })
+    const ids = () => run('network', 'ls', '--quiet', '--filter', `name=^${network}$`).trim().split('\n')
+    expect(ids()).toHaveLength(2)
+    expect((await started(task())).ip).toMatch(/^\d+\.\d+\.\d+\.\d+$/)
+    expect(ids()).toHaveLength(1)
   })
 
   test('has a subnet of ours, and gives an address that was freed to nobody else', async () => {

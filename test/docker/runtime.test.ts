@@ -36,6 +36,7 @@ describe('a container', () => {
         key: 'blog',
         revision: 1,
         running: true,
+        isPaused: false,
         ip: container.ip,
         startedAt: expect.stringMatching(/^20/),
         pid: Number(run('inspect', '--format', '{{.State.Pid}}', container.id)),

@@ -54,6 +54,16 @@ async function processes(): Promise<string[]> {
 
 const runs = async (words: string): Promise<boolean> => (await processes()).some(line => line.trimEnd().endsWith(words))
 
+test('a frozen app goes on for a command', async () => {
+  await shadow.wake('blog')
+  const before = await shadow.containers('blog')
+  await shadow.until('blog', ({ holds }) => holds.length === 0)
+  await shadow.admin.call('sleepApp', { params: { app: 'blog' }, query: { to: 'frozen' } })
+  const { exit, out } = await sh('cat /proc/self/comm')
+  assert.deepEqual([exit, out.toString()], [0, 'cat\n'])
+  assert.deepEqual(await shadow.containers('blog'), before)
+})
+
 test('a command wakes the app; its stdout, stderr and exit code are those of the CLI', async () => {
   const { exit, out, err } = await sh('echo "$SECRET"; echo oh >&2; exit 7')
   assert.deepEqual([exit, out.toString(), err], [7, 'kept\n', 'oh\n'])

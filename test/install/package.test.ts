@@ -34,7 +34,10 @@ beforeAll(async () => {
 })
 afterAll(() => undo.disposeAsync())
 
-test('the Debian package is installed, upgraded and removed; settings and data stay', async () => {
+/** dpkg and npm unpack all of it several times. */
+const LONG = { timeout: 240_000 }
+
+test('the Debian package is installed, upgraded and removed; settings and data stay', LONG, async () => {
   const built = await run('contrib/package/make-deb', [folder], { SHADOW_PACKAGE_LEVEL: '0' })
   const deb = built.trim().split('\n').at(-1) ?? ''
   await cp(deb, join(debian, 'tmp/shadow.deb'))
@@ -68,7 +71,7 @@ test('the Debian package is installed, upgraded and removed; settings and data s
   assert.equal(await readFile(join(debian, 'var/lib/shadow/volume.img'), 'utf8'), 'data')
 })
 
-test('the packed tarball is installed by npm install -g', async () => {
+test('the packed tarball is installed by npm install -g', LONG, async () => {
   const tarball = (await run('npm', ['pack', '--silent', '--pack-destination', folder])).trim().split('\n').at(-1) ?? ''
   const prefix = join(folder, 'global')
   const quick = ['--no-audit', '--no-fund', '--prefer-offline', '--silent']

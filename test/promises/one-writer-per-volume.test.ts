@@ -69,7 +69,14 @@ describe('promise 2, one writer per volume, ever:', () => {
     // Counts synchronously, so that nothing else happens meanwhile.
     shadow.onStep = (_, step, when) => {
       if (`${when} ${step}` !== 'before create' && `${when} ${step}` !== 'after start') return
-      const ids = execFileSync('docker', ['ps', '-q', '--filter', `label=shadow.node=${shadow.node}`]).toString()
+      const ids = execFileSync('docker', [
+        'ps',
+        '-q',
+        '--filter',
+        `label=shadow.node=${shadow.node}`,
+        '--filter',
+        'label=shadow.app',
+      ]).toString()
       there.push([`${when} ${step}`, String(ids.split('\n').filter(Boolean).filter(hasProcesses).length)])
     }
     const wake = async (): Promise<void> => assert.equal((await shadow.ask('blog')).status, 200)

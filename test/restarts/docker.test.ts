@@ -44,7 +44,15 @@ describe('a Docker daemon that is started again', () => {
   let docker: OwnDocker
   let shadow: Shadow
   const containersOf = async ({ node }: Shadow): Promise<string[]> => {
-    const ids = await docker.run('ps', '--all', '--quiet', '--filter', `label=shadow.node=${node}`)
+    const ids = await docker.run(
+      'ps',
+      '--all',
+      '--quiet',
+      '--filter',
+      `label=shadow.node=${node}`,
+      '--filter',
+      'label=shadow.app',
+    )
     return ids === '' ? [] : ids.split('\n')
   }
   const begin = async (...options: string[]): Promise<void> => {

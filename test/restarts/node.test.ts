@@ -176,6 +176,24 @@ describe('a node that is killed', () => {
     })
   }
 
+  test('while an app is frozen lets it go on as it was, and loses nothing of it', async () => {
+    let boot: string
+    {
+      await using node = await start()
+      boot = await node.get(dying, '/boot')
+      const { phase } = await node.client.call('sleepInstance', { ...about(dying), query: { to: 'frozen' } })
+      assert.equal(phase, 'frozen')
+      node.child.kill('SIGKILL')
+      await once(node.child, 'exit')
+    }
+    await using again = await start()
+    assert.equal((await again.client.call('getInstance', about(dying))).phase, 'awake')
+    assert.equal(await again.get(dying, '/boot'), boot)
+    boots = (await again.get(dying, '/boots')).trim().split('\n')
+    await again.client.call('sleepInstance', about(dying))
+    assert.deepEqual([await containersOf(dying), await groundOf(dying)], [[], []])
+  })
+
   test('in the end all of it sleeps, and nothing is left', async () => {
     await using node = await start()
     await node.client.call('sleepInstance', about(steady))

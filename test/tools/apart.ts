@@ -107,9 +107,10 @@ export class Apart extends Visitor implements AsyncDisposable {
     await this.#front?.[Symbol.asyncDispose]()
   }
 
-  /** Lets time pass, in steps that the daemons can follow. */
+  /** Lets time pass, in steps that the daemons can follow. What the steps themselves take counts. */
   async pass(ms: number): Promise<void> {
-    for (let left = ms; left > 0; left -= NODE_ANNOUNCES_EVERY) {
+    const until = this.clock.now() + ms
+    for (let left = ms; left > 0; left = until - this.clock.now()) {
       this.clock.leap(Math.min(left, NODE_ANNOUNCES_EVERY))
       await new Promise(resolve => setTimeout(resolve, 20))
     }

@@ -70,6 +70,11 @@ export class Cluster implements AsyncDisposable {
     return masterClient({ url, tls, token: this.#token, withinMs: 60_000 })
   }
 
+  /** The admin's token, which counts at every master of the storage. */
+  get token(): string {
+    return this.#token
+  }
+
   /** Where the master is, and how it is known. */
   get masterAccess() {
     const ca = this.#ca

@@ -8,6 +8,7 @@ import { instanceId } from '../../src/model/instance-id.ts'
 import { appName, nodeName } from '../../src/model/names.ts'
 import { duration, size } from '../../src/model/quantities.ts'
 import type { TaskDefinition } from '../../src/model/task.ts'
+import type { DockerOptions } from '../../src/nodeproxy/runtime/docker.ts'
 import type { Container } from '../../src/nodeproxy/runtime/runtime.ts'
 import { docker } from './docker-host.ts'
 import { busyboxImage } from './images.ts'
@@ -26,11 +27,17 @@ export const WAITS = 'mkfifo /tmp/go 2> /dev/null; cat /tmp/go > /dev/null; '
 /** Lets the script of an app with `WAITS` go on. */
 export const letGo = ({ id }: Container) => run('exec', id, 'sh', '-c', 'echo > /tmp/go')
 
-/** A runtime for one test file, with a node name and a network of its own, and helpers for its tests. It cleans up after each test. */
-export function containersOfTest() {
+/**
+ * A runtime for one test file, with a node name and a network of its own, and helpers for its tests. It cleans up after each test. `keepsHolders`: prepared
+ * networks are removed after the last test: one that goes behind the back of the runtime may fail the start of the next container.
+ */
+export function containersOfTest(
+  options: Pick<DockerOptions, 'named' | 'records' | 'preparedNetworks'> = {},
+  { keepsHolders = false } = {},
+) {
   const node = nodeName(`t-${randomBytes(4).toString('hex')}`)
   const network = `shadow-${node}`
-  const runtime = docker({ node, network })
+  const runtime = docker({ node, network, ...options })
   const signal = new AbortController().signal
   let busybox = ''
 
@@ -38,12 +45,20 @@ export function containersOfTest() {
     busybox = await busyboxImage()
   })
 
-  afterEach(() => {
-    const left = run('ps', '--all', '--quiet', '--filter', `label=shadow.node=${node}`).split('\n').filter(Boolean)
+  const removeAll = (which: (label: string) => boolean): void => {
+    const format = '{{.ID}} {{.Label "shadow.holder"}}'
+    const all = run('ps', '--all', '--filter', `label=shadow.node=${node}`, '--format', format)
+      .split('\n')
+      .filter(Boolean)
+    const left = all.map(line => line.split(' ')).flatMap(([id = '', holder = '']) => (which(holder) ? [id] : []))
     if (left.length > 0) run('rm', '--force', ...left)
-  })
+  }
 
-  afterAll(() => {
+  afterEach(() => removeAll(holder => holder === '' || !keepsHolders))
+
+  afterAll(async () => {
+    await runtime.close()
+    removeAll(() => true)
     try {
       removeNetwork(network)
     } catch {

@@ -8,6 +8,7 @@ const APPS = join(import.meta.dirname, 'apps')
 let busybox: Promise<string> | undefined
 let node: Promise<string> | undefined
 let npm: Promise<string> | undefined
+let sandbox: Promise<string> | undefined
 
 /** An image with busybox alone: all applets in its PATH, no command. It is made from this machine's busybox if it does not exist. */
 export function busyboxImage(): Promise<string> {
@@ -25,6 +26,12 @@ export function nodeImage(): Promise<string> {
 export function npmImage(): Promise<string> {
   npm ??= make('shadow-test/npm', '-', 'npm')
   return npm
+}
+
+/** The image of contrib/examples/sandbox: bash, Python and a user who is called user. */
+export function sandboxImage(): Promise<string> {
+  sandbox ??= make('shadow-examples/sandbox', '-', 'sandbox', 'sleep', 'infinity')
+  return sandbox
 }
 
 async function make(...args: string[]): Promise<string> {

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { setTimeout as wait } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { type MasterClient, masterClient } from '../../src/api/client.ts'
@@ -109,10 +110,8 @@ export class Shadow extends Visitor implements AsyncDisposable {
 
   async logs(app: string): Promise<LogLine[]> {
     const { body } = await this.admin.raw('appLogs', { params: { app }, query: { tail: 1000 } })
-    const lines: LogLine[] = []
-    for await (const chunk of body.setEncoding('utf8'))
-      for (const line of String(chunk).split('\n')) if (line !== '') lines.push(JSON.parse(line))
-    return lines
+    // A chunk may end within a line.
+    return (await text(body)).split('\n').flatMap(line => (line === '' ? [] : [JSON.parse(line)]))
   }
 
   /** Resolves when the instance is in this phase, or the predicate is true. */
@@ -145,9 +144,13 @@ export class Shadow extends Visitor implements AsyncDisposable {
     await until(async () => (await holds()) || undefined)
   }
 
-  /** Lets time pass, in steps that the daemons can follow: a node that cannot announce itself in between would count as lost. */
+  /**
+   * Lets time pass, in steps that the daemons can follow: a node that cannot announce itself in between would count as lost. What the
+   * steps themselves take counts, so that a slow machine lets no more time pass.
+   */
   async pass(ms: number): Promise<void> {
-    for (let left = ms; left > 0; left -= NODE_ANNOUNCES_EVERY) {
+    const until = this.clock.now() + ms
+    for (let left = ms; left > 0; left = until - this.clock.now()) {
       this.clock.leap(Math.min(left, NODE_ANNOUNCES_EVERY))
       await this.spoken()
     }
@@ -197,9 +200,9 @@ export async function register(admin: MasterClient, name: string, definition: Pa
   return admin.call('registerApp', { body: { ...definition, name, image, sleep } })
 }
 
-/** Ids of a node's containers, whether they run or not. */
+/** Ids of the containers of a node's apps, whether they run or not. */
 export async function containersOf(node: string, app?: string): Promise<string[]> {
-  const filters = ['--filter', `label=shadow.node=${node}`, ...(app ? ['--filter', `label=shadow.app=${app}`] : [])]
+  const filters = ['--filter', `label=shadow.node=${node}`, '--filter', `label=shadow.app${app ? `=${app}` : ''}`]
   return (await run('docker', ['ps', '--all', '--quiet', '--no-trunc', ...filters])).stdout.split('\n').filter(Boolean)
 }
 

@@ -22,10 +22,13 @@ test('a file that cannot be loaded, a test cut short and an error outside all te
   expect(summaryLine(count(modules, [{ message: 'unhandled' }]))).toBe('1 passed, 3 failed')
 })
 
-test('what failed is named with its file and the first line of its error', () => {
+const STACK =
+  'Error: expected\n    at /repo/node_modules/vitest/x.js:1:2\n    at /repo/a.test.ts:3:9\n    at /repo/b.ts:1:1'
+
+test('what failed is named with its file, what its error says in one line, and where it was thrown', () => {
   const failed = {
     fullName: 'an app > wakes',
-    result: () => ({ state: 'failed', errors: [{ message: 'expected 200\nand a diff' }] }),
+    result: () => ({ state: 'failed', errors: [{ message: 'expected 200\n\n  and a diff', stack: STACK }] }),
   }
   const cut = { fullName: 'an app > sleeps', result: () => ({ state: 'pending', errors: undefined }) }
   const passed = { fullName: 'an app > rests', result: () => ({ state: 'passed', errors: undefined }) }
@@ -38,7 +41,7 @@ test('what failed is named with its file and the first line of its error', () =>
       file('c.test.ts', 'passed'),
     ]),
   ).toEqual([
-    'FAILED a.test.ts: an app > wakes: expected 200',
+    'FAILED a.test.ts: an app > wakes: expected 200 and a diff (at /repo/a.test.ts:3:9)',
     'FAILED a.test.ts: an app > sleeps: it did not end',
     'FAILED b.test.ts',
   ])

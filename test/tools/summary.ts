@@ -32,9 +32,24 @@ export function failureLines(modules: readonly TestModule[]): string[] {
     if (failed.length === 0) return module.state() === 'failed' ? [`FAILED ${module.relativeModuleId}`] : []
     return failed.map(test => {
       const [error] = test.result().errors ?? []
-      return `FAILED ${module.relativeModuleId}: ${test.fullName}: ${error?.message.split('\n', 1)[0] ?? 'it did not end'}`
+      return `FAILED ${module.relativeModuleId}: ${test.fullName}: ${error === undefined ? 'it did not end' : said(error)}`
     })
   })
+}
+
+const MOST_SAID = 300
+
+/** What an error says, in one line, and where it was thrown. */
+function said({ message, stack = '' }: SerializedError): string {
+  const words = message.split(/\s+/).join(' ')
+  const at = stack.split('\n').find(line => /^\s*at .*\d+:\d+/.test(line) && !line.includes('node_modules'))
+  return `${words.slice(0, MOST_SAID)}${at === undefined ? '' : ` (${at.trim()})`}`
+}
+
+/** Vitest knows which file ran in the process where the error was thrown; the error may be of an earlier one. */
+const outside = (error: SerializedError): string => {
+  const { VITEST_TEST_PATH: file } = error
+  return `FAILED outside of every test: ${said(error)}${typeof file === 'string' ? `, while ${file} ran` : ''}`
 }
 
 /** Ends a run's output with what failed, so that the end of a log tells it, and with the summary line alone after it. */
@@ -53,7 +68,7 @@ export default class Summary implements Reporter {
 
   onTestRunEnd(modules: readonly TestModule[], errors: readonly SerializedError[]): void {
     this.#counts = count(modules, errors)
-    const lines = [...failureLines(modules), ...errors.map(error => `FAILED outside of every test: ${error.message}`)]
+    const lines = [...failureLines(modules), ...errors.map(outside)]
     if (lines.length > 0) process.stdout.write(`\n${lines.join('\n')}\n`)
   }
 }

@@ -11,6 +11,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, test } from 'vitest'
 import { type MasterClient, masterClient } from '../../src/api/client.ts'
 import { TEST_FOLDER_PREFIX, TEST_NODE_PREFIX } from '../tools/environment.ts'
+import { removeNetworkOf } from '../tools/network.ts'
 import type { Input } from '../tools/node-that-dies.ts'
 import { containersOf, register, Shadow, until } from '../tools/shadow.ts'
 import { Visitor } from '../tools/visitor.ts'
@@ -26,6 +27,7 @@ beforeAll(async () => {
 afterAll(async () => {
   const left = await containersOf(name)
   if (left.length > 0) await run('docker', ['rm', '-f', ...left])
+  await removeNetworkOf(name)
   await rm(data, { recursive: true, force: true })
 })
 

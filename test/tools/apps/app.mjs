@@ -1,9 +1,11 @@
 // The app of the journeys: an HTTP server on PORT without dependencies. Each route does one thing that apps do.
 import { createHash, randomUUID } from 'node:crypto'
+import { resolve4 } from 'node:dns/promises'
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { request as ask, createServer } from 'node:http'
 import { connect } from 'node:net'
+import { hostname } from 'node:os'
 import { dirname } from 'node:path'
 
 const { env } = process
@@ -15,6 +17,8 @@ const downloads = new Map()
 const streams = new Set()
 const laters = new Set()
 const sockets = new Set()
+/** @type {import('node:net').Socket | undefined} */
+let wire
 
 /** @type {Record<string, (request: import('node:http').IncomingMessage, response: import('node:http').ServerResponse, url: URL) => unknown>} */
 const routes = {
@@ -133,11 +137,47 @@ const routes = {
     for (let i = 0; i < Number(count); i += 1) process[stream].write(`${line.replace('%', String(i))}\n`)
     json(response, {})
   },
-  /** Allocates `?bytes=N` of memory and keeps it. */
+  /** Allocates `?bytes=N` of memory and keeps it; with `?after=MS` it answers first, and allocates after that time. */
   '/eat': (_, response, url) => {
-    globalThis.eaten = Buffer.alloc(Number(url.searchParams.get('bytes') ?? 0), 1)
+    const eat = () => {
+      globalThis.eaten = Buffer.alloc(Number(url.searchParams.get('bytes') ?? 0), 1)
+    }
+    const after = url.searchParams.get('after')
+    if (after === null) eat()
+    else setTimeout(eat, Number(after))
     json(response, {})
   },
+  /** Answers at once, and writes `?chunks=N` of 64 KiB to DATA/`?name`.part, each of them synced. The whole file has the name. */
+  '/write': (_, response, url) => {
+    const { name, chunks } = Object.fromEntries(url.searchParams)
+    const write = async () => {
+      const file = await open(`${DATA}/${name}.part`, 'w')
+      for (let i = 0; i < Number(chunks); i += 1) {
+        await file.write(Buffer.alloc(65_536, i % 251))
+        await file.datasync()
+      }
+      await file.close()
+      await rename(`${DATA}/${name}.part`, `${DATA}/${name}`)
+    }
+    void write()
+    json(response, {})
+  },
+  /** Opens a TCP connection to `?host=&port=` and keeps it; `/wire/say?line=` sends a line on it, and answers with what comes back. */
+  '/wire': (_, response, url) => {
+    const { host, port } = Object.fromEntries(url.searchParams)
+    wire = connect({ host, port: Number(port) }, () => json(response, {}))
+    wire.on('error', ({ code }) => {
+      if (response.writableEnded) say(`wire: ${code}`)
+      else response.writeHead(502).end(code)
+    })
+  },
+  '/wire/say': (_, response, url) => {
+    if (wire?.writable !== true) return response.writeHead(502).end('closed\n')
+    wire.once('data', bytes => response.end(bytes))
+    wire.write(`${url.searchParams.get('line')}\n`)
+  },
+  /** The addresses of its own name, as the name server of its network tells them. */
+  '/lookup': async (_, response) => json(response, await resolve4(hostname())),
 }
 
 /** `/files/NAME`: PUT writes it below DATA (synced), GET reads it, DELETE removes it; `/files/` lists. */
