@@ -40,7 +40,7 @@ dev: ## master, nodeproxy and proxy as three processes on a real S3 server, with
 .PHONY: test
 test: ## everything: check, unit tests, journeys over real parts; ONLY=word: the tests whose path has the word
 	@summary() { echo; echo '0 passed, 1 failed'; exit 1; }
-	contrib/dev/setup --s3 --restic --ec2 --servers --browser --clocks --images || summary
+	contrib/dev/setup --s3 --restic --ec2 --sandboxes --servers --browser --clocks --images || summary
 	[[ -n '$(ONLY)' ]] || npm run --silent check || summary
 	npm run --silent test -- $(ONLY)
 
@@ -65,10 +65,12 @@ unit-slow: ## the unit tests that take longer: real threads and processes, thous
 	npm run --silent test:unit-slow
 
 .PHONY: package
-package: ## package/: a Debian package, and the tarball that npm install -g takes
+package: ## package/: a Debian package, the tarball that npm install -g takes, and that of @shadow/sdk
 	@contrib/dev/setup --code
 	contrib/package/make-deb package
 	npm pack --silent --pack-destination package
+	npm run --silent build:sdk
+	npm pack --silent ./dist/sdk --pack-destination package
 
 .PHONY: build
 build: setup ## dist/, where a source is newer

@@ -15,15 +15,18 @@ const unread = {
   askWorkers: never,
   waitingBytes: never,
   reservedBytes: never,
+  parked: never,
   volumes: never,
   diskFreeBytes: never,
   leases: never,
   isCordoned: never,
   isDraining: never,
   workerDeaths: never,
+  memoryPressure: never,
   nodes: never,
   tcpConnections: never,
   lookUpsRefused: never,
+  nameServer: never,
   backups: never,
 }
 
