@@ -12,7 +12,7 @@ import type { OwnPages } from '../model/own-pages.ts'
 import type { Pause } from '../model/pause.ts'
 import type { Made } from '../model/release.ts'
 import type { Scale } from '../model/scale.ts'
-import { type Session, type SessionEnd, sessionNotFound, type Template } from '../model/session.ts'
+import { type Session, sessionNotFound, type Template } from '../model/session.ts'
 import type { PinnedImage } from '../model/task.ts'
 import type { TcpPort } from '../model/tcp.ts'
 import type { WakeRules } from '../model/wake-rules.ts'
@@ -51,6 +51,13 @@ type Parts = {
   images: ImagePins
   log: Log
   appsDomain: Hostname
+}
+
+type Removal = {
+  readonly withVolume: boolean
+  readonly expected: Expected
+  /** Set: it must be this one, which ends. */
+  readonly session?: (App & { readonly session: Session }) | undefined
 }
 
 export type Apps = ReturnType<typeof appRegistry>
@@ -94,6 +101,45 @@ export function appRegistry({
       changes.changed(app)
       log.info(says, { app: name, ...more })
       return { app, etag }
+    })
+
+  const remove = (name: AppName, { withVolume, expected, session }: Removal, signal: AbortSignal): Promise<void> =>
+    attempts(expected, async () => {
+      const before = await records.read(name)
+      if (before.state !== 'live') {
+        // A master may have died during this very removal: remove what it left before we answer.
+        if (before.state === 'removed') await afterwards('history', name, () => forget(name, before))
+        throw noSuchApp(name)
+      }
+      mustMatch(before, expected)
+      const { app } = before
+      if (session !== undefined && app.createdAt !== session.createdAt) throw noSuchApp(name)
+      await companions.mustBeFree(app)
+      const volume = app.task.volume?.id
+      if (withVolume && volume !== undefined) await relay.eraseVolume(volume, name, signal)
+      const domains = await claims.known(name, app.domains)
+      const listened = await droppedPorts(ports, app, {})
+      const removed = { revision: app.task.revision, secretsVersion: await secrets.latest(name) }
+      const ending = session?.session.ending
+      const ended = app.session && ending && { ...app.session, tokens: [], ending, domains: app.domains }
+      await records.remove(name, { ...removed, removedAt: after(app.updatedAt), session: ended }, before)
+      changes.removed(app)
+      log.info('app removed', { app: name, withVolume })
+      await afterwards('domains', name, domains.release)
+      await afterwards('ports', name, listened.release)
+      await afterwards('uses', name, () => companions.forget(name, app.task, undefined))
+      await afterwards('history', name, () => forget(name, removed))
+      if (volume !== undefined)
+        await afterwards('volume record', name, async () => {
+          // An app that was registered under the name since has the volume of this name.
+          const later = await records.read(name)
+          if (later.state === 'live') return
+          // A request that came in between has woken the app again, with an empty volume.
+          if (withVolume) await relay.eraseVolume(volume, name, signal)
+          await (withVolume ? volumes.forget(volume) : volumes.disown(volume, name))
+          const registered = await records.read(name)
+          if (registered.state === 'live') await volumes.adopt(registered.app)
+        })
     })
 
   return {
@@ -220,11 +266,14 @@ export function appRegistry({
       }),
 
     /** Changes what the app is as a session; undefined: nothing is to be changed. Fails with `session-not-found`. */
-    changeSession: (name: AppName, next: (now: Session) => Session | undefined): Promise<Found> =>
+    changeSession: (
+      name: AppName,
+      next: (now: Session, app: App & { readonly session: Session }) => Session | undefined,
+    ): Promise<Found> =>
       attempts(undefined, async () => {
         const record = await records.read(name)
         if (record.state !== 'live' || record.app.session === undefined) throw sessionNotFound(name)
-        const session = next(record.app.session)
+        const session = next(record.app.session, record.app as App & { readonly session: Session })
         if (session === undefined) return record
         const app: App = { ...record.app, session, updatedAt: after(record.app.updatedAt) }
         const etag = await records.write(app, record)
@@ -261,44 +310,15 @@ export function appRegistry({
       }),
 
     /** Removes the app. Its volume stays, without an app, unless `withVolume` is set: then the data of the volume is removed first. */
-    remove: (
-      name: AppName,
-      withVolume: boolean,
-      expected: Expected,
-      signal: AbortSignal,
-      end?: SessionEnd,
-    ): Promise<void> =>
-      attempts(expected, async () => {
-        const before = await records.read(name)
-        if (before.state !== 'live') {
-          // A master may have died during this very removal: remove what it left before we answer.
-          if (before.state === 'removed') await afterwards('history', name, () => forget(name, before))
-          throw new ShadowError('app-not-found', `no app is called ${name}`)
-        }
-        mustMatch(before, expected)
-        const { app } = before
-        await companions.mustBeFree(app)
-        const volume = app.task.volume?.id
-        if (withVolume && volume !== undefined) await relay.eraseVolume(volume, name, signal)
-        const domains = await claims.known(name, app.domains)
-        const listened = await droppedPorts(ports, app, {})
-        const removed = { revision: app.task.revision, secretsVersion: await secrets.latest(name) }
-        const session = app.session && end && { ...app.session, tokens: [], ending: end, domains: app.domains }
-        await records.remove(name, { ...removed, removedAt: after(app.updatedAt), session }, before)
-        changes.removed(app)
-        log.info('app removed', { app: name, withVolume })
-        await afterwards('domains', name, domains.release)
-        await afterwards('ports', name, listened.release)
-        await afterwards('uses', name, () => companions.forget(name, app.task, undefined))
-        await afterwards('history', name, () => forget(name, removed))
-        if (volume !== undefined)
-          await afterwards('volume record', name, async () => {
-            if (!withVolume) return volumes.disown(volume, name)
-            // A request that came in between has woken the app again, with an empty volume.
-            await relay.eraseVolume(volume, name, signal)
-            await volumes.forget(volume)
-          })
-      }),
+    remove: (name: AppName, withVolume: boolean, expected: Expected, signal: AbortSignal): Promise<void> =>
+      remove(name, { withVolume, expected }, signal),
+
+    /**
+     * Removes a session that is being ended, and no later one of its name. What it has written with a key is there again when the key is. Fails
+     * with `app-not-found` if it is gone.
+     */
+    removeSession: (session: App & { readonly session: Session }, signal: AbortSignal): Promise<void> =>
+      remove(session.name, { withVolume: session.session.key === undefined, expected: undefined, session }, signal),
   }
 
   /** Removes the releases and the secrets of a removed app. */
@@ -307,3 +327,5 @@ export function appRegistry({
     await secrets.forget(name, upTo.secretsVersion ?? 0)
   }
 }
+
+const noSuchApp = (name: AppName): ShadowError => new ShadowError('app-not-found', `no app is called ${name}`)

@@ -80,7 +80,9 @@ export function sessionConnects({ records, apps, relay, index, pool, spawns, end
           return views.connected(seen, got)
         }
         if (clock.now() > until) throw stillEnding(got.over)
-        await ends.end(got.over, { reason: 'lifetime', kind: 'soft' }, signal)
+        await ends.end(got.over, { reason: 'lifetime', kind: 'soft' }, signal, ({ session }) =>
+          isOver(session, clock.wall()),
+        )
       } catch (error) {
         // Another master has made, changed or ended it: that counts.
         const isRace = isFailure(error, 'already-exists', 'changed', 'session-not-found')

@@ -43,7 +43,7 @@ export function sessionHandlers({ apps, sessions, streams, permits }: Parts, sho
       await permits.mustBePlaced(app, caller, permit)
       const { createdAt, ...how } = body
       if (app.createdAt !== createdAt) throw sessionNotFound(params.session)
-      await sessions.end(params.session, { ...how, kind: 'soft' }, signal)
+      await sessions.end(params.session, { ...how, kind: 'soft' }, signal, now => now.createdAt === createdAt)
     },
   } satisfies Partial<Handlers>
 }

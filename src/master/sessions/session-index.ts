@@ -5,6 +5,8 @@ import { sessionParts, type WarmSession } from '../../model/session.ts'
 /** What a master keeps in memory of a session that lives: enough to see that it has to be ended. */
 export type KnownSession = {
   readonly template: AppName
+  /** Tells it from others that had its name, or will. */
+  readonly createdAt: string
   /** When it ends, in ms since the epoch. */
   readonly until: number
   readonly node: NodeName | undefined
@@ -30,12 +32,13 @@ export class SessionIndex {
 
   /** The app as it is now. */
   changed(app: App): void {
-    const { name, session, task } = app
+    const { name, session, task, createdAt } = app
     this.removed(name)
     if (session === undefined) return
     const { template, until, node, whenIdle, ending } = session
     const known: KnownSession = {
       template,
+      createdAt,
       until: until === undefined ? Number.POSITIVE_INFINITY : Date.parse(until),
       node,
       endsWithItsNode: whenIdle === 'end' || task.volume === undefined,

@@ -1,6 +1,6 @@
 import { orAborted, pause } from '../../lib/abort.ts'
 import type { Clock } from '../../lib/clock.ts'
-import { asShadowError } from '../../lib/errors.ts'
+import { asShadowError, isFailure } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import { mapAtMost } from '../../lib/parallel.ts'
 import type { InstanceView } from '../../model/instance.ts'
@@ -13,6 +13,7 @@ import type { Relay } from '../relay.ts'
 import type { KnownSession, SessionIndex } from './session-index.ts'
 import type { SessionPauses } from './session-pauses.ts'
 import type { Sessions } from './sessions.ts'
+import type { SessionApp } from './views.ts'
 
 type Parts = {
   readonly index: SessionIndex
@@ -94,9 +95,11 @@ export class SessionKeeper implements Disposable {
     const { index, clock } = this.#parts
     if (this.#mustRead) await this.#readAll()
     const wall = clock.wall()
-    for (const [name, { until, isPausedInTime }] of index.all)
+    for (const [name, one] of index.all) {
+      const { until, isPausedInTime } = one
       if (until <= wall && isPausedInTime) this.#pause(name, signal)
-      else if (until <= wall) this.#end(name, { reason: 'lifetime', kind: 'soft' }, signal)
+      else if (until <= wall) this.#end(name, one, { reason: 'lifetime', kind: 'soft' }, signal)
+    }
     if (index.all.size === 0) return
     if (clock.now() - this.#nodesAt >= NODES_LOOKED_AT_EVERY_MS) await this.#lookAtNodes(signal)
     if (clock.now() - this.#instancesAt >= INSTANCES_LOOKED_AT_EVERY_MS) await this.#lookAtInstances(signal)
@@ -142,9 +145,11 @@ export class SessionKeeper implements Disposable {
     const { nodes, index, clock } = this.#parts
     this.#nodesAt = clock.now()
     const there = new Set((await nodes.list()).map(({ name }) => name))
-    for (const [name, { node, endsWithItsNode }] of index.all)
+    for (const [name, one] of index.all) {
+      const { node, endsWithItsNode } = one
       if (endsWithItsNode && node !== undefined && !there.has(node))
-        this.#end(name, { reason: 'lost', kind: 'hard', detail: `its node ${node} is lost` }, signal)
+        this.#end(name, one, { reason: 'lost', kind: 'hard', detail: `its node ${node} is lost` }, signal)
+    }
   }
 
   async #lookAtInstances(signal: AbortSignal): Promise<void> {
@@ -160,13 +165,19 @@ export class SessionKeeper implements Disposable {
       if (seenAt === undefined) this.#seenAt.set(name, clock.now())
       else if (clock.now() - seenAt >= INSTANCES_LOOKED_AT_EVERY_MS) {
         const end = endOf(one, byApp.get(name), silent)
-        if (end !== undefined) this.#end(name, end, signal)
+        if (end !== undefined) this.#end(name, one, end, signal)
       }
     }
   }
 
-  #end(name: AppName, how: Omit<SessionEnd, 'at'>, signal: AbortSignal): void {
-    this.#once(name, 'session not ended', how, signal, () => this.#parts.sessions.end(name, how, signal))
+  /** Ends this one, unless another master has done so: the session that has its name now may be a later one, or may have got more time. */
+  #end(name: AppName, one: KnownSession, how: Omit<SessionEnd, 'at'>, signal: AbortSignal): void {
+    const { sessions, clock } = this.#parts
+    const isMeant = ({ createdAt, session: { until } }: SessionApp): boolean =>
+      createdAt === one.createdAt &&
+      (how.reason !== 'lifetime' || (until !== undefined && Date.parse(until) <= clock.wall()))
+    const end = (): Promise<unknown> => sessions.end(name, how, signal, isMeant).catch(isGone)
+    this.#once(name, 'session not ended', how, signal, end)
   }
 
   #pause(name: AppName, signal: AbortSignal): void {
@@ -201,6 +212,10 @@ function endOf(
       : { reason: 'lost', kind: 'hard', detail: 'no node has it' }
   if (instance.phase !== 'asleep') return undefined
   return { reason: instance.stoppedBy === 'idle' ? 'swept' : 'lost', kind: 'soft' }
+}
+
+const isGone = (error: unknown): void => {
+  if (!isFailure(error, 'session-not-found')) throw error
 }
 
 const forever = (): Promise<never> => new Promise(() => undefined)

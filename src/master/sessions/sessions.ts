@@ -24,7 +24,7 @@ import { warmPool } from './warm-pool.ts'
 
 type Parts = {
   readonly records: Pick<Records, 'read' | 'adopt'>
-  readonly apps: Pick<Apps, 'find' | 'register' | 'changeSession' | 'remove'>
+  readonly apps: Pick<Apps, 'find' | 'register' | 'changeSession' | 'removeSession'>
   readonly secrets: Pick<AppSecrets, 'values'>
   readonly relay: Pick<Relay, 'placement' | 'wake' | 'keep' | 'sleep' | 'instance'>
   readonly nodes: Pick<Nodes, 'find'>

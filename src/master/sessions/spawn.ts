@@ -95,7 +95,7 @@ export function sessionSpawns({ apps, secrets, relay, copies, ends, clock, log }
         detail: `${code}: ${withoutLastLines(message)}`.slice(0, 1_000),
       }
       await ends
-        .end(app.name, how, new AbortController().signal)
+        .end(app.name, how, new AbortController().signal, ({ createdAt }) => createdAt === app.createdAt)
         .catch(cause => log.warn('session that did not start not removed', { session: app.name, cause }))
       throw error
     }

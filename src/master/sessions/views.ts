@@ -29,7 +29,8 @@ export type Connect = z.output<typeof ConnectSchema> & {
 export type View = z.output<typeof SessionViewSchema>
 export type Connected = z.output<typeof ConnectedSchema>
 /** The app of a session that lives. */
-export type Live = Found & { readonly app: App & { readonly session: Session } }
+export type SessionApp = App & { readonly session: Session }
+export type Live = Found & { readonly app: SessionApp }
 /** A session with a token for one caller, who has joined it, made it, or taken it from the pool. */
 export type Got = Live & { readonly token: string | undefined; readonly by: 'join' | 'spawn' | 'pool' }
 

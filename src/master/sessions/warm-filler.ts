@@ -223,7 +223,7 @@ export class WarmFiller implements Disposable {
     this.#ending.add(name)
     const how = { reason: 'asked', kind: 'soft', detail: 'its template keeps other ones started' } as const
     try {
-      await sessions.end(name, how, signal, ({ warm }) => warm !== undefined)
+      await sessions.end(name, how, signal, ({ session }) => session.warm !== undefined)
     } catch (cause) {
       const isGone = isFailure(cause, 'session-not-found') // or somebody has taken it
       if (!isGone && !signal.aborted) log.warn('session of a pool not ended', { session: name, cause })

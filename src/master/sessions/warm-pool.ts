@@ -77,7 +77,7 @@ export function warmPool({ records, apps, relay, nodes, index, ends, clock, log 
     async takeClaimed({ app }: Live, become: Become, signal: AbortSignal): Promise<Live> {
       if (await lives(app, signal)) return take(app.name, become)
       const how = { reason: 'lost', kind: 'hard', detail: 'its node did not say that it lives' } as const
-      await ends.end(app.name, how, signal, ({ warm }) => warm !== undefined)
+      await ends.end(app.name, how, signal, ({ session }) => session.warm !== undefined)
       throw sessionNotFound(app.name)
     },
 
