@@ -65,7 +65,11 @@ export const nodeCalls = {
   sleepInstance: {
     says: 'put an instance to sleep and wait until it is asleep; hard: at once, without drain and grace',
     params: instanceParams,
-    query: z.strictObject({ kind: z.enum(SESSION_END_KINDS).default('soft'), to: SleepTierSchema }),
+    query: z.strictObject({
+      kind: z.enum(SESSION_END_KINDS).default('soft'),
+      to: SleepTierSchema,
+      createdAt: z.iso.datetime().optional().describe('only the session that was made then'),
+    }),
     answer: InstanceSchema,
     may: admin,
   },

@@ -51,7 +51,7 @@ type ImportedQuery = {
   readonly size: number
   readonly bytes: number
 }
-type Sleeping = { readonly kind?: SessionEndKind; readonly to?: SleepTier }
+type Sleeping = { readonly kind?: SessionEndKind; readonly to?: SleepTier; readonly createdAt?: string }
 type Checked = z.output<typeof CheckedSchema>
 export type Relay = ReturnType<typeof nodeRelay>
 

@@ -151,7 +151,7 @@ export function apiHandlers({
     },
     sleepInstance: async ({ params, query }, { permit }) =>
       query.to === 'asleep'
-        ? (await hosted.sleep(params.instance, query.kind, permit)).view()
+        ? (await hosted.sleep(params.instance, query, permit)).view()
         : query.to === 'parked'
           ? (await hosted.park(params.instance, permit)).view()
           : (await hosted.freeze(params.instance, query.to)).view(),

@@ -52,6 +52,8 @@ type Options = {
 }
 
 /** For how long a front keeps an instance awake, and why. */
+/** How an instance is put to sleep because somebody asked. */
+export type Sleeping = { readonly kind: SessionEndKind; readonly createdAt?: string | undefined }
 export type Keeping = { readonly forMs: number; readonly why: string; readonly permit: string | undefined }
 
 /** The apps of this node with their instances, logs and volumes. A change of an app reaches all of them. */
@@ -172,14 +174,19 @@ export class HostedApps implements Disposable {
     return kept
   }
 
-  /** Puts an instance to sleep because somebody asked. A session ends by that, also one that is being started. */
-  async sleep(id: InstanceId, kind: SessionEndKind, permit: string | undefined): Promise<Instance> {
+  /**
+   * Puts an instance to sleep because somebody asked. A session ends by that, also one that is being started; if it is another one than was made
+   * at `createdAt`, it fails with `session-not-found`.
+   */
+  async sleep(id: InstanceId, { kind, createdAt }: Sleeping, permit: string | undefined): Promise<Instance> {
     const app = appOf(id)
     const instance = this.instances.of(id, await this.apps.resolve(app, permit))
     mustNotBeUsed(instance)
     // What begins to end must not be woken again.
     if (this.apps.known(app)?.session !== undefined) await this.apps.refresh(app)
-    const session = this.apps.known(app)?.session
+    const now = this.apps.known(app)
+    if (createdAt !== undefined && now !== undefined && now.createdAt !== createdAt) throw sessionEnds(app)
+    const session = now?.session
     const ends = session?.ending !== undefined || session?.whenIdle === 'end'
     if (ends || kind === 'hard') await instance.end('asked', kind, ends ? sessionEnds(app) : isAsleep(id))
     else await instance.sleep('asked')

@@ -210,6 +210,16 @@ describe('a session that ends when nobody uses it', () => {
   })
 })
 
+test('a session is not ended by a master that means an earlier one of its name', async () => {
+  await use()
+  const createdAt = '2020-01-01T00:00:00.000Z'
+  await assert.rejects(api().call('sleepInstance', { ...instance, query: { kind: 'hard', createdAt } }), ended)
+  assert.equal(phase(), 'awake')
+  assert.ok(app)
+  await api().call('sleepInstance', { ...instance, query: { kind: 'hard', createdAt: app.createdAt } })
+  assert.notEqual(phase(), 'awake')
+})
+
 test('a session that another node has by now ends on a node that was away, and nobody is told', async () => {
   await use()
   await node.stop({ sleep: false })

@@ -43,7 +43,10 @@ export function sessionEnds({ records, apps, relay, clock, log }: Parts) {
     // The reason that was written first counts: what is being stopped by one call must not be removed by another before it has stopped.
     const { reason = how.reason } = app.session.ending ?? {}
     const hasStopped = reason === 'crashed' || reason === 'lost' || reason === 'swept'
-    if (!hasStopped) await relay.sleep(app, signal, { kind: how.kind })
+    if (!hasStopped)
+      await relay.sleep(app, signal, { kind: how.kind, createdAt }).catch(error => {
+        if (!isFailure(error, 'session-not-found')) throw error // another one has its name by now
+      })
     await apps.removeSession(app, signal).catch(error => {
       if (!isFailure(error, 'app-not-found')) throw error // another master was quicker
     })
