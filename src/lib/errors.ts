@@ -194,7 +194,7 @@ const FAILURES = {
     status: 503,
     exit: 7,
     means:
-      'the network of the apps has no free address, or 1,023 containers already, or there is no free subnet for that network',
+      'the network of the apps has no free address, or 1,023 containers already (895 when an app is to be parked), or there is no free subnet for that network',
   },
   'no-memory': {
     status: 503,
@@ -204,7 +204,8 @@ const FAILURES = {
   'not-parkable': {
     status: 409,
     exit: 4,
-    means: 'the app cannot be parked as it is defined, or on this machine; the message says why',
+    means:
+      'the app cannot be parked as it is defined, or on this machine, or not beside the other parked apps; the message says why',
   },
   'no-swap': { status: 409, exit: 4, means: 'the machine has no swap (zram or a swap file) for the memory of the app' },
   'no-volume-slot': {

@@ -104,7 +104,11 @@ export const nodeproxySettings = {
   }),
   parkedApps: setting('SHADOW_PARKED_APPS', wholeNumber(0, 1_000), {
     default: '0',
-    help: 'for how many sleeping apps, those most likely to be woken next, a container waits that is made and started already, so that a wake takes little longer than the boot of the app; each takes some 10 MB; 0: only for those that shadow park names',
+    help: 'for how many sleeping apps, those most likely to be woken next, a container waits that is made and started already, so that a wake takes little longer than the boot of the app, within SHADOW_PARKED_MEMORY; 0: only for those that shadow park names',
+  }),
+  parkedMemory: setting('SHADOW_PARKED_MEMORY', memoryFloor, {
+    default: '10%',
+    help: 'how much memory the containers of all parked apps may take together, as a size or in percent of this machine: each counts as 8 MiB; those that shadow park names count, too, and the others give way to them; 0: no app is parked',
   }),
   memoryOvercommit: setting('SHADOW_MEMORY_OVERCOMMIT', factor, {
     default: '2',

@@ -26,6 +26,7 @@ import type { InstanceParts } from './instance-parts.ts'
 import { Instances } from './instances.ts'
 import type { LeaseKeeper } from './leases/lease-keeper.ts'
 import type { Logs } from './logs/logs.ts'
+import type { Parking } from './parking/parking.ts'
 import type { ReadyOptions } from './readiness.ts'
 import type { KnownInstance } from './reconcile.ts'
 import { isAsleep } from './refusals.ts'
@@ -46,6 +47,8 @@ type Options = {
   readonly meter?: Pick<UsageMeter, 'started' | 'requestsOf'> | undefined
   /** Keeps what happens to the apps; left out: nobody does. */
   readonly history?: Pick<NodeHistory, 'note' | 'phase' | 'started' | 'adopted' | 'forget'> | undefined
+  /** How many instances may be parked; left out: all. */
+  readonly parking?: Pick<Parking, 'byHand'> | undefined
   /** Containers that belong to no instance and are in use. */
   readonly guests?: (() => readonly KnownInstance[]) | undefined
   readonly parts: Omit<InstanceParts, 'leases' | 'companions' | 'journal' | 'onStarted' | 'onLost' | 'reconcile'>
@@ -193,15 +196,18 @@ export class HostedApps implements Disposable {
     return instance
   }
 
-  /** Puts an instance to sleep, and has a container wait for its next wake. Fails with `not-parkable`, `app-in-use`, and as a wake does that is not allowed. */
+  /** Puts an instance to sleep, and has a container wait for its next wake. Fails with `not-parkable`, `addresses-full`, `app-in-use`, and as a wake does that is not allowed. */
   async park(id: InstanceId, permit: string | undefined): Promise<Instance> {
     const app = appOf(id)
     this.mustTake(app)
     const instance = this.instances.of(id, await this.apps.resolve(app, permit))
     this.mustBeAllowed(app)
     mustNotBeUsed(instance)
-    if (instance.phase !== 'asleep') await instance.sleep('asked')
-    await instance.parked.park()
+    const park = async (): Promise<void> => {
+      if (instance.phase !== 'asleep') await instance.sleep('asked')
+      await instance.parked.park()
+    }
+    await (this.#options.parking?.byHand(instance, park) ?? park())
     return instance
   }
 

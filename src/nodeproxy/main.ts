@@ -199,9 +199,8 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     cordon.mustWake(task)
     hosted.mustBeAllowed(task.app)
   }
-  const parking = started.use(
-    openParking({ config, folder, hosted: () => hosted, mustWake, isShort: () => pressure.isShort, clock, log }),
-  )
+  const ofParking = { config, runtime, totalBytes, folder, hosted: () => hosted, mustWake, clock, log }
+  const parking = started.use(openParking({ ...ofParking, isShort: () => pressure.isShort }))
   const reclaimers = [parking]
   const pressure: MemoryPressure = started.use(
     new MemoryPressure({ floor: config.memoryFloor, instances: () => instances.all, reclaimers, clock, log }),
@@ -288,6 +287,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     guests: () => consoles.all,
     meter,
     history,
+    parking,
     parts: {
       runtime,
       volumes,

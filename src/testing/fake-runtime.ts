@@ -156,6 +156,13 @@ export class FakeRuntime implements Runtime {
     return this.parked.has(instance)
   }
 
+  /** How many more containers its network takes. */
+  freePorts = 1_023
+
+  async portsLeft(): Promise<number> {
+    return this.freePorts
+  }
+
   async unpark(instance: InstanceId): Promise<void> {
     await this.#pass('unpark', instance)
     this.parked.delete(instance)

@@ -5,12 +5,18 @@ import { type InstanceId, instanceId, isPlain } from '../../model/instance-id.ts
 import type { TaskDefinition } from '../../model/task.ts'
 import type { NodeproxyConfig } from '../config.ts'
 import type { HostedApps } from '../hosted-apps.ts'
+import { floorBytesOf } from '../pressure/memory-floor.ts'
 import type { Reclaimer } from '../pressure/memory-pressure.ts'
+import type { Runtime } from '../runtime/runtime.ts'
 import { Parking } from './parking.ts'
+import { ParkingBudget } from './parking-budget.ts'
 import { WakeRecords } from './wake-records.ts'
 
 type Options = {
-  readonly config: Pick<NodeproxyConfig, 'parkedApps'>
+  readonly config: Pick<NodeproxyConfig, 'parkedApps' | 'parkedMemory'>
+  readonly runtime: Pick<Runtime, 'portsLeft'>
+  /** The memory of this machine. */
+  readonly totalBytes: number
   /** Where the node keeps files of its own. */
   readonly folder: string
   readonly hosted: () => Pick<HostedApps, 'apps' | 'instances' | 'mustBeAllowed'>
@@ -21,7 +27,8 @@ type Options = {
 }
 
 type NodeParking = Reclaimer &
-  Disposable & {
+  Disposable &
+  Pick<Parking, 'byHand'> & {
     /** How many apps are parked now. */
     readonly parked: number
     /** The wake of an instance has begun. */
@@ -31,14 +38,26 @@ type NodeParking = Reclaimer &
   }
 
 /** The parking of a node, and how it learns of wakes. */
-export function openParking({ config, folder, hosted, mustWake, isShort, clock, log }: Options): NodeParking {
-  const { parkedApps: most } = config
+export function openParking({
+  config: { parkedApps: most, parkedMemory },
+  runtime,
+  totalBytes,
+  folder,
+  hosted,
+  mustWake,
+  isShort,
+  clock,
+  log,
+}: Options): NodeParking {
   const records = new WakeRecords({ file: `${folder}/wakes.json`, log })
   const instances = () => hosted().instances.all.filter(({ id }) => isPlain(id))
-  const parking = new Parking({ most, instances, mustWake, isShort, records, clock, log })
+  const bytes = floorBytesOf(parkedMemory, totalBytes)
+  const budget = new ParkingBudget({ bytes, portsLeft: () => runtime.portsLeft() })
+  const parking = new Parking({ most, budget, instances, mustWake, isShort, records, clock, log })
   return {
     what: parking.what,
     reclaim: () => parking.reclaim(),
+    byHand: (...asked) => parking.byHand(...asked),
     get parked() {
       return parking.parked
     },

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { beforeEach, describe, test } from 'vitest'
-import { ShadowError } from '../../lib/errors.ts'
+import { isFailure, ShadowError } from '../../lib/errors.ts'
 import { noLog } from '../../lib/log.ts'
 import { instanceId } from '../../model/instance-id.ts'
 import { appName } from '../../model/names.ts'
 import { HandClock } from '../../testing/clock.ts'
 import { aTask } from '../../testing/fake-app.ts'
 import { type Parkable, Parking } from './parking.ts'
+import { ParkingBudget } from './parking-budget.ts'
 
 type Fake = Parkable & {
   phase: Parkable['phase']
@@ -40,17 +41,22 @@ class FakeContainer {
 let clock: HandClock
 let fakes: Fake[]
 let isShort: boolean
+let portsLeft: number | undefined
 
 beforeEach(() => {
   clock = new HandClock()
   fakes = []
   isShort = false
+  portsLeft = undefined
 })
 
-function aParking(most: number): Parking {
+const MIB = 2 ** 20
+
+function aParking(most: number, bytes = 1_024 * MIB): Parking {
   const byId = (id: Fake['id']): Fake => fakes.find(fake => fake.id === id) ?? assert.fail()
   const parking = new Parking({
     most,
+    budget: new ParkingBudget({ bytes, portsLeft: async () => portsLeft }),
     instances: () => fakes,
     mustWake: task => assert.ok(byId(instanceId(task.app)).isAllowed),
     isShort: () => isShort,
@@ -196,5 +202,114 @@ describe('the parking of a node', () => {
     await parking.reclaim()
     await parking.reclaim()
     assert.equal(await parking.reclaim(), false)
+  })
+})
+
+describe('the memory of parked containers', () => {
+  test('bounds how many are parked: each counts as 8 MiB', async () => {
+    aParking(10, 20 * MIB)
+    for (const [name, score] of [
+      ['a', 1],
+      ['b', 3],
+      ['c', 2],
+    ] as const)
+      anApp(name, score)
+    await clock.advance(30_000)
+    assert.deepEqual(parked(), ['b', 'c'])
+  })
+
+  test('counts those that a person has parked', async () => {
+    const parking = aParking(10, 16 * MIB)
+    const byHand = anApp('a', 0)
+    anApp('b', 1)
+    anApp('c', 2)
+    await parking.byHand(byHand, () => byHand.parked.park())
+    await clock.advance(30_000)
+    assert.deepEqual(parked(), ['a', 'c'])
+  })
+
+  test('is given to the app that a person parks by the least likely of the others', async () => {
+    const parking = aParking(10, 16 * MIB)
+    const byHand = anApp('a', 0)
+    anApp('b', 1)
+    anApp('c', 2)
+    await clock.advance(10_000)
+    assert.deepEqual(parked(), ['b', 'c'])
+    await parking.byHand(byHand, () => byHand.parked.park())
+    assert.deepEqual(parked(), ['a', 'c'])
+    await clock.advance(30_000)
+    assert.deepEqual(parked(), ['a', 'c'])
+  })
+
+  test('is told of when a person parks more than it holds, and the last place is given once', async () => {
+    const parking = aParking(10, 8 * MIB)
+    const [first, second] = [anApp('a', 0), anApp('b', 0)]
+    const gate = Promise.withResolvers<void>()
+    first.parked.gate = gate.promise
+    const parks = [first, second].map(one => parking.byHand(one, () => one.parked.park()))
+    gate.resolve()
+    const [one, other] = await Promise.allSettled(parks)
+    assert.equal(one?.status, 'fulfilled')
+    assert.ok(other?.status === 'rejected' && isFailure(other.reason, 'not-parkable'))
+    assert.match(other.reason.message, /8MiB for parked apps \(SHADOW_PARKED_MEMORY\)/)
+    await parking.byHand(first, () => first.parked.park()) // it has its place
+    assert.deepEqual(parked(), ['a'])
+  })
+
+  test('of 0 lets nobody park', async () => {
+    const parking = aParking(10, 0)
+    const app = anApp('a', 1)
+    await clock.advance(30_000)
+    await assert.rejects(
+      parking.byHand(app, () => app.parked.park()),
+      { code: 'not-parkable' },
+    )
+    assert.deepEqual(parked(), [])
+  })
+
+  test('is free again after a park by hand that failed', async () => {
+    const parking = aParking(0, 8 * MIB)
+    const [first, second] = [anApp('a', 0), anApp('b', 0)]
+    first.parked.failure = new Error('Docker is away')
+    await assert.rejects(
+      parking.byHand(first, () => first.parked.park()),
+      first.parked.failure,
+    )
+    await parking.byHand(second, () => second.parked.park())
+    assert.deepEqual(parked(), ['b'])
+  })
+})
+
+describe('the ports of the network', () => {
+  test('are kept for wakes: with 128 left, nothing is parked, be it by hand', async () => {
+    const parking = aParking(10)
+    const app = anApp('a', 1)
+    portsLeft = 128
+    await look()
+    assert.deepEqual(parked(), [])
+    await assert.rejects(
+      parking.byHand(app, () => app.parked.park()),
+      { code: 'addresses-full' },
+    )
+    portsLeft = 129
+    await look()
+    assert.deepEqual(parked(), ['a'])
+  })
+
+  test('are given back by the least likely ones when wakes have taken most of the rest', async () => {
+    aParking(10)
+    for (const [name, score] of [
+      ['a', 1],
+      ['b', 3],
+      ['c', 2],
+    ] as const)
+      anApp(name, score)
+    await clock.advance(15_000)
+    portsLeft = 64
+    await look()
+    assert.deepEqual(parked(), ['a', 'b', 'c'])
+    portsLeft = 62
+    await look()
+    assert.deepEqual(parked(), ['b'])
   })
 })

@@ -5,6 +5,7 @@ import { appOf, type InstanceId } from '../../model/instance-id.ts'
 import type { TaskDefinition } from '../../model/task.ts'
 import type { Instance } from '../instance.ts'
 import type { ParkedContainer } from './parked-container.ts'
+import type { ParkingBudget } from './parking-budget.ts'
 import type { WakeRecords } from './wake-records.ts'
 
 /** What is asked of an instance. */
@@ -15,6 +16,7 @@ export type Parkable = Pick<Instance, 'id' | 'phase' | 'since' | 'task'> & {
 type Options = {
   /** How many apps are parked; 0: none but those that a person parks. */
   readonly most: number
+  readonly budget: Pick<ParkingBudget, 'most' | 'hasPorts' | 'lackingPorts' | 'noMemory' | 'noPorts'>
   readonly instances: () => readonly Parkable[]
   /** Fails if the app may not be woken here now: it is paused, or the node drains. */
   readonly mustWake: (task: TaskDefinition) => void
@@ -42,6 +44,8 @@ export class Parking implements Disposable {
   readonly #options: Options
   /** Those that were parked by this. */
   readonly #own = new Set<InstanceId>()
+  /** Those that are being parked because a person asked. */
+  readonly #byHand = new Set<InstanceId>()
   /** Instances that could not be parked: by which revision, and when that is tried again. */
   readonly #failed = new Map<InstanceId, { readonly revision: number; readonly until: number }>()
   #timer: Disposable | undefined
@@ -77,6 +81,34 @@ export class Parking implements Disposable {
     return true
   }
 
+  /** Has an instance parked because a person asked: others that nobody asked for give way. Fails with `not-parkable`, `addresses-full`. */
+  async byHand({ id }: Pick<Parkable, 'id'>, park: () => Promise<void>): Promise<void> {
+    const { budget } = this.#options
+    if (!(await budget.hasPorts())) throw budget.noPorts(appOf(id))
+    // No await between this and the look at the others: two calls would both take the last place.
+    this.#byHand.add(id)
+    try {
+      await this.#makeRoom(id)
+      await park()
+    } finally {
+      this.#byHand.delete(id)
+    }
+  }
+
+  /** Drops instances that were parked by this until there is room for one more by hand. */
+  async #makeRoom(id: InstanceId): Promise<void> {
+    const { budget, instances } = this.#options
+    const all = instances()
+    const isMore = ({ id: other, parked }: Parkable): boolean =>
+      other !== id && (parked.isParked || this.#own.has(other) || this.#byHand.has(other))
+    const others = all.filter(isMore)
+    const tooMany = others.length + 1 - budget.most
+    const yielding = this.#byScore(others.filter(other => this.#own.has(other.id) && !this.#byHand.has(other.id)))
+    if (tooMany > yielding.length) throw budget.noMemory(appOf(id))
+    const why = 'an app that is parked by hand needs its memory'
+    await Promise.all(yielding.slice(yielding.length - Math.max(0, tooMany)).map(other => this.#drop(other, why)))
+  }
+
   [Symbol.dispose](): void {
     this.#timer?.[Symbol.dispose]()
   }
@@ -89,8 +121,17 @@ export class Parking implements Disposable {
       if (!instance.parked.isParked) this.#own.delete(instance.id)
       else if (!isAllowed(() => mustWake(instance.task))) await this.#drop(instance, 'it may not be woken')
     }
+    await this.#giveBackPorts()
     if (this.#isQuiet(all)) await this.#parkNext(all)
     await records.keep(clock.wall())
+  }
+
+  async #giveBackPorts(): Promise<void> {
+    const { instances, budget } = this.#options
+    const lacking = await budget.lackingPorts()
+    const parked = this.#byScore(instances().filter(one => one.parked.isParked))
+    for (const instance of parked.slice(Math.max(0, parked.length - lacking)))
+      await this.#drop(instance, 'wakes need its network')
   }
 
   #isQuiet(all: readonly Parkable[]): boolean {
@@ -103,12 +144,15 @@ export class Parking implements Disposable {
   }
 
   async #parkNext(all: readonly Parkable[]): Promise<void> {
-    const { most, log } = this.#options
+    const { budget, log } = this.#options
+    const hasPorts = await budget.hasPorts()
+    const byHand = all.filter(({ id, parked }) => (parked.isParked && !this.#own.has(id)) || this.#byHand.has(id))
+    const most = Math.max(0, Math.min(this.#options.most, budget.most - byHand.length))
     const own = this.#byScore(all.filter(({ id }) => this.#own.has(id)))
     for (const instance of own.slice(most)) await this.#drop(instance, 'too many are parked')
     if (most === 0) return
     const [next] = this.#byScore(all.filter(instance => this.#mayBe(instance)))
-    if (next === undefined) return
+    if (next === undefined || !hasPorts) return
     const least = own.at(most - 1)
     if (least !== undefined) {
       if (this.#score(next) < BETTER * this.#score(least)) return

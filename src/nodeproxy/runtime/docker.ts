@@ -15,6 +15,7 @@ import { inForeground, sayExit } from '../postmortem.ts'
 import { noHealthcheck } from '../ready-health.ts'
 import { AddressedContainers, type Wanted } from './addressed-containers.ts'
 import { Addresses } from './addresses.ts'
+import { portsLeft } from './bridge-ports.ts'
 import { memberIn } from './companion-names.ts'
 import { connectTo } from './container-port.ts'
 import { ContainerRecords } from './container-records.ts'
@@ -312,6 +313,7 @@ export function docker({
     park: (instance, task, mountedAt, signal) =>
       prepared.during(() => parked.park(instance, task, mountedAt, signal).catch(orRefused(task))),
     isParked: instance => parked.has(instance),
+    portsLeft: async () => (firewall.bridge === undefined ? undefined : portsLeft(firewall.bridge)),
     unpark: instance => parked.remove(instance),
     // What waits at a gate does not hear the signal of an app.
     stop: (container, graceMs) => stops.stop(container, parked.isShut(container) ? 0 : graceMs),
