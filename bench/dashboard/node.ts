@@ -18,6 +18,7 @@ class BenchInstance {
   readonly id: InstanceView['instance']
   readonly volume = undefined
   readonly task = { revision: 1 }
+  readonly parked = { isParked: false }
   #view: InstanceView
 
   constructor(app: string) {

@@ -21,6 +21,8 @@ const InstanceSummarySchema = described<InstanceSummary>(
     uses: z.int(),
     use: z.object({ kind: z.enum(HOLD_KINDS), what: z.string() }).nullable(),
     problem: z.object({ code: z.string(), detail: z.string() }).nullable(),
+    frozenBy: z.enum(STOP_REASONS).optional(),
+    parked: z.literal(true).optional(),
     atWork: z.string().optional(),
     kept: z.string().optional(),
     volume: z.object({ usedBytes: z.number(), sizeBytes: z.number() }).optional(),

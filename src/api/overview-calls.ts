@@ -15,6 +15,7 @@ const AppRowSchema = described<AppRow>(
       .enum(ROW_PHASES)
       .describe('asleep, too, if no node has an instance; unknown: the node that has it does not answer'),
     isPaused: z.boolean().describe('nothing wakes it until it is resumed'),
+    isParked: z.boolean().describe('it is asleep, and a container waits for its next wake'),
     since: z.iso.datetime().nullable(),
     node: NodeNameSchema.nullable(),
     instances: z.int(),
@@ -40,7 +41,7 @@ const RowCountsSchema = described<RowCounts>(z.object(counts), 'RowCounts')
 /** The calls about all apps at a glance, for the dashboard. */
 export const overviewCalls = {
   getOverview: {
-    says: 'the apps at a glance, page by page; search: a part of the name, a domain, the owner or the node; phase: a phase, or paused, problem or session (sessions are left out otherwise, unless search has --); sort awake: by the time awake this month; counts: all apps that the caller may see, whatever was asked for, and how many sessions; silent: nodes that do not answer',
+    says: 'the apps at a glance, page by page; search: a part of the name, a domain, the owner or the node; phase: a phase, or paused, parked, problem or session (sessions are left out otherwise, unless search has --); sort awake: by the time awake this month; counts: all apps that the caller may see, whatever was asked for, and how many sessions; silent: nodes that do not answer',
     query: z.strictObject({
       search: given(z.string().max(200)),
       phase: given(z.enum([...ROW_PHASES, ...ROW_FLAGS])),

@@ -27,10 +27,10 @@ export function because(app: Facts, instance: InstanceSummary | undefined, now: 
       return instance.waiting === 1 ? '1 request waits for it.' : `${instance.waiting} requests wait for it.`
     case 'frozen':
     case 'suspended':
-      return 'Nobody uses it: it is stopped where it is, and the next request lets it go on.'
+      return stoppedWhereItIs(instance)
     case 'asleep':
       return instance.problem === null
-        ? sayStopped(instance.stoppedBy, app.idleAfter)
+        ? `${sayStopped(instance.stoppedBy, app.idleAfter)}${instance.parked === true ? ' A container waits for its next wake.' : ''}`
         : `Its last wake failed: ${instance.problem.detail}`
     case 'stopping':
       return sayStopped(instance.stoppedBy, app.idleAfter)
@@ -39,6 +39,12 @@ export function because(app: Facts, instance: InstanceSummary | undefined, now: 
     case 'stuck':
       return `It still holds ${instance.held.join(', ')}.`
   }
+}
+
+function stoppedWhereItIs({ phase, frozenBy }: InstanceSummary): string {
+  const why = frozenBy === 'memory' ? 'Nobody uses it, and its machine was short of memory' : 'Nobody uses it'
+  const where = phase === 'suspended' ? 'its memory is in the swap' : 'it is stopped where it is'
+  return `${why}: ${where}, and the next request lets it go on.`
 }
 
 function awake({ idleAfter }: Facts, { uses, use, atWork, kept, sleepsAt }: InstanceSummary): string {

@@ -15,6 +15,8 @@ export type InstanceSummary = Pick<
   | 'stoppedBy'
   | 'failures'
   | 'held'
+  | 'frozenBy'
+  | 'parked'
 > & {
   /** How many uses keep it awake, and the oldest of them. */
   readonly uses: number
@@ -54,6 +56,8 @@ export function summaryOf(view: InstanceView): InstanceSummary {
     uses: keeping.length,
     use: oldest === undefined ? null : { kind: oldest.kind, what: shortened(oldest.what) },
     problem: view.problem === null ? null : { code: view.problem.code, detail: shortened(view.problem.detail) },
+    ...(view.frozenBy !== undefined && { frozenBy: view.frozenBy }),
+    ...(view.parked && { parked: true as const }),
     ...(view.atWork !== undefined && { atWork: shortened(view.atWork.why) }),
     ...(view.kept !== undefined && { kept: shortened(view.kept.why) }),
     ...(view.volume !== undefined && {

@@ -20,6 +20,8 @@ export type AppRow = {
   readonly phase: RowPhase
   /** Nothing wakes it until it is resumed. */
   readonly isPaused: boolean
+  /** It is asleep, and a container waits for its next wake. */
+  readonly isParked: boolean
   /** null: it has not run since its node started. */
   readonly since: string | null
   /** The node of the instance that the row tells about; null: no node has one. */
@@ -40,10 +42,10 @@ export type AppRow = {
 }
 
 /**
- * What a list of apps can be cut down to, besides phases: those of any phase that are paused, or have a problem, and the sessions of templates,
+ * What a list of apps can be cut down to, besides phases: those of any phase that are paused, or have a problem, those that are parked, and the sessions of templates,
  * which are left out otherwise, since there may be thousands.
  */
-export const ROW_FLAGS = ['paused', 'problem', 'session'] as const
+export const ROW_FLAGS = ['paused', 'parked', 'problem', 'session'] as const
 export type RowFlag = (typeof ROW_FLAGS)[number]
 
 /** How many apps there are, in each phase and with each flag. */

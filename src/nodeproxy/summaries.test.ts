@@ -16,6 +16,7 @@ class Changing {
   sleepsAt: string | null = null
   views = 0
   task = { revision: 1 }
+  parked = { isParked: false }
 
   constructor(app: string) {
     this.id = app as InstanceId
@@ -29,7 +30,12 @@ class Changing {
 
   view(): InstanceView {
     this.views++
-    return { ...instanceView(this.id, 'n1', this.phase), sleepsAt: this.sleepsAt, revision: this.task.revision }
+    return {
+      ...instanceView(this.id, 'n1', this.phase),
+      sleepsAt: this.sleepsAt,
+      revision: this.task.revision,
+      ...(this.parked.isParked && { parked: true as const }),
+    }
   }
 }
 
@@ -78,6 +84,16 @@ describe('what has changed of the instances', () => {
     shop.task = { revision: 2 }
     assert.deepEqual(said(await since(used.version)), [false, ['shop asleep'], []])
     assert.deepEqual(said(await since(version)), [false, ['blog awake', 'shop asleep'], []])
+  })
+
+  test('is one that is parked while it sleeps, or is so no more', async () => {
+    const { version } = await since()
+    blog.parked.isParked = true
+    const parked = await since(version)
+    assert.deepEqual([said(parked), parked.items[0]?.parked], [[false, ['blog asleep'], []], true])
+    blog.parked.isParked = false
+    const unparked = await since(parked.version)
+    assert.deepEqual([said(unparked), unparked.items[0]?.parked], [[false, ['blog asleep'], []], undefined])
   })
 
   test('is what is gone, and what has come back is not gone', async () => {

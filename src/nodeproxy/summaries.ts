@@ -17,6 +17,7 @@ type Summarised = {
   readonly since: number
   readonly volume: VolumeId | undefined
   readonly task: { readonly revision: number }
+  readonly parked: { readonly isParked: boolean }
   view(): InstanceView
 }
 
@@ -48,7 +49,7 @@ export type Changed = {
 }
 
 /**
- * Tells masters what has changed of the instances of this node. An instance at rest costs a look at two fields; the others are summed up and
+ * Tells masters what has changed of the instances of this node. An instance at rest costs a look at a few fields; the others are summed up and
  * compared. Nothing is done while nobody asks.
  */
 export class Summaries {
@@ -109,10 +110,11 @@ export class Summaries {
 
   /** Whether the instance rests as it did at the last look. */
   #isAtRest(instance: Summarised): boolean {
-    const { id, phase, since, task } = instance
+    const { id, phase, since, task, parked } = instance
     if (phase !== 'asleep' && phase !== 'crashed') return false
     const known = this.#known.get(id)
-    return known?.instance === instance && known.since === since && known.revision === task.revision
+    if (known?.instance !== instance || known.since !== since || known.revision !== task.revision) return false
+    return (known.summary.parked === true) === parked.isParked
   }
 
   #summaryOf(instance: Summarised): InstanceSummary {

@@ -35,6 +35,18 @@ describe.skipIf(!(await hasProgram('chromium')))('the list of apps (skipped wher
     await page.getByRole('link', { name: 'Show all apps' }).click()
     await row('blog').getByText('asleep', { exact: true }).waitFor()
 
+    await shadow.admin.call('sleepApp', { params: { app: 'blog' }, query: { to: 'parked' } })
+    await row('blog').getByText('parked', { exact: true }).waitFor()
+    await row('blog')
+      .getByText(/A container waits for its next wake/)
+      .waitFor()
+    await page.getByRole('button', { name: /^Parked 1$/ }).click()
+    await row('shop').waitFor({ state: 'detached' })
+    await row('blog').waitFor()
+    await dashboard.mustBeAccessible()
+    await page.getByRole('button', { name: /^All 3$/ }).click()
+    await row('shop').waitFor()
+
     await page.getByRole('searchbox', { name: 'Search apps' }).fill('SHO')
     await row('blog').waitFor({ state: 'detached' })
     assert.equal(new URL(page.url()).searchParams.get('search'), 'SHO')

@@ -5,12 +5,12 @@ import { go } from '../router.ts'
 import { store, useStore } from '../store.ts'
 import { Dialog } from './dialog.tsx'
 import { NAVIGATION } from './navigation.ts'
-import { Phase } from './phase.tsx'
+import { Phase, type PhaseOf } from './phase.tsx'
 
 const isOpen = store(false)
 export const openPalette = (): void => isOpen.set(true)
 
-type Entry = { readonly key: string; readonly text: string; readonly phase?: string; readonly to: string }
+type Entry = { readonly key: string; readonly text: string; readonly row?: PhaseOf; readonly to: string }
 
 const PAGES: readonly Entry[] = [
   ...NAVIGATION.map(({ to, text }) => ({ key: to, text: `Go to ${text}`, to })),
@@ -51,7 +51,7 @@ function OpenPalette() {
   // Until the answer for these words is there, Enter must not open an app that was found by others.
   const apps = found.text === text ? found.apps : found.apps.filter(({ app }) => app.includes(words))
   const entries: readonly Entry[] = [
-    ...apps.map(({ app, phase }) => ({ key: `app ${app}`, text: app, phase, to: `/apps/${app}` })),
+    ...apps.map(row => ({ key: `app ${row.app}`, text: row.app, row, to: `/apps/${row.app}` })),
     ...PAGES.filter(page => page.text.toLowerCase().includes(words)),
   ]
   const chosen = Math.min(at, entries.length - 1)
@@ -100,7 +100,7 @@ function OpenPalette() {
             onClick={() => choose(entry)}
           >
             <span>{entry.text}</span>
-            {entry.phase !== undefined && <Phase phase={entry.phase} />}
+            {entry.row !== undefined && <Phase of={entry.row} />}
           </div>
         ))}
       </div>

@@ -52,7 +52,7 @@ function State({ facts: { row } }: { facts: AppFacts }) {
     <div class="app-state" aria-live="polite">
       {row && (
         <>
-          <Phase phase={row.phase} isPaused={row.isPaused} />
+          <Phase of={row} />
           {row.since !== null && (
             <span class="faint">
               <Since at={row.since} />

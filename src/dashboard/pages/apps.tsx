@@ -29,6 +29,7 @@ const PHASES = [
   ['frozen', 'Frozen', 'frozen'],
   ['suspended', 'Suspended', 'suspended'],
   ['asleep', 'Asleep', 'asleep'],
+  ['parked', 'Parked', 'parked'],
   ['paused', 'Paused', 'paused'],
   ['problem', 'Problems', 'problem'],
   ['session', 'Sessions', 'session'],

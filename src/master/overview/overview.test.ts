@@ -86,6 +86,7 @@ describe('a page of apps', () => {
       owner: null,
       phase: 'awake',
       isPaused: false,
+      isParked: false,
       since: new Date(0).toISOString(),
       node: 'n1',
       instances: 1,
@@ -101,6 +102,23 @@ describe('a page of apps', () => {
     })
     assert.deepEqual([items[1]?.phase, items[1]?.because, items[1]?.node], ['asleep', 'Nobody has used it yet.', null])
     assert.deepEqual([total, counts.all, counts.awake, counts.asleep, counts.problem, nodes], [2, 2, 1, 1, 0, ['n1']])
+  })
+
+  test('tells which apps are parked: they are asleep for all else, and are found by that', async () => {
+    for (const name of ['blog', 'shop']) await register(name)
+    put('blog', 'asleep', { parked: true })
+    put('shop', 'asleep')
+    const { items, counts } = await page()
+    assert.deepEqual(
+      items.map(({ app, phase, isParked }) => [app, phase, isParked]),
+      [
+        ['blog', 'asleep', true],
+        ['shop', 'asleep', false],
+      ],
+    )
+    assert.deepEqual([counts.parked, counts.asleep], [1, 2])
+    assert.deepEqual(await names({ phase: 'parked' }), ['blog'])
+    assert.deepEqual(await names({ phase: 'asleep' }), ['blog', 'shop'])
   })
 
   test('is found by a part of name, domain, owner and node, and by phase', async () => {

@@ -135,6 +135,7 @@ export class RowPages {
 function isIn(row: AppRow, phase: RowPhase | RowFlag): boolean {
   if (phase === 'session') return isSession(row)
   if (phase === 'problem') return row.problem !== null
+  if (phase === 'parked') return row.isParked
   return phase === 'paused' ? row.isPaused : row.phase === phase
 }
 

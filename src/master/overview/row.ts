@@ -42,6 +42,7 @@ export function rowOf({ facts, instances, silent, owner, month, front, now }: Ro
     owner,
     phase,
     isPaused: facts.paused !== undefined,
+    isParked: phase === 'asleep' && shown?.parked === true,
     since: shown?.since ?? null,
     node: shown?.node ?? null,
     instances: instances.length,

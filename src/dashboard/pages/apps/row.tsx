@@ -31,7 +31,7 @@ export function AppRowCells({ row, hours, currency }: Props) {
       </Cell>
       <Cell class="cell-state">
         <span class="state-line">
-          <Phase phase={row.phase} isPaused={row.isPaused} />
+          <Phase of={row} />
           {row.since !== null && (
             <span class="faint">
               <Since at={row.since} />

@@ -70,6 +70,8 @@ function Fact({ name, children }: { name: string; children: ComponentChildren })
 const WHY: Readonly<Record<string, string>> = {
   awake: 'Awake because',
   waking: 'Waking because',
+  frozen: 'Frozen because',
+  suspended: 'Suspended because',
   asleep: 'Asleep because',
   stopping: 'Going to sleep because',
   crashed: 'Crashed',
