@@ -59,6 +59,7 @@ export class Instance {
     this.#parts = {
       ...parts,
       isHard: () => this.#life.isHard,
+      onGateShut: isRefused => this.parked.gateStayedShut(isRefused),
       onStep: (...step) => {
         const [, name, when] = step
         this.#life.events.step(name, when)

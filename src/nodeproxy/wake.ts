@@ -35,6 +35,8 @@ export type WakeParts = TeardownParts & {
   readonly journal: (instance: InstanceId, line: string) => void
   /** Told of the container when it runs, so that what it writes is kept from its first line on, and what it uses is counted. */
   readonly onStarted: (container: Container, task: TaskDefinition) => void
+  /** The gate of the container that the wake had taken stays shut; see `GateStaysShut`. Left out: nobody asks. */
+  readonly onGateShut?: ((isRefused: boolean) => void) | undefined
   /** Wakes the apps that the app uses; left out: there are none. */
   readonly companions?: Pick<Companions, 'take'> | undefined
   /** Makes the source of a definition present; left out: no definition has one. */
@@ -94,6 +96,7 @@ export function beginWake(
     } catch (error) {
       // It was parked, and has run nothing of the app.
       if (!(error instanceof GateStaysShut)) throw error
+      parts.onGateShut?.(error.isRefused)
     }
     const step = stepper(instance, parts, steps, signal)
     made = await step('create', () => createContainer({ instance, task: resolved, beside, parts }, signal))

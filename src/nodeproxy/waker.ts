@@ -23,7 +23,7 @@ type Options = {
   readonly revision: RevisionChoice
   readonly rollout: Rollout
   /** The container that waits for the next wake; a wake takes it. */
-  readonly parked: Pick<ParkedContainer, 'taken'>
+  readonly parked: Pick<ParkedContainer, 'taken' | 'failed'>
   /** Called when a wake has failed through no fault of the app. */
   readonly onSpared: () => void
 }
@@ -205,6 +205,7 @@ export class Waker {
   #reject(task: TaskDefinition, error: unknown): boolean {
     const { life, revision } = this.#options
     if (error === life.gone || error === life.calledOff || !revision.reject(task, error)) return false
+    this.#options.parked.failed()
     this.#reach(task, 'rejected', asShadowError(error))
     return true
   }
@@ -213,6 +214,7 @@ export class Waker {
     const { life, parts } = this.#options
     if (problem === life.gone || problem === life.calledOff) return ASLEEP
     const ofTheApp = life.crashes.failedToWake(problem, parts.clock.now())
+    if (ofTheApp) this.#options.parked.failed()
     if (!ofTheApp) this.#options.onSpared()
     life.events.wakeFailed(problem, life.crashes.count)
     this.#reach(task, ofTheApp ? 'rejected' : 'put-off', problem)

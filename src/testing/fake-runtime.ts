@@ -143,8 +143,8 @@ export class FakeRuntime implements Runtime {
 
   /** The instances with a container that waits. */
   readonly parked = new Set<InstanceId>()
-  /** Whether a container that waits cannot go on when it is started. */
-  gateStaysShut = false
+  /** Whether a container that waits cannot go on when it is started; `refused`: since the kernel does not run its program. */
+  gateStaysShut: boolean | 'refused' = false
   readonly #shut = new Set<string>()
 
   async park(instance: InstanceId, task: TaskDefinition, _at: string | undefined, signal: AbortSignal): Promise<void> {
@@ -196,7 +196,7 @@ export class FakeRuntime implements Runtime {
     await this.#pass('start', container.instance, signal)
     if (this.#shut.delete(container.id) && this.gateStaysShut) {
       this.containers.delete(container.id)
-      throw new GateStaysShut(container.instance, new Error('it has ended'))
+      throw new GateStaysShut(container.instance, new Error('it has ended'), this.gateStaysShut === 'refused')
     }
     const kept = this.#kept(container)
     const lines = this.writes.map((line): LogLine => ({ at: '', stream: 'stdout', line }))

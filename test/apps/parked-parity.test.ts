@@ -189,5 +189,7 @@ describe('a command that cannot be run is told of as after an ordinary start', (
     await shadow.sleep('nameless')
     await park('nameless')
     assert.equal((await shadow.ask('nameless')).status, ordinary)
+    await shadow.sleep('nameless')
+    await assert.rejects(park('nameless'), /the kernel cannot run its program/)
   })
 })

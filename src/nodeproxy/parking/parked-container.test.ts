@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, test } from 'vitest'
-import { isFailure } from '../../lib/errors.ts'
+import { isFailure, ShadowError } from '../../lib/errors.ts'
 import { aTask } from '../../testing/fake-app.ts'
 import { hold, InstanceEnvironment, release, releaseOf, settled } from '../../testing/instance-environment.ts'
 import type { Instance } from '../instance.ts'
@@ -145,5 +145,110 @@ describe('a parked instance', () => {
     await instance.parked.park()
     await instance.close(new Error('gone') as never, 'removed', { sleep: true })
     assert.deepEqual(isParked(), [false, false])
+  })
+})
+
+const CRASH = new ShadowError('app-crashed', 'it ended')
+
+/** Has the next wake fail by the app's own fault, once its container was started. */
+async function failedWake(): Promise<void> {
+  here.becomeReady = () => Promise.reject(CRASH)
+  await assert.rejects(hold(instance), { code: 'app-crashed' })
+  here.becomeReady = async () => undefined
+}
+
+async function ranOnce(): Promise<void> {
+  release(await hold(instance))
+  await instance.sleep('asked')
+}
+
+/** Has a wake from parked run the app in another container, since the kernel does not run its program from the gate. */
+async function refusedWake(): Promise<void> {
+  here.runtime.gateStaysShut = 'refused'
+  await ranOnce()
+  here.runtime.gateStaysShut = false
+}
+
+describe('an instance that failed when its gate was opened', () => {
+  test('is not to be parked again while its definition is the same, and runs without that', async () => {
+    assert.equal(instance.parked.hasFailed, false)
+    await instance.parked.park()
+    await failedWake()
+    assert.equal(instance.parked.hasFailed, true)
+    await ranOnce()
+    assert.equal(instance.parked.hasFailed, true)
+    instance.define(aTask({ revision: 2 }))
+    assert.equal(instance.parked.hasFailed, false)
+  })
+
+  test('is not to be parked again while its image is the same', async () => {
+    await instance.parked.park()
+    await failedWake()
+    here.runtime.imageIds.set(aTask().image, 'sha256:mended')
+    await ranOnce() // which pins it to that image
+    assert.equal(instance.parked.hasFailed, false)
+  })
+
+  test('may be tried again by a person', async () => {
+    await instance.parked.park()
+    await failedWake()
+    await ranOnce()
+    await instance.parked.park()
+    assert.deepEqual(isParked(), [true, true])
+    release(await hold(instance))
+    assert.equal(instance.parked.hasFailed, false)
+  })
+
+  test('cannot be parked by anybody if the kernel does not run its program', async () => {
+    await instance.parked.park()
+    await refusedWake()
+    assert.equal(instance.parked.hasFailed, true)
+    await assert.rejects(instance.parked.park(), { code: 'not-parkable', message: /cannot run its program/ })
+    assert.deepEqual([isParked(), here.volumes.shared.size], [[false, false], 0])
+    instance.define(aTask({ revision: 2 }))
+    await instance.parked.park()
+    assert.deepEqual(isParked(), [true, true])
+  })
+
+  test('whose program the kernel does not run can be parked with another image', async () => {
+    await instance.parked.park()
+    here.runtime.gateStaysShut = 'refused'
+    await failedWake()
+    here.runtime.gateStaysShut = false
+    here.runtime.imageIds.set(aTask().image, 'sha256:mended')
+    await ranOnce() // which pins it to that image
+    assert.equal(instance.parked.hasFailed, false)
+    await instance.parked.park()
+    assert.deepEqual(isParked(), [true, true])
+  })
+})
+
+describe('an instance may be parked again', () => {
+  test('that failed in a container which was not parked', async () => {
+    await failedWake()
+    assert.equal(instance.parked.hasFailed, false)
+    await ranOnce()
+    await instance.parked.park()
+    here.runtime.gateStaysShut = true
+    await failedWake()
+    assert.equal(instance.parked.hasFailed, false)
+  })
+
+  test('whose wake failed through no fault of its own', async () => {
+    await instance.parked.park()
+    const gate = here.runtime.gate('start')
+    const held = hold(instance)
+    await settled()
+    gate.fail(new ShadowError('runtime-unreachable', 'Docker does not answer'))
+    await assert.rejects(held)
+    assert.equal(instance.parked.hasFailed, false)
+  })
+
+  test('that ran well and ends later', async () => {
+    await instance.parked.park()
+    release(await hold(instance))
+    await instance.sleep('asked')
+    await failedWake()
+    assert.equal(instance.parked.hasFailed, false)
   })
 })

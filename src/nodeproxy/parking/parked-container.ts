@@ -6,6 +6,7 @@ import type { Lifecycle } from '../lifecycle.ts'
 import { pinnedTo } from '../pinned-image.ts'
 import { notAsleep } from '../refusals.ts'
 import { isSame } from '../revision-choice.ts'
+import { notParkable } from '../runtime/parked/not-parkable.ts'
 import { volumeOf } from '../teardown.ts'
 
 type Parts = Pick<InstanceParts, 'runtime' | 'filesystem' | 'sources' | 'sockets' | 'mustWake' | 'log'>
@@ -21,6 +22,9 @@ type Options = {
   readonly onChange: () => void
 }
 
+/** A definition, and the id of the image that it stood for. */
+type Made = { readonly task: TaskDefinition; readonly image: string }
+
 const CALLED_OFF = new Error('the app is being woken, or its definition has changed')
 
 /**
@@ -31,6 +35,11 @@ export class ParkedContainer {
   readonly #options: Options
   #parking: { readonly abort: AbortController; readonly done: Promise<void> } | undefined
   #isParked = false
+  /** What the container that waits was made for. */
+  #made: Made | undefined
+  /** The same of the container that the last wake took. */
+  #taken: Made | undefined
+  #failed: (Made & { readonly isRefused: boolean }) | undefined
   /** The volume that may be in a mount of ours. A later definition may name another one, or none. */
   #shared: VolumeId | undefined
   /** Settles when nothing is removed any more. */
@@ -42,6 +51,14 @@ export class ParkedContainer {
 
   get isParked(): boolean {
     return this.#isParked
+  }
+
+  /** Whether the app failed when its gate was opened, with the definition and the image that it has now. Then only a person has it parked again. */
+  get hasFailed(): boolean {
+    if (this.#failed === undefined) return false
+    const { task, image } = this.#failed
+    const next = this.#options.next()
+    return isSame(next, task) && (next.pinned?.id ?? image) === image
   }
 
   /** Makes the container, or keeps one that does; joins a call that is under way. Fails with `not-parkable`. */
@@ -79,6 +96,7 @@ export class ParkedContainer {
         sources?.ensure(given, signal),
       ])
       signal.throwIfAborted()
+      this.#mustNotBeRefused({ task: given, image: image.id })
       sockets?.use(id, this)
       await sockets?.open(id)
       if (volume !== undefined) {
@@ -89,6 +107,8 @@ export class ParkedContainer {
       await runtime.park(id, pinnedTo(given, image), volume && filesystem.at(volume), signal)
       signal.throwIfAborted()
       if (!this.#isAsleep || !isSame(next(), given)) throw CALLED_OFF
+      this.#made = { task: given, image: image.id }
+      this.#failed = undefined
       this.#change(true)
     } catch (error) {
       await this.#undo()
@@ -96,9 +116,27 @@ export class ParkedContainer {
     }
   }
 
+  #mustNotBeRefused({ task, image }: Made): void {
+    const failed = this.#failed
+    if (!failed?.isRefused || !isSame(failed.task, task) || failed.image !== image) return
+    throw notParkable(task.app, 'the kernel cannot run its program as it is: the file is not executable, or no program')
+  }
+
+  /** The gate of the container that the wake under way had taken stays shut. */
+  gateStayedShut(isRefused: boolean): void {
+    if (isRefused && this.#taken !== undefined) this.#failed = { ...this.#taken, isRefused }
+    this.#taken = undefined
+  }
+
+  /** The wake under way has failed by the app's own fault. */
+  failed(): void {
+    if (this.#taken !== undefined) this.#failed = { ...this.#taken, isRefused: false }
+  }
+
   /** A wake has begun, whose undo uses the folder of the socket from now on. It takes the container, if that does. */
   taken(undo: object): void {
     this.#parking?.abort.abort(CALLED_OFF)
+    this.#taken = this.#isParked ? this.#made : undefined
     if (!this.#isParked) return
     const { id, parts } = this.#options
     parts.sockets?.use(id, undo, this)

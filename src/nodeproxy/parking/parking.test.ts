@@ -19,6 +19,7 @@ type Fake = Parkable & {
 
 class FakeContainer {
   isParked = false
+  hasFailed = false
   parks = 0
   /** What is waited for before it is parked. */
   gate: Promise<void> = Promise.resolve()
@@ -186,6 +187,17 @@ describe('the parking of a node', () => {
     Object.assign(never, { task: { ...never.task, revision: 2 } })
     await look()
     assert.deepEqual(parked(), ['a', 'b'])
+  })
+
+  test('leaves an app alone that failed when its gate was opened, until it is another one', async () => {
+    aParking(2)
+    const failed = anApp('a', 2)
+    failed.parked.hasFailed = true
+    await look()
+    assert.equal(failed.parked.parks, 0)
+    failed.parked.hasFailed = false
+    await look()
+    assert.deepEqual(parked(), ['a'])
   })
 
   test('gives back the least likely one for want of memory, and parks none for a while', async () => {

@@ -10,7 +10,7 @@ import type { WakeRecords } from './wake-records.ts'
 
 /** What is asked of an instance. */
 export type Parkable = Pick<Instance, 'id' | 'phase' | 'since' | 'task'> & {
-  readonly parked: Pick<ParkedContainer, 'isParked' | 'park' | 'drop' | 'check'>
+  readonly parked: Pick<ParkedContainer, 'isParked' | 'hasFailed' | 'park' | 'drop' | 'check'>
 }
 
 type Options = {
@@ -175,7 +175,7 @@ export class Parking implements Disposable {
 
   #mayBe(instance: Parkable): boolean {
     const { id, phase, parked, task } = instance
-    if (phase !== 'asleep' || parked.isParked || this.#score(instance) === 0) return false
+    if (phase !== 'asleep' || parked.isParked || parked.hasFailed || this.#score(instance) === 0) return false
     const failed = this.#failed.get(id)
     if (failed?.revision === task.revision && this.#options.clock.now() < failed.until) return false
     this.#failed.delete(id)

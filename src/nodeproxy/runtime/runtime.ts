@@ -42,8 +42,12 @@ export type Exit = { readonly exitCode: number; readonly outOfMemory: boolean }
 
 /** A container that was parked cannot go on, and was removed: another one is to be made. */
 export class GateStaysShut extends Error {
-  constructor(instance: InstanceId, cause: unknown) {
+  /** Whether the kernel does not run the program of the app as it is, and so will not the next time. */
+  readonly isRefused: boolean
+
+  constructor(instance: InstanceId, cause: unknown, isRefused = false) {
     super(`the parked container of ${instance} was not used`, { cause })
+    this.isRefused = isRefused
   }
 }
 

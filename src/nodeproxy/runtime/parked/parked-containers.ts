@@ -62,6 +62,8 @@ type Parking = { readonly abort: (why: string) => void; readonly done: Promise<v
 
 const AT_ONCE = 4
 
+class ProgramRefused extends Error {}
+
 /**
  * Containers that were made and started for instances that are asleep, and wait before the process of the app. A wake takes the one of its instance, if
  * it is as a new one would be, and opens its gate. A gate that was not opened has run nothing of the app, so its container is removed at any time.
@@ -226,7 +228,7 @@ export class ParkedContainers {
     } catch (cause) {
       signal.throwIfAborted()
       await this.#discard(container)
-      throw new GateStaysShut(container.instance, cause)
+      throw new GateStaysShut(container.instance, cause, cause instanceof ProgramRefused)
     }
     this.#taken.delete(container.id)
     this.#envs.set(container.id, taken.env)
@@ -249,7 +251,7 @@ export class ParkedContainers {
   /** A program that cannot be run is told of by the ordinary start that follows. */
   async #hasGoneOn({ pid, gate }: Taken, signal: AbortSignal): Promise<void> {
     while (await waitsAt(pid)) {
-      if (await this.#options.gates?.waitsAgain(gate)) throw new Error('its program could not be run')
+      if (await this.#options.gates?.waitsAgain(gate)) throw new ProgramRefused('its program could not be run')
       await sleep(1, undefined, { signal })
     }
   }
