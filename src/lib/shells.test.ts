@@ -1,9 +1,56 @@
 import assert from 'node:assert/strict'
-import { existsSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, test } from 'vitest'
+import { HandClock } from '../testing/clock.ts'
 import { until } from '../testing/wire.ts'
 import { ExecError, exec } from './exec.ts'
 import { Shells } from './shells.ts'
+
+const shellOf = async (shells: Shells): Promise<string> => (await shells.exec('sh', ['-c', 'echo $PPID'])).trim()
+
+describe('many commands at once', () => {
+  test('share a few shells', async () => {
+    using shells = new Shells(new HandClock())
+    const used = await Promise.all(Array.from({ length: 20 }, () => shellOf(shells)))
+    assert.equal(new Set(used).size, 4)
+  })
+
+  test('wait for long ones no longer than for short ones', async () => {
+    const clock = new HandClock()
+    using shells = new Shells(clock)
+    const folder = mkdtempSync(join(tmpdir(), 'shells-'))
+    try {
+      const fifos = ['a', 'b', 'c', 'd'].map(name => join(folder, name))
+      await shells.exec('mkfifo', fifos)
+      const long = fifos.map(fifo => shells.exec('cat', [fifo]))
+      const others = [shellOf(shells), shellOf(shells)]
+      await clock.advance(50)
+      await Promise.all(others)
+      await shellOf(shells) // one that comes later does not wait at all
+      for (const fifo of fifos) await shells.exec('sh', ['-c', `echo met > ${fifo}`])
+      assert.deepEqual(await Promise.all(long), Array(4).fill('met\n'))
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
+
+  test('that wait are run when a shell ends by its command', async () => {
+    using shells = new Shells(new HandClock())
+    const deaths = Array.from({ length: 4 }, () => shells.exec('sh', ['-c', 'kill -9 $PPID']))
+    const others = Array.from({ length: 6 }, () => shellOf(shells))
+    for (const { status } of await Promise.allSettled(deaths)) assert.equal(status, 'rejected')
+    await Promise.all(others)
+  })
+
+  test('that wait are run after the shells were ended', async () => {
+    const shells = new Shells(new HandClock())
+    const all = Array.from({ length: 10 }, () => shellOf(shells))
+    shells[Symbol.dispose]()
+    for (const pid of await Promise.all(all)) await until(() => !existsSync(`/proc/${pid}`))
+  })
+})
 
 describe('a program that is run by a kept shell', () => {
   test('gets its words as they are, and its output is told as it is', async () => {

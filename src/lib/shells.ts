@@ -1,26 +1,36 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
+import { type Clock, systemClock } from './clock.ts'
 import { type Exec, ExecError, SYSTEM } from './exec.ts'
 
-// More shells are started when more commands run at once, and ended afterwards.
-const KEPT = 2
+/** So many commands run at once. Others wait for a shell, since starting one takes this process longer than most commands do. */
+const SHELLS = 4
+/** A command that runs for longer is not waited for: others get a further shell, which ends afterwards. */
+const SHORT_MS = 50
 
 /**
  * Runs programs through shells that stay open. To start a program, Node copies the page tables of its whole process. That takes
  * milliseconds of CPU time, during which nothing is served, and more for a larger process. A shell has very little to copy.
  */
 export class Shells implements Disposable {
+  readonly #clock: Clock
   readonly #idle = new Set<Shell>()
-  readonly #busy = new Set<Shell>()
+  /** Those that run a command, with what ends the time in which it counts as a short one. */
+  readonly #short = new Map<Shell, Disposable>()
+  /** Commands that wait for a shell: none is idle then. */
+  readonly #waiting: PromiseWithResolvers<Shell>[] = []
   #isDisposed = false
+
+  constructor(clock: Clock = systemClock) {
+    this.#clock = clock
+  }
 
   /** Works as `exec` of this folder. After disposal, it starts a shell for the one command. */
   readonly exec: Exec = async (file, args, { alsoGood = [] } = {}) => {
-    const [shell = new Shell()] = this.#idle
-    this.#idle.delete(shell)
-    this.#busy.add(shell)
     const command = [file, ...args].join(' ')
+    let shell: Shell | undefined
     try {
+      shell = await this.#take()
       const { exitCode, ...output } = await shell.run([file, ...args])
       if (exitCode === 0 || alsoGood.includes(exitCode)) return output.stdout
       // Exit codes from 126 on come from the shell: the program was not started, not found, or killed.
@@ -28,13 +38,51 @@ export class Shells implements Disposable {
     } catch (cause) {
       throw cause instanceof ExecError ? cause : new ExecError(command, undefined, { stdout: '', stderr: '' }, cause)
     } finally {
-      this.#busy.delete(shell)
-      if (!this.#isDisposed && this.#idle.size < KEPT && !shell.hasEnded) this.#idle.add(shell)
-      else shell.end()
+      if (shell !== undefined) this.#give(shell)
     }
-  };
+  }
 
-  /** Ends the shells; running commands are finished first. */
+  async #take(): Promise<Shell> {
+    const [idle] = this.#idle
+    if (idle !== undefined) return this.#begin(idle)
+    if (this.#short.size < SHELLS || this.#isDisposed) return this.#begin(new Shell())
+    const waiting = Promise.withResolvers<Shell>()
+    this.#waiting.push(waiting)
+    return waiting.promise
+  }
+
+  #begin(shell: Shell): Shell {
+    this.#idle.delete(shell)
+    const isLong = (): void => {
+      this.#short.delete(shell)
+      this.#startNext()
+    }
+    this.#short.set(shell, this.#clock.after(SHORT_MS, isLong))
+    return shell
+  }
+
+  /** Starts a shell for the command that waits longest. */
+  #startNext(): void {
+    const next = this.#waiting.shift()
+    if (next === undefined) return
+    try {
+      next.resolve(this.#begin(new Shell()))
+    } catch (error) {
+      next.reject(error)
+    }
+  }
+
+  #give(shell: Shell): void {
+    this.#short.get(shell)?.[Symbol.dispose]()
+    this.#short.delete(shell)
+    const next = shell.hasEnded ? undefined : this.#waiting.shift()
+    if (shell.hasEnded) this.#startNext()
+    else if (next !== undefined) next.resolve(this.#begin(shell))
+    else if (!this.#isDisposed && this.#idle.size < SHELLS) this.#idle.add(shell)
+    else shell.end()
+  }
+
+  /** Ends the shells; running commands, and those that wait, are finished first. */
   [Symbol.dispose](): void {
     this.#isDisposed = true
     for (const shell of this.#idle) shell.end()
