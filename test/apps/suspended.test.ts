@@ -51,6 +51,35 @@ test('the memory of a suspended app is in swap, and is there again at the next r
   assert.equal((await shadow.ask('blog', '/files/page')).text, 'kept')
 })
 
+test('an app that was woken from parked is suspended as others are: by its times and by hand, over a restart of its node', async context => {
+  await using swap = await zramSwap()
+  if (swap === undefined) return context.skip('this machine cannot have swap in zram')
+  await using shadow = await Shadow.start()
+  await shadow.register('blog', { volume: { size: '16MiB' }, sleep: { freezeAfter: '1m', suspendAfter: '2m' } })
+  const park = () => shadow.admin.call('sleepApp', { params: { app: 'blog' }, query: { to: 'parked' } })
+  const bootOf = async (): Promise<string> => JSON.parse((await shadow.ask('blog')).text).boot.id
+  assert.equal((await park()).parked, true)
+  const boot = await bootOf()
+  await shadow.ask('blog', '/files/page', { method: 'PUT', body: 'kept' })
+  const before = await memoryOf(shadow, 'blog')
+  await shadow.pass(60_000)
+  await shadow.until('blog', 'frozen')
+  await shadow.pass(60_000)
+  await shadow.until('blog', 'suspended')
+  const after = await memoryOf(shadow, 'blog')
+  assert.ok(after < before / 3, `${after} of ${before} bytes are left`)
+  assert.equal(await bootOf(), boot)
+  assert.equal((await suspend(shadow, 'blog')).phase, 'suspended')
+  await shadow.stop()
+  await shadow.startAgain()
+  assert.equal(await bootOf(), boot)
+  assert.equal((await suspend(shadow, 'blog')).phase, 'suspended')
+  // A suspended app is put to sleep before it is parked again.
+  assert.equal((await park()).parked, true)
+  assert.equal((await shadow.ask('blog', '/files/page')).text, 'kept')
+  assert.notEqual(await bootOf(), boot)
+})
+
 test('a suspended app keeps its connections, and its lookups of names go on, though the clock of the machine was set meanwhile', async context => {
   await using swap = await zramSwap()
   if (swap === undefined) return context.skip('this machine cannot have swap in zram')
