@@ -32,6 +32,11 @@ import { SleepTierSchema } from './wake-schemas.ts'
  * The API of a node. `may`: `admin` is a caller with the node's key for control, which only masters have; `proxy` is a caller with the key
  * for traffic.
  */
+const ofApp = z.iso
+  .datetime()
+  .optional()
+  .describe('when the app was registered that is meant: a later one is left alone')
+
 export const nodeCalls = {
   health: {
     says: 'check the node; true means trouble. overall: something is very wrong; overloaded: CPU load above all cores, or memory above 80 %; container_backend: Docker does not answer. app_networks: the networks of the apps',
@@ -111,6 +116,7 @@ export const nodeCalls = {
   forgetApp: {
     says: 'put all instances of an app to sleep and forget its definition and logs; its volume stays',
     params: appParams,
+    query: z.strictObject({ createdAt: ofApp }),
     answer: 'nothing',
     may: admin,
   },
@@ -142,7 +148,11 @@ export const nodeCalls = {
   removeVolume: {
     says: 'delete the data of a volume that no app has; app=NAME: that app is being removed together with its volume; driver: left out: loop',
     params: volumeParams,
-    query: z.strictObject({ app: AppNameSchema.optional(), driver: VolumeDriverSchema.optional() }),
+    query: z.strictObject({
+      app: AppNameSchema.optional(),
+      createdAt: ofApp,
+      driver: VolumeDriverSchema.optional(),
+    }),
     answer: 'nothing',
     may: admin,
   },

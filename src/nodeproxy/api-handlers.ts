@@ -167,7 +167,7 @@ export function apiHandlers({
     },
     listLoads: async () => ({ items: [...(await loads.now())] }),
     forgetInstance: ({ params }) => hosted.forgetInstance(params.instance),
-    forgetApp: ({ params }) => hosted.forget(params.app),
+    forgetApp: ({ params, query }) => hosted.forget(params.app, query.createdAt),
     instanceLogs: async ({ params, query: { tail, follow, ...query } }, { response, signal }) => {
       const options = { tail, follow, ...lineFilterOf(query, Date.now()) }
       response.writeHead(200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' })
@@ -203,7 +203,7 @@ export function apiHandlers({
       response.end()
     },
     listVolumes: async () => ({ items: [...(await space.volumes())] }),
-    removeVolume: ({ params, query }) => hosted.removeVolume({ id: params.volume, driver: query.driver }, query.app),
+    removeVolume: ({ params, query }) => hosted.removeVolume({ id: params.volume, driver: query.driver }, query),
     sendVolume: ({ params, query }, { response, signal, permit }) =>
       moves.send({ ...params, ...query }, permit, response, AbortSignal.any([signal, ending])),
     receiveVolume: ({ params, body }, { signal }) =>

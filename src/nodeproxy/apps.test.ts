@@ -120,6 +120,7 @@ function someApps(kept = definitions()): Apps {
     clock,
     log: noLog,
     onNewer: ({ task }) => void newer.push(task.revision),
+    onOther: () => undefined,
     onRemoved: app => void removed.push(app),
     onElsewhere: () => isAsleep,
   })
@@ -273,6 +274,7 @@ test('a removal that the stream tells of is told on', async () => {
   const apps = someApps()
   await apps.resolve(name)
   await following(apps)
+  has = undefined
   sends.get(streams[0]!)?.({ app: name, revision: null, domains: [] })
   await until(() => removed.length > 0)
   assert.deepEqual(removed, [name])
@@ -288,6 +290,17 @@ test('what changed while the stream was down is found when it is back, for an ap
   has = second
   await clock.advance(POLL_WITHOUT_STREAM_EVERY)
   await until(() => newer.at(-1) === 2)
+})
+
+test('a late message that an app was removed does not remove the one of its name that is known by now', async () => {
+  const apps = someApps()
+  await following(apps)
+  await apps.resolve(name)
+  const before = asked.length
+  sends.get(streams[0]!)?.({ app: name, revision: null, domains: [] })
+  await until(() => asked.length > before)
+  await apps.resolve(name)
+  assert.deepEqual(removed, [])
 })
 
 test('an app that was removed while the node was away is found out, one after the other; one that is still there is kept', async () => {

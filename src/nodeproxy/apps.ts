@@ -21,6 +21,8 @@ type Options = {
   log: Log
   /** Called with each new definition. */
   onNewer: (app: App) => void
+  /** Called before that, if the one known so far is of an earlier app of the name. */
+  onOther: (app: AppName) => void
   onRemoved: (app: AppName) => void
   /** Called for an app whose volume another node has. Returns whether nothing of the app is left here, so that its definition may go. */
   onElsewhere: (app: AppName) => boolean
@@ -52,8 +54,10 @@ export class Apps {
           definitions.keep(name, { app, etag, permit: this.#permits.get(name) }),
         forget: name => definitions.forget(name),
       },
-      onChange: (_name, app) => {
-        if (app !== undefined) options.onNewer(app)
+      onChange: (name, app, before) => {
+        if (app === undefined) return
+        if (before !== undefined && before.createdAt !== app.createdAt) options.onOther(name)
+        options.onNewer(app)
       },
     })
   }

@@ -53,7 +53,8 @@ export async function followChanges(
         void askAboutKept(apps, clock, AbortSignal.any([signal, ended.signal]))
       },
       onChange: ({ app, revision }) => {
-        if (revision === null) onRemoved(app)
+        // The message may be late, and the app that is known by now another one of this name: then the master is asked.
+        if (revision === null && apps.known(app) === undefined) onRemoved(app)
         else void apps.refresh(app)
       },
       onDoubt: () => void poll(),

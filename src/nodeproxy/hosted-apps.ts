@@ -54,9 +54,11 @@ type Options = {
   readonly parts: Omit<InstanceParts, 'leases' | 'companions' | 'journal' | 'onStarted' | 'onLost' | 'reconcile'>
 }
 
-/** For how long a front keeps an instance awake, and why. */
+/** The app that is being removed with its volume, and when it was registered. */
+type Removed = { readonly app?: AppName | undefined; readonly createdAt?: string | undefined }
 /** How an instance is put to sleep because somebody asked. */
 export type Sleeping = { readonly kind: SessionEndKind; readonly createdAt?: string | undefined }
+/** For how long a front keeps an instance awake, and why. */
 export type Keeping = { readonly forMs: number; readonly why: string; readonly permit: string | undefined }
 
 /** The apps of this node with their instances, logs and volumes. A change of an app reaches all of them. */
@@ -82,6 +84,7 @@ export class HostedApps implements Disposable {
         }
         this.#endIfNotAllowed(app)
       },
+      onOther: app => this.#endEarlier(app),
       onRemoved: app => this.removed(app),
       onElsewhere: app => this.#forgetIfAsleep(app),
     })
@@ -286,9 +289,13 @@ export class HostedApps implements Disposable {
     yield* this.instances.of(instance, app).follow(signal)
   }
 
-  /** Puts all instances of the app to sleep, and forgets the app with its logs and its history; fails with `app-stuck`. An app registered anew meanwhile is kept. */
-  async forget(app: AppName): Promise<void> {
+  /**
+   * Puts all instances of the app to sleep, and forgets the app with its logs and its history; fails with `app-stuck`. An app registered anew
+   * meanwhile is kept, and so is one that was registered after `createdAt`.
+   */
+  async forget(app: AppName, createdAt?: string): Promise<void> {
     const removed = this.apps.known(app)
+    if (removed !== undefined && isLater(removed, createdAt)) return
     await this.instances.forget(app, id => this.#forgetKept(id))
     await this.#options.history
       ?.forget(app)
@@ -313,14 +320,25 @@ export class HostedApps implements Disposable {
     this.forget(app).catch(() => undefined) // it has ended in `stuck`, and that was logged
   }
 
-  /** Removes the bytes of a volume; fails with `volume-in-use` where it is in use, or an app other than `of` has it. */
-  async removeVolume(ref: VolumeRef, of: AppName | undefined): Promise<void> {
+  /** The master has another app of this name by now: what is here of the earlier one goes, and the later one waits for that. */
+  #endEarlier(app: AppName): void {
+    this.#options.parts.log.info('app was registered anew', { app })
+    this.instances.forget(app, id => this.#forgetKept(id)).catch(() => undefined) // it has ended in `stuck`, and that was logged
+  }
+
+  /**
+   * Removes the bytes of a volume; fails with `volume-in-use` where it is in use, or an app other than `of` has it, or one that was registered
+   * after `createdAt`.
+   */
+  async removeVolume(ref: VolumeRef, { app: of, createdAt }: Removed): Promise<void> {
     const { id: volume } = ref
     const { leases, parts } = this.#options
     await this.#mustBeFree(volume, of)
+    const owner = this.apps.all.find(({ task }) => task.volume?.id === volume)
+    if (owner !== undefined && isLater(owner, createdAt)) throw hasVolume(owner.name, volume)
     const user = this.instances.all.find(instance => instance.volume === volume)
     const remove = async (): Promise<void> => parts.volumes.of(ref).remove(volume)
-    await (user === undefined ? remove() : user.atRest(remove))
+    await (user === undefined ? this.instances.whileGone(volume as string as AppName, remove) : user.atRest(remove))
     leases.forget(volume)
   }
 
@@ -340,9 +358,7 @@ export class HostedApps implements Disposable {
     const gone = await this.apps.resolve(owner.name).catch(error => isFailure(error, 'app-not-found'))
     if (gone === true) return this.forget(owner.name)
     if (this.apps.known(owner.name)?.task.volume?.id !== volume) return
-    throw new ShadowError('volume-in-use', `the app ${owner.name} has the volume ${volume}`, {
-      hint: `shadow remove ${owner.name} --with-volume`,
-    })
+    throw hasVolume(owner.name, volume)
   }
 
   /** The app of an instance that is awake, where no master says what is newest: its requests do not wait for one that may be away. */
@@ -400,6 +416,14 @@ export class HostedApps implements Disposable {
       .catch(cause => this.#options.parts.log.warn('left-over app is not known', { app, cause }))
   }
 }
+
+const hasVolume = (app: AppName, volume: VolumeId): ShadowError =>
+  new ShadowError('volume-in-use', `the app ${app} has the volume ${volume}`, {
+    hint: `shadow remove ${app} --with-volume`,
+  })
+
+const isLater = (app: App, createdAt: string | undefined): boolean =>
+  createdAt !== undefined && Date.parse(app.createdAt) > Date.parse(createdAt)
 
 /** An app that others use would be woken again at once. */
 function mustNotBeUsed({ id, users }: Instance): void {

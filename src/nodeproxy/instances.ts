@@ -41,6 +41,8 @@ export class Instances {
   readonly #byId = new Map<InstanceId, Instance>()
   readonly #registeredAt = new Map<AppName, string>()
   readonly #leaving = new Map<AppName, Promise<void>>()
+  /** What is done while no app of the name may wake. */
+  readonly #without = new Map<AppName, Promise<void>>()
   readonly #parts: InstanceParts
   #isClear = false
   #sweeping: Promise<void> | undefined
@@ -118,6 +120,18 @@ export class Instances {
     return forgotten
   }
 
+  /** Runs the task for an app that has no instance here; an app of this name that wakes meanwhile waits for it. */
+  whileGone(app: AppName, task: () => Promise<void>): Promise<void> {
+    const done = (this.#without.get(app) ?? Promise.resolve())
+      .catch(() => undefined) // its caller knows
+      .then(task)
+      .finally(() => {
+        if (this.#without.get(app) === done) this.#without.delete(app)
+      })
+    this.#without.set(app, done)
+    return done
+  }
+
   /** Puts one instance to sleep, runs `last`, and forgets it; its app stays. Fails with `app-stuck`. */
   async forgetOne(id: InstanceId, last: () => Promise<void>): Promise<void> {
     const instance = this.#byId.get(id)
@@ -140,8 +154,10 @@ export class Instances {
     await last()
   }
 
-  /** Settles when an earlier app of this name is gone; undefined if there is none. */
+  /** Settles when an earlier app of this name is gone, with its data if that is being deleted; undefined if there is none. */
   #before({ name, createdAt }: App): Promise<void> | undefined {
+    const deleted = this.#without.size === 0 ? undefined : this.#without.get(name)
+    if (deleted !== undefined) return deleted.catch(() => undefined) // then the data is there, and the master knows
     if (this.#leaving.size === 0 || createdAt === this.#registeredAt.get(name)) return undefined
     return this.#leaving.get(name)?.catch(() => undefined) // it is stuck, and that is the error for the next request
   }
