@@ -59,7 +59,7 @@ export function appWrites({
 
     async find(name: AppName): Promise<Found> {
       const record = await records.read(name)
-      if (record.state !== 'live') throw new ShadowError('app-not-found', `no app is called ${name}`)
+      if (record.state !== 'live') throw noSuchApp(name)
       return record
     },
 
@@ -113,13 +113,25 @@ export function appWrites({
   }
 }
 
-/** A caller that names versions gets `changed` once they are out of date; for all other callers we try again. */
-export const attempts = <T>(expected: Expected, action: () => Promise<T>): Promise<T> =>
-  expected === undefined ? retryOnConflict(action) : action()
+/** Fails if the app that was read is not the one that is meant. */
+type MustMatch = (found: Found) => void
 
-export function mustMatch({ app, etag }: Found, expected: Expected): void {
-  if (expected !== undefined && !expected.includes(etag))
-    throw new ShadowError('changed', `${app.name} was changed by somebody else since it was read`, {
-      hint: 'read it again and repeat the change',
+/**
+ * A caller that names versions gets `changed` once they are out of date; for all other callers we try again. All tries mean the app that the
+ * first one read: if it was removed since, and another app was registered under its name, this fails with `app-not-found`.
+ */
+export function attempts<T>(expected: Expected, action: (mustMatch: MustMatch) => Promise<T>): Promise<T> {
+  let meant: string | undefined
+  const once = (): Promise<T> =>
+    action(({ app, etag }) => {
+      meant ??= app.createdAt
+      if (app.createdAt !== meant) throw noSuchApp(app.name)
+      if (expected !== undefined && !expected.includes(etag))
+        throw new ShadowError('changed', `${app.name} was changed by somebody else since it was read`, {
+          hint: 'read it again and repeat the change',
+        })
     })
+  return expected === undefined ? retryOnConflict(once) : once()
 }
+
+export const noSuchApp = (name: AppName): ShadowError => new ShadowError('app-not-found', `no app is called ${name}`)

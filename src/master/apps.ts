@@ -17,7 +17,7 @@ import type { PinnedImage } from '../model/task.ts'
 import type { TcpPort } from '../model/tcp.ts'
 import type { WakeRules } from '../model/wake-rules.ts'
 import { accessOf, sameAccess } from './access.ts'
-import { type AppWrites, attempts, type Expected, type Found, mustMatch } from './app-writes.ts'
+import { type AppWrites, attempts, type Expected, type Found, noSuchApp } from './app-writes.ts'
 import type { ChangeStream } from './change-stream.ts'
 import type { Claims, PortClaims } from './claims.ts'
 import type { AppCompanions } from './companions.ts'
@@ -33,6 +33,7 @@ import type { SecretDocuments } from './releases/secret-documents.ts'
 import { mustSuit, sameScale, scaleOf } from './scale.ts'
 import { mustBeName, mustHaveVolume } from './sessions/names.ts'
 import { droppedPorts, mustSuitTcp, sameTcp, tcpOf } from './tcp-ports.ts'
+import type { VolumeErasures } from './volume-erasures.ts'
 import type { Volumes } from './volumes.ts'
 import { sameWakeRules, wakeRulesOf } from './wake-rules.ts'
 
@@ -48,6 +49,7 @@ type Parts = {
   volumes: Volumes
   changes: ChangeStream
   relay: Relay
+  erasures: VolumeErasures
   images: ImagePins
   log: Log
   appsDomain: Hostname
@@ -80,6 +82,7 @@ export function appRegistry({
   volumes,
   changes,
   relay,
+  erasures,
   images,
   log,
   appsDomain,
@@ -91,9 +94,9 @@ export function appRegistry({
     { name, expected, says, more }: { name: AppName; expected: Expected; says: string; more?: object | undefined },
     next: (before: App) => Partial<App> | undefined | Promise<Partial<App> | undefined>,
   ): Promise<Found> =>
-    attempts(expected, async () => {
+    attempts(expected, async mustMatch => {
       const before = await find(name)
-      mustMatch(before, expected)
+      mustMatch(before)
       const part = await next(before.app)
       if (part === undefined) return before
       const app: App = { ...before.app, ...part, updatedAt: after(before.app.updatedAt) }
@@ -103,26 +106,30 @@ export function appRegistry({
       return { app, etag }
     })
 
-  const remove = (name: AppName, { withVolume, expected, session }: Removal, signal: AbortSignal): Promise<void> =>
-    attempts(expected, async () => {
+  const remove = (name: AppName, { withVolume, expected, session }: Removal, signal: AbortSignal): Promise<string> =>
+    attempts(expected, async mustMatch => {
       const before = await records.read(name)
       if (before.state !== 'live') {
         // A master may have died during this very removal: remove what it left before we answer.
         if (before.state === 'removed') await afterwards('history', name, () => forget(name, before))
         throw noSuchApp(name)
       }
-      mustMatch(before, expected)
+      mustMatch(before)
       const { app } = before
       if (session !== undefined && app.createdAt !== session.createdAt) throw noSuchApp(name)
       await companions.mustBeFree(app)
       const volume = app.task.volume?.id
-      if (withVolume && volume !== undefined) await relay.eraseVolume(volume, name, signal)
+      if (withVolume && volume !== undefined) await erasures.ofApp(app, volume, signal)
       const domains = await claims.known(name, app.domains)
       const listened = await droppedPorts(ports, app, {})
       const removed = { revision: app.task.revision, secretsVersion: await secrets.latest(name) }
       const ending = session?.session.ending
       const ended = app.session && ending && { ...app.session, tokens: [], ending, domains: app.domains }
-      await records.remove(name, { ...removed, removedAt: after(app.updatedAt), session: ended }, before)
+      const removedAt = after(app.updatedAt)
+      await records.remove(name, { ...removed, removedAt, session: ended }, before).catch(async error => {
+        if (withVolume && volume !== undefined) await afterwards('erasure', name, () => erasures.callOff(app, volume))
+        throw error
+      })
       changes.removed(app)
       log.info('app removed', { app: name, withVolume })
       await afterwards('domains', name, domains.release)
@@ -131,15 +138,13 @@ export function appRegistry({
       await afterwards('history', name, () => forget(name, removed))
       if (volume !== undefined)
         await afterwards('volume record', name, async () => {
+          // A request that came in between has woken the app again, with an empty volume.
+          await (withVolume ? erasures.forget(app, volume, signal) : volumes.disown(volume, name))
           // An app that was registered under the name since has the volume of this name.
           const later = await records.read(name)
-          if (later.state === 'live') return
-          // A request that came in between has woken the app again, with an empty volume.
-          if (withVolume) await relay.eraseVolume(volume, name, signal)
-          await (withVolume ? volumes.forget(volume) : volumes.disown(volume, name))
-          const registered = await records.read(name)
-          if (registered.state === 'live') await volumes.adopt(registered.app)
+          if (later.state === 'live') await volumes.adopt(later.app)
         })
+      return removedAt
     })
 
   return {
@@ -283,8 +288,9 @@ export function appRegistry({
 
     /** Says how the app stands with its budget. This makes no revision. */
     async setBudget(name: AppName, budget: BudgetState | undefined, wall: number): Promise<void> {
-      await attempts(undefined, async () => {
+      await attempts(undefined, async mustMatch => {
         const before = await find(name)
+        mustMatch(before)
         if (isSameBudget(before.app.budget, budget, wall)) return
         const app: App = { ...before.app, budget, updatedAt: after(before.app.updatedAt) }
         await records.write(app, { state: 'live', ...before })
@@ -296,9 +302,9 @@ export function appRegistry({
 
     /** Replaces the raw TCP ports of the app. This makes no revision, and unchanged ports change nothing. Fails with `port-taken`. */
     setTcp: (name: AppName, tcp: readonly TcpPort[], expected: Expected): Promise<Found> =>
-      attempts(expected, async () => {
+      attempts(expected, async mustMatch => {
         const before = await find(name)
-        mustMatch(before, expected)
+        mustMatch(before)
         const app: App = { ...before.app, ...tcpOf(tcp), updatedAt: after(before.app.updatedAt) }
         if (sameTcp(app, before.app)) return before
         const dropped = await droppedPorts(ports, before.app, app)
@@ -309,15 +315,15 @@ export function appRegistry({
         return { app, etag }
       }),
 
-    /** Removes the app. Its volume stays, without an app, unless `withVolume` is set: then the data of the volume is removed first. */
-    remove: (name: AppName, withVolume: boolean, expected: Expected, signal: AbortSignal): Promise<void> =>
+    /** Removes the app, and returns when that was. Its volume stays, without an app, unless `withVolume` is set: then its data is removed first. */
+    remove: (name: AppName, withVolume: boolean, expected: Expected, signal: AbortSignal): Promise<string> =>
       remove(name, { withVolume, expected }, signal),
 
     /**
      * Removes a session that is being ended, and no later one of its name. What it has written with a key is there again when the key is. Fails
      * with `app-not-found` if it is gone.
      */
-    removeSession: (session: App & { readonly session: Session }, signal: AbortSignal): Promise<void> =>
+    removeSession: (session: App & { readonly session: Session }, signal: AbortSignal): Promise<string> =>
       remove(session.name, { withVolume: session.session.key === undefined, expected: undefined, session }, signal),
   }
 
@@ -327,5 +333,3 @@ export function appRegistry({
     await secrets.forget(name, upTo.secretsVersion ?? 0)
   }
 }
-
-const noSuchApp = (name: AppName): ShadowError => new ShadowError('app-not-found', `no app is called ${name}`)

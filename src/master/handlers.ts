@@ -78,6 +78,7 @@ import { recordedCalls } from './timeline/recorded-calls.ts'
 import type { Timelines } from './timeline/timelines.ts'
 import type { Tokens } from './tokens.ts'
 import { type UsageParts, usageHandlers } from './usage/handlers.ts'
+import type { VolumeErasures } from './volume-erasures.ts'
 import type { VolumeImports } from './volume-imports.ts'
 import type { Volumes } from './volumes.ts'
 
@@ -98,6 +99,7 @@ export type Parts = {
   secrets: AppSecrets
   kept: Kept
   volumes: Volumes
+  erasures: VolumeErasures
   nodes: Nodes
   cordons: Cordons
   removal: NodeRemoval
@@ -150,6 +152,7 @@ export function masterHandlers(parts: Parts): Handlers {
     secrets,
     kept,
     volumes,
+    erasures,
     nodes,
     cordons,
     removal,
@@ -240,8 +243,8 @@ export function masterHandlers(parts: Parts): Handlers {
     setScale: async ({ params, body, query: { env } }, { ifMatch }) =>
       withEtag(await apps.setScale(params.app, body, ifMatch), env),
     removeApp: async ({ params, query }, { ifMatch, signal }) => {
-      await apps.remove(params.app, query.withVolume, ifMatch, signal)
-      if (query.withVolume) await snapshots.removeAll(params.app as string as VolumeId)
+      const removedAt = await apps.remove(params.app, query.withVolume, ifMatch, signal)
+      if (query.withVolume) await snapshots.removeAll(params.app as string as VolumeId, removedAt)
     },
     setPages: async ({ params, body, query: { env } }, { ifMatch }) =>
       withEtag(await apps.setPages(params.app, body, ifMatch), env),
@@ -429,10 +432,7 @@ export function masterHandlers(parts: Parts): Handlers {
   }
 
   async function removeVolume(id: VolumeId, signal: AbortSignal): Promise<void> {
-    await volumes.mustBeFree(id)
-    await relay.eraseVolume(id, null, signal)
-    await volumes.forget(id)
-    await snapshots.removeAll(id)
+    await snapshots.removeAll(id, await erasures.free(id, signal))
   }
 
   /** Without the domain that the app got since none was given: elsewhere the domain of apps may be another one. */

@@ -90,6 +90,7 @@ import { ownEvents } from './timeline/own-events.ts'
 import { appTimelines } from './timeline/timelines.ts'
 import { tokenRecords } from './tokens.ts'
 import { openUsage } from './usage/open.ts'
+import { volumeErasures } from './volume-erasures.ts'
 import { volumeImports } from './volume-imports.ts'
 import { volumeRecords } from './volumes.ts'
 
@@ -198,8 +199,10 @@ export async function startMaster(
     ...{ records, claims, ports, companions, kept, volumes, clock, log, appsDomain, reserved, hasSource },
   })
   const pins = imagePins(images)
+  const erasures = volumeErasures({ records, volumes, relay })
   const parts = {
     images: pins,
+    erasures,
     writes,
     records,
     claims,
@@ -284,7 +287,7 @@ export async function startMaster(
       log,
     }),
   )
-  const forks = volumeForks({ apps, records, nodes, volumes, snapshots, relay, secrets: ownSecrets, log })
+  const forks = volumeForks({ apps, records, nodes, volumes, erasures, snapshots, relay, secrets: ownSecrets, log })
   const keyed = opening.use(
     openSessions({
       records,
@@ -344,6 +347,7 @@ export async function startMaster(
     snapshots,
     images: { store: images, needed: neededOfImages, collection },
     forks,
+    erasures,
     backups,
     usage,
     dashboard: dashboard.handlers,

@@ -52,6 +52,8 @@ type ImportedQuery = {
   readonly bytes: number
 }
 type Sleeping = { readonly kind?: SessionEndKind; readonly to?: SleepTier; readonly createdAt?: string }
+/** The app that is being removed, or null; and the time of the last app that the data may be of. */
+type Erased = { readonly app: AppName | null; readonly of: string }
 type Checked = z.output<typeof CheckedSchema>
 export type Relay = ReturnType<typeof nodeRelay>
 
@@ -456,23 +458,23 @@ export function nodeRelay({ nodes, volumes, companions, permits, credentials, is
 
     /**
      * Deletes a volume's data on every node that may have it. The node first puts the app to sleep and forgets it. Fails with
-     * `node-unreachable`.
+     * `node-unreachable`, and with `volume-in-use` where a node knows that an app has the volume that was registered after `of`.
      * A node that has given up its lease of a loop volume still has the data. A node that was removed from the records after that does not.
      * The data of a volume of another driver can be reached from all nodes with that driver: one of them deletes it.
      */
-    async eraseVolume(id: VolumeId, app: AppName | null, signal: AbortSignal): Promise<void> {
+    async eraseVolume(id: VolumeId, { app, of: createdAt }: Erased, signal: AbortSignal): Promise<void> {
       const volume = await volumes.get(id)
       const { driver } = volume
       const lease = await volumes.leaseOf(id)
       const had = (await volumes.placesOf(id)) ?? (await nodes.list()).map(({ name }) => name)
       const places =
         driver !== undefined && had.length > 0 ? [lease?.node ?? (await withDriver(driver, had, volume))] : had
-      const query = { ...(app !== null && { app }), ...(driver && { driver }) }
+      const query = { createdAt, ...(app && { app }), ...(driver && { driver }) }
       for (const place of places) {
         const node = place === lease?.node ? await nodeWith(place, `the volume ${id}`) : await nodes.find(place)
         if (node === undefined) continue
         const client = await reached(node)
-        if (app !== null) await gone(client.call('forgetApp', { params: { app }, signal }))
+        if (app !== null) await gone(client.call('forgetApp', { params: { app }, query: { createdAt }, signal }))
         await gone(client.call('removeVolume', { params: { volume: id }, query, signal }))
       }
     },

@@ -17,6 +17,7 @@ const StoredSchema = z.object({
   epoch: z.int(),
   places: z.array(NodeNameSchema).optional(),
   disk: z.string().optional(),
+  erasing: z.object({ of: z.string(), until: z.iso.datetime() }).optional(),
   moving: z
     .object({
       id: z.string(),
@@ -33,8 +34,14 @@ export type Stored = {
   readonly epoch: number
   readonly places?: readonly NodeName[] | undefined
   readonly disk?: string | undefined
+  readonly erasing?: Erasing | undefined
   readonly moving?: Moving | undefined
 }
+/**
+ * The data is being deleted: until then no node is given a new lease, so nobody can write what would be deleted too. `of`: when the app was
+ * registered that has the data, or had it last.
+ */
+type Erasing = { readonly of: string; readonly until: string }
 /**
  * A move of the volume that is under way, until the new node takes the lease over, or the old one asks for its lease. Without an old node
  * it is an import, which makes the volume.
@@ -62,12 +69,13 @@ export function volumeDocuments(storage: Storage) {
   }
 
   const write = async (id: VolumeId, value: Stored, over: Read): Promise<void> => {
-    const { volume, epoch, places, disk, moving } = value
+    const { volume, epoch, places, disk, erasing, moving } = value
     const document = {
       volume,
       epoch,
       ...(places !== undefined && { places }),
       ...(disk !== undefined && { disk }),
+      ...(erasing !== undefined && { erasing }),
       ...(moving !== undefined && { moving }),
     }
     await (over.etag === undefined

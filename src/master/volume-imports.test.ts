@@ -113,7 +113,8 @@ test('what is there is not replaced, and a node that cannot take it is not asked
   isLive = true
   await rejectsWith('already-exists', bring())
   isLive = false
-  await volumes.forget(ID)
+  await volumes.beginErasure(ID, '')
+  await volumes.forget(ID, '')
   target = { name: N1, state: 'healthy', volumeDrivers: ['loop'] }
   await rejectsWith('no-node', bring('pool'))
   target = { name: N1, state: 'unhealthy' }

@@ -27,6 +27,8 @@ type Terms = {
 type Asked = { readonly size: Size; readonly driver?: VolumeDriver | undefined }
 
 const PAGE = 500
+/** A master that dies while it deletes data keeps the app from waking for no longer than this. */
+const ERASING_COUNTS_FOR_MS = 60_000
 
 export type Volumes = ReturnType<typeof volumeRecords>
 
@@ -163,9 +165,19 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
         })
     },
 
-    /** Removes the record of a volume whose data is gone. */
-    forget: (id: VolumeId): Promise<void> =>
-      change(id, ({ volume, epoch }) => (volume === null ? undefined : { volume: null, epoch, places: [] })),
+    /** No node gets a new lease from now on, for a time that is enough to delete the data; `of`: see `Erasing`. */
+    beginErasure: (id: VolumeId, of: string): Promise<void> =>
+      change(id, now => {
+        if (now.volume === null) return undefined
+        return { ...now, erasing: { of, until: new Date(clock.wall() + ERASING_COUNTS_FOR_MS).toISOString() } }
+      }),
+
+    endErasure: (id: VolumeId, of: string): Promise<void> =>
+      change(id, now => (now.erasing?.of === of ? { ...now, erasing: undefined } : undefined)),
+
+    /** Removes the record of a volume whose data was deleted by the erasure that was begun. If that counts no more, the record stays. */
+    forget: (id: VolumeId, of: string): Promise<void> =>
+      change(id, ({ epoch, erasing }) => (erasing?.of === of ? { volume: null, epoch, places: [] } : undefined)),
 
     /** The nodes that may have data of the volume; undefined if an older record does not say. */
     async placesOf(id: VolumeId): Promise<readonly NodeName[] | undefined> {
@@ -187,7 +199,7 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
       { forMs, epoch: renewed, driver, zone, disk: own }: Terms = {},
     ): Promise<Volume> {
       await get(id)
-      await change(id, ({ volume, epoch, places = [], disk, moving }) => {
+      await change(id, ({ volume, epoch, places = [], disk, moving, erasing }) => {
         if (volume === null) throw new ShadowError('not-found', `no volume is called ${id}`)
         if (driverOf(volume) !== driverOf({ driver })) throw otherDriver(volume, driverOf({ driver }))
         if (volume.lost !== undefined) throw volumeLost(id, volume.lost.node)
@@ -197,8 +209,9 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
         if (renewed !== undefined) {
           const next = renewLease(now, node, renewed, until)
           if (next === undefined) throw renewedTooLate(id, lease?.node)
-          return { volume: { ...volume, lease: next.lease }, epoch, places, moving }
+          return { volume: { ...volume, lease: next.lease }, epoch, places, moving, erasing }
         }
+        if (erasing !== undefined && Date.parse(erasing.until) > clock.wall()) throw beingErased(id)
         if (volume.zone !== undefined && zone !== undefined && volume.zone !== zone)
           throw inOtherZone(volume, node, zone)
         const inZone = (volume.zone ?? zone) === undefined ? {} : { zone: volume.zone ?? zone }
@@ -268,6 +281,9 @@ const renewedTooLate = (volume: VolumeId, node: NodeName | undefined): ShadowErr
     : new ShadowError('volume-elsewhere', `the lease of the volume ${volume} has passed on to ${node}`, {
         facts: { node },
       })
+
+const beingErased = (volume: VolumeId): ShadowError =>
+  new ShadowError('volume-in-use', `the data of the volume ${volume} is being deleted`, { retryAfterMs: 1_000 })
 
 const inOtherZone = ({ id, zone }: Volume, node: NodeName, nodes: string): ShadowError =>
   new ShadowError('no-node', `the volume ${id} is in zone ${zone}, and ${node} in zone ${nodes}`, {

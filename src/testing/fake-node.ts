@@ -25,6 +25,8 @@ export type FakeNode = AsyncDisposable & {
   isFollowed: boolean
   /** Tells the followers. */
   changed(): void
+  /** Called before each call is answered. */
+  heard: (call: Name, query: URLSearchParams) => void | Promise<void>
   /** What it knows of the definitions that it is asked about. */
   checked: Checked
 }
@@ -102,13 +104,15 @@ export async function fakeNode(name: string, instances: InstanceView[] = [], log
     verifyBackup: () => ({ ms: 0 }),
     pruneBackups: () => ({ kept: [] }),
   }
-  const server = createServer((request, response) => {
+  const server = createServer(async (request, response) => {
     try {
-      const { call, param } = matched(request.method ?? '', new URL(request.url ?? '/', 'http://fake').pathname)
+      const url = new URL(request.url ?? '/', 'http://fake')
+      const { call, param } = matched(request.method ?? '', url.pathname)
       if (call !== 'health' && request.headers.authorization !== `Bearer ${controlKey}`)
         throw new ShadowError('unauthorised', 'this is not the key for control of the node')
       if (call !== 'health') calls.push(`${call} ${param}`.trim())
       const failure = failures.get(call)
+      await node.heard(call, url.searchParams)
       if (failure !== undefined) throw failure
       if (call === 'followInstance' && node.isFollowed) {
         const send = openEvents(response, 60_000)
@@ -138,6 +142,7 @@ export async function fakeNode(name: string, instances: InstanceView[] = [], log
       for (const tell of followers) tell()
     },
     checked: { image: null, ran: null },
+    heard: () => undefined,
     [Symbol.asyncDispose]: () => listening[Symbol.asyncDispose](),
   }
   return node

@@ -387,7 +387,8 @@ describe('an import', () => {
   }
   const image = () => join(root, NEW, ID, 'image.ext4')
   const begin = async (id: string): Promise<void> => {
-    await volumes.forget(ID)
+    await volumes.beginErasure(ID, '')
+    await volumes.forget(ID, '')
     await volumes.beginImport(ID, { id, to: NEW, size: size('16MiB'), driver: 'loop' })
   }
   const bring = (move: string) =>

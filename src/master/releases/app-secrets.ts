@@ -4,7 +4,7 @@ import type { App } from '../../model/app.ts'
 import type { AppName } from '../../model/names.ts'
 import type { Made } from '../../model/release.ts'
 import type { TaskDefinition } from '../../model/task.ts'
-import { type AppWrites, attempts, type Expected, type Found, mustMatch } from '../app-writes.ts'
+import { type AppWrites, attempts, type Expected, type Found } from '../app-writes.ts'
 import type { ChangeStream } from '../change-stream.ts'
 import { definitionOf } from '../definition.ts'
 import type { Digests } from '../digests.ts'
@@ -107,9 +107,9 @@ export function appSecrets({ writes, records, secrets, digests, changes, next }:
     /** Keeps the changes for the next release, on top of what is staged. */
     stage(name: AppName, patch: SecretChanges, { strict, expected }: Omit<Options, 'made' | 'signal'>) {
       mustBeValues(patch)
-      return attempts(expected, async () => {
+      return attempts(expected, async mustMatch => {
         const before = await writes.find(name)
-        mustMatch(before, expected)
+        mustMatch(before)
         const { now, pending, merged } = await upcoming(before.app)
         if (strict) mustHaveSecrets(name, merged, patch)
         const after = changedSecrets(merged, patch, before.app.task.revision + 1)
@@ -125,9 +125,9 @@ export function appSecrets({ writes, records, secrets, digests, changes, next }:
 
     /** Forgets what is staged; returns the names. */
     discard: (name: AppName, expected: Expected): Promise<readonly string[]> =>
-      attempts(expected, async () => {
+      attempts(expected, async mustMatch => {
         const before = await writes.find(name)
-        mustMatch(before, expected)
+        mustMatch(before)
         const { staged } = before.app
         if (staged === undefined) return []
         const names = Object.keys(await secrets.readStaged(name, staged)).sort()

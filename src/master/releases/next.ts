@@ -5,7 +5,7 @@ import type { Hostname } from '../../model/hostname.ts'
 import type { AppName } from '../../model/names.ts'
 import type { Made, Outcome } from '../../model/release.ts'
 import type { PinnedImage, TaskDefinition } from '../../model/task.ts'
-import { type AppWrites, attempts, type Expected, type Found, mustMatch } from '../app-writes.ts'
+import { type AppWrites, attempts, type Expected, type Found } from '../app-writes.ts'
 import type { ChangeStream } from '../change-stream.ts'
 import type { Claims } from '../claims.ts'
 import { domainsOf, sameDefinition, taskOf } from '../definition.ts'
@@ -92,9 +92,9 @@ export function nextRelease({
 
   /** An unchanged definition with unchanged secrets makes no release: then the app is returned as it is. */
   return (name: AppName, plan: (now: App) => Plan | Promise<Plan>, { expected, signal }: Options): Promise<Found> =>
-    attempts(expected, async () => {
+    attempts(expected, async mustMatch => {
       const before = await writes.find(name)
-      mustMatch(before, expected)
+      mustMatch(before)
       const { definition, image, secrets: wanted, made } = await plan(before.app)
       const at = writes.after(before.app.updatedAt)
       const revision = before.app.task.revision + 1

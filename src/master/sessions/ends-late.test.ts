@@ -4,44 +4,9 @@ import { isFailure } from '../../lib/errors.ts'
 import { HandClock } from '../../testing/clock.ts'
 import { fakeNode } from '../../testing/fake-node.ts'
 import { anAnnouncement } from '../../testing/front.ts'
+import { lateMaster } from '../../testing/late-master.ts'
 import { testMaster } from '../../testing/masters.ts'
 import { memoryStorage } from '../../testing/memory-storage.ts'
-import type { Storage } from '../storage/storage.ts'
-
-/** Holds the call of this number that reads or writes a document of a session, until it is released. */
-function holding(storage: Storage) {
-  const reached = Promise.withResolvers<void>()
-  const released = Promise.withResolvers<void>()
-  let left = Number.POSITIVE_INFINITY
-  const held = async (key: string): Promise<void> => {
-    if (!key.includes('/editor--') || --left !== 0) return
-    reached.resolve()
-    await released.promise
-  }
-  return {
-    storage: {
-      ...storage,
-      get: async key => {
-        await held(key)
-        return storage.get(key)
-      },
-      create: async (key, value) => {
-        await held(key)
-        return storage.create(key, value)
-      },
-      update: async (key, value, etag) => {
-        await held(key)
-        return storage.update(key, value, etag)
-      },
-    } satisfies Storage,
-    /** Resolves once the call is held. */
-    hold: (number: number): Promise<void> => {
-      left = number
-      return reached.promise
-    },
-    release: (): void => released.resolve(),
-  }
-}
 
 test('a master that is late with the end of a session does not touch the one that was made under its name since', async () => {
   let heldAt = 0
@@ -50,7 +15,7 @@ test('a master that is late with the end of a session does not touch the one tha
     const clock = new HandClock()
     await using node = await fakeNode('n1')
     const storage = memoryStorage()
-    const late = holding(storage)
+    const late = lateMaster(storage, key => key.includes('/editor--'))
     await using one = await testMaster(storage, clock)
     await using two = await testMaster(late.storage, clock)
     const { address, key, controlKey } = node

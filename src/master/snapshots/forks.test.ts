@@ -10,6 +10,7 @@ import { anApp, aTask } from '../../testing/fake-app.ts'
 import { memoryStorage } from '../../testing/memory-storage.ts'
 import { silentLog } from '../../testing/silent-log.ts'
 import type { Records } from '../records.ts'
+import { volumeErasures } from '../volume-erasures.ts'
 import { type Volumes, volumeRecords } from '../volumes.ts'
 import { type Forks, volumeForks } from './forks.ts'
 
@@ -54,6 +55,11 @@ beforeEach(() => {
     records,
     nodes: { get: async () => node } as never,
     volumes,
+    erasures: volumeErasures({
+      records,
+      volumes,
+      relay: { eraseVolume: async (id: VolumeId) => void erased.push(id) },
+    }),
     snapshots: {
       take: async () => {
         if (failure.take !== undefined) throw failure.take
@@ -69,7 +75,6 @@ beforeEach(() => {
     } as never,
     relay: {
       nodeClient: async () => ({ call: callNode }),
-      eraseVolume: async (id: VolumeId) => void erased.push(id),
     } as never,
     log: silentLog,
   })

@@ -17,6 +17,7 @@ import type { Nodes } from '../nodes.ts'
 import type { Records } from '../records.ts'
 import type { Relay } from '../relay.ts'
 import type { AppSecrets } from '../releases/app-secrets.ts'
+import type { VolumeErasures } from '../volume-erasures.ts'
 import type { Volumes } from '../volumes.ts'
 import type { VolumeSnapshots } from './snapshots.ts'
 
@@ -24,9 +25,10 @@ type Parts = {
   readonly apps: Pick<Apps, 'find' | 'register'>
   readonly records: Pick<Records, 'read'>
   readonly nodes: Pick<Nodes, 'get'>
-  readonly volumes: Pick<Volumes, 'beginImport' | 'endMove' | 'get' | 'forget'>
+  readonly volumes: Pick<Volumes, 'beginImport' | 'endMove' | 'get'>
+  readonly erasures: Pick<VolumeErasures, 'free'>
   readonly snapshots: VolumeSnapshots
-  readonly relay: Pick<Relay, 'nodeClient' | 'nodeWithDriver' | 'eraseVolume'>
+  readonly relay: Pick<Relay, 'nodeClient' | 'nodeWithDriver'>
   readonly secrets: Pick<AppSecrets, 'values'>
   readonly log: Log
 }
@@ -36,7 +38,7 @@ type Asked = { readonly name: AppName; readonly snapshot?: SnapshotId | undefine
 export type Forks = ReturnType<typeof volumeForks>
 
 /** Makes volumes from snapshots of others, and apps with them. Their record is made as the one of an import: by one conditional write, when the bytes are there. */
-export function volumeForks({ apps, records, nodes, volumes, snapshots, relay, secrets, log }: Parts) {
+export function volumeForks({ apps, records, nodes, volumes, erasures, snapshots, relay, secrets, log }: Parts) {
   const mustBeFree = async (name: AppName): Promise<void> => {
     if ((await records.read(name)).state === 'live')
       throw new ShadowError('already-exists', `an app is called ${name} already`, { hint: 'give another name' })
@@ -159,10 +161,7 @@ export function volumeForks({ apps, records, nodes, volumes, snapshots, relay, s
 
   async function discard(volume: VolumeId): Promise<void> {
     const signal = new AbortController().signal
-    await relay
-      .eraseVolume(volume, null, signal)
-      .then(() => volumes.forget(volume))
-      .catch(cause => log.warn('volume of a fork not removed', { volume, cause }))
+    await erasures.free(volume, signal).catch(cause => log.warn('volume of a fork not removed', { volume, cause }))
   }
 }
 

@@ -3,14 +3,23 @@ import { SnapshotSchema } from '../../api/volume-schemas.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { ShadowError } from '../../lib/errors.ts'
 import { mapAtMost } from '../../lib/parallel.ts'
+import type { App } from '../../model/app.ts'
 import type { SnapshotId, VolumeId } from '../../model/names.ts'
 import type { Snapshot } from '../../model/snapshot.ts'
 import { retryOnConflict } from '../retry.ts'
 import type { Storage } from '../storage/storage.ts'
 
-/** `until`: a master works on it until then. A record that is not ready, and that no master works on, was left by one that died. */
-const StoredSchema = z.object({ snapshot: SnapshotSchema, until: z.iso.datetime().optional() })
-type Stored = { readonly snapshot: Snapshot; readonly until?: string | undefined }
+/**
+ * `until`: a master works on it until then. A record that is not ready, and that no master works on, was left by one that died. `of`: when the
+ * app was registered whose volume it is of.
+ */
+const StoredSchema = z.object({
+  snapshot: SnapshotSchema,
+  until: z.iso.datetime().optional(),
+  of: z.iso.datetime().optional(),
+})
+type Stored = { readonly snapshot: Snapshot; readonly until?: string | undefined; readonly of?: string | undefined }
+type Listed = { readonly snapshot: Snapshot; readonly isUnderWay: boolean; readonly of: string | undefined }
 
 /** A master renews its work on a record so often, and it counts as dead when it has not done so for so long. */
 const RENEWED_EVERY_MS = 20_000
@@ -42,12 +51,13 @@ export function snapshotRecords({ storage, clock }: { storage: Storage; clock: C
 
   return {
     /** All records of the volume, the newest first, and whether a master works on each. */
-    async all(volume: VolumeId): Promise<readonly { readonly snapshot: Snapshot; readonly isUnderWay: boolean }[]> {
+    async all(volume: VolumeId): Promise<readonly Listed[]> {
       const keys = await storage.list(folderOf(volume), { limit: MOST_LISTED })
       const found = (await mapAtMost(16, keys, read)).flatMap(one => one ?? [])
       return found
         .map(one => ({
           snapshot: one.snapshot,
+          of: one.of,
           isUnderWay: one.until !== undefined && Date.parse(one.until) > clock.wall(),
         }))
         .sort((a, b) => Date.parse(b.snapshot.takenAt) - Date.parse(a.snapshot.takenAt))
@@ -69,9 +79,9 @@ export function snapshotRecords({ storage, clock }: { storage: Storage; clock: C
     },
 
     /** Makes the record of a snapshot that this master is about to take; fails with `already-exists`. */
-    async begin(snapshot: Snapshot): Promise<void> {
+    async begin(snapshot: Snapshot, { createdAt }: Pick<App, 'createdAt'>): Promise<void> {
       const { volume, id } = snapshot
-      await storage.create(keyOf(volume, id), { snapshot, until: until() }).catch(error => {
+      await storage.create(keyOf(volume, id), { snapshot, until: until(), of: createdAt }).catch(error => {
         throw error instanceof ShadowError && error.code === 'already-exists' ? isThere(volume, id) : error
       })
     },
@@ -100,8 +110,9 @@ export function snapshotRecords({ storage, clock }: { storage: Storage; clock: C
 
     /** Records that the snapshot has come further. A ready one is worked on no more. */
     advance: ({ volume, id }: Snapshot, facts: Partial<Snapshot> & Pick<Snapshot, 'state'>): Promise<Snapshot> =>
-      change(volume, id, ({ snapshot }) => ({
+      change(volume, id, ({ snapshot, of }) => ({
         snapshot: { ...snapshot, ...facts },
+        of,
         ...(facts.state !== 'ready' && { until: until() }),
       })),
 

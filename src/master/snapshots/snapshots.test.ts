@@ -380,6 +380,6 @@ test('the volumes in a list have what there is of their snapshots', async () => 
 test('the snapshots of a volume that is removed go with it', async () => {
   await take('monday')
   await take('tuesday')
-  await master.removeAll(volume)
+  await master.removeAll(volume, new Date(clock.wall()).toISOString())
   assert.deepEqual([await names(), disk.snapshots.size], [[], 0])
 })

@@ -203,7 +203,7 @@ export function volumeSnapshots({ apps, records, relay, clock, log }: Parts) {
     if (counted.length >= MOST_SNAPSHOTS && asked.keep === undefined) throw full(volume, counted.length)
     const { node, client, headers } = await relay.atVolume(app)
     const record = recordOf(app, node, asked.name ?? nameNow(before), asked)
-    await records.begin(record)
+    await records.begin(record, app)
     let taken: Snapshot
     {
       using _ = records.working(record)
@@ -234,7 +234,7 @@ export function volumeSnapshots({ apps, records, relay, clock, log }: Parts) {
     const volume = app.task.volume?.id ?? (app.name as string as VolumeId)
     const before = await list(volume)
     const record = recordOf(app, node, nameNow(before, RESTORE_PREFIX), { by, note, reason: 'restore' })
-    await records.begin(record)
+    await records.begin(record, app)
     using _ = records.working(record)
     try {
       const done = await work(record.id)
@@ -284,10 +284,11 @@ export function volumeSnapshots({ apps, records, relay, clock, log }: Parts) {
       return snapshot
     },
 
-    /** Removes all snapshots of a volume that is gone for good. */
-    async removeAll(volume: VolumeId): Promise<void> {
+    /** Removes all snapshots of a volume that is gone for good, but those of an app that was registered after `upTo`. */
+    async removeAll(volume: VolumeId, upTo: string): Promise<void> {
+      const all = await records.all(volume)
       await prune(
-        (await records.all(volume)).map(({ snapshot }) => snapshot),
+        all.flatMap(({ snapshot, of }) => (of === undefined || of <= upTo ? snapshot : [])),
         0,
       )
     },

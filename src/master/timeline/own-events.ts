@@ -65,6 +65,16 @@ export function ownEvents({ storage, clock, log }: { storage: Storage; clock: Cl
       }
     },
 
-    forget: (app: AppName): Promise<void> => storage.remove(keyOf(app)),
+    /** Does the work that removes the app, and forgets what had happened with it. What happens with a later app of the name is kept. */
+    async forgetting(app: AppName, work: () => Promise<void>): Promise<void> {
+      const had = new Set((await read(app)).items.map(({ id }) => id))
+      await work()
+      if (had.size === 0) return
+      await retryOnConflict(async () => {
+        const { items, etag } = await read(app)
+        if (etag !== undefined)
+          await storage.update(keyOf(app), { items: items.filter(({ id }) => !had.has(id)) }, etag)
+      })
+    },
   }
 }

@@ -41,9 +41,7 @@ export function recordedCalls(calls: Recorded, events: OwnEvents): Recorded {
           return { kind: 'restore', by: call.caller?.name, detail: `${what}${of}` }
         },
       ),
-    removeApp: async (input, call) => {
-      await calls.removeApp(input, call)
-      await events.forget(input.params.app)
-    },
+    removeApp: (input, call) =>
+      events.forgetting(input.params.app, async () => void (await calls.removeApp(input, call))),
   }
 }
