@@ -215,6 +215,16 @@ test('a run by hand keeps an app awake for as long as its schedule says', async 
   assert.ok(asked.length >= 4 && asked.length <= 6, asked.join('\n'))
 })
 
+test('the schedules of a removed app do not keep awake the next app of its name', async () => {
+  const { add, pass, asked, tickers, app } = setUp()
+  const { id } = await add({ kind: 'wake', for: '5m' as Duration })
+  await tickers[0]!.runNow(anApp(), id)
+  assert.equal(asked.length, 1)
+  app.current = { ...anApp(), createdAt: '2027-01-15T00:15:30.000Z' }
+  for (let minute = 0; minute < 4; minute += 1) await pass(MINUTE)
+  assert.equal(asked.length, 1)
+})
+
 test('a command that ends with another code than 0 has failed', async () => {
   const { add, tickers, answer } = setUp()
   const { id } = await add({ kind: 'command', command: ['false'] })

@@ -23,6 +23,9 @@ type Parts = {
 
 type Known = { readonly etag: string; readonly createdAt: string; readonly items: readonly Schedule[] }
 
+/** One that was removed and registered again is another app, and has none of these schedules. */
+type Named = Pick<App, 'name' | 'createdAt'>
+
 /** How often each master looks at the times of schedules. */
 const TICK_EVERY_MS = 1_000
 /** The journal tells of schedules that others have changed. A list of all finds what it did not tell. */
@@ -120,11 +123,11 @@ export class ScheduleTicker {
     })
   }
 
-  async #look(of: Pick<App, 'name' | 'createdAt'>, schedule: Schedule, signal: AbortSignal): Promise<void> {
+  async #look(of: Named, schedule: Schedule, signal: AbortSignal): Promise<void> {
     const { records, clock } = this.#parts
     const now = clock.wall()
     await this.#findLost(of, schedule, now)
-    this.#keepAwake(of.name, schedule, now, signal)
+    this.#keepAwake(of, schedule, now, signal)
     if (this.#running.size >= MOST_RUNNING) return // the next tick finds it again
     if (now < (this.#nextAt.get(schedule) ?? 0)) return
     const due = dueOf(schedule, now)
@@ -157,7 +160,7 @@ export class ScheduleTicker {
     return { ...run, ...(await running), endedAt: timestamp(clock) }
   }
 
-  #start(of: Pick<App, 'name' | 'createdAt'>, schedule: Schedule, tick: string, signal: AbortSignal): void {
+  #start(of: Named, schedule: Schedule, tick: string, signal: AbortSignal): void {
     const running = this.#perform(of, schedule, tick, signal)
       .then(() => undefined)
       .finally(() => this.#running.delete(running))
@@ -166,7 +169,7 @@ export class ScheduleTicker {
 
   /** Runs it, records how it ended and resolves with that. Never fails. */
   async #perform(
-    of: Pick<App, 'name' | 'createdAt'>,
+    of: Named,
     schedule: Schedule,
     tick: string,
     signal: AbortSignal,
@@ -186,7 +189,7 @@ export class ScheduleTicker {
   }
 
   async #resultOf(
-    of: Pick<App, 'name' | 'createdAt'>,
+    of: Named,
     schedule: Schedule,
     tick: string,
     signal: AbortSignal,
@@ -220,15 +223,15 @@ export class ScheduleTicker {
   }
 
   /** Asks the node again and again to keep the app awake, for as long as its schedule says; each master does, whichever took the run. */
-  #keepAwake(name: AppName, schedule: Schedule, now: number, signal: AbortSignal): void {
+  #keepAwake(of: Named, schedule: Schedule, now: number, signal: AbortSignal): void {
     if (schedule.action.kind !== 'wake') return
     for (const { tick, outcome, startedAt, byHand } of schedule.runs)
       if (outcome !== 'missed' && (tick === schedule.lastTick || (byHand === true && outcome === 'done')))
-        this.#keepAwakeFor(name, schedule, { tick, startedAt }, now, signal)
+        this.#keepAwakeFor(of, schedule, { tick, startedAt }, now, signal)
   }
 
   #keepAwakeFor(
-    name: AppName,
+    { name, createdAt }: Named,
     schedule: Schedule,
     { tick, startedAt }: Pick<ScheduleRun, 'tick' | 'startedAt'>,
     now: number,
@@ -244,14 +247,14 @@ export class ScheduleTicker {
     this.#keptAt.set(key, clock.now())
     const keep = async (): Promise<void> => {
       const app = await find(name)
-      if (app === undefined || app.paused !== undefined) return
+      if (app?.createdAt !== createdAt || app.paused !== undefined) return
       const why = `schedule ${id}: ${sayAction(action)}`.slice(0, 200)
       await relay.keep(app, { forMs: Math.max(1_000, Math.min(KEPT_FOR_MS, Math.ceil(leftMs))), why }, signal)
     }
     keep().catch(cause => log.debug('app not kept awake', { app: name, schedule: id, cause }))
   }
 
-  async #findLost(of: Pick<App, 'name' | 'createdAt'>, schedule: Schedule, now: number): Promise<void> {
+  async #findLost(of: Named, schedule: Schedule, now: number): Promise<void> {
     const { records } = this.#parts
     const lostAfterMs = toMs(schedule.within) + LOST_AFTER_MS + aheadMs(schedule)
     const isLost = ({ outcome, startedAt }: ScheduleRun): boolean =>
