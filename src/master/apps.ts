@@ -58,8 +58,10 @@ type Parts = {
 type Removal = {
   readonly withVolume: boolean
   readonly expected: Expected
-  /** Set: it must be this one, which ends. */
-  readonly session?: (App & { readonly session: Session }) | undefined
+  /** Set: it must be the one that was registered then. */
+  readonly createdAt?: string | undefined
+  /** How it ends as a session. */
+  readonly ending?: Session['ending']
 }
 
 export type Apps = ReturnType<typeof appRegistry>
@@ -106,7 +108,7 @@ export function appRegistry({
       return { app, etag }
     })
 
-  const remove = (name: AppName, { withVolume, expected, session }: Removal, signal: AbortSignal): Promise<string> =>
+  const remove = (name: AppName, { withVolume, expected, createdAt, ending }: Removal, signal: AbortSignal): Promise<string> =>
     attempts(expected, async mustMatch => {
       const before = await records.read(name)
       if (before.state !== 'live') {
@@ -116,14 +118,13 @@ export function appRegistry({
       }
       mustMatch(before)
       const { app } = before
-      if (session !== undefined && app.createdAt !== session.createdAt) throw noSuchApp(name)
+      if (createdAt !== undefined && app.createdAt !== createdAt) throw noSuchApp(name)
       await companions.mustBeFree(app)
       const volume = app.task.volume?.id
       if (withVolume && volume !== undefined) await erasures.ofApp(app, volume, signal)
       const domains = await claims.known(name, app.domains)
       const listened = await droppedPorts(ports, app, {})
       const removed = { revision: app.task.revision, secretsVersion: await secrets.latest(name) }
-      const ending = session?.session.ending
       const ended = app.session && ending && { ...app.session, tokens: [], ending, domains: app.domains }
       const removedAt = after(app.updatedAt)
       await records.remove(name, { ...removed, removedAt, session: ended }, before).catch(async error => {
@@ -324,7 +325,21 @@ export function appRegistry({
      * with `app-not-found` if it is gone.
      */
     removeSession: (session: App & { readonly session: Session }, signal: AbortSignal): Promise<string> =>
-      remove(session.name, { withVolume: session.session.key === undefined, expected: undefined, session }, signal),
+      remove(
+        session.name,
+        {
+          withVolume: session.session.key === undefined,
+          expected: undefined,
+          createdAt: session.createdAt,
+          ending: session.session.ending,
+        },
+        signal,
+      ),
+
+    /** Removes an app that was just made, with its volume, and no later one of its name. */
+    takeBack: async ({ name, createdAt }: App): Promise<void> => {
+      await remove(name, { withVolume: true, expected: undefined, createdAt }, new AbortController().signal)
+    },
   }
 
   /** Removes the releases and the secrets of a removed app. */

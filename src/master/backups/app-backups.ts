@@ -29,7 +29,7 @@ import { FILE_TYPES, type RepositoryFiles } from './repository-files.ts'
 import type { BackupRuns, RunGoing } from './runs.ts'
 
 type Parts = {
-  readonly apps: Pick<Apps, 'find' | 'register' | 'remove'>
+  readonly apps: Pick<Apps, 'find' | 'register' | 'takeBack'>
   readonly secrets: Pick<AppSecrets, 'values'>
   readonly records: BackupRecords
   readonly runs: BackupRuns
@@ -241,7 +241,7 @@ export function appBackups({
       const { ms, heldMs, keep } = done
       return { backup, app: to, ms, heldMs, kept: keep }
     } catch (error) {
-      if (isNew) await apps.remove(to, true, undefined, new AbortController().signal).catch(() => undefined) // the first error is told
+      if (isNew) await apps.takeBack(app).catch(() => undefined) // the first error is told
       throw error
     }
   }
