@@ -108,7 +108,11 @@ export function appRegistry({
       return { app, etag }
     })
 
-  const remove = (name: AppName, { withVolume, expected, createdAt, ending }: Removal, signal: AbortSignal): Promise<string> =>
+  const remove = (
+    name: AppName,
+    { withVolume, expected, createdAt, ending }: Removal,
+    signal: AbortSignal,
+  ): Promise<string> =>
     attempts(expected, async mustMatch => {
       const before = await records.read(name)
       if (before.state !== 'live') {

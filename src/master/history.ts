@@ -33,11 +33,12 @@ export function taskHistory(storage: Storage, seals: Seals) {
     return stored && openKept(stored.value as object, seals)
   }
 
-  /** The revisions in reach, newest first. */
+  /** The revisions in reach, newest first. A master that was late may have left one of an earlier app of the name: it is none of this app. */
   const list = async (app: App): Promise<readonly Kept[]> => {
     const before = (await revisions(app.name)).filter(revision => revision < app.task.revision)
     const found = await mapAtMost(16, before, revision => read(app.name, revision))
-    const all = [{ task: app.task }, ...found.filter(one => one !== undefined)]
+    const own = found.filter(one => one !== undefined && Date.parse(one.task.createdAt) >= Date.parse(app.createdAt))
+    const all = [{ task: app.task }, ...(own as readonly Kept[])]
     return inReach(
       all.map(one => ({ ...one, revision: one.task.revision })),
       app.task.revision,

@@ -74,6 +74,7 @@ async function tells({ from, before, late: slowly, quick }: Removals): Promise<n
     assert.deepEqual([owner, lease?.node], [app, 'n1'], at)
     const { items } = await one.admin.call('listSnapshots', { params: { volume } })
     assert.ok(items.length > 0, at)
+    assert.equal((await one.admin.call('listReleases', { params })).items.length, 1, at)
     const definition = (await one.admin.call('getDefinition', { params })) as { secrets?: Record<string, string> }
     assert.equal(definition.secrets?.['KEY'], 'second', at)
     assert.equal((await one.admin.call('getHost', { params: { hostname: `${app}.localhost` } })).name, app, at)
@@ -101,4 +102,41 @@ describe('a master that is late does not touch the next app of the name', () => 
     const last = await tells({ from: 1, before: keepVolume, late: removeVolume, quick: removeVolume })
     assert.ok(last > 5, `${last} calls`)
   }, 240_000)
+
+  test('with a change of an app', async () => {
+    const update: Removal = ({ admin }, app) =>
+      admin.call('updateApp', { params: { app }, body: { env: { A: 'first' } } }).catch(error => {
+        if (!isFailure(error, 'internal')) throw error // the secrets of the removed app are gone
+      })
+    const last = await tells({ from: 2, late: update, quick: removeApp })
+    assert.ok(last > 5, `${last} calls`)
+  }, 240_000)
+})
+
+test('a restore to a new app that fails takes back the app that it made, and no later one of its name', async () => {
+  const clock = new HandClock()
+  await using node = await fakeNode('n1')
+  await using master = await testMaster(memoryStorage(), clock)
+  const { address, key, controlKey } = node
+  const n1 = await master.as('node', 'n1')
+  await n1.call('announceNode', { params: { node: 'n1' }, body: anAnnouncement({ address, key, controlKey }) })
+  const registerApp = (name: string) =>
+    master.admin.call('registerApp', { body: { name, image: 'x', volume: { size: '64MiB' } } })
+  await registerApp('blog')
+  await master.admin.call('leaseVolume', { params: { volume: 'blog' }, body: { node: 'n1' } })
+  await master.admin.call('backUpApp', { params: { app: 'blog' } })
+  const copy = { params: { app: 'copy' } }
+  let createdAt: string | undefined
+  node.heard = async call => {
+    if (call !== 'restoreBackup') return
+    await master.admin.call('removeApp', { ...copy, query: { withVolume: 'true' } })
+    await clock.advance(5)
+    createdAt = (await registerApp('copy')).createdAt
+    throw new ShadowError('disk-full', 'the disk of n1 is full')
+  }
+  await assert.rejects(master.admin.call('restoreApp', { params: { app: 'blog' }, body: { to: 'copy' } }), error =>
+    isFailure(error, 'disk-full'),
+  )
+  assert.ok(createdAt)
+  assert.equal((await master.admin.call('getApp', copy)).createdAt, createdAt)
 })

@@ -168,12 +168,7 @@ export class ScheduleTicker {
   }
 
   /** Runs it, records how it ended and resolves with that. Never fails. */
-  async #perform(
-    of: Named,
-    schedule: Schedule,
-    tick: string,
-    signal: AbortSignal,
-  ): Promise<Partial<ScheduleRun>> {
+  async #perform(of: Named, schedule: Schedule, tick: string, signal: AbortSignal): Promise<Partial<ScheduleRun>> {
     const { records, log } = this.#parts
     const { id } = schedule
     const end = await this.#resultOf(of, schedule, tick, signal).catch((error: unknown) => {
@@ -188,12 +183,7 @@ export class ScheduleTicker {
     return end
   }
 
-  async #resultOf(
-    of: Named,
-    schedule: Schedule,
-    tick: string,
-    signal: AbortSignal,
-  ): Promise<Partial<ScheduleRun>> {
+  async #resultOf(of: Named, schedule: Schedule, tick: string, signal: AbortSignal): Promise<Partial<ScheduleRun>> {
     const { find, relay } = this.#parts
     const app = await find(of.name)
     if (app?.createdAt !== of.createdAt) return { outcome: 'failed', detail: 'the app was removed' }
