@@ -194,7 +194,7 @@ const FAILURES = {
     status: 503,
     exit: 7,
     means:
-      'the network of the apps has no free address, or 1,023 containers already (895 when an app is to be parked), or there is no free subnet for that network',
+      'the networks of the apps have no free address, or the first one, on which apps are that use others, has 1,000 containers already (895 when an app is to be parked), or there is no free subnet for another network',
   },
   'no-memory': {
     status: 503,

@@ -5,7 +5,7 @@ import { openEbs } from './volumes/open-ebs.ts'
 
 type Given = Pick<
   DriverOptions,
-  'node' | 'dockerSocket' | 'storedImages' | 'named' | 'wireOf' | 'seals' | 'exec' | 'clock' | 'log'
+  'node' | 'dockerSocket' | 'storedImages' | 'named' | 'wireOf' | 'isUsed' | 'seals' | 'exec' | 'clock' | 'log'
 >
 
 /** The drivers that the settings of this node ask for. Fails where the machine is not in a cloud that they name. */

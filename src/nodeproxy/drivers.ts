@@ -4,7 +4,7 @@ import type { Exec } from '../lib/exec.ts'
 import type { Log } from '../lib/log.ts'
 import type { Seals } from '../lib/seals.ts'
 import type { InstanceId } from '../model/instance-id.ts'
-import type { NodeName } from '../model/names.ts'
+import type { AppName, NodeName } from '../model/names.ts'
 import type { WireCredential } from '../model/wire.ts'
 import { ext4 } from './filesystem/ext4.ts'
 import type { Filesystem } from './filesystem/filesystem.ts'
@@ -38,6 +38,7 @@ export type DriverOptions = {
   readonly named?: NamedEgress
   /** The secrets that requests of an instance get. */
   readonly wireOf?: (instance: InstanceId) => readonly WireCredential[]
+  readonly isUsed?: (app: AppName) => boolean
   /** How many networks are made before containers need them. */
   readonly preparedNetworks?: number
   readonly volumeOvercommit?: number
@@ -61,6 +62,7 @@ export function openDrivers({
   egressPorts = [],
   named,
   wireOf,
+  isUsed,
   preparedNetworks,
   volumeOvercommit,
   floorBytes,
@@ -84,6 +86,7 @@ export function openDrivers({
     frontPorts: egressPorts,
     ...(named && { named }),
     ...(wireOf && { wireOf }),
+    ...(isUsed && { isUsed }),
     ...(preparedNetworks !== undefined && { preparedNetworks }),
     exec,
     sockets: `${data}/sockets`,

@@ -165,6 +165,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
       storedImages: images,
       named: started.use(namedEgress({ ...(await egressSettings(config)), folder: `${data}/egress`, clock, log })),
       wireOf: instance => hosted.apps.known(appOf(instance))?.task.wire ?? [],
+      isUsed: app => (hosted.apps.known(app)?.usedBy ?? []).length > 0,
       seals,
       exec,
       clock,

@@ -12,7 +12,7 @@ import type { DockerOptions } from '../../src/nodeproxy/runtime/docker.ts'
 import type { Container } from '../../src/nodeproxy/runtime/runtime.ts'
 import { docker } from './docker-host.ts'
 import { busyboxImage } from './images.ts'
-import { removeNetwork } from './network.ts'
+import { removeNetworks } from './network.ts'
 
 /** Runs a docker command and returns its output. */
 export const run = (...args: string[]) =>
@@ -32,7 +32,7 @@ export const letGo = ({ id }: Container) => run('exec', id, 'sh', '-c', 'echo > 
  * networks are removed after the last test: one that goes behind the back of the runtime may fail the start of the next container.
  */
 export function containersOfTest(
-  options: Pick<DockerOptions, 'named' | 'records' | 'preparedNetworks'> = {},
+  options: Pick<DockerOptions, 'named' | 'records' | 'preparedNetworks' | 'mostPorts'> = {},
   { keepsHolders = false } = {},
 ) {
   const node = nodeName(`t-${randomBytes(4).toString('hex')}`)
@@ -60,9 +60,9 @@ export function containersOfTest(
     await runtime.close()
     removeAll(() => true)
     try {
-      removeNetwork(network)
+      removeNetworks(node)
     } catch {
-      // no test of this run has made the network
+      // in use: remaining networks are reported after all journeys
     }
   })
 

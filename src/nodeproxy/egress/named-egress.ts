@@ -5,7 +5,7 @@ import { ShadowError } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Destinations } from '../../model/egress.ts'
 import type { RefusedName } from '../../model/instance.ts'
-import type { NamedEgress, Redirects } from '../runtime/named-egress.ts'
+import type { NamedEgress, Redirects, Served } from '../runtime/named-egress.ts'
 import { Lookup, resolver } from './lookup.ts'
 import { NameServer } from './name-server.ts'
 import { EgressProxy } from './proxy.ts'
@@ -26,7 +26,6 @@ type Options = {
 const MOST_PORTS = 256
 
 type Room = {
-  readonly gateway: string
   readonly proxy: EgressProxy
   readonly dns: Redirects['dns']
   close(): Promise<void>
@@ -38,7 +37,9 @@ export function namedEgress({ servers, folder, authorities, clock, log }: Option
   const lookup = new Lookup({ clock, resolve: resolver(servers) })
   const authority = new WireAuthority(folder, clock)
   let frontPorts: readonly number[] = []
-  let room: Room | undefined
+  /** By the gateway of the network; so are the apps that are served. */
+  const rooms = new Map<string, Room>()
+  const servedAt = new Map<string, ReadonlyMap<string, Served>>()
   let isClosed = false
 
   async function open(gateway: string): Promise<Room> {
@@ -57,33 +58,39 @@ export function namedEgress({ servers, folder, authorities, clock, log }: Option
       await proxy[Symbol.asyncDispose]()
     }
     try {
-      return { gateway, proxy, dns: await names.listen(gateway), close }
+      return { proxy, dns: await names.listen(gateway), close }
     } catch (cause) {
       await close()
       throw cause
     }
   }
 
+  const replaceApps = (): void => apps.replace(new Map([...servedAt.values()].flatMap(served => [...served])))
+
   return {
     async serve(gateway, served, ports) {
       if (isClosed) throw new ShadowError('shutting-down', 'this node is stopping')
       frontPorts = ports
-      apps.replace(served)
+      servedAt.set(gateway, served)
+      replaceApps()
       const wanted = portsOf(served)
-      if (room !== undefined && room.gateway !== gateway) {
-        await room.close()
-        room = undefined
-      }
-      room ??= await open(gateway)
+      const room = rooms.get(gateway) ?? (await open(gateway))
+      rooms.set(gateway, room)
       return { dns: room.dns, ports: await room.proxy.listen(gateway, wanted) }
+    },
+    async leave(gateway) {
+      servedAt.delete(gateway)
+      replaceApps()
+      await rooms.get(gateway)?.close()
+      rooms.delete(gateway)
     },
     certificates: () => authority.folder(),
     refused: (ip): readonly RefusedName[] => apps.at(ip)?.refused.all ?? [],
     async [Symbol.asyncDispose]() {
       isClosed = true
       apps.replace(new Map())
-      await room?.close()
-      room = undefined
+      for (const room of rooms.values()) await room.close()
+      rooms.clear()
     },
   }
 }

@@ -1,7 +1,7 @@
 import type { Clock } from '../../lib/clock.ts'
 import { ShadowError } from '../../lib/errors.ts'
 import { readIfThere, writeWhole } from '../../lib/files.ts'
-import { parseAddress, printAddress, type Subnet, sizeOf } from './subnets.ts'
+import { isIn, parseAddress, printAddress, type Subnet, sizeOf } from './subnets.ts'
 
 /** How long an address rests after its container has gone: whatever was on its way to that container has failed by then. @internal */
 export const RESTS_MS = 300_000
@@ -33,6 +33,11 @@ export class Addresses {
     this.#options = options
   }
 
+  /** How many addresses are in use. */
+  get used(): number {
+    return this.#used.size
+  }
+
   /** Takes an address of the subnet that is free and was not used lately; fails with `addresses-full`. */
   async take(subnet: Subnet): Promise<string> {
     this.#opened ??= this.#open(subnet)
@@ -40,6 +45,7 @@ export class Addresses {
     if (subnet.base !== this.#subnet?.base || subnet.bits !== this.#subnet.bits) {
       this.#subnet = subnet
       this.#next %= places(subnet)
+      for (const value of this.#used) if (!isIn(subnet, printAddress(value))) this.#used.delete(value)
     }
     const found = this.#free(subnet)
     this.#used.add(found)

@@ -35,7 +35,10 @@ import { checkName, containerName, isForImage, keyIn, specificationOf } from './
 type Options = {
   readonly engine: Engine
   readonly node: NodeName
+  /** The name of the first network of the node. */
   readonly network: string
+  /** Whether the node has a network of this name. */
+  readonly isOurs: (network: string) => boolean
   readonly records: ContainerRecords | undefined
   /** Has the folders with the sockets of apps; undefined: apps have none. */
   readonly sockets: string | undefined
@@ -50,6 +53,8 @@ export type ContainerAt = {
   readonly key: RunKey
   readonly task: TaskDefinition
   readonly mountedAt: string | undefined
+  /** The name of the network that it is on, and its address there. */
+  readonly network: string
   readonly address: string
   /** The container whose network it joins, which has that address; left out: it gets a network of its own. */
   readonly holder?: string | undefined
@@ -70,6 +75,7 @@ export class DockerContainers {
   readonly #engine: Engine
   readonly #node: NodeName
   readonly #network: string
+  readonly #isOurs: (network: string) => boolean
   readonly #records: ContainerRecords | undefined
   readonly #sockets: string | undefined
   readonly #sources: string | undefined
@@ -77,10 +83,11 @@ export class DockerContainers {
   #init: Promise<boolean> | undefined
   #quotas: Promise<boolean> | undefined
 
-  constructor({ engine, node, network, records, sockets, sources, log }: Options) {
+  constructor({ engine, node, network, isOurs, records, sockets, sources, log }: Options) {
     this.#engine = engine
     this.#node = node
     this.#network = network
+    this.#isOurs = isOurs
     this.#records = records
     this.#sockets = sockets
     this.#sources = sources
@@ -105,6 +112,7 @@ export class DockerContainers {
     key,
     task,
     mountedAt,
+    network,
     address,
     holder,
     nameServer,
@@ -115,7 +123,7 @@ export class DockerContainers {
     const limitsDisk = await this.#limitsDisk()
     // A console has none: the app is who speaks over it, and its folder is there only while the app runs.
     const socketFolder = hasSocket === false ? undefined : this.#sockets && socketFolderOf(this.#sockets, instance)
-    const where = { node: this.#node, instance, key, network: this.#network, address, holder, nameServer, trusts }
+    const where = { node: this.#node, instance, key, network, address, holder, nameServer, trusts }
     return withSource(
       specificationOf(task, { ...where, init, limitsDisk, mountedAt, socketFolder }),
       task,
@@ -124,8 +132,8 @@ export class DockerContainers {
   }
 
   /** What a container that waits at a gate gets when that opens, and what must be the same for it to do for this one. */
-  async atGate(at: Omit<ContainerAt, 'address' | 'nameServer' | 'trusts'>): Promise<AtGate> {
-    const none = { address: '', nameServer: '', trusts: undefined }
+  async atGate(at: Omit<ContainerAt, 'network' | 'address' | 'nameServer' | 'trusts'>): Promise<AtGate> {
+    const none = { network: this.#network, address: '', nameServer: '', trusts: undefined }
     const { name: _, ...usual } = await this.#specification({ ...at, ...none })
     return { env: usual.Env, fingerprint: fingerprintOf(usual) }
   }
@@ -261,8 +269,8 @@ export class DockerContainers {
   }
 
   #holderOf({ Id, Names, State, Labels, NetworkSettings }: Docker.ContainerInfo): FoundHolder {
-    const ip = State === 'running' ? NetworkSettings.Networks[this.#network]?.IPAddress : undefined
-    return { id: Id, name: (Names[0] ?? '').replace(/^\//, ''), run: Labels[LABEL_HOLDER] ?? '', ip: ip || undefined }
+    const ip = State === 'running' ? this.#addressIn(NetworkSettings.Networks) : undefined
+    return { id: Id, name: (Names[0] ?? '').replace(/^\//, ''), run: Labels[LABEL_HOLDER] ?? '', ip }
   }
 
   /** Folders with what those that run have written: their layer, and volumes that their image asks for. */
@@ -287,9 +295,9 @@ export class DockerContainers {
     return found.flat()
   }
 
-  /** Gives a stopped container another address, since its own one is taken. */
-  async readdress({ id, instance }: Container, address: string): Promise<void> {
-    const network = encodeURIComponent(this.#network)
+  /** Gives a stopped container another address on its network, since its own one is taken. */
+  async readdress({ id, instance }: Container, of: string, address: string): Promise<void> {
+    const network = encodeURIComponent(of)
     const { Config } = await this.inspect({ id })
     await this.#engine
       .ask(docker => docker.getNetwork(network).disconnect({ Container: id, Force: true }))
@@ -311,10 +319,14 @@ export class DockerContainers {
     return this.#records?.has(key, { id: Id, running: State.Running }) === false ? undefined : { instance, key }
   }
 
-  /** Its address on our network, or on that of an earlier version of Shadow; undefined where it does not run. */
+  /** Its address on our networks, or on that of an earlier version of Shadow; undefined where it does not run. */
   ipOf({ NetworkSettings }: Docker.ContainerInspectInfo): string | undefined {
-    const { [this.#network]: ours, ...others } = NetworkSettings.Networks ?? {}
-    return (ours ?? Object.values(others)[0])?.IPAddress || undefined
+    return this.#addressIn(NetworkSettings.Networks)
+  }
+
+  #addressIn(networks: Readonly<Record<string, { readonly IPAddress?: string }>> = {}): string | undefined {
+    const ours = Object.keys(networks).find(this.#isOurs)
+    return (ours === undefined ? Object.values(networks)[0] : networks[ours])?.IPAddress || undefined
   }
 
   /** Whether Docker can limit a container's layer: overlay2 on xfs that is mounted with project quotas. */

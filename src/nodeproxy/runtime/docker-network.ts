@@ -1,29 +1,71 @@
 import type Docker from 'dockerode'
 import { ShadowError } from '../../lib/errors.ts'
 import type { NodeName } from '../../model/names.ts'
+import type { Addresses } from './addresses.ts'
+import type { BridgeAt } from './bridge-rules.ts'
 import { type Engine, unlessStatus } from './docker-engine.ts'
-import { messageOf } from './failures.ts'
+import { messageOf, statusOf } from './failures.ts'
 import { HostLinks } from './host-links.ts'
 import { LABEL_NODE } from './runtime.ts'
-import { candidatesFor, parseSubnet, printAddress, printSubnet, reachedFromHere, type Subnet } from './subnets.ts'
+import { candidatesFor, isIn, parseSubnet, printAddress, printSubnet, reachedFromHere, type Subnet } from './subnets.ts'
 
 const OVERLAPS = /overlaps with other one|conflicts with network/i
 // More than there are networks on any machine.
 const TRIES = 64
 
-/** The bridge network that the apps of a node are on, with a subnet that we choose; made where it is missing, "exists already" being success. */
+/** A bridge network for apps of a node, with a subnet that we choose; made where it is missing, "exists already" being success. */
 export class DockerNetwork {
   readonly name: string
   readonly #engine: Engine
   readonly #node: NodeName
   readonly #links = new HostLinks()
+  readonly #addresses: Addresses
+  /** How many addresses are being taken. */
+  #coming = 0
   #made: Promise<string> | undefined
   #subnet: Subnet | undefined
 
-  constructor(engine: Engine, node: NodeName, name: string) {
+  constructor(engine: Engine, node: NodeName, name: string, addresses: Addresses) {
     this.#engine = engine
     this.#node = node
     this.name = name
+    this.#addresses = addresses
+  }
+
+  /** How many containers are in it, or will be: those that are made, run, wait or have stopped. */
+  get used(): number {
+    return this.#addresses.used + this.#coming
+  }
+
+  /** Whether it is known to be there. */
+  get isKnown(): boolean {
+    return this.#subnet !== undefined
+  }
+
+  /** Whether the address is in its range. */
+  has(address: string): boolean {
+    return this.#subnet !== undefined && isIn(this.#subnet, address)
+  }
+
+  /** Makes sure that it is there, and takes an address of it. Fails with `addresses-full`. */
+  async take(): Promise<string> {
+    this.#coming += 1
+    try {
+      await this.ensure()
+      return await this.#addresses.take(this.subnet)
+    } finally {
+      this.#coming -= 1
+    }
+  }
+
+  /** A container that was found has the address. */
+  isUsed(address: string): void {
+    this.#addresses.isUsed(address)
+  }
+
+  /** The container that had the address has gone. */
+  free(address: string): void {
+    this.#addresses.free(address)
   }
 
   /** The range of its addresses, once it was made sure of. */
@@ -57,10 +99,32 @@ export class DockerNetwork {
     return this.ensure()
   }
 
-  /** The name of its bridge; undefined where there is no such network. */
-  async bridge(): Promise<string | undefined> {
+  /** Where it is; makes it if it is missing. */
+  async at(): Promise<BridgeAt> {
+    return this.#at(await this.ensure())
+  }
+
+  /** Where it is now, as Docker says; undefined where there is no such network. */
+  async find(): Promise<BridgeAt | undefined> {
     const found = await this.#find()
-    return found?.Labels?.['shadow'] === 'network' ? this.#taken(found) : undefined
+    return found?.Labels?.['shadow'] === 'network' ? this.#at(this.#taken(found)) : undefined
+  }
+
+  /** Removes it; false if a container that runs is in it. */
+  async remove(): Promise<boolean> {
+    try {
+      await this.#engine.ask(docker => docker.getNetwork(encodeURIComponent(this.name)).remove())
+    } catch (error) {
+      if (statusOf(error) === 403) return false // it has active endpoints
+      unlessStatus(404)(error)
+    }
+    this.#made = undefined
+    this.#subnet = undefined
+    return true
+  }
+
+  #at(bridge: string): BridgeAt {
+    return { network: this.name, bridge, gateway: this.gateway, subnet: this.subnet }
   }
 
   async #find(): Promise<Docker.NetworkInspectInfo | undefined> {

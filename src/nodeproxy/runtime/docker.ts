@@ -8,13 +8,13 @@ import type { Seals } from '../../lib/seals.ts'
 import type { Command } from '../../model/exec.ts'
 import type { InstanceId } from '../../model/instance-id.ts'
 import { withLastLines } from '../../model/last-lines.ts'
-import type { NodeName } from '../../model/names.ts'
+import type { AppName, NodeName } from '../../model/names.ts'
 import type { TaskDefinition } from '../../model/task.ts'
 import type { WireCredential } from '../../model/wire.ts'
 import { inForeground, sayExit } from '../postmortem.ts'
 import { noHealthcheck } from '../ready-health.ts'
 import { AddressedContainers, type Wanted } from './addressed-containers.ts'
-import { Addresses } from './addresses.ts'
+import { AppNetworks } from './app-networks.ts'
 import { portsLeft } from './bridge-ports.ts'
 import { memberIn } from './companion-names.ts'
 import { connectTo } from './container-port.ts'
@@ -28,7 +28,6 @@ import { DockerFiles } from './docker-files.ts'
 import { DockerFolders } from './docker-folders.ts'
 import { hasCheck, healthOf, NOT_YET_HEALTHY } from './docker-health.ts'
 import { DockerImages, type StoredImages } from './docker-images.ts'
-import { DockerNetwork } from './docker-network.ts'
 import { DockerOutput } from './docker-output.ts'
 import { dockerStats } from './docker-stats.ts'
 import { DockerStop } from './docker-stop.ts'
@@ -54,8 +53,10 @@ export type DockerOptions = {
   readonly clock?: Clock
   readonly log?: Log
   readonly socketPath?: string
-  /** The bridge network that apps are on; made where it is missing. */
+  /** The first bridge network that apps are on; made where it is missing. The further ones have its name with a number. */
   readonly network?: string
+  /** How many containers a network has at most; left out: as many as a bridge of Linux carries. */
+  readonly mostPorts?: number
   /** How many networks are made before containers need them. */
   readonly preparedNetworks?: number
   /** Where the turn of the containers' addresses is kept over restarts. */
@@ -80,6 +81,8 @@ export type DockerOptions = {
   readonly named?: NamedEgress
   /** The secrets that requests of the instance get, as far as they are known: for containers of an earlier run. */
   readonly wireOf?: (instance: InstanceId) => readonly WireCredential[]
+  /** Whether another app uses this one, as far as that is known. */
+  readonly isUsed?: (app: AppName) => boolean
 }
 
 // How long a call to Docker is waited for after its caller has left.
@@ -89,13 +92,14 @@ const CLOSES_WITHIN_MS = 5_000
 const LAST_LINES = 20
 const MOST_CHECKED = 1_000
 
-/** Runs containers by the Docker daemon of this machine, each as `shadow-<node>-<instance>` on our own bridge network. */
+/** Runs containers by the Docker daemon of this machine, each as `shadow-<node>-<instance>` on our own bridge networks. */
 export function docker({
   node,
   clock = systemClock,
   log = noLog,
   socketPath = '/var/run/docker.sock',
   network = `shadow-${node}`,
+  mostPorts,
   preparedNetworks = 0,
   addressesFile,
   configFile = `${homedir()}/.docker/config.json`,
@@ -109,16 +113,18 @@ export function docker({
   sources,
   named,
   wireOf,
+  isUsed = () => false,
 }: DockerOptions): Runtime {
   const engine = dockerEngine(socketPath)
   const images = new DockerImages(engine, configFile, storedImages)
-  const bridge = new DockerNetwork(engine, node, network)
-  const addresses = new Addresses({ clock, file: addressesFile })
+  const firewall = new Firewall({ exec, log, mode: egress, frontPorts, named })
+  const onRemoved = (name: string): Promise<void> => firewall.drop(name)
+  const networks = new AppNetworks({ engine, node, name: network, addressesFile, mostPorts, onRemoved, clock, log })
+  const isOurs = (name: string): boolean => networks.isOurs(name)
   const records = recordsAt && new ContainerRecords({ ...recordsAt, log })
-  const containers = new DockerContainers({ engine, node, network, records, sockets, sources, log })
+  const containers = new DockerContainers({ engine, node, network, isOurs, records, sockets, sources, log })
   const folders = new DockerFolders({ engine, node })
   const files = new DockerFiles(engine)
-  const firewall = new Firewall({ exec, log, mode: egress, frontPorts, named })
   /** Containers whose address has its rules. */
   const allowed = new Set<string>()
   /** Images with definitions that were found to be good. */
@@ -131,14 +137,14 @@ export function docker({
   const processes = new Processes()
   const refusedConnections = new RefusedConnections()
 
-  const forNetworks = { engine, node, bridge, addresses, stops, clock, log }
+  const forNetworks = { engine, node, networks, stops, clock, log }
   const { prepared, held } = openNetworks({ ...forNetworks, size: preparedNetworks })
   const addressed = new AddressedContainers({
-    ...{ containers, images, bridge, addresses, firewall, prepared, held, refusedConnections, named, log },
+    ...{ containers, images, networks, firewall, prepared, held, refusedConnections, named, isUsed, log },
     makesRules: egress !== 'off',
   })
   const parked = new ParkedContainers({
-    ...{ engine, containers, addressed, bridge, commands, stops, processes, freezer, log },
+    ...{ engine, containers, addressed, networks, commands, stops, processes, freezer, log },
     gates: gates && new Gates({ ...gates, exec, log }),
   })
 
@@ -192,7 +198,7 @@ export function docker({
     await processes.learn(container, found.State.Pid)
     await freezer.learn(container, found.State.Pid, found.State.Paused)
     const ip = (held.has(container) ? addressed.addressOf(container) : containers.ipOf(found)) ?? ''
-    await bridge.takeIPv6Off()
+    await networks.takeIPv6Off(ip)
     await firewall.allow(ip, egressOf(found.Config.Labels), memberIn(found.Config.Labels))
     allowed.add(container.id)
     return ip
@@ -232,8 +238,8 @@ export function docker({
   /** Restores rules that something else changed, and adds the rules for running containers of an earlier run. */
   async function checkFirewall(found: readonly FoundContainer[]): Promise<void> {
     try {
-      const link = await bridge.bridge()
-      if (link === undefined) return
+      const here = await networks.here()
+      if (here.length === 0) return
       prepared.open()
       for (const one of found) {
         if (!one.running || one.ip === undefined || allowed.has(one.id)) continue
@@ -243,7 +249,7 @@ export function docker({
         await firewall.allow(one.ip, list, memberIn(Config.Labels))
         allowed.add(one.id)
       }
-      await firewall.ensure({ bridge: link, gateway: bridge.gateway })
+      await firewall.ensureAll(here.filter(({ network: name }) => networks.isOurs(name)))
     } catch (cause) {
       log.error('rules of egress not checked', { cause }) // the next start of a container checks them again, and fails
     }
@@ -313,7 +319,7 @@ export function docker({
     park: (instance, task, mountedAt, signal) =>
       prepared.during(() => parked.park(instance, task, mountedAt, signal).catch(orRefused(task))),
     isParked: instance => parked.has(instance),
-    portsLeft: async () => (firewall.bridge === undefined ? undefined : portsLeft(firewall.bridge)),
+    portsLeft: async () => (networks.first.isKnown ? portsLeft((await networks.first.at()).bridge) : undefined),
     unpark: instance => parked.remove(instance),
     // What waits at a gate does not hear the signal of an app.
     stop: (container, graceMs) => stops.stop(container, parked.isShut(container) ? 0 : graceMs),
@@ -359,7 +365,7 @@ export function docker({
       // First on the disk: what is closed now stays closed, whenever the node is started again.
       await records?.changeEgress(container.key ?? container.instance, container.id, list)
       await firewall.allow(ip, list, memberIn(Config.Labels))
-      firewall.mustHold(list)
+      firewall.mustHold(addressed.networkOf(container), list)
     },
     listening: container => processes.listening(container),
     async health(container) {
@@ -377,6 +383,7 @@ export function docker({
       commandsBeside.start(container, { ...command, env: { ...parked.envOf(container), ...command.env } }, signal),
     output: (container, since, signal) => output.follow(container, since, signal),
     async leftBehind() {
+      await networks.open()
       const { containers: all, holders: left } = await containers.all(id => parked.isWaiting(id))
       const found = await parked.adopt(all)
       for (const one of await held.adopt(found, left)) {
@@ -395,14 +402,16 @@ export function docker({
     },
     layers: () => containers.layers(id => parked.isWaiting(id)),
     async networks() {
-      await bridge.ensure()
-      return [printSubnet(bridge.subnet)]
+      await networks.open()
+      await networks.first.ensure()
+      return networks.all.flatMap(one => (one.isKnown ? [printSubnet(one.subnet)] : []))
     },
-    refusedConnections: () => refusedConnections.counts(firewall.bridge),
+    refusedConnections: () => refusedConnections.counts(firewall.bridges),
     refusedNames: () => refusedConnections.byInstance(ip => named?.refused(ip) ?? []),
     openPorts: ports => firewall.openPorts(ports),
     async close() {
-      await resolvesWithin(Promise.all([prepared.close(), parked.close()]), systemClock, CLOSES_WITHIN_MS) // what is left then, the next run of the node removes
+      const closed = Promise.all([prepared.close(), parked.close()]).then(() => networks.close())
+      await resolvesWithin(closed, systemClock, CLOSES_WITHIN_MS) // what is left then, the next run of the node removes
     },
   }
 }

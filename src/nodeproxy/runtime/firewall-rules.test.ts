@@ -8,6 +8,7 @@ const input: RuleInput = {
   bridge: 'br-1',
   nameServers: ['192.0.2.53'],
   frontPorts: [443],
+  networks: ['10.1.0.0/18', '10.2.0.0/18'],
   apps: new Map([
     [NAMED, destinationsOf(['api.example.com', '*.example.org:8443', '10.0.0.5:5432', 'host:25'].map(egress))],
     [PLAIN, destinationsOf([egress('private')])],
@@ -56,6 +57,23 @@ test('it is let in there, and all else of it is refused; other apps are not let 
   expect(forward[rejected - 1]).toBe(`-s ${NAMED} -p tcp --syn -m recent --name SHADOW-br-1 --set`)
   expect(forward.indexOf('-d 192.0.2.53 -p udp --dport 53 -j RETURN')).toBeGreaterThan(rejected)
   expect(rulesOf(input)).not.toContain(`-s ${PLAIN} -p tcp --dport 40`)
+})
+
+test('the networks of apps are closed before what any definition opens, and after what links open', () => {
+  const forward = chain(rulesOf(input), 'SHADOW-F-br-1')
+  const linked = forward.indexOf(`-s ${NAMED} -d ${PLAIN} -j ACCEPT`)
+  const opened = forward.indexOf(`-s ${PLAIN} -d 10.0.0.0/8 -j RETURN`)
+  for (const network of input.networks) {
+    const closed = ['-p tcp -j REJECT --reject-with tcp-reset', '-j REJECT --reject-with icmp-admin-prohibited'].map(
+      reject => forward.indexOf(`-d ${network} ${reject}`),
+    )
+    expect(Math.min(...closed)).toBeGreaterThan(linked)
+    expect(Math.max(...closed)).toBeLessThan(opened)
+    expect(forward.indexOf(`-d ${network} -p tcp --syn -m recent --name SHADOW-br-1 --set`)).toBeLessThan(
+      Math.min(...closed),
+    )
+  }
+  expect(chain(rulesOf({ ...input, remembers: false }), 'SHADOW-F-br-1').join()).not.toContain('recent')
 })
 
 test('without apps with domains there is nothing in the table nat', () => {

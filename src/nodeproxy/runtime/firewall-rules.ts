@@ -8,6 +8,8 @@ export type RuleInput = {
   readonly nameServers: readonly string[]
   /** Ports of this machine where a front listens. */
   readonly frontPorts: readonly number[]
+  /** The networks of the node's apps, this one included: no app reaches them, whatever its definition says. */
+  readonly networks: readonly string[]
   /** Apps that may reach more, or less, than usual; by the address of their container. */
   readonly apps: ReadonlyMap<string, Destinations>
   /** Addresses of apps that reach others on the bridge, and those others. */
@@ -38,12 +40,25 @@ const REJECTS = ['-p tcp -j REJECT --reject-with tcp-reset', '-j REJECT --reject
  * The two chains as `iptables-restore --noflush` takes them: both are emptied and filled in one step. A packet that
  * returns from a chain goes on through the rules of Docker and of the machine's owner.
  */
-export function rulesOf({ bridge, nameServers, frontPorts, apps, links, remembers, redirects }: RuleInput): string {
+export function rulesOf({
+  bridge,
+  nameServers,
+  frontPorts,
+  networks,
+  apps,
+  links,
+  remembers,
+  redirects,
+}: RuleInput): string {
   const { input, forward } = chainsOf(bridge)
   const dns = nameServers.flatMap(server =>
     ['udp', 'tcp'].map(protocol => `-d ${server} -p ${protocol} --dport 53 -j RETURN`),
   )
   const set = `-p tcp --syn -m recent --name ${refusedListOf(bridge)} --set`
+  const closed = (all: readonly string[]) => [
+    ...(remembers ? all : []).map(network => [forward, `-d ${network} ${set}`]),
+    ...all.flatMap(network => REJECTS.map(reject => [forward, `-d ${network} ${reject}`])),
+  ]
   const own = [...apps].map(([ip, open]) => ofApp(ip, open, remembers ? set : undefined))
   const lines = [
     [input, ESTABLISHED],
@@ -58,10 +73,11 @@ export function rulesOf({ bridge, nameServers, frontPorts, apps, links, remember
       [forward, `-s ${to} -d ${from} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`],
     ]),
     [forward, ESTABLISHED],
+    // Before what an app may reach by its definition: that may be all private networks.
+    ...closed(networks),
     ...own.flatMap(one => one.forward).map(rule => [forward, rule]),
     ...dns.map(rule => [forward, rule]),
-    ...(remembers ? CLOSED_NETWORKS : []).map(network => [forward, `-d ${network} ${set}`]),
-    ...CLOSED_NETWORKS.flatMap(network => REJECTS.map(reject => [forward, `-d ${network} ${reject}`])),
+    ...closed(CLOSED_NETWORKS),
   ]
   return restored([input, forward], lines)
 }

@@ -14,10 +14,12 @@ export type Redirects = {
 /** Serves apps whose definition names domains: it finds their names, and connects them to what these stand for. */
 export interface NamedEgress extends AsyncDisposable {
   /**
-   * Serves these apps, by the addresses of their containers, and no others, at the gateway of their network. Open connections that an app may no
+   * Serves these apps, by the addresses of their containers, and no others of their network, at its gateway. Open connections that an app may no
    * longer have end. `frontPorts`: ports of this machine that every app may reach. Fails with `egress-open`, and where it cannot listen.
    */
   serve(gateway: string, apps: ReadonlyMap<string, Served>, frontPorts: readonly number[]): Promise<Redirects>
+  /** There is no network with the gateway any more. */
+  leave(gateway: string): Promise<void>
   /** The folder with the certificates that a container has to trust, if its requests get secrets. */
   certificates(): Promise<string>
   /** What was lately refused to the app at the address, because of its name. */

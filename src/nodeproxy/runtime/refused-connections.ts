@@ -29,16 +29,18 @@ export class RefusedConnections {
   }
 
   /** The container has gone, and what was counted for its address goes with it. */
-  async forget(ip: string, bridge: string | undefined): Promise<void> {
-    if (!this.#instances.delete(ip) || bridge === undefined) return
-    await writeFile(this.#file(bridge), `-${ip}\n`, { flag: 'r+' }).catch(() => undefined) // the kernel has no such list
+  async forget(ip: string, bridges: readonly string[]): Promise<void> {
+    if (!this.#instances.delete(ip)) return
+    // The kernel may have no such list. It is on the list of its own bridge alone.
+    for (const bridge of bridges) await writeFile(this.#file(bridge), `-${ip}\n`, { flag: 'r+' }).catch(() => undefined)
   }
 
   /** How many attempts of each instance the kernel remembers; it keeps the last twenty or so. Empty where the kernel keeps none. */
-  async counts(bridge: string | undefined): Promise<ReadonlyMap<InstanceId, number>> {
+  async counts(bridges: readonly string[]): Promise<ReadonlyMap<InstanceId, number>> {
     const found = new Map<InstanceId, number>()
-    if (bridge === undefined || this.#instances.size === 0) return found
-    const text = await readFile(this.#file(bridge), 'utf8').catch(() => '')
+    if (this.#instances.size === 0) return found
+    const lists = await Promise.all(bridges.map(bridge => readFile(this.#file(bridge), 'utf8').catch(() => '')))
+    const text = lists.join('\n')
     for (const [, ip = '', stamps = ''] of text.matchAll(/^src=(\S+) .*oldest_pkt: \d+ (.*)$/gm)) {
       const instance = this.#instances.get(ip)
       if (instance !== undefined) found.set(instance, (found.get(instance) ?? 0) + stamps.split(',').length)

@@ -86,7 +86,7 @@ export interface Runtime {
   park(instance: InstanceId, task: TaskDefinition, mountedAt: string | undefined, signal: AbortSignal): Promise<void>
   /** Whether the instance has such a container, and that waits. */
   isParked(instance: InstanceId): boolean
-  /** How many more containers the network of the apps takes; undefined where that is not known. */
+  /** How many more containers the first network of the apps takes, a part of which is kept for apps that use others or are used; undefined where that is not known. */
   portsLeft(): Promise<number | undefined>
   /** Removes the container of an instance that waits, or is being made; none is success. */
   unpark(instance: InstanceId): Promise<void>

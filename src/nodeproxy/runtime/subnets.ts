@@ -63,6 +63,12 @@ export const parseAddress = (text: string): number =>
 export const printAddress = (value: number): string =>
   [24, 16, 8, 0].map(shift => Math.floor(value / 2 ** shift) % 256).join('.')
 
+/** Whether the address is in the range. */
+export const isIn = ({ base, bits }: Subnet, address: string): boolean => {
+  const value = parseAddress(address)
+  return value >= base && value < base + sizeOf({ bits })
+}
+
 const overlap = (a: Subnet, b: Subnet): boolean => a.base < b.base + sizeOf(b) && b.base < a.base + sizeOf(a)
 
 /** The other end of an established connection (state 01), by a line of /proc/net/tcp. What has ended is listed there for a minute more. */

@@ -65,16 +65,37 @@ const container = (id: string, over: Partial<FoundContainer> & { joins?: string 
 test('a container gets a prepared network unless its own one has to be made for it', () => {
   const { held } = heldNetworks()
   const wanted = { instance: plain, key: plain, task: aTask() }
-  assert.equal(held.take(wanted, false), holder)
+  assert.equal(
+    held.take(wanted, false, () => true),
+    holder,
+  )
   const scaled = instanceId(blog, 'b')
-  assert.equal(held.take({ ...wanted, instance: scaled, key: scaled }, false), holder)
+  assert.equal(
+    held.take({ ...wanted, instance: scaled, key: scaled }, false, () => true),
+    holder,
+  )
   const open = { ...aTask(), egress: ['10.1.2.3:5432'] as never }
-  assert.equal(held.take({ ...wanted, task: open }, false), holder)
+  assert.equal(
+    held.take({ ...wanted, task: open }, false, () => true),
+    holder,
+  )
   // Its Docker DNS has links, another name server, or a name that two containers have.
-  assert.equal(held.take({ ...wanted, task: { ...aTask(), uses: [appName('db')] } }, false), undefined)
-  assert.equal(held.take({ ...wanted, task: { ...aTask(), egress: ['example.com'] as never } }, false), undefined)
-  assert.equal(held.take({ ...wanted, key: besideKey(plain, 2) }, false), undefined)
-  assert.equal(held.take(wanted, true), undefined)
+  assert.equal(
+    held.take({ ...wanted, task: { ...aTask(), uses: [appName('db')] } }, false, () => true),
+    undefined,
+  )
+  assert.equal(
+    held.take({ ...wanted, task: { ...aTask(), egress: ['example.com'] as never } }, false, () => true),
+    undefined,
+  )
+  assert.equal(
+    held.take({ ...wanted, key: besideKey(plain, 2) }, false, () => true),
+    undefined,
+  )
+  assert.equal(
+    held.take(wanted, true, () => true),
+    undefined,
+  )
 })
 
 test('a network is removed when its container has gone', async () => {

@@ -36,12 +36,15 @@ export class HeldNetworks {
     this.#options = options
   }
 
-  /** A prepared network for a container; undefined where it needs one that is made for it. `isUsed`: whether an app that runs uses this one. */
-  take({ instance, key, task }: Wanted, isUsed: boolean): Holder | undefined {
+  /**
+   * A prepared network for a container; undefined where it needs one that is made for it. `isUsed`: whether an app that runs uses this one; `isFit`:
+   * whether the container may be on the bridge of this holder.
+   */
+  take({ instance, key, task }: Wanted, isUsed: boolean, isFit: (holder: Holder) => boolean): Holder | undefined {
     // Docker takes name servers, links and further names when it makes a network. `key`: a container beside the usual one needs a name that
     // both have.
     const isUsual = key === instance && task.uses === undefined && !namesDomains(task.egress ?? []) && !isUsed
-    return isUsual ? this.#options.prepared.take() : undefined
+    return isUsual ? this.#options.prepared.take(isFit) : undefined
   }
 
   /** From now on the holder is the container's. */

@@ -32,26 +32,24 @@ export const isUnnamed = (name: string): boolean => name.includes(UNNAMED)
 /** This machine's Docker cannot have holders: no program that waits is known for its architecture. */
 export class NoHolders extends Error {}
 
-type Options = { readonly engine: Engine; readonly node: NodeName; readonly network: string }
+type Options = { readonly engine: Engine; readonly node: NodeName }
 
 /** The holders of this node in this machine's Docker: one call of Docker for each verb, and an image that is made where it is missing. */
 export class NetworkHolders {
   readonly #engine: Engine
   readonly #node: NodeName
-  readonly #network: string
   /** This run of the node. */
   readonly run = randomBytes(6).toString('hex')
   #image: string | undefined
 
-  constructor({ engine, node, network }: Options) {
+  constructor({ engine, node }: Options) {
     this.#engine = engine
     this.#node = node
-    this.#network = network
   }
 
-  /** Makes and starts a holder whose network has the address; fails with `NoHolders` where there can be none. */
-  async make(address: string): Promise<Holder> {
-    const id = await this.#create(address)
+  /** Makes and starts a holder with the address on this network of the node; fails with `NoHolders` where there can be none. */
+  async make(network: string, address: string): Promise<Holder> {
+    const id = await this.#create(network, address)
     try {
       await this.start({ id })
     } catch (error) {
@@ -61,16 +59,16 @@ export class NetworkHolders {
     return { id, address }
   }
 
-  async #create(address: string): Promise<string> {
+  async #create(network: string, address: string): Promise<string> {
     const image = this.#image ?? (await this.#made())
     this.#image = image
     const specification = {
       name: this.#name(randomBytes(6).toString('hex')),
       Image: image,
       Labels: { [LABEL_NODE]: this.#node, [LABEL_HOLDER]: this.run },
-      NetworkingConfig: { EndpointsConfig: { [this.#network]: { IPAMConfig: { IPv4Address: address } } } },
+      NetworkingConfig: { EndpointsConfig: { [network]: { IPAMConfig: { IPv4Address: address } } } },
       HostConfig: {
-        NetworkMode: this.#network,
+        NetworkMode: network,
         PidsLimit: 64, // runc has threads when it starts it
         ReadonlyRootfs: true,
         CapDrop: ['ALL'],

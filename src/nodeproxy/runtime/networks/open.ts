@@ -1,9 +1,9 @@
 import type { Clock } from '../../../lib/clock.ts'
 import type { Log } from '../../../lib/log.ts'
 import type { NodeName } from '../../../model/names.ts'
-import type { Addresses } from '../addresses.ts'
+import type { AppNetworks } from '../app-networks.ts'
 import type { Engine } from '../docker-engine.ts'
-import { type DockerNetwork, isAmbiguous } from '../docker-network.ts'
+import { isAmbiguous } from '../docker-network.ts'
 import type { DockerStop } from '../docker-stop.ts'
 import { messageOf, statusOf } from '../failures.ts'
 import { HeldNetworks } from './held-networks.ts'
@@ -13,8 +13,7 @@ import { PreparedNetworks } from './prepared-networks.ts'
 type Options = {
   readonly engine: Engine
   readonly node: NodeName
-  readonly bridge: DockerNetwork
-  readonly addresses: Addresses
+  readonly networks: AppNetworks
   readonly stops: Pick<DockerStop, 'alone' | 'kill'>
   /** How many networks are made before containers need them. */
   readonly size: number
@@ -25,15 +24,15 @@ type Options = {
 const TRIES = 3
 const ADDRESS_TAKEN = /address already in use|no configured subnet|not belong to|invalid address/i
 
-/** Networks on the bridge of a node that are made before containers need them, and those that containers have joined. */
-export function openNetworks({ engine, node, bridge, addresses, stops, size, clock, log }: Options) {
-  const holders = new NetworkHolders({ engine, node, network: bridge.name })
+/** Networks on the bridges of a node that are made before containers need them, and those that containers have joined. */
+export function openNetworks({ engine, node, networks, stops, size, clock, log }: Options) {
+  const holders = new NetworkHolders({ engine, node })
   const prepared = new PreparedNetworks({
     size,
-    make: () => makeHolder(holders, bridge, addresses),
+    make: () => makeHolder(holders, networks),
     async remove(holder) {
       await stops.alone(() => holders.remove(holder))
-      addresses.free(holder.address)
+      networks.free(holder.address)
     },
     ended: (...of) => holders.ended(...of),
     clock,
@@ -42,21 +41,20 @@ export function openNetworks({ engine, node, bridge, addresses, stops, size, clo
   return { prepared, held: new HeldNetworks({ prepared, holders, kill: container => stops.kill(container), log }) }
 }
 
-/** Makes a holder on the network of the node, which is made where it is missing. */
-async function makeHolder(holders: NetworkHolders, bridge: DockerNetwork, addresses: Addresses): Promise<Holder> {
+/** Makes a holder on a network of the node, which is made where it is missing. */
+async function makeHolder(holders: NetworkHolders, networks: AppNetworks): Promise<Holder> {
   for (let left = TRIES; ; left -= 1) {
-    await bridge.ensure()
-    const address = await addresses.take(bridge.subnet)
+    const { network, address } = await networks.take({ isLinked: false })
     try {
-      const holder = await holders.make(address)
-      await bridge.takeIPv6Off()
+      const holder = await holders.make(network.name, address)
+      await network.takeIPv6Off()
       return holder
     } catch (error) {
       // An address that somebody else has taken is not freed.
-      if (!ADDRESS_TAKEN.test(messageOf(error))) addresses.free(address)
+      if (!ADDRESS_TAKEN.test(messageOf(error))) networks.free(address)
       if (left === 0 || !isOfNetwork(error)) throw error
     }
-    await bridge.remake()
+    await network.remake()
   }
 }
 

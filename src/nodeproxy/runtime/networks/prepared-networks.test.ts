@@ -68,6 +68,15 @@ test('nothing is prepared before it is opened, then as many as wanted', async ()
   assert.deepEqual(there(), ['h1', 'h2'])
 })
 
+test('one that does not fit is left for others', async () => {
+  const { clock, pool } = aPool()
+  pool.open()
+  await clock.advance(1_000)
+  assert.equal(taken(pool.take(({ address }) => address === '10.0.0.9')), 'none')
+  assert.equal(taken(pool.take(({ address }) => address === '10.0.0.2')), 'h2')
+  assert.equal(taken(pool.take()), 'h1')
+})
+
 test('of size 0 it prepares none', async () => {
   const { clock, pool, there } = aPool(0)
   pool.open()

@@ -52,11 +52,12 @@ export class PreparedNetworks {
     this.#later(QUIET_MS)
   }
 
-  /** One that is ready, which is the caller's from now on; undefined where none is. */
-  take(): Holder | undefined {
-    const first = this.#waiting.shift()
-    first?.watch.abort()
-    return first?.holder
+  /** One that is ready and fits, which is the caller's from now on; undefined where none is. */
+  take(isFit: (holder: Holder) => boolean = () => true): Holder | undefined {
+    const at = this.#waiting.findIndex(({ holder }) => isFit(holder))
+    const [found] = at < 0 ? [] : this.#waiting.splice(at, 1)
+    found?.watch.abort()
+    return found?.holder
   }
 
   /** Nothing is prepared while the work runs: a container is being started. */

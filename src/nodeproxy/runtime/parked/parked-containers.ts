@@ -5,10 +5,10 @@ import { mapAtMost } from '../../../lib/parallel.ts'
 import type { InstanceId } from '../../../model/instance-id.ts'
 import type { TaskDefinition } from '../../../model/task.ts'
 import type { AddressedContainers, Wanted } from '../addressed-containers.ts'
+import type { AppNetworks } from '../app-networks.ts'
 import type { DockerCommands } from '../docker-commands.ts'
 import type { DockerContainers } from '../docker-containers.ts'
 import type { Engine } from '../docker-engine.ts'
-import type { DockerNetwork } from '../docker-network.ts'
 import type { DockerStop } from '../docker-stop.ts'
 import type { Freezer } from '../freezer.ts'
 import { untilExecuted } from '../init.ts'
@@ -26,7 +26,7 @@ type Options = {
   readonly engine: Engine
   readonly containers: DockerContainers
   readonly addressed: AddressedContainers
-  readonly bridge: Pick<DockerNetwork, 'takeIPv6Off'>
+  readonly networks: Pick<AppNetworks, 'takeIPv6Off'>
   readonly commands: Pick<DockerCommands, 'missing'>
   /** Undefined: none is parked. */
   readonly gates: Gates | undefined
@@ -123,7 +123,7 @@ export class ParkedContainers {
   }
 
   async #make(wanted: Wanted, signal: AbortSignal): Promise<void> {
-    const { containers, addressed, bridge, gates } = this.#options
+    const { containers, addressed, networks, gates } = this.#options
     const { instance, task } = wanted
     const reason = whyNotParkable(task)
     if (reason !== undefined) throw notParkable(task.app, reason)
@@ -139,7 +139,7 @@ export class ParkedContainers {
       this.#gateOf.set(container.id, gate)
       signal.throwIfAborted()
       await addressed.start(container)
-      await bridge.takeIPv6Off()
+      await networks.takeIPv6Off(addressed.addressOf(container) ?? '')
       const waiting = await this.#learn(container, { wanted, gate, ...atGate })
       signal.throwIfAborted()
       this.#waiting.set(instance, waiting)
@@ -194,7 +194,7 @@ export class ParkedContainers {
     const { container } = waiting
     try {
       const { fingerprint, env } = await containers.atGate({ instance, key, task, mountedAt })
-      if (key === instance && fingerprint === waiting.fingerprint) {
+      if (key === instance && fingerprint === waiting.fingerprint && addressed.isWhereItHasToBe(container, task)) {
         this.#taken.set(container.id, { ...waiting, task, env, mountedAt })
         await addressed.holdAgain(container, task)
         await containers.own(container)
