@@ -86,7 +86,7 @@ export function nodeRemoval({ nodes, volumes, tokens, members, relay }: Parts) {
       const leased = await volumes.on(name)
       const lost = leased.filter(({ lease }) => lease?.until === null).map(({ id }) => id)
       for (const { id, lease } of leased)
-        await (lease?.until === null ? volumes.markLost(id, name) : volumes.endLease(id, name))
+        if (lease !== null) await (lease.until === null ? volumes.markLost(id, lease) : volumes.endLease(id, lease))
       await nodes.remove(name)
       return lost
     },
@@ -107,7 +107,7 @@ export function nodeRemoval({ nodes, volumes, tokens, members, relay }: Parts) {
       const removal = { lost: local, free: leased.filter(({ lease }) => lease?.until !== null) }
       if (dryRun) return removal
       await revoke(name)
-      for (const { id } of local) await volumes.markLost(id, name)
+      for (const { id, lease } of local) if (lease !== null) await volumes.markLost(id, lease)
       await nodes.remove(name)
       return removal
     },

@@ -236,19 +236,24 @@ export function volumeRecords({ storage, records, clock }: { storage: Storage; r
       return get(id)
     },
 
-    /** Records that the node whose disk has the volume is gone for good; another node's volume is left as it is. */
-    markLost: (id: VolumeId, node: NodeName): Promise<void> =>
+    /** Records that the node whose disk has the volume is gone for good. A volume that has another lease by now is left as it is. */
+    markLost: (id: VolumeId, { node, epoch }: Lease): Promise<void> =>
       change(id, now => {
         const { volume } = now
-        if (volume?.lease?.node !== node) return undefined
+        if (volume?.lease?.node !== node || volume.lease.epoch !== epoch) return undefined
         return { ...now, volume: { ...volume, lease: null, lost: { node, at: timestamp(clock) } } }
       }),
 
-    /** Ends the lease of a node whose machine has ended for good: nothing on it can write any more. */
-    endLease: (id: VolumeId, node: NodeName): Promise<void> =>
+    /**
+     * Ends the lease of a node whose machine has ended for good: nothing on it can write any more. Another machine may have joined under the name since,
+     * and write: its lease, which is a later one, stays.
+     */
+    endLease: (id: VolumeId, { node, epoch }: Lease): Promise<void> =>
       change(id, now => {
         const { volume } = now
-        return volume?.lease?.node === node ? { ...now, volume: { ...volume, lease: null } } : undefined
+        return volume?.lease?.node === node && volume.lease.epoch === epoch
+          ? { ...now, volume: { ...volume, lease: null } }
+          : undefined
       }),
 
     /** A node that was lost is back: gives it the leases that it had, since the bytes are on its disk. */
