@@ -1,3 +1,4 @@
+import { storageAround } from '../master/storage/around.ts'
 import type { Storage } from '../master/storage/storage.ts'
 
 type Counting = {
@@ -15,15 +16,13 @@ const QUIET_TURNS = 10
 export function countingStorage(storage: Storage): Counting {
   const calls: string[] = []
   let underWay = 0
-  const counted = <Args extends unknown[], T>(name: string, call: (...args: Args) => Promise<T>) => {
-    return async (...args: Args): Promise<T> => {
-      calls.push(name)
-      underWay++
-      try {
-        return await call(...args)
-      } finally {
-        underWay--
-      }
+  const counted = async <T>(request: () => Promise<T>, operation: string): Promise<T> => {
+    calls.push(operation)
+    underWay++
+    try {
+      return await request()
+    } finally {
+      underWay--
     }
   }
   return {
@@ -31,15 +30,6 @@ export function countingStorage(storage: Storage): Counting {
     async settled() {
       for (let quiet = 0; quiet < QUIET_TURNS; quiet = underWay === 0 ? quiet + 1 : 0) await new Promise(setImmediate)
     },
-    storage: {
-      name: storage.name,
-      close: () => storage.close(),
-      get: counted('get', storage.get),
-      list: counted('list', storage.list),
-      versions: counted('versions', storage.versions),
-      create: counted('create', storage.create),
-      update: counted('update', storage.update),
-      remove: counted('remove', storage.remove),
-    },
+    storage: storageAround(storage, counted),
   }
 }

@@ -1,3 +1,4 @@
+import { storageAround } from '../master/storage/around.ts'
 import type { Storage } from '../master/storage/storage.ts'
 
 /** Holds one of the calls that a master makes: it is late with that call and all that follow. */
@@ -22,21 +23,11 @@ export function lateMaster(storage: Storage, counts: (key: string) => boolean): 
     reached.resolve()
     await released.promise
   }
-  const after = async <T>(key: string, task: () => Promise<T>): Promise<T> => {
-    if (counts(key)) await call()
-    return task()
-  }
   return {
-    storage: {
-      name: storage.name,
-      close: () => storage.close(),
-      get: (key, signal) => after(key, () => storage.get(key, signal)),
-      list: (prefix, options) => after(prefix, () => storage.list(prefix, options)),
-      versions: (prefix, options) => after(prefix, () => storage.versions(prefix, options)),
-      create: (key, value) => after(key, () => storage.create(key, value)),
-      update: (key, value, etag) => after(key, () => storage.update(key, value, etag)),
-      remove: key => after(key, () => storage.remove(key)),
-    },
+    storage: storageAround(storage, async (request, _operation, key) => {
+      if (counts(key)) await call()
+      return request()
+    }),
     call,
     hold: number => {
       reached = Promise.withResolvers<void>()

@@ -1,9 +1,7 @@
 import { isFailure } from '../../lib/errors.ts'
 import type { Metrics } from '../../lib/metrics/metrics.ts'
+import { OPERATIONS, type Operation, storageAround } from './around.ts'
 import type { Storage } from './storage.ts'
-
-const OPERATIONS = ['get', 'list', 'versions', 'create', 'update', 'remove'] as const
-type Operation = (typeof OPERATIONS)[number]
 
 /** `conflict`: the condition of the write did not hold, which is how masters find out that another one was first. */
 const OUTCOMES = ['done', 'conflict', 'failed'] as const
@@ -20,7 +18,7 @@ export function storageMetrics(metrics: Metrics): (storage: Storage) => Storage 
     help: 'How long requests to the store for documents took',
     labels: { operation: OPERATIONS },
   })
-  const measured = async <T>(operation: Operation, request: () => Promise<T>): Promise<T> => {
+  const measured = async <T>(request: () => Promise<T>, operation: Operation): Promise<T> => {
     const from = performance.now()
     let outcome: (typeof OUTCOMES)[number] = 'failed'
     try {
@@ -35,14 +33,5 @@ export function storageMetrics(metrics: Metrics): (storage: Storage) => Storage 
       took(performance.now() - from, { operation })
     }
   }
-  return storage => ({
-    name: storage.name,
-    get: (key, signal) => measured('get', () => storage.get(key, signal)),
-    list: (prefix, options) => measured('list', () => storage.list(prefix, options)),
-    versions: (prefix, options) => measured('versions', () => storage.versions(prefix, options)),
-    create: (key, value) => measured('create', () => storage.create(key, value)),
-    update: (key, value, etag) => measured('update', () => storage.update(key, value, etag)),
-    remove: key => measured('remove', () => storage.remove(key)),
-    close: () => storage.close(),
-  })
+  return storage => storageAround(storage, measured)
 }
