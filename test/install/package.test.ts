@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { cp, mkdir, mkdtemp, readFile, rm, rmdir, stat, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, rmdir, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -10,14 +10,18 @@ const exec = promisify(execFile)
 const root = join(import.meta.dirname, '../..')
 const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
 
+/** What no source is. */
+const MADE = new Set(['.git', 'node_modules', 'dist', 'package'])
+
 let folder: string
 /** This Debian as a folder of its own: what is written there is in memory, and the machine keeps its files. */
 let debian: string
 const undo = new AsyncDisposableStack()
 
-const run = async (file: string, args: readonly string[], env: Record<string, string> = {}): Promise<string> => {
-  return (await exec(file, args, { cwd: root, env: { ...process.env, ...env }, maxBuffer: 2 ** 24 })).stdout
-}
+/** A copy of the checkout: to build in the checkout itself would take `dist/` away from the tests beside this one. */
+let checkout: string
+const run = async (file: string, args: readonly string[], env: Record<string, string> = {}, cwd = root) =>
+  (await exec(file, args, { cwd, env: { ...process.env, ...env }, maxBuffer: 2 ** 24 })).stdout
 const inside = (...args: string[]): Promise<string> =>
   run('chroot', [debian, ...args], { DEBIAN_FRONTEND: 'noninteractive' })
 
@@ -26,6 +30,10 @@ beforeAll(async () => {
   undo.defer(() => rmdir(folder))
   await run('mount', ['-t', 'tmpfs', 'shadow-package', folder])
   undo.defer(() => run('umount', [folder]).then())
+  checkout = join(folder, 'checkout')
+  for (const name of await readdir(root))
+    if (!MADE.has(name)) await cp(join(root, name), join(checkout, name), { recursive: true })
+  await symlink(join(root, 'node_modules'), join(checkout, 'node_modules'))
   debian = join(folder, 'debian')
   for (const name of ['debian', 'upper', 'work']) await mkdir(join(folder, name))
   const layers = `lowerdir=/,upperdir=${folder}/upper,workdir=${folder}/work`
@@ -38,7 +46,7 @@ afterAll(() => undo.disposeAsync())
 const LONG = { timeout: 240_000 }
 
 test('the Debian package is installed, upgraded and removed; settings and data stay', LONG, async () => {
-  const built = await run('contrib/package/make-deb', [folder], { SHADOW_PACKAGE_LEVEL: '0' })
+  const built = await run('contrib/package/make-deb', [folder], { SHADOW_PACKAGE_LEVEL: '0' }, checkout)
   const deb = built.trim().split('\n').at(-1) ?? ''
   await cp(deb, join(debian, 'tmp/shadow.deb'))
 
@@ -72,7 +80,8 @@ test('the Debian package is installed, upgraded and removed; settings and data s
 })
 
 test('the packed tarball is installed by npm install -g', LONG, async () => {
-  const tarball = (await run('npm', ['pack', '--silent', '--pack-destination', folder])).trim().split('\n').at(-1) ?? ''
+  const tarball =
+    (await run('npm', ['pack', '--silent', '--pack-destination', folder], {}, checkout)).trim().split('\n').at(-1) ?? ''
   const prefix = join(folder, 'global')
   const quick = ['--no-audit', '--no-fund', '--prefer-offline', '--silent']
   await run('npm', ['install', '--global', '--prefix', prefix, ...quick, join(folder, tarball)])
