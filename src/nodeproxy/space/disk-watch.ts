@@ -10,7 +10,8 @@ import type { VolumeId } from '../../model/names.ts'
 import { sayBytes, size, toBytes } from '../../model/quantities.ts'
 import { TASK_DEFAULTS, type TaskDefinition } from '../../model/task.ts'
 import type { Layer } from '../runtime/runtime.ts'
-import { bytesOf, deletedBytesOf, freeAt } from './measure.ts'
+import { Growth } from './growth.ts'
+import { bytesOf, deletedBytesOf } from './measure.ts'
 
 type Watched = {
   readonly id: InstanceId
@@ -29,6 +30,8 @@ type Options = {
   /** The file that has the volume on this machine's disk; undefined if the volume has none. */
   readonly image: (volume: VolumeId) => string | undefined
   readonly data: string
+  /** Bytes that are free on the filesystem of a folder. */
+  readonly free: (folder: string) => Promise<number>
   /** So much of a disk is kept free. */
   readonly floorBytes: number
   readonly exec: Exec
@@ -52,9 +55,9 @@ const STEP = { most: 64 * MIB, least: MIB }
 export class DiskWatch implements Disposable {
   readonly #options: Options
   readonly #used = new Map<InstanceId, number>()
-  readonly #growth = new Map<InstanceId, number>()
-  readonly #total = new Map<InstanceId, number>()
+  readonly #growth = new Growth()
   readonly #free = new Map<string, number>()
+  #hasSwept = false
   #written = 0
   #notBefore = 0
   #measuredAt = Number.NEGATIVE_INFINITY
@@ -83,13 +86,16 @@ export class DiskWatch implements Disposable {
 
   /** One sweep: ends the apps that have written too much. */
   async sweep(): Promise<void> {
+    const isFirst = !this.#hasSwept
+    this.#hasSwept = true
     const running = this.#options.running()
     if (running.length === 0) {
-      for (const map of [this.#used, this.#growth, this.#total, this.#free]) map.clear()
+      for (const one of [this.#used, this.#growth, this.#free]) one.clear()
       this.#measuredAt = Number.NEGATIVE_INFINITY
       return
     }
     const { clock, floorBytes } = this.#options
+    await this.#meet(running)
     const lowest = await this.#measureFree()
     const now = clock.now()
     const isLow = lowest < floorBytes
@@ -97,6 +103,8 @@ export class DiskWatch implements Disposable {
     if (!isDue && !isLow && this.#written < this.#step(running)) return
     if (now < this.#notBefore) return
     await this.#measure(running)
+    // What ran before this daemon did has not just written all that its container holds.
+    if (isFirst) this.#growth.settle()
     const took = clock.now() - now
     this.#measuredAt = now
     this.#notBefore = clock.now() + Math.min(LONGEST_WAIT_MS, COST * took)
@@ -111,7 +119,7 @@ export class DiskWatch implements Disposable {
   async #measureFree(): Promise<number> {
     let lowest = Number.POSITIVE_INFINITY
     for (const folder of new Set([this.#root ?? this.#options.data, this.#options.data])) {
-      const free = await freeAt(folder).catch(() => undefined) // Docker may keep it elsewhere since
+      const free = await this.#options.free(folder).catch(() => undefined) // Docker may keep it elsewhere since
       if (free === undefined) continue
       this.#written += Math.max(0, (this.#free.get(folder) ?? free) - free)
       this.#free.set(folder, free)
@@ -127,7 +135,7 @@ export class DiskWatch implements Disposable {
   }
 
   async #measure(running: readonly Watched[]): Promise<void> {
-    const { layers, image, exec } = this.#options
+    const { layers, image, exec, clock } = this.#options
     this.#written = 0
     const found = await layers()
     const [layer] = found.flatMap(({ folders }) => folders)
@@ -147,22 +155,32 @@ export class DiskWatch implements Disposable {
       // The limit is for each container: an instance has several while it is switched to a newer release.
       const used = Math.max(0, ...each)
       const onVolume = await imageBytes(volume && image(volume))
-      this.#growth.set(id, used + onVolume - (this.#total.get(id) ?? 0))
-      this.#total.set(id, used + onVolume)
+      this.#growth.add(id, used + onVolume, clock.now())
       this.#used.set(id, used)
     }
-    for (const id of [...this.#used.keys()])
-      if (!running.some(one => one.id === id)) for (const map of [this.#used, this.#growth, this.#total]) map.delete(id)
+    for (const id of this.#used.keys()) if (!running.some(one => one.id === id)) this.#used.delete(id)
+  }
+
+  /** An instance begins with what its volume holds: only what comes on top of that is what it writes. */
+  async #meet(running: readonly Watched[]): Promise<void> {
+    const { image, clock } = this.#options
+    this.#growth.retain(running.map(({ id }) => id))
+    for (const { id, volume } of running)
+      if (!this.#growth.has(id)) this.#growth.add(id, await imageBytes(volume && image(volume)), clock.now())
   }
 
   async #endWorst(running: readonly Watched[], free: number | undefined): Promise<void> {
     const over = running.filter(({ id, task }) => (this.#used.get(id) ?? 0) > limitOf(task))
     for (const one of over) await this.#end(one, overLimit(one.task, this.#used.get(one.id) ?? 0))
     if (free === undefined || over.length > 0) return
-    const grown = (one: Watched): number => this.#growth.get(one.id) ?? 0
+    const grown = (one: Watched): number => this.#growth.of(one.id)
     const [most] = running.filter(one => grown(one) > MIB).toSorted((a, b) => grown(b) - grown(a))
-    if (most !== undefined) await this.#end(most, underFloor(most.id, grown(most), free, this.#options.floorBytes))
-    else this.#options.log.warn('the disk is nearly full, and no app has filled it lately', { free: sayBytes(free) })
+    if (most !== undefined) {
+      const problem = underFloor(most.id, grown(most), free, this.#options.floorBytes)
+      // The others are not blamed for what they wrote before it was ended.
+      this.#growth.settle()
+      await this.#end(most, problem)
+    } else this.#options.log.warn('the disk is nearly full, and no app has filled it lately', { free: sayBytes(free) })
   }
 
   async #end(one: Watched, problem: ShadowError): Promise<void> {

@@ -9,6 +9,7 @@ import type { Instance } from '../instance.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { BlockDrivers } from '../volumes/block-drivers.ts'
 import { DiskWatch } from './disk-watch.ts'
+import { freeAt } from './measure.ts'
 import { VolumeUses } from './volume-uses.ts'
 
 type Options = {
@@ -42,6 +43,7 @@ export class Space implements Disposable {
       running: inPhase('waking', 'awake', 'frozen', 'suspended'),
       image: volume => volumes.localFile(volume),
       data,
+      free: freeAt,
       floorBytes,
       exec,
       clock,
