@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'vitest'
 import { instanceId } from '../../model/instance-id.ts'
 import { appName } from '../../model/names.ts'
+import { HandClock } from '../../testing/clock.ts'
 import type { Engine } from './docker-engine.ts'
 import { DockerOutput } from './docker-output.ts'
 
@@ -76,4 +77,40 @@ test('older lines that Docker tells again in one following are left out, and tol
   const told = await linesOf(engineOf([{ entries, ends: true }, { entries: [entry(6, 'six')] }], entry(6, 'six')))
   assert.deepEqual([told[0], told[1], told[3], told.length], ['one', 'five', 'six', 4])
   assert.match(told[2] ?? '', /older lines again here/)
+})
+
+/** A container that has ended with more lines than have been read; `read` reads on. */
+async function behind(count: number) {
+  const clock = new HandClock()
+  const entries = Array.from({ length: count }, (_, index) => entry(index, `${index}`))
+  const engine = engineOf([{ entries, ends: true }], entry(count, 'newest'))
+  const output = new DockerOutput(engine, clock)
+  const lines = output.follow(container, undefined, new AbortController().signal)
+  await lines.next()
+  let isReleased = false
+  void output.untilRead(container).then(() => {
+    isReleased = true
+  })
+  return { clock, lines, isReleased: () => isReleased }
+}
+
+test('a container is kept for a slow reader for as long as it gets on, up to ten seconds', async () => {
+  const { clock, lines, isReleased } = await behind(20)
+  for (let second = 1; second <= 9; second++) {
+    await clock.advance(900)
+    await lines.next()
+    await clock.advance(100)
+    assert.equal(isReleased(), false, `after ${second} s`)
+  }
+  await lines.next()
+  await clock.advance(1_000)
+  assert.equal(isReleased(), true)
+})
+
+test('a container is kept no longer than a second for a reader that does not get on', async () => {
+  const { clock, isReleased } = await behind(20)
+  await clock.advance(999)
+  assert.equal(isReleased(), false)
+  await clock.advance(1)
+  assert.equal(isReleased(), true)
 })

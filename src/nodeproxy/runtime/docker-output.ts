@@ -1,46 +1,58 @@
 import { pause, resolvesWithin } from '../../lib/abort.ts'
-import { systemClock } from '../../lib/clock.ts'
+import { type Clock, systemClock } from '../../lib/clock.ts'
 import type { LogLine } from '../../model/instance.ts'
 import type { Engine } from './docker-engine.ts'
 import { LastLine, linesOf, sinceOf } from './output.ts'
 import type { Container } from './runtime.ts'
 import { GAP, StallWatch } from './stalls.ts'
 
-const READ_WITHIN_MS = 1_000
+// A reader that has not got on for so long is not waited for, nor any reader for longer than the second.
+const STUCK_AFTER_MS = 1_000
+const READ_WITHIN_MS = 10_000
 const LAST_WITHIN_MS = 5_000
 // Between two followings: Docker may say for a moment that a container runs whose output has ended.
 const AGAIN_AFTER_MS = 20
 const AGAIN =
   'Docker told older lines again here, at a rotation of its files: they are left out, and lines may be missing here'
 
+type Reader = { readonly done: Promise<void>; lines: number }
+
 /** The output of containers, and its readers. A container must not be removed before they have read its output to the end. */
 export class DockerOutput {
   readonly #engine: Engine
-  readonly #readers = new Map<string, Set<Promise<void>>>()
+  readonly #clock: Clock
+  readonly #readers = new Map<string, Set<Reader>>()
 
-  constructor(engine: Engine) {
+  constructor(engine: Engine, clock = systemClock) {
     this.#engine = engine
+    this.#clock = clock
   }
 
   /** The output as it comes, until the container ends; aborting throws the signal's reason. */
   async *follow(container: Container, since: string | undefined, signal: AbortSignal): AsyncGenerator<LogLine> {
-    const reading = Promise.withResolvers<void>()
+    const { promise: done, resolve: leave } = Promise.withResolvers<void>()
+    const reader: Reader = { done, lines: 0 }
     const ofContainer = this.#readers.get(container.id) ?? new Set()
-    this.#readers.set(container.id, ofContainer.add(reading.promise))
-    const leave = (): void => reading.resolve()
-    signal.addEventListener('abort', leave, { once: true })
+    this.#readers.set(container.id, ofContainer.add(reader))
+    const aborted = (): void => leave()
+    signal.addEventListener('abort', aborted, { once: true })
     try {
-      yield* this.#untilEnd(container, since, signal)
+      yield* this.#untilEnd(container, since, reader, signal)
     } finally {
-      signal.removeEventListener('abort', leave)
+      signal.removeEventListener('abort', aborted)
       leave()
-      ofContainer.delete(reading.promise)
+      ofContainer.delete(reader)
       if (ofContainer.size === 0) this.#readers.delete(container.id)
     }
   }
 
   /** Follows until the container has ended, anew where Docker's own following stalls or ends before the container does. */
-  async *#untilEnd(container: Container, since: string | undefined, signal: AbortSignal): AsyncGenerator<LogLine> {
+  async *#untilEnd(
+    container: Container,
+    since: string | undefined,
+    reader: Reader,
+    signal: AbortSignal,
+  ): AsyncGenerator<LogLine> {
     const last = new LastLine()
     for (;;) {
       const isRunning = await this.#isRunning(container)
@@ -60,6 +72,7 @@ export class DockerOutput {
         // Docker ends a stream that it follows a little early at times (moby/moby#43860): the rest is read from what it has stored.
         const lines = this.#read(container, { follow: isRunning, since: from }, either)
         for await (const line of stall.watch(lines)) {
+          reader.lines++
           if (line.stream === 'shadow') {
             yield line
             continue
@@ -82,7 +95,7 @@ export class DockerOutput {
         if (signal.aborted || !stall.signal.aborted) throw error
       }
       if (!isRunning) return
-      await pause(systemClock, AGAIN_AFTER_MS, signal)
+      await pause(this.#clock, AGAIN_AFTER_MS, signal)
     }
   }
 
@@ -101,9 +114,16 @@ export class DockerOutput {
     return Array.fromAsync(this.#read(container, { follow: false, tail: count }, signal))
   }
 
-  /** Resolves when all readers have read to the end or left, at the latest after READ_WITHIN_MS. */
+  /** Resolves when all readers have read to the end or left, at the latest after READ_WITHIN_MS; sooner if none of them gets on. */
   async untilRead(container: Container): Promise<void> {
-    await resolvesWithin(Promise.all(this.#readers.get(container.id) ?? []), systemClock, READ_WITHIN_MS)
+    const readers = [...(this.#readers.get(container.id) ?? [])]
+    const allDone = Promise.all(readers.map(({ done }) => done))
+    const lines = (): number => readers.reduce((sum, reader) => sum + reader.lines, 0)
+    const end = this.#clock.now() + READ_WITHIN_MS
+    for (let before = -1; before !== lines() && this.#clock.now() < end; ) {
+      before = lines()
+      if (await resolvesWithin(allDone, this.#clock, STUCK_AFTER_MS)) return
+    }
   }
 
   #read(
