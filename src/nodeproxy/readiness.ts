@@ -1,5 +1,4 @@
 import { connect } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { endpoint } from '../lib/http/endpoint.ts'
 import type { LogLine } from '../model/instance.ts'
 import type { TaskDefinition } from '../model/task.ts'
@@ -36,32 +35,66 @@ export async function untilReady(options: ReadyOptions, signal: AbortSignal): Pr
   if (task.ready.kind === 'healthcheck') await untilHealthy(task.app, health, onAnswer, signal)
   const { ready } = task
   // A line in the log is a promise, and so is a check inside: the port must be open too, or the first request would be refused.
-  await untilTrue(
-    ready.kind === 'http' ? answersWell(options, ready.path, signal) : () => opens(address, signal),
-    signal,
-  )
+  const from = performance.now()
+  await untilTrue(left => tried(address, left), from, signal)
+  // A request costs several times as much as a try to connect, so there is none before the port is open.
+  if (ready.kind === 'http') await untilTrue(answersWell(options, ready.path, signal), from, signal)
 }
 
 /** Whether the address takes a connection. */
 export function opens(address: string, signal: AbortSignal): Promise<boolean> {
+  return untilLeft(signal, left => tried(address, left))
+}
+
+/** One try to connect. */
+function tried(address: string, left: Leaving): Promise<boolean> {
   return new Promise(resolve => {
-    const socket = connect({ ...endpoint(address), signal, timeout: CONNECT_WITHIN_MS })
+    const socket = connect({ ...endpoint(address), timeout: CONNECT_WITHIN_MS })
     const end = (open: boolean) => (): void => {
+      left.leave = undefined
       socket.destroy()
       resolve(open)
     }
+    left.leave = end(false)
     socket.on('connect', end(true)).on('error', end(false)).on('timeout', end(false))
   })
 }
 
-async function untilTrue(check: () => Promise<boolean>, signal: AbortSignal): Promise<void> {
-  const from = performance.now()
-  for (;;) {
-    signal.throwIfAborted()
-    if (await check()) return
-    const gap = Math.max(LEAST_GAP_MS, (performance.now() - from) * GAP_OF_ELAPSED)
-    await sleep(gap, undefined, { signal }).catch(() => signal.throwIfAborted())
+/** What ends the try that is under way. */
+type Leaving = { leave: (() => void) | undefined }
+
+/** Listens to the signal once for all tries: in the options of each of them, it doubles what a try costs this process. */
+async function untilLeft<T>(signal: AbortSignal, work: (left: Leaving) => Promise<T>): Promise<T> {
+  const left: Leaving = { leave: undefined }
+  const aborted = (): void => left.leave?.()
+  signal.addEventListener('abort', aborted, { once: true })
+  try {
+    return await work(left)
+  } finally {
+    signal.removeEventListener('abort', aborted)
   }
+}
+
+/** `from`: since when it is waited for. */
+function untilTrue(check: (left: Leaving) => Promise<boolean>, from: number, signal: AbortSignal): Promise<void> {
+  return untilLeft(signal, async left => {
+    for (;;) {
+      signal.throwIfAborted()
+      if (await check(left)) return
+      signal.throwIfAborted()
+      await gapAfter(performance.now() - from, left)
+    }
+  })
+}
+
+function gapAfter(elapsedMs: number, left: Leaving): Promise<void> {
+  return new Promise(resolve => {
+    const timer = setTimeout(resolve, Math.max(LEAST_GAP_MS, elapsedMs * GAP_OF_ELAPSED))
+    left.leave = () => {
+      clearTimeout(timer)
+      resolve()
+    }
+  })
 }
 
 /** Asks by HTTP as visitors come; where the answer is not good, by the other scheme the next time. */
