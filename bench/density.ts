@@ -55,7 +55,7 @@ const wakes: number[] = []
 const until = performance.now() + seconds * 1_000
 let ended = `--apps ${flags.apps}`
 for (const app of apps.slice(0, flags.apps)) {
-  const isFull = (await readMemory()).availableBytes < FLOOR_BYTES
+  const isFull = readMemory().availableBytes < FLOOR_BYTES
   if (isFull || performance.now() > until) {
     ended = isFull ? 'memory' : `--seconds ${seconds}`
     break

@@ -5,7 +5,7 @@ const KIB = 1_024
 
 /** The memory of this machine that is in use, in bytes: all of it without what is available to programs. Compressed swap counts by what it takes. */
 export async function usedBytes(): Promise<number> {
-  const { totalBytes, availableBytes } = await readMemory()
+  const { totalBytes, availableBytes } = readMemory()
   return totalBytes - availableBytes
 }
 

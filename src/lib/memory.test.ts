@@ -33,7 +33,7 @@ const MEMINFO = [
 describe('the memory of a machine', () => {
   test('is what /proc/meminfo says', async () => {
     const at = await files({ 'proc/meminfo': MEMINFO })
-    assert.deepEqual(await readMemory(at), {
+    assert.deepEqual(readMemory(at), {
       totalBytes: 1_024_000,
       availableBytes: 409_600,
       swapTotalBytes: 204_800,
@@ -42,7 +42,7 @@ describe('the memory of a machine', () => {
   })
 
   test('is read here too', async () => {
-    const { totalBytes, availableBytes } = await readMemory()
+    const { totalBytes, availableBytes } = readMemory()
     assert.ok(availableBytes > 0 && availableBytes < totalBytes && totalBytes < Number.POSITIVE_INFINITY)
   })
 
@@ -53,7 +53,7 @@ describe('the memory of a machine', () => {
       'cgroup/memory.current': '450000\n',
       'cgroup/memory.stat': 'anon 300000\ninactive_file 100000\n',
     })
-    const { totalBytes, availableBytes } = await readMemory(at)
+    const { totalBytes, availableBytes } = readMemory(at)
     assert.deepEqual([totalBytes, availableBytes], [500_000, 150_000])
   })
 
@@ -64,7 +64,7 @@ describe('the memory of a machine', () => {
       'cgroup/memory/memory.usage_in_bytes': '499000\n',
       'cgroup/memory/memory.stat': 'inactive_file 1\ntotal_inactive_file 9000\n',
     })
-    const { totalBytes, availableBytes } = await readMemory(at)
+    const { totalBytes, availableBytes } = readMemory(at)
     assert.deepEqual([totalBytes, availableBytes], [500_000, 10_000])
   })
 
@@ -75,7 +75,7 @@ describe('the memory of a machine', () => {
   ] as const)
     test(`is all of it where the limit is ${what}`, async () => {
       const at = await files({ 'proc/meminfo': MEMINFO, [path]: text })
-      assert.equal((await readMemory(at)).totalBytes, 1_024_000)
+      assert.equal(readMemory(at).totalBytes, 1_024_000)
     })
 })
 
@@ -83,15 +83,15 @@ describe('stalls for want of memory', () => {
   const PSI = 'some avg10=12.50 avg60=1.00 avg300=0.00 total=5\nfull avg10=3.25 avg60=0.00 avg300=0.00 total=1\n'
 
   test('are the averages over ten seconds', async () => {
-    assert.deepEqual(await readMemoryStalls(await files({ 'proc/pressure/memory': PSI })), { some: 12.5, full: 3.25 })
+    assert.deepEqual(readMemoryStalls(await files({ 'proc/pressure/memory': PSI })), { some: 12.5, full: 3.25 })
   })
 
   test('are those of the cgroup in a container', async () => {
     const at = await files({ 'proc/pressure/memory': PSI, 'cgroup/memory.pressure': PSI.replace('12.50', '0.50') })
-    assert.deepEqual(await readMemoryStalls(at), { some: 0.5, full: 3.25 })
+    assert.deepEqual(readMemoryStalls(at), { some: 0.5, full: 3.25 })
   })
 
   test('are not known where the kernel does not count them', async () => {
-    assert.equal(await readMemoryStalls(await files({ 'proc/meminfo': MEMINFO })), undefined)
+    assert.equal(readMemoryStalls(await files({ 'proc/meminfo': MEMINFO })), undefined)
   })
 })

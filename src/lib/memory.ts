@@ -1,4 +1,5 @@
-import { readFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
+import { kernelFile } from './kernel-files.ts'
 
 /** The memory and the swap of this machine, in bytes. */
 export type Memory = {
@@ -19,8 +20,8 @@ type Folders = { readonly proc?: string; readonly cgroup?: string }
  * Reads the memory of this machine. In a container with a limit, that limit is the memory of the machine: the containers that are started there
  * count towards it too.
  */
-export async function readMemory({ proc = '/proc', cgroup = '/sys/fs/cgroup' }: Folders = {}): Promise<Memory> {
-  const text = await readFile(`${proc}/meminfo`, 'utf8')
+export function readMemory({ proc = '/proc', cgroup = '/sys/fs/cgroup' }: Folders = {}): Memory {
+  const text = readFileSync(`${proc}/meminfo`, 'utf8')
   const bytesOf = (name: string): number | undefined => {
     const [, kibibytes] = new RegExp(`^${name}: +(\\d+)`, 'm').exec(text) ?? []
     return kibibytes === undefined ? undefined : 1_024 * Number(kibibytes)
@@ -32,7 +33,7 @@ export async function readMemory({ proc = '/proc', cgroup = '/sys/fs/cgroup' }: 
     swapTotalBytes: bytesOf('SwapTotal') ?? 0,
     swapFreeBytes: bytesOf('SwapFree') ?? 0,
   }
-  const limited = (await limitOfV2(cgroup)) ?? (await limitOfV1(cgroup))
+  const limited = limitOfV2(cgroup) ?? limitOfV1(cgroup)
   if (limited === undefined || limited.totalBytes >= totalBytes) return memory
   const availableBytes = Math.max(0, Math.min(memory.availableBytes, limited.totalBytes - limited.usedBytes))
   return { ...memory, totalBytes: limited.totalBytes, availableBytes }
@@ -41,10 +42,10 @@ export async function readMemory({ proc = '/proc', cgroup = '/sys/fs/cgroup' }: 
 type Limited = { readonly totalBytes: number; readonly usedBytes: number }
 
 /** The limit of the cgroup that this process sees as the root. The real root has no file with a limit in v2, and a limit of 2^63 in v1. */
-const limitOfV2 = (at: string): Promise<Limited | undefined> =>
+const limitOfV2 = (at: string): Limited | undefined =>
   limitIn({ max: `${at}/memory.max`, used: `${at}/memory.current`, stat: `${at}/memory.stat`, cache: 'inactive_file' })
 
-const limitOfV1 = (at: string): Promise<Limited | undefined> =>
+const limitOfV1 = (at: string): Limited | undefined =>
   limitIn({
     max: `${at}/memory/memory.limit_in_bytes`,
     used: `${at}/memory/memory.usage_in_bytes`,
@@ -54,22 +55,20 @@ const limitOfV1 = (at: string): Promise<Limited | undefined> =>
 
 type LimitFiles = { readonly max: string; readonly used: string; readonly stat: string; readonly cache: string }
 
-async function limitIn({ max, used, stat, cache }: LimitFiles): Promise<Limited | undefined> {
-  const limit = Number(await textOf(max))
+function limitIn({ max, used, stat, cache }: LimitFiles): Limited | undefined {
+  const limit = Number(kernelFile(max))
   if (!(limit > 0 && limit < Number.MAX_SAFE_INTEGER)) return undefined // no file, or "max"
-  const reclaimable = new RegExp(`^${cache} (\\d+)`, 'm').exec((await textOf(stat)) ?? '')?.[1] ?? 0
-  return { totalBytes: limit, usedBytes: Number(await textOf(used)) - Number(reclaimable) }
+  const reclaimable = new RegExp(`^${cache} (\\d+)`, 'm').exec(kernelFile(stat) ?? '')?.[1] ?? 0
+  return { totalBytes: limit, usedBytes: Number(kernelFile(used)) - Number(reclaimable) }
 }
 
 /** How long processes have waited for memory lately, by the kernel's pressure stall information; undefined where the kernel has none. */
-export async function readMemoryStalls({
+export function readMemoryStalls({
   proc = '/proc',
   cgroup = '/sys/fs/cgroup',
-}: Folders = {}): Promise<MemoryStalls | undefined> {
-  const text = (await textOf(`${cgroup}/memory.pressure`)) ?? (await textOf(`${proc}/pressure/memory`)) ?? ''
+}: Folders = {}): MemoryStalls | undefined {
+  const text = kernelFile(`${cgroup}/memory.pressure`) ?? kernelFile(`${proc}/pressure/memory`) ?? ''
   const shareOf = (who: string): number => Number(new RegExp(`^${who} avg10=([\\d.]+)`, 'm').exec(text)?.[1])
   const some = shareOf('some')
   return Number.isNaN(some) ? undefined : { some, full: shareOf('full') || 0 }
 }
-
-const textOf = (path: string): Promise<string | undefined> => readFile(path, 'utf8').catch(() => undefined)

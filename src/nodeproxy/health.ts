@@ -64,7 +64,7 @@ const cpuUse = (): number => (loadavg()[0] ?? 0) / availableParallelism()
 
 /** The part of the memory that is not available, from 0 to 1. */
 async function memoryUse(): Promise<number> {
-  const { totalBytes, availableBytes } = await readMemory()
+  const { totalBytes, availableBytes } = readMemory()
   return 1 - availableBytes / totalBytes
 }
 

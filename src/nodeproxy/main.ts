@@ -182,7 +182,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   for (const files of [definitions, endedSessions, revisions]) started.defer(() => files.flush())
   const health = new Health({ runtime, data, isClosing: () => ending.signal.aborted })
 
-  const { totalBytes } = await readMemory()
+  const { totalBytes } = readMemory()
   const room = new Room({
     overcommit: config.memoryOvercommit,
     volumeSlots: config.volumeSlots,

@@ -231,7 +231,7 @@ const wouldDo = ({ reserve, available, slots }: Shortage, givers: readonly Taken
 
 const isShort = ({ reserve, available, slots }: Shortage): boolean => reserve > 0 || available > 0 || slots > 0
 
-const available = async (): Promise<number> => (await readMemory()).availableBytes
+const available = async (): Promise<number> => readMemory().availableBytes
 
 const sum = <T>(values: Iterable<T>, of: (value: T) => number): number =>
   [...values].reduce((total, value) => total + of(value), 0)

@@ -82,7 +82,7 @@ async function packetFilter(): Promise<readonly Finding[]> {
 
 /** Whether the kernel gives memory away that it does not have: not so is a node that fails at odd moments. */
 async function memory(): Promise<readonly Finding[]> {
-  const { totalBytes, availableBytes } = await readMemory()
+  const { totalBytes, availableBytes } = readMemory()
   const value = `${sayBytes(availableBytes)} of ${sayBytes(totalBytes)} available`
   const about = { check: 'memory', what: 'memory of the machine', where: '/proc/meminfo', value }
   if (availableBytes > LEAST_MEMORY) return [ok(about)]

@@ -27,7 +27,7 @@ async function freezer({ cgroup }: Folders): Promise<Finding> {
 async function swap(at: Folders): Promise<Finding> {
   const where = `${at.proc}/swaps`
   const about = { check: 'tiers', what: 'swap, for suspended apps', where }
-  const { swapTotalBytes, swapFreeBytes } = await readMemory(at)
+  const { swapTotalBytes, swapFreeBytes } = readMemory(at)
   if (swapTotalBytes > 0)
     return ok({ ...about, value: `${sayBytes(swapFreeBytes)} of ${sayBytes(swapTotalBytes)} free` })
   return warning(
@@ -39,7 +39,7 @@ async function swap(at: Folders): Promise<Finding> {
 async function stalls(at: Folders): Promise<Finding> {
   const where = `${at.proc}/pressure/memory`
   const about = { check: 'tiers', what: 'how long processes wait for memory (PSI)', where }
-  const found = await readMemoryStalls(at)
+  const found = readMemoryStalls(at)
   if (found !== undefined) return ok({ ...about, value: `${found.some} % of the last 10 s` })
   return warning(
     { ...about, value: 'not counted by this kernel: a node goes by the free memory alone' },

@@ -1,4 +1,5 @@
-import { readFile, realpath, stat } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
+import { realpath, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 
 const SECTOR = 512
@@ -8,5 +9,5 @@ export async function sizeOf(path: string): Promise<number> {
   const found = await stat(path)
   if (found.isFile()) return found.size
   const name = basename(await realpath(path))
-  return Number(await readFile(`/sys/class/block/${name}/size`, 'utf8')) * SECTOR
+  return Number(readFileSync(`/sys/class/block/${name}/size`, 'utf8')) * SECTOR
 }

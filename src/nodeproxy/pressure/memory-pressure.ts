@@ -159,6 +159,6 @@ export class MemoryPressure implements Disposable {
 }
 
 async function sampleMemory(): Promise<MemorySample> {
-  const [memory, stalls] = await Promise.all([readMemory(), readMemoryStalls()])
+  const [memory, stalls] = [readMemory(), readMemoryStalls()]
   return { memory, stalls }
 }

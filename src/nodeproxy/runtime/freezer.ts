@@ -1,6 +1,7 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ShadowError } from '../../lib/errors.ts'
+import { kernelFile } from '../../lib/kernel-files.ts'
 import { cgroupsOf } from './cgroups.ts'
 import type { Container } from './runtime.ts'
 
@@ -44,7 +45,7 @@ export class Freezer {
   async learn({ id }: Pick<Container, 'id'>, pid: number, isPaused: boolean): Promise<void> {
     if (isPaused) this.#paused.add(id)
     this.#pids.set(id, pid)
-    const groups = await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '') // it has ended, or runs on another machine
+    const groups = kernelFile(`/proc/${pid}/cgroup`) ?? '' // it has ended, or runs on another machine
     if (groups.includes(id)) this.#switches.set(id, switchesOf(groups))
   }
 
@@ -78,7 +79,7 @@ export class Freezer {
   async #isKilled({ id }: Pick<Container, 'id'>): Promise<boolean> {
     const pid = this.#pids.get(id)
     if (pid === undefined) return false
-    return SIGKILL_PENDS.test(await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')) // it has ended
+    return SIGKILL_PENDS.test(kernelFile(`/proc/${pid}/status`) ?? '') // it has ended
   }
 
   /** Lets its processes go on. Not frozen, or ended already is success. */
@@ -96,7 +97,7 @@ export class Freezer {
 async function untilFrozen({ app }: Pick<Container, 'app'>, { file, thawed, told, says }: Switch): Promise<void> {
   const until = performance.now() + FROZEN_WITHIN_MS
   for (;;) {
-    const text = await readFile(told, 'utf8').catch(() => undefined)
+    const text = kernelFile(told)
     if (text === undefined || says.test(text)) return // without the file it has ended, which its watch reports
     if (performance.now() > until) break
     await sleep(1)

@@ -1,6 +1,7 @@
-import { createReadStream } from 'node:fs'
-import { readFile, writeFile } from 'node:fs/promises'
+import { createReadStream, readFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
+import { kernelFile } from '../../lib/kernel-files.ts'
 import { cgroupsOf } from './cgroups.ts'
 import { type Listener, listenersOf } from './listening-sockets.ts'
 import type { Container } from './runtime.ts'
@@ -35,7 +36,7 @@ export class Processes {
 
   /** Remembers the first process of a container that runs. */
   async learn({ id }: Pick<Container, 'id'>, pid: number): Promise<void> {
-    const groups = await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '')
+    const groups = kernelFile(`/proc/${pid}/cgroup`) ?? ''
     if (groups.includes(id))
       this.#known.set(id, {
         pid,
@@ -65,7 +66,7 @@ export class Processes {
   async lives({ id }: Pick<Container, 'id'>): Promise<boolean | undefined> {
     const known = this.#known.get(id)
     if (known === undefined) return undefined
-    const stat = await readFile(`/proc/${known.command}/stat`, 'utf8').catch(() => '')
+    const stat = kernelFile(`/proc/${known.command}/stat`) ?? ''
     const state = stateIn(stat)
     return state !== '' && !'ZXx'.includes(state)
   }
@@ -78,7 +79,7 @@ export class Processes {
     const known = this.#known.get(id)
     if (known === undefined) return false
     try {
-      return 'ZX'.includes(stateIn(await readFile(`/proc/${known.pid}/stat`, 'utf8')))
+      return 'ZX'.includes(stateIn(readFileSync(`/proc/${known.pid}/stat`, 'utf8')))
     } catch (error) {
       return ['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')
     }
@@ -98,7 +99,7 @@ export class Processes {
   /** How many of its processes the kernel has ended because they used more memory than they may; 0 if unknown. */
   async memoryKills({ id }: Pick<Container, 'id'>): Promise<number> {
     for (const file of this.#known.get(id)?.countFiles ?? []) {
-      const text = await readFile(file, 'utf8').catch(() => '') // ended, or the other version of cgroups
+      const text = kernelFile(file) ?? '' // ended, or the other version of cgroups
       const count = /^oom_kill (\d+)$/m.exec(text)?.[1]
       if (count !== undefined) return Number(count)
     }
@@ -108,7 +109,7 @@ export class Processes {
   /** The processor time that its processes have used, in milliseconds; undefined if unknown. */
   async cpuMs({ id }: Pick<Container, 'id'>): Promise<number | undefined> {
     for (const file of this.#known.get(id)?.usageFiles ?? []) {
-      const text = await readFile(file, 'utf8').catch(() => '') // ended, or the other version of cgroups
+      const text = kernelFile(file) ?? '' // ended, or the other version of cgroups
       const microseconds = /^usage_usec (\d+)$/m.exec(text)?.[1]
       if (microseconds !== undefined) return Number(microseconds) / 1_000
       if (/^\d+\n$/.test(text)) return Number(text) / 1_000_000
@@ -120,8 +121,7 @@ export class Processes {
   async load({ id }: Pick<Container, 'id'>): Promise<{ cpuMs: number; memoryBytes: number } | undefined> {
     const cpuMs = await this.cpuMs({ id })
     for (const { used, stat } of this.#known.get(id)?.memoryFiles ?? []) {
-      const read = (file: string) => readFile(file, 'utf8').catch(() => '') // ended, or the other version of cgroups
-      const [bytes, stats] = await Promise.all([read(used), read(stat)])
+      const [bytes = '', stats = ''] = [kernelFile(used), kernelFile(stat)] // ended, or the other version of cgroups
       const [, cached = 0] = /^total_inactive_file (\d+)$/m.exec(stats) ?? /^inactive_file (\d+)$/m.exec(stats) ?? []
       if (/^\d+\n$/.test(bytes) && cpuMs !== undefined)
         return { cpuMs, memoryBytes: Math.max(0, Number(bytes) - Number(cached)) }
@@ -136,7 +136,7 @@ export class Processes {
   /** Its processor time, and what it has sent over its network; undefined if unknown, or if its first process has ended. */
   async usage({ id }: Pick<Container, 'id'>): Promise<{ cpuMs: number; sentBytes: number } | undefined> {
     const known = this.#known.get(id)
-    const interfaces = known && (await readFile(`/proc/${known.pid}/net/dev`, 'utf8').catch(() => undefined)) // it has ended
+    const interfaces = known && kernelFile(`/proc/${known.pid}/net/dev`)
     const cpuMs = await this.cpuMs({ id })
     if (interfaces === undefined || cpuMs === undefined) return undefined
     return { cpuMs, sentBytes: sentIn(interfaces) }
@@ -164,9 +164,9 @@ const stateIn = (stat: string): string => stat.slice(stat.lastIndexOf(')') + 2, 
 
 /** The process of the command of a container, by its first process. */
 export async function commandOf(first: number): Promise<number> {
-  const name = await readFile(`/proc/${first}/comm`, 'utf8').catch(() => '') // it has ended
+  const name = kernelFile(`/proc/${first}/comm`)
   if (name !== 'docker-init\n') return first
-  const children = await readFile(`/proc/${first}/task/${first}/children`, 'utf8').catch(() => '')
+  const children = kernelFile(`/proc/${first}/task/${first}/children`) ?? ''
   return Number(children.split(' ', 1)[0]) || first // children stand in the order in which they came: proc(5)
 }
 

@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { ShadowError } from '../../lib/errors.ts'
+import { kernelFile } from '../../lib/kernel-files.ts'
 import { readMemory } from '../../lib/memory.ts'
 import { cgroupsOf } from './cgroups.ts'
 import type { Container } from './runtime.ts'
@@ -10,11 +11,11 @@ import type { Container } from './runtime.ts'
  * `runtime-unreachable` where the cgroup is out of reach.
  */
 export async function swapOut({ id, app }: Pick<Container, 'id' | 'app'>, pid: number | undefined): Promise<void> {
-  if ((await readMemory()).swapTotalBytes === 0)
+  if (readMemory().swapTotalBytes === 0)
     throw new ShadowError('no-swap', `this machine has no swap for the memory of ${app}`, {
       hint: 'make some: zram (zramctl, mkswap, swapon) or a swap file',
     })
-  const groups = pid === undefined ? '' : await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '') // it has ended
+  const groups = pid === undefined ? '' : (kernelFile(`/proc/${pid}/cgroup`) ?? '')
   if (!groups.includes(id))
     throw new ShadowError('runtime-unreachable', `the cgroup of ${app} cannot be reached from this process`)
   const found = cgroupsOf(groups, 'memory')

@@ -113,7 +113,7 @@ export class ParkedContainers {
     const before = this.#waiting.get(instance)
     if (before !== undefined) {
       const { fingerprint } = await this.#options.containers.atGate(wanted)
-      const isGood = before.fingerprint === fingerprint && (await waitsAt(before.pid))
+      const isGood = before.fingerprint === fingerprint && waitsAt(before.pid)
       if (isGood && this.#waiting.get(instance) === before) return
       signal.throwIfAborted()
       this.#drop(instance)
@@ -250,7 +250,7 @@ export class ParkedContainers {
 
   /** A program that cannot be run is told of by the ordinary start that follows. */
   async #hasGoneOn({ pid, gate }: Taken, signal: AbortSignal): Promise<void> {
-    while (await waitsAt(pid)) {
+    while (waitsAt(pid)) {
       if (await this.#options.gates?.waitsAgain(gate)) throw new ProgramRefused('its program could not be run')
       await sleep(1, undefined, { signal })
     }
@@ -258,8 +258,8 @@ export class ParkedContainers {
 
   /** It must still wait, and have its network. The volume that is mounted on this machine must be the one that the process sees. */
   async #mustBeFit({ task, mountedAt, pid }: Taken): Promise<void> {
-    if (!(await waitsAt(pid))) throw new Error('its process does not wait any more')
-    if (!(await hasNetwork(pid))) throw new Error('its network has ended')
+    if (!waitsAt(pid)) throw new Error('its process does not wait any more')
+    if (!hasNetwork(pid)) throw new Error('its network has ended')
     if (task.volume === undefined || mountedAt === undefined) return
     const [here, there] = await Promise.all([deviceHere(mountedAt), deviceAt(pid, task.volume.path)])
     if (here === undefined || here !== there)
@@ -348,7 +348,7 @@ export class ParkedContainers {
     const { id, gate, pid: first } = one
     if (gates === undefined || gate === undefined || this.#gateOf.has(id)) return [one]
     const pid = first === 0 ? undefined : await commandOf(first)
-    const hasRun = pid === undefined ? one.hasParkedName !== true : !(await waitsAt(pid))
+    const hasRun = pid === undefined ? one.hasParkedName !== true : !waitsAt(pid)
     this.#gateOf.set(id, gates.named(gate))
     if (!hasRun) {
       await containers.removeUnused(one)

@@ -12,10 +12,10 @@ test('the device of a mount is the same by its folder and by the mounts of a pro
 })
 
 test('a process that runs something else does not wait, nor does one that has ended', async () => {
-  assert.deepEqual([await waitsAt(process.pid), await waitsAt(2 ** 22)], [false, false])
+  assert.deepEqual([waitsAt(process.pid), waitsAt(2 ** 22)], [false, false])
 })
 
-test('this machine has a network beside its loopback', async () => assert.equal(await hasNetwork(process.pid), true))
+test('this machine has a network beside its loopback', async () => assert.equal(hasNetwork(process.pid), true))
 
 test('what belongs to a user and a machine is not given to commands of other users', async () => {
   assert.ok((await environOf(process.pid)).every(variable => variable.includes('=')))

@@ -1,11 +1,12 @@
 import { readFile, readlink, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { kernelFile, kernelLink } from '../../../lib/kernel-files.ts'
 import { mountinfo } from '../../filesystem/mountinfo.ts'
 import { GATE_PATH } from './gate-program.ts'
 
 /** Whether the process is at a gate, and no app yet. */
-export async function waitsAt(pid: number): Promise<boolean> {
-  return (await readlink(`/proc/${pid}/exe`).catch(() => '')) === GATE_PATH // it has ended
+export function waitsAt(pid: number): boolean {
+  return kernelLink(`/proc/${pid}/exe`) === GATE_PATH
 }
 
 /** The working directory of the process, without links in it. */
@@ -42,7 +43,7 @@ export async function deviceHere(folder: string): Promise<string | undefined> {
 }
 
 /** Whether the process has a network beside its loopback: that of a holder goes with the holder. */
-export async function hasNetwork(pid: number): Promise<boolean> {
-  const lines = (await readFile(`/proc/${pid}/net/dev`, 'utf8')).split('\n')
+export function hasNetwork(pid: number): boolean {
+  const lines = (kernelFile(`/proc/${pid}/net/dev`) ?? '').split('\n')
   return lines.some(line => line.includes(':') && !/^\s*lo:/.test(line))
 }
