@@ -27,8 +27,8 @@ const BURST = 8
 const PARKED = 20
 const SETTLE_MS = 50
 const IDLE_MS = 2_000
-// Networks are prepared again half a second after one was used.
-const PARKED_MS = 600
+// Networks are prepared again half a second after one was used, by new containers, which takes a processor for a good part of a second.
+const PARKED_MS = 2_000
 const NODE_APP = new URL('../test/tools/apps/app.mjs', import.meta.url).pathname
 
 type Sample = { readonly app: string; readonly image: string; readonly command?: string[]; readonly path: string }

@@ -21,7 +21,7 @@ function aDisk({ free = 20 * MIB } = {}) {
   const clock = new HandClock()
   const ended: string[] = []
   const running: Running[] = []
-  const state = { free, whileMeasuring: async () => {} }
+  const state = { free, measured: 0, whileMeasuring: async () => {} }
   const file = (app: string): string => join(folder, app)
   const write = async (app: string, mib: number): Promise<void> => {
     await appendFile(file(app), Buffer.alloc(mib * MIB, 1))
@@ -29,6 +29,7 @@ function aDisk({ free = 20 * MIB } = {}) {
   }
   const watch = new DiskWatch({
     layers: async () => {
+      state.measured++
       await state.whileMeasuring()
       return []
     },
@@ -91,6 +92,23 @@ test('an app that fills the disk while a measurement is under way is ended', asy
   assert.deepEqual(disk.ended, [])
   await disk.sweepAfter(200)
   assert.match(disk.ended.join(), /^filler was stopped: it had just written 18MiB/)
+})
+
+test('an app that is woken on a node where none runs is measured once it has written enough, and not before', async () => {
+  const disk = aDisk()
+  await disk.sweepAfter(200)
+  await disk.wake('calm', 4)
+  await disk.sweepAfter(200)
+  assert.equal(disk.state.measured, 0)
+  await disk.write('calm', 3)
+  await disk.sweepAfter(200)
+  assert.equal(disk.state.measured, 1)
+})
+
+test('what runs already when the node is started is measured at once', async () => {
+  const disk = aDisk()
+  await disk.wake('calm')
+  assert.equal(disk.state.measured, 1)
 })
 
 test('an app that fills the disk slowly, by less than a MiB for each look, is ended', async () => {

@@ -86,15 +86,16 @@ export class DiskWatch implements Disposable {
 
   /** One sweep: ends the apps that have written too much. */
   async sweep(): Promise<void> {
+    const { clock, floorBytes } = this.#options
     const isFirst = !this.#hasSwept
     this.#hasSwept = true
     const running = this.#options.running()
     if (running.length === 0) {
       for (const one of [this.#used, this.#growth, this.#free]) one.clear()
-      this.#measuredAt = Number.NEGATIVE_INFINITY
+      // What is woken next has written nothing yet, so the wake is left alone with its processor.
+      this.#measuredAt = clock.now()
       return
     }
-    const { clock, floorBytes } = this.#options
     await this.#meet(running)
     const lowest = await this.#measureFree()
     const now = clock.now()
