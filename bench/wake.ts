@@ -27,6 +27,8 @@ const BURST = 8
 const PARKED = 20
 const SETTLE_MS = 50
 const IDLE_MS = 2_000
+// What follows a wake is done by then.
+const SETTLED_MS = 3_000
 // Networks are prepared again half a second after one was used, by new containers, which takes a processor for a good part of a second.
 const PARKED_MS = 2_000
 const NODE_APP = new URL('../test/tools/apps/app.mjs', import.meta.url).pathname
@@ -317,6 +319,7 @@ async function lastOf(all: readonly Sample[], measure: (one: Sample) => Promise<
 }
 
 async function idleCpuMs(): Promise<number> {
+  await wait(SETTLED_MS)
   const before = await cpuMs(up.pid)
   await wait(IDLE_MS)
   return (((await cpuMs(up.pid)) - before) * 1_000) / IDLE_MS
