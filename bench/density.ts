@@ -1,6 +1,7 @@
 // Many apps on one machine: how many suspended, frozen and parked Node apps it takes beside thousands of registered ones, what each costs, how long the
 // first byte takes from each tier as their count grows, and how long a node that was killed takes to find them all again.
 import { randomBytes } from 'node:crypto'
+import { setTimeout as wait } from 'node:timers/promises'
 import { readMemory } from '../src/lib/memory.ts'
 import { nodeImage } from '../test/tools/images.ts'
 import { zramSwap } from '../test/tools/zram.ts'
@@ -16,7 +17,9 @@ const { json, seconds } = flags
 /** The first visit of each of so many apps is timed in each tier, at each count. */
 const VISITS = 12
 /** So many are parked in the end, for the memory of one: each takes a stop and a start. */
-const PARKED = 30
+const PARKED = 100
+/** What the node and Docker do after a step, and what they free, is not counted for the apps. */
+const SETTLED_MS = 5_000
 /** The first count at which it is; then at each doubling. */
 const FIRST_COUNT = 25
 /** So much memory stays free. */
@@ -91,9 +94,9 @@ tell(`restart of a killed node with ${count} apps that were ${tiers.at(-1)}: unt
 tell('the first byte of one of them after that', 'ms', await visit(awake[0] ?? ''))
 const some = awake.slice(0, PARKED)
 for (const app of some) await step(app, 'asleep')
-const asleep = await usedBytes()
+const asleep = await settledBytes()
 for (const app of some) await step(app, 'parked')
-tell('memory of one that is parked, all in all', 'MB', ((await usedBytes()) - asleep) / some.length / 1e6)
+tell('memory of one that is parked, all in all', 'MB', ((await settledBytes()) - asleep) / some.length / 1e6)
 for (const app of awake) await step(app, 'asleep')
 
 print(
@@ -111,6 +114,11 @@ print(
   },
   json,
 )
+
+async function settledBytes(): Promise<number> {
+  await wait(SETTLED_MS)
+  return usedBytes()
+}
 
 async function registerSome(): Promise<void> {
   while (apps.length < flags.registered && performance.now() - begun < REGISTERED_WITHIN_MS)
