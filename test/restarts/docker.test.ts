@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { afterEach, describe, test } from 'vitest'
+import { bridgedDocker } from '../tools/bridged-docker.ts'
 import { busyboxImage } from '../tools/images.ts'
-import { OwnDocker } from '../tools/own-docker.ts'
+import type { OwnDocker } from '../tools/own-docker.ts'
 import { Shadow, until } from '../tools/shadow.ts'
 import type { Answer } from '../tools/visitor.ts'
 
@@ -43,6 +44,7 @@ const mountsOf = async (shadow: Shadow, app: string): Promise<number> =>
 describe('a Docker daemon that is started again', () => {
   let docker: OwnDocker
   let shadow: Shadow
+  let held: AsyncDisposableStack
   const containersOf = async ({ node }: Shadow): Promise<string[]> => {
     const ids = await docker.run(
       'ps',
@@ -56,13 +58,14 @@ describe('a Docker daemon that is started again', () => {
     return ids === '' ? [] : ids.split('\n')
   }
   const begin = async (...options: string[]): Promise<void> => {
-    docker = await OwnDocker.start(...options)
+    held = new AsyncDisposableStack()
+    docker = await bridgedDocker(held, ...options)
     shadow = await started(docker)
   }
   afterEach(async () => {
     await docker?.start()
     await shadow?.[Symbol.asyncDispose]()
-    await docker?.[Symbol.asyncDispose]()
+    await held?.disposeAsync()
   })
 
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {

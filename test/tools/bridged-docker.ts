@@ -6,12 +6,12 @@ const run = promisify(execFile)
 /** How many networks there are for bridges. */
 const LANES = 254
 
-/** Starts a daemon with a bridge of its own. */
-export async function bridgedDocker(stack: AsyncDisposableStack): Promise<OwnDocker> {
+/** Starts a daemon with a bridge of its own: without one, it would give docker0 of the machine an address of its own pool. */
+export async function bridgedDocker(stack: AsyncDisposableStack, ...options: string[]): Promise<OwnDocker> {
   const bridge = await addBridge()
   stack.defer(() => run('ip', ['link', 'delete', bridge]).then())
   await run('ip', ['link', 'set', bridge, 'up'])
-  return stack.use(await OwnDocker.start('--bridge', bridge))
+  return stack.use(await OwnDocker.start('--bridge', bridge, ...options))
 }
 
 /** Adds a bridge with a network of its own. Those of another run, or of a run that was killed, are left alone. */
