@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { ShadowError } from '../../lib/errors.ts'
 import { kernelFile } from '../../lib/kernel-files.ts'
 import { readMemory } from '../../lib/memory.ts'
@@ -18,15 +18,36 @@ export async function swapOut({ id, app }: Pick<Container, 'id' | 'app'>, pid: n
   const groups = pid === undefined ? '' : (kernelFile(`/proc/${pid}/cgroup`) ?? '')
   if (!groups.includes(id))
     throw new ShadowError('runtime-unreachable', `the cgroup of ${app} cannot be reached from this process`)
-  const found = cgroupsOf(groups, 'memory')
-  const v1 = found.find(({ version }) => version === 1)
-  if (v1 !== undefined) return writeFile(`${v1.at}/memory.force_empty`, '0', { flag: 'r+' })
-  const at = found[0]?.at
-  // Docker allows none, since it says of both together what the definition says of the memory.
-  await writeFile(`${at}/memory.swap.max`, 'max', { flag: 'r+' })
-  const used = (await readFile(`${at}/memory.current`, 'utf8')).trim()
+  for (const group of cgroupsOf(groups, 'memory'))
+    if (await (group.version === 1 ? emptied : reclaimed)(group.at)) return
+  throw new ShadowError(
+    'runtime-unreachable',
+    `the memory of ${app} cannot be moved: its cgroup has no memory controller`,
+  )
+}
+
+async function emptied(at: string): Promise<boolean> {
+  return writtenIn(`${at}/memory.force_empty`, '0')
+}
+
+async function reclaimed(at: string): Promise<boolean> {
+  const used = kernelFile(`${at}/memory.current`)?.trim()
+  // Docker allows no swap, since it says of both together what the definition says of the memory.
+  if (used === undefined || !(await writtenIn(`${at}/memory.swap.max`, 'max'))) return false
   // It fails with EAGAIN where less than that could be moved.
-  await writeFile(`${at}/memory.reclaim`, used, { flag: 'r+' }).catch((error: NodeJS.ErrnoException) => {
+  return writtenIn(`${at}/memory.reclaim`, used).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'EAGAIN') throw error
+    return true
   })
+}
+
+/** false where there is no such file: this version of cgroups does not have the controller. */
+async function writtenIn(file: string, text: string): Promise<boolean> {
+  try {
+    await writeFile(file, text, { flag: 'r+' })
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    return false
+  }
 }
