@@ -181,6 +181,14 @@ export class Freezing {
     this.#life.events.frozen('suspended', why)
   }
 
+  /** It was taken over with its processes frozen. Whether its memory is in swap is not known, and does not matter to the request that lets it go on. */
+  isAlready(): void {
+    const { state } = this.#life
+    if (state.phase !== 'awake') return
+    this.#life.become({ ...state, phase: 'frozen' })
+    state.idle.setAnew()
+  }
+
   /** Lets a frozen instance go on. */
   async thaw(by: WokenBy): Promise<void> {
     const { state } = this.#life

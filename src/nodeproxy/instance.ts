@@ -16,7 +16,7 @@ import { appOf, type InstanceId } from '../model/instance-id.ts'
 import type { VolumeId } from '../model/names.ts'
 import type { SessionEndKind } from '../model/session.ts'
 import { TASK_DEFAULTS, type TaskDefinition } from '../model/task.ts'
-import type { BusyLease, BusyLeases } from './busy-leases.ts'
+import type { BusyLeases } from './busy-leases.ts'
 import { type Checked, checkDefinition } from './definition-check.ts'
 import { drainOf } from './drain.ts'
 import type { InstanceTarget } from './holds.ts'
@@ -30,7 +30,7 @@ import type { Yielding } from './pressure/next-step.ts'
 import { stepDown, yieldingOf } from './pressure/step-down.ts'
 import { isAsleep, isWaking, releaseEnded, usesVolume } from './refusals.ts'
 import { RevisionChoice } from './revision-choice.ts'
-import type { Running } from './running-container.ts'
+import type { Adopted, Running } from './running-container.ts'
 import type { FoundContainer } from './runtime/runtime.ts'
 import { isReady, type State, type WokenBy } from './state.ts'
 import type { FormerRun } from './switch/former-run.ts'
@@ -380,14 +380,15 @@ export class Instance {
   }
 
   /** Takes over containers that an earlier run of this node left in good order, with the leases that its app has. */
-  adopt(running: Running, formers: readonly Running[] = [], leases: readonly BusyLease[] = []): void {
+  adopt(running: Running, { formers = [], leases = [], isFrozen = false }: Adopted = {}): void {
     this.#life.events.takenOver(running.task.revision)
     this.#parts.room?.adopt(this.id, running.task)
     this.#life.becomeAwake(running)
     this.#parts.companions?.adopt(this.id, running.task)
     this.#life.busy.restore(leases)
     for (const former of formers) this.#life.adoptFormer(former).stay()
-    if (running.task.revision !== this.#revision.next.revision) this.#waker.replace()
+    if (isFrozen) this.#life.freezing.isAlready()
+    if (running.task.revision !== this.#revision.next.revision) this.#waker.revise()
   }
 
   /** Takes over what an earlier run left half-way, and what could not be undone of it. */

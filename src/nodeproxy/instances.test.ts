@@ -106,6 +106,43 @@ test('a container that runs, with its volume under it, is taken over and serves 
   assert.deepEqual(runtime.calls, ['thaw blog'])
 })
 
+test('a container that was frozen is taken over as it is, and goes on for the next request', async () => {
+  const container = await left({ running: true })
+  runtime.frozen.add(container.id)
+  isReady = false // it is not asked
+  await leftVolume()
+  const instances = someInstances()
+  await instances.reconcile()
+  assert.deepEqual([adopted, instances.get(blogId)?.phase, runtime.calls], [[container.id], 'frozen', []])
+  using held = await instances.hold(blogId, blog, aHoldRequest(), stays)
+  assert.equal(held.address, '10.0.0.2:8000')
+  assert.deepEqual([instances.get(blogId)?.phase, runtime.calls], ['awake', ['thaw blog']])
+})
+
+test('a container that was frozen sleeps when nobody asks for it, whole', async () => {
+  runtime.frozen.add((await left({ running: true })).id)
+  await leftVolume()
+  await someInstances().reconcile()
+  await clock.advance(300_000)
+  nothingLeft()
+})
+
+test('a container that was frozen sleeps if it is of an older revision, and the next request starts the newer', async () => {
+  runtime.frozen.add((await left({ running: true })).id)
+  await leftVolume()
+  const newer = anApp(aTask({ revision: 2 }))
+  known = [newer]
+  const instances = someInstances()
+  await instances.reconcile()
+  await settled()
+  assert.equal(instances.get(blogId)?.phase, 'asleep')
+  using _ = await instances.hold(blogId, newer, aHoldRequest(), stays)
+  assert.deepEqual(
+    runtime.running().map(({ revision }) => revision),
+    [2],
+  )
+})
+
 test('what was taken over sleeps when it is idle, whole', async () => {
   await left({ running: true })
   await leftVolume()

@@ -218,11 +218,12 @@ export class Instances {
   async #takeOver(id: InstanceId, app: App, inventory: Inventory): Promise<void> {
     const isOne = (inventory.containers.get(id) ?? []).length < 2 || app.task.volume !== undefined
     const wanted = isOne ? app.task.revision : this.of(id, app).wanted
-    const left = await leftRunning(id, app.task, wanted, inventory, this.#parts)
+    const leases = (await this.#parts.sockets?.kept(id)) ?? []
+    const left = await leftRunning(id, app.task, wanted, inventory, this.#parts, leases.length === 0)
     if (left !== undefined) {
-      const { serves, formers } = left
+      const { serves, formers, isFrozen } = left
       const instance = this.of(id, app)
-      instance.adopt(serves, formers, (await this.#parts.sockets?.kept(id)) ?? [])
+      instance.adopt(serves, { formers, leases, isFrozen })
       await this.#parts.sockets?.open(id)
       for (const { container, task } of [...formers, serves]) this.#options.onAdopted(container, task)
       this.#parts.log.info('app taken over', { ...logFields(id), revision: serves.task.revision })

@@ -64,13 +64,17 @@ export function straysOf(
   )
 }
 
-/** What an earlier run of the node left running of an instance: the run that serves, and those of earlier releases that keep their sessions. */
-export type LeftRunning = { readonly serves: Running; readonly formers: readonly Running[] }
+/**
+ * What an earlier run of the node left running of an instance: the run that serves, and those of earlier releases that keep their sessions.
+ * `isFrozen`: its processes do not run.
+ */
+export type LeftRunning = { readonly serves: Running; readonly formers: readonly Running[]; readonly isFrozen: boolean }
 
 /**
  * The containers of the instance that are fit to be taken over. Of several ones, as a node leaves them that ends during a switch, the one
  * that runs `wanted` serves if it is ready, else the newest one that is. The others are strays, unless the app's sessions stay on the release
- * that they began with. Undefined if no container is fit.
+ * that they began with. Undefined if no container is fit. A container that is frozen stays so, if it is the only one and `mayStayFrozen`: it was ready
+ * before, and to let all of them go on at once could take more memory than the machine has.
  */
 export async function leftRunning(
   instance: InstanceId,
@@ -78,6 +82,7 @@ export async function leftRunning(
   wanted: number,
   inventory: Inventory,
   parts: Parts,
+  mayStayFrozen: boolean,
 ): Promise<LeftRunning | undefined> {
   const containers = inventory.containers.get(instance) ?? []
   // One container alone may have had the volume: which one, and what the others did to it, is not known.
@@ -85,16 +90,18 @@ export async function leftRunning(
   const byRank = containers
     .filter(({ running }) => running)
     .toSorted((a, b) => Number(b.revision === wanted) - Number(a.revision === wanted) || b.revision - a.revision)
+  const [only] = byRank
+  const isFrozen = mayStayFrozen && byRank.length === 1 && only !== undefined && parts.runtime.isFrozen(only)
   const formers: Running[] = []
   let serves: Running | undefined
   for (const container of byRank) {
-    if (serves === undefined) serves = await takenOver(instance, container, task, inventory, parts)
+    if (serves === undefined) serves = await takenOver(instance, container, task, inventory, parts, isFrozen)
     else if (task.deploy?.sessions === 'stay') {
-      const former = await takenOver(instance, container, task, inventory, parts)
+      const former = await takenOver(instance, container, task, inventory, parts, false)
       if (former !== undefined) formers.push(former)
     }
   }
-  return serves && { serves, formers }
+  return serves && { serves, formers, isFrozen }
 }
 
 /** The run of a container that was left running: it must be ready, and have its volume under it. Undefined where it is not fit to be taken over. */
@@ -104,6 +111,7 @@ async function takenOver(
   task: TaskDefinition,
   inventory: Inventory,
   parts: Parts,
+  isFrozen: boolean,
 ): Promise<Running | undefined> {
   if (container.ip === undefined) return undefined
   if (task.volume !== undefined && !isPlain(instance)) return undefined // the app has a volume since
@@ -125,12 +133,17 @@ async function takenOver(
       const terms = parts.volumes.termsOf(volume)
       lost = (await parts.leases.take({ ...volume, ...terms, isAttached: true }, limit.signal)).lost
     }
-    await parts.runtime.thaw(container) // an earlier run may have frozen it
     // The line it wrote when it was ready may have left its bounded log since.
     const readiness = task.ready.kind === 'log' ? { ...task, ready: { kind: 'port' } as const } : task
     const output = (signal: AbortSignal) => parts.runtime.output(container, undefined, signal)
     const health = () => parts.runtime.health(container)
-    await parts.untilReady({ task: readiness, address, output, health }, AbortSignal.any([ended.signal, limit.signal]))
+    if (!isFrozen) {
+      await parts.runtime.thaw(container) // an earlier run may have been about to freeze it
+      await parts.untilReady(
+        { task: readiness, address, output, health },
+        AbortSignal.any([ended.signal, limit.signal]),
+      )
+    }
   } catch {
     watch.end()
     return undefined // it is unwound like all that is half-way

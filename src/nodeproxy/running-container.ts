@@ -1,5 +1,6 @@
 import type { Unwind } from '../lib/unwind.ts'
 import type { TaskDefinition } from '../model/task.ts'
+import type { BusyLease } from './busy-leases.ts'
 import type { ExitWatch } from './exit-watch.ts'
 import type { Container } from './runtime/runtime.ts'
 
@@ -15,4 +16,11 @@ export type Running = {
   readonly watch: ExitWatch
   /** Aborts when the lease of its volume is lost. */
   readonly lost?: AbortSignal | undefined
+}
+
+/** What an earlier run of the node left beside the run that serves: runs of earlier releases, and leases of the app. `isFrozen`: its processes do not run. */
+export type Adopted = {
+  readonly formers?: readonly Running[]
+  readonly leases?: readonly BusyLease[]
+  readonly isFrozen?: boolean
 }

@@ -232,6 +232,10 @@ export class FakeRuntime implements Runtime {
     if (!this.hasSwap) throw new ShadowError('no-swap', 'this machine has no swap')
   }
 
+  isFrozen({ id }: Container): boolean {
+    return this.frozen.has(id)
+  }
+
   async thaw(container: Container): Promise<void> {
     await this.#pass('thaw', container.instance)
     this.frozen.delete(container.id)

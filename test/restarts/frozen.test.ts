@@ -48,6 +48,8 @@ async function outlives(to: 'frozen' | 'suspended'): Promise<void> {
   }
   const before = await containersOf(name, 'blog')
   await using up = await start()
+  assert.equal(await isStopped(before[0] ?? ''), true)
+  assert.equal((await up.admin.call('getInstance', { params: { app: 'blog' } })).phase, 'frozen')
   assert.equal(await bootOf(up), boot)
   assert.equal((await up.visitor.ask('blog', '/files/page')).text, 'kept')
   assert.deepEqual(await containersOf(name, 'blog'), before)

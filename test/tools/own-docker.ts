@@ -22,6 +22,7 @@ export class OwnDocker implements AsyncDisposable {
   readonly #options: readonly string[]
   readonly #place: Place
   #daemon: ChildProcess | undefined
+  #hasStarted = false
 
   private constructor(folder: string, options: readonly string[], place: Place) {
     this.#folder = folder
@@ -66,7 +67,9 @@ export class OwnDocker implements AsyncDisposable {
     // The packet filter belongs to the machine's own daemon, and its networks must not overlap ours. Never use --bridge=none: it removes
     // docker0.
     const net = ['--iptables=false', '--ip-masq=false']
-    const pool = ['--default-address-pool', 'base=10.213.0.0/16,size=24']
+    // With a pool, a daemon that is started again removes docker0, also if it has another bridge. Its networks are in its data by then.
+    const isAgain = this.#hasStarted && this.#options.includes('--bridge')
+    const pool = isAgain ? [] : ['--default-address-pool', 'base=10.213.0.0/16,size=24']
     // A killed dockerd killed its containerd too. If nothing reaped that process, its pid file looks as if containerd were running.
     await rm(`${this.#folder}/exec/containerd/containerd.pid`, { force: true })
     this.#daemon = this.#place.spawn(['dockerd', ...own, ...at, ...net, ...pool, ...this.#options], {
@@ -77,7 +80,10 @@ export class OwnDocker implements AsyncDisposable {
     const begun = performance.now()
     for (;;) {
       if (!this.#runs) return false
-      if (await this.#answers()) return true
+      if (await this.#answers()) {
+        this.#hasStarted = true
+        return true
+      }
       if (performance.now() - begun > START_WITHIN_MS)
         throw new Error(`dockerd does not answer; its log ends with:\n${await this.#lastLines()}`)
       await setTimeout(100)

@@ -329,6 +329,7 @@ export function docker({
       await freezer.freeze(container, hasCheck(Config))
     },
     swapOut: container => swapOut(container, processes.pidOf(container)),
+    isFrozen: container => freezer.isFrozen(container),
     thaw: container => freezer.goOn(container),
 
     remove,

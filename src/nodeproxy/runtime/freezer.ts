@@ -66,6 +66,12 @@ export class Freezer {
     this.#paused.add(id)
   }
 
+  /** Whether it is frozen, by this run of the node or by an earlier one; false where its cgroup is out of reach. */
+  isFrozen({ id }: Pick<Container, 'id'>): boolean {
+    const isIn = ({ told, says }: Switch): boolean => says.test(kernelFile(told) ?? '')
+    return this.#paused.has(id) || (this.#switches.get(id) ?? []).some(isIn)
+  }
+
   /**
    * Lets its processes go on, to serve. If somebody has killed the container meanwhile, waits for its end: in v1 what is frozen ends only when it
    * goes on, and the first request would be cut.

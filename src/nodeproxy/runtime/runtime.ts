@@ -115,6 +115,8 @@ export interface Runtime {
   freeze(container: Container): Promise<void>
   /** Moves the memory of a frozen container to the swap of this machine. Fails with `no-swap`, and with `runtime-unreachable` where its cgroup is out of reach. */
   swapOut(container: Container): Promise<void>
+  /** Whether its processes are frozen; false where that is not known. */
+  isFrozen(container: Container): boolean
   /** Lets the processes of a frozen container go on. Not frozen, or ended already is success. Fails with `runtime-unreachable`. */
   thaw(container: Container): Promise<void>
   /** Removes a stopped container, after its output was read to the end. Gone already is success. */
