@@ -176,7 +176,7 @@ describe('a node that is killed', () => {
     })
   }
 
-  test('while an app is frozen lets it go on as it was, and loses nothing of it', async () => {
+  test('while an app is frozen leaves it as it was, and loses nothing of it', async () => {
     let boot: string
     {
       await using node = await start()
@@ -187,7 +187,7 @@ describe('a node that is killed', () => {
       await once(node.child, 'exit')
     }
     await using again = await start()
-    assert.equal((await again.client.call('getInstance', about(dying))).phase, 'awake')
+    assert.equal((await again.client.call('getInstance', about(dying))).phase, 'frozen')
     assert.equal(await again.get(dying, '/boot'), boot)
     boots = (await again.get(dying, '/boots')).trim().split('\n')
     await again.client.call('sleepInstance', about(dying))
