@@ -216,9 +216,11 @@ export class Instances {
   }
 
   async #takeOver(id: InstanceId, app: App, inventory: Inventory): Promise<void> {
-    const isOne = (inventory.containers.get(id) ?? []).length < 2 || app.task.volume !== undefined
+    const found = inventory.containers.get(id) ?? []
+    const isOne = found.length < 2 || app.task.volume !== undefined
     const wanted = isOne ? app.task.revision : this.of(id, app).wanted
-    const leases = (await this.#parts.sockets?.kept(id)) ?? []
+    // Most apps have no container, and then nothing is read of them.
+    const leases = found.length === 0 ? [] : ((await this.#parts.sockets?.kept(id)) ?? [])
     const left = await leftRunning(id, app.task, wanted, inventory, this.#parts, leases.length === 0)
     if (left !== undefined) {
       const { serves, formers, isFrozen } = left

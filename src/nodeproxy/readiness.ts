@@ -43,7 +43,7 @@ export async function untilReady(options: ReadyOptions, signal: AbortSignal): Pr
 
 /** Whether the address takes a connection. */
 export function opens(address: string, signal: AbortSignal): Promise<boolean> {
-  return untilLeft(signal, left => tried(address, left))
+  return signal.aborted ? Promise.resolve(false) : untilLeft(signal, left => tried(address, left))
 }
 
 /** One try to connect. */

@@ -79,7 +79,7 @@ test('older lines that Docker tells again in one following are left out, and tol
   assert.match(told[2] ?? '', /older lines again here/)
 })
 
-/** A container that has ended with more lines than have been read; `read` reads on. */
+/** A container that has ended with more lines than the one that was read; `lines` reads on. */
 async function behind(count: number) {
   const clock = new HandClock()
   const entries = Array.from({ length: count }, (_, index) => entry(index, `${index}`))

@@ -30,16 +30,16 @@ export class DockerOutput {
 
   /** The output as it comes, until the container ends; aborting throws the signal's reason. */
   async *follow(container: Container, since: string | undefined, signal: AbortSignal): AsyncGenerator<LogLine> {
-    const { promise: done, resolve: leave } = Promise.withResolvers<void>()
-    const reader: Reader = { done, lines: 0 }
+    const reading = Promise.withResolvers<void>()
+    const reader: Reader = { done: reading.promise, lines: 0 }
     const ofContainer = this.#readers.get(container.id) ?? new Set()
     this.#readers.set(container.id, ofContainer.add(reader))
-    const aborted = (): void => leave()
-    signal.addEventListener('abort', aborted, { once: true })
+    const leave = (): void => reading.resolve()
+    signal.addEventListener('abort', leave, { once: true })
     try {
       yield* this.#untilEnd(container, since, reader, signal)
     } finally {
-      signal.removeEventListener('abort', aborted)
+      signal.removeEventListener('abort', leave)
       leave()
       ofContainer.delete(reader)
       if (ofContainer.size === 0) this.#readers.delete(container.id)

@@ -77,12 +77,12 @@ export class Freezer {
    * goes on, and the first request would be cut.
    */
   async goOn(container: Container): Promise<void> {
-    const isKilled = await this.#isKilled(container)
+    const isKilled = this.#isKilled(container)
     await this.thaw(container)
     if (isKilled) await this.#pauses.ended(container, AbortSignal.timeout(ENDS_WITHIN_MS)).catch(() => undefined) // its watch tells
   }
 
-  async #isKilled({ id }: Pick<Container, 'id'>): Promise<boolean> {
+  #isKilled({ id }: Pick<Container, 'id'>): boolean {
     const pid = this.#pids.get(id)
     if (pid === undefined) return false
     return SIGKILL_PENDS.test(kernelFile(`/proc/${pid}/status`) ?? '') // it has ended

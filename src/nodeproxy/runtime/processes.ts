@@ -40,7 +40,7 @@ export class Processes {
     if (groups.includes(id))
       this.#known.set(id, {
         pid,
-        command: await commandOf(pid),
+        command: commandOf(pid),
         countFiles: countFilesOf(groups),
         cpuFiles: cpuFilesOf(groups),
         usageFiles: usageFilesOf(groups),
@@ -163,7 +163,7 @@ const sentIn = (interfaces: string): number =>
 const stateIn = (stat: string): string => stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3)
 
 /** The process of the command of a container, by its first process. */
-export async function commandOf(first: number): Promise<number> {
+export function commandOf(first: number): number {
   const name = kernelFile(`/proc/${first}/comm`)
   if (name !== 'docker-init\n') return first
   const children = kernelFile(`/proc/${first}/task/${first}/children`) ?? ''

@@ -57,7 +57,6 @@ export class DiskWatch implements Disposable {
   readonly #used = new Map<InstanceId, number>()
   readonly #growth = new Growth()
   readonly #free = new Map<string, number>()
-  #hasSwept = false
   #written = 0
   #notBefore = 0
   #measuredAt = Number.NEGATIVE_INFINITY
@@ -87,8 +86,7 @@ export class DiskWatch implements Disposable {
   /** One sweep: ends the apps that have written too much. */
   async sweep(): Promise<void> {
     const { clock, floorBytes } = this.#options
-    const isFirst = !this.#hasSwept
-    this.#hasSwept = true
+    const isFirst = this.#measuredAt === Number.NEGATIVE_INFINITY
     const running = this.#options.running()
     if (running.length === 0) {
       for (const one of [this.#used, this.#growth, this.#free]) one.clear()
@@ -165,7 +163,7 @@ export class DiskWatch implements Disposable {
   /** An instance begins with what its volume holds: only what comes on top of that is what it writes. */
   async #meet(running: readonly Watched[]): Promise<void> {
     const { image, clock } = this.#options
-    this.#growth.retain(running.map(({ id }) => id))
+    this.#growth.retain(new Set(running.map(({ id }) => id)))
     for (const { id, volume } of running)
       if (!this.#growth.has(id)) this.#growth.add(id, await imageBytes(volume && image(volume)), clock.now())
   }

@@ -36,8 +36,8 @@ export class Growth {
   }
 
   /** Forgets all others. */
-  retain(ids: readonly InstanceId[]): void {
-    for (const id of this.#samples.keys()) if (!ids.includes(id)) this.#samples.delete(id)
+  retain(ids: ReadonlySet<InstanceId>): void {
+    for (const id of this.#samples.keys()) if (!ids.has(id)) this.#samples.delete(id)
   }
 
   clear(): void {

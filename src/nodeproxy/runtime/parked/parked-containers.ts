@@ -347,7 +347,7 @@ export class ParkedContainers {
     const { containers, gates } = this.#options
     const { id, gate, pid: first } = one
     if (gates === undefined || gate === undefined || this.#gateOf.has(id)) return [one]
-    const pid = first === 0 ? undefined : await commandOf(first)
+    const pid = first === 0 ? undefined : commandOf(first)
     const hasRun = pid === undefined ? one.hasParkedName !== true : !waitsAt(pid)
     this.#gateOf.set(id, gates.named(gate))
     if (!hasRun) {
