@@ -247,7 +247,9 @@ test('the terminal: its tab wakes nothing, its button does, it holds the app, an
   const first = await until(async () => (await sizes())[0])
   await window.setViewportSize({ width: 700, height: 500 })
   await until(async () => (await sizes()).some(size => size !== first) || undefined)
-  await window.keyboard.type('sleep 7777; echo un""reached\n')
+  // Ctrl-C is a signal only while a command runs: while the shell reads a line it is a character for that line.
+  await window.keyboard.type('echo be""gun; sleep 7777; echo un""reached\n')
+  await window.getByText('begun').first().waitFor()
   await window.keyboard.press('Control+C')
   await window.keyboard.type('exit 3\n')
   await window.getByText('exit code 3').waitFor()
