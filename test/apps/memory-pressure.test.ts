@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { totalmem } from 'node:os'
 import { describe, test } from 'vitest'
+import { readMemory, readMemoryStalls } from '../../src/lib/memory.ts'
+import { PressureLevel } from '../../src/nodeproxy/pressure/pressure-level.ts'
+import { memoryStalls } from '../tools/memory-stalls.ts'
 import { Shadow } from '../tools/shadow.ts'
 import { zramSwap } from '../tools/zram.ts'
 
@@ -61,6 +64,21 @@ describe('where the machine is short of memory', () => {
     assert.equal(await bootOf(shadow, 'blog'), boot)
     assert.match(await logOf(shadow, 'blog'), /frozen: memory\n.*suspended: memory\n.*thawed after/)
   })
+})
+
+test('while one waits for memory at a limit of its own, apps go on: nobody can help that by sleeping, unless the machine has little left', async context => {
+  await using shadow = await Shadow.start()
+  await shadow.register('blog', { volume: { size: '16MiB' }, sleep: { idleAfter: '1h' } })
+  await shadow.ask('blog')
+  await using stalls = await memoryStalls(20)
+  if (stalls === undefined) return context.skip('this machine cannot have a process that waits for memory')
+  await shadow.pass(60_000)
+  assert.equal((await shadow.instance('blog')).phase, 'awake')
+  const memory = { ...readMemory(), availableBytes: 0.2 * totalmem() }
+  const floor = { share: 0.05 }
+  assert.equal(new PressureLevel(floor).look({ memory: readMemory(), stalls: readMemoryStalls() }), undefined)
+  const shortage = new PressureLevel(floor).look({ memory, stalls: readMemoryStalls() })
+  assert.match(shortage?.why ?? '', /^processes waited for memory for [2-9]\d\.?\d* % of the time$/)
 })
 
 test('where the machine is short of memory, the container of a parked app goes first', async () => {

@@ -105,6 +105,27 @@ test('a suspended app keeps its connections, and its lookups of names go on, tho
   server.close()
 })
 
+test('a suspended app that runs out of memory as it goes on is told so to that request, and the next one starts it anew with its data', async context => {
+  await using swap = await zramSwap()
+  if (swap === undefined) return context.skip('this machine cannot have swap in zram')
+  await using shadow = await Shadow.start()
+  await shadow.register('blog', { volume: { size: '16MiB' }, limits: { memory: '192MiB' } })
+  const boot = (await shadow.ask('blog')).json.boot.id
+  await shadow.ask('blog', '/files/page', { method: 'PUT', body: 'kept' })
+  await shadow.ask('blog', `/eat?bytes=${80 * 2 ** 20}`)
+  await suspend(shadow, 'blog')
+  assert.ok((await memoryOf(shadow, 'blog')) < 40 * 2 ** 20)
+  // What is in swap counts towards the limit of the container.
+  const { status, json } = await shadow.ask('blog', `/eat?bytes=${160 * 2 ** 20}`)
+  assert.deepEqual([status, json.code, json.facts], [502, 'app-crashed', { exitCode: 137, outOfMemory: 1 }])
+  const { problem } = await shadow.until('blog', instance => instance.problem !== null)
+  assert.match(JSON.stringify(problem), /more than its 192 ?MiB of memory/)
+  const answer = await shadow.ask('blog', '/files/page')
+  assert.deepEqual([answer.status, answer.text], [200, 'kept'])
+  assert.notEqual((await shadow.ask('blog')).json.boot.id, boot)
+  assert.equal((await shadow.containers('blog')).length, 1)
+})
+
 test('without swap an app stays frozen, and whoever asked is told', async context => {
   if ((await readFile('/proc/swaps', 'utf8')).trim().includes('\n')) return context.skip('this machine has swap')
   await using shadow = await Shadow.start()
