@@ -40,7 +40,7 @@ dev: ## master, nodeproxy and proxy as three processes on a real S3 server, with
 .PHONY: test
 test: ## everything: check, unit tests, journeys over real parts; ONLY=word: the tests whose path has the word
 	@summary() { echo; echo '0 passed, 1 failed'; exit 1; }
-	contrib/dev/setup --s3 --restic --ec2 --sandboxes --servers --browser --clocks --images || summary
+	contrib/dev/setup --s3 --restic --ec2 --sandboxes --servers --browser --clocks --images --emulators || summary
 	[[ -n '$(ONLY)' ]] || npm run --silent check || summary
 	npm run --silent test -- $(ONLY)
 

@@ -274,6 +274,8 @@ test('a removal that the stream tells of is told on', async () => {
   const apps = someApps()
   await apps.resolve(name)
   await following(apps)
+  // What runs is asked about when the stream begins, and would be found removed by that too.
+  await until(() => apps.freshness.isOpen && apps.unchecked.length === 0)
   has = undefined
   sends.get(streams[0]!)?.({ app: name, revision: null, domains: [] })
   await until(() => removed.length > 0)

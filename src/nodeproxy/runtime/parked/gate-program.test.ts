@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
-import { execFile, spawn } from 'node:child_process'
+import { type ChildProcessByStdio, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { mkdtemp, readdir, readlink, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -12,23 +14,46 @@ import { type GateCommand, gateMessage } from './gate-message.ts'
 import { gateProgram, MOST_MESSAGE_BYTES } from './gate-program.ts'
 
 const HERE: Partial<Record<string, string>> = { x64: 'x86_64', arm64: 'aarch64' }
+/** By the names that Docker has for architectures, what runs a program of each on this machine: the machine itself, or QEMU if it is here. */
+const RUNNERS: readonly (readonly [string, readonly string[] | undefined])[] = Object.values(HERE).map((name = '') => [
+  name,
+  HERE[process.arch] === name ? [] : emulator(`qemu-${name}`),
+])
 const COMMAND: GateCommand = { folder: undefined, programs: ['/bin/sh'], args: ['sh', '-c', 'exit 3'], env: [] }
 
 let folder: string
+/** The words that start the gate. */
+let words: readonly string[]
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'shadow-test-gate-'))
   await promisify(execFile)('mkfifo', [`${folder}/open`])
-  const program = gateProgram(HERE[process.arch] ?? '', `${folder}/open`) ?? assert.fail(`none for ${process.arch}`)
-  await writeFile(`${folder}/program`, program, { mode: 0o755 })
-  // A child of another test may have a file open for a moment that this process writes, and then the kernel does not run it.
-  await promisify(execFile)('cp', [`${folder}/program`, `${folder}/gate`])
 })
 afterEach(() => rm(folder, { recursive: true }))
 
+async function makeGate(architecture: string, runner: readonly string[]): Promise<void> {
+  const program = gateProgram(architecture, `${folder}/open`) ?? assert.fail(`none for ${architecture}`)
+  await writeFile(`${folder}/program`, program, { mode: 0o755 })
+  // A child of another test may have a file open for a moment that this process writes, and then the kernel does not run it.
+  await promisify(execFile)('cp', [`${folder}/program`, `${folder}/gate`])
+  words = [...runner, `${folder}/gate`]
+}
+
+function startGate(env: NodeJS.ProcessEnv = process.env): ChildProcessByStdio<null, Readable, null> {
+  const [program = '', ...rest] = words
+  return spawn(program, rest, { stdio: ['ignore', 'pipe', 'inherit'], env })
+}
+
+/** The program of the name; undefined where it is not installed. */
+function emulator(name: string): readonly string[] | undefined {
+  const folders = (process.env.PATH ?? '').split(':')
+  const found = folders.map(folder => join(folder, name)).find(path => existsSync(path))
+  return found === undefined ? undefined : [found]
+}
+
 /** What a gate does that gets these bytes. */
 async function gets(message: Uint8Array): Promise<{ code: number; said: string }> {
-  const child = spawn(`${folder}/gate`, { stdio: ['ignore', 'pipe', 'inherit'], env: { OF_GATE: '1' } })
+  const child = startGate({ OF_GATE: '1' })
   const ended = once(child, 'exit')
   const said = text(child.stdout) // before it ends: Node reads the rest of a child that has ended, for nobody
   await writeFile(`${folder}/open`, message)
@@ -44,7 +69,12 @@ async function isRead(fifo: string, { pid }: { pid?: number | undefined }): Prom
 
 const becomes = (changes: Partial<GateCommand>) => gets(gateMessage({ ...COMMAND, ...changes }) ?? assert.fail())
 
-describe('a gate', () => {
+describe.each(RUNNERS)('a gate of %s', (architecture, runner) => {
+  beforeEach(async context => {
+    if (runner === undefined) return context.skip(`this machine has no qemu-${architecture}`)
+    await makeGate(architecture, runner)
+  })
+
   test('becomes its command, with these words and this environment and no other', async () => {
     const script = 'echo "$0|$1|$2"; echo $OF_GATE $A; echo $$'
     const { said } = await becomes({ args: ['sh', '-c', script, 'zero', 'two words', ''], env: ['A=b=c d'] })
@@ -52,7 +82,7 @@ describe('a gate', () => {
   })
 
   test('goes on as the same process', async () => {
-    const child = spawn(`${folder}/gate`, { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = startGate()
     const said = text(child.stdout)
     await writeFile(`${folder}/open`, gateMessage({ ...COMMAND, args: ['sh', '-c', 'echo $$'] }) ?? assert.fail())
     assert.equal(await said, `${child.pid}\n`)
@@ -71,7 +101,7 @@ describe('a gate', () => {
     { is: 'has no program', message: { programs: ['/nowhere/sh', '/etc/passwd'] } },
     { is: 'has a folder that is not there', message: { folder: '/nowhere' } },
   ])('waits for another message after one that $is', async ({ message }) => {
-    const child = spawn(`${folder}/gate`, { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = startGate()
     const ended = once(child, 'exit')
     await writeFile(`${folder}/open`, gateMessage({ ...COMMAND, ...message }) ?? assert.fail())
     await isRead(`${folder}/open`, child)
