@@ -46,8 +46,10 @@ function startGate(env: NodeJS.ProcessEnv = process.env): ChildProcessByStdio<nu
 
 /** The program of the name; undefined where it is not installed. */
 function emulator(name: string): readonly string[] | undefined {
-  const folders = (process.env.PATH ?? '').split(':')
-  const found = folders.map(folder => join(folder, name)).find(path => existsSync(path))
+  const { PATH = '' } = process.env
+  const found = PATH.split(':')
+    .map(folder => join(folder, name))
+    .find(path => existsSync(path))
   return found === undefined ? undefined : [found]
 }
 
