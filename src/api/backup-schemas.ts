@@ -2,7 +2,8 @@ import { z } from 'zod'
 import { BACKUP_REASONS, BACKUP_RUNS, type Backup } from '../model/backup.ts'
 import { BACKUP_DEFAULTS, type KeepRule, LEAST_EVERY_MS } from '../model/backup-policy.ts'
 import { toMs } from '../model/quantities.ts'
-import { DurationSchema, described, NodeNameSchema, ProblemSchema } from './schemas.ts'
+import { ProblemSchema } from './problem-schema.ts'
+import { DurationSchema, described, NodeNameSchema } from './schemas.ts'
 
 export const BackupIdSchema = z.string().regex(/^[0-9a-f]{64}$/, 'must be the whole id of a backup: 64 of 0-9 and a-f')
 

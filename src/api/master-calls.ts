@@ -15,6 +15,7 @@ import { fileCalls } from './file-calls.ts'
 import { fleetCalls } from './fleet-calls.ts'
 import { historyCalls } from './history-calls.ts'
 import { imageCalls } from './image-calls.ts'
+import { InstanceSchema } from './instance-schemas.ts'
 import { keyCalls } from './key-calls.ts'
 import { logQuery } from './log-query.ts'
 import { NoteSchema } from './made-schema.ts'
@@ -35,7 +36,6 @@ import {
   DigestSchema,
   DurationSchema,
   HostnameSchema,
-  InstanceSchema,
   MoveProgressSchema,
   NodeNameSchema,
   PatchSchema,

@@ -6,6 +6,7 @@ import { admin, appParams, type Call, instanceParams, volumeParams } from './cal
 import { nodeExecCalls } from './exec-calls.ts'
 import { nodeFileCalls } from './file-calls.ts'
 import { nodeHistoryCalls } from './history-calls.ts'
+import { InstanceSchema, PhaseSchema } from './instance-schemas.ts'
 import { logQuery } from './log-query.ts'
 import { InstanceLoadSchema } from './node-schemas.ts'
 import { nodeSummaryCalls } from './node-summary-calls.ts'
@@ -16,9 +17,7 @@ import { RunResultSchema, ScheduledRunSchema } from './schedule-schemas.ts'
 import {
   AppNameSchema,
   CheckedSchema,
-  InstanceSchema,
   MoveProgressSchema,
-  PhaseSchema,
   TaskSchema,
   VolumeDriverSchema,
   VolumeIdSchema,

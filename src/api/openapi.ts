@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { createDocument, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi'
 import { masterCalls } from './master-calls.ts'
 import { masterPaths } from './paths.ts'
-import { ProblemSchema } from './schemas.ts'
+import { ProblemSchema } from './problem-schema.ts'
 
 type ApiCall = (typeof masterCalls)[keyof typeof masterCalls]
 

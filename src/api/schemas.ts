@@ -1,12 +1,11 @@
 import { z } from 'zod'
-import { failures, ShadowError } from '../lib/errors.ts'
+import { ShadowError } from '../lib/errors.ts'
 import { linePattern } from '../lib/line-pattern.ts'
 import { ANSWER_WITHIN, HTTPS_MODES, hsts, IN_FLIGHT, network, rate } from '../model/access.ts'
 import type { App, Volume } from '../model/app.ts'
 import { sha256 } from '../model/digest.ts'
 import { hostname } from '../model/hostname.ts'
 import { imageReference } from '../model/image-reference.ts'
-import { HOLD_KINDS, type InstanceView, PHASES, STOP_REASONS, WAKE_STEPS } from '../model/instance.ts'
 import { parseInstanceId } from '../model/instance-id.ts'
 import { appName, nodeName, volumeId } from '../model/names.ts'
 import { duration, orNever, size, toBytes, toMs } from '../model/quantities.ts'
@@ -21,30 +20,21 @@ import {
   WEB_SOCKET_POLICIES,
 } from '../model/task.ts'
 import { MOVE_STAGES } from '../model/volume-move.ts'
-import { WAKE_STAGES } from '../model/wake-progress.ts'
 import { BudgetStateSchema } from './budget-schema.ts'
-import { companionFields, connectionViewFields, UsesSchema } from './companion-schemas.ts'
-import { EgressListSchema, EgressSchema, refusalFields } from './egress-schemas.ts'
+import { companionFields, UsesSchema } from './companion-schemas.ts'
+import { EgressListSchema, EgressSchema } from './egress-schemas.ts'
 import { EnvSchema, SecretsSchema } from './env-schema.ts'
 import { releaseFields } from './made-schema.ts'
 import { PagesSchema, StoredPagesSchema } from './page-schemas.ts'
 import { parsed } from './parsed.ts'
 import { PauseSchema } from './pause-schema.ts'
-import { DeploySchema, refuseStayWithVolume, releasesOf, StoredDeploySchema } from './rollout-schemas.ts'
+import { DeploySchema, refuseStayWithVolume, StoredDeploySchema } from './rollout-schemas.ts'
 import { ScaleSchema, StoredScaleSchema } from './scale-schema.ts'
 import { StoredSessionSchema, StoredTemplateSchema, TemplateSchema } from './session-schemas.ts'
 import { SourceSchema } from './source-schema.ts'
 import { StoredTcpPortsSchema, TcpPortsSchema } from './tcp-schemas.ts'
 import { BackupFactsSchema, SnapshotFactsSchema } from './volume-fact-schemas.ts'
-import {
-  AtWorkSchema,
-  DrySleepsSchema,
-  NotWokenSchema,
-  StoredWakeRulesSchema,
-  sleepFields,
-  tierViewFields,
-  WakeRulesSchema,
-} from './wake-schemas.ts'
+import { StoredWakeRulesSchema, sleepFields, WakeRulesSchema } from './wake-schemas.ts'
 import { refuseUnreachedHosts, StoredWireSchema, WireSchema } from './wire-schema.ts'
 
 /** A duration of at least a second, or `never`. */
@@ -427,74 +417,4 @@ export const VolumeSchema = described<Volume>(
     backups: BackupFactsSchema,
   }),
   'Volume',
-)
-
-export const ProblemSchema = z
-  .object({
-    type: z.string(),
-    title: z.string(),
-    status: z.int(),
-    code: z.enum(Object.keys(failures) as [keyof typeof failures]),
-    detail: z.string(),
-    hint: z.string().optional(),
-    faults: z.array(z.object({ field: z.string(), message: z.string() })).optional(),
-    retryAfterMs: z.number().optional(),
-    facts: z.record(z.string(), z.union([z.string(), z.number()])).optional(),
-    id: z.string().optional(),
-  })
-  .meta({ id: 'Problem' })
-
-/** What fronts get while they follow a wake. */
-export const PhaseSchema = z.object({
-  app: AppNameSchema,
-  phase: z.enum(PHASES),
-  stage: z.enum(WAKE_STAGES).optional().describe('how far the wake is'),
-  ms: z.number().optional().describe('for how long the wake has been under way'),
-})
-
-export const InstanceSchema = described<InstanceView>(
-  z.object({
-    app: AppNameSchema,
-    instance: InstanceIdSchema,
-    node: NodeNameSchema,
-    phase: z.enum(PHASES),
-    since: z.iso.datetime(),
-    revision: z.int(),
-    waiting: z.int(),
-    holds: z.array(
-      z.object({
-        kind: z.enum(HOLD_KINDS),
-        what: z.string(),
-        since: z.iso.datetime(),
-        until: z.iso.datetime().optional().describe('when it ends by itself'),
-        isIgnored: z.boolean().optional(),
-      }),
-    ),
-    sleepsAt: z.iso.datetime().nullable(),
-    ...tierViewFields,
-    wokenBy: z.string().nullable(),
-    stoppedBy: z.enum(STOP_REASONS).nullable(),
-    lastWake: z.object({ ms: z.number(), steps: z.partialRecord(z.enum(WAKE_STEPS), z.number()) }).nullable(),
-    notWoken: z.array(NotWokenSchema).optional().describe('requests that did not wake it since its node started'),
-    refusedWakes: z.object({ at: z.iso.datetime(), count: z.int() }).nullable().default(null),
-    rejected: z.object({ revision: z.int(), problem: ProblemSchema }).nullable().optional(),
-    memoryKill: z.object({ at: z.iso.datetime(), count: z.int() }).nullable().default(null),
-    badAnswer: z.object({ at: z.iso.datetime(), fault: z.string(), count: z.int() }).nullable().default(null),
-    held: z.array(z.string()),
-    problem: ProblemSchema.nullable(),
-    failures: z.int(),
-    retryAt: z.iso.datetime().nullable(),
-    container: z.object({ id: z.string(), address: z.string() }).nullable(),
-    volume: VolumeUseSchema.optional(),
-    diskBytes: z.number().optional(),
-    ...refusalFields,
-    drain: z.object({ stopMs: z.number(), updateMs: z.number() }).optional(),
-    cut: z.int().optional(),
-    atWork: AtWorkSchema.optional().describe('why it is awake though nobody uses it'),
-    drySleeps: DrySleepsSchema.optional().describe('sleeps that a dry run left out since its node started'),
-    ...releasesOf(ProblemSchema),
-    ...connectionViewFields,
-    kept: z.object({ until: z.iso.datetime(), why: z.string() }).optional().describe('a front keeps it awake'),
-  }),
-  'Instance',
 )

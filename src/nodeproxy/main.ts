@@ -20,7 +20,7 @@ import { Shells } from '../lib/shells.ts'
 import type { Channel } from '../lib/threads/channel.ts'
 import { openTracing } from '../lib/tracing/open.ts'
 import type { EndedRun, Held, HoldRequest, InstanceLoad, InstanceView, Phase } from '../model/instance.ts'
-import { appOf, type InstanceId, instanceId } from '../model/instance-id.ts'
+import { appOf, type InstanceId } from '../model/instance-id.ts'
 import { leaseTimes, MASTER_CALL_WITHIN } from '../model/intervals.ts'
 import { withZone } from '../model/labels.ts'
 import type { AppName, NodeName } from '../model/names.ts'
@@ -30,7 +30,6 @@ import { apiHandler, apiHandlers } from './api-handlers.ts'
 import { appPolicy } from './app-policy.ts'
 import { AppSockets } from './app-socket/app-sockets.ts'
 import { appSocketCalls } from './app-socket/calls.ts'
-import { openVolumeBackups } from './backups/open.ts'
 import { Builds } from './builds/builds.ts'
 import { buildLimitsOf } from './builds/settings.ts'
 import { inCluster } from './cluster.ts'
@@ -77,13 +76,6 @@ import { dockerBuilds } from './runtime/docker-builds.ts'
 import { ScheduledRuns } from './scheduled-runs.ts'
 import { openEndedSessions } from './session-ends.ts'
 import { sharedCountsOf } from './shared-counts.ts'
-import { BusyVolumes } from './snapshots/busy-volumes.ts'
-import { snapshotHandlers } from './snapshots/handlers.ts'
-import { Moments } from './snapshots/moments.ts'
-import { volumeGrowth } from './snapshots/volume-growth.ts'
-import { VolumeRestores } from './snapshots/volume-restores.ts'
-import { VolumeSnapshots } from './snapshots/volume-snapshots.ts'
-import { VolumeViews } from './snapshots/volume-views.ts'
 import { Sources } from './sources/sources.ts'
 import { freeAt } from './space/measure.ts'
 import { Space } from './space/space.ts'
@@ -92,8 +84,7 @@ import type { OnStep } from './state.ts'
 import { readStats } from './stats.ts'
 import { nodeSummaries } from './summaries.ts'
 import { openMeter } from './usage/open.ts'
-import { VolumeExports } from './volume-exports.ts'
-import { VolumeMoves } from './volume-moves.ts'
+import { openVolumeWork } from './volume-work.ts'
 import { Lingering } from './volumes/lingering.ts'
 
 type Options = {
@@ -363,28 +354,23 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   )
   const journal = (instance: InstanceId, line: string): void => logs.note(instance, line)
   const refusedConnections = started.use(new RefusedConnections({ runtime, journal, clock, log }))
-  let announcer: Announcer | undefined
-  const aboutVolumes = {
-    folder: `${data}/volumes`,
+  const volumeWork = openVolumeWork({
+    config,
     node: name,
     volumes,
+    filesystem,
     leases,
     master,
-    instanceOf: async (app: AppName, permit?: string) => instances.of(instanceId(app), await apps.resolve(app, permit)),
+    hosted,
+    journal,
     exec,
     clock,
     log,
-  }
-  const moves = new VolumeMoves(aboutVolumes)
-  const moments = new Moments({ ...aboutVolumes, filesystem })
-  const busy = new BusyVolumes()
-  const views = new VolumeViews({ moments, busy, volumes, folder: `${data}/views`, clock, log })
-  const snapshots = new VolumeSnapshots({ moments, busy, journal, log })
-  const growth = volumeGrowth({ ...aboutVolumes, apps, filesystem })
-  const restores = new VolumeRestores({ moments, busy, journal, clock, log })
-  const backups = openVolumeBackups({ ...aboutVolumes, config, moments, restores, views, journal })
+    ending: ending.signal,
+  })
   const use = { ...socketsHere(config.connections, log), memory: gaugesMemory({ threads: config.workers + 1 }) }
   const { bounds, sockets } = sharedCountsOf(use, 0, clock)
+  let announcer: Announcer | undefined
   const loads = new Loads({ instances: () => instances.all, known: app => apps.known(app), runtime, bounds, clock })
   const connections = new Connections({ node: name, hosted, runtime, clock, log, ending: ending.signal })
   const handlers = apiHandlers({
@@ -412,12 +398,12 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
     announceNow: async () => announcer?.now(),
     loads,
     scheduled: new ScheduledRuns({ hosted, runtime, visitorsOf: app => hosted.asVisitors(app), clock }),
-    moves,
-    exports: new VolumeExports(aboutVolumes),
+    moves: volumeWork.moves,
+    exports: volumeWork.exports,
     builds: new Builds({ node: name, builder, pushes, turn: building, limits: buildLimitsOf(config), clock, log }),
     files: new Files({ runtime, hold, instance: id => instances.get(id) }),
-    snapshots: snapshotHandlers({ snapshots, restores, arrivals: moves.arrivals, growth, ending: ending.signal }),
-    backups,
+    snapshots: volumeWork.snapshots,
+    backups: volumeWork.backups,
     history,
     ending: ending.signal,
   })
@@ -438,9 +424,7 @@ export async function startNodeproxy(config: NodeproxyConfig, options: Options):
   await hosted.open()
   await parking.start()
   meter.start()
-  void backups.recover().catch(cause => log.warn('restores of an earlier run not removed', { cause }))
-  void views.recover()
-  void moves.recover().catch(cause => log.warn('moves of an earlier run not looked at', { cause }))
+  volumeWork.recover()
   space.start()
   if (floorBytesOf(config.memoryFloor, totalBytes) > 0) pressure.start()
   refusedConnections.start()

@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { ProblemSchema, TaskSchema } from '../api/schemas.ts'
+import { ProblemSchema } from '../api/problem-schema.ts'
+import { TaskSchema } from '../api/schemas.ts'
 import type { Problem } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { SealedFiles } from '../lib/sealed-files.ts'

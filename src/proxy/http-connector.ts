@@ -1,6 +1,7 @@
 import { type NodeClient, nodeClient } from '../api/client.ts'
 import { ClientSession, SESSION_HEADERS } from '../api/exec-client.ts'
 import { sessionStream } from '../api/exec-stream.ts'
+import { PhaseSchema } from '../api/instance-schemas.ts'
 import { endpointOf, nodeTls } from '../api/node-endpoint.ts'
 import {
   HOP_ANSWER_WITHIN,
@@ -16,7 +17,6 @@ import {
   WAKE_HEADER,
 } from '../api/paths.ts'
 import { sayWanted } from '../api/release-cookie.ts'
-import { PhaseSchema } from '../api/schemas.ts'
 import { systemClock } from '../lib/clock.ts'
 import { readEvents } from '../lib/http/api/events.ts'
 import type { ClientTls, Credentials } from '../lib/tls/credentials.ts'
