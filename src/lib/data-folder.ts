@@ -1,6 +1,6 @@
 import { chmod, mkdir, readdir, stat } from 'node:fs/promises'
-import { ShadowError } from './errors.ts'
-import { isNoSpace, readIfThere } from './files.ts'
+import { isNoSpace, ShadowError } from './errors.ts'
+import { readIfThere } from './files.ts'
 
 // Every folder that a daemon has used contains one of these. `lost+found` is in every new filesystem.
 const MARKS = ['up.json', 'lock', 'node/lock', 'proxy/lock', 'node/key']

@@ -380,9 +380,13 @@ export function fromProblem(value: unknown): ShadowError | undefined {
   return new ShadowError(problem.code, problem.detail, { hint, faults, retryAfterMs, facts })
 }
 
-/** Any thrown value as a ShadowError. Another error becomes `internal`, with that error as its cause. */
+/** Any thrown value as a ShadowError. A full disk becomes `disk-full`, another error `internal`, with that error as its cause. */
 export function asShadowError(thrown: unknown): ShadowError {
   if (thrown instanceof ShadowError) return thrown
+  if (isNoSpace(thrown)) {
+    const { path } = thrown as NodeJS.ErrnoException
+    return new ShadowError('disk-full', `no space left${path ? ` for ${path}` : ''}`, { cause: thrown })
+  }
   return new ShadowError('internal', 'something went wrong on our side', { cause: thrown })
 }
 
@@ -395,4 +399,10 @@ export function isFailure(thrown: unknown, ...codes: FailureCode[]): thrown is S
 export function systemCode(thrown: unknown): string | undefined {
   if (thrown instanceof ShadowError) return undefined // its code is ours, not the system's
   return thrown instanceof Error && 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : undefined
+}
+
+/** Whether a disk, or what its user may have of it, is full. The kernel says the same of a user with too many watches: inotify_add_watch(2). */
+export function isNoSpace(thrown: unknown): boolean {
+  const isFull = ['ENOSPC', 'EDQUOT'].includes(systemCode(thrown) ?? '')
+  return isFull && (thrown as NodeJS.ErrnoException).syscall !== 'watch'
 }

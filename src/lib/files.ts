@@ -3,7 +3,7 @@ import { chmodSync, closeSync, openSync } from 'node:fs'
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { ShadowError, systemCode } from './errors.ts'
+import { isNoSpace, ShadowError, systemCode } from './errors.ts'
 
 /** The text of the file; undefined if it does not exist. */
 export async function readIfThere(path: string): Promise<string | undefined> {
@@ -64,8 +64,6 @@ export async function makeFolder(path: string): Promise<void> {
     throw error
   }
 }
-
-export const isNoSpace = (error: unknown): boolean => ['ENOSPC', 'EDQUOT'].includes(systemCode(error) ?? '')
 
 /** Makes a rename or a removal in the folder survive a power cut. */
 export async function syncFolder(folder: string): Promise<void> {

@@ -205,12 +205,11 @@ export class Instances {
 
   /** After a start: takes over what serves, undoes the rest, so that nothing half-way is left before the node listens. */
   async #clear(inventory: Inventory): Promise<void> {
-    const found = [...inventory.containers.keys()]
-    await mapAtMost(AT_ONCE, [...new Set(found.map(appOf))], app => this.#options.learnOf(app))
-    const known = this.#options.definitions().flatMap(app => {
-      const ids = found.filter(id => appOf(id) === app.name)
-      return [...new Set([instanceId(app.name), ...ids])].map(id => ({ id, app }))
-    })
+    const found = Map.groupBy(inventory.containers.keys(), appOf)
+    await mapAtMost(AT_ONCE, [...found.keys()], app => this.#options.learnOf(app))
+    const known = this.#options
+      .definitions()
+      .flatMap(app => [...new Set([instanceId(app.name), ...(found.get(app.name) ?? [])])].map(id => ({ id, app })))
     await mapAtMost(AT_ONCE, known, ({ id, app }) => this.#takeOver(id, app, inventory))
     await this.#undoOwnerless(inventory)
   }

@@ -1,7 +1,6 @@
 import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ShadowError } from '../../lib/errors.ts'
-import { isNoSpace } from '../../lib/files.ts'
+import { isNoSpace, ShadowError } from '../../lib/errors.ts'
 
 const LEFT_OVER_AFTER_MS = 600_000
 

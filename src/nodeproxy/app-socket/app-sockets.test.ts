@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { closeSync, existsSync, openSync, statSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readdirSync, statSync } from 'node:fs'
 import { request } from 'node:http'
 import { connect } from 'node:net'
 import { join } from 'node:path'
@@ -152,4 +152,14 @@ test('the folder stays while another release of the instance uses it, and is the
   app.sockets.use(blog, next, later)
   await app.sockets.close(blog, next)
   assert.equal(existsSync(folder), false)
+})
+
+test('folders are made beforehand for a disk without room, and the folder of an app is no other one’s after it', async () => {
+  await using app = await setUp()
+  const user = {}
+  app.sockets.use(blog, user)
+  await app.sockets.close(blog, user)
+  const names = readdirSync(app.folder)
+  assert.equal(names.filter(name => name.startsWith('spare-')).length, 8)
+  assert.deepEqual([existsSync(socketFolderOf(app.folder, blog)), names.length], [false, 9])
 })

@@ -1,4 +1,4 @@
-import { mkdir, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { open, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import { z } from 'zod'
 import { makeFolder } from '../../lib/files.ts'
@@ -8,6 +8,7 @@ import { type InstanceId, logFields } from '../../model/instance-id.ts'
 import type { BusyLease } from '../busy-leases.ts'
 import { type AppSocketCalls, appSocketHandler } from './handler.ts'
 import { socketFileIn, socketFolderOf } from './socket-folders.ts'
+import { SpareFolders } from './spare-folders.ts'
 
 type Options = {
   readonly folder: string
@@ -37,10 +38,12 @@ export class AppSockets {
   /** What uses the folder of each instance: during a deploy it has the containers of two releases. */
   readonly #users = new Map<InstanceId, Set<object>>()
   readonly #removing = new Map<InstanceId, Promise<void>>()
+  readonly #folders: SpareFolders
   #writing: Promise<unknown> = Promise.resolve()
 
   constructor(options: Options) {
     this.#options = options
+    this.#folders = new SpareFolders(options.folder)
   }
 
   /** `user` uses the folder from now on, until it closes it; `before` does not use it any more. */
@@ -50,13 +53,17 @@ export class AppSockets {
     if (before !== undefined) users.delete(before)
   }
 
-  /** Makes the folder and listens in it; already so is success. An instance whose socket cannot be opened runs without it. */
+  /**
+   * Makes the folder and listens in it; already so is success. An instance whose socket cannot be opened runs without it. Fails with `disk-full` where
+   * there is no room for the folder.
+   */
   async open(instance: InstanceId): Promise<void> {
     const folder = socketFolderOf(this.#options.folder, instance)
     await this.#removing.get(instance)
     if (this.#opened.has(instance)) return
     await makeFolder(this.#options.folder)
-    await mkdir(folder, { recursive: true, mode: 0o755 })
+    await this.#folders.make(folder)
+    await this.#folders.fill()
     const opening = this.#listen(instance, folder)
     this.#opened.set(instance, opening)
     await opening.catch(cause => {
@@ -84,6 +91,7 @@ export class AppSockets {
     const remove = async (): Promise<void> => {
       await rm(socketFolderOf(this.#options.folder, instance), { recursive: true, force: true })
       await rm(this.#fileOf(instance), { force: true })
+      await this.#folders.fill() // before anything else takes the room
     }
     await remove().catch(cause =>
       this.#options.log.warn('folder of socket not removed', { ...logFields(instance), cause }),

@@ -1,5 +1,5 @@
 import { type Clock, timestamp } from '../../lib/clock.ts'
-import { isNoSpace } from '../../lib/files.ts'
+import { isNoSpace } from '../../lib/errors.ts'
 import type { Log } from '../../lib/log.ts'
 import { Mutex } from '../../lib/mutex.ts'
 import type { LogLine } from '../../model/instance.ts'

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { open } from 'node:fs/promises'
-import { isNoSpace, readIfThere, writeWhole } from '../../lib/files.ts'
+import { isNoSpace } from '../../lib/errors.ts'
+import { readIfThere, writeWhole } from '../../lib/files.ts'
 import type { Log } from '../../lib/log.ts'
 import type { AppName, VolumeId } from '../../model/names.ts'
 import { sharesByDay, sumOfUsage, type UsageCounters, type UsageDay } from '../../model/usage.ts'
