@@ -9,16 +9,17 @@ type Listener = {
 /** Watches for the end of a container. */
 export class ExitWatch {
   readonly #container: Container
-  readonly #runtime: Runtime
+  readonly #runtime: Pick<Runtime, 'exited'>
   #ended = new AbortController()
   #listener: Listener | undefined
+  #isLost = false
   /** Resolves with its end; with undefined if the runtime lost sight of it. Rejects when the watch ends. */
   exited: Promise<Exit | undefined>
 
-  constructor(container: Container, runtime: Runtime) {
+  constructor(container: Container, runtime: Pick<Runtime, 'exited'>) {
     this.#container = container
     this.#runtime = runtime
-    this.exited = runtime.exited(container, this.#ended.signal)
+    this.exited = this.#watched()
   }
 
   /** Notifies the listener of the container's end, unless the watch ends first. */
@@ -35,15 +36,30 @@ export class ExitWatch {
     )
   }
 
-  /** Watches anew, after the runtime lost sight of a container that still runs. */
-  again(): void {
+  /**
+   * Watches anew if the runtime has lost sight of the container, or if it runs no more by what the runtime tells now: then the word of its end was
+   * lost. While the watch goes on, the runtime is not asked: a thousand containers are looked at twice a minute.
+   */
+  compare(isRunning: boolean): void {
+    if (isRunning && !this.#isLost) return
     this.end()
     this.#ended = new AbortController()
-    this.exited = this.#runtime.exited(this.#container, this.#ended.signal)
+    this.#isLost = false
+    this.exited = this.#watched()
     if (this.#listener !== undefined) this.listen(this.#listener)
   }
 
   end(): void {
     this.#ended.abort()
+  }
+
+  #watched(): Promise<Exit | undefined> {
+    const { signal } = this.#ended
+    const exited = this.#runtime.exited(this.#container, signal)
+    const isLost = (): void => {
+      if (signal === this.#ended.signal) this.#isLost = true
+    }
+    exited.then(exit => exit === undefined && isLost(), isLost)
+    return exited
   }
 }

@@ -424,9 +424,10 @@ export class Lifecycle {
   async compare({ running, liveness, since }: Ready, at: number, found: readonly FoundContainer[]) {
     this.formers.compare(at, found)
     if (since >= at) return // it was woken after the inventory was taken
-    if (!found.some(({ id }) => id === running.container.id)) return this.#died(running, undefined)
+    const there = found.find(({ id }) => id === running.container.id)
+    if (there === undefined) return this.#died(running, undefined)
     await liveness.checkMemory()
-    running.watch.again()
+    running.watch.compare(there.running)
   }
 
   #stop({ running, idle, liveness }: Ready, why: StopReason, next: Rest): void {

@@ -10,6 +10,7 @@ import type { ContainerRecords } from './container-records.ts'
 import { type Engine, unlessStatus } from './docker-engine.ts'
 import { messageOf, statusOf } from './failures.ts'
 import { hasInit } from './init.ts'
+import { type Inspected, Inspections } from './inspections.ts'
 import { isHolder, LABEL_HOLDER } from './networks/network-holders.ts'
 import type { Gate } from './parked/gates.ts'
 import {
@@ -73,6 +74,7 @@ export type ContainerAt = {
 /** The containers of this node in this machine's Docker, each `shadow-<node>-<instance>`: one call of Docker for each verb. */
 export class DockerContainers {
   readonly #engine: Engine
+  readonly #inspections: Inspections
   readonly #node: NodeName
   readonly #network: string
   readonly #isOurs: (network: string) => boolean
@@ -85,6 +87,7 @@ export class DockerContainers {
 
   constructor({ engine, node, network, isOurs, records, sockets, sources, log }: Options) {
     this.#engine = engine
+    this.#inspections = new Inspections(engine)
     this.#node = node
     this.#network = network
     this.#isOurs = isOurs
@@ -248,9 +251,11 @@ export class DockerContainers {
     const all = await ask(docker => docker.listContainers({ all: true, filters }))
     const listed = all.filter(one => !isHolder(one) && !besides(one.Id))
     const holders = all.filter(isHolder).map(one => this.#holderOf(one))
+    this.#inspections.only(all)
     const found = await Promise.all(
-      listed.map(async ({ Id }) => {
-        const there = await ask(docker => docker.getContainer(Id).inspect()).catch(unlessStatus(404))
+      listed.map(async one => {
+        const { Id } = one
+        const there = await this.#inspections.of(one)
         const own = there && this.#ownOf(there)
         if (there === undefined || own === undefined) return []
         const { instance, key } = own
@@ -281,8 +286,8 @@ export class DockerContainers {
     const found = await Promise.all(
       listed
         .filter(one => !isHolder(one) && !besides(one.Id))
-        .map(async ({ Id }) => {
-          const there = await ask(docker => docker.getContainer(Id).inspect()).catch(unlessStatus(404))
+        .map(async one => {
+          const there = await this.#inspections.of(one)
           const instance = there && labelled(there.Config.Labels)
           if (there === undefined || instance === undefined) return []
           // The size of its layer is limited by the filesystem; what Docker calls a volume is not.
@@ -307,7 +312,7 @@ export class DockerContainers {
   }
 
   /** Whose container it is, and which one: its name, its labels and our own record must agree; undefined where it is not ours. */
-  #ownOf({ Id, Name, Config, State }: Docker.ContainerInspectInfo): Own | undefined {
+  #ownOf({ Id, Name, Config, State }: Inspected): Own | undefined {
     const instance = labelled(Config.Labels)
     if (Config.Labels?.[LABEL_NODE] !== this.#node || instance === undefined) return undefined
     const name = nameIn({ Name })
@@ -320,7 +325,7 @@ export class DockerContainers {
   }
 
   /** Its address on our networks, or on that of an earlier version of Shadow; undefined where it does not run. */
-  ipOf({ NetworkSettings }: Docker.ContainerInspectInfo): string | undefined {
+  ipOf({ NetworkSettings }: Pick<Inspected, 'NetworkSettings'>): string | undefined {
     return this.#addressIn(NetworkSettings.Networks)
   }
 

@@ -394,6 +394,7 @@ export function docker({
       for (const one of found) {
         const { id, pid, isPaused, cpus } = one
         if (!addressed.adopt(one)) continue
+        if (processes.pidOf(one) === pid && !isPaused) continue // this run of the node knows it, and may have slowed it
         await processes.learn({ id }, pid)
         await freezer.learn({ id }, pid, isPaused)
         await processes.limitCpus({ id }, cpus) // an earlier run of this node may have slowed it

@@ -9,7 +9,7 @@ import type { InstanceParts } from '../instance-parts.ts'
 import { type Liveness, wasStopped } from '../liveness.ts'
 import { diedAwake } from '../postmortem.ts'
 import type { Running } from '../running-container.ts'
-import type { Exit } from '../runtime/runtime.ts'
+import type { Exit, FoundContainer } from '../runtime/runtime.ts'
 
 type Parts = Pick<InstanceParts, 'clock' | 'room' | 'onRunEnded' | 'onLost'>
 
@@ -125,9 +125,10 @@ export class FormerRun {
   }
 
   /** Whether its container is among those that were found; if it is not, it has ended. */
-  compare(found: ReadonlySet<string>): void {
+  compare(found: readonly FoundContainer[]): void {
+    const there = found.find(({ id }) => id === this.running.container.id)
     if (this.#hasStopped) void this.#undo()
-    else if (found.has(this.running.container.id)) this.running.watch.again()
+    else if (there !== undefined) this.running.watch.compare(there.running)
     else this.#died(undefined)
   }
 

@@ -56,8 +56,7 @@ export class FormerRuns {
 
   /** Compares them with the containers that were found at the time `at`. */
   compare(at: number, found: readonly FoundContainer[]): void {
-    const ids = new Set(found.map(({ id }) => id))
-    for (const run of this.#all) if (run.running.readyAt < at) run.compare(ids)
+    for (const run of this.#all) if (run.running.readyAt < at) run.compare(found)
   }
 
   letGo(): void {

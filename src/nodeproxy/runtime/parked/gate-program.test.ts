@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict'
-import { type ChildProcessByStdio, execFile, spawn } from 'node:child_process'
+import { type ChildProcess, type ChildProcessByStdio, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdtemp, readdir, readlink, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, open, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
-import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, test } from 'vitest'
 import { type GateCommand, gateMessage } from './gate-message.ts'
@@ -24,12 +23,17 @@ const COMMAND: GateCommand = { folder: undefined, programs: ['/bin/sh'], args: [
 let folder: string
 /** The words that start the gate. */
 let words: readonly string[]
+const gates: ChildProcess[] = []
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'shadow-test-gate-'))
   await promisify(execFile)('mkfifo', [`${folder}/open`])
 })
-afterEach(() => rm(folder, { recursive: true }))
+afterEach(async () => {
+  // One that is left by a test that failed would keep the output of the tests open for good.
+  for (const gate of gates.splice(0)) gate.kill('SIGKILL')
+  await rm(folder, { recursive: true })
+})
 
 async function makeGate(architecture: string, runner: readonly string[]): Promise<void> {
   const program = gateProgram(architecture, `${folder}/open`) ?? assert.fail(`none for ${architecture}`)
@@ -41,7 +45,9 @@ async function makeGate(architecture: string, runner: readonly string[]): Promis
 
 function startGate(env: NodeJS.ProcessEnv = process.env): ChildProcessByStdio<null, Readable, null> {
   const [program = '', ...rest] = words
-  return spawn(program, rest, { stdio: ['ignore', 'pipe', 'inherit'], env })
+  const gate = spawn(program, rest, { stdio: ['ignore', 'pipe', 'inherit'], env })
+  gates.push(gate)
+  return gate
 }
 
 /** The program of the name; undefined where it is not installed. */
@@ -62,11 +68,16 @@ async function gets(message: Uint8Array): Promise<{ code: number; said: string }
   return { said: await said, code: (await ended)[0] }
 }
 
-/** Resolves when the gate has read its message to the end, and waits in the call that opens the FIFO again. */
-async function isRead(fifo: string, { pid }: { pid?: number | undefined }): Promise<void> {
-  const opens = async (): Promise<boolean> =>
-    !(await Promise.all((await readdir(`/proc/${pid}/fd`)).map(fd => readlink(`/proc/${pid}/fd/${fd}`)))).includes(fifo)
-  while (!(await opens())) await setTimeout(1)
+/** Sends a message to a gate that waits. The next message goes another way, as `Gates` does it: the gate could read both as one. */
+async function sends(message: Buffer): Promise<void> {
+  const fifo = await open(`${folder}/open`, 'w')
+  try {
+    await promisify(execFile)('mkfifo', [`${folder}/again`])
+    await rename(`${folder}/again`, `${folder}/open`)
+    await fifo.writeFile(message)
+  } finally {
+    await fifo.close()
+  }
 }
 
 const becomes = (changes: Partial<GateCommand>) => gets(gateMessage({ ...COMMAND, ...changes }) ?? assert.fail())
@@ -105,9 +116,8 @@ describe.each(RUNNERS)('a gate of %s', (architecture, runner) => {
   ])('waits for another message after one that $is', async ({ message }) => {
     const child = startGate()
     const ended = once(child, 'exit')
-    await writeFile(`${folder}/open`, gateMessage({ ...COMMAND, ...message }) ?? assert.fail())
-    await isRead(`${folder}/open`, child)
-    await writeFile(`${folder}/open`, gateMessage(COMMAND) ?? assert.fail())
+    await sends(gateMessage({ ...COMMAND, ...message }) ?? assert.fail())
+    await sends(gateMessage(COMMAND) ?? assert.fail())
     assert.deepEqual(await ended, [3, null])
   })
 
