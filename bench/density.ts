@@ -7,7 +7,7 @@ import { nodeImage } from '../test/tools/images.ts'
 import { zramSwap } from '../test/tools/zram.ts'
 import { benchFlags, machine, print, quantile, rowOfOne } from './lib/bench.ts'
 import { memoryOf, usedBytes } from './lib/machine-memory.ts'
-import { residentMiB } from './lib/process.ts'
+import { cpuMs, residentMiB } from './lib/process.ts'
 import { startUp } from './lib/up.ts'
 import { firstByte } from './lib/visit.ts'
 
@@ -20,6 +20,8 @@ const VISITS = 12
 const PARKED = 100
 /** What the node and Docker do after a step, and what they free, is not counted for the apps. */
 const SETTLED_MS = 5_000
+/** A node looks at all its containers once in this time. */
+const AT_REST_MS = 30_000
 /** The first count at which it is; then at each doubling. */
 const FIRST_COUNT = 25
 /** So much memory stays free. */
@@ -75,6 +77,16 @@ const count = awake.length
 if (!Number.isInteger(Math.log2(count / FIRST_COUNT))) await latencies()
 if (others !== tiers.at(-1)) await suspendAll()
 else await tellMemory()
+await wait(SETTLED_MS)
+const cpuBefore = await cpuMs(up.daemon.pid)
+await wait(AT_REST_MS)
+const cpuAtRest = (await cpuMs(up.daemon.pid)) - cpuBefore
+tell(
+  `at rest with ${count} that are ${others}: CPU of shadow up in a second`,
+  'ms CPU',
+  (cpuAtRest / AT_REST_MS) * 1_000,
+)
+
 const now = await dockerMemory()
 tell(
   'of that: Docker’s shim',
