@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, test } from 'vitest'
 import type { Register } from '../../src/api/schemas.ts'
 import { builtImage, busyboxImage } from '../tools/images.ts'
 import { processView } from '../tools/process-view.ts'
-import { Shadow } from '../tools/shadow.ts'
+import { Shadow, until } from '../tools/shadow.ts'
 
 const docker = async (...args: string[]): Promise<string> => (await promisify(execFile)('docker', args)).stdout.trim()
 const SERVES = ['httpd', '-f', '-p', '8000', '-h', '.']
@@ -173,13 +173,17 @@ describe('a command that cannot be run is told of as after an ordinary start', (
     const definition = { image, command: ['/own', ...SERVES] }
     const says = async (name: string): Promise<string> => {
       const { status, text } = await shadow.ask(name)
-      const lines = (await shadow.logs(name)).map(({ line }) => line)
-      return `${status} ${text.replace(/"id":.*/, '')}${lines.join('\n').replaceAll(name, app)}`
+      return `${status} ${text.replace(/"id":.*/, '')}`
     }
+    const logOf = async (name: string): Promise<string> =>
+      (await shadow.logs(name)).map(({ line }) => line.replaceAll(name, app)).join('\n')
     await shadow.register(app, definition)
     await shadow.register(`${app}-parked`, definition)
     if (app !== 'missing') await park(`${app}-parked`)
     assert.equal(await says(`${app}-parked`), await says(app))
+    // Its last line may come after the answer.
+    await until(async () => (await logOf(`${app}-parked`)) === (await logOf(app)) || undefined).catch(() => undefined)
+    assert.equal(await logOf(`${app}-parked`), await logOf(app))
   })
 
   test('that the kernel runs by a shell is run', async () => {

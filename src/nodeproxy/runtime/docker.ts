@@ -1,4 +1,5 @@
 import { homedir } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { orAborted, resolvesWithin } from '../../lib/abort.ts'
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import { ShadowError } from '../../lib/errors.ts'
@@ -90,6 +91,10 @@ const LINGER_MS = 5_000
 const HEARD_OF_WITHIN_MS = 250
 const CLOSES_WITHIN_MS = 5_000
 const LAST_LINES = 20
+// The exit code of a process that was killed by SIGKILL, which is how the kernel ends one for want of memory.
+const KILLED = 137
+const OOM_TOLD_FIRST_MS = 10
+const OOM_TOLD_LAST_MS = 160
 const MOST_CHECKED = 1_000
 
 /** Runs containers by the Docker daemon of this machine, each as `shadow-<node>-<instance>` on our own bridge networks. */
@@ -286,6 +291,16 @@ export function docker({
     )
   }
 
+  /** Docker hears of a kill for want of memory by another event than of the end that it leads to, and on a busy machine by the later one. */
+  async function wasOutOfMemory(container: Container, exitCode: number): Promise<boolean> {
+    for (let ms = OOM_TOLD_FIRST_MS; ; ms *= 2) {
+      const found = await containers.inspect(container).catch(() => undefined) // removed meanwhile: what we know is enough
+      if (found?.State.OOMKilled) return true
+      if (found === undefined || exitCode !== KILLED || ms > OOM_TOLD_LAST_MS) return false
+      await sleep(ms)
+    }
+  }
+
   async function limitCpus(container: Pick<Container, 'id'>, cpus: number | undefined): Promise<void> {
     // This limit is set past Docker, which goes on saying what the definition says.
     const given = async (): Promise<number | undefined> => {
@@ -342,8 +357,7 @@ export function docker({
         return undefined
       })
       if (exitCode === undefined) return undefined
-      const found = await containers.inspect(container).catch(() => undefined) // removed meanwhile: what we know is enough
-      return { exitCode, outOfMemory: found?.State.OOMKilled ?? false }
+      return { exitCode, outOfMemory: await wasOutOfMemory(container, exitCode) }
     },
 
     async runs(container) {
