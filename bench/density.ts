@@ -131,10 +131,9 @@ function isFull(): boolean {
   return readMemory().availableBytes < FLOOR_BYTES
 }
 
-/** Tells what frozen ones cost, and suspends them all where there is swap. */
+/** Tells what frozen ones cost, and suspends them all. */
 async function suspendAll(): Promise<void> {
   await tellMemory()
-  if (swap === undefined) return
   others = 'suspended'
   for (const app of awake) await step(app, others)
   await tellMemory()

@@ -181,7 +181,7 @@ describe('a command that cannot be run is told of as after an ordinary start', (
     await shadow.register(`${app}-parked`, definition)
     if (app !== 'missing') await park(`${app}-parked`)
     assert.equal(await says(`${app}-parked`), await says(app))
-    // Its last line may come after the answer.
+    // The last line may come after the answer. If it never comes, the assert tells which one.
     await until(async () => (await logOf(`${app}-parked`)) === (await logOf(app)) || undefined).catch(() => undefined)
     assert.equal(await logOf(`${app}-parked`), await logOf(app))
   })

@@ -45,3 +45,10 @@ test('a node that takes it over gives it all of its processor time again', async
   await docker({ node, network }).leftBehind()
   expect(quotaOf(floods)).toBe(100_000)
 })
+
+test('one that is slowed stays so, however often its own node looks at what runs', async () => {
+  const floods = await limited('floods', 1)
+  await runtime.limitCpus(floods, 0.05)
+  for (let looks = 0; looks < 2; looks += 1) await runtime.leftBehind()
+  expect(quotaOf(floods)).toBe(5_000)
+})

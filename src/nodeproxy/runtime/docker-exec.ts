@@ -166,7 +166,8 @@ const startOptions = ({ tty }: Command): Docker.ExecStartOptions => ({
   ...(tty !== undefined && { ConsoleSize: [tty.rows, tty.columns] }),
 })
 
-const KILLED = 137
+/** The exit code of a process that was killed by SIGKILL. */
+export const KILLED = 137
 const NEVER = new AbortController().signal
 const ignore = (): void => undefined
 

@@ -67,6 +67,33 @@ test('an app that hangs after SIGKILL keeps no other from being stopped', async 
   await runtime.stop(aContainer('quick'), 5_000)
 })
 
+describe('the end of a container that was killed', () => {
+  /** Docker knows of a kill for want of memory from the look `from` on. */
+  async function endsWith(exitCode: number, from: number) {
+    let looks = 0
+    answer = (_, response) => {
+      looks += 1
+      response.writeHead(200).end(JSON.stringify({ Config: {}, State: { OOMKilled: looks >= from } }))
+    }
+    const exited = runtime.exited(aContainer('blog'), new AbortController().signal)
+    await until(() => waits.has('blog'))
+    waits.get('blog')?.end(JSON.stringify({ StatusCode: exitCode }))
+    return { exit: await exited, looks }
+  }
+
+  test('is one for want of memory, though Docker hears of that after the end', async () => {
+    assert.deepEqual(await endsWith(137, 3), { exit: { exitCode: 137, outOfMemory: true }, looks: 3 })
+  })
+
+  test('is none if Docker hears of none', async () => {
+    assert.deepEqual((await endsWith(137, Number.POSITIVE_INFINITY)).exit, { exitCode: 137, outOfMemory: false })
+  })
+
+  test('is asked for once where it was not killed', async () => {
+    assert.deepEqual(await endsWith(3, 2), { exit: { exitCode: 3, outOfMemory: false }, looks: 1 })
+  })
+})
+
 test('a stop that fails waits for the end no more', async () => {
   answer = (call, response) => {
     if (call.startsWith('GET')) response.writeHead(200).end('{"Config":{}}')

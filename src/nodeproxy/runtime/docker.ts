@@ -24,7 +24,7 @@ import { DockerCommands } from './docker-commands.ts'
 import { attachTo, consoleFields, consoleTerminal } from './docker-console.ts'
 import { cpusOf, DockerContainers } from './docker-containers.ts'
 import { dockerEngine, unlessStatus } from './docker-engine.ts'
-import { DockerExec } from './docker-exec.ts'
+import { DockerExec, KILLED } from './docker-exec.ts'
 import { DockerFiles } from './docker-files.ts'
 import { DockerFolders } from './docker-folders.ts'
 import { hasCheck, healthOf, NOT_YET_HEALTHY } from './docker-health.ts'
@@ -91,8 +91,6 @@ const LINGER_MS = 5_000
 const HEARD_OF_WITHIN_MS = 250
 const CLOSES_WITHIN_MS = 5_000
 const LAST_LINES = 20
-// The exit code of a process that was killed by SIGKILL, which is how the kernel ends one for want of memory.
-const KILLED = 137
 const OOM_TOLD_FIRST_MS = 10
 const OOM_TOLD_LAST_MS = 160
 const MOST_CHECKED = 1_000
@@ -408,7 +406,6 @@ export function docker({
       for (const one of found) {
         const { id, pid, isPaused, cpus } = one
         if (!addressed.adopt(one)) continue
-        if (processes.pidOf(one) === pid && !isPaused) continue // this run of the node knows it, and may have slowed it
         await processes.learn({ id }, pid)
         await freezer.learn({ id }, pid, isPaused)
         await processes.limitCpus({ id }, cpus) // an earlier run of this node may have slowed it
